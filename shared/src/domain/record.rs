@@ -1,0 +1,114 @@
+//! Records as callers send them, and the one outcome each of them ends in.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The most bytes a record may have as JSON. Source: the API's limits.
+pub const MAX_RECORD_BYTES: usize = 64 * 1024;
+/// The most bytes an outcome may have as JSON; a larger one becomes `failed: outcome_too_large`.
+pub const MAX_OUTCOME_BYTES: usize = 256 * 1024;
+
+/// One record of a job, as the caller sent it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The caller's own id, echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What is known, by field name.
+    pub input: Map<String, Value>,
+    /// The caller's own data, echoed and never looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// How a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// At least one provider answered with data.
+    Found,
+    /// Every provider that was asked answered that it has nothing.
+    NotFound,
+    /// No provider found anything and at least one could not answer, or the record could not be worked on.
+    Failed,
+    /// The input cannot be what the type asks for (no domain, no e-mail address); no provider was asked.
+    Invalid,
+    /// The job's budget was dealt out before this record.
+    Skipped,
+    /// The job was canceled before this record was begun.
+    Canceled,
+}
+
+impl OutcomeStatus {
+    pub const ALL: [Self; 6] =
+        [Self::Found, Self::NotFound, Self::Failed, Self::Invalid, Self::Skipped, Self::Canceled];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::NotFound => "not_found",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+            Self::Skipped => "skipped",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// Where a field came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The provider's name in `providers.toml`.
+    pub provider: String,
+    /// RFC 3339, UTC.
+    pub fetched_at: String,
+    /// 0 to 1, where the provider says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// SPDX identifier or the provider's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+}
+
+/// Why a record did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeError {
+    /// Stable, snake_case: `deadline_exceeded`, `worker_lost`, `provider_error`, `outcome_too_large`, `invalid_input`, …
+    pub code: String,
+    /// For people; says what to do where something can be done. Holds no secret.
+    pub detail: String,
+}
+
+impl OutcomeError {
+    pub fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into() }
+    }
+}
+
+/// The one outcome of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub status: OutcomeStatus,
+    /// The found fields; empty unless `found`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
+    /// The source of each found field, by field name, in the order of `data`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<(String, Source)>,
+    /// What this record costs; more than 0 only when `found`.
+    #[serde(default)]
+    pub credits: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<OutcomeError>,
+}
+
+impl Outcome {
+    /// An outcome without data.
+    pub fn without_data(status: OutcomeStatus, error: Option<OutcomeError>) -> Self {
+        Self { status, data: Map::new(), sources: Vec::new(), credits: 0, error }
+    }
+
+    pub fn failed(code: &str, detail: impl Into<String>) -> Self {
+        Self::without_data(OutcomeStatus::Failed, Some(OutcomeError::new(code, detail)))
+    }
+}
