@@ -10,9 +10,11 @@ use std::time::Duration;
 mod dns;
 mod guard;
 mod resolver;
+mod sender;
 
 pub use guard::{BadCidr, Cidr, Guard};
 pub use resolver::{ResolveError, Resolver};
+pub use sender::{BadSettings, ReqwestSender, Settings};
 
 /// Runs `work` for at most `limit`. `None` when the time was up first; the work is dropped then, and its sockets closed.
 #[expect(clippy::disallowed_methods, reason = "waits on real sockets, which a simulated clock cannot move")]
