@@ -1,5 +1,6 @@
-//! The outbound HTTP client against servers and a name server on loopback. Nothing leaves the machine: a "good" address
-//! is one of 127.0.0.0/8 that the test allows, a "refused" one is another of the same network.
+//! The outbound HTTP client against servers and a name server on loopback. Nothing leaves the machine, not even where the
+//! code under test is wrong: a "good" address is one of 127.0.0.0/8 that the test allows, a "refused" one is another of
+//! the same network. Which ranges are refused is tested beside the guard, without sockets.
 
 mod servers;
 mod tls;
@@ -108,10 +109,10 @@ async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
 
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
-    let server = Server::answering(http("302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/", b"")).await;
+    let server = Server::answering(http("302 Found\r\nlocation: http://127.9.9.9/latest/meta-data/", b"")).await;
     let answer = send(&local(), server.url()).await.unwrap();
     assert_eq!(answer.status, 302);
-    assert_eq!(answer.header("location"), Some("http://169.254.169.254/latest/meta-data/"));
+    assert_eq!(answer.header("location"), Some("http://127.9.9.9/latest/meta-data/"));
     assert_eq!(server.connections(), 1);
 }
 
@@ -321,7 +322,6 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
         "[::1]",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
-        "[64:ff9b::127.0.0.1]",
         "localhost",
         "LOCALHOST.",
         "x.localhost",
@@ -349,9 +349,7 @@ async fn the_systems_resolver_is_filtered_too() {
 #[tokio::test]
 async fn a_name_with_only_refused_addresses_is_blocked() {
     let server = Server::keeping_open().await;
-    for addresses in
-        [&["127.0.0.1"][..], &["10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254"], &["::ffff:127.0.0.1"]]
-    {
+    for addresses in [&["127.0.0.1"][..], &["127.0.0.1", "127.9.9.9", "::1"], &["::ffff:127.0.0.1"]] {
         let names = NameServer::start(move |_, _| Says::Addresses(ips(addresses))).await;
         let url = format!("http://hook.test:{}/", server.port());
         assert_eq!(send(&asking(&names, &[]), &url).await, Err(HttpError::Blocked), "{addresses:?}");
@@ -364,7 +362,7 @@ async fn a_name_with_only_refused_addresses_is_blocked() {
 async fn of_a_name_with_both_only_the_good_address_is_used() {
     // Both are listened on, on one port, so that a connection to the wrong one would succeed and be seen.
     let (good, bad) = two_at_one_port().await;
-    let names = NameServer::with(&["127.0.0.3", "10.0.0.1", "127.0.0.2", "::1"]).await;
+    let names = NameServer::with(&["127.0.0.3", "127.9.9.9", "127.0.0.2", "::1"]).await;
     let sender = asking(&names, &["127.0.0.2"]);
     assert_eq!(send(&sender, format!("http://hook.test:{}/", good.port())).await.unwrap().status, 204);
     assert_eq!((good.connections(), bad.connections()), (1, 0));
@@ -462,7 +460,7 @@ async fn a_lost_answer_is_asked_for_again() {
 #[tokio::test]
 async fn a_cut_answer_is_asked_for_over_tcp() {
     let server = Server::keeping_open().await;
-    let names = NameServer::start(|_, _| Says::OverTcp(ips(&["10.0.0.1", "127.0.0.1"]))).await;
+    let names = NameServer::start(|_, _| Says::OverTcp(ips(&["127.9.9.9", "127.0.0.1"]))).await;
     let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://Hook.TEST.:{}/", server.port())).await;
     assert_eq!(answer.unwrap().status, 204);
 }
@@ -490,13 +488,13 @@ async fn localhost_is_never_asked_for() {
 #[tokio::test]
 async fn errors_name_no_address() {
     let (_held, port) = closed_port();
-    let names = NameServer::with(&["127.0.0.1", "10.0.0.1"]).await;
+    let names = NameServer::with(&["127.0.0.1", "127.9.9.9"]).await;
     let url = format!("http://hook.test:{port}/");
     let refused = send(&asking(&names, &["127.0.0.0/8"]), &url).await.unwrap_err();
     let blocked = send(&asking(&names, &[]), &url).await.unwrap_err();
     assert_eq!((refused.class(), blocked.class()), ("connect", "blocked"));
     for error in [refused, blocked] {
-        assert!(!error.to_string().contains("127.0") && !error.to_string().contains("10.0"), "{error}");
+        assert!(!error.to_string().contains("127."), "{error}");
     }
 }
 
