@@ -1,1 +1,3 @@
 //! Test support: the simulated ports.
+
+pub mod sim;

@@ -1,0 +1,279 @@
+//! The one place that every call out of a simulated process passes: numbering, faults, counts, trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use shared::ports::Clock;
+
+use super::SimClock;
+
+/// What kind of call. One per request that the real adapter would make, so batches count once per batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Op {
+    Get,
+    /// 100 keys at most.
+    GetMany,
+    Query,
+    Put,
+    Update,
+    Transact,
+    /// 25 items at most.
+    PutAll,
+    /// 25 keys at most.
+    DeleteAll,
+    /// 10 messages at most.
+    Send,
+    Postpone,
+    Http,
+}
+
+/// What shall become of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing happens to it.
+    Proceed,
+    /// It has no effect and answers that nothing answered.
+    FailBefore,
+    /// It takes effect, but the acknowledgement is lost.
+    FailAfter,
+    /// A batch takes effect for its first half, then as [`FailAfter`](Self::FailAfter). Other calls: `FailBefore`.
+    FailPartly,
+    /// The process dies before the call takes effect.
+    Die,
+    /// The process dies after the call took effect.
+    DieAfter,
+    /// No effect, throttled. Ports without that answer: as [`FailBefore`](Self::FailBefore).
+    Throttle,
+    /// No effect; another transaction holds an item. Calls without that answer: as [`FailBefore`](Self::FailBefore).
+    Conflict,
+    /// It takes effect after so long.
+    Delay(Duration),
+}
+
+/// A call, as the hook sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// From 1, over all ports, since the world began or [`Gate::renumber`].
+    pub number: u64,
+    pub op: Op,
+    /// The process that calls: 0 outside of any driver, else counted from 1.
+    pub process: u64,
+    /// What it is about: `pk/sk` keys, queue, or method and URL.
+    pub subject: String,
+}
+
+/// How a call failed, for the port to put in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    Lost,
+    Throttled,
+    Conflict,
+}
+
+/// How much of a call takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    FirstHalf,
+}
+
+type Hook = Box<dyn FnMut(&Call) -> Fault + Send>;
+
+/// Numbers, counts, traces and breaks the calls of all ports.
+pub struct Gate {
+    clock: Arc<SimClock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: u64,
+    counts: BTreeMap<Op, u64>,
+    hook: Option<Hook>,
+    trace: Option<Vec<String>>,
+    processes: u64,
+    current: u64,
+    dead: BTreeSet<u64>,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("calls", &self.calls()).finish_non_exhaustive()
+    }
+}
+
+/// A hook that gives `fault` to call number `k` and lets all others proceed.
+pub fn at(k: u64, fault: Fault) -> impl FnMut(&Call) -> Fault + Send + 'static {
+    move |call| if call.number == k { fault } else { Fault::Proceed }
+}
+
+impl Gate {
+    pub(super) fn new(clock: Arc<SimClock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Asks `hook` about every call from now on. It must not call the ports itself.
+    pub fn inject(&self, hook: impl FnMut(&Call) -> Fault + Send + 'static) {
+        self.state.lock().unwrap().hook = Some(Box::new(hook));
+    }
+
+    /// No faults from now on.
+    pub fn clear(&self) {
+        self.state.lock().unwrap().hook = None;
+    }
+
+    /// How many calls there were, broken ones included.
+    pub fn calls(&self) -> u64 {
+        self.state.lock().unwrap().calls
+    }
+
+    /// The calls by kind.
+    pub fn counts(&self) -> BTreeMap<Op, u64> {
+        self.state.lock().unwrap().counts.clone()
+    }
+
+    /// The calls of one kind.
+    pub fn count(&self, op: Op) -> u64 {
+        self.state.lock().unwrap().counts.get(&op).copied().unwrap_or(0)
+    }
+
+    /// Forgets the calls so far: the next one is number 1. For after a test's preparations.
+    pub fn renumber(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.calls = 0;
+        state.counts.clear();
+    }
+
+    /// Keeps a trace from now on, one line a call: time, process, number, kind, subject, fault, outcome.
+    pub fn start_trace(&self) {
+        self.state.lock().unwrap().trace = Some(Vec::new());
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> Vec<String> {
+        self.state.lock().unwrap().trace.clone().unwrap_or_default()
+    }
+
+    /// Adds a line of the test's own to the trace.
+    pub fn note(&self, text: &str) {
+        let now = self.clock.now();
+        if let Some(trace) = &mut self.state.lock().unwrap().trace {
+            trace.push(format!("{now} {text}"));
+        }
+    }
+
+    pub(super) fn new_process(&self) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.processes += 1;
+        state.processes
+    }
+
+    /// Polls `work` as the process, and says whether it died of it.
+    pub(super) fn poll_as<T>(&self, process: u64, work: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
+        let before = std::mem::replace(&mut self.state.lock().unwrap().current, process);
+        let poll = work();
+        let mut state = self.state.lock().unwrap();
+        state.current = before;
+        (poll, state.dead.contains(&process))
+    }
+
+    /// Ends a process from outside, between two of its steps.
+    pub(super) fn mark_dead(&self, process: u64) {
+        self.state.lock().unwrap().dead.insert(process);
+    }
+
+    /// Takes one call through the gate. `effect` runs at most once, in one go, between two points where other
+    /// processes may run.
+    pub(super) async fn call<T, E>(
+        &self,
+        op: Op,
+        subject: String,
+        fail: impl Fn(Failure) -> E,
+        effect: impl FnOnce(Extent) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (call, fault) = self.admit(op, subject).await;
+        if let Fault::Delay(by) = fault {
+            self.clock.sleep(by).await;
+        }
+        let result = match fault {
+            Fault::Proceed | Fault::Delay(_) => {
+                let result = effect(Extent::Whole);
+                let outcome = if result.is_ok() { "ok" } else { "error" };
+                self.record(&call, fault, outcome);
+                return result;
+            }
+            Fault::Die => self.die(&call, fault).await,
+            Fault::DieAfter => {
+                let _ = effect(Extent::Whole);
+                self.die(&call, fault).await
+            }
+            Fault::Throttle => Err(fail(Failure::Throttled)),
+            Fault::Conflict => Err(fail(Failure::Conflict)),
+            // An effect that fails is answered with its own error: there is no acknowledgement to lose.
+            Fault::FailAfter => effect(Extent::Whole).and(Err(fail(Failure::Lost))),
+            Fault::FailPartly if matches!(op, Op::PutAll | Op::DeleteAll | Op::Send) => {
+                effect(Extent::FirstHalf).and(Err(fail(Failure::Lost)))
+            }
+            Fault::FailBefore | Fault::FailPartly => Err(fail(Failure::Lost)),
+        };
+        self.record(&call, fault, "error");
+        result
+    }
+
+    async fn admit(&self, op: Op, subject: String) -> (Call, Fault) {
+        // Others may run before every call: that is where real processes interleave.
+        Yield(false).await;
+        let admitted = {
+            let mut state = self.state.lock().unwrap();
+            // Other branches of a dead process may be polled once more in the poll it died in.
+            if state.dead.contains(&state.current) {
+                None
+            } else {
+                state.calls += 1;
+                *state.counts.entry(op).or_default() += 1;
+                let call = Call { number: state.calls, op, process: state.current, subject };
+                let fault = state.hook.as_mut().map_or(Fault::Proceed, |hook| hook(&call));
+                Some((call, fault))
+            }
+        };
+        match admitted {
+            Some(admitted) => admitted,
+            None => pending().await,
+        }
+    }
+
+    async fn die<T>(&self, call: &Call, fault: Fault) -> T {
+        self.record(call, fault, "dead");
+        self.mark_dead(call.process);
+        pending().await
+    }
+
+    fn record(&self, call: &Call, fault: Fault, outcome: &str) {
+        let now = self.clock.now();
+        if let Some(trace) = &mut self.state.lock().unwrap().trace {
+            let Call { number, op, process, subject } = call;
+            let fault = if fault == Fault::Proceed { String::new() } else { format!(" {fault:?}") };
+            trace.push(format!("{now} p{process} #{number} {op:?} {subject}{fault} -> {outcome}"));
+        }
+    }
+}
+
+/// Lets others run once.
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

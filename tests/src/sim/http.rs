@@ -1,0 +1,163 @@
+//! Hosts outside, as closures.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, HttpAnswer, HttpError, HttpRequest, HttpSender};
+
+use super::{Gate, Op, SimClock};
+
+/// What a host does with a request.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// How long the whole exchange takes. From the request's deadline on it is a time-out instead.
+    pub after: Duration,
+    pub result: Result<HttpAnswer, HttpError>,
+}
+
+impl Reply {
+    /// An answer at once.
+    pub fn status(status: u16) -> Self {
+        Self::body(status, Vec::new())
+    }
+
+    /// An answer with a body at once.
+    pub fn body(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let answer = HttpAnswer { status, headers: Vec::new(), body: body.into(), truncated: false };
+        Self { after: Duration::ZERO, result: Ok(answer) }
+    }
+
+    /// A JSON answer at once.
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::body(status, body.to_string()).header("content-type", "application/json")
+    }
+
+    /// No answer.
+    pub fn error(error: HttpError) -> Self {
+        Self { after: Duration::ZERO, result: Err(error) }
+    }
+
+    /// Adds a header; the name in lower case.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Ok(answer) = &mut self.result {
+            answer.headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// Answers so much later.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.after = time;
+        self
+    }
+}
+
+/// A request that reached its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub at: Timestamp,
+    pub request: HttpRequest,
+}
+
+type Host = Box<dyn FnMut(&HttpRequest) -> Reply + Send>;
+
+/// A sender to hosts that are closures, found by the longest prefix of the URL.
+pub struct SimHttp {
+    gate: Arc<Gate>,
+    clock: Arc<SimClock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    hosts: Vec<(String, Host)>,
+    refused: Vec<(String, HttpError)>,
+    sent: Vec<Sent>,
+}
+
+impl fmt::Debug for SimHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimHttp").finish_non_exhaustive()
+    }
+}
+
+impl SimHttp {
+    pub(super) fn new(gate: Arc<Gate>, clock: Arc<SimClock>) -> Self {
+        Self { gate, clock, state: Mutex::default() }
+    }
+
+    /// Answers every request to URLs that start so. A second one for the same prefix replaces the first.
+    pub fn on(&self, prefix: &str, host: impl FnMut(&HttpRequest) -> Reply + Send + 'static) {
+        let mut state = self.state.lock().unwrap();
+        state.hosts.retain(|(known, _)| known != prefix);
+        state.hosts.push((prefix.to_owned(), Box::new(host)));
+    }
+
+    /// Refuses URLs that start so, in `check` and in `send`, as the guard of the real sender would.
+    pub fn refuse(&self, prefix: &str, error: HttpError) {
+        self.state.lock().unwrap().refused.push((prefix.to_owned(), error));
+    }
+
+    /// What reached a host so far, in order.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.state.lock().unwrap().sent.clone()
+    }
+
+    fn exchange(&self, request: &HttpRequest) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        state.sent.push(Sent { at: self.clock.now(), request: request.clone() });
+        let host = state
+            .hosts
+            .iter_mut()
+            .filter(|(prefix, _)| request.url.starts_with(prefix.as_str()))
+            .max_by_key(|(prefix, _)| prefix.len());
+        match host {
+            Some((_, host)) => host(request),
+            None => Reply::error(HttpError::Dns("no such host in the simulation".to_owned())),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpSender for SimHttp {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        self.check(&request.url)?;
+        let subject = format!("{} {}", request.method, request.url.split(['?', '#']).next().unwrap_or_default());
+        // A lost answer is a time-out at the deadline: the sender cannot know that the host had it.
+        let reply = self.gate.call(Op::Http, subject, |_| HttpError::Timeout, |_| Ok(self.exchange(&request))).await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => Reply::error(error).after(request.deadline),
+        };
+        if reply.after >= request.deadline {
+            self.clock.sleep(request.deadline).await;
+            return Err(HttpError::Timeout);
+        }
+        if !reply.after.is_zero() {
+            self.clock.sleep(reply.after).await;
+        }
+        let mut answer = reply.result?;
+        if answer.body.len() > request.max_response_bytes {
+            answer.body.truncate(request.max_response_bytes);
+            answer.truncated = true;
+        }
+        Ok(answer)
+    }
+
+    fn check(&self, url: &str) -> Result<(), HttpError> {
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            return Err(HttpError::Url("the scheme is neither https nor http".to_owned()));
+        }
+        let state = self.state.lock().unwrap();
+        state
+            .refused
+            .iter()
+            .find(|(prefix, _)| url.starts_with(prefix.as_str()))
+            .map_or(Ok(()), |(_, e)| Err(e.clone()))
+    }
+}

@@ -1,0 +1,187 @@
+//! The simulation's own promises: time, faults, determinism.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use shared::ports::{
+    Change, Clock, HttpError, HttpRequest, HttpSender, Item, Key, Message, Put, Queue, QueueName, Store, StoreError,
+    Update, Value, within,
+};
+
+use super::{Ended, Fault, Op, Reply, Sim, at};
+
+fn key(sk: &str) -> Key {
+    Key { pk: "P".to_owned(), sk: sk.to_owned() }
+}
+
+fn put(sk: &str) -> Put {
+    Put { item: Item { key: key(sk), attributes: [("n".to_owned(), Value::N(1))].into() }, condition: None }
+}
+
+fn message(body: &str) -> Message {
+    Message { body: body.to_owned(), delay: Duration::ZERO, group: "t".to_owned() }
+}
+
+fn request(url: &str) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        deadline: Duration::from_secs(5),
+        max_response_bytes: 4,
+    }
+}
+
+#[test]
+fn sleeping_costs_no_time_and_abandoned_sleeps_move_none() {
+    let sim = Sim::new(1);
+    let start = sim.clock.now();
+    let clock = &*sim.clock;
+    sim.finish(async {
+        assert_eq!(within(clock, Duration::from_secs(3600), clock.sleep(Duration::from_secs(2))).await, Some(()));
+        assert_eq!(within(clock, Duration::from_secs(3), std::future::pending::<()>()).await, None);
+    });
+    assert_eq!(sim.clock.now().since(start), Duration::from_secs(5));
+    assert_eq!(sim.clock.next_timer(), None);
+}
+
+#[test]
+fn work_that_waits_for_nothing_is_stuck() {
+    assert_eq!(Sim::new(1).run(std::future::pending::<()>()), Ended::Stuck);
+}
+
+#[test]
+fn each_fault_does_what_it_says() {
+    let outcome = |fault| {
+        let sim = Sim::new(1);
+        sim.gate.inject(at(1, fault));
+        let ended = sim.run(sim.store.put(put("a")));
+        (ended, sim.store.peek(&key("a")).is_some())
+    };
+    let lost = || Ended::Done(Err(StoreError::Unavailable("lost in the simulation".to_owned())));
+    assert_eq!(outcome(Fault::Proceed), (Ended::Done(Ok(())), true));
+    assert_eq!(outcome(Fault::FailBefore), (lost(), false));
+    assert_eq!(outcome(Fault::FailAfter), (lost(), true));
+    assert_eq!(outcome(Fault::Die), (Ended::Died, false));
+    assert_eq!(outcome(Fault::DieAfter), (Ended::Died, true));
+    assert_eq!(outcome(Fault::Throttle), (Ended::Done(Err(StoreError::Throttled)), false));
+    assert_eq!(outcome(Fault::Delay(Duration::from_secs(9))), (Ended::Done(Ok(())), true));
+}
+
+#[test]
+fn a_batch_can_take_effect_in_part() {
+    let sim = Sim::new(1);
+    sim.gate.inject(at(2, Fault::FailPartly));
+    let items = (0..45).map(|n| put(&format!("{n:02}")).item).collect();
+    assert!(matches!(sim.finish(sim.store.put_all(items)), Err(StoreError::Unavailable(_))));
+    assert_eq!(sim.store.items().len(), 25 + 10);
+    assert_eq!(sim.gate.count(Op::PutAll), 2);
+}
+
+#[test]
+fn no_branch_of_a_dead_process_has_an_effect() {
+    let sim = Sim::new(1);
+    sim.gate.inject(|call| if call.subject == "P/a" { Fault::Die } else { Fault::Proceed });
+    let both = async {
+        let (a, b) = futures_util::future::join(sim.store.put(put("a")), sim.store.put(put("b"))).await;
+        a.and(b)
+    };
+    assert_eq!(sim.run(both), Ended::Died);
+    assert_eq!(sim.store.items(), []);
+}
+
+#[test]
+fn hosts_answer_late_wrongly_and_too_much() {
+    let sim = Sim::new(1);
+    sim.http.on("https://a.example/", |_| Reply::body(200, "hello"));
+    sim.http.on("https://a.example/slow", |_| Reply::status(200).after(Duration::from_secs(6)));
+    sim.http.refuse("https://10.", HttpError::Blocked);
+    let start = sim.clock.now();
+    let answer = sim.finish(sim.http.send(request("https://a.example/x?secret"))).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice(), answer.truncated), (200, b"hell".as_slice(), true));
+    assert_eq!(sim.clock.now(), start);
+    assert_eq!(sim.finish(sim.http.send(request("https://a.example/slow"))), Err(HttpError::Timeout));
+    assert_eq!(sim.clock.now().since(start), Duration::from_secs(5));
+    assert_eq!(sim.finish(sim.http.send(request("https://10.0.0.1/"))), Err(HttpError::Blocked));
+    assert_eq!(sim.http.sent().len(), 2);
+}
+
+#[test]
+fn messages_come_back_until_they_are_dead_letters() {
+    let sim = Sim::new(1);
+    sim.queue.configure(Duration::from_secs(30), 2);
+    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("m")])).unwrap();
+    for count in 1..=2 {
+        let got = sim.queue.receive(QueueName::Webhook, 10);
+        assert_eq!(got.iter().map(|m| m.receive_count).collect::<Vec<_>>(), [count]);
+        assert_eq!(sim.queue.receive(QueueName::Webhook, 10), []);
+        sim.clock.advance_to(sim.queue.next_visible().unwrap());
+    }
+    assert_eq!(sim.queue.receive(QueueName::Webhook, 10), []);
+    assert_eq!(sim.queue.dead_letters(QueueName::Webhook).len(), 1);
+    assert_eq!(sim.queue.peek(QueueName::Webhook), []);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
+    let trace = |seed| {
+        let sim = Sim::new(seed);
+        sim.gate.start_trace();
+        let mut schedule = sim.schedule(seed);
+        for process in 0..4 {
+            let (store, clock) = (&*sim.store, &*sim.clock);
+            schedule.spawn(format!("writer {process}"), async move {
+                for n in 0..5 {
+                    store.put(put(&format!("{process}.{n}"))).await.unwrap();
+                    clock.sleep(Duration::from_millis(process)).await;
+                }
+            });
+        }
+        assert!(schedule.run());
+        sim.gate.trace()
+    };
+    assert_eq!(trace(3), trace(3));
+    assert_ne!(trace(3), trace(4));
+    assert_eq!(trace(3).len(), 20);
+}
+
+#[test]
+fn a_killed_process_leaves_the_others_running() {
+    let sim = Sim::new(1);
+    let done = RefCell::new(Vec::new());
+    let mut schedule = sim.schedule(1);
+    let (clock, done_ref) = (&*sim.clock, &done);
+    let wait = |name: &'static str, seconds| async move {
+        clock.sleep(Duration::from_secs(seconds)).await;
+        done_ref.borrow_mut().push(name);
+    };
+    let first = schedule.spawn("first", wait("first", 10));
+    schedule.spawn("second", wait("second", 20));
+    schedule.run_for(Duration::from_secs(5));
+    schedule.kill(first);
+    assert!(schedule.run());
+    drop(schedule);
+    assert_eq!(*done.borrow(), ["second"]);
+}
+
+#[test]
+fn units_follow_the_published_rules() {
+    let sim = Sim::new(1);
+    let attributes = [
+        ("due_shard".to_owned(), Value::S("0".to_owned())),
+        ("due".to_owned(), Value::N(5)),
+        ("body".to_owned(), Value::B(vec![0; 1500])),
+    ];
+    let item = Item { key: key("a"), attributes: attributes.into() };
+    sim.finish(sim.store.put(Put { item, condition: None })).unwrap();
+    let units = sim.store.units();
+    assert_eq!((units.writes, units.index_writes), (2, 1));
+    // Moving `due` is a deletion and an insertion in the index.
+    let changes = vec![Change::Set("due", Value::N(6))];
+    sim.finish(sim.store.update(Update { key: key("a"), changes, condition: None })).unwrap();
+    let units = sim.store.units();
+    assert_eq!((units.writes, units.index_writes), (4, 3));
+    sim.finish(sim.store.get(&key("a"))).unwrap();
+    assert_eq!(sim.store.units().half_reads, 2);
+}
