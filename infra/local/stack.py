@@ -317,6 +317,15 @@ def deploy(stack: Stack, bundle: Path, parameters: dict) -> dict:
     return {item["OutputKey"]: item["OutputValue"] for item in described["Outputs"]}
 
 
+def function_settings(stack: Stack) -> dict:
+    """What the template gives the functions, all of them together, so that one can be run by hand on this stack."""
+    client = stack.client("lambda")
+    settings = {}
+    for name in FUNCTIONS:
+        settings.update(client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"])
+    return {key: value for key, value in sorted(settings.items()) if value}
+
+
 def create_tenant(stack: Stack, cli: Path, table: str) -> dict:
     done = subprocess.run([str(cli), "tenants", "create", "demo", "--credits", "1000000", "--json"], cwd=ROOT, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
@@ -358,7 +367,7 @@ def up(stack: Stack, options) -> None:
             if not 200 <= status < 500:
                 raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")
             values = {"MILLRACE_URL": url, "MILLRACE_TABLE": outputs["TableName"],
-                      "AWS_ENDPOINT_URL": stack.endpoint, **CREDENTIALS}
+                      "AWS_ENDPOINT_URL": stack.endpoint, **CREDENTIALS, **function_settings(stack)}
             if not options.no_tenant:
                 say("Creating the tenant demo …")
                 values.update(create_tenant(stack, options.cli, outputs["TableName"]))
@@ -485,25 +494,37 @@ def invoke(stack: Stack, function: str, event) -> None:
 
 def with_stack(stack: Stack, options) -> int:
     """Runs a command with the stack's settings in its environment, and stops the stack afterwards if it was not up before."""
+    if stack.port == 0:
+        # Between this and MiniStack's bind somebody else may take it; then `up` says so.
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            stack = Stack(probe.getsockname()[1])
+        options.env_file = stack.dir / "env"
     was_up = stack.up()
     up(stack, options)
+    code = None
     try:
         env_file = Path(stack.state()["env_file"])
         values = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
-        command = [word for word in options.command if word != "--"]
+        command = options.command[1:] if options.command[:1] == ["--"] else options.command
         process = subprocess.Popen(command, env={**stack.environment(), **values, "MILLRACE_PORT": str(stack.port),
                                                  "MILLRACE_ENV_FILE": str(env_file)})
         try:
-            return process.wait()
+            code = process.wait()
         except BaseException:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
             raise
+    except OSError as error:
+        raise Failed(f"cannot run {options.command}: {error}") from None
     finally:
         if not was_up:
             down(stack)
+        if options.port == 0 and code == 0:
+            shutil.rmtree(stack.dir)
+    return code
 
 
 # ---------------------------------------------------------------- command line
@@ -517,7 +538,7 @@ def parameter(text: str):
 
 
 def port_number(text: str) -> int:
-    if text.isdigit() and 1024 <= int(text) <= 65535:
+    if text.isdigit() and (text == "0" or 1024 <= int(text) <= 65535):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port from 1024 to 65535 (--port or MILLRACE_PORT)")
 
@@ -525,7 +546,8 @@ def port_number(text: str) -> int:
 def arguments():
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=port_number, default=os.environ.get("MILLRACE_PORT") or str(DEFAULT_PORT))
+    parser.add_argument("--port", help="of MiniStack; for `with`, 0 takes a free one and keeps its settings out of the way",
+                        type=port_number, default=os.environ.get("MILLRACE_PORT") or str(DEFAULT_PORT))
     commands = parser.add_subparsers(dest="command_name", required=True)
 
     starting = argparse.ArgumentParser(add_help=False)
@@ -563,14 +585,18 @@ def interrupted(number, _frame):
 def main() -> int:
     options = arguments()
     try:
-        venvs.ensure("ministack")
-        python = venvs.ensure("tools") / "bin" / "python"
-        if Path(sys.prefix).resolve() != python.parent.parent.resolve():
+        if options.command_name in ("up", "with"):
+            venvs.ensure("ministack")
+            venvs.ensure("tools")
+        python = venvs.path("tools") / "bin" / "python"
+        if python.exists() and Path(sys.prefix).resolve() != python.parent.parent.resolve():
             os.execv(python, [str(python), str(HERE / "stack.py"), *sys.argv[1:]])
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, interrupted)
 
         stack = Stack(options.port)
+        if stack.port == 0 and options.command_name != "with":
+            raise Failed("port 0 is for `with` alone")
         if options.command_name == "up":
             up(stack, options)
         elif options.command_name == "down":
@@ -590,7 +616,7 @@ def main() -> int:
         print(f"error: {failed}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; nothing is left running", file=sys.stderr)
+        print(f"error: interrupted{'; nothing is left running' if options.command_name == 'up' else ''}", file=sys.stderr)
         return 130
 
 
