@@ -25,7 +25,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test up down logs build deploy lint bench clean rust local tools validate node
+.PHONY: help run test up down logs watch invoke build deploy lint bench clean rust local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ down: ## stop the local stack
 
 logs: ## what the functions logged
 	@$(STACK) logs
+
+# The functions run from the source with the settings of the stack that is up, and are built again when it changes.
+watch: rust ## cargo lambda watch on the stack that is up; call a function with make invoke FN=enrich
+	@test -f infra/local/.env || { echo "error: no stack is up: make up" >&2; exit 1; }
+	@$(PYTHON) infra/local/venvs.py build
+	set -a; . ./infra/local/.env; set +a; PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda watch --invoke-address 127.0.0.1
+
+FN ?= enrich
+invoke:
+	@PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda invoke $(FN) --invoke-address 127.0.0.1 --data-file infra/events/$(FN).json
 
 build: rust ## the bundle for AWS in target/bundle (ARCH=arm64 or x86_64)
 	@test -d "$$(rustc --print target-libdir --target $(RUST_TARGET))" || { \

@@ -404,12 +404,14 @@ def tear_down(stack: Stack) -> bool:
     return True
 
 
-def down(stack: Stack) -> None:
+def down(stack: Stack, keep_logs: bool = True) -> None:
     with stack.lock(), uninterrupted():
-        if tear_down(stack):
-            say(f"Stopped the stack on port {stack.port}. Its logs stay in {shown(stack.dir)}.")
-        else:
+        if not tear_down(stack):
             say(f"No stack is up on port {stack.port}.")
+            return
+        if not keep_logs:
+            shutil.rmtree(stack.dir)
+        say(f"Stopped the stack on port {stack.port}." + (f" Its logs stay in {shown(stack.dir)}." if keep_logs else ""))
 
 
 @contextlib.contextmanager
@@ -521,9 +523,7 @@ def with_stack(stack: Stack, options) -> int:
         raise Failed(f"cannot run {options.command}: {error}") from None
     finally:
         if not was_up:
-            down(stack)
-        if options.port == 0 and code == 0:
-            shutil.rmtree(stack.dir)
+            down(stack, keep_logs=options.port != 0 or code != 0)
     return code
 
 
