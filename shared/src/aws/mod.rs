@@ -1,1 +1,16 @@
-//! .
+//! The table and the queues on AWS. The only place that names SDK types.
+//!
+//! Everything is built by hand from [`AwsSettings`]: no configuration chain, no environment, no instance metadata. Both
+//! services share one HTTP client, so that one TLS configuration is built and one pool kept.
+
+mod client;
+mod expression;
+mod failure;
+mod meter;
+mod queue;
+mod store;
+
+pub use client::{AwsClients, AwsSettings, Limits, SettingsError};
+pub use meter::{Meter, Reading, Usage};
+pub use queue::SqsQueue;
+pub use store::DynamoStore;

@@ -85,7 +85,7 @@ fn fail(failure: Failure) -> StoreError {
     }
 }
 
-/// Only transactions answer that another transaction holds an item; single writes there are throttled or lost.
+/// Reads and batches do not answer that a transaction holds an item.
 fn fail_plain(failure: Failure) -> StoreError {
     fail(if failure == Failure::Conflict { Failure::Lost } else { failure })
 }
@@ -202,6 +202,9 @@ fn valid_condition(condition: &Condition) -> Result<(), StoreError> {
 }
 
 fn valid_changes(changes: &[Change]) -> Result<(), StoreError> {
+    if changes.is_empty() {
+        return refused("an update without changes");
+    }
     let mut names = BTreeSet::new();
     for change in changes {
         let name = match change {
@@ -517,12 +520,12 @@ impl Store for SimStore {
 
     async fn put(&self, put: Put) -> Result<(), StoreError> {
         let effect = |_| self.table.lock().unwrap().put(&put);
-        self.gate.call(Op::Put, subject(&put.item.key), fail_plain, effect).await
+        self.gate.call(Op::Put, subject(&put.item.key), fail, effect).await
     }
 
     async fn update(&self, update: Update) -> Result<Item, StoreError> {
         let effect = |_| self.table.lock().unwrap().update(&update);
-        self.gate.call(Op::Update, subject(&update.key), fail_plain, effect).await
+        self.gate.call(Op::Update, subject(&update.key), fail, effect).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -39,7 +39,7 @@ fn sleeping_costs_no_time_and_abandoned_sleeps_move_none() {
     let start = sim.clock.now();
     let clock = &*sim.clock;
     sim.finish(async {
-        assert_eq!(within(clock, Duration::from_secs(3600), clock.sleep(Duration::from_secs(2))).await, Some(()));
+        assert_eq!(within(clock, Duration::from_hours(1), clock.sleep(Duration::from_secs(2))).await, Some(()));
         assert_eq!(within(clock, Duration::from_secs(3), std::future::pending::<()>()).await, None);
     });
     assert_eq!(sim.clock.now().since(start), Duration::from_secs(5));

@@ -1,0 +1,310 @@
+//! The SDK clients, built by hand.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::meter::Meter;
+use super::queue::SqsQueue;
+use super::store::DynamoStore;
+use crate::ports::{Clock, Entropy, QueueName};
+
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// How long a first connection may take before Init goes on without it.
+const WARM_LIMIT: Duration = Duration::from_secs(1);
+
+/// Bounds of one call. A hand-built client has no time-outs and no retry of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One attempt, from the request's first byte to the answer's last.
+    pub attempt: Duration,
+    /// All attempts and the waits between them.
+    pub operation: Duration,
+    /// At most so many attempts, at least 1.
+    pub attempts: u32,
+    /// The first wait between attempts, before jitter; it doubles up to a second.
+    pub first_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_secs(2),
+            operation: Duration::from_secs(8),
+            attempts: 4,
+            first_wait: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What the clients are made from. The caller reads it from wherever it is kept.
+#[derive(Clone)]
+pub struct AwsSettings {
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    /// Both services at this URL instead of Amazon's own (a local stack); `http:` is allowed here.
+    pub endpoint_url: Option<String>,
+    /// PEM certificates trusted beside Amazon's, for networks that inspect TLS.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Count calls and ask for consumed capacity.
+    pub metered: bool,
+    pub limits: Limits,
+}
+
+impl fmt::Debug for AwsSettings {
+    /// Leaves out the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsSettings")
+            .field("region", &self.region)
+            .field("endpoint_url", &self.endpoint_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings that no client can be built from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the extra CA file holds no usable PEM certificate: {0}")]
+    ExtraCa(String),
+    #[error("the endpoint is neither an http: nor an https: URL")]
+    Endpoint,
+    #[error("the limits allow no attempt")]
+    Limits,
+}
+
+/// The clients of both services over one connection pool.
+#[derive(Clone)]
+pub struct AwsClients {
+    dynamo: aws_sdk_dynamodb::Client,
+    sqs: aws_sdk_sqs::Client,
+    connector: SharedHttpConnector,
+    /// Where [`warm`](Self::warm) knocks.
+    hosts: Vec<String>,
+    meter: Option<Arc<Meter>>,
+}
+
+impl fmt::Debug for AwsClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsClients").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+impl AwsClients {
+    /// Builds the clients. Connects nowhere.
+    pub fn new(settings: &AwsSettings) -> Result<Self, SettingsError> {
+        let Limits { attempt, operation, attempts, first_wait } = settings.limits;
+        if attempts == 0 || attempt.is_zero() || operation.is_zero() {
+            return Err(SettingsError::Limits);
+        }
+        let connector = connector(settings)?;
+        let client = {
+            let connector = connector.clone();
+            // One connector whatever the settings: the time-out of an attempt covers connecting and reading both.
+            http_client_fn(move |_, _| connector.clone())
+        };
+        let retry = RetryConfig::standard()
+            .with_max_attempts(attempts)
+            .with_initial_backoff(first_wait)
+            .with_max_backoff(Duration::from_secs(1));
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build();
+        let credentials = Credentials::from_keys(
+            &settings.access_key_id,
+            &settings.secret_access_key,
+            settings.session_token.clone(),
+        );
+        let hosts = match &settings.endpoint_url {
+            Some(url) => vec![url.trim_end_matches('/').to_owned()],
+            None => ["dynamodb", "sqs"].map(|service| amazon_endpoint(service, &settings.region)).to_vec(),
+        };
+        Ok(Self {
+            dynamo: dynamo(settings, &client, &retry, &timeouts, &credentials),
+            sqs: sqs(settings, &client, &retry, &timeouts, &credentials),
+            connector,
+            hosts,
+            meter: settings.metered.then(Arc::default),
+        })
+    }
+
+    /// The table, by name. The clock and the randomness are for the waits between retries of unprocessed items.
+    pub fn store(&self, table: &str, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> DynamoStore {
+        DynamoStore::new(self.dynamo.clone(), table.to_owned(), clock, entropy, self.meter.clone())
+    }
+
+    /// The queues, by URL. A function needs only those that it sends to or receives from.
+    pub fn queue(
+        &self,
+        urls: BTreeMap<QueueName, String>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> SqsQueue {
+        SqsQueue::new(self.sqs.clone(), urls, clock, entropy, self.meter.clone())
+    }
+
+    /// The meter, where metering is on.
+    pub fn meter(&self) -> Option<&Arc<Meter>> {
+        self.meter.as_ref()
+    }
+
+    /// Opens a connection to each service, both at once, so that the first call finds it open. Takes a second at most
+    /// and never fails: a connection that did not come is made when it is needed.
+    ///
+    /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an audit log.
+    pub async fn warm(&self) {
+        let knocks = self.hosts.iter().map(|host| self.knock(format!("{host}/ping")));
+        let all = futures_util::future::join_all(knocks);
+        let _ = Timeout::new(all, TokioSleep::new().sleep(WARM_LIMIT)).await;
+    }
+
+    async fn knock(&self, url: String) {
+        let Ok(request) = HttpRequest::get(url) else { return };
+        if let Ok(answer) = self.connector.call(request).await {
+            // A connection goes back to the pool once its answer has been read to the end.
+            let _ = ByteStream::new(answer.into_body()).collect().await;
+        }
+    }
+}
+
+/// Source: AWS general reference, service endpoints. China has a domain of its own.
+fn amazon_endpoint(service: &str, region: &str) -> String {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://{service}.{region}.{domain}")
+}
+
+fn connector(settings: &AwsSettings) -> Result<SharedHttpConnector, SettingsError> {
+    let own_endpoint = match settings.endpoint_url.as_deref() {
+        None => false,
+        Some(url) if url.starts_with("https://") => true,
+        // Nothing is verified there, and reading all system roots would double the time that Init takes.
+        Some(url) if url.starts_with("http://") => false,
+        Some(_) => return Err(SettingsError::Endpoint),
+    };
+    let mut trust = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS).with_native_roots(own_endpoint);
+    if let Some(pem) = &settings.extra_ca_pem {
+        usable(pem)?;
+        trust.add_pem_certificate(pem.clone());
+    }
+    // The only error of this builder would be a wrong combination of its own fields.
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    let context = context.map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
+    let connector = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(settings.limits.attempt).build())
+        .sleep_impl(TokioSleep::new())
+        .build();
+    Ok(SharedHttpConnector::new(connector))
+}
+
+/// The connector would panic on these.
+fn usable(pem: &[u8]) -> Result<(), SettingsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
+        roots.add(certificate).map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(SettingsError::ExtraCa("none found".to_owned()));
+    }
+    Ok(())
+}
+
+/// The two SDKs have config types of the same shape and nothing in common.
+macro_rules! client {
+    ($name:ident, $sdk:ident) => {
+        fn $name(
+            settings: &AwsSettings,
+            client: &SharedHttpClient,
+            retry: &RetryConfig,
+            timeouts: &TimeoutConfig,
+            credentials: &Credentials,
+        ) -> $sdk::Client {
+            use $sdk::config::{BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig};
+            let mut config = Config::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new(settings.region.clone()))
+                .credentials_provider(credentials.clone())
+                // Lambda hands a process credentials that outlive it; there is nothing to refresh.
+                .identity_cache(IdentityCache::no_cache())
+                .http_client(client.clone())
+                .sleep_impl(TokioSleep::new())
+                .retry_config(retry.clone())
+                .timeout_config(timeouts.clone())
+                // The time-out of an attempt covers its body.
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            if let Some(url) = &settings.endpoint_url {
+                config = config.endpoint_url(url);
+            }
+            $sdk::Client::from_conf(config.build())
+        }
+    };
+}
+
+client!(dynamo, aws_sdk_dynamodb);
+client!(sqs, aws_sdk_sqs);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> AwsSettings {
+        AwsSettings {
+            region: "eu-central-1".to_owned(),
+            access_key_id: "id".to_owned(),
+            secret_access_key: "a secret".to_owned(),
+            session_token: None,
+            endpoint_url: None,
+            extra_ca_pem: None,
+            metered: false,
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn the_bundled_roots_are_the_five_of_amazon() {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(AMAZON_ROOTS).collect();
+        assert_eq!(certificates.unwrap().len(), 5);
+        usable(AMAZON_ROOTS).unwrap();
+    }
+
+    #[test]
+    fn unusable_settings_are_told_apart() {
+        assert!(AwsClients::new(&settings()).is_ok());
+        let with = |pem: &[u8]| AwsClients::new(&AwsSettings { extra_ca_pem: Some(pem.to_vec()), ..settings() });
+        assert!(matches!(with(b"no certificate"), Err(SettingsError::ExtraCa(_))));
+        assert!(matches!(
+            with(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
+            Err(SettingsError::ExtraCa(_))
+        ));
+        assert!(with(AMAZON_ROOTS).is_ok());
+        let endpoint = AwsSettings { endpoint_url: Some("ftp://x".to_owned()), ..settings() };
+        assert_eq!(AwsClients::new(&endpoint).unwrap_err(), SettingsError::Endpoint);
+        let limits = AwsSettings { limits: Limits { attempts: 0, ..Limits::default() }, ..settings() };
+        assert_eq!(AwsClients::new(&limits).unwrap_err(), SettingsError::Limits);
+    }
+
+    #[test]
+    fn debug_output_has_no_credentials() {
+        assert!(!format!("{:?}", settings()).contains("secret"));
+    }
+}

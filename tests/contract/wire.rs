@@ -1,0 +1,193 @@
+//! The AWS JSON protocol by hand, as client and as server, so that neither side of a test is the SDK itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use shared::aws::{AwsClients, AwsSettings, Limits};
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, Entropy};
+
+/// Calls an operation (`DynamoDB_20120810.CreateTable`, `AmazonSQS.ReceiveMessage`) and returns status and answer.
+pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
+    let (service, version) = if operation.starts_with("AmazonSQS") { ("sqs", "1.0") } else { ("dynamodb", "1.0") };
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let body = body.to_string();
+    // The emulator finds the service by the credential scope; it verifies no signature.
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream);
+    let (first, _, body) = message(&mut reader).expect("an answer");
+    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
+}
+
+type Headers = Vec<(String, String)>;
+
+/// First line, headers and body of a request or an answer; `None` at the end of the stream.
+fn message(reader: &mut BufReader<TcpStream>) -> Option<(String, Headers, Vec<u8>)> {
+    let mut line = || {
+        let mut line = String::new();
+        let read = reader.read_line(&mut line).unwrap_or(0);
+        (read > 0).then(|| line.trim_end().to_owned())
+    };
+    let first = line()?;
+    let mut headers = Vec::new();
+    loop {
+        let line = line()?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((first, headers, body))
+}
+
+/// What a scripted server does with a request.
+pub(crate) enum Answer {
+    Json(u16, Json),
+    /// Closes the connection without a word.
+    Close,
+    /// Says nothing and keeps the connection.
+    Silence,
+}
+
+/// An error answer as both services word it.
+pub(crate) fn error(status: u16, code: &str) -> Answer {
+    Answer::Json(status, serde_json::json!({"__type": format!("com.amazonaws#{code}"), "message": "secret-in-message"}))
+}
+
+/// A request that the server got.
+#[derive(Debug, Clone)]
+pub(crate) struct Got {
+    /// The operation without its service: `PutItem`.
+    pub(crate) operation: String,
+    pub(crate) body: Json,
+}
+
+/// A server on loopback that answers request `n` (from 0) as the script says. It lives as long as the test process.
+pub(crate) struct Scripted {
+    pub(crate) port: u16,
+    got: Arc<Mutex<Vec<Got>>>,
+}
+
+impl Scripted {
+    pub(crate) fn start(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new(script);
+        let server_got = Arc::clone(&got);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (got, script) = (Arc::clone(&server_got), Arc::clone(&script));
+                std::thread::spawn(move || serve(stream, &got, &*script));
+            }
+        });
+        Self { port, got }
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// The clients for this server, with time-outs short enough to wait for.
+    pub(crate) fn clients(&self) -> AwsClients {
+        clients(self.port, false)
+    }
+}
+
+fn serve(stream: TcpStream, got: &Mutex<Vec<Got>>, script: &(dyn Fn(usize, &Got) -> Answer + Send + Sync)) {
+    let mut out = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    while let Some((_, headers, body)) = message(&mut reader) {
+        let target = headers.iter().find(|(name, _)| name == "x-amz-target").map_or("", |(_, v)| v);
+        let request = Got {
+            operation: target.split('.').next_back().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body).unwrap_or(Json::Null),
+        };
+        let number = {
+            let mut got = got.lock().unwrap();
+            got.push(request.clone());
+            got.len() - 1
+        };
+        match script(number, &request) {
+            Answer::Json(status, body) => {
+                let body = body.to_string();
+                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\n");
+                if write!(out, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).is_err() {
+                    return;
+                }
+            }
+            Answer::Close => return,
+            Answer::Silence => std::thread::sleep(Duration::from_mins(1)),
+        }
+    }
+}
+
+/// A port on loopback that nobody listens on.
+pub(crate) fn closed_port() -> u16 {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
+    AwsSettings {
+        region: "us-east-1".to_owned(),
+        access_key_id: "test".to_owned(),
+        secret_access_key: "test".to_owned(),
+        session_token: None,
+        endpoint_url: Some(format!("http://127.0.0.1:{port}")),
+        extra_ca_pem: None,
+        metered,
+        limits: Limits {
+            attempt: Duration::from_millis(400),
+            operation: Duration::from_secs(1),
+            attempts: 4,
+            first_wait: Duration::from_millis(10),
+        },
+    }
+}
+
+pub(crate) fn clients(port: u16, metered: bool) -> AwsClients {
+    AwsClients::new(&settings(port, metered)).unwrap()
+}
+
+/// Real time.
+pub(crate) struct RealClock;
+
+#[async_trait::async_trait]
+impl Clock for RealClock {
+    fn now(&self) -> Timestamp {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp(i64::try_from(now.as_millis()).unwrap())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(RealClock)
+}
+
+/// Jitter that a test can repeat.
+pub(crate) fn entropy() -> Arc<dyn Entropy> {
+    Arc::new(tests::sim::SimEntropy::new(1))
+}
+
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
