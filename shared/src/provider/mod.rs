@@ -263,7 +263,8 @@ pub struct Registry {
 
 impl Registry {
     /// Reads `providers.toml` in `dir` and the tables it names, and resolves its secrets. Every provider that is
-    /// declared must be complete: a missing table or secret is an error that names it.
+    /// declared must be complete: a missing table, column or secret is an error that names it. A table's rows are read when
+    /// the first record asks.
     pub fn load(dir: &Path, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
         let config = read_config(dir)?;
         Self::assemble(&config, |provider| build(provider, dir, secrets))
@@ -316,7 +317,7 @@ fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<
         Kind::Dataset(table) => {
             let text = read_file(dir, &table.file)
                 .map_err(|why| table.file_at.error(format!("providers.{}: {} {why}", provider.name, table.file)))?;
-            Arc::new(Dataset::parse(table, &text)?)
+            Arc::new(Dataset::parse(table, text)?)
         }
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
@@ -367,6 +368,23 @@ mod tests {
         assert_eq!(outcome.data["hashes"]["uid2"]["sha256_base64"], "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ=");
         assert_eq!(registry.catalog().kinds().count(), 3);
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
+    }
+
+    /// What `infra/local/demo/make_domains.py` promises of its file.
+    #[tokio::test]
+    async fn the_demonstration_ends_as_its_maker_says() {
+        let registry = Registry::load(&infra(), &|_| None).unwrap();
+        let company = registry.waterfall("company").unwrap();
+        let (ports, _script) = ports();
+        let mut counts = BTreeMap::new();
+        let mut reader = csv::Reader::from_path(infra().join("local/demo/domains-1000.csv")).unwrap();
+        for row in reader.records() {
+            let value = input(json!({"domain": &row.unwrap()[1]}));
+            assert_eq!(company.kind().check_input(&value), Ok(()), "{value:?}");
+            let outcome = company.run(&value, Duration::from_secs(5), None, &ports).await;
+            *counts.entry(outcome.status.as_str()).or_insert(0) += 1;
+        }
+        assert_eq!(counts, BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)]));
     }
 
     #[test]
