@@ -564,7 +564,7 @@ fn read_http(table: &Table<'_>) -> Result<HttpConfig, ConfigError> {
     let url_entry =
         table.need("url", "the address of the API, such as https://api.example.com/v1/{{ input.domain }}")?;
     let url = url_entry.template()?;
-    check_url(url_entry.str()?).map_err(|why| url_entry.error(why))?;
+    check_url(url_entry.str()?, &url).map_err(|why| url_entry.error(why))?;
 
     let mut query = Vec::new();
     if let Some(entry) = table.get("query") {
@@ -694,7 +694,7 @@ fn read_http(table: &Table<'_>) -> Result<HttpConfig, ConfigError> {
 }
 
 /// A URL template's scheme, host and port must be literal: nobody's input chooses where a request goes.
-fn check_url(text: &str) -> Result<(), String> {
+fn check_url(text: &str, template: &Template) -> Result<(), String> {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return Err("the URL begins with https:// (or http:// where the operator allows it), written out".to_owned());
     };
@@ -728,8 +728,15 @@ fn check_url(text: &str) -> Result<(), String> {
     if rest.contains('#') {
         return Err("the URL has no fragment".to_owned());
     }
-    if text.chars().any(|c| c.is_control() || (c == ' ' && !text.contains("{{")) || !c.is_ascii()) {
+    let literal = |part: &Part| if let Part::Text(text) = part { Some(text.to_ascii_lowercase()) } else { None };
+    let literals: Vec<String> = template.0.iter().filter_map(literal).collect();
+    if literals.iter().any(|t| !t.chars().all(|c| c.is_ascii_graphic())) {
         return Err("the URL has no spaces, control or non-ASCII characters; percent-encode them".to_owned());
+    }
+    // URL parsers walk up on these, encoded or not, and a value beside one could make one.
+    let dots = rest.split('?').next().unwrap_or_default().split('/').any(|segment| matches!(segment, "." | ".."));
+    if dots || literals.iter().any(|t| t.contains("%2e")) {
+        return Err("the URL's path has no `.` or `..` segments and no %2E; write the path that is meant".to_owned());
     }
     Ok(())
 }
@@ -1147,6 +1154,10 @@ mod tests {
             ("https://api.example.com:99999/", "port is a number"),
             ("https://api.example.com/a#b", "no fragment"),
             ("https://api.example.com/a b", "no spaces"),
+            ("https://api.example.com/a b/{{ input.domain }}", "no spaces"),
+            ("https://api.example.com/ü/{{ input.domain }}", "no spaces"),
+            ("https://api.example.com/a/../{{ input.domain }}", "no `.` or `..` segments"),
+            ("https://api.example.com/%2E{{ input.domain }}", "no `.` or `..` segments"),
             ("https://api.example.com/{{ input.domain", "`{{` has no `}}`"),
             ("https://api.example.com/{{ domain }}", "`{{ domain }}` is not known"),
             ("https://api.example.com/{{ input.domain | upper }}", "is not known"),

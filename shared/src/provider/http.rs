@@ -422,6 +422,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn values_side_by_side_make_no_step_through_the_path() {
+        let api = provider(
+            "url = \"https://api.example.com/v1/.{{ input.domain }}/{{ input.country }}{{ input.employees }}\"\n\
+             fields = { name = \"/name\" }",
+        );
+        for value in [
+            json!({"domain": ".", "country": "a", "employees": "b"}),
+            json!({"domain": "a", "country": ".", "employees": "."}),
+        ] {
+            let (ports, script) = ports();
+            assert!(matches!(api.ask(&input(value), LIMIT, &ports).await, Answer::Invalid(_)));
+            assert!(script.requests().is_empty());
+        }
+    }
+
+    #[tokio::test]
     async fn a_header_takes_no_line_break() {
         let api = provider(&format!("{GET}headers = {{ x-domain = \"{{{{ input.domain }}}}\" }}"));
         for value in ["a\r\nx: y", "a\nb", "a\u{0}b", "a\u{7f}b", "a\u{85}b"] {
