@@ -15,8 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
-# submit prices and checks by the providers, enrich runs them; the others do not know them.
-WITH_PROVIDERS = ("submit", "enrich")
+# submit prices and checks by the types, status shows them, enrich runs the providers; the others do not know them.
+WITH_TYPES = ("submit", "status", "enrich")
+WITH_TABLES = ("enrich",)
 
 
 def main() -> int:
@@ -42,12 +43,12 @@ def main() -> int:
         if not (strip and subprocess.run([strip, "-o", str(bootstrap), str(binary)]).returncode == 0):
             shutil.copyfile(binary, bootstrap)
         bootstrap.chmod(0o755)
-        if name in WITH_PROVIDERS:
+        if name in WITH_TYPES:
             if not providers.is_file():
                 print("error: infra/providers.toml is missing", file=sys.stderr)
                 return 1
             shutil.copyfile(providers, directory / "providers.toml")
-            if data.is_dir():
+            if name in WITH_TABLES and data.is_dir():
                 # The scripts that make the tables stay at home.
                 shutil.copytree(data, directory / "data", ignore=shutil.ignore_patterns("*.py", "*.md", ".*", "__pycache__"))
         # Times in the zip change its hash, and with it what sam uploads.

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import signal
@@ -258,11 +259,12 @@ def start_ministack(stack: Stack) -> None:
 
 
 def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
-    """The real template with two things written into it that parameters cannot bring there.
+    """The real template with three things written into it that parameters cannot bring there.
 
     The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link put at target/bundle, so
     that a debug build can never be what `make deploy` finds there. And MaximumConcurrency: MiniStack compares it with a
-    number, and a parameter reaches it as text.
+    number, and a parameter reaches it as text. And sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and
+    there is no other action; MiniStack asks for one named after the call.
     """
     text = TEMPLATE.read_text()
 
@@ -276,6 +278,8 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
         put(f"CodeUri: ../target/bundle/{name}/", f"CodeUri: {json.dumps(str(bundle / name))}")
     for name in ("EnrichConcurrency", "EnrichBulkConcurrency", "WebhookConcurrency", "WebhookRetryConcurrency"):
         put(f"MaximumConcurrency: !Ref {name} ", f"MaximumConcurrency: {int(parameters[name])} ")
+    text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
+    text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
     path = stack.dir / "template.yaml"
     path.write_text(text)
     return path

@@ -27,11 +27,11 @@ pub struct Record {
 pub enum OutcomeStatus {
     /// At least one provider answered with data.
     Found,
-    /// Every provider that was asked answered that it has nothing.
+    /// Nothing was found, and at least one provider answered that it has nothing; `error` names one that could not answer.
     NotFound,
-    /// No provider found anything and at least one could not answer, or the record could not be worked on.
+    /// Every provider that the input suits could not answer, or the record could not be worked on.
     Failed,
-    /// The input cannot be what the type asks for (no domain, no e-mail address); no provider was asked.
+    /// The input cannot be what any of the providers asks for (no domain, no e-mail address).
     Invalid,
     /// The job's budget was dealt out before this record.
     Skipped,
