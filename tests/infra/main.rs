@@ -1,0 +1,1 @@
+//! What holds the code and the template together.
