@@ -1,1 +1,96 @@
-//! .
+//! The use cases over ports. Each is one public function that does one step and says what came of it, so that a test can
+//! run it, kill it between any two calls, and run it again.
+
+pub mod cancel;
+pub mod delete;
+pub mod deliveries;
+pub mod dispatch;
+pub mod enrich;
+pub mod finish;
+pub mod idempotency;
+pub mod retry;
+pub mod secrets;
+pub mod status;
+pub mod submit;
+pub mod sweep;
+pub mod table;
+pub mod tenants;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::backoff::full_jitter;
+use crate::domain::error::ApiError;
+use crate::ports::{Clock, Entropy, HttpSender, Queue, Store, StoreError, Write};
+
+/// Everything outside, as a use case sees it.
+#[derive(Clone)]
+pub struct Ports {
+    pub store: Arc<dyn Store>,
+    pub queue: Arc<dyn Queue>,
+    pub http: Arc<dyn HttpSender>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+impl Ports {
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// Why a step could not be carried to its end. Running it again is always safe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("queue: {0}")]
+    Queue(#[from] crate::ports::QueueError),
+    /// A stored item is not what this version writes.
+    #[error("stored item is corrupt: {0}")]
+    Corrupt(&'static str),
+}
+
+impl From<StepError> for ApiError {
+    /// For a caller: whether trying again is of use. The cause is logged where the error is caught.
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Store(StoreError::Refused(_) | StoreError::ConditionFailed(_)) | StepError::Corrupt(_) => {
+                Self::Internal
+            }
+            StepError::Store(_) | StepError::Queue(_) => Self::Unavailable { retry_after_seconds: 2 },
+        }
+    }
+}
+
+/// How often a transaction is tried against conflicts and throttling before the caller is told.
+const TRIES: u32 = 6;
+
+/// Runs a transaction, trying again with jitter while others hold its items. An answer that was lost is tried again too:
+/// the writes carry conditions, and the caller tells its own earlier success from another's by what the condition found.
+pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), StoreError> {
+    let mut attempt = 0;
+    loop {
+        match ports.store.transact(writes.clone()).await {
+            Err(StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)) if attempt + 1 < TRIES => {
+                attempt += 1;
+                pause(ports, attempt).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Waits before try `attempt`: full jitter over 50 ms doubled each time, at most 2 s.
+pub(crate) async fn pause(ports: &Ports, attempt: u32) {
+    let wait = full_jitter(Duration::from_millis(50), Duration::from_secs(2), attempt, ports.entropy.unit());
+    ports.clock.sleep(wait).await;
+}

@@ -1,5 +1,14 @@
 //! The rules of Millrace, as pure functions and types: no I/O, no clock, no randomness.
 
+pub mod backoff;
+pub mod chunk;
+pub mod credits;
+pub mod delivery;
+pub mod error;
 pub mod ids;
+pub mod job;
+pub mod progress;
 pub mod record;
+pub mod signature;
+pub mod tenant;
 pub mod time;

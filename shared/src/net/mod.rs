@@ -1,1 +1,23 @@
-//! .
+//! Outbound HTTP to hosts that customers name: the only module that names `reqwest`.
+//!
+//! An address is judged where it is used. Literals in a URL are judged by [`Guard::check`] before anything is opened;
+//! names are judged by [`Resolver`], which hands the connector nothing but permitted addresses. The connector opens
+//! exactly what the resolver returned and asks nobody again, so a name server that changes its answer between a check
+//! and a connection gains nothing: there is no second look-up to lie to.
+
+use std::time::Duration;
+
+mod dns;
+mod guard;
+mod resolver;
+mod sender;
+
+pub use guard::{BadCidr, Cidr, Guard};
+pub use resolver::{ResolveError, Resolver};
+pub use sender::{BadSettings, ReqwestSender, Settings};
+
+/// Runs `work` for at most `limit`. `None` when the time was up first; the work is dropped then, and its sockets closed.
+#[expect(clippy::disallowed_methods, reason = "waits on real sockets, which a simulated clock cannot move")]
+async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
+}

@@ -1,0 +1,108 @@
+# make help lists the targets. Everything that is installed goes under .local/, everything that is built under target/.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+CARGO ?= cargo
+ARCH ?= arm64
+
+# Binaries follow CARGO_TARGET_DIR; the bundles stay where infra/template.yaml looks for them.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+STACK := $(PYTHON) infra/local/stack.py
+TOOLS := .local/tools/bin
+SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam
+NODE_TESTS := tests/e2e
+
+ifeq ($(ARCH),arm64)
+RUST_TARGET := aarch64-unknown-linux-gnu
+LAMBDA_FLAG := --arm64
+else ifeq ($(ARCH),x86_64)
+RUST_TARGET := x86_64-unknown-linux-gnu
+LAMBDA_FLAG := --x86-64
+else
+$(error ARCH is arm64 or x86_64, not '$(ARCH)')
+endif
+
+.PHONY: help run test up down logs watch invoke build deploy lint bench clean rust local tools validate node
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: local ## the main job on a local stack: 1,000 real domains, a verified webhook, a table of results
+	@$(STACK) with -- $(PYTHON) infra/local/demo.py
+
+test: validate local node ## everything: template, unit, simulation, adapters, and end to end on a stack of its own
+	$(STACK) --port 0 with -- $(CARGO) test --workspace
+
+up: local ## start the local stack (MILLRACE_PORT=4566) and write infra/local/.env
+	@$(STACK) up
+
+down: ## stop the local stack
+	@$(STACK) down
+
+logs: ## what the functions logged
+	@$(STACK) logs
+
+# The functions run from the source with the settings of the stack that is up, and are built again when it changes.
+watch: rust ## cargo lambda watch on the stack that is up; call a function with make invoke FN=enrich
+	@test -f infra/local/.env || { echo "error: no stack is up: make up" >&2; exit 1; }
+	@$(PYTHON) infra/local/venvs.py build
+	set -a; . ./infra/local/.env; set +a; PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda watch --invoke-address 127.0.0.1
+
+FN ?= enrich
+invoke:
+	@PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda invoke $(FN) --invoke-address 127.0.0.1 --data-file infra/events/$(FN).json
+
+build: rust ## the bundle for AWS in target/bundle (ARCH=arm64 or x86_64)
+	@test -d "$$(rustc --print target-libdir --target $(RUST_TARGET))" || { \
+	  echo "error: Rust has no $(RUST_TARGET) target here. Add it: rustup target add $(RUST_TARGET)" >&2; exit 1; }
+	@$(PYTHON) infra/local/venvs.py build
+	PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda build --release --locked $(LAMBDA_FLAG) \
+	  --package submit --package enrich --package status --package dispatch --package sweep
+	$(PYTHON) infra/local/bundle.py target/bundle '$(TARGET)/lambda/{}/bootstrap'
+	@echo "$(ARCH) bundle in target/bundle:" && du -sh target/bundle/*/bootstrap
+
+# The architecture is a parameter with a default; naming it would make sam forget the answers it saved for the others.
+deploy: build tools ## guided deployment to your AWS account
+	$(SAM) deploy --guided --template-file infra/template.yaml --config-file samconfig.toml \
+	  $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
+
+lint: rust validate ## formatting, clippy, template
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# PLACEHOLDER: the recipe comes with the bench in tests/.
+bench: local ## calls, capacity units, bytes and Init times of the main job
+	$(CARGO) run --package tests --bin bench
+
+clean: down ## remove what was built and installed
+	$(CARGO) clean
+	rm -rf .local target/bundle target/bundle-local infra/local/.env
+
+# ---- parts of the above
+
+rust:
+	@command -v $(CARGO) >/dev/null || { echo "error: cargo is missing. Install Rust: https://rustup.rs" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing. Install Python 3.11 or newer, or name it: make PYTHON=…" >&2; exit 1; }
+
+tools: rust
+	@$(PYTHON) infra/local/venvs.py tools
+
+# One build serves the local stack and the tests: same profile, same features.
+local: rust
+	@$(PYTHON) infra/local/venvs.py ministack tools
+	$(CARGO) build --workspace --locked
+	@$(PYTHON) infra/local/bundle.py target/bundle-local '$(TARGET)/debug/{}' --strip
+
+validate: tools
+	@$(PYTHON) infra/local/validate.py
+
+# The npm package that checks our signatures from outside.
+node:
+	@if [ -f $(NODE_TESTS)/package.json ]; then \
+	  command -v npm >/dev/null || { echo "error: npm is missing; the tests check signatures with an npm package. Install Node.js 20 or newer" >&2; exit 1; }; \
+	  [ $(NODE_TESTS)/node_modules/.package-lock.json -nt $(NODE_TESTS)/package-lock.json ] || \
+	    npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --loglevel=error; \
+	fi

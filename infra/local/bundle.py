@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Puts the five deployment directories together: each function's binary as `bootstrap`, and what it reads at start.
+
+    python3 infra/local/bundle.py OUT PATTERN [--strip]
+
+PATTERN is where the binaries are, with {} for the function's name. Standard library only.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
+# submit prices and checks by the providers, enrich runs them; the others do not know them.
+WITH_PROVIDERS = ("submit", "enrich")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("pattern")
+    parser.add_argument("--strip", action="store_true", help="leave symbols out of the copies; they are most of a debug build")
+    options = parser.parse_args()
+
+    providers, data = ROOT / "infra" / "providers.toml", ROOT / "infra" / "data"
+    strip = shutil.which("strip") if options.strip else None
+    # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
+    fresh = options.out.with_name(options.out.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for name in FUNCTIONS:
+        binary = Path(options.pattern.format(name))
+        if not binary.is_file():
+            print(f"error: {binary} is missing: the build did not make it", file=sys.stderr)
+            return 1
+        directory = fresh / name
+        directory.mkdir(parents=True)
+        bootstrap = directory / "bootstrap"
+        if not (strip and subprocess.run([strip, "-o", str(bootstrap), str(binary)]).returncode == 0):
+            shutil.copyfile(binary, bootstrap)
+        bootstrap.chmod(0o755)
+        if name in WITH_PROVIDERS:
+            if not providers.is_file():
+                print("error: infra/providers.toml is missing", file=sys.stderr)
+                return 1
+            shutil.copyfile(providers, directory / "providers.toml")
+            if data.is_dir():
+                # The scripts that make the tables stay at home.
+                shutil.copytree(data, directory / "data", ignore=shutil.ignore_patterns("*.py", "*.md", ".*", "__pycache__"))
+        # Times in the zip change its hash, and with it what sam uploads.
+        for path in directory.rglob("*"):
+            os.utime(path, (946684800, 946684800))
+    shutil.rmtree(options.out, ignore_errors=True)
+    fresh.rename(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

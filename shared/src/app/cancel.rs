@@ -1,0 +1,37 @@
+//! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the last chunk has its result.
+
+use super::finish::look_at;
+use super::table::{STATUS, meta_key, s};
+use super::{Ports, StepError, status};
+use crate::domain::error::ApiError;
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::job::{JobView, Status};
+use crate::ports::{Change, Condition, StoreError, Update};
+
+/// Asks a live job to stop. Asking again, or asking a canceled job, changes nothing and answers the job.
+pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
+    // The job may change between reading and writing, but only forward and through few states.
+    for _ in 0..Status::ALL.len() {
+        let view = status::job(ports, tenant, id).await?;
+        match view.job.status {
+            Status::Canceling | Status::Canceled => return Ok(view),
+            Status::Queued | Status::Running => {}
+            other => {
+                let shown = if other == Status::Expiring { "expired" } else { other.as_str() };
+                return Err(ApiError::Conflict {
+                    detail: format!("the job is {shown} and cannot be canceled any more"),
+                });
+            }
+        }
+        let mut changes = vec![Change::Set(STATUS, s(Status::Canceling.as_str()))];
+        // Messages that wait will be worked on at once now; the sweep makes up for those that were lost.
+        changes.extend(look_at(id, ports.clock.now()));
+        let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
+        match ports.store.update(Update { key: meta_key(id), changes, condition }).await {
+            Ok(_) => return status::job(ports, tenant, id).await,
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(StepError::from(error).into()),
+        }
+    }
+    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}

@@ -1,0 +1,64 @@
+//! Delete: a tombstone first, which also settles a live job, then the items, now and once more after every worker that
+//! could still be writing has ended.
+
+use std::time::Duration;
+
+use super::finish::{load, look_at, settle};
+use super::table::{STATUS, job_range, meta_key, s, shard_range};
+use super::{Ports, StepError, status, transact};
+use crate::domain::chunk::shard_count;
+use crate::domain::error::ApiError;
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::job::{Job, Status};
+use crate::ports::{Change, Condition, Key, Query, StoreError, Update, Write};
+
+/// Erases a job: its inputs, results, progress and deliveries. A live one is ended first: what its finished records cost
+/// is charged, the rest given back, and no event is sent. Repeating it answers not found, like any erased job.
+pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Duration) -> Result<(), ApiError> {
+    for _ in 0..Status::ALL.len() {
+        let view = status::job(ports, tenant, id).await?;
+        let mut changes = vec![
+            Change::Set(STATUS, s(Status::Deleted.as_str())),
+            // Out of the tenant's list, and without anything personal: a name is the caller's text.
+            Change::Remove("tenant_jobs"),
+            Change::Remove("end"),
+        ];
+        changes.extend(look_at(id, ports.clock.now().plus(2 * timeout)));
+        let stripped = crate::domain::job::Spec { name: None, webhook: None, ..view.job.spec.clone() };
+        changes.push(Change::Set("spec", s(super::table::json(&stripped))));
+        let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
+        let mut writes = vec![Write::Update(Update { key: meta_key(id), changes, condition })];
+        if view.job.status.is_live() {
+            writes.push(settle(&view.job, &view.progress));
+        }
+        match transact(ports, writes).await {
+            Ok(()) => {
+                if let Err(error) = erase(ports, &view.job).await {
+                    tracing::warn!(job.id = %id, error = %error, "job not wholly erased yet; the sweep will");
+                }
+                return Ok(());
+            }
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(StepError::from(error).into()),
+        }
+    }
+    // Our own earlier try may have gone through although its answer was lost.
+    match load(ports, id).await? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::Unavailable { retry_after_seconds: 1 }),
+    }
+}
+
+/// Removes everything of a job but its head. Whatever is there, in any state; may be repeated.
+pub(crate) async fn erase(ports: &Ports, job: &Job) -> Result<(), StepError> {
+    let shards = (0..shard_count(job.spec.chunks)).map(|shard| shard_range(&job.spec.id, shard));
+    for select in shards.chain([job_range(&job.spec.id)]) {
+        let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+        let items = ports.store.query(&query).await?;
+        let keys: Vec<Key> = items.into_iter().map(|i| i.key).filter(|k| k.sk != "META").collect();
+        if !keys.is_empty() {
+            ports.store.delete_all(keys).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! Dispatch: one attempt of one delivery, under a lease.
+//!
+//! The lease is written before the exchange and counts the attempt, so an attempt that nobody lived to record still
+//! counts, and shows as `interrupted`. The exchange always ends before the lease does: two attempts of one delivery
+//! never overlap.
+
+use std::time::Duration;
+
+use super::deliveries::as_planned;
+use super::finish::{load, wake};
+use super::status::{ResultCursor, results};
+use super::table::{
+    Endpoint, LEASE_TOKEN, current, delivery_changes, delivery_key, endpoint_item, endpoint_key, profile_key,
+    read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
+};
+use super::{Ports, StepError, pause};
+use crate::dialect::{Event, Signing, Surface, surface};
+use crate::domain::delivery::{
+    Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, Lease, Next, QUEUE_HORIZON,
+    RESPONSE_LOG_BYTES, SLOW_AFTER, WakeMessage, retry_after,
+};
+use crate::domain::signature::live;
+use crate::domain::time::Timestamp;
+use crate::ports::{Condition, HttpAnswer, HttpError, HttpRequest, Put, QueueName, StoreError, Update};
+
+/// How long what is known of a receiver is kept after the last exchange.
+const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most of a receiver's answer that is read.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
+/// An attempt this little ahead of its time is made; a clock may be so far off.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// What came of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatched {
+    Delivered,
+    /// The attempt failed, and another is planned.
+    Retrying,
+    Exhausted,
+    /// The message asks for an attempt that is not the next one, or the delivery is over or gone.
+    Stale,
+    /// It is not time yet, or the receiver is slow and belongs in the other lane: the message was sent on.
+    Moved,
+    /// Too little of the invocation is left; the message has to come back.
+    NoTime,
+}
+
+/// How this attempt came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    pub lane: QueueName,
+    /// When the invocation ends.
+    pub deadline: Timestamp,
+}
+
+/// Makes the attempt that the message asks for.
+pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Result<Dispatched, StepError> {
+    let id = message.job.delivery(message.delivery);
+    let now = ports.clock.now();
+    let Some(item) = current(ports.store.get(&delivery_key(&id)).await?, now) else { return Ok(Dispatched::Stale) };
+    let delivery = read_delivery(&id, &item)?;
+    let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
+    if delivery.state != DeliveryState::Pending || message.attempt != delivery.attempts + 1 || leased {
+        return Ok(Dispatched::Stale);
+    }
+    if delivery.next_attempt_at.since(now) > EARLY {
+        hand_on(ports, &delivery, receipt.lane, now).await;
+        return Ok(Dispatched::Moved);
+    }
+    let Some(surface) = surface(&delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
+
+    let tenant = &delivery.tenant;
+    let keys = [secret_key(tenant), endpoint_key(tenant, &delivery.url), profile_key(tenant)];
+    let items = ports.store.get_many(&keys).await?;
+    let [secrets, endpoint, profile] = <[_; 3]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let endpoint = read_endpoint(current(endpoint, now).as_ref());
+    let delays = profile.as_ref().map(read_profile).transpose()?.and_then(|p| p.webhook_delays());
+    let rules = (surface.delivery)().with_delays(delays);
+
+    if endpoint.disabled && !delivery.explicit && rules.gone_disables {
+        return give_up(ports, &delivery, "endpoint_disabled").await;
+    }
+    if endpoint.slow && receipt.lane == QueueName::Webhook {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        return Ok(Dispatched::Moved);
+    }
+    if let Some(at) = endpoint.not_before.filter(|at| at.since(now) > EARLY && rules.honour_retry_after) {
+        return put_off(ports, delivery, at).await;
+    }
+    if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
+        return Ok(Dispatched::NoTime);
+    }
+    let secrets = read_secrets(secrets.as_ref())?;
+    let body = match body(ports, surface, &delivery).await? {
+        Some(body) => body,
+        None => return Ok(Dispatched::Stale),
+    };
+    attempt(ports, surface, delivery, &endpoint, &rules, &secrets, body).await
+}
+
+/// Sends a message on for an attempt whose time has not come; one that is far off is left to the sweep.
+async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Timestamp) {
+    if delivery.next_attempt_at.since(now) <= QUEUE_HORIZON {
+        wake(ports, delivery, lane).await;
+    }
+}
+
+/// The event's body, the same bytes at every attempt: everything in it was fixed when the job ended. `None` where the
+/// job is gone.
+async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
+    let mut event = Event { kind: delivery.event, at: delivery.event_at, job: None, results: None };
+    if delivery.event == EventType::WebhookTest {
+        return Ok(Some((surface.body)(&event)));
+    }
+    let Some(view) = load(ports, &delivery.id.job).await? else { return Ok(None) };
+    let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
+    let mut lines = Vec::new();
+    if end.bytes <= surface.inline_bytes {
+        let mut next = Some(ResultCursor::default());
+        while let Some(cursor) = next {
+            let page = results(ports, &view.job, cursor, usize::MAX).await?;
+            if page.lines.is_empty() && page.next.is_some() {
+                return Err(StepError::Corrupt("results of an ended job"));
+            }
+            lines.extend(page.lines);
+            next = page.next;
+        }
+        event.results = Some(&lines);
+    }
+    event.job = Some(&view);
+    Ok(Some((surface.body)(&event)))
+}
+
+async fn attempt(
+    ports: &Ports,
+    surface: &Surface,
+    mut delivery: Delivery,
+    endpoint: &Endpoint,
+    rules: &DeliveryRules,
+    secrets: &[crate::domain::signature::LiveSecret],
+    body: Vec<u8>,
+) -> Result<Dispatched, StepError> {
+    let now = ports.clock.now();
+    let planned = delivery.attempts;
+    let token = hex::encode(ports.random::<16>());
+    let until = now.plus(rules.timeout + LEASE_MARGIN);
+    if delivery.lease.is_some() {
+        // The attempt before left a lease and no outcome.
+        let (number, at) = (planned, delivery.next_attempt_at);
+        let detail = "the sender ended before it could record what came of this attempt";
+        delivery.record(Attempt {
+            number,
+            at,
+            latency_ms: None,
+            status: None,
+            error: Some("interrupted".to_owned()),
+            detail: Some(detail.to_owned()),
+            response: None,
+        });
+    }
+    delivery.attempts += 1;
+    delivery.next_attempt_at = now;
+    delivery.lease = Some(Lease { token: token.clone(), until });
+    let take = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(&delivery, Some(until.plus(GRACE))),
+        condition: Some(as_planned(planned, now)),
+    };
+    match ports.store.update(take).await {
+        Ok(_) => {}
+        Err(StoreError::ConditionFailed(failed)) => {
+            // Taken by another; or by this call, whose first answer was lost inside the client.
+            let ours = failed.iter().filter_map(|f| f.existing.as_ref());
+            if !ours.into_iter().any(|i| i.attributes.get(LEASE_TOKEN) == Some(&s(&token))) {
+                return Ok(Dispatched::Stale);
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+
+    let begun = ports.clock.now();
+    let left = until.minus(LEASE_MARGIN).since(begun);
+    let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
+    let ended = ports.clock.now();
+    let (attempt, asked) = describe(delivery.attempts, begun, ended, &answer);
+    tracing::info!(
+        delivery.id = %delivery.id,
+        delivery.attempt = attempt.number,
+        http.status = attempt.status,
+        error.class = attempt.error.as_deref(),
+        latency_ms = attempt.latency_ms,
+        "delivery attempted"
+    );
+
+    let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
+    learn(ports, &delivery, endpoint, &attempt, &next, asked, rules, ended).await;
+    delivery.record(attempt);
+    delivery.lease = None;
+    let outcome = match &next {
+        Next::Delivered => {
+            delivery.state = DeliveryState::Delivered;
+            Dispatched::Delivered
+        }
+        Next::Retry(at) => {
+            delivery.next_attempt_at = *at;
+            Dispatched::Retrying
+        }
+        Next::Exhausted { reason, .. } => {
+            delivery.state = DeliveryState::Exhausted;
+            delivery.reason = Some((*reason).to_owned());
+            Dispatched::Exhausted
+        }
+    };
+    let due = (delivery.state == DeliveryState::Pending).then(|| delivery.due(ended));
+    let record = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(&delivery, due),
+        condition: Some(Condition::Equals(LEASE_TOKEN, s(&token))),
+    };
+    save(ports, record).await?;
+    if outcome == Dispatched::Retrying {
+        hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
+    }
+    Ok(outcome)
+}
+
+/// Writes an attempt's outcome. It is tried for longer than other writes: what is lost here is an answer that was had.
+async fn save(ports: &Ports, record: Update) -> Result<(), StepError> {
+    let mut tries = 0;
+    loop {
+        match ports.store.update(record.clone()).await {
+            // A condition that does not hold: it was recorded by the try before, or the delivery was erased.
+            Ok(_) | Err(StoreError::ConditionFailed(_)) => return Ok(()),
+            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict) if tries < 3 => {
+                tries += 1;
+                pause(ports, tries).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn exchange(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+    secrets: &[crate::domain::signature::LiveSecret],
+    body: Vec<u8>,
+    at: Timestamp,
+    deadline: Duration,
+) -> Result<HttpAnswer, HttpError> {
+    let event = delivery.id.event();
+    let signing = Signing { secrets: &live(secrets, at), id: &event, at, body: &body };
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    headers.extend((surface.sign)(&signing));
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        url: delivery.url.clone(),
+        headers,
+        body,
+        deadline,
+        max_response_bytes: MAX_RESPONSE_BYTES,
+    };
+    ports.http.send(request).await
+}
+
+/// The log entry of an exchange, and the wait that the receiver asked for.
+fn describe(
+    number: u32,
+    begun: Timestamp,
+    ended: Timestamp,
+    answer: &Result<HttpAnswer, HttpError>,
+) -> (Attempt, Option<Duration>) {
+    let latency = u64::try_from(ended.since(begun).as_millis()).unwrap_or(u64::MAX);
+    let entry = Attempt {
+        number,
+        at: begun,
+        latency_ms: Some(latency),
+        status: None,
+        error: None,
+        detail: None,
+        response: None,
+    };
+    match answer {
+        Err(error) => {
+            (Attempt { error: Some(error.class().to_owned()), detail: Some(error.to_string()), ..entry }, None)
+        }
+        Ok(answer) => {
+            let success = (200..300).contains(&answer.status);
+            let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
+            let attempt = Attempt {
+                status: Some(answer.status),
+                error: (!success).then(|| "status".to_owned()),
+                detail: (!success).then(|| format!("the receiver answered {}; only 2xx is success", answer.status)),
+                response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
+                ..entry
+            };
+            (attempt, answer.header("retry-after").and_then(|v| retry_after(v, ended)))
+        }
+    }
+}
+
+/// Remembers of a receiver what changes how the next delivery goes to it. Lost, the next exchange finds it out again.
+#[expect(clippy::too_many_arguments, reason = "everything that one exchange taught")]
+async fn learn(
+    ports: &Ports,
+    delivery: &Delivery,
+    known: &Endpoint,
+    attempt: &Attempt,
+    next: &Next,
+    asked: Option<Duration>,
+    rules: &DeliveryRules,
+    now: Timestamp,
+) {
+    let answered_well = *next == Next::Delivered;
+    let learned = Endpoint {
+        disabled: match next {
+            Next::Exhausted { disable_endpoint: true, .. } => true,
+            _ => known.disabled && !answered_well,
+        },
+        slow: attempt.latency_ms.is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis()),
+        not_before: match next {
+            Next::Retry(at) if asked.is_some() && rules.honour_retry_after => Some(*at),
+            _ => known.not_before.filter(|at| now < *at && !answered_well),
+        },
+    };
+    if learned == *known {
+        return;
+    }
+    let item = endpoint_item(&delivery.tenant, &delivery.url, &learned, now.plus(ENDPOINT_MEMORY));
+    if let Err(error) = ports.store.put(Put { item, condition: None }).await {
+        tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
+    }
+}
+
+/// Ends a delivery without an attempt.
+async fn give_up(ports: &Ports, delivery: &Delivery, reason: &str) -> Result<Dispatched, StepError> {
+    let over =
+        Delivery { state: DeliveryState::Exhausted, reason: Some(reason.to_owned()), lease: None, ..delivery.clone() };
+    change(ports, delivery.attempts, &over, None, Dispatched::Exhausted).await
+}
+
+/// Moves the next attempt to when the receiver wants it.
+async fn put_off(ports: &Ports, mut delivery: Delivery, until: Timestamp) -> Result<Dispatched, StepError> {
+    let now = ports.clock.now();
+    delivery.next_attempt_at = until;
+    let due = Some(delivery.due(now));
+    let moved = change(ports, delivery.attempts, &delivery, due, Dispatched::Moved).await?;
+    if moved == Dispatched::Moved {
+        hand_on(ports, &delivery, QueueName::WebhookRetry, now).await;
+    }
+    Ok(moved)
+}
+
+async fn change(
+    ports: &Ports,
+    attempts: u32,
+    delivery: &Delivery,
+    due: Option<Timestamp>,
+    outcome: Dispatched,
+) -> Result<Dispatched, StepError> {
+    let update = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(delivery, due),
+        condition: Some(as_planned(attempts, ports.clock.now())),
+    };
+    match ports.store.update(update).await {
+        Ok(_) => Ok(outcome),
+        Err(StoreError::ConditionFailed(_)) => Ok(Dispatched::Stale),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,410 @@
+//! Enrich: works on one chunk. Everything is read first, the work done only where it is missing, the result put once;
+//! progress and the job's end follow from what is stored, whoever stored it.
+//!
+//! Killed anywhere, the message comes back or the sweep sends another, and this runs again: what was put is found, what
+//! was not is done again. Only a provider's answer that was not stored yet is asked for twice.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::finish::{Finished, finish, look_at};
+use super::submit::enqueue;
+use super::table::{
+    self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, get_n, get_s,
+    groups, meta_key, millis, part_item, progress_key, read_chunks, read_meta, read_progress, result_items, s, set,
+    starts_attribute,
+};
+use super::{Ports, StepError};
+use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
+use crate::domain::ids::ulid;
+use crate::domain::job::{Job, ResultLine, Status};
+use crate::domain::progress::ChunkSummary;
+use crate::domain::record::{Outcome, OutcomeError, OutcomeStatus, Record};
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Put, Query, QueueName, StoreError, Update, Value, within};
+use crate::provider::{self, Registry};
+
+/// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
+const SERIAL_FROM: i64 = 2;
+/// The counted start that fails what is left: the eighth with the first, which is not counted.
+const LAST_START: i64 = 7;
+/// A record begun so often on its own without an outcome is lost.
+const MAX_BEGUN: u32 = 2;
+/// Kept free at the end of an invocation for storing what there is.
+pub const RESERVE: Duration = Duration::from_secs(8);
+/// A fresh invocation has so long to begin records that take their whole limit.
+const BEGIN: Duration = Duration::from_secs(4);
+/// How often a running chunk looks whether its job was canceled.
+const CANCEL_CHECK: Duration = Duration::from_secs(3);
+
+/// What came of one run over a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// The chunk has its result, and progress shows it.
+    Done,
+    /// Time ran out; what was finished is kept, and a message for the rest is sent.
+    Continues,
+    /// The job has ended or is gone, or there is no such chunk: nothing to do.
+    Moot,
+}
+
+/// How this run came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The queue it came from; its continuation goes there too.
+    pub lane: QueueName,
+    /// How often this message was received, this time included.
+    pub receives: u32,
+    /// When the invocation ends.
+    pub deadline: Timestamp,
+    /// How long an invocation can last: the sweep waits longer before it takes a run for dead.
+    pub timeout: Duration,
+}
+
+/// Works on the chunk that the message names.
+pub async fn step(
+    ports: &Ports,
+    registry: &Registry,
+    message: &ChunkMessage,
+    receipt: &Receipt,
+) -> Result<Ran, StepError> {
+    match run(ports, registry, message, receipt).await {
+        // The job was erased while this ran: its items are not there to be updated.
+        Err(StepError::Store(StoreError::ConditionFailed(_))) => Ok(Ran::Moot),
+        answer => answer,
+    }
+}
+
+async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt: &Receipt) -> Result<Ran, StepError> {
+    let (id, n) = (&message.job, message.chunk);
+    let heads = [meta_key(id), progress_key(id, shard_of(n))];
+    let query = Query { select: chunk_range(id, n, n), limit: usize::MAX, descending: false, consistent: true };
+    let (heads, items) = futures_util::join!(ports.store.get_many(&heads), ports.store.query(&query));
+    let [meta, shard] = <[_; 2]>::try_from(heads?).map_err(|_| StepError::Corrupt("read"))?;
+    let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else { return Ok(Ran::Moot) };
+    let job = read_meta(&meta)?;
+    if !job.status.is_live() || n >= job.spec.chunks {
+        return Ok(Ran::Moot);
+    }
+    let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
+    let chunk = state.chunk.take().ok_or(StepError::Corrupt("chunk"))?;
+
+    let outcomes = match state.result.take() {
+        Some(outcomes) => outcomes,
+        None => match work(ports, registry, &job, message, &chunk, state, receipt).await? {
+            Some(outcomes) => outcomes,
+            None => return Ok(Ran::Continues),
+        },
+    };
+    let summary = summarise(n, &chunk, &outcomes);
+    let shard = if table::get_set(&shard, DONE).any(|e| *e == summary.element()) {
+        shard
+    } else {
+        add_progress(ports, &job, &summary).await?
+    };
+    close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
+}
+
+/// What a chunk adds to progress, derived from what is stored alone.
+fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
+    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(|(index, (record, outcome))| {
+        let line = ResultLine { index, record: record.clone(), outcome: outcome.clone() };
+        table::json(&line.to_json()).len() as u64 + 1
+    });
+    ChunkSummary::of(n, outcomes, lines.sum())
+}
+
+async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<crate::ports::Item, StepError> {
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(summary.chunk)),
+        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
+        condition: Some(Condition::ItemExists),
+    };
+    Ok(ports.store.update(update).await?)
+}
+
+/// Level-triggered: every run that sees its shard full carries the news on, whether or not it filled it.
+async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<Ran, StepError> {
+    let (id, chunks) = (&job.spec.id, job.spec.chunks);
+    if done < chunks_in_shard(shard, chunks) {
+        return Ok(Ran::Done);
+    }
+    if shard_count(chunks) > 1 {
+        let update = Update {
+            key: meta_key(id),
+            changes: vec![Change::AddToSet(SHARDS_DONE, set(shard.to_string()))],
+            condition: Some(Condition::ItemExists),
+        };
+        let meta = read_meta(&ports.store.update(update).await?)?;
+        if meta.shards_done < shard_count(chunks) {
+            return Ok(Ran::Done);
+        }
+    }
+    match finish(ports, id).await? {
+        Finished::Now | Finished::Before | Finished::NotYet => Ok(Ran::Done),
+        Finished::Gone => Ok(Ran::Moot),
+    }
+}
+
+/// Finds the outcome of every record of the chunk and puts the result. `None` when time ran out.
+async fn work(
+    ports: &Ports,
+    registry: &Registry,
+    job: &Job,
+    message: &ChunkMessage,
+    chunk: &Chunk,
+    state: ChunkState,
+    receipt: &Receipt,
+) -> Result<Option<Vec<Outcome>>, StepError> {
+    if job.status == Status::Queued {
+        begin(ports, job, receipt.timeout).await?;
+    }
+    let starts = count_start(ports, job, message, receipt).await?;
+    let run = Run {
+        ports,
+        registry,
+        job,
+        chunk,
+        number: message.chunk,
+        id: ulid(ports.clock.now(), ports.random()),
+        until: receipt.deadline.minus(RESERVE),
+        longest: receipt.timeout.saturating_sub(RESERVE + BEGIN),
+    };
+    let mut finished = state.finished;
+    if starts >= LAST_START {
+        for at in run.missing(&finished) {
+            finished.insert(at, lost("the worker ended before this record did, eight times; its chunk was given up"));
+        }
+    }
+    for (at, times) in state.begun {
+        if times >= MAX_BEGUN {
+            finished.entry(at).or_insert_with(|| lost("the worker ended twice while it worked on this record"));
+        }
+    }
+    let before = finished.len();
+    if starts >= SERIAL_FROM {
+        run.one_by_one(&mut finished).await?;
+    } else {
+        run.together(&mut finished).await?;
+    }
+    let missing = run.missing(&finished);
+    if missing.is_empty() {
+        return run.put(finished.into_values().collect()).await.map(Some);
+    }
+    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing.len(), gained = finished.len() - before, "chunk continues in another run");
+    let (id, tenant) = (&job.spec.id, &job.spec.tenant);
+    enqueue(ports, id, tenant, &[run.number], Start::Resume, receipt.lane).await?;
+    Ok(None)
+}
+
+fn lost(detail: &str) -> Outcome {
+    Outcome::failed("worker_lost", detail)
+}
+
+/// Marks the job as running. Whoever loses the race has nothing to do.
+async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let window = timeout + Duration::from_secs(30);
+    let mut changes = vec![
+        Change::Set(STATUS, s(Status::Running.as_str())),
+        Change::SetIfAbsent(STARTED_AT, Value::N(now.0)),
+        Change::Set(WINDOW, Value::N(millis(window))),
+    ];
+    // A run that is at work is not overdue before its invocation must have ended.
+    changes.extend(look_at(&job.spec.id, now.plus(window)));
+    let condition = Some(Condition::Equals(STATUS, s(Status::Queued.as_str())));
+    match ports.store.update(Update { key: meta_key(&job.spec.id), changes, condition }).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Counts this start if it may follow a death: 0 for a first one.
+async fn count_start(ports: &Ports, job: &Job, message: &ChunkMessage, receipt: &Receipt) -> Result<i64, StepError> {
+    if receipt.receives < 2 && message.start != Start::Nudge {
+        return Ok(0);
+    }
+    let name = starts_attribute(message.chunk);
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(message.chunk)),
+        changes: vec![Change::Add(name, 1)],
+        condition: Some(Condition::ItemExists),
+    };
+    Ok(get_n(&ports.store.update(update).await?, name).unwrap_or(1))
+}
+
+/// One run over a chunk.
+struct Run<'a> {
+    ports: &'a Ports,
+    registry: &'a Registry,
+    job: &'a Job,
+    chunk: &'a Chunk,
+    number: u32,
+    /// Names this run's parts; sorts by time.
+    id: String,
+    /// No record goes on past this.
+    until: Timestamp,
+    /// No record is given longer: a fresh invocation must be able to begin some.
+    longest: Duration,
+}
+
+impl Run<'_> {
+    fn len(&self) -> u32 {
+        u32::try_from(self.chunk.records.len()).unwrap_or(u32::MAX)
+    }
+
+    fn missing(&self, finished: &BTreeMap<u32, Outcome>) -> Vec<u32> {
+        (0..self.len()).filter(|at| !finished.contains_key(at)).collect()
+    }
+
+    fn record(&self, at: u32) -> Option<&Record> {
+        self.chunk.records.get(usize::try_from(at).ok()?)
+    }
+
+    /// How long a record may take.
+    fn limit(&self) -> Duration {
+        let kind = self.registry.kind(&self.job.spec.kind);
+        kind.map_or(self.longest, provider::RecordType::record_timeout).min(self.longest)
+    }
+
+    /// The outcome of a record that is not run, if it is not.
+    fn not_run(&self, at: u32, status: Status) -> Option<Outcome> {
+        if at >= self.chunk.funded {
+            let detail = "the job's max_credits were dealt to the records before this one";
+            let error = OutcomeError::new("budget_exhausted", detail);
+            return Some(Outcome::without_data(OutcomeStatus::Skipped, Some(error)));
+        }
+        match status {
+            Status::Canceling => Some(Outcome::without_data(OutcomeStatus::Canceled, None)),
+            Status::Expiring => Some(Outcome::failed("job_expired", "the job did not end within its run limit")),
+            _ => None,
+        }
+    }
+
+    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
+    async fn ask(&self, at: u32) -> Outcome {
+        let (Some(record), Some(waterfall)) = (self.record(at), self.registry.waterfall(&self.job.spec.kind)) else {
+            return Outcome::failed(
+                "provider_unconfigured",
+                format!("type {} is not in this deployment's providers.toml any more", self.job.spec.kind),
+            );
+        };
+        let limit = self.limit().min(self.until.since(self.ports.clock.now()));
+        let ports = provider::Ports {
+            http: self.ports.http.clone(),
+            clock: self.ports.clock.clone(),
+            entropy: self.ports.entropy.clone(),
+        };
+        let order = self.job.spec.providers.as_deref();
+        let asked = AssertUnwindSafe(waterfall.run(&record.input, limit, order, &ports)).catch_unwind();
+        match within(self.ports.clock.as_ref(), limit, asked).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
+            None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
+        }
+    }
+
+    /// The job's status now, while it runs.
+    async fn status(&self) -> Result<Status, StepError> {
+        let meta = self.ports.store.get(&meta_key(&self.job.spec.id)).await?;
+        // A job erased meanwhile is as good as canceled: no more provider is asked for it.
+        Ok(meta
+            .as_ref()
+            .and_then(|m| get_s(m, STATUS))
+            .and_then(Status::parse)
+            .map_or(Status::Canceling, |status| if status.is_live() { status } else { Status::Canceling }))
+    }
+
+    /// Runs what is missing under the type's bound. A record begins only where the time left covers its whole limit, so
+    /// that no answer is paid for and then cut off. What is finished when time runs out is put away.
+    async fn together(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
+        let bound = self.registry.kind(&self.job.spec.kind).map_or(1, provider::RecordType::concurrency);
+        let mut waiting = self.missing(finished).into_iter().peekable();
+        let mut running = FuturesUnordered::new();
+        let mut fresh = Vec::new();
+        let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
+        let begin_until = self.until.minus(self.limit());
+        loop {
+            let now = self.ports.clock.now();
+            if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
+                // Answers already paid for are not given up because this read failed.
+                status = self.status().await.unwrap_or(status);
+                checked = now;
+            }
+            while running.len() < bound {
+                let Some(at) = waiting.peek().copied() else { break };
+                if let Some(outcome) = self.not_run(at, status) {
+                    fresh.push((at, outcome));
+                } else if self.ports.clock.now() <= begin_until {
+                    running.push(async move { (at, self.ask(at).await) });
+                } else {
+                    break;
+                }
+                waiting.next();
+            }
+            match running.next().await {
+                Some(done) => fresh.push(done),
+                None => break,
+            }
+        }
+        if waiting.peek().is_some() && !fresh.is_empty() {
+            let parts = (0_u32..).zip(groups(fresh.clone()));
+            let parts = parts.map(|(k, outcomes)| self.part(k, &Part { begun: None, outcomes }));
+            self.ports.store.put_all(parts.collect::<Result<_, _>>()?).await?;
+        }
+        finished.extend(fresh);
+        Ok(())
+    }
+
+    /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
+    /// record that takes the process down with it is found out, and costs nobody else's outcome.
+    async fn one_by_one(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
+        for at in self.missing(finished) {
+            let status = self.status().await?;
+            let outcome = match self.not_run(at, status) {
+                Some(outcome) => outcome,
+                None if self.ports.clock.now() > self.until.minus(self.limit()) => return Ok(()),
+                None => {
+                    self.keep(at, &Part { begun: Some(at), outcomes: Vec::new() }).await?;
+                    let outcome = self.ask(at).await;
+                    self.keep(at, &Part { begun: None, outcomes: vec![(at, outcome.clone())] }).await?;
+                    outcome
+                }
+            };
+            finished.insert(at, outcome);
+        }
+        Ok(())
+    }
+
+    fn part(&self, k: u32, part: &Part) -> Result<crate::ports::Item, StepError> {
+        part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
+    }
+
+    /// Puts a part under this run's own name; nobody else writes there.
+    async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
+        Ok(self.ports.store.put(Put { item: self.part(k, part)?, condition: None }).await?)
+    }
+
+    /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.
+    async fn put(&self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, StepError> {
+        let (id, expires_at) = (&self.job.spec.id, self.job.spec.expires_at);
+        let (overflow, head) = result_items(id, self.number, &self.id, &outcomes, expires_at)?;
+        if !overflow.is_empty() {
+            self.ports.store.put_all(overflow).await?;
+        }
+        match self.ports.store.put(Put { item: head, condition: Some(Condition::ItemAbsent) }).await {
+            Ok(()) => Ok(outcomes),
+            Err(StoreError::ConditionFailed(_)) => {
+                let select = chunk_range(id, self.number, self.number);
+                let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+                let state = read_chunks(&self.ports.store.query(&query).await?)?.remove(&self.number);
+                state.and_then(|s| s.result).ok_or(StepError::Corrupt("result"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

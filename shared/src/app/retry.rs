@@ -1,0 +1,43 @@
+//! Retry: a new job of the records that failed.
+
+use super::status::{ResultCursor, job, results};
+use super::{Ports, StepError};
+use crate::domain::error::ApiError;
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::job::Submission;
+use crate::domain::record::OutcomeStatus;
+
+/// Reads the submission that retries a job: its failed records, in order, with the job's own settings. The budget was
+/// the old job's and is not carried over. 409 while the job is not over, or when nothing failed.
+pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
+    let view = job(ports, tenant, id).await?;
+    if view.job.status.is_live() {
+        return Err(ApiError::Conflict { detail: "the job is not over; wait for its end or cancel it".to_owned() });
+    }
+    let mut records = Vec::new();
+    let mut next = Some(ResultCursor::default());
+    while let Some(cursor) = next {
+        let page = results(ports, &view.job, cursor, usize::MAX).await?;
+        if page.lines.is_empty() && page.next.is_some() {
+            return Err(StepError::Corrupt("results of an ended job").into());
+        }
+        let failed = page.lines.into_iter().filter(|line| line.outcome.status == OutcomeStatus::Failed);
+        records.extend(failed.map(|line| line.record));
+        next = page.next;
+    }
+    if records.is_empty() {
+        return Err(ApiError::Conflict { detail: "no record of the job failed; there is nothing to retry".to_owned() });
+    }
+    let spec = view.job.spec;
+    Ok(Submission {
+        dialect: spec.dialect,
+        kind: spec.kind,
+        name: spec.name,
+        records,
+        webhook: spec.webhook,
+        providers: spec.providers,
+        max_credits: None,
+        dry_run: false,
+        retry_of: Some(id.clone()),
+    })
+}

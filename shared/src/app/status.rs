@@ -1,0 +1,224 @@
+//! What callers may read. Nothing here writes.
+
+use std::time::Duration;
+
+use super::finish::load;
+use super::table::{
+    chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key, read_chunks,
+    read_delivery, read_meta, read_progress, tenant_jobs,
+};
+use super::{Ports, StepError};
+use crate::domain::chunk::shard_of;
+use crate::domain::delivery::Delivery;
+use crate::domain::error::ApiError;
+use crate::domain::ids::{DeliveryId, JobId, TenantId};
+use crate::domain::job::{Job, JobView, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::ports::{Query, Select};
+
+/// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
+pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
+    let view = load(ports, id).await?;
+    view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
+}
+
+/// How often a held request looks again.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Holds until `settled` says that the job is worth answering with, or the time is up; then answers with what is there.
+pub async fn wait_for(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &JobId,
+    wait: Duration,
+    settled: impl Fn(&JobView) -> bool,
+) -> Result<JobView, ApiError> {
+    let until = ports.clock.now().plus(wait);
+    let mut pause = POLL;
+    loop {
+        let view = job(ports, tenant, id).await?;
+        let left = until.since(ports.clock.now());
+        if left.is_zero() || settled(&view) {
+            return Ok(view);
+        }
+        ports.clock.sleep(pause.min(left)).await;
+        pause = (pause * 3 / 2).min(4 * POLL);
+    }
+}
+
+/// A place in a job's results: a chunk, and a record in it. It carries positions only; whose results they are is decided
+/// by the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ResultCursor {
+    pub chunk: u32,
+    pub offset: u32,
+}
+
+impl ResultCursor {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (chunk, offset) = text.split_once('.')?;
+        let cursor = Self { chunk: chunk.parse().ok()?, offset: offset.parse().ok()? };
+        (cursor.to_string() == text).then_some(cursor)
+    }
+}
+
+impl std::fmt::Display for ResultCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.chunk, self.offset)
+    }
+}
+
+/// A page of results, in input order without gaps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultPage {
+    pub lines: Vec<ResultLine>,
+    /// Where to go on. While the job runs this may name a place that has no results yet; ask again later.
+    pub next: Option<ResultCursor>,
+}
+
+/// Chunks read at once: enough for a page of the usual size, few enough to hold in memory at their largest.
+const CHUNKS_AT_ONCE: u32 = 4;
+
+/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
+/// has no result yet.
+pub async fn results(ports: &Ports, job: &Job, cursor: ResultCursor, limit: usize) -> Result<ResultPage, StepError> {
+    let (mut lines, mut bytes, mut at) = (Vec::new(), 0, cursor);
+    while at.chunk < job.spec.chunks {
+        let to = (at.chunk + CHUNKS_AT_ONCE).min(job.spec.chunks) - 1;
+        let to = (at.chunk..=to).take_while(|c| shard_of(*c) == shard_of(at.chunk)).last().unwrap_or(at.chunk);
+        let range = chunk_range(&job.spec.id, at.chunk, to);
+        let query = Query { select: range, limit: usize::MAX, descending: false, consistent: true };
+        let mut chunks = read_chunks(&ports.store.query(&query).await?)?;
+        for n in at.chunk..=to {
+            let state = chunks.remove(&n).unwrap_or_default();
+            let Some((chunk, outcomes)) = state.chunk.zip(state.result) else {
+                return Ok(ResultPage { lines, next: Some(at) });
+            };
+            let skip = usize::try_from(at.offset).unwrap_or(usize::MAX);
+            let pairs = (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)).skip(skip);
+            for (index, (record, outcome)) in pairs {
+                let line = ResultLine { index, record, outcome };
+                bytes += super::table::json(&line.to_json()).len() + 1;
+                if lines.len() == limit || (bytes > MAX_PAGE_BYTES && !lines.is_empty()) {
+                    return Ok(ResultPage { lines, next: Some(at) });
+                }
+                lines.push(line);
+                at.offset += 1;
+            }
+            at = ResultCursor { chunk: n + 1, offset: 0 };
+        }
+    }
+    Ok(ResultPage { lines, next: None })
+}
+
+/// A page of a tenant's jobs, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobPage {
+    pub jobs: Vec<JobView>,
+    /// The last job looked at, where there may be more.
+    pub next: Option<JobId>,
+}
+
+/// Jobs of this tenant before `before`, at most `limit`, of one status where one is given.
+pub async fn jobs(
+    ports: &Ports,
+    tenant: &TenantId,
+    status: Option<Status>,
+    before: Option<JobId>,
+    limit: usize,
+) -> Result<JobPage, ApiError> {
+    let (mut found, mut at) = (Vec::new(), before);
+    // A rare status is looked for in so many index pages; the cursor goes on from there.
+    for _ in 0..10 {
+        let select =
+            Select::JobsOfTenant { tenant_jobs: tenant_jobs(tenant), before: at.as_ref().map(ToString::to_string) };
+        let query = Query { select, limit: 100, descending: true, consistent: false };
+        let listed = ports.store.query(&query).await.map_err(StepError::from)?;
+        let more = listed.len() == 100;
+        let mut ids = Vec::new();
+        for item in &listed {
+            let Some(id) = listed_job(&item.key) else { continue };
+            let stored = get_s(item, super::table::STATUS).and_then(Status::parse);
+            // Queued and running are told apart by progress; the index has neither.
+            let shown = |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
+            let may_match = match (status, stored) {
+                (_, Some(Status::Deleted)) => false,
+                (None, _) => true,
+                (Some(wanted), Some(stored)) => wanted == stored || (shown(wanted) && shown(stored)),
+                (Some(_), None) => false,
+            };
+            if may_match {
+                ids.push(id.clone());
+            }
+            at = Some(id);
+        }
+        for view in views(ports, &ids).await? {
+            if status.is_none_or(|s| view.status() == s) && view.job.spec.tenant == *tenant {
+                found.push(view);
+            }
+            if found.len() == limit {
+                let next = found.last().map(|v: &JobView| v.job.spec.id.clone());
+                return Ok(JobPage { jobs: found, next });
+            }
+        }
+        if !more {
+            return Ok(JobPage { jobs: found, next: None });
+        }
+    }
+    Ok(JobPage { jobs: found, next: at })
+}
+
+async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> {
+    let keys: Vec<_> = ids.iter().flat_map(|id| [meta_key(id), progress_key(id, 0)]).collect();
+    let items = ports.store.get_many(&keys).await?;
+    let now = ports.clock.now();
+    let mut views = Vec::new();
+    for pair in items.chunks(2) {
+        let Some(meta) = current(pair[0].clone(), now) else { continue };
+        let job = read_meta(&meta)?;
+        if job.status == Status::Deleted || job.is_expired(now) {
+            continue;
+        }
+        let view = if job.status.is_live() && job.spec.chunks > crate::domain::chunk::SHARD_CHUNKS {
+            load(ports, &job.spec.id).await?
+        } else {
+            Some(JobView { job, progress: read_progress(pair[1].as_ref()) })
+        };
+        views.extend(view);
+    }
+    Ok(views)
+}
+
+/// A page of a job's delivery log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeliveryPage {
+    pub deliveries: Vec<Delivery>,
+    /// The position to go on from.
+    pub next: Option<u32>,
+}
+
+/// Deliveries of a job from position `from` on.
+pub async fn deliveries(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &JobId,
+    from: u32,
+    limit: usize,
+) -> Result<DeliveryPage, ApiError> {
+    job(ports, tenant, id).await?;
+    let query = Query { select: deliveries_range(id, from), limit: limit + 1, descending: false, consistent: true };
+    let mut deliveries = Vec::new();
+    for item in ports.store.query(&query).await.map_err(StepError::from)? {
+        let n = item.key.sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
+        let n: u32 = n.ok_or(StepError::Corrupt("delivery key"))?;
+        deliveries.push(read_delivery(&id.delivery(n), &item)?);
+    }
+    let next = (deliveries.len() > limit).then(|| deliveries.pop().map(|d| d.id.n)).flatten();
+    Ok(DeliveryPage { deliveries, next })
+}
+
+/// One delivery of this tenant.
+pub async fn delivery(ports: &Ports, tenant: &TenantId, id: &DeliveryId) -> Result<Delivery, ApiError> {
+    let item = ports.store.get(&delivery_key(id)).await.map_err(StepError::from)?;
+    let found = current(item, ports.clock.now()).map(|item| read_delivery(id, &item)).transpose()?;
+    found.filter(|d| d.tenant == *tenant).ok_or(ApiError::NotFound { what: "delivery" })
+}

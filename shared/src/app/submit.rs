@@ -1,0 +1,223 @@
+//! Submit: chunks first, then one transaction that makes them a job, then the messages.
+//!
+//! Killed before the transaction, nothing has happened: the chunks belong to no job and expire. Killed after it, the job
+//! stands, and the sweep sends the messages. A caller that got no answer asks again with its idempotency key.
+
+use std::time::Duration;
+
+use super::idempotency::Idempotency;
+use super::table::{
+    BALANCE, Chunk, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, meta_item, meta_key, progress_item, progress_key,
+};
+use super::{Ports, StepError, status, transact};
+use crate::domain::chunk::{ChunkMessage, Start, plan, shard_count};
+use crate::domain::credits::{Deal, deal};
+use crate::domain::error::ApiError;
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::job::{Job, JobView, RUN_LIMIT, Spec, Status, Submission};
+use crate::domain::progress::Progress;
+use crate::domain::tenant::{BULK_FROM_OPEN_CHUNKS, Caller};
+use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
+
+/// How long the sweep waits before it looks at a job that nobody has begun.
+pub const FIRST_LOOK: Duration = Duration::from_secs(60);
+
+/// What the type of a submission costs and whether it can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The most credits one record can cost.
+    pub price: u32,
+    /// Why no provider of the type can be asked.
+    pub unconfigured: Option<String>,
+    /// How long results are kept.
+    pub retention: Duration,
+}
+
+/// What came of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// The job, which is there for good.
+    Job {
+        view: Box<JobView>,
+        /// It was made by an earlier request with the same idempotency key.
+        replayed: bool,
+    },
+    /// A dry run: nothing was stored.
+    Priced { deal: Deal, records: usize, price: u32 },
+}
+
+/// Accepts a job for good, or says why not and leaves nothing that counts.
+pub async fn submit(
+    ports: &Ports,
+    caller: &Caller,
+    submission: Submission,
+    terms: &Terms,
+    idempotency: Option<&Idempotency>,
+) -> Result<Accepted, ApiError> {
+    if let Some(key) = idempotency
+        && let Some(job) = key.find(ports, caller.tenant()).await?
+    {
+        return replayed(ports, caller.tenant(), &job).await;
+    }
+    let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
+    let deal = deal(submission.records.len(), price, submission.max_credits);
+    if i64::try_from(deal.reserved).is_ok_and(|needed| needed > caller.balance) {
+        return Err(ApiError::NotEnoughCredits { needed: deal.reserved, available: caller.balance });
+    }
+    if submission.dry_run {
+        return Ok(Accepted::Priced { deal, records: submission.records.len(), price });
+    }
+
+    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, deal);
+    let mut items = Vec::with_capacity(chunks.len() + 1);
+    for (n, chunk) in (0..).zip(&chunks) {
+        items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
+    }
+    items.extend((0..shard_count(job.spec.chunks)).map(|s| progress_item(&job.spec.id, s, job.spec.expires_at)));
+    ports.store.put_all(items).await.map_err(StepError::from)?;
+
+    match commit(ports, &job, idempotency).await? {
+        Commit::Done => {}
+        Commit::Other(id) => {
+            withdraw(ports, &job).await;
+            return replayed(ports, caller.tenant(), &id).await;
+        }
+        Commit::NoCredits => {
+            withdraw(ports, &job).await;
+            return Err(ApiError::NotEnoughCredits { needed: deal.reserved, available: caller.balance });
+        }
+    }
+    let all: Vec<u32> = (0..job.spec.chunks).collect();
+    let lane = lane(caller.open_chunks);
+    if let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, &all, Start::First, lane).await {
+        tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
+    }
+    Ok(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false })
+}
+
+/// The lane of a tenant with so many open chunks.
+pub fn lane(open_chunks: i64) -> QueueName {
+    if open_chunks > BULK_FROM_OPEN_CHUNKS { QueueName::EnrichBulk } else { QueueName::Enrich }
+}
+
+/// Asks for chunks to be worked on.
+pub(crate) async fn enqueue(
+    ports: &Ports,
+    job: &JobId,
+    tenant: &TenantId,
+    chunks: &[u32],
+    start: Start,
+    lane: QueueName,
+) -> Result<(), StepError> {
+    let message = |chunk: &u32| Message {
+        body: super::table::json(&ChunkMessage::new(job.clone(), *chunk, start)),
+        delay: Duration::ZERO,
+        group: tenant.to_string(),
+    };
+    Ok(ports.queue.send(lane, chunks.iter().map(message).collect()).await?)
+}
+
+fn prepare(ports: &Ports, tenant: &TenantId, submission: Submission, terms: &Terms, deal: Deal) -> (Job, Vec<Chunk>) {
+    let now = ports.clock.now();
+    let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
+    let sizes: Vec<usize> = submission.records.iter().map(|r| super::table::json(r).len()).collect();
+    let ranges = plan(&sizes);
+    let mut records = submission.records.into_iter();
+    let chunks: Vec<Chunk> = ranges
+        .iter()
+        .map(|range| Chunk {
+            first: u32::try_from(range.start).unwrap_or(u32::MAX),
+            funded: u32::try_from(deal.funded.clamp(range.start, range.end) - range.start).unwrap_or(u32::MAX),
+            records: records.by_ref().take(range.len()).collect(),
+        })
+        .collect();
+    let spec = Spec {
+        id: JobId::new(now, ports.random()),
+        tenant: tenant.clone(),
+        dialect: submission.dialect,
+        kind: submission.kind,
+        name: submission.name,
+        webhook: submission.webhook,
+        providers: submission.providers,
+        total,
+        chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+        reserved: deal.reserved,
+        created_at: now,
+        run_until: now.plus(RUN_LIMIT.min(terms.retention / 2)),
+        expires_at: now.plus(terms.retention),
+        retry_of: submission.retry_of,
+        unconfigured: terms.unconfigured.clone(),
+    };
+    let job = Job {
+        spec,
+        status: Status::Queued,
+        started_at: None,
+        end: None,
+        due: Some(now.plus(FIRST_LOOK)),
+        seen: 0,
+        window: FIRST_LOOK,
+        shards_done: 0,
+    };
+    (job, chunks)
+}
+
+enum Commit {
+    Done,
+    /// The idempotency key belongs to this job.
+    Other(JobId),
+    NoCredits,
+}
+
+/// The places of the writes in the transaction.
+const META: usize = 0;
+const IDEM: usize = 2;
+
+async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> Result<Commit, ApiError> {
+    let spec = &job.spec;
+    let reserved = i64::try_from(spec.reserved).unwrap_or(i64::MAX);
+    let mut writes = vec![
+        Write::Put(Put { item: meta_item(job), condition: Some(Condition::ItemAbsent) }),
+        Write::Update(Update {
+            key: credits_key(&spec.tenant),
+            changes: vec![Change::Add(BALANCE, -reserved), Change::Add(OPEN_CHUNKS, spec.chunks.into())],
+            condition: Some(Condition::All(vec![Condition::ItemExists, Condition::AtLeast(BALANCE, reserved)])),
+        }),
+    ];
+    if let Some(key) = idempotency {
+        writes.push(key.claim(&spec.tenant, &spec.id, spec.created_at));
+    }
+    match transact(ports, writes).await {
+        Ok(()) => Ok(Commit::Done),
+        Err(StoreError::ConditionFailed(failed)) => {
+            // The job's id is fresh: a head under it was written by an earlier try whose answer was lost.
+            if failed.iter().any(|f| f.at == META) {
+                return Ok(Commit::Done);
+            }
+            let taken = failed.iter().find(|f| f.at == IDEM).and_then(|f| f.existing.as_ref());
+            match (idempotency, taken) {
+                (Some(key), Some(item)) => key.resolve(item).map(Commit::Other),
+                _ => Ok(Commit::NoCredits),
+            }
+        }
+        Err(StoreError::Unavailable(cause)) => match ports.store.get(&meta_key(&spec.id)).await {
+            Ok(Some(_)) => Ok(Commit::Done),
+            _ => Err(StepError::from(StoreError::Unavailable(cause)).into()),
+        },
+        Err(error) => Err(StepError::from(error).into()),
+    }
+}
+
+/// Removes the chunks of a job that was not committed. They would expire by themselves.
+async fn withdraw(ports: &Ports, job: &Job) {
+    let id = &job.spec.id;
+    let chunks = (0..job.spec.chunks).map(|n| chunk_key(id, n));
+    let shards = (0..shard_count(job.spec.chunks)).map(|s| progress_key(id, s));
+    if let Err(error) = ports.store.delete_all(chunks.chain(shards).collect()).await {
+        tracing::warn!(error = %error, "chunks of a refused job left to expire");
+    }
+}
+
+async fn replayed(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Accepted, ApiError> {
+    let view = status::job(ports, tenant, id).await?;
+    Ok(Accepted::Job { view: Box::new(view), replayed: true })
+}

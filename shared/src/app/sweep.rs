@@ -1,0 +1,214 @@
+//! Sweep: every minute, looks at what is due and repairs it. It retries nothing itself; it sends the message that was
+//! lost, or calls the step that nobody lived to call.
+
+use std::time::Duration;
+
+use super::delete::erase;
+use super::finish::{Finished, finish, load, wake};
+use super::submit::{FIRST_LOOK, enqueue, lane};
+use super::table::{
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
+    due_item, due_shard, due_shard_name, get_n, meta_key, millis, read_delivery, read_meta, s,
+};
+use super::{Ports, StepError};
+use crate::domain::chunk::Start;
+use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
+use crate::domain::ids::{DeliveryId, JobId};
+use crate::domain::job::{Job, JobView, Status};
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Key, Query, QueueName, Select, StoreError, Update, Value};
+
+/// The longest wait between two looks at a job that does not move.
+const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// The most chunks asked for again at one look.
+const MAX_NUDGES: usize = 100;
+/// The most items looked at in each shard of the index in one run.
+const PER_SHARD: usize = 100;
+/// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
+const PER_TENANT: usize = 200;
+/// No item is begun with less of the invocation left.
+const RESERVE: Duration = Duration::from_secs(8);
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Items that were due.
+    pub due: u32,
+    pub finished: u32,
+    pub nudged_chunks: u32,
+    pub woken_deliveries: u32,
+    pub erased: u32,
+    pub expiring: u32,
+    /// Items whose repair failed; they are due again at their next look.
+    pub errors: u32,
+}
+
+/// Looks at everything that is due, shard by shard, until all is done or the time is up.
+pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Result<Swept, StepError> {
+    let mut swept = Swept::default();
+    let mut by_tenant: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    // A run that ends early begins elsewhere the next time.
+    let first = ports.random::<1>()[0] % DUE_SHARDS;
+    for n in 0..DUE_SHARDS {
+        let shard = due_shard_name((first + n) % DUE_SHARDS);
+        let select = Select::Due { due_shard: shard, until: ports.clock.now().0 };
+        let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
+        for item in ports.store.query(&query).await? {
+            if deadline.since(ports.clock.now()) < RESERVE {
+                tracing::warn!(swept.due = swept.due, "sweep out of time; the rest is still due");
+                return Ok(swept);
+            }
+            swept.due += 1;
+            let repaired = match due_item(&item.key) {
+                Some(DueItem::Job(id)) => look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await,
+                Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, &mut swept).await,
+                None => Err(StepError::Corrupt("due key")),
+            };
+            if let Err(error) = repaired {
+                swept.errors += 1;
+                tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
+            }
+        }
+    }
+    tracing::info!(
+        swept.due,
+        swept.finished,
+        swept.nudged_chunks,
+        swept.woken_deliveries,
+        swept.erased,
+        swept.expiring,
+        swept.errors,
+        "swept"
+    );
+    Ok(swept)
+}
+
+/// Moves `due` on condition that it is what was read: of two sweeps only one goes on.
+async fn claim(
+    ports: &Ports,
+    key: Key,
+    read: Timestamp,
+    mut changes: Vec<Change>,
+    next: Option<(Timestamp, String)>,
+) -> Result<bool, StepError> {
+    match next {
+        Some((at, shard)) => changes.extend([Change::Set(DUE, Value::N(at.0)), Change::Set(DUE_SHARD, s(shard))]),
+        None => changes.extend([Change::Remove(DUE), Change::Remove(DUE_SHARD)]),
+    }
+    let update = Update { key, changes, condition: Some(Condition::Equals(DUE, Value::N(read.0))) };
+    match ports.store.update(update).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::ConditionFailed(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look_at_job(
+    ports: &Ports,
+    id: &JobId,
+    timeout: Duration,
+    by_tenant: &mut std::collections::BTreeMap<String, usize>,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let Some(item) = ports.store.get(&meta_key(id)).await? else { return Ok(()) };
+    let job = read_meta(&item)?;
+    let Some(due) = job.due.filter(|due| *due <= now) else { return Ok(()) };
+    let turn = by_tenant.entry(job.spec.tenant.to_string()).or_default();
+    *turn += 1;
+    if *turn > PER_TENANT {
+        // Behind the others, so that what one tenant has in plenty does not stand before what they have.
+        let next = Some((now.plus(FIRST_LOOK), due_shard(id)));
+        return claim(ports, meta_key(id), due, Vec::new(), next).await.map(drop);
+    }
+    if job.status == Status::Deleted {
+        // The due mark goes last: erasing can be repeated, forgetting to erase cannot.
+        erase(ports, &job).await?;
+        swept.erased += 1;
+        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    if current(Some(item), now).is_none() || !job.status.is_live() {
+        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    let Some(view) = load(ports, id).await? else { return Ok(()) };
+    repair(ports, &view, due, timeout, swept).await
+}
+
+async fn repair(
+    ports: &Ports,
+    view: &JobView,
+    due: Timestamp,
+    timeout: Duration,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
+    let (job, id) = (&view.job, &view.job.spec.id);
+    let now = ports.clock.now();
+    let done = view.progress.chunks();
+    let moved = done > job.seen;
+    let least = if job.status == Status::Queued { FIRST_LOOK } else { timeout + Duration::from_secs(30) };
+    let window = if moved { least } else { (job.window * 2).clamp(least, MAX_WINDOW.max(least)) };
+    let changes = vec![Change::Set(SEEN, Value::N(done.into())), Change::Set(WINDOW, Value::N(millis(window)))];
+    let next = Some((now.plus(window), due_shard(id)));
+    if !claim(ports, meta_key(id), due, changes, next).await? {
+        return Ok(());
+    }
+    if done >= job.spec.chunks {
+        if finish(ports, id).await? == Finished::Now {
+            swept.finished += 1;
+        }
+        return Ok(());
+    }
+    let over = now >= job.spec.run_until && matches!(job.status, Status::Queued | Status::Running);
+    if over {
+        expire(ports, job).await?;
+        swept.expiring += 1;
+    } else if moved {
+        return Ok(());
+    }
+    let chunks: Vec<u32> = view.progress.undone(job.spec.chunks).take(MAX_NUDGES).collect();
+    let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
+    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    enqueue(ports, id, &job.spec.tenant, &chunks, Start::Nudge, lane(open)).await?;
+    swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// Past its run limit: what has not begun fails, and the job ends `expired`.
+async fn expire(ports: &Ports, job: &Job) -> Result<(), StepError> {
+    let update = Update {
+        key: meta_key(&job.spec.id),
+        changes: vec![Change::Set(STATUS, s(Status::Expiring.as_str()))],
+        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
+    };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look_at_delivery(ports: &Ports, id: &DeliveryId, swept: &mut Swept) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let Some(item) = current(ports.store.get(&delivery_key(id)).await?, now) else { return Ok(()) };
+    let delivery = read_delivery(id, &item)?;
+    let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else { return Ok(()) };
+    if delivery.state != DeliveryState::Pending {
+        claim(ports, delivery_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    // An attempt under way is left alone; one that is far off is looked at again in time.
+    let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
+    let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
+    let next = match busy {
+        Some(lease) => lease.until.plus(GRACE),
+        None if far => delivery.due(now),
+        None => delivery.next_attempt_at.max(now).plus(2 * GRACE),
+    };
+    let claimed = claim(ports, delivery_key(id), due, Vec::new(), Some((next, due_shard(&id.job)))).await?;
+    if claimed && busy.is_none() && !far {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        swept.woken_deliveries += 1;
+    }
+    Ok(())
+}

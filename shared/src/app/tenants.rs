@@ -1,0 +1,134 @@
+//! Tenants and their keys: who calls, and what an operator does with them.
+
+use std::collections::BTreeSet;
+
+use super::table::{
+    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_key, credits_key, get_n, get_s, get_set, profile_item, profile_key,
+    read_profile, s, secret_key, secrets_value,
+};
+use super::{Ports, StepError, transact};
+use crate::domain::error::ApiError;
+use crate::domain::ids::TenantId;
+use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
+use crate::domain::tenant::{Caller, Profile, Scope, api_key, hash_key};
+use crate::ports::{Attributes, Change, Condition, Item, Put, StoreError, Update, Value, Write};
+
+/// Who holds this key, if it is one and may do what it is used for.
+pub async fn authenticate(ports: &Ports, key: Option<&str>, needs: Scope) -> Result<Caller, ApiError> {
+    let key = key.filter(|k| !k.is_empty() && k.len() <= 256).ok_or(ApiError::Unauthorized)?;
+    let item = ports.store.get(&api_key_key(&hash_key(key))).await.map_err(StepError::from)?;
+    let item = item.ok_or(ApiError::Unauthorized)?;
+    let tenant = get_s(&item, "tenant").and_then(TenantId::parse).ok_or(StepError::Corrupt("key"))?;
+    let scopes: BTreeSet<Scope> = get_set(&item, "scopes").filter_map(|scope| Scope::parse(scope)).collect();
+    if !scopes.contains(&needs) {
+        return Err(ApiError::Forbidden { needs: needs.as_str() });
+    }
+    let items = ports.store.get_many(&[profile_key(&tenant), credits_key(&tenant)]).await.map_err(StepError::from)?;
+    let [Some(profile), Some(credits)] = &items[..] else { return Err(ApiError::Unauthorized) };
+    Ok(Caller {
+        profile: read_profile(profile)?,
+        scopes,
+        balance: get_n(credits, BALANCE).unwrap_or(0),
+        used: get_n(credits, USED).unwrap_or(0),
+        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
+    })
+}
+
+/// A new tenant's secrets, shown once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTenant {
+    pub api_key: String,
+    pub webhook_secret: Secret,
+}
+
+/// Makes a tenant with a balance, a key that may read and write, and a webhook secret.
+/// `ConditionFailed` when there is such a tenant already.
+pub async fn create(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<NewTenant, StoreError> {
+    let key = api_key(&ports.random());
+    let secret = Secret::new(&ports.random::<SECRET_BYTES>());
+    let profile = Profile { tenant: tenant.clone(), created_at: ports.clock.now(), webhook_schedule: None };
+    let put = |item| Write::Put(Put { item, condition: Some(Condition::ItemAbsent) });
+    let live = [LiveSecret { secret: secret.clone(), expires_at: None }];
+    let writes = vec![
+        put(profile_item(&profile)),
+        put(Item {
+            key: credits_key(tenant),
+            attributes: Attributes::from([
+                (BALANCE.into(), Value::N(credits)),
+                (USED.into(), Value::N(0)),
+                (OPEN_CHUNKS.into(), Value::N(0)),
+            ]),
+        }),
+        put(Item { key: secret_key(tenant), attributes: Attributes::from([(SECRETS.into(), secrets_value(&live))]) }),
+        put(key_item(tenant, &key, &BTreeSet::from([Scope::Read, Scope::Write]))),
+    ];
+    transact(ports, writes).await?;
+    Ok(NewTenant { api_key: key, webhook_secret: secret })
+}
+
+fn key_item(tenant: &TenantId, key: &str, scopes: &BTreeSet<Scope>) -> Item {
+    let scopes = scopes.iter().map(|s| s.as_str().to_owned()).collect();
+    let attributes = Attributes::from([("tenant".into(), s(tenant.as_str())), ("scopes".into(), Value::Ss(scopes))]);
+    Item { key: api_key_key(&hash_key(key)), attributes }
+}
+
+/// Makes another key for a tenant. `ConditionFailed` when there is no such tenant.
+pub async fn create_key(ports: &Ports, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Result<String, StoreError> {
+    let key = api_key(&ports.random());
+    let writes = vec![
+        Write::Check { key: profile_key(tenant), condition: Condition::ItemExists },
+        Write::Put(Put { item: key_item(tenant, &key, scopes), condition: Some(Condition::ItemAbsent) }),
+    ];
+    transact(ports, writes).await?;
+    Ok(key)
+}
+
+/// Takes a key back. It stops working at once.
+pub async fn revoke_key(ports: &Ports, key: &str) -> Result<(), StoreError> {
+    ports.store.delete_all(vec![api_key_key(&hash_key(key))]).await
+}
+
+/// A tenant's profile and credits, for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub profile: Profile,
+    pub balance: i64,
+    pub used: i64,
+    pub open_chunks: i64,
+}
+
+/// Reads a tenant.
+pub async fn show(ports: &Ports, tenant: &TenantId) -> Result<Option<Account>, StepError> {
+    let items = ports.store.get_many(&[profile_key(tenant), credits_key(tenant)]).await?;
+    let [Some(profile), Some(credits)] = &items[..] else { return Ok(None) };
+    Ok(Some(Account {
+        profile: read_profile(profile)?,
+        balance: get_n(credits, BALANCE).unwrap_or(0),
+        used: get_n(credits, USED).unwrap_or(0),
+        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
+    }))
+}
+
+/// Adds credits to a tenant, or takes some away. Answers the balance. `ConditionFailed` when there is no such tenant.
+pub async fn add_credits(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<i64, StoreError> {
+    let update = Update {
+        key: credits_key(tenant),
+        changes: vec![Change::Add(BALANCE, credits)],
+        condition: Some(Condition::ItemExists),
+    };
+    Ok(get_n(&ports.store.update(update).await?, BALANCE).unwrap_or(0))
+}
+
+/// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when there is no such tenant.
+pub async fn set_webhook_schedule(
+    ports: &Ports,
+    tenant: &TenantId,
+    schedule: Option<Vec<u64>>,
+) -> Result<(), StepError> {
+    let Some(account) = show(ports, tenant).await? else {
+        return Err(StoreError::ConditionFailed(Vec::new()).into());
+    };
+    let profile = Profile { webhook_schedule: schedule, ..account.profile };
+    let put = Put { item: profile_item(&profile), condition: Some(Condition::ItemExists) };
+    Ok(ports.store.put(put).await?)
+}

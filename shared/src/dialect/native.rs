@@ -1,0 +1,573 @@
+//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems, JSON Pointers, snake_case.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Event, Signing, Surface};
+use crate::domain::credits::Deal;
+use crate::domain::delivery::{Delivery, DeliveryRules};
+use crate::domain::error::{ApiError, InputError, pointer_escape};
+use crate::domain::job::{INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
+use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::signature;
+use crate::domain::tenant::Caller;
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpError, HttpSender};
+use crate::provider::{Catalog, RecordType};
+
+/// The native surface's way with webhooks: Standard Webhooks.
+pub const SURFACE: Surface = Surface {
+    name: "native",
+    delivery: DeliveryRules::native,
+    inline_bytes: INLINE_RESULT_BYTES,
+    body: event_body,
+    sign,
+};
+
+/// The most characters of a job's name.
+const MAX_NAME_CHARS: usize = 200;
+/// The most characters of a caller's record id.
+const MAX_ID_CHARS: usize = 256;
+/// The most characters of a URL.
+const MAX_URL_CHARS: usize = 2083;
+/// The deepest nesting of a body, so that what we echo can be read by everybody.
+const MAX_DEPTH: usize = 64;
+/// The most faults that one answer lists.
+const MAX_FAULTS: usize = 100;
+/// What a record is reckoned to take until the job has a pace of its own.
+pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(50);
+
+/// Collects every fault of a request.
+#[derive(Default)]
+struct Faults(Vec<InputError>);
+
+impl Faults {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(InputError::new(pointer, detail));
+    }
+
+    fn finish(mut self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let more = self.0.len().saturating_sub(MAX_FAULTS);
+        if more > 0 {
+            self.0.truncate(MAX_FAULTS);
+            self.add("", format!("and {more} more faults"));
+        }
+        Err(ApiError::Invalid(self.0))
+    }
+
+    /// Says of every member that is not among `known` that it is unknown.
+    fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
+        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
+        }
+    }
+
+    fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
+        match object.get(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.is_empty() => {
+                self.add(format!("{at}/{name}"), "must not be empty; leave it out instead");
+                None
+            }
+            Some(Value::String(text)) if text.chars().count() > max => {
+                self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
+                None
+            }
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(_) => {
+                self.add(format!("{at}/{name}"), "must be a string");
+                None
+            }
+        }
+    }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => {
+            if depth(&Value::Object(object.clone())) > MAX_DEPTH {
+                return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });
+            }
+            Ok(object)
+        }
+        Ok(_) => Err(ApiError::Malformed { detail: "the body is JSON, but no object".to_owned() }),
+        Err(error) => Err(ApiError::Malformed {
+            detail: format!("the body is no JSON: line {}, column {}", error.line(), error.column()),
+        }),
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Why a URL cannot be delivered to, in words.
+fn url_fault(http: &dyn HttpSender, url: &str) -> Option<String> {
+    if url.chars().count() > MAX_URL_CHARS {
+        return Some(format!("is longer than {MAX_URL_CHARS} characters"));
+    }
+    match http.check(url) {
+        Ok(()) => None,
+        Err(HttpError::Blocked) => {
+            Some("points to an address that is not allowed (private, local or reserved)".to_owned())
+        }
+        Err(HttpError::Url(why)) => Some(format!("cannot be used: {why}")),
+        Err(other) => Some(other.to_string()),
+    }
+}
+
+/// Reads `POST /v1/jobs`. Every fault of the request is reported at once.
+pub fn read_submission(body: &[u8], catalog: &Catalog, http: &dyn HttpSender) -> Result<Submission, ApiError> {
+    const KNOWN: [&str; 8] =
+        ["type", "name", "records", "webhook_url", "webhook_events", "providers", "max_credits", "dry_run"];
+    let mut request = object(body)?;
+    let mut faults = Faults::default();
+    faults.closed("", &request, &KNOWN);
+
+    let kind = read_kind(&request, catalog, &mut faults);
+    let name = faults.text(&request, "", "name", MAX_NAME_CHARS);
+    let webhook = faults.text(&request, "", "webhook_url", MAX_URL_CHARS).and_then(|url| match url_fault(http, &url) {
+        None => Some(Webhook { url }),
+        Some(fault) => {
+            faults.add("/webhook_url", fault);
+            None
+        }
+    });
+    if request.get("webhook_events").is_some_and(|v| !v.is_null()) {
+        faults.add("/webhook_events", "per-record events are not offered yet; use webhook_url");
+    }
+    let providers = kind.and_then(|kind| read_providers(&request, kind, &mut faults));
+    let max_credits = match request.get("max_credits") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let number = value.as_u64();
+            if number.is_none() {
+                faults.add("/max_credits", "must be a whole number of at least 0");
+            }
+            number
+        }
+    };
+    let dry_run = match request.get("dry_run") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(dry)) => *dry,
+        Some(_) => {
+            faults.add("/dry_run", "must be true or false");
+            false
+        }
+    };
+    let mut oversize = None;
+    let records = match request.swap_remove("records") {
+        None | Some(Value::Null) => {
+            faults.add("/records", "is required: 1 to 1,000 records");
+            Vec::new()
+        }
+        Some(Value::Array(items)) if items.is_empty() => {
+            faults.add("/records", "is empty; a job has 1 to 1,000 records");
+            Vec::new()
+        }
+        Some(Value::Array(items)) if items.len() > MAX_RECORDS => {
+            faults.add("/records", format!("has {} records; a job has at most {MAX_RECORDS}", items.len()));
+            Vec::new()
+        }
+        Some(Value::Array(items)) => {
+            let read = |(at, item)| read_record(at, item, kind, &mut faults, &mut oversize);
+            items.into_iter().enumerate().filter_map(read).collect()
+        }
+        Some(_) => {
+            faults.add("/records", "must be an array of records");
+            Vec::new()
+        }
+    };
+    if faults.0.is_empty()
+        && let Some(at) = oversize
+    {
+        return Err(ApiError::TooLarge {
+            detail: format!("record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less metadata with it"),
+        });
+    }
+    faults.finish()?;
+    Ok(Submission {
+        dialect: SURFACE.name.to_owned(),
+        kind: kind.map(|k| k.name().to_owned()).unwrap_or_default(),
+        name,
+        records,
+        webhook,
+        providers,
+        max_credits,
+        dry_run,
+        retry_of: None,
+    })
+}
+
+fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mut Faults) -> Option<&'a RecordType> {
+    let offered = || catalog.kinds().map(RecordType::name).collect::<Vec<_>>().join(", ");
+    match request.get("type") {
+        None | Some(Value::Null) => {
+            faults.add("/type", format!("is required; this deployment offers {}", offered()));
+            None
+        }
+        Some(Value::String(name)) => {
+            let kind = catalog.kind(name);
+            if kind.is_none() {
+                faults.add("/type", format!("is not offered; this deployment offers {}", offered()));
+            }
+            kind
+        }
+        Some(_) => {
+            faults.add("/type", "must be a string");
+            None
+        }
+    }
+}
+
+fn read_providers(request: &Map<String, Value>, kind: &RecordType, faults: &mut Faults) -> Option<Vec<String>> {
+    let value = request.get("providers").filter(|v| !v.is_null())?;
+    let names: Option<Vec<String>> =
+        value.as_array().and_then(|items| items.iter().map(|i| i.as_str().map(str::to_owned)).collect());
+    let Some(names) = names else {
+        faults.add("/providers", "must be an array of provider names");
+        return None;
+    };
+    match kind.validate_order(&names) {
+        Ok(()) => Some(names),
+        Err(wrong) => {
+            let has = kind.providers().collect::<Vec<_>>().join(", ");
+            let what = if wrong.is_empty() { "is empty".to_owned() } else { format!("names {}", wrong.join(", ")) };
+            faults.add("/providers", format!("{what}; type {} has {has}, each at most once", kind.name()));
+            None
+        }
+    }
+}
+
+fn read_record(
+    at: usize,
+    item: Value,
+    kind: Option<&RecordType>,
+    faults: &mut Faults,
+    oversize: &mut Option<usize>,
+) -> Option<Record> {
+    let pointer = format!("/records/{at}");
+    let Value::Object(mut record) = item else {
+        faults.add(pointer, "must be an object like {\"id\": …, \"input\": {…}}");
+        return None;
+    };
+    if serde_json::to_vec(&record).map_or(0, |b| b.len()) > MAX_RECORD_BYTES {
+        oversize.get_or_insert(at);
+    }
+    faults.closed(&pointer, &record, &["id", "input", "metadata"]);
+    let id = faults.text(&record, &pointer, "id", MAX_ID_CHARS);
+    let metadata = match record.swap_remove("metadata") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(metadata)) => Some(metadata),
+        Some(_) => {
+            faults.add(format!("{pointer}/metadata"), "must be an object");
+            None
+        }
+    };
+    match record.swap_remove("input") {
+        None | Some(Value::Null) => {
+            faults.add(format!("{pointer}/input"), "is required");
+            None
+        }
+        Some(Value::Object(input)) => {
+            if let Some(Err(wrong)) = kind.map(|k| k.check_input(&input)) {
+                for (place, detail) in wrong {
+                    faults.add(format!("{pointer}/input{place}"), detail);
+                }
+            }
+            Some(Record { id, input, metadata })
+        }
+        Some(_) => {
+            faults.add(format!("{pointer}/input"), "must be an object");
+            None
+        }
+    }
+}
+
+/// Reads `POST /v1/webhooks/test`: the URL.
+pub fn read_test(body: &[u8], http: &dyn HttpSender) -> Result<String, ApiError> {
+    let request = object(body)?;
+    let mut faults = Faults::default();
+    faults.closed("", &request, &["url"]);
+    let url = faults.text(&request, "", "url", MAX_URL_CHARS);
+    match &url {
+        Some(url) => {
+            if let Some(fault) = url_fault(http, url) {
+                faults.add("/url", fault);
+            }
+        }
+        None if faults.0.iter().all(|f| f.pointer != "/url") => faults.add("/url", "is required"),
+        None => {}
+    }
+    faults.finish()?;
+    Ok(url.unwrap_or_default())
+}
+
+/// Reads `POST /v1/webhooks/secret/rotate`: how long the secret before signs along. The body may be empty.
+pub fn read_rotation(body: &[u8]) -> Result<Duration, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Duration::from_secs(24 * 3600));
+    }
+    let request = object(body)?;
+    let mut faults = Faults::default();
+    faults.closed("", &request, &["overlap_hours"]);
+    let hours = match request.get("overlap_hours") {
+        None | Some(Value::Null) => 24,
+        Some(value) => value.as_u64().filter(|h| *h <= 72).unwrap_or_else(|| {
+            faults.add("/overlap_hours", "must be a whole number from 0 to 72");
+            0
+        }),
+    };
+    faults.finish()?;
+    Ok(Duration::from_secs(hours * 3600))
+}
+
+fn time(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| at.rfc3339().into())
+}
+
+/// A job. `now` is what the estimate is reckoned from; an ended job has none, so that its form never changes.
+pub fn job(view: &JobView, now: Timestamp) -> Value {
+    let (spec, counts) = (&view.job.spec, view.counts());
+    json!({
+        "id": spec.id.as_str(),
+        "object": "job",
+        "type": spec.kind,
+        "name": spec.name,
+        "status": view.status().as_str(),
+        "progress": view.percent(),
+        "counts": {
+            "total": spec.total,
+            "found": counts.found,
+            "not_found": counts.not_found,
+            "failed": counts.failed,
+            "invalid": counts.invalid,
+            "skipped": counts.skipped,
+            "canceled": counts.canceled,
+        },
+        "credits": {"reserved": spec.reserved, "used": view.credits_used()},
+        "error": view.job.end.as_ref().and_then(|end| end.error.clone()),
+        "retry_of": spec.retry_of.as_ref().map(ToString::to_string),
+        "created_at": spec.created_at.rfc3339(),
+        "started_at": time(view.job.started_at),
+        "completed_at": time(view.job.end.as_ref().map(|end| end.at)),
+        "estimated_completion_at": time(view.estimate(now, NOMINAL_PER_RECORD)),
+        "expires_at": spec.expires_at.rfc3339(),
+        "results_url": format!("/v1/jobs/{}/results", spec.id),
+    })
+}
+
+/// What a job's `ETag` is made from: the job without what the clock alone changes.
+pub fn job_state(view: &JobView) -> Value {
+    let mut state = job(view, view.job.spec.created_at);
+    if let Some(members) = state.as_object_mut() {
+        members.swap_remove("estimated_completion_at");
+    }
+    state
+}
+
+/// The answer to a dry run.
+pub fn priced(deal: Deal, records: usize, price: u32) -> Value {
+    json!({
+        "object": "estimate",
+        "records": records,
+        "credits": {"per_record_at_most": price, "reserved": deal.reserved},
+        "skipped": records - deal.funded,
+    })
+}
+
+/// A delivery and its log.
+pub fn delivery(delivery: &Delivery) -> Value {
+    let log = delivery.log.iter().map(|attempt| {
+        json!({
+            "number": attempt.number,
+            "at": attempt.at.rfc3339(),
+            "status_code": attempt.status,
+            "latency_ms": attempt.latency_ms,
+            "error": attempt.error,
+            "detail": attempt.detail,
+            "response": attempt.response,
+        })
+    });
+    let pending = delivery.state == crate::domain::delivery::DeliveryState::Pending;
+    json!({
+        "id": delivery.id.to_string(),
+        "object": "delivery",
+        "event_id": delivery.id.event(),
+        "type": delivery.event.as_str(),
+        "url": delivery.url,
+        "state": delivery.state.as_str(),
+        "reason": delivery.reason,
+        "attempts": delivery.attempts,
+        "next_attempt_at": time(pending.then_some(delivery.next_attempt_at)),
+        "created_at": delivery.event_at.rfc3339(),
+        "log": log.collect::<Vec<_>>(),
+    })
+}
+
+/// The caller's account.
+pub fn account(caller: &Caller, catalog: &Catalog) -> Value {
+    let types = catalog.kinds().map(|kind| {
+        json!({
+            "type": kind.name(),
+            "description": kind.description(),
+            "inputs": kind.inputs(),
+            "providers": kind.providers().collect::<Vec<_>>(),
+            "credits_per_record_at_most": kind.price(None),
+            "usable": kind.usable().is_ok(),
+        })
+    });
+    json!({
+        "object": "account",
+        "tenant": caller.tenant().as_str(),
+        "credits": {"balance": caller.balance, "used": caller.used},
+        "usage": {"open_chunks": caller.open_chunks},
+        "limits": {
+            "records_per_job": MAX_RECORDS,
+            "body_bytes": crate::domain::job::MAX_BODY_BYTES,
+            "record_bytes": MAX_RECORD_BYTES,
+        },
+        "types": types.collect::<Vec<_>>(),
+    })
+}
+
+/// The body of an event. Everything in it is fixed when the job ends.
+fn event_body(event: &Event<'_>) -> Vec<u8> {
+    let mut data = match event.job {
+        Some(view) => job(view, event.at),
+        None => json!({"object": "test", "message": "This is a test event. Its signature is as real as any."}),
+    };
+    if let (Some(members), Some(lines)) = (data.as_object_mut(), event.results) {
+        members.insert("results".to_owned(), lines.iter().map(ResultLine::to_json).collect());
+    }
+    let body = json!({"type": event.kind.as_str(), "timestamp": event.at.rfc3339(), "data": data});
+    body.to_string().into_bytes()
+}
+
+fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
+    signature::headers(signing.secrets, signing.id, signing.at, signing.body)
+}
+
+/// The columns of results as CSV.
+const CSV_COLUMNS: [&str; 8] = ["index", "id", "status", "input", "metadata", "data", "credits", "error"];
+
+/// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in one cell each, because
+/// their fields differ from line to line.
+pub fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
+    let mut rows: Vec<[String; 8]> = Vec::with_capacity(lines.len() + 1);
+    if header {
+        rows.push(CSV_COLUMNS.map(str::to_owned));
+    }
+    let cell =
+        |members: &Map<String, Value>| if members.is_empty() { String::new() } else { json!(members).to_string() };
+    for line in lines {
+        rows.push([
+            line.index.to_string(),
+            guarded(line.record.id.clone().unwrap_or_default()),
+            line.outcome.status.as_str().to_owned(),
+            cell(&line.record.input),
+            line.record.metadata.as_ref().map(cell).unwrap_or_default(),
+            cell(&line.outcome.data),
+            line.outcome.credits.to_string(),
+            line.outcome.error.as_ref().map(|e| guarded(format!("{}: {}", e.code, e.detail))).unwrap_or_default(),
+        ]);
+    }
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    for row in rows {
+        // Writing to memory does not fail, and every row has as many cells.
+        let _ = writer.write_record(&row);
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+/// Keeps spreadsheets from taking a cell for a formula. Source: OWASP, CSV injection.
+fn guarded(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+/// An error's status code and its problem document. Source: RFC 9457.
+pub fn problem(error: &ApiError, request_id: &str) -> (u16, Value) {
+    let (status, kind, title, detail) = describe(error);
+    let mut document = json!({
+        "type": format!("urn:millrace:problem:{kind}"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    });
+    if let (ApiError::Invalid(faults), Some(members)) = (error, document.as_object_mut()) {
+        let errors = faults.iter().map(|f| json!({"pointer": f.pointer, "detail": f.detail}));
+        members.insert("errors".to_owned(), errors.collect());
+    }
+    (status, document)
+}
+
+fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
+    match error {
+        ApiError::Unauthorized => (
+            401,
+            "unauthorized",
+            "No valid API key",
+            "send a valid key as `Authorization: Bearer KEY` or `X-API-Key: KEY`".to_owned(),
+        ),
+        ApiError::Forbidden { needs } => {
+            (403, "forbidden", "The key may not do this", format!("the key lacks the scope {needs}"))
+        }
+        ApiError::NotFound { what } => (404, "not-found", "Not found", format!("there is no such {what}")),
+        ApiError::MethodNotAllowed => {
+            (405, "method-not-allowed", "Method not allowed", "this path does not take this method".to_owned())
+        }
+        ApiError::Malformed { detail } => (400, "malformed", "The body cannot be read", detail.clone()),
+        ApiError::Invalid(faults) => {
+            let n = faults.len();
+            let detail = match &faults[..] {
+                [only] => format!("{}: {}", if only.pointer.is_empty() { "body" } else { &only.pointer }, only.detail),
+                _ => format!("{n} faults; see errors"),
+            };
+            (400, "invalid", "The request is not valid", detail)
+        }
+        ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
+        ApiError::UnsupportedMediaType => (
+            415,
+            "unsupported-media-type",
+            "Unsupported media type",
+            "send `Content-Type: application/json`".to_owned(),
+        ),
+        ApiError::IdempotencyMismatch => (
+            422,
+            "idempotency-mismatch",
+            "Idempotency-Key used for another request",
+            "this key came before with another request; use a new key for a new request".to_owned(),
+        ),
+        ApiError::NotEnoughCredits { needed, available } => (
+            402,
+            "not-enough-credits",
+            "Not enough credits",
+            format!("the job needs up to {needed} credits and {available} are free; set max_credits or get more"),
+        ),
+        ApiError::Conflict { detail } => (409, "conflict", "Not possible in this state", detail.clone()),
+        ApiError::Unavailable { retry_after_seconds } => (
+            503,
+            "unavailable",
+            "Try again",
+            format!("try again in {retry_after_seconds} s, with the same Idempotency-Key"),
+        ),
+        ApiError::Internal => (
+            500,
+            "internal",
+            "Internal error",
+            "this is a fault of ours; quote request_id when you report it".to_owned(),
+        ),
+    }
+}

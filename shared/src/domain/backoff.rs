@@ -1,0 +1,62 @@
+//! Waiting before another try.
+
+use std::time::Duration;
+
+/// The native retry schedule. Source: the API description; it spans 75.6 hours like the Standard Webhooks recommendation.
+pub const NATIVE_DELAYS: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(5 * 3600),
+    Duration::from_secs(10 * 3600),
+    Duration::from_secs(14 * 3600),
+    Duration::from_secs(20 * 3600),
+    Duration::from_secs(24 * 3600),
+];
+
+/// `duration` moved by up to `share` of itself either way; `unit` is random in `0.0..1.0`.
+pub fn jittered(duration: Duration, share: f64, unit: f64) -> Duration {
+    duration.mul_f64((1.0 + share * (2.0 * unit - 1.0)).max(0.0))
+}
+
+/// Full jitter: random up to `base` doubled `attempt` times, at most `cap`.
+pub fn full_jitter(base: Duration, cap: Duration, attempt: u32, unit: f64) -> Duration {
+    base.saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX)).min(cap).mul_f64(unit)
+}
+
+/// How long a failed queue message waits before it is tried again: 1 to 30 s.
+pub fn message_delay(receives: u32, unit: f64) -> Duration {
+    let upper = Duration::from_secs(2).saturating_mul(1_u32.checked_shl(receives.min(8)).unwrap_or(u32::MAX));
+    upper.min(Duration::from_secs(30)).mul_f64(unit).max(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_in_its_share() {
+        let base = Duration::from_secs(100);
+        assert_eq!(jittered(base, 0.2, 0.0), Duration::from_secs(80));
+        assert_eq!(jittered(base, 0.2, 0.5), base);
+        assert!(jittered(base, 0.2, 0.999) < Duration::from_secs(120));
+        assert_eq!(jittered(base, 0.0, 0.9), base);
+    }
+
+    #[test]
+    fn message_delays_lie_between_one_and_thirty_seconds() {
+        for receives in 0..50 {
+            for unit in [0.0, 0.3, 0.999] {
+                let delay = message_delay(receives, unit);
+                assert!(delay >= Duration::from_secs(1) && delay <= Duration::from_secs(30));
+            }
+        }
+    }
+
+    #[test]
+    fn the_native_schedule_spans_75_hours_and_a_half() {
+        let hours = NATIVE_DELAYS.iter().sum::<Duration>().as_secs_f64() / 3600.0;
+        assert!((hours - 75.58).abs() < 0.01, "{hours}");
+    }
+}

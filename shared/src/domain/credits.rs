@@ -1,0 +1,32 @@
+//! Credits: dealt at submit, charged per found record, settled once.
+
+/// How a job's budget is dealt: the first `funded` records may run, the rest are `skipped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deal {
+    pub funded: usize,
+    /// Credits set aside until the job settles.
+    pub reserved: u64,
+}
+
+/// Deals records, in index order, their worst-case price until `max_credits` is reached. Nothing needs to be counted at
+/// run time, because no record can cost more than it was dealt.
+pub fn deal(records: usize, price: u32, max_credits: Option<u64>) -> Deal {
+    let affordable = match (max_credits, price) {
+        (None, _) | (_, 0) => records,
+        (Some(max), price) => usize::try_from(max / u64::from(price)).unwrap_or(usize::MAX).min(records),
+    };
+    Deal { funded: affordable, reserved: affordable as u64 * u64::from(price) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_past_the_budget_are_skipped() {
+        assert_eq!(deal(10, 3, Some(10)), Deal { funded: 3, reserved: 9 });
+        assert_eq!(deal(10, 3, None), Deal { funded: 10, reserved: 30 });
+        assert_eq!(deal(10, 3, Some(0)), Deal { funded: 0, reserved: 0 });
+        assert_eq!(deal(10, 0, Some(0)), Deal { funded: 10, reserved: 0 });
+    }
+}

@@ -1,0 +1,396 @@
+//! Deliveries: one event to one receiver, attempt by attempt, until it is delivered or exhausted.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::{NATIVE_DELAYS, jittered};
+use super::ids::{DeliveryId, JobId, TenantId};
+use super::time::Timestamp;
+
+/// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded under it.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// How long after a lease has run out, or a planned attempt was missed, the sweep looks.
+pub const GRACE: Duration = Duration::from_secs(60);
+/// Waits up to this are handed to the queue, longer ones to the sweep, which hands over what is left so long before.
+pub const QUEUE_HORIZON: Duration = Duration::from_secs(14 * 60);
+/// The longest wait a receiver can ask for with `Retry-After`.
+pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
+/// Attempts kept in the log; older ones go first.
+pub const LOG_LENGTH: usize = 40;
+/// Bytes kept of a receiver's answer.
+pub const RESPONSE_LOG_BYTES: usize = 1024;
+/// A receiver that takes longer than this is slow: its deliveries leave the fast lane.
+pub const SLOW_AFTER: Duration = Duration::from_secs(5);
+
+/// How a surface delivers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeliveryRules {
+    /// The wait after each failed attempt, counted from its end; after the last the delivery is exhausted.
+    pub delays: Vec<Duration>,
+    /// Each wait moves by up to this share of itself.
+    pub jitter: f64,
+    /// The whole exchange, from name resolution to the last byte of the answer.
+    pub timeout: Duration,
+    /// 429 and 503 may ask for a longer wait with `Retry-After`, up to [`RETRY_AFTER_CAP`].
+    pub honour_retry_after: bool,
+    /// 410 ends the delivery and disables the endpoint.
+    pub gone_disables: bool,
+}
+
+impl DeliveryRules {
+    /// The native rules.
+    pub fn native() -> Self {
+        Self {
+            delays: NATIVE_DELAYS.to_vec(),
+            jitter: 0.2,
+            timeout: Duration::from_secs(20),
+            honour_retry_after: true,
+            gone_disables: true,
+        }
+    }
+
+    /// These rules with a tenant's own delays, exact.
+    #[must_use]
+    pub fn with_delays(self, delays: Option<Vec<Duration>>) -> Self {
+        match delays {
+            Some(delays) => Self { delays, jitter: 0.0, ..self },
+            None => self,
+        }
+    }
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    Pending,
+    Delivered,
+    /// No attempt is left, or none would be of use; `reason` says which.
+    Exhausted,
+}
+
+impl DeliveryState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Exhausted => "exhausted",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Delivered, Self::Exhausted].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    pub at: Timestamp,
+    /// Milliseconds; absent when the attempt was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// The receiver's status code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `blocked`, `dns`, `connect`, `tls`, `timeout`, `protocol`, `url`, `interrupted`, or `status` for an answer that is no success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The error in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The beginning of the receiver's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+}
+
+/// The right to make one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub token: String,
+    pub until: Timestamp,
+}
+
+/// What a delivery carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventType {
+    #[serde(rename = "job.completed")]
+    JobCompleted,
+    #[serde(rename = "job.canceled")]
+    JobCanceled,
+    #[serde(rename = "job.failed")]
+    JobFailed,
+    #[serde(rename = "webhook.test")]
+    WebhookTest,
+}
+
+impl EventType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JobCompleted => "job.completed",
+            Self::JobCanceled => "job.canceled",
+            Self::JobFailed => "job.failed",
+            Self::WebhookTest => "webhook.test",
+        }
+    }
+}
+
+/// One event on its way to one receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub tenant: TenantId,
+    pub dialect: String,
+    pub event: EventType,
+    /// When the event happened; stands in the body, so it never changes.
+    pub event_at: Timestamp,
+    pub url: String,
+    pub state: DeliveryState,
+    /// Why it is exhausted.
+    pub reason: Option<String>,
+    /// Attempts begun so far.
+    pub attempts: u32,
+    /// Attempts begun before the current round; a replay starts a new one.
+    pub round_start: u32,
+    /// Asked for by a caller: goes to a disabled endpoint too, and enables it again if that answers well.
+    pub explicit: bool,
+    /// Of the next attempt, while pending.
+    pub next_attempt_at: Timestamp,
+    pub lease: Option<Lease>,
+    pub log: Vec<Attempt>,
+    pub expires_at: Timestamp,
+}
+
+/// The message that asks for one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WakeMessage {
+    /// Version of this format.
+    pub v: u8,
+    pub job: JobId,
+    pub delivery: u32,
+    /// The attempt it asks for, from 1; dropped when the delivery is elsewhere.
+    pub attempt: u32,
+}
+
+impl WakeMessage {
+    pub fn new(id: &DeliveryId, attempt: u32) -> Self {
+        Self { v: 1, job: id.job.clone(), delivery: id.n, attempt }
+    }
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    Delivered,
+    /// Another attempt at this time.
+    Retry(Timestamp),
+    Exhausted {
+        reason: &'static str,
+        /// The receiver said that it is gone for good.
+        disable_endpoint: bool,
+    },
+}
+
+impl Delivery {
+    pub fn new(
+        id: DeliveryId,
+        tenant: TenantId,
+        dialect: &str,
+        event: EventType,
+        at: Timestamp,
+        url: &str,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            tenant,
+            dialect: dialect.to_owned(),
+            event,
+            event_at: at,
+            url: url.to_owned(),
+            state: DeliveryState::Pending,
+            reason: None,
+            attempts: 0,
+            round_start: 0,
+            explicit: event == EventType::WebhookTest,
+            next_attempt_at: at,
+            lease: None,
+            log: Vec::new(),
+            expires_at,
+        }
+    }
+
+    /// When the sweep has to look, if nothing happens before: after the planned attempt was missed, or early enough to
+    /// hand a late one to the queue.
+    pub fn due(&self, now: Timestamp) -> Timestamp {
+        if self.next_attempt_at.since(now) > QUEUE_HORIZON {
+            self.next_attempt_at.minus(QUEUE_HORIZON)
+        } else {
+            self.next_attempt_at.plus(GRACE)
+        }
+    }
+
+    /// What follows attempt `attempt`, which ended at `now`. `retry_after` is what the receiver asked for.
+    pub fn after(
+        &self,
+        attempt: &Attempt,
+        retry_after: Option<Duration>,
+        rules: &DeliveryRules,
+        now: Timestamp,
+        unit: f64,
+    ) -> Next {
+        if attempt.error.is_none() {
+            return Next::Delivered;
+        }
+        if attempt.status == Some(410) && rules.gone_disables {
+            return Next::Exhausted { reason: "endpoint_gone", disable_endpoint: true };
+        }
+        let in_round = usize::try_from(attempt.number.saturating_sub(self.round_start).max(1)).unwrap_or(usize::MAX);
+        let Some(delay) = rules.delays.get(in_round - 1) else {
+            return Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false };
+        };
+        let planned = jittered(*delay, rules.jitter, unit);
+        let asked = retry_after.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
+        Next::Retry(now.plus(planned.max(asked.unwrap_or_default().min(RETRY_AFTER_CAP))))
+    }
+
+    /// Adds to the log, which forgets its oldest entries.
+    pub fn record(&mut self, attempt: Attempt) {
+        self.log.push(attempt);
+        let surplus = self.log.len().saturating_sub(LOG_LENGTH);
+        self.log.drain(..surplus);
+    }
+
+    /// Begins a new round of attempts under the same event id.
+    pub fn replay(&mut self, now: Timestamp) {
+        self.state = DeliveryState::Pending;
+        self.reason = None;
+        self.round_start = self.attempts;
+        self.explicit = true;
+        self.next_attempt_at = now;
+    }
+}
+
+/// Reads `Retry-After`: whole seconds or an HTTP date. Source: RFC 9110, section 10.2.3.
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    http_date(value.trim()).map(|at| at.since(now))
+}
+
+/// Reads the fixed form of an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.split_once(", ")?;
+    let parts: Vec<&str> = rest.split(' ').collect();
+    let [day, month, year, clock, "GMT"] = parts[..] else { return None };
+    let month = MONTHS.iter().position(|m| *m == month)? + 1;
+    Timestamp::parse(&format!("{year}-{month:02}-{day}T{clock}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery() -> Delivery {
+        let job = JobId::new(Timestamp(0), [0; 10]);
+        let tenant = TenantId::parse("t").unwrap();
+        Delivery::new(
+            job.delivery(0),
+            tenant,
+            "native",
+            EventType::JobCompleted,
+            Timestamp(0),
+            "https://a.example/",
+            Timestamp(i64::MAX),
+        )
+    }
+
+    fn answered(number: u32, status: u16) -> Attempt {
+        let error = (!(200..300).contains(&status)).then(|| "status".to_owned());
+        Attempt {
+            number,
+            at: Timestamp(0),
+            latency_ms: Some(1),
+            status: Some(status),
+            error,
+            detail: None,
+            response: None,
+        }
+    }
+
+    #[test]
+    fn the_schedule_is_walked_once_and_then_exhausted() {
+        let (rules, delivery) = (DeliveryRules::native(), delivery());
+        for (n, delay) in (1..).zip(NATIVE_DELAYS) {
+            assert_eq!(
+                delivery.after(&answered(n, 500), None, &rules, Timestamp(0), 0.5),
+                Next::Retry(Timestamp(0).plus(delay))
+            );
+        }
+        let last = delivery.after(&answered(10, 500), None, &rules, Timestamp(0), 0.5);
+        assert_eq!(last, Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false });
+    }
+
+    #[test]
+    fn a_replay_walks_the_schedule_again() {
+        let (rules, mut delivery) = (DeliveryRules::native(), delivery());
+        delivery.attempts = 10;
+        delivery.replay(Timestamp(7));
+        assert_eq!(delivery.after(&answered(11, 500), None, &rules, Timestamp(7), 0.5), Next::Retry(Timestamp(5007)));
+    }
+
+    #[test]
+    fn gone_disables_only_where_the_rules_say_so() {
+        let (rules, delivery) = (DeliveryRules::native(), delivery());
+        let gone = delivery.after(&answered(1, 410), None, &rules, Timestamp(0), 0.5);
+        assert_eq!(gone, Next::Exhausted { reason: "endpoint_gone", disable_endpoint: true });
+        let rules = DeliveryRules { gone_disables: false, ..rules };
+        assert!(matches!(delivery.after(&answered(1, 410), None, &rules, Timestamp(0), 0.5), Next::Retry(_)));
+    }
+
+    #[test]
+    fn retry_after_lengthens_but_only_to_the_cap_and_only_for_429_and_503() {
+        let (rules, delivery) = (DeliveryRules::native(), delivery());
+        let ask = |status, seconds| {
+            delivery.after(&answered(1, status), Some(Duration::from_secs(seconds)), &rules, Timestamp(0), 0.5)
+        };
+        assert_eq!(ask(429, 60), Next::Retry(Timestamp(60_000)));
+        assert_eq!(ask(503, 1), Next::Retry(Timestamp(5_000)));
+        assert_eq!(ask(503, 999_999), Next::Retry(Timestamp(3_600_000)));
+        assert_eq!(ask(500, 60), Next::Retry(Timestamp(5_000)));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        assert_eq!(retry_after(" 120 ", Timestamp(0)), Some(Duration::from_secs(120)));
+        let now = Timestamp::parse("1994-11-06T08:49:00Z").unwrap();
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
+        for bad in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT", "99999999999999999999"] {
+            assert_eq!(retry_after(bad, now), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn late_attempts_are_left_to_the_sweep_fourteen_minutes_before() {
+        let mut delivery = delivery();
+        delivery.next_attempt_at = Timestamp(2 * 3_600_000);
+        assert_eq!(delivery.due(Timestamp(0)), Timestamp((120 - 14) * 60_000));
+        delivery.next_attempt_at = Timestamp(5_000);
+        assert_eq!(delivery.due(Timestamp(0)), Timestamp(65_000));
+    }
+
+    #[test]
+    fn the_log_is_bounded() {
+        let mut delivery = delivery();
+        for n in 1..=100 {
+            delivery.record(answered(n, 500));
+        }
+        assert_eq!((delivery.log.len(), delivery.log[0].number), (LOG_LENGTH, 61));
+    }
+}

@@ -1,0 +1,281 @@
+//! A job: its fixed part, its state, and what may follow what.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ids::{JobId, TenantId};
+use super::progress::{Counts, Progress};
+use super::record::Record;
+use super::time::Timestamp;
+
+/// The most records of a job.
+pub const MAX_RECORDS: usize = 1000;
+/// The most bytes of a request body.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// A job that has not ended so long after its submission is expired: what is left of it fails.
+pub const RUN_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// A job's page of results is at most so many bytes. Source: the API's limits.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Results of up to so many bytes go into the webhook; above, only the link to them does.
+pub const INLINE_RESULT_BYTES: u64 = 256 * 1024;
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Accepted; no chunk has been begun.
+    Queued,
+    Running,
+    /// What has not begun ends `canceled`.
+    Canceling,
+    /// Past its run limit; what has not begun ends `failed: job_expired`. Shown as running.
+    Expiring,
+    Completed,
+    Canceled,
+    /// Could not run at all; `error` says why.
+    Failed,
+    Expired,
+    /// Erased; only the tombstone is left.
+    Deleted,
+}
+
+impl Status {
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Running,
+        Self::Canceling,
+        Self::Expiring,
+        Self::Completed,
+        Self::Canceled,
+        Self::Failed,
+        Self::Expired,
+        Self::Deleted,
+    ];
+
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Canceling => "canceling",
+            Self::Expiring => "expiring",
+            Self::Completed => "completed",
+            Self::Canceled => "canceled",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+
+    /// Whether the job can still change.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Queued | Self::Running | Self::Canceling | Self::Expiring)
+    }
+
+    /// The end that a live job comes to when every chunk has its result.
+    pub fn end(self, unconfigured: bool) -> Option<Self> {
+        match self {
+            Self::Queued | Self::Running if unconfigured => Some(Self::Failed),
+            Self::Queued | Self::Running => Some(Self::Completed),
+            Self::Canceling => Some(Self::Canceled),
+            Self::Expiring => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+
+/// Where a job's events go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    pub url: String,
+}
+
+/// What a surface made of a request to start a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// The surface it came in on, by name.
+    pub dialect: String,
+    /// A type of `providers.toml`.
+    pub kind: String,
+    pub name: Option<String>,
+    pub records: Vec<Record>,
+    pub webhook: Option<Webhook>,
+    /// Replaces the waterfall's order.
+    pub providers: Option<Vec<String>>,
+    pub max_credits: Option<u64>,
+    pub dry_run: bool,
+    /// The job whose failed records these are.
+    pub retry_of: Option<JobId>,
+}
+
+/// The part of a job that never changes after its submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    pub id: JobId,
+    pub tenant: TenantId,
+    pub dialect: String,
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<Vec<String>>,
+    pub total: u32,
+    pub chunks: u32,
+    /// Worst-case credits of the records that may run.
+    pub reserved: u64,
+    pub created_at: Timestamp,
+    /// After this the job no longer runs.
+    pub run_until: Timestamp,
+    /// From then on everything of the job counts as absent.
+    pub expires_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
+    /// Why no provider of this type can be asked; such a job fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfigured: Option<String>,
+}
+
+/// What a job came to; written once, with its terminal status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    pub at: Timestamp,
+    pub counts: Counts,
+    pub credits: u64,
+    /// Bytes of all result lines as JSON.
+    pub bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A job as its head item has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub spec: Spec,
+    pub status: Status,
+    pub started_at: Option<Timestamp>,
+    pub end: Option<End>,
+    /// When the sweep looks at it next.
+    pub due: Option<Timestamp>,
+    /// Finished chunks when the sweep last looked.
+    pub seen: u32,
+    /// How long the sweep waits before it looks again.
+    pub window: Duration,
+    /// Shards whose every chunk is done.
+    pub shards_done: u32,
+}
+
+impl Job {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.spec.expires_at
+    }
+}
+
+/// A job with its progress, as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    pub job: Job,
+    /// Of a live job; a job that has ended has its counts in `end`.
+    pub progress: Progress,
+}
+
+impl JobView {
+    pub fn counts(&self) -> Counts {
+        self.job.end.as_ref().map_or_else(|| self.progress.counts(), |end| end.counts)
+    }
+
+    pub fn credits_used(&self) -> u64 {
+        self.job.end.as_ref().map_or_else(|| self.progress.credits(), |end| end.credits)
+    }
+
+    /// The status as shown: a job with progress is running, whoever won the race to say so.
+    pub fn status(&self) -> Status {
+        match self.job.status {
+            Status::Queued if self.progress.chunks() > 0 => Status::Running,
+            Status::Expiring => Status::Running,
+            status => status,
+        }
+    }
+
+    /// 0 to 100; 100 only when the job has ended.
+    pub fn percent(&self) -> u32 {
+        let total = u64::from(self.job.spec.total).max(1);
+        let done = u64::from(self.counts().total()) * 100 / total;
+        let cap = if self.job.status.is_live() { 99 } else { 100 };
+        u32::try_from(done).unwrap_or(100).min(cap)
+    }
+
+    /// When a live job will have ended if it goes on at its pace so far; `per_record` where it has none yet.
+    pub fn estimate(&self, now: Timestamp, per_record: Duration) -> Option<Timestamp> {
+        if !self.job.status.is_live() {
+            return None;
+        }
+        let done = self.counts().total();
+        let left = self.job.spec.total.saturating_sub(done);
+        let pace = match self.job.started_at {
+            Some(started) if done > 0 => now.since(started) / done,
+            _ => per_record,
+        };
+        Some(now.plus((pace * left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
+    }
+}
+
+/// A record's place, what went in and what came out: one line of a job's results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultLine {
+    /// Position in the request, from 0.
+    pub index: u32,
+    pub record: Record,
+    pub outcome: super::record::Outcome,
+}
+
+impl ResultLine {
+    /// The line as JSON, in the form of the native API. Its length is what counts towards the inline limit.
+    pub fn to_json(&self) -> Value {
+        let outcome = &self.outcome;
+        let mut line = Map::new();
+        line.insert("index".into(), self.index.into());
+        line.insert("id".into(), self.record.id.clone().map_or(Value::Null, Value::String));
+        line.insert("status".into(), outcome.status.as_str().into());
+        line.insert("input".into(), Value::Object(self.record.input.clone()));
+        line.insert("metadata".into(), self.record.metadata.clone().map_or(Value::Null, Value::Object));
+        line.insert("data".into(), Value::Object(outcome.data.clone()));
+        let sources = outcome.sources.iter().map(|(field, source)| {
+            let mut shown = Map::new();
+            shown.insert("provider".into(), source.provider.clone().into());
+            shown.insert("fetched_at".into(), source.fetched_at.clone().into());
+            shown.insert("confidence".into(), source.confidence.map_or(Value::Null, Value::from));
+            shown.insert("license".into(), source.license.clone().map_or(Value::Null, Value::String));
+            (field.clone(), Value::Object(shown))
+        });
+        line.insert("sources".into(), Value::Object(sources.collect()));
+        line.insert("credits".into(), outcome.credits.into());
+        let error =
+            outcome.error.as_ref().map_or(Value::Null, |e| serde_json::json!({"code": e.code, "detail": e.detail}));
+        line.insert("error".into(), error);
+        Value::Object(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_live_jobs_come_to_an_end() {
+        for status in Status::ALL {
+            assert_eq!(status.end(false).is_some(), status.is_live(), "{status:?}");
+            assert!(status.end(false).is_none_or(|end| !end.is_live()));
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(Status::Running.end(true), Some(Status::Failed));
+        assert_eq!(Status::Canceling.end(true), Some(Status::Canceled));
+    }
+}

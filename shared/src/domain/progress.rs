@@ -1,0 +1,173 @@
+//! Progress as a grow-only set: one element a chunk, derived from the chunk's stored result alone. Adding an element
+//! twice changes nothing, so counts are exact however often a step runs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Outcome, OutcomeStatus};
+
+/// Records by outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub found: u32,
+    pub not_found: u32,
+    pub failed: u32,
+    pub invalid: u32,
+    pub skipped: u32,
+    pub canceled: u32,
+}
+
+impl Counts {
+    /// All records that have an outcome.
+    pub fn total(&self) -> u32 {
+        self.found + self.not_found + self.failed + self.invalid + self.skipped + self.canceled
+    }
+
+    pub fn count(&mut self, status: OutcomeStatus) {
+        *match status {
+            OutcomeStatus::Found => &mut self.found,
+            OutcomeStatus::NotFound => &mut self.not_found,
+            OutcomeStatus::Failed => &mut self.failed,
+            OutcomeStatus::Invalid => &mut self.invalid,
+            OutcomeStatus::Skipped => &mut self.skipped,
+            OutcomeStatus::Canceled => &mut self.canceled,
+        } += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.found += other.found;
+        self.not_found += other.not_found;
+        self.failed += other.failed;
+        self.invalid += other.invalid;
+        self.skipped += other.skipped;
+        self.canceled += other.canceled;
+    }
+}
+
+/// What a finished chunk adds to its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkSummary {
+    pub chunk: u32,
+    pub counts: Counts,
+    pub credits: u64,
+    /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading them.
+    pub bytes: u64,
+}
+
+impl ChunkSummary {
+    pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64) -> Self {
+        let mut counts = Counts::default();
+        for outcome in outcomes {
+            counts.count(outcome.status);
+        }
+        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes }
+    }
+
+    /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes`.
+    pub fn element(&self) -> String {
+        let c = &self.counts;
+        format!(
+            "{}:{}:{}:{}:{}:{}:{}:{}:{}",
+            self.chunk, c.found, c.not_found, c.failed, c.invalid, c.skipped, c.canceled, self.credits, self.bytes
+        )
+    }
+
+    pub fn parse(element: &str) -> Option<Self> {
+        let parts: Vec<u64> = element.split(':').map(|p| p.parse().ok()).collect::<Option<_>>()?;
+        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes] = parts[..] else {
+            return None;
+        };
+        let small = |n: u64| u32::try_from(n).ok();
+        let counts = Counts {
+            found: small(found)?,
+            not_found: small(not_found)?,
+            failed: small(failed)?,
+            invalid: small(invalid)?,
+            skipped: small(skipped)?,
+            canceled: small(canceled)?,
+        };
+        Some(Self { chunk: small(chunk)?, counts, credits, bytes })
+    }
+}
+
+/// A job's progress: the finished chunks of all its shards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    done: BTreeMap<u32, ChunkSummary>,
+}
+
+impl Progress {
+    /// Reads elements; one counts per chunk number, and what does not parse counts nothing.
+    pub fn of<'a>(elements: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut progress = Self::default();
+        for summary in elements.into_iter().filter_map(|e| ChunkSummary::parse(e)) {
+            progress.done.entry(summary.chunk).or_insert(summary);
+        }
+        progress
+    }
+
+    pub fn has(&self, chunk: u32) -> bool {
+        self.done.contains_key(&chunk)
+    }
+
+    /// Finished chunks.
+    pub fn chunks(&self) -> u32 {
+        u32::try_from(self.done.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Finished chunks of one shard.
+    pub fn chunks_of_shard(&self, shard: u32) -> u32 {
+        u32::try_from(self.done.keys().filter(|c| super::chunk::shard_of(**c) == shard).count()).unwrap_or(u32::MAX)
+    }
+
+    /// The numbers, ascending, of the chunks not finished of a job of `chunks`.
+    pub fn undone(&self, chunks: u32) -> impl Iterator<Item = u32> + '_ {
+        (0..chunks).filter(|c| !self.has(*c))
+    }
+
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for summary in self.done.values() {
+            counts.add(&summary.counts);
+        }
+        counts
+    }
+
+    pub fn credits(&self) -> u64 {
+        self.done.values().map(|s| s.credits).sum()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.done.values().map(|s| s.bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(chunk: u32) -> ChunkSummary {
+        let counts = Counts { found: 48, not_found: 1, failed: 1, ..Counts::default() };
+        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204 }
+    }
+
+    #[test]
+    fn elements_round_trip() {
+        assert_eq!(summary(17).element(), "17:48:1:1:0:0:0:52:18204");
+        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"), Some(summary(17)));
+        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:1", "-1:1:1:1:1:1:1:1:1"] {
+            assert_eq!(ChunkSummary::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_element_counts_per_chunk() {
+        let elements =
+            [summary(0).element(), summary(0).element(), "0:9:9:9:0:0:0:9:9".to_owned(), summary(3).element()];
+        let progress = Progress::of(&elements);
+        assert_eq!(progress.chunks(), 2);
+        assert_eq!((progress.counts().found, progress.credits(), progress.bytes()), (96, 104, 36_408));
+        assert_eq!(progress.undone(5).collect::<Vec<_>>(), [1, 2, 4]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Tenants: who calls, and what they may.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::ids::TenantId;
+use super::time::Timestamp;
+
+/// Open chunks from which on a tenant's new chunks go through the bulk lane.
+pub const BULK_FROM_OPEN_CHUNKS: i64 = 50;
+
+/// A tenant's settings. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    pub tenant: TenantId,
+    pub created_at: Timestamp,
+    /// Replaces the delays of the native retry schedule, in seconds, without jitter. For operators and tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_schedule: Option<Vec<u64>>,
+}
+
+impl Profile {
+    pub fn webhook_delays(&self) -> Option<Vec<Duration>> {
+        self.webhook_schedule.as_ref().map(|s| s.iter().copied().map(Duration::from_secs).collect())
+    }
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// GET.
+    Read,
+    /// POST and DELETE.
+    Write,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "read" => Some(Self::Read),
+            "write" => Some(Self::Write),
+            _ => None,
+        }
+    }
+}
+
+/// Who a request comes from, and what they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub profile: Profile,
+    pub scopes: BTreeSet<Scope>,
+    /// Credits free to reserve.
+    pub balance: i64,
+    /// Credits used so far, ever.
+    pub used: i64,
+    pub open_chunks: i64,
+}
+
+impl Caller {
+    pub fn tenant(&self) -> &TenantId {
+        &self.profile.tenant
+    }
+}
+
+/// A new API key: `mr_` and 32 random bytes in hex.
+pub fn api_key(random: &[u8; 32]) -> String {
+    format!("mr_{}", hex::encode(random))
+}
+
+/// What is stored of a key: SHA-256 in hex. A key has 256 random bits, so a fast hash is enough, and looking one up by
+/// its hash leaks nothing of it through timing.
+pub fn hash_key(key: &str) -> String {
+    hex::encode(Sha256::digest(key.as_bytes()))
+}

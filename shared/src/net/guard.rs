@@ -1,0 +1,465 @@
+//! Which URLs and addresses may be reached. Pure: nothing here asks the network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use url::{Host, Url};
+
+use crate::ports::HttpError;
+
+/// The longest URL that is taken, in bytes. Twice what browsers and proxies are commonly built for.
+const MAX_URL: usize = 8192;
+
+/// IPv4 ranges that are refused. Source: IANA IPv4 Special-Purpose Address Registry, and multicast (RFC 5771).
+/// Ranges inside these that the registry calls globally reachable (single anycast addresses of protocols) stay refused.
+const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    (Ipv4Addr::BROADCAST, 32),
+];
+
+/// The only global unicast space of IPv6. Source: IANA IPv6 Global Unicast Address Assignments. All the rest, such as
+/// `::1`, `100::/64`, `5f00::/16`, `fc00::/7`, `fe80::/10`, `fec0::/10` and `ff00::/8`, is refused by not being in it.
+const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// Ranges inside [`GLOBAL_V6`] that are refused. Source: IANA IPv6 Special-Purpose Address Registry.
+const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
+    // Protocol assignments, Teredo (2001::/32), benchmarking, ORCHID.
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+];
+
+/// A network that the operator allows, such as `10.20.0.0/16`, `fd00:1::/32` or a lone address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr(IpNet);
+
+/// Why a text is no [`Cidr`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCidr {
+    #[error("`{0}` is no network: write an address and a prefix length, as in 10.0.0.0/8")]
+    Syntax(String),
+    /// Taking `10.1.2.3/8` for `10.0.0.0/8` would allow sixteen million addresses by a slip.
+    #[error("`{0}` has bits set beyond its prefix: write {1}")]
+    HostBits(String, String),
+}
+
+impl FromStr for Cidr {
+    type Err = BadCidr;
+
+    fn from_str(text: &str) -> Result<Self, BadCidr> {
+        let text = text.trim();
+        let syntax = || BadCidr::Syntax(text.to_owned());
+        let net = match text.parse::<IpAddr>() {
+            Ok(address) => IpNet::from(address),
+            Err(_) => text.parse::<IpNet>().map_err(|_| syntax())?,
+        };
+        if net.addr() != net.network() {
+            return Err(BadCidr::HostBits(text.to_owned(), net.trunc().to_string()));
+        }
+        // An IPv4-mapped network is the IPv4 network, because mapped addresses are judged as IPv4.
+        match net {
+            IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
+                Some(v4) => IpNet::new(v4.into(), v6.prefix_len() - 96).map(Self).map_err(|_| syntax()),
+                None => Ok(Self(net)),
+            },
+            _ => Ok(Self(net)),
+        }
+    }
+}
+
+/// The rules: which addresses and URLs may be reached.
+///
+/// Global unicast addresses are permitted, and those of the allowed networks. Everything else is refused.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allowed: Vec<Cidr>,
+    allow_http: bool,
+}
+
+impl Guard {
+    pub fn new(allowed: Vec<Cidr>, allow_http: bool) -> Self {
+        Self { allowed, allow_http }
+    }
+
+    /// Whether a connection to this address may be opened.
+    ///
+    /// An IPv6 address that carries an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is never more than that IPv4
+    /// address is: an allowed IPv6 network does not open a way round to a refused IPv4 address.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let v6 = match address {
+            IpAddr::V4(v4) => return self.allows(address) || is_global_v4(v4),
+            IpAddr::V6(v6) => v6,
+        };
+        match embedded(v6) {
+            Embedded::None => self.allows(address) || is_global_v6(v6),
+            Embedded::Is(v4) => self.permits(v4.into()),
+            Embedded::Through(carried) => {
+                self.allows(address) && carried.into_iter().flatten().all(|v4| self.permits(v4.into()))
+            }
+        }
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allowed.iter().any(|cidr| cidr.0.contains(&address))
+    }
+
+    /// Judges a URL without asking the network: form, scheme, credentials, port, literal address, `localhost`.
+    /// Returns it normalised and without fragment. Names other than `localhost` are judged when they are resolved.
+    ///
+    /// Errors: [`HttpError::Url`] when it cannot be used at all, [`HttpError::Blocked`] when its address is refused.
+    pub fn check(&self, url: &str) -> Result<Url, HttpError> {
+        let refuse = |why: &str| Err(HttpError::Url(why.to_owned()));
+        if url.len() > MAX_URL {
+            return Err(HttpError::Url(format!("it is longer than {MAX_URL} bytes")));
+        }
+        let mut url = Url::parse(url).map_err(|error| HttpError::Url(error.to_string()))?;
+        match url.scheme() {
+            "https" => {}
+            "http" if self.allow_http => {}
+            "http" => return refuse("only https is allowed"),
+            _ => return refuse("the scheme is not https"),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("it carries credentials");
+        }
+        match url.port() {
+            Some(0) => return refuse("port 0 does not exist"),
+            // Source: AWS Lambda developer guide, networking: outbound port 25 is blocked.
+            Some(25) => return refuse("port 25 cannot be opened from AWS Lambda"),
+            _ => {}
+        }
+        url.set_fragment(None);
+        let blocked = match url.host() {
+            None => return refuse("it has no host"),
+            Some(Host::Ipv4(v4)) => !self.permits(v4.into()),
+            Some(Host::Ipv6(v6)) => !self.permits(v6.into()),
+            Some(Host::Domain(name)) => {
+                if !is_host_name(name) {
+                    return refuse("the host name is not valid");
+                }
+                is_localhost(name) && !LOOPBACK.into_iter().any(|address| self.permits(address))
+            }
+        };
+        if blocked { Err(HttpError::Blocked) } else { Ok(url) }
+    }
+}
+
+/// What `localhost` and every name below it stand for. Source: RFC 6761 section 6.3: no name server is asked.
+pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// Whether a name is `localhost` or ends in `.localhost`, in any case, with or without the root's dot.
+pub(super) fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+}
+
+/// Whether DNS could carry the name: labels of 1 to 63 bytes, 253 in all. Source: RFC 1035 section 2.3.4.
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
+}
+
+fn is_global_v4(address: Ipv4Addr) -> bool {
+    let bits = address.to_bits();
+    !REFUSED_V4.iter().any(|(net, prefix)| (bits ^ net.to_bits()) >> (32 - prefix) == 0)
+}
+
+fn is_global_v6(address: Ipv6Addr) -> bool {
+    let within = |(net, prefix): &(Ipv6Addr, u8)| (address.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0;
+    within(&GLOBAL_V6) && !REFUSED_V6.iter().any(within)
+}
+
+/// An IPv4 address inside an IPv6 one.
+enum Embedded {
+    None,
+    /// The packets go to this IPv4 address, by the kernel (mapped) or by the network's own gateway (NAT64).
+    Is(Ipv4Addr),
+    /// A tunnel or a deprecated form: refused of itself, and what it carries counts besides.
+    Through([Option<Ipv4Addr>; 2]),
+}
+
+fn embedded(address: Ipv6Addr) -> Embedded {
+    let s = address.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match s {
+        // `::` and `::1` carry nothing and are refused with the rest of `::/96`.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Embedded::None,
+        // IPv4-mapped (RFC 4291 section 2.5.5.2).
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        // NAT64's well-known prefix (RFC 6052); DNS64 in an IPv6-only subnet answers with it for every IPv4-only host.
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Embedded::Is(v4(high, low)),
+        // IPv4-compatible (deprecated, RFC 4291 section 2.5.5.1) and IPv4-translated (RFC 2765); local-use NAT64
+        // (RFC 8215), read as a /96; 6to4 (RFC 3056), the router's address.
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Embedded::Through([Some(v4(high, low)), None]),
+        // Teredo (RFC 4380): the server's address, and the client's with all bits turned over.
+        [0x2001, 0, server_high, server_low, _, _, high, low] => {
+            Embedded::Through([Some(v4(server_high, server_low)), Some(v4(!high, !low))])
+        }
+        _ => Embedded::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn guard(allowed: &[&str]) -> Guard {
+        Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), true)
+    }
+
+    /// First and last address of every refused range, and its neighbours where those are global.
+    const RANGES: &[(&str, &str, Option<&str>, Option<&str>)] = &[
+        ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
+        ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
+        ("100.64.0.0", "100.127.255.255", Some("100.63.255.255"), Some("100.128.0.0")),
+        ("127.0.0.0", "127.255.255.255", Some("126.255.255.255"), Some("128.0.0.0")),
+        ("169.254.0.0", "169.254.255.255", Some("169.253.255.255"), Some("169.255.0.0")),
+        ("172.16.0.0", "172.31.255.255", Some("172.15.255.255"), Some("172.32.0.0")),
+        ("192.0.0.0", "192.0.0.255", Some("191.255.255.255"), Some("192.0.1.0")),
+        ("192.0.2.0", "192.0.2.255", Some("192.0.1.255"), Some("192.0.3.0")),
+        ("192.88.99.0", "192.88.99.255", Some("192.88.98.255"), Some("192.88.100.0")),
+        ("192.168.0.0", "192.168.255.255", Some("192.167.255.255"), Some("192.169.0.0")),
+        ("198.18.0.0", "198.19.255.255", Some("198.17.255.255"), Some("198.20.0.0")),
+        ("198.51.100.0", "198.51.100.255", Some("198.51.99.255"), Some("198.51.101.0")),
+        ("203.0.113.0", "203.0.113.255", Some("203.0.112.255"), Some("203.0.114.0")),
+        ("224.0.0.0", "239.255.255.255", Some("223.255.255.255"), None),
+        ("240.0.0.0", "255.255.255.255", None, None),
+        ("255.255.255.255", "255.255.255.255", None, None),
+        ("::", "::", None, None),
+        ("::1", "::1", None, None),
+        ("::2", "::ffff:ffff", None, None),
+        ("::ffff:0:0:0", "::ffff:0:ffff:ffff", None, None),
+        ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", None, None),
+        ("100::", "100::ffff:ffff:ffff:ffff", None, None),
+        ("100:0:0:1::", "100:0:0:1:ffff:ffff:ffff:ffff", None, None),
+        ("::3:0:0:0", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, Some("2000::")),
+        ("2001::", "2001::ffff:ffff:ffff:ffff:ffff:ffff", Some("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), None),
+        ("2001:0:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", None, Some("2001:200::")),
+        ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:db7:ffff::"), Some("2001:db9::")),
+        ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:ffff:ffff::"), Some("2003::")),
+        ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3ffe:ffff::"), Some("3fff:1000::")),
+        ("4000::", "5eff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3fff:ffff::"), None),
+        ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+        ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+        ("fd00:ec2::254", "fd00:ec2::254", None, None),
+        ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+        ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+        ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+    ];
+
+    #[test]
+    fn every_special_range_is_refused_and_its_neighbours_are_not() {
+        let guard = Guard::default();
+        for &(first, last, before, after) in RANGES {
+            assert!(!guard.permits(ip(first)), "{first} is permitted");
+            assert!(!guard.permits(ip(last)), "{last} is permitted");
+            for neighbour in [before, after].into_iter().flatten() {
+                assert!(guard.permits(ip(neighbour)), "{neighbour} is refused");
+            }
+        }
+        for global in ["1.1.1.1", "8.8.8.8", "52.95.110.1", "2606:4700::1111", "2a00:1450:4001::1", "2620:4f:8000::1"] {
+            assert!(guard.permits(ip(global)), "{global} is refused");
+        }
+    }
+
+    #[test]
+    fn every_table_row_refuses_its_edges() {
+        let guard = Guard::default();
+        for (net, prefix) in REFUSED_V4 {
+            let last = Ipv4Addr::from_bits(net.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0));
+            assert!(!guard.permits(net.into()) && !guard.permits(last.into()), "{net}/{prefix}");
+        }
+        for (net, prefix) in REFUSED_V6 {
+            let last = Ipv6Addr::from_bits(net.to_bits() | u128::MAX >> prefix);
+            assert!(!guard.permits(net.into()) && !guard.permits(last.into()), "{net}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn an_embedded_address_is_judged_itself() {
+        let guard = Guard::default();
+        for refused in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "0.0.0.0"] {
+            let Ok(v4) = refused.parse::<Ipv4Addr>() else { panic!("{refused}") };
+            let [a, b, c, d] = v4.octets();
+            for form in
+                [format!("::ffff:{v4}"), format!("64:ff9b::{v4}"), format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1")]
+            {
+                assert!(!guard.permits(ip(&form)), "{form} is permitted");
+            }
+        }
+        assert!(guard.permits(ip("::ffff:8.8.8.8")));
+        assert!(guard.permits(ip("64:ff9b::8.8.8.8")));
+        assert!(!guard.permits(ip("::8.8.8.8")), "the compatible form is deprecated");
+        assert!(!guard.permits(ip("2002:808:808::1")), "6to4 is refused whatever it carries");
+        assert!(!guard.permits(ip("64:ff9b:1::8.8.8.8")), "local-use NAT64 is refused whatever it carries");
+    }
+
+    #[test]
+    fn an_allowed_network_wins_over_refusal() {
+        let guard = guard(&["10.1.0.0/16", "127.0.0.1", "fd00:1::/32"]);
+        for permitted in ["10.1.2.3", "127.0.0.1", "fd00:1::5", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3"] {
+            assert!(guard.permits(ip(permitted)), "{permitted} is refused");
+        }
+        for refused in ["10.2.0.0", "127.0.0.2", "fd00:2::1", "::1", "::10.1.2.3", "2002:a01:203::1"] {
+            assert!(!guard.permits(ip(refused)), "{refused} is permitted");
+        }
+    }
+
+    #[test]
+    fn an_allowed_ipv6_network_opens_no_way_to_refused_ipv4() {
+        let everything = guard(&["::/0"]);
+        assert!(everything.permits(ip("fe80::1")));
+        // Teredo with server 8.8.8.8 and client 10.0.0.1 (turned over), and the two the other way round.
+        for refused in [
+            "::ffff:10.0.0.1",
+            "::10.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::10.0.0.1",
+            "2002:a00:1::1",
+            "2001:0:808:808::f5ff:fffe",
+            "2001:0:a00:1::f7f7:f7f7",
+        ] {
+            assert!(!everything.permits(ip(refused)), "{refused} is permitted");
+        }
+        for permitted in ["2002:808:808::1", "2001:0:808:808::f7f7:f7f7", "64:ff9b:1::8.8.8.8"] {
+            assert!(everything.permits(ip(permitted)), "{permitted} is refused");
+        }
+    }
+
+    #[test]
+    fn networks_are_read_strictly() {
+        assert_eq!("10.1.2.3/8".parse::<Cidr>(), Err(BadCidr::HostBits("10.1.2.3/8".into(), "10.0.0.0/8".into())));
+        for bad in ["", "10.0.0.0/33", "10.0.0/8", "localhost", "10.0.0.0/", "::/129", "10.0.0.0/8,::1"] {
+            assert_eq!(bad.parse::<Cidr>(), Err(BadCidr::Syntax(bad.into())), "{bad}");
+        }
+        assert_eq!("::ffff:10.0.0.0/104".parse::<Cidr>(), "10.0.0.0/8".parse());
+        assert_eq!("::1".parse::<Cidr>(), "::1/128".parse());
+        assert_eq!(" 127.0.0.0/8 ".parse::<Cidr>(), "127.0.0.0/8".parse());
+    }
+
+    #[test]
+    fn literals_are_refused_in_every_form() {
+        let guard = guard(&[]);
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1.",
+            "127.1",
+            "127.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.0.0.1",
+            "0x7F.1",
+            "017700000001",
+            "0177.0.0.1",
+            "00000177.0.0x1",
+            "%31%32%37.0.0.1",
+            "127%2e0%2e0%2e1",
+            "127。0。0。1",
+            "①②⑦.0.0.1",
+            "0",
+            "0.0.0.0",
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "2852039166",
+            "[::1]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:7f00:1::]",
+            "[fd00:ec2::254]",
+            "[fe80::1]",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "a.localhost",
+            "a.b.LocalHost.",
+            "ｌocalhost",
+        ] {
+            for url in [format!("https://{host}/x"), format!("http://{host}:8080/x?y#z")] {
+                assert_eq!(guard.check(&url), Err(HttpError::Blocked), "{url}");
+            }
+        }
+        assert!(guard.check("https://8.8.8.8/").is_ok());
+        assert!(guard.check("https://[2606:4700::1111]:8443/").is_ok());
+        assert!(guard.check("https://localhost.example.com/").is_ok());
+        assert!(guard.check("https://notlocalhost/").is_ok());
+    }
+
+    #[test]
+    fn unusable_urls_are_told_apart_from_blocked_ones() {
+        let closed = Guard::default();
+        for url in [
+            "",
+            "/hook",
+            "hooks.example.com/x",
+            "ftp://example.com/",
+            "file:///etc/passwd",
+            "gopher://example.com/",
+            "javascript:alert(1)",
+            "data:text/plain,x",
+            "https://",
+            "https:///",
+            "https://user@example.com/",
+            "https://user:secret@example.com/",
+            "https://:secret@example.com/",
+            "https://example.com:25/",
+            "https://example.com:0/",
+            "https://example.com:65536/",
+            "https://1.2.3.4.5/",
+            "https://256.1.1.1/",
+            "https://[fe80::1%25eth0]/",
+            "https://exa mple.com/",
+            "https://a..example.com/",
+            "https://example.com../",
+            "http://example.com/",
+        ] {
+            assert!(matches!(closed.check(url), Err(HttpError::Url(_))), "{url}: {:?}", closed.check(url));
+        }
+        let long_label = format!("https://{}.example.com/", "a".repeat(64));
+        let long_name = format!("https://{}com/", "abcdefg.".repeat(32));
+        let long_url = format!("https://example.com/{}", "a".repeat(MAX_URL));
+        for url in [long_label, long_name, long_url] {
+            assert!(matches!(closed.check(&url), Err(HttpError::Url(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_good_url_is_normalised_and_loses_its_fragment() {
+        let checked = Guard::default().check("HTTPS://Bücher.Example:443/a b?c=d#secret").unwrap();
+        assert_eq!(checked.as_str(), "https://xn--bcher-kva.example/a%20b?c=d");
+        assert!(guard(&[]).check("http://example.com/").is_ok());
+    }
+
+    #[test]
+    fn localhost_is_what_its_addresses_are() {
+        assert!(guard(&["127.0.0.0/8"]).check("http://localhost:8080/").is_ok());
+        assert!(guard(&["::1"]).check("http://x.localhost./").is_ok());
+        assert_eq!(guard(&["10.0.0.0/8"]).check("http://localhost/"), Err(HttpError::Blocked));
+    }
+}

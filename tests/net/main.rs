@@ -1,0 +1,541 @@
+//! The outbound HTTP client against servers and a name server on loopback. Nothing leaves the machine, not even where the
+//! code under test is wrong: a "good" address is one of 127.0.0.0/8 that the test allows, a "refused" one is another of
+//! the same network. Which ranges are refused is tested beside the guard, without sockets.
+
+mod servers;
+mod tls;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use servers::{NameServer, Says, Server, ips, read_request};
+use shared::net::{Guard, ReqwestSender, ResolveError, Resolver, Settings};
+use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
+use simple_dns::{RCODE, TYPE};
+use tokio::io::AsyncWriteExt;
+
+/// For what must end by itself: only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For what only the deadline can end.
+const SHORT: Duration = Duration::from_millis(300);
+
+pub(crate) fn settings(allowed: &[&str]) -> Settings {
+    Settings {
+        allowed: allowed.iter().map(|cidr| cidr.parse().unwrap()).collect(),
+        allow_http: true,
+        user_agent: "millrace-test".into(),
+        ..Settings::default()
+    }
+}
+
+fn local() -> ReqwestSender {
+    ReqwestSender::new(settings(&["127.0.0.0/8"])).unwrap()
+}
+
+/// Asks this name server and may reach these networks.
+fn asking(server: &NameServer, allowed: &[&str]) -> ReqwestSender {
+    ReqwestSender::new(Settings { nameserver: Some(server.address), ..settings(allowed) }).unwrap()
+}
+
+pub(crate) fn post(url: impl Into<String>) -> HttpRequest {
+    HttpRequest {
+        method: "POST".into(),
+        url: url.into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: b"{}".to_vec(),
+        deadline: PATIENCE,
+        max_response_bytes: 1000,
+    }
+}
+
+async fn send(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnswer, HttpError> {
+    sender.send(post(url)).await
+}
+
+/// Sends under the short deadline, and checks that it took at least that and not much more.
+async fn send_until_deadline(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnswer, HttpError> {
+    let began = Instant::now();
+    let answer = sender.send(HttpRequest { deadline: SHORT, ..post(url) }).await;
+    let took = began.elapsed();
+    assert!(took >= SHORT && took < SHORT + Duration::from_secs(5), "took {took:?}");
+    answer
+}
+
+fn http(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+#[tokio::test]
+async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let sent = std::sync::Mutex::new(Some(sent));
+    let server = Server::start(move |mut stream| {
+        let sent = sent.lock().unwrap().take();
+        async move {
+            let request = read_request(&mut stream).await;
+            let _ = stream.write_all(&http("202 Accepted\r\nX-Trace: Abc\r\nRetry-After: 5", b"fine")).await;
+            sent.unwrap().send(String::from_utf8(request).unwrap()).unwrap();
+        }
+    })
+    .await;
+    let mut request = post(format!("{}?a=b#fragment", server.url()));
+    request.headers.push(("webhook-id".into(), "evt_1".into()));
+    let answer = local().send(request).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_slice(), answer.truncated), (202, b"fine".as_slice(), false));
+    assert_eq!(answer.header("x-trace"), Some("Abc"));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+
+    let request = received.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some("POST /hook?a=b HTTP/1.1"));
+    let mut headers: Vec<_> = lines.collect();
+    headers.sort_unstable();
+    let host = format!("host: {}", server.address);
+    let expected = [
+        "accept: */*",
+        "content-length: 2",
+        "content-type: application/json",
+        &host,
+        "user-agent: millrace-test",
+        "webhook-id: evt_1",
+    ];
+    assert_eq!(headers, expected);
+    assert_eq!(body, "{}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer() {
+    let server = Server::answering(http("302 Found\r\nlocation: http://127.9.9.9/latest/meta-data/", b"")).await;
+    let answer = send(&local(), server.url()).await.unwrap();
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.header("location"), Some("http://127.9.9.9/latest/meta-data/"));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_to_an_allowed_host_is_not_followed_either() {
+    let target = Server::keeping_open().await;
+    let server = Server::answering(http(&format!("307 Go\r\nlocation: {}", target.url()), b"")).await;
+    assert_eq!(send(&local(), server.url()).await.unwrap().status, 307);
+    assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn headers_that_do_not_come_end_at_the_deadline() {
+    let silent = Server::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert_eq!(send_until_deadline(&local(), silent.url()).await, Err(HttpError::Timeout));
+}
+
+#[tokio::test]
+async fn dripped_headers_end_at_the_deadline() {
+    let dripping = Server::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        while stream.write_all(b"x: y\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(send_until_deadline(&local(), dripping.url()).await, Err(HttpError::Timeout));
+}
+
+#[tokio::test]
+async fn a_dripped_body_ends_at_the_deadline() {
+    let (closed, closing) = tokio::sync::oneshot::channel();
+    let closed = std::sync::Mutex::new(Some(closed));
+    let dripping = Server::start(move |mut stream| {
+        let closed = closed.lock().unwrap().take();
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let _ = closed.unwrap().send(());
+        }
+    })
+    .await;
+    assert_eq!(send_until_deadline(&local(), dripping.url()).await, Err(HttpError::Timeout));
+    tokio::time::timeout(PATIENCE, closing).await.expect("the connection is closed at the deadline").unwrap();
+}
+
+#[tokio::test]
+async fn an_endless_body_is_cut_and_its_connection_dropped() {
+    let (closed, closing) = tokio::sync::oneshot::channel();
+    let closed = std::sync::Mutex::new(Some(closed));
+    let endless = Server::start(move |mut stream| {
+        let closed = closed.lock().unwrap().take();
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+            let block = vec![b'x'; 64 * 1024];
+            let mut written = 0;
+            while stream.write_all(&block).await.is_ok() {
+                written += block.len();
+            }
+            let _ = closed.unwrap().send(written);
+        }
+    })
+    .await;
+    let answer = send(&local(), endless.url()).await.unwrap();
+    assert_eq!((answer.status, answer.body.len(), answer.truncated), (200, 1000, true));
+    let written = tokio::time::timeout(PATIENCE, closing).await.expect("the connection is dropped").unwrap();
+    // What the kernel's buffers on both sides hold, and no more.
+    assert!(written < 32 * 1024 * 1024, "{written} bytes were taken");
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_whole() {
+    let server = Server::answering(http("200 OK", &[b'x'; 1000])).await;
+    let answer = send(&local(), server.url()).await.unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (1000, false));
+    let server = Server::answering(http("200 OK", &[b'x'; 1001])).await;
+    let answer = send(&local(), server.url()).await.unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (1000, true));
+    let answer = local().send(HttpRequest { max_response_bytes: 0, ..post(server.url()) }).await.unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (0, true));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_cut_after_unpacking() {
+    let bomb = gzip(&vec![b'0'; 64 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000);
+    let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &bomb)).await;
+    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    let answer = send(&sender, server.url()).await.unwrap();
+    assert_eq!((answer.body, answer.truncated), (vec![b'0'; 1000], true));
+}
+
+#[tokio::test]
+async fn gzip_is_unpacked_only_where_asked_for() {
+    let packed = gzip(b"plain");
+    let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &packed)).await;
+    assert_eq!(send(&local(), server.url()).await.unwrap().body, packed);
+    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    assert_eq!(send(&sender, server.url()).await.unwrap().body, b"plain");
+    let broken = Server::answering(http("200 OK\r\ncontent-encoding: gzip", b"no gzip at all")).await;
+    assert_eq!(send(&sender, broken.url()).await.unwrap_err().class(), "protocol");
+}
+
+#[tokio::test]
+async fn headers_beyond_the_limits_are_bounded() {
+    let many = "x: y\r\n".repeat(101);
+    let server = Server::answering(format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n")).await;
+    assert_eq!(send(&local(), server.url()).await.unwrap_err().class(), "protocol");
+    let long = "y".repeat(40_000);
+    let server = Server::answering(http(&format!("200 OK\r\nlong: {long}\r\nretry-after: 3"), b"")).await;
+    let answer = send(&local(), server.url()).await.unwrap();
+    assert_eq!((answer.header("long"), answer.header("retry-after")), (None, Some("3")));
+}
+
+#[tokio::test]
+async fn broken_exchanges_are_protocol_errors() {
+    let closing = Server::start(|mut stream| async move {
+        read_request(&mut stream).await;
+    })
+    .await;
+    assert_eq!(send(&local(), closing.url()).await.unwrap_err().class(), "protocol");
+    let resetting = Server::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    assert_eq!(send(&local(), resetting.url()).await.unwrap_err().class(), "protocol");
+    let short = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+    assert_eq!(send(&local(), short.url()).await.unwrap_err().class(), "protocol");
+    let other = Server::answering("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
+    assert_eq!(send(&local(), other.url()).await.unwrap_err().class(), "protocol");
+    let twice = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab").await;
+    assert_eq!(send(&local(), twice.url()).await.unwrap_err().class(), "protocol");
+    assert_eq!(closing.connections(), 1, "nothing is sent twice");
+}
+
+/// A port where nobody listens, and that nobody else gets as long as the socket lives.
+fn closed_port() -> (tokio::net::TcpSocket, u16) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+#[tokio::test]
+async fn a_closed_port_is_a_connect_error() {
+    let (_held, port) = closed_port();
+    let error = send(&local(), format!("http://127.0.0.1:{port}/")).await.unwrap_err();
+    assert_eq!(error, HttpError::Connect("connection refused".into()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_refused_before_a_connection() {
+    let server = Server::keeping_open().await;
+    let refused = async |name: &str, value: &str| {
+        let headers = vec![(name.to_owned(), value.to_owned())];
+        let error = local().send(HttpRequest { headers, ..post(server.url()) }).await.unwrap_err();
+        assert_eq!(error.class(), "protocol", "{name}");
+        assert!(!error.to_string().contains("secret"), "{error} shows the value");
+    };
+    refused("x", "secret\r\ninjected: yes").await;
+    refused("x", "secret\ninjected").await;
+    refused("x", "secret\0").await;
+    refused("x\r\ninjected", "secret").await;
+    refused("", "secret").await;
+    refused("Host", "secret.internal").await;
+    refused("Content-Length", "5").await;
+    refused("transfer-encoding", "chunked").await;
+    for method in ["", "GET /x HTTP/1.1\r\n", "CONNECT", "TRACE"] {
+        let error = local().send(HttpRequest { method: method.into(), ..post(server.url()) }).await.unwrap_err();
+        assert_eq!(error.class(), "protocol", "{method}");
+    }
+    for url in [format!("http://user:pass@{}/", server.address), format!("ftp://{}/", server.address)] {
+        assert_eq!(send(&local(), url).await.unwrap_err().class(), "url");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn literals_are_refused_in_every_form_before_a_connection() {
+    let server = Server::keeping_open().await;
+    let closed = ReqwestSender::new(settings(&[])).unwrap();
+    for host in [
+        "127.0.0.1",
+        "127.0.0.1.",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "017700000001",
+        "127%2e0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "localhost",
+        "LOCALHOST.",
+        "x.localhost",
+        "0",
+    ] {
+        let url = format!("http://{host}:{}/", server.port());
+        assert_eq!(send(&closed, &url).await, Err(HttpError::Blocked), "{host}");
+        assert_eq!(closed.check(&url), Err(HttpError::Blocked), "{host}");
+    }
+    assert_eq!(server.connections(), 0);
+    for host in ["127.0.0.1", "127.1", "0x7f000001", "[::ffff:127.0.0.1]", "localhost", "localhost."] {
+        let url = format!("http://{host}:{}/", server.port());
+        assert_eq!(send(&local(), &url).await.unwrap().status, 204, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn the_systems_resolver_is_filtered_too() {
+    // A short form that getaddrinfo reads by itself, so that no name server is asked.
+    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, true)), None);
+    assert_eq!(resolver(Vec::new()).addresses("127.1").await, Err(ResolveError::Blocked));
+    assert_eq!(resolver(vec!["127.0.0.0/8".parse().unwrap()]).addresses("127.1").await, Ok(ips(&["127.0.0.1"])));
+}
+
+#[tokio::test]
+async fn a_name_with_only_refused_addresses_is_blocked() {
+    let server = Server::keeping_open().await;
+    for addresses in [&["127.0.0.1"][..], &["127.0.0.1", "127.9.9.9", "::1"], &["::ffff:127.0.0.1"]] {
+        let names = NameServer::start(move |_, _| Says::Addresses(ips(addresses))).await;
+        let url = format!("http://hook.test:{}/", server.port());
+        assert_eq!(send(&asking(&names, &[]), &url).await, Err(HttpError::Blocked), "{addresses:?}");
+        assert!(asking(&names, &[]).check(&url).is_ok(), "a check asks nobody");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn of_a_name_with_both_only_the_good_address_is_used() {
+    // Both are listened on, on one port, so that a connection to the wrong one would succeed and be seen.
+    let (good, bad) = two_at_one_port().await;
+    let names = NameServer::with(&["127.0.0.3", "127.9.9.9", "127.0.0.2", "::1"]).await;
+    let sender = asking(&names, &["127.0.0.2"]);
+    assert_eq!(send(&sender, format!("http://hook.test:{}/", good.port())).await.unwrap().status, 204);
+    assert_eq!((good.connections(), bad.connections()), (1, 0));
+}
+
+/// Servers at 127.0.0.2 and 127.0.0.3, on the same port.
+async fn two_at_one_port() -> (Server, Server) {
+    let serve = |mut stream: tokio::net::TcpStream| async move {
+        while !read_request(&mut stream).await.is_empty() {
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    };
+    loop {
+        let good = Server::start_at("127.0.0.2:0".parse().unwrap(), serve).await;
+        let other = std::net::SocketAddr::new("127.0.0.3".parse().unwrap(), good.port());
+        if std::net::TcpListener::bind(other).is_ok() {
+            return (good, Server::start_at(other, serve).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn flipping_answers_never_reach_the_refused_address() {
+    let (good, bad) = two_at_one_port().await;
+    let names =
+        NameServer::start(|_, before| Says::Addresses(ips(&[if before % 2 == 0 { "127.0.0.2" } else { "127.0.0.3" }])))
+            .await;
+    // No connection is kept, so that each exchange resolves again.
+    let sender = asking(&names, &["127.0.0.2"]);
+    let url = format!("http://hook.test:{}/", good.port());
+    for round in 0..6 {
+        let answer = send(&sender, &url).await;
+        if round % 2 == 0 {
+            assert_eq!(answer.unwrap().status, 204);
+        } else {
+            assert_eq!(answer, Err(HttpError::Blocked));
+        }
+    }
+    let questions = names.asked().into_iter().filter(|(_, kind)| *kind == TYPE::A).count();
+    assert_eq!(questions, 6, "one look-up an exchange: what was judged is what is connected to");
+    assert_eq!((good.connections(), bad.connections()), (3, 0));
+}
+
+#[tokio::test]
+async fn names_that_do_not_resolve_are_dns_errors() {
+    for (says, text) in [
+        (Says::Error(RCODE::NameError), "no such name"),
+        (Says::Error(RCODE::Refused), "the name server answered Refused"),
+        (Says::Error(RCODE::ServerFailure), "the name server answered ServerFailure"),
+        (Says::Addresses(Vec::new()), "the name has no address"),
+    ] {
+        let names = NameServer::start(move |_, _| says.clone()).await;
+        let error = send(&asking(&names, &[]), "http://hook.test/").await.unwrap_err();
+        assert_eq!(error, HttpError::Dns(text.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_name_server_that_is_not_there_is_a_dns_error() {
+    // Connected to somebody else, the socket holds the port and takes nothing from us.
+    let held = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    held.connect("127.0.0.1:9").await.unwrap();
+    let address = held.local_addr().unwrap();
+    let sender = ReqwestSender::new(Settings { nameserver: Some(address), ..settings(&[]) }).unwrap();
+    let error = send(&sender, "http://hook.test/").await.unwrap_err();
+    assert_eq!(error, HttpError::Dns("the name server cannot be reached: connection refused".into()));
+}
+
+#[tokio::test]
+async fn a_silent_name_server_ends_at_the_deadline() {
+    let names = NameServer::start(|_, _| Says::Nothing).await;
+    assert_eq!(send_until_deadline(&asking(&names, &[]), "http://hook.test/").await, Err(HttpError::Timeout));
+}
+
+#[tokio::test]
+async fn a_silent_name_server_is_given_up_on_before_a_long_deadline() {
+    let names = NameServer::start(|_, _| Says::Nothing).await;
+    let error = send(&asking(&names, &[]), "http://hook.test/").await.unwrap_err();
+    assert_eq!(error, HttpError::Dns("the name server did not answer".into()));
+    assert_eq!(names.asked().len(), 6, "three questions for each family");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again() {
+    let server = Server::keeping_open().await;
+    let names = NameServer::start(|_, before| match before {
+        0 | 1 => Says::Nothing,
+        _ => Says::Addresses(ips(&["127.0.0.1"])),
+    })
+    .await;
+    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://hook.test:{}/", server.port())).await;
+    assert_eq!(answer.unwrap().status, 204);
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_asked_for_over_tcp() {
+    let server = Server::keeping_open().await;
+    let names = NameServer::start(|_, _| Says::OverTcp(ips(&["127.9.9.9", "127.0.0.1"]))).await;
+    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://Hook.TEST.:{}/", server.port())).await;
+    assert_eq!(answer.unwrap().status, 204);
+}
+
+#[tokio::test]
+async fn an_answer_under_another_id_is_ignored() {
+    let (good, bad) = two_at_one_port().await;
+    let names =
+        NameServer::start(|_, _| Says::AfterForgery { forged: ips(&["127.0.0.3"]), honest: ips(&["127.0.0.2"]) }).await;
+    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://hook.test:{}/", good.port())).await;
+    assert_eq!(answer.unwrap().status, 204);
+    assert_eq!((good.connections(), bad.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn localhost_is_never_asked_for() {
+    let server = Server::keeping_open().await;
+    let names = NameServer::with(&["127.0.0.9"]).await;
+    let sender = asking(&names, &["127.0.0.0/8"]);
+    let answer = send(&sender, format!("http://api.localhost:{}/", server.port())).await;
+    assert_eq!(answer.unwrap().status, 204);
+    assert_eq!(names.asked(), []);
+}
+
+#[tokio::test]
+async fn errors_name_no_address() {
+    let (_held, port) = closed_port();
+    let names = NameServer::with(&["127.0.0.1", "127.9.9.9"]).await;
+    let url = format!("http://hook.test:{port}/");
+    let refused = send(&asking(&names, &["127.0.0.0/8"]), &url).await.unwrap_err();
+    let blocked = send(&asking(&names, &[]), &url).await.unwrap_err();
+    assert_eq!((refused.class(), blocked.class()), ("connect", "blocked"));
+    for error in [refused, blocked] {
+        assert!(!error.to_string().contains("127."), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_kept_only_where_asked_for_and_can_be_forgotten() {
+    let server = Server::keeping_open().await;
+    let single = local();
+    for _ in 0..3 {
+        send(&single, server.url()).await.unwrap();
+    }
+    assert_eq!(server.connections(), 3);
+    let server = Server::keeping_open().await;
+    let keeping = ReqwestSender::new(Settings { keep_idle: PATIENCE, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    for _ in 0..3 {
+        send(&keeping, server.url()).await.unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+    keeping.forget_connections();
+    send(&keeping, server.url()).await.unwrap();
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_request_closes_its_connection() {
+    let (closed, closing) = tokio::sync::oneshot::channel();
+    let (came, coming) = tokio::sync::oneshot::channel();
+    let ends = std::sync::Mutex::new(Some((came, closed)));
+    let server = Server::start(move |mut stream| {
+        let ends = ends.lock().unwrap().take();
+        async move {
+            let (came, closed) = ends.unwrap();
+            read_request(&mut stream).await;
+            came.send(()).unwrap();
+            let _ = closed.send(read_request(&mut stream).await.is_empty());
+        }
+    })
+    .await;
+    let sender = local();
+    tokio::select! {
+        answer = send(&sender, server.url()) => panic!("{answer:?}"),
+        came = coming => came.unwrap(),
+    }
+    assert!(tokio::time::timeout(PATIENCE, closing).await.expect("it is closed").unwrap());
+}
