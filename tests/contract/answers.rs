@@ -1,14 +1,19 @@
 //! The adapters against answers that no emulator gives on demand, scripted over loopback.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, SqsQueue};
 use shared::ports::{
     Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store, StoreError, Update, Value,
     Write,
 };
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::wire::{self, Answer, Got, Scripted, block_on, error};
 
@@ -337,4 +342,58 @@ fn warming_opens_a_connection_and_never_fails() {
     let start = Instant::now();
     block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
     assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+/// A certificate for 127.0.0.1 and the PEM of the authority that signed it.
+fn certificate() -> (ServerConfig, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (config, authority.pem())
+}
+
+#[test]
+fn an_authority_is_trusted_only_where_the_operator_says_so() {
+    let (config, pem) = certificate();
+    let server = Scripted::start_tls(config, |_, _| ok());
+    let settings = |extra_ca_pem| AwsSettings {
+        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
+        extra_ca_pem,
+        ..wire::settings(server.port, false)
+    };
+    let untrusting = AwsClients::new(&settings(None)).unwrap();
+    unavailable(&block_on(store(&untrusting).put(put())));
+    assert!(server.got().is_empty());
+
+    let trusting = AwsClients::new(&settings(Some(pem.into_bytes()))).unwrap();
+    assert_eq!(block_on(store(&trusting).put(put())), Ok(()));
+    assert_eq!(server.got().len(), 1);
+}
+
+#[test]
+fn a_warmed_connection_is_the_one_that_the_first_call_uses() {
+    let (config, pem) = certificate();
+    let server = Scripted::start_tls(config, |_, _| ok());
+    let clients = AwsClients::new(&AwsSettings {
+        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
+        extra_ca_pem: Some(pem.into_bytes()),
+        ..wire::settings(server.port, false)
+    })
+    .unwrap();
+    block_on(async {
+        clients.warm().await;
+        store(&clients).put(put()).await.unwrap();
+        store(&clients).put(put()).await.unwrap();
+    });
+    assert_eq!(server.connections(), 1);
 }
