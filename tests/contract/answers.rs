@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, SqsQueue};
+use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, Service, SqsQueue};
 use shared::ports::{
     Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store, StoreError, Update, Value,
     Write,
@@ -110,17 +110,13 @@ fn a_single_write_to_an_item_in_a_transaction_is_in_conflict() {
 #[test]
 fn throttling_is_waited_out() {
     let server = Scripted::start(|n, _| if n < 3 { error(400, "ThrottlingException") } else { ok() });
-    let limits = Limits { first_wait: Duration::from_millis(400), operation: Duration::from_secs(20), ..limits() };
+    let limits = Limits { first_wait: Duration::from_millis(400), ..wire::settings(0, false).limits };
     let clients = AwsClients::new(&AwsSettings { limits, ..wire::settings(server.port, false) }).unwrap();
     let start = Instant::now();
     assert_eq!(block_on(store(&clients).put(put())), Ok(()));
     assert_eq!(server.got().len(), 4);
     // Three jittered waits of up to 0.4, 0.8 and 1 second; that they come to less than this is one in a million.
     assert!(start.elapsed() > Duration::from_millis(15), "{:?}", start.elapsed());
-}
-
-fn limits() -> Limits {
-    wire::settings(0, false).limits
 }
 
 #[test]
@@ -150,7 +146,7 @@ fn a_write_that_counts_is_not_repeated_when_its_effect_is_unknown() {
     assert_eq!(closing.got().len(), 1);
 
     let silent = Scripted::start(|_, _| Answer::Silence);
-    unavailable(&block_on(store(&silent.clients()).update(update(Change::Add("n", 1)))));
+    unavailable(&block_on(store(&wire::hasty_clients(silent.port)).update(update(Change::Add("n", 1)))));
     assert_eq!(silent.got().len(), 1);
 
     let throttled = Scripted::start(|n, _| {
@@ -305,11 +301,11 @@ fn a_queue_that_fails_or_is_not_known_is_an_error() {
 fn silence_and_refused_connections_end_within_the_operation_time_out() {
     let silent = Scripted::start(|_, _| Answer::Silence);
     for port in [silent.port, wire::closed_port()] {
-        let clients = wire::clients(port, false);
+        let clients = wire::hasty_clients(port);
         let start = Instant::now();
         unavailable(&block_on(store(&clients).get(&key("a"))));
         assert!(block_on(queue(&clients).send(QueueName::Enrich, messages(1))).is_err());
-        assert!(start.elapsed() < 2 * limits().operation + Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < 2 * wire::hasty_limits().operation + Duration::from_secs(1), "{:?}", start.elapsed());
     }
     // Each attempt was cut off by itself: more than one fitted into the operation.
     assert!(silent.got().len() >= 4, "{}", silent.got().len());
@@ -336,11 +332,12 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
 #[test]
 fn warming_opens_a_connection_and_never_fails() {
     let server = Scripted::start(|_, _| ok());
-    block_on(server.clients().warm());
-    assert_eq!(server.got().len(), 1);
-    block_on(wire::clients(wire::closed_port(), false).warm());
+    let both = [Service::Table, Service::Queues];
+    block_on(server.clients().warm(&both));
+    assert_eq!(server.got().len(), 2);
+    block_on(wire::clients(wire::closed_port(), false).warm(&both));
     let start = Instant::now();
-    block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
+    block_on(Scripted::start(|_, _| Answer::Silence).clients().warm(&both));
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
@@ -369,13 +366,15 @@ fn an_authority_is_trusted_only_where_the_operator_says_so() {
     let settings = |extra_ca_pem| AwsSettings {
         endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
         extra_ca_pem,
+        limits: wire::hasty_limits(),
         ..wire::settings(server.port, false)
     };
     let untrusting = AwsClients::new(&settings(None)).unwrap();
     unavailable(&block_on(store(&untrusting).put(put())));
     assert!(server.got().is_empty());
 
-    let trusting = AwsClients::new(&settings(Some(pem.into_bytes()))).unwrap();
+    let settings = AwsSettings { limits: Limits::default(), ..settings(Some(pem.into_bytes())) };
+    let trusting = AwsClients::new(&settings).unwrap();
     assert_eq!(block_on(store(&trusting).put(put())), Ok(()));
     assert_eq!(server.got().len(), 1);
 }
@@ -391,7 +390,7 @@ fn a_warmed_connection_is_the_one_that_the_first_call_uses() {
     })
     .unwrap();
     block_on(async {
-        clients.warm().await;
+        clients.warm(&[Service::Table]).await;
         store(&clients).put(put()).await.unwrap();
         store(&clients).put(put()).await.unwrap();
     });

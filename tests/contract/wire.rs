@@ -22,7 +22,8 @@ pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
     write!(
         stream,
         "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n\
+         Authorization: AWS4-HMAC-SHA256 \
          Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
@@ -132,7 +133,7 @@ impl Scripted {
         self.got.lock().unwrap().clone()
     }
 
-    /// The clients for this server, with time-outs short enough to wait for.
+    /// The clients for this server.
     pub(crate) fn clients(&self) -> AwsClients {
         clients(self.port, false)
     }
@@ -183,8 +184,9 @@ pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
         extra_ca_pem: None,
         metered,
         limits: Limits {
-            attempt: Duration::from_millis(400),
-            operation: Duration::from_secs(1),
+            // A busy machine must not look like a service that does not answer.
+            attempt: Duration::from_secs(20),
+            operation: Duration::from_secs(40),
             attempts: 4,
             first_wait: Duration::from_millis(10),
         },
@@ -193,6 +195,16 @@ pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
 
 pub(crate) fn clients(port: u16, metered: bool) -> AwsClients {
     AwsClients::new(&settings(port, metered)).unwrap()
+}
+
+/// Clients that give up soon, for tests that wait for it.
+pub(crate) fn hasty_clients(port: u16) -> AwsClients {
+    AwsClients::new(&AwsSettings { limits: hasty_limits(), ..settings(port, false) }).unwrap()
+}
+
+pub(crate) fn hasty_limits() -> Limits {
+    let (attempt, operation) = (Duration::from_millis(400), Duration::from_secs(1));
+    Limits { attempt, operation, ..settings(0, false).limits }
 }
 
 /// Real time.
