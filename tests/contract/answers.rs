@@ -332,12 +332,11 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
 #[test]
 fn warming_opens_a_connection_and_never_fails() {
     let server = Scripted::start(|_, _| ok());
-    let both = [Service::Table, Service::Queues];
-    block_on(server.clients().warm(&both));
+    block_on(server.clients().warm());
     assert_eq!(server.got().len(), 2);
-    block_on(wire::clients(wire::closed_port(), false).warm(&both));
+    block_on(wire::clients(wire::closed_port(), false).warm());
     let start = Instant::now();
-    block_on(Scripted::start(|_, _| Answer::Silence).clients().warm(&both));
+    block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
@@ -390,7 +389,7 @@ fn a_warmed_connection_is_the_one_that_the_first_call_uses() {
     })
     .unwrap();
     block_on(async {
-        clients.warm(&[Service::Table]).await;
+        clients.warm_only(&[Service::Table]).await;
         store(&clients).put(put()).await.unwrap();
         store(&clients).put(put()).await.unwrap();
     });

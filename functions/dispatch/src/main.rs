@@ -1,1 +1,24 @@
-fn main() {}
+//! Makes delivery attempts from the webhook queues.
+
+use std::time::Duration;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::edge::sqs::dispatch;
+use shared::edge::start::{Outbound, start};
+use shared::edge::telemetry::report_usage;
+
+/// The function's time-out, for runtimes that give no deadline.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let started = &start(Outbound::Receivers)?;
+    started.clients.warm().await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
+        let deadline = started.deadline(&event.context, TIMEOUT);
+        let answer = dispatch(started, event.payload, deadline).await;
+        report_usage(started.meter.as_ref());
+        answer.map_err(Error::from)
+    }))
+    .await
+}

@@ -1,1 +1,20 @@
-fn main() {}
+//! Works on chunks from the enrich queues.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::edge::sqs::enrich;
+use shared::edge::start::{Outbound, start};
+use shared::edge::telemetry::report_usage;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let started = &start(Outbound::Upstreams)?;
+    let registry = &started.registry()?;
+    started.clients.warm().await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
+        let deadline = started.deadline(&event.context, started.config.enrich_timeout);
+        let answer = enrich(started, registry, event.payload, deadline).await;
+        report_usage(started.meter.as_ref());
+        answer.map_err(Error::from)
+    }))
+    .await
+}

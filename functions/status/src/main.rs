@@ -1,1 +1,26 @@
-fn main() {}
+//! GET of the API. It may read and not write.
+
+use std::time::Duration;
+
+use lambda_http::{Error, Request, RequestExt, service_fn};
+use shared::edge::api::Api;
+use shared::edge::http::ApiRequest;
+use shared::edge::start::{Outbound, start};
+use shared::edge::telemetry::report_usage;
+
+/// The function's time-out, for runtimes that give no deadline.
+const TIMEOUT: Duration = Duration::from_secs(29);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let started = &start(Outbound::Check)?;
+    let api = &Api::of(started)?;
+    started.clients.warm().await;
+    lambda_http::run(service_fn(|request: Request| async move {
+        let deadline = started.deadline(&request.lambda_context(), TIMEOUT);
+        let response = api.read(&ApiRequest::of(request), deadline).await;
+        report_usage(started.meter.as_ref());
+        response.into_lambda().map_err(Error::from)
+    }))
+    .await
+}

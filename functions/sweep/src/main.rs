@@ -1,1 +1,25 @@
-fn main() {}
+//! Every minute: looks at what is overdue and repairs it.
+
+use std::time::Duration;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
+use shared::app::sweep;
+use shared::edge::start::{Outbound, start};
+use shared::edge::telemetry::report_usage;
+
+/// The function's time-out, for runtimes that give no deadline.
+const TIMEOUT: Duration = Duration::from_secs(50);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let started = &start(Outbound::Check)?;
+    started.clients.warm().await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| async move {
+        let deadline = started.deadline(&event.context, TIMEOUT);
+        let swept = sweep::step(&started.ports, started.config.enrich_timeout, deadline).await;
+        report_usage(started.meter.as_ref());
+        swept.map(drop).map_err(Error::from)
+    }))
+    .await
+}

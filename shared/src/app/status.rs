@@ -141,10 +141,9 @@ pub async fn jobs(
             // Queued and running are told apart by progress; the index has neither.
             let shown = |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
             let may_match = match (status, stored) {
-                (_, Some(Status::Deleted)) => false,
+                (_, Some(Status::Deleted)) | (Some(_), None) => false,
                 (None, _) => true,
                 (Some(wanted), Some(stored)) => wanted == stored || (shown(wanted) && shown(stored)),
-                (Some(_), None) => false,
             };
             if may_match {
                 ids.push(id.clone());

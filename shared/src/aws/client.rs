@@ -182,11 +182,16 @@ impl AwsClients {
         self.meter.as_ref()
     }
 
+    /// Opens a connection to both services. See [`warm_only`](Self::warm_only).
+    pub async fn warm(&self) {
+        self.warm_only(&[Service::Table, Service::Queues]).await;
+    }
+
     /// Opens a connection to each of these services, all at once, so that the first call finds it open. Takes a second
     /// at most and never fails: a connection that did not come is made when it is needed.
     ///
     /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an audit log.
-    pub async fn warm(&self, services: &[Service]) {
+    pub async fn warm_only(&self, services: &[Service]) {
         let knocks = services.iter().map(|service| {
             let base = match &self.endpoint_url {
                 Some(url) => url.trim_end_matches('/').to_owned(),

@@ -1,4 +1,5 @@
-//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems, JSON Pointers, snake_case.
+//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems, JSON Pointers,
+//! field names in snake case.
 
 use std::time::Duration;
 
@@ -538,12 +539,6 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             (400, "invalid", "The request is not valid", detail)
         }
         ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
-        ApiError::UnsupportedMediaType => (
-            415,
-            "unsupported-media-type",
-            "Unsupported media type",
-            "send `Content-Type: application/json`".to_owned(),
-        ),
         ApiError::IdempotencyMismatch => (
             422,
             "idempotency-mismatch",

@@ -9,7 +9,7 @@ use super::ids::JobId;
 /// The most records of a chunk. 1,000 records are 16 chunks: few enough calls, enough parallel work.
 pub const MAX_CHUNK_RECORDS: usize = 64;
 /// The most bytes of records in a chunk, as JSON before compression, unless one record alone has more. Chosen so that a
-/// chunk fits one item (400 KB, Amazon DynamoDB item size limit) even where nothing compresses.
+/// chunk fits one item (400 KB, the item size limit of `DynamoDB`) even where nothing compresses.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks of one progress shard: a set ADD bills the whole item, so sets stay short.
 pub const SHARD_CHUNKS: u32 = 100;

@@ -39,7 +39,6 @@ pub enum ApiError {
     TooLarge {
         detail: String,
     },
-    UnsupportedMediaType,
     /// The same `Idempotency-Key` came with another body.
     IdempotencyMismatch,
     NotEnoughCredits {

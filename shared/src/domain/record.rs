@@ -73,7 +73,7 @@ pub struct Source {
 /// Why a record did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeError {
-    /// Stable, snake_case: `deadline_exceeded`, `worker_lost`, `provider_error`, `outcome_too_large`, `invalid_input`, …
+    /// Stable, in snake case: `deadline_exceeded`, `worker_lost`, `provider_error`, `outcome_too_large`, `invalid_input`, …
     pub code: String,
     /// For people; says what to do where something can be done. Holds no secret.
     pub detail: String,

@@ -1,0 +1,194 @@
+//! The configuration of a function, read from its environment once, in Init. What is wrong is said all at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::aws::{AwsSettings, Limits};
+use crate::net::Cidr;
+use crate::ports::QueueName;
+
+/// Everything a function is told by its environment. Secrets of providers are not in it; they are looked up by name.
+#[derive(Debug)]
+pub struct Config {
+    pub table: String,
+    /// The queues that this function sends to or receives from, by URL.
+    pub queues: BTreeMap<QueueName, String>,
+    pub aws: AwsSettings,
+    /// Networks that may be reached although they are not public.
+    pub allowed_cidrs: Vec<Cidr>,
+    pub allow_http: bool,
+    /// Asked for names instead of the system's.
+    pub nameserver: Option<SocketAddr>,
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// The time-out of the enrich function.
+    pub enrich_timeout: Duration,
+    /// How long jobs and results are kept.
+    pub retention: Duration,
+    /// The least severe level that is logged.
+    pub log: tracing::Level,
+    /// Where `providers.toml` and its tables are.
+    pub bundle: PathBuf,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration is not usable: {}", .0.join("; "))]
+pub struct ConfigError(pub Vec<String>);
+
+/// The value of an environment variable; an empty one counts as not set. The one door to the environment.
+#[expect(clippy::disallowed_methods, reason = "the one door")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads variables and notes what is wrong with them.
+struct Reader<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn required(&mut self, name: &str) -> String {
+        (self.get)(name).unwrap_or_else(|| {
+            self.wrong.push(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    fn parsed<T>(&mut self, name: &str, default: T, what: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+        match (self.get)(name) {
+            None => default,
+            Some(text) => parse(text.trim()).unwrap_or_else(|| {
+                self.wrong.push(format!("{name} is {text:?}, which is not {what}"));
+                default
+            }),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration through `get`, and the extra CA file where one is named.
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { get, wrong: Vec::new() };
+        let queues = [
+            (QueueName::Enrich, "MILLRACE_QUEUE_ENRICH"),
+            (QueueName::EnrichBulk, "MILLRACE_QUEUE_ENRICH_BULK"),
+            (QueueName::Webhook, "MILLRACE_QUEUE_WEBHOOK"),
+            (QueueName::WebhookRetry, "MILLRACE_QUEUE_WEBHOOK_RETRY"),
+        ];
+        let extra_ca_pem = get("MILLRACE_EXTRA_CA_FILE").and_then(|path| match std::fs::read(&path) {
+            Ok(pem) => Some(pem),
+            Err(error) => {
+                reader.wrong.push(format!("MILLRACE_EXTRA_CA_FILE is {path:?}, which cannot be read: {error}"));
+                None
+            }
+        });
+        let mut allowed_cidrs = Vec::new();
+        for text in
+            get("MILLRACE_ALLOWED_CIDRS").unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty())
+        {
+            match text.parse() {
+                Ok(cidr) => allowed_cidrs.push(cidr),
+                Err(error) => reader.wrong.push(format!("MILLRACE_ALLOWED_CIDRS: {error}")),
+            }
+        }
+        let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+        let flag = |text: &str| match text {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        };
+        let config = Self {
+            table: reader.required("MILLRACE_TABLE"),
+            queues: queues.into_iter().filter_map(|(queue, name)| Some((queue, get(name)?))).collect(),
+            aws: AwsSettings {
+                region: reader.required("AWS_REGION"),
+                access_key_id: reader.required("AWS_ACCESS_KEY_ID"),
+                secret_access_key: reader.required("AWS_SECRET_ACCESS_KEY"),
+                session_token: get("AWS_SESSION_TOKEN"),
+                endpoint_url: get("AWS_ENDPOINT_URL"),
+                extra_ca_pem: extra_ca_pem.clone(),
+                metered: reader.parsed("MILLRACE_METERED", false, "true or false", flag),
+                limits: Limits::default(),
+            },
+            allowed_cidrs,
+            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", false, "true or false", flag),
+            nameserver: reader.parsed("MILLRACE_NAMESERVER", None, "an address and port like 10.0.0.2:53", |text| {
+                text.parse().ok().map(Some)
+            }),
+            extra_ca_pem,
+            enrich_timeout: Duration::from_secs(reader.parsed(
+                "MILLRACE_ENRICH_TIMEOUT_S",
+                120,
+                "a number of seconds",
+                whole,
+            )),
+            retention: Duration::from_secs(24 * 3600)
+                * u32::try_from(reader.parsed("MILLRACE_RETENTION_DAYS", 7, "a number of days from 1 to 365", |t| {
+                    whole(t).filter(|d| *d <= 365)
+                }))
+                .unwrap_or(7),
+            log: reader
+                .parsed("MILLRACE_LOG", tracing::Level::INFO, "error, warn, info, debug or trace", |t| t.parse().ok()),
+            bundle: bundle(get),
+        };
+        if reader.wrong.is_empty() { Ok(config) } else { Err(ConfigError(reader.wrong)) }
+    }
+}
+
+/// Where the bundle's files are: named, else beside the binary on Lambda, else in a checkout.
+fn bundle(get: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    match get("MILLRACE_BUNDLE").or_else(|| get("LAMBDA_TASK_ROOT")).map(PathBuf::from) {
+        Some(dir) if dir.join(crate::provider::CONFIG_FILE).is_file() => dir,
+        named => {
+            let checkout = PathBuf::from("infra");
+            if checkout.join(crate::provider::CONFIG_FILE).is_file() { checkout } else { named.unwrap_or_default() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let get = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Config::read(&get)
+    }
+
+    const LEAST: [(&str, &str); 4] = [
+        ("MILLRACE_TABLE", "t"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+    ];
+
+    #[test]
+    fn everything_missing_is_said_at_once() {
+        let error = read(&[("MILLRACE_ALLOWED_CIDRS", "10.0.0.0/8, nonsense"), ("MILLRACE_LOG", "loud")]).unwrap_err();
+        let text = error.to_string();
+        for part in ["MILLRACE_TABLE", "AWS_REGION", "AWS_ACCESS_KEY_ID", "nonsense", "loud"] {
+            assert!(text.contains(part), "{part} not in {text}");
+        }
+    }
+
+    #[test]
+    fn the_least_configuration_has_safe_defaults() {
+        let config = read(&LEAST).unwrap();
+        assert!(!config.allow_http && config.allowed_cidrs.is_empty() && config.nameserver.is_none());
+        assert_eq!(config.enrich_timeout, Duration::from_secs(120));
+        assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
+    }
+
+    #[test]
+    fn zero_days_and_bad_switches_are_refused() {
+        for pair in [("MILLRACE_RETENTION_DAYS", "0"), ("MILLRACE_ALLOW_HTTP", "maybe"), ("MILLRACE_NAMESERVER", "dns")]
+        {
+            let mut pairs = LEAST.to_vec();
+            pairs.push(pair);
+            assert!(read(&pairs).is_err(), "{pair:?}");
+        }
+    }
+}

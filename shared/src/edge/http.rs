@@ -1,0 +1,112 @@
+//! HTTP requests and responses, apart from the Lambda event they come in.
+
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde_json::Value;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiRequest {
+    pub method: String,
+    /// Without a stage's name, as sent.
+    pub path: String,
+    /// Decoded, in the order sent.
+    pub query: Vec<(String, String)>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Stands in every error and in the log.
+    pub request_id: String,
+}
+
+impl ApiRequest {
+    /// Reads a request of API Gateway.
+    pub fn of(request: Request) -> Self {
+        let context = request.lambda_context_ref().map(|c| c.request_id.clone()).unwrap_or_default();
+        let query = request.uri().query().unwrap_or_default();
+        let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let path = request.raw_http_path().to_owned();
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
+        let method = request.method().as_str().to_owned();
+        let body = match request.into_body() {
+            Body::Text(text) => text.into_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => Vec::new(),
+        };
+        Self { method, path, query, headers, body, request_id: context }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim())
+    }
+
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The path's segments.
+    pub fn segments(&self) -> Vec<&str> {
+        self.path.trim_start_matches('/').split('/').collect()
+    }
+
+    /// The API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+    pub fn key(&self) -> Option<&str> {
+        let bearer = self.header("authorization").and_then(|value| {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        });
+        bearer.or_else(|| self.header("x-api-key"))
+    }
+
+    /// The types that the caller accepts, without their parameters, in the order sent.
+    pub fn accepts(&self) -> impl Iterator<Item = &str> {
+        let types = self.header("accept").unwrap_or_default().split(',');
+        types.map(|t| t.split(';').next().unwrap_or_default().trim())
+    }
+}
+
+/// A response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiResponse {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl ApiResponse {
+    pub fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
+        Self { status, headers, body }
+    }
+
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, "application/json", body.to_string().into_bytes())
+    }
+
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: vec![("cache-control", "no-store".to_owned())], body: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// For API Gateway. Our bodies are UTF-8, so that they travel as text.
+    pub fn into_lambda(self) -> Result<Response<Body>, lambda_http::http::Error> {
+        let mut builder = Response::builder().status(self.status);
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
+        }
+        let body = match String::from_utf8(self.body) {
+            Ok(text) if text.is_empty() => Body::Empty,
+            Ok(text) => Body::Text(text),
+            Err(bytes) => Body::Binary(bytes.into_bytes()),
+        };
+        builder.body(body)
+    }
+}

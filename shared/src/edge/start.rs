@@ -1,0 +1,103 @@
+//! Init: configuration, telemetry and adapters of a function, in one place. What is wrong is logged as one line before
+//! the process ends, so that the cause stands in the log and not only "exit status 1".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{Config, environment};
+use super::system::{CheckOnly, SystemClock, SystemEntropy};
+use super::telemetry;
+use crate::app::Ports;
+use crate::aws::{AwsClients, Meter};
+use crate::domain::time::Timestamp;
+use crate::net::{Guard, ReqwestSender, Settings};
+use crate::ports::HttpSender;
+use crate::provider::{Catalog, Registry};
+
+/// Why a function cannot start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a function uses HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outbound {
+    /// Judges URLs only.
+    Check,
+    /// One-off exchanges with receivers.
+    Receivers,
+    /// Repeated exchanges with the same hosts within one invocation.
+    Upstreams,
+}
+
+/// A started function.
+#[derive(Debug)]
+pub struct Started {
+    pub config: Config,
+    pub ports: Ports,
+    pub meter: Option<Arc<Meter>>,
+    pub clients: AwsClients,
+}
+
+/// Reads the environment and builds the adapters. Opens no connection.
+pub fn start(outbound: Outbound) -> Result<Started, StartError> {
+    let config = Config::read(&environment);
+    telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
+    logged(config.map_err(StartError::from).and_then(|config| build(config, outbound)))
+}
+
+/// Passes a result on, and logs the error if it is one.
+fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
+    if let Err(error) = &result {
+        tracing::error!(error = %error, "the function cannot start");
+    }
+    result
+}
+
+fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let clients = AwsClients::new(&config.aws)?;
+    let http: Arc<dyn HttpSender> = match outbound {
+        Outbound::Check => Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http))),
+        _ => Arc::new(sender(&config, outbound == Outbound::Upstreams)?),
+    };
+    let ports = Ports {
+        store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
+        queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
+        http,
+        clock,
+        entropy,
+    };
+    Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
+}
+
+fn sender(config: &Config, upstreams: bool) -> Result<ReqwestSender, StartError> {
+    let settings = Settings {
+        allowed: config.allowed_cidrs.clone(),
+        allow_http: config.allow_http,
+        nameserver: config.nameserver,
+        extra_ca_pem: config.extra_ca_pem.clone(),
+        user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
+        decompress: upstreams,
+        // A receiver is met once; an upstream again at the next record. Neither connection survives a frozen Lambda.
+        keep_idle: if upstreams { Duration::from_secs(5) } else { Duration::ZERO },
+    };
+    Ok(ReqwestSender::new(settings)?)
+}
+
+impl Started {
+    /// What `providers.toml` says about types.
+    pub fn catalog(&self) -> Result<Catalog, StartError> {
+        logged(Catalog::load(&self.config.bundle).map_err(StartError::from))
+    }
+
+    /// The providers, with their tables and secrets.
+    pub fn registry(&self) -> Result<Registry, StartError> {
+        logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))
+    }
+
+    /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.
+    pub fn deadline(&self, context: &lambda_runtime::Context, timeout: Duration) -> Timestamp {
+        let now = self.ports.clock.now();
+        let given = Timestamp(i64::try_from(context.deadline).unwrap_or(i64::MAX));
+        if given > now { given } else { now.plus(timeout) }
+    }
+}

@@ -1,0 +1,56 @@
+//! The real clock and the real randomness: their one door each.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+
+use crate::domain::time::Timestamp;
+use crate::ports::{Clock, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender};
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one door")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one door")]
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The operating system's randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "the one door; without randomness no id or secret is safe"
+    )]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// A sender for functions that send nothing: it judges URLs and keeps an HTTP client out of their binaries.
+#[derive(Debug, Clone)]
+pub struct CheckOnly(pub crate::net::Guard);
+
+#[async_trait]
+impl HttpSender for CheckOnly {
+    async fn send(&self, _: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        Err(HttpError::Url("this function sends nothing".to_owned()))
+    }
+
+    fn check(&self, url: &str) -> Result<(), HttpError> {
+        self.0.check(url).map(drop)
+    }
+}
