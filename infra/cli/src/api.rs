@@ -1,6 +1,7 @@
 //! The client of the native API: joined URLs, one idempotency key over all tries, and patience where it helps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -14,6 +15,8 @@ use crate::screen::Screen;
 
 /// Tries of one request, the first included.
 const TRIES: u32 = 7;
+/// Tries while nothing was ever heard from the other side, which is more likely not there than busy.
+const FIRST_TRIES: u32 = 4;
 /// The longest wait between two tries of its own accord.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// A server that asks for more patience than this is reported instead.
@@ -30,6 +33,7 @@ pub(crate) struct Api {
     key: HeaderValue,
     screen: Arc<Screen>,
     first_wait: Duration,
+    heard: AtomicBool,
 }
 
 /// One request. `path` begins with `/v1/`.
@@ -139,7 +143,7 @@ impl Api {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
-        Ok(Self { client, base, key, screen, first_wait: Duration::from_millis(500) })
+        Ok(Self { client, base, key, screen, first_wait: Duration::from_millis(500), heard: AtomicBool::new(false) })
     }
 
     /// The screen that notes go to.
@@ -158,7 +162,8 @@ impl Api {
                 Try::Again { why, asked, problem } => (why, asked, problem),
             };
             let wait = asked.unwrap_or_else(|| self.backoff(tries));
-            if tries == TRIES || wait > LONGEST_ASKED {
+            let most = if self.heard.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
+            if tries >= most || wait > LONGEST_ASKED {
                 return Err(problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused { problem, tries }));
             }
             self.screen.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
@@ -209,6 +214,7 @@ impl Api {
             }
             Err(error) => return silent(&error),
         };
+        self.heard.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
         let asked = retry_after(response.headers(), SystemTime::now());
         let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
@@ -411,6 +417,14 @@ pub(crate) mod tests {
             assert_eq!(request.header("authorization"), Some("Bearer mr_test"));
             assert_eq!(request.body, b"{}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_given_up_on_soon() {
+        let server = serve(vec![Reply::broken()]).await;
+        let error = client(&server.base).send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(matches!(&error, ApiError::Silent(why) if why.contains("does not answer")), "{error:?}");
+        assert_eq!(server.seen().len(), 4);
     }
 
     #[tokio::test]

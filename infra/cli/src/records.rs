@@ -223,8 +223,7 @@ impl Reader<'_> {
                 continue;
             }
             if cells.len() != names.len() {
-                let text =
-                    format!("has {} cells, and the header has {}; is a quote missing?", cells.len(), names.len());
+                let text = format!("has {} of the header's {} cells; is a quote missing?", cells.len(), names.len());
                 self.fault(line, text);
                 continue;
             }
@@ -494,10 +493,10 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "line 2: has 2 cells, and the header has 3; is a quote missing?",
+                "line 2: has 2 of the header's 3 cells; is a quote missing?",
                 "line 3: has no input: type company needs domain, or company_name and country",
                 "line 5: has only company_name; type company needs domain, or company_name and country",
-                "line 7: has 2 cells, and the header has 3; is a quote missing?",
+                "line 7: has 2 of the header's 3 cells; is a quote missing?",
             ]
         );
         let latin = read(b"domain\na.com\nm\xfcller.de\n", Form::Csv(b','), &Columns::default(), Some(&kind()));
