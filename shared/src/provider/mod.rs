@@ -7,6 +7,12 @@
 //! is a catalog with its providers built: tables read, secrets resolved. `enrich` loads that.
 
 pub mod config;
+pub mod dataset;
+pub mod hem;
+pub mod http;
+mod suffix;
+#[cfg(test)]
+mod testing;
 pub mod waterfall;
 
 use std::collections::BTreeMap;
@@ -18,7 +24,10 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 pub use self::config::ConfigError;
-use self::config::{Config, ProviderConfig, Until};
+use self::config::{Config, Kind, ProviderConfig, Until};
+use self::dataset::Dataset;
+use self::hem::Hem;
+use self::http::Http;
 pub use self::waterfall::Waterfall;
 use crate::ports::{Clock, Entropy, HttpSender};
 
@@ -297,13 +306,126 @@ impl Registry {
 }
 
 fn read_config(dir: &Path) -> Result<Config, ConfigError> {
-    let path = dir.join(CONFIG_FILE);
-    let label = path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
+    let label = dir.join(CONFIG_FILE).display().to_string();
+    let text = read_file(dir, CONFIG_FILE).map_err(|why| ConfigError::file(&label, why))?;
     Config::parse(&label, &text)
 }
 
 fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
-    let _ = (dir, secrets);
-    Err(provider.at.error(format!("providers.{}: this kind is not built yet", provider.name)))
+    Ok(match &provider.kind {
+        Kind::Dataset(table) => {
+            let text = read_file(dir, &table.file)
+                .map_err(|why| table.file_at.error(format!("providers.{}: {} {why}", provider.name, table.file)))?;
+            Arc::new(Dataset::parse(table, &text)?)
+        }
+        Kind::Hem(hem) => Arc::new(Hem::new(hem)),
+        Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
+    })
+}
+
+/// The one place where providers read files, all of them below `dir`.
+fn read_file(dir: &Path, name: &str) -> Result<String, String> {
+    std::fs::read_to_string(dir.join(name)).map_err(|e| format!("cannot be read: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::testing::{input, ports};
+    use super::*;
+    use crate::domain::record::OutcomeStatus;
+
+    fn infra() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra")
+    }
+
+    fn catalog(types: &str) -> Catalog {
+        let text = format!("{types}\n[providers.hem]\nkind = \"hem\"\ninput = \"a\"\n");
+        Catalog::of(&Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")))
+    }
+
+    fn faults(kind: &RecordType, value: Value) -> Vec<(String, String)> {
+        kind.check_input(&input(value)).err().unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn the_shipped_file_answers() {
+        let registry = Registry::load(&infra(), &|_| None).unwrap_or_else(|e| panic!("{e}"));
+        let (ports, _script) = ports();
+        let limit = Duration::from_secs(5);
+        let run = async |kind: &str, value: Value| {
+            registry.waterfall(kind).unwrap().run(&input(value), limit, None, &ports).await
+        };
+        let outcome = run("company", json!({"domain": "https://open.Spotify.com/x"})).await;
+        assert_eq!(outcome.data["company_name"], "Spotify");
+        assert_eq!(outcome.sources[0].1.license.as_deref(), Some("CC0-1.0"));
+        assert_eq!(run("company", json!({"domain": "unknown-0001.example"})).await.status, OutcomeStatus::NotFound);
+        assert_eq!(run("company", json!({"domain": "no domain"})).await.status, OutcomeStatus::Invalid);
+        assert_eq!(run("domain", json!({"company_name": "spotify"})).await.data["domain"], "spotify.com");
+        let outcome = run("hem", json!({"email": "User@Example.com"})).await;
+        assert_eq!(outcome.data["hashes"]["uid2"]["sha256_base64"], "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ=");
+        assert_eq!(registry.catalog().kinds().count(), 3);
+        assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
+    }
+
+    #[test]
+    fn a_missing_file_or_table_is_named() {
+        let error = Catalog::load(Path::new("/nowhere")).unwrap_err().to_string();
+        assert!(error.starts_with("/nowhere/providers.toml: cannot be read: "), "{error}");
+        let text = "[types.t]\ninputs = [[\"a\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"no.csv\"\n\
+                    key = { a = \"a\" }\nfields = { b = \"b\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let error =
+            Registry::assemble(&config, |p| build(p, Path::new("/nowhere"), &|_| None)).unwrap_err().to_string();
+        assert!(error.starts_with("p.toml:6:8: providers.d: no.csv cannot be read: "), "{error}");
+    }
+
+    #[test]
+    fn an_input_has_every_field_of_one_set_and_no_unknown_one() {
+        let catalog =
+            catalog("[types.t]\ninputs = [[\"a\"], [\"b\", \"c\"]]\noptional_inputs = [\"n\"]\nwaterfall = [\"hem\"]");
+        let kind = catalog.kind("t").unwrap();
+        for good in [json!({"a": "1"}), json!({"b": "1", "c": "2"}), json!({"a": "1", "c": "2", "n": {"any": [1]}})] {
+            assert_eq!(faults(kind, good), []);
+        }
+        let fault = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
+        assert_eq!(faults(kind, json!({})), [fault("", "needs a, or b and c")]);
+        assert_eq!(faults(kind, json!({"b": "1"})), [fault("", "needs a, or b and c")]);
+        assert_eq!(
+            faults(kind, json!({"a": 5, "x/y~": 1, "c": " "})),
+            [
+                fault("/a", "must be a string"),
+                fault("/x~1y~0", "is not a field of type t"),
+                fault("/c", "must not be empty")
+            ]
+        );
+        assert_eq!(faults(kind, json!({"a": null})), [fault("/a", "must be a string")]);
+        assert_eq!(faults(kind, json!({"a": "ü".repeat(2048)})), []);
+        assert_eq!(faults(kind, json!({"a": "ü".repeat(2049)})), [fault("/a", "is longer than 2048 characters")]);
+        let single = Catalog::load(&infra()).unwrap();
+        assert_eq!(faults(single.kind("company").unwrap(), json!({})), [fault("/domain", "is required")]);
+    }
+
+    #[test]
+    fn an_order_names_providers_of_the_type_once() {
+        let catalog = Catalog::load(&infra()).unwrap();
+        let company = catalog.kind("company").unwrap();
+        let check = |names: &[&str]| company.validate_order(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(check(&["brands"]), Ok(()));
+        assert_eq!(check(&["hem", "brands", "x"]), Err(vec!["hem".to_owned(), "x".to_owned()]));
+        assert_eq!(check(&["brands", "brands"]), Err(vec!["brands".to_owned()]));
+        assert_eq!(check(&[]), Err(vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_type_without_providers_says_what_to_configure() {
+        let text = "[types.phone]\ninputs = [[\"a\"]]\nwaterfall = []\nunconfigured = \"needs a vendor: add an http provider\"";
+        let config = Config::parse("p.toml", text).unwrap();
+        let registry = Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();
+        assert_eq!(registry.kind("phone").unwrap().usable(), Err("needs a vendor: add an http provider"));
+        let run = registry.waterfall("phone").unwrap();
+        let outcome = run.run(&input(json!({"a": "1"})), Duration::from_secs(1), None, &ports().0).await;
+        assert_eq!(outcome.error.unwrap().code, "provider_unconfigured");
+    }
 }

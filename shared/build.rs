@@ -1,0 +1,27 @@
+//! Stops the build on a wrong `infra/providers.toml`, with the message that would stop the function's Init.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+#[allow(dead_code, unreachable_pub, reason = "the same file is a module of the library")]
+#[path = "src/provider/config.rs"]
+mod config;
+
+const FILE: &str = "infra/providers.toml";
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/provider/config.rs");
+    println!("cargo::rerun-if-changed=../{FILE}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
+    let checked = std::fs::read_to_string(&path)
+        .map_err(|e| format!("{FILE}: cannot be read: {e}"))
+        .and_then(|text| config::Config::parse(FILE, &text).map_err(|e| e.to_string()));
+    match checked {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("cargo::error={why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Scripted ports for the tests of this module: answers in order, virtual time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::Ports;
+use crate::domain::time::Timestamp;
+use crate::ports::{Clock, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender};
+
+/// 2026-01-01T00:00:00Z.
+const START: i64 = 1_767_225_600_000;
+
+pub(super) fn input(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else { panic!("an input is an object") };
+    map
+}
+
+pub(super) fn ports() -> (Ports, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    (Ports { http: script.clone(), clock: script.clone(), entropy: script.clone() }, script)
+}
+
+#[derive(Default)]
+pub(super) struct Script {
+    answers: Mutex<VecDeque<(Duration, Result<HttpAnswer, HttpError>)>>,
+    requests: Mutex<Vec<HttpRequest>>,
+    passed: Mutex<Duration>,
+    slept: Mutex<Vec<Duration>>,
+    sleeping: Mutex<Vec<Timestamp>>,
+}
+
+impl Script {
+    pub(super) fn answer(&self, status: u16, body: &str) {
+        self.answer_with(status, &[], body);
+    }
+
+    pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body: body.into(), truncated: false }));
+    }
+
+    pub(super) fn truncated(&self, status: u16, body: &str) {
+        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers: Vec::new(), body: body.into(), truncated: true }));
+    }
+
+    pub(super) fn fail(&self, error: HttpError) {
+        self.push(Duration::ZERO, Err(error));
+    }
+
+    /// Lets time pass before the error.
+    pub(super) fn slow(&self, after: Duration, error: HttpError) {
+        self.push(after, Err(error));
+    }
+
+    fn push(&self, after: Duration, answer: Result<HttpAnswer, HttpError>) {
+        self.answers.lock().unwrap().push_back((after, answer));
+    }
+
+    pub(super) fn requests(&self) -> Vec<HttpRequest> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(super) fn slept(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
+    }
+
+    pub(super) fn pass(&self, duration: Duration) {
+        *self.passed.lock().unwrap() += duration;
+    }
+}
+
+#[async_trait]
+impl HttpSender for Script {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        self.requests.lock().unwrap().push(request);
+        let (after, answer) =
+            self.answers.lock().unwrap().pop_front().expect("a request that the script does not know");
+        self.pass(after);
+        answer
+    }
+
+    fn check(&self, _url: &str) -> Result<(), HttpError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Clock for Script {
+    fn now(&self) -> Timestamp {
+        Timestamp(START).plus(*self.passed.lock().unwrap())
+    }
+
+    /// Time passes to the earliest end of all sleeps, once everybody had a turn.
+    async fn sleep(&self, duration: Duration) {
+        let end = self.now().plus(duration);
+        let sleeper = Sleeper { script: self, end };
+        self.sleeping.lock().unwrap().push(end);
+        while self.now() < end {
+            tokio::task::yield_now().await;
+            let earliest = self.sleeping.lock().unwrap().iter().min().copied();
+            if earliest == Some(end) {
+                self.pass(end.since(self.now()));
+            }
+        }
+        drop(sleeper);
+        self.slept.lock().unwrap().push(duration);
+    }
+}
+
+/// A sleep that is forgotten when it ends or is dropped.
+struct Sleeper<'a> {
+    script: &'a Script,
+    end: Timestamp,
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        let mut sleeping = self.script.sleeping.lock().unwrap();
+        if let Some(at) = sleeping.iter().position(|end| *end == self.end) {
+            sleeping.remove(at);
+        }
+    }
+}
+
+impl Entropy for Script {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0x7f);
+    }
+}
