@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::ENRICH_TIMEOUT;
 use serde_json::{Map, Value};
 use shared::app::idempotency::Idempotency;
 use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
@@ -14,7 +15,6 @@ use shared::domain::job::{Status, Submission};
 use tests::harness::{HOOK, Options, World, invariants, submission};
 use tests::sim::{Call, Fault, Op};
 
-const ENRICH_TIMEOUT: Duration = Duration::from_secs(120);
 /// Whatever goes wrong once, everything is over so much later.
 const BOUND: Duration = Duration::from_secs(3 * 3600);
 
@@ -177,9 +177,7 @@ fn outcomes_that_overflow_their_item_survive_every_crash() {
 }
 
 fn canceled(world: &mut World, wait: Duration) -> After {
-    let id = world
-        .insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one")
-        .expect("a job");
+    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
     let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id).await);
@@ -204,9 +202,7 @@ fn a_cancel_while_running_survives_every_crash() {
 }
 
 fn deleted(world: &mut World, wait: Duration) -> After {
-    let id = world
-        .insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one")
-        .expect("a job");
+    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
     let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);

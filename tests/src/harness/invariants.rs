@@ -67,9 +67,9 @@ impl End {
             while let Some(got) = page {
                 let (empty, next) = (got.lines.is_empty(), got.next);
                 all.extend(got.lines);
-                page = next.filter(|_| !empty).and_then(|at| {
-                    world.call(async |ports| results(ports, job, at, usize::MAX).await).ok()
-                });
+                page = next
+                    .filter(|_| !empty)
+                    .and_then(|at| world.call(async |ports| results(ports, job, at, usize::MAX).await).ok());
             }
             lines.insert(job.spec.id.clone(), all);
         }
@@ -90,9 +90,12 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdi
 }
 
 fn jobs_are_over(_: &World, end: &End) -> Verdict {
-    all(&end.jobs, |job| {
-        if job.status.is_live() { Err(format!("{} is {:?}", job.spec.id, job.status)) } else { Ok(()) }
-    })
+    all(
+        &end.jobs,
+        |job| {
+            if job.status.is_live() { Err(format!("{} is {:?}", job.spec.id, job.status)) } else { Ok(()) }
+        },
+    )
 }
 
 /// One line for each record, in order; an `id` belongs to its place.

@@ -71,9 +71,8 @@ const BIG: usize = 200 * 1024;
 
 /// Text that does not compress below half.
 fn noise(seed: &str, bytes: usize) -> String {
-    let mut state = seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211)
-    });
+    let mut state =
+        seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211));
     let mut text = String::with_capacity(bytes + 16);
     while text.len() < bytes {
         state ^= state << 13;

@@ -72,8 +72,18 @@ impl Default for Options {
 /// What a function did, in the order it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
-    Ran { job: JobId, chunk: u32, receives: u32, answer: Result<Ran, String> },
-    Dispatched { job: JobId, attempt: u32, lane: QueueName, answer: Result<Dispatched, String> },
+    Ran {
+        job: JobId,
+        chunk: u32,
+        receives: u32,
+        answer: Result<Ran, String>,
+    },
+    Dispatched {
+        job: JobId,
+        attempt: u32,
+        lane: QueueName,
+        answer: Result<Dispatched, String>,
+    },
     Swept(Swept),
     /// A message's body that cannot be read.
     Unreadable,
