@@ -37,7 +37,7 @@ const MAX_DEPTH: usize = 64;
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
 /// What a record is reckoned to take until the job has a pace of its own.
-pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(50);
+pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 /// Collects every fault of a request.
 #[derive(Default)]
