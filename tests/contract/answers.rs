@@ -1,14 +1,19 @@
 //! The adapters against answers that no emulator gives on demand, scripted over loopback.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, SqsQueue};
+use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, Service, SqsQueue};
 use shared::ports::{
     Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store, StoreError, Update, Value,
     Write,
 };
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::wire::{self, Answer, Got, Scripted, block_on, error};
 
@@ -105,17 +110,13 @@ fn a_single_write_to_an_item_in_a_transaction_is_in_conflict() {
 #[test]
 fn throttling_is_waited_out() {
     let server = Scripted::start(|n, _| if n < 3 { error(400, "ThrottlingException") } else { ok() });
-    let limits = Limits { first_wait: Duration::from_millis(400), operation: Duration::from_secs(20), ..limits() };
+    let limits = Limits { first_wait: Duration::from_millis(400), ..wire::settings(0, false).limits };
     let clients = AwsClients::new(&AwsSettings { limits, ..wire::settings(server.port, false) }).unwrap();
     let start = Instant::now();
     assert_eq!(block_on(store(&clients).put(put())), Ok(()));
     assert_eq!(server.got().len(), 4);
     // Three jittered waits of up to 0.4, 0.8 and 1 second; that they come to less than this is one in a million.
     assert!(start.elapsed() > Duration::from_millis(15), "{:?}", start.elapsed());
-}
-
-fn limits() -> Limits {
-    wire::settings(0, false).limits
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_write_that_counts_is_not_repeated_when_its_effect_is_unknown() {
     assert_eq!(closing.got().len(), 1);
 
     let silent = Scripted::start(|_, _| Answer::Silence);
-    unavailable(&block_on(store(&silent.clients()).update(update(Change::Add("n", 1)))));
+    unavailable(&block_on(store(&wire::hasty_clients(silent.port)).update(update(Change::Add("n", 1)))));
     assert_eq!(silent.got().len(), 1);
 
     let throttled = Scripted::start(|n, _| {
@@ -300,11 +301,11 @@ fn a_queue_that_fails_or_is_not_known_is_an_error() {
 fn silence_and_refused_connections_end_within_the_operation_time_out() {
     let silent = Scripted::start(|_, _| Answer::Silence);
     for port in [silent.port, wire::closed_port()] {
-        let clients = wire::clients(port, false);
+        let clients = wire::hasty_clients(port);
         let start = Instant::now();
         unavailable(&block_on(store(&clients).get(&key("a"))));
         assert!(block_on(queue(&clients).send(QueueName::Enrich, messages(1))).is_err());
-        assert!(start.elapsed() < 2 * limits().operation + Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < 2 * wire::hasty_limits().operation + Duration::from_secs(1), "{:?}", start.elapsed());
     }
     // Each attempt was cut off by itself: more than one fitted into the operation.
     assert!(silent.got().len() >= 4, "{}", silent.got().len());
@@ -332,9 +333,65 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
 fn warming_opens_a_connection_and_never_fails() {
     let server = Scripted::start(|_, _| ok());
     block_on(server.clients().warm());
-    assert_eq!(server.got().len(), 1);
+    assert_eq!(server.got().len(), 2);
     block_on(wire::clients(wire::closed_port(), false).warm());
     let start = Instant::now();
     block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
     assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+/// A certificate for 127.0.0.1 and the PEM of the authority that signed it.
+fn certificate() -> (ServerConfig, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (config, authority.pem())
+}
+
+#[test]
+fn an_authority_is_trusted_only_where_the_operator_says_so() {
+    let (config, pem) = certificate();
+    let server = Scripted::start_tls(config, |_, _| ok());
+    let settings = |extra_ca_pem| AwsSettings {
+        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
+        extra_ca_pem,
+        limits: wire::hasty_limits(),
+        ..wire::settings(server.port, false)
+    };
+    let untrusting = AwsClients::new(&settings(None)).unwrap();
+    unavailable(&block_on(store(&untrusting).put(put())));
+    assert!(server.got().is_empty());
+
+    let settings = AwsSettings { limits: Limits::default(), ..settings(Some(pem.into_bytes())) };
+    let trusting = AwsClients::new(&settings).unwrap();
+    assert_eq!(block_on(store(&trusting).put(put())), Ok(()));
+    assert_eq!(server.got().len(), 1);
+}
+
+#[test]
+fn a_warmed_connection_is_the_one_that_the_first_call_uses() {
+    let (config, pem) = certificate();
+    let server = Scripted::start_tls(config, |_, _| ok());
+    let clients = AwsClients::new(&AwsSettings {
+        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
+        extra_ca_pem: Some(pem.into_bytes()),
+        ..wire::settings(server.port, false)
+    })
+    .unwrap();
+    block_on(async {
+        clients.warm_only(&[Service::Table]).await;
+        store(&clients).put(put()).await.unwrap();
+        store(&clients).put(put()).await.unwrap();
+    });
+    assert_eq!(server.connections(), 1);
 }

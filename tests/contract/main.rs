@@ -9,6 +9,7 @@
 //! half-accepted batches, silence.
 
 mod answers;
+mod history;
 mod ministack;
 mod queue;
 mod store;

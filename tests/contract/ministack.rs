@@ -41,7 +41,7 @@ impl MiniStack {
             .map_or_else(|| root.join(".local/ministack/bin/ministack"), PathBuf::from);
         assert!(
             program.is_file(),
-            "MiniStack is not at {}: run `make setup`, or set MILLRACE_MINISTACK to its executable",
+            "MiniStack is not at {}: run `make test`, or set MILLRACE_MINISTACK to its executable",
             program.display()
         );
         let port = wire::closed_port();

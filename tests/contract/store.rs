@@ -170,6 +170,8 @@ fn conditions() -> Vec<(Condition, bool, bool)> {
         (AtMost("missing", 1), false, false),
         (All(vec![ItemExists, AtMost("number", 9)]), true, false),
         (All(vec![ItemExists, Absent("text")]), false, false),
+        (All(vec![ItemExists]), true, false),
+        (Any(vec![All(vec![Any(vec![AtMost("number", 9), Absent("number")])])]), true, true),
         (Any(vec![ItemAbsent, AtMost("number", 9)]), true, true),
         (Any(vec![ItemAbsent, AtMost("number", 1)]), false, true),
         (

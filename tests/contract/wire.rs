@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde_json::Value as Json;
 use shared::aws::{AwsClients, AwsSettings, Limits};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, Entropy};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Calls an operation (`DynamoDB_20120810.CreateTable`, `AmazonSQS.ReceiveMessage`) and returns status and answer.
 pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
@@ -20,7 +22,8 @@ pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
     write!(
         stream,
         "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n\
+         Authorization: AWS4-HMAC-SHA256 \
          Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
@@ -35,7 +38,7 @@ pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
 type Headers = Vec<(String, String)>;
 
 /// First line, headers and body of a request or an answer; `None` at the end of the stream.
-fn message(reader: &mut BufReader<TcpStream>) -> Option<(String, Headers, Vec<u8>)> {
+fn message(reader: &mut impl BufRead) -> Option<(String, Headers, Vec<u8>)> {
     let mut line = || {
         let mut line = String::new();
         let read = reader.read_line(&mut line).unwrap_or(0);
@@ -80,36 +83,63 @@ pub(crate) struct Got {
 pub(crate) struct Scripted {
     pub(crate) port: u16,
     got: Arc<Mutex<Vec<Got>>>,
+    connections: Arc<AtomicUsize>,
 }
+
+type Script = dyn Fn(usize, &Got) -> Answer + Send + Sync;
 
 impl Scripted {
     pub(crate) fn start(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen(script, None)
+    }
+
+    /// The same behind TLS.
+    pub(crate) fn start_tls(
+        config: ServerConfig,
+        script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(script, Some(Arc::new(config)))
+    }
+
+    fn listen(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let got = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);
-        let server_got = Arc::clone(&got);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (server_got, opened) = (Arc::clone(&got), Arc::clone(&connections));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (got, script) = (Arc::clone(&server_got), Arc::clone(&script));
-                std::thread::spawn(move || serve(stream, &got, &*script));
+                opened.fetch_add(1, Ordering::SeqCst);
+                let (got, script, tls) = (Arc::clone(&server_got), Arc::clone(&script), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => serve(stream, &got, &*script),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config).unwrap();
+                        serve(StreamOwned::new(connection, stream), &got, &*script);
+                    }
+                });
             }
         });
-        Self { port, got }
+        Self { port, got, connections }
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
 
-    /// The clients for this server, with time-outs short enough to wait for.
+    /// The clients for this server.
     pub(crate) fn clients(&self) -> AwsClients {
         clients(self.port, false)
     }
 }
 
-fn serve(stream: TcpStream, got: &Mutex<Vec<Got>>, script: &(dyn Fn(usize, &Got) -> Answer + Send + Sync)) {
-    let mut out = stream.try_clone().unwrap();
+fn serve(stream: impl Read + Write, got: &Mutex<Vec<Got>>, script: &Script) {
     let mut reader = BufReader::new(stream);
     while let Some((_, headers, body)) = message(&mut reader) {
         let target = headers.iter().find(|(name, _)| name == "x-amz-target").map_or("", |(_, v)| v);
@@ -126,7 +156,9 @@ fn serve(stream: TcpStream, got: &Mutex<Vec<Got>>, script: &(dyn Fn(usize, &Got)
             Answer::Json(status, body) => {
                 let body = body.to_string();
                 let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\n");
-                if write!(out, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).is_err() {
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                let out = reader.get_mut();
+                if out.write_all(answer.as_bytes()).and_then(|()| out.flush()).is_err() {
                     return;
                 }
             }
@@ -152,8 +184,9 @@ pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
         extra_ca_pem: None,
         metered,
         limits: Limits {
-            attempt: Duration::from_millis(400),
-            operation: Duration::from_secs(1),
+            // A busy machine must not look like a service that does not answer.
+            attempt: Duration::from_secs(20),
+            operation: Duration::from_secs(40),
             attempts: 4,
             first_wait: Duration::from_millis(10),
         },
@@ -162,6 +195,16 @@ pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
 
 pub(crate) fn clients(port: u16, metered: bool) -> AwsClients {
     AwsClients::new(&settings(port, metered)).unwrap()
+}
+
+/// Clients that give up soon, for tests that wait for it.
+pub(crate) fn hasty_clients(port: u16) -> AwsClients {
+    AwsClients::new(&AwsSettings { limits: hasty_limits(), ..settings(port, false) }).unwrap()
+}
+
+pub(crate) fn hasty_limits() -> Limits {
+    let (attempt, operation) = (Duration::from_millis(400), Duration::from_secs(1));
+    Limits { attempt, operation, ..settings(0, false).limits }
 }
 
 /// Real time.

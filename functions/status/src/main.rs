@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lambda_http::{Error, Request, RequestExt, service_fn};
+use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
 use shared::edge::start::{Outbound, start};
@@ -15,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 async fn main() -> Result<(), Error> {
     let started = &start(Outbound::Check)?;
     let api = &Api::of(started)?;
-    started.clients.warm().await;
+    started.clients.warm_only(&[Service::Table]).await;
     lambda_http::run(service_fn(|request: Request| async move {
         let deadline = started.deadline(&request.lambda_context(), TIMEOUT);
         let response = api.read(&ApiRequest::of(request), deadline).await;

@@ -60,8 +60,9 @@ pub enum StepError {
 }
 
 impl From<StepError> for ApiError {
-    /// For a caller: whether trying again is of use. The cause is logged where the error is caught.
+    /// For a caller: whether trying again is of use. The cause goes into the log, and not to the caller.
     fn from(error: StepError) -> Self {
+        tracing::error!(error = %error, "a request met an error that is not its own");
         match error {
             StepError::Store(StoreError::Refused(_) | StoreError::ConditionFailed(_)) | StepError::Corrupt(_) => {
                 Self::Internal

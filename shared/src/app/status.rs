@@ -12,7 +12,7 @@ use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{Job, JobView, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::domain::job::{Job, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
 use crate::ports::{Query, Select};
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -81,7 +81,7 @@ const CHUNKS_AT_ONCE: u32 = 4;
 /// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
 /// has no result yet.
 pub async fn results(ports: &Ports, job: &Job, cursor: ResultCursor, limit: usize) -> Result<ResultPage, StepError> {
-    let (mut lines, mut bytes, mut at) = (Vec::new(), 0, cursor);
+    let (mut lines, mut bytes, mut escaped, mut at) = (Vec::new(), 0, 0, cursor);
     while at.chunk < job.spec.chunks {
         let to = (at.chunk + CHUNKS_AT_ONCE).min(job.spec.chunks) - 1;
         let to = (at.chunk..=to).take_while(|c| shard_of(*c) == shard_of(at.chunk)).last().unwrap_or(at.chunk);
@@ -97,8 +97,11 @@ pub async fn results(ports: &Ports, job: &Job, cursor: ResultCursor, limit: usiz
             let pairs = (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)).skip(skip);
             for (index, (record, outcome)) in pairs {
                 let line = ResultLine { index, record, outcome };
-                bytes += super::table::json(&line.to_json()).len() + 1;
-                if lines.len() == limit || (bytes > MAX_PAGE_BYTES && !lines.is_empty()) {
+                let text = super::table::json(&line.to_json());
+                bytes += text.len() + 1;
+                escaped += ResultLine::escaped_bytes(&text);
+                let full = bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES;
+                if lines.len() == limit || (full && !lines.is_empty()) {
                     return Ok(ResultPage { lines, next: Some(at) });
                 }
                 lines.push(line);

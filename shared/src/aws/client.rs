@@ -93,20 +93,39 @@ pub enum SettingsError {
     Limits,
 }
 
+/// A service that functions call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Table,
+    Queues,
+}
+
+impl Service {
+    /// Source: AWS general reference, service endpoints. China has a domain of its own.
+    fn endpoint(self, region: &str) -> String {
+        let service = match self {
+            Self::Table => "dynamodb",
+            Self::Queues => "sqs",
+        };
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("https://{service}.{region}.{domain}")
+    }
+}
+
 /// The clients of both services over one connection pool.
 #[derive(Clone)]
 pub struct AwsClients {
     dynamo: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
     connector: SharedHttpConnector,
-    /// Where [`warm`](Self::warm) knocks.
-    hosts: Vec<String>,
+    region: String,
+    endpoint_url: Option<String>,
     meter: Option<Arc<Meter>>,
 }
 
 impl fmt::Debug for AwsClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsClients").field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("AwsClients").field("region", &self.region).finish_non_exhaustive()
     }
 }
 
@@ -133,15 +152,12 @@ impl AwsClients {
             &settings.secret_access_key,
             settings.session_token.clone(),
         );
-        let hosts = match &settings.endpoint_url {
-            Some(url) => vec![url.trim_end_matches('/').to_owned()],
-            None => ["dynamodb", "sqs"].map(|service| amazon_endpoint(service, &settings.region)).to_vec(),
-        };
         Ok(Self {
             dynamo: dynamo(settings, &client, &retry, &timeouts, &credentials),
             sqs: sqs(settings, &client, &retry, &timeouts, &credentials),
             connector,
-            hosts,
+            region: settings.region.clone(),
+            endpoint_url: settings.endpoint_url.clone(),
             meter: settings.metered.then(Arc::default),
         })
     }
@@ -166,12 +182,23 @@ impl AwsClients {
         self.meter.as_ref()
     }
 
-    /// Opens a connection to each service, both at once, so that the first call finds it open. Takes a second at most
-    /// and never fails: a connection that did not come is made when it is needed.
+    /// Opens a connection to both services. See [`warm_only`](Self::warm_only).
+    pub async fn warm(&self) {
+        self.warm_only(&[Service::Table, Service::Queues]).await;
+    }
+
+    /// Opens a connection to each of these services, all at once, so that the first call finds it open. Takes a second
+    /// at most and never fails: a connection that did not come is made when it is needed.
     ///
     /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an audit log.
-    pub async fn warm(&self) {
-        let knocks = self.hosts.iter().map(|host| self.knock(format!("{host}/ping")));
+    pub async fn warm_only(&self, services: &[Service]) {
+        let knocks = services.iter().map(|service| {
+            let base = match &self.endpoint_url {
+                Some(url) => url.trim_end_matches('/').to_owned(),
+                None => service.endpoint(&self.region),
+            };
+            self.knock(format!("{base}/ping"))
+        });
         let all = futures_util::future::join_all(knocks);
         let _ = Timeout::new(all, TokioSleep::new().sleep(WARM_LIMIT)).await;
     }
@@ -183,12 +210,6 @@ impl AwsClients {
             let _ = ByteStream::new(answer.into_body()).collect().await;
         }
     }
-}
-
-/// Source: AWS general reference, service endpoints. China has a domain of its own.
-fn amazon_endpoint(service: &str, region: &str) -> String {
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    format!("https://{service}.{region}.{domain}")
 }
 
 fn connector(settings: &AwsSettings) -> Result<SharedHttpConnector, SettingsError> {
@@ -301,6 +322,23 @@ mod tests {
         assert_eq!(AwsClients::new(&endpoint).unwrap_err(), SettingsError::Endpoint);
         let limits = AwsSettings { limits: Limits { attempts: 0, ..Limits::default() }, ..settings() };
         assert_eq!(AwsClients::new(&limits).unwrap_err(), SettingsError::Limits);
+    }
+
+    /// A wrong one would be warmed in vain, and nothing would show it.
+    #[test]
+    fn the_endpoints_are_those_that_the_sdk_calls() {
+        use aws_sdk_dynamodb::config::endpoint as dynamo;
+        use aws_sdk_sqs::config::endpoint as sqs;
+        let (of_table, of_queues) = (dynamo::DefaultResolver::new(), sqs::DefaultResolver::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"] {
+            let params = dynamo::Params::builder().region(region).build().unwrap();
+            let found = dynamo::ResolveEndpoint::resolve_endpoint(&of_table, &params);
+            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Table.endpoint(region));
+            let params = sqs::Params::builder().region(region).build().unwrap();
+            let found = sqs::ResolveEndpoint::resolve_endpoint(&of_queues, &params);
+            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Queues.endpoint(region));
+        }
     }
 
     #[test]

@@ -63,14 +63,17 @@ fn set_of(set: &BTreeSet<String>) -> Result<AttributeValue, StoreError> {
     Ok(AttributeValue::Ss(set.iter().cloned().collect()))
 }
 
-/// Every condition is in parentheses where it is part of another.
+/// A condition of several parts is in parentheses.
 pub(super) fn condition(condition: &Condition, aliases: &mut Aliases) -> Result<String, StoreError> {
     let joined = |parts: &[Condition], word: &str, aliases: &mut Aliases| {
         if parts.is_empty() {
             return refused("a condition of no parts");
         }
+        // The service refuses parentheses around parentheses.
+        let several = parts.len() > 1;
         let parts: Result<Vec<_>, _> = parts.iter().map(|part| self::condition(part, aliases)).collect();
-        Ok(format!("({})", parts?.join(word)))
+        let joined = parts?.join(word);
+        Ok(if several { format!("({joined})") } else { joined })
     };
     Ok(match condition {
         Condition::ItemAbsent => format!("attribute_not_exists({})", aliases.name("pk")),
@@ -218,6 +221,12 @@ mod tests {
         let (names, values) = aliases.into_parts();
         assert_eq!(names.unwrap()["#a1"], "expires_at");
         assert_eq!(values.unwrap()[":v0"], AttributeValue::N("5".to_owned()));
+    }
+
+    #[test]
+    fn a_condition_of_one_part_has_no_parentheses_of_its_own() {
+        let one = Condition::Any(vec![Condition::All(vec![Condition::ItemExists])]);
+        assert_eq!(condition(&one, &mut Aliases::default()).unwrap(), "attribute_exists(#a0)");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod meter;
 mod queue;
 mod store;
 
-pub use client::{AwsClients, AwsSettings, Limits, SettingsError};
+pub use client::{AwsClients, AwsSettings, Limits, Service, SettingsError};
 pub use meter::{Meter, Reading, Usage};
 pub use queue::SqsQueue;
 pub use store::DynamoStore;

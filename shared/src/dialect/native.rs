@@ -37,7 +37,7 @@ const MAX_DEPTH: usize = 64;
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
 /// What a record is reckoned to take until the job has a pace of its own.
-pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(50);
+pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 /// Collects every fault of a request.
 #[derive(Default)]
@@ -424,6 +424,7 @@ pub fn account(caller: &Caller, catalog: &Catalog) -> Value {
             "type": kind.name(),
             "description": kind.description(),
             "inputs": kind.inputs(),
+            "optional_inputs": kind.optional_inputs(),
             "providers": kind.providers().collect::<Vec<_>>(),
             "credits_per_record_at_most": kind.price(None),
             "usable": kind.usable().is_ok(),

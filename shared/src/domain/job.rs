@@ -18,6 +18,9 @@ pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub const RUN_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// A job's page of results is at most so many bytes. Source: the API's limits.
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// The same page as Lambda returns it, escaped inside a JSON string, is at most so many bytes. Source: Lambda's response
+/// limit of 6,291,456 bytes, with room for headers and envelope.
+pub const MAX_ESCAPED_PAGE_BYTES: usize = 5_500_000;
 /// Results of up to so many bytes go into the webhook; above, only the link to them does.
 pub const INLINE_RESULT_BYTES: u64 = 256 * 1024;
 
@@ -237,6 +240,17 @@ pub struct ResultLine {
 }
 
 impl ResultLine {
+    /// What this line, given as JSON text, takes of a response in whichever form it is asked for: every quote becomes two
+    /// in CSV, and each of those two bytes in Lambda's envelope.
+    pub fn escaped_bytes(text: &str) -> usize {
+        let grow = |b: u8| match b {
+            b'"' => 4,
+            b'\\' => 2,
+            _ => 1,
+        };
+        text.bytes().map(grow).sum::<usize>() + 2
+    }
+
     /// The line as JSON, in the form of the native API. Its length is what counts towards the inline limit.
     pub fn to_json(&self) -> Value {
         let outcome = &self.outcome;

@@ -53,39 +53,13 @@ impl Api {
     /// Serves POST and DELETE.
     pub async fn write(&self, request: &ApiRequest) -> ApiResponse {
         let answer = self.route_write(request).await;
-        self.respond(request, answer)
+        respond(request, answer)
     }
 
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
     pub async fn read(&self, request: &ApiRequest, deadline: Timestamp) -> ApiResponse {
         let answer = self.route_read(request, deadline).await;
-        self.respond(request, answer)
-    }
-
-    fn respond(&self, request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiResponse {
-        let response = answer.unwrap_or_else(|error| {
-            let (status, problem) = native::problem(&error, &request.request_id);
-            if status >= 500 {
-                tracing::error!(request.id = %request.request_id, http.status = status, error = ?error, "request failed");
-            }
-            let response = ApiResponse::new(status, "application/problem+json", problem.to_string().into_bytes());
-            match error {
-                ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
-                ApiError::Unavailable { retry_after_seconds } => {
-                    response.with("retry-after", retry_after_seconds.to_string())
-                }
-                _ => response,
-            }
-        });
-        tracing::info!(
-            request.id = %request.request_id,
-            http.method = %request.method,
-            http.status = response.status,
-            http.request_bytes = request.body.len(),
-            http.response_bytes = response.body.len(),
-            "request served"
-        );
-        response
+        respond(request, answer)
     }
 
     async fn route_write(&self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
@@ -290,6 +264,33 @@ impl Api {
         let next = page.next.map(|n| n.to_string());
         Ok(ApiResponse::json(200, &serde_json::json!({"deliveries": rows, "next_cursor": next})))
     }
+}
+
+/// Makes the response, of an error too, and logs it.
+fn respond(request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiResponse {
+    let response = answer.unwrap_or_else(|error| {
+        let (status, problem) = native::problem(&error, &request.request_id);
+        if status >= 500 {
+            tracing::error!(request.id = %request.request_id, http.status = status, error = ?error, "request failed");
+        }
+        let response = ApiResponse::new(status, "application/problem+json", problem.to_string().into_bytes());
+        match error {
+            ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
+            ApiError::Unavailable { retry_after_seconds } => {
+                response.with("retry-after", retry_after_seconds.to_string())
+            }
+            _ => response,
+        }
+    });
+    tracing::info!(
+        request.id = %request.request_id,
+        http.method = %request.method,
+        http.status = response.status,
+        http.request_bytes = request.body.len(),
+        http.response_bytes = response.body.len(),
+        "request served"
+    );
+    response
 }
 
 fn unrouted(request: &ApiRequest) -> ApiError {

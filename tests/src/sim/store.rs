@@ -383,7 +383,12 @@ impl Table {
                 Write::Check { condition, .. } => (Some(condition), None),
             };
             match self.check(key_of(write), condition) {
-                Ok(()) => after.push(next.transpose()?),
+                Ok(()) => {
+                    // A wrong action refuses the transaction, whatever other conditions say.
+                    let next = next.transpose()?;
+                    next.as_ref().map_or(Ok(()), |attributes| valid_item(key_of(write), attributes))?;
+                    after.push(next);
+                }
                 Err(existing) => failed.push(FailedCondition { at, existing }),
             }
         }
@@ -393,14 +398,8 @@ impl Table {
             }
             return Err(StoreError::ConditionFailed(failed));
         }
-        let mut total = 0;
-        for (write, next) in writes.iter().zip(&after) {
-            if let Some(attributes) = next {
-                valid_item(key_of(write), attributes)?;
-                total += size(key_of(write), attributes);
-            }
-        }
-        if total > MAX_TRANSACTION {
+        let sizes = writes.iter().zip(&after).filter_map(|(write, next)| Some(size(key_of(write), next.as_ref()?)));
+        if sizes.sum::<usize>() > MAX_TRANSACTION {
             return refused("the transaction is over 4 MB");
         }
         for (write, next) in writes.iter().zip(after) {
