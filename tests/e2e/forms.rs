@@ -48,7 +48,10 @@ pub(crate) async fn results_come_as_pages_lines_and_cells() {
     for (row, line) in rows[1..].iter().zip(&all) {
         let id = line["id"].as_str().unwrap_or_default();
         let escaped = if id.starts_with(['=', '+', '-', '@']) { format!("'{id}") } else { id.to_owned() };
-        assert_eq!((row[0].as_str(), &row[1], &row[2]), (&*line["index"].to_string(), &escaped, &text(line, "status").to_owned()));
+        assert_eq!(
+            (row[0].as_str(), &row[1], &row[2]),
+            (&*line["index"].to_string(), &escaped, &text(line, "status").to_owned())
+        );
         assert!(row.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@'])), "{row:?}");
         if let Some(data) = line["data"].as_object().filter(|d| !d.is_empty()) {
             assert_eq!(&serde_json::from_str::<Value>(&row[5]).unwrap(), &Value::Object(data.clone()));

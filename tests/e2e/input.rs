@@ -26,7 +26,10 @@ pub(crate) async fn bad_requests_are_refused_and_leave_nothing() {
 
     assert_eq!(jobs_of(&tenant).await, 0);
     let account = tenant.account().await;
-    assert_eq!((&account["credits"], &account["usage"]), (&json!({"balance": 100_000, "used": 0}), &json!({"open_chunks": 0})));
+    assert_eq!(
+        (&account["credits"], &account["usage"]),
+        (&json!({"balance": 100_000, "used": 0}), &json!({"open_chunks": 0}))
+    );
     eventually(30, "table without orphans", async || orphans().await.is_empty().then_some(())).await;
 }
 
@@ -91,8 +94,15 @@ async fn fields(tenant: &Tenant) {
     ]});
     let problem = assert_problem(&tenant.post("/v1/jobs", &body).await, 400, "invalid");
     let found: BTreeSet<&str> = pointers(&problem).into_iter().collect();
-    for at in ["/unknown", "/webhook_url", "/records/1", "/records/2/metadata", "/records/3/extra", "/records/4/id", "/records/6/id"]
-    {
+    for at in [
+        "/unknown",
+        "/webhook_url",
+        "/records/1",
+        "/records/2/metadata",
+        "/records/3/extra",
+        "/records/4/id",
+        "/records/6/id",
+    ] {
         assert!(found.contains(at), "{at}: {problem}");
     }
     for record in ["/records/4/input", "/records/5/input"] {

@@ -37,7 +37,8 @@ pub(crate) async fn a_thousand_domains() {
         .iter()
         .map(|row| json!({"id": row[0], "input": {"domain": row[1]}, "metadata": {"crm_id": row[2], "nested": [1.5, null]}}))
         .collect();
-    let body = json!({"type": "company", "name": "All of it", "records": records, "webhook_url": receiver.url("/done")});
+    let body =
+        json!({"type": "company", "name": "All of it", "records": records, "webhook_url": receiver.url("/done")});
     let reply = tenant.post("/v1/jobs", &body).await;
     let job = reply.json(202);
     assert_eq!(reply.header("location"), format!("/v1/jobs/{}", text(&job, "id")));
@@ -122,9 +123,8 @@ pub(crate) async fn five_equal_submits_at_once_are_one_job() {
     let tenant = Tenant::new("five").await;
     let domains: Vec<String> = (0..200).map(|n| format!("unknown-{n}.example")).collect();
     let body = companies(&domains.iter().map(String::as_str).collect::<Vec<_>>(), None).to_string();
-    let replies = join_all(
-        (0..5).map(|_| tenant.call("POST", "/v1/jobs", &[("idempotency-key", "at once")], body.as_bytes())),
-    );
+    let replies =
+        join_all((0..5).map(|_| tenant.call("POST", "/v1/jobs", &[("idempotency-key", "at once")], body.as_bytes())));
     let replies: Vec<Value> = replies.await.iter().map(|reply| reply.json(202)).collect();
     let ids: BTreeSet<&str> = replies.iter().map(|job| text(job, "id")).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
@@ -145,7 +145,10 @@ pub(crate) async fn jobs_of(tenant: &Tenant) -> usize {
 pub(crate) fn assert_problem(reply: &Reply, status: u16, kind: &str) -> Value {
     let problem = reply.json(status);
     assert_eq!(reply.header("content-type"), "application/problem+json", "{problem}");
-    assert_eq!((&problem["status"], text(&problem, "type")), (&json!(status), &*format!("urn:millrace:problem:{kind}")));
+    assert_eq!(
+        (&problem["status"], text(&problem, "type")),
+        (&json!(status), &*format!("urn:millrace:problem:{kind}"))
+    );
     for member in ["title", "detail", "request_id"] {
         assert!(!text(&problem, member).is_empty(), "{member} is empty: {problem}");
     }
@@ -244,7 +247,11 @@ pub(crate) async fn a_deleted_job_leaves_a_tombstone() {
     assert_eq!(items.iter().map(|i| i.key.sk.as_str()).collect::<Vec<_>>(), ["META"]);
     assert!(!format!("{items:?}").contains("hook"), "the receiver's address is erased too");
     assert_eq!(store.query(&left(shard_range(&id, 0))).await.unwrap(), []);
-    assert_eq!(tenant.account().await["credits"], json!({"balance": 99_999, "used": 1}), "what was found stays charged");
+    assert_eq!(
+        tenant.account().await["credits"],
+        json!({"balance": 99_999, "used": 1}),
+        "what was found stays charged"
+    );
 }
 
 pub(crate) async fn jobs_are_listed_newest_first_and_by_status() {

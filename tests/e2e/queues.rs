@@ -36,7 +36,8 @@ async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
 pub(crate) async fn an_unreadable_message_fails_alone() {
     let (world, tenant) = (world().await, Tenant::new("unreadable").await);
     let receiver = Server::start(|_, _| Answer::Status(204)).await;
-    let bad = ["", "not JSON", "{}", "[]", r#"{"v":1,"job":"job_1","delivery":0,"attempt":1}"#, "{\"v\":1,\"more\":true}"];
+    let bad =
+        ["", "not JSON", "{}", "[]", r#"{"v":1,"job":"job_1","delivery":0,"attempt":1}"#, "{\"v\":1,\"more\":true}"];
 
     // A batch by hand, so that good and bad are surely in one.
     let (first, wake_first) = unsent(&tenant, &receiver.url("/first")).await;
@@ -63,7 +64,8 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
     // And through the queue. Ten receives take minutes; two show the same way.
     let url = &world.config.queues[&QueueName::Webhook];
     let attributes = async |names: Value, url: &str| {
-        let (code, answer) = aws("AmazonSQS.GetQueueAttributes", ROOT, &json!({"QueueUrl": url, "AttributeNames": names})).await;
+        let (code, answer) =
+            aws("AmazonSQS.GetQueueAttributes", ROOT, &json!({"QueueUrl": url, "AttributeNames": names})).await;
         assert_eq!(code, 200, "{answer}");
         answer["Attributes"].clone()
     };
@@ -80,7 +82,12 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
     let (last, wake_last) = unsent(&tenant, &receiver.url("/queued")).await;
     let garbage = format!("garbage of {}", tenant.id);
     let message = |body: &str| Message { body: body.to_owned(), delay: Duration::ZERO, group: tenant.id.to_string() };
-    world.ports.queue.send(QueueName::Webhook, [&wake_first, &garbage, &wake_last].map(|b| message(b)).into()).await.unwrap();
+    world
+        .ports
+        .queue
+        .send(QueueName::Webhook, [&wake_first, &garbage, &wake_last].map(|b| message(b)).into())
+        .await
+        .unwrap();
     for id in [first, last] {
         tenant.delivery_at(&format!("/v1/deliveries/{id}"), "delivered").await;
     }

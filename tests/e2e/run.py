@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command on a stack of its own that is made for the end-to-end tests.
 
-    python3 tests/e2e/run.py [--port N] -- cargo test --workspace
+    python3 tests/e2e/run.py -- cargo test --workspace
 
 The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
 script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
@@ -10,6 +10,8 @@ patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM
 
 import os
 import random
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,33 +23,26 @@ LOCAL = ROOT / "infra" / "local"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
 
-def free_port(kind: socket.SocketKind, but: tuple = ()) -> int:
+def free_port(kind: socket.SocketKind) -> int:
     """A port below the range that systems give out by themselves: nobody gets it by accident until the tests take it."""
     while True:
         port = random.randrange(20000, 30000)
         with socket.socket(socket.AF_INET, kind) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                return port
             except OSError:
                 continue
-        if port not in but:
-            return port
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    if "--" not in arguments:
+    if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
         print(__doc__, file=sys.stderr)
         return 2
-    cut = arguments.index("--")
-    options, command = arguments[:cut], arguments[cut + 1:]
-
-    upstream = free_port(socket.SOCK_STREAM)
-    nameserver = free_port(socket.SOCK_DGRAM)
-    stack_port = free_port(socket.SOCK_STREAM, (upstream,))
-    providers = ROOT / "target" / f"providers-{upstream}.toml"
-    bundle = ROOT / "target" / f"bundle-test-{upstream}"
-    providers.parent.mkdir(exist_ok=True)
+    upstream, nameserver = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    own = ROOT / "target" / f"test-{upstream}"
+    providers, bundle = own / "providers.toml", own / "bundle"
+    own.mkdir(parents=True)
     try:
         extra = (HERE / "providers.toml").read_text().replace("UPSTREAM_PORT", str(upstream))
         providers.write_text(f"{(ROOT / 'infra' / 'providers.toml').read_text()}\n{extra}")
@@ -55,21 +50,18 @@ def main() -> int:
                                "--providers", str(providers)])
         if made.returncode != 0:
             return made.returncode
-        stack = [sys.executable, str(LOCAL / "stack.py"), *(options or ["--port", str(stack_port)]), "with",
-                 "--env-file", str(ROOT / ".local" / f"stack-{upstream}.env"), "--bundle", str(bundle),
-                 "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
-        environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
-                       "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
-        process = subprocess.Popen([*stack, "--", *command], env=environment)
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                # The stack got it too, and stops what it started.
-                continue
+        process = subprocess.Popen(
+            [sys.executable, str(LOCAL / "stack.py"), "--port", "0", "with", "--bundle", str(bundle),
+             "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}", *sys.argv[1:]],
+            env={**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
+                 "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"})
+        # Ctrl-C reaches both of us; what is sent to us alone is passed on, and the stack stops what it started.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: process.send_signal(received))
+        return process.wait()
     finally:
-        providers.unlink(missing_ok=True)
-        subprocess.run(["rm", "-rf", str(bundle)])
+        shutil.rmtree(own, ignore_errors=True)
 
 
 if __name__ == "__main__":

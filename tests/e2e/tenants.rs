@@ -49,7 +49,10 @@ pub(crate) async fn another_tenants_ids_are_not_there() {
 pub(crate) async fn an_account_shows_what_is_left() {
     let tenant = Tenant::with_credits("account", 77).await;
     let account = tenant.account().await;
-    assert_eq!((text(&account, "tenant"), &account["credits"]), (tenant.id.as_str(), &json!({"balance": 77, "used": 0})));
+    assert_eq!(
+        (text(&account, "tenant"), &account["credits"]),
+        (tenant.id.as_str(), &json!({"balance": 77, "used": 0}))
+    );
     assert_eq!(account["limits"], json!({"records_per_job": 1000, "body_bytes": 4 << 20, "record_bytes": 64 << 10}));
     let types: Vec<&str> = account["types"].as_array().unwrap().iter().map(|t| text(t, "type")).collect();
     assert_eq!(types, ["company", "domain", "hem", "lookup"]);
@@ -101,4 +104,3 @@ async fn assumed(function: &str) -> BTreeMap<String, String> {
     };
     ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| (name.to_owned(), element(name))).into()
 }
-

@@ -23,7 +23,8 @@ pub(crate) async fn two_failures_then_success() {
     let delivery = tenant.delivery_once(&job, "delivered").await;
 
     let log = delivery["log"].as_array().unwrap();
-    let codes: Vec<_> = log.iter().map(|a| (a["number"].clone(), a["status_code"].clone(), a["error"].clone())).collect();
+    let codes: Vec<_> =
+        log.iter().map(|a| (a["number"].clone(), a["status_code"].clone(), a["error"].clone())).collect();
     let expected = [(1, 500, json!("status")), (2, 500, json!("status")), (3, 200, Value::Null)];
     assert_eq!(codes, expected.map(|(n, code, error)| (json!(n), json!(code), error)));
     for (wait, planned) in waits(&delivery).into_iter().zip([1_000, 4_000]) {
@@ -64,7 +65,11 @@ pub(crate) async fn a_name_of_refused_addresses_is_blocked_at_delivery() {
         let job = tenant.submit(&companies(&["spotify.com"], Some(&format!("http://{name}:8080/hook")))).await;
         let delivery = tenant.delivery_once(&job, "exhausted").await;
         let log = delivery["log"].as_array().unwrap();
-        assert_eq!((log.len(), text(&log[0], "error"), &log[0]["status_code"]), (1, "blocked", &Value::Null), "{delivery}");
+        assert_eq!(
+            (log.len(), text(&log[0], "error"), &log[0]["status_code"]),
+            (1, "blocked", &Value::Null),
+            "{delivery}"
+        );
         let shown = delivery.to_string();
         for (_, addresses) in REFUSED {
             assert!(addresses.iter().all(|a| !shown.contains(a)), "the log shows what {name} resolves to: {shown}");
