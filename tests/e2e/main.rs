@@ -79,7 +79,9 @@ fn main() -> ExitCode {
     let mut cases = all();
     cases.retain(|c| filters.is_empty() || filters.iter().any(|f| c.name.contains(f.as_str())));
     if std::env::args().any(|a| a == "--list") {
-        cases.iter().for_each(|c| println!("{}: test", c.name));
+        for case in &cases {
+            println!("{}: test", case.name);
+        }
         return ExitCode::SUCCESS;
     }
     println!("\nrunning {} tests", cases.len());

@@ -97,10 +97,9 @@ impl Server {
                 changed.await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(seconds), waiting).await {
-            Ok(got) => got,
-            Err(_) => panic!("no {what} after {seconds} s; {} requests came", self.got().len()),
-        }
+        tokio::time::timeout(Duration::from_secs(seconds), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} after {seconds} s; {} requests came", self.got().len()))
     }
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {

@@ -306,7 +306,7 @@ pub(crate) fn companies(domains: &[&str], webhook: Option<&str>) -> Value {
     body
 }
 
-/// Checks a delivery with the public verifiers of PyPI and npm, and that they refuse it with another body, another id or
+/// Checks a delivery with the public verifiers of Python and JavaScript, and that they refuse it with another body, another id or
 /// another secret: a check that cannot fail shows nothing.
 pub(crate) async fn verify(got: &Got, secret: &str) {
     let secret = secret.to_owned();
@@ -382,7 +382,7 @@ pub(crate) async fn aws_request(
     send(method, &format!("{endpoint}{path}"), &all, body).await
 }
 
-/// MiniStack's root.
+/// The emulator's root.
 pub(crate) const ROOT: &str = "test";
 
 /// Runs a function with an event and returns its answer.
