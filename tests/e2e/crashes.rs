@@ -34,7 +34,7 @@ async fn kill_held(tag: &str, from: u32, holds: &AtomicBool) {
 }
 
 /// Lets the sweep look as soon as this item is due, and not at the next minute.
-async fn sweep_when_due(item: Key) {
+pub(crate) async fn sweep_when_due(item: Key) {
     let ports = &world().await.ports;
     let item = ports.store.get(&item).await.unwrap().expect("the item");
     let Some(shared::ports::Value::N(due)) = item.attributes.get("due") else { panic!("nothing due: {item:?}") };

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::app::table::{job_range, shard_range, tenant_jobs};
+use shared::app::table::{job_range, meta_key, shard_range, tenant_jobs};
 use shared::domain::ids::JobId;
 use shared::ports::{Query, Select};
 
+use crate::crashes::sweep_when_due;
 use crate::servers::{Answer, Server, Upstream};
 use crate::world::{Reply, Tenant, assert_counts, companies, lookups, millis, root, text, verify, world};
 
@@ -252,6 +253,31 @@ pub(crate) async fn a_deleted_job_leaves_a_tombstone() {
         json!({"balance": 99_999, "used": 1}),
         "what was found stays charged"
     );
+}
+
+pub(crate) async fn a_job_deleted_while_it_runs_stays_gone() {
+    let (world, tenant) = (world().await, Tenant::new("gone-live").await);
+    let receiver = Server::start(|_, _| Answer::Status(200)).await;
+    world.upstream.script("gone", |n, _| if n < 8 { Answer::Json(json!({"answer": n})) } else { Answer::Hold });
+    let job = tenant.submit(&lookups("gone", 20, Some(&receiver.url("/hook")))).await;
+    let (path, id) = (format!("/v1/jobs/{}", text(&job, "id")), JobId::parse(text(&job, "id")).unwrap());
+    world.upstream.server.wait(60, "lookups", |got| Upstream::of(got, "gone").len() >= 20).await;
+    assert_eq!(tenant.call("DELETE", &path, &[], b"").await.status, 204);
+    assert_problem(&tenant.get(&path).await, 404, "not-found");
+    let settled = tenant.account().await;
+    assert_eq!(settled["credits"], json!({"balance": 100_000, "used": 0}), "no chunk had its result");
+    assert_eq!(settled["usage"]["open_chunks"], 0);
+
+    // The run that was at work ends within seconds; the second erasing comes after any that could be.
+    sweep_when_due(meta_key(&id)).await;
+    let all = |select| Query { select, limit: 100, descending: false, consistent: true };
+    let store = &world.ports.store;
+    let items = store.query(&all(job_range(&id))).await.unwrap();
+    assert_eq!(items.iter().map(|i| i.key.sk.as_str()).collect::<Vec<_>>(), ["META"]);
+    assert!(!items[0].attributes.contains_key("due"), "{items:?}");
+    assert_eq!(store.query(&all(shard_range(&id, 0))).await.unwrap(), []);
+    assert_eq!(tenant.account().await, settled);
+    assert!(receiver.got().is_empty(), "a deleted job sends nothing");
 }
 
 pub(crate) async fn jobs_are_listed_newest_first_and_by_status() {

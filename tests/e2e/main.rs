@@ -51,6 +51,7 @@ fn all() -> Vec<Case> {
         jobs::five_equal_submits_at_once_are_one_job,
         jobs::a_waiting_get_answers_when_the_job_changes,
         jobs::a_canceled_job_keeps_what_it_has_and_can_be_retried,
+        jobs::a_job_deleted_while_it_runs_stays_gone,
         jobs::a_deleted_job_leaves_a_tombstone,
         jobs::jobs_are_listed_newest_first_and_by_status,
         jobs::credits_bound_what_runs,

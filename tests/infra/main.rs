@@ -22,7 +22,7 @@ fn rust_files(directory: &str) -> Vec<String> {
         let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
         if entry.path().is_dir() {
             files.extend(rust_files(&path));
-        } else if path.ends_with(".rs") {
+        } else if entry.path().extension().is_some_and(|e| e == "rs") {
             files.push(path);
         }
     }
