@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::config::{Config, environment};
 use super::system::{CheckOnly, SystemClock, SystemEntropy};
 use super::telemetry;
-use crate::app::Ports;
+use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
@@ -35,6 +35,7 @@ pub struct Started {
     pub ports: Ports,
     pub meter: Option<Arc<Meter>>,
     pub clients: AwsClients,
+    sender: Option<Arc<ReqwestSender>>,
 }
 
 /// Reads the environment and builds the adapters. Opens no connection.
@@ -55,9 +56,13 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
 fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let http: Arc<dyn HttpSender> = match outbound {
-        Outbound::Check => Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http))),
-        _ => Arc::new(sender(&config, outbound == Outbound::Upstreams)?),
+    let sender = match outbound {
+        Outbound::Check => None,
+        _ => Some(Arc::new(sender(&config, outbound == Outbound::Upstreams)?)),
+    };
+    let http: Arc<dyn HttpSender> = match &sender {
+        None => Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http))),
+        Some(sender) => sender.clone(),
     };
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
@@ -66,7 +71,7 @@ fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
         clock,
         entropy,
     };
-    Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
+    Ok(Started { meter: clients.meter().cloned(), ports, clients, sender, config })
 }
 
 fn sender(config: &Config, upstreams: bool) -> Result<ReqwestSender, StartError> {
@@ -91,7 +96,24 @@ impl Started {
 
     /// The providers, with their tables and secrets.
     pub fn registry(&self) -> Result<Registry, StartError> {
-        logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))
+        let registry = logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))?;
+        let longest = enrich::longest_record(self.config.enrich_timeout);
+        for kind in registry.catalog().kinds().filter(|kind| kind.record_timeout() > longest) {
+            tracing::warn!(
+                job.kind = kind.name(),
+                record_timeout_s = kind.record_timeout().as_secs(),
+                longest_s = longest.as_secs(),
+                "records of this type get less time than providers.toml says: raise EnrichTimeout"
+            );
+        }
+        Ok(registry)
+    }
+
+    /// Begins an invocation: connections kept from the one before may have died while the function was frozen.
+    pub fn thaw(&self) {
+        if let Some(sender) = &self.sender {
+            sender.forget_connections();
+        }
     }
 
     /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.

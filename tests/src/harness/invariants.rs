@@ -7,8 +7,8 @@ use shared::app::table::{delivery_key, get_n, meta_key, progress_key, read_deliv
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::{Delivery, DeliveryState, EventType};
 use shared::domain::ids::{DeliveryId, JobId};
-use shared::domain::job::{Job, ResultLine, Status};
-use shared::domain::progress::Counts;
+use shared::domain::job::{Job, JobView, ResultLine, Status};
+use shared::domain::progress::{Counts, Progress};
 use shared::domain::signature::verify;
 use shared::ports::Item;
 
@@ -61,7 +61,8 @@ impl End {
             .collect();
         let mut lines = BTreeMap::new();
         for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
-            let page = world.call(async |ports| results(ports, job, ResultCursor::default(), usize::MAX).await);
+            let view = &JobView { job: job.clone(), progress: Progress::default() };
+            let page = world.call(async |ports| results(ports, view, ResultCursor::default(), usize::MAX).await);
             let mut all = Vec::new();
             let mut page = page.ok();
             while let Some(got) = page {
@@ -69,7 +70,7 @@ impl End {
                 all.extend(got.lines);
                 page = next
                     .filter(|_| !empty)
-                    .and_then(|at| world.call(async |ports| results(ports, job, at, usize::MAX).await).ok());
+                    .and_then(|at| world.call(async |ports| results(ports, view, at, usize::MAX).await).ok());
             }
             lines.insert(job.spec.id.clone(), all);
         }

@@ -349,7 +349,7 @@ impl World {
         let view = self.view(id);
         let (mut lines, mut next) = (Vec::new(), Some(ResultCursor::default()));
         while let Some(cursor) = next {
-            let page = self.call(async |ports| results(ports, &view.job, cursor, 100).await).expect("results");
+            let page = self.call(async |ports| results(ports, &view, cursor, 100).await).expect("results");
             assert!(!page.lines.is_empty() || page.next.is_none(), "an ended job's results have a gap at {cursor}");
             lines.extend(page.lines);
             next = page.next;
