@@ -8,7 +8,7 @@ use tests::harness::{Options, World, invariants, submission};
 use tests::sim::{Fault, Op, Reply};
 
 use crate::crash::{After, Case, calls, job, play, ways};
-use crate::{HOUR, MINUTE, SECOND};
+use crate::{HOUR, SECOND};
 
 fn broken_world(how: Broken, options: Options) -> World {
     World::over(options, |inner| Arc::new(BrokenStore { inner, how }))
@@ -118,5 +118,4 @@ fn a_sweep_that_sleeps_is_found_out() {
         if hit { Fault::FailBefore } else { Fault::Proceed }
     });
     assert!(wrong.iter().any(|w| w.starts_with("all_ends")), "{wrong:?}");
-    let _ = MINUTE;
 }

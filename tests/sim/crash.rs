@@ -150,7 +150,7 @@ fn a_job_survives_pairs_of_faults() {
     let calls = calls(&case);
     let dice = World::dice(7);
     let mut wrong = Vec::new();
-    let tried = 300;
+    let tried = 150;
     for _ in 0..tried {
         // The second may hit what the first made necessary, after the calls of a run without faults.
         let one = &calls[dice.below(calls.len())];

@@ -1,6 +1,7 @@
 //! Random schedules: clients, faults and interleavings drawn from a seed. `MILLRACE_SEEDS` says how many (200 unless
 //! told), `MILLRACE_SEED` runs one alone and prints its trace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::app::{cancel, delete, deliveries, retry, secrets};
@@ -8,6 +9,7 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::ports::{Clock, QueueName};
+use tests::harness::broken::{Broken, BrokenStore};
 use tests::harness::{Options, World, invariants, submission};
 use tests::sim::{Fault, Op, Reply, SimEntropy};
 
@@ -29,8 +31,8 @@ fn job(dice: &SimEntropy) -> Submission {
             format!("{script}-{n}")
         })
         .collect();
-    let mut sent = submission(&domains);
-    sent.kind = pick(dice, &["company", "company", "duo", "patient", "bare"]).to_owned();
+    let kind = pick(dice, &["company", "company", "duo", "patient", "bare"]).to_owned();
+    let mut sent = Submission { kind, ..submission(&domains) };
     sent.max_credits = pick(dice, &[None, None, Some(6)]);
     if dice.below(4) == 0 {
         sent.webhook = None;
@@ -39,9 +41,13 @@ fn job(dice: &SimEntropy) -> Submission {
 }
 
 /// One world under this seed; what does not hold at its end, and the trace.
-fn run(seed: u64) -> (Vec<String>, Vec<String>) {
+fn run(seed: u64, broken: Option<Broken>) -> (Vec<String>, Vec<String>) {
     let dice = World::dice(seed);
-    let mut world = World::with(Options { seed, enrichers: 3, dispatchers: 3, ..Options::default() });
+    let options = Options { seed, enrichers: 3, dispatchers: 3, ..Options::default() };
+    let mut world = match broken {
+        Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
+        None => World::with(options),
+    };
     world
         .call(async |p| shared::app::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![1, 5, 90])).await)
         .expect("a schedule");
@@ -96,9 +102,8 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
                 other => wrong.push(format!("same_key_same_job: {id}, then {other:?}")),
             },
             (4, Some((id, ..))) => {
-                if world.insist(async |p| cancel::cancel(p, &tenant, &id).await).is_ok() {
-                    canceled.push(id);
-                }
+                let answer = world.insist(async |p| cancel::cancel(p, &tenant, &id).await);
+                canceled.extend(answer.ok().map(|_| id));
             }
             (5, Some((id, ..))) => {
                 let _ = world.insist(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await);
@@ -154,14 +159,14 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
 fn nothing_is_lost_in_random_schedules() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("MILLRACE_SEED") {
-        let (wrong, trace) = run(seed);
+        let (wrong, trace) = run(seed, None);
         println!("{}", trace.join("\n"));
         assert_eq!(wrong, Vec::<String>::new(), "seed {seed}");
         return;
     }
     let seeds = number("MILLRACE_SEEDS").unwrap_or(200);
     let failed: Vec<(u64, Vec<String>)> =
-        (0..seeds).map(|seed| (seed, run(seed).0)).filter(|(_, wrong)| !wrong.is_empty()).collect();
+        (0..seeds).map(|seed| (seed, run(seed, None).0)).filter(|(_, wrong)| !wrong.is_empty()).collect();
     assert!(
         failed.is_empty(),
         "{} of {seeds} seeds fail; see one with MILLRACE_SEED={} cargo test -p tests --test sim random -- --nocapture\n{:#?}",
@@ -174,6 +179,13 @@ fn nothing_is_lost_in_random_schedules() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 14, 15] {
-        assert_eq!(run(seed).1, run(seed).1);
+        assert_eq!(run(seed, None).1, run(seed, None).1);
     }
+}
+
+#[test]
+fn random_schedules_find_an_end_in_single_writes() {
+    let name = "done_told_and_settled_at_once";
+    let found = (0..60).any(|seed| run(seed, Some(Broken::EndIsSplit)).0.iter().any(|wrong| wrong.starts_with(name)));
+    assert!(found, "60 seeds did not notice");
 }

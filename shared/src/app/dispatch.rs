@@ -95,10 +95,7 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
         return Ok(Dispatched::NoTime);
     }
     let secrets = read_secrets(secrets.as_ref())?;
-    let body = match body(ports, surface, &delivery).await? {
-        Some(body) => body,
-        None => return Ok(Dispatched::Stale),
-    };
+    let Some(body) = body(ports, surface, &delivery).await? else { return Ok(Dispatched::Stale) };
     attempt(ports, surface, delivery, &endpoint, &rules, &secrets, body).await
 }
 
