@@ -113,7 +113,7 @@ fn a_key_is_free_again_after_a_day_although_the_table_still_has_it() {
     let mut world = World::new();
     let first = world.submit(submission(&["found-0"]), Some("key")).unwrap();
     world.settle(HOUR);
-    world.sim.clock.advance(24 * HOUR - MINUTE);
+    world.sim.clock.advance(1439 * MINUTE);
     world.run_for(MINUTE);
     let second = world.submit(submission(&["found-1"]), Some("key")).unwrap();
     assert_ne!(id_of(&first), id_of(&second));

@@ -101,20 +101,19 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
     let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
     let chunk = state.chunk.take().ok_or(StepError::Corrupt("chunk"))?;
 
-    let outcomes = match state.result.take() {
-        Some(outcomes) => outcomes,
-        None => {
-            if job.status == Status::Queued {
-                begin(ports, &job, receipt.timeout).await?;
-            }
-            let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
-            match work(ports, registry, &job, message, &chunk, state, receipt, &hold).await {
-                Ok(Some(outcomes)) => outcomes,
-                Ok(None) => return Ok(Ran::Continues),
-                Err(error) => {
-                    release(ports, &job, message.chunk, &hold).await;
-                    return Err(error);
-                }
+    let outcomes = if let Some(outcomes) = state.result.take() {
+        outcomes
+    } else {
+        if job.status == Status::Queued {
+            begin(ports, &job, receipt.timeout).await?;
+        }
+        let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
+        match work(ports, registry, &job, message, &chunk, state, receipt, &hold).await {
+            Ok(Some(outcomes)) => outcomes,
+            Ok(None) => return Ok(Ran::Continues),
+            Err(error) => {
+                release(ports, &job, message.chunk, &hold).await;
+                return Err(error);
             }
         }
     };

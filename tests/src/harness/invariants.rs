@@ -16,11 +16,12 @@ use super::World;
 use super::world::INITIAL_CREDITS;
 
 type Verdict = Result<(), String>;
+type Check = fn(&World, &End) -> Verdict;
 
 /// Everything that must hold of a world that has become quiet.
 pub fn check(world: &World) -> Vec<String> {
     let end = End::read(world);
-    let checks: [(&str, fn(&World, &End) -> Verdict); 12] = [
+    let checks: [(&str, Check); 12] = [
         ("jobs_are_over", jobs_are_over),
         ("one_outcome_per_record", one_outcome_per_record),
         ("counts_equal_results", counts_equal_results),
@@ -111,7 +112,9 @@ fn counts_equal_results(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
         let Some(told) = &job.end else { return Err(format!("{} has no end", job.spec.id)) };
         let mut counts = Counts::default();
-        lines.iter().for_each(|line| counts.count(line.outcome.status));
+        for line in lines {
+            counts.count(line.outcome.status);
+        }
         same("counts", &told.counts, &counts)?;
         same("credits", &told.credits, &lines.iter().map(|l| u64::from(l.outcome.credits)).sum())?;
         let bytes = lines.iter().map(|line| line.to_json().to_string().len() as u64 + 1).sum();
