@@ -25,7 +25,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test up down logs watch invoke build deploy lint bench clean rust local tools validate node
+.PHONY: help run test up down logs watch invoke build deploy lint bench clean rust built local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,9 @@ help: ## this list
 run: local ## the main job on a local stack: 1,000 real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
-test: validate local node ## everything: template, unit, simulation, adapters, and end to end on a stack of its own
-	$(STACK) --port 0 with -- $(CARGO) test --workspace
+test: validate built node ## everything: template, unit, simulation, adapters, and end to end on a stack of its own
+	$(CARGO) test --workspace --locked --no-run
+	$(PYTHON) tests/e2e/run.py -- $(CARGO) test --workspace --locked
 
 up: local ## start the local stack (MILLRACE_PORT=4566) and write infra/local/.env
 	@$(STACK) up
@@ -91,9 +92,11 @@ tools: rust
 	@$(PYTHON) infra/local/venvs.py tools
 
 # One build serves the local stack and the tests: same profile, same features.
-local: rust
+built: rust
 	@$(PYTHON) infra/local/venvs.py ministack tools
 	$(CARGO) build --workspace --locked
+
+local: built
 	@$(PYTHON) infra/local/bundle.py target/bundle-local '$(TARGET)/debug/{}' --strip
 
 validate: tools

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts the five deployment directories together: each function's binary as `bootstrap`, and what it reads at start.
 
-    python3 infra/local/bundle.py OUT PATTERN [--strip]
+    python3 infra/local/bundle.py OUT PATTERN [--strip] [--providers FILE]
 
 PATTERN is where the binaries are, with {} for the function's name. Standard library only.
 """
@@ -25,9 +25,10 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("pattern")
     parser.add_argument("--strip", action="store_true", help="leave symbols out of the copies; they are most of a debug build")
+    parser.add_argument("--providers", type=Path, default=ROOT / "infra" / "providers.toml", help="another providers.toml")
     options = parser.parse_args()
 
-    providers, data = ROOT / "infra" / "providers.toml", ROOT / "infra" / "data"
+    providers, data = options.providers, ROOT / "infra" / "data"
     strip = shutil.which("strip") if options.strip else None
     # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
     fresh = options.out.with_name(options.out.name + ".new")
@@ -45,7 +46,7 @@ def main() -> int:
         bootstrap.chmod(0o755)
         if name in WITH_TYPES:
             if not providers.is_file():
-                print("error: infra/providers.toml is missing", file=sys.stderr)
+                print(f"error: {providers} is missing", file=sys.stderr)
                 return 1
             shutil.copyfile(providers, directory / "providers.toml")
             if name in WITH_TABLES and data.is_dir():

@@ -1,0 +1,145 @@
+//! End to end: the deployed template on the local stack, with real processes, queues, signatures and kills.
+//!
+//! Most of the time of these tests is waiting, so all of them run at once in one runtime, and not a few at a time as by the
+//! usual harness. `make test` starts the stack that they need; `run.py` says what is particular about it.
+
+mod crashes;
+mod forms;
+mod input;
+mod jobs;
+mod queues;
+mod servers;
+mod tenants;
+mod webhooks;
+mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Semaphore;
+
+type Run = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Case {
+    name: &'static str,
+    run: fn() -> Run,
+    /// Kills processes, which other cases must not be in. Those wait until it has.
+    kills: bool,
+}
+
+macro_rules! cases {
+    ($kills:literal: $($module:ident::$name:ident),* $(,)?) => {
+        [$(Case { name: concat!(stringify!($module), "::", stringify!($name)), run: || Box::pin($module::$name()), kills: $kills }),*]
+    };
+}
+
+fn all() -> Vec<Case> {
+    let mut all = Vec::new();
+    all.extend(cases![true:
+        crashes::a_killed_enrich_process_costs_time_and_nothing_else,
+        crashes::a_chunk_whose_process_was_killed_comes_back_beside_its_neighbours,
+        crashes::an_attempt_whose_process_was_killed_shows_as_interrupted,
+    ]);
+    all.extend(cases![false:
+        jobs::a_thousand_domains,
+        jobs::the_same_submit_twice_is_one_job,
+        jobs::five_equal_submits_at_once_are_one_job,
+        jobs::a_waiting_get_answers_when_the_job_changes,
+        jobs::a_canceled_job_keeps_what_it_has_and_can_be_retried,
+        jobs::a_deleted_job_leaves_a_tombstone,
+        jobs::jobs_are_listed_newest_first_and_by_status,
+        jobs::credits_bound_what_runs,
+        forms::results_come_as_pages_lines_and_cells,
+        webhooks::two_failures_then_success,
+        webhooks::a_receiver_that_asks_for_time_gets_it,
+        webhooks::a_name_of_refused_addresses_is_blocked_at_delivery,
+        webhooks::a_rotated_secret_signs_along,
+        webhooks::a_receiver_that_is_gone_is_left_alone_until_a_replay,
+        tenants::another_tenants_ids_are_not_there,
+        tenants::an_account_shows_what_is_left,
+        tenants::status_cannot_write,
+        input::bad_requests_are_refused_and_leave_nothing,
+        input::the_largest_request_is_taken,
+        queues::an_unreadable_message_fails_alone,
+    ]);
+    all
+}
+
+/// So many cases at once: the functions have two cores to themselves and their callers.
+const AT_ONCE: usize = 8;
+const LIMIT: Duration = Duration::from_secs(200);
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mut cases = all();
+    cases.retain(|c| filters.is_empty() || filters.iter().any(|f| c.name.contains(f.as_str())));
+    if std::env::args().any(|a| a == "--list") {
+        for case in &cases {
+            println!("{}: test", case.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} tests", cases.len());
+    if !cases.is_empty()
+        && let Err(why) = world::check()
+    {
+        eprintln!("error: {why}");
+        return ExitCode::FAILURE;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run(cases))
+}
+
+async fn run(cases: Vec<Case>) -> ExitCode {
+    let begun = Instant::now();
+    let total = cases.len();
+    world::kills_ahead(cases.iter().filter(|c| c.kills).count());
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running: FuturesUnordered<_> = cases.into_iter().map(|case| one(case, Arc::clone(&slots))).collect();
+    let mut failed = Vec::new();
+    while let Some((name, took, outcome)) = running.next().await {
+        match outcome {
+            Ok(()) => println!("test {name} ... ok ({:.1} s)", took.as_secs_f64()),
+            Err(why) => {
+                println!("test {name} ... FAILED ({:.1} s)", took.as_secs_f64());
+                failed.push((name, why));
+            }
+        }
+    }
+    for (name, why) in &failed {
+        println!("\n---- {name} ----\n{why}");
+    }
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    let (passed, seconds) = (total - failed.len(), begun.elapsed().as_secs_f64());
+    println!("\ntest result: {verdict}. {passed} passed; {} failed; finished in {seconds:.2}s\n", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn one(case: Case, slots: Arc<Semaphore>) -> (&'static str, Duration, Result<(), String>) {
+    let mut slot = None;
+    if !case.kills {
+        world::calm().await;
+        slot = slots.acquire_owned().await.ok();
+    }
+    let begun = Instant::now();
+    let outcome = match tokio::time::timeout(LIMIT, AssertUnwindSafe((case.run)()).catch_unwind()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(panic)) => Err(panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default()),
+        Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
+    };
+    if case.kills {
+        // It may have failed before it came to that.
+        world::killed(case.name);
+    }
+    drop(slot);
+    (case.name, begun.elapsed(), outcome)
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Runs a command on a stack of its own that is made for the end-to-end tests.
+
+    python3 tests/e2e/run.py -- cargo test --workspace
+
+The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
+script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
+patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+"""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+LOCAL = ROOT / "infra" / "local"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    """A port below the range that systems give out by themselves: nobody gets it by accident until the tests take it."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def main() -> int:
+    if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    upstream, nameserver = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    own = ROOT / "target" / f"test-{upstream}"
+    providers, bundle = own / "providers.toml", own / "bundle"
+    own.mkdir(parents=True)
+    try:
+        extra = (HERE / "providers.toml").read_text().replace("UPSTREAM_PORT", str(upstream))
+        providers.write_text(f"{(ROOT / 'infra' / 'providers.toml').read_text()}\n{extra}")
+        made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{TARGET}/debug/{{}}", "--strip",
+                               "--providers", str(providers)])
+        if made.returncode != 0:
+            return made.returncode
+        process = subprocess.Popen(
+            [sys.executable, str(LOCAL / "stack.py"), "--port", "0", "with", "--bundle", str(bundle),
+             "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}", *sys.argv[1:]],
+            env={**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
+                 "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"})
+        # Ctrl-C reaches both of us; what is sent to us alone is passed on, and the stack stops what it started.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: process.send_signal(received))
+        return process.wait()
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

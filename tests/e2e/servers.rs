@@ -1,0 +1,222 @@
+//! What the stack talks to: receivers of webhooks, an API behind the `http` provider, a name server.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
+use simple_dns::rdata::{A, AAAA, RData};
+use simple_dns::{CLASS, Name, Packet, QTYPE, ResourceRecord, TYPE};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Notify;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Got {
+    pub(crate) at: Timestamp,
+    pub(crate) peer: SocketAddr,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Got {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+}
+
+/// What a server does with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Status(u16),
+    With(u16, &'static str, &'static str),
+    Json(Value),
+    /// Says nothing until the other side is gone.
+    Hold,
+}
+
+type Script = Arc<dyn Fn(usize, &Got) -> Answer + Send + Sync>;
+
+/// An HTTP server on loopback that keeps what it got. It lives as long as the test process.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    got: Arc<Mutex<Vec<Got>>>,
+    changed: Arc<Notify>,
+}
+
+impl Server {
+    /// `script` gets how many requests came before, and the request.
+    pub(crate) async fn start(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script).await
+    }
+
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
+        let server =
+            Self { address: listener.local_addr().unwrap(), got: Arc::default(), changed: Arc::new(Notify::new()) };
+        let (server_too, script): (_, Script) = (server.clone(), Arc::new(script));
+        tokio::spawn(async move {
+            while let Ok((stream, peer)) = listener.accept().await {
+                tokio::spawn(server_too.clone().serve(stream, peer, Arc::clone(&script)));
+            }
+        });
+        server
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// Waits until what came satisfies `enough`, and returns it.
+    pub(crate) async fn wait(&self, seconds: u64, what: &str, enough: impl Fn(&[Got]) -> bool) -> Vec<Got> {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                let got = self.got();
+                if enough(&got) {
+                    return got;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(seconds), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} after {seconds} s; {} requests came", self.got().len()))
+    }
+
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
+        let mut stream = BufReader::new(stream);
+        while let Some(got) = read(&mut stream, peer).await {
+            let answer = {
+                let mut all = self.got.lock().unwrap();
+                let answer = script(all.len(), &got);
+                all.push(got);
+                answer
+            };
+            self.changed.notify_waiters();
+            let (status, header, body) = match answer {
+                Answer::Status(status) => (status, String::new(), String::new()),
+                Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
+                Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
+                Answer::Hold => {
+                    let _ = stream.read_u8().await;
+                    return;
+                }
+            };
+            let head = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n", body.len());
+            if stream.write_all((head + &body).as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn read(stream: &mut BufReader<TcpStream>, peer: SocketAddr) -> Option<Got> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Got { at: SystemClock.now(), peer, path, headers, body })
+}
+
+type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;
+
+/// The API that the provider `upstream` of the tests' `providers.toml` asks, at `/lookup/TAG.NUMBER`.
+pub(crate) struct Upstream {
+    pub(crate) server: Server,
+    scripts: Arc<Mutex<HashMap<String, Lookup>>>,
+}
+
+impl Upstream {
+    pub(crate) async fn start(address: SocketAddr) -> Self {
+        let scripts: Arc<Mutex<HashMap<String, Lookup>>> = Arc::default();
+        let known = Arc::clone(&scripts);
+        let asked: Mutex<HashMap<String, usize>> = Mutex::default();
+        let server = Server::start_at(address, move |_, got| {
+            let Some((tag, number)) = key(got) else { return Answer::Status(400) };
+            let before = {
+                let mut asked = asked.lock().unwrap();
+                let times = asked.entry(got.path.clone()).or_default();
+                *times += 1;
+                *times - 1
+            };
+            let script = known.lock().unwrap().get(&tag).cloned();
+            script.map_or(Answer::Status(404), |script| script(number, before))
+        })
+        .await;
+        Self { server, scripts }
+    }
+
+    /// `script` gets the record's number and how often it was asked for before.
+    pub(crate) fn script(&self, tag: &str, script: impl Fn(u32, usize) -> Answer + Send + Sync + 'static) {
+        self.scripts.lock().unwrap().insert(tag.to_owned(), Arc::new(script));
+    }
+
+    pub(crate) fn of(got: &[Got], tag: &str) -> Vec<Got> {
+        got.iter().filter(|g| key(g).is_some_and(|(t, _)| t == tag)).cloned().collect()
+    }
+}
+
+pub(crate) fn key(got: &Got) -> Option<(String, u32)> {
+    let (tag, number) = got.path.strip_prefix("/lookup/")?.rsplit_once('.')?;
+    Some((tag.to_owned(), number.parse().ok()?))
+}
+
+/// The name server that the stack asks. `REFUSED` names have addresses that nobody may reach; others do not exist.
+pub(crate) async fn name_server(address: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
+    let udp = UdpSocket::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
+            let Ok(query) = Packet::parse(&buffer[..length]) else { continue };
+            let Some(question) = query.questions.first() else { continue };
+            let name = question.qname.to_string().to_lowercase();
+            asked.lock().unwrap().push(name.clone());
+            let mut reply = query.clone().into_reply();
+            for address in REFUSED.iter().filter(|(n, _)| *n == name).flat_map(|(_, addresses)| *addresses) {
+                let data = match (address.parse().unwrap(), question.qtype) {
+                    (IpAddr::V4(v4), QTYPE::TYPE(TYPE::A)) => RData::A(A { address: Ipv4Addr::to_bits(v4) }),
+                    (IpAddr::V6(v6), QTYPE::TYPE(TYPE::AAAA)) => RData::AAAA(AAAA { address: Ipv6Addr::to_bits(v6) }),
+                    _ => continue,
+                };
+                let name = Name::new_unchecked(&name).into_owned();
+                reply.answers.push(ResourceRecord::new(name, CLASS::IN, 0, data));
+            }
+            let _ = udp.send_to(&reply.build_bytes_vec().unwrap(), from).await;
+        }
+    });
+}
+
+/// Names and their addresses, every one of them refused.
+pub(crate) const REFUSED: [(&str, &[&str]); 3] = [
+    ("metadata.millrace.example", &["169.254.169.254", "fd00:ec2::254"]),
+    ("inside.millrace.example", &["10.0.0.7", "192.168.1.1"]),
+    ("loopback.millrace.example", &["::1"]),
+];

@@ -1,0 +1,65 @@
+//! The sample events, for `cargo lambda invoke`, are what the functions take.
+
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_http::request::LambdaRequest;
+use serde::de::DeserializeOwned;
+use shared::domain::chunk::ChunkMessage;
+use shared::domain::delivery::WakeMessage;
+use shared::edge::http::ApiRequest;
+use shared::provider::Catalog;
+use tests::sim::Sim;
+
+use crate::{root, source};
+
+fn event<T: DeserializeOwned>(function: &str) -> T {
+    let file = format!("infra/events/{function}.json");
+    serde_json::from_str(&source(&file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+fn request(function: &str) -> ApiRequest {
+    ApiRequest::of(event::<LambdaRequest>(function).into())
+}
+
+#[test]
+fn the_submit_event_is_a_submission() {
+    let request = request("submit");
+    assert_eq!((request.method.as_str(), request.segments()), ("POST", vec!["v1", "jobs"]));
+    assert!(request.key().is_some() && request.header("idempotency-key").is_some());
+    let (catalog, sim) = (Catalog::load(&root().join("infra")).unwrap(), Sim::new(1));
+    let submission = shared::dialect::native::read_submission(&request.body, &catalog, sim.http.as_ref()).unwrap();
+    assert!(!submission.records.is_empty());
+}
+
+#[test]
+fn the_status_event_asks_for_a_job() {
+    let request = request("status");
+    let segments = request.segments();
+    assert_eq!(
+        (request.method.as_str(), &segments[..2], request.parameter("wait")),
+        ("GET", &["v1", "jobs"][..], Some("20"))
+    );
+    assert!(shared::domain::ids::JobId::parse(segments[2]).is_some() && request.key().is_some());
+}
+
+fn message<T: DeserializeOwned>(function: &str, queue: &str) -> T {
+    let event: SqsEvent = event(function);
+    assert_eq!(event.records.len(), 1);
+    let record = &event.records[0];
+    assert!(record.message_id.as_deref().is_some_and(|id| !id.is_empty()) && record.receipt_handle.is_some());
+    assert_eq!(record.attributes["ApproximateReceiveCount"], "1");
+    assert!(record.event_source_arn.as_deref().unwrap().contains(queue));
+    serde_json::from_str(record.body.as_deref().unwrap()).unwrap()
+}
+
+#[test]
+fn the_queue_events_hold_messages() {
+    assert_eq!(message::<ChunkMessage>("enrich", "EnrichQueue").v, 1);
+    assert_eq!(message::<WakeMessage>("dispatch", "WebhookQueue").attempt, 1);
+}
+
+#[test]
+fn every_function_has_an_event() {
+    for entry in std::fs::read_dir(root().join("functions")).unwrap().flatten() {
+        event::<serde_json::Value>(entry.file_name().to_str().unwrap());
+    }
+}

@@ -1,0 +1,31 @@
+//! What holds the code, the template and the sample events together.
+
+mod direction;
+mod events;
+mod scan;
+mod template;
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn source(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+/// Every `.rs` file below a directory, by its path from the checkout's root.
+fn rust_files(directory: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root().join(directory)).unwrap().flatten() {
+        let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,398 @@
+//! The template against the code that it deploys.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::app::{Ports, table, tenants};
+use shared::domain::ids::TenantId;
+use shared::edge::api::Api;
+use shared::edge::config::Config;
+use shared::edge::http::ApiRequest;
+use shared::ports::Clock;
+use shared::provider::Catalog;
+use tests::sim::Sim;
+
+use crate::{root, source};
+
+const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
+
+/// The template as JSON, its short forms written out (`{"Ref": …}`, `{"Fn::GetAtt": […]}`), by the reader that sam has.
+static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
+    let python = root().join(".local/tools/bin/python");
+    assert!(python.exists(), "{} is missing: run `make test`, or `make tools` once", python.display());
+    let read = "import json, sys; from samcli.yamlhelper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout)";
+    let done = Command::new(python)
+        .args(["-c", read])
+        .stdin(std::fs::File::open(root().join("infra/template.yaml")).unwrap())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+});
+
+fn properties(resource: &str) -> &'static Value {
+    let found = &TEMPLATE["Resources"][resource]["Properties"];
+    assert!(found.is_object(), "there is no resource {resource}");
+    found
+}
+
+fn of_type(kind: &str) -> Vec<(&'static str, &'static Value)> {
+    let resources = TEMPLATE["Resources"].as_object().unwrap();
+    let found: Vec<_> = resources
+        .iter()
+        .filter(|(_, r)| r["Type"] == kind)
+        .map(|(name, r)| (name.as_str(), &r["Properties"]))
+        .collect();
+    assert!(!found.is_empty(), "there is no {kind}");
+    found
+}
+
+/// The resource that `!GetAtt NAME.Arn` or `!Ref NAME` names.
+fn target(value: &Value) -> &str {
+    value["Fn::GetAtt"][0].as_str().or(value["Ref"].as_str()).unwrap_or_else(|| panic!("{value} names no resource"))
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// A number for every value that the parameter `EnrichTimeout` can have; the same one where it does not depend on it.
+fn seconds(value: &Value) -> Vec<u64> {
+    let choices = &TEMPLATE["Parameters"]["EnrichTimeout"]["AllowedValues"];
+    let choices = choices.as_array().unwrap().iter().map(|c| c.as_str().unwrap());
+    if value["Ref"] == "EnrichTimeout" {
+        return choices.map(|c| c.parse().unwrap()).collect();
+    }
+    if let Some(find) = value["Fn::FindInMap"].as_array() {
+        assert_eq!(find[1]["Ref"], "EnrichTimeout");
+        let map = &TEMPLATE["Mappings"][find[0].as_str().unwrap()];
+        return choices.map(|c| number(&map[c][find[2].as_str().unwrap()])).collect();
+    }
+    choices.map(|_| number(value)).collect()
+}
+
+/// Every mapping from a queue to a function: function, mapping, queue.
+fn mappings() -> Vec<(&'static str, &'static Value, &'static str)> {
+    let mut found = Vec::new();
+    for (function, properties) in of_type("AWS::Serverless::Function") {
+        for event in properties["Events"].as_object().into_iter().flat_map(|events| events.values()) {
+            if event["Type"] == "SQS" {
+                found.push((function, &event["Properties"], target(&event["Properties"]["Queue"])));
+            }
+        }
+    }
+    assert_eq!(found.len(), 4);
+    found
+}
+
+#[test]
+fn a_message_stays_invisible_for_six_function_time_outs() {
+    for (function, _, queue) in mappings() {
+        let pairs =
+            seconds(&properties(queue)["VisibilityTimeout"]).into_iter().zip(seconds(&properties(function)["Timeout"]));
+        for (visibility, timeout) in pairs {
+            assert!(visibility >= 6 * timeout, "{queue}: {visibility} s for a function of {timeout} s");
+            assert!(visibility <= 12 * 3600, "{queue}: SQS takes at most 12 hours");
+        }
+    }
+}
+
+#[test]
+fn every_mapping_reports_failures_one_by_one_under_a_bound() {
+    for (function, mapping, queue) in mappings() {
+        let at = format!("{function} on {queue}");
+        assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]), "{at}");
+        let bound = mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        let parameter = &TEMPLATE["Parameters"][bound.unwrap_or_else(|| panic!("{at} has no bound"))];
+        assert!(number(&parameter["MinValue"]) >= 2, "{at}: Lambda takes 2 and more");
+        let batch = number(&mapping["BatchSize"]);
+        assert!((1..=10).contains(&batch), "{at}: {batch}");
+    }
+}
+
+/// The code gives its verdict at the eighth start, and it must come to that.
+#[test]
+fn a_message_is_received_more_than_eight_times_before_it_is_dead() {
+    let mut letters = BTreeSet::new();
+    for (_, _, queue) in mappings() {
+        let policy = &properties(queue)["RedrivePolicy"];
+        assert!(number(&policy["maxReceiveCount"]) > 8, "{queue}");
+        let dead = target(&policy["deadLetterTargetArn"]);
+        assert!(letters.insert(dead), "{dead} is used twice");
+        let kept = |queue: &str| number(&properties(queue)["MessageRetentionPeriod"]);
+        assert!(kept(dead) > kept(queue), "{dead}: a message keeps its age when it moves");
+        let watched = of_type("AWS::CloudWatch::Alarm")
+            .iter()
+            .any(|(_, a)| a["Dimensions"].to_string().contains(&format!("\"{dead}\"")));
+        assert!(watched, "nobody watches {dead}");
+    }
+}
+
+#[test]
+fn the_table_expires_items_and_can_be_restored() {
+    let table = properties("Table");
+    let ttl = &table["TimeToLiveSpecification"];
+    assert_eq!((ttl["AttributeName"].as_str(), ttl["Enabled"].as_bool()), (Some(table::EXPIRES_AT), Some(true)));
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(TEMPLATE["Resources"]["Table"]["DeletionPolicy"], "Retain");
+    let keys = |schema: &Value| -> Vec<String> {
+        schema.as_array().unwrap().iter().map(|k| k["AttributeName"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(keys(&table["KeySchema"]), ["pk", "sk"]);
+    let indexes: BTreeMap<&str, Vec<String>> = table["GlobalSecondaryIndexes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|index| (index["IndexName"].as_str().unwrap(), keys(&index["KeySchema"])))
+        .collect();
+    assert_eq!(indexes["due"], [table::DUE_SHARD, table::DUE]);
+    assert_eq!(indexes["by_tenant"], ["tenant_jobs", "job_id"]);
+}
+
+/// Actions of a function's role, and the resources of each statement.
+fn permissions(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let role = properties(target(&properties(function)["Role"]));
+    assert!(role["ManagedPolicyArns"].is_null(), "{function}: managed policies are for all resources");
+    let mut found = Vec::new();
+    for policy in list(&role["Policies"]) {
+        for statement in list(&policy["PolicyDocument"]["Statement"]) {
+            assert_eq!(statement["Effect"], "Allow");
+            let actions = list(&statement["Action"]).into_iter().map(|a| a.as_str().unwrap().to_owned()).collect();
+            let resources = list(&statement["Resource"])
+                .into_iter()
+                .map(|r| r["Fn::Sub"].as_str().map_or_else(|| target(r).to_owned(), str::to_owned));
+            found.push((actions, resources.collect()));
+        }
+    }
+    found
+}
+
+#[test]
+fn roles_have_no_wildcards_and_status_has_no_write() {
+    for function in FUNCTIONS {
+        for (actions, resources) in permissions(function) {
+            for name in actions.iter().chain(&resources) {
+                assert!(!name.contains('*'), "{function}: {name}");
+            }
+        }
+    }
+    let reads =
+        ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "logs:CreateLogStream", "logs:PutLogEvents"];
+    for action in permissions("Status").into_iter().flat_map(|(actions, _)| actions) {
+        assert!(reads.contains(&action.as_str()), "status may {action}");
+    }
+}
+
+fn variables(function: &str) -> BTreeMap<String, &'static Value> {
+    let global = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let own = properties(function)["Environment"]["Variables"].as_object();
+    global.iter().chain(own.into_iter().flatten()).map(|(name, value)| (name.clone(), value)).collect()
+}
+
+/// Names that the code asks the environment for.
+fn asked() -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    let _ = Config::read(&|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    });
+    asked.into_inner()
+}
+
+#[test]
+fn every_setting_is_set_and_every_variable_is_read() {
+    // Lambda's own, and what an operator sets by hand for a measurement or a run outside Lambda.
+    let elsewhere = |name: &str| {
+        name.starts_with("AWS_") || ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE", "MILLRACE_METERED"].contains(&name)
+    };
+    let deployed: BTreeSet<String> = FUNCTIONS.iter().flat_map(|f| variables(f).into_keys()).collect();
+    let wanted: BTreeSet<String> = asked().into_iter().filter(|name| !elsewhere(name)).collect();
+    assert!(wanted.len() >= 10, "{wanted:?}");
+    assert_eq!(wanted, deployed);
+}
+
+#[test]
+fn a_function_knows_the_queues_that_it_may_use_and_no_others() {
+    for function in FUNCTIONS {
+        let known: BTreeSet<String> = variables(function)
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("MILLRACE_QUEUE_"))
+            .map(|(name, value)| {
+                let queue = target(value).to_owned();
+                let expected: String = name["MILLRACE_QUEUE_".len()..]
+                    .split('_')
+                    .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
+                    .collect();
+                assert_eq!(queue, format!("{expected}Queue"), "{function}: {name}");
+                queue
+            })
+            .collect();
+        let permitted: BTreeSet<String> = permissions(function)
+            .into_iter()
+            .filter(|(actions, _)| actions.iter().any(|a| a.starts_with("sqs:")))
+            .flat_map(|(_, resources)| resources)
+            .collect();
+        assert_eq!(known, permitted, "{function}");
+        // Failed messages shorten their own wait.
+        for (_, _, queue) in mappings().into_iter().filter(|(f, ..)| *f == function) {
+            let may = |action: &str| {
+                permissions(function).iter().any(|(a, r)| a.iter().any(|a| a == action) && r.iter().any(|r| r == queue))
+            };
+            for action in
+                ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"]
+            {
+                assert!(may(action), "{function} may not {action} on {queue}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
+    for (function, needs) in [
+        ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP"][..]),
+        ("Enrich", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER"]),
+        ("Dispatch", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER"]),
+    ] {
+        let set = variables(function);
+        for name in needs {
+            assert!(set.contains_key(*name), "{function} is not told {name}");
+        }
+    }
+    let default = |name: &str| &TEMPLATE["Parameters"][name]["Default"];
+    assert_eq!((default("AllowedCidrs"), default("AllowHttp")), (&"".into(), &"false".into()), "closed unless opened");
+}
+
+#[test]
+fn time_outs_are_the_same_in_code_and_template() {
+    for (function, main) in [("Status", "status"), ("Dispatch", "dispatch"), ("Sweep", "sweep")] {
+        let code = source(&format!("functions/{main}/src/main.rs"));
+        let timeout = number(&properties(function)["Timeout"]);
+        assert!(
+            code.contains(&format!("const TIMEOUT: Duration = Duration::from_secs({timeout});")),
+            "{function}: {timeout} s"
+        );
+    }
+    for function in ["Submit", "Status"] {
+        assert!(number(&properties(function)["Timeout"]) < 30, "API Gateway gives up after 30 s");
+    }
+    assert!(number(&properties("Sweep")["Timeout"]) < 60, "over before the next one starts");
+}
+
+/// Routes of the template: method, path with `{id}`, function.
+fn routes() -> Vec<(String, String, &'static str)> {
+    let mut found = Vec::new();
+    for (name, route) in of_type("AWS::ApiGatewayV2::Route") {
+        let integration = route["Target"]["Fn::Sub"].as_str().unwrap();
+        let integration = integration.strip_prefix("integrations/${").and_then(|i| i.strip_suffix('}')).unwrap();
+        let function = target(&properties(integration)["IntegrationUri"]);
+        assert_eq!(properties(integration)["PayloadFormatVersion"], "2.0", "{name}");
+        match route["RouteKey"].as_str().unwrap().split_once(' ') {
+            Some((method, path)) => found.push((method.to_owned(), path.to_owned(), function)),
+            None => assert_eq!((route["RouteKey"].as_str(), function), (Some("$default"), "Status")),
+        }
+    }
+    found
+}
+
+struct Served {
+    api: Api,
+    sim: Sim,
+    key: String,
+}
+
+impl Served {
+    fn new() -> Self {
+        let sim = Sim::new(7);
+        let ports = Ports {
+            store: Arc::<tests::sim::SimStore>::clone(&sim.store),
+            queue: Arc::<tests::sim::SimQueue>::clone(&sim.queue),
+            http: Arc::<tests::sim::SimHttp>::clone(&sim.http),
+            clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
+            entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
+        };
+        let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;
+        let catalog = Catalog::load(&root().join("infra")).unwrap();
+        let (retention, enrich_timeout) = (Duration::from_secs(86_400), Duration::from_secs(120));
+        Self { api: Api { ports, catalog, retention, enrich_timeout }, sim, key }
+    }
+
+    /// Whether the function's own code has a route for this.
+    fn takes(&self, function: &str, method: &str, path: &str) -> bool {
+        let request = ApiRequest {
+            method: method.to_owned(),
+            path: path.replace("{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+            query: Vec::new(),
+            headers: vec![("authorization".to_owned(), format!("Bearer {}", self.key))],
+            body: Vec::new(),
+            request_id: "r".to_owned(),
+        };
+        let response = match function {
+            "Submit" => self.sim.finish(self.api.write(&request)),
+            _ => self.sim.finish(self.api.read(&request, self.sim.clock.now().plus(Duration::from_secs(29)))),
+        };
+        let nowhere = String::from_utf8_lossy(&response.body).contains("there is no such path");
+        response.status != 405 && !nowhere
+    }
+}
+
+/// Every path of up to five segments over the words that the routes have, with every method: where the code of a function has
+/// a route the template leads there, and where the template leads the code has a route.
+#[test]
+fn the_template_routes_what_the_functions_serve_and_to_the_right_one() {
+    let routes = routes();
+    let served = Served::new();
+    let mut words: BTreeSet<&str> = BTreeSet::from(["{id}"]);
+    words.extend(routes.iter().flat_map(|(_, path, _)| path.split('/')).filter(|w| !w.is_empty() && *w != "v1"));
+    let code = source("shared/src/edge/api.rs");
+    for pattern in code.match_indices("[\"v1\"").map(|(at, _)| code[at..].split(']').next().unwrap()) {
+        for literal in pattern.split('"').skip(1).step_by(2).filter(|w| *w != "v1") {
+            assert!(words.contains(literal), "{literal} is in {pattern}] and in no route of the template");
+        }
+    }
+    let mut paths: Vec<String> = vec!["/v1".to_owned()];
+    let mut level = paths.clone();
+    for _ in 0..3 {
+        level = level.iter().flat_map(|path| words.iter().map(move |word| format!("{path}/{word}"))).collect();
+        paths.extend(level.iter().cloned());
+    }
+    let mut known = 0;
+    for path in &paths {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let there = routes.iter().find(|(m, p, _)| m == method && fits(p, path)).map(|(_, _, function)| *function);
+            for function in ["Submit", "Status"] {
+                let takes = served.takes(function, method, path);
+                assert_eq!(
+                    takes,
+                    there == Some(function),
+                    "{method} {path}: {function} has a route: {takes}, the template's: {there:?}"
+                );
+                known += usize::from(takes);
+            }
+        }
+    }
+    assert!(known >= 12, "only {known} of these are served at all");
+    for (method, path, function) in &routes {
+        assert!(served.takes(function, method, path), "{method} {path}");
+        assert_eq!(*function, if method == "GET" { "Status" } else { "Submit" }, "{method} {path}");
+    }
+}
+
+/// Whether a route's path takes this one; `{id}` takes any segment, as in API Gateway.
+fn fits(route: &str, path: &str) -> bool {
+    let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
+    route.len() == path.len() && route.iter().zip(&path).all(|(r, p)| r == p || *r == "{id}")
+}
