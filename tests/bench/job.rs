@@ -54,12 +54,10 @@ fn variable(name: &str) -> Result<String, Failed> {
 
 /// The request's body, but for its webhook, and how many records it has.
 fn body() -> Result<(Value, usize), Failed> {
-    let text = std::fs::read_to_string(INPUT).map_err(|error| format!("{INPUT}: {error}"))?;
+    let mut reader = csv::Reader::from_path(INPUT).map_err(|error| format!("{INPUT}: {error}"))?;
     let mut records = Vec::new();
-    for line in text.lines().skip(1) {
-        let [id, domain, crm_id] = line.split(',').collect::<Vec<_>>()[..] else {
-            return Err(format!("{INPUT}: {line:?} is not id,domain,crm_id").into());
-        };
+    for row in reader.deserialize() {
+        let (id, domain, crm_id): (String, String, String) = row?;
         records.push(json!({"id": id, "input": {"domain": domain}, "metadata": {"crm_id": crm_id}}));
     }
     let number = records.len();

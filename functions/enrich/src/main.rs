@@ -2,12 +2,12 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::edge::sqs::enrich;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::{Outbound, start_sending};
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start(Outbound::Upstreams)?;
+    let started = &start_sending(Outbound::Upstreams)?;
     let registry = &started.registry()?;
     started.clients.warm().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {

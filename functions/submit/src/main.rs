@@ -3,12 +3,12 @@
 use lambda_http::{Error, Request, service_fn};
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::start;
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = start(Outbound::Check)?;
+    let started = start()?;
     let api = &Api::of(&started)?;
     let meter = &started.meter;
     started.clients.warm().await;
