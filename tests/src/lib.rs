@@ -1,3 +1,4 @@
-//! Test support: the simulated ports.
+//! Test support: the simulated ports, and a world built of them.
 
+pub mod harness;
 pub mod sim;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::finish::{load, look_at, settle};
-use super::table::{STATUS, job_range, meta_key, s, shard_range};
+use super::finish::{look_at, settle};
+use super::table::{STATUS, get_s, job_range, meta_key, s, shard_range};
 use super::{Ports, StepError, status, transact};
 use crate::domain::chunk::shard_count;
 use crate::domain::error::ApiError;
@@ -32,21 +32,26 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             writes.push(settle(&view.job, &view.progress));
         }
         match transact(ports, writes).await {
-            Ok(()) => {
-                if let Err(error) = erase(ports, &view.job).await {
-                    tracing::warn!(job.id = %id, error = %error, "job not wholly erased yet; the sweep will");
+            Ok(()) => return erased(ports, &view.job).await,
+            Err(StoreError::ConditionFailed(failed)) => {
+                // Erased meanwhile: by our own earlier try, whose answer was lost, or by another's request.
+                let head = failed.iter().find(|f| f.at == 0).and_then(|f| f.existing.as_ref());
+                if head.and_then(|item| get_s(item, STATUS)) == Some(Status::Deleted.as_str()) {
+                    return erased(ports, &view.job).await;
                 }
-                return Ok(());
             }
-            Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(StepError::from(error).into()),
         }
     }
-    // Our own earlier try may have gone through although its answer was lost.
-    match load(ports, id).await? {
-        None => Ok(()),
-        Some(_) => Err(ApiError::Unavailable { retry_after_seconds: 1 }),
+    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}
+
+/// Erases what is under a tombstone. What fails here the sweep makes up for.
+async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
+    if let Err(error) = erase(ports, job).await {
+        tracing::warn!(job.id = %job.spec.id, error = %error, "job not wholly erased yet; the sweep will");
     }
+    Ok(())
 }
 
 /// Removes everything of a job but its head. Whatever is there, in any state; may be repeated.

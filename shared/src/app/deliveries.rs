@@ -25,13 +25,12 @@ pub async fn replay(
     idempotency: Option<&Idempotency>,
 ) -> Result<Delivery, ApiError> {
     for _ in 0..8 {
+        let repeated = match idempotency {
+            Some(key) => key.find(ports, tenant).await?.is_some(),
+            None => false,
+        };
         let mut delivery = status::delivery(ports, tenant, id).await?;
-        if let Some(key) = idempotency
-            && key.find(ports, tenant).await?.is_some()
-        {
-            return Ok(delivery);
-        }
-        if delivery.state == DeliveryState::Pending {
+        if repeated || delivery.state == DeliveryState::Pending {
             return Ok(delivery);
         }
         let now = ports.clock.now();

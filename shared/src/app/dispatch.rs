@@ -78,7 +78,11 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
     let rules = (surface.delivery)().with_delays(delays);
 
     if endpoint.disabled && !delivery.explicit && rules.gone_disables {
-        return give_up(ports, &delivery, "endpoint_disabled").await;
+        return give_up(ports, delivery, "endpoint_disabled").await;
+    }
+    // Only an attempt that nobody lived to record can have been the last without ending the delivery.
+    if delivery.lease.is_some() && delivery.round_is_used_up(&rules) {
+        return give_up(ports, delivery, "attempts_used_up").await;
     }
     if endpoint.slow && receipt.lane == QueueName::Webhook {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
@@ -141,20 +145,7 @@ async fn attempt(
     let planned = delivery.attempts;
     let token = hex::encode(ports.random::<16>());
     let until = now.plus(rules.timeout + LEASE_MARGIN);
-    if delivery.lease.is_some() {
-        // The attempt before left a lease and no outcome.
-        let (number, at) = (planned, delivery.next_attempt_at);
-        let detail = "the sender ended before it could record what came of this attempt";
-        delivery.record(Attempt {
-            number,
-            at,
-            latency_ms: None,
-            status: None,
-            error: Some("interrupted".to_owned()),
-            detail: Some(detail.to_owned()),
-            response: None,
-        });
-    }
+    record_interrupted(&mut delivery);
     delivery.attempts += 1;
     delivery.next_attempt_at = now;
     delivery.lease = Some(Lease { token: token.clone(), until });
@@ -177,6 +168,10 @@ async fn attempt(
 
     let begun = ports.clock.now();
     let left = until.minus(LEASE_MARGIN).since(begun);
+    if left.is_zero() {
+        // The lease took so long to write that another may be under way by now.
+        return Ok(Dispatched::Stale);
+    }
     let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
     let ended = ports.clock.now();
     let (attempt, asked) = describe(delivery.attempts, begun, ended, &answer);
@@ -219,6 +214,23 @@ async fn attempt(
         hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
     }
     Ok(outcome)
+}
+
+/// Logs the attempt before, where it left a lease and no outcome.
+fn record_interrupted(delivery: &mut Delivery) {
+    if delivery.lease.take().is_none() {
+        return;
+    }
+    let detail = "the sender ended before it could record what came of this attempt";
+    delivery.record(Attempt {
+        number: delivery.attempts,
+        at: delivery.next_attempt_at,
+        latency_ms: None,
+        status: None,
+        error: Some("interrupted".to_owned()),
+        detail: Some(detail.to_owned()),
+        response: None,
+    });
 }
 
 /// Writes an attempt's outcome. It is tried for longer than other writes: what is lost here is an answer that was had.
@@ -331,10 +343,11 @@ async fn learn(
 }
 
 /// Ends a delivery without an attempt.
-async fn give_up(ports: &Ports, delivery: &Delivery, reason: &str) -> Result<Dispatched, StepError> {
-    let over =
-        Delivery { state: DeliveryState::Exhausted, reason: Some(reason.to_owned()), lease: None, ..delivery.clone() };
-    change(ports, delivery.attempts, &over, None, Dispatched::Exhausted).await
+async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<Dispatched, StepError> {
+    record_interrupted(&mut delivery);
+    delivery.state = DeliveryState::Exhausted;
+    delivery.reason = Some(reason.to_owned());
+    change(ports, delivery.attempts, &delivery, None, Dispatched::Exhausted).await
 }
 
 /// Moves the next attempt to when the receiver wants it.

@@ -15,8 +15,8 @@ use super::finish::{Finished, finish, look_at};
 use super::submit::enqueue;
 use super::table::{
     self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, get_n, get_s,
-    groups, meta_key, millis, part_item, progress_key, read_chunks, read_meta, read_progress, result_items, s, set,
-    starts_attribute,
+    groups, held_attribute, meta_key, millis, part_item, progress_key, read_chunks, read_meta, read_progress,
+    result_items, s, set, starts_attribute,
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
@@ -25,7 +25,7 @@ use crate::domain::job::{Job, ResultLine, Status};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{Outcome, OutcomeError, OutcomeStatus, Record};
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Put, Query, QueueName, StoreError, Update, Value, within};
+use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
 use crate::provider::{self, Registry};
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
@@ -38,6 +38,9 @@ const MAX_BEGUN: u32 = 2;
 pub const RESERVE: Duration = Duration::from_secs(8);
 /// A fresh invocation has so long to begin records that take their whole limit.
 const BEGIN: Duration = Duration::from_secs(4);
+/// A first message received so soon after the submission has its chunk to itself: the sweep asks for nothing before, and
+/// every window is longer than an invocation by as much.
+const ALONE: Duration = Duration::from_secs(30);
 /// How often a running chunk looks whether its job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
 
@@ -48,7 +51,7 @@ pub enum Ran {
     Done,
     /// Time ran out; what was finished is kept, and a message for the rest is sent.
     Continues,
-    /// The job has ended or is gone, or there is no such chunk: nothing to do.
+    /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
     Moot,
 }
 
@@ -95,10 +98,20 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
 
     let outcomes = match state.result.take() {
         Some(outcomes) => outcomes,
-        None => match work(ports, registry, &job, message, &chunk, state, receipt).await? {
-            Some(outcomes) => outcomes,
-            None => return Ok(Ran::Continues),
-        },
+        None => {
+            if job.status == Status::Queued {
+                begin(ports, &job, receipt.timeout).await?;
+            }
+            let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
+            match work(ports, registry, &job, message, &chunk, state, receipt, hold.starts).await {
+                Ok(Some(outcomes)) => outcomes,
+                Ok(None) => return Ok(Ran::Continues),
+                Err(error) => {
+                    release(ports, &job, message.chunk, &hold).await;
+                    return Err(error);
+                }
+            }
+        }
     };
     let summary = summarise(n, &chunk, &outcomes);
     let shard = if table::get_set(&shard, DONE).any(|e| *e == summary.element()) {
@@ -118,7 +131,7 @@ fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
     ChunkSummary::of(n, outcomes, lines.sum())
 }
 
-async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<crate::ports::Item, StepError> {
+async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<Item, StepError> {
     let update = Update {
         key: progress_key(&job.spec.id, shard_of(summary.chunk)),
         changes: vec![Change::AddToSet(DONE, set(summary.element()))],
@@ -151,6 +164,7 @@ async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<
 }
 
 /// Finds the outcome of every record of the chunk and puts the result. `None` when time ran out.
+#[expect(clippy::too_many_arguments, reason = "everything that was read of one chunk")]
 async fn work(
     ports: &Ports,
     registry: &Registry,
@@ -159,11 +173,8 @@ async fn work(
     chunk: &Chunk,
     state: ChunkState,
     receipt: &Receipt,
+    starts: i64,
 ) -> Result<Option<Vec<Outcome>>, StepError> {
-    if job.status == Status::Queued {
-        begin(ports, job, receipt.timeout).await?;
-    }
-    let starts = count_start(ports, job, message, receipt).await?;
     let run = Run {
         ports,
         registry,
@@ -223,18 +234,70 @@ async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepEr
     }
 }
 
-/// Counts this start if it may follow a death: 0 for a first one.
-async fn count_start(ports: &Ports, job: &Job, message: &ChunkMessage, receipt: &Receipt) -> Result<i64, StepError> {
-    if receipt.receives < 2 && message.start != Start::Nudge {
-        return Ok(0);
+/// A run's hold on its chunk.
+struct Hold {
+    /// Starts counted so far, this one included if it is.
+    starts: i64,
+    /// As written; `None` where none was needed.
+    until: Option<i64>,
+}
+
+/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it: that
+/// one ends the chunk, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
+/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it.
+async fn take(
+    ports: &Ports,
+    job: &Job,
+    message: &ChunkMessage,
+    receipt: &Receipt,
+    shard: &Item,
+) -> Result<Option<Hold>, StepError> {
+    let now = ports.clock.now();
+    let (starts, held) = (starts_attribute(message.chunk), held_attribute(message.chunk));
+    let again = receipt.receives >= 2 || message.start == Start::Nudge;
+    if !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
+        return Ok(Some(Hold { starts: get_n(shard, starts).unwrap_or(0), until: None }));
     }
-    let name = starts_attribute(message.chunk);
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(message.chunk)),
-        changes: vec![Change::Add(name, 1)],
-        condition: Some(Condition::ItemExists),
+    // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
+    let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
+    let until = receipt.deadline.0 + jitter;
+    let mut changes = vec![Change::Set(held, Value::N(until))];
+    if again {
+        changes.push(Change::Add(starts, 1));
+    }
+    let mut condition = vec![Condition::ItemExists];
+    if again || message.start == Start::First {
+        // A run that stopped hands its hold on to the one that resumes.
+        condition.push(Condition::Any(vec![Condition::Absent(held), Condition::AtMost(held, now.0)]));
+    }
+    let key = progress_key(&job.spec.id, shard_of(message.chunk));
+    let update = Update { key, changes, condition: Some(Condition::All(condition)) };
+    let item = match ports.store.update(update).await {
+        Ok(item) => item,
+        Err(StoreError::ConditionFailed(failed)) => match failed.into_iter().find_map(|f| f.existing) {
+            Some(item) if get_n(&item, held) == Some(until) => item,
+            Some(_) => return Ok(None),
+            None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
+        },
+        Err(error) => return Err(error.into()),
     };
-    Ok(get_n(&ports.store.update(update).await?, name).unwrap_or(1))
+    let counted = get_n(&item, starts).unwrap_or(0);
+    // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
+    Ok(Some(Hold { starts: if again { counted } else { counted.min(LAST_START - 1) }, until: Some(until) }))
+}
+
+/// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
+async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
+    let Some(until) = hold.until else { return };
+    let held = held_attribute(chunk);
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(chunk)),
+        changes: vec![Change::Remove(held)],
+        condition: Some(Condition::Equals(held, Value::N(until))),
+    };
+    if let Err(error) = ports.store.update(update).await {
+        tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");
+    }
 }
 
 /// One run over a chunk.
@@ -380,7 +443,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn part(&self, k: u32, part: &Part) -> Result<crate::ports::Item, StepError> {
+    fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {
         part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
     }
 

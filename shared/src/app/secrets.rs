@@ -34,11 +34,14 @@ pub async fn rotate(
     let rotation = JobId::new(ports.clock.now(), ports.random());
     let key = secret_key(tenant);
     for _ in 0..8 {
+        // Before the secrets: what was made with this key is then among them.
+        let earlier = match idempotency {
+            Some(idempotency) => idempotency.find(ports, tenant).await?,
+            None => None,
+        };
         let stored = ports.store.get(&key).await.map_err(StepError::from)?;
         let secrets = read_secrets(stored.as_ref())?;
-        if let Some(idempotency) = idempotency
-            && let Some(earlier) = idempotency.find(ports, tenant).await?
-        {
+        if let Some(earlier) = earlier {
             return match stored.as_ref().and_then(|i| get_s(i, "rotation")) {
                 Some(current) if current == earlier.as_str() => answer(&secrets),
                 _ => Err(ApiError::Conflict {

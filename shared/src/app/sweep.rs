@@ -4,19 +4,20 @@
 use std::time::Duration;
 
 use super::delete::erase;
-use super::finish::{Finished, finish, load, wake};
+use super::finish::{Finished, finish, load, settle, wake};
 use super::submit::{FIRST_LOOK, enqueue, lane};
 use super::table::{
     DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
-    due_item, due_shard, due_shard_name, get_n, meta_key, millis, read_delivery, read_meta, s,
+    due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis, progress_key, read_delivery,
+    read_meta, read_progress, s,
 };
-use super::{Ports, StepError};
-use crate::domain::chunk::Start;
+use super::{Ports, StepError, transact};
+use crate::domain::chunk::{Start, shard_count, shard_of};
 use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
 use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::job::{Job, JobView, Status};
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Key, Query, QueueName, Select, StoreError, Update, Value};
+use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write};
 
 /// The longest wait between two looks at a job that does not move.
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
@@ -51,7 +52,7 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
     let first = ports.random::<1>()[0] % DUE_SHARDS;
     for n in 0..DUE_SHARDS {
         let shard = due_shard_name((first + n) % DUE_SHARDS);
-        let select = Select::Due { due_shard: shard, until: ports.clock.now().0 };
+        let select = Select::Due { due_shard: shard.clone(), until: ports.clock.now().0 };
         let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
         for item in ports.store.query(&query).await? {
             if deadline.since(ports.clock.now()) < RESERVE {
@@ -67,6 +68,9 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
             if let Err(error) = repaired {
                 swept.errors += 1;
                 tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
+                if matches!(error, StepError::Corrupt(_)) {
+                    set_aside(ports, &item, &shard).await;
+                }
             }
         }
     }
@@ -81,6 +85,15 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
         "swept"
     );
     Ok(swept)
+}
+
+/// Puts an item off that this version cannot read, so that it does not stand before all others at every look.
+async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
+    let Some(due) = get_n(item, DUE) else { return };
+    let next = Some((ports.clock.now().plus(MAX_WINDOW), shard.to_owned()));
+    if let Err(error) = claim(ports, item.key.clone(), Timestamp(due), Vec::new(), next).await {
+        tracing::warn!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "item not set aside");
+    }
 }
 
 /// Moves `due` on condition that it is what was read: of two sweeps only one goes on.
@@ -128,12 +141,32 @@ async fn look_at_job(
         claim(ports, meta_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
-    if current(Some(item), now).is_none() || !job.status.is_live() {
+    if current(Some(item), now).is_none() && job.status.is_live() {
+        return lapse(ports, &job).await;
+    }
+    if !job.status.is_live() {
         claim(ports, meta_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
     let Some(view) = load(ports, id).await? else { return Ok(()) };
     repair(ports, &view, due, timeout, swept).await
+}
+
+/// A job that outlived its own retention: nobody can ask for it any more and no event is sent, but its tenant gets back
+/// what it did not use.
+async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
+    let id = &job.spec.id;
+    let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(id, shard)).collect();
+    let shards: Vec<Item> = ports.store.get_many(&keys).await?.into_iter().flatten().collect();
+    let end = Update {
+        key: meta_key(id),
+        changes: vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)],
+        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
+    };
+    match transact(ports, vec![Write::Update(end), settle(job, &read_progress(&shards))]).await {
+        Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn repair(
@@ -167,12 +200,24 @@ async fn repair(
     } else if moved {
         return Ok(());
     }
-    let chunks: Vec<u32> = view.progress.undone(job.spec.chunks).take(MAX_NUDGES).collect();
+    let chunks = unheld(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
     enqueue(ports, id, &job.spec.tenant, &chunks, Start::Nudge, lane(open)).await?;
     swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     Ok(())
+}
+
+/// The first chunks that are neither done nor held by a run that may still be alive.
+async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
+    let (id, chunks, now) = (&view.job.spec.id, view.job.spec.chunks, ports.clock.now());
+    let keys: Vec<Key> = (0..shard_count(chunks)).map(|shard| progress_key(id, shard)).collect();
+    let shards = ports.store.get_many(&keys).await?;
+    let held = |chunk: &u32| {
+        let shard = usize::try_from(shard_of(*chunk)).ok().and_then(|at| shards.get(at)?.as_ref());
+        shard.and_then(|item| get_n(item, held_attribute(*chunk))).is_some_and(|until| now.0 < until)
+    };
+    Ok(view.progress.undone(chunks).filter(|chunk| !held(chunk)).take(MAX_NUDGES).collect())
 }
 
 /// Past its run limit: what has not begun fails, and the job ends `expired`.
@@ -190,10 +235,10 @@ async fn expire(ports: &Ports, job: &Job) -> Result<(), StepError> {
 
 async fn look_at_delivery(ports: &Ports, id: &DeliveryId, swept: &mut Swept) -> Result<(), StepError> {
     let now = ports.clock.now();
-    let Some(item) = current(ports.store.get(&delivery_key(id)).await?, now) else { return Ok(()) };
+    let Some(item) = ports.store.get(&delivery_key(id)).await? else { return Ok(()) };
     let delivery = read_delivery(id, &item)?;
     let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else { return Ok(()) };
-    if delivery.state != DeliveryState::Pending {
+    if delivery.state != DeliveryState::Pending || current(Some(item), now).is_none() {
         claim(ports, delivery_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }

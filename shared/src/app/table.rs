@@ -16,6 +16,7 @@
 //! range reads inputs and outcomes of neighbouring chunks together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -295,9 +296,18 @@ pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress
 /// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.
 /// One of [`SHARD_CHUNKS`] fixed names, because attribute names of changes are static.
 pub fn starts_attribute(chunk: u32) -> &'static str {
-    use std::sync::OnceLock;
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    let names = NAMES.get_or_init(|| (0..SHARD_CHUNKS).map(|n| format!("starts_{n:02}")).collect());
+    chunk_attribute(&NAMES, "starts", chunk)
+}
+
+/// The attribute of a progress shard that says until when a run may be at work on a chunk.
+pub fn held_attribute(chunk: u32) -> &'static str {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    chunk_attribute(&NAMES, "held", chunk)
+}
+
+fn chunk_attribute(names: &'static OnceLock<Vec<String>>, prefix: &str, chunk: u32) -> &'static str {
+    let names = names.get_or_init(|| (0..SHARD_CHUNKS).map(|n| format!("{prefix}_{n:02}")).collect());
     &names[usize::try_from(chunk % SHARD_CHUNKS).unwrap_or(0)]
 }
 

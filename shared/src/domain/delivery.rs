@@ -258,6 +258,12 @@ impl Delivery {
         Next::Retry(now.plus(planned.max(asked.unwrap_or_default().min(RETRY_AFTER_CAP))))
     }
 
+    /// Whether the current round has had its last attempt.
+    pub fn round_is_used_up(&self, rules: &DeliveryRules) -> bool {
+        let begun = self.attempts.saturating_sub(self.round_start);
+        usize::try_from(begun).unwrap_or(usize::MAX) > rules.delays.len()
+    }
+
     /// Adds to the log, which forgets its oldest entries.
     pub fn record(&mut self, attempt: Attempt) {
         self.log.push(attempt);

@@ -1,0 +1,464 @@
+//! The client of the native API: joined URLs, one idempotency key over all tries, and patience where it helps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, Method};
+use serde_json::Value;
+use url::{Host, Url};
+
+use crate::failure::Failure;
+use crate::problem::Problem;
+use crate::screen::Screen;
+
+/// Tries of one request, the first included.
+const TRIES: u32 = 7;
+/// Tries while nothing was ever heard from the other side, which is more likely not there than busy.
+const FIRST_TRIES: u32 = 4;
+/// The longest wait between two tries of its own accord.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// A server that asks for more patience than this is reported instead.
+const LONGEST_ASKED: Duration = Duration::from_secs(120);
+/// API Gateway answers within 30 s or not at all.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// API Gateway hands out at most 10 MB.
+const MAX_ANSWER_BYTES: usize = 12 * 1024 * 1024;
+
+/// A deployment, and a key to it.
+pub(crate) struct Api {
+    client: Client,
+    base: String,
+    key: HeaderValue,
+    screen: Arc<Screen>,
+    first_wait: Duration,
+    heard: AtomicBool,
+}
+
+/// One request. `path` begins with `/v1/`.
+#[derive(Debug, Clone)]
+pub(crate) struct Request<'a> {
+    method: Method,
+    path: &'a str,
+    query: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl<'a> Request<'a> {
+    /// A GET.
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, query: Vec::new(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// A DELETE.
+    pub(crate) fn delete(path: &'a str) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    /// A POST that may be sent again, because its key says that it is the same.
+    pub(crate) fn post(path: &'a str, body: Vec<u8>, idempotency_key: String) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned()), ("idempotency-key", idempotency_key)];
+        Self { method: Method::POST, body, headers, ..Self::get(path) }
+    }
+
+    /// Adds a parameter to the query.
+    pub(crate) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// An answer that is no refusal: 2xx, or 304.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    /// Null where there is no body.
+    pub(crate) json: Value,
+}
+
+/// Why there is no such answer.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The API refused, at this try.
+    Refused { problem: Problem, tries: u32 },
+    /// No answer, after all tries.
+    Silent(String),
+}
+
+impl ApiError {
+    /// In words; `line` knows which line of a file the record at a position came from.
+    pub(crate) fn text(&self, line: &dyn Fn(usize) -> Option<u64>) -> String {
+        match self {
+            Self::Refused { problem, .. } => problem.text(line),
+            Self::Silent(why) => why.clone(),
+        }
+    }
+
+    /// Whether the API refused with this status.
+    pub(crate) fn is(&self, status: u16) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem.status == status)
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error.text(&|_| None))
+    }
+}
+
+/// What one try came to.
+enum Try {
+    Done(Answer),
+    Refused(Problem),
+    Again { why: String, asked: Option<Duration>, problem: Option<Problem> },
+}
+
+impl Api {
+    /// A client of the deployment at `base`, which may have a path. Connects nowhere yet.
+    pub(crate) fn new(base: &str, key: &str, screen: Arc<Screen>) -> Result<Self, Failure> {
+        let (base, local, plain) = check_base(base).map_err(|why| Failure::usage(format!("the URL {base:?} {why}")))?;
+        let mut key = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
+            .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
+        key.set_sensitive(true);
+        if plain && !local {
+            screen.note("warning: http: sends the API key in the clear; use https:");
+        }
+        // Fails only where a provider is installed already, which is then this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .user_agent(concat!("millrace-cli/", env!("CARGO_PKG_VERSION")))
+            // The key goes to the host that was named and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10));
+        if local {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
+        Ok(Self { client, base, key, screen, first_wait: Duration::from_millis(500), heard: AtomicBool::new(false) })
+    }
+
+    /// The screen that notes go to.
+    pub(crate) fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// Sends a request until it is answered, or trying again is of no use.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, ApiError> {
+        let url = self.url(&request).map_err(|why| ApiError::Silent(format!("no URL for this request: {why}")))?;
+        let mut tries = 1;
+        loop {
+            let (why, asked, problem) = match self.attempt(&request, url.clone()).await {
+                Try::Done(answer) => return Ok(answer),
+                Try::Refused(problem) => return Err(ApiError::Refused { problem, tries }),
+                Try::Again { why, asked, problem } => (why, asked, problem),
+            };
+            let wait = asked.unwrap_or_else(|| self.backoff(tries));
+            let most = if self.heard.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
+            if tries >= most || wait > LONGEST_ASKED {
+                return Err(problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused { problem, tries }));
+            }
+            self.screen.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
+            tokio::time::sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    /// Half of a doubling wait for certain, half by chance.
+    fn backoff(&self, tries: u32) -> Duration {
+        let full = self.first_wait.saturating_mul(1 << tries.min(16)).min(LONGEST_WAIT);
+        let mut byte = [0];
+        let chance = getrandom::fill(&mut byte).map_or(0.5, |()| f64::from(byte[0]) / 255.0);
+        full.mul_f64(0.5 + chance / 2.0)
+    }
+
+    fn url(&self, request: &Request<'_>) -> Result<Url, url::ParseError> {
+        let mut url = Url::parse(&format!("{}{}", self.base, request.path))?;
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        Ok(url)
+    }
+
+    async fn attempt(&self, request: &Request<'_>, url: Url) -> Try {
+        let host = url.authority().to_owned();
+        let mut call = self
+            .client
+            .request(request.method.clone(), url)
+            .header("authorization", self.key.clone())
+            .header("accept", "application/json")
+            .timeout(PATIENCE);
+        for (name, value) in &request.headers {
+            call = call.header(*name, value);
+        }
+        if !request.body.is_empty() {
+            call = call.body(request.body.clone());
+        }
+        let silent = |error: &reqwest::Error| Try::Again {
+            why: format!("{host} does not answer: {}", causes(error)),
+            asked: None,
+            problem: None,
+        };
+        let mut response = match call.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_builder() => {
+                return Try::Refused(Problem::read(0, format!("{{\"title\": {:?}}}", causes(&error)).as_bytes()));
+            }
+            Err(error) => return silent(&error),
+        };
+        self.heard.store(true, Ordering::Relaxed);
+        let status = response.status().as_u16();
+        let asked = retry_after(response.headers(), SystemTime::now());
+        let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Try::Refused(Problem::read(status, br#"{"title": "the answer is too large"}"#)),
+                Ok(None) => break,
+                Err(error) => return silent(&error),
+            }
+        }
+        if (200..300).contains(&status) || status == 304 {
+            if body.is_empty() {
+                return Try::Done(Answer { status, etag, json: Value::Null });
+            }
+            return match serde_json::from_slice(&body) {
+                Ok(json) => Try::Done(Answer { status, etag, json }),
+                Err(_) => Try::Refused(Problem::read(status, b"")),
+            };
+        }
+        let problem = Problem::read(status, &body);
+        // A 500 of the gateway's own means that a function broke off; one of Millrace's is its last word.
+        let passes = matches!(status, 429 | 502 | 503 | 504) || (status == 500 && problem.kind.is_empty());
+        if passes {
+            return Try::Again { why: format!("{host} answers {status}"), asked, problem: Some(problem) };
+        }
+        Try::Refused(problem)
+    }
+}
+
+impl std::fmt::Debug for Api {
+    /// Leaves out the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// The base without its last slash, whether it is this machine, and whether it is plain `http:`.
+fn check_base(base: &str) -> Result<(String, bool, bool), String> {
+    let url = Url::parse(base.trim()).map_err(|error| format!("cannot be read: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("is neither https: nor http:".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment; give the base that /v1/… follows".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has credentials in it; give the key with --key".to_owned());
+    }
+    let local = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    };
+    let shown = url.as_str().trim_end_matches('/');
+    // Whoever pasted the API's own prefix means the same place.
+    let shown = shown.strip_suffix("/v1").unwrap_or(shown);
+    Ok((shown.to_owned(), local, url.scheme() == "http"))
+}
+
+/// Seconds or an HTTP date. Source: RFC 9110, section 10.2.3.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // An HTTP date is an RFC 2822 date whose zone has its old name.
+    let date = text.strip_suffix("GMT").map(|date| format!("{date}+0000"))?;
+    let at = time::OffsetDateTime::parse(&date, &time::format_description::well_known::Rfc2822).ok()?;
+    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
+}
+
+/// An error and what caused it; reqwest's own words leave the cause out.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push(cause.to_string());
+        next = cause.source();
+    }
+    // The URL is in the first one; the last says why.
+    match &words[..] {
+        [only] => only.clone(),
+        [.., last] => last.clone(),
+        [] => String::new(),
+    }
+}
+
+/// A new idempotency key.
+pub(crate) fn new_key() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(format!("no randomness: {error}")))?;
+    Ok(hex::encode(bytes))
+}
+
+/// Follows a cursor over pages of `path`, handing each member of `member` to `take` until it says stop with `false`.
+/// Returns whether the end was reached; a cursor that stays where it is ends it too, since what follows is not there yet.
+pub(crate) async fn follow(
+    api: &Api,
+    request: &Request<'_>,
+    member: &str,
+    mut take: impl FnMut(Value) -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut page = request.clone();
+        if let Some(cursor) = &cursor {
+            page = page.query("cursor", cursor.as_str());
+        }
+        let mut json = api.send(page).await?.json;
+        let next = json["next_cursor"].as_str().map(str::to_owned);
+        let Value::Array(lines) = json[member].take() else {
+            return Err(Failure::failed(format!("the answer of {} has no {member}", request.path)));
+        };
+        let empty = lines.is_empty();
+        for line in lines {
+            if !take(line)? {
+                return Ok(false);
+            }
+        }
+        if next.is_none() {
+            return Ok(true);
+        }
+        if empty && (next == cursor || member == "results") {
+            return Ok(false);
+        }
+        if next == cursor {
+            return Err(Failure::failed(format!("the cursor of {} does not move", request.path)));
+        }
+        cursor = next;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::server::{Reply, Served, serve};
+
+    /// A client of a server on loopback that does not wait between tries.
+    pub(crate) fn client(base: &str) -> Api {
+        let mut api = Api::new(base, "mr_test", Arc::new(Screen::new())).unwrap();
+        api.first_wait = Duration::from_millis(1);
+        api
+    }
+
+    #[test]
+    fn paths_are_joined_to_the_base() {
+        let url = |base: &str| {
+            let (base, ..) = check_base(base).unwrap();
+            let api = client(&base);
+            api.url(&Request::get("/v1/jobs").query("cursor", "a b&c")).unwrap().to_string()
+        };
+        let expected = "http://127.0.0.1:4566/_aws/execute-api/ab12/$default/v1/jobs?cursor=a+b%26c";
+        assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default"), expected);
+        assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/"), expected);
+        assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/v1"), expected);
+        assert_eq!(url("https://api.example.com"), "https://api.example.com/v1/jobs?cursor=a+b%26c");
+    }
+
+    #[test]
+    fn bases_that_cannot_be_meant_are_refused() {
+        for base in ["", "example.com", "ftp://example.com", "https://u:p@example.com", "https://example.com/?a=1"] {
+            assert!(check_base(base).is_err(), "{base}");
+        }
+        let local = |base: &str| check_base(base).unwrap().1;
+        assert!(local("http://localhost:1") && local("http://[::1]:1") && local("http://127.0.0.2"));
+        assert!(!local("http://localhost.example.com") && !local("http://10.0.0.1"));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let header =
+            |text: &'static str| HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))]);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        assert_eq!(retry_after(&header("7"), now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:20 GMT"), now), Some(Duration::ZERO));
+        assert_eq!(retry_after(&header("soon"), now), None);
+    }
+
+    #[tokio::test]
+    async fn tries_again_with_the_same_key_and_body() {
+        let answers = vec![
+            Reply::problem(429).header("retry-after", "0"),
+            Reply::json(500, r#"{"message": "Internal Server Error"}"#),
+            Reply::broken(),
+            Reply::problem(503).header("retry-after", "0"),
+            Reply::json(202, r#"{"id": "x"}"#),
+        ];
+        let server: Served = serve(answers).await;
+        let request = Request::post("/v1/jobs", b"{}".to_vec(), "key-1".to_owned());
+        let answer = client(&server.base).send(request).await.unwrap();
+        assert_eq!(answer.status, 202);
+        let seen = server.seen();
+        assert_eq!(seen.len(), 5);
+        for request in seen {
+            assert_eq!(request.header("idempotency-key"), Some("key-1"));
+            assert_eq!(request.header("authorization"), Some("Bearer mr_test"));
+            assert_eq!(request.body, b"{}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_given_up_on_soon() {
+        let server = serve(vec![Reply::broken()]).await;
+        let error = client(&server.base).send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(matches!(&error, ApiError::Silent(why) if why.contains("does not answer")), "{error:?}");
+        assert_eq!(server.seen().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_a_fault_of_the_api_are_final() {
+        for status in [400, 402, 422, 500, 301] {
+            let server = serve(vec![Reply::problem(status)]).await;
+            let error = client(&server.base).send(Request::get("/v1/account")).await.unwrap_err();
+            assert!(error.is(status), "{status}: {error:?}");
+            assert_eq!(server.seen().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn cursors_are_followed_to_the_end_and_to_a_standstill() {
+        let page =
+            |lines: &str, next: &str| Reply::json(200, &format!(r#"{{"results": {lines}, "next_cursor": {next}}}"#));
+        let server = serve(vec![page("[1, 2]", "\"1.0\""), page("[3]", "\"2.0\""), page("[4]", "null")]).await;
+        let mut seen = Vec::new();
+        let mut take = |v: Value| {
+            seen.push(v.as_u64().unwrap());
+            Ok(true)
+        };
+        let request = Request::get("/v1/jobs/j/results").query("limit", "2");
+        assert!(follow(&client(&server.base), &request, "results", &mut take).await.unwrap());
+        assert_eq!(seen, [1, 2, 3, 4]);
+        let paths: Vec<String> = server.seen().iter().map(|r| r.path.clone()).collect();
+        assert_eq!(paths[0], "/base/v1/jobs/j/results?limit=2");
+        assert_eq!(paths[1], "/base/v1/jobs/j/results?limit=2&cursor=1.0");
+        assert_eq!(paths[2], "/base/v1/jobs/j/results?limit=2&cursor=2.0");
+
+        let server = serve(vec![page("[1]", "\"1.0\""), page("[]", "\"1.0\"")]).await;
+        assert!(!follow(&client(&server.base), &request, "results", |_| Ok(true)).await.unwrap());
+        assert_eq!(server.seen().len(), 2);
+        let server = serve(vec![page("[1]", "\"1.0\""), page("[1]", "\"1.0\"")]).await;
+        assert!(follow(&client(&server.base), &request, "results", |_| Ok(true)).await.is_err());
+    }
+}

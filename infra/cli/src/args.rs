@@ -1,0 +1,418 @@
+//! The command line.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, where backticks are only noise")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::domain::ids::{DeliveryId, JobId, TenantId};
+use shared::domain::signature::Secret;
+use shared::domain::tenant::Scope;
+
+use crate::listen::Scripted;
+use crate::operator::Schedule;
+use crate::records::Columns;
+
+/// Millrace: enrich records in bulk, and have the results signed and delivered.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a job ended other than completed, 130 interrupted.\n\
+Settings: MILLRACE_URL and MILLRACE_API_KEY for jobs; MILLRACE_WEBHOOK_SECRET for listen; MILLRACE_TABLE and AWS credentials \
+for tenants and keys. `--env-file infra/local/.env` sets all of them for the local stack.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Base URL of the API; /v1/… follows it [env: MILLRACE_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// API key; better in the environment, where no list of processes shows it [env: MILLRACE_API_KEY]
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// A file of KEY=VALUE lines with settings; they come before those of the environment
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send a file of records to be enriched; prints the id of each job
+    Submit(Submit),
+    /// Follow jobs until they end
+    Watch {
+        #[arg(required = true, value_name = "JOB", value_parser = job_id)]
+        jobs: Vec<JobId>,
+        /// Print each ended job as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch the results of jobs, in input order
+    Results(Results),
+    /// List jobs, newest first
+    Jobs {
+        /// Only those of this status: queued, running, canceling, completed, canceled, failed, expired
+        #[arg(long)]
+        status: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Print each job as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop what has not started; partial results stay
+    Cancel(OneJob),
+    /// Start a new job of the records that failed; prints its id
+    Retry(OneJob),
+    /// Erase a job's inputs, results and deliveries
+    Delete {
+        #[arg(value_name = "JOB", value_parser = job_id)]
+        job: JobId,
+    },
+    /// Show a job's delivery log: every attempt and what came of it
+    Deliveries(OneJob),
+    /// Send the event of a delivery again
+    Replay {
+        #[arg(value_name = "DELIVERY", value_parser = delivery_id)]
+        delivery: DeliveryId,
+        /// Print the delivery as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show credits, limits, and the types of records with their input fields
+    Account {
+        /// Print the account as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a receiver, or change the secret that signs
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// Receive webhooks on this machine, verify their signatures and print them
+    Listen(Listen),
+    /// Manage tenants, straight in the table, with AWS credentials
+    #[command(subcommand)]
+    Tenants(Tenants),
+    /// Manage API keys, straight in the table, with AWS credentials
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneJob {
+    #[arg(value_name = "JOB", value_parser = job_id)]
+    pub(crate) job: JobId,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The forms of input files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// A header line; one record a row
+    Csv,
+    /// One JSON object a line: {"id", "input", "metadata"}, or plain members that are taken like columns
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Columns: `id` is the record's id, columns named like an input field of the type are input (`millrace account` \
+lists them), all others are metadata and come back with the result. Empty cells are left out.\n\
+A file of more than 1,000 records, or more than a request holds, becomes several jobs. When something fails on the way, the \
+same command with the same --idempotency-key goes on where it stopped and starts nothing twice."
+)]
+pub(crate) struct Submit {
+    /// A .csv, .tsv, .ndjson or .jsonl file; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What the records are: company, hem, … (`millrace account` lists the types)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// A name for the job
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where to send the signed event when the job is over
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook: Option<String>,
+    /// Providers to ask, in this order, instead of the type's own
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub(crate) providers: Option<Vec<String>>,
+    /// Spend at most so many credits on the file; records past it end `skipped`
+    #[arg(long, value_name = "N")]
+    pub(crate) max_credits: Option<u64>,
+    /// Check the records and price them, start nothing
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// Names this submission: the same key and file give the same jobs for 24 hours [default: random]
+    #[arg(long, value_name = "K")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Stay until the jobs have ended
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print each job as JSON, one a line, instead of its id
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The file's form, where its name does not tell
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<InputFormat>,
+    /// What is between cells: one character, or `tab` [default: a comma, a tab in .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// The column with the id
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id_column: Option<String>,
+    /// A column that is input, and the field it is for
+    #[arg(long, value_name = "COLUMN[=FIELD]", value_parser = Columns::pair)]
+    pub(crate) input: Vec<(String, String)>,
+    /// A column that is metadata, and under which name
+    #[arg(long, value_name = "COLUMN[=FIELD]", value_parser = Columns::pair)]
+    pub(crate) metadata: Vec<(String, String)>,
+    /// A column that is not sent
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) omit: Vec<String>,
+}
+
+/// The forms of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// One row a record, one column a field: input.domain, metadata.crm_id, data.company_name, …
+    Csv,
+    /// One JSON array
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Results {
+    #[arg(required = true, value_name = "JOB", value_parser = job_id)]
+    pub(crate) jobs: Vec<JobId>,
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub(crate) format: OutputFormat,
+    /// Write here instead of standard output; the file appears when it is complete
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only records with these outcomes: found, not_found, failed, invalid, skipped, canceled
+    #[arg(long, value_delimiter = ',', value_name = "STATUS,…", value_parser = OUTCOMES)]
+    pub(crate) status: Vec<String>,
+}
+
+const OUTCOMES: [&str; 6] = ["found", "not_found", "failed", "invalid", "skipped", "canceled"];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhook {
+    /// Send a signed webhook.test event to a URL
+    Test {
+        #[arg(value_name = "URL")]
+        target: String,
+        /// Print the delivery as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new signing secret and print it, once
+    Rotate {
+        /// How long the secret before signs along, 0 to 72 [default: 24]
+        #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(0..=72))]
+        overlap_hours: Option<u32>,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
+A line has the word `verified` exactly when the signature is good."
+)]
+pub(crate) struct Listen {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The secret that signs, more than once during a rotation; better in the environment [env: MILLRACE_WEBHOOK_SECRET]
+    #[arg(long, value_name = "whsec_…", value_parser = secret)]
+    pub(crate) secret: Vec<Secret>,
+    /// Take deliveries on this path alone [default: any]
+    #[arg(long, value_name = "/hook", value_parser = hook_path)]
+    pub(crate) path: Option<String>,
+    /// End after so many verified deliveries, repeated ones not counted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) once: Option<u32>,
+    /// Answer verified deliveries with these status codes, the last one from then on
+    #[arg(long, value_name = "500,500,200", value_parser = Scripted::parse)]
+    pub(crate) answer: Option<Scripted>,
+    /// Print each delivery as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of what goes straight to the table.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Table {
+    /// The table's name [env: MILLRACE_TABLE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// A profile of the AWS command line, which must be installed [env: AWS_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The table's region [env: AWS_REGION, AWS_DEFAULT_REGION]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenants {
+    /// Make a tenant; prints its API key and webhook secret, once
+    Create {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// Its credits
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+        credits: i64,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Show a tenant's credits and settings
+    Show {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Add credits (+500) or take some away (-500); prints the balance
+    Credits {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[arg(value_name = "+N", allow_hyphen_values = true, value_parser = amount)]
+        amount: i64,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Replace the webhook retry schedule by these seconds, without jitter; `none` goes back to the usual one
+    WebhookSchedule {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[arg(value_name = "1,2,4|none", value_parser = Schedule::parse)]
+        schedule: Schedule,
+        #[command(flatten)]
+        table: Table,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make another API key for a tenant; prints it, once
+    Create {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// What it may do: read (GET), write (POST and DELETE)
+        #[arg(long, value_delimiter = ',', value_name = "read,write", default_value = "read,write", value_parser = scope)]
+        scope: Vec<Scope>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Take a key back; it stops working at once
+    Revoke {
+        /// The key; read from standard input where it is left out
+        #[arg(value_name = "KEY")]
+        revoked: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
+}
+
+fn job_id(text: &str) -> Result<JobId, String> {
+    JobId::parse(text).ok_or_else(|| "is no job id (job_…, 30 characters)".to_owned())
+}
+
+fn delivery_id(text: &str) -> Result<DeliveryId, String> {
+    DeliveryId::parse(text).ok_or_else(|| "is no delivery id (dlv_…; `millrace deliveries JOB` lists them)".to_owned())
+}
+
+fn tenant_id(text: &str) -> Result<TenantId, String> {
+    TenantId::parse(text).ok_or_else(|| "is no tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
+}
+
+/// The error leaves the text out: it may be most of a secret.
+pub(crate) fn secret(text: &str) -> Result<Secret, String> {
+    Secret::parse(text.trim()).ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text.trim()).ok_or_else(|| "is neither read nor write".to_owned())
+}
+
+fn amount(text: &str) -> Result<i64, String> {
+    let number: i64 = text.parse().map_err(|_| "is no whole number such as +500".to_owned())?;
+    if number == 0 { Err("changes nothing".to_owned()) } else { Ok(number) }
+}
+
+fn hook_path(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if fits { Ok(text.to_owned()) } else { Err("is no path such as /hook".to_owned()) }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+        _ => Err("is neither one character nor `tab`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_before_anything_is_sent() {
+        let wrong = [
+            &["watch", "job_1"][..],
+            &["watch"],
+            &["replay", "dlv_1"],
+            &["results", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--status", "lost"],
+            &["tenants", "create", "A b"],
+            &["tenants", "credits", "demo", "0"],
+            &["tenants", "webhook-schedule", "demo", "1,x"],
+            &["keys", "create", "demo", "--scope", "admin"],
+            &["listen", "--path", "hook"],
+            &["listen", "--answer", "99"],
+            &["listen", "--secret", "whsec_x"],
+            &["submit", "a.csv"],
+            &["submit", "a.csv", "--type", "t", "--dry-run", "--wait"],
+            &["webhook", "rotate", "--overlap-hours", "73"],
+        ];
+        for args in wrong {
+            assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_err(), "{args:?}");
+        }
+        let right = [
+            &["tenants", "credits", "demo", "+500"][..],
+            &["tenants", "credits", "demo", "-500", "--json"],
+            &["tenants", "webhook-schedule", "demo", "none"],
+            &["results", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--status", "failed,not_found", "--format", "csv"],
+            &["submit", "-", "--type", "t", "--input", "a=b", "--input", "c", "--url", "http://x"],
+        ];
+        for args in right {
+            assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,666 @@
+//! Jobs from the caller's side: send, follow, list, stop.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::job::MAX_RECORDS;
+
+use crate::api::{Answer, Api, ApiError, Request, follow, new_key};
+use crate::args::{InputFormat, Submit};
+use crate::failure::Failure;
+use crate::records::{Columns, Fault, Form, Kind, Record, read, split};
+use crate::screen::{plain, plural, print, thousands};
+
+/// How long the server holds a request for a change, in seconds. Source: the API description.
+const HOLD_SECONDS: u32 = 20;
+/// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// Jobs followed at once.
+const FOLLOWED_AT_ONCE: usize = 4;
+/// Bad lines that are shown.
+const FAULTS_SHOWN: usize = 20;
+/// The most characters of a job's name, and of an idempotency key. Source: the API's limits.
+const MAX_NAME_CHARS: usize = 200;
+const MAX_KEY_CHARS: usize = 255;
+
+/// Outcomes in the order they are told in.
+const OUTCOMES: [(&str, &str); 6] = [
+    ("found", "found"),
+    ("not_found", "not found"),
+    ("failed", "failed"),
+    ("invalid", "invalid"),
+    ("skipped", "skipped"),
+    ("canceled", "canceled"),
+];
+
+/// `millrace submit`.
+pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
+    let kind = find_kind(api, &args.kind).await?;
+    let columns = Columns {
+        id: args.id_column.clone(),
+        input: args.input.clone(),
+        metadata: args.metadata.clone(),
+        omit: args.omit.clone(),
+    };
+    let form = form(&args.file, args.format, args.delimiter)?;
+    let records = read(&load(&args.file)?, form, &columns, kind.as_ref())
+        .map_err(|faults| Failure::failed(bad_lines(&args.file, &faults)))?;
+
+    let around = envelope(args, 1, 1, Some(u64::MAX)).to_string().len() + 16;
+    let parts = split(&records, around);
+    let jobs = send_parts(api, args, &records, &parts).await?;
+    if args.dry_run || !args.wait {
+        return Ok(());
+    }
+    finish(api, &jobs, args.json).await
+}
+
+/// What the type wants to know; `None` where the key may only write.
+async fn find_kind(api: &Api, name: &str) -> Result<Option<Kind>, Failure> {
+    let account = match api.send(Request::get("/v1/account")).await {
+        Ok(answer) => answer.json,
+        Err(error) if error.is(403) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Kind::find(&account, name).map(Some).map_err(|offered| {
+        let offered = offered.join(", ");
+        Failure::usage(format!("type {name:?} is not offered; this deployment offers {offered}"))
+    })
+}
+
+fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Result<Form, Failure> {
+    let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let csv = Form::Csv(delimiter.unwrap_or(if extension == "tsv" { b'\t' } else { b',' }));
+    match (format, extension.as_str()) {
+        (Some(InputFormat::Csv), _) | (None, "csv" | "tsv") => Ok(csv),
+        (Some(InputFormat::Ndjson), _) | (None, "ndjson" | "jsonl") => Ok(Form::Ndjson),
+        (None, _) => Err(Failure::usage(format!("{} tells no form; give --format csv or ndjson", file.display()))),
+    }
+}
+
+fn load(file: &Path) -> Result<Vec<u8>, Failure> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
+}
+
+fn bad_lines(file: &Path, faults: &[Fault]) -> String {
+    let mut text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
+    for fault in faults.iter().take(FAULTS_SHOWN) {
+        text += &format!("\n  {fault}");
+    }
+    if faults.len() > FAULTS_SHOWN {
+        text += &format!("\n  and {} more", thousands((faults.len() - FAULTS_SHOWN) as u64));
+    }
+    text
+}
+
+/// A request without its records.
+fn envelope(args: &Submit, number: usize, of: usize, max_credits: Option<u64>) -> Value {
+    let mut body = Map::new();
+    body.insert("type".into(), args.kind.clone().into());
+    if let Some(name) = &args.name {
+        let suffix = if of > 1 { format!(" ({number} of {of})") } else { String::new() };
+        let room = if of > 1 { MAX_NAME_CHARS.saturating_sub(suffix.chars().count()) } else { usize::MAX };
+        body.insert("name".into(), format!("{}{suffix}", name.chars().take(room).collect::<String>()).into());
+    }
+    if let Some(url) = &args.webhook {
+        body.insert("webhook_url".into(), url.clone().into());
+    }
+    if let Some(providers) = &args.providers {
+        body.insert("providers".into(), providers.clone().into());
+    }
+    if let Some(credits) = max_credits {
+        body.insert("max_credits".into(), credits.into());
+    }
+    if args.dry_run {
+        body.insert("dry_run".into(), true.into());
+    }
+    body.into()
+}
+
+/// The whole request: records are serialised already, and stay as they are.
+fn body(envelope: &Value, records: &[Record]) -> Vec<u8> {
+    let mut body = envelope.to_string().into_bytes();
+    // The closing brace; an envelope has a type at least.
+    body.pop();
+    body.extend_from_slice(b",\"records\":[");
+    for (at, record) in records.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&record.json);
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+/// The key of one part: repeating the submission repeats the keys.
+fn part_key(key: &str, number: usize, of: usize) -> String {
+    if of == 1 { key.to_owned() } else { format!("{key}-{number}") }
+}
+
+async fn send_parts(
+    api: &Api,
+    args: &Submit,
+    records: &[Record],
+    parts: &[Range<usize>],
+) -> Result<Vec<Value>, Failure> {
+    let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
+    if key.is_empty() || part_key(&key, parts.len(), parts.len()).len() > MAX_KEY_CHARS {
+        return Err(Failure::usage(format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters")));
+    }
+    if parts.len() > 1 && !args.dry_run {
+        api.screen().note(&format!(
+            "{} in {} jobs: a job takes {} records and a request 4 MiB",
+            plural(records.len() as u64, "record"),
+            parts.len(),
+            thousands(MAX_RECORDS as u64)
+        ));
+    }
+    let (mut jobs, mut left, mut estimate) = (Vec::new(), args.max_credits, Estimate::default());
+    for (at, part) in parts.iter().enumerate() {
+        let (number, of) = (at + 1, parts.len());
+        let body = body(&envelope(args, number, of, left), &records[part.clone()]);
+        let request = Request::post("/v1/jobs", body, part_key(&key, number, of));
+        let answer = match api.send(request).await {
+            Ok(answer) => answer.json,
+            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], &key, at, of))),
+        };
+        // What one job may spend is no longer there for the next. A repeated submission is told the same number.
+        left = left.map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
+        if args.dry_run {
+            estimate.add(&answer);
+            continue;
+        }
+        let id = answer["id"].as_str().map(str::to_owned);
+        let id = id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
+        if !args.json {
+            print(plain(&id, 80))?;
+        } else if !args.wait {
+            print(&answer)?;
+        }
+        jobs.push(answer);
+    }
+    if args.dry_run {
+        estimate.print(args.json)?;
+    }
+    Ok(jobs)
+}
+
+/// Why a submission stopped, and how to go on.
+fn stopped(error: &ApiError, records: &[Record], key: &str, done: usize, of: usize) -> String {
+    let mut text = error.text(&|at| records.get(at).map(|record| record.line));
+    if of > 1 {
+        text += &format!("\n{done} of {of} jobs were submitted.");
+    }
+    // After an answer that was lost the job may exist; with the same key it is found again.
+    if done > 0 || matches!(error, ApiError::Silent(_)) {
+        text += &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}");
+    }
+    text
+}
+
+/// What a dry run comes to over all parts.
+#[derive(Default)]
+struct Estimate {
+    records: u64,
+    reserved: u64,
+    skipped: u64,
+    price: u64,
+}
+
+impl Estimate {
+    fn add(&mut self, answer: &Value) {
+        self.records += answer["records"].as_u64().unwrap_or(0);
+        self.reserved += answer["credits"]["reserved"].as_u64().unwrap_or(0);
+        self.skipped += answer["skipped"].as_u64().unwrap_or(0);
+        self.price = answer["credits"]["per_record_at_most"].as_u64().unwrap_or(0);
+    }
+
+    fn print(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            return print(json!({"object": "estimate", "records": self.records, "skipped": self.skipped,
+                "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
+        }
+        let skipped =
+            if self.skipped > 0 { format!("; {} would be skipped", thousands(self.skipped)) } else { String::new() };
+        print(format!(
+            "{}, at most {} ({} each){skipped}; nothing was started",
+            plural(self.records, "record"),
+            plural(self.reserved, "credit"),
+            self.price
+        ))
+    }
+}
+
+/// `millrace watch`.
+pub(crate) async fn watch(api: &Api, ids: &[JobId], as_json: bool) -> Result<(), Failure> {
+    let jobs: Vec<Value> = ids.iter().map(|id| json!({"id": id.as_str()})).collect();
+    let ended = follow_all(api, &jobs).await?;
+    if !as_json {
+        for job in &ended {
+            print(format!("{} {}", text(job, "id"), text(job, "status")))?;
+        }
+    }
+    conclude(api, &ended, as_json)
+}
+
+async fn finish(api: &Api, jobs: &[Value], as_json: bool) -> Result<(), Failure> {
+    let ended = follow_all(api, jobs).await?;
+    conclude(api, &ended, as_json)
+}
+
+fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
+    for job in ended {
+        if as_json {
+            print(job)?;
+        }
+        api.screen().note(&summary(job));
+    }
+    if ended.iter().all(|job| job["status"] == "completed") { Ok(()) } else { Err(Failure::Ended) }
+}
+
+/// Follows jobs until all have ended, showing how far they are. Ctrl-C leaves them to themselves.
+async fn follow_all(api: &Api, jobs: &[Value]) -> Result<Vec<Value>, Failure> {
+    let states = Mutex::new(jobs.to_vec());
+    let each = |at: usize| {
+        let (states, id) = (&states, text(&jobs[at], "id"));
+        async move {
+            follow_one(api, &id, |job| {
+                let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
+                states[at] = job;
+                show(api, &states);
+            })
+            .await
+        }
+    };
+    let all = async {
+        let mut running = futures_util::stream::iter((0..jobs.len()).map(each)).buffer_unordered(FOLLOWED_AT_ONCE);
+        while let Some(ended) = running.next().await {
+            ended?;
+        }
+        Ok(())
+    };
+    let outcome = tokio::select! {
+        outcome = all => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            let states = states.lock().unwrap_or_else(PoisonError::into_inner);
+            let live: Vec<String> = states.iter().filter(|job| !ended(job)).map(|job| text(job, "id")).collect();
+            Err(Failure::Interrupted(left_alone(&live)))
+        }
+    };
+    api.screen().clear();
+    outcome?;
+    Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn left_alone(live: &[String]) -> String {
+    let goes = if live.len() == 1 { "goes on; watch it" } else { "go on; watch them" };
+    format!("{} {goes} with: millrace watch {}", live.join(", "), live.join(" "))
+}
+
+async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}");
+    let mut etag: Option<String> = None;
+    loop {
+        let asked = Instant::now();
+        let mut request = Request::get(&path);
+        if let Some(etag) = &etag {
+            request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
+        }
+        let answer: Answer = api.send(request).await?;
+        if answer.status != 304 {
+            etag = answer.etag.or(etag);
+            let over = ended(&answer.json);
+            seen(answer.json);
+            if over {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(ASK_EVERY.saturating_sub(asked.elapsed())).await;
+    }
+}
+
+fn ended(job: &Value) -> bool {
+    matches!(job["status"].as_str(), Some("completed" | "canceled" | "failed" | "expired"))
+}
+
+fn show(api: &Api, states: &[Value]) {
+    let sum = |name: &str| states.iter().filter_map(|job| job["counts"][name].as_u64()).sum::<u64>();
+    let done: u64 = OUTCOMES.iter().map(|(name, _)| sum(name)).sum();
+    let status = match states {
+        [only] => text(only, "status"),
+        _ => format!("{} of {} jobs ended", states.iter().filter(|job| ended(job)).count(), states.len()),
+    };
+    api.screen().progress(done, sum("total"), &status, &counts(sum));
+}
+
+/// `412 found, 15 not found`: what there is any of.
+fn counts(of: impl Fn(&str) -> u64) -> String {
+    let told: Vec<String> = OUTCOMES
+        .iter()
+        .filter_map(|(name, word)| Some(of(name)).filter(|n| *n > 0).map(|n| format!("{} {word}", thousands(n))))
+        .collect();
+    if told.is_empty() { "nothing yet".to_owned() } else { told.join(", ") }
+}
+
+/// A job in one line.
+fn summary(job: &Value) -> String {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let error = job["error"].as_str().map(|e| format!(" ({})", plain(e, 200))).unwrap_or_default();
+    format!(
+        "{}: {}{error}: {}: {}; {} used of {} reserved",
+        text(job, "id"),
+        text(job, "status"),
+        plural(number(&job["counts"]["total"]), "record"),
+        counts(|name| number(&job["counts"][name])),
+        plural(number(&job["credits"]["used"]), "credit"),
+        thousands(number(&job["credits"]["reserved"]))
+    )
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().map(|t| plain(t, 300)).unwrap_or_default()
+}
+
+/// `millrace jobs`.
+pub(crate) async fn list(api: &Api, status: Option<&str>, limit: u32, as_json: bool) -> Result<(), Failure> {
+    let mut request = Request::get("/v1/jobs");
+    if let Some(status) = status {
+        request = request.query("status", status);
+    }
+    let mut left = limit;
+    if !as_json {
+        print(format!(
+            "{:30} {:10} {:8} {:>7} {:>7}  {:20} NAME",
+            "JOB", "STATUS", "TYPE", "RECORDS", "FOUND", "CREATED"
+        ))?;
+    }
+    follow(api, &request, "jobs", |job| {
+        if as_json {
+            print(&job)?;
+        } else {
+            print(row(&job).trim_end())?;
+        }
+        left -= 1;
+        Ok(left > 0)
+    })
+    .await?;
+    Ok(())
+}
+
+fn row(job: &Value) -> String {
+    let number = |name: &str| thousands(job["counts"][name].as_u64().unwrap_or(0));
+    format!(
+        "{:30} {:10} {:8} {:>7} {:>7}  {:20} {}",
+        text(job, "id"),
+        text(job, "status"),
+        text(job, "type"),
+        number("total"),
+        number("found"),
+        text(job, "created_at").split('.').next().unwrap_or_default(),
+        text(job, "name"),
+    )
+}
+
+/// `millrace cancel`.
+pub(crate) async fn cancel(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}/cancel");
+    let job = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
+    if as_json { print(&job) } else { print(format!("{id} {}", text(&job, "status"))) }
+}
+
+/// `millrace retry`: prints the id of the new job.
+pub(crate) async fn retry(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}/retry");
+    let job = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
+    if as_json { print(&job) } else { print(text(&job, "id")) }
+}
+
+/// `millrace delete`.
+pub(crate) async fn delete(api: &Api, id: &JobId) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}");
+    match api.send(Request::delete(&path)).await {
+        Ok(_) => {}
+        // An earlier try did it, and its answer was lost.
+        Err(ApiError::Refused { problem, tries }) if problem.status == 404 && tries > 1 => {}
+        Err(error) => return Err(error.into()),
+    }
+    print(format!("{id} deleted"))
+}
+
+/// `millrace deliveries`.
+pub(crate) async fn deliveries(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}/deliveries");
+    let mut any = false;
+    follow(api, &Request::get(&path), "deliveries", |delivery| {
+        any = true;
+        if as_json {
+            return print(&delivery).map(|()| true);
+        }
+        print(delivery_text(&delivery))?;
+        for attempt in delivery["log"].as_array().into_iter().flatten() {
+            print(attempt_text(attempt))?;
+        }
+        Ok(true)
+    })
+    .await?;
+    if !any && !as_json {
+        api.screen().note("no deliveries: the job has no webhook, or has not ended");
+    }
+    Ok(())
+}
+
+fn delivery_text(delivery: &Value) -> String {
+    let mut shown = format!(
+        "{} {} to {}: {}",
+        text(delivery, "id"),
+        text(delivery, "type"),
+        text(delivery, "url"),
+        text(delivery, "state")
+    );
+    if let Some(reason) = delivery["reason"].as_str() {
+        shown += &format!(" ({})", plain(reason, 200));
+    }
+    if let Some(at) = delivery["next_attempt_at"].as_str() {
+        shown += &format!(", next attempt at {}", plain(at, 40));
+    }
+    shown
+}
+
+fn attempt_text(attempt: &Value) -> String {
+    let outcome = match (attempt["status_code"].as_u64(), attempt["error"].as_str()) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(class)) => plain(class, 40),
+        (None, None) => "no outcome yet".to_owned(),
+    };
+    let detail = attempt["detail"].as_str().map(|d| format!(": {}", plain(d, 200))).unwrap_or_default();
+    let latency = attempt["latency_ms"].as_u64().map(|ms| format!(" after {} ms", thousands(ms))).unwrap_or_default();
+    let number = attempt["number"].as_u64().unwrap_or(0);
+    format!("  {number}. {} {outcome}{latency}{detail}", text(attempt, "at"))
+}
+
+/// `millrace replay`.
+pub(crate) async fn replay(api: &Api, id: &DeliveryId, as_json: bool) -> Result<(), Failure> {
+    let path = format!("/v1/deliveries/{id}/replay");
+    let delivery = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
+    if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
+}
+
+/// `millrace webhook test`.
+pub(crate) async fn webhook_test(api: &Api, url: &str, as_json: bool) -> Result<(), Failure> {
+    let body = json!({"url": url}).to_string().into_bytes();
+    let delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
+    if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
+}
+
+/// `millrace webhook rotate`: prints the new secret.
+pub(crate) async fn webhook_rotate(api: &Api, overlap_hours: Option<u32>, as_json: bool) -> Result<(), Failure> {
+    let body = overlap_hours.map(|hours| json!({"overlap_hours": hours}).to_string().into_bytes());
+    let request = Request::post("/v1/webhooks/secret/rotate", body.unwrap_or_default(), new_key()?);
+    let answer = api.send(request).await?.json;
+    if as_json {
+        return print(&answer);
+    }
+    let secret = answer["secret"].as_str().ok_or_else(|| Failure::failed("the answer has no secret"))?;
+    if let Some(until) = answer["previous_expires_at"].as_str() {
+        api.screen().note(&format!("the secret before signs along until {}", plain(until, 40)));
+    }
+    print(secret)
+}
+
+/// `millrace account`.
+pub(crate) async fn account(api: &Api, as_json: bool) -> Result<(), Failure> {
+    let account = api.send(Request::get("/v1/account")).await?.json;
+    if as_json { print(&account) } else { print(account_text(&account)) }
+}
+
+fn account_text(account: &Value) -> String {
+    // A balance may be below zero, after an operator took credits away.
+    let signed = |value: &Value| match value.as_i64() {
+        Some(n) if n < 0 => format!("-{}", thousands(n.unsigned_abs())),
+        n => thousands(n.unwrap_or(0).unsigned_abs()),
+    };
+    let mut shown = format!(
+        "{}: {} credits free, {} used so far",
+        text(account, "tenant"),
+        signed(&account["credits"]["balance"]),
+        signed(&account["credits"]["used"])
+    );
+    for kind in account["types"].as_array().into_iter().flatten() {
+        let sets = kind["inputs"].as_array().into_iter().flatten().map(|set| {
+            let fields = set.as_array().into_iter().flatten().filter_map(Value::as_str);
+            fields.collect::<Vec<_>>().join(" and ")
+        });
+        let providers = kind["providers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let usable = if kind["usable"] == false { " (not set up)" } else { "" };
+        let price = kind["credits_per_record_at_most"].as_u64().unwrap_or(0);
+        shown += &format!(
+            "\n  {}{usable}: {}\n    needs {}; at most {} a record; asks {}",
+            text(kind, "type"),
+            text(kind, "description"),
+            plain(&sets.collect::<Vec<_>>().join(", or "), 300),
+            plural(price, "credit"),
+            plain(&providers.collect::<Vec<_>>().join(", "), 300)
+        );
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::client;
+    use crate::args::{Cli, Command};
+    use crate::server::{Reply, serve};
+
+    const ACCOUNT: &str = r#"{"tenant": "t", "types": [{"type": "company", "inputs": [["domain"]]}]}"#;
+
+    fn submit_args(extra: &[&str]) -> Submit {
+        use clap::Parser;
+        let args = ["millrace", "submit", "-", "--type", "company", "--idempotency-key", "k"].iter().chain(extra);
+        match Cli::try_parse_from(args).unwrap().command {
+            Command::Submit(submit) => submit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn records(count: usize) -> Vec<Record> {
+        (0..count).map(|at| Record { line: at as u64 + 2, json: br#"{"input":{}}"#.to_vec() }).collect()
+    }
+
+    fn job(status: &str, found: u64) -> String {
+        format!(
+            r#"{{"id": "job_1", "status": "{status}", "counts": {{"total": 9, "found": {found}}}, "credits": {{"reserved": 7, "used": 2}}}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn parts_share_the_budget_and_derive_their_keys() {
+        let server = serve(vec![Reply::json(202, &job("queued", 0))]).await;
+        let args = submit_args(&["--max-credits", "10", "--name", "leads"]);
+        let jobs = send_parts(&client(&server.base), &args, &records(5), &[0..2, 2..4, 4..5]).await.unwrap();
+        assert_eq!(jobs.len(), 3);
+        let seen: Vec<(Option<String>, Value)> = server
+            .seen()
+            .iter()
+            .map(|r| (r.header("idempotency-key").map(str::to_owned), serde_json::from_slice(&r.body).unwrap()))
+            .collect();
+        let told: Vec<_> = seen
+            .iter()
+            .map(|(key, body)| {
+                let records = body["records"].as_array().unwrap().len();
+                (
+                    key.as_deref().unwrap(),
+                    body["max_credits"].as_u64().unwrap(),
+                    body["name"].as_str().unwrap(),
+                    records,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [("k-1", 10, "leads (1 of 3)", 2), ("k-2", 3, "leads (2 of 3)", 2), ("k-3", 0, "leads (3 of 3)", 1)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_part_names_lines_and_how_to_go_on() {
+        let fault = r#"{"type": "urn:millrace:problem:invalid", "title": "No", "errors": [{"pointer": "/records/1/input/domain", "detail": "is bad"}]}"#;
+        let server = serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(400, fault)]).await;
+        let args = submit_args(&[]);
+        let failed = send_parts(&client(&server.base), &args, &records(4), &[0..2, 2..4]).await.unwrap_err();
+        let text = failed.text().unwrap();
+        assert!(text.contains("line 5: input/domain: is bad"), "{text}");
+        assert!(text.contains("1 of 2 jobs were submitted") && text.contains("--idempotency-key k"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn following_asks_for_changes_and_ends_with_the_job() {
+        let server = serve(vec![
+            Reply::json(200, &job("running", 2)).header("etag", "\"a\""),
+            Reply::json(304, ""),
+            Reply::json(200, &job("completed", 9)).header("etag", "\"b\""),
+        ])
+        .await;
+        watch(&client(&server.base), &[JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()], false).await.unwrap();
+        let seen = server.seen();
+        assert_eq!(seen.len(), 3);
+        assert_eq!((seen[0].header("prefer"), seen[0].header("if-none-match")), (None, None));
+        assert_eq!((seen[2].header("prefer"), seen[2].header("if-none-match")), (Some("wait=20"), Some("\"a\"")));
+
+        let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
+        let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
+        assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
+    }
+
+    #[tokio::test]
+    async fn types_come_from_the_account_unless_the_key_may_not_read() {
+        let server = serve(vec![Reply::json(200, ACCOUNT)]).await;
+        assert_eq!(find_kind(&client(&server.base), "company").await.unwrap().unwrap().inputs, [["domain"]]);
+        let unknown = find_kind(&client(&server.base), "tech").await.unwrap_err();
+        assert!(matches!(unknown, Failure::Usage(text) if text.contains("offers company")));
+        let server = serve(vec![Reply::problem(403)]).await;
+        assert_eq!(find_kind(&client(&server.base), "company").await.unwrap(), None);
+    }
+
+    #[test]
+    fn the_file_name_tells_the_form() {
+        let of = |name: &str| form(Path::new(name), None, None);
+        assert_eq!(of("a.CSV").unwrap(), Form::Csv(b','));
+        assert_eq!(of("a.tsv").unwrap(), Form::Csv(b'\t'));
+        assert_eq!(of("a.jsonl").unwrap(), Form::Ndjson);
+        assert!(of("-").is_err());
+        assert_eq!(form(Path::new("-"), Some(InputFormat::Csv), Some(b';')).unwrap(), Form::Csv(b';'));
+    }
+}

@@ -1,0 +1,490 @@
+//! A receiver of webhooks on this machine: verifies, prints, answers.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderMap;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use shared::domain::signature::{Secret, Unverified, verify};
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::args::{Listen, secret};
+use crate::failure::Failure;
+use crate::screen::{plain, plural, print, thousands};
+use crate::settings::Settings;
+
+/// A delivery is well below: results above 256 KiB are linked and not sent along.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// A client that has not sent its headers, or its body, in this time is let go.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+/// Connections at once; more wait.
+const MAX_CONNECTIONS: usize = 64;
+/// Events remembered, to tell repeated ones.
+const REMEMBERED: usize = 10_000;
+/// How long answers under way get when the command ends.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The path that is printed where any is taken.
+const USUAL_PATH: &str = "/hook";
+
+/// Answers to verified deliveries, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scripted(Vec<StatusCode>);
+
+impl Scripted {
+    /// Reads status codes from 200 to 599 with commas between.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let codes = text.split(',').map(|code| {
+            let code: u16 = code.trim().parse().map_err(|_| format!("{code:?} is no status code"))?;
+            let status = StatusCode::from_u16(code).ok().filter(|_| (200..600).contains(&code));
+            status.ok_or_else(|| format!("{code} is no status code from 200 to 599"))
+        });
+        codes.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The answer to delivery `at`; the last one holds from then on.
+    fn answer(&self, at: usize) -> StatusCode {
+        self.0.get(at).or(self.0.last()).copied().unwrap_or(StatusCode::OK)
+    }
+}
+
+/// `millrace listen`.
+pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Failure> {
+    let secrets = secrets(settings, &args.secret)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await;
+    let listener = listener
+        .map_err(|error| Failure::failed(format!("port {} on 127.0.0.1 cannot be taken: {error}", args.port)))?;
+    let path = args.path.as_deref().unwrap_or(USUAL_PATH);
+    print(format!("listening on http://{}{path}", listener.local_addr()?))?;
+    let receiver = Receiver::new(secrets, args);
+    let outcome = tokio::select! {
+        outcome = serve(listener, &receiver) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    let tally = receiver.tally();
+    eprintln!("{} verified, {} refused", thousands(tally.verified), thousands(tally.refused));
+    outcome
+}
+
+fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {
+    if !given.is_empty() {
+        return Ok(given.to_vec());
+    }
+    let text = settings.need(None, "--secret", "MILLRACE_WEBHOOK_SECRET")?;
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    words.map(|word| secret(word).map_err(|why| Failure::usage(format!("MILLRACE_WEBHOOK_SECRET is {why}")))).collect()
+}
+
+/// Takes connections until enough has come.
+async fn serve(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Failure> {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut over = receiver.over.subscribe();
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            _ = over.wait_for(Option::is_some) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely; some come back when connections end.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (handler, mut closing) = (Arc::clone(receiver), receiver.over.subscribe());
+        connections.spawn(async move {
+            let _permit = permit;
+            let service = service_fn(|request| {
+                let handler = Arc::clone(&handler);
+                async move { Ok::<_, std::convert::Infallible>(handler.handle(request).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_LIMIT)
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = std::pin::pin!(connection);
+            // A connection that breaks is its sender's affair.
+            let told = tokio::select! {
+                _ = connection.as_mut() => false,
+                _ = closing.wait_for(Option::is_some) => true,
+            };
+            if told {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
+    let outcome = *over.borrow();
+    match outcome {
+        Some(Over::PipeClosed) => Err(Failure::PipeClosed),
+        _ => Ok(()),
+    }
+}
+
+/// Why the receiver ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Enough,
+    PipeClosed,
+}
+
+/// What was received so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    verified: u64,
+    refused: u64,
+    /// Events that were answered with success, each once.
+    taken: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tally: Tally,
+    /// By `webhook-id`: how often it came, and whether it was taken.
+    events: HashMap<String, (u32, bool)>,
+    order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Receiver {
+    secrets: Vec<Secret>,
+    path: Option<String>,
+    once: Option<u64>,
+    script: Option<Scripted>,
+    json: bool,
+    state: Mutex<State>,
+    over: watch::Sender<Option<Over>>,
+}
+
+/// A request that was read.
+struct Delivery<'a> {
+    id: Option<&'a str>,
+    timestamp: Option<&'a str>,
+    signatures: Option<&'a str>,
+    body: &'a [u8],
+}
+
+/// What is said about it.
+#[derive(Debug, Clone, PartialEq)]
+struct Verdict {
+    answer: StatusCode,
+    /// Which time this event came; 0 where the signature is not good.
+    attempt: u32,
+    /// Taken before: a receiver of one's own would do nothing about it.
+    duplicate: bool,
+    refused: Option<Unverified>,
+}
+
+impl Receiver {
+    fn new(secrets: Vec<Secret>, args: &Listen) -> Arc<Self> {
+        Arc::new(Self {
+            secrets,
+            path: args.path.clone(),
+            once: args.once.map(u64::from),
+            script: args.answer.clone(),
+            json: args.json,
+            state: Mutex::default(),
+            over: watch::Sender::new(None),
+        })
+    }
+
+    fn tally(&self) -> Tally {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).tally
+    }
+
+    async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if self.path.as_deref().is_some_and(|path| path != request.uri().path()) {
+            return respond(StatusCode::NOT_FOUND, "no receiver on this path\n");
+        }
+        if request.method() != Method::POST {
+            return respond(StatusCode::METHOD_NOT_ALLOWED, "webhooks are POSTed\n");
+        }
+        let (parts, body) = request.into_parts();
+        let body = tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+        let body = match body {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return respond(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 8 MiB\n");
+            }
+            Ok(Err(_)) => return respond(StatusCode::BAD_REQUEST, "the body broke off\n"),
+            Err(_) => return respond(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
+        };
+        let header = |name: &str| single(&parts.headers, name);
+        let delivery = Delivery {
+            id: header("webhook-id"),
+            timestamp: header("webhook-timestamp"),
+            signatures: header("webhook-signature"),
+            body: &body,
+        };
+        let at = now();
+        let verdict = self.judge(&delivery, at);
+        let line =
+            if self.json { as_json(&delivery, &verdict, at).to_string() } else { as_text(&delivery, &verdict, at) };
+        if print(line).is_err() {
+            self.over.send_replace(Some(Over::PipeClosed));
+        }
+        match verdict.refused {
+            Some(why) => respond(verdict.answer, &format!("{why}\n")),
+            None => respond(verdict.answer, ""),
+        }
+    }
+
+    /// Verifies, counts, and decides on the answer.
+    fn judge(&self, delivery: &Delivery<'_>, at: Timestamp) -> Verdict {
+        let check = |secret| verify(secret, delivery.id, delivery.timestamp, delivery.signatures, delivery.body, at);
+        let mut refused = Some(Unverified::Headers);
+        for secret in &self.secrets {
+            refused = check(secret).err();
+            if refused.is_none() {
+                break;
+            }
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if refused.is_some() {
+            state.tally.refused += 1;
+            return Verdict { answer: StatusCode::BAD_REQUEST, attempt: 0, duplicate: false, refused };
+        }
+        let position = usize::try_from(state.tally.verified).unwrap_or(usize::MAX);
+        let answer = self.script.as_ref().map_or(StatusCode::OK, |script| script.answer(position));
+        state.tally.verified += 1;
+        let id = delivery.id.unwrap_or_default().to_owned();
+        if !state.events.contains_key(&id) {
+            state.order.push_back(id.clone());
+            if state.order.len() > REMEMBERED
+                && let Some(oldest) = state.order.pop_front()
+            {
+                state.events.remove(&oldest);
+            }
+        }
+        let (times, taken) = state.events.entry(id).or_default();
+        *times += 1;
+        let (attempt, duplicate) = (*times, *taken);
+        if answer.is_success() && !duplicate {
+            *taken = true;
+            state.tally.taken += 1;
+            if self.once.is_some_and(|once| state.tally.taken >= once) {
+                self.over.send_replace(Some(Over::Enough));
+            }
+        }
+        Verdict { answer, attempt, duplicate, refused: None }
+    }
+}
+
+/// A header that is there once and is text.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn respond(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    *response.status_mut() = status;
+    if !text.is_empty() {
+        let plain_text = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(hyper::header::CONTENT_TYPE, plain_text);
+    }
+    response
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// What a verified body says.
+fn contents(delivery: &Delivery<'_>, verdict: &Verdict) -> Value {
+    if verdict.refused.is_some() {
+        return Value::Null;
+    }
+    serde_json::from_slice(delivery.body).unwrap_or(Value::Null)
+}
+
+fn as_text(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> String {
+    let id = delivery.id.map_or_else(|| "no webhook-id".to_owned(), |id| plain(id, 100));
+    let answer = verdict.answer.as_u16();
+    if let Some(why) = verdict.refused {
+        return format!("{at} REFUSED {id}, {} bytes -> {answer}: {why}", thousands(delivery.body.len() as u64));
+    }
+    let event = contents(delivery, verdict);
+    let kind = event["type"].as_str().map_or_else(|| "no type".to_owned(), |t| plain(t, 60));
+    let again = if verdict.duplicate { ", taken before" } else { "" };
+    let mut shown = format!("{at} verified {kind} {id} (attempt {}{again}) -> {answer}", verdict.attempt);
+    let data = &event["data"];
+    if let Some(job) = data["id"].as_str() {
+        shown += &format!("  {} {}", plain(job, 60), plain(data["status"].as_str().unwrap_or_default(), 20));
+    }
+    if let Some(counts) = data["counts"].as_object() {
+        let total = counts.get("total").and_then(Value::as_u64).unwrap_or(0);
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(name, _)| *name != "total")
+            .filter_map(|(name, n)| Some((name, n.as_u64().filter(|n| *n > 0)?)))
+            .map(|(name, n)| format!("{} {}", thousands(n), plain(name, 20).replace('_', " ")))
+            .collect();
+        shown += &format!(", {}: {}", plural(total, "record"), told.join(", "));
+    }
+    if let Some(results) = data["results"].as_array() {
+        shown += &format!("; {} inline", plural(results.len() as u64, "result"));
+    }
+    shown
+}
+
+fn as_json(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> Value {
+    let event = contents(delivery, verdict);
+    let data = &event["data"];
+    json!({
+        "at": at.rfc3339(),
+        "verified": verdict.refused.is_none(),
+        "reason": verdict.refused.map(|why| why.to_string()),
+        "answer": verdict.answer.as_u16(),
+        "webhook_id": delivery.id,
+        "attempt": verdict.attempt,
+        "duplicate": verdict.duplicate,
+        "type": event["type"],
+        "job": data["id"],
+        "status": data["status"],
+        "counts": data["counts"],
+        "credits": data["credits"],
+        "results": data["results"].as_array().map(Vec::len),
+        "bytes": delivery.body.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use shared::domain::signature::headers;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    const BODY: &str = r#"{"type":"job.completed","data":{"id":"job_1","status":"completed","counts":{"total":3,"found":2,"not_found":1}}}"#;
+
+    fn receiver(extra: &[&str]) -> Arc<Receiver> {
+        let args = Cli::try_parse_from(["millrace", "listen"].iter().chain(extra)).unwrap();
+        let Command::Listen(args) = args.command else { panic!("not listen") };
+        Receiver::new(vec![Secret::new(&[1; 32]), Secret::new(&[2; 32])], &args)
+    }
+
+    /// What a sender sends: an event signed at a time by the secret made of that byte.
+    fn signed(secret: u8, id: &str, at: Timestamp, body: &str) -> Vec<(String, String)> {
+        headers(&[&Secret::new(&[secret; 32])], id, at, body.as_bytes())
+    }
+
+    fn judge(receiver: &Receiver, headers: &[(String, String)], body: &str, at: Timestamp) -> Verdict {
+        let delivery = Delivery {
+            id: Some(&headers[0].1),
+            timestamp: Some(&headers[1].1),
+            signatures: Some(&headers[2].1),
+            body: body.as_bytes(),
+        };
+        receiver.judge(&delivery, at)
+    }
+
+    #[test]
+    fn signatures_are_judged() {
+        let (receiver, at) = (receiver(&[]), Timestamp(1_800_000_000_000));
+        let verdict = |secret, sent: Timestamp, body| judge(&receiver, &signed(secret, "evt_1", sent, BODY), body, at);
+        assert_eq!(verdict(9, at, BODY).refused, Some(Unverified::Signature));
+        assert_eq!(verdict(1, at, "{}").refused, Some(Unverified::Signature));
+        assert_eq!(verdict(1, at.minus(Duration::from_secs(301)), BODY).refused, Some(Unverified::Timestamp));
+        assert_eq!(verdict(1, at.plus(Duration::from_secs(301)), BODY).refused, Some(Unverified::Timestamp));
+        let good = Verdict { answer: StatusCode::OK, attempt: 1, duplicate: false, refused: None };
+        assert_eq!(verdict(1, at, BODY), good);
+        assert_eq!(verdict(2, at, BODY), Verdict { attempt: 2, duplicate: true, ..good });
+        assert_eq!(receiver.tally(), Tally { verified: 2, refused: 4, taken: 1 });
+        let none = Delivery { id: None, timestamp: None, signatures: None, body: b"" };
+        assert_eq!(receiver.judge(&none, at).refused, Some(Unverified::Headers));
+    }
+
+    #[test]
+    fn scripted_answers_are_given_in_order_and_a_failure_is_not_taken() {
+        let (receiver, at) = (receiver(&["--answer", "500,503,200", "--once", "1"]), Timestamp(1_800_000_000_000));
+        let mut answers = Vec::new();
+        for n in 1..=4 {
+            let verdict = judge(&receiver, &signed(1, "evt_1", at, BODY), BODY, at);
+            answers.push((verdict.answer.as_u16(), verdict.attempt, verdict.duplicate));
+            assert_eq!(receiver.over.borrow().is_some(), n >= 3);
+        }
+        assert_eq!(answers, [(500, 1, false), (503, 2, false), (200, 3, false), (200, 4, true)]);
+        assert!(Scripted::parse("200,").is_err() && Scripted::parse("100").is_err() && Scripted::parse("x").is_err());
+    }
+
+    #[test]
+    fn lines_say_verified_only_of_what_is() {
+        let (receiver, at) = (receiver(&[]), Timestamp(1_769_850_900_000));
+        let sent = signed(1, "evt_1\u{1b}[2J", at, BODY);
+        let line = |body: &str| {
+            let delivery = Delivery {
+                id: Some(&sent[0].1),
+                timestamp: Some(&sent[1].1),
+                signatures: Some(&sent[2].1),
+                body: body.as_bytes(),
+            };
+            as_text(&delivery, &receiver.judge(&delivery, at), at)
+        };
+        let good = "2026-01-31T09:15:00.000Z verified job.completed evt_1\u{fffd}[2J (attempt 1) -> 200  job_1 completed, \
+                    3 records: 2 found, 1 not found";
+        assert_eq!(line(BODY), good);
+        let bad = line("{\"type\": \"verified\"}");
+        assert!(bad.contains("REFUSED") && !bad.contains("verified"), "{bad}");
+    }
+
+    async fn post(address: std::net::SocketAddr, path: &str, headers: &[(String, String)], body: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut text =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_server_ends_after_enough_and_answers_until_then() {
+        let receiver = receiver(&["--once", "2", "--path", "/hook", "--json"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let running = tokio::spawn({
+            let receiver = Arc::clone(&receiver);
+            async move { serve(listener, &receiver).await }
+        });
+        // Holds a connection open without a word; nobody waits for it.
+        let silent = TcpStream::connect(address).await.unwrap();
+        let good = signed(1, "evt_1", now(), BODY);
+        assert_eq!(post(address, "/hook", &good, BODY).await, "HTTP/1.1 200 OK");
+        assert_eq!(post(address, "/hook", &good, BODY).await, "HTTP/1.1 200 OK");
+        assert_eq!(post(address, "/hook", &good, "{}").await, "HTTP/1.1 400 Bad Request");
+        assert_eq!(post(address, "/other", &good, BODY).await, "HTTP/1.1 404 Not Found");
+        let huge = [("content-length".to_owned(), (MAX_BODY_BYTES + 1).to_string())];
+        assert!(post(address, "/hook", &huge, "").await.starts_with("HTTP/1.1 4"));
+        assert_eq!(post(address, "/hook", &signed(2, "evt_2", now(), BODY), BODY).await, "HTTP/1.1 200 OK");
+        running.await.unwrap().unwrap();
+        assert_eq!(receiver.tally(), Tally { verified: 3, refused: 1, taken: 2 });
+        drop(silent);
+    }
+}

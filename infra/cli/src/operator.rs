@@ -1,0 +1,285 @@
+//! What an operator does, straight in the table: tenants and keys. Whoever may do it is decided by AWS credentials.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::app::{Ports, StepError, tenants};
+use shared::aws::{AwsClients, AwsSettings, Limits};
+use shared::domain::error::ApiError;
+use shared::domain::ids::TenantId;
+use shared::domain::tenant::Scope;
+use shared::edge::system::{CheckOnly, SystemClock, SystemEntropy};
+use shared::net::Guard;
+use shared::ports::{Clock, Entropy, StoreError};
+use tokio::process::Command;
+
+use crate::args::{Keys, Table, Tenants};
+use crate::failure::Failure;
+use crate::screen::print;
+use crate::settings::Settings;
+
+/// Attempts of a delivery beyond any sensible schedule, and the longest pause (the native schedule's is a day).
+const MAX_SCHEDULE: usize = 20;
+const MAX_PAUSE_SECONDS: u64 = 7 * 24 * 3600;
+/// No key is longer.
+const MAX_KEY_BYTES: u64 = 256;
+/// A person waits here, over any line; the functions' limits are tighter.
+const LIMITS: Limits = Limits {
+    attempt: Duration::from_secs(5),
+    operation: Duration::from_secs(20),
+    attempts: 4,
+    first_wait: Duration::from_millis(200),
+};
+
+/// Pauses between a delivery's attempts, in seconds; `None` for the usual ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schedule(Option<Vec<u64>>);
+
+impl Schedule {
+    /// Reads `1,2,4` or `none`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let seconds: Result<Vec<u64>, _> = text.split(',').map(|s| s.trim().parse()).collect();
+        let seconds = seconds.map_err(|_| "is neither seconds such as 1,2,4 nor none".to_owned())?;
+        if seconds.len() > MAX_SCHEDULE || seconds.iter().any(|s| *s > MAX_PAUSE_SECONDS) {
+            return Err(format!("has more than {MAX_SCHEDULE} pauses, or one longer than a week"));
+        }
+        Ok(Self(Some(seconds)))
+    }
+}
+
+/// `millrace tenants`.
+pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<(), Failure> {
+    match command {
+        Tenants::Create { tenant, credits, table } => {
+            let new = tenants::create(&ports(settings, table).await?, tenant, *credits).await;
+            let new = new.map_err(|error| told(&error, || format!("there is a tenant {tenant} already")))?;
+            let secret = new.webhook_secret.reveal();
+            if table.json {
+                return print(json!({"tenant": tenant.as_str(), "api_key": new.api_key, "webhook_secret": secret}));
+            }
+            eprintln!("tenant {tenant}; neither of these is shown again:");
+            print(format!("MILLRACE_API_KEY={}\nMILLRACE_WEBHOOK_SECRET={secret}", new.api_key))
+        }
+        Tenants::Show { tenant, table } => {
+            let account =
+                tenants::show(&ports(settings, table).await?, tenant).await.map_err(|error| step(&error, tenant))?;
+            let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
+            let schedule = account.profile.webhook_schedule;
+            if table.json {
+                return print(json!({
+                    "tenant": tenant.as_str(),
+                    "created_at": account.profile.created_at.rfc3339(),
+                    "credits": {"balance": account.balance, "used": account.used},
+                    "open_chunks": account.open_chunks,
+                    "webhook_schedule": schedule,
+                }));
+            }
+            let schedule = schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
+            print(format!(
+                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}",
+                account.profile.created_at, account.balance, account.used, account.open_chunks
+            ))
+        }
+        Tenants::Credits { tenant, amount, table } => {
+            let balance = tenants::add_credits(&ports(settings, table).await?, tenant, *amount).await;
+            let balance = balance.map_err(|error| told(&error, || absent(tenant)))?;
+            if table.json {
+                return print(json!({"tenant": tenant.as_str(), "balance": balance}));
+            }
+            print(format!("{tenant}: {balance} credits"))
+        }
+        Tenants::WebhookSchedule { tenant, schedule, table } => {
+            let ports = ports(settings, table).await?;
+            tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
+                .await
+                .map_err(|error| step(&error, tenant))?;
+            if table.json {
+                return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
+            }
+            match &schedule.0 {
+                Some(seconds) => print(format!("{tenant}: webhooks are tried again after {seconds:?} seconds")),
+                None => print(format!("{tenant}: webhooks are tried again as usual")),
+            }
+        }
+    }
+}
+
+/// `millrace keys`.
+pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Failure> {
+    match command {
+        Keys::Create { tenant, scope, table } => {
+            let scopes: BTreeSet<Scope> = scope.iter().copied().collect();
+            let key = tenants::create_key(&ports(settings, table).await?, tenant, &scopes).await;
+            let key = key.map_err(|error| told(&error, || absent(tenant)))?;
+            if table.json {
+                let scopes: Vec<&str> = scopes.iter().map(|s| s.as_str()).collect();
+                return print(json!({"tenant": tenant.as_str(), "api_key": key, "scopes": scopes}));
+            }
+            print(key)
+        }
+        Keys::Revoke { revoked, table } => {
+            let key = revoked.clone().map_or_else(key_from_stdin, Ok)?;
+            let ports = ports(settings, table).await?;
+            // Deleting what is not there is no error of the table's, but a mistyped key is one here.
+            match tenants::authenticate(&ports, Some(&key), Scope::Read).await {
+                Err(ApiError::Unauthorized) => return Err(Failure::failed("there is no such key")),
+                Ok(_) | Err(ApiError::Forbidden { .. }) => {}
+                Err(_) => return Err(Failure::failed("the table does not answer, or may not be read")),
+            }
+            tenants::revoke_key(&ports, &key).await.map_err(|error| told(&error, String::new))?;
+            if table.json { print(json!({"revoked": true})) } else { print("revoked") }
+        }
+    }
+}
+
+fn key_from_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut text)?;
+    let key = text.trim().to_owned();
+    if key.is_empty() { Err(Failure::usage("no key: give it as an argument or on standard input")) } else { Ok(key) }
+}
+
+fn absent(tenant: &TenantId) -> String {
+    format!("there is no tenant {tenant}")
+}
+
+/// A failure of the table; `condition` says what it means that the write's condition did not hold.
+fn told(error: &StoreError, condition: impl FnOnce() -> String) -> Failure {
+    Failure::Failed(match error {
+        StoreError::ConditionFailed(_) => condition(),
+        other => other.to_string(),
+    })
+}
+
+fn step(error: &StepError, tenant: &TenantId) -> Failure {
+    match error {
+        StepError::Store(error) => told(error, || absent(tenant)),
+        other => Failure::Failed(other.to_string()),
+    }
+}
+
+/// The table behind the use cases. Nothing here enqueues or sends.
+async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
+    let name = settings.need(table.table.as_ref(), "--table", "MILLRACE_TABLE")?;
+    let login = login(settings, table).await?;
+    let endpoint_url = settings.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| settings.get("AWS_ENDPOINT_URL"));
+    let extra_ca_pem = settings.get("AWS_CA_BUNDLE").map(std::fs::read).transpose();
+    let aws = AwsSettings {
+        region: region(settings, table, endpoint_url.is_some()).await?,
+        access_key_id: login.access_key_id,
+        secret_access_key: login.secret_access_key,
+        session_token: login.session_token,
+        endpoint_url,
+        extra_ca_pem: extra_ca_pem.map_err(|error| Failure::usage(format!("AWS_CA_BUNDLE cannot be read: {error}")))?,
+        metered: false,
+        limits: LIMITS,
+    };
+    let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Ports {
+        store: Arc::new(clients.store(&name, Arc::clone(&clock), Arc::clone(&entropy))),
+        queue: Arc::new(clients.queue(BTreeMap::new(), Arc::clone(&clock), Arc::clone(&entropy))),
+        http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
+        clock,
+        entropy,
+    })
+}
+
+/// AWS credentials. Has no `Debug`.
+struct Login {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+/// The environment's own credentials, unless a profile is named; else whatever the AWS command line comes to: profiles,
+/// single sign-on, assumed roles, credential processes. It knows them all, and those to come.
+async fn login(settings: &Settings, table: &Table) -> Result<Login, Failure> {
+    let own = settings.get("AWS_ACCESS_KEY_ID").zip(settings.get("AWS_SECRET_ACCESS_KEY"));
+    if let (None, Some((access_key_id, secret_access_key))) = (&table.profile, own) {
+        return Ok(Login { access_key_id, secret_access_key, session_token: settings.get("AWS_SESSION_TOKEN") });
+    }
+    let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install version 2 of the AWS command line, log in, and \
+                name a --profile";
+    let text = aws(settings, table, &["configure", "export-credentials", "--format", "process"]).await;
+    let text = text.map_err(|why| Failure::usage(format!("no AWS credentials: {why}; {hint}")))?;
+    exported(&text).ok_or_else(|| Failure::usage(format!("no AWS credentials: `aws` printed none; {hint}")))
+}
+
+/// Source: AWS SDKs and Tools reference, process credential provider, version 1.
+fn exported(text: &str) -> Option<Login> {
+    let answer: Value = serde_json::from_str(text).ok()?;
+    let text = |name: &str| answer[name].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    let (access_key_id, secret_access_key) = text("AccessKeyId").zip(text("SecretAccessKey"))?;
+    Some(Login { access_key_id, secret_access_key, session_token: text("SessionToken") })
+}
+
+async fn region(settings: &Settings, table: &Table, own_endpoint: bool) -> Result<String, Failure> {
+    let named =
+        table.region.clone().or_else(|| settings.get("AWS_REGION")).or_else(|| settings.get("AWS_DEFAULT_REGION"));
+    if let Some(region) = named {
+        return Ok(region);
+    }
+    match aws(settings, table, &["configure", "get", "region"]).await {
+        Ok(region) if !region.trim().is_empty() => Ok(region.trim().to_owned()),
+        // An endpoint of one's own is where it is; the region only goes into the signature.
+        _ if own_endpoint => Ok("us-east-1".to_owned()),
+        _ => Err(Failure::usage("AWS_REGION is not set: give --region, or set it")),
+    }
+}
+
+/// Runs the AWS command line for its output. What it says to a person goes to the person.
+async fn aws(settings: &Settings, table: &Table, args: &[&str]) -> Result<String, String> {
+    let mut command = Command::new("aws");
+    command.args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    if let Some(profile) = table.profile.clone().or_else(|| settings.get("AWS_PROFILE")) {
+        command.args(["--profile", &profile]);
+    }
+    let output = command.output().await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "the environment has none, and there is no `aws`".to_owned(),
+        _ => format!("`aws` cannot be run: {error}"),
+    })?;
+    if !output.status.success() {
+        return Err(format!("`aws {}` failed", args.join(" ")));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "`aws` printed no text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_seconds_or_none() {
+        assert_eq!(Schedule::parse("none"), Ok(Schedule(None)));
+        assert_eq!(Schedule::parse("1, 2,4"), Ok(Schedule(Some(vec![1, 2, 4]))));
+        for text in ["", "1,", "-1", "1.5", "9999999", &["1"; 21].join(",")] {
+            assert!(Schedule::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn exported_credentials_are_read() {
+        let login =
+            exported(r#"{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": "t"}"#).unwrap();
+        assert_eq!((login.access_key_id.as_str(), login.session_token.as_deref()), ("a", Some("t")));
+        assert!(exported(r#"{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": ""}"#).is_none());
+        assert!(exported("").is_none());
+    }
+
+    #[test]
+    fn a_condition_that_failed_is_told_in_words() {
+        let tenant = TenantId::parse("demo").unwrap();
+        let failed = step(&StepError::Store(StoreError::ConditionFailed(Vec::new())), &tenant);
+        assert_eq!(failed, Failure::Failed("there is no tenant demo".to_owned()));
+        let other = told(&StoreError::Throttled, String::new);
+        assert_eq!(other, Failure::Failed("the table is throttled".to_owned()));
+    }
+}

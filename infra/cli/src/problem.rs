@@ -1,0 +1,95 @@
+//! What the API says when it refuses: problem documents (RFC 9457) in words.
+
+use serde_json::Value;
+
+use crate::screen::plain;
+
+/// A refusal. API Gateway's own answers (`{"message": …}`) are read as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: u16,
+    /// The last part of its `type`, such as `not-enough-credits`; empty for what is no problem document.
+    pub(crate) kind: String,
+    title: String,
+    detail: String,
+    request_id: String,
+    errors: Vec<(String, String)>,
+}
+
+impl Problem {
+    /// Reads the body of an answer that is no success.
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let text = |value: &Value, name: &str| value[name].as_str().map(|t| plain(t, 500)).unwrap_or_default();
+        let errors = document["errors"].as_array().into_iter().flatten();
+        let title = [text(&document, "title"), text(&document, "message")].into_iter().find(|t| !t.is_empty());
+        Self {
+            status,
+            kind: text(&document, "type").rsplit(':').next().unwrap_or_default().to_owned(),
+            title: title.unwrap_or_else(|| "the answer is not Millrace's; is the URL right?".to_owned()),
+            detail: text(&document, "detail"),
+            request_id: text(&document, "request_id"),
+            errors: errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect(),
+        }
+    }
+
+    /// In words, one line for each fault. `line` knows which line of the file the record at a position came from.
+    pub(crate) fn text(&self, line: &dyn Fn(usize) -> Option<u64>) -> String {
+        let mut shown = self.title.clone();
+        match &self.errors[..] {
+            [] if self.detail.is_empty() => {}
+            [] => shown += &format!(": {}", self.detail),
+            errors => {
+                for (pointer, detail) in errors {
+                    shown += &format!("\n  {}{detail}", place(pointer, line));
+                }
+            }
+        }
+        shown += &format!("\n  ({}{})", self.status, prefixed(", request ", &self.request_id));
+        shown
+    }
+}
+
+fn prefixed(prefix: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{prefix}{text}") }
+}
+
+/// Where a fault is: a line of the file where the pointer leads into a record that came from one.
+fn place(pointer: &str, line: &dyn Fn(usize) -> Option<u64>) -> String {
+    let record = pointer.strip_prefix("/records/").map(|rest| rest.split_once('/').unwrap_or((rest, "")));
+    let at = record.and_then(|(at, rest)| Some((line(at.parse().ok()?)?, rest)));
+    match at {
+        Some((line, "")) => format!("line {line}: "),
+        Some((line, rest)) => format!("line {line}: {}: ", rest.replace("~1", "/").replace("~0", "~")),
+        None if pointer.is_empty() => String::new(),
+        None => format!("{pointer}: "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_by_the_line_of_the_file() {
+        let body = br#"{"type": "urn:millrace:problem:invalid", "title": "The request is not valid", "status": 400,
+            "detail": "3 faults; see errors", "request_id": "r-1", "errors": [
+            {"pointer": "/records/1/input/domain", "detail": "must be a text"},
+            {"pointer": "/records/7", "detail": "must be an object"}, {"pointer": "/webhook_url", "detail": "is relative"}]}"#;
+        let problem = Problem::read(400, body);
+        let text = problem.text(&|at| [2, 3, 5].get(at).copied());
+        assert_eq!(problem.kind, "invalid");
+        assert_eq!(
+            text,
+            "The request is not valid\n  line 3: input/domain: must be a text\n  /records/7: must be an object\n  \
+             /webhook_url: is relative\n  (400, request r-1)"
+        );
+    }
+
+    #[test]
+    fn other_bodies_are_readable_too() {
+        let gateway = Problem::read(500, br#"{"message": "Internal Server Error"}"#);
+        assert_eq!(gateway.text(&|_| None), "Internal Server Error\n  (500)");
+        assert!(Problem::read(404, b"<html>").text(&|_| None).contains("is the URL right?"));
+    }
+}

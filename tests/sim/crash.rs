@@ -1,0 +1,319 @@
+//! The crash sweep: a small piece of work is done once to count its calls; then it is done again for every call and
+//! every way in which that call can go wrong, and everything must come out as if nothing had happened but time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::ENRICH_TIMEOUT;
+use serde_json::{Map, Value};
+use shared::app::idempotency::Idempotency;
+use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
+use shared::domain::delivery::DeliveryState;
+use shared::domain::error::ApiError;
+use shared::domain::ids::JobId;
+use shared::domain::job::{Status, Submission};
+use tests::harness::{HOOK, Options, World, invariants, submission};
+use tests::sim::{Call, Fault, Op};
+
+/// Whatever goes wrong once, everything is over so much later.
+const BOUND: Duration = Duration::from_secs(3 * 3600);
+
+/// What else must hold when all is quiet.
+type After = Box<dyn Fn(&World) -> Result<(), String>>;
+
+/// A piece of work: what clients do, and what must have come of it.
+struct Case {
+    options: Options,
+    play: fn(&mut World) -> After,
+}
+
+fn case(play: fn(&mut World) -> After) -> Case {
+    Case { options: Options::default(), play }
+}
+
+fn prepared(options: Options) -> World {
+    let world = World::with(options);
+    world
+        .call(async |ports| {
+            shared::app::tenants::set_webhook_schedule(ports, &world.tenant.id, Some(vec![1, 2, 60, 60])).await
+        })
+        .expect("a schedule");
+    world.sim.gate.renumber();
+    world
+}
+
+/// Does the work under these faults, and says what does not hold afterwards.
+fn play(case: &Case, hook: impl FnMut(&Call) -> Fault + Send + 'static) -> (World, Vec<String>) {
+    let mut world = prepared(case.options.clone());
+    world.sim.gate.start_trace();
+    world.faults(hook);
+    let after = (case.play)(&mut world);
+    if let Err(why) = world.quiet_within(BOUND) {
+        return (world, vec![format!("all_ends: {why}")]);
+    }
+    world.faults(|_| Fault::Proceed);
+    let mut wrong = invariants::check(&world);
+    wrong.extend(after(&world).err());
+    (world, wrong)
+}
+
+/// The calls that the work makes when nothing goes wrong.
+fn calls(case: &Case) -> Vec<Call> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let (_, wrong) = play(case, move |call| {
+        note.lock().unwrap().push(call.clone());
+        Fault::Proceed
+    });
+    assert_eq!(wrong, Vec::<String>::new(), "without any fault");
+    Arc::try_unwrap(seen).map_or_else(|seen| seen.lock().unwrap().clone(), |seen| seen.into_inner().unwrap())
+}
+
+fn ways(op: Op) -> Vec<Fault> {
+    let mut ways = vec![Fault::Die, Fault::DieAfter, Fault::FailBefore, Fault::FailAfter];
+    match op {
+        Op::PutAll | Op::DeleteAll | Op::Send => ways.push(Fault::FailPartly),
+        Op::Update | Op::Put => ways.push(Fault::Throttle),
+        Op::Transact => ways.extend([Fault::Throttle, Fault::Conflict]),
+        _ => {}
+    }
+    ways
+}
+
+/// Lets every call go wrong in every way, one at a time.
+fn sweep(name: &str, case: &Case) {
+    let (mut wrong, mut tried) = (Vec::new(), 0);
+    for call in calls(case) {
+        for fault in ways(call.op) {
+            let k = call.number;
+            let (_, broken) = play(case, move |c| if c.number == k { fault } else { Fault::Proceed });
+            tried += 1;
+            wrong.extend(broken.iter().map(|b| format!("{name} #{k} {:?} {} {fault:?}: {b}", call.op, call.subject)));
+        }
+    }
+    println!("{name}: {tried} faults tried");
+    let shown: Vec<&String> = wrong.iter().take(30).collect();
+    assert!(wrong.is_empty(), "{} of {tried} faults break something:\n{shown:#?}", wrong.len());
+}
+
+/// Three records of which the third does not fit the first's chunk.
+fn three_in_two_chunks(scripts: [&str; 3]) -> Submission {
+    let mut submission = submission(&scripts);
+    for record in &mut submission.records {
+        record.metadata = Some(Map::from_iter([("text".to_owned(), Value::String("x".repeat(100 * 1024)))]));
+    }
+    submission
+}
+
+fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(), String> {
+    let status = world.view(id).status();
+    if allowed.contains(&status) { Ok(()) } else { Err(format!("ended_as_asked: {id} is {status:?}")) }
+}
+
+fn had_a_delivery(world: &World, id: &JobId) -> Result<(), String> {
+    let delivery = world
+        .call(async |ports| status::delivery(ports, &world.tenant.id, &id.delivery(0)).await)
+        .map_err(|e| format!("delivered: {e:?}"))?;
+    if delivery.state == DeliveryState::Delivered { Ok(()) } else { Err(format!("delivered: {delivery:?}")) }
+}
+
+#[test]
+fn a_job_survives_every_crash() {
+    sweep(
+        "job",
+        &case(|world| {
+            world.receiver.answers([500]);
+            let id = world.insist_on_job(&three_in_two_chunks(["found-0", "none-1", "found-2"]), "one").expect("a job");
+            Box::new(move |world| {
+                ended(world, &id, &[Status::Completed])?;
+                had_a_delivery(world, &id)?;
+                let counts = world.view(&id).counts();
+                if (counts.found, counts.not_found) == (2, 1) { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+            })
+        }),
+    );
+}
+
+#[test]
+fn a_job_on_many_workers_survives_every_crash() {
+    let options = Options { enrichers: 4, dispatchers: 4, ..Options::default() };
+    let play: fn(&mut World) -> After = |world| {
+        world.receiver.answers([500]);
+        let id = world.insist_on_job(&three_in_two_chunks(["slow7-0", "panic-1", "slow9-2"]), "one").expect("a job");
+        Box::new(move |world| {
+            ended(world, &id, &[Status::Completed])?;
+            had_a_delivery(world, &id)
+        })
+    };
+    sweep("many workers", &Case { options, play });
+}
+
+#[test]
+fn a_job_that_needs_several_runs_survives_every_crash() {
+    sweep(
+        "runs",
+        &case(|world| {
+            let domains: Vec<String> = (0..6).map(|n| format!("slow90-{n}")).collect();
+            let long = Submission { kind: "patient".to_owned(), ..submission(&domains) };
+            let id = world.insist_on_job(&long, "one").expect("a job");
+            Box::new(move |world| {
+                ended(world, &id, &[Status::Completed])?;
+                let found = world.view(&id).counts().found;
+                if found == 6 { Ok(()) } else { Err(format!("counts: {found} of 6 found")) }
+            })
+        }),
+    );
+}
+
+#[test]
+fn outcomes_that_overflow_their_item_survive_every_crash() {
+    sweep(
+        "overflow",
+        &case(|world| {
+            let id = world.insist_on_job(&submission(&["big-0", "big-1", "big-2", "big-3"]), "one").expect("a job");
+            Box::new(move |world| ended(world, &id, &[Status::Completed]))
+        }),
+    );
+}
+
+fn canceled(world: &mut World, wait: Duration) -> After {
+    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
+    world.run_for(wait);
+    let tenant = world.tenant.id.clone();
+    let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id).await);
+    match asked {
+        Ok(_) => Box::new(move |world| {
+            ended(world, &id, &[Status::Canceled])?;
+            had_a_delivery(world, &id)
+        }),
+        Err(ApiError::Conflict { .. }) => Box::new(move |world| ended(world, &id, &[Status::Completed])),
+        Err(other) => Box::new(move |_| Err(format!("cancel answered {other:?}"))),
+    }
+}
+
+#[test]
+fn a_cancel_while_queued_survives_every_crash() {
+    sweep("cancel queued", &case(|world| canceled(world, Duration::ZERO)));
+}
+
+#[test]
+fn a_cancel_while_running_survives_every_crash() {
+    sweep("cancel running", &case(|world| canceled(world, Duration::from_secs(25))));
+}
+
+fn deleted(world: &mut World, wait: Duration) -> After {
+    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
+    world.run_for(wait);
+    let tenant = world.tenant.id.clone();
+    let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    Box::new(move |world| {
+        match &answer {
+            // A client that got no answer and asks again learns that the job is not there any more.
+            Ok(()) | Err(ApiError::NotFound { .. }) => {}
+            Err(other) => return Err(format!("delete answered {other:?}")),
+        }
+        let view = world.call(async |ports| status::job(ports, &world.tenant.id, &id).await);
+        if view == Err(ApiError::NotFound { what: "job" }) { Ok(()) } else { Err(format!("erased: {view:?}")) }
+    })
+}
+
+#[test]
+fn a_delete_of_a_live_job_survives_every_crash() {
+    sweep("delete live", &case(|world| deleted(world, Duration::from_secs(25))));
+}
+
+#[test]
+fn a_delete_of_an_ended_job_survives_every_crash() {
+    sweep("delete ended", &case(|world| deleted(world, Duration::from_secs(300))));
+}
+
+fn key(name: &str) -> Idempotency {
+    Idempotency::new(name, "POST", name, b"")
+}
+
+#[test]
+fn a_replay_survives_every_crash() {
+    sweep(
+        "replay",
+        &case(|world| {
+            world.receiver.answers([410]);
+            let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
+            world.run_for(Duration::from_secs(600));
+            let (tenant, delivery) = (world.tenant.id.clone(), id.delivery(0));
+            let again = async |ports: &Ports| deliveries::replay(ports, &tenant, &delivery, Some(&key("two"))).await;
+            let answer = world.insist(again);
+            Box::new(move |world| {
+                answer.as_ref().map_err(|e| format!("replay answered {e:?}"))?;
+                had_a_delivery(world, &id)?;
+                let good = world.receiver.exchanges().iter().filter(|e| e.status == Some(200)).count();
+                if good >= 1 { Ok(()) } else { Err("replayed: nothing was sent".to_owned()) }
+            })
+        }),
+    );
+}
+
+#[test]
+fn a_test_delivery_survives_every_crash() {
+    sweep(
+        "test delivery",
+        &case(|world| {
+            world.receiver.answers([500]);
+            let tenant = world.tenant.id.clone();
+            let send = async |ports: &Ports| deliveries::test(ports, &tenant, "native", HOOK, Some(&key("test"))).await;
+            let answer = world.insist(send);
+            Box::new(move |world| {
+                let id = answer.as_ref().map_err(|e| format!("test answered {e:?}"))?.id.clone();
+                had_a_delivery(world, &id.job)?;
+                let ids: std::collections::BTreeSet<String> =
+                    world.receiver.exchanges().iter().map(|e| e.id().to_owned()).collect();
+                if ids.len() == 1 { Ok(()) } else { Err(format!("one key, one event: {ids:?}")) }
+            })
+        }),
+    );
+}
+
+#[test]
+fn a_rotation_survives_every_crash() {
+    sweep(
+        "rotate",
+        &case(|world| {
+            let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
+            let tenant = world.tenant.id.clone();
+            let day = Duration::from_secs(24 * 3600);
+            let rotate = async |ports: &Ports| secrets::rotate(ports, &tenant, day, Some(&key("rotate"))).await;
+            let answer = world.insist(rotate);
+            Box::new(move |world| {
+                had_a_delivery(world, &id)?;
+                let shown = &answer.as_ref().map_err(|e| format!("rotate answered {e:?}"))?.secret;
+                let item = world.sim.store.peek(&shared::app::table::secret_key(&world.tenant.id));
+                let stored = shared::app::table::read_secrets(item.as_ref()).map_err(|e| e.to_string())?;
+                if stored.len() == 2 && stored[0].secret == *shown && stored[1].secret == world.tenant.secret {
+                    Ok(())
+                } else {
+                    Err(format!("rotated once: {} secrets", stored.len()))
+                }
+            })
+        }),
+    );
+}
+
+#[test]
+fn a_retry_survives_every_crash() {
+    sweep(
+        "retry",
+        &case(|world| {
+            let id = world.insist_on_job(&submission(&["found-0", "fail-1", "fail-2"]), "one").expect("a job");
+            world.run_for(Duration::from_secs(600));
+            let tenant = world.tenant.id.clone();
+            let again = world.insist(async |ports| retry::read(ports, &tenant, &id).await);
+            let second = again.and_then(|submission| world.insist_on_job(&submission, "two"));
+            Box::new(move |world| {
+                let second = second.as_ref().map_err(|e| format!("retry answered {e:?}"))?;
+                ended(world, second, &[Status::Completed])?;
+                let lines = world.results(second);
+                let ids: Vec<_> = lines.iter().map(|l| l.record.id.clone().unwrap_or_default()).collect();
+                if ids == ["row-1", "row-2"] { Ok(()) } else { Err(format!("retried: {ids:?}")) }
+            })
+        }),
+    );
+}

@@ -1,0 +1,17 @@
+//! The use cases over simulated ports: what they do, and that no crash changes it.
+
+mod crash;
+mod deliveries;
+mod endings;
+mod jobs;
+mod runs;
+mod sweeps;
+mod tenancy;
+
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// The enrich function's time-out in the harness.
+const ENRICH_TIMEOUT: Duration = Duration::from_secs(120);

@@ -1,0 +1,228 @@
+//! Runs over a chunk: those that stop in time, those that die, and those that do not fit.
+
+use std::time::Duration;
+
+use shared::domain::job::{Status, Submission};
+use shared::domain::record::OutcomeStatus;
+use tests::harness::{Happened, Options, World, domains, submission};
+use tests::sim::{Fault, Op};
+
+use crate::{HOUR, MINUTE, SECOND};
+
+fn patient(domains: &[String]) -> Submission {
+    Submission { kind: "patient".to_owned(), ..submission(domains) }
+}
+
+fn codes(world: &World, id: &shared::domain::ids::JobId) -> Vec<String> {
+    let code = |line: shared::domain::job::ResultLine| line.outcome.error.map_or_else(String::new, |e| e.code);
+    world.results(id).into_iter().map(code).collect()
+}
+
+#[test]
+fn a_chunk_that_runs_out_of_time_goes_on_where_it_stopped() {
+    let mut world = World::new();
+    world.options.sweeping = false;
+    let domains = domains("slow90", 7);
+    let id = world.job(patient(&domains));
+    world.settle(HOUR);
+    assert_eq!(world.view(&id).counts().found, 7);
+    let runs = world.happened().iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+    assert_eq!(runs, 4);
+    assert!(domains.iter().all(|d| world.asked_of(d) == 1), "a provider was asked twice: {:?}", world.asked());
+}
+
+#[test]
+fn a_record_past_its_own_deadline_fails_alone() {
+    let mut world = World::new();
+    let id = world.job(submission(&["slow40-0", "found-1"]));
+    world.settle(HOUR);
+    assert_eq!(codes(&world, &id), ["deadline_exceeded", ""]);
+}
+
+#[test]
+fn a_panicking_provider_costs_its_record_alone() {
+    let mut world = World::new();
+    let id = world.job(submission(&["found-0", "panic-1", "found-2"]));
+    world.settle(HOUR);
+    assert_eq!(codes(&world, &id), ["", "internal_error", ""]);
+    let runs = world.happened().iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn a_poisoned_record_costs_itself_and_nothing_else() {
+    let mut world = World::new();
+    let mut domains = domains("found", 130);
+    domains[70] = "poison-70".to_owned();
+    let id = world.job(submission(&domains));
+    world.settle(3 * HOUR);
+    let lines = world.results(&id);
+    for (n, line) in lines.iter().enumerate() {
+        let lost = line.outcome.error.as_ref().is_some_and(|e| e.code == "worker_lost");
+        assert_eq!((lost, line.outcome.status == OutcomeStatus::Found), (n == 70, n != 70), "record {n}");
+    }
+    assert_eq!(world.view(&id).status(), Status::Completed);
+}
+
+#[test]
+fn two_poisoned_records_in_one_chunk_cost_themselves_and_nothing_else() {
+    let mut world = World::new();
+    let mut domains = domains("found", 20);
+    domains[0] = "poison-0".to_owned();
+    domains[19] = "poison-19".to_owned();
+    let id = world.job(submission(&domains));
+    world.settle(6 * HOUR);
+    let lost: Vec<usize> = (0..20).filter(|n| codes(&world, &id)[*n] == "worker_lost").collect();
+    assert_eq!(lost, [0, 19]);
+}
+
+#[test]
+fn the_eighth_start_gives_up_what_is_left_of_a_chunk() {
+    let mut world = World::new();
+    let mut results = 0;
+    world.faults(move |call| {
+        if call.op == Op::Put && call.subject.contains("#PART#") {
+            return Fault::Die;
+        }
+        if call.op == Op::Put && call.subject.ends_with("#RESULT") {
+            results += 1;
+            return if results <= 2 { Fault::Die } else { Fault::Proceed };
+        }
+        Fault::Proceed
+    });
+    let id = world.job(submission(&domains("found", 3)));
+    world.settle(6 * HOUR);
+    assert_eq!(codes(&world, &id), ["worker_lost", "worker_lost", "worker_lost"]);
+    assert_eq!(world.credits(&world.tenant.id), (100_000, 0, 0));
+}
+
+#[test]
+fn a_slow_chunk_with_a_poisoned_record_lost_the_others_too() {
+    // A continuation of a run that worked one by one has to work one by one as well.
+    let mut world = World::new();
+    let mut domains = domains("slow50", 12);
+    domains[4] = "poison-4".to_owned();
+    domains[9] = "poison-9".to_owned();
+    let id = world.job(patient(&domains));
+    world.settle(12 * HOUR);
+    let codes = codes(&world, &id);
+    let lost: Vec<usize> = (0..12).filter(|n| codes[*n] == "worker_lost").collect();
+    assert_eq!(lost, [4, 9]);
+}
+
+#[test]
+fn a_slow_chunk_was_bought_twice_because_the_sweep_took_it_for_dead() {
+    let mut world = World::with(Options { enrichers: 4, ..Options::default() });
+    let domains = domains("slow90", 40);
+    let id = world.job(patient(&domains));
+    world.settle(6 * HOUR);
+    assert_eq!(world.view(&id).counts().found, 40);
+    let twice: Vec<_> = domains.iter().filter(|d| world.asked_of(d) > 1).collect();
+    assert!(twice.is_empty(), "{} of 40 answers were bought twice", twice.len());
+}
+
+#[test]
+fn a_table_that_takes_no_results_for_minutes_costs_no_record() {
+    let mut world = World::new();
+    let until = world.now().plus(10 * MINUTE);
+    let clock = world.sim.clock.clone();
+    world.faults(move |call| {
+        use shared::ports::Clock;
+        let outage = clock.now() < until && call.op == Op::Put && call.subject.ends_with("#RESULT");
+        if outage { Fault::Throttle } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&domains("found", 3)));
+    world.settle(6 * HOUR);
+    assert_eq!(world.view(&id).counts().found, 3);
+}
+
+#[test]
+fn outcomes_too_big_for_one_item_come_back_whole() {
+    let mut world = World::new();
+    let id = world.job(submission(&domains("big", 30)));
+    world.settle(HOUR);
+    let lines = world.results(&id);
+    assert!(lines.iter().all(|l| l.outcome.data["name"].as_str().is_some_and(|t| t.len() >= 200 * 1024)));
+    let parts = world.sim.store.items().iter().filter(|i| i.key.sk.contains("#RESULT#")).count();
+    assert!(parts >= 10, "{parts} overflow items");
+}
+
+#[test]
+fn a_job_of_several_shards_ends_once() {
+    let mut world = World::with(Options { enrichers: 20, ..Options::default() });
+    let id = world.job(submission(&domains("found", 6_500)));
+    world.settle(HOUR);
+    let view = world.view(&id);
+    assert_eq!((view.job.spec.chunks, view.job.shards_done), (102, 2));
+    assert_eq!((view.counts().found, view.credits_used()), (6_500, 13_000));
+    assert_eq!(world.receiver.exchanges().len(), 1);
+}
+
+#[test]
+fn a_job_past_its_run_limit_expires_and_keeps_what_it_has() {
+    let mut world = World::new();
+    let id = world.job(submission(&domains("slow5", 100)));
+    // One chunk is done; then nobody works for a day.
+    let done = world.run_until(MINUTE, |world| world.happened().iter().any(|h| matches!(h, Happened::Ran { .. })));
+    assert!(done);
+    world.options.enrichers = 0;
+    world.kill_enrichers();
+    world.run_for(25 * HOUR);
+    assert_eq!(world.view(&id).job.status, Status::Expiring);
+    assert_eq!(world.view(&id).status(), Status::Running);
+    world.options.enrichers = 1;
+    world.settle(HOUR);
+    let view = world.view(&id);
+    assert_eq!(view.status(), Status::Expired);
+    assert_eq!((view.counts().found, view.counts().failed), (50, 50));
+    assert!(codes(&world, &id)[50..].iter().all(|code| code == "job_expired"));
+    assert_eq!(world.receiver.exchanges()[0].json()["type"], "job.failed");
+}
+
+#[test]
+fn a_type_without_providers_fails_the_job_and_costs_nothing() {
+    let mut world = World::new();
+    let id = world.job(Submission { kind: "bare".to_owned(), ..submission(&["found-0", "found-1"]) });
+    assert_eq!(world.view(&id).job.spec.reserved, 0);
+    world.settle(HOUR);
+    let view = world.view(&id);
+    assert_eq!(view.status(), Status::Failed);
+    assert_eq!(view.job.end.as_ref().unwrap().error.as_deref(), Some("name a provider"));
+    assert_eq!(codes(&world, &id), ["provider_unconfigured", "provider_unconfigured"]);
+    assert_eq!(world.receiver.exchanges()[0].json()["type"], "job.failed");
+}
+
+#[test]
+fn every_message_twice_changes_nothing() {
+    let mut world = World::with(Options { enrichers: 3, dispatchers: 3, ..Options::default() });
+    let id = world.job(submission(&domains("slow5", 200)));
+    use shared::ports::QueueName::{Enrich, Webhook};
+    for message in world.sim.queue.peek(Enrich) {
+        world.sim.queue.duplicate(Enrich, &message.id);
+    }
+    world.options.dispatchers = 0;
+    let told = world.run_until(HOUR, |world| !world.sim.queue.peek(Webhook).is_empty());
+    assert!(told);
+    for message in world.sim.queue.peek(Webhook) {
+        world.sim.queue.duplicate(Webhook, &message.id);
+    }
+    world.options.dispatchers = 3;
+    world.settle(HOUR);
+    assert_eq!(world.view(&id).counts().found, 200);
+    assert_eq!(world.receiver.exchanges().len(), 1);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_ends_among_the_dead_letters() {
+    let mut world = World::new();
+    use shared::ports::{Message, QueueName};
+    for body in ["{", "{}", r#"{"v":1,"job":"job_x","chunk":0,"start":"first"}"#] {
+        let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "acme".to_owned() };
+        world.call(async |p| p.queue.send(QueueName::Enrich, vec![message.clone()]).await).unwrap();
+    }
+    let id = world.job(submission(&["found-0"]));
+    world.settle(HOUR);
+    assert_eq!(world.sim.queue.dead_letters(QueueName::Enrich).len(), 3);
+    assert_eq!(world.view(&id).counts().found, 1);
+    world.run_for(SECOND);
+}

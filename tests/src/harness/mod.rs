@@ -1,0 +1,15 @@
+//! A world of simulated ports with everything around the use cases: tenants, providers that do as their input says, a
+//! scripted receiver, and a driver that moves messages as Lambda does. `invariants` says what must hold of it.
+
+pub mod broken;
+pub mod invariants;
+mod providers;
+mod receiver;
+mod world;
+
+pub use providers::{Asked, CONFIG};
+pub use receiver::{Exchange, Receiver};
+pub use world::{Ended, Happened, Options, Tenant, World, domains, record, submission};
+
+/// The receiver that jobs of [`submission`] tell of their end.
+pub const HOOK: &str = "https://hook.example/one";

@@ -1,0 +1,134 @@
+//! Providers that do what the input's first letters say.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use shared::domain::time::Timestamp;
+use shared::ports::HttpRequest;
+use shared::provider::config::Config;
+use shared::provider::{Answer, Ports, Provider, Registry};
+
+/// What the registry is made from. The providers' kind is for the reader of the file alone: their place is taken by
+/// scripted ones.
+pub const CONFIG: &str = r#"
+[types.company]
+description = "One provider"
+inputs = [["domain"]]
+waterfall = ["first"]
+
+[types.duo]
+description = "Two providers"
+inputs = [["domain"]]
+waterfall = ["first", "second"]
+until = ["name", "second_name"]
+
+[types.patient]
+description = "Few records at once, each of which may take long"
+inputs = [["domain"]]
+waterfall = ["first"]
+record_timeout_s = 100
+concurrency = 2
+
+[types.bare]
+description = "Nobody to ask"
+inputs = [["domain"]]
+waterfall = []
+unconfigured = "name a provider"
+
+[providers.first]
+kind = "http"
+url = "https://first.example/"
+fields = { name = "/name" }
+credits = 2
+timeout_s = 100
+
+[providers.second]
+kind = "http"
+url = "https://second.example/"
+fields = { second_name = "/name" }
+credits = 3
+timeout_s = 100
+"#;
+
+/// One question to a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub at: Timestamp,
+    pub provider: String,
+    pub domain: String,
+}
+
+#[derive(Debug)]
+struct Scripted {
+    name: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// Bytes of what a `big` record is found with.
+const BIG: usize = 200 * 1024;
+
+/// Text that does not compress below half.
+fn noise(seed: &str, bytes: usize) -> String {
+    let mut state =
+        seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211));
+    let mut text = String::with_capacity(bytes + 16);
+    while text.len() < bytes {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        text.push_str(&format!("{state:016x}"));
+    }
+    text
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn ask(&self, input: &Map<String, Value>, _limit: Duration, ports: &Ports) -> Answer {
+        let domain = input.get("domain").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let asked = Asked { at: ports.clock.now(), provider: self.name.clone(), domain: domain.clone() };
+        self.asked.lock().unwrap().push(asked);
+        let script = domain.split('-').next().unwrap_or_default();
+        let seconds = script.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
+        let field = if self.name == "second" { "second_name" } else { "name" };
+        let found = |value: String| Answer::Found {
+            fields: Map::from_iter([(field.to_owned(), Value::String(value))]),
+            confidence: None,
+        };
+        match script.trim_end_matches(char::is_numeric) {
+            "slow" => {
+                ports.clock.sleep(Duration::from_secs(seconds)).await;
+                found(format!("Name of {domain}"))
+            }
+            "none" => Answer::NotFound,
+            "fail" => Answer::Failed { code: "provider_error".to_owned(), detail: "broken today".to_owned() },
+            "invalid" => Answer::Invalid("no domain".to_owned()),
+            "panic" => panic!("the provider of {domain} broke"),
+            "poison" => {
+                // The harness lets the process die of this request.
+                let request = HttpRequest {
+                    method: "GET".to_owned(),
+                    url: "https://poison.example/".to_owned(),
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                    deadline: Duration::from_secs(5),
+                    max_response_bytes: 1,
+                };
+                let _ = ports.http.send(request).await;
+                found("survived".to_owned())
+            }
+            "big" => found(noise(&domain, BIG)),
+            "only" if self.name == "first" => Answer::NotFound,
+            _ => found(format!("Name of {domain}")),
+        }
+    }
+}
+
+pub(super) fn registry(asked: &Arc<Mutex<Vec<Asked>>>) -> Registry {
+    let config = Config::parse("harness", CONFIG).expect("the harness's configuration");
+    Registry::assemble(&config, |provider| {
+        Ok(Arc::new(Scripted { name: provider.name.clone(), asked: Arc::clone(asked) }))
+    })
+    .expect("scripted providers are always complete")
+}

@@ -1,0 +1,592 @@
+//! The world and its driver.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::FutureExt;
+use serde_json::{Map, Value, json};
+use shared::app::dispatch::{self, Dispatched};
+use shared::app::enrich::{self, Ran};
+use shared::app::idempotency::Idempotency;
+use shared::app::status::{ResultCursor, results};
+use shared::app::submit::{Accepted, Terms, submit};
+use shared::app::sweep::{self, Swept};
+use shared::app::table::{credits_key, get_n, meta_key, read_meta};
+use shared::app::{Ports, status, tenants};
+use shared::domain::backoff::message_delay;
+use shared::domain::error::ApiError;
+use shared::domain::ids::{JobId, TenantId};
+use shared::domain::job::{JobView, ResultLine, Status, Submission, Webhook};
+use shared::domain::record::Record;
+use shared::domain::signature::Secret;
+use shared::domain::tenant::{Caller, Scope};
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, QueueName, Store, within};
+use shared::provider::Registry;
+
+use super::invariants;
+use super::providers::{self, Asked};
+use super::receiver::Receiver;
+pub use crate::sim::Ended;
+use crate::sim::{Call, Fault, Op, Received, Schedule, Sim, SimEntropy};
+
+/// The record types' price is per record; this pays for thousands.
+pub(super) const INITIAL_CREDITS: i64 = 100_000;
+/// Results are kept so long.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How the world runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Decides ids, jitter, and who runs next.
+    pub seed: u64,
+    /// Chunks worked on at once in each lane.
+    pub enrichers: usize,
+    /// Deliveries attempted at once in each lane.
+    pub dispatchers: usize,
+    /// Whether the sweep runs every minute.
+    pub sweeping: bool,
+    /// The time-out of the enrich function.
+    pub enrich_timeout: Duration,
+    /// The time-out of the dispatch function.
+    pub dispatch_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            enrichers: 1,
+            dispatchers: 1,
+            sweeping: true,
+            enrich_timeout: Duration::from_secs(120),
+            dispatch_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a function did, in the order it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happened {
+    Ran {
+        job: JobId,
+        chunk: u32,
+        receives: u32,
+        answer: Result<Ran, String>,
+    },
+    Dispatched {
+        job: JobId,
+        attempt: u32,
+        lane: QueueName,
+        answer: Result<Dispatched, String>,
+    },
+    Swept(Swept),
+    /// A message's body that cannot be read.
+    Unreadable,
+    /// The function's time-out ended it.
+    TimedOut,
+}
+
+/// A tenant and what only it knows.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub api_key: String,
+    pub secret: Secret,
+}
+
+/// The functions, the tenants and everything outside.
+pub struct World {
+    pub sim: Sim,
+    pub ports: Ports,
+    pub options: Options,
+    pub registry: Arc<Registry>,
+    pub receiver: Receiver,
+    /// The first tenant.
+    pub tenant: Tenant,
+    /// What every client learned of; the ids of jobs that were accepted.
+    pub accepted: BTreeSet<JobId>,
+    /// Faults of invariants that must hold at every moment.
+    pub broken: BTreeSet<String>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    schedule: Schedule<'static>,
+    happened: Rc<RefCell<Vec<Happened>>>,
+    next_sweep: Timestamp,
+    last: BTreeMap<JobId, Status>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("now", &self.sim.clock.now()).finish_non_exhaustive()
+    }
+}
+
+/// A record of this domain, with an id and metadata of its own.
+pub fn record(n: usize, domain: &str) -> Record {
+    Record {
+        id: Some(format!("row-{n}")),
+        input: Map::from_iter([("domain".to_owned(), Value::from(domain))]),
+        metadata: Some(Map::from_iter([("crm".to_owned(), json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}))])),
+    }
+}
+
+/// `n` times the same script.
+pub fn domains(script: &str, n: usize) -> Vec<String> {
+    (0..n).map(|at| format!("{script}-{at}")).collect()
+}
+
+/// A submission of these domains with a webhook.
+pub fn submission<S: AsRef<str>>(domains: &[S]) -> Submission {
+    Submission {
+        dialect: "native".to_owned(),
+        kind: "company".to_owned(),
+        name: Some("a job".to_owned()),
+        records: domains.iter().enumerate().map(|(n, d)| record(n, d.as_ref())).collect(),
+        webhook: Some(Webhook { url: super::HOOK.to_owned() }),
+        providers: None,
+        max_credits: None,
+        dry_run: false,
+        retry_of: None,
+    }
+}
+
+impl World {
+    /// A world with one tenant, `acme`, whose credits never run out.
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        Self::over(options, |store| store)
+    }
+
+    /// A world whose store is wrapped: for controls that break a promise on purpose.
+    pub fn over(options: Options, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
+        let sim = Sim::new(options.seed);
+        sim.queue.configure(6 * options.enrich_timeout, 10);
+        let ports = Ports {
+            store: wrap(sim.store.clone()),
+            queue: sim.queue.clone(),
+            http: sim.http.clone(),
+            clock: sim.clock.clone(),
+            entropy: sim.entropy.clone(),
+        };
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let receiver = Receiver::new(sim.clock.clone());
+        let hook = receiver.clone();
+        sim.http.on("https://hook.example/", move |request| hook.take(request));
+        let first = TenantId::parse("acme").expect("a tenant id");
+        let tenant = create(&sim, &ports, first);
+        let world = Self {
+            registry: Arc::new(providers::registry(&asked)),
+            schedule: sim.schedule(options.seed),
+            next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
+            happened: Rc::default(),
+            accepted: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            last: BTreeMap::new(),
+            sim,
+            ports,
+            options,
+            receiver,
+            tenant,
+            asked,
+        };
+        world.faults(|_| Fault::Proceed);
+        world.sim.gate.renumber();
+        world
+    }
+
+    /// Another tenant.
+    pub fn tenant(&self, name: &str) -> Tenant {
+        create(&self.sim, &self.ports, TenantId::parse(name).expect("a tenant id"))
+    }
+
+    /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
+    pub fn faults(&self, mut hook: impl FnMut(&Call) -> Fault + Send + 'static) {
+        self.sim.gate.inject(move |call| {
+            let told = hook(call);
+            if call.op == Op::Http && call.subject.contains("poison") { Fault::Die } else { told }
+        });
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.sim.clock.now()
+    }
+
+    /// Every question that the providers were asked.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// How often each domain was asked for.
+    pub fn asked_of(&self, domain: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|a| a.domain == domain).count()
+    }
+
+    pub fn happened(&self) -> Vec<Happened> {
+        self.happened.borrow().clone()
+    }
+
+    /// What the sweeps did, summed up.
+    pub fn swept(&self) -> Swept {
+        self.happened().iter().fold(Swept::default(), |mut sum, happened| {
+            if let Happened::Swept(one) = happened {
+                sum.due += one.due;
+                sum.finished += one.finished;
+                sum.nudged_chunks += one.nudged_chunks;
+                sum.woken_deliveries += one.woken_deliveries;
+                sum.erased += one.erased;
+                sum.expiring += one.expiring;
+                sum.errors += one.errors;
+            }
+            sum
+        })
+    }
+
+    /// Who holds a tenant's key.
+    pub async fn caller(ports: &Ports, tenant: &Tenant) -> Result<Caller, ApiError> {
+        tenants::authenticate(ports, Some(&tenant.api_key), Scope::Write).await
+    }
+
+    /// What a submission costs here.
+    pub fn terms(registry: &Registry, submission: &Submission) -> Terms {
+        let kind = registry.kind(&submission.kind).expect("a type of the harness");
+        Terms {
+            price: kind.price(submission.providers.as_deref()),
+            unconfigured: kind.usable().err().map(str::to_owned),
+            retention: RETENTION,
+        }
+    }
+
+    /// The idempotency key of a submission, with the fingerprint of its content.
+    pub fn idempotency(key: &str, submission: &Submission) -> Idempotency {
+        let records = serde_json::to_vec(&submission.records).expect("records are JSON");
+        Idempotency::new(key, "POST", "/v1/jobs", &[submission.kind.as_bytes(), &records].concat())
+    }
+
+    /// One request to submit, as the submit function carries it out.
+    pub async fn request(
+        ports: &Ports,
+        registry: &Registry,
+        tenant: &Tenant,
+        submission: Submission,
+        key: Option<&str>,
+    ) -> Result<Accepted, ApiError> {
+        let caller = Self::caller(ports, tenant).await?;
+        let terms = Self::terms(registry, &submission);
+        let key = key.map(|key| Self::idempotency(key, &submission));
+        submit(ports, &caller, submission, &terms, key.as_ref()).await
+    }
+
+    /// Submits as the first tenant.
+    pub fn submit(&mut self, submission: Submission, key: Option<&str>) -> Result<Accepted, ApiError> {
+        let (ports, registry, tenant) = (self.ports.clone(), self.registry.clone(), self.tenant.clone());
+        let accepted = self.sim.finish(Self::request(&ports, &registry, &tenant, submission, key));
+        if let Ok(Accepted::Job { view, .. }) = &accepted {
+            self.accepted.insert(view.job.spec.id.clone());
+        }
+        accepted
+    }
+
+    /// Submits a job that must be accepted.
+    pub fn job(&mut self, submission: Submission) -> JobId {
+        match self.submit(submission, None) {
+            Ok(Accepted::Job { view, .. }) => view.job.spec.id.clone(),
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    /// Runs a request that must come to an answer, while everything else stands still.
+    pub fn call<T>(&self, request: impl AsyncFnOnce(&Ports) -> T) -> T {
+        self.sim.finish(request(&self.ports))
+    }
+
+    /// Repeats a request until it is answered, as a client does that was killed or got no answer: 5 s later, with the
+    /// same idempotency key. Everything else goes on meanwhile.
+    ///
+    /// # Panics
+    /// When there is no answer after an hour.
+    pub fn insist<T>(&mut self, request: impl AsyncFn(&Ports) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        for _ in 0..720 {
+            match self.sim.run(request(&self.ports)) {
+                Ended::Died | Ended::Done(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
+                    self.run_for(Duration::from_secs(5));
+                }
+                Ended::Done(answer) => return answer,
+                Ended::Stuck => panic!("the request waits for something that never comes"),
+            }
+        }
+        panic!("no answer after an hour");
+    }
+
+    /// Submits with this key until there is an answer.
+    pub fn insist_on_job(&mut self, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
+        let (registry, tenant) = (self.registry.clone(), self.tenant.clone());
+        let request =
+            async |ports: &Ports| Self::request(ports, &registry, &tenant, submission.clone(), Some(key)).await;
+        match self.insist(request)? {
+            Accepted::Job { view, .. } => {
+                let id = view.job.spec.id.clone();
+                self.accepted.insert(id.clone());
+                Ok(id)
+            }
+            Accepted::Priced { .. } => panic!("a dry run makes no job"),
+        }
+    }
+
+    /// The job as its tenant sees it.
+    pub fn view(&self, id: &JobId) -> JobView {
+        self.call(async |ports| status::job(ports, &self.tenant.id, id).await).expect("the job is there")
+    }
+
+    /// All results of a job, page by page.
+    pub fn results(&self, id: &JobId) -> Vec<ResultLine> {
+        let view = self.view(id);
+        let (mut lines, mut next) = (Vec::new(), Some(ResultCursor::default()));
+        while let Some(cursor) = next {
+            let page = self.call(async |ports| results(ports, &view.job, cursor, 100).await).expect("results");
+            assert!(!page.lines.is_empty() || page.next.is_none(), "an ended job's results have a gap at {cursor}");
+            lines.extend(page.lines);
+            next = page.next;
+        }
+        lines
+    }
+
+    /// Balance, used and open chunks of a tenant.
+    pub fn credits(&self, tenant: &TenantId) -> (i64, i64, i64) {
+        let item = self.sim.store.peek(&credits_key(tenant)).expect("a tenant has credits");
+        let number = |name| get_n(&item, name).unwrap_or(0);
+        (number("balance"), number("used"), number("open_chunks"))
+    }
+
+    /// Adds a process beside the functions, a client for example.
+    pub fn spawn(&mut self, name: &str, work: impl Future<Output = ()> + 'static) {
+        self.schedule.spawn(name, work);
+    }
+
+    /// Kills every process that works on a chunk, where it stands.
+    pub fn kill_enrichers(&mut self) {
+        let doomed: Vec<u64> =
+            self.schedule.alive().filter(|(_, name)| name.starts_with("Enrich")).map(|(n, _)| n).collect();
+        doomed.into_iter().for_each(|process| self.schedule.kill(process));
+    }
+
+    /// The processes at work.
+    pub fn working(&self) -> Vec<String> {
+        self.schedule.alive().map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// Runs everything for so long.
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now().plus(time);
+        self.run_while(until, |_| true);
+        self.sim.clock.advance_to(until);
+    }
+
+    /// Runs until `there` holds, at most so long; says whether it does.
+    pub fn run_until(&mut self, limit: Duration, there: impl Fn(&Self) -> bool) -> bool {
+        let until = self.now().plus(limit);
+        self.run_while(until, |world| !there(world));
+        there(self)
+    }
+
+    /// Runs until nothing is left to do. The error says what still is when so much time has passed.
+    pub fn quiet_within(&mut self, limit: Duration) -> Result<(), String> {
+        let until = self.now().plus(limit);
+        self.run_while(until, |world| !world.is_quiet());
+        if self.is_quiet() {
+            return Ok(());
+        }
+        let due: Vec<_> = self.due().into_iter().map(|(sk, at)| format!("{sk} at {at}")).collect();
+        Err(format!("still busy after {limit:?}: due {due:?}, next message {:?}", self.sim.queue.next_visible()))
+    }
+
+    /// As [`quiet_within`](Self::quiet_within), and everything must hold that always does.
+    ///
+    /// # Panics
+    /// When something is left to do, or an invariant does not hold.
+    pub fn settle(&mut self, limit: Duration) {
+        let quiet = self.quiet_within(limit);
+        assert_eq!(quiet, Ok(()));
+        assert_eq!(invariants::check(self), Vec::<String>::new());
+    }
+
+    /// Nothing queued, nothing at work, nothing that the sweep will look at.
+    pub fn is_quiet(&self) -> bool {
+        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && self.due().is_empty()
+    }
+
+    fn due(&self) -> Vec<(String, Timestamp)> {
+        self.sim
+            .store
+            .items()
+            .iter()
+            .filter_map(|item| get_n(item, "due").map(|at| (format!("{}/{}", item.key.pk, item.key.sk), Timestamp(at))))
+            .collect()
+    }
+
+    fn run_while(&mut self, until: Timestamp, go_on: impl Fn(&Self) -> bool) {
+        loop {
+            self.receive();
+            while self.schedule.step() {
+                self.watch();
+                self.receive();
+            }
+            if !go_on(self) {
+                return;
+            }
+            let now = self.now();
+            let queued = self.sim.queue.next_visible().filter(|at| *at > now);
+            let sweep = self.options.sweeping.then_some(self.next_sweep);
+            let next = [self.sim.clock.next_timer(), queued, sweep].into_iter().flatten().min();
+            match next.filter(|at| *at <= until) {
+                Some(at) => self.sim.clock.advance_to(at),
+                None => return,
+            }
+        }
+    }
+
+    /// Gives visible messages to workers that are free, and starts the sweep when its minute has come.
+    fn receive(&mut self) {
+        for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
+            let enriching = matches!(lane, QueueName::Enrich | QueueName::EnrichBulk);
+            let most = if enriching { self.options.enrichers } else { self.options.dispatchers };
+            let name = format!("{lane:?}");
+            let busy = self.schedule.alive().filter(|(_, n)| *n == name).count();
+            for received in self.sim.queue.receive(lane, most.saturating_sub(busy)) {
+                let function = Function {
+                    sim: self.sim.clone(),
+                    ports: self.ports.clone(),
+                    happened: self.happened.clone(),
+                    timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
+                };
+                if enriching {
+                    self.schedule.spawn(name.clone(), function.enrich(self.registry.clone(), lane, received));
+                } else {
+                    self.schedule.spawn(name.clone(), function.dispatch(lane, received));
+                }
+            }
+        }
+        if self.options.sweeping && self.now() >= self.next_sweep {
+            self.next_sweep = self.now().plus(Duration::from_secs(60));
+            self.sweep();
+        }
+    }
+
+    /// Starts a run of the sweep beside whatever runs.
+    pub fn sweep(&mut self) {
+        let (ports, happened) = (self.ports.clone(), self.happened.clone());
+        let timeout = self.options.enrich_timeout;
+        let work = async move {
+            let deadline = ports.clock.now().plus(Duration::from_secs(50));
+            if let Some(Ok(swept)) =
+                within(&*ports.clock, Duration::from_secs(50), sweep::step(&ports, timeout, deadline)).await
+            {
+                happened.borrow_mut().push(Happened::Swept(swept));
+            }
+        };
+        self.schedule.spawn("sweep", work);
+    }
+
+    /// What must hold at every moment, checked for the jobs that clients know of.
+    fn watch(&mut self) {
+        for id in &self.accepted {
+            let Some(job) = self.sim.store.peek(&meta_key(id)).and_then(|item| read_meta(&item).ok()) else { continue };
+            let before = self.last.insert(id.clone(), job.status);
+            if before != Some(job.status)
+                && let Err(why) = invariants::may_follow(self, &job, before)
+            {
+                self.broken.insert(why);
+            }
+        }
+        for tenant in [&self.tenant.id] {
+            let (balance, used, open) = self.credits(tenant);
+            if balance < 0 || used < 0 || open < 0 {
+                self.broken.insert("credits_never_negative".to_owned());
+            }
+        }
+    }
+
+    /// A generator apart from the world's own, for a test's choices.
+    pub fn dice(seed: u64) -> SimEntropy {
+        SimEntropy::new(seed ^ 0x5151_5151)
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn create(sim: &Sim, ports: &Ports, id: TenantId) -> Tenant {
+    let made = sim.finish(tenants::create(ports, &id, INITIAL_CREDITS)).expect("a new tenant");
+    Tenant { id, api_key: made.api_key, secret: made.webhook_secret }
+}
+
+/// One invocation for one message, as the functions' edge runs it.
+struct Function {
+    sim: Sim,
+    ports: Ports,
+    happened: Rc<RefCell<Vec<Happened>>>,
+    timeout: Duration,
+}
+
+impl Function {
+    async fn enrich(self, registry: Arc<Registry>, lane: QueueName, received: Received) {
+        let Ok(message) = serde_json::from_str::<shared::domain::chunk::ChunkMessage>(&received.body) else {
+            return self.unreadable(lane, &received).await;
+        };
+        let receipt = enrich::Receipt {
+            lane,
+            receives: received.receive_count,
+            deadline: self.ports.clock.now().plus(self.timeout),
+            timeout: self.timeout,
+        };
+        let work = AssertUnwindSafe(enrich::step(&self.ports, &registry, &message, &receipt)).catch_unwind();
+        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
+            return self.happened.borrow_mut().push(Happened::TimedOut);
+        };
+        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
+        match &answer {
+            Ok(_) => self.sim.queue.delete(lane, &received.receipt),
+            Err(_) => self.postpone(lane, &received).await,
+        }
+        let Received { receive_count: receives, .. } = received;
+        self.happened.borrow_mut().push(Happened::Ran { job: message.job, chunk: message.chunk, receives, answer });
+    }
+
+    async fn dispatch(self, lane: QueueName, received: Received) {
+        let Ok(message) = serde_json::from_str::<shared::domain::delivery::WakeMessage>(&received.body) else {
+            return self.unreadable(lane, &received).await;
+        };
+        let receipt = dispatch::Receipt { lane, deadline: self.ports.clock.now().plus(self.timeout) };
+        let work = AssertUnwindSafe(dispatch::step(&self.ports, &message, &receipt)).catch_unwind();
+        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
+            return self.happened.borrow_mut().push(Happened::TimedOut);
+        };
+        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
+        match &answer {
+            Ok(done) if *done != Dispatched::NoTime => self.sim.queue.delete(lane, &received.receipt),
+            _ => self.postpone(lane, &received).await,
+        }
+        let (job, attempt) = (message.job, message.attempt);
+        self.happened.borrow_mut().push(Happened::Dispatched { job, attempt, lane, answer });
+    }
+
+    async fn unreadable(&self, lane: QueueName, received: &Received) {
+        self.postpone(lane, received).await;
+        self.happened.borrow_mut().push(Happened::Unreadable);
+    }
+
+    async fn postpone(&self, lane: QueueName, received: &Received) {
+        let delay = message_delay(received.receive_count, self.ports.entropy.unit());
+        // Where this fails the message comes back after its visibility time-out.
+        let _ = self.ports.queue.postpone(lane, &received.receipt, delay).await;
+    }
+}
