@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ENRICH_TIMEOUT;
-use serde_json::{Map, Value};
 use shared::app::idempotency::Idempotency;
 use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
 use shared::domain::delivery::DeliveryState;
@@ -96,13 +95,13 @@ fn sweep(name: &str, case: &Case) {
     assert!(wrong.is_empty(), "{} of {tried} faults break something:\n{shown:#?}", wrong.len());
 }
 
-/// Three records of which the third does not fit the first's chunk.
-fn three_in_two_chunks(scripts: [&str; 3]) -> Submission {
-    let mut submission = submission(&scripts);
-    for record in &mut submission.records {
-        record.metadata = Some(Map::from_iter([("text".to_owned(), Value::String("x".repeat(100 * 1024)))]));
+/// Two chunks: one record more than fits one, of which the first, the last and one between follow these scripts.
+fn two_chunks(scripts: [&str; 3]) -> Submission {
+    let mut domains: Vec<String> = (0..65).map(|n| format!("none-{n}")).collect();
+    for (at, script) in [0, 31, 64].into_iter().zip(scripts) {
+        domains[at] = format!("{script}-{at}");
     }
-    submission
+    submission(&domains)
 }
 
 fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(), String> {
@@ -123,12 +122,16 @@ fn a_job_survives_every_crash() {
         "job",
         &case(|world| {
             world.receiver.answers([500]);
-            let id = world.insist_on_job(&three_in_two_chunks(["found-0", "none-1", "found-2"]), "one").expect("a job");
+            let id = world.insist_on_job(&two_chunks(["found", "fail", "found"]), "one").expect("a job");
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
                 had_a_delivery(world, &id)?;
                 let counts = world.view(&id).counts();
-                if (counts.found, counts.not_found) == (2, 1) { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+                if (counts.found, counts.not_found, counts.failed) == (2, 62, 1) {
+                    Ok(())
+                } else {
+                    Err(format!("counts: {counts:?}"))
+                }
             })
         }),
     );
@@ -139,7 +142,7 @@ fn a_job_on_many_workers_survives_every_crash() {
     let options = Options { enrichers: 4, dispatchers: 4, ..Options::default() };
     let play: fn(&mut World) -> After = |world| {
         world.receiver.answers([500]);
-        let id = world.insist_on_job(&three_in_two_chunks(["slow7-0", "panic-1", "slow9-2"]), "one").expect("a job");
+        let id = world.insist_on_job(&two_chunks(["slow7", "panic", "slow9"]), "one").expect("a job");
         Box::new(move |world| {
             ended(world, &id, &[Status::Completed])?;
             had_a_delivery(world, &id)
@@ -177,7 +180,7 @@ fn outcomes_that_overflow_their_item_survive_every_crash() {
 }
 
 fn canceled(world: &mut World, wait: Duration) -> After {
-    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
+    let id = world.insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one").expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
     let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id).await);
@@ -202,7 +205,7 @@ fn a_cancel_while_running_survives_every_crash() {
 }
 
 fn deleted(world: &mut World, wait: Duration) -> After {
-    let id = world.insist_on_job(&three_in_two_chunks(["slow20-0", "slow20-1", "slow20-2"]), "one").expect("a job");
+    let id = world.insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one").expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
     let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);

@@ -63,7 +63,7 @@ fn a_small_jobs_results_go_along_with_its_event() {
 #[test]
 fn many_results_stay_behind_and_the_event_links_to_them() {
     let mut world = World::new();
-    world.job(submission(&["big-0", "big-1"]));
+    world.job(submission(&domains("big", 3)));
     world.settle(HOUR);
     let body = world.receiver.exchanges()[0].json();
     assert!(body["data"].get("results").is_none());

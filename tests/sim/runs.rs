@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
-use tests::harness::{Happened, Options, World, domains, submission};
+use tests::harness::{BIG, Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op};
 
 use crate::{HOUR, MINUTE, SECOND};
@@ -142,7 +142,7 @@ fn outcomes_too_big_for_one_item_come_back_whole() {
     let id = world.job(submission(&domains("big", 30)));
     world.settle(HOUR);
     let lines = world.results(&id);
-    assert!(lines.iter().all(|l| l.outcome.data["name"].as_str().is_some_and(|t| t.len() >= 200 * 1024)));
+    assert!(lines.iter().all(|l| l.outcome.data["name"].as_str().is_some_and(|t| t.len() >= BIG)));
     let parts = world.sim.store.items().iter().filter(|i| i.key.sk.contains("#RESULT#")).count();
     assert!(parts >= 10, "{parts} overflow items");
 }

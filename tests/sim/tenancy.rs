@@ -103,3 +103,18 @@ fn much_open_work_goes_through_the_bulk_lane() {
     world.options.enrichers = 4;
     world.settle(HOUR);
 }
+
+#[test]
+fn a_tenant_whose_creation_was_acknowledged_late_was_said_to_be_there_already() {
+    let world = World::new();
+    let mut once = true;
+    world.faults(move |call| {
+        let hit = call.op == tests::sim::Op::Transact && std::mem::take(&mut once);
+        if hit { tests::sim::Fault::FailAfter } else { tests::sim::Fault::Proceed }
+    });
+    let id = shared::domain::ids::TenantId::parse("late").unwrap();
+    let made = world.call(async |p| tenants::create(p, &id, 5).await).unwrap();
+    let caller = world.call(async |p| tenants::authenticate(p, Some(&made.api_key), Scope::Write).await).unwrap();
+    assert_eq!((caller.tenant(), caller.balance), (&id, 5));
+    assert!(world.call(async |p| tenants::create(p, &id, 5).await).is_err(), "a second tenant of that name was made");
+}

@@ -62,8 +62,20 @@ pub async fn create(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<Ne
         put(Item { key: secret_key(tenant), attributes: Attributes::from([(SECRETS.into(), secrets_value(&live))]) }),
         put(key_item(tenant, &key, &BTreeSet::from([Scope::Read, Scope::Write]))),
     ];
-    transact(ports, writes).await?;
+    commit(ports, writes, &key).await?;
     Ok(NewTenant { api_key: key, webhook_secret: secret })
+}
+
+/// Runs writes of which one puts a fresh key. A condition that fails because an earlier try of this very call had gone
+/// through, its answer lost, is success: nobody else can have put that key.
+async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), StoreError> {
+    match transact(ports, writes).await {
+        Err(StoreError::ConditionFailed(failed)) => match ports.store.get(&api_key_key(&hash_key(key))).await? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::ConditionFailed(failed)),
+        },
+        answer => answer,
+    }
 }
 
 fn key_item(tenant: &TenantId, key: &str, scopes: &BTreeSet<Scope>) -> Item {
@@ -79,7 +91,7 @@ pub async fn create_key(ports: &Ports, tenant: &TenantId, scopes: &BTreeSet<Scop
         Write::Check { key: profile_key(tenant), condition: Condition::ItemExists },
         Write::Put(Put { item: key_item(tenant, &key, scopes), condition: Some(Condition::ItemAbsent) }),
     ];
-    transact(ports, writes).await?;
+    commit(ports, writes, &key).await?;
     Ok(key)
 }
 

@@ -424,6 +424,7 @@ pub fn account(caller: &Caller, catalog: &Catalog) -> Value {
             "type": kind.name(),
             "description": kind.description(),
             "inputs": kind.inputs(),
+            "optional_inputs": kind.optional_inputs(),
             "providers": kind.providers().collect::<Vec<_>>(),
             "credits_per_record_at_most": kind.price(None),
             "usable": kind.usable().is_ok(),

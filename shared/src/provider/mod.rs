@@ -116,6 +116,11 @@ impl RecordType {
         &self.inputs
     }
 
+    /// Fields that a record may have besides.
+    pub fn optional_inputs(&self) -> &[String] {
+        &self.optional_inputs
+    }
+
     /// The names of the providers in the order they are asked unless a request says otherwise.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.waterfall.iter().map(|(name, _)| name.as_str())

@@ -7,7 +7,7 @@ mod providers;
 mod receiver;
 mod world;
 
-pub use providers::{Asked, CONFIG};
+pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
 pub use world::{Ended, Happened, Options, Tenant, World, domains, record, submission};
 
