@@ -8,8 +8,9 @@ use shared::edge::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start_sending(Outbound::Upstreams)?;
-    let registry = &started.registry()?;
-    started.clients.warm().await;
+    // The connection is made while the providers are built.
+    let ((), registry) = tokio::join!(started.clients.warm(), async { started.registry() });
+    let registry = &registry?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, started.config.enrich_timeout);
         let answer = enrich(started, registry, event.payload, deadline).await;

@@ -9,9 +9,9 @@ use shared::edge::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = start()?;
-    let api = &Api::of(&started)?;
-    let meter = &started.meter;
-    started.clients.warm().await;
+    // The connection is made while the types are read.
+    let ((), api) = tokio::join!(started.clients.warm(), async { Api::of(&started) });
+    let (api, meter) = (&api?, &started.meter);
     lambda_http::run(service_fn(|request: Request| async move {
         let response = api.write(&ApiRequest::of(request)).await;
         report_usage(meter.as_ref());
