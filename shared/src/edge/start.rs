@@ -17,14 +17,12 @@ use crate::provider::{Catalog, Registry};
 /// Why a function cannot start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How a function uses HTTP.
+/// With whom a function has exchanges over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outbound {
-    /// Judges URLs only.
-    Check,
-    /// One-off exchanges with receivers.
+    /// Once with a receiver.
     Receivers,
-    /// Repeated exchanges with the same hosts within one invocation.
+    /// Again and again with the same hosts within one invocation.
     Upstreams,
 }
 
@@ -35,14 +33,22 @@ pub struct Started {
     pub ports: Ports,
     pub meter: Option<Arc<Meter>>,
     pub clients: AwsClients,
-    sender: Option<Arc<ReqwestSender>>,
 }
 
-/// Reads the environment and builds the adapters. Opens no connection.
-pub fn start(outbound: Outbound) -> Result<Started, StartError> {
+/// Reads the environment and builds the adapters of a function that judges URLs and sends nothing. Opens no connection.
+pub fn start() -> Result<Started, StartError> {
+    start_with(|config| Ok(Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http)))))
+}
+
+/// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
+pub fn start_sending(outbound: Outbound) -> Result<Started, StartError> {
+    start_with(|config| Ok(Arc::new(sender(config, outbound == Outbound::Upstreams)?)))
+}
+
+fn start_with(http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, outbound)))
+    logged(config.map_err(StartError::from).and_then(|config| build(config, http)))
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -53,17 +59,13 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
     result
 }
 
-fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
+fn build(
+    config: Config,
+    http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
+) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let sender = match outbound {
-        Outbound::Check => None,
-        _ => Some(Arc::new(sender(&config, outbound == Outbound::Upstreams)?)),
-    };
-    let http: Arc<dyn HttpSender> = match &sender {
-        None => Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http))),
-        Some(sender) => sender.clone(),
-    };
+    let http = http(&config)?;
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
@@ -71,7 +73,7 @@ fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
         clock,
         entropy,
     };
-    Ok(Started { meter: clients.meter().cloned(), ports, clients, sender, config })
+    Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
 }
 
 fn sender(config: &Config, upstreams: bool) -> Result<ReqwestSender, StartError> {
@@ -107,13 +109,6 @@ impl Started {
             );
         }
         Ok(registry)
-    }
-
-    /// Begins an invocation: connections kept from the one before may have died while the function was frozen.
-    pub fn thaw(&self) {
-        if let Some(sender) = &self.sender {
-            sender.forget_connections();
-        }
     }
 
     /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.
