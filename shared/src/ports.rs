@@ -314,6 +314,9 @@ pub trait HttpSender: Send + Sync {
     /// reaches only global unicast addresses and the networks the operator allows. It never retries.
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError>;
 
+    /// Gives up connections kept for reuse. Called when an invocation begins: they may have died while it was frozen.
+    fn forget_connections(&self) {}
+
     /// Whether this URL could be sent to at all, without asking the network: scheme, host, literal addresses.
     fn check(&self, url: &str) -> Result<(), HttpError>;
 }

@@ -1,9 +1,11 @@
 //! The use cases over simulated ports: what they do, and that no crash changes it.
 
+mod controls;
 mod crash;
 mod deliveries;
 mod endings;
 mod jobs;
+mod random;
 mod runs;
 mod sweeps;
 mod tenancy;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
+use shared::ports::QueueName::{Enrich, Webhook};
+use shared::ports::{Clock, Message};
 use tests::harness::{BIG, Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op};
 
@@ -127,7 +129,6 @@ fn a_table_that_takes_no_results_for_minutes_costs_no_record() {
     let until = world.now().plus(10 * MINUTE);
     let clock = world.sim.clock.clone();
     world.faults(move |call| {
-        use shared::ports::Clock;
         let outage = clock.now() < until && call.op == Op::Put && call.subject.ends_with("#RESULT");
         if outage { Fault::Throttle } else { Fault::Proceed }
     });
@@ -196,7 +197,6 @@ fn a_type_without_providers_fails_the_job_and_costs_nothing() {
 fn every_message_twice_changes_nothing() {
     let mut world = World::with(Options { enrichers: 3, dispatchers: 3, ..Options::default() });
     let id = world.job(submission(&domains("slow5", 200)));
-    use shared::ports::QueueName::{Enrich, Webhook};
     for message in world.sim.queue.peek(Enrich) {
         world.sim.queue.duplicate(Enrich, &message.id);
     }
@@ -215,14 +215,13 @@ fn every_message_twice_changes_nothing() {
 #[test]
 fn a_message_that_cannot_be_read_ends_among_the_dead_letters() {
     let mut world = World::new();
-    use shared::ports::{Message, QueueName};
     for body in ["{", "{}", r#"{"v":1,"job":"job_x","chunk":0,"start":"first"}"#] {
         let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "acme".to_owned() };
-        world.call(async |p| p.queue.send(QueueName::Enrich, vec![message.clone()]).await).unwrap();
+        world.call(async |p| p.queue.send(Enrich, vec![message.clone()]).await).unwrap();
     }
     let id = world.job(submission(&["found-0"]));
     world.settle(HOUR);
-    assert_eq!(world.sim.queue.dead_letters(QueueName::Enrich).len(), 3);
+    assert_eq!(world.sim.queue.dead_letters(Enrich).len(), 3);
     assert_eq!(world.view(&id).counts().found, 1);
     world.run_for(SECOND);
 }

@@ -1,15 +1,16 @@
 //! One tenant never sees, changes or starves another.
 
-use shared::app::status::{self};
-use shared::app::{cancel, delete, deliveries, retry, tenants};
+use shared::app::{cancel, delete, deliveries, retry, status, tenants};
 use shared::domain::error::ApiError;
 use shared::domain::tenant::Scope;
+use shared::ports::QueueName::{Enrich, EnrichBulk};
 use tests::harness::{World, domains, submission};
 
 use crate::{ENRICH_TIMEOUT, HOUR};
 
 fn not_found<T: std::fmt::Debug>(answer: Result<T, ApiError>) {
-    assert!(matches!(answer, Err(ApiError::NotFound { .. })), "{answer:?}");
+    let error = answer.expect_err("another tenant's");
+    assert!(matches!(error, ApiError::NotFound { .. }), "{error:?}");
 }
 
 #[test]
@@ -97,7 +98,6 @@ fn much_open_work_goes_through_the_bulk_lane() {
         world.job(submission(&domains("found", 1000)));
     }
     world.job(submission(&["found-0"]));
-    use shared::ports::QueueName::{Enrich, EnrichBulk};
     assert_eq!((world.sim.queue.peek(Enrich).len(), world.sim.queue.peek(EnrichBulk).len()), (64, 1));
     assert_eq!(world.sim.queue.peek(Enrich)[0].group, "acme");
     world.options.enrichers = 4;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::edge::sqs::dispatch;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::{Outbound, start_sending};
 use shared::edge::telemetry::report_usage;
 
 /// The function's time-out, for runtimes that give no deadline.
@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start(Outbound::Receivers)?;
+    let started = &start_sending(Outbound::Receivers)?;
     started.clients.warm().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, TIMEOUT);

@@ -2,14 +2,15 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::edge::sqs::enrich;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::{Outbound, start_sending};
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start(Outbound::Upstreams)?;
-    let registry = &started.registry()?;
-    started.clients.warm().await;
+    let started = &start_sending(Outbound::Upstreams)?;
+    // The connection is made while the providers are built.
+    let ((), registry) = tokio::join!(started.clients.warm(), async { started.registry() });
+    let registry = &registry?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, started.config.enrich_timeout);
         let answer = enrich(started, registry, event.payload, deadline).await;

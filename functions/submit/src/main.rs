@@ -3,15 +3,15 @@
 use lambda_http::{Error, Request, service_fn};
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::start;
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = start(Outbound::Check)?;
-    let api = &Api::of(&started)?;
-    let meter = &started.meter;
-    started.clients.warm().await;
+    let started = start()?;
+    // The connection is made while the types are read.
+    let ((), api) = tokio::join!(started.clients.warm(), async { Api::of(&started) });
+    let (api, meter) = (&api?, &started.meter);
     lambda_http::run(service_fn(|request: Request| async move {
         let response = api.write(&ApiRequest::of(request)).await;
         report_usage(meter.as_ref());

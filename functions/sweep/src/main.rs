@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use shared::app::sweep;
-use shared::edge::start::{Outbound, start};
+use shared::edge::start::start;
 use shared::edge::telemetry::report_usage;
 
 /// The function's time-out, for runtimes that give no deadline.
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(50);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start(Outbound::Check)?;
+    let started = &start()?;
     started.clients.warm().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| async move {
         let deadline = started.deadline(&event.context, TIMEOUT);

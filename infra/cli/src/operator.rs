@@ -89,7 +89,8 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
         }
         Tenants::Credits { tenant, amount, table } => {
             let balance = tenants::add_credits(&ports(settings, table).await?, tenant, *amount).await;
-            let balance = balance.map_err(|error| told(&error, || absent(tenant)))?;
+            let balance = balance.map_err(|error| step(&error, tenant))?;
+            let balance = balance.ok_or_else(|| Failure::Failed(absent(tenant)))?;
             if table.json {
                 return print(json!({"tenant": tenant.as_str(), "balance": balance}));
             }

@@ -1,7 +1,5 @@
 //! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the last chunk has its result.
 
-use std::time::Duration;
-
 use super::finish::look_at;
 use super::table::{STATUS, meta_key, s};
 use super::{Ports, StepError, status};
@@ -26,10 +24,11 @@ pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobV
             }
         }
         let mut changes = vec![Change::Set(STATUS, s(Status::Canceling.as_str()))];
-        // Messages that wait will be worked on at once now; the sweep makes up for those that were lost. What is being
-        // worked on ends within the window: asked for again before, it would lose the answers it has in hand.
-        let wait = if view.job.status == Status::Queued { Duration::ZERO } else { view.job.window };
-        changes.extend(look_at(id, ports.clock.now().plus(wait)));
+        // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
+        // at a running job when it would have anyway: what is being worked on ends before that, with the answers it has.
+        if view.job.status == Status::Queued {
+            changes.extend(look_at(id, ports.clock.now()));
+        }
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
         match ports.store.update(Update { key: meta_key(id), changes, condition }).await {
             Ok(_) => return status::job(ports, tenant, id).await,

@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use super::finish::{look_at, settle};
-use super::table::{STATUS, get_s, job_range, meta_key, s, shard_range};
+use super::table::{DONE, STATUS, detail_ranges, get_s, meta_key, progress_key, read_progress, s, shard_range};
 use super::{Ports, StepError, status, transact};
 use crate::domain::chunk::shard_count;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Job, Status};
 use crate::ports::{Change, Condition, Key, Query, StoreError, Update, Write};
+
+/// Items read at once to erase them: a query brings their contents along.
+const ERASED_AT_ONCE: usize = 50;
 
 /// Erases a job: its inputs, results, progress and deliveries. A live one is ended first: what its finished records cost
 /// is charged, the rest given back, and no event is sent. Repeating it answers not found, like any erased job.
@@ -29,7 +32,7 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
         let mut writes = vec![Write::Update(Update { key: meta_key(id), changes, condition })];
         if view.job.status.is_live() {
-            writes.push(settle(&view.job, &view.progress));
+            writes.extend(settled(ports, &view.job).await?);
         }
         match transact(ports, writes).await {
             Ok(()) => return erased(ports, &view.job).await,
@@ -46,6 +49,19 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
 }
 
+/// Settles a live job by its progress, on condition that this does not move meanwhile: a chunk that ends at the last
+/// moment is charged like the others.
+async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
+    let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(&job.spec.id, shard)).collect();
+    let items = ports.store.get_many(&keys).await?;
+    let mut writes = vec![settle(job, &read_progress(items.iter().flatten()))];
+    writes.extend(keys.into_iter().zip(&items).map(|(key, item)| {
+        let done = item.as_ref().and_then(|i| i.attributes.get(DONE)).cloned();
+        Write::Check { key, condition: done.map_or(Condition::Absent(DONE), |done| Condition::Equals(DONE, done)) }
+    }));
+    Ok(writes)
+}
+
 /// Erases what is under a tombstone. What fails here the sweep makes up for.
 async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
     if let Err(error) = erase(ports, job).await {
@@ -57,12 +73,17 @@ async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
 /// Removes everything of a job but its head. Whatever is there, in any state; may be repeated.
 pub(crate) async fn erase(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let shards = (0..shard_count(job.spec.chunks)).map(|shard| shard_range(&job.spec.id, shard));
-    for select in shards.chain([job_range(&job.spec.id)]) {
-        let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
-        let items = ports.store.query(&query).await?;
-        let keys: Vec<Key> = items.into_iter().map(|i| i.key).filter(|k| k.sk != "META").collect();
-        if !keys.is_empty() {
-            ports.store.delete_all(keys).await?;
+    for select in shards.chain(detail_ranges(&job.spec.id)) {
+        let query = Query { select, limit: ERASED_AT_ONCE, descending: false, consistent: true };
+        loop {
+            let keys: Vec<Key> = ports.store.query(&query).await?.into_iter().map(|i| i.key).collect();
+            let more = keys.len() == ERASED_AT_ONCE;
+            if !keys.is_empty() {
+                ports.store.delete_all(keys).await?;
+            }
+            if !more {
+                break;
+            }
         }
     }
     Ok(())

@@ -16,8 +16,8 @@ use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
 /// How long a test delivery is kept.
 const TEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends an event again, under the same `webhook-id`, with a new round of attempts. One that is still on its way is
-/// answered as it is.
+/// Sends an event again, under the same `webhook-id`, with a new round of attempts. One that waits for its next attempt is
+/// sent at once; one whose attempt is under way is answered as it is.
 pub async fn replay(
     ports: &Ports,
     tenant: &TenantId,
@@ -30,16 +30,19 @@ pub async fn replay(
             None => false,
         };
         let mut delivery = status::delivery(ports, tenant, id).await?;
-        if repeated || delivery.state == DeliveryState::Pending {
+        let now = ports.clock.now();
+        if repeated || delivery.lease.as_ref().is_some_and(|lease| now < lease.until) {
             return Ok(delivery);
         }
-        let now = ports.clock.now();
-        let (state, attempts) = (delivery.state, delivery.attempts);
+        let condition = if delivery.state == DeliveryState::Pending {
+            as_planned(delivery.attempts, now)
+        } else {
+            Condition::All(vec![
+                Condition::Equals(STATE, s(delivery.state.as_str())),
+                Condition::Equals(ATTEMPTS, Value::N(delivery.attempts.into())),
+            ])
+        };
         delivery.replay(now);
-        let condition = Condition::All(vec![
-            Condition::Equals(STATE, s(state.as_str())),
-            Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
-        ]);
         let changes = delivery_changes(&delivery, Some(delivery.due(now)));
         let mut writes = vec![Write::Update(Update { key: delivery_key(id), changes, condition: Some(condition) })];
         writes.extend(idempotency.map(|key| key.claim(tenant, &id.job, now)));

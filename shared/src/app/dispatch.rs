@@ -10,18 +10,18 @@ use super::deliveries::as_planned;
 use super::finish::{load, wake};
 use super::status::{ResultCursor, results};
 use super::table::{
-    Endpoint, LEASE_TOKEN, current, delivery_changes, delivery_key, endpoint_item, endpoint_key, profile_key,
-    read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
+    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NOT_BEFORE, SLOW, current, delivery_changes, delivery_key,
+    endpoint_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
 };
 use super::{Ports, StepError, pause};
 use crate::dialect::{Event, Signing, Surface, surface};
 use crate::domain::delivery::{
     Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, Lease, Next, QUEUE_HORIZON,
-    RESPONSE_LOG_BYTES, SLOW_AFTER, WakeMessage, retry_after,
+    RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
 };
 use crate::domain::signature::live;
 use crate::domain::time::Timestamp;
-use crate::ports::{Condition, HttpAnswer, HttpError, HttpRequest, Put, QueueName, StoreError, Update};
+use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value};
 
 /// How long what is known of a receiver is kept after the last exchange.
 const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -88,7 +88,8 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
-    if let Some(at) = endpoint.not_before.filter(|at| at.since(now) > EARLY && rules.honour_retry_after) {
+    let asked_to_wait = endpoint.not_before.filter(|at| at.since(now) > EARLY && rules.honour_retry_after);
+    if let Some(at) = asked_to_wait.filter(|_| !delivery.explicit) {
         return put_off(ports, delivery, at).await;
     }
     if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
@@ -119,7 +120,7 @@ async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<O
     if end.bytes <= surface.inline_bytes {
         let mut next = Some(ResultCursor::default());
         while let Some(cursor) = next {
-            let page = results(ports, &view.job, cursor, usize::MAX).await?;
+            let page = results(ports, &view, cursor, usize::MAX).await?;
             if page.lines.is_empty() && page.next.is_some() {
                 return Err(StepError::Corrupt("results of an ended job"));
             }
@@ -156,11 +157,12 @@ async fn attempt(
     };
     match ports.store.update(take).await {
         Ok(_) => {}
-        Err(StoreError::ConditionFailed(failed)) => {
-            // Taken by another; or by this call, whose first answer was lost inside the client.
-            let ours = failed.iter().filter_map(|f| f.existing.as_ref());
-            if !ours.into_iter().any(|i| i.attributes.get(LEASE_TOKEN) == Some(&s(&token))) {
-                return Ok(Dispatched::Stale);
+        Err(StoreError::ConditionFailed(_)) => return Ok(Dispatched::Stale),
+        // No answer came: if the lease is ours, the attempt is made.
+        Err(StoreError::Unavailable(cause)) => {
+            let item = ports.store.get(&delivery_key(&delivery.id)).await?;
+            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) != Some(s(&token)) {
+                return Err(StoreError::Unavailable(cause).into());
             }
         }
         Err(error) => return Err(error.into()),
@@ -175,6 +177,8 @@ async fn attempt(
     let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
     let ended = ports.clock.now();
     let (attempt, asked) = describe(delivery.attempts, begun, ended, &answer);
+    let asked = asked.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
+    let asked = asked.map(|wait| wait.min(RETRY_AFTER_CAP));
     tracing::info!(
         delivery.id = %delivery.id,
         delivery.attempt = attempt.number,
@@ -185,7 +189,7 @@ async fn attempt(
     );
 
     let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
-    learn(ports, &delivery, endpoint, &attempt, &next, asked, rules, ended).await;
+    learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
     delivery.record(attempt);
     delivery.lease = None;
     let outcome = match &next {
@@ -309,8 +313,8 @@ fn describe(
     }
 }
 
-/// Remembers of a receiver what changes how the next delivery goes to it. Lost, the next exchange finds it out again.
-#[expect(clippy::too_many_arguments, reason = "everything that one exchange taught")]
+/// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two
+/// exchanges at once do not undo each other's. Lost, the next exchange finds it out again.
 async fn learn(
     ports: &Ports,
     delivery: &Delivery,
@@ -318,27 +322,38 @@ async fn learn(
     attempt: &Attempt,
     next: &Next,
     asked: Option<Duration>,
-    rules: &DeliveryRules,
     now: Timestamp,
 ) {
-    let answered_well = *next == Next::Delivered;
-    let learned = Endpoint {
-        disabled: match next {
-            Next::Exhausted { disable_endpoint: true, .. } => true,
-            _ => known.disabled && !answered_well,
-        },
-        slow: attempt.latency_ms.is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis()),
-        not_before: match next {
-            Next::Retry(at) if asked.is_some() && rules.honour_retry_after => Some(*at),
-            _ => known.not_before.filter(|at| now < *at && !answered_well),
-        },
-    };
-    if learned == *known {
+    let mut changes = Vec::new();
+    let slow = attempt.latency_ms.is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis());
+    if slow != known.slow {
+        changes.push(Change::Set(SLOW, Value::N(slow.into())));
+    }
+    if let Some(wait) = asked.filter(|_| attempt.error.is_some()) {
+        changes.push(Change::Set(NOT_BEFORE, Value::N(now.plus(wait).0)));
+    }
+    let gone = matches!(next, Next::Exhausted { disable_endpoint: true, .. });
+    let back = known.disabled && delivery.explicit && *next == Next::Delivered;
+    if gone || back {
+        changes.push(Change::Set(DISABLED, Value::N(gone.into())));
+    }
+    if changes.is_empty() {
         return;
     }
-    let item = endpoint_item(&delivery.tenant, &delivery.url, &learned, now.plus(ENDPOINT_MEMORY));
-    if let Err(error) = ports.store.put(Put { item, condition: None }).await {
-        tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
+    // What is disabled stays so until it is asked for; everything else is forgotten after a while.
+    changes.push(if gone || (known.disabled && !back) {
+        Change::Remove(EXPIRES_AT)
+    } else {
+        Change::Set(EXPIRES_AT, Value::N(now.plus(ENDPOINT_MEMORY).seconds()))
+    });
+    let still = Condition::Any(vec![Condition::Absent(DISABLED), Condition::Equals(DISABLED, Value::N(0))]);
+    let condition = (!gone && !known.disabled).then_some(still);
+    let key = endpoint_key(&delivery.tenant, &delivery.url);
+    match ports.store.update(Update { key, changes, condition }).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
+        }
     }
 }
 

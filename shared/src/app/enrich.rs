@@ -12,7 +12,7 @@ use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::finish::{Finished, finish, look_at};
-use super::submit::enqueue;
+use super::submit::send;
 use super::table::{
     self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, get_n, get_s,
     groups, held_attribute, meta_key, millis, part_item, progress_key, read_chunks, read_meta, read_progress,
@@ -23,7 +23,7 @@ use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, sh
 use crate::domain::ids::ulid;
 use crate::domain::job::{Job, ResultLine, Status};
 use crate::domain::progress::ChunkSummary;
-use crate::domain::record::{Outcome, OutcomeError, OutcomeStatus, Record};
+use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
 use crate::provider::{self, Registry};
@@ -43,6 +43,11 @@ const BEGIN: Duration = Duration::from_secs(4);
 const ALONE: Duration = Duration::from_secs(30);
 /// How often a running chunk looks whether its job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
+
+/// The longest that one record can be worked on where an invocation can last `timeout`.
+pub fn longest_record(timeout: Duration) -> Duration {
+    timeout.saturating_sub(RESERVE + BEGIN)
+}
 
 /// What came of one run over a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,20 +101,19 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
     let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
     let chunk = state.chunk.take().ok_or(StepError::Corrupt("chunk"))?;
 
-    let outcomes = match state.result.take() {
-        Some(outcomes) => outcomes,
-        None => {
-            if job.status == Status::Queued {
-                begin(ports, &job, receipt.timeout).await?;
-            }
-            let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
-            match work(ports, registry, &job, message, &chunk, state, receipt, hold.starts).await {
-                Ok(Some(outcomes)) => outcomes,
-                Ok(None) => return Ok(Ran::Continues),
-                Err(error) => {
-                    release(ports, &job, message.chunk, &hold).await;
-                    return Err(error);
-                }
+    let outcomes = if let Some(outcomes) = state.result.take() {
+        outcomes
+    } else {
+        if job.status == Status::Queued {
+            begin(ports, &job, receipt.timeout).await?;
+        }
+        let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
+        match work(ports, registry, &job, message, &chunk, state, receipt, &hold).await {
+            Ok(Some(outcomes)) => outcomes,
+            Ok(None) => return Ok(Ran::Continues),
+            Err(error) => {
+                release(ports, &job, message.chunk, &hold).await;
+                return Err(error);
             }
         }
     };
@@ -173,8 +177,9 @@ async fn work(
     chunk: &Chunk,
     state: ChunkState,
     receipt: &Receipt,
-    starts: i64,
+    hold: &Hold,
 ) -> Result<Option<Vec<Outcome>>, StepError> {
+    let starts = hold.starts;
     let run = Run {
         ports,
         registry,
@@ -183,7 +188,7 @@ async fn work(
         number: message.chunk,
         id: ulid(ports.clock.now(), ports.random()),
         until: receipt.deadline.minus(RESERVE),
-        longest: receipt.timeout.saturating_sub(RESERVE + BEGIN),
+        longest: longest_record(receipt.timeout),
     };
     let mut finished = state.finished;
     if starts >= LAST_START {
@@ -207,8 +212,8 @@ async fn work(
         return run.put(finished.into_values().collect()).await.map(Some);
     }
     tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing.len(), gained = finished.len() - before, "chunk continues in another run");
-    let (id, tenant) = (&job.spec.id, &job.spec.tenant);
-    enqueue(ports, id, tenant, &[run.number], Start::Resume, receipt.lane).await?;
+    let next = ChunkMessage { hold: hold.until, ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume) };
+    send(ports, &job.spec.tenant, vec![next], receipt.lane).await?;
     Ok(None)
 }
 
@@ -265,15 +270,18 @@ async fn take(
     if again {
         changes.push(Change::Add(starts, 1));
     }
-    let mut condition = vec![Condition::ItemExists];
-    if again || message.start == Start::First {
-        // A run that stopped hands its hold on to the one that resumes.
-        condition.push(Condition::Any(vec![Condition::Absent(held), Condition::AtMost(held, now.0)]));
-    }
+    let mut free = vec![Condition::Absent(held), Condition::AtMost(held, now.0)];
+    // A run that stopped leaves its hold to the one that resumes; another's it may not take.
+    free.extend(message.hold.map(|left| Condition::Equals(held, Value::N(left))));
     let key = progress_key(&job.spec.id, shard_of(message.chunk));
-    let update = Update { key, changes, condition: Some(Condition::All(condition)) };
-    let item = match ports.store.update(update).await {
+    let condition = Some(Condition::All(vec![Condition::ItemExists, Condition::Any(free)]));
+    let item = match ports.store.update(Update { key: key.clone(), changes, condition }).await {
         Ok(item) => item,
+        // No answer came: if the hold is ours, this run has the chunk.
+        Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
+            Some(item) if get_n(&item, held) == Some(until) => item,
+            _ => return Err(StoreError::Unavailable(cause).into()),
+        },
         Err(StoreError::ConditionFailed(failed)) => match failed.into_iter().find_map(|f| f.existing) {
             Some(item) if get_n(&item, held) == Some(until) => item,
             Some(_) => return Ok(None),
@@ -336,6 +344,9 @@ impl Run<'_> {
 
     /// The outcome of a record that is not run, if it is not.
     fn not_run(&self, at: u32, status: Status) -> Option<Outcome> {
+        if let Some(why) = &self.job.spec.unconfigured {
+            return Some(Outcome::failed("provider_unconfigured", why));
+        }
         if at >= self.chunk.funded {
             let detail = "the job's max_credits were dealt to the records before this one";
             let error = OutcomeError::new("budget_exhausted", detail);
@@ -365,10 +376,22 @@ impl Run<'_> {
         let order = self.job.spec.providers.as_deref();
         let asked = AssertUnwindSafe(waterfall.run(&record.input, limit, order, &ports)).catch_unwind();
         match within(self.ports.clock.as_ref(), limit, asked).await {
-            Some(Ok(outcome)) => outcome,
+            Some(Ok(outcome)) => self.bounded(outcome),
             Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
             None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
         }
+    }
+
+    /// Holds an outcome to what can be stored and read back, and to the price that was dealt at submit, whatever
+    /// `providers.toml` says by now.
+    fn bounded(&self, outcome: Outcome) -> Outcome {
+        if outcome.data.values().any(|value| depth(value) > MAX_DEPTH) {
+            return Outcome::failed(
+                "outcome_too_deep",
+                format!("a provider's answer nests deeper than {MAX_DEPTH} levels"),
+            );
+        }
+        Outcome { credits: outcome.credits.min(self.job.spec.price), ..outcome }
     }
 
     /// The job's status now, while it runs.

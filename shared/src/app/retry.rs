@@ -17,7 +17,7 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
     let mut records = Vec::new();
     let mut next = Some(ResultCursor::default());
     while let Some(cursor) = next {
-        let page = results(ports, &view.job, cursor, usize::MAX).await?;
+        let page = results(ports, &view, cursor, usize::MAX).await?;
         if page.lines.is_empty() && page.next.is_some() {
             return Err(StepError::Corrupt("results of an ended job").into());
         }

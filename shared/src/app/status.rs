@@ -12,7 +12,7 @@ use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{Job, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::domain::job::{JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
 use crate::ports::{Query, Select};
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -75,15 +75,32 @@ pub struct ResultPage {
     pub next: Option<ResultCursor>,
 }
 
-/// Chunks read at once: enough for a page of the usual size, few enough to hold in memory at their largest.
-const CHUNKS_AT_ONCE: u32 = 4;
+/// The most chunks read at once.
+const CHUNKS_AT_ONCE: u32 = 8;
+
+/// How many chunks to read at once: about a page's worth, by what the finished ones have on average. Parsed JSON takes
+/// many times its text, so large chunks are read one by one.
+fn chunks_at_once(view: &JobView) -> u32 {
+    let (bytes, chunks) = match &view.job.end {
+        Some(end) => (end.bytes, view.job.spec.chunks),
+        None => (view.progress.bytes(), view.progress.chunks()),
+    };
+    let average = (bytes / u64::from(chunks.max(1))).max(1);
+    u32::try_from(MAX_PAGE_BYTES as u64 / average).unwrap_or(u32::MAX).clamp(1, CHUNKS_AT_ONCE)
+}
 
 /// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
 /// has no result yet.
-pub async fn results(ports: &Ports, job: &Job, cursor: ResultCursor, limit: usize) -> Result<ResultPage, StepError> {
+pub async fn results(
+    ports: &Ports,
+    view: &JobView,
+    cursor: ResultCursor,
+    limit: usize,
+) -> Result<ResultPage, StepError> {
+    let (job, at_once) = (&view.job, chunks_at_once(view).min(u32::try_from(limit).unwrap_or(u32::MAX)));
     let (mut lines, mut bytes, mut escaped, mut at) = (Vec::new(), 0, 0, cursor);
     while at.chunk < job.spec.chunks {
-        let to = (at.chunk + CHUNKS_AT_ONCE).min(job.spec.chunks) - 1;
+        let to = (at.chunk + at_once).min(job.spec.chunks) - 1;
         let to = (at.chunk..=to).take_while(|c| shard_of(*c) == shard_of(at.chunk)).last().unwrap_or(at.chunk);
         let range = chunk_range(&job.spec.id, at.chunk, to);
         let query = Query { select: range, limit: usize::MAX, descending: false, consistent: true };

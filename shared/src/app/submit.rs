@@ -68,7 +68,7 @@ pub async fn submit(
         return Ok(Accepted::Priced { deal, records: submission.records.len(), price });
     }
 
-    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, deal);
+    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, deal, price);
     let mut items = Vec::with_capacity(chunks.len() + 1);
     for (n, chunk) in (0..).zip(&chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
@@ -109,15 +109,33 @@ pub(crate) async fn enqueue(
     start: Start,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let message = |chunk: &u32| Message {
-        body: super::table::json(&ChunkMessage::new(job.clone(), *chunk, start)),
+    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.clone(), *chunk, start));
+    send(ports, tenant, messages.collect(), lane).await
+}
+
+/// Sends messages for chunks of one tenant.
+pub(crate) async fn send(
+    ports: &Ports,
+    tenant: &TenantId,
+    messages: Vec<ChunkMessage>,
+    lane: QueueName,
+) -> Result<(), StepError> {
+    let message = |message: &ChunkMessage| Message {
+        body: super::table::json(message),
         delay: Duration::ZERO,
         group: tenant.to_string(),
     };
-    Ok(ports.queue.send(lane, chunks.iter().map(message).collect()).await?)
+    Ok(ports.queue.send(lane, messages.iter().map(message).collect()).await?)
 }
 
-fn prepare(ports: &Ports, tenant: &TenantId, submission: Submission, terms: &Terms, deal: Deal) -> (Job, Vec<Chunk>) {
+fn prepare(
+    ports: &Ports,
+    tenant: &TenantId,
+    submission: Submission,
+    terms: &Terms,
+    deal: Deal,
+    price: u32,
+) -> (Job, Vec<Chunk>) {
     let now = ports.clock.now();
     let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
     let sizes: Vec<usize> = submission.records.iter().map(|r| super::table::json(r).len()).collect();
@@ -142,6 +160,7 @@ fn prepare(ports: &Ports, tenant: &TenantId, submission: Submission, terms: &Ter
         total,
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         reserved: deal.reserved,
+        price,
         created_at: now,
         run_until: now.plus(RUN_LIMIT.min(terms.retention / 2)),
         expires_at: now.plus(terms.retention),

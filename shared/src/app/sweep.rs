@@ -1,6 +1,7 @@
 //! Sweep: every minute, looks at what is due and repairs it. It retries nothing itself; it sends the message that was
 //! lost, or calls the step that nobody lived to call.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::delete::erase;
@@ -14,7 +15,7 @@ use super::table::{
 use super::{Ports, StepError, transact};
 use crate::domain::chunk::{Start, shard_count, shard_of};
 use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
-use crate::domain::ids::{DeliveryId, JobId};
+use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Job, JobView, Status};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write};
@@ -47,22 +48,32 @@ pub struct Swept {
 /// Looks at everything that is due, shard by shard, until all is done or the time is up.
 pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Result<Swept, StepError> {
     let mut swept = Swept::default();
-    let mut by_tenant: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut by_tenant = ByTenant::new();
+    let mut unread = None;
     // A run that ends early begins elsewhere the next time.
     let first = ports.random::<1>()[0] % DUE_SHARDS;
     for n in 0..DUE_SHARDS {
         let shard = due_shard_name((first + n) % DUE_SHARDS);
         let select = Select::Due { due_shard: shard.clone(), until: ports.clock.now().0 };
         let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
-        for item in ports.store.query(&query).await? {
+        let items = match ports.store.query(&query).await {
+            Ok(items) => items,
+            Err(error) => {
+                // The other shards are swept all the same; the run fails at its end, for the alarm.
+                tracing::error!(due.shard = %shard, error = %error, "shard not read");
+                unread = Some(error);
+                continue;
+            }
+        };
+        for item in items {
             if deadline.since(ports.clock.now()) < RESERVE {
-                tracing::warn!(swept.due = swept.due, "sweep out of time; the rest is still due");
+                tracing::error!(swept.due = swept.due, "sweep out of time; the rest is still due");
                 return Ok(swept);
             }
             swept.due += 1;
             let repaired = match due_item(&item.key) {
                 Some(DueItem::Job(id)) => look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await,
-                Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, &mut swept).await,
+                Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, &mut by_tenant, &mut swept).await,
                 None => Err(StepError::Corrupt("due key")),
             };
             if let Err(error) = repaired {
@@ -84,7 +95,18 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
         swept.errors,
         "swept"
     );
-    Ok(swept)
+    unread.map_or(Ok(swept), |error| Err(error.into()))
+}
+
+/// Items looked at in this run, by tenant.
+type ByTenant = BTreeMap<String, usize>;
+
+/// Counts an item, and says whether its tenant has had its share of this run. The surplus moves behind the others, so
+/// that what one tenant has in plenty does not stand before what they have.
+fn surplus(by_tenant: &mut ByTenant, tenant: &TenantId) -> bool {
+    let turn = by_tenant.entry(tenant.to_string()).or_default();
+    *turn += 1;
+    *turn > PER_TENANT
 }
 
 /// Puts an item off that this version cannot read, so that it does not stand before all others at every look.
@@ -120,17 +142,14 @@ async fn look_at_job(
     ports: &Ports,
     id: &JobId,
     timeout: Duration,
-    by_tenant: &mut std::collections::BTreeMap<String, usize>,
+    by_tenant: &mut ByTenant,
     swept: &mut Swept,
 ) -> Result<(), StepError> {
     let now = ports.clock.now();
     let Some(item) = ports.store.get(&meta_key(id)).await? else { return Ok(()) };
     let job = read_meta(&item)?;
     let Some(due) = job.due.filter(|due| *due <= now) else { return Ok(()) };
-    let turn = by_tenant.entry(job.spec.tenant.to_string()).or_default();
-    *turn += 1;
-    if *turn > PER_TENANT {
-        // Behind the others, so that what one tenant has in plenty does not stand before what they have.
+    if surplus(by_tenant, &job.spec.tenant) {
         let next = Some((now.plus(FIRST_LOOK), due_shard(id)));
         return claim(ports, meta_key(id), due, Vec::new(), next).await.map(drop);
     }
@@ -233,24 +252,40 @@ async fn expire(ports: &Ports, job: &Job) -> Result<(), StepError> {
     }
 }
 
-async fn look_at_delivery(ports: &Ports, id: &DeliveryId, swept: &mut Swept) -> Result<(), StepError> {
+async fn look_at_delivery(
+    ports: &Ports,
+    id: &DeliveryId,
+    by_tenant: &mut ByTenant,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
     let now = ports.clock.now();
     let Some(item) = ports.store.get(&delivery_key(id)).await? else { return Ok(()) };
     let delivery = read_delivery(id, &item)?;
     let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else { return Ok(()) };
-    if delivery.state != DeliveryState::Pending || current(Some(item), now).is_none() {
+    if delivery.state != DeliveryState::Pending || current(Some(item.clone()), now).is_none() {
         claim(ports, delivery_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
+    if surplus(by_tenant, &delivery.tenant) {
+        let next = Some((now.plus(FIRST_LOOK), due_shard(&id.job)));
+        return claim(ports, delivery_key(id), due, Vec::new(), next).await.map(drop);
+    }
+    // The message waits in a queue that is behind, or was lost: each time it is sent again only after twice as long.
+    let window = get_n(&item, WINDOW).and_then(|ms| u64::try_from(ms).ok()).map_or(2 * GRACE, Duration::from_millis);
     // An attempt under way is left alone; one that is far off is looked at again in time.
     let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
     let next = match busy {
         Some(lease) => lease.until.plus(GRACE),
         None if far => delivery.due(now),
-        None => delivery.next_attempt_at.max(now).plus(2 * GRACE),
+        None => delivery.next_attempt_at.max(now).plus(window),
     };
-    let claimed = claim(ports, delivery_key(id), due, Vec::new(), Some((next, due_shard(&id.job)))).await?;
+    let changes = if busy.is_none() && !far {
+        vec![Change::Set(WINDOW, Value::N(millis((2 * window).min(MAX_WINDOW))))]
+    } else {
+        Vec::new()
+    };
+    let claimed = claim(ports, delivery_key(id), due, changes, Some((next, due_shard(&id.job)))).await?;
     if claimed && busy.is_none() && !far {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         swept.woken_deliveries += 1;

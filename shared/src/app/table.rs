@@ -62,6 +62,9 @@ pub const STATE: &str = "state";
 pub const LEASE_TOKEN: &str = "lease_token";
 pub const LEASE_UNTIL: &str = "lease_until";
 pub const SECRETS: &str = "secrets";
+pub const DISABLED: &str = "disabled";
+pub const SLOW: &str = "slow";
+pub const NOT_BEFORE: &str = "not_before";
 const SPEC: &str = "spec";
 const DATA: &str = "data";
 
@@ -144,9 +147,13 @@ pub fn shard_range(job: &JobId, shard: u32) -> Select {
     Select::Partition { pk: shard_pk(job, shard), from: "CHUNK#".into(), to: "CHUNK#~".into() }
 }
 
-/// Everything under the job's own partition: head, progress, deliveries.
-pub fn job_range(job: &JobId) -> Select {
-    Select::Partition { pk: format!("JOB#{job}"), from: " ".into(), to: "~".into() }
+/// Everything under the job's own partition but its head: deliveries, and progress.
+pub fn detail_ranges(job: &JobId) -> [Select; 2] {
+    ["DELIVERY#", "PROGRESS#"].map(|kind| Select::Partition {
+        pk: format!("JOB#{job}"),
+        from: kind.to_owned(),
+        to: format!("{kind}~"),
+    })
 }
 
 pub fn deliveries_range(job: &JobId, from: u32) -> Select {
@@ -483,6 +490,7 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
         Change::Set("explicit", Value::N(delivery.explicit.into())),
         Change::Set("next_attempt_at", Value::N(delivery.next_attempt_at.0)),
         Change::Set("log", s(json(&delivery.log))),
+        Change::Remove(WINDOW),
     ];
     match &delivery.reason {
         Some(reason) => changes.push(Change::Set("reason", s(reason))),
@@ -541,23 +549,11 @@ pub struct Endpoint {
     pub not_before: Option<Timestamp>,
 }
 
-pub fn endpoint_item(tenant: &TenantId, url: &str, endpoint: &Endpoint, expires_at: Timestamp) -> Item {
-    let mut attributes = Attributes::from([
-        ("disabled".into(), Value::N(endpoint.disabled.into())),
-        ("slow".into(), Value::N(endpoint.slow.into())),
-        ttl(expires_at),
-    ]);
-    if let Some(at) = endpoint.not_before {
-        attributes.insert("not_before".into(), Value::N(at.0));
-    }
-    Item { key: endpoint_key(tenant, url), attributes }
-}
-
 pub fn read_endpoint(item: Option<&Item>) -> Endpoint {
     item.map_or_else(Endpoint::default, |item| Endpoint {
-        disabled: get_n(item, "disabled") == Some(1),
-        slow: get_n(item, "slow") == Some(1),
-        not_before: get_n(item, "not_before").map(Timestamp),
+        disabled: get_n(item, DISABLED) == Some(1),
+        slow: get_n(item, SLOW) == Some(1),
+        not_before: get_n(item, NOT_BEFORE).map(Timestamp),
     })
 }
 

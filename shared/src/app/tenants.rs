@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::idempotency::LIFETIME;
 use super::table::{
-    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_key, credits_key, get_n, get_s, get_set, profile_item, profile_key,
-    read_profile, s, secret_key, secrets_value,
+    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, USED, api_key_key, credits_key, get_n, get_s, get_set, idempotency_key,
+    profile_item, profile_key, read_profile, s, secret_key, secrets_value,
 };
 use super::{Ports, StepError, transact};
 use crate::domain::error::ApiError;
@@ -121,14 +122,28 @@ pub async fn show(ports: &Ports, tenant: &TenantId) -> Result<Option<Account>, S
     }))
 }
 
-/// Adds credits to a tenant, or takes some away. Answers the balance. `ConditionFailed` when there is no such tenant.
-pub async fn add_credits(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<i64, StoreError> {
-    let update = Update {
-        key: credits_key(tenant),
-        changes: vec![Change::Add(BALANCE, credits)],
-        condition: Some(Condition::ItemExists),
-    };
-    Ok(get_n(&ports.store.update(update).await?, BALANCE).unwrap_or(0))
+/// Adds credits to a tenant, or takes some away, once however often its writes are tried. Answers the balance, or `None`
+/// when there is no such tenant.
+pub async fn add_credits(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<Option<i64>, StepError> {
+    // The grant leaves a mark of its own, so that a try whose answer was lost is known by the next.
+    let mark = idempotency_key(tenant, &format!("grant {}", hex::encode(ports.random::<16>())));
+    let expires_at = ports.clock.now().plus(LIFETIME).seconds();
+    let attributes = Attributes::from([(EXPIRES_AT.into(), Value::N(expires_at))]);
+    let writes = vec![
+        Write::Put(Put { item: Item { key: mark, attributes }, condition: Some(Condition::ItemAbsent) }),
+        Write::Update(Update {
+            key: credits_key(tenant),
+            changes: vec![Change::Add(BALANCE, credits)],
+            condition: Some(Condition::ItemExists),
+        }),
+    ];
+    match transact(ports, writes).await {
+        Ok(()) => {}
+        Err(StoreError::ConditionFailed(failed)) if failed.iter().any(|f| f.at == 0) => {}
+        Err(StoreError::ConditionFailed(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(show(ports, tenant).await?.map(|account| account.balance))
 }
 
 /// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when there is no such tenant.

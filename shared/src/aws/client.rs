@@ -2,26 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use rustls::RootCertStore;
+use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
+use super::connector::Connector;
 use super::meter::Meter;
 use super::queue::SqsQueue;
 use super::store::DynamoStore;
@@ -91,6 +88,8 @@ pub enum SettingsError {
     Endpoint,
     #[error("the limits allow no attempt")]
     Limits,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
 }
 
 /// A service that functions call.
@@ -112,11 +111,14 @@ impl Service {
     }
 }
 
+/// The client of SQS, built when it is first used: some functions and most invocations send no message.
+pub(super) type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
+
 /// The clients of both services over one connection pool.
 #[derive(Clone)]
 pub struct AwsClients {
     dynamo: aws_sdk_dynamodb::Client,
-    sqs: aws_sdk_sqs::Client,
+    sqs: LazySqs,
     connector: SharedHttpConnector,
     region: String,
     endpoint_url: Option<String>,
@@ -152,13 +154,17 @@ impl AwsClients {
             &settings.secret_access_key,
             settings.session_token.clone(),
         );
+        let meter = settings.metered.then(Arc::default);
+        let dynamo = dynamo(settings, &client, &retry, &timeouts, &credentials);
+        let own = settings.clone();
+        let sqs = Box::new(move || sqs(&own, &client, &retry, &timeouts, &credentials));
         Ok(Self {
-            dynamo: dynamo(settings, &client, &retry, &timeouts, &credentials),
-            sqs: sqs(settings, &client, &retry, &timeouts, &credentials),
+            dynamo,
+            sqs: Arc::new(LazyLock::new(sqs)),
             connector,
             region: settings.region.clone(),
             endpoint_url: settings.endpoint_url.clone(),
-            meter: settings.metered.then(Arc::default),
+            meter,
         })
     }
 
@@ -220,34 +226,31 @@ fn connector(settings: &AwsSettings) -> Result<SharedHttpConnector, SettingsErro
         Some(url) if url.starts_with("http://") => false,
         Some(_) => return Err(SettingsError::Endpoint),
     };
-    let mut trust = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS).with_native_roots(own_endpoint);
-    if let Some(pem) = &settings.extra_ca_pem {
-        usable(pem)?;
-        trust.add_pem_certificate(pem.clone());
+    let mut roots = RootCertStore::empty();
+    add(&mut roots, AMAZON_ROOTS)?;
+    if own_endpoint {
+        // Some of the system's may be of a kind that cannot be used; the handshake tells when one is missing.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    // The only error of this builder would be a wrong combination of its own fields.
-    let context = TlsContext::builder().with_trust_store(trust).build();
-    let context = context.map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
-    let connector = Connector::builder()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .connector_settings(HttpConnectorSettings::builder().connect_timeout(settings.limits.attempt).build())
-        .sleep_impl(TokioSleep::new())
-        .build();
-    Ok(SharedHttpConnector::new(connector))
+    if let Some(pem) = &settings.extra_ca_pem {
+        add(&mut roots, pem)?;
+    }
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SettingsError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(SharedHttpConnector::new(Connector::new(tls, settings.limits.attempt)))
 }
 
-/// The connector would panic on these.
-fn usable(pem: &[u8]) -> Result<(), SettingsError> {
-    let mut roots = RootCertStore::empty();
+fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), SettingsError> {
+    let mut none = true;
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
         roots.add(certificate).map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
+        none = false;
     }
-    if roots.is_empty() {
-        return Err(SettingsError::ExtraCa("none found".to_owned()));
-    }
-    Ok(())
+    if none { Err(SettingsError::ExtraCa("none found".to_owned())) } else { Ok(()) }
 }
 
 /// The two SDKs have config types of the same shape and nothing in common.
@@ -305,7 +308,7 @@ mod tests {
     fn the_bundled_roots_are_the_five_of_amazon() {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(AMAZON_ROOTS).collect();
         assert_eq!(certificates.unwrap().len(), 5);
-        usable(AMAZON_ROOTS).unwrap();
+        add(&mut RootCertStore::empty(), AMAZON_ROOTS).unwrap();
     }
 
     #[test]

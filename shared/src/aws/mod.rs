@@ -4,6 +4,7 @@
 //! services share one HTTP client, so that one TLS configuration is built and one pool kept.
 
 mod client;
+mod connector;
 mod expression;
 mod failure;
 mod meter;

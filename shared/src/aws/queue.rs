@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
+use super::client::LazySqs;
 use super::failure::{Failure, failure};
 use super::meter::{Meter, Usage};
 use crate::ports::{Clock, Entropy, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
@@ -26,7 +26,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// The queues, by URL.
 pub struct SqsQueue {
-    client: Client,
+    client: LazySqs,
     urls: BTreeMap<QueueName, String>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -85,7 +85,7 @@ fn entry(id: usize, message: &Message) -> Result<SendMessageBatchRequestEntry, Q
 
 impl SqsQueue {
     pub(super) fn new(
-        client: Client,
+        client: LazySqs,
         urls: BTreeMap<QueueName, String>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,

@@ -10,7 +10,7 @@ use crate::domain::credits::Deal;
 use crate::domain::delivery::{Delivery, DeliveryRules};
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::job::{INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, Record, depth};
 use crate::domain::signature;
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -32,8 +32,6 @@ const MAX_NAME_CHARS: usize = 200;
 const MAX_ID_CHARS: usize = 256;
 /// The most characters of a URL.
 const MAX_URL_CHARS: usize = 2083;
-/// The deepest nesting of a body, so that what we echo can be read by everybody.
-const MAX_DEPTH: usize = 64;
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
 /// What a record is reckoned to take until the job has a pace of its own.
@@ -43,9 +41,19 @@ pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 #[derive(Default)]
 struct Faults(Vec<InputError>);
 
+/// The most characters of a pointer or a detail: they quote names that the caller chose.
+const MAX_FAULT_CHARS: usize = 400;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MAX_FAULT_CHARS) {
+        None => text,
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
 impl Faults {
     fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(InputError::new(pointer, detail));
+        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())));
     }
 
     fn finish(mut self) -> Result<(), ApiError> {
@@ -102,14 +110,6 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         Err(error) => Err(ApiError::Malformed {
             detail: format!("the body is no JSON: line {}, column {}", error.line(), error.column()),
         }),
-    }
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
-        _ => 0,
     }
 }
 
@@ -527,8 +527,8 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             (403, "forbidden", "The key may not do this", format!("the key lacks the scope {needs}"))
         }
         ApiError::NotFound { what } => (404, "not-found", "Not found", format!("there is no such {what}")),
-        ApiError::MethodNotAllowed => {
-            (405, "method-not-allowed", "Method not allowed", "this path does not take this method".to_owned())
+        ApiError::MethodNotAllowed { allow } => {
+            (405, "method-not-allowed", "Method not allowed", format!("this path takes {}", allow.join(" and ")))
         }
         ApiError::Malformed { detail } => (400, "malformed", "The body cannot be read", detail.clone()),
         ApiError::Invalid(faults) => {

@@ -28,18 +28,20 @@ pub enum Start {
 
 /// The message that asks for one chunk to be worked on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ChunkMessage {
     /// Version of this format.
     pub v: u8,
     pub job: JobId,
     pub chunk: u32,
     pub start: Start,
+    /// Of a resumption: the hold that the run before it leaves to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<i64>,
 }
 
 impl ChunkMessage {
     pub fn new(job: JobId, chunk: u32, start: Start) -> Self {
-        Self { v: 1, job, chunk, start }
+        Self { v: 1, job, chunk, start, hold: None }
     }
 }
 

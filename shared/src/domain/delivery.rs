@@ -18,6 +18,8 @@ pub const QUEUE_HORIZON: Duration = Duration::from_secs(14 * 60);
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
 /// Attempts kept in the log; older ones go first.
 pub const LOG_LENGTH: usize = 40;
+/// A test event is tried again so often at most.
+pub const TEST_RETRIES: usize = 2;
 /// Bytes kept of a receiver's answer.
 pub const RESPONSE_LOG_BYTES: usize = 1024;
 /// A receiver that takes longer than this is slow: its deliveries leave the fast lane.
@@ -166,7 +168,6 @@ pub struct Delivery {
 
 /// The message that asks for one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WakeMessage {
     /// Version of this format.
     pub v: u8,
@@ -250,12 +251,22 @@ impl Delivery {
             return Next::Exhausted { reason: "endpoint_gone", disable_endpoint: true };
         }
         let in_round = usize::try_from(attempt.number.saturating_sub(self.round_start).max(1)).unwrap_or(usize::MAX);
-        let Some(delay) = rules.delays.get(in_round - 1) else {
+        let delays = if self.event == EventType::WebhookTest {
+            // Somebody waits for what comes of a test.
+            &rules.delays[..rules.delays.len().min(TEST_RETRIES)]
+        } else {
+            &rules.delays
+        };
+        let Some(delay) = delays.get(in_round - 1) else {
             return Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false };
         };
         let planned = jittered(*delay, rules.jitter, unit);
         let asked = retry_after.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
-        Next::Retry(now.plus(planned.max(asked.unwrap_or_default().min(RETRY_AFTER_CAP))))
+        let at = now.plus(planned.max(asked.unwrap_or_default().min(RETRY_AFTER_CAP)));
+        if at >= self.expires_at {
+            return Next::Exhausted { reason: "expired", disable_endpoint: false };
+        }
+        Next::Retry(at)
     }
 
     /// Whether the current round has had its last attempt.
@@ -341,6 +352,22 @@ mod tests {
         }
         let last = delivery.after(&answered(10, 500), None, &rules, Timestamp(0), 0.5);
         assert_eq!(last, Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false });
+    }
+
+    #[test]
+    fn an_attempt_past_the_deliverys_own_end_is_never_planned() {
+        let (rules, mut delivery) = (DeliveryRules::native(), delivery());
+        delivery.expires_at = Timestamp(5_000);
+        let next = delivery.after(&answered(1, 500), None, &rules, Timestamp(0), 0.5);
+        assert_eq!(next, Next::Exhausted { reason: "expired", disable_endpoint: false });
+    }
+
+    #[test]
+    fn a_test_event_is_given_up_early() {
+        let (rules, mut delivery) = (DeliveryRules::native(), delivery());
+        delivery.event = EventType::WebhookTest;
+        assert!(matches!(delivery.after(&answered(2, 500), None, &rules, Timestamp(0), 0.5), Next::Retry(_)));
+        assert!(matches!(delivery.after(&answered(3, 500), None, &rules, Timestamp(0), 0.5), Next::Exhausted { .. }));
     }
 
     #[test]

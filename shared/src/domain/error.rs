@@ -28,7 +28,9 @@ pub enum ApiError {
     NotFound {
         what: &'static str,
     },
-    MethodNotAllowed,
+    MethodNotAllowed {
+        allow: &'static [&'static str],
+    },
     /// The body is no JSON of the asked shape.
     Malformed {
         detail: String,

@@ -134,6 +134,8 @@ pub struct Spec {
     pub chunks: u32,
     /// Worst-case credits of the records that may run.
     pub reserved: u64,
+    /// The most credits that one record can cost.
+    pub price: u32,
     pub created_at: Timestamp,
     /// After this the job no longer runs.
     pub run_until: Timestamp,

@@ -8,6 +8,18 @@ pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// The most bytes an outcome may have as JSON; a larger one becomes `failed: outcome_too_large`.
 pub const MAX_OUTCOME_BYTES: usize = 256 * 1024;
 
+/// The deepest nesting of what is taken in, so that whatever we wrap around it can still be read.
+pub const MAX_DEPTH: usize = 64;
+
+/// How deep a value nests: 0 for a text, a number, a truth value or null.
+pub fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// One record of a job, as the caller sent it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {

@@ -195,8 +195,10 @@ impl Api {
             ApiResponse::json(200, &native::job(&view, self.ports.clock.now()))
         };
         let response = match asked {
-            Some(asked) => response.with("preference-applied", format!("wait={}", asked.as_secs())),
-            None => response,
+            Some(asked) if request.parameter("wait").is_none() => {
+                response.with("preference-applied", format!("wait={}", asked.as_secs()))
+            }
+            _ => response,
         };
         Ok(response.with("etag", etag(&view)))
     }
@@ -208,7 +210,7 @@ impl Api {
         };
         let limit = limit(request, RESULTS)?;
         let view = status::job(&self.ports, caller.tenant(), id).await?;
-        let page = status::results(&self.ports, &view.job, cursor.unwrap_or_default(), limit).await?;
+        let page = status::results(&self.ports, &view, cursor.unwrap_or_default(), limit).await?;
         let next = page.next.map(|cursor| cursor.to_string());
         let wanted = request.accepts().find(|t| {
             ["application/json", "application/x-ndjson", "text/csv", "*/*", "application/*", "text/*"].contains(t)
@@ -276,6 +278,7 @@ fn respond(request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiRe
         let response = ApiResponse::new(status, "application/problem+json", problem.to_string().into_bytes());
         match error {
             ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
+            ApiError::MethodNotAllowed { allow } => response.with("allow", allow.join(", ")),
             ApiError::Unavailable { retry_after_seconds } => {
                 response.with("retry-after", retry_after_seconds.to_string())
             }
@@ -294,7 +297,7 @@ fn respond(request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiRe
 }
 
 fn unrouted(request: &ApiRequest) -> ApiError {
-    let takes: &[&str] = match request.segments()[..] {
+    let allow: &[&str] = match request.segments()[..] {
         ["v1", "jobs"] => &["GET", "POST"],
         ["v1", "jobs", _] => &["GET", "DELETE"],
         ["v1", "account"] | ["v1", "deliveries", _] | ["v1", "jobs", _, "results" | "deliveries"] => &["GET"],
@@ -304,10 +307,10 @@ fn unrouted(request: &ApiRequest) -> ApiError {
         | ["v1", "webhooks", "secret", "rotate"] => &["POST"],
         _ => return ApiError::NotFound { what: "path" },
     };
-    if takes.contains(&request.method.as_str()) {
+    if allow.contains(&request.method.as_str()) {
         ApiError::NotFound { what: "path" }
     } else {
-        ApiError::MethodNotAllowed
+        ApiError::MethodNotAllowed { allow }
     }
 }
 
@@ -345,7 +348,11 @@ fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
         Some(text) => Some(seconds(text).ok_or_else(|| ApiError::invalid("wait", "must be a number of seconds"))?),
         // A preference that cannot be read is not an error: it may be left out of account.
         None => request.header("prefer").and_then(|value| {
-            value.split([',', ';']).find_map(|p| seconds(p.trim().strip_prefix("wait")?.trim().strip_prefix('=')?))
+            // Each preference may have parameters of its own behind semicolons; they are not ours.
+            value
+                .split(',')
+                .filter_map(|preference| preference.split(';').next()?.split_once('='))
+                .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value)).flatten())
         }),
     };
     Ok(asked.map(|s| Duration::from_secs(s).min(MAX_WAIT)))
@@ -353,10 +360,12 @@ fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
 
 fn etag(view: &JobView) -> String {
     let digest = Sha256::digest(native::job_state(view).to_string());
-    format!("\"{}\"", hex::encode(&digest[..16]))
+    // Weak: the estimate, which only the clock moves, is left out of it.
+    format!("W/\"{}\"", hex::encode(&digest[..16]))
 }
 
 /// Weak comparison (RFC 9110, section 13.1.2).
 fn matches_tag(tags: &str, tag: &str) -> bool {
-    tags.split(',').map(|t| t.trim().trim_start_matches("W/")).any(|t| t == tag || t == "*")
+    let opaque = |t: &str| t.trim().trim_start_matches("W/").to_owned();
+    tags.split(',').any(|t| t.trim() == "*" || opaque(t) == opaque(tag))
 }

@@ -61,10 +61,17 @@ impl ApiRequest {
         bearer.or_else(|| self.header("x-api-key"))
     }
 
-    /// The types that the caller accepts, without their parameters, in the order sent.
+    /// The types that the caller accepts, without their parameters, in the order sent; those of weight 0 left out.
     pub fn accepts(&self) -> impl Iterator<Item = &str> {
-        let types = self.header("accept").unwrap_or_default().split(',');
-        types.map(|t| t.split(';').next().unwrap_or_default().trim())
+        let refused = |parameter: &str| {
+            let weight = parameter.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+            weight.is_some_and(|q| q <= 0.0)
+        };
+        self.header("accept").unwrap_or_default().split(',').filter_map(move |accepted| {
+            let mut parts = accepted.split(';');
+            let media = parts.next()?.trim();
+            (!parts.any(refused)).then_some(media)
+        })
     }
 }
 

@@ -42,6 +42,7 @@ pub async fn enrich(
     event: SqsEvent,
     deadline: Timestamp,
 ) -> Result<SqsBatchResponse, NoIdentity> {
+    started.ports.http.forget_connections();
     let (ports, timeout) = (&started.ports, started.config.enrich_timeout);
     batch(ports, &started.config, QueueName::Enrich, event, async |received: Received<ChunkMessage>| {
         let Received { message, lane, receives } = received;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::config::{Config, environment};
 use super::system::{CheckOnly, SystemClock, SystemEntropy};
 use super::telemetry;
-use crate::app::Ports;
+use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
@@ -17,14 +17,12 @@ use crate::provider::{Catalog, Registry};
 /// Why a function cannot start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How a function uses HTTP.
+/// With whom a function has exchanges over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outbound {
-    /// Judges URLs only.
-    Check,
-    /// One-off exchanges with receivers.
+    /// Once with a receiver.
     Receivers,
-    /// Repeated exchanges with the same hosts within one invocation.
+    /// Again and again with the same hosts within one invocation.
     Upstreams,
 }
 
@@ -37,11 +35,20 @@ pub struct Started {
     pub clients: AwsClients,
 }
 
-/// Reads the environment and builds the adapters. Opens no connection.
-pub fn start(outbound: Outbound) -> Result<Started, StartError> {
+/// Reads the environment and builds the adapters of a function that judges URLs and sends nothing. Opens no connection.
+pub fn start() -> Result<Started, StartError> {
+    start_with(|config| Ok(Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http)))))
+}
+
+/// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
+pub fn start_sending(outbound: Outbound) -> Result<Started, StartError> {
+    start_with(|config| Ok(Arc::new(sender(config, outbound == Outbound::Upstreams)?)))
+}
+
+fn start_with(http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, outbound)))
+    logged(config.map_err(StartError::from).and_then(|config| build(config, http)))
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -52,13 +59,13 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
     result
 }
 
-fn build(config: Config, outbound: Outbound) -> Result<Started, StartError> {
+fn build(
+    config: Config,
+    http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
+) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let http: Arc<dyn HttpSender> = match outbound {
-        Outbound::Check => Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http))),
-        _ => Arc::new(sender(&config, outbound == Outbound::Upstreams)?),
-    };
+    let http = http(&config)?;
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
@@ -91,7 +98,17 @@ impl Started {
 
     /// The providers, with their tables and secrets.
     pub fn registry(&self) -> Result<Registry, StartError> {
-        logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))
+        let registry = logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))?;
+        let longest = enrich::longest_record(self.config.enrich_timeout);
+        for kind in registry.catalog().kinds().filter(|kind| kind.record_timeout() > longest) {
+            tracing::warn!(
+                job.kind = kind.name(),
+                record_timeout_s = kind.record_timeout().as_secs(),
+                longest_s = longest.as_secs(),
+                "records of this type get less time than providers.toml says: raise EnrichTimeout"
+            );
+        }
+        Ok(registry)
     }
 
     /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.

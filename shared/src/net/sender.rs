@@ -97,18 +97,6 @@ impl ReqwestSender {
         Ok(Self { guard, settings, tls, client })
     }
 
-    /// Drops every idle connection. A function that keeps connections calls this when an invocation begins: while it
-    /// was frozen its peers closed them, its clock may not have moved, and a request on a dead connection is lost.
-    /// TLS sessions are kept, so that the next handshakes are short.
-    pub fn forget_connections(&self) {
-        if self.settings.keep_idle.is_zero() {
-            return;
-        }
-        if let Ok(fresh) = client(&self.settings, &self.guard, &self.tls) {
-            *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        }
-    }
-
     fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -158,6 +146,18 @@ fn client(settings: &Settings, guard: &Arc<Guard>, tls: &ClientConfig) -> Result
 
 #[async_trait]
 impl HttpSender for ReqwestSender {
+    /// Drops every idle connection. A function that keeps connections calls this when an invocation begins: while it
+    /// was frozen its peers closed them, its clock may not have moved, and a request on a dead connection is lost.
+    /// TLS sessions are kept, so that the next handshakes are short.
+    fn forget_connections(&self) {
+        if self.settings.keep_idle.is_zero() {
+            return;
+        }
+        if let Ok(fresh) = client(&self.settings, &self.guard, &self.tls) {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let url = self.guard.check(&request.url)?;
         let method = method(&request.method)?;

@@ -18,8 +18,6 @@ pub enum Broken {
     KeyIsTakenTwice,
     /// An attempt's lease is written over another's.
     LeaseIsStolen,
-    /// Updates create what was erased.
-    UpdatesCreate,
     /// Credits are not settled.
     NothingIsSettled,
     /// Progress forgets what was there.
@@ -72,7 +70,6 @@ impl Store for BrokenStore {
         let sk = update.key.sk.clone();
         match self.how {
             Broken::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
-            Broken::UpdatesCreate => update.condition = None,
             Broken::ProgressIsReplaced if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {
                     if let shared::ports::Change::AddToSet(name, set) = change.clone() {

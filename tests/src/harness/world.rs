@@ -311,6 +311,7 @@ impl World {
     ///
     /// # Panics
     /// When there is no answer after an hour.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the request in place")]
     pub fn insist<T>(&mut self, request: impl AsyncFn(&Ports) -> Result<T, ApiError>) -> Result<T, ApiError> {
         for _ in 0..720 {
             match self.sim.run(request(&self.ports)) {
@@ -349,7 +350,7 @@ impl World {
         let view = self.view(id);
         let (mut lines, mut next) = (Vec::new(), Some(ResultCursor::default()));
         while let Some(cursor) = next {
-            let page = self.call(async |ports| results(ports, &view.job, cursor, 100).await).expect("results");
+            let page = self.call(async |ports| results(ports, &view, cursor, 100).await).expect("results");
             assert!(!page.lines.is_empty() || page.next.is_none(), "an ended job's results have a gap at {cursor}");
             lines.extend(page.lines);
             next = page.next;
@@ -373,7 +374,9 @@ impl World {
     pub fn kill_enrichers(&mut self) {
         let doomed: Vec<u64> =
             self.schedule.alive().filter(|(_, name)| name.starts_with("Enrich")).map(|(n, _)| n).collect();
-        doomed.into_iter().for_each(|process| self.schedule.kill(process));
+        for process in doomed {
+            self.schedule.kill(process);
+        }
     }
 
     /// The processes at work.
@@ -504,11 +507,9 @@ impl World {
                 self.broken.insert(why);
             }
         }
-        for tenant in [&self.tenant.id] {
-            let (balance, used, open) = self.credits(tenant);
-            if balance < 0 || used < 0 || open < 0 {
-                self.broken.insert("credits_never_negative".to_owned());
-            }
+        let (balance, used, open) = self.credits(&self.tenant.id);
+        if balance < 0 || used < 0 || open < 0 {
+            self.broken.insert("credits_never_negative".to_owned());
         }
     }
 
