@@ -6,15 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::tests::sim::item_size;
 use serde_json::{Value, json};
-use shared::app::table::{detail_ranges, idempotency_key, meta_key, shard_range};
+use shared::app::table::{idempotency_key, job_range, shard_range};
 use shared::app::{Ports, tenants};
 use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
 use shared::domain::ids::{JobId, TenantId};
 use shared::edge::system::{SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
-use tests::sim::item_size;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -270,10 +270,8 @@ fn since(before: &Logged, mut now: Logged) -> Logged {
 /// Prints the items that the job left.
 async fn stored(store: &dyn Store, job: &JobId, tenant: &TenantId, key: &str, records: usize) -> Result<(), Failed> {
     let all = |select: Select| Query { select, limit: usize::MAX, descending: false, consistent: true };
-    let mut items: Vec<Item> = store.get(&meta_key(job)).await?.into_iter().collect();
-    for select in detail_ranges(job).into_iter().chain([shard_range(job, 0)]) {
-        items.extend(store.query(&all(select)).await?);
-    }
+    let mut items = store.query(&all(job_range(job))).await?;
+    items.extend(store.query(&all(shard_range(job, 0))).await?);
     items.extend(store.get(&idempotency_key(tenant, key)).await?);
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for item in &items {

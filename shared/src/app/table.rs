@@ -147,6 +147,11 @@ pub fn shard_range(job: &JobId, shard: u32) -> Select {
     Select::Partition { pk: shard_pk(job, shard), from: "CHUNK#".into(), to: "CHUNK#~".into() }
 }
 
+/// Everything under the job's own partition: head, progress, deliveries.
+pub fn job_range(job: &JobId) -> Select {
+    Select::Partition { pk: format!("JOB#{job}"), from: " ".into(), to: "~".into() }
+}
+
 /// Everything under the job's own partition but its head: deliveries, and progress.
 pub fn detail_ranges(job: &JobId) -> [Select; 2] {
     ["DELIVERY#", "PROGRESS#"].map(|kind| Select::Partition {
