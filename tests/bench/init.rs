@@ -49,51 +49,45 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Target>, Failed> {
     }
     let asked = plain.requests.load(Ordering::Relaxed);
     let expected = FUNCTIONS.len() * (options.runs + 1);
-    if asked != u64::try_from(expected)? {
+    if asked < u64::try_from(expected)? {
         return Err(format!("{expected} Inits warmed {asked} connections").into());
     }
 
-    println!("Init: exec to first poll of the Runtime API, median of {} runs in turns (quartiles)", options.runs);
     println!(
-        "  {:9} {:>7} {:>24} {:>6} {:>24} {:>6}",
-        "function", "MB", "ms", "ratio", "ms with a TLS handshake", "ratio"
+        "Init: exec to first poll of the Runtime API, {} runs in turns: milliseconds and times hello's",
+        options.runs
     );
-    let (plain_base, tls_base) = (quartiles(&subjects[0].plain), quartiles(&subjects[0].tls));
+    println!("  {:18} {:^31}   {:^31}", "", "endpoint over http", "endpoint over https");
+    let heads = ["best tenth", "median"].map(|head| format!("{head:>15}"));
+    println!("  {:9} {:>8} {} {}   {} {}", "function", "MB", heads[0], heads[1], heads[0], heads[1]);
+    let base = [points(&subjects[0].plain), points(&subjects[0].tls)];
     let mut targets = Vec::new();
     for subject in &subjects {
-        let (http, tls) = (quartiles(&subject.plain), quartiles(&subject.tls));
-        let (ratio, tls_ratio) = (http[1] / plain_base[1], tls[1] / tls_base[1]);
-        println!(
-            "  {:9} {:7.2} {:>24} {ratio:6.2} {:>24} {tls_ratio:6.2}",
-            subject.name,
-            subject.megabytes,
-            shown(http),
-            shown(tls)
-        );
+        let [http, tls] = [points(&subject.plain), points(&subject.tls)];
+        let shown = |times: [f64; 2], base: [f64; 2]| {
+            let [best, middle] = [0, 1].map(|n| format!("{:7.2} ({:4.2}x)", times[n], times[n] / base[n]));
+            format!("{best} {middle}")
+        };
+        let (name, megabytes) = (subject.name, subject.megabytes);
+        println!("  {name:9} {megabytes:8.2} {}   {}", shown(http, base[0]), shown(tls, base[1]));
         if subject.most > 0.0 {
-            targets.push(Target::new(format!("Init of {}, times hello's", subject.name), ratio, subject.most));
-            targets.push(Target::new(
-                format!("release binary of {}, MB", subject.name),
-                subject.megabytes,
-                MAX_BINARY_MB,
-            ));
+            targets.push(Target::new(format!("Init of {name}, times hello's"), http[0] / base[0][0], subject.most));
+            targets.push(Target::new(format!("release binary of {name}, MB"), megabytes, MAX_BINARY_MB));
         }
     }
     println!(
-        "  The ratio that counts is the first: a connection to the AWS endpoint included, its TLS left out. On AWS two\n\
-         \x20 handshakes run side by side while Init waits; the last column has one, on loopback, with a certificate of its own."
+        "  What else runs on the machine only ever adds to a time, and more to a longer one; so the best tenth decides, and\n\
+         \x20 on a quiet machine the median says the same. It decides over http: the connection to AWS is in it, its TLS is\n\
+         \x20 not. On AWS the handshakes with two hosts run side by side; here they are with one, on the same processors."
     );
     Ok(targets)
 }
 
-fn quartiles(times: &[Duration]) -> [f64; 3] {
+/// The best tenth and the median, in milliseconds.
+fn points(times: &[Duration]) -> [f64; 2] {
     let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     times.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| times[(times.len() - 1) * quarter / 4])
-}
-
-fn shown([low, middle, high]: [f64; 3]) -> String {
-    format!("{middle:.2} ({low:.2} to {high:.2})")
+    [10, 2].map(|part| times[times.len() / part])
 }
 
 /// A binary and its measured Inits.

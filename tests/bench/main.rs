@@ -32,7 +32,7 @@ impl Options {
             parts: Vec::new(),
             bundle: "target/bundle-bench".into(),
             hello: "target/release/hello".into(),
-            runs: 61,
+            runs: 101,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));

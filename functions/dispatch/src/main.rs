@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::Service;
 use shared::edge::sqs::dispatch;
 use shared::edge::start::{Outbound, start_sending};
 use shared::edge::telemetry::report_usage;
@@ -13,7 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start_sending(Outbound::Receivers)?;
-    started.clients.warm().await;
+    // Only a failed attempt has a message to send.
+    started.clients.warm_only(&[Service::Table]).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, TIMEOUT);
         let answer = dispatch(started, event.payload, deadline).await;

@@ -1,6 +1,7 @@
 //! Works on chunks from the enrich queues.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::Service;
 use shared::edge::sqs::enrich;
 use shared::edge::start::{Outbound, start_sending};
 use shared::edge::telemetry::report_usage;
@@ -8,8 +9,8 @@ use shared::edge::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start_sending(Outbound::Upstreams)?;
-    // The connection is made while the providers are built.
-    let ((), registry) = tokio::join!(started.clients.warm(), async { started.registry() });
+    // The connection is made while the providers are built. Only the last of a job's chunks has a message to send.
+    let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { started.registry() });
     let registry = &registry?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, started.config.enrich_timeout);

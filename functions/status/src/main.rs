@@ -15,8 +15,9 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start()?;
-    let api = &Api::of(started)?;
-    started.clients.warm_only(&[Service::Table]).await;
+    // The connection is made while the types are read.
+    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(started) });
+    let api = &api?;
     lambda_http::run(service_fn(|request: Request| async move {
         let deadline = started.deadline(&request.lambda_context(), TIMEOUT);
         let response = api.read(&ApiRequest::of(request), deadline).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use shared::app::sweep;
+use shared::aws::Service;
 use shared::edge::start::start;
 use shared::edge::telemetry::report_usage;
 
@@ -14,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(50);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start()?;
-    started.clients.warm().await;
+    // Most minutes have no message to send.
+    started.clients.warm_only(&[Service::Table]).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| async move {
         let deadline = started.deadline(&event.context, TIMEOUT);
         let swept = sweep::step(&started.ports, started.config.enrich_timeout, deadline).await;
