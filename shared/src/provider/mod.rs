@@ -313,25 +313,17 @@ impl Registry {
 
 fn read_config(dir: &Path) -> Result<Config, ConfigError> {
     let label = dir.join(CONFIG_FILE).display().to_string();
-    let text = read_file(dir, CONFIG_FILE).map_err(|why| ConfigError::file(&label, why))?;
+    let text =
+        std::fs::read_to_string(&label).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
     Config::parse(&label, &text)
 }
 
 fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
-        Kind::Dataset(table) => {
-            let text = read_file(dir, &table.file)
-                .map_err(|why| table.file_at.error(format!("providers.{}: {} {why}", provider.name, table.file)))?;
-            Arc::new(Dataset::parse(table, text)?)
-        }
+        Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
     })
-}
-
-/// The one place where providers read files, all of them below `dir`.
-fn read_file(dir: &Path, name: &str) -> Result<String, String> {
-    std::fs::read_to_string(dir.join(name)).map_err(|e| format!("cannot be read: {e}"))
 }
 
 #[cfg(test)]
