@@ -162,22 +162,42 @@ fn the_table_expires_items_and_can_be_restored() {
     assert_eq!(indexes["by_tenant"], ["tenant_jobs", "job_id"]);
 }
 
-/// Actions of a function's role, and the resources of each statement.
-fn permissions(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
+/// Statements of a function's role that have this effect.
+fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
     let role = properties(target(&properties(function)["Role"]));
     assert!(role["ManagedPolicyArns"].is_null(), "{function}: managed policies are for all resources");
-    let mut found = Vec::new();
-    for policy in list(&role["Policies"]) {
-        for statement in list(&policy["PolicyDocument"]["Statement"]) {
-            assert_eq!(statement["Effect"], "Allow");
-            let actions = list(&statement["Action"]).into_iter().map(|a| a.as_str().unwrap().to_owned()).collect();
-            let resources = list(&statement["Resource"])
-                .into_iter()
-                .map(|r| r["Fn::Sub"].as_str().map_or_else(|| target(r).to_owned(), str::to_owned));
-            found.push((actions, resources.collect()));
-        }
+    let policies = list(&role["Policies"]).into_iter();
+    let all = policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+    all.filter(|statement| statement["Effect"] == effect).collect()
+}
+
+/// What a function's role permits: actions and resources, statement by statement.
+fn permissions(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let permission = |statement: &'static Value| {
+        assert!(statement["Condition"].is_null(), "{function}: {statement}");
+        let actions = list(&statement["Action"]).into_iter().map(|a| a.as_str().unwrap().to_owned());
+        let resources = list(&statement["Resource"])
+            .into_iter()
+            .map(|r| r["Fn::Sub"].as_str().map_or_else(|| target(r).to_owned(), str::to_owned));
+        (actions.collect(), resources.collect())
+    };
+    statements(function, "Allow").into_iter().map(permission).collect()
+}
+
+#[test]
+fn only_submit_and_dispatch_can_read_webhook_secrets() {
+    let tenant = TenantId::parse("t").unwrap();
+    let denied = serde_json::json!({"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["SECRET#*"]}});
+    assert!(table::secret_key(&tenant).pk.starts_with("SECRET#"));
+    for function in FUNCTIONS {
+        let denials = statements(function, "Deny");
+        let secrets = denials.iter().any(|statement| {
+            statement["Action"] == "dynamodb:*"
+                && target(&statement["Resource"]) == "Table"
+                && statement["Condition"] == denied
+        });
+        assert_eq!(secrets, !["Submit", "Dispatch"].contains(&function), "{function}: {denials:?}");
     }
-    found
 }
 
 #[test]
@@ -214,10 +234,8 @@ fn asked() -> BTreeSet<String> {
 
 #[test]
 fn every_setting_is_set_and_every_variable_is_read() {
-    // Lambda's own, and what an operator sets by hand for a measurement or a run outside Lambda.
-    let elsewhere = |name: &str| {
-        name.starts_with("AWS_") || ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE", "MILLRACE_METERED"].contains(&name)
-    };
+    // Lambda's own, and what is set by hand for a run outside Lambda.
+    let elsewhere = |name: &str| name.starts_with("AWS_") || ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE"].contains(&name);
     let deployed: BTreeSet<String> = FUNCTIONS.iter().flat_map(|f| variables(f).into_keys()).collect();
     let wanted: BTreeSet<String> = asked().into_iter().filter(|name| !elsewhere(name)).collect();
     assert!(wanted.len() >= 10, "{wanted:?}");
