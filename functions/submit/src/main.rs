@@ -1,6 +1,7 @@
 //! POST and DELETE of the API.
 
 use lambda_http::{Error, Request, service_fn};
+use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
 use shared::edge::start::start;
@@ -9,8 +10,11 @@ use shared::edge::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = start()?;
-    // The connection is made while the types are read.
-    let ((), api) = tokio::join!(started.clients.warm(), async { Api::of(&started) });
+    // Messages are the last thing that a request sends, so Init does not wait for the queues' connection.
+    let clients = started.clients.clone();
+    tokio::spawn(async move { clients.warm_only(&[Service::Queues]).await });
+    // The table's connection is made while the types are read.
+    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(&started) });
     let (api, meter) = (&api?, &started.meter);
     lambda_http::run(service_fn(|request: Request| async move {
         let response = api.write(&ApiRequest::of(request)).await;
