@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -18,6 +19,21 @@ FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # submit prices and checks by the types, status shows them, enrich runs the providers; the others do not know them.
 WITH_TYPES = ("submit", "status", "enrich")
 WITH_TABLES = ("enrich",)
+
+
+def missing_tables(providers: Path) -> str | None:
+    """What is wrong with the files of the dataset providers: only infra/data is deployed."""
+    if not providers.is_file():
+        return None
+    for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
+        file = provider.get("file")
+        if file is None:
+            continue
+        if not file.startswith("data/"):
+            return f"{providers.name}: providers.{name}: file is {file!r}; put it under infra/data, which is deployed, and name it data/…"
+        if not (ROOT / "infra" / file).is_file():
+            return f"{providers.name}: providers.{name}: infra/{file} is not there"
+    return None
 
 
 def main() -> int:
@@ -29,6 +45,10 @@ def main() -> int:
     options = parser.parse_args()
 
     providers, data = options.providers, ROOT / "infra" / "data"
+    missing = missing_tables(providers)
+    if missing:
+        print(f"error: {missing}", file=sys.stderr)
+        return 1
     strip = shutil.which("strip") if options.strip else None
     # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
     fresh = options.out.with_name(options.out.name + ".new")

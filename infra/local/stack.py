@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -258,6 +259,13 @@ def start_ministack(stack: Stack) -> None:
         time.sleep(0.1)
 
 
+def provider_secrets(bundle: Path) -> list:
+    """The environment variables that the bundle's providers take their secrets from."""
+    providers = tomllib.loads((bundle / "enrich" / "providers.toml").read_text()).get("providers", {})
+    references = (secret for provider in providers.values() for secret in provider.get("secrets", {}).values())
+    return sorted({secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret})
+
+
 def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     """The real template with three things written into it that parameters cannot bring there.
 
@@ -280,7 +288,17 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
         put(f"MaximumConcurrency: !Ref {name} ", f"MaximumConcurrency: {int(parameters[name])} ")
     text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
     text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
+    # Those that the template itself sets are left to it.
+    secrets = [name for name in provider_secrets(bundle) if not re.search(rf"^ +{re.escape(name)}:", text, re.M)]
+    missing = [name for name in secrets if not os.environ.get(name)]
+    if missing:
+        raise Failed(f"infra/providers.toml names the secret {', '.join(missing)}, which is not in your environment.\n"
+                     f"Set it and start again: export {missing[0]}=…")
+    marker = "          # Secrets of providers.toml, a line each,"
+    given = "".join(f"          {name}: {json.dumps(os.environ[name])}\n" for name in secrets)
+    put(marker, given + marker)
     path = stack.dir / "template.yaml"
+    path.touch(mode=0o600)
     path.write_text(text)
     return path
 
@@ -370,6 +388,7 @@ def up(stack: Stack, options) -> None:
             status = get(f"{url}/v1/account", 40)
             if not 200 <= status < 500:
                 raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")
+            starts(stack)
             values = {"MILLRACE_URL": url, "MILLRACE_TABLE": outputs["TableName"],
                       "AWS_ENDPOINT_URL": stack.endpoint, **CREDENTIALS, **function_settings(stack)}
             if not options.no_tenant:
@@ -487,6 +506,17 @@ def logs(stack: Stack, functions: list, follow: bool) -> None:
         if not follow:
             return
         time.sleep(1)
+
+
+def starts(stack: Stack) -> None:
+    """Starts the enrich function once: a table or a secret that it lacks would else show only as jobs that stay queued."""
+    answer = stack.client("lambda").invoke(FunctionName=f"{STACK}-enrich", Payload=b'{"Records": []}')
+    if "FunctionError" not in answer:
+        return
+    said = [line for line in stack.log.read_text(errors="replace").splitlines() if "the function cannot start" in line]
+    reason = re.search(r'"error":"((?:[^"\\]|\\.)*)"', said[-1].replace('\\\\"', '"')) if said else None
+    raise Failed(f"the enrich function does not start (log: {shown(stack.log)}):\n"
+                 f"{reason.group(1) if reason else answer['Payload'].read().decode()}")
 
 
 def invoke(stack: Stack, function: str, event) -> None:

@@ -544,7 +544,7 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             422,
             "idempotency-mismatch",
             "Idempotency-Key used for another request",
-            "this key came before with another request; use a new key for a new request".to_owned(),
+            "this key came before with another request (bodies are compared byte for byte); use a new key for a new request".to_owned(),
         ),
         ApiError::NotEnoughCredits { needed, available } => (
             402,
