@@ -6,6 +6,7 @@ mod deliveries;
 mod endings;
 mod jobs;
 mod random;
+mod reviewed;
 mod runs;
 mod sweeps;
 mod tenancy;

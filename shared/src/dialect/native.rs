@@ -567,3 +567,65 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Anything;
+
+    #[async_trait::async_trait]
+    impl HttpSender for Anything {
+        async fn send(&self, _: crate::ports::HttpRequest) -> Result<crate::ports::HttpAnswer, HttpError> {
+            Err(HttpError::Timeout)
+        }
+
+        fn check(&self, _: &str) -> Result<(), HttpError> {
+            Ok(())
+        }
+    }
+
+    fn read(body: &str) -> Result<Submission, ApiError> {
+        let text =
+            "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
+        let config = crate::provider::config::Config::parse("t", text).unwrap();
+        read_submission(body.as_bytes(), &Catalog::of(&config), &Anything)
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_place() {
+        let body = r#"{"type": "company", "colour": 1, "max_credits": -1, "records": [
+            {"input": {"domain": "a.example"}}, 7, {"input": {}}, {"input": {"domain": 5}, "metadata": []}, {"x/y": 1}]}"#;
+        let Err(ApiError::Invalid(faults)) = read(body) else { panic!("accepted") };
+        let places: Vec<&str> = faults.iter().map(|f| f.pointer.as_str()).collect();
+        let expected = [
+            "/colour",
+            "/max_credits",
+            "/records/1",
+            "/records/2/input/domain",
+            "/records/3/metadata",
+            "/records/3/input/domain",
+            "/records/4/x~1y",
+            "/records/4/input",
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_name_of_megabytes_made_an_answer_too_large_for_lambda() {
+        let body = format!(
+            r#"{{"type": "company", "{}": 1, "records": [{{"input": {{"domain": "a"}}}}]}}"#,
+            "\u{7f}".repeat(3_000_000)
+        );
+        let error = read(&body).unwrap_err();
+        assert!(problem(&error, "r").1.to_string().len() < 10_000);
+    }
+
+    #[test]
+    fn cells_that_look_like_formulas_are_escaped() {
+        for cell in ["=1+1", "+1", "-1", "@x", "\tx"] {
+            assert_eq!(guarded(cell.to_owned()), format!("'{cell}"));
+        }
+        assert_eq!(guarded("a=1".to_owned()), "a=1");
+    }
+}

@@ -117,3 +117,33 @@ impl ApiResponse {
         builder.body(body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> ApiRequest {
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        ApiRequest {
+            method: "GET".into(),
+            path: "/v1/jobs".into(),
+            query: Vec::new(),
+            headers,
+            body: Vec::new(),
+            request_id: "r".into(),
+        }
+    }
+
+    #[test]
+    fn keys_come_in_either_header() {
+        assert_eq!(request(&[("authorization", "bearer  k1 ")]).key(), Some("k1"));
+        assert_eq!(request(&[("x-api-key", "k2")]).key(), Some("k2"));
+        assert_eq!(request(&[("authorization", "Basic abc")]).key(), None);
+    }
+
+    #[test]
+    fn a_type_of_weight_zero_was_taken_for_the_wanted_one() {
+        let request = request(&[("accept", "text/csv;q=0, application/json; q=0.5,*/*")]);
+        assert_eq!(request.accepts().collect::<Vec<_>>(), ["application/json", "*/*"]);
+    }
+}

@@ -120,6 +120,10 @@ impl Provider for Scripted {
                 found("survived".to_owned())
             }
             "big" => found(noise(&domain)),
+            "deep" => {
+                let value = (0..seconds).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+                Answer::Found { fields: Map::from_iter([(field.to_owned(), value)]), confidence: None }
+            }
             "only" if self.name == "first" => Answer::NotFound,
             _ => found(format!("Name of {domain}")),
         }

@@ -1,0 +1,139 @@
+//! What a reading of the code found wrong before anybody met it.
+
+use shared::app::submit::{Terms, submit};
+use shared::app::{deliveries, status, tenants};
+use shared::domain::delivery::DeliveryState;
+use shared::domain::job::Status;
+use shared::domain::record::OutcomeStatus;
+use tests::harness::{World, domains, submission};
+use tests::sim::{Fault, Op, Reply};
+
+use crate::{HOUR, MINUTE, SECOND};
+
+#[test]
+fn a_retry_after_late_in_the_schedule_blocked_the_receiver_for_a_day() {
+    let mut world = World::new();
+    let day = Some(vec![24 * 3600]);
+    world.call(async |p| tenants::set_webhook_schedule(p, &world.tenant.id, day.clone()).await).unwrap();
+    world.receiver.replies([Reply::status(503).header("retry-after", "1")]);
+    world.job(submission(&["found-0"]));
+    world.run_for(MINUTE);
+    assert_eq!(world.receiver.exchanges().len(), 1);
+    world.job(submission(&["found-1"]));
+    world.run_for(MINUTE);
+    assert_eq!(world.receiver.exchanges().len(), 2, "the second job's event waits for the first one's schedule");
+}
+
+#[test]
+fn a_replay_of_a_delivery_that_waited_did_nothing() {
+    let mut world = World::new();
+    let hours = Some(vec![3 * 3600]);
+    world.call(async |p| tenants::set_webhook_schedule(p, &world.tenant.id, hours.clone()).await).unwrap();
+    world.receiver.answers([500]);
+    let id = world.job(submission(&["found-0"]));
+    world.run_for(MINUTE);
+    let tenant = world.tenant.id.clone();
+    world.call(async |p| deliveries::replay(p, &tenant, &id.delivery(0), None).await).unwrap();
+    world.run_for(MINUTE);
+    let delivery = world.call(async |p| status::delivery(p, &tenant, &id.delivery(0)).await).unwrap();
+    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Delivered, 2));
+    world.settle(6 * HOUR);
+    assert_eq!(world.receiver.exchanges().len(), 2);
+}
+
+/// Submits under terms that are not the registry's own, as if `providers.toml` had changed since.
+fn submit_under(world: &mut World, domains: &[String], terms: &Terms) -> shared::domain::ids::JobId {
+    let (ports, tenant, terms) = (world.ports.clone(), world.tenant.clone(), terms.clone());
+    let submission = submission(domains);
+    let accepted = world.sim.finish(async move {
+        let caller = World::caller(&ports, &tenant).await?;
+        submit(&ports, &caller, submission, &terms, None).await
+    });
+    let shared::app::submit::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
+    world.accepted.insert(view.job.spec.id.clone());
+    view.job.spec.id
+}
+
+#[test]
+fn a_price_raised_while_a_job_waited_was_charged_beyond_the_reservation() {
+    let mut world = World::new();
+    let before = world.credits(&world.tenant.id);
+    let terms = Terms { price: 1, unconfigured: None, retention: 100 * HOUR };
+    let id = submit_under(&mut world, &domains("found", 10), &terms);
+    world.settle(HOUR);
+    assert!(world.results(&id).iter().all(|line| line.outcome.credits == 1));
+    let after = world.credits(&world.tenant.id);
+    assert_eq!(before.0 - after.0, 10, "the provider asks for 2 by now, but 1 was dealt");
+}
+
+#[test]
+fn a_type_configured_after_the_submit_was_charged_and_failed_all_the_same() {
+    let mut world = World::new();
+    let before = world.credits(&world.tenant.id);
+    let terms = Terms { price: 2, unconfigured: Some("name a provider".to_owned()), retention: 100 * HOUR };
+    let id = submit_under(&mut world, &domains("found", 3), &terms);
+    world.settle(HOUR);
+    assert_eq!(world.view(&id).status(), Status::Failed);
+    assert!(world.results(&id).iter().all(|line| line.outcome.status == OutcomeStatus::Failed));
+    assert_eq!((world.asked().len(), world.credits(&world.tenant.id).0), (0, before.0));
+}
+
+#[test]
+fn an_answer_nested_too_deep_could_be_stored_and_never_read_again() {
+    let mut world = World::new();
+    let id = world.job(submission(&["deep64-0", "deep65-1", "deep125-2", "found-3"]));
+    world.settle(HOUR);
+    let statuses: Vec<_> = world.results(&id).iter().map(|line| line.outcome.status).collect();
+    let expected = [OutcomeStatus::Found, OutcomeStatus::Failed, OutcomeStatus::Failed, OutcomeStatus::Found];
+    assert_eq!(statuses, expected);
+}
+
+#[test]
+fn a_lease_whose_answer_was_lost_cost_an_attempt() {
+    let mut world = World::new();
+    let mut once = true;
+    world.faults(move |call| {
+        let lease = call.op == Op::Update && call.subject.contains("DELIVERY#");
+        if lease && std::mem::take(&mut once) { Fault::FailAfter } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&["found-0"]));
+    world.settle(HOUR);
+    let delivery = world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
+    assert_eq!((delivery.attempts, delivery.log.len()), (1, 1), "{:?}", delivery.log);
+}
+
+#[test]
+fn a_grant_whose_answer_was_lost_was_given_twice() {
+    let world = World::new();
+    let before = world.credits(&world.tenant.id).0;
+    let mut once = true;
+    world.faults(move |call| {
+        let hit = call.op == Op::Transact && std::mem::take(&mut once);
+        if hit { Fault::FailAfter } else { Fault::Proceed }
+    });
+    let tenant = &world.tenant.id;
+    assert_eq!(world.call(async |p| tenants::add_credits(p, tenant, 5).await).unwrap(), Some(before + 5));
+    let nobody = shared::domain::ids::TenantId::parse("nobody").unwrap();
+    assert_eq!(world.call(async |p| tenants::add_credits(p, &nobody, 5).await).unwrap(), None);
+}
+
+#[test]
+fn a_chunk_that_ended_while_its_job_was_deleted_was_not_charged() {
+    let mut world = World::new();
+    let before = world.credits(&world.tenant.id).0;
+    let id = world.job(submission(&domains("slow5", 100)));
+    // The first of the two chunks ends after 20 s: 50 records, 16 at once, 5 s each.
+    world.run_for(18 * SECOND);
+    let mut once = true;
+    world.faults(move |call| {
+        let hit = call.op == Op::Transact && std::mem::take(&mut once);
+        if hit { Fault::Delay(4 * SECOND) } else { Fault::Proceed }
+    });
+    let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
+    world.spawn("client", async move {
+        let deleted = shared::app::delete::delete(&ports, &tenant, &id, crate::ENRICH_TIMEOUT).await;
+        assert_eq!(deleted, Ok(()));
+    });
+    world.settle(HOUR);
+    assert_eq!(world.credits(&world.tenant.id), (before - 100, 100, 0), "50 records at 2 had ended");
+}
