@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -120,7 +120,7 @@ impl Index {
     }
 
     fn read_csv(&mut self, config: &DatasetConfig, text: &str) -> Result<(), csv::Error> {
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
         let header = reader.headers()?.clone();
         let column = |name: &String| header.iter().position(|h| h == name).unwrap_or(usize::MAX);
         let key: Vec<usize> = config.key.iter().map(|k| column(&k.column)).collect();
@@ -179,14 +179,24 @@ fn check_header(config: &DatasetConfig, table: impl Read) -> Result<(), ConfigEr
     if config.format != Format::Csv {
         return Ok(());
     }
-    // Spreadsheets begin their files with a byte order mark, which the reader passes over.
-    let mut reader = csv::Reader::from_reader(table);
-    let header = reader.headers().map_err(|e| config.file_at.error(format!("{}: {e}", config.file)))?;
+    let wrong = |e: &dyn fmt::Display| config.file_at.error(format!("{}: {e}", config.file));
+    let mut table = BufReader::new(table);
+    let mut line = Vec::new();
+    table.read_until(b'\n', &mut line).map_err(|e| wrong(&e))?;
+    // Spreadsheets begin their files with a byte order mark.
+    let line = std::str::from_utf8(&line).map_err(|e| wrong(&e))?.trim_start_matches('\u{feff}');
+    let first = line.split(['\r', '\n']).next().unwrap_or_default();
+    // A CSV reader builds its tables first, which takes longer than all the rest here; a header seldom needs one.
+    let header: Vec<String> = if first.is_empty() || first.contains('"') {
+        let mut reader = csv::Reader::from_reader(line.as_bytes().chain(table));
+        reader.headers().map_err(|e| wrong(&e))?.iter().map(str::to_owned).collect()
+    } else {
+        first.split(',').map(str::to_owned).collect()
+    };
     let keys = config.key.iter().map(|k| (&k.column, &k.at));
     for (column, at) in keys.chain(config.fields.iter().map(|(_, column, at)| (column, at))) {
-        if !header.iter().any(|h| h == column) {
-            let known: Vec<&str> = header.iter().collect();
-            return Err(at.error(format!("{} has no column `{column}`; it has {}", config.file, known.join(", "))));
+        if !header.contains(column) {
+            return Err(at.error(format!("{} has no column `{column}`; it has {}", config.file, header.join(", "))));
         }
     }
     Ok(())
@@ -379,6 +389,21 @@ mod tests {
         let error = dataset("d.csv", "{ domain = \"dom\" }", "{ name = \"name\" }", CSV).unwrap_err().to_string();
         assert_eq!(error, "p.toml:7:18: d.csv has no column `dom`; it has domain, name, color");
         assert!(dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", &format!("\u{feff}{CSV}")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn headers_of_every_kind_are_read() {
+        for header in [
+            "domain,name\n",
+            "\u{feff}domain,name\r\n",
+            "\"domain\",\"name\"\n",
+            "\u{feff}\"na\nme\",domain,name\n",
+            "\n\ndomain,name\n",
+        ] {
+            let first = if header.contains("na\n") { "x,a.com,A\n" } else { "a.com,A\n" };
+            let table = dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", &format!("{header}{first}")).unwrap();
+            assert_eq!(name_of(&ask(&table, serde_json::json!({"domain": "a.com"})).await), Some("A"), "{header:?}");
+        }
     }
 
     #[tokio::test]
