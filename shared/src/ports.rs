@@ -225,12 +225,14 @@ pub trait Queue: Send + Sync {
 pub struct HttpRequest {
     /// Upper-case method, `GET` or `POST` mostly.
     pub method: String,
-    /// Absolute `https:` URL, or `http:` where the operator allows it.
+    /// Absolute `https:` URL, or `http:` where the operator or `plain_http` allows it.
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// One deadline over name resolution, connect, TLS, headers and body.
     pub deadline: Duration,
+    /// `http:` is taken whatever the operator says.
+    pub plain_http: bool,
     /// The response body is cut after so many bytes (after decompression) and `truncated` set.
     pub max_response_bytes: usize,
 }
@@ -317,8 +319,9 @@ pub trait HttpSender: Send + Sync {
     /// Gives up connections kept for reuse. Called when an invocation begins: they may have died while it was frozen.
     fn forget_connections(&self) {}
 
-    /// Whether this URL could be sent to at all, without asking the network: scheme, host, literal addresses.
-    fn check(&self, url: &str) -> Result<(), HttpError>;
+    /// Whether this URL could be sent to at all, without asking the network: scheme, host, literal addresses. With
+    /// `plain_http`, `http:` is taken whatever the operator says.
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError>;
 }
 
 /// Time.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use shared::app::table::{idempotency_key, job_range, shard_range};
 use shared::app::{Ports, tenants};
 use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
+use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::edge::system::{SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
@@ -87,7 +88,7 @@ async fn measure() -> Result<Vec<Target>, Failed> {
     })?);
     let store = Arc::new(clients.store(&variable("MILLRACE_TABLE")?, clock.clone(), entropy.clone()));
     let queue = Arc::new(clients.queue(BTreeMap::new(), clock.clone(), entropy.clone()));
-    let ports = Ports { store: store.clone(), queue, http, clock, entropy: entropy.clone() };
+    let ports = Ports { store: store.clone(), queue, http, clock, entropy: entropy.clone(), surfaces: SURFACES };
 
     // A tenant of its own, so that the bench needs no command line tool and meets no earlier job.
     let mut random = [0; 4];
@@ -144,6 +145,7 @@ async fn submit(ports: &Ports, key: &str, idempotency: &str, body: &Value) -> Re
         ],
         body: body.to_string().into_bytes(),
         deadline: Duration::from_secs(30),
+        plain_http: false,
         max_response_bytes: 1024 * 1024,
     };
     let answer = ports.http.send(request).await?;

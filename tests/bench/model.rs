@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shared::app::{Ports, dispatch, enrich, tenants};
 use shared::aws::Usage;
+use shared::dialect::SURFACES;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::domain::ids::TenantId;
@@ -34,6 +35,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         http: sim.http.clone(),
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
+        surfaces: SURFACES,
     };
     sim.http.on(RECEIVER, |_| Reply::status(200));
     let tenant = TenantId::parse("demo").ok_or("demo is no tenant")?;

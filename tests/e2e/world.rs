@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::app::{Ports, tenants};
 use shared::aws::AwsClients;
+use shared::dialect::SURFACES;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
 use shared::edge::config::{Config, environment};
@@ -91,6 +92,7 @@ pub(crate) fn ports(config: &Config) -> Ports {
         http: Arc::new(http.unwrap()),
         clock,
         entropy,
+        surfaces: SURFACES,
     }
 }
 
@@ -132,6 +134,7 @@ async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) ->
         headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         body: body.to_vec(),
         deadline: Duration::from_secs(60),
+        plain_http: false,
         max_response_bytes: 16 * 1024 * 1024,
     };
     let answer = world().await.ports.http.send(request).await.unwrap_or_else(|e| panic!("{method} {url}: {e}"));

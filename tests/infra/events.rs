@@ -3,6 +3,7 @@
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_http::request::LambdaRequest;
 use serde::de::DeserializeOwned;
+use shared::dialect::{Call, Reading, Routed, SURFACES, route};
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::edge::http::ApiRequest;
@@ -24,21 +25,19 @@ fn request(function: &str) -> ApiRequest {
 fn the_submit_event_is_a_submission() {
     let request = request("submit");
     assert_eq!((request.method.as_str(), request.segments()), ("POST", vec!["v1", "jobs"]));
-    assert!(request.key().is_some() && request.header("idempotency-key").is_some());
+    let Routed::To { surface, call: Call::Submit { read, .. }, .. } = route(SURFACES, &request) else { panic!() };
+    assert!((surface.key)(&request).is_some() && request.header("idempotency-key").is_some());
     let (catalog, sim) = (Catalog::load(&root().join("infra")).unwrap(), Sim::new(1));
-    let submission = shared::dialect::native::read_submission(&request.body, &catalog, sim.http.as_ref()).unwrap();
+    let submission = read(&request, &Reading { surface, catalog: &catalog, http: sim.http.as_ref() }).unwrap();
     assert!(!submission.records.is_empty());
 }
 
 #[test]
 fn the_status_event_asks_for_a_job() {
     let request = request("status");
-    let segments = request.segments();
-    assert_eq!(
-        (request.method.as_str(), &segments[..2], request.parameter("wait")),
-        ("GET", &["v1", "jobs"][..], Some("20"))
-    );
-    assert!(shared::domain::ids::JobId::parse(segments[2]).is_some() && request.key().is_some());
+    assert_eq!((request.method.as_str(), request.parameter("wait")), ("GET", Some("20")));
+    let Routed::To { surface, call: Call::Watch { .. }, id: Some(id) } = route(SURFACES, &request) else { panic!() };
+    assert!((surface.parse_id)(id).is_some() && (surface.key)(&request).is_some());
 }
 
 fn message<T: DeserializeOwned>(function: &str, queue: &str) -> T {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::app::{Ports, table, tenants};
-use shared::domain::ids::TenantId;
+use shared::dialect::SURFACES;
+use shared::domain::ids::{JobId, TenantId};
 use shared::edge::api::Api;
 use shared::edge::config::Config;
 use shared::edge::http::ApiRequest;
@@ -341,6 +342,7 @@ impl Served {
             http: Arc::<tests::sim::SimHttp>::clone(&sim.http),
             clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
             entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
+            surfaces: SURFACES,
         };
         let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;
         let catalog = Catalog::load(&root().join("infra")).unwrap();
@@ -352,9 +354,12 @@ impl Served {
     fn takes(&self, function: &str, method: &str, path: &str) -> bool {
         let request = ApiRequest {
             method: method.to_owned(),
-            path: path.replace("{id}", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+            path: path.to_owned(),
             query: Vec::new(),
-            headers: vec![("authorization".to_owned(), format!("Bearer {}", self.key))],
+            headers: vec![
+                ("authorization".to_owned(), format!("Bearer {}", self.key)),
+                ("x-api-key".to_owned(), self.key.clone()),
+            ],
             body: Vec::new(),
             request_id: "r".to_owned(),
         };
@@ -367,50 +372,35 @@ impl Served {
     }
 }
 
-/// Every path of up to five segments over the words that the routes have, with every method: where the code of a function has
-/// a route the template leads there, and where the template leads the code has a route.
+/// Every operation of every surface: the template leads it to the function that serves it, by a role that fits it, and the
+/// other function does not serve it. What no surface has goes to status.
 #[test]
 fn the_template_routes_what_the_functions_serve_and_to_the_right_one() {
     let routes = routes();
     let served = Served::new();
-    let mut words: BTreeSet<&str> = BTreeSet::from(["{id}"]);
-    words.extend(routes.iter().flat_map(|(_, path, _)| path.split('/')).filter(|w| !w.is_empty() && *w != "v1"));
-    let code = source("shared/src/edge/api.rs");
-    for pattern in code.match_indices("[\"v1\"").map(|(at, _)| code[at..].split(']').next().unwrap()) {
-        for literal in pattern.split('"').skip(1).step_by(2).filter(|w| *w != "v1") {
-            assert!(words.contains(literal), "{literal} is in {pattern}] and in no route of the template");
+    let leads = |method: &str, path: &str| {
+        routes.iter().find(|(m, p, _)| m == method && fits(p, path)).map_or("Status", |(_, _, function)| *function)
+    };
+    let mut known = BTreeSet::new();
+    for (surface, route) in SURFACES.iter().flat_map(|s| s.routes.iter().map(move |r| (s, r))) {
+        let path = route.path.replace("{id}", &(surface.id)(&JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()));
+        let function = if route.method == "GET" { "Status" } else { "Submit" };
+        assert_eq!(leads(route.method, &path), function, "{} {path}", route.method);
+        for other in ["Submit", "Status"] {
+            assert_eq!(served.takes(other, route.method, &path), other == function, "{} {path}: {other}", route.method);
         }
+        assert!(known.insert((route.method, route.path)), "{} {path} is two surfaces'", route.method);
     }
-    let mut paths: Vec<String> = vec!["/v1".to_owned()];
-    let mut level = paths.clone();
-    for _ in 0..3 {
-        level = level.iter().flat_map(|path| words.iter().map(move |word| format!("{path}/{word}"))).collect();
-        paths.extend(level.iter().cloned());
-    }
-    let mut known = 0;
-    for path in &paths {
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let there = routes.iter().find(|(m, p, _)| m == method && fits(p, path)).map(|(_, _, function)| *function);
-            for function in ["Submit", "Status"] {
-                let takes = served.takes(function, method, path);
-                assert_eq!(
-                    takes,
-                    there == Some(function),
-                    "{method} {path}: {function} has a route: {takes}, the template's: {there:?}"
-                );
-                known += usize::from(takes);
-            }
-        }
-    }
-    assert!(known >= 12, "only {known} of these are served at all");
-    for (method, path, function) in &routes {
-        assert!(served.takes(function, method, path), "{method} {path}");
-        assert_eq!(*function, if method == "GET" { "Status" } else { "Submit" }, "{method} {path}");
+    assert!(known.len() >= 13, "only {} operations", known.len());
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        assert!(!served.takes(leads(method, "/v1/nowhere"), method, "/v1/nowhere"), "{method}");
     }
 }
 
-/// Whether a route's path takes this one; `{id}` takes any segment, as in API Gateway.
+/// Whether a route's path takes this one; `{id}` takes any segment and `{proxy+}` all that are left, as in API Gateway.
 fn fits(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
-    route.len() == path.len() && route.iter().zip(&path).all(|(r, p)| r == p || *r == "{id}")
+    let greedy = route.last() == Some(&"{proxy+}");
+    let lengths = if greedy { path.len() >= route.len() } else { path.len() == route.len() };
+    lengths && route.iter().zip(&path).all(|(r, p)| r == p || r.starts_with('{'))
 }

@@ -45,6 +45,7 @@ pub(crate) fn post(url: impl Into<String>) -> HttpRequest {
         headers: vec![("content-type".into(), "application/json".into())],
         body: b"{}".to_vec(),
         deadline: PATIENCE,
+        plain_http: false,
         max_response_bytes: 1000,
     }
 }
@@ -329,7 +330,7 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
     ] {
         let url = format!("http://{host}:{}/", server.port());
         assert_eq!(send(&closed, &url).await, Err(HttpError::Blocked), "{host}");
-        assert_eq!(closed.check(&url), Err(HttpError::Blocked), "{host}");
+        assert_eq!(closed.check(&url, false), Err(HttpError::Blocked), "{host}");
     }
     assert_eq!(server.connections(), 0);
     for host in ["127.0.0.1", "127.1", "0x7f000001", "[::ffff:127.0.0.1]", "localhost", "localhost."] {
@@ -353,7 +354,7 @@ async fn a_name_with_only_refused_addresses_is_blocked() {
         let names = NameServer::start(move |_, _| Says::Addresses(ips(addresses))).await;
         let url = format!("http://hook.test:{}/", server.port());
         assert_eq!(send(&asking(&names, &[]), &url).await, Err(HttpError::Blocked), "{addresses:?}");
-        assert!(asking(&names, &[]).check(&url).is_ok(), "a check asks nobody");
+        assert!(asking(&names, &[]).check(&url, false).is_ok(), "a check asks nobody");
     }
     assert_eq!(server.connections(), 0);
 }

@@ -128,7 +128,7 @@ async fn plain_http_needs_permission() {
     let (_names, sender) = trusting(None).await;
     let server = Server::keeping_open().await;
     assert_eq!(sender.send(post(server.url())).await.unwrap_err().class(), "url");
-    assert_eq!(sender.check(&server.url()).unwrap_err().class(), "url");
+    assert_eq!(sender.check(&server.url(), false).unwrap_err().class(), "url");
     assert_eq!(server.connections(), 0);
 }
 

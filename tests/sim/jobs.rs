@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use shared::app::status::{self, ResultCursor, results};
-use shared::app::submit::Accepted;
 use shared::domain::error::ApiError;
+use shared::domain::job::Accepted;
 use shared::domain::job::{MAX_PAGE_BYTES, Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::Clock;

@@ -49,7 +49,7 @@ fn submit_under(world: &mut World, domains: &[String], terms: &Terms) -> shared:
         let caller = World::caller(&ports, &tenant).await?;
         submit(&ports, &caller, submission, &terms, None).await
     });
-    let shared::app::submit::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
+    let shared::domain::job::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
     world.accepted.insert(view.job.spec.id.clone());
     view.job.spec.id
 }

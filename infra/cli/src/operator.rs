@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::app::{Ports, StepError, tenants};
 use shared::aws::{AwsClients, AwsSettings, Limits};
+use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
@@ -190,6 +191,7 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
         clock,
         entropy,
+        surfaces: SURFACES,
     })
 }
 

@@ -27,7 +27,8 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             Change::Remove("end"),
         ];
         changes.extend(look_at(id, ports.clock.now().plus(2 * timeout)));
-        let stripped = crate::domain::job::Spec { name: None, webhook: None, ..view.job.spec.clone() };
+        let stripped =
+            crate::domain::job::Spec { name: None, webhook: None, record_webhook: None, ..view.job.spec.clone() };
         changes.push(Change::Set("spec", s(super::table::json(&stripped))));
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
         let mut writes = vec![Write::Update(Update { key: meta_key(id), changes, condition })];

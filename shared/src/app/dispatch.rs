@@ -67,7 +67,7 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
         hand_on(ports, &delivery, receipt.lane, now).await;
         return Ok(Dispatched::Moved);
     }
-    let Some(surface) = surface(&delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
+    let Some(surface) = surface(ports.surfaces, &delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
 
     let tenant = &delivery.tenant;
     let keys = [secret_key(tenant), endpoint_key(tenant, &delivery.url), profile_key(tenant)];
@@ -115,8 +115,19 @@ async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<O
         return Ok(Some((surface.body)(&event)));
     }
     let Some(view) = load(ports, &delivery.id.job).await? else { return Ok(None) };
-    let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
     let mut lines = Vec::new();
+    if delivery.event == EventType::RecordFinished {
+        // Such a job has one record a chunk.
+        let cursor = ResultCursor { chunk: delivery.id.record().unwrap_or_default(), offset: 0 };
+        lines = results(ports, &view, cursor, 1).await?.lines;
+        if lines.is_empty() {
+            return Err(StepError::Corrupt("result of a finished record"));
+        }
+        event.results = Some(&lines);
+        event.job = Some(&view);
+        return Ok(Some((surface.body)(&event)));
+    }
+    let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
     if end.bytes <= surface.inline_bytes {
         let mut next = Some(ResultCursor::default());
         while let Some(cursor) = next {
@@ -263,7 +274,14 @@ async fn exchange(
     deadline: Duration,
 ) -> Result<HttpAnswer, HttpError> {
     let event = delivery.id.event();
-    let signing = Signing { secrets: &live(secrets, at), id: &event, at, body: &body };
+    let signing = Signing {
+        secrets: &live(secrets, at),
+        id: &event,
+        event: delivery.event,
+        attempt: delivery.attempts,
+        at,
+        body: &body,
+    };
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend((surface.sign)(&signing));
     let request = HttpRequest {
@@ -272,6 +290,7 @@ async fn exchange(
         headers,
         body,
         deadline,
+        plain_http: (surface.delivery)().plain_http,
         max_response_bytes: MAX_RESPONSE_BYTES,
     };
     ports.http.send(request).await

@@ -11,17 +11,18 @@ use std::time::Duration;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::finish::{Finished, finish, look_at};
+use super::finish::{Finished, finish, look_at, wake};
 use super::submit::send;
 use super::table::{
-    self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, get_n, get_s,
-    groups, held_attribute, meta_key, millis, part_item, progress_key, read_chunks, read_meta, read_progress,
-    result_items, s, set, starts_attribute,
+    self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, delivery_item,
+    get_n, get_s, groups, held_attribute, meta_key, millis, part_item, progress_key, read_chunks, read_meta,
+    read_progress, result_items, s, set, starts_attribute,
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
+use crate::domain::delivery::{Delivery, EventType};
 use crate::domain::ids::ulid;
-use crate::domain::job::{Job, ResultLine, Status};
+use crate::domain::job::{Job, ResultLine, Status, Webhook};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
 use crate::domain::time::Timestamp;
@@ -117,6 +118,9 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
             }
         }
     };
+    if let Some(webhook) = &job.spec.record_webhook {
+        tell_of_records(ports, &job, &chunk, webhook).await?;
+    }
     let summary = summarise(n, &chunk, &outcomes);
     let shard = if table::get_set(&shard, DONE).any(|e| *e == summary.element()) {
         shard
@@ -124,6 +128,26 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
         add_progress(ports, &job, &summary).await?
     };
     close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
+}
+
+/// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
+/// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
+/// repeating this adds nothing.
+async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webhook) -> Result<(), StepError> {
+    let spec = &job.spec;
+    for (index, _) in (chunk.first..).zip(&chunk.records) {
+        let now = ports.clock.now();
+        let event = EventType::RecordFinished;
+        let id = spec.id.record_delivery(index);
+        let delivery = Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, now, &webhook.url, spec.expires_at);
+        let item = delivery_item(&delivery, Some(delivery.due(now)));
+        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+            Ok(()) => wake(ports, &delivery, QueueName::Webhook).await,
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What a chunk adds to progress, derived from what is stored alone.

@@ -51,7 +51,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
     // Each turn decides anew on what is stored; another's write between reading and writing only causes another turn.
     for _ in 0..TURNS {
         let Some(view) = load(ports, id).await? else { return Ok(Finished::Gone) };
-        let Some(status) = view.job.status.end(view.job.spec.unconfigured.is_some()) else {
+        let Some(status) = view.job.status.end(view.job.spec.hopeless().is_some()) else {
             return Ok(Finished::Before);
         };
         if view.progress.chunks() < view.job.spec.chunks {
@@ -63,7 +63,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
             credits: view.progress.credits(),
             bytes: view.progress.bytes(),
             error: match status {
-                Status::Failed => view.job.spec.unconfigured.clone(),
+                Status::Failed => view.job.spec.hopeless().map(str::to_owned),
                 Status::Expired => Some("the job did not end within its run limit".to_owned()),
                 _ => None,
             },

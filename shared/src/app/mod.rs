@@ -19,6 +19,7 @@ pub mod tenants;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
 use crate::ports::{Clock, Entropy, HttpSender, Queue, Store, StoreError, Write};
@@ -31,6 +32,8 @@ pub struct Ports {
     pub http: Arc<dyn HttpSender>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// How the world outside is talked to; [`crate::dialect::SURFACES`], and in tests others.
+    pub surfaces: &'static [Surface],
 }
 
 impl std::fmt::Debug for Ports {

@@ -30,14 +30,12 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
     }
     let spec = view.job.spec;
     Ok(Submission {
-        dialect: spec.dialect,
-        kind: spec.kind,
+        operation: spec.operation,
         name: spec.name,
-        records,
         webhook: spec.webhook,
+        record_webhook: spec.record_webhook,
         providers: spec.providers,
-        max_credits: None,
-        dry_run: false,
         retry_of: Some(id.clone()),
+        ..Submission::new(&spec.dialect, spec.kind, records)
     })
 }

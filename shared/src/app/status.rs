@@ -12,7 +12,8 @@ use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::domain::record::Outcome;
 use crate::ports::{Query, Select};
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -128,6 +129,42 @@ pub async fn results(
         }
     }
     Ok(ResultPage { lines, next: None })
+}
+
+/// Every record of a job in input order, those without an outcome too.
+///
+/// # Errors
+/// [`ApiError::ResultsTooLarge`] past [`MAX_PAGE_BYTES`] of JSON, or what a response can carry.
+pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiError> {
+    let (job, at_once) = (&view.job, chunks_at_once(view));
+    let too_large = || ApiError::ResultsTooLarge { results_url: format!("/v1/jobs/{}/results", job.spec.id) };
+    let (mut entries, mut bytes, mut escaped, mut next) = (Vec::new(), 0, 0, 0);
+    while next < job.spec.chunks {
+        let to = (next + at_once).min(job.spec.chunks) - 1;
+        let to = (next..=to).take_while(|c| shard_of(*c) == shard_of(next)).last().unwrap_or(next);
+        let select = chunk_range(&job.spec.id, next, to);
+        let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+        let items = ports.store.query(&query).await.map_err(StepError::from)?;
+        for state in read_chunks(&items)?.into_values() {
+            let Some(chunk) = state.chunk else { return Err(StepError::Corrupt("chunk").into()) };
+            let mut outcomes: Vec<Option<Outcome>> = state.result.unwrap_or_default().into_iter().map(Some).collect();
+            outcomes.resize(chunk.records.len(), None);
+            for (index, (record, outcome)) in (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)) {
+                let text = super::table::json(&(&record, &outcome));
+                bytes += text.len();
+                escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
+                if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {
+                    return Err(too_large());
+                }
+                entries.push(Entry { index, record, outcome });
+            }
+        }
+        next = to + 1;
+    }
+    if entries.len() != usize::try_from(job.spec.total).unwrap_or(usize::MAX) {
+        return Err(ApiError::NotFound { what: "job" });
+    }
+    Ok(entries)
 }
 
 /// A page of a tenant's jobs, newest first.

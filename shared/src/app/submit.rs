@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use super::idempotency::Idempotency;
 use super::table::{
-    BALANCE, Chunk, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, meta_item, meta_key, progress_item, progress_key,
+    BALANCE, Chunk, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
+    progress_key,
 };
 use super::{Ports, StepError, status, transact};
-use crate::domain::chunk::{ChunkMessage, Start, plan, shard_count};
+use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Deal, deal};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
-use crate::domain::job::{Job, JobView, RUN_LIMIT, Spec, Status, Submission};
+use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
 use crate::domain::tenant::{BULK_FROM_OPEN_CHUNKS, Caller};
 use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
@@ -33,19 +34,6 @@ pub struct Terms {
     pub retention: Duration,
 }
 
-/// What came of a submission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Accepted {
-    /// The job, which is there for good.
-    Job {
-        view: Box<JobView>,
-        /// It was made by an earlier request with the same idempotency key.
-        replayed: bool,
-    },
-    /// A dry run: nothing was stored.
-    Priced { deal: Deal, records: usize, price: u32 },
-}
-
 /// Accepts a job for good, or says why not and leaves nothing that counts.
 pub async fn submit(
     ports: &Ports,
@@ -60,15 +48,61 @@ pub async fn submit(
         return replayed(ports, caller.tenant(), &job).await;
     }
     let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
-    let deal = deal(submission.records.len(), price, submission.max_credits);
-    if i64::try_from(deal.reserved).is_ok_and(|needed| needed > caller.balance) {
-        return Err(ApiError::NotEnoughCredits { needed: deal.reserved, available: caller.balance });
+    let mut balance = caller.balance;
+    // Others may spend between reading the balance and reserving; then what is left is dealt out anew.
+    for _ in 0..TURNS {
+        let budget = Budget::of(&submission, price, balance)?;
+        if submission.dry_run {
+            return Ok(Accepted::Priced { deal: budget.deal, records: submission.records.len(), price });
+        }
+        if let Some(accepted) = offer(ports, caller, &submission, terms, &budget, idempotency).await? {
+            return Ok(accepted);
+        }
+        let credits = ports.store.get(&credits_key(caller.tenant())).await.map_err(StepError::from)?;
+        balance = credits.as_ref().and_then(|item| get_n(item, BALANCE)).unwrap_or(0);
+        if !submission.partial_budget {
+            return Err(ApiError::NotEnoughCredits { needed: budget.deal.reserved, available: balance });
+        }
     }
-    if submission.dry_run {
-        return Ok(Accepted::Priced { deal, records: submission.records.len(), price });
-    }
+    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}
 
-    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, deal, price);
+/// More turns than a tenant's other submissions are likely to take between a read and a write.
+const TURNS: u32 = 8;
+
+/// What a job may spend.
+struct Budget {
+    deal: Deal,
+    price: u32,
+    /// The balance, and not the caller's own bound, is what keeps records from running.
+    short: bool,
+}
+
+impl Budget {
+    fn of(submission: &Submission, price: u32, balance: i64) -> Result<Self, ApiError> {
+        let records = submission.records.len();
+        let wanted = deal(records, price, submission.max_credits);
+        if i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance) {
+            return Ok(Self { deal: wanted, price, short: false });
+        }
+        if !submission.partial_budget {
+            return Err(ApiError::NotEnoughCredits { needed: wanted.reserved, available: balance });
+        }
+        let there = u64::try_from(balance).unwrap_or(0);
+        Ok(Self { deal: deal(records, price, Some(there)), price, short: true })
+    }
+}
+
+/// Stores a job and takes its credits. `None` where they are gone meanwhile; nothing is left then.
+async fn offer(
+    ports: &Ports,
+    caller: &Caller,
+    submission: &Submission,
+    terms: &Terms,
+    budget: &Budget,
+    idempotency: Option<&Idempotency>,
+) -> Result<Option<Accepted>, ApiError> {
+    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, budget);
     let mut items = Vec::with_capacity(chunks.len() + 1);
     for (n, chunk) in (0..).zip(&chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
@@ -80,11 +114,11 @@ pub async fn submit(
         Commit::Done => {}
         Commit::Other(id) => {
             withdraw(ports, &job).await;
-            return replayed(ports, caller.tenant(), &id).await;
+            return replayed(ports, caller.tenant(), &id).await.map(Some);
         }
         Commit::NoCredits => {
             withdraw(ports, &job).await;
-            return Err(ApiError::NotEnoughCredits { needed: deal.reserved, available: caller.balance });
+            return Ok(None);
         }
     }
     let all: Vec<u32> = (0..job.spec.chunks).collect();
@@ -92,7 +126,7 @@ pub async fn submit(
     if let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, &all, Start::First, lane).await {
         tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
     }
-    Ok(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false })
+    Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
 }
 
 /// The lane of a tenant with so many open chunks.
@@ -131,16 +165,16 @@ pub(crate) async fn send(
 fn prepare(
     ports: &Ports,
     tenant: &TenantId,
-    submission: Submission,
+    submission: &Submission,
     terms: &Terms,
-    deal: Deal,
-    price: u32,
+    budget: &Budget,
 ) -> (Job, Vec<Chunk>) {
     let now = ports.clock.now();
     let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
     let sizes: Vec<usize> = submission.records.iter().map(|r| super::table::json(r).len()).collect();
-    let ranges = plan(&sizes);
-    let mut records = submission.records.into_iter();
+    let ranges = if submission.record_webhook.is_some() { plan_singly(sizes.len()) } else { plan(&sizes) };
+    let deal = budget.deal;
+    let mut records = submission.records.iter().cloned();
     let chunks: Vec<Chunk> = ranges
         .iter()
         .map(|range| Chunk {
@@ -152,20 +186,23 @@ fn prepare(
     let spec = Spec {
         id: JobId::new(now, ports.random()),
         tenant: tenant.clone(),
-        dialect: submission.dialect,
-        kind: submission.kind,
-        name: submission.name,
-        webhook: submission.webhook,
-        providers: submission.providers,
+        dialect: submission.dialect.clone(),
+        kind: submission.kind.clone(),
+        operation: submission.operation.clone(),
+        name: submission.name.clone(),
+        webhook: submission.webhook.clone(),
+        record_webhook: submission.record_webhook.clone(),
+        providers: submission.providers.clone(),
         total,
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
         reserved: deal.reserved,
-        price,
+        price: budget.price,
         created_at: now,
         run_until: now.plus(RUN_LIMIT.min(terms.retention / 2)),
         expires_at: now.plus(terms.retention),
-        retry_of: submission.retry_of,
+        retry_of: submission.retry_of.clone(),
         unconfigured: terms.unconfigured.clone(),
+        short_of_credits: budget.short,
     };
     let job = Job {
         spec,

@@ -5,149 +5,107 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Event, Signing, Surface};
+use super::message::{ApiRequest, ApiResponse};
+use super::read::{Faults, object, too_large};
+use super::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shows, Signing, Surface};
 use crate::domain::credits::Deal;
-use crate::domain::delivery::{Delivery, DeliveryRules};
-use crate::domain::error::{ApiError, InputError, pointer_escape};
-use crate::domain::job::{INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, Record, depth};
-use crate::domain::signature;
+use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
+use crate::domain::error::ApiError;
+use crate::domain::ids::JobId;
+use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
+use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
-use crate::ports::{HttpError, HttpSender};
 use crate::provider::{Catalog, RecordType};
 
-/// The native surface's way with webhooks: Standard Webhooks.
+/// The native surface.
 pub const SURFACE: Surface = Surface {
     name: "native",
+    routes: ROUTES,
+    shows: Shows::Every,
+    key,
+    id: JobId::to_string,
+    parse_id: JobId::parse,
+    error,
     delivery: DeliveryRules::native,
     inline_bytes: INLINE_RESULT_BYTES,
     body: event_body,
     sign,
 };
 
+const ROUTES: &[Route] = &[
+    Route { method: "POST", path: "/v1/jobs", call: Call::Submit { read: read_submission, answer: accepted } },
+    Route { method: "GET", path: "/v1/jobs", call: Call::Jobs { show: job_page } },
+    Route { method: "GET", path: "/v1/jobs/{id}", call: Call::Watch { show: show_job, state: job_state } },
+    Route { method: "DELETE", path: "/v1/jobs/{id}", call: Call::Delete },
+    Route { method: "GET", path: "/v1/jobs/{id}/results", call: Call::Results { show: result_page } },
+    Route { method: "POST", path: "/v1/jobs/{id}/cancel", call: Call::Cancel { show: canceling } },
+    Route { method: "POST", path: "/v1/jobs/{id}/retry", call: Call::Retry { answer: accepted } },
+    Route { method: "GET", path: "/v1/jobs/{id}/deliveries", call: Call::Deliveries { show: delivery_page } },
+    Route { method: "GET", path: "/v1/deliveries/{id}", call: Call::Delivery { show: show_delivery } },
+    Route { method: "POST", path: "/v1/deliveries/{id}/replay", call: Call::Replay { show: replaying } },
+    Route { method: "POST", path: "/v1/webhooks/test", call: Call::TestWebhook { read: read_test, show: testing } },
+    Route {
+        method: "POST",
+        path: "/v1/webhooks/secret/rotate",
+        call: Call::RotateSecret { read: read_rotation, show: rotated },
+    },
+    Route { method: "GET", path: "/v1/account", call: Call::Account { show: show_account } },
+];
+
 /// The most characters of a job's name.
 const MAX_NAME_CHARS: usize = 200;
 /// The most characters of a caller's record id.
 const MAX_ID_CHARS: usize = 256;
-/// The most characters of a URL.
-const MAX_URL_CHARS: usize = 2083;
-/// The most faults that one answer lists.
-const MAX_FAULTS: usize = 100;
 /// What a record is reckoned to take until the job has a pace of its own.
-pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
+const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
-/// Collects every fault of a request.
-#[derive(Default)]
-struct Faults(Vec<InputError>);
-
-/// The most characters of a pointer or a detail: they quote names that the caller chose.
-const MAX_FAULT_CHARS: usize = 400;
-
-fn cut(text: String) -> String {
-    match text.char_indices().nth(MAX_FAULT_CHARS) {
-        None => text,
-        Some((at, _)) => format!("{}…", &text[..at]),
-    }
+/// `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+fn key(request: &ApiRequest) -> Option<&str> {
+    request.bearer().or_else(|| request.header("x-api-key"))
 }
 
-impl Faults {
-    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())));
-    }
-
-    fn finish(mut self) -> Result<(), ApiError> {
-        if self.0.is_empty() {
-            return Ok(());
+fn read_url(
+    request: &Map<String, Value>,
+    at: &str,
+    name: &str,
+    reading: &Reading<'_>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let url = faults.text(request, at, name, MAX_URL_CHARS)?;
+    match reading.url_fault(&url) {
+        None => Some(url),
+        Some(fault) => {
+            faults.add(format!("{at}/{name}"), fault);
+            None
         }
-        let more = self.0.len().saturating_sub(MAX_FAULTS);
-        if more > 0 {
-            self.0.truncate(MAX_FAULTS);
-            self.add("", format!("and {more} more faults"));
-        }
-        Err(ApiError::Invalid(self.0))
-    }
-
-    /// Says of every member that is not among `known` that it is unknown.
-    fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
-        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
-            self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
-        }
-    }
-
-    fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
-        match object.get(name) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.is_empty() => {
-                self.add(format!("{at}/{name}"), "must not be empty; leave it out instead");
-                None
-            }
-            Some(Value::String(text)) if text.chars().count() > max => {
-                self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
-                None
-            }
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(_) => {
-                self.add(format!("{at}/{name}"), "must be a string");
-                None
-            }
-        }
-    }
-}
-
-fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => {
-            if depth(&Value::Object(object.clone())) > MAX_DEPTH {
-                return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });
-            }
-            Ok(object)
-        }
-        Ok(_) => Err(ApiError::Malformed { detail: "the body is JSON, but no object".to_owned() }),
-        Err(error) => Err(ApiError::Malformed {
-            detail: format!("the body is no JSON: line {}, column {}", error.line(), error.column()),
-        }),
-    }
-}
-
-/// Why a URL cannot be delivered to, in words.
-fn url_fault(http: &dyn HttpSender, url: &str) -> Option<String> {
-    if url.chars().count() > MAX_URL_CHARS {
-        return Some(format!("is longer than {MAX_URL_CHARS} characters"));
-    }
-    match http.check(url) {
-        Ok(()) => None,
-        Err(HttpError::Blocked) => {
-            Some("points to an address that is not allowed (private, local or reserved)".to_owned())
-        }
-        Err(HttpError::Url(why)) => Some(format!("cannot be used: {why}")),
-        Err(other) => Some(other.to_string()),
     }
 }
 
 /// Reads `POST /v1/jobs`. Every fault of the request is reported at once.
-pub fn read_submission(body: &[u8], catalog: &Catalog, http: &dyn HttpSender) -> Result<Submission, ApiError> {
+fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
     const KNOWN: [&str; 8] =
         ["type", "name", "records", "webhook_url", "webhook_events", "providers", "max_credits", "dry_run"];
-    let mut request = object(body)?;
+    let mut request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &KNOWN);
 
-    let kind = read_kind(&request, catalog, &mut faults);
+    let kind = read_kind(&request, reading.catalog, &mut faults);
     let name = faults.text(&request, "", "name", MAX_NAME_CHARS);
-    let webhook = faults.text(&request, "", "webhook_url", MAX_URL_CHARS).and_then(|url| match url_fault(http, &url) {
-        None => Some(Webhook { url }),
-        Some(fault) => {
-            faults.add("/webhook_url", fault);
+    let webhook = read_url(&request, "", "webhook_url", reading, &mut faults).map(|url| Webhook { url });
+    let record_webhook = match request.get("webhook_events") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(events)) => {
+            let finished = EventType::RecordFinished.as_str();
+            faults.closed("/webhook_events", events, &[finished]);
+            read_url(events, "/webhook_events", finished, reading, &mut faults).map(|url| Webhook { url })
+        }
+        Some(_) => {
+            faults.add("/webhook_events", "must be an object like {\"record.finished\": \"https://…\"}");
             None
         }
-    });
-    if request.get("webhook_events").is_some_and(|v| !v.is_null()) {
-        faults.add("/webhook_events", "per-record events are not offered yet; use webhook_url");
-    }
+    };
     let providers = kind.and_then(|kind| read_providers(&request, kind, &mut faults));
     let max_credits = match request.get("max_credits") {
         None | Some(Value::Null) => None,
@@ -190,25 +148,15 @@ pub fn read_submission(body: &[u8], catalog: &Catalog, http: &dyn HttpSender) ->
             Vec::new()
         }
     };
-    if faults.0.is_empty()
+    if faults.is_empty()
         && let Some(at) = oversize
     {
-        return Err(ApiError::TooLarge {
-            detail: format!("record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less metadata with it"),
-        });
+        return Err(too_large(at));
     }
     faults.finish()?;
-    Ok(Submission {
-        dialect: SURFACE.name.to_owned(),
-        kind: kind.map(|k| k.name().to_owned()).unwrap_or_default(),
-        name,
-        records,
-        webhook,
-        providers,
-        max_credits,
-        dry_run,
-        retry_of: None,
-    })
+    let kind = kind.map(|k| k.name().to_owned()).unwrap_or_default();
+    let job = Submission::new(SURFACE.name, kind, records);
+    Ok(Submission { name, webhook, record_webhook, providers, max_credits, dry_run, ..job })
 }
 
 fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mut Faults) -> Option<&'a RecordType> {
@@ -287,7 +235,7 @@ fn read_record(
                     faults.add(format!("{pointer}/input{place}"), detail);
                 }
             }
-            Some(Record { id, input, metadata })
+            Some(Record { id, input, metadata, original: None })
         }
         Some(_) => {
             faults.add(format!("{pointer}/input"), "must be an object");
@@ -297,30 +245,24 @@ fn read_record(
 }
 
 /// Reads `POST /v1/webhooks/test`: the URL.
-pub fn read_test(body: &[u8], http: &dyn HttpSender) -> Result<String, ApiError> {
-    let request = object(body)?;
+fn read_test(request: &ApiRequest, reading: &Reading<'_>) -> Result<String, ApiError> {
+    let body = object(&request.body)?;
     let mut faults = Faults::default();
-    faults.closed("", &request, &["url"]);
-    let url = faults.text(&request, "", "url", MAX_URL_CHARS);
-    match &url {
-        Some(url) => {
-            if let Some(fault) = url_fault(http, url) {
-                faults.add("/url", fault);
-            }
-        }
-        None if faults.0.iter().all(|f| f.pointer != "/url") => faults.add("/url", "is required"),
-        None => {}
+    faults.closed("", &body, &["url"]);
+    let url = read_url(&body, "", "url", reading, &mut faults);
+    if url.is_none() && !faults.has("/url") {
+        faults.add("/url", "is required");
     }
     faults.finish()?;
     Ok(url.unwrap_or_default())
 }
 
 /// Reads `POST /v1/webhooks/secret/rotate`: how long the secret before signs along. The body may be empty.
-pub fn read_rotation(body: &[u8]) -> Result<Duration, ApiError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+fn read_rotation(request: &ApiRequest) -> Result<Duration, ApiError> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Duration::from_secs(24 * 3600));
     }
-    let request = object(body)?;
+    let request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &["overlap_hours"]);
     let hours = match request.get("overlap_hours") {
@@ -339,7 +281,7 @@ fn time(at: Option<Timestamp>) -> Value {
 }
 
 /// A job. `now` is what the estimate is reckoned from; an ended job has none, so that its form never changes.
-pub fn job(view: &JobView, now: Timestamp) -> Value {
+fn job(view: &JobView, now: Timestamp) -> Value {
     let (spec, counts) = (&view.job.spec, view.counts());
     json!({
         "id": spec.id.as_str(),
@@ -370,16 +312,65 @@ pub fn job(view: &JobView, now: Timestamp) -> Value {
 }
 
 /// What a job's `ETag` is made from: the job without what the clock alone changes.
-pub fn job_state(view: &JobView) -> Value {
+fn job_state(view: &JobView) -> String {
     let mut state = job(view, view.job.spec.created_at);
     if let Some(members) = state.as_object_mut() {
         members.swap_remove("estimated_completion_at");
     }
-    state
+    state.to_string()
+}
+
+fn show_job(view: &JobView, now: Timestamp) -> ApiResponse {
+    ApiResponse::json(200, &job(view, now))
+}
+
+fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
+    ApiResponse::json(202, &job(view, now))
+}
+
+/// The answer to a submission.
+fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
+    match accepted {
+        Accepted::Priced { deal, records, price } => ApiResponse::json(200, &priced(*deal, *records, *price)),
+        Accepted::Job { view, .. } => {
+            let left = view.estimate(now, NOMINAL_PER_RECORD).map_or(0, |at| at.since(now).as_secs());
+            ApiResponse::json(202, &job(view, now))
+                .with("location", format!("/v1/jobs/{}", view.job.spec.id))
+                .with("retry-after", left.clamp(1, 30).to_string())
+        }
+    }
+}
+
+fn job_page(jobs: &[JobView], next: Option<&JobId>, now: Timestamp) -> ApiResponse {
+    let jobs: Vec<_> = jobs.iter().map(|view| job(view, now)).collect();
+    ApiResponse::json(200, &json!({"jobs": jobs, "next_cursor": next.map(JobId::as_str)}))
+}
+
+/// A page of results, as JSON, NDJSON or CSV.
+fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
+    const KNOWN: [&str; 6] = ["application/json", "application/x-ndjson", "text/csv", "*/*", "application/*", "text/*"];
+    let response = match page.request.accepts().find(|media| KNOWN.contains(media)) {
+        Some("application/x-ndjson") => {
+            let lines = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
+            ApiResponse::new(200, "application/x-ndjson", lines.collect::<String>().into_bytes())
+        }
+        Some("text/csv" | "text/*") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
+        _ => {
+            let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
+            return ApiResponse::json(200, &json!({"results": lines, "next_cursor": page.next}));
+        }
+    };
+    match &page.next {
+        Some(next) => {
+            let target = format!("</v1/jobs/{}/results?cursor={next}&limit={}>; rel=\"next\"", page.job, page.limit);
+            response.with("link", target).with("millrace-next-cursor", next)
+        }
+        None => response,
+    }
 }
 
 /// The answer to a dry run.
-pub fn priced(deal: Deal, records: usize, price: u32) -> Value {
+fn priced(deal: Deal, records: usize, price: u32) -> Value {
     json!({
         "object": "estimate",
         "records": records,
@@ -389,7 +380,7 @@ pub fn priced(deal: Deal, records: usize, price: u32) -> Value {
 }
 
 /// A delivery and its log.
-pub fn delivery(delivery: &Delivery) -> Value {
+fn delivery(delivery: &Delivery) -> Value {
     let log = delivery.log.iter().map(|attempt| {
         json!({
             "number": attempt.number,
@@ -417,8 +408,37 @@ pub fn delivery(delivery: &Delivery) -> Value {
     })
 }
 
+fn show_delivery(shown: &Delivery) -> ApiResponse {
+    ApiResponse::json(200, &delivery(shown))
+}
+
+fn replaying(shown: &Delivery) -> ApiResponse {
+    ApiResponse::json(202, &delivery(shown))
+}
+
+fn testing(shown: &Delivery) -> ApiResponse {
+    ApiResponse::json(202, &delivery(shown)).with("location", format!("/v1/deliveries/{}", shown.id))
+}
+
+fn delivery_page(deliveries: &[Delivery], next: Option<u32>) -> ApiResponse {
+    let rows: Vec<_> = deliveries.iter().map(delivery).collect();
+    ApiResponse::json(200, &json!({"deliveries": rows, "next_cursor": next.map(|n| n.to_string())}))
+}
+
+fn rotated(secret: &Secret, previous_expires_at: Option<Timestamp>) -> ApiResponse {
+    let previous = previous_expires_at.map(Timestamp::rfc3339);
+    ApiResponse::json(
+        200,
+        &json!({"object": "webhook_secret", "secret": secret.reveal(), "previous_expires_at": previous}),
+    )
+}
+
+fn show_account(caller: &Caller, catalog: &Catalog) -> ApiResponse {
+    ApiResponse::json(200, &account(caller, catalog))
+}
+
 /// The caller's account.
-pub fn account(caller: &Caller, catalog: &Catalog) -> Value {
+fn account(caller: &Caller, catalog: &Catalog) -> Value {
     let types = catalog.kinds().map(|kind| {
         json!({
             "type": kind.name(),
@@ -447,10 +467,15 @@ pub fn account(caller: &Caller, catalog: &Catalog) -> Value {
 /// The body of an event. Everything in it is fixed when the job ends.
 fn event_body(event: &Event<'_>) -> Vec<u8> {
     let mut data = match event.job {
+        Some(view) if event.kind == EventType::RecordFinished => {
+            let result = event.results.and_then(<[ResultLine]>::first).map(ResultLine::to_json);
+            json!({"object": "record", "job_id": view.job.spec.id.as_str(), "result": result})
+        }
         Some(view) => job(view, event.at),
         None => json!({"object": "test", "message": "This is a test event. Its signature is as real as any."}),
     };
-    if let (Some(members), Some(lines)) = (data.as_object_mut(), event.results) {
+    let lines = event.results.filter(|_| event.kind != EventType::RecordFinished);
+    if let (Some(members), Some(lines)) = (data.as_object_mut(), lines) {
         members.insert("results".to_owned(), lines.iter().map(ResultLine::to_json).collect());
     }
     let body = json!({"type": event.kind.as_str(), "timestamp": event.at.rfc3339(), "data": data});
@@ -466,7 +491,7 @@ const CSV_COLUMNS: [&str; 8] = ["index", "id", "status", "input", "metadata", "d
 
 /// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in one cell each, because
 /// their fields differ from line to line.
-pub fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
+fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     let mut rows: Vec<[String; 8]> = Vec::with_capacity(lines.len() + 1);
     if header {
         rows.push(CSV_COLUMNS.map(str::to_owned));
@@ -498,8 +523,13 @@ fn guarded(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
+fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
+    let (status, problem) = problem(error, &request.request_id);
+    ApiResponse::new(status, "application/problem+json", problem.to_string().into_bytes())
+}
+
 /// An error's status code and its problem document. Source: RFC 9457.
-pub fn problem(error: &ApiError, request_id: &str) -> (u16, Value) {
+fn problem(error: &ApiError, request_id: &str) -> (u16, Value) {
     let (status, kind, title, detail) = describe(error);
     let mut document = json!({
         "type": format!("urn:millrace:problem:{kind}"),
@@ -552,6 +582,12 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             "Not enough credits",
             format!("the job needs up to {needed} credits and {available} are free; set max_credits or get more"),
         ),
+        ApiError::ResultsTooLarge { results_url } => (
+            413,
+            "results-too-large",
+            "The results do not fit one response",
+            format!("read them page by page from {results_url}"),
+        ),
         ApiError::Conflict { detail } => (409, "conflict", "Not possible in this state", detail.clone()),
         ApiError::Unavailable { retry_after_seconds } => (
             503,
@@ -572,6 +608,8 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
 mod tests {
     use super::*;
 
+    use crate::ports::{HttpError, HttpSender};
+
     struct Anything;
 
     #[async_trait::async_trait]
@@ -580,7 +618,7 @@ mod tests {
             Err(HttpError::Timeout)
         }
 
-        fn check(&self, _: &str) -> Result<(), HttpError> {
+        fn check(&self, _: &str, _: bool) -> Result<(), HttpError> {
             Ok(())
         }
     }
@@ -589,7 +627,16 @@ mod tests {
         let text =
             "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
         let config = crate::provider::config::Config::parse("t", text).unwrap();
-        read_submission(body.as_bytes(), &Catalog::of(&config), &Anything)
+        let request = ApiRequest {
+            method: "POST".to_owned(),
+            path: "/v1/jobs".to_owned(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+            request_id: "r".to_owned(),
+        };
+        let reading = Reading { surface: &SURFACE, catalog: &Catalog::of(&config), http: &Anything };
+        read_submission(&request, &reading)
     }
 
     #[test]

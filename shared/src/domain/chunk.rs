@@ -60,6 +60,11 @@ pub fn chunks_in_shard(shard: u32, chunks: u32) -> u32 {
     chunks.saturating_sub(shard * SHARD_CHUNKS).min(SHARD_CHUNKS)
 }
 
+/// One record a chunk, for jobs that tell of each record as soon as it has ended.
+pub fn plan_singly(records: usize) -> Vec<Range<usize>> {
+    (0..records).map(|at| at..at + 1).collect()
+}
+
 /// Cuts records of these JSON sizes (bytes) into chunks of near-equal count, none over the limits. Covers every record
 /// once and in order.
 pub fn plan(sizes: &[usize]) -> Vec<Range<usize>> {

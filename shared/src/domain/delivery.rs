@@ -38,6 +38,13 @@ pub struct DeliveryRules {
     pub honour_retry_after: bool,
     /// 410 ends the delivery and disables the endpoint.
     pub gone_disables: bool,
+    /// A tenant's own delays replace these.
+    pub tenant_delays: bool,
+    /// `http:` receivers are taken whatever the operator says of the others.
+    pub plain_http: bool,
+    /// The receiver keeps the last event it got on a URL: that of an older job is not sent after that of a newer one was
+    /// answered well.
+    pub latest_wins: bool,
 }
 
 impl DeliveryRules {
@@ -49,13 +56,31 @@ impl DeliveryRules {
             timeout: Duration::from_secs(20),
             honour_retry_after: true,
             gone_disables: true,
+            tenant_delays: true,
+            plain_http: false,
+            latest_wins: false,
         }
     }
 
-    /// These rules with a tenant's own delays, exact.
+    /// Rules of a surface with a schedule of its own: every answer but 2xx is tried again exactly so long after the failed
+    /// attempt has ended.
+    pub fn exact(delays: &[Duration], timeout: Duration) -> Self {
+        Self {
+            delays: delays.to_vec(),
+            jitter: 0.0,
+            timeout,
+            honour_retry_after: false,
+            gone_disables: false,
+            tenant_delays: false,
+            plain_http: true,
+            latest_wins: false,
+        }
+    }
+
+    /// These rules with a tenant's own delays, exact, where they may be replaced.
     #[must_use]
     pub fn with_delays(self, delays: Option<Vec<Duration>>) -> Self {
-        match delays {
+        match delays.filter(|_| self.tenant_delays) {
             Some(delays) => Self { delays, jitter: 0.0, ..self },
             None => self,
         }
@@ -125,6 +150,8 @@ pub enum EventType {
     JobCanceled,
     #[serde(rename = "job.failed")]
     JobFailed,
+    #[serde(rename = "record.finished")]
+    RecordFinished,
     #[serde(rename = "webhook.test")]
     WebhookTest,
 }
@@ -135,6 +162,7 @@ impl EventType {
             Self::JobCompleted => "job.completed",
             Self::JobCanceled => "job.canceled",
             Self::JobFailed => "job.failed",
+            Self::RecordFinished => "record.finished",
             Self::WebhookTest => "webhook.test",
         }
     }

@@ -7,11 +7,18 @@ pub struct InputError {
     pub pointer: String,
     /// What is wrong and what would be right.
     pub detail: String,
+    /// The surface's own stable word for it, where it has one.
+    pub code: Option<&'static str>,
 }
 
 impl InputError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self { pointer: pointer.into(), detail: detail.into(), code: None }
+    }
+
+    #[must_use]
+    pub fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 }
 
@@ -29,7 +36,7 @@ pub enum ApiError {
         what: &'static str,
     },
     MethodNotAllowed {
-        allow: &'static [&'static str],
+        allow: Vec<&'static str>,
     },
     /// The body is no JSON of the asked shape.
     Malformed {
@@ -46,6 +53,11 @@ pub enum ApiError {
     NotEnoughCredits {
         needed: u64,
         available: i64,
+    },
+    /// The results do not fit one response; the native results pages have them.
+    ResultsTooLarge {
+        /// Path of the first page.
+        results_url: String,
     },
     /// The state of the thing does not allow it.
     Conflict {

@@ -9,19 +9,47 @@ use super::time::Timestamp;
 /// Crockford's base 32, the alphabet of ULIDs. Source: github.com/ulid/spec.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// A job's id: `job_` and a ULID (48 bits of milliseconds, 80 random bits).
+/// A job's id: `job_` and a ULID (48 bits of milliseconds, 80 random bits, of which six are set so that the same 128 bits
+/// are a UUID of version 7 as well). Sources: github.com/ulid/spec; RFC 9562, section 5.7.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
 impl JobId {
-    pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
+    pub fn new(at: Timestamp, mut random: [u8; 10]) -> Self {
+        random[0] = 0x70 | (random[0] & 0x0F);
+        random[2] = 0x80 | (random[2] & 0x3F);
         Self(format!("job_{}", ulid(at, random)))
     }
 
-    /// Accepts exactly what [`JobId::new`] makes.
+    /// Accepts `job_` and a ULID, as [`JobId::new`] makes them.
     pub fn parse(text: &str) -> Option<Self> {
         text.strip_prefix("job_").filter(|u| is_ulid(u)).map(|_| Self(text.to_owned()))
+    }
+
+    /// The id's 128 bits as 32 hexadecimal digits, in lower case.
+    pub fn hex(&self) -> String {
+        let place = |c: u8| ALPHABET.iter().position(|a| *a == c).unwrap_or(0) as u128;
+        format!("{:032x}", self.ulid().bytes().fold(0_u128, |bits, c| (bits << 5) | place(c)))
+    }
+
+    /// Reads what [`JobId::hex`] writes.
+    pub fn parse_hex(text: &str) -> Option<Self> {
+        let digits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let bits = digits.then(|| u128::from_str_radix(text, 16).ok())??;
+        Some(Self(format!("job_{}", ulid_of(bits))))
+    }
+
+    /// The id as a UUID, in lower case with its four hyphens.
+    pub fn uuid(&self) -> String {
+        let hex = self.hex();
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    /// Reads a UUID in lower or upper case.
+    pub fn parse_uuid(text: &str) -> Option<Self> {
+        let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+        (lengths == [8, 4, 4, 4, 12]).then(|| Self::parse_hex(&text.replace('-', "").to_ascii_lowercase()))?
     }
 
     pub fn as_str(&self) -> &str {
@@ -35,6 +63,16 @@ impl JobId {
     /// The event of this job at position `n`; the `webhook-id` of all its attempts.
     pub fn event(&self, n: u32) -> String {
         format!("evt_{}_{n}", self.ulid())
+    }
+
+    /// The delivery that tells of this job's end.
+    pub fn end_delivery(&self) -> DeliveryId {
+        self.delivery(0)
+    }
+
+    /// The delivery that tells of the record at `index`.
+    pub fn record_delivery(&self, index: u32) -> DeliveryId {
+        self.delivery(index.saturating_add(1))
     }
 
     /// The delivery of this job at position `n`.
@@ -76,6 +114,11 @@ impl DeliveryId {
         let job = JobId::parse(&format!("job_{ulid}"))?;
         let id = Self { job, n: n.parse().ok()? };
         (id.to_string() == text).then_some(id)
+    }
+
+    /// The index of the record that it tells of; `None` for the job's end.
+    pub fn record(&self) -> Option<u32> {
+        self.n.checked_sub(1)
     }
 
     /// The `webhook-id` of this delivery.
@@ -131,7 +174,10 @@ pub fn ulid(at: Timestamp, random: [u8; 10]) -> String {
     let millis = u64::try_from(at.0).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
     let mut tail = [0; 16];
     tail[6..].copy_from_slice(&random);
-    let mut bits = (u128::from(millis) << 80) | u128::from_be_bytes(tail);
+    ulid_of((u128::from(millis) << 80) | u128::from_be_bytes(tail))
+}
+
+fn ulid_of(mut bits: u128) -> String {
     let mut text = [0; 26];
     for place in text.iter_mut().rev() {
         *place = ALPHABET[usize::try_from(bits & 31).unwrap_or(0)];
@@ -162,6 +208,23 @@ mod tests {
         assert_eq!(JobId::parse(early.as_str()), Some(early.clone()));
         let delivery = early.delivery(12);
         assert_eq!(DeliveryId::parse(&delivery.to_string()), Some(delivery));
+    }
+
+    #[test]
+    fn a_job_id_is_a_uuid_of_version_7() {
+        for random in [[0; 10], [255; 10], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]] {
+            let id = JobId::new(Timestamp(1_700_000_000_123), random);
+            let uuid = id.uuid();
+            assert_eq!((&uuid[14..15], uuid.len()), ("7", 36), "{uuid}");
+            assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
+            assert_eq!(i64::from_str_radix(&id.hex()[..12], 16), Ok(1_700_000_000_123));
+            assert_eq!(JobId::parse_uuid(&uuid.to_uppercase()), Some(id.clone()));
+            assert_eq!(JobId::parse_hex(&id.hex()), Some(id));
+        }
+        for text in ["", "018bcfe5-687b-7000-8000-00000000000", "018bcfe5687b70008000000000000000", "{}"] {
+            assert_eq!(JobId::parse_uuid(text), None, "{text}");
+        }
+        assert_eq!(JobId::parse_hex("+18bcfe5687b70008000000000000000"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::credits::Deal;
 use super::ids::{JobId, TenantId};
 use super::progress::{Counts, Progress};
 use super::record::Record;
@@ -81,10 +82,10 @@ impl Status {
         matches!(self, Self::Queued | Self::Running | Self::Canceling | Self::Expiring)
     }
 
-    /// The end that a live job comes to when every chunk has its result.
-    pub fn end(self, unconfigured: bool) -> Option<Self> {
+    /// The end that a live job comes to when every chunk has its result; `hopeless`: it could not run at all.
+    pub fn end(self, hopeless: bool) -> Option<Self> {
         match self {
-            Self::Queued | Self::Running if unconfigured => Some(Self::Failed),
+            Self::Queued | Self::Running if hopeless => Some(Self::Failed),
             Self::Queued | Self::Running => Some(Self::Completed),
             Self::Canceling => Some(Self::Canceled),
             Self::Expiring => Some(Self::Expired),
@@ -106,15 +107,55 @@ pub struct Submission {
     pub dialect: String,
     /// A type of `providers.toml`.
     pub kind: String,
+    /// What the surface calls the thing that was asked for, where that is more than the type says.
+    pub operation: Option<String>,
     pub name: Option<String>,
     pub records: Vec<Record>,
+    /// Told of the job's end.
     pub webhook: Option<Webhook>,
+    /// Told of each record's end.
+    pub record_webhook: Option<Webhook>,
     /// Replaces the waterfall's order.
     pub providers: Option<Vec<String>>,
     pub max_credits: Option<u64>,
+    /// Where the balance does not cover every record: deal out what there is, instead of refusing the job.
+    pub partial_budget: bool,
     pub dry_run: bool,
     /// The job whose failed records these are.
     pub retry_of: Option<JobId>,
+}
+
+impl Submission {
+    /// A submission of records and nothing else.
+    pub fn new(dialect: &str, kind: impl Into<String>, records: Vec<Record>) -> Self {
+        Self {
+            dialect: dialect.to_owned(),
+            kind: kind.into(),
+            operation: None,
+            name: None,
+            records,
+            webhook: None,
+            record_webhook: None,
+            providers: None,
+            max_credits: None,
+            partial_budget: false,
+            dry_run: false,
+            retry_of: None,
+        }
+    }
+}
+
+/// What came of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// The job, which is there for good.
+    Job {
+        view: Box<JobView>,
+        /// It was made by an earlier request with the same idempotency key.
+        replayed: bool,
+    },
+    /// A dry run: nothing was stored.
+    Priced { deal: Deal, records: usize, price: u32 },
 }
 
 /// The part of a job that never changes after its submission.
@@ -125,9 +166,14 @@ pub struct Spec {
     pub dialect: String,
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
+    /// Where each record's end is told; such a job has one record a chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_webhook: Option<Webhook>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub providers: Option<Vec<String>>,
     pub total: u32,
@@ -146,6 +192,17 @@ pub struct Spec {
     /// Why no provider of this type can be asked; such a job fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfigured: Option<String>,
+    /// The balance did not cover every record; those past it are `skipped`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_of_credits: bool,
+}
+
+impl Spec {
+    /// Why this job cannot run at all, if it cannot; it ends `failed`.
+    pub fn hopeless(&self) -> Option<&str> {
+        let broke = self.short_of_credits && self.reserved == 0;
+        self.unconfigured.as_deref().or(broke.then_some("not enough credits for any record"))
+    }
 }
 
 /// What a job came to; written once, with its terminal status.
@@ -278,6 +335,16 @@ impl ResultLine {
         line.insert("error".into(), error);
         Value::Object(line)
     }
+}
+
+/// A record of a job that may still run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Position in the request, from 0.
+    pub index: u32,
+    pub record: Record,
+    /// `None` while it has none.
+    pub outcome: Option<super::record::Outcome>,
 }
 
 #[cfg(test)]

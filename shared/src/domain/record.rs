@@ -31,6 +31,16 @@ pub struct Record {
     /// The caller's own data, echoed and never looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
+    /// The record as its surface's client wrote it, where `input` has other names or more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Map<String, Value>>,
+}
+
+impl Record {
+    /// What the client sent, to be echoed.
+    pub fn sent(&self) -> &Map<String, Value> {
+        self.original.as_ref().unwrap_or(&self.input)
+    }
 }
 
 /// How a record ended.

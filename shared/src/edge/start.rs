@@ -9,6 +9,7 @@ use super::system::{CheckOnly, SystemClock, SystemEntropy};
 use super::telemetry;
 use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
+use crate::dialect::SURFACES;
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
 use crate::ports::HttpSender;
@@ -70,6 +71,7 @@ fn build(
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
+        surfaces: SURFACES,
         clock,
         entropy,
     };

@@ -50,7 +50,7 @@ impl HttpSender for CheckOnly {
         Err(HttpError::Url("this function sends nothing".to_owned()))
     }
 
-    fn check(&self, url: &str) -> Result<(), HttpError> {
-        self.0.check(url).map(drop)
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.0.check(url, plain_http).map(drop)
     }
 }

@@ -120,10 +120,11 @@ impl Guard {
     }
 
     /// Judges a URL without asking the network: form, scheme, credentials, port, literal address, `localhost`.
+    /// `plain_http` takes `http:` too, whatever the operator says.
     /// Returns it normalised and without fragment. Names other than `localhost` are judged when they are resolved.
     ///
     /// Errors: [`HttpError::Url`] when it cannot be used at all, [`HttpError::Blocked`] when its address is refused.
-    pub fn check(&self, url: &str) -> Result<Url, HttpError> {
+    pub fn check(&self, url: &str, plain_http: bool) -> Result<Url, HttpError> {
         let refuse = |why: &str| Err(HttpError::Url(why.to_owned()));
         if url.len() > MAX_URL {
             return Err(HttpError::Url(format!("it is longer than {MAX_URL} bytes")));
@@ -131,7 +132,7 @@ impl Guard {
         let mut url = Url::parse(url).map_err(|error| HttpError::Url(error.to_string()))?;
         match url.scheme() {
             "https" => {}
-            "http" if self.allow_http => {}
+            "http" if self.allow_http || plain_http => {}
             "http" => return refuse("only https is allowed"),
             _ => return refuse("the scheme is not https"),
         }
@@ -402,13 +403,13 @@ mod tests {
             "ｌocalhost",
         ] {
             for url in [format!("https://{host}/x"), format!("http://{host}:8080/x?y#z")] {
-                assert_eq!(guard.check(&url), Err(HttpError::Blocked), "{url}");
+                assert_eq!(guard.check(&url, false), Err(HttpError::Blocked), "{url}");
             }
         }
-        assert!(guard.check("https://8.8.8.8/").is_ok());
-        assert!(guard.check("https://[2606:4700::1111]:8443/").is_ok());
-        assert!(guard.check("https://localhost.example.com/").is_ok());
-        assert!(guard.check("https://notlocalhost/").is_ok());
+        assert!(guard.check("https://8.8.8.8/", false).is_ok());
+        assert!(guard.check("https://[2606:4700::1111]:8443/", false).is_ok());
+        assert!(guard.check("https://localhost.example.com/", false).is_ok());
+        assert!(guard.check("https://notlocalhost/", false).is_ok());
     }
 
     #[test]
@@ -439,27 +440,31 @@ mod tests {
             "https://example.com../",
             "http://example.com/",
         ] {
-            assert!(matches!(closed.check(url), Err(HttpError::Url(_))), "{url}: {:?}", closed.check(url));
+            assert!(
+                matches!(closed.check(url, false), Err(HttpError::Url(_))),
+                "{url}: {:?}",
+                closed.check(url, false)
+            );
         }
         let long_label = format!("https://{}.example.com/", "a".repeat(64));
         let long_name = format!("https://{}com/", "abcdefg.".repeat(32));
         let long_url = format!("https://example.com/{}", "a".repeat(MAX_URL));
         for url in [long_label, long_name, long_url] {
-            assert!(matches!(closed.check(&url), Err(HttpError::Url(_))), "{url}");
+            assert!(matches!(closed.check(&url, false), Err(HttpError::Url(_))), "{url}");
         }
     }
 
     #[test]
     fn a_good_url_is_normalised_and_loses_its_fragment() {
-        let checked = Guard::default().check("HTTPS://Bücher.Example:443/a b?c=d#secret").unwrap();
+        let checked = Guard::default().check("HTTPS://Bücher.Example:443/a b?c=d#secret", false).unwrap();
         assert_eq!(checked.as_str(), "https://xn--bcher-kva.example/a%20b?c=d");
-        assert!(guard(&[]).check("http://example.com/").is_ok());
+        assert!(guard(&[]).check("http://example.com/", false).is_ok());
     }
 
     #[test]
     fn localhost_is_what_its_addresses_are() {
-        assert!(guard(&["127.0.0.0/8"]).check("http://localhost:8080/").is_ok());
-        assert!(guard(&["::1"]).check("http://x.localhost./").is_ok());
-        assert_eq!(guard(&["10.0.0.0/8"]).check("http://localhost/"), Err(HttpError::Blocked));
+        assert!(guard(&["127.0.0.0/8"]).check("http://localhost:8080/", false).is_ok());
+        assert!(guard(&["::1"]).check("http://x.localhost./", false).is_ok());
+        assert_eq!(guard(&["10.0.0.0/8"]).check("http://localhost/", false), Err(HttpError::Blocked));
     }
 }

@@ -159,7 +159,7 @@ impl HttpSender for ReqwestSender {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
-        let url = self.guard.check(&request.url)?;
+        let url = self.guard.check(&request.url, request.plain_http)?;
         let method = method(&request.method)?;
         let headers = headers(&request.headers)?;
         let https = url.scheme() == "https";
@@ -170,8 +170,8 @@ impl HttpSender for ReqwestSender {
         }
     }
 
-    fn check(&self, url: &str) -> Result<(), HttpError> {
-        self.guard.check(url).map(drop)
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.guard.check(url, plain_http).map(drop)
     }
 }
 

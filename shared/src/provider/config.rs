@@ -275,6 +275,8 @@ impl BodyTemplate {
 pub struct Config {
     pub types: Vec<TypeConfig>,
     pub providers: Vec<ProviderConfig>,
+    /// (surface, operation, type).
+    pub operations: Vec<(String, String, String)>,
 }
 
 impl Config {
@@ -286,7 +288,7 @@ impl Config {
             source.place(at).error(e.message().to_owned())
         })?;
         let root = Table::new(source, "the file", root.span().start, root.get_ref());
-        root.only(&["types", "providers"])?;
+        root.only(&["types", "providers", "operations"])?;
 
         let mut providers = Vec::new();
         for (name, value) in root.tables("providers")? {
@@ -299,7 +301,18 @@ impl Config {
         if types.is_empty() {
             return Err(root.error("there is no type; add a [types.NAME] with inputs and a waterfall"));
         }
-        Ok(Self { types, providers })
+        let mut operations = Vec::new();
+        for (surface, table) in root.tables("operations")? {
+            for (operation, value) in table.members() {
+                let kind = value.str()?;
+                if !types.iter().any(|t| t.name == kind) {
+                    let known: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
+                    return Err(value.error(format!("there is no type `{kind}`; name one of: {}", known.join(", "))));
+                }
+                operations.push((surface.to_owned(), operation.to_owned(), kind.to_owned()));
+            }
+        }
+        Ok(Self { types, providers, operations })
     }
 }
 
@@ -865,6 +878,14 @@ impl<'t> Table<'t> {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
             _ => Err(entry.error(format!("must be a whole number from {least} to {most}"))),
         }
+    }
+
+    /// Every member.
+    fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+        self.entries.iter().map(|(key, value)| {
+            let name: &'t str = key.get_ref();
+            (name, Entry::new(self.source, format!("{}: {name}", self.path), value))
+        })
     }
 
     /// The tables of a table by name, in the file's order.

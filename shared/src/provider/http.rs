@@ -101,6 +101,7 @@ impl Http {
             headers,
             body,
             deadline: Duration::ZERO,
+            plain_http: false,
             max_response_bytes: MAX_RESPONSE_BYTES,
         })
     }

@@ -216,6 +216,8 @@ fn text_fault(value: &Value) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     types: Vec<Arc<RecordType>>,
+    /// (surface, operation, type).
+    operations: Vec<(String, String, String)>,
 }
 
 impl Catalog {
@@ -246,11 +248,16 @@ impl Catalog {
                 unconfigured: t.unconfigured.clone(),
             })
         });
-        Self { types: types.collect() }
+        Self { types: types.collect(), operations: config.operations.clone() }
     }
 
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.types.iter().find(|t| t.name == name).map(AsRef::as_ref)
+    }
+
+    /// The name of the type that answers an operation of a surface.
+    pub fn operation(&self, surface: &str, operation: &str) -> Option<&str> {
+        self.operations.iter().find(|(s, o, _)| s == surface && o == operation).map(|(.., kind)| kind.as_str())
     }
 
     /// Every type, in the file's order.

@@ -83,7 +83,7 @@ impl HttpSender for Script {
         answer
     }
 
-    fn check(&self, _url: &str) -> Result<(), HttpError> {
+    fn check(&self, _: &str, _: bool) -> Result<(), HttpError> {
         Ok(())
     }
 }

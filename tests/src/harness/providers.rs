@@ -114,6 +114,7 @@ impl Provider for Scripted {
                     headers: Vec::new(),
                     body: Vec::new(),
                     deadline: Duration::from_secs(5),
+                    plain_http: false,
                     max_response_bytes: 1,
                 };
                 let _ = ports.http.send(request).await;

@@ -13,14 +13,15 @@ use shared::app::dispatch::{self, Dispatched};
 use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
-use shared::app::submit::{Accepted, Terms, submit};
+use shared::app::submit::{Terms, submit};
 use shared::app::sweep::{self, Swept};
 use shared::app::table::{credits_key, get_n, meta_key, read_meta};
 use shared::app::{Ports, status, tenants};
+use shared::dialect::SURFACES;
 use shared::domain::backoff::message_delay;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{JobView, ResultLine, Status, Submission, Webhook};
+use shared::domain::job::{Accepted, JobView, ResultLine, Status, Submission, Webhook};
 use shared::domain::record::Record;
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, Scope};
@@ -130,6 +131,7 @@ pub fn record(n: usize, domain: &str) -> Record {
     Record {
         id: Some(format!("row-{n}")),
         input: Map::from_iter([("domain".to_owned(), Value::from(domain))]),
+        original: None,
         metadata: Some(Map::from_iter([("crm".to_owned(), json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}))])),
     }
 }
@@ -141,16 +143,11 @@ pub fn domains(script: &str, n: usize) -> Vec<String> {
 
 /// A submission of these domains with a webhook.
 pub fn submission<S: AsRef<str>>(domains: &[S]) -> Submission {
+    let records = domains.iter().enumerate().map(|(n, d)| record(n, d.as_ref())).collect();
     Submission {
-        dialect: "native".to_owned(),
-        kind: "company".to_owned(),
         name: Some("a job".to_owned()),
-        records: domains.iter().enumerate().map(|(n, d)| record(n, d.as_ref())).collect(),
         webhook: Some(Webhook { url: super::HOOK.to_owned() }),
-        providers: None,
-        max_credits: None,
-        dry_run: false,
-        retry_of: None,
+        ..Submission::new("native", "company", records)
     }
 }
 
@@ -174,6 +171,7 @@ impl World {
             http: sim.http.clone(),
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
+            surfaces: SURFACES,
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let receiver = Receiver::new(sim.clock.clone());

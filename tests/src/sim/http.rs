@@ -126,7 +126,7 @@ impl SimHttp {
 #[async_trait]
 impl HttpSender for SimHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
-        self.check(&request.url)?;
+        self.check(&request.url, request.plain_http)?;
         let subject = format!("{} {}", request.method, request.url.split(['?', '#']).next().unwrap_or_default());
         // A lost answer is a time-out at the deadline: the sender cannot know that the host had it.
         let reply = self.gate.call(Op::Http, subject, |_| HttpError::Timeout, |_| Ok(self.exchange(&request))).await;
@@ -149,9 +149,9 @@ impl HttpSender for SimHttp {
         Ok(answer)
     }
 
-    fn check(&self, url: &str) -> Result<(), HttpError> {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(HttpError::Url("the scheme is neither https nor http".to_owned()));
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        if !url.starts_with("https://") && !(plain_http && url.starts_with("http://")) {
+            return Err(HttpError::Url("only https is allowed".to_owned()));
         }
         let state = self.state.lock().unwrap();
         state

@@ -29,6 +29,7 @@ fn request(url: &str) -> HttpRequest {
         headers: Vec::new(),
         body: Vec::new(),
         deadline: Duration::from_secs(5),
+        plain_http: false,
         max_response_bytes: 4,
     }
 }

@@ -1,0 +1,120 @@
+//! Reading request bodies: what every surface asks of one, whatever it says when that is not there.
+
+use serde_json::{Map, Value};
+
+use crate::domain::error::{ApiError, InputError, pointer_escape};
+use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+
+/// The most faults that one answer lists.
+const MAX_FAULTS: usize = 100;
+/// The most characters of a pointer or a detail: they quote names that the caller chose.
+const MAX_FAULT_CHARS: usize = 400;
+
+/// Collects every fault of a request.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<InputError>);
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MAX_FAULT_CHARS) {
+        None => text,
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+impl Faults {
+    pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())));
+    }
+
+    /// With the surface's own word for it.
+    pub fn coded(&mut self, code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())).with_code(code));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something is wrong at this place.
+    pub fn has(&self, pointer: &str) -> bool {
+        self.0.iter().any(|f| f.pointer == pointer)
+    }
+
+    /// # Errors
+    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
+    pub fn finish(mut self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let more = self.0.len().saturating_sub(MAX_FAULTS);
+        if more > 0 {
+            self.0.truncate(MAX_FAULTS);
+            self.add("", format!("and {more} more faults"));
+        }
+        Err(ApiError::Invalid(self.0))
+    }
+
+    /// Says of every member that is not among `known` that it is unknown.
+    pub fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
+        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
+        }
+    }
+
+    /// An optional text, not empty and of at most `max` characters.
+    pub fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
+        match object.get(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.is_empty() => {
+                self.add(format!("{at}/{name}"), "must not be empty; leave it out instead");
+                None
+            }
+            Some(Value::String(text)) if text.chars().count() > max => {
+                self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
+                None
+            }
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(_) => {
+                self.add(format!("{at}/{name}"), "must be a string");
+                None
+            }
+        }
+    }
+}
+
+/// The body as a JSON object.
+///
+/// # Errors
+/// [`ApiError::Malformed`] where it is none, or nests deeper than [`MAX_DEPTH`].
+pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => {
+            if object.values().any(|value| depth(value) >= MAX_DEPTH) {
+                return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });
+            }
+            Ok(object)
+        }
+        Ok(_) => Err(ApiError::Malformed { detail: "the body is JSON, but no object".to_owned() }),
+        Err(error) => Err(ApiError::Malformed {
+            detail: format!("the body is no JSON: line {}, column {}", error.line(), error.column()),
+        }),
+    }
+}
+
+/// # Errors
+/// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
+pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
+    if serde_json::to_vec(record).map_or(0, |b| b.len()) > MAX_RECORD_BYTES {
+        return Err(too_large(at));
+    }
+    Ok(())
+}
+
+pub(super) fn too_large(at: usize) -> ApiError {
+    ApiError::TooLarge {
+        detail: format!("record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
+    }
+}
