@@ -1,6 +1,7 @@
 //! API surfaces. What one of them says and how it says it is data and pure functions in one file; everything else asks
 //! the [`Surface`] and never which one it is. A further surface is a file here and a line in [`SURFACES`].
 
+pub mod contact;
 pub mod message;
 pub mod native;
 pub mod read;

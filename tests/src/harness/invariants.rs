@@ -166,8 +166,13 @@ fn event_of(status: Status) -> Option<EventType> {
 fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let told: Vec<&Delivery> = end.deliveries.iter().filter(|d| d.id.job == job.spec.id).collect();
-        same("deliveries", &told.len(), &usize::from(job.spec.webhook.is_some()))?;
-        all(told, |delivery| same("event", &Some(delivery.event), &event_of(job.status)))
+        let ends = usize::from(job.spec.webhook.is_some());
+        let records = job.spec.record_webhook.as_ref().map_or(0, |_| job.spec.total as usize);
+        same("deliveries", &told.len(), &(ends + records))?;
+        all(told, |delivery| {
+            let record = delivery.id.record().map(|_| EventType::RecordFinished);
+            same("event", &Some(delivery.event), &record.or(event_of(job.status)))
+        })
     })?;
     let exchanges = world.receiver.exchanges();
     all(&end.deliveries, |delivery| match delivery.state {
@@ -249,7 +254,8 @@ fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
             let head = item.key == meta_key(&job.spec.id);
             let personal = ["end", "tenant_jobs"].iter().any(|name| item.attributes.contains_key(*name))
                 || job.spec.name.is_some()
-                || job.spec.webhook.is_some();
+                || job.spec.webhook.is_some()
+                || job.spec.record_webhook.is_some();
             if head && !personal { Ok(()) } else { Err(format!("{}/{} is left", item.key.pk, item.key.sk)) }
         })
     })

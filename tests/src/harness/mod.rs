@@ -5,10 +5,12 @@ pub mod broken;
 pub mod invariants;
 mod providers;
 mod receiver;
+mod served;
 mod world;
 
 pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
+pub use served::{Served, body, found};
 pub use world::{Ended, Happened, Options, Tenant, World, domains, record, submission};
 
 /// The receiver that jobs of [`submission`] tell of their end.

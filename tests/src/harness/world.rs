@@ -38,7 +38,7 @@ use crate::sim::{Call, Fault, Op, Received, Schedule, Sim, SimEntropy};
 /// The record types' price is per record; this pays for thousands.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
 /// Results are kept so long.
-const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How the world runs.
 #[derive(Debug, Clone)]

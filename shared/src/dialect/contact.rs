@@ -1,0 +1,166 @@
+//! E-mail addresses and phone numbers among found fields, in whichever of the usual forms a provider gives them.
+//!
+//! | field | form |
+//! | --- | --- |
+//! | `emails`, `work_emails`, `personal_emails` | array of texts or of `{email, status?, type?}` |
+//! | `email`, `work_email`, `personal_email` | a text; `email_status` and `email_type` belong to `email` |
+//! | `phones` | array of texts or of `{number, region?}` |
+//! | `phone` | a text; `phone_region` belongs to it |
+
+use serde_json::{Map, Value};
+
+/// How sure it is that mail to an address arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailStatus {
+    Deliverable,
+    HighProbability,
+    /// The domain takes mail to any address.
+    CatchAll,
+    Risky,
+    Invalid,
+    InvalidDomain,
+}
+
+impl EmailStatus {
+    /// Reads the words of several vendors, in any case, with `_`, `-` or a space.
+    pub fn parse(text: &str) -> Option<Self> {
+        let word = text.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+        Some(match word.as_str() {
+            "deliverable" | "ok" | "valid" | "verified" => Self::Deliverable,
+            "high_probability" | "probable" | "likely" => Self::HighProbability,
+            "catch_all" | "catchall" | "accept_all" => Self::CatchAll,
+            "risky" => Self::Risky,
+            "invalid" | "undeliverable" | "not_valid" => Self::Invalid,
+            "invalid_domain" => Self::InvalidDomain,
+            _ => return None,
+        })
+    }
+}
+
+/// An e-mail address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    pub address: String,
+    pub status: Option<EmailStatus>,
+    /// Whether it is a person's own and not their employer's, where that is known.
+    pub personal: Option<bool>,
+}
+
+/// A phone number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    pub number: String,
+    /// ISO 3166-1 alpha-2.
+    pub region: Option<String>,
+}
+
+/// The fields that [`emails`] reads.
+pub const EMAIL_FIELDS: [&str; 8] =
+    ["emails", "work_emails", "personal_emails", "email", "work_email", "personal_email", "email_status", "email_type"];
+
+/// The fields that [`phones`] reads.
+pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
+
+/// Every e-mail address among the fields, each once, in the fields' order of [`EMAIL_FIELDS`].
+pub fn emails(data: &Map<String, Value>) -> Vec<Email> {
+    let mut found: Vec<Email> = Vec::new();
+    let mut add = |email: Email| {
+        if !email.address.is_empty() && !found.iter().any(|f| f.address.eq_ignore_ascii_case(&email.address)) {
+            found.push(email);
+        }
+    };
+    for (name, personal) in [("emails", None), ("work_emails", Some(false)), ("personal_emails", Some(true))] {
+        for item in data.get(name).and_then(Value::as_array).into_iter().flatten() {
+            if let Some(email) = email(item, personal) {
+                add(email);
+            }
+        }
+    }
+    let text = |name: &str| data.get(name).and_then(Value::as_str);
+    if let Some(address) = text("email") {
+        let status = text("email_status").and_then(EmailStatus::parse);
+        add(Email { address: address.trim().to_owned(), status, personal: text("email_type").and_then(personal) });
+    }
+    for (name, personal) in [("work_email", Some(false)), ("personal_email", Some(true))] {
+        if let Some(email) = data.get(name).and_then(|value| email(value, personal)) {
+            add(email);
+        }
+    }
+    found
+}
+
+fn email(value: &Value, known: Option<bool>) -> Option<Email> {
+    let member = |name: &str| value.get(name).and_then(Value::as_str);
+    let address = value.as_str().or_else(|| member("email")).or_else(|| member("address"))?;
+    Some(Email {
+        address: address.trim().to_owned(),
+        status: member("status").and_then(EmailStatus::parse),
+        personal: known.or_else(|| member("type").and_then(personal)),
+    })
+}
+
+fn personal(kind: &str) -> Option<bool> {
+    match kind.trim().to_ascii_lowercase().as_str() {
+        "personal" | "private" => Some(true),
+        "company" | "work" | "professional" | "business" => Some(false),
+        _ => None,
+    }
+}
+
+/// Every phone number among the fields, each once.
+pub fn phones(data: &Map<String, Value>) -> Vec<Phone> {
+    let mut found: Vec<Phone> = Vec::new();
+    let listed = data.get("phones").and_then(Value::as_array).into_iter().flatten().filter_map(phone);
+    let region = data.get("phone_region").and_then(Value::as_str).map(str::to_owned);
+    let single = data.get("phone").and_then(phone).map(|p| Phone { region: p.region.or(region), ..p });
+    for phone in listed.chain(single) {
+        if !phone.number.is_empty() && !found.iter().any(|f| f.number == phone.number) {
+            found.push(phone);
+        }
+    }
+    found
+}
+
+fn phone(value: &Value) -> Option<Phone> {
+    let member = |name: &str| value.get(name).and_then(Value::as_str);
+    let number = value.as_str().or_else(|| member("number")).or_else(|| member("phone"))?;
+    Some(Phone { number: number.trim().to_owned(), region: member("region").map(str::to_owned) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: &Value) -> &Map<String, Value> {
+        value.as_object().unwrap()
+    }
+
+    #[test]
+    fn addresses_are_read_from_every_form_once() {
+        let data = json!({
+            "emails": ["a@x.example", {"email": "b@x.example", "status": "OK", "type": "COMPANY"}, 7, {"x": 1}],
+            "personal_emails": [{"address": "c@y.example", "status": "catch-all"}],
+            "email": "B@x.example", "email_status": "invalid",
+            "work_email": "d@x.example",
+        });
+        let email = |address: &str, status, personal| Email { address: address.to_owned(), status, personal };
+        let expected = [
+            email("a@x.example", None, None),
+            email("b@x.example", Some(EmailStatus::Deliverable), Some(false)),
+            email("c@y.example", Some(EmailStatus::CatchAll), Some(true)),
+            email("d@x.example", None, Some(false)),
+        ];
+        assert_eq!(emails(map(&data)), expected);
+    }
+
+    #[test]
+    fn numbers_are_read_from_every_form_once() {
+        let data = json!({"phones": ["+1 555 0100", {"number": "+33 1 23", "region": "FR"}], "phone": "+1 555 0100"});
+        let phone =
+            |number: &str, region: Option<&str>| Phone { number: number.to_owned(), region: region.map(str::to_owned) };
+        assert_eq!(phones(map(&data)), [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]);
+        assert_eq!(phones(map(&json!({"phone": "+1", "phone_region": "US"}))), [phone("+1", Some("US"))]);
+    }
+}

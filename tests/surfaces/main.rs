@@ -1,0 +1,3 @@
+//! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in the test's hand.
+
+mod native;
