@@ -10,6 +10,7 @@ patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -35,6 +36,19 @@ def free_port(kind: socket.SocketKind) -> int:
                 continue
 
 
+def configured(text: str, extra: str) -> str:
+    """providers.toml with each `vendor-TYPE` of the tests named in the waterfall of its type."""
+    for kind in re.findall(r"^\[providers\.vendor-([a-z-]+)\]$", extra, re.MULTILINE):
+        head, found, rest = text.partition(f"[types.{kind}]\n")
+        block, _, after = rest.partition("\n\n")
+        if not found or "waterfall = []" not in block:
+            raise SystemExit(f"infra/providers.toml: no [types.{kind}] with an empty waterfall before its first blank line")
+        block = block.replace("waterfall = []", f'waterfall = ["vendor-{kind}"]')
+        block = re.sub(r"^unconfigured = .*\n?", "", block, flags=re.MULTILINE)
+        text = f"{head}{found}{block}\n\n{after}"
+    return text
+
+
 def main() -> int:
     if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
         print(__doc__, file=sys.stderr)
@@ -45,7 +59,7 @@ def main() -> int:
     own.mkdir(parents=True)
     try:
         extra = (HERE / "providers.toml").read_text().replace("UPSTREAM_PORT", str(upstream))
-        providers.write_text(f"{(ROOT / 'infra' / 'providers.toml').read_text()}\n{extra}")
+        providers.write_text(f"{configured((ROOT / 'infra' / 'providers.toml').read_text(), extra)}\n{extra}")
         made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{TARGET}/debug/{{}}", "--strip",
                                "--providers", str(providers)])
         if made.returncode != 0:

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::domain::time::Timestamp;
 use shared::edge::system::SystemClock;
 use shared::ports::Clock;
@@ -41,6 +41,8 @@ pub(crate) enum Answer {
     Status(u16),
     With(u16, &'static str, &'static str),
     Json(Value),
+    /// The same after a while.
+    Later(Duration, Value),
     /// Says nothing until the other side is gone.
     Hold,
 }
@@ -116,6 +118,10 @@ impl Server {
                 Answer::Status(status) => (status, String::new(), String::new()),
                 Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
                 Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
+                Answer::Later(after, value) => {
+                    tokio::time::sleep(after).await;
+                    (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
+                }
                 Answer::Hold => {
                     let _ = stream.read_u8().await;
                     return;
@@ -160,6 +166,9 @@ impl Upstream {
         let known = Arc::clone(&scripts);
         let asked: Mutex<HashMap<String, usize>> = Mutex::default();
         let server = Server::start_at(address, move |_, got| {
+            if let Some(kind) = got.path.strip_prefix("/vendor/") {
+                return vendor(kind, &got.json());
+            }
             let Some((tag, number)) = key(got) else { return Answer::Status(400) };
             let before = {
                 let mut asked = asked.lock().unwrap();
@@ -181,6 +190,50 @@ impl Upstream {
 
     pub(crate) fn of(got: &[Got], tag: &str) -> Vec<Got> {
         got.iter().filter(|g| key(g).is_some_and(|(t, _)| t == tag)).cloned().collect()
+    }
+}
+
+/// A vendor that knows everybody but those whose input says `unknown`, breaks on `broken`, and takes N seconds over
+/// `slowN`.
+fn vendor(kind: &str, input: &Value) -> Answer {
+    let text = input.to_string();
+    if text.contains("unknown") {
+        return Answer::Status(404);
+    }
+    if text.contains("broken") {
+        return Answer::Status(500);
+    }
+    let of = |name: &str, other: &str| input[name].as_str().unwrap_or(other).to_lowercase();
+    let (first, last) = (of("first_name", "john"), of("last_name", "doe"));
+    let domain = of("domain", "example.com");
+    let work = json!([{"email": format!("{first}.{last}@{domain}"), "status": "deliverable", "type": "company"}]);
+    let phones = json!([{"number": "+1 555 0100", "region": "US"}]);
+    let profile =
+        json!({"full_name": format!("{first} {last}"), "headline": "Engineer", "location": {"country_code": "US"}});
+    let found = match kind {
+        "email" => json!({"emails": work}),
+        "phone" => json!({"phones": phones}),
+        "contact" => json!({
+            "work_emails": work,
+            "personal_emails": [{"email": format!("{first}@mail.example"), "status": "catch_all"}],
+            "phones": phones,
+            "profile": profile,
+        }),
+        "person" => json!({"profile": profile, "full_name": format!("{first} {last}"), "title": "Engineer"}),
+        "reverse-email" => json!({"profile": profile}),
+        "ip" => json!({"company_name": "Example Inc", "domain": "example.com", "network_type": "business"}),
+        "linkedin-hem" => json!({"hashes": {"sha256": "ab".repeat(32)}}),
+        "lead" => json!({"leads": [{"company_name": "Example Inc"}]}),
+        _ => json!({
+            "structured_data": {"asked": input["struct"]},
+            "notes": "what was found",
+            "references": {"https://example.com/": "home page"},
+            "confidence_score": 8.5,
+        }),
+    };
+    match text.split("slow").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()) {
+        Some(seconds) => Answer::Later(Duration::from_secs(seconds), found),
+        None => Answer::Json(found),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn an_account_shows_what_is_left() {
     );
     assert_eq!(account["limits"], json!({"records_per_job": 1000, "body_bytes": 4 << 20, "record_bytes": 64 << 10}));
     let types: Vec<&str> = account["types"].as_array().unwrap().iter().map(|t| text(t, "type")).collect();
-    assert_eq!(types, ["company", "domain", "hem", "lookup"]);
+    assert!(["company", "domain", "hem", "lookup"].iter().all(|t| types.contains(t)), "{types:?}");
     assert!(!account.to_string().contains(&tenant.secret) && !account.to_string().contains(&tenant.key));
 }
 

@@ -2,6 +2,7 @@
 
 mod direction;
 mod events;
+mod providers;
 mod scan;
 mod template;
 

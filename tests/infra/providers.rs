@@ -1,0 +1,33 @@
+//! `infra/providers.toml`: what it maps and what it shows in its comments.
+
+use shared::provider::config::Config;
+
+use crate::source;
+
+/// The text with the examples' marks taken away, and the example for contacts put to use as its comment says.
+fn uncommented() -> String {
+    let text = source("infra/providers.toml");
+    let (kept, examples) = text.split_once("# An API of your own").expect("examples at the end");
+    let examples: Vec<&str> = examples
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')))
+        .filter(|line| line.starts_with('[') || line.contains(" = ") || line.starts_with("   "))
+        .map(|line| if line.trim_start().starts_with('#') { "" } else { line })
+        .collect();
+    let (before, contact) = kept.split_once("[types.contact]\n").expect("type contact");
+    let (block, after) = contact.split_once("\n\n").expect("a blank line after type contact");
+    let block: String = block
+        .lines()
+        .filter(|line| !line.starts_with("unconfigured"))
+        .map(|line| line.replace("waterfall = []", "waterfall = [\"my-contacts\"]") + "\n")
+        .collect();
+    format!("{before}[types.contact]\n{block}\n{after}\n{}", examples.join("\n"))
+}
+
+#[test]
+fn the_examples_work_once_their_marks_are_taken_away() {
+    let config = Config::parse("providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
+    let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
+    assert_eq!((contact.waterfall.as_slice(), &contact.unconfigured), (&["my-contacts".to_owned()][..], &None));
+    assert!(config.providers.iter().any(|p| p.name == "my-api"));
+}
