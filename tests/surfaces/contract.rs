@@ -46,17 +46,25 @@ impl Contract {
         self.content(self.operation(method, path)["responses"].get(status.to_string())?)
     }
 
+    /// One of the schemas that others refer to.
+    pub(crate) fn schema(&self, name: &str) -> Schema<'_> {
+        self.compile(&self.document["components"]["schemas"][name])
+    }
+
     fn operation(&self, method: &str, path: &str) -> &Value {
         &self.document["paths"][path][method.to_lowercase()]
     }
 
     fn content<'c>(&'c self, body: &'c Value) -> Option<Schema<'c>> {
-        let schema = body.get("content")?.get("application/json")?.get("schema")?;
+        Some(self.compile(body.get("content")?.get("application/json")?.get("schema")?))
+    }
+
+    fn compile<'c>(&'c self, schema: &'c Value) -> Schema<'c> {
         // References point into the description, so that its shared schemas go along.
         let root = json!({"allOf": [schema], "components": self.document["components"]});
         let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012).should_validate_formats(true);
         let validator = options.build(&root).unwrap_or_else(|e| panic!("{schema} is no schema: {e}"));
-        Some(Schema { contract: self, schema, validator })
+        Schema { contract: self, schema, validator }
     }
 }
 
@@ -107,7 +115,7 @@ impl Schema<'_> {
 
 #[test]
 fn what_is_generated_is_what_the_validator_says_of_it() {
-    use Fault::{MissingRequired, NotInEnum, TooFew, TooLong, TooMany, TooShort, WrongType};
+    use Fault::{MissingRequired, NotInEnum, TooFew, TooLong, TooMany, TooShort, Unlike, WrongType};
     let contract =
         Contract::new(include_str!("schemas/sixtyfour.json"), include_str!("schemas/sixtyfour.overlay.json"));
     let (mut requests, mut made) = (0, BTreeSet::new());
@@ -116,6 +124,6 @@ fn what_is_generated_is_what_the_validator_says_of_it() {
         let refusal = contract.response(&method, &path, 422).unwrap();
         assert!(!refusal.allows(&json!({"detail": [{"msg": "m", "type": "t"}]})), "{path}");
     }
-    let expected = [WrongType, MissingRequired, NotInEnum, TooShort, TooLong, TooFew, TooMany];
+    let expected = [WrongType, MissingRequired, NotInEnum, TooShort, TooLong, TooFew, TooMany, Unlike];
     assert_eq!((requests, made), (480, BTreeSet::from(expected)));
 }

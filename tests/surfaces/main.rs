@@ -3,3 +3,4 @@
 mod contract;
 mod fifth;
 mod native;
+mod sixtyfour;

@@ -658,8 +658,8 @@ fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value
     let fields = [("email", other), ("personal_email", personal)];
     for (field, emails) in fields.into_iter().take(if apart { 2 } else { 1 }) {
         let triples: Vec<Value> = emails.iter().map(|e| json!([e.address, word(e.status), kind(e)])).collect();
-        // What the lead has there in another form is its own.
-        if !triples.is_empty() || shown.get(field).is_none_or(|own| own.is_string() || own.is_null()) {
+        // A list that the lead came with is its own answer.
+        if !triples.is_empty() || !shown.get(field).is_some_and(Value::is_array) {
             shown.insert(field.to_owned(), triples.into());
         }
     }
@@ -690,7 +690,7 @@ fn word(status: Option<EmailStatus>) -> &'static str {
 fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>) {
     let found = contact::phones(&outcome.data);
     let value = match found.as_slice() {
-        [] if shown.contains_key("phone") => return,
+        [] if shown.get("phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
         [] => Value::String(String::new()),
         [only] => Value::String(only.number.clone()),
         several => several.iter().map(|p| json!({"number": p.number, "region": p.region})).collect(),
@@ -906,4 +906,105 @@ fn locate<'b>(pointer: &str, body: &'b Value) -> (Vec<Value>, Option<&'b Value>)
         here = next.unwrap_or(here);
     }
     (loc, Some(here))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::delivery::EventType;
+
+    #[test]
+    fn names_are_read_in_every_usual_form() {
+        for (name, snake) in [
+            ("firstName", "first_name"),
+            ("linkedinURL", "linkedin_url"),
+            ("LinkedIn", "linked_in"),
+            ("full_name", "full_name"),
+            ("URL", "url"),
+            ("ÜberName", "Über_name"),
+            ("", ""),
+        ] {
+            assert_eq!(snake_case(name), snake, "{name}");
+        }
+    }
+
+    fn renamed(subject: Subject, sent: &Value) -> Value {
+        canonical(subject, sent.as_object().unwrap()).into()
+    }
+
+    #[test]
+    fn a_field_of_the_canonical_name_is_never_pushed_aside() {
+        let sent = json!({"name": "alias", "full_name": "own", "linkedin": "a", "profile_url": "b", "firstName": "J"});
+        let expected =
+            json!({"name": "alias", "full_name": "own", "linkedin_url": "a", "profile_url": "b", "first_name": "J"});
+        assert_eq!(renamed(Subject::Person, &sent), expected);
+    }
+
+    #[test]
+    fn a_name_is_a_persons_or_a_companys() {
+        let sent = json!({"name": "Acme", "website": "https://acme.example"});
+        assert_eq!(renamed(Subject::Person, &sent), json!({"full_name": "Acme", "website": "https://acme.example"}));
+        let company =
+            json!({"company_name": "Acme", "website": "https://acme.example", "domain": "https://acme.example"});
+        assert_eq!(renamed(Subject::Company, &sent), company);
+        let known = json!({"domain": "acme.example", "website": "https://other.example"});
+        assert_eq!(renamed(Subject::Company, &known), known);
+    }
+
+    #[test]
+    fn a_signature_of_another_implementation() {
+        // Made with Python's hmac module.
+        let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let sent = sign(&Signing {
+            secrets: &[&secret],
+            id: "evt_01J00000000000000000000000_0",
+            event: EventType::JobCompleted,
+            attempt: 3,
+            at: Timestamp(1_614_265_330_999),
+            body: r#"{"task_type":"find_email","a":"ü"}"#.as_bytes(),
+        });
+        let of = |name: &str| sent.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let expected = "t=1614265330,v1=b60ca20f9e61e82c88e3a75e4676b25ca1eda7464856527f4cc50d5a84df8b23";
+        assert_eq!(of("sixtyfour-signature"), Some(expected));
+        assert_eq!((of("sixtyfour-event-type"), of("sixtyfour-delivery-attempt")), (Some("find_email"), Some("3")));
+        assert_eq!(of("webhook-id"), Some("evt_01J00000000000000000000000_0"));
+    }
+
+    #[test]
+    fn integers_are_judged_as_a_schema_does() {
+        for (value, code) in [
+            ("3", None),
+            ("3.0", None),
+            ("-1e3", None),
+            ("123456789012345678901234567890", None),
+            ("3.5", Some("int_from_float")),
+            ("\"3\"", Some("int_type")),
+            ("true", Some("int_type")),
+            ("[]", Some("int_type")),
+        ] {
+            let mut faults = Faults::default();
+            check(&serde_json::from_str(value).unwrap(), Shape::Whole, "/x", &mut faults);
+            let told = match faults.finish() {
+                Err(ApiError::Invalid(faults)) => faults[0].code,
+                _ => None,
+            };
+            assert_eq!(told, code, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_input_of_megabytes_is_not_sent_back() {
+        let body = json!({"lead": {}, "mode": "x".repeat(3_000_000)}).to_string();
+        let fault = InputError::new("/mode", "wrong").with_code("literal_error");
+        let told = faults_of(&[fault], body.as_bytes());
+        assert_eq!(told, json!([{"type": "literal_error", "loc": ["body", "mode"], "msg": "wrong"}]));
+    }
+
+    #[test]
+    fn a_place_under_a_name_of_digits_is_a_text_and_one_in_an_array_a_number() {
+        let body = json!({"references": [{"0": 1}]});
+        let (loc, input) = locate("/references/0/0", &body);
+        assert_eq!((json!(loc), input), (json!(["body", "references", 0, "0"]), Some(&json!(1))));
+        assert_eq!(locate("/lead", &body).1, Some(&body), "what is missing is missing from there");
+    }
 }
