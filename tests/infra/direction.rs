@@ -1,5 +1,7 @@
 //! Who may import whom: `functions → edge, aws, net → app → dialect, provider → ports → domain`.
 
+use shared::dialect::SURFACES;
+
 use crate::scan::named;
 use crate::{root, rust_files, source};
 
@@ -75,6 +77,10 @@ fn wrong(file: &str, source: &str) -> Vec<String> {
         {
             complain(&format!("only {doors:?} may name it"));
         }
+        let surface = named.path.get(2).filter(|_| begins(&["crate", "dialect"]));
+        if surface.is_some_and(|s| SURFACES.iter().any(|known| known.name == s)) && module.first() != Some(&"dialect") {
+            complain("nothing else may ask which surface it is");
+        }
         if module.first() == Some(&"domain") && IMPURE.iter().any(|path| begins(path)) {
             complain("domain does no I/O");
         }
@@ -88,6 +94,26 @@ fn modules_import_in_one_direction() {
     assert!(files.len() > 40, "{files:?}");
     let found: Vec<String> = files.iter().flat_map(|file| wrong(file, &source(file))).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// Surfaces by name, in code that is not a test's: `"NAME"` in quotes.
+fn surfaces_by_name(file: &str, source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = (1..).zip(code.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines
+        .filter(|(_, line)| SURFACES.iter().any(|s| line.contains(&format!("\"{}\"", s.name))))
+        .map(|(n, line)| format!("{file}:{n}: {}", line.trim()))
+        .collect()
+}
+
+#[test]
+fn only_the_surfaces_themselves_know_which_they_are() {
+    let files = ["shared/src", "functions", "infra/cli/src"].map(rust_files).concat();
+    let others = files.iter().filter(|file| !file.starts_with("shared/src/dialect/"));
+    let found: Vec<String> = others.flat_map(|file| surfaces_by_name(file, &source(file))).collect();
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+    let known = surfaces_by_name("x.rs", "fn f() {\n  if d == \"native\" {}\n}\n#[cfg(test)]\nmod t { \"native\" }");
+    assert_eq!(known, ["x.rs:2: if d == \"native\" {}"]);
 }
 
 #[test]
@@ -132,6 +158,7 @@ fn imports_against_the_direction_are_found() {
         ("shared/src/edge/api.rs", "let t = Instant::now();", 1, "Instant::now"),
         ("shared/src/domain/ids.rs", "getrandom::fill(&mut b);", 1, "getrandom::fill"),
         ("shared/src/domain/ids.rs", "use std::fs;", 1, "std::fs"),
+        ("shared/src/app/dispatch.rs", "use crate::dialect::native;", 1, "crate::dialect::native"),
         ("functions/status/src/main.rs", "use shared::domain::ids::JobId;", 1, "shared::domain::ids::JobId"),
         ("functions/status/src/main.rs", "use aws_sdk_dynamodb::Client;", 1, "aws_sdk_dynamodb::Client"),
     ] {

@@ -29,7 +29,7 @@ pub(crate) struct Case {
     pub broken: Option<Broken>,
 }
 
-fn case(play: fn(&mut World) -> After) -> Case {
+pub(crate) fn case(play: fn(&mut World) -> After) -> Case {
     Case { options: Options::default(), play, broken: None }
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn ways(op: Op) -> Vec<Fault> {
 }
 
 /// Lets every call go wrong in every way, one at a time.
-fn sweep(name: &str, case: &Case) {
+pub(crate) fn sweep(name: &str, case: &Case) {
     let (mut wrong, mut tried, mut looks) = (Vec::new(), 0, 0);
     for call in calls(case) {
         // A sweep that finds nothing is like the one before: two of them are enough.
@@ -116,7 +116,7 @@ fn two_chunks(scripts: [&str; 3]) -> Submission {
     submission(&domains)
 }
 
-fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(), String> {
+pub(crate) fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(), String> {
     let status = world.view(id).status();
     if allowed.contains(&status) { Ok(()) } else { Err(format!("ended_as_asked: {id} is {status:?}")) }
 }

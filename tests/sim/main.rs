@@ -6,6 +6,7 @@ mod deliveries;
 mod endings;
 mod jobs;
 mod random;
+mod records;
 mod reviewed;
 mod runs;
 mod sweeps;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use shared::app::{cancel, delete, deliveries, retry, secrets};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
-use shared::domain::job::{Status, Submission};
+use shared::domain::job::{Status, Submission, Webhook};
 use shared::ports::{Clock, QueueName};
 use tests::harness::broken::{Broken, BrokenStore};
 use tests::harness::{Options, World, invariants, submission};
 use tests::sim::{Fault, Op, Reply, SimEntropy};
 
+use crate::records::RECORD_HOOK;
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry];
@@ -23,7 +24,8 @@ fn pick<T: Clone>(dice: &SimEntropy, from: &[T]) -> T {
 
 fn job(dice: &SimEntropy) -> Submission {
     let scripts = ["found", "found", "none", "fail", "slow3", "slow25", "panic", "poison", "big", "invalid"];
-    let records = pick(dice, &[1, 2, 5, 70, 130]);
+    let tells = dice.below(5) == 0;
+    let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 70, 130]) };
     // Poison and size cost time: few records at most are anything but plain.
     let domains: Vec<String> = (0..records)
         .map(|n| {
@@ -37,6 +39,8 @@ fn job(dice: &SimEntropy) -> Submission {
     if dice.below(4) == 0 {
         sent.webhook = None;
     }
+    sent.record_webhook = tells.then(|| Webhook { url: RECORD_HOOK.to_owned() });
+    sent.partial_budget = dice.below(3) == 0;
     sent
 }
 

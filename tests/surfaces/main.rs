@@ -1,3 +1,4 @@
 //! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in the test's hand.
 
+mod fifth;
 mod native;

@@ -13,7 +13,6 @@ use shared::domain::signature::verify;
 use shared::ports::Item;
 
 use super::World;
-use super::world::INITIAL_CREDITS;
 
 type Verdict = Result<(), String>;
 type Check = fn(&World, &End) -> Verdict;
@@ -137,7 +136,7 @@ fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
 fn credits_charged_once(world: &World, end: &End) -> Verdict {
     let tenant = &world.tenant.id;
     let (balance, used, open) = world.credits(tenant);
-    same("balance and used", &(balance + used), &INITIAL_CREDITS)?;
+    same("balance and used", &(balance + used), &world.options.credits)?;
     same("open chunks", &open, &0)?;
     let of_tenant = |job: &&Job| job.spec.tenant == *tenant;
     if end.jobs.iter().filter(of_tenant).any(|job| job.status == Status::Deleted) {

@@ -55,6 +55,8 @@ pub struct Options {
     pub enrich_timeout: Duration,
     /// The time-out of the dispatch function.
     pub dispatch_timeout: Duration,
+    /// The first tenant's credits.
+    pub credits: i64,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             sweeping: true,
             enrich_timeout: Duration::from_secs(120),
             dispatch_timeout: Duration::from_secs(60),
+            credits: INITIAL_CREDITS,
         }
     }
 }
@@ -178,7 +181,7 @@ impl World {
         let hook = receiver.clone();
         sim.http.on("https://hook.example/", move |request| hook.take(request));
         let first = TenantId::parse("acme").expect("a tenant id");
-        let tenant = create(&sim, &ports, first);
+        let tenant = create(&sim, &ports, first, options.credits);
         let world = Self {
             registry: Arc::new(providers::registry(&asked)),
             schedule: sim.schedule(options.seed),
@@ -201,7 +204,7 @@ impl World {
 
     /// Another tenant.
     pub fn tenant(&self, name: &str) -> Tenant {
-        create(&self.sim, &self.ports, TenantId::parse(name).expect("a tenant id"))
+        create(&self.sim, &self.ports, TenantId::parse(name).expect("a tenant id"), INITIAL_CREDITS)
     }
 
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
@@ -523,8 +526,8 @@ impl Default for World {
     }
 }
 
-fn create(sim: &Sim, ports: &Ports, id: TenantId) -> Tenant {
-    let made = sim.finish(tenants::create(ports, &id, INITIAL_CREDITS)).expect("a new tenant");
+fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64) -> Tenant {
+    let made = sim.finish(tenants::create(ports, &id, credits)).expect("a new tenant");
     Tenant { id, api_key: made.api_key, secret: made.webhook_secret }
 }
 
