@@ -1,4 +1,4 @@
-//! ApiOne's asynchronous enrichment: one route to submit, two to read, one event at the end. `shared/surfaces/apione.md`
+//! The asynchronous enrichment of `ApiOne`: one route to submit, two to read, one event at the end. `shared/surfaces/apione.md`
 //! says what of it is theirs and what had to be decided.
 //!
 //! Every body is written by [`ecmascript`]: their receivers sign `JSON.stringify` of what they parsed, not what they got.
@@ -23,7 +23,7 @@ use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 
-/// The ApiOne surface.
+/// The `apione` surface.
 pub const SURFACE: Surface = Surface {
     name: "apione",
     routes: ROUTES,

@@ -2,8 +2,8 @@
 //!
 //! Some receivers sign not the bytes they got but `JSON.stringify(JSON.parse(body))`. What is written here is a fixed point
 //! of that, byte for byte: numbers are doubles in ECMAScript's notation, and members that are array indices come first in
-//! ascending order, the others in insertion order. Source: ECMA-262, Number::toString, OrdinaryOwnPropertyKeys and
-//! QuoteJSONString. A [`Value`] holds no lone surrogates and each name once, so nothing else is left to decide.
+//! ascending order, the others in insertion order. Source: ECMA-262, `Number::toString`, `OrdinaryOwnPropertyKeys` and
+//! `QuoteJSONString`. A [`Value`] holds no lone surrogates and each name once, so nothing else is left to decide.
 
 use serde_json::{Map, Value};
 
