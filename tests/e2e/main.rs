@@ -57,6 +57,7 @@ fn all() -> Vec<Case> {
         jobs::credits_bound_what_runs,
         forms::results_come_as_pages_lines_and_cells,
         webhooks::two_failures_then_success,
+        webhooks::each_record_is_told_as_soon_as_it_has_ended,
         webhooks::a_receiver_that_asks_for_time_gets_it,
         webhooks::a_name_of_refused_addresses_is_blocked_at_delivery,
         webhooks::a_rotated_secret_signs_along,
