@@ -9,6 +9,7 @@ mod input;
 mod jobs;
 mod queues;
 mod servers;
+mod sixtyfour;
 mod tenants;
 mod webhooks;
 mod world;
@@ -67,6 +68,7 @@ fn all() -> Vec<Case> {
         tenants::status_cannot_write,
         input::bad_requests_are_refused_and_leave_nothing,
         input::the_largest_request_is_taken,
+        sixtyfour::their_client_works_unchanged,
         queues::an_unreadable_message_fails_alone,
     ]);
     all
