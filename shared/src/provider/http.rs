@@ -96,7 +96,7 @@ impl Http {
             body = serde_json::to_vec(&value).map_err(|_| "the input is no JSON".to_owned())?;
         }
         Ok(HttpRequest {
-            method: self.config.method.to_owned(),
+            method: self.config.method.clone().into_owned(),
             url,
             headers,
             body,
