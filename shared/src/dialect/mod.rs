@@ -7,6 +7,7 @@ pub mod ecmascript;
 pub mod message;
 pub mod native;
 pub mod read;
+pub mod sixtyfour;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE];
+pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
