@@ -3,6 +3,7 @@
 //! Most of the time of these tests is waiting, so all of them run at once in one runtime, and not a few at a time as by the
 //! usual harness. `make test` starts the stack that they need; `run.py` says what is particular about it.
 
+mod apione;
 mod crashes;
 mod forms;
 mod input;
@@ -70,6 +71,8 @@ fn all() -> Vec<Case> {
         input::the_largest_request_is_taken,
         sixtyfour::their_client_works_unchanged,
         queues::an_unreadable_message_fails_alone,
+        apione::the_documented_client_and_receiver_see_what_they_were_promised,
+        apione::a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later,
     ]);
     all
 }
