@@ -11,6 +11,7 @@ mod input;
 mod jobs;
 mod queues;
 mod servers;
+mod sixtyfour;
 mod tenants;
 mod webhooks;
 mod world;
@@ -71,6 +72,7 @@ fn all() -> Vec<Case> {
         tenants::status_cannot_write,
         input::bad_requests_are_refused_and_leave_nothing,
         input::the_largest_request_is_taken,
+        sixtyfour::their_client_works_unchanged,
         queues::an_unreadable_message_fails_alone,
         apione::the_documented_client_and_receiver_see_what_they_were_promised,
         apione::a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later,
