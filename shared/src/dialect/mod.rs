@@ -5,6 +5,7 @@ pub mod contact;
 pub mod message;
 pub mod native;
 pub mod read;
+pub mod springbolt;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE];
+pub const SURFACES: &[Surface] = &[native::SURFACE, springbolt::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
