@@ -130,6 +130,12 @@ async fn plain_http_needs_permission() {
     assert_eq!(sender.send(post(server.url())).await.unwrap_err().class(), "url");
     assert_eq!(sender.check(&server.url(), false).unwrap_err().class(), "url");
     assert_eq!(server.connections(), 0);
+    // A surface whose document takes plain http gives it, and then the address is judged as any other.
+    assert_eq!(sender.check(&server.url(), true), Ok(()));
+    let taken = sender.send(HttpRequest { plain_http: true, ..post(server.url()) }).await;
+    assert_eq!(taken.map(|answer| answer.status), Ok(204));
+    let inside = sender.send(HttpRequest { plain_http: true, ..post("http://10.0.0.7/") }).await;
+    assert_eq!(inside, Err(HttpError::Blocked));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use shared::domain::delivery::{Delivery, DeliveryState};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
+use shared::ports::QueueName;
 use tests::harness::broken::{Broken, BrokenStore};
 use tests::harness::{Options, World, domains, invariants, submission};
 use tests::sim::Reply;
@@ -186,4 +187,18 @@ fn a_record_event_has_one_body_however_far_its_job_went() {
     ids.sort();
     ids.dedup();
     assert_eq!((ids.len(), world.receiver.exchanges().len()), (3, 5));
+}
+
+#[test]
+fn a_job_with_many_records_to_tell_of_leaves_the_fast_lanes_to_others() {
+    let mut world = World::with(Options { enrichers: 0, dispatchers: 0, ..Options::default() });
+    world.job(telling(&domains("found", 120)));
+    assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), 50);
+    assert_eq!(world.sim.queue.peek(QueueName::EnrichBulk).len(), 70);
+    world.options.enrichers = 4;
+    world.run_for(10 * SECOND);
+    assert_eq!(world.sim.queue.peek(QueueName::Webhook).len(), 51, "50 records and the end");
+    assert_eq!(world.sim.queue.peek(QueueName::WebhookRetry).len(), 70);
+    world.options.dispatchers = 4;
+    world.settle(HOUR);
 }

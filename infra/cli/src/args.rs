@@ -143,6 +143,9 @@ pub(crate) struct Submit {
     /// Where to send the signed event when the job is over
     #[arg(long, value_name = "URL")]
     pub(crate) webhook: Option<String>,
+    /// Where to send a signed event for each record as soon as it has ended
+    #[arg(long, value_name = "URL")]
+    pub(crate) record_webhook: Option<String>,
     /// Providers to ask, in this order, instead of the type's own
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub(crate) providers: Option<Vec<String>>,

@@ -116,6 +116,9 @@ fn envelope(args: &Submit, number: usize, of: usize, max_credits: Option<u64>) -
     if let Some(url) = &args.webhook {
         body.insert("webhook_url".into(), url.clone().into());
     }
+    if let Some(url) = &args.record_webhook {
+        body.insert("webhook_events".into(), json!({"record.finished": url}));
+    }
     if let Some(providers) = &args.providers {
         body.insert("providers".into(), providers.clone().into());
     }
@@ -583,6 +586,14 @@ mod tests {
         format!(
             r#"{{"id": "job_1", "status": "{status}", "counts": {{"total": 9, "found": {found}}}, "credits": {{"reserved": 7, "used": 2}}}}"#
         )
+    }
+
+    #[test]
+    fn events_go_where_they_are_asked_for() {
+        let args = submit_args(&["--webhook", "https://a.example", "--record-webhook", "https://b.example"]);
+        let body = envelope(&args, 1, 1, None);
+        assert_eq!(body["webhook_url"], "https://a.example");
+        assert_eq!(body["webhook_events"], json!({"record.finished": "https://b.example"}));
     }
 
     #[tokio::test]

@@ -332,6 +332,10 @@ fn as_text(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> String 
     if let Some(job) = data["id"].as_str() {
         shown += &format!("  {} {}", plain(job, 60), plain(data["status"].as_str().unwrap_or_default(), 20));
     }
+    if let (Some(job), Some(index)) = (data["job_id"].as_str(), data["result"]["index"].as_u64()) {
+        let status = data["result"]["status"].as_str().unwrap_or_default();
+        shown += &format!("  {} record {index} {}", plain(job, 60), plain(status, 20));
+    }
     if let Some(counts) = data["counts"].as_object() {
         let total = counts.get("total").and_then(Value::as_u64).unwrap_or(0);
         let told: Vec<String> = counts
@@ -360,8 +364,9 @@ fn as_json(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> Value {
         "attempt": verdict.attempt,
         "duplicate": verdict.duplicate,
         "type": event["type"],
-        "job": data["id"],
-        "status": data["status"],
+        "job": if data["id"].is_null() { &data["job_id"] } else { &data["id"] },
+        "record": data["result"]["index"],
+        "status": if data["status"].is_null() { &data["result"]["status"] } else { &data["status"] },
         "counts": data["counts"],
         "credits": data["credits"],
         "results": data["results"].as_array().map(Vec::len),
@@ -449,6 +454,23 @@ mod tests {
         assert_eq!(line(BODY), good);
         let bad = line("{\"type\": \"verified\"}");
         assert!(bad.contains("REFUSED") && !bad.contains("verified"), "{bad}");
+    }
+
+    #[test]
+    fn a_records_event_names_its_job_and_place() {
+        let (receiver, at) = (receiver(&[]), Timestamp(1_769_850_900_000));
+        let body = r#"{"type":"record.finished","data":{"job_id":"job_1","result":{"index":7,"status":"not_found"}}}"#;
+        let sent = signed(1, "evt_1", at, body);
+        let delivery = Delivery {
+            id: Some(&sent[0].1),
+            timestamp: Some(&sent[1].1),
+            signatures: Some(&sent[2].1),
+            body: body.as_bytes(),
+        };
+        let verdict = receiver.judge(&delivery, at);
+        assert!(as_text(&delivery, &verdict, at).ends_with("-> 200  job_1 record 7 not_found"));
+        let json = as_json(&delivery, &verdict, at);
+        assert_eq!((&json["job"], &json["record"], &json["status"]), (&json!("job_1"), &json!(7), &json!("not_found")));
     }
 
     async fn post(address: std::net::SocketAddr, path: &str, headers: &[(String, String)], body: &str) -> String {

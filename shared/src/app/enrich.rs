@@ -25,6 +25,7 @@ use crate::domain::ids::ulid;
 use crate::domain::job::{Job, ResultLine, Status, Webhook};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
+use crate::domain::tenant::BULK_FROM_OPEN_CHUNKS;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
 use crate::provider::{self, Registry};
@@ -137,12 +138,15 @@ async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webh
     let spec = &job.spec;
     for (index, _) in (chunk.first..).zip(&chunk.records) {
         let now = ports.clock.now();
+        // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
+        let fast = i64::from(index) < BULK_FROM_OPEN_CHUNKS;
+        let lane = if fast { QueueName::Webhook } else { QueueName::WebhookRetry };
         let event = EventType::RecordFinished;
         let id = spec.id.record_delivery(index);
         let delivery = Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, now, &webhook.url, spec.expires_at);
         let item = delivery_item(&delivery, Some(delivery.due(now)));
         match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
-            Ok(()) => wake(ports, &delivery, QueueName::Webhook).await,
+            Ok(()) => wake(ports, &delivery, lane).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(error.into()),
         }

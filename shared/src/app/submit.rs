@@ -121,10 +121,15 @@ async fn offer(
             return Ok(None);
         }
     }
+    // What is over the tenant's share of the fast lane goes through the other, of this job too.
     let all: Vec<u32> = (0..job.spec.chunks).collect();
-    let lane = lane(caller.open_chunks);
-    if let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, &all, Start::First, lane).await {
-        tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
+    let share = usize::try_from(BULK_FROM_OPEN_CHUNKS - caller.open_chunks).unwrap_or(0).min(all.len());
+    for (lane, chunks) in [(QueueName::Enrich, &all[..share]), (QueueName::EnrichBulk, &all[share..])] {
+        if !chunks.is_empty()
+            && let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, chunks, Start::First, lane).await
+        {
+            tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
+        }
     }
     Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
 }
