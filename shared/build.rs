@@ -1,4 +1,5 @@
-//! Stops the build on a wrong `infra/providers.toml`, with the message that would stop the function's Init.
+//! Stops the build on a wrong `infra/providers.toml`, with the message that would stop the function's Init, and keeps what
+//! was read, so that Init does not read it again.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,8 +18,14 @@ fn main() -> ExitCode {
     let checked = std::fs::read_to_string(&path)
         .map_err(|e| format!("{FILE}: cannot be read: {e}"))
         .and_then(|text| config::Config::parse(FILE, &text).map_err(|e| e.to_string()));
-    match checked {
-        Ok(_) => ExitCode::SUCCESS,
+    let kept = checked.and_then(|config| {
+        let text = serde_json::to_string(&config).map_err(|e| e.to_string())?;
+        #[expect(clippy::disallowed_methods, reason = "how cargo tells a build script where to write")]
+        let out = std::env::var("OUT_DIR").map_err(|e| e.to_string())?;
+        std::fs::write(Path::new(&out).join("providers.json"), text).map_err(|e| e.to_string())
+    });
+    match kept {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             println!("cargo::error={why}");
             ExitCode::FAILURE

@@ -3,6 +3,7 @@
 //! Most of the time of these tests is waiting, so all of them run at once in one runtime, and not a few at a time as by the
 //! usual harness. `make test` starts the stack that they need; `run.py` says what is particular about it.
 
+mod apione;
 mod crashes;
 mod forms;
 mod input;
@@ -57,6 +58,7 @@ fn all() -> Vec<Case> {
         jobs::credits_bound_what_runs,
         forms::results_come_as_pages_lines_and_cells,
         webhooks::two_failures_then_success,
+        webhooks::each_record_is_told_as_soon_as_it_has_ended,
         webhooks::a_receiver_that_asks_for_time_gets_it,
         webhooks::a_name_of_refused_addresses_is_blocked_at_delivery,
         webhooks::a_rotated_secret_signs_along,
@@ -67,6 +69,8 @@ fn all() -> Vec<Case> {
         input::bad_requests_are_refused_and_leave_nothing,
         input::the_largest_request_is_taken,
         queues::an_unreadable_message_fails_alone,
+        apione::the_documented_client_and_receiver_see_what_they_were_promised,
+        apione::a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later,
     ]);
     all
 }

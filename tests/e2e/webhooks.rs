@@ -1,10 +1,12 @@
 //! Deliveries: schedule, signatures, refusals, replays.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::jobs::assert_problem;
 use crate::servers::{Answer, REFUSED, Server};
-use crate::world::{Tenant, companies, millis, text, verify, world};
+use crate::world::{Tenant, companies, lookups, millis, text, verify, world};
 
 /// How much later than planned an attempt may be: SQS counts in whole seconds, and the emulator looks once a second.
 const LATE_MS: i64 = 5_000;
@@ -45,6 +47,39 @@ pub(crate) async fn two_failures_then_success() {
         verify(got, &tenant.secret).await;
     }
     assert!(stamps[0] < stamps[2], "every attempt is signed anew: {stamps:?}");
+}
+
+/// Two records have ended while the third is still being looked up, and their events say so.
+pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
+    let world = world().await;
+    let tenant = Tenant::new("records").await;
+    let receiver = Server::start(|_, _| Answer::Status(200)).await;
+    world.upstream.script("told", |n, _| {
+        let found = json!({"answer": n});
+        if n == 2 { Answer::Later(Duration::from_secs(2), found) } else { Answer::Json(found) }
+    });
+    let mut sent = lookups("told", 3, Some(&receiver.url("/end")));
+    sent["webhook_events"] = json!({"record.finished": receiver.url("/record")});
+    let job = tenant.submit(&sent).await;
+    let got = receiver.wait(60, "three records and the end", |got| got.len() == 4).await;
+    let results = tenant.results(&job, 10).await;
+    let mut told = Vec::new();
+    for got in &got {
+        verify(got, &tenant.secret).await;
+        let event = got.json();
+        if got.path == "/end" {
+            assert_eq!(event["type"], "job.completed");
+            continue;
+        }
+        assert_eq!((&event["type"], &event["data"]["job_id"]), (&json!("record.finished"), &job["id"]));
+        let index = event["data"]["result"]["index"].as_u64().unwrap();
+        assert_eq!(event["data"]["result"], results[usize::try_from(index).unwrap()]);
+        told.push((index, millis(&event["timestamp"])));
+    }
+    told.sort_unstable();
+    let [(0, first), (1, second), (2, third)] = told[..] else { panic!("{told:?}") };
+    let end = millis(&tenant.ended(&job).await["completed_at"]);
+    assert!(first.max(second) + 1_000 < third && third <= end, "{told:?}, the end at {end}");
 }
 
 pub(crate) async fn a_receiver_that_asks_for_time_gets_it() {

@@ -77,6 +77,7 @@ mod loft {
         !view.job.status.is_live()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "other surfaces refuse here")]
     fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
         let line = |status: OutcomeStatus, record: &Record| format!("{} {}\n", record.input["domain"], status.as_str());
         let lines = shown.records.map(|records| {
@@ -96,7 +97,7 @@ mod loft {
 
     fn body(event: &Event<'_>) -> Vec<u8> {
         let lines = event.results.unwrap_or_default();
-        lines.iter().map(|l| format!("{}\n", l.outcome.status.as_str())).collect::<String>().into_bytes()
+        lines.iter().flat_map(|l| [l.outcome.status.as_str(), "\n"]).collect::<String>().into_bytes()
     }
 }
 

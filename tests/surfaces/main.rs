@@ -1,4 +1,9 @@
 //! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in the test's hand.
 
+mod apione;
+mod contract;
+mod ecmascript;
 mod fifth;
 mod native;
+mod receiver;
+mod sixtyfour;

@@ -8,7 +8,7 @@ use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start_sending(Outbound::Upstreams)?;
+    let started = &start_sending(Outbound::Upstreams, &[])?;
     // The connection is made while the providers are built. Only the last of a job's chunks has a message to send.
     let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { started.registry() });
     let registry = &registry?;

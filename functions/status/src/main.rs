@@ -6,7 +6,7 @@ use lambda_http::{Error, Request, RequestExt, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
-use shared::edge::start::start;
+use shared::edge::start::{SURFACES, start};
 use shared::edge::telemetry::report_usage;
 
 /// The function's time-out, for runtimes that give no deadline.
@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start()?;
+    let started = &start(SURFACES)?;
     // The connection is made while the types are read.
     let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(started) });
     let api = &api?;

@@ -4,12 +4,12 @@ use lambda_http::{Error, Request, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
-use shared::edge::start::start;
+use shared::edge::start::{SURFACES, start};
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = start()?;
+    let started = start(SURFACES)?;
     // Messages are the last thing that a request sends, so Init does not wait for the queues' connection.
     let clients = started.clients.clone();
     tokio::spawn(async move { clients.warm_only(&[Service::Queues]).await });

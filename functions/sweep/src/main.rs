@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(50);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start()?;
+    let started = &start(&[])?;
     // Most minutes have no message to send.
     started.clients.warm_only(&[Service::Table]).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| async move {

@@ -1,10 +1,13 @@
 //! API surfaces. What one of them says and how it says it is data and pure functions in one file; everything else asks
 //! the [`Surface`] and never which one it is. A further surface is a file here and a line in [`SURFACES`].
 
+pub mod apione;
 pub mod contact;
+pub mod ecmascript;
 pub mod message;
 pub mod native;
 pub mod read;
+pub mod sixtyfour;
 pub mod springbolt;
 
 use std::time::Duration;
@@ -21,7 +24,7 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE, springbolt::SURFACE];
+pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]

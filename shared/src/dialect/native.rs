@@ -59,7 +59,7 @@ const MAX_NAME_CHARS: usize = 200;
 /// The most characters of a caller's record id.
 const MAX_ID_CHARS: usize = 256;
 /// What a record is reckoned to take until the job has a pace of its own.
-const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
+pub(super) const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 /// `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 fn key(request: &ApiRequest) -> Option<&str> {

@@ -98,9 +98,7 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
             Ok(object)
         }
         Ok(_) => Err(ApiError::Malformed { detail: "the body is JSON, but no object".to_owned() }),
-        Err(error) => Err(ApiError::Malformed {
-            detail: format!("the body is no JSON: line {}, column {}", error.line(), error.column()),
-        }),
+        Err(error) => Err(ApiError::Malformed { detail: format!("the body cannot be read as JSON: {error}") }),
     }
 }
 

@@ -27,6 +27,7 @@ pub const SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// How a surface delivers.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, and any may go with any")]
 pub struct DeliveryRules {
     /// The wait after each failed attempt, counted from its end; after the last the delivery is exhausted.
     pub delays: Vec<Duration>,

@@ -9,7 +9,8 @@ use super::system::{CheckOnly, SystemClock, SystemEntropy};
 use super::telemetry;
 use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
-use crate::dialect::SURFACES;
+pub use crate::dialect::SURFACES;
+use crate::dialect::Surface;
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
 use crate::ports::HttpSender;
@@ -37,19 +38,24 @@ pub struct Started {
 }
 
 /// Reads the environment and builds the adapters of a function that judges URLs and sends nothing. Opens no connection.
-pub fn start() -> Result<Started, StartError> {
-    start_with(|config| Ok(Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http)))))
+///
+/// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
+pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
+    start_with(surfaces, |config| Ok(Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http)))))
 }
 
 /// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
-pub fn start_sending(outbound: Outbound) -> Result<Started, StartError> {
-    start_with(|config| Ok(Arc::new(sender(config, outbound == Outbound::Upstreams)?)))
+pub fn start_sending(outbound: Outbound, surfaces: &'static [Surface]) -> Result<Started, StartError> {
+    start_with(surfaces, |config| Ok(Arc::new(sender(config, outbound == Outbound::Upstreams)?)))
 }
 
-fn start_with(http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>) -> Result<Started, StartError> {
+fn start_with(
+    surfaces: &'static [Surface],
+    http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
+) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, http)))
+    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, http)))
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -62,6 +68,7 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
 
 fn build(
     config: Config,
+    surfaces: &'static [Surface],
     http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
 ) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -71,7 +78,7 @@ fn build(
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
-        surfaces: SURFACES,
+        surfaces,
         clock,
         entropy,
     };

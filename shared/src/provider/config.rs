@@ -1,19 +1,21 @@
 //! `providers.toml`: the types of record and the providers behind them.
 //!
-//! Self-contained on purpose (std, toml and `serde_json`): `build.rs` includes this file, so that a wrong
+//! Self-contained on purpose (std, serde, toml and `serde_json`): `build.rs` includes this file, so that a wrong
 //! `infra/providers.toml` stops the build with the same message that stops the function's Init.
 //!
 //! Templates are text with `{{ input.FIELD }}` and `{{ secret.NAME }}`. That is a strict subset of minijinja's language,
 //! so that files stay valid if it is ever wanted; minijinja itself was measured at 700 KB of binary.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// A place in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub file: String,
     /// From 1; 0 where the fault is the whole file's.
@@ -54,7 +56,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// When a waterfall stops before its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Until {
     /// As soon as a provider found anything.
     Any,
@@ -63,7 +65,7 @@ pub enum Until {
 }
 
 /// `[types.NAME]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TypeConfig {
     pub name: String,
     /// One line for people.
@@ -84,7 +86,7 @@ pub struct TypeConfig {
 }
 
 /// `[providers.NAME]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProviderConfig {
     pub name: String,
     pub at: Place,
@@ -108,7 +110,7 @@ impl ProviderConfig {
 }
 
 /// `kind = …` and what belongs to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Kind {
     Dataset(DatasetConfig),
     Hem(HemConfig),
@@ -116,7 +118,7 @@ pub enum Kind {
 }
 
 /// A table in a file beside `providers.toml`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatasetConfig {
     /// Relative to the directory of `providers.toml`, without `..`.
     pub file: String,
@@ -129,7 +131,7 @@ pub struct DatasetConfig {
 }
 
 /// How a table is written, by the end of its file's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// `.csv`: the first line names the columns.
     Csv,
@@ -138,7 +140,7 @@ pub enum Format {
 }
 
 /// `key = { INPUT = { column = …, as = … } }`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyColumn {
     pub input: String,
     pub column: String,
@@ -147,7 +149,7 @@ pub struct KeyColumn {
 }
 
 /// How key values are made comparable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Normal {
     /// As they are, but for white space around them.
     Exact,
@@ -160,17 +162,17 @@ pub enum Normal {
 }
 
 /// The hashes of an e-mail address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HemConfig {
     /// The input field that holds the address; `email` where the file says nothing.
     pub input: String,
 }
 
 /// A synchronous JSON API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HttpConfig {
     /// `GET`, `POST` or `PUT`.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// Scheme, host and port are literal.
     pub url: Template,
     /// Added to the URL.
@@ -197,11 +199,11 @@ pub struct HttpConfig {
 }
 
 /// Text with places for values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template(pub Vec<Part>);
 
 /// A part of a [`Template`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     Text(String),
     Input(String),
@@ -251,7 +253,7 @@ impl Template {
 }
 
 /// A JSON body. A text that is nothing but one `{{ input.FIELD }}` takes the field's value with its type.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum BodyTemplate {
     Text(Template),
     Literal(serde_json::Value),
@@ -271,7 +273,7 @@ impl BodyTemplate {
 }
 
 /// The whole file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Config {
     pub types: Vec<TypeConfig>,
     pub providers: Vec<ProviderConfig>,
@@ -280,6 +282,22 @@ pub struct Config {
 }
 
 impl Config {
+    /// Every place in it belongs to this file from now on.
+    pub fn relabel(&mut self, file: &str) {
+        for provider in &mut self.providers {
+            file.clone_into(&mut provider.at.file);
+            match &mut provider.kind {
+                Kind::Dataset(table) => {
+                    let columns = table.key.iter_mut().map(|k| &mut k.at);
+                    let fields = table.fields.iter_mut().map(|(_, _, at)| at);
+                    columns.chain(fields).chain([&mut table.file_at]).for_each(|at| file.clone_into(&mut at.file));
+                }
+                Kind::Http(http) => http.secrets.iter_mut().for_each(|(_, _, at)| file.clone_into(&mut at.file)),
+                Kind::Hem(_) => {}
+            }
+        }
+    }
+
     /// Reads and checks the text of a file; `file` is its name in messages. The first fault is the error.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let source = Source { file, text };
@@ -661,7 +679,7 @@ fn read_http(table: &Table<'_>) -> Result<HttpConfig, ConfigError> {
     }
 
     let mut http = HttpConfig {
-        method,
+        method: Cow::Borrowed(method),
         url,
         query,
         headers,
@@ -1044,7 +1062,7 @@ mod tests {
         assert_eq!((config.providers[0].credits, config.providers[0].confidence), (1, None));
         let config = Config::parse("p.toml", HTTP).unwrap();
         let Kind::Http(http) = &config.providers[0].kind else { panic!() };
-        assert_eq!((http.method, http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
+        assert_eq!((http.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
         assert_eq!((&*http.requires, &*http.not_found_status), (&["domain".to_owned()][..], &[404][..]));
     }
 
@@ -1053,6 +1071,7 @@ mod tests {
         let text = include_str!("../../../infra/providers.toml");
         Config::parse("infra/providers.toml", text).unwrap();
         let (before, example) = text.split_once("# [providers.my-api]\n").unwrap();
+        let (example, _) = example.split_once("\n#\n").unwrap();
         // Other lines are explanations.
         let example =
             example.lines().map(|l| l.trim_start_matches(['#', ' '])).filter(|l| l.split(' ').nth(1) == Some("="));

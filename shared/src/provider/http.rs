@@ -96,7 +96,7 @@ impl Http {
             body = serde_json::to_vec(&value).map_err(|_| "the input is no JSON".to_owned())?;
         }
         Ok(HttpRequest {
-            method: self.config.method.to_owned(),
+            method: self.config.method.clone().into_owned(),
             url,
             headers,
             body,
@@ -198,7 +198,7 @@ impl Http {
                 format!("the provider's response is larger than {MAX_RESPONSE_BYTES} bytes"),
             );
         }
-        let Ok(response) = serde_json::from_slice::<Value>(&answer.body) else {
+        let Some(response) = parse(&answer.body) else {
             return Answer::failed("provider_error", "the provider's response is not JSON");
         };
         let missing = |pointer: &String| response.pointer(pointer).is_none_or(is_empty);
@@ -280,6 +280,34 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     }
     let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
     Some(Timestamp(at.unix_timestamp().saturating_mul(1000)).since(now))
+}
+
+/// Reads JSON. Lone surrogates, which an escape can write and UTF-8 cannot, become U+FFFD: one of them in one text is no
+/// reason to lose an answer.
+fn parse(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).or_else(|_| serde_json::from_slice(&without_lone_surrogates(body))).ok()
+}
+
+/// The same JSON with `\ufffd` for each escape of half a surrogate pair. Outside texts there are no escapes.
+fn without_lone_surrogates(json: &[u8]) -> Vec<u8> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut out, mut at) = (Vec::with_capacity(json.len()), 0);
+    while at < json.len() {
+        let (taken, lone) = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, false),
+            (Some(0xD800..=0xDFFF), _) => (6, true),
+            // The second byte of an escape, which may be another backslash, begins none.
+            _ if json[at] == b'\\' => (2, false),
+            _ => (1, false),
+        };
+        let end = (at + taken).min(json.len());
+        out.extend_from_slice(if lone { b"\\ufffd" } else { &json[at..end] });
+        at = end;
+    }
+    out
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -456,6 +484,33 @@ mod tests {
             let (ports, script) = ports();
             assert!(matches!(api.ask(&input(value), LIMIT, &ports).await, Answer::Invalid(_)));
             assert!(script.requests().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_surrogate_pair_in_one_text_lost_the_whole_answer() {
+        let api = provider("url = \"https://api.example.com/\"\nfields = { name = \"/name\", staff = \"/staff\" }");
+        for (name, wanted) in [
+            (r"a\ud83db", "a\u{fffd}b"),
+            (r"\uDE00", "\u{fffd}"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+            (r"\ud83d\u0041\ude00", "\u{fffd}A\u{fffd}"),
+            (r"\\ud83d \ud83d", "\\ud83d \u{fffd}"),
+            (r"\\\ud83d", "\\\u{fffd}"),
+            (r"\ud83d\n", "\u{fffd}\n"),
+        ] {
+            let (ports, script) = ports();
+            script.answer(200, &format!(r#"{{"name": "{name}", "staff": 7}}"#));
+            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            assert_eq!(found(&answer), Some(&input(json!({"name": wanted, "staff": 7}))), "{name}");
+        }
+        for broken in
+            [r#"{"name": "\ud83d"#, r#"{"name": "\ud83d\"#, r#"{"name": "\ud8"#, r#"{"name": "\u+123"}"#, "\\"]
+        {
+            let (ports, script) = ports();
+            script.answer(200, broken);
+            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            assert_eq!(failed(&answer), ("provider_error", "the provider's response is not JSON"), "{broken}");
         }
     }
 

@@ -150,7 +150,8 @@ impl HttpSender for SimHttp {
     }
 
     fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
-        if !url.starts_with("https://") && !(plain_http && url.starts_with("http://")) {
+        let taken = url.starts_with("https://") || (plain_http && url.starts_with("http://"));
+        if !taken {
             return Err(HttpError::Url("only https is allowed".to_owned()));
         }
         let state = self.state.lock().unwrap();
