@@ -9,6 +9,7 @@ pub mod message;
 pub mod native;
 pub mod read;
 pub mod sixtyfour;
+pub mod springbolt;
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, fullenrich::SURFACE];
+pub const SURFACES: &[Surface] =
+    &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE, fullenrich::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
