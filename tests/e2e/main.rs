@@ -6,6 +6,7 @@
 mod apione;
 mod crashes;
 mod forms;
+mod fullenrich;
 mod input;
 mod jobs;
 mod queues;
@@ -58,6 +59,8 @@ fn all() -> Vec<Case> {
         jobs::jobs_are_listed_newest_first_and_by_status,
         jobs::credits_bound_what_runs,
         forms::results_come_as_pages_lines_and_cells,
+        fullenrich::the_documented_client_and_receiver_see_what_they_were_promised,
+        fullenrich::a_receiver_that_fails_is_tried_a_minute_later,
         webhooks::two_failures_then_success,
         webhooks::each_record_is_told_as_soon_as_it_has_ended,
         webhooks::a_receiver_that_asks_for_time_gets_it,
