@@ -7,3 +7,4 @@ mod fifth;
 mod native;
 mod receiver;
 mod sixtyfour;
+mod springbolt;
