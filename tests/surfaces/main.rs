@@ -4,6 +4,7 @@ mod apione;
 mod contract;
 mod ecmascript;
 mod fifth;
+mod fullenrich;
 mod native;
 mod receiver;
 mod sixtyfour;

@@ -545,7 +545,7 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
         let shown = poll(served, task);
         contract().schema("Failed").check(&shown);
         let told: Vec<Value> = served.world.receiver.exchanges().iter().map(Exchange::json).collect();
-        assert_eq!(told, [shown.clone()]);
+        assert_eq!(told, std::slice::from_ref(&shown));
         shown["error"].as_str().unwrap().to_owned()
     };
     let request = json!({"lead": {"name": "x"}, "webhook_url": HOOK});

@@ -4,6 +4,7 @@
 pub mod apione;
 pub mod contact;
 pub mod ecmascript;
+pub mod fullenrich;
 pub mod message;
 pub mod native;
 pub mod read;
@@ -24,7 +25,8 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE];
+pub const SURFACES: &[Surface] =
+    &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE, fullenrich::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
