@@ -12,6 +12,7 @@ mod jobs;
 mod queues;
 mod servers;
 mod sixtyfour;
+mod springbolt;
 mod tenants;
 mod webhooks;
 mod world;
@@ -76,6 +77,9 @@ fn all() -> Vec<Case> {
         queues::an_unreadable_message_fails_alone,
         apione::the_documented_client_and_receiver_see_what_they_were_promised,
         apione::a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later,
+        springbolt::the_documented_client_and_receiver_see_what_they_were_promised,
+        springbolt::an_older_request_that_ends_later_is_superseded,
+        springbolt::callbacks_to_one_url_come_one_at_a_time_and_the_newest_last,
     ]);
     all
 }

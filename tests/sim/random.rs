@@ -41,7 +41,7 @@ fn job(dice: &SimEntropy) -> Submission {
     }
     sent.record_webhook = tells.then(|| Webhook { url: RECORD_HOOK.to_owned() });
     if dice.below(3) == 0 {
-        sent.dialect = "springbolt".to_owned();
+        "springbolt".clone_into(&mut sent.dialect);
     }
     sent.partial_budget = dice.below(3) == 0;
     sent

@@ -8,3 +8,4 @@ mod fullenrich;
 mod native;
 mod receiver;
 mod sixtyfour;
+mod springbolt;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, bounded, object};
+use super::read::{Faults, bounded, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shows, Signing, Surface};
 use crate::domain::backoff::NATIVE_DELAYS;
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
-use crate::domain::job::{Accepted, ResultLine, Submission, Webhook};
+use crate::domain::job::{Accepted, MAX_PAGE_BYTES, ResultLine, Submission, Webhook};
 use crate::domain::record::{MAX_RECORD_BYTES, OutcomeStatus, Record};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
@@ -39,7 +39,8 @@ pub const SURFACE: Surface = Surface {
     parse_id: |text| JobId::parse_hex(text.strip_prefix("res_")?),
     error,
     delivery: rules,
-    inline_bytes: 4 * 1024 * 1024,
+    // One record, which is never as much.
+    inline_bytes: MAX_PAGE_BYTES as u64,
     body,
     sign,
 };
@@ -76,30 +77,12 @@ const ROUTES: &[Route] = routes![
 /// The names of the callback URL; the first is that of clients that speak camel case.
 const CALLBACK: [&str; 2] = ["callbackUrl", "callback_url"];
 
+fn is_callback(name: &str) -> bool {
+    CALLBACK.contains(&name)
+}
+
 /// Time-out of one callback.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Names in snake case that clients give to what providers know by another.
-const ALIASES: [(&str, &str); 18] = [
-    ("company", "company_name"),
-    ("organization", "company_name"),
-    ("organization_name", "company_name"),
-    ("name", "full_name"),
-    ("company_domain", "domain"),
-    ("organization_domain", "domain"),
-    ("linkedin", "linkedin_url"),
-    ("linkedin_profile", "linkedin_url"),
-    ("linkedin_profile_url", "linkedin_url"),
-    ("profile_url", "linkedin_url"),
-    ("professional_network_url", "linkedin_url"),
-    ("email_address", "email"),
-    ("hashed_email", "hem"),
-    ("phone_number", "phone"),
-    ("ip_address", "ip"),
-    ("keywords", "keyword"),
-    ("company_website", "website"),
-    ("job_title", "title"),
-];
 
 /// `x-api-key: KEY` or `Authorization: Bearer KEY`.
 fn key(request: &ApiRequest) -> Option<&str> {
@@ -146,52 +129,41 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
     })
 }
 
-/// What providers see of a request: its fields under the names that they know.
+/// What providers see of a request: its fields under the names that they know. Of several that mean the same, one that has
+/// the known name goes before all others, then the first; the rest stay what they are called.
 fn input(sent: &Map<String, Value>, operation: &str) -> Map<String, Value> {
     let mut input = Map::new();
-    let fields: Vec<_> = sent.iter().filter(|(name, _)| !CALLBACK.contains(&name.as_str())).collect();
-    // A field under its own name goes before one that only means the same, wherever the two stand.
-    let mut later = Vec::new();
-    for (name, value) in fields {
-        let plain = snake_case(name);
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == plain);
-        match alias {
-            Some(alias) => later.push((name, meaning(alias, operation), value)),
-            None if plain != *name && (sent.contains_key(&plain) || input.contains_key(&plain)) => {
-                later.push((name, name.as_str(), value));
-            }
-            None => {
-                input.insert(plain, value.clone());
-            }
-        }
-    }
-    for (name, means, value) in later {
-        let name = if input.contains_key(means) { name } else { means };
-        input.insert(name.to_owned(), value.clone());
+    for (name, value) in sent.iter().filter(|(name, _)| !is_callback(name)) {
+        let known = meaning(name, operation).map_or_else(|| snake_case(name), str::to_owned);
+        let taken = known != *name && (sent.contains_key(&known) || input.contains_key(&known));
+        input.insert(if taken { name.clone() } else { known }, value.clone());
     }
     input
 }
 
-/// What an alias stands for. An organisation's name is meant where its domain is looked for.
-fn meaning(alias: &(&'static str, &'static str), operation: &str) -> &'static str {
-    if alias.0 == "name" && operation == "organization_domain_finder" { "company_name" } else { alias.1 }
-}
-
-/// `linkedinUrl`, `linkedinURL` → `linkedin_url`.
-fn snake_case(name: &str) -> String {
-    let chars: Vec<char> = name.chars().collect();
-    let mut snake = String::with_capacity(name.len() + 4);
-    for (at, c) in chars.iter().enumerate() {
-        if c.is_ascii_uppercase() && at > 0 {
-            let before = chars[at - 1];
-            let word = before.is_ascii_uppercase() && chars.get(at + 1).is_some_and(char::is_ascii_lowercase);
-            if before.is_ascii_lowercase() || before.is_ascii_digit() || word {
-                snake.push('_');
-            }
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
+/// What providers call a field that has more than one usual name.
+fn meaning(name: &str, operation: &str) -> Option<&'static str> {
+    Some(match folded(name).as_str() {
+        // An organisation is meant where its domain is looked for, else a person.
+        "name" if operation == "organization_domain_finder" => "company_name",
+        "name" => "full_name",
+        "company" | "organization" | "organizationname" => "company_name",
+        "companydomain" | "organizationdomain" => "domain",
+        "companywebsite" => "website",
+        "linkedin"
+        | "linkedinurl"
+        | "linkedinprofile"
+        | "linkedinprofileurl"
+        | "profileurl"
+        | "professionalnetworkurl" => "linkedin_url",
+        "emailaddress" => "email",
+        "hashedemail" => "hem",
+        "phonenumber" => "phone",
+        "ipaddress" => "ip",
+        "keywords" => "keyword",
+        "jobtitle" => "title",
+        _ => return None,
+    })
 }
 
 /// `linkedin_url` → `linkedinUrl`. Underscores at either end stay.
@@ -251,7 +223,7 @@ fn body(event: &Event<'_>) -> Vec<u8> {
 fn resolved(line: &ResultLine) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
     let camel = sent.contains_key(CALLBACK[0]);
-    let echoed = sent.iter().filter(|(name, _)| !CALLBACK.contains(&name.as_str()));
+    let echoed = sent.iter().filter(|(name, _)| !is_callback(name));
     let mut payload: Map<String, Value> = echoed.map(|(name, value)| (name.clone(), value.clone())).collect();
     let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
     let why_not = |otherwise: &str| reason.unwrap_or(otherwise).to_owned();
@@ -348,18 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_in_either_case() {
-        for (written, name) in [
-            ("companyName", "company_name"),
-            ("linkedinURL", "linkedin_url"),
-            ("IPAddress", "ip_address"),
-            ("sha256Hash", "sha256_hash"),
-            ("company_name", "company_name"),
-            ("Übung", "Übung"),
-            ("", ""),
-        ] {
-            assert_eq!(snake_case(written), name);
-        }
+    fn found_names_are_written_in_camel_case() {
         for (name, written) in [
             ("company_name", "companyName"),
             ("sha256_base64", "sha256Base64"),
@@ -377,11 +338,14 @@ mod tests {
     fn providers_see_the_names_they_know() {
         for (sent, seen) in [
             (json!({"companyName": "A", "callbackUrl": "u", "callback_url": "u"}), json!({"company_name": "A"})),
-            (json!({"linkedinProfileUrl": "l", "ipAddress": 7}), json!({"linkedin_url": "l", "ip": 7})),
-            (json!({"company": "A", "companyName": "B"}), json!({"company_name": "B", "company": "A"})),
+            (json!({"LinkedInProfileUrl": "l", "ipAddress": 7}), json!({"linkedin_url": "l", "ip": 7})),
+            (json!({"company": "A", "organization": "B"}), json!({"company_name": "A", "organization": "B"})),
             (json!({"companyName": "A", "company_name": "B"}), json!({"company_name": "B", "companyName": "A"})),
-            (json!({"emailAddress": "a", "email_address": "b"}), json!({"email": "a", "email_address": "b"})),
-            (json!({"name": "N", "color": [1]}), json!({"color": [1], "full_name": "N"})),
+            (json!({"teamSize": 1, "team_size": 2}), json!({"teamSize": 1, "team_size": 2})),
+            (
+                json!({"teamSize": 1, "name": "N", "color": [1]}),
+                json!({"team_size": 1, "full_name": "N", "color": [1]}),
+            ),
         ] {
             assert_eq!(Value::Object(input(&map(sent), "enrichment")), seen);
         }
