@@ -24,6 +24,7 @@ use crate::provider::Catalog;
 /// The surface.
 pub const SURFACE: Surface = Surface {
     name: "fullenrich",
+    operations: &[ENRICH, REVERSE],
     routes: ROUTES,
     shows: Shows::Own,
     key: ApiRequest::bearer,
@@ -117,6 +118,7 @@ mod code {
     pub(super) const INVALID: &str = "error.request.invalid";
     pub(super) const MALFORMED: &str = "error.request.malformed";
     pub(super) const TOO_LARGE: &str = "error.request.too_large";
+    pub(super) const PATH: &str = "error.request.path";
     pub(super) const METHOD: &str = "error.request.method";
     pub(super) const IDEMPOTENCY_KEY: &str = "error.idempotency_key.reused";
     pub(super) const SCOPE: &str = "error.api.key.scope";
@@ -721,6 +723,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, Strin
             (401, code, message.to_owned())
         }
         ApiError::Forbidden { needs } => (403, code::SCOPE, format!("the key lacks the scope {needs}")),
+        ApiError::NotFound { what: "path" } => (404, code::PATH, "there is no such path".to_owned()),
         ApiError::NotFound { .. } if request.path.starts_with("/api/v2/contact/reverse/") => {
             (404, code::REVERSE_NOT_FOUND, "there is no reverse lookup with this id".to_owned())
         }

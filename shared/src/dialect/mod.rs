@@ -33,6 +33,9 @@ pub const SURFACES: &[Surface] =
 pub struct Surface {
     /// Stands in stored jobs and in `providers.toml`; never changes.
     pub name: &'static str,
+    /// What it offers, as `[operations.NAME]` of `providers.toml` maps it to types; a surface that asks for types by their
+    /// own names has none.
+    pub operations: &'static [&'static str],
     pub routes: &'static [Route],
     /// Whose jobs it shows.
     pub shows: Shows,
@@ -205,6 +208,25 @@ pub struct Signing<'a> {
 /// The surface of that name among these.
 pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
     surfaces.iter().find(|s| s.name == name)
+}
+
+/// What is wrong with the operations that `providers.toml` maps: a surface that there is not, or an operation that the
+/// surface does not have.
+///
+/// # Errors
+/// The first of them, in words.
+pub fn check_operations(surfaces: &[Surface], catalog: &Catalog) -> Result<(), String> {
+    for (name, operation) in catalog.operations() {
+        let Some(surface) = surface(surfaces, name) else {
+            let known: Vec<&str> = surfaces.iter().filter(|s| !s.operations.is_empty()).map(|s| s.name).collect();
+            return Err(format!("[operations.{name}]: there is no such API; there are {}", known.join(", ")));
+        };
+        if !surface.operations.contains(&operation) {
+            let known = surface.operations.join(", ");
+            return Err(format!("[operations.{name}]: there is no operation `{operation}`; there are {known}"));
+        }
+    }
+    Ok(())
 }
 
 /// What a request is routed to.

@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 /// The Sixtyfour surface.
 pub const SURFACE: Surface = Surface {
     name: "sixtyfour",
+    operations: &TASKS,
     routes: ROUTES,
     shows: Shows::Own,
     key,
@@ -144,6 +145,17 @@ const EMAIL_OPTIONS: &[Field] = &[
     option("mode", Shape::OneOf(MODES), Need::Optional(Preset::Text("PROFESSIONAL"))),
     PROVIDERS,
 ];
+
+/// The tasks of [`OPERATIONS`].
+const TASKS: [&str; OPERATIONS.len()] = {
+    let mut tasks = [""; OPERATIONS.len()];
+    let mut at = 0;
+    while at < tasks.len() {
+        tasks[at] = OPERATIONS[at].task;
+        at += 1;
+    }
+    tasks
+};
 
 const OPERATIONS: &[Operation] = &[
     Operation {

@@ -22,6 +22,16 @@ use crate::domain::time::Timestamp;
 /// The Springbolt surface.
 pub const SURFACE: Surface = Surface {
     name: "springbolt",
+    operations: &[
+        "enrichment",
+        "deanonymization",
+        "linkedin_to_phone",
+        "linkedin_to_hem",
+        "email_to_hem",
+        "ip_to_company",
+        "organization_domain_finder",
+        "keyword_to_lead",
+    ],
     routes: ROUTES,
     shows: Shows::Own,
     key,
