@@ -3,7 +3,7 @@
 use shared::app::submit::{Terms, submit};
 use shared::app::{deliveries, status, tenants};
 use shared::domain::delivery::DeliveryState;
-use shared::domain::job::Status;
+use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use tests::harness::{World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
@@ -136,4 +136,20 @@ fn a_chunk_that_ended_while_its_job_was_deleted_was_not_charged() {
     });
     world.settle(HOUR);
     assert_eq!(world.credits(&world.tenant.id), (before - 100, 100, 0), "50 records at 2 had ended");
+}
+
+/// A balance below zero is what an operator's correction leaves.
+#[test]
+fn a_debt_refused_jobs_that_cost_nothing() {
+    let mut world = World::new();
+    let tenant = world.tenant.id.clone();
+    let balance = world.credits(&tenant).0;
+    world.call(async |p| tenants::add_credits(p, &tenant, -balance - 5).await).unwrap();
+    let short = world.job(Submission { partial_budget: true, ..submission(&domains("found", 2)) });
+    let terms = Terms { price: 2, unconfigured: Some("name a provider".to_owned()), retention: 100 * HOUR };
+    let unconfigured = submit_under(&mut world, &domains("found", 2), &terms);
+    world.run_for(MINUTE);
+    assert_eq!((world.view(&short).status(), world.view(&short).counts().skipped), (Status::Failed, 2));
+    assert_eq!(world.view(&unconfigured).status(), Status::Failed);
+    assert_eq!(world.credits(&tenant).0, -5);
 }
