@@ -153,3 +153,20 @@ fn a_debt_refused_jobs_that_cost_nothing() {
     assert_eq!(world.view(&unconfigured).status(), Status::Failed);
     assert_eq!(world.credits(&tenant).0, -5);
 }
+
+/// Enrich sends the events of records past the fiftieth through the other lane.
+#[test]
+fn enrich_did_not_know_a_queue_that_it_sends_to() {
+    let template = include_str!("../../infra/template.yaml");
+    let between = |from: &str, to: &str| template.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let (role, function) = (between("\n  EnrichRole:\n", "\n  Enrich:\n"), between("\n  Enrich:\n", "\n  # ----"));
+    for (variable, queue) in [
+        ("MILLRACE_QUEUE_ENRICH", "EnrichQueue"),
+        ("MILLRACE_QUEUE_ENRICH_BULK", "EnrichBulkQueue"),
+        ("MILLRACE_QUEUE_WEBHOOK", "WebhookQueue"),
+        ("MILLRACE_QUEUE_WEBHOOK_RETRY", "WebhookRetryQueue"),
+    ] {
+        assert!(function.contains(&format!("{variable}: !Ref {queue}\n")), "{variable}");
+        assert!(role.contains(&format!("- !GetAtt {queue}.Arn\n")), "{queue}");
+    }
+}
