@@ -3,9 +3,9 @@
 use shared::app::submit::{Terms, submit};
 use shared::app::{deliveries, status, tenants};
 use shared::domain::delivery::DeliveryState;
-use shared::domain::job::{Status, Submission};
+use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
-use tests::harness::{World, domains, submission};
+use tests::harness::{Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
 use crate::{HOUR, MINUTE, SECOND};
@@ -169,4 +169,39 @@ fn enrich_did_not_know_a_queue_that_it_sends_to() {
         assert!(function.contains(&format!("{variable}: !Ref {queue}\n")), "{variable}");
         assert!(role.contains(&format!("- !GetAtt {queue}.Arn\n")), "{queue}");
     }
+}
+
+#[test]
+fn events_of_one_tenants_records_kept_the_sweep_from_anothers_jobs() {
+    let mut world = World::with(Options { enrichers: 8, dispatchers: 0, ..Options::default() });
+    for _ in 0..3 {
+        let hook = Webhook { url: "https://hook.example/record".to_owned() };
+        world.job(Submission { record_webhook: Some(hook), ..submission(&domains("found", 1000)) });
+    }
+    world.run_for(30 * SECOND);
+    // The other tenant's messages are lost; its sixteen jobs lie in all shards of the index.
+    world.faults(|call| if call.op == Op::Send { Fault::FailBefore } else { Fault::Proceed });
+    let other = world.tenant("other");
+    let mut jobs = Vec::new();
+    for _ in 0..16 {
+        let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), other.clone());
+        let sent = submission(&domains("found", 1));
+        let accepted = world.sim.finish(async move { World::request(&ports, &registry, &tenant, sent, None).await });
+        let Ok(Accepted::Job { view, .. }) = accepted else { panic!("no job") };
+        jobs.push(view.job.spec.id.clone());
+    }
+    world.faults(|_| Fault::Proceed);
+    let mut waited = Vec::new();
+    for minute in 1..60_u32 {
+        world.run_for(MINUTE);
+        let ended = jobs.iter().filter(|id| {
+            let view = world.call(async |p| status::job(p, &other.id, id).await).unwrap();
+            !view.job.status.is_live()
+        });
+        waited.push((minute, ended.count()));
+        if waited.last().unwrap().1 == jobs.len() {
+            break;
+        }
+    }
+    assert!(waited.len() <= 4, "{waited:?}");
 }
