@@ -6,4 +6,5 @@ mod ecmascript;
 mod fifth;
 mod native;
 mod receiver;
+mod reviewed;
 mod sixtyfour;

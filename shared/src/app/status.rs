@@ -150,7 +150,9 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
             let mut outcomes: Vec<Option<Outcome>> = state.result.unwrap_or_default().into_iter().map(Some).collect();
             outcomes.resize(chunk.records.len(), None);
             for (index, (record, outcome)) in (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)) {
-                let text = super::table::json(&(&record, &outcome));
+                // Of a renamed record a surface shows what was sent alone; and sources are the native results' own.
+                let found = outcome.as_ref().map(|o| (&o.data, &o.error));
+                let text = super::table::json(&(record.sent(), &record.metadata, found));
                 bytes += text.len();
                 escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {
