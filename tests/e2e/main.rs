@@ -6,10 +6,13 @@
 mod apione;
 mod crashes;
 mod forms;
+mod fullenrich;
 mod input;
 mod jobs;
 mod queues;
 mod servers;
+mod sixtyfour;
+mod springbolt;
 mod tenants;
 mod webhooks;
 mod world;
@@ -57,6 +60,8 @@ fn all() -> Vec<Case> {
         jobs::jobs_are_listed_newest_first_and_by_status,
         jobs::credits_bound_what_runs,
         forms::results_come_as_pages_lines_and_cells,
+        fullenrich::the_documented_client_and_receiver_see_what_they_were_promised,
+        fullenrich::a_receiver_that_fails_is_tried_a_minute_later,
         webhooks::two_failures_then_success,
         webhooks::each_record_is_told_as_soon_as_it_has_ended,
         webhooks::a_receiver_that_asks_for_time_gets_it,
@@ -68,9 +73,13 @@ fn all() -> Vec<Case> {
         tenants::status_cannot_write,
         input::bad_requests_are_refused_and_leave_nothing,
         input::the_largest_request_is_taken,
+        sixtyfour::their_client_works_unchanged,
         queues::an_unreadable_message_fails_alone,
         apione::the_documented_client_and_receiver_see_what_they_were_promised,
         apione::a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later,
+        springbolt::the_documented_client_and_receiver_see_what_they_were_promised,
+        springbolt::an_older_request_that_ends_later_is_superseded,
+        springbolt::callbacks_to_one_url_come_one_at_a_time_and_the_newest_last,
     ]);
     all
 }

@@ -1,8 +1,10 @@
 //! `infra/providers.toml`: what it maps and what it shows in its comments.
 
+use shared::dialect::{SURFACES, check_operations};
+use shared::provider::Catalog;
 use shared::provider::config::Config;
 
-use crate::source;
+use crate::{root, source};
 
 /// The text with the examples' marks taken away, and the example for contacts put to use as its comment says.
 fn uncommented() -> String {
@@ -22,6 +24,24 @@ fn uncommented() -> String {
         .map(|line| line.replace("waterfall = []", "waterfall = [\"my-contacts\"]") + "\n")
         .collect();
     format!("{before}[types.contact]\n{block}\n{after}\n{}", examples.join("\n"))
+}
+
+#[test]
+fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
+    let catalog = Catalog::load(&root().join("infra")).unwrap();
+    assert_eq!(check_operations(SURFACES, &catalog), Ok(()));
+    let offered = SURFACES.iter().flat_map(|s| s.operations.iter().map(move |o| (s.name, *o)));
+    let missing: Vec<_> = offered.filter(|(s, o)| catalog.operation(s, o).is_none()).collect();
+    assert!(missing.is_empty() && catalog.operations().count() == 23, "{missing:?}");
+    let text = source("infra/providers.toml");
+    for (right, wrong, named) in [
+        ("[operations.springbolt]", "[operations.springbald]", "[operations.springbald]: there is no such API"),
+        ("qa_agent = ", "quality_agent = ", "there is no operation `quality_agent`"),
+    ] {
+        let config = Config::parse("providers.toml", &text.replace(right, wrong)).unwrap();
+        let why = check_operations(SURFACES, &Catalog::of(&config)).unwrap_err();
+        assert!(why.contains(named), "{why}");
+    }
 }
 
 #[test]

@@ -121,7 +121,7 @@ pub(crate) fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(),
     if allowed.contains(&status) { Ok(()) } else { Err(format!("ended_as_asked: {id} is {status:?}")) }
 }
 
-fn had_a_delivery(world: &World, id: &JobId) -> Result<(), String> {
+pub(crate) fn had_a_delivery(world: &World, id: &JobId) -> Result<(), String> {
     let delivery = world
         .call(async |ports| status::delivery(ports, &world.tenant.id, &id.delivery(0)).await)
         .map_err(|e| format!("delivered: {e:?}"))?;

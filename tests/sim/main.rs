@@ -5,6 +5,7 @@ mod crash;
 mod deliveries;
 mod endings;
 mod jobs;
+mod latest;
 mod random;
 mod records;
 mod reviewed;

@@ -25,6 +25,7 @@ mod loft {
 
     pub(super) const SURFACE: Surface = Surface {
         name: "loft",
+        operations: &["lookup"],
         routes: &[
             Route { method: "POST", path: "/loft/lookups", call: Call::Submit { read, answer } },
             Route { method: "GET", path: "/loft/lookups/{id}", call: Call::Job { records, show } },

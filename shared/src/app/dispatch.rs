@@ -13,7 +13,8 @@ use super::table::{
     DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NOT_BEFORE, SLOW, current, delivery_changes, delivery_key,
     endpoint_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
 };
-use super::{Ports, StepError, pause};
+use super::turn::{self, Turn};
+use super::{Ports, StepError, insist};
 use crate::dialect::{Event, Signing, Surface, surface};
 use crate::domain::delivery::{
     Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, Lease, Next, QUEUE_HORIZON,
@@ -154,36 +155,25 @@ async fn attempt(
     body: Vec<u8>,
 ) -> Result<Dispatched, StepError> {
     let now = ports.clock.now();
-    let planned = delivery.attempts;
     let token = hex::encode(ports.random::<16>());
     let until = now.plus(rules.timeout + LEASE_MARGIN);
-    record_interrupted(&mut delivery);
-    delivery.attempts += 1;
-    delivery.next_attempt_at = now;
-    delivery.lease = Some(Lease { token: token.clone(), until });
-    let take = Update {
-        key: delivery_key(&delivery.id),
-        changes: delivery_changes(&delivery, Some(until.plus(GRACE))),
-        condition: Some(as_planned(planned, now)),
-    };
-    match ports.store.update(take).await {
-        Ok(_) => {}
-        Err(StoreError::ConditionFailed(_)) => return Ok(Dispatched::Stale),
-        // No answer came: if the lease is ours, the attempt is made.
-        Err(StoreError::Unavailable(cause)) => {
-            let item = ports.store.get(&delivery_key(&delivery.id)).await?;
-            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) != Some(s(&token)) {
-                return Err(StoreError::Unavailable(cause).into());
-            }
+    if rules.latest_wins {
+        match turn::take(ports, &delivery, &token, until).await? {
+            Turn::Mine => {}
+            Turn::Superseded => return give_up(ports, delivery, "superseded").await,
+            Turn::Wait(at) => return put_off(ports, delivery, at).await,
         }
-        Err(error) => return Err(error.into()),
     }
-
+    let leased = lease(ports, &mut delivery, Lease { token: token.clone(), until }).await;
     let begun = ports.clock.now();
     let left = until.minus(LEASE_MARGIN).since(begun);
-    if left.is_zero() {
-        // The lease took so long to write that another may be under way by now.
-        return Ok(Dispatched::Stale);
+    // The lease took so long to write that another may be under way by now.
+    let late = left.is_zero();
+    if late || leased != Ok(true) {
+        if rules.latest_wins {
+            turn::give_back(ports, &delivery, &token).await;
+        }
+        return leased.map(|_| Dispatched::Stale);
     }
     let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
     let ended = ports.clock.now();
@@ -200,6 +190,11 @@ async fn attempt(
     );
 
     let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
+    if rules.latest_wins && next == Next::Delivered {
+        turn::answered(ports, &delivery, &token).await?;
+    } else if rules.latest_wins {
+        turn::give_back(ports, &delivery, &token).await;
+    }
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
     delivery.record(attempt);
     delivery.lease = None;
@@ -224,11 +219,41 @@ async fn attempt(
         changes: delivery_changes(&delivery, due),
         condition: Some(Condition::Equals(LEASE_TOKEN, s(&token))),
     };
-    save(ports, record).await?;
+    // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
+    insist(ports, record).await?;
     if outcome == Dispatched::Retrying {
         hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
     }
     Ok(outcome)
+}
+
+/// Writes the lease of the next attempt, which counts it. Whether it is this attempt's to make.
+async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<bool, StepError> {
+    let (now, planned) = (ports.clock.now(), delivery.attempts);
+    let (token, until) = (s(&lease.token), lease.until);
+    record_interrupted(delivery);
+    delivery.attempts += 1;
+    delivery.next_attempt_at = now;
+    delivery.lease = Some(lease);
+    let take = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(delivery, Some(until.plus(GRACE))),
+        condition: Some(as_planned(planned, now)),
+    };
+    match ports.store.update(take).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::ConditionFailed(_)) => Ok(false),
+        // No answer came: if the lease is ours, the attempt is made.
+        Err(StoreError::Unavailable(cause)) => {
+            let item = ports.store.get(&delivery_key(&delivery.id)).await?;
+            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) == Some(token) {
+                Ok(true)
+            } else {
+                Err(StoreError::Unavailable(cause).into())
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Logs the attempt before, where it left a lease and no outcome.
@@ -246,22 +271,6 @@ fn record_interrupted(delivery: &mut Delivery) {
         detail: Some(detail.to_owned()),
         response: None,
     });
-}
-
-/// Writes an attempt's outcome. It is tried for longer than other writes: what is lost here is an answer that was had.
-async fn save(ports: &Ports, record: Update) -> Result<(), StepError> {
-    let mut tries = 0;
-    loop {
-        match ports.store.update(record.clone()).await {
-            // A condition that does not hold: it was recorded by the try before, or the delivery was erased.
-            Ok(_) | Err(StoreError::ConditionFailed(_)) => return Ok(()),
-            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict) if tries < 3 => {
-                tries += 1;
-                pause(ports, tries).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 async fn exchange(
@@ -384,9 +393,11 @@ async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<
     change(ports, delivery.attempts, &delivery, None, Dispatched::Exhausted).await
 }
 
-/// Moves the next attempt to when the receiver wants it.
+/// Moves the next attempt to when the receiver wants it, or is free for it.
 async fn put_off(ports: &Ports, mut delivery: Delivery, until: Timestamp) -> Result<Dispatched, StepError> {
     let now = ports.clock.now();
+    // Its time is that of the attempt before, until it is written over.
+    record_interrupted(&mut delivery);
     delivery.next_attempt_at = until;
     let due = Some(delivery.due(now));
     let moved = change(ports, delivery.attempts, &delivery, due, Dispatched::Moved).await?;

@@ -45,6 +45,8 @@ const BEGIN: Duration = Duration::from_secs(4);
 const ALONE: Duration = Duration::from_secs(30);
 /// How often a running chunk looks whether its job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
+/// How long an outcome waits for its chunk's others before it is put away without them.
+const KEEP_AFTER: Duration = Duration::from_secs(3);
 
 /// The longest that one record can be worked on where an invocation can last `timeout`.
 pub fn longest_record(timeout: Duration) -> Duration {
@@ -434,12 +436,14 @@ impl Run<'_> {
     }
 
     /// Runs what is missing under the type's bound. A record begins only where the time left covers its whole limit, so
-    /// that no answer is paid for and then cut off. What is finished when time runs out is put away.
+    /// that no answer is paid for and then cut off. What is finished while others go on is put away after a while, so that
+    /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too.
     async fn together(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
         let bound = self.registry.kind(&self.job.spec.kind).map_or(1, provider::RecordType::concurrency);
         let mut waiting = self.missing(finished).into_iter().peekable();
         let mut running = FuturesUnordered::new();
-        let mut fresh = Vec::new();
+        let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
+        let mut keep_at = None;
         let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
         let begin_until = self.until.minus(self.limit());
         loop {
@@ -460,15 +464,34 @@ impl Run<'_> {
                 }
                 waiting.next();
             }
-            match running.next().await {
-                Some(done) => fresh.push(done),
-                None => break,
+            let next = match keep_at {
+                Some(keep_at) if !running.is_empty() => {
+                    let left = Timestamp::since(keep_at, self.ports.clock.now());
+                    within(self.ports.clock.as_ref(), left, running.next()).await
+                }
+                _ => Some(running.next().await),
+            };
+            match next {
+                Some(Some(done)) => {
+                    fresh.push(done);
+                    keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
+                }
+                Some(None) => break,
+                None => {
+                    // Nothing depends on it: where it fails, these outcomes are put away with the next.
+                    match self.put_away(&fresh[kept..], &mut parts).await {
+                        Ok(()) => kept = fresh.len(),
+                        Err(error) => {
+                            let (job, chunk) = (&self.job.spec.id, self.number);
+                            tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
+                        }
+                    }
+                    keep_at = None;
+                }
             }
         }
-        if waiting.peek().is_some() && !fresh.is_empty() {
-            let parts = (0_u32..).zip(groups(fresh.clone()));
-            let parts = parts.map(|(k, outcomes)| self.part(k, &Part { begun: None, outcomes }));
-            self.ports.store.put_all(parts.collect::<Result<_, _>>()?).await?;
+        if waiting.peek().is_some() {
+            self.put_away(&fresh[kept..], &mut parts).await?;
         }
         finished.extend(fresh);
         Ok(())
@@ -492,6 +515,16 @@ impl Run<'_> {
             finished.insert(at, outcome);
         }
         Ok(())
+    }
+
+    /// Puts outcomes away as parts, numbered from `parts` on.
+    async fn put_away(&self, outcomes: &[(u32, Outcome)], parts: &mut u32) -> Result<(), StepError> {
+        let mut items = Vec::new();
+        for outcomes in groups(outcomes.to_vec()) {
+            items.push(self.part(*parts, &Part { begun: None, outcomes })?);
+            *parts += 1;
+        }
+        if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
     }
 
     fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {

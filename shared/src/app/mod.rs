@@ -15,6 +15,7 @@ pub mod submit;
 pub mod sweep;
 pub mod table;
 pub mod tenants;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
-use crate::ports::{Clock, Entropy, HttpSender, Queue, Store, StoreError, Write};
+use crate::ports::{Clock, Entropy, HttpSender, Item, Queue, Store, StoreError, Update, Write};
 
 /// Everything outside, as a use case sees it.
 #[derive(Clone)]
@@ -89,6 +90,32 @@ pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), St
                 pause(ports, attempt).await;
             }
             answer => return answer,
+        }
+    }
+}
+
+/// What came of an update.
+pub(crate) enum Updated {
+    Yes,
+    /// Its condition did not hold; the item as it was then.
+    No(Option<Item>),
+}
+
+/// Updates an item, trying again for longer than others do: for what must not be lost to a moment's trouble. The condition
+/// must hold again for a try whose answer was lost, or the caller must take what it finds for its own.
+pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, StepError> {
+    let mut tries = 0;
+    loop {
+        match ports.store.update(update.clone()).await {
+            Ok(_) => return Ok(Updated::Yes),
+            Err(StoreError::ConditionFailed(failed)) => {
+                return Ok(Updated::No(failed.into_iter().find_map(|failed| failed.existing)));
+            }
+            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict) if tries < 3 => {
+                tries += 1;
+                pause(ports, tries).await;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }

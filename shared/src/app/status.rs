@@ -13,7 +13,6 @@ use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
-use crate::domain::record::Outcome;
 use crate::ports::{Query, Select};
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -147,9 +146,12 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
         for state in read_chunks(&items)?.into_values() {
             let Some(chunk) = state.chunk else { return Err(StepError::Corrupt("chunk").into()) };
-            let mut outcomes: Vec<Option<Outcome>> = state.result.unwrap_or_default().into_iter().map(Some).collect();
-            outcomes.resize(chunk.records.len(), None);
-            for (index, (record, outcome)) in (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)) {
+            let mut finished = match state.result {
+                Some(outcomes) => (0..).zip(outcomes).collect(),
+                None => state.finished,
+            };
+            for (at, record) in (0..).zip(chunk.records) {
+                let (index, outcome) = (chunk.first + at, finished.remove(&at));
                 // Of a renamed record a surface shows what was sent alone; and sources are the native results' own.
                 let found = outcome.as_ref().map(|o| (&o.data, &o.error));
                 let text = super::table::json(&(record.sent(), &record.metadata, found));

@@ -10,7 +10,7 @@
 //! | `JOB#j#s` | `CHUNK#n` | input records |
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
-//! | `ENDPOINT#t#sha256(url)` | `ENDPOINT` | disabled, slow, not before |
+//! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one
 //! range reads inputs and outcomes of neighbouring chunks together.
@@ -65,6 +65,13 @@ pub const SECRETS: &str = "secrets";
 pub const DISABLED: &str = "disabled";
 pub const SLOW: &str = "slow";
 pub const NOT_BEFORE: &str = "not_before";
+/// The lease token of the attempt that may go to a URL now.
+pub const TURN: &str = "turn";
+pub const TURN_UNTIL: &str = "turn_until";
+/// When the job of that attempt was submitted, in milliseconds.
+pub const TURN_JOB: &str = "turn_job";
+/// When the newest job was submitted whose event was answered well, in milliseconds.
+pub const NEWEST: &str = "newest";
 const SPEC: &str = "spec";
 const DATA: &str = "data";
 
@@ -110,6 +117,11 @@ pub fn delivery_key(id: &DeliveryId) -> Key {
 
 pub fn endpoint_key(tenant: &TenantId, url: &str) -> Key {
     key(format!("ENDPOINT#{tenant}#{}", digest(url)), "ENDPOINT")
+}
+
+/// Kept apart from the receiver's other state, which has an expiry of its own.
+pub fn latest_key(tenant: &TenantId, url: &str) -> Key {
+    key(endpoint_key(tenant, url).pk, "LATEST")
 }
 
 fn shard_pk(job: &JobId, shard: u32) -> String {

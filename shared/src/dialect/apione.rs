@@ -26,6 +26,7 @@ use crate::domain::time::Timestamp;
 /// The `apione` surface.
 pub const SURFACE: Surface = Surface {
     name: "apione",
+    operations: &OPERATIONS,
     routes: ROUTES,
     shows: Shows::Own,
     key,

@@ -4,10 +4,12 @@
 pub mod apione;
 pub mod contact;
 pub mod ecmascript;
+pub mod fullenrich;
 pub mod message;
 pub mod native;
 pub mod read;
 pub mod sixtyfour;
+pub mod springbolt;
 
 use std::time::Duration;
 
@@ -23,13 +25,17 @@ use crate::ports::{HttpError, HttpSender};
 use crate::provider::Catalog;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] = &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE];
+pub const SURFACES: &[Surface] =
+    &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE, fullenrich::SURFACE];
 
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
 pub struct Surface {
     /// Stands in stored jobs and in `providers.toml`; never changes.
     pub name: &'static str,
+    /// What it offers, as `[operations.NAME]` of `providers.toml` maps it to types; a surface that asks for types by their
+    /// own names has none.
+    pub operations: &'static [&'static str],
     pub routes: &'static [Route],
     /// Whose jobs it shows.
     pub shows: Shows,
@@ -202,6 +208,25 @@ pub struct Signing<'a> {
 /// The surface of that name among these.
 pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
     surfaces.iter().find(|s| s.name == name)
+}
+
+/// What is wrong with the operations that `providers.toml` maps: a surface that there is not, or an operation that the
+/// surface does not have.
+///
+/// # Errors
+/// The first of them, in words.
+pub fn check_operations(surfaces: &[Surface], catalog: &Catalog) -> Result<(), String> {
+    for (name, operation) in catalog.operations() {
+        let Some(surface) = surface(surfaces, name) else {
+            let known: Vec<&str> = surfaces.iter().filter(|s| !s.operations.is_empty()).map(|s| s.name).collect();
+            return Err(format!("[operations.{name}]: there is no such API; there are {}", known.join(", ")));
+        };
+        if !surface.operations.contains(&operation) {
+            let known = surface.operations.join(", ");
+            return Err(format!("[operations.{name}]: there is no operation `{operation}`; there are {known}"));
+        }
+    }
+    Ok(())
 }
 
 /// What a request is routed to.

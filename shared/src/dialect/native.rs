@@ -22,6 +22,7 @@ use crate::provider::{Catalog, RecordType};
 /// The native surface.
 pub const SURFACE: Surface = Surface {
     name: "native",
+    operations: &[],
     routes: ROUTES,
     shows: Shows::Every,
     key,

@@ -116,3 +116,40 @@ pub(super) fn too_large(at: usize) -> ApiError {
         detail: format!("record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
     }
 }
+
+/// A field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.
+pub fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 2);
+    let (mut before, mut rest) = ('_', name.chars().peekable());
+    while let Some(c) = rest.next() {
+        let ends_acronym = before.is_ascii_uppercase() && rest.peek().is_some_and(char::is_ascii_lowercase);
+        if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit() || ends_acronym) {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+        before = c;
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_every_usual_form() {
+        for (name, snake) in [
+            ("firstName", "first_name"),
+            ("linkedinURL", "linkedin_url"),
+            ("IPAddress", "ip_address"),
+            ("sha256Hash", "sha256_hash"),
+            ("LinkedIn", "linked_in"),
+            ("full_name", "full_name"),
+            ("URL", "url"),
+            ("ÜberName", "Über_name"),
+            ("", ""),
+        ] {
+            assert_eq!(snake_case(name), snake, "{name}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use super::contact::{self, EMAIL_FIELDS, Email, EmailStatus, PHONE_FIELDS};
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, bounded, object};
+use super::read::{Faults, bounded, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 /// The Sixtyfour surface.
 pub const SURFACE: Surface = Surface {
     name: "sixtyfour",
+    operations: &TASKS,
     routes: ROUTES,
     shows: Shows::Own,
     key,
@@ -144,6 +145,17 @@ const EMAIL_OPTIONS: &[Field] = &[
     option("mode", Shape::OneOf(MODES), Need::Optional(Preset::Text("PROFESSIONAL"))),
     PROVIDERS,
 ];
+
+/// The tasks of [`OPERATIONS`].
+const TASKS: [&str; OPERATIONS.len()] = {
+    let mut tasks = [""; OPERATIONS.len()];
+    let mut at = 0;
+    while at < tasks.len() {
+        tasks[at] = OPERATIONS[at].task;
+        at += 1;
+    }
+    tasks
+};
 
 const OPERATIONS: &[Operation] = &[
     Operation {
@@ -515,20 +527,6 @@ fn meaning(subject: Subject, name: &str) -> Option<&'static str> {
         "company_website" | "website_url" if subject == Subject::Company => "website",
         _ => return None,
     })
-}
-
-/// `companyName` and `linkedinURL` in snake case.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 2);
-    let mut before = '_';
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-        before = c;
-    }
-    snake
 }
 
 fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
@@ -912,21 +910,6 @@ fn locate<'b>(pointer: &str, body: &'b Value) -> (Vec<Value>, Option<&'b Value>)
 mod tests {
     use super::*;
     use crate::domain::delivery::EventType;
-
-    #[test]
-    fn names_are_read_in_every_usual_form() {
-        for (name, snake) in [
-            ("firstName", "first_name"),
-            ("linkedinURL", "linkedin_url"),
-            ("LinkedIn", "linked_in"),
-            ("full_name", "full_name"),
-            ("URL", "url"),
-            ("ÜberName", "Über_name"),
-            ("", ""),
-        ] {
-            assert_eq!(snake_case(name), snake, "{name}");
-        }
-    }
 
     fn renamed(subject: Subject, sent: &Value) -> Value {
         canonical(subject, sent.as_object().unwrap()).into()

@@ -27,6 +27,11 @@ impl JobId {
         text.strip_prefix("job_").filter(|u| is_ulid(u)).map(|_| Self(text.to_owned()))
     }
 
+    /// When the job was submitted.
+    pub fn created_at(&self) -> Timestamp {
+        Timestamp(i64::from_str_radix(&self.hex()[..12], 16).unwrap_or(0))
+    }
+
     /// The id's 128 bits as 32 hexadecimal digits, in lower case.
     pub fn hex(&self) -> String {
         let place = |c: u8| ALPHABET.iter().position(|a| *a == c).unwrap_or(0) as u128;
@@ -218,6 +223,7 @@ mod tests {
             assert_eq!((&uuid[14..15], uuid.len()), ("7", 36), "{uuid}");
             assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
             assert_eq!(i64::from_str_radix(&id.hex()[..12], 16), Ok(1_700_000_000_123));
+            assert_eq!(id.created_at(), Timestamp(1_700_000_000_123));
             assert_eq!(JobId::parse_uuid(&uuid.to_uppercase()), Some(id.clone()));
             assert_eq!(JobId::parse_hex(&id.hex()), Some(id));
         }

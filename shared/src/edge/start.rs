@@ -10,7 +10,7 @@ use super::telemetry;
 use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
 pub use crate::dialect::SURFACES;
-use crate::dialect::Surface;
+use crate::dialect::{Surface, check_operations};
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
 use crate::ports::HttpSender;
@@ -102,7 +102,11 @@ fn sender(config: &Config, upstreams: bool) -> Result<ReqwestSender, StartError>
 impl Started {
     /// What `providers.toml` says about types.
     pub fn catalog(&self) -> Result<Catalog, StartError> {
-        logged(Catalog::load(&self.config.bundle).map_err(StartError::from))
+        let catalog = Catalog::load(&self.config.bundle).map_err(StartError::from);
+        logged(catalog.and_then(|catalog| {
+            check_operations(self.ports.surfaces, &catalog).map_err(|why| format!("providers.toml: {why}"))?;
+            Ok(catalog)
+        }))
     }
 
     /// The providers, with their tables and secrets.

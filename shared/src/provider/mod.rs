@@ -260,6 +260,11 @@ impl Catalog {
         self.operations.iter().find(|(s, o, _)| s == surface && o == operation).map(|(.., kind)| kind.as_str())
     }
 
+    /// Every (surface, operation) that is mapped to a type.
+    pub fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.operations.iter().map(|(surface, operation, _)| (surface.as_str(), operation.as_str()))
+    }
+
     /// Every type, in the file's order.
     pub fn kinds(&self) -> impl Iterator<Item = &RecordType> {
         self.types.iter().map(AsRef::as_ref)

@@ -24,6 +24,8 @@ pub enum Broken {
     ProgressIsReplaced,
     /// The event of a record is not put, and nobody is told.
     RecordEventIsLost,
+    /// The turn to send to a URL is taken whether or not it is free, and whatever was sent there before.
+    TurnIsStolen,
 }
 
 /// A store with that fault.
@@ -74,6 +76,7 @@ impl Store for BrokenStore {
     async fn update(&self, mut update: Update) -> Result<Item, StoreError> {
         let sk = update.key.sk.clone();
         match self.how {
+            Broken::TurnIsStolen if sk == "LATEST" => update.condition = None,
             Broken::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
             Broken::ProgressIsReplaced if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {

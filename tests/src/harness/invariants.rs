@@ -1,9 +1,11 @@
 //! What must hold, each as a function with a name. A fault is a line that begins with that name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use shared::app::status::{ResultCursor, results};
 use shared::app::table::{delivery_key, get_n, meta_key, progress_key, read_delivery, read_meta, read_progress};
+use shared::dialect::surface;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::{Delivery, DeliveryState, EventType};
 use shared::domain::ids::{DeliveryId, JobId};
@@ -20,7 +22,7 @@ type Check = fn(&World, &End) -> Verdict;
 /// Everything that must hold of a world that has become quiet.
 pub fn check(world: &World) -> Vec<String> {
     let end = End::read(world);
-    let checks: [(&str, Check); 12] = [
+    let checks: [(&str, Check); 13] = [
         ("jobs_are_over", jobs_are_over),
         ("one_outcome_per_record", one_outcome_per_record),
         ("counts_equal_results", counts_equal_results),
@@ -32,6 +34,7 @@ pub fn check(world: &World) -> Vec<String> {
         ("one_body_per_event", one_body_per_event),
         ("attempts_never_overlap", attempts_never_overlap),
         ("every_attempt_is_in_the_log", every_attempt_is_in_the_log),
+        ("no_older_event_after_a_newer_one", no_older_event_after_a_newer_one),
         ("an_erased_job_leaves_nothing", an_erased_job_leaves_nothing),
     ];
     let faults = checks.iter().filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
@@ -242,6 +245,58 @@ fn every_attempt_is_in_the_log(_: &World, end: &End) -> Verdict {
         let first = delivery.attempts + 1 - u32::try_from(numbers.len()).expect("a short log");
         same(&format!("log of {}", delivery.id), &numbers, &(first..=delivery.attempts).collect())?;
         same("first of the log", &(first.min(2)), &(if delivery.attempts > 40 { 2 } else { 1 }))
+    })
+}
+
+/// How long an attempt that was lost keeps older events waiting for its repetition.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Where the latest event counts, an older job's is not sent once a newer one's was answered well: also where the sender
+/// did not live to know it, until it is repeated.
+fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
+    let ordered = |delivery: &&Delivery| {
+        surface(world.ports.surfaces, &delivery.dialect).is_some_and(|s| (s.delivery)().latest_wins)
+    };
+    let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
+    let exchanges = world.receiver.exchanges();
+    // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
+    let sent = exchanges.iter().filter_map(|exchange| {
+        let delivery = *deliveries.iter().find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;
+        let entry = delivery.log.iter().rposition(|attempt| attempt.at <= exchange.at)?;
+        Some((exchange, delivery, entry))
+    });
+    let sent: Vec<_> = sent.collect();
+    all(sent.iter().enumerate(), |(place, (_, older, entry))| {
+        let begun = older.log[*entry].at;
+        all(&sent[..place], |(answered, newer, entry)| {
+            let later = newer.url == older.url && newer.tenant == older.tenant;
+            let later = later && newer.id.job.created_at() > older.id.job.created_at();
+            let good = answered.status.is_some_and(|status| (200..300).contains(&status));
+            if !later || !good || answered.until > begun {
+                return Ok(());
+            }
+            let attempt = &newer.log[*entry];
+            // Who comes after a lost attempt and is newer still has the turn, and gives it back.
+            let overtaken = sent[..place].iter().any(|(other, third, _)| {
+                third.url == newer.url
+                    && third.id.job.created_at() > newer.id.job.created_at()
+                    && other.at >= answered.until
+            });
+            let repeated = newer.log.get(entry + 1).is_some_and(|next| next.at <= begun);
+            let counts = match attempt.error.as_deref() {
+                None => true,
+                Some("interrupted") => !repeated && !overtaken && begun.since(answered.until) < PATIENCE,
+                // The receiver's answer did not arrive.
+                Some(_) => false,
+            };
+            if counts {
+                return Err(format!(
+                    "{} was sent at {begun}, {} was answered at {}",
+                    older.id, newer.id, answered.until
+                ));
+            }
+            Ok(())
+        })
     })
 }
 
