@@ -55,6 +55,9 @@ fn seconds(duration: Duration, most: Duration) -> i32 {
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
+/// After so many batches that failed, what is left is not sent.
+const MAX_FAILED_BATCHES: usize = 2;
+
 /// Batches of at most ten messages and 256 KiB; a message that is larger alone goes alone, for SQS to judge.
 fn batches(messages: &[Message]) -> Vec<&[Message]> {
     let mut batches = Vec::new();
@@ -132,10 +135,15 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
         let url = self.url(queue)?;
+        let mut failures = Vec::new();
         for batch in batches(&messages) {
-            self.send_batch(url, batch).await?;
+            // One batch that is lost does not take the others along; a queue that does not answer is not asked for ever.
+            failures.extend(self.send_batch(url, batch).await.err());
+            if failures.len() == MAX_FAILED_BATCHES {
+                break;
+            }
         }
-        Ok(())
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
