@@ -22,8 +22,8 @@ use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, Store
 
 /// The longest wait between two looks at a job that does not move.
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
-/// The most chunks asked for again at one look.
-const MAX_NUDGES: usize = 100;
+/// The most chunks asked for again at one look: half of the most that a job can have, one a record.
+const MAX_NUDGES: usize = 500;
 /// The most items of a shard of the index read at once.
 const PER_SHARD: usize = 100;
 /// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
