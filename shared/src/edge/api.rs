@@ -120,12 +120,16 @@ impl Api {
                 answer(&accepted, now())
             }
             Call::Retry { answer } => {
-                let submission = retry::read(ports, tenant, &job()?).await?;
+                let submission = retry::read(ports, tenant, &self.shown(surface, caller, job()?).await?).await?;
                 answer(&self.submit(caller, submission, key).await?, now())
             }
-            Call::Cancel { show } => show(&cancel::cancel(ports, tenant, &job()?).await?, now()),
+            Call::Cancel { show } => {
+                let id = self.shown(surface, caller, job()?).await?;
+                show(&cancel::cancel(ports, tenant, &id).await?, now())
+            }
             Call::Delete => {
-                delete::delete(ports, tenant, &job()?, self.enrich_timeout).await?;
+                let id = self.shown(surface, caller, job()?).await?;
+                delete::delete(ports, tenant, &id, self.enrich_timeout).await?;
                 ApiResponse::empty(204)
             }
             Call::Job { records, show } => {
@@ -141,7 +145,10 @@ impl Api {
                 }
                 response
             }
-            Call::Watch { show, state } => self.watch(request, caller, &job()?, deadline, *show, *state).await?,
+            Call::Watch { show, state } => {
+                let id = self.shown(surface, caller, job()?).await?;
+                self.watch(request, caller, &id, deadline, *show, *state).await?
+            }
             Call::Jobs { show } => {
                 let page = self.jobs(request, caller).await?;
                 show(&page.jobs, page.next.as_ref(), now())
@@ -159,7 +166,7 @@ impl Api {
                 show(&ResultsPage { request, job: &id, lines: &page.lines, first: cursor.is_none(), next, limit })
             }
             Call::Deliveries { show } => {
-                let id = job()?;
+                let id = self.shown(surface, caller, job()?).await?;
                 let from = match request.parameter("cursor") {
                     None => 0,
                     Some(text) => text.parse().map_err(|_| bad_cursor())?,
@@ -189,6 +196,14 @@ impl Api {
         let others = self.ports.surfaces.iter().filter(|_| surface.shows == Shows::Every);
         let id = (surface.parse_id)(text).or_else(|| others.into_iter().find_map(|other| (other.parse_id)(text)));
         id.ok_or(ApiError::NotFound { what: "job" })
+    }
+
+    /// The id again, where the surface shows the job; what the call does with it looks whose job it is.
+    async fn shown(&self, surface: &Surface, caller: &Caller, id: JobId) -> Result<JobId, ApiError> {
+        if surface.shows == Shows::Own {
+            self.view(surface, caller, &id).await?;
+        }
+        Ok(id)
     }
 
     /// A job that the surface shows.
