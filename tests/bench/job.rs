@@ -88,7 +88,15 @@ async fn measure() -> Result<Vec<Target>, Failed> {
     })?);
     let store = Arc::new(clients.store(&variable("MILLRACE_TABLE")?, clock.clone(), entropy.clone()));
     let queue = Arc::new(clients.queue(BTreeMap::new(), clock.clone(), entropy.clone()));
-    let ports = Ports { store: store.clone(), queue, http, clock, entropy: entropy.clone(), surfaces: SURFACES };
+    let ports = Ports {
+        store: store.clone(),
+        queue,
+        http,
+        clock,
+        entropy: entropy.clone(),
+        surfaces: SURFACES,
+        large: Arc::default(),
+    };
 
     // A tenant of its own, so that the bench needs no command line tool and meets no earlier job.
     let mut random = [0; 4];

@@ -36,6 +36,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         surfaces: SURFACES,
+        large: Arc::default(),
     };
     sim.http.on(RECEIVER, |_| Reply::status(200));
     let tenant = TenantId::parse("demo").ok_or("demo is no tenant")?;

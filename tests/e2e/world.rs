@@ -93,6 +93,7 @@ pub(crate) fn ports(config: &Config) -> Ports {
         clock,
         entropy,
         surfaces: SURFACES,
+        large: Arc::default(),
     }
 }
 

@@ -343,6 +343,7 @@ impl Served {
             clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
             entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
             surfaces: SURFACES,
+            large: Arc::default(),
         };
         let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;
         let catalog = Catalog::load(&root().join("infra")).unwrap();

@@ -300,7 +300,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         short_of_credits: false,
     };
     let error = (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());
-    let end = End { at, counts, credits: dice.next() >> dice.below(64), bytes: 1, error };
+    let end = End { at, counts, credits: dice.next() >> dice.below(64), bytes: 1, told_bytes: None, error };
     let job = Job {
         spec,
         status,

@@ -36,7 +36,7 @@ mod loft {
         parse_id: |text| JobId::parse_hex(text.strip_prefix("loft-")?),
         error,
         delivery: || DeliveryRules::exact(&[Duration::from_secs(7)], Duration::from_secs(3)),
-        inline_bytes: 1 << 20,
+        inline: |end| end.bytes <= 1 << 20,
         body,
         sign: |signing: &Signing<'_>| vec![("x-loft-try".to_owned(), signing.attempt.to_string())],
     };

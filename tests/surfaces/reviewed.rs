@@ -39,3 +39,18 @@ fn fields_that_were_renamed_counted_twice_and_failed_the_poll_of_a_completed_job
     assert_eq!((&ended["status"], &ended["error"]), (&json!("completed"), &Value::Null));
     assert_eq!(ended["results"], event["results"]);
 }
+
+#[test]
+fn sources_that_no_apione_body_shows_made_a_completed_job_failed() {
+    let fields = |n: usize| -> Value {
+        (0..n).map(|f| (format!("field_number_{f}"), Value::from("a usual value"))).collect::<Map<_, _>>().into()
+    };
+    let mut served = served(move |_| fields(30));
+    let records: Value = (0..1000).map(|n| json!({"domain": format!("r{n}.example")})).collect();
+    let id = submit(&mut served, &records);
+    served.settle();
+    let event = served.world.receiver.exchanges()[0].json();
+    let ended = status(&mut served, &id);
+    assert_eq!((&event["event"], &ended["status"]), (&json!("job.completed"), &json!("completed")));
+    assert_eq!(ended["results"].as_array().map(Vec::len), Some(1000));
+}

@@ -192,6 +192,7 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         clock,
         entropy,
         surfaces: SURFACES,
+        large: Arc::default(),
     })
 }
 

@@ -28,6 +28,8 @@ use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueN
 const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most of a receiver's answer that is read.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
+/// Events with more results than this are rendered one at a time.
+const ONE_AT_A_TIME_BYTES: u64 = 512 * 1024;
 /// An attempt this little ahead of its time is made; a clock may be so far off.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,10 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
     }
     let secrets = read_secrets(secrets.as_ref())?;
     let Some(body) = body(ports, surface, &delivery).await? else { return Ok(Dispatched::Stale) };
+    // Others may have been rendered first.
+    if receipt.deadline.since(ports.clock.now()) < rules.timeout + 2 * LEASE_MARGIN {
+        return Ok(Dispatched::NoTime);
+    }
     attempt(ports, surface, delivery, &endpoint, &rules, &secrets, body).await
 }
 
@@ -129,7 +135,11 @@ async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<O
         return Ok(Some((surface.body)(&event)));
     }
     let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
-    if end.bytes <= surface.inline_bytes {
+    // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
+    // take the process down, and with it the attempts of other tenants.
+    let large = end.bytes > ONE_AT_A_TIME_BYTES;
+    let _alone = if large { Some(ports.large.lock().await) } else { None };
+    if (surface.inline)(end) {
         let mut next = Some(ResultCursor::default());
         while let Some(cursor) = next {
             let page = results(ports, &view, cursor, usize::MAX).await?;

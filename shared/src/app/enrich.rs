@@ -22,7 +22,7 @@ use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
 use crate::domain::delivery::{Delivery, EventType};
 use crate::domain::ids::ulid;
-use crate::domain::job::{Job, ResultLine, Status, Webhook};
+use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
 use crate::domain::tenant::BULK_FROM_OPEN_CHUNKS;
@@ -162,7 +162,8 @@ fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
         let line = ResultLine { index, record: record.clone(), outcome: outcome.clone() };
         table::json(&line.to_json()).len() as u64 + 1
     });
-    ChunkSummary::of(n, outcomes, lines.sum())
+    let told = chunk.records.iter().zip(outcomes).map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
+    ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
 }
 
 async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<Item, StepError> {

@@ -20,6 +20,8 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::lock::Mutex;
+
 use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
@@ -35,6 +37,8 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// How the world outside is talked to; [`crate::dialect::SURFACES`], and in tests others.
     pub surfaces: &'static [Surface],
+    /// Held while a large event is rendered.
+    pub large: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Ports {

@@ -12,7 +12,7 @@ use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status};
+use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told};
 use crate::ports::{Query, Select};
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -152,9 +152,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
             };
             for (at, record) in (0..).zip(chunk.records) {
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
-                // Of a renamed record a surface shows what was sent alone; and sources are the native results' own.
-                let found = outcome.as_ref().map(|o| (&o.data, &o.error));
-                let text = super::table::json(&(record.sent(), &record.metadata, found));
+                let text = told(&record, outcome.as_ref());
                 bytes += text.len();
                 escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {

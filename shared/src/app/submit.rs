@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::idempotency::Idempotency;
 use super::table::{
-    BALANCE, Chunk, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
+    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
     progress_key,
 };
 use super::{Ports, StepError, status, transact};
@@ -168,25 +168,24 @@ pub(crate) async fn send(
     Ok(ports.queue.send(lane, messages.iter().map(message).collect()).await?)
 }
 
-fn prepare(
+fn prepare<'a>(
     ports: &Ports,
     tenant: &TenantId,
-    submission: &Submission,
+    submission: &'a Submission,
     terms: &Terms,
     budget: &Budget,
-) -> (Job, Vec<Chunk>) {
+) -> (Job, Vec<ChunkOf<'a>>) {
     let now = ports.clock.now();
     let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
     let sizes: Vec<usize> = submission.records.iter().map(|r| super::table::json(r).len()).collect();
     let ranges = if submission.record_webhook.is_some() { plan_singly(sizes.len()) } else { plan(&sizes) };
     let deal = budget.deal;
-    let mut records = submission.records.iter().cloned();
-    let chunks: Vec<Chunk> = ranges
+    let chunks: Vec<ChunkOf<'_>> = ranges
         .iter()
-        .map(|range| Chunk {
+        .map(|range| ChunkOf {
             first: u32::try_from(range.start).unwrap_or(u32::MAX),
             funded: u32::try_from(deal.funded.clamp(range.start, range.end) - range.start).unwrap_or(u32::MAX),
-            records: records.by_ref().take(range.len()).collect(),
+            records: &submission.records[range.clone()],
         })
         .collect();
     let spec = Spec {

@@ -345,7 +345,15 @@ pub struct Chunk {
     pub records: Vec<Record>,
 }
 
-pub fn chunk_item(job: &JobId, chunk: u32, content: &Chunk, expires_at: Timestamp) -> Result<Item, StepError> {
+/// A [`Chunk`] to be stored, of records that are somebody else's: they can be many and large.
+#[derive(Debug, Serialize)]
+pub struct ChunkOf<'a> {
+    pub first: u32,
+    pub funded: u32,
+    pub records: &'a [Record],
+}
+
+pub fn chunk_item(job: &JobId, chunk: u32, content: &ChunkOf<'_>, expires_at: Timestamp) -> Result<Item, StepError> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(content)?)), ttl(expires_at)]);
     Ok(Item { key: chunk_key(job, chunk), attributes })
 }

@@ -16,9 +16,7 @@ use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, S
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::JobId;
-use crate::domain::job::{
-    Accepted, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, MAX_RECORDS, Status, Submission, Webhook,
-};
+use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_RECORDS, Status, Submission, Webhook};
 use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
@@ -34,7 +32,7 @@ pub const SURFACE: Surface = Surface {
     parse_id: JobId::parse,
     error,
     delivery,
-    inline_bytes: MAX_INLINE_BYTES,
+    inline: End::fits_one_response,
     body: event_body,
     sign,
 };
@@ -53,8 +51,6 @@ const ROUTES: &[Route] = &[
 
 /// What `type` may say.
 const OPERATIONS: [&str; 5] = ["company", "people", "email", "tech", "signals"];
-/// Results up to so many bytes go along with the event, and with the status of an ended job.
-const MAX_INLINE_BYTES: u64 = MAX_PAGE_BYTES as u64;
 /// A receiver has so long to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The waits after the first, second and third failed attempt.
@@ -219,7 +215,7 @@ fn word(status: Status) -> &'static str {
 
 /// Whether a job's results go along with its status and its event.
 fn fits(view: &JobView) -> bool {
-    view.job.end.as_ref().is_none_or(|end| end.bytes <= MAX_INLINE_BYTES)
+    view.job.end.as_ref().is_none_or(End::fits_one_response)
 }
 
 fn records_at_end(_: &ApiRequest, view: &JobView) -> bool {

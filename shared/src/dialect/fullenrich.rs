@@ -14,7 +14,7 @@ use super::{Call, Event, Reading, Route, Shown, Shows, Signing, Surface};
 use crate::domain::delivery::{DeliveryRules, EventType};
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::{JobId, TenantId};
-use crate::domain::job::{Accepted, JobView, Status, Submission, Webhook};
+use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature;
 use crate::domain::tenant::Caller;
@@ -32,7 +32,7 @@ pub const SURFACE: Surface = Surface {
     parse_id: JobId::parse_uuid,
     error,
     delivery,
-    inline_bytes: 4 * 1024 * 1024,
+    inline: End::fits_one_response,
     body: event_body,
     sign,
 };

@@ -17,7 +17,7 @@ use self::message::{ApiRequest, ApiResponse};
 use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
-use crate::domain::job::{Accepted, Entry, JobView, ResultLine, Submission};
+use crate::domain::job::{Accepted, End, Entry, JobView, ResultLine, Submission};
 use crate::domain::signature::Secret;
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -48,8 +48,8 @@ pub struct Surface {
     /// What a request that was not carried out is answered. `Allow`, `Retry-After` and `WWW-Authenticate` are added to it.
     pub error: fn(&ApiError, &ApiRequest) -> ApiResponse,
     pub delivery: fn() -> DeliveryRules,
-    /// Results up to so many bytes go along with an event.
-    pub inline_bytes: u64,
+    /// Whether the results of a job with this end go along with its event.
+    pub inline: fn(&End) -> bool,
     /// The body of an event: the same bytes every time for the same event.
     pub body: fn(&Event<'_>) -> Vec<u8>,
     /// The headers that sign it.
@@ -185,7 +185,7 @@ pub struct Event<'a> {
     /// The job it is about; a test event is about none. Of a record's event only `job.spec` may be used: the rest still
     /// changes, and every attempt has the same body.
     pub job: Option<&'a JobView>,
-    /// Of a job's event: its results, unless they are more than `inline_bytes`. Of a record's event: its line alone.
+    /// Of a job's event: its results, unless they are more than go along (`Surface::inline`). Of a record's event: its line alone.
     pub results: Option<&'a [ResultLine]>,
 }
 

@@ -30,7 +30,7 @@ pub const SURFACE: Surface = Surface {
     parse_id: JobId::parse,
     error,
     delivery: DeliveryRules::native,
-    inline_bytes: INLINE_RESULT_BYTES,
+    inline: |end| end.bytes <= INLINE_RESULT_BYTES,
     body: event_body,
     sign,
 };

@@ -15,7 +15,7 @@ use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, S
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
-use crate::domain::job::{Accepted, JobView, MAX_PAGE_BYTES, Status, Submission, Webhook};
+use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::record::{Outcome, OutcomeStatus, Record};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
@@ -31,7 +31,7 @@ pub const SURFACE: Surface = Surface {
     parse_id: JobId::parse_uuid,
     error,
     delivery,
-    inline_bytes: INLINE_BYTES,
+    inline: End::fits_one_response,
     body,
     sign,
 };
@@ -52,8 +52,6 @@ const SUBMIT: Call = Call::Submit { read, answer: accepted };
 
 /// The most leads of a bulk request.
 const MAX_LEADS: usize = 100;
-/// Results of more bytes are left to the native pages.
-const INLINE_BYTES: u64 = MAX_PAGE_BYTES as u64;
 /// The waits before the five retries.
 const DELAYS: [Duration; 5] = [
     Duration::from_secs(1),
@@ -540,7 +538,7 @@ fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
 
 /// Whether a job ended with results that go along.
 fn records(_: &ApiRequest, view: &JobView) -> bool {
-    view.status() == Status::Completed && view.job.end.as_ref().is_some_and(|end| end.bytes <= INLINE_BYTES)
+    view.status() == Status::Completed && view.job.end.as_ref().is_some_and(End::fits_one_response)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other surfaces refuse here")]

@@ -14,7 +14,7 @@ use crate::domain::backoff::NATIVE_DELAYS;
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
-use crate::domain::job::{Accepted, MAX_PAGE_BYTES, ResultLine, Submission, Webhook};
+use crate::domain::job::{Accepted, End, ResultLine, Submission, Webhook};
 use crate::domain::record::{MAX_RECORD_BYTES, OutcomeStatus, Record};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
@@ -40,7 +40,7 @@ pub const SURFACE: Surface = Surface {
     error,
     delivery: rules,
     // One record, which is never as much.
-    inline_bytes: MAX_PAGE_BYTES as u64,
+    inline: End::fits_one_response,
     body,
     sign,
 };

@@ -213,8 +213,27 @@ pub struct End {
     pub credits: u64,
     /// Bytes of all result lines as JSON.
     pub bytes: u64,
+    /// Bytes of what surfaces without sources show of all records; see [`told`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl End {
+    /// Whether all results go into one response or event of a surface that shows no sources: up to [`MAX_PAGE_BYTES`] of
+    /// them, and with the sources, which are read along, not many times that.
+    pub fn fits_one_response(&self) -> bool {
+        let most = MAX_PAGE_BYTES as u64;
+        self.told_bytes.unwrap_or(self.bytes) <= most && self.bytes <= 4 * most
+    }
+}
+
+/// What surfaces without sources show of a record, as JSON: as it was sent, its metadata, what was found, the error. Its
+/// length is what counts towards what goes into one response of theirs.
+pub fn told(record: &Record, outcome: Option<&super::record::Outcome>) -> String {
+    let found = outcome.map(|outcome| (&outcome.data, &outcome.error));
+    serde_json::to_string(&(record.sent(), &record.metadata, found)).unwrap_or_default()
 }
 
 /// A job as its head item has it.

@@ -53,30 +53,48 @@ pub struct ChunkSummary {
     pub credits: u64,
     /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading them.
     pub bytes: u64,
+    /// The same without sources, as [`super::job::told`] has them.
+    pub told: u64,
 }
 
 impl ChunkSummary {
-    pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64) -> Self {
+    pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64, told: u64) -> Self {
         let mut counts = Counts::default();
         for outcome in outcomes {
             counts.count(outcome.status);
         }
-        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes }
+        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes, told }
     }
 
-    /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes`.
+    /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:told`.
     pub fn element(&self) -> String {
         let c = &self.counts;
         format!(
-            "{}:{}:{}:{}:{}:{}:{}:{}:{}",
-            self.chunk, c.found, c.not_found, c.failed, c.invalid, c.skipped, c.canceled, self.credits, self.bytes
+            "{}:{}:{}:{}:{}:{}:{}:{}:{}:{}",
+            self.chunk,
+            c.found,
+            c.not_found,
+            c.failed,
+            c.invalid,
+            c.skipped,
+            c.canceled,
+            self.credits,
+            self.bytes,
+            self.told
         )
     }
 
     pub fn parse(element: &str) -> Option<Self> {
         let parts: Vec<u64> = element.split(':').map(|p| p.parse().ok()).collect::<Option<_>>()?;
-        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes] = parts[..] else {
+        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes, ref told @ ..] = parts[..]
+        else {
             return None;
+        };
+        let told = match *told {
+            // By the version before, which knew one size only.
+            [] => bytes,
+            [told] => told,
+            _ => return None,
         };
         let small = |n: u64| u32::try_from(n).ok();
         let counts = Counts {
@@ -87,7 +105,7 @@ impl ChunkSummary {
             skipped: small(skipped)?,
             canceled: small(canceled)?,
         };
-        Some(Self { chunk: small(chunk)?, counts, credits, bytes })
+        Some(Self { chunk: small(chunk)?, counts, credits, bytes, told })
     }
 }
 
@@ -141,6 +159,10 @@ impl Progress {
     pub fn bytes(&self) -> u64 {
         self.done.values().map(|s| s.bytes).sum()
     }
+
+    pub fn told(&self) -> u64 {
+        self.done.values().map(|s| s.told).sum()
+    }
 }
 
 #[cfg(test)]
@@ -149,14 +171,16 @@ mod tests {
 
     fn summary(chunk: u32) -> ChunkSummary {
         let counts = Counts { found: 48, not_found: 1, failed: 1, ..Counts::default() };
-        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204 }
+        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204, told: 9_000 }
     }
 
     #[test]
     fn elements_round_trip() {
-        assert_eq!(summary(17).element(), "17:48:1:1:0:0:0:52:18204");
-        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"), Some(summary(17)));
-        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:1", "-1:1:1:1:1:1:1:1:1"] {
+        assert_eq!(summary(17).element(), "17:48:1:1:0:0:0:52:18204:9000");
+        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204:9000"), Some(summary(17)));
+        let before = ChunkSummary { told: 18_204, ..summary(17) };
+        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"), Some(before), "an element of the version before");
+        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:1:1", "-1:1:1:1:1:1:1:1:1"] {
             assert_eq!(ChunkSummary::parse(bad), None, "{bad}");
         }
     }
@@ -168,6 +192,7 @@ mod tests {
         let progress = Progress::of(&elements);
         assert_eq!(progress.chunks(), 2);
         assert_eq!((progress.counts().found, progress.credits(), progress.bytes()), (96, 104, 36_408));
+        assert_eq!(progress.told(), 18_000);
         assert_eq!(progress.undone(5).collect::<Vec<_>>(), [1, 2, 4]);
     }
 }

@@ -79,6 +79,7 @@ fn build(
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
         surfaces,
+        large: Arc::default(),
         clock,
         entropy,
     };

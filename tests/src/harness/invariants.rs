@@ -120,7 +120,9 @@ fn counts_equal_results(_: &World, end: &End) -> Verdict {
         same("counts", &told.counts, &counts)?;
         same("credits", &told.credits, &lines.iter().map(|l| u64::from(l.outcome.credits)).sum())?;
         let bytes = lines.iter().map(|line| line.to_json().to_string().len() as u64 + 1).sum();
-        same("bytes", &told.bytes, &bytes)
+        same("bytes", &told.bytes, &bytes)?;
+        let shown = lines.iter().map(|line| shared::domain::job::told(&line.record, Some(&line.outcome)).len() as u64);
+        same("told bytes", &told.told_bytes, &Some(shown.sum()))
     })
 }
 

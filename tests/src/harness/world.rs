@@ -175,6 +175,7 @@ impl World {
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
             surfaces: SURFACES,
+            large: Arc::default(),
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let receiver = Receiver::new(sim.clock.clone());
