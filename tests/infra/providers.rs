@@ -2,7 +2,7 @@
 
 use shared::dialect::{SURFACES, check_operations};
 use shared::provider::Catalog;
-use shared::provider::config::Config;
+use shared::provider::config::{Config, Kind};
 
 use crate::{root, source};
 
@@ -50,4 +50,8 @@ fn the_examples_work_once_their_marks_are_taken_away() {
     let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
     assert_eq!((contact.waterfall.as_slice(), &contact.unconfigured), (&["my-contacts".to_owned()][..], &None));
     assert!(config.providers.iter().any(|p| p.name == "my-api"));
+    // A contact comes with a profile, or with names and a domain or company, and never with all of them.
+    let contacts = config.providers.iter().find(|p| p.name == "my-contacts").unwrap();
+    let Kind::Http(http) = &contacts.kind else { panic!("{contacts:?}") };
+    assert_eq!(http.requires, Vec::<String>::new());
 }

@@ -3,9 +3,9 @@
 use shared::app::submit::{Terms, submit};
 use shared::app::{deliveries, status, tenants};
 use shared::domain::delivery::DeliveryState;
-use shared::domain::job::Status;
+use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
-use tests::harness::{World, domains, submission};
+use tests::harness::{Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
 use crate::{HOUR, MINUTE, SECOND};
@@ -136,4 +136,72 @@ fn a_chunk_that_ended_while_its_job_was_deleted_was_not_charged() {
     });
     world.settle(HOUR);
     assert_eq!(world.credits(&world.tenant.id), (before - 100, 100, 0), "50 records at 2 had ended");
+}
+
+/// A balance below zero is what an operator's correction leaves.
+#[test]
+fn a_debt_refused_jobs_that_cost_nothing() {
+    let mut world = World::new();
+    let tenant = world.tenant.id.clone();
+    let balance = world.credits(&tenant).0;
+    world.call(async |p| tenants::add_credits(p, &tenant, -balance - 5).await).unwrap();
+    let short = world.job(Submission { partial_budget: true, ..submission(&domains("found", 2)) });
+    let terms = Terms { price: 2, unconfigured: Some("name a provider".to_owned()), retention: 100 * HOUR };
+    let unconfigured = submit_under(&mut world, &domains("found", 2), &terms);
+    world.run_for(MINUTE);
+    assert_eq!((world.view(&short).status(), world.view(&short).counts().skipped), (Status::Failed, 2));
+    assert_eq!(world.view(&unconfigured).status(), Status::Failed);
+    assert_eq!(world.credits(&tenant).0, -5);
+}
+
+/// Enrich sends the events of records past the fiftieth through the other lane.
+#[test]
+fn enrich_did_not_know_a_queue_that_it_sends_to() {
+    let template = include_str!("../../infra/template.yaml");
+    let between = |from: &str, to: &str| template.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let (role, function) = (between("\n  EnrichRole:\n", "\n  Enrich:\n"), between("\n  Enrich:\n", "\n  # ----"));
+    for (variable, queue) in [
+        ("MILLRACE_QUEUE_ENRICH", "EnrichQueue"),
+        ("MILLRACE_QUEUE_ENRICH_BULK", "EnrichBulkQueue"),
+        ("MILLRACE_QUEUE_WEBHOOK", "WebhookQueue"),
+        ("MILLRACE_QUEUE_WEBHOOK_RETRY", "WebhookRetryQueue"),
+    ] {
+        assert!(function.contains(&format!("{variable}: !Ref {queue}\n")), "{variable}");
+        assert!(role.contains(&format!("- !GetAtt {queue}.Arn\n")), "{queue}");
+    }
+}
+
+#[test]
+fn events_of_one_tenants_records_kept_the_sweep_from_anothers_jobs() {
+    let mut world = World::with(Options { enrichers: 8, dispatchers: 0, ..Options::default() });
+    for _ in 0..3 {
+        let hook = Webhook { url: "https://hook.example/record".to_owned() };
+        world.job(Submission { record_webhook: Some(hook), ..submission(&domains("found", 1000)) });
+    }
+    world.run_for(30 * SECOND);
+    // The other tenant's messages are lost; its sixteen jobs lie in all shards of the index.
+    world.faults(|call| if call.op == Op::Send { Fault::FailBefore } else { Fault::Proceed });
+    let other = world.tenant("other");
+    let mut jobs = Vec::new();
+    for _ in 0..16 {
+        let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), other.clone());
+        let sent = submission(&domains("found", 1));
+        let accepted = world.sim.finish(async move { World::request(&ports, &registry, &tenant, sent, None).await });
+        let Ok(Accepted::Job { view, .. }) = accepted else { panic!("no job") };
+        jobs.push(view.job.spec.id.clone());
+    }
+    world.faults(|_| Fault::Proceed);
+    let mut waited = Vec::new();
+    for minute in 1..60_u32 {
+        world.run_for(MINUTE);
+        let ended = jobs.iter().filter(|id| {
+            let view = world.call(async |p| status::job(p, &other.id, id).await).unwrap();
+            !view.job.status.is_live()
+        });
+        waited.push((minute, ended.count()));
+        if waited.last().unwrap().1 == jobs.len() {
+            break;
+        }
+    }
+    assert!(waited.len() <= 4, "{waited:?}");
 }

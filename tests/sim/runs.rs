@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::app::status;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::QueueName::{Enrich, Webhook};
@@ -9,6 +10,7 @@ use shared::ports::{Clock, Message};
 use tests::harness::{BIG, Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op};
 
+use crate::crash::{case, ended, sweep};
 use crate::{HOUR, MINUTE, SECOND};
 
 fn patient(domains: &[String]) -> Submission {
@@ -224,4 +226,38 @@ fn a_message_that_cannot_be_read_ends_among_the_dead_letters() {
     assert_eq!(world.sim.queue.dead_letters(Enrich).len(), 3);
     assert_eq!(world.view(&id).counts().found, 1);
     world.run_for(SECOND);
+}
+
+#[test]
+fn outcomes_put_away_before_their_chunk_ends_survive_every_crash() {
+    sweep(
+        "kept early",
+        &case(|world| {
+            let sent = submission(&["found-0", "none-1", "slow6-2", "slow20-3"]);
+            let id = world.insist_on_job(&sent, "one").expect("a job");
+            Box::new(move |world| {
+                ended(world, &id, &[Status::Completed])?;
+                let counts = world.view(&id).counts();
+                if (counts.found, counts.not_found) == (3, 1) { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+            })
+        }),
+    );
+}
+
+#[test]
+fn what_a_slow_chunk_had_put_away_was_bought_again_after_a_crash() {
+    let mut world = World::new();
+    let id = world.job(submission(&["found-0", "slow6-1", "slow20-2"]));
+    world.run_for(15 * SECOND);
+    let entries = world.call(async |ports| {
+        let view = status::job(ports, &world.tenant.id, &id).await?;
+        status::entries(ports, &view).await
+    });
+    let there: Vec<bool> = entries.unwrap().iter().map(|entry| entry.outcome.is_some()).collect();
+    assert_eq!(there, [true, true, false]);
+    world.kill_enrichers();
+    world.settle(HOUR);
+    let asked: Vec<usize> = ["found-0", "slow6-1", "slow20-2"].iter().map(|domain| world.asked_of(domain)).collect();
+    assert_eq!(asked, [1, 1, 2]);
+    assert_eq!(world.view(&id).counts().found, 3);
 }

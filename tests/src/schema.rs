@@ -68,6 +68,8 @@ pub struct Generator<'d> {
     document: &'d Value,
     random: SimEntropy,
     sites: Vec<Site>,
+    /// Every word that some enumeration of the document lists: near enough to be taken for one of another's.
+    words: Vec<Value>,
 }
 
 /// Nesting from which on only what is required is made.
@@ -83,7 +85,9 @@ const JSON_TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string",
 impl<'d> Generator<'d> {
     /// `document` is what `$ref` of a schema points into.
     pub fn new(document: &'d Value, seed: u64) -> Self {
-        Self { document, random: SimEntropy::new(seed), sites: Vec::new() }
+        let mut words = Vec::new();
+        listed(document, &mut words);
+        Self { document, random: SimEntropy::new(seed), sites: Vec::new(), words }
     }
 
     /// A value that the schema allows.
@@ -325,7 +329,8 @@ impl<'d> Generator<'d> {
                 let known = self.pick(listed).as_str()?;
                 let near =
                     [known.to_lowercase(), known.to_uppercase(), format!("{known} "), String::new(), "other".into()];
-                let near: Vec<Value> = near.into_iter().map(Value::from).filter(|v| !listed.contains(v)).collect();
+                let near = near.into_iter().map(Value::from).chain(self.words.iter().cloned());
+                let near: Vec<Value> = near.filter(|v| !listed.contains(v)).collect();
                 self.pick(&near).clone()
             }
             Fault::TooShort => {
@@ -363,6 +368,19 @@ impl<'d> Generator<'d> {
         let mut value = whole.clone();
         *value.pointer_mut(at)? = wrong;
         Some(Broken { value, fault, pointer })
+    }
+}
+
+/// The texts of every `enum` in a document.
+fn listed(schema: &Value, words: &mut Vec<Value>) {
+    match schema {
+        Value::Object(members) => {
+            let own = members.get("enum").and_then(Value::as_array).into_iter().flatten();
+            words.extend(own.filter(|word| word.is_string()).cloned());
+            members.values().for_each(|member| listed(member, words));
+        }
+        Value::Array(items) => items.iter().for_each(|item| listed(item, words)),
+        _ => {}
     }
 }
 

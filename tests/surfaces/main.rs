@@ -7,5 +7,6 @@ mod fifth;
 mod fullenrich;
 mod native;
 mod receiver;
+mod reviewed;
 mod sixtyfour;
 mod springbolt;

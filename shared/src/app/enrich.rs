@@ -378,7 +378,8 @@ impl Run<'_> {
             return Some(Outcome::failed("provider_unconfigured", why));
         }
         if at >= self.chunk.funded {
-            let detail = "the job's max_credits were dealt to the records before this one";
+            let what = if self.job.spec.short_of_credits { "the credits there were" } else { "the job's max_credits" };
+            let detail = format!("{what} went to the records before this one");
             let error = OutcomeError::new("budget_exhausted", detail);
             return Some(Outcome::without_data(OutcomeStatus::Skipped, Some(error)));
         }

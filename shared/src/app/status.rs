@@ -152,7 +152,9 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
             };
             for (at, record) in (0..).zip(chunk.records) {
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
-                let text = super::table::json(&(&record, &outcome));
+                // Of a renamed record a surface shows what was sent alone; and sources are the native results' own.
+                let found = outcome.as_ref().map(|o| (&o.data, &o.error));
+                let text = super::table::json(&(record.sent(), &record.metadata, found));
                 bytes += text.len();
                 escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {

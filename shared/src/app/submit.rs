@@ -82,7 +82,8 @@ impl Budget {
     fn of(submission: &Submission, price: u32, balance: i64) -> Result<Self, ApiError> {
         let records = submission.records.len();
         let wanted = deal(records, price, submission.max_credits);
-        if i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance) {
+        // What costs nothing is taken in debt too.
+        if wanted.reserved == 0 || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance) {
             return Ok(Self { deal: wanted, price, short: false });
         }
         if !submission.partial_budget {
@@ -236,12 +237,14 @@ const IDEM: usize = 2;
 async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> Result<Commit, ApiError> {
     let spec = &job.spec;
     let reserved = i64::try_from(spec.reserved).unwrap_or(i64::MAX);
+    let mut afforded = vec![Condition::ItemExists];
+    afforded.extend((reserved > 0).then_some(Condition::AtLeast(BALANCE, reserved)));
     let mut writes = vec![
         Write::Put(Put { item: meta_item(job), condition: Some(Condition::ItemAbsent) }),
         Write::Update(Update {
             key: credits_key(&spec.tenant),
             changes: vec![Change::Add(BALANCE, -reserved), Change::Add(OPEN_CHUNKS, spec.chunks.into())],
-            condition: Some(Condition::All(vec![Condition::ItemExists, Condition::AtLeast(BALANCE, reserved)])),
+            condition: Some(Condition::All(afforded)),
         }),
     ];
     if let Some(key) = idempotency {

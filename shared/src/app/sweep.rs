@@ -1,7 +1,7 @@
 //! Sweep: every minute, looks at what is due and repairs it. It retries nothing itself; it sends the message that was
 //! lost, or calls the step that nobody lived to call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::delete::erase;
@@ -24,7 +24,7 @@ use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, Store
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
 /// The most chunks asked for again at one look.
 const MAX_NUDGES: usize = 100;
-/// The most items looked at in each shard of the index in one run.
+/// The most items of a shard of the index read at once.
 const PER_SHARD: usize = 100;
 /// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
 const PER_TENANT: usize = 200;
@@ -50,10 +50,14 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
     let mut swept = Swept::default();
     let mut by_tenant = ByTenant::new();
     let mut unread = None;
+    let mut seen = BTreeSet::new();
     // A run that ends early begins elsewhere the next time.
     let first = ports.random::<1>()[0] % DUE_SHARDS;
-    for n in 0..DUE_SHARDS {
-        let shard = due_shard_name((first + n) % DUE_SHARDS);
+    // Round by round, so that a shard with much in it keeps neither the others waiting nor, for longer than this run, what
+    // stands behind it: one job can have a thousand events.
+    let mut left: VecDeque<u8> = (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS).collect();
+    while let Some(n) = left.pop_front() {
+        let shard = due_shard_name(n);
         let select = Select::Due { due_shard: shard.clone(), until: ports.clock.now().0 };
         let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
         let items = match ports.store.query(&query).await {
@@ -65,7 +69,13 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
                 continue;
             }
         };
-        for item in items {
+        // What was looked at and is still there is not looked at again: the index lags, or the repair failed.
+        let full = items.len() == PER_SHARD;
+        let fresh: Vec<Item> = items.into_iter().filter(|item| seen.insert(item.key.clone())).collect();
+        if full && !fresh.is_empty() {
+            left.push_back(n);
+        }
+        for item in fresh {
             if deadline.since(ports.clock.now()) < RESERVE {
                 tracing::error!(swept.due = swept.due, "sweep out of time; the rest is still due");
                 return Ok(swept);

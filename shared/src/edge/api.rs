@@ -15,7 +15,7 @@ use crate::app::{Ports, cancel, delete, deliveries, retry, secrets, status, tena
 use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, route};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, Status, Submission};
+use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::provider::Catalog;
@@ -132,7 +132,14 @@ impl Api {
                 let view = self.view(surface, caller, &job()?).await?;
                 let wanted = records(request, &view);
                 let entries = if wanted { Some(status::entries(ports, &view).await?) } else { None };
-                show(&Shown { request, view: &view, records: entries.as_deref(), now: now() })?
+                let response = show(&Shown { request, view: &view, records: entries.as_deref(), now: now() })?;
+                // A surface's own form of the records may take more room than where they were counted.
+                let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
+                if escaped > MAX_ESCAPED_PAGE_BYTES {
+                    let results_url = format!("/v1/jobs/{}/results", view.job.spec.id);
+                    return Err(ApiError::ResultsTooLarge { results_url });
+                }
+                response
             }
             Call::Watch { show, state } => self.watch(request, caller, &job()?, deadline, *show, *state).await?,
             Call::Jobs { show } => {

@@ -11,8 +11,8 @@ import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 
 const { BASE_URL, API_KEY, WEBHOOK_SECRET, POOR_API_KEY, POOR_WEBHOOK_SECRET } = process.env;
-const SLOW = process.env.SLOW ?? "Slow2";
-const UNKNOWN = process.env.UNKNOWN ?? "Unknown";
+const SLOW = process.env.SLOW ?? "slow2";
+const UNKNOWN = process.env.UNKNOWN ?? "unknown";
 for (const [name, value] of Object.entries({ BASE_URL, API_KEY, WEBHOOK_SECRET })) {
   if (!value) throw new Error(`${name} is not set`);
 }

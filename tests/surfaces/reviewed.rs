@@ -1,0 +1,41 @@
+//! What a reading of the code found wrong before anybody met it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared::dialect::SURFACES;
+use tests::harness::{HOOK, Served, World, body, found};
+
+const ENRICH: &str = "/api/v1/async/enrich";
+const OPERATIONS: &str = "[operations.apione]\ncompany = \"any\"\n";
+
+fn served(answer: impl Fn(&Map<String, Value>) -> Value + Send + Sync + 'static) -> Served {
+    Served::new(World::new(), SURFACES, OPERATIONS, move |input| (Duration::ZERO, found(answer(input))))
+}
+
+fn submit(served: &mut Served, records: &Value) -> String {
+    let key = served.key().to_owned();
+    let sent = json!({"type": "company", "records": records, "webhook_url": HOOK});
+    body(&served.post(ENRICH, &[("x-api-key", &key)], &sent), 200)["job_id"].as_str().unwrap().to_owned()
+}
+
+fn status(served: &mut Served, id: &str) -> Value {
+    let key = served.key().to_owned();
+    let response = served.get(&format!("/api/v1/async/status/{id}"), &[("x-api-key", &key)]);
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn fields_that_were_renamed_counted_twice_and_failed_the_poll_of_a_completed_job() {
+    let mut served = served(|_| json!({"name": "x"}));
+    let records: Value = (0..40)
+        .map(|n| json!({"company": "Acme", "domain": format!("r{n}.example"), "note": "x".repeat(60_000)}))
+        .collect();
+    let id = submit(&mut served, &records);
+    served.settle();
+    let event = served.world.receiver.exchanges()[0].json();
+    assert_eq!((&event["event"], event["results"].as_array().unwrap().len()), (&json!("job.completed"), 40));
+    let ended = status(&mut served, &id);
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("completed"), &Value::Null));
+    assert_eq!(ended["results"], event["results"]);
+}
