@@ -7,5 +7,6 @@ mod fifth;
 mod fullenrich;
 mod native;
 mod receiver;
+mod reviewed2;
 mod sixtyfour;
 mod springbolt;

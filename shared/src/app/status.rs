@@ -152,7 +152,8 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
             };
             for (at, record) in (0..).zip(chunk.records) {
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
-                let text = super::table::json(&(&record, &outcome));
+                // What is shown: the record as it was sent, and not once more under the names that providers know.
+                let text = super::table::json(&(record.sent(), &record.metadata, &outcome));
                 bytes += text.len();
                 escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {
