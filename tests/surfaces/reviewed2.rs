@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::dialect::SURFACES;
 use shared::provider::Answer;
-use tests::harness::{HOOK, Served, World, body};
+use tests::harness::{HOOK, Served, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.sixtyfour]
@@ -53,4 +53,22 @@ fn a_batch_of_three_megabytes_was_sent_and_could_not_be_polled() {
     let polled = served.get(&format!("{path}/{id}"), &[("authorization", &bearer)]);
     assert_eq!(polled.status, 200);
     assert!(polled.body == served.world.receiver.exchanges()[0].body, "the event and the poll differ");
+}
+
+#[test]
+fn a_leads_own_mode_was_taken_for_the_requests() {
+    let mut served = answering(found(json!({"email": "john@gmail.com"})));
+    let key = served.key().to_owned();
+    let request = json!({"lead": {"name": "John Doe", "mode": "PERSONAL", "verify_emails": false}});
+    let answer = body(&served.post("/find-email-async", &[("x-api-key", &key)], &request), 200);
+    served.settle();
+    let task = answer["task_id"].as_str().unwrap();
+    let polled = body(&served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]), 200);
+    let expected = json!({
+        "name": "John Doe", "mode": "PERSONAL", "verify_emails": false,
+        "email": [["john@gmail.com", "UNKNOWN", "PERSONAL"]],
+    });
+    assert_eq!(polled["result"], expected);
+    let seen: Vec<Value> = served.native(task)["results"].as_array().into_iter().flatten().cloned().collect();
+    assert!(seen.is_empty() || seen[0]["input"]["mode"] == "PROFESSIONAL", "{seen:?}");
 }
