@@ -404,6 +404,18 @@ fn every_surplus_message_of_a_waiting_event_went_round_for_as_long_as_it_waited(
     assert!(five <= one + 4, "put off {one} times with one message and {five} times with five");
 }
 
+#[test]
+fn events_behind_a_receiver_that_hangs_asked_for_their_turn_every_other_second() {
+    let mut world = World::with(Options { enrichers: 4, dispatchers: 30, ..Options::default() });
+    world.receiver.from_then_on(Reply::status(500).after(19 * SECOND));
+    for n in 0..20 {
+        world.job(latest(&format!("found-{n}")));
+    }
+    world.run_for(10 * MINUTE);
+    let asked = world.happened().iter().filter(|h| format!("{h:?}").contains("Moved")).count();
+    assert!(asked < 1500, "20 events asked {asked} times in ten minutes");
+}
+
 /// Anything that waits for its turn is bounded by the exchanges before it.
 #[test]
 fn many_events_for_one_url_end_with_the_newest() {
