@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use shared::app::table::{get_n, latest_key};
 use shared::app::{delete, deliveries, status};
-use shared::domain::delivery::{Delivery, DeliveryState};
+use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
+use shared::ports::{Message, QueueName};
 use tests::harness::broken::Broken;
 use tests::harness::{Exchange, HOOK, Options, World, invariants, submission};
 use tests::sim::{Call, Fault, Op, Reply};
@@ -377,6 +378,42 @@ fn a_turn_that_is_stolen_is_found_out() {
     for name in ["no_older_event_after_a_newer_one", "newest_last", "one_at_a_time"] {
         assert!(found.contains(name), "{name} did not find it; found: {found:?}");
     }
+}
+
+/// How often one event was put off while an older one was 15 s on its way, with so many messages for it in the queue.
+fn put_off(surplus: usize) -> usize {
+    let mut world = two_senders();
+    world.receiver.replies([Reply::status(200).after(15 * SECOND)]);
+    let (_, newer) = two_jobs(&mut world, "found-0", "found-1");
+    world.run_for(SECOND);
+    // As the sweep sends them while the queue is behind, or the queue itself now and then.
+    let waiting = delivery(&world, &newer);
+    for _ in 0..surplus {
+        let body = serde_json::to_string(&WakeMessage::new(&waiting.id, waiting.attempts + 1)).unwrap();
+        let message = Message { body, delay: Duration::ZERO, group: "t".to_owned() };
+        world.call(async |p| p.queue.send(QueueName::WebhookRetry, vec![message.clone()]).await).unwrap();
+    }
+    world.settle(HOUR);
+    assert_eq!(world.receiver.exchanges().len(), 2);
+    world.happened().iter().filter(|h| format!("{h:?}").contains("Moved")).count()
+}
+
+#[test]
+fn every_surplus_message_of_a_waiting_event_went_round_for_as_long_as_it_waited() {
+    let (one, five) = (put_off(0), put_off(4));
+    assert!(five <= one + 4, "put off {one} times with one message and {five} times with five");
+}
+
+#[test]
+fn events_behind_a_receiver_that_hangs_asked_for_their_turn_every_other_second() {
+    let mut world = World::with(Options { enrichers: 4, dispatchers: 30, ..Options::default() });
+    world.receiver.from_then_on(Reply::status(500).after(19 * SECOND));
+    for n in 0..20 {
+        world.job(latest(&format!("found-{n}")));
+    }
+    world.run_for(10 * MINUTE);
+    let asked = world.happened().iter().filter(|h| format!("{h:?}").contains("Moved")).count();
+    assert!(asked < 1500, "20 events asked {asked} times in ten minutes");
 }
 
 /// Anything that waits for its turn is bounded by the exchanges before it.

@@ -8,5 +8,6 @@ mod fullenrich;
 mod native;
 mod receiver;
 mod reviewed;
+mod reviewed2;
 mod sixtyfour;
 mod springbolt;

@@ -10,8 +10,8 @@ use super::deliveries::as_planned;
 use super::finish::{load, wake};
 use super::status::{ResultCursor, results};
 use super::table::{
-    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NOT_BEFORE, SLOW, current, delivery_changes, delivery_key,
-    endpoint_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
+    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current, delivery_changes,
+    delivery_key, endpoint_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
 };
 use super::turn::{self, Turn};
 use super::{Ports, StepError, insist};
@@ -63,7 +63,8 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
     let Some(item) = current(ports.store.get(&delivery_key(&id)).await?, now) else { return Ok(Dispatched::Stale) };
     let delivery = read_delivery(&id, &item)?;
     let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
-    if delivery.state != DeliveryState::Pending || message.attempt != delivery.attempts + 1 || leased {
+    let elsewhere = message.at.is_some_and(|at| at != delivery.next_attempt_at);
+    if delivery.state != DeliveryState::Pending || message.attempt != delivery.attempts + 1 || elsewhere || leased {
         return Ok(Dispatched::Stale);
     }
     if delivery.next_attempt_at.since(now) > EARLY {
@@ -397,29 +398,31 @@ async fn learn(
 
 /// Ends a delivery without an attempt.
 async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<Dispatched, StepError> {
+    let planned = delivery.next_attempt_at;
     record_interrupted(&mut delivery);
     delivery.state = DeliveryState::Exhausted;
     delivery.reason = Some(reason.to_owned());
-    change(ports, delivery.attempts, &delivery, None, Dispatched::Exhausted).await
+    change(ports, planned, &delivery, None, Dispatched::Exhausted).await
 }
 
 /// Moves the next attempt to when the receiver wants it, or is free for it.
 async fn put_off(ports: &Ports, mut delivery: Delivery, until: Timestamp) -> Result<Dispatched, StepError> {
-    let now = ports.clock.now();
+    let (now, planned) = (ports.clock.now(), delivery.next_attempt_at);
     // Its time is that of the attempt before, until it is written over.
     record_interrupted(&mut delivery);
     delivery.next_attempt_at = until;
     let due = Some(delivery.due(now));
-    let moved = change(ports, delivery.attempts, &delivery, due, Dispatched::Moved).await?;
+    let moved = change(ports, planned, &delivery, due, Dispatched::Moved).await?;
     if moved == Dispatched::Moved {
         hand_on(ports, &delivery, QueueName::WebhookRetry, now).await;
     }
     Ok(moved)
 }
 
+/// Writes a delivery without an attempt, if its next one is still planned for `planned`.
 async fn change(
     ports: &Ports,
-    attempts: u32,
+    planned: Timestamp,
     delivery: &Delivery,
     due: Option<Timestamp>,
     outcome: Dispatched,
@@ -427,7 +430,10 @@ async fn change(
     let update = Update {
         key: delivery_key(&delivery.id),
         changes: delivery_changes(delivery, due),
-        condition: Some(as_planned(attempts, ports.clock.now())),
+        condition: Some(Condition::All(vec![
+            as_planned(delivery.attempts, ports.clock.now()),
+            Condition::Equals(NEXT_ATTEMPT_AT, Value::N(planned.0)),
+        ])),
     };
     match ports.store.update(update).await {
         Ok(_) => Ok(outcome),

@@ -134,7 +134,7 @@ pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
 /// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
 pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
     let message = Message {
-        body: json(&WakeMessage::new(&delivery.id, delivery.attempts + 1)),
+        body: json(&WakeMessage::next(delivery)),
         delay: delivery.next_attempt_at.since(ports.clock.now()),
         group: delivery.tenant.to_string(),
     };

@@ -59,6 +59,7 @@ pub const OPEN_CHUNKS: &str = "open_chunks";
 pub const EXPIRES_AT: &str = "expires_at";
 pub const ATTEMPTS: &str = "attempts";
 pub const STATE: &str = "state";
+pub const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
 pub const LEASE_TOKEN: &str = "lease_token";
 pub const LEASE_UNTIL: &str = "lease_until";
 pub const SECRETS: &str = "secrets";
@@ -513,7 +514,7 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
         Change::Set(ATTEMPTS, Value::N(delivery.attempts.into())),
         Change::Set("round_start", Value::N(delivery.round_start.into())),
         Change::Set("explicit", Value::N(delivery.explicit.into())),
-        Change::Set("next_attempt_at", Value::N(delivery.next_attempt_at.0)),
+        Change::Set(NEXT_ATTEMPT_AT, Value::N(delivery.next_attempt_at.0)),
         Change::Set("log", s(json(&delivery.log))),
         Change::Remove(WINDOW),
     ];
@@ -556,7 +557,7 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, StepError
         attempts: number(ATTEMPTS).ok_or(StepError::Corrupt(ATTEMPTS))?,
         round_start: number("round_start").unwrap_or(0),
         explicit: number("explicit") == Some(1),
-        next_attempt_at: get_n(item, "next_attempt_at").map(Timestamp).ok_or(StepError::Corrupt("next_attempt_at"))?,
+        next_attempt_at: get_n(item, NEXT_ATTEMPT_AT).map(Timestamp).ok_or(StepError::Corrupt(NEXT_ATTEMPT_AT))?,
         lease,
         log: get_json(item, "log")?,
         expires_at: get_n(item, "expires_ms").map(Timestamp).ok_or(StepError::Corrupt("expires_ms"))?,

@@ -16,9 +16,11 @@ use crate::ports::{Change, Condition, Update, Value};
 /// How long after a newer job's attempt was lost an older one waits for it to be repeated. The sweep does that within
 /// minutes; the job may as well have been erased.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// When to ask again while another attempt is under way.
+/// When to ask again while another attempt is under way: at first, and after an eighth of the event's age, so that many
+/// events behind a receiver that hangs do not cost more and more.
 const SOON: Duration = Duration::from_secs(2);
-/// When to ask again while one is to be repeated.
+const SHARE: u32 = 8;
+/// When to ask again while one is to be repeated, and at the latest.
 const LATER: Duration = Duration::from_secs(30);
 /// How much longer than the deliveries of its job the memory of an event lasts.
 const BEYOND: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -61,7 +63,8 @@ pub(super) async fn take(ports: &Ports, delivery: &Delivery, token: &str, until:
                 Turn::Superseded
             } else {
                 let at_work = number(TURN_UNTIL).is_none_or(|until| until > now.0);
-                Turn::Wait(ports.clock.now().plus(if at_work { SOON } else { LATER }))
+                let grown = (now.since(delivery.event_at) / SHARE).clamp(SOON, LATER);
+                Turn::Wait(ports.clock.now().plus(if at_work { grown } else { LATER }))
             }
         }
     })

@@ -10,9 +10,13 @@ const MAX_FAULTS: usize = 100;
 /// The most characters of a pointer or a detail: they quote names that the caller chose.
 const MAX_FAULT_CHARS: usize = 400;
 
-/// Collects every fault of a request.
+/// Collects the faults of a request: the first [`MAX_FAULTS`], and how many there are beside them. A body of megabytes can
+/// have a fault in every other byte.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<InputError>);
+pub struct Faults {
+    first: Vec<InputError>,
+    more: usize,
+}
 
 fn cut(text: String) -> String {
     match text.char_indices().nth(MAX_FAULT_CHARS) {
@@ -23,35 +27,41 @@ fn cut(text: String) -> String {
 
 impl Faults {
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())));
+        self.push(InputError::new(pointer, detail));
     }
 
     /// With the surface's own word for it.
     pub fn coded(&mut self, code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(InputError::new(cut(pointer.into()), cut(detail.into())).with_code(code));
+        self.push(InputError::new(pointer, detail).with_code(code));
+    }
+
+    fn push(&mut self, fault: InputError) {
+        if self.first.len() < MAX_FAULTS {
+            self.first.push(InputError { pointer: cut(fault.pointer), detail: cut(fault.detail), ..fault });
+        } else {
+            self.more += 1;
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_empty()
     }
 
     /// Whether something is wrong at this place.
     pub fn has(&self, pointer: &str) -> bool {
-        self.0.iter().any(|f| f.pointer == pointer)
+        self.first.iter().any(|f| f.pointer == pointer)
     }
 
     /// # Errors
     /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
     pub fn finish(mut self) -> Result<(), ApiError> {
-        if self.0.is_empty() {
+        if self.first.is_empty() {
             return Ok(());
         }
-        let more = self.0.len().saturating_sub(MAX_FAULTS);
-        if more > 0 {
-            self.0.truncate(MAX_FAULTS);
-            self.add("", format!("and {more} more faults"));
+        if self.more > 0 {
+            self.first.push(InputError::new("", format!("and {} more faults", self.more)));
         }
-        Err(ApiError::Invalid(self.0))
+        Err(ApiError::Invalid(self.first))
     }
 
     /// Says of every member that is not among `known` that it is unknown.
@@ -135,6 +145,17 @@ pub fn snake_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_in_every_other_byte_of_a_body_was_kept_in_memory() {
+        let mut faults = Faults::default();
+        for n in 0..10_000 {
+            faults.coded("string_type", format!("/providers/{n}"), "Input should be a valid string");
+        }
+        assert_eq!(faults.first.capacity().min(10_000), 128);
+        let Err(ApiError::Invalid(told)) = faults.finish() else { panic!() };
+        assert_eq!((told.len(), told[100].detail.as_str()), (101, "and 9900 more faults"));
+    }
 
     #[test]
     fn names_are_read_in_every_usual_form() {

@@ -482,8 +482,11 @@ fn record(
     for (name, value) in given {
         input.insert(name.clone(), value.clone());
     }
+    // A lead's own field is data and no option, even where it is called like one. An empty list asks for nothing.
     for (name, value) in preset {
-        input.entry(name).or_insert_with(|| value.clone());
+        if input.get(name).is_none() || value.as_array().is_none_or(|items| !items.is_empty()) {
+            input.insert(name.clone(), value.clone());
+        }
     }
     let original = (input != sent).then_some(sent);
     Record { id: None, input, metadata: None, original }

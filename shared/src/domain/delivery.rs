@@ -204,11 +204,21 @@ pub struct WakeMessage {
     pub delivery: u32,
     /// The attempt it asks for, from 1; dropped when the delivery is elsewhere.
     pub attempt: u32,
+    /// When that attempt was planned for; dropped when it is planned for another time by now. An attempt may be put off many
+    /// times, and of several messages for it one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl WakeMessage {
+    /// Asks for an attempt whenever it is planned for.
     pub fn new(id: &DeliveryId, attempt: u32) -> Self {
-        Self { v: 1, job: id.job.clone(), delivery: id.n, attempt }
+        Self { v: 1, job: id.job.clone(), delivery: id.n, attempt, at: None }
+    }
+
+    /// Asks for the next attempt as it is planned now.
+    pub fn next(delivery: &Delivery) -> Self {
+        Self { at: Some(delivery.next_attempt_at), ..Self::new(&delivery.id, delivery.attempts + 1) }
     }
 }
 

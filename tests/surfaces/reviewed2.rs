@@ -1,0 +1,74 @@
+//! What a second reading of the surfaces found wrong before anybody met it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::dialect::SURFACES;
+use shared::provider::Answer;
+use tests::harness::{HOOK, Served, World, body, found};
+
+const OPERATIONS: &str = "
+[operations.sixtyfour]
+find_email = \"any\"
+find_email_bulk = \"any\"
+
+[operations.fullenrich]
+enrich = \"any\"
+";
+
+fn answering(answer: Answer) -> Served {
+    Served::new(World::new(), SURFACES, OPERATIONS, move |_| (Duration::ZERO, answer.clone()))
+}
+
+/// A text of so many bytes, each in its own place unlike.
+fn note(n: usize, bytes: usize) -> String {
+    format!("{n:08}").repeat(bytes / 8)
+}
+
+#[test]
+fn a_task_of_three_megabytes_was_told_and_could_not_be_polled() {
+    let mut served = answering(Answer::NotFound);
+    let key = served.key().to_owned();
+    let lead = |n| json!({"name": format!("John {n}"), "note": note(n, 30_000)});
+    let request = json!({"leads": (0..100).map(lead).collect::<Vec<_>>(), "webhook_url": HOOK});
+    let answer = body(&served.post("/find-email-bulk-async", &[("x-api-key", &key)], &request), 200);
+    served.settle();
+    let told = served.world.receiver.exchanges()[0].json();
+    assert_eq!(told["status"], "completed");
+    let task = answer["task_id"].as_str().unwrap();
+    let polled = body(&served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]), 200);
+    assert_eq!(polled, told);
+}
+
+#[test]
+fn a_batch_of_three_megabytes_was_sent_and_could_not_be_polled() {
+    let mut served = answering(Answer::NotFound);
+    let bearer = format!("Bearer {}", served.key());
+    let contact = |n| json!({"first_name": "A", "last_name": "B", "domain": "example.com", "note": note(n, 30_000)});
+    let request = json!({"name": "n", "data": (0..100).map(contact).collect::<Vec<_>>(), "webhook_url": HOOK});
+    let path = "/api/v2/contact/enrich/bulk";
+    let answer = body(&served.post(path, &[("authorization", &bearer)], &request), 200);
+    served.settle();
+    let id = answer["enrichment_id"].as_str().unwrap();
+    let polled = served.get(&format!("{path}/{id}"), &[("authorization", &bearer)]);
+    assert_eq!(polled.status, 200);
+    assert!(polled.body == served.world.receiver.exchanges()[0].body, "the event and the poll differ");
+}
+
+#[test]
+fn a_leads_own_mode_was_taken_for_the_requests() {
+    let mut served = answering(found(json!({"email": "john@gmail.com"})));
+    let key = served.key().to_owned();
+    let request = json!({"lead": {"name": "John Doe", "mode": "PERSONAL", "verify_emails": false}});
+    let answer = body(&served.post("/find-email-async", &[("x-api-key", &key)], &request), 200);
+    served.settle();
+    let task = answer["task_id"].as_str().unwrap();
+    let polled = body(&served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]), 200);
+    let expected = json!({
+        "name": "John Doe", "mode": "PERSONAL", "verify_emails": false,
+        "email": [["john@gmail.com", "UNKNOWN", "PERSONAL"]],
+    });
+    assert_eq!(polled["result"], expected);
+    let seen: Vec<Value> = served.native(task)["results"].as_array().into_iter().flatten().cloned().collect();
+    assert!(seen.is_empty() || seen[0]["input"]["mode"] == "PROFESSIONAL", "{seen:?}");
+}
