@@ -434,11 +434,17 @@ pub struct ChunkState {
     pub begun: BTreeMap<u32, u32>,
 }
 
-/// Reads a range of chunks. Overflow that no head names is passed over.
+/// `CHUNK#n` of the sort key of any of a chunk's items.
+fn chunk_key_of(sk: &str) -> &str {
+    sk.match_indices('#').nth(1).map_or(sk, |(at, _)| &sk[..at])
+}
+
+/// Reads a range of chunks. Overflow that no head names is passed over, and so are the parts of a chunk that has its result.
 pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepError> {
     let mut chunks: BTreeMap<u32, ChunkState> = BTreeMap::new();
     let mut heads: BTreeMap<u32, (&str, i64)> = BTreeMap::new();
     let mut overflow: BTreeMap<(u32, &str), Vec<&Item>> = BTreeMap::new();
+    let ended: BTreeSet<&str> = items.iter().filter_map(|item| item.key.sk.strip_suffix("#RESULT")).collect();
     for item in items {
         let mut parts = item.key.sk.split('#');
         let (Some("CHUNK"), Some(n)) = (parts.next(), parts.next().and_then(|n| n.parse().ok())) else { continue };
@@ -452,6 +458,8 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepErro
                 None => state.result = Some(unpack(item)?),
             },
             (Some("RESULT"), Some(run)) => overflow.entry((n, run)).or_default().push(item),
+            // What a result has is not unpacked a second time.
+            (Some("PART"), Some(_)) if ended.contains(chunk_key_of(&item.key.sk)) => {}
             (Some("PART"), Some(_)) => {
                 let part: Part = unpack(item)?;
                 if let Some(at) = part.begun {
@@ -630,6 +638,19 @@ mod tests {
         let stranger = result_items(&job(), 7, "run0", &outcomes[..3], Timestamp(0)).unwrap().0;
         let items: Vec<Item> = stranger.into_iter().chain(overflow).chain([head]).collect();
         assert_eq!(read_chunks(&items).unwrap()[&7].result, Some(outcomes));
+    }
+
+    #[test]
+    fn parts_are_read_until_there_is_a_result() {
+        let part = |chunk| {
+            let part = Part { begun: Some(1), outcomes: vec![(0, outcomes(1, 64).remove(0))] };
+            part_item(&job(), chunk, "run1", 0, &part, Timestamp(0)).unwrap()
+        };
+        let result = result_items(&job(), 7, "run1", &outcomes(2, 64), Timestamp(0)).unwrap().1;
+        let chunks = read_chunks(&[part(7), result, part(8)]).unwrap();
+        assert_eq!((chunks[&7].finished.len(), chunks[&7].begun.len()), (0, 0));
+        assert_eq!((chunks[&8].finished.len(), chunks[&8].begun.len()), (1, 1));
+        assert_eq!(chunks[&7].result.as_ref().map(Vec::len), Some(2));
     }
 
     #[test]
