@@ -56,6 +56,18 @@ fn a_batch_of_three_megabytes_was_sent_and_could_not_be_polled() {
 }
 
 #[test]
+fn a_contact_of_40_kb_was_refused_as_one_of_more_than_64() {
+    let mut served = answering(Answer::NotFound);
+    let bearer = format!("Bearer {}", served.key());
+    let mut submit = |bytes| {
+        let contact = json!({"linkedin_url": "https://www.linkedin.com/in/a", "note": note(1, bytes)});
+        let request = json!({"name": "n", "data": [contact]});
+        served.post("/api/v2/contact/enrich/bulk", &[("authorization", &bearer)], &request).status
+    };
+    assert_eq!((submit(40_000), submit(64_000), submit(66_000)), (200, 200, 413));
+}
+
+#[test]
 fn a_leads_own_mode_was_taken_for_the_requests() {
     let mut served = answering(found(json!({"email": "john@gmail.com"})));
     let key = served.key().to_owned();

@@ -205,7 +205,8 @@ fn read_batch(
             return Err(refused(code::TYPE, pointer, "must be an object"));
         };
         let record = read(&pointer, contact)?;
-        bounded(at, &record)?;
+        // What it was sent as is kept beside the input, and is not more.
+        bounded(at, &(&record.input, &record.metadata))?;
         records.push(record);
     }
     Ok(Submission {
