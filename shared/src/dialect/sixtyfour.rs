@@ -697,13 +697,19 @@ fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>) {
     shown.insert("phone".to_owned(), value);
 }
 
+/// The inside of a Markdown code block, which many models put around their JSON, or the text as it is.
+fn unfenced(text: &str) -> &str {
+    let inside = text.trim().strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    inside.and_then(|block| block.split_once('\n')).map_or(text, |(_, inside)| inside)
+}
+
 /// What an agent found out.
 fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     let mut data = outcome.data.clone();
     let mut structured = Map::new();
     match data.shift_remove("structured_data") {
         Some(Value::Object(fields)) => structured = fields,
-        Some(Value::String(text)) => match serde_json::from_str(&text) {
+        Some(Value::String(text)) => match serde_json::from_str(unfenced(&text)) {
             // A chat endpoint gives its answer as text: the whole of it, or the fields alone.
             Ok(Value::Object(mut answer)) => match answer.shift_remove("structured_data") {
                 Some(Value::Object(fields)) => {
@@ -922,6 +928,22 @@ mod tests {
         let expected =
             json!({"name": "alias", "full_name": "own", "linkedin_url": "a", "profile_url": "b", "first_name": "J"});
         assert_eq!(renamed(Subject::Person, &sent), expected);
+    }
+
+    #[test]
+    fn an_answer_in_a_code_block_was_taken_for_prose() {
+        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
+        {
+            let data = Map::from_iter([("structured_data".to_owned(), text.into())]);
+            let told = intelligence(&record, &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) });
+            assert_eq!((&told["structured_data"], &told["notes"]), (&json!({"age": 4}), &json!("")), "{text}");
+        }
+        for prose in ["```", "``````", "see ```x```", "```json\nnothing\n```"] {
+            let data = Map::from_iter([("structured_data".to_owned(), prose.into())]);
+            let told = intelligence(&record, &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) });
+            assert_eq!(told["notes"], prose);
+        }
     }
 
     #[test]
