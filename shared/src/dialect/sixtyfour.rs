@@ -484,7 +484,7 @@ fn record(
     }
     // A lead's own field is data and no option, even where it is called like one. An empty list asks for nothing.
     for (name, value) in preset {
-        if input.get(name).is_none() || value.as_array().is_none_or(|items| !items.is_empty()) {
+        if !input.contains_key(name) || value.as_array().is_none_or(|items| !items.is_empty()) {
             input.insert(name.clone(), value.clone());
         }
     }
