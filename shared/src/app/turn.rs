@@ -50,8 +50,7 @@ pub(super) async fn take(ports: &Ports, delivery: &Delivery, token: &str, until:
         Change::Set(TURN, s(token)),
         Change::Set(TURN_UNTIL, Value::N(until.0)),
         Change::Set(TURN_JOB, Value::N(job.0)),
-        // Whatever is older is gone by then: it was submitted before, and nothing is kept for longer.
-        Change::Set(EXPIRES_AT, Value::N(delivery.expires_at.plus(BEYOND).seconds())),
+        expiry(delivery),
     ];
     let condition = Some(Condition::All(vec![none_newer(job), free]));
     let update = Update { key: latest_key(&delivery.tenant, &delivery.url), changes, condition };
@@ -94,7 +93,8 @@ pub(super) async fn answered(ports: &Ports, delivery: &Delivery, token: &str) ->
     };
     if let Updated::No(_) = insist(ports, both).await? {
         // Written before and the answer lost, or the turn ran out and is another's by now: what is known stays known.
-        insist(ports, Update { key, changes: vec![newest], condition: Some(none_newer(job)) }).await?;
+        let changes = vec![newest, expiry(delivery)];
+        insist(ports, Update { key, changes, condition: Some(none_newer(job)) }).await?;
     }
     Ok(())
 }
@@ -102,6 +102,11 @@ pub(super) async fn answered(ports: &Ports, delivery: &Delivery, token: &str) ->
 /// No job newer than this was told and answered well.
 fn none_newer(job: Timestamp) -> Condition {
     Condition::Any(vec![Condition::Absent(NEWEST), Condition::AtMost(NEWEST, job.0)])
+}
+
+/// Whatever is older is gone by then: it was submitted before, and nothing is kept for longer.
+fn expiry(delivery: &Delivery) -> Change {
+    Change::Set(EXPIRES_AT, Value::N(delivery.expires_at.plus(BEYOND).seconds()))
 }
 
 fn released() -> Vec<Change> {

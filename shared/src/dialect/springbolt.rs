@@ -229,8 +229,15 @@ fn resolved(line: &ResultLine) -> Map<String, Value> {
     let why_not = |otherwise: &str| reason.unwrap_or(otherwise).to_owned();
     match outcome.status {
         OutcomeStatus::Found => {
-            let known: Vec<String> = payload.keys().map(|name| folded(name)).collect();
-            for (name, value) in outcome.data.iter().filter(|(name, _)| !known.contains(&folded(name))) {
+            let known: Vec<(String, String)> = payload.keys().map(|name| (folded(name), name.clone())).collect();
+            for (name, value) in &outcome.data {
+                if let Some((_, sent)) = known.iter().find(|(known, _)| *known == folded(name)) {
+                    // A client that sends every column has nulls where it knows nothing; they are there to be filled.
+                    if let Some(unknown) = payload.get_mut(sent).filter(|value| value.is_null()) {
+                        unknown.clone_from(value);
+                    }
+                    continue;
+                }
                 // Two found fields may differ in nothing but their spelling; both are kept.
                 let free = |shown: &String| !payload.contains_key(shown) && !outcome.data.contains_key(shown);
                 let shown = Some(camel_case(name)).filter(|shown| camel && free(shown));
@@ -363,7 +370,7 @@ mod tests {
         let mixed = told(json!({"companyName": "Sent", "callback_url": "u"}), found(data.clone()));
         assert_eq!(mixed, json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}}));
         let snake = told(json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}), found(data));
-        assert_eq!(snake, json!({"company_name": null, "brandcolor": 1, "hq": {"zip_code": 1}}));
+        assert_eq!(snake, json!({"company_name": "Found", "brandcolor": 1, "hq": {"zip_code": 1}}));
     }
 
     #[test]

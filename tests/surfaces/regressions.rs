@@ -1,4 +1,4 @@
-//! What a second reading of the surfaces found wrong before anybody met it.
+//! What the surfaces got wrong once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a reading of the code found wrong before anybody met it.
+//! What was told whole by webhook and refused at the poll, or counted twice.
 
 use std::time::Duration;
 
