@@ -356,7 +356,7 @@ fn a_repeated_submission_is_the_same_job() {
 #[test]
 fn a_type_without_a_provider_ends_failed_and_says_what_to_configure() {
     let mut served = served();
-    for (kind, told) in [("tech", "add a provider for it"), ("signals", "type apione.signals is not offered")] {
+    for (kind, told) in [("tech", "add a provider for it"), ("signals", "no type answers signals")] {
         let sent = json!({"type": kind, "records": records(&["a.example"]), "webhook_url": HOOK});
         let id = submit(&mut served, &sent);
         served.settle();

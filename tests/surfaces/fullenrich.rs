@@ -793,7 +793,10 @@ fn a_type_without_a_provider_finds_nothing_and_finishes() {
         (&native["status"], &native["error"]),
         (&json!("failed"), &json!("add a provider for it to providers.toml"))
     );
-    assert_eq!(served.native(&lookup)["error"], "type fullenrich.reverse_email is not offered; see providers.toml");
+    assert_eq!(
+        served.native(&lookup)["error"],
+        "no type answers reverse_email: name one in [operations.fullenrich] of providers.toml"
+    );
 }
 
 #[test]

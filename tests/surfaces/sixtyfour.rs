@@ -570,7 +570,7 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
     let task =
         submit(&mut served, "/qa-agent-async", &json!({"data": {}, "qualification_criteria": [], "webhook_url": HOOK}));
     served.settle();
-    assert!(failed(&mut served, &task).contains("sixtyfour.qa_agent is not offered"));
+    assert!(failed(&mut served, &task).contains("no type answers qa_agent: name one in [operations.sixtyfour]"));
 
     let mut served = answering(Answer::Failed { code: "provider_error".to_owned(), detail: "HTTP 500".to_owned() });
     let task = submit(&mut served, "/find-email-async", &request);

@@ -252,7 +252,7 @@ fn an_operation_that_is_mapped_to_nothing_is_accepted_and_fails() {
     served.settle();
     let told = callback(&served);
     assert_eq!((&told["status"], &told["companyName"]), (&json!("failed"), &json!("Acme")));
-    assert!(told["message"].as_str().unwrap().contains("springbolt.enrichment"), "{told}");
+    assert!(told["message"].as_str().unwrap().contains("[operations.springbolt]"), "{told}");
 }
 
 #[test]
@@ -454,6 +454,10 @@ fn of_two_requests_with_one_url_the_newer_ones_result_stays() {
     assert_eq!(callback(&served)["companyName"], "Acme");
     let late = delivery(&mut served, &older);
     assert_eq!((&late["state"], &late["reason"]), (&json!("exhausted"), &json!("superseded")));
+    let bearer = format!("Bearer {}", served.key());
+    let replay = format!("/v1/deliveries/{}/replay", late["id"].as_str().unwrap());
+    let refused = body(&served.post(&replay, &[("authorization", &bearer)], &json!({})), 409);
+    assert!(refused["detail"].as_str().unwrap().contains("only the latest counts"), "{refused}");
     assert_eq!((&late["attempts"], &late["log"]), (&json!(0), &json!([])));
     assert_eq!(delivery(&mut served, &newer)["state"], "delivered");
     // Both have their result; only the callback of one is left out.

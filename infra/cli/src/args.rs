@@ -143,7 +143,8 @@ pub(crate) struct Submit {
     /// Where to send the signed event when the job is over
     #[arg(long, value_name = "URL")]
     pub(crate) webhook: Option<String>,
-    /// Where to send a signed event for each record as soon as it has ended
+    /// Where to send a signed event for each record as soon as it has ended; each is then worked on by itself, which takes
+    /// longer
     #[arg(long, value_name = "URL")]
     pub(crate) record_webhook: Option<String>,
     /// Providers to ask, in this order, instead of the type's own

@@ -546,6 +546,8 @@ fn account_text(account: &Value) -> String {
             fields.collect::<Vec<_>>().join(" and ")
         });
         let providers = kind["providers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let providers: Vec<&str> = providers.collect();
+        let asked = if providers.is_empty() { "nobody".to_owned() } else { providers.join(", ") };
         let usable = if kind["usable"] == false { " (not set up)" } else { "" };
         let price = kind["credits_per_record_at_most"].as_u64().unwrap_or(0);
         shown += &format!(
@@ -554,7 +556,7 @@ fn account_text(account: &Value) -> String {
             text(kind, "description"),
             plain(&sets.collect::<Vec<_>>().join(", or "), 300),
             plural(price, "credit"),
-            plain(&providers.collect::<Vec<_>>().join(", "), 300)
+            plain(&asked, 300)
         );
     }
     shown

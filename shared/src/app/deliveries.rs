@@ -13,6 +13,8 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
 
+/// The reason of a delivery that a newer job's made void; see `turn.rs`.
+pub(crate) const SUPERSEDED: &str = "superseded";
 /// How long a test delivery is kept.
 const TEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 
@@ -30,6 +32,11 @@ pub async fn replay(
             None => false,
         };
         let mut delivery = status::delivery(ports, tenant, id).await?;
+        if delivery.reason.as_deref() == Some(SUPERSEDED) {
+            let detail =
+                "a newer job's event was answered at this URL, and only the latest counts there; read the results";
+            return Err(ApiError::Conflict { detail: detail.to_owned() });
+        }
         let now = ports.clock.now();
         if repeated || delivery.lease.as_ref().is_some_and(|lease| now < lease.until) {
             return Ok(delivery);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::deliveries::as_planned;
+use super::deliveries::{SUPERSEDED, as_planned};
 use super::finish::{load, wake};
 use super::status::{ResultCursor, results};
 use super::table::{
@@ -171,7 +171,7 @@ async fn attempt(
     if rules.latest_wins {
         match turn::take(ports, &delivery, &token, until).await? {
             Turn::Mine => {}
-            Turn::Superseded => return give_up(ports, delivery, "superseded").await,
+            Turn::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
             Turn::Wait(at) => return put_off(ports, delivery, at).await,
         }
     }

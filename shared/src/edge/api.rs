@@ -225,7 +225,7 @@ impl Api {
             unconfigured: match kind.map(|k| k.usable()) {
                 Some(Ok(())) => None,
                 Some(Err(why)) => Some(why.to_owned()),
-                None => Some(format!("type {} is not offered; see providers.toml", submission.kind)),
+                None => Some(unmapped(&submission.kind)),
             },
             retention: self.retention,
         };
@@ -307,6 +307,16 @@ fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiRe
         "request served"
     );
     response
+}
+
+/// Why there is no type of this name, which may be one that [`Reading::kind`] made up.
+fn unmapped(kind: &str) -> String {
+    match kind.split_once('.') {
+        Some((surface, operation)) => {
+            format!("no type answers {operation}: name one in [operations.{surface}] of providers.toml")
+        }
+        None => format!("type {kind} is not offered; see providers.toml"),
+    }
 }
 
 fn bad_cursor() -> ApiError {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use crate::ports::HttpError;
 
@@ -129,11 +129,17 @@ impl Guard {
         if url.len() > MAX_URL {
             return Err(HttpError::Url(format!("it is longer than {MAX_URL} bytes")));
         }
-        let mut url = Url::parse(url).map_err(|error| HttpError::Url(error.to_string()))?;
+        let mut url = Url::parse(url).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => {
+                HttpError::Url("it is not a whole URL, such as https://example.com/hook".to_owned())
+            }
+            error => HttpError::Url(error.to_string()),
+        })?;
         match url.scheme() {
             "https" => {}
             "http" if self.allow_http || plain_http => {}
             "http" => return refuse("only https is allowed"),
+            _ if self.allow_http || plain_http => return refuse("the scheme is neither https nor http"),
             _ => return refuse("the scheme is not https"),
         }
         if !url.username().is_empty() || url.password().is_some() {

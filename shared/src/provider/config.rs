@@ -389,6 +389,9 @@ fn read_type(name: &str, table: &Table<'_>, providers: &[ProviderConfig]) -> Res
         return Err(waterfall_entry
             .error("the waterfall is empty; name a provider, or say in `unconfigured` what has to be configured"));
     }
+    if let Some(entry) = table.get("unconfigured").filter(|_| !waterfall.is_empty()) {
+        return Err(entry.error("the waterfall names providers; take `unconfigured` out, or nobody is asked"));
+    }
 
     let until = match table.get("until") {
         None => Until::Any,
@@ -1092,6 +1095,10 @@ mod tests {
     #[test]
     fn faults_name_line_column_and_what_to_do() {
         for (text, wanted) in [
+            (
+                with(GOOD, "waterfall =", "unconfigured = \"x\"\nwaterfall ="),
+                "p.toml:3:16: types.company: unconfigured: the waterfall names providers; take `unconfigured` out",
+            ),
             (
                 with(GOOD, "waterfall", "waterfal"),
                 "p.toml:3:1: types.company: the key `waterfal` is not known; known here are",
