@@ -29,7 +29,7 @@ async fn held_from(tag: &str, from: u32) -> Arc<AtomicBool> {
 async fn kill_held(tag: &str, from: u32, holds: &AtomicBool) {
     let held = |got: &[Got]| Upstream::of(got, tag).into_iter().find(|g| key(g).is_some_and(|(_, n)| n >= from));
     let got = world().await.upstream.server.wait(60, "held lookup", |got| held(got).is_some()).await;
-    kill_peer(held(&got).unwrap().peer, "enrich");
+    kill_peer(held(&got).unwrap().peer, "enrich").await;
     holds.store(false, Ordering::SeqCst);
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn an_attempt_whose_process_was_killed_shows_as_interrupted() {
     let receiver = Server::start(|n, _| if n == 0 { Answer::Hold } else { Answer::Status(204) }).await;
     let sent = tenant.post("/v1/webhooks/test", &json!({"url": receiver.url("/hook")})).await.json(202);
     let got = receiver.wait(30, "attempt", |got| !got.is_empty()).await;
-    kill_peer(got[0].peer, "dispatch");
+    kill_peer(got[0].peer, "dispatch").await;
     killed("crashes::an_attempt_whose_process_was_killed_shows_as_interrupted");
 
     let id = DeliveryId::parse(text(&sent, "id")).unwrap();

@@ -398,8 +398,9 @@ pub(crate) async fn invoke(function: &str, event: &Value) -> Value {
 }
 
 /// Ends, by `kill -9`, the process of a function that holds the connection from `peer`.
-pub(crate) fn kill_peer(peer: SocketAddr, function: &str) {
-    let pid = owner(peer).unwrap_or_else(|| panic!("no process has the connection from {peer}"));
+pub(crate) async fn kill_peer(peer: SocketAddr, function: &str) {
+    // The list of connections is read piece by piece: one that is there can be missing while others come and go.
+    let pid = eventually(5, &format!("process with the connection from {peer}"), async || owner(peer)).await;
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     if !environment.is_empty() {
         let name = format!("AWS_LAMBDA_FUNCTION_NAME=millrace-{function}");
