@@ -43,8 +43,7 @@ pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_lat
     let attempt = &delivery["log"][0];
     assert_eq!((&delivery["state"], &attempt["error"]), (&json!("pending"), &json!("timeout")), "{delivery}");
     let took = attempt["latency_ms"].as_i64().unwrap();
-    // What the lease took to be written is taken from it.
-    assert!((4_000..6_500).contains(&took), "{delivery}");
+    assert!((4_990..6_500).contains(&took), "{delivery}");
     // The tenant's own schedule of one second is the native surface's; this one has its own.
     let wait = millis(&delivery["next_attempt_at"]) - millis(&attempt["at"]) - took;
     assert!((wait - 60_000).abs() <= 2, "{wait} ms: {delivery}");

@@ -50,6 +50,8 @@ pub(crate) async fn an_older_request_that_ends_later_is_superseded() {
     let url = receiver.url("/row");
     let slow = json!({"linkedinUrl": "https://www.linkedin.com/in/slow2", "callbackUrl": url});
     let older = ask(&tenant, "/linkedin-to-phone", &slow).await;
+    let status = tenant.get(&format!("/v1/jobs/{older}")).await.json(200);
+    assert!(["queued", "running"].contains(&text(&status, "status")), "{status}");
     let newer = ask(&tenant, "/enrichment", &json!({"companyName": "Spotify", "callbackUrl": url})).await;
     assert_eq!(over(&tenant, &newer).await["state"], "delivered");
     let late = over(&tenant, &older).await;

@@ -219,6 +219,20 @@ fn an_interrupted_attempt_was_missing_from_the_log_of_a_disabled_receiver() {
 }
 
 #[test]
+fn a_lease_that_took_a_second_to_write_took_it_from_the_receiver() {
+    let mut world = World::new();
+    let mut armed = true;
+    world.faults(move |call| {
+        let lease = call.op == Op::Update && call.subject.contains("DELIVERY") && std::mem::take(&mut armed);
+        if lease { Fault::Delay(SECOND) } else { Fault::Proceed }
+    });
+    world.receiver.replies([Reply::status(200).after(19 * SECOND + SECOND / 2)]);
+    let id = world.job(small());
+    world.settle(HOUR);
+    assert_eq!((delivery(&world, &id).state, world.receiver.exchanges().len()), (DeliveryState::Delivered, 1));
+}
+
+#[test]
 fn a_lease_that_was_written_too_late_sends_nothing() {
     let mut world = World::with(Options { dispatch_timeout: 5 * MINUTE, dispatchers: 2, ..Options::default() });
     let mut armed = true;

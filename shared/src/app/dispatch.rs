@@ -17,8 +17,8 @@ use super::turn::{self, Turn};
 use super::{Ports, StepError, insist};
 use crate::dialect::{Event, Signing, Surface, surface};
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, Lease, Next, QUEUE_HORIZON,
-    RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE, Lease, Next,
+    QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
 };
 use crate::domain::signature::live;
 use crate::domain::time::Timestamp;
@@ -167,7 +167,7 @@ async fn attempt(
 ) -> Result<Dispatched, StepError> {
     let now = ports.clock.now();
     let token = hex::encode(ports.random::<16>());
-    let until = now.plus(rules.timeout + LEASE_MARGIN);
+    let until = now.plus(LEASE_WRITE + rules.timeout + LEASE_MARGIN);
     if rules.latest_wins {
         match turn::take(ports, &delivery, &token, until).await? {
             Turn::Mine => {}

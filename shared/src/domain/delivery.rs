@@ -10,6 +10,8 @@ use super::time::Timestamp;
 
 /// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded under it.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// So much longer is a lease for the time that it takes to be written, so that a receiver has its whole time-out.
+pub const LEASE_WRITE: Duration = Duration::from_secs(2);
 /// How long after a lease has run out, or a planned attempt was missed, the sweep looks.
 pub const GRACE: Duration = Duration::from_secs(60);
 /// Waits up to this are handed to the queue, longer ones to the sweep, which hands over what is left so long before.
