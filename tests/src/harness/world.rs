@@ -47,8 +47,12 @@ pub struct Options {
     pub seed: u64,
     /// Chunks worked on at once in each lane.
     pub enrichers: usize,
+    /// In the bulk lane, where that is another number.
+    pub bulk_enrichers: Option<usize>,
     /// Deliveries attempted at once in each lane.
     pub dispatchers: usize,
+    /// In the lane of later attempts, where that is another number.
+    pub retry_dispatchers: Option<usize>,
     /// Whether the sweep runs every minute.
     pub sweeping: bool,
     /// The time-out of the enrich function.
@@ -64,7 +68,9 @@ impl Default for Options {
         Self {
             seed: 1,
             enrichers: 1,
+            bulk_enrichers: None,
             dispatchers: 1,
+            retry_dispatchers: None,
             sweeping: true,
             enrich_timeout: Duration::from_secs(120),
             dispatch_timeout: Duration::from_secs(60),
@@ -460,7 +466,13 @@ impl World {
     fn receive(&mut self) {
         for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
             let enriching = matches!(lane, QueueName::Enrich | QueueName::EnrichBulk);
-            let most = if enriching { self.options.enrichers } else { self.options.dispatchers };
+            let Options { enrichers, bulk_enrichers, dispatchers, retry_dispatchers, .. } = self.options;
+            let most = match lane {
+                QueueName::Enrich => enrichers,
+                QueueName::EnrichBulk => bulk_enrichers.unwrap_or(enrichers),
+                QueueName::Webhook => dispatchers,
+                QueueName::WebhookRetry => retry_dispatchers.unwrap_or(dispatchers),
+            };
             let name = format!("{lane:?}");
             let busy = self.schedule.alive().filter(|(_, n)| *n == name).count();
             for received in self.sim.queue.receive(lane, most.saturating_sub(busy)) {
