@@ -8,14 +8,13 @@ use shared::app::table::{meta_key, progress_key, read_delivery, read_meta, read_
 use shared::dialect::surface;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::{Delivery, DeliveryState, EventType};
-use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::job::{Job, JobView, ResultLine, Status};
 use shared::domain::progress::{Counts, Progress};
-use shared::domain::signature::verify;
 use shared::ports::Item;
 
 use super::{Verdict, all, same};
-use crate::harness::World;
+use crate::harness::{Exchange, Tenant, World};
 
 /// What is in the table when all is over.
 #[derive(Debug)]
@@ -24,6 +23,8 @@ pub struct End {
     pub(super) jobs: Vec<Job>,
     pub(super) deliveries: Vec<Delivery>,
     lines: BTreeMap<JobId, Vec<ResultLine>>,
+    /// What each tenant's receiver got, by time.
+    pub(super) told: Vec<(TenantId, Exchange)>,
 }
 
 impl End {
@@ -39,7 +40,13 @@ impl End {
                 read_delivery(&DeliveryId { job, n }, item).ok()
             })
             .collect();
-        Self { items, jobs, deliveries, lines: BTreeMap::new() }
+        let got = |tenant: &Tenant| {
+            let id = tenant.id.clone();
+            tenant.receiver.exchanges().into_iter().map(move |exchange| (id.clone(), exchange))
+        };
+        let mut told: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
+        told.sort_by_key(|(_, exchange)| exchange.at);
+        Self { items, jobs, deliveries, lines: BTreeMap::new(), told }
     }
 
     pub(super) fn read(world: &World) -> Self {
@@ -112,22 +119,24 @@ pub(super) fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
 /// What is used is what the results say, and everything else is back. Erased jobs say nothing any more, so that with
 /// them only the sum is known.
 pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
-    let tenant = &world.tenant.id;
-    let (balance, used, open) = world.credits(tenant);
-    same("balance and used", &(balance + used), &world.options.credits)?;
-    same("open chunks", &open, &0)?;
-    let of_tenant = |job: &&Job| job.spec.tenant == *tenant;
-    if end.jobs.iter().filter(of_tenant).any(|job| job.status == Status::Deleted) {
-        return Ok(());
-    }
-    let charged = end.ended().filter(|(job, _)| job.spec.tenant == *tenant).flat_map(|(_, lines)| lines);
-    same("used", &used, &charged.map(|line| i64::from(line.outcome.credits)).sum())
+    all(&world.tenants, |Tenant { id: tenant, .. }| {
+        let (balance, used, open) = world.credits(tenant);
+        same(&format!("balance and used of {tenant}"), &(balance + used), &world.steps.granted(tenant))?;
+        same(&format!("open chunks of {tenant}"), &open, &0)?;
+        let of_tenant = |job: &Job| job.spec.tenant == *tenant;
+        if end.jobs.iter().any(|job| of_tenant(job) && job.status == Status::Deleted) {
+            return Ok(());
+        }
+        let charged = end.ended().filter(|(job, _)| of_tenant(job)).flat_map(|(_, lines)| lines);
+        let charged: i64 = charged.map(|line| i64::from(line.outcome.credits)).sum();
+        same(&format!("used by {tenant}"), &used, &charged)
+    })
 }
 
 /// Clients repeat a request until it is answered, so that every job there is was told to one.
 pub(super) fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
-    let stored: BTreeSet<JobId> =
-        end.jobs.iter().filter(|j| j.spec.tenant == world.tenant.id).map(|j| j.spec.id.clone()).collect();
+    let stored: BTreeMap<JobId, TenantId> =
+        end.jobs.iter().map(|job| (job.spec.id.clone(), job.spec.tenant.clone())).collect();
     same("jobs stored", &stored, &world.accepted)
 }
 
@@ -140,7 +149,7 @@ fn event_of(status: Status) -> Option<EventType> {
     }
 }
 
-pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
+pub(super) fn every_event_is_told_or_exhausted(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let told: Vec<&Delivery> = end.deliveries.iter().filter(|d| d.id.job == job.spec.id).collect();
         let ends = usize::from(job.spec.webhook.is_some());
@@ -151,7 +160,6 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
             same("event", &Some(delivery.event), &record.or(event_of(job.status)))
         })
     })?;
-    let exchanges = world.receiver.exchanges();
     all(&end.deliveries, |delivery| match delivery.state {
         DeliveryState::Pending => Err(format!("{} is pending", delivery.id)),
         DeliveryState::Exhausted if delivery.reason.is_none() => Err(format!("{} has no reason", delivery.id)),
@@ -159,7 +167,7 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
         DeliveryState::Delivered => {
             let event = delivery.id.event();
             let had = |status: Option<u16>| status.is_some_and(|s| (200..300).contains(&s));
-            if exchanges.iter().any(|e| e.id() == event && had(e.status)) {
+            if end.told.iter().any(|(_, e)| e.id() == event && had(e.status)) {
                 Ok(())
             } else {
                 Err(format!("{event} counts as delivered and no receiver had it"))
@@ -168,44 +176,42 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
     })
 }
 
-/// Everything that tells of one job carries one id, and what was signed is what was sent.
-pub(super) fn one_webhook_id_per_event(world: &World, end: &End) -> Verdict {
+/// All attempts of an event carry the id of its delivery, and everything that tells of the end of one job one id.
+pub(super) fn one_webhook_id_per_event(_: &World, end: &End) -> Verdict {
     let known: BTreeSet<String> = end.deliveries.iter().map(|d| d.id.event()).collect();
-    let erased = end.jobs.iter().any(|job| job.status == Status::Deleted);
-    let mut ids: BTreeMap<String, String> = BTreeMap::new();
-    all(world.receiver.exchanges(), |exchange| {
-        if !known.contains(exchange.id()) && !erased {
-            return Err(format!("{} belongs to no delivery", exchange.id()));
+    let erased: Vec<&JobId> = end.jobs.iter().filter(|j| j.status == Status::Deleted).map(|j| &j.spec.id).collect();
+    let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+    end.told.iter().try_for_each(|(_, exchange)| {
+        let id = exchange.id();
+        if !known.contains(id) && !delivery_of(exchange).is_some_and(|delivery| erased.contains(&&delivery.job)) {
+            return Err(format!("{id} belongs to no delivery"));
         }
-        let (id, at, signature) =
-            (exchange.header("webhook-id"), exchange.header("webhook-timestamp"), exchange.header("webhook-signature"));
-        let signed = verify(&world.tenant.secret, Some(id), Some(at), Some(signature), &exchange.body, exchange.at);
-        same("signature", &signed, &Ok(()))
-    })?;
-    for exchange in world.receiver.exchanges() {
-        if let Some(job) = exchange.json()["data"]["id"].as_str() {
-            let id = ids.entry(job.to_owned()).or_insert_with(|| exchange.id().to_owned());
-            same("webhook-id", &exchange.id(), &id.as_str())?;
-        }
-    }
-    Ok(())
+        let body = exchange.json();
+        let Some(job) = body["data"]["id"].as_str().filter(|_| body["type"] != "record.finished") else {
+            return Ok(());
+        };
+        same(&format!("webhook-id of the end of {job}"), &id, ids.entry(job.to_owned()).or_insert(id))
+    })
 }
 
-pub(super) fn one_body_per_event(world: &World, _: &End) -> Verdict {
-    let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for exchange in world.receiver.exchanges() {
-        let body = bodies.entry(exchange.id().to_owned()).or_insert_with(|| exchange.body.clone());
-        if *body != exchange.body {
+/// The delivery that an exchange was an attempt of.
+pub(super) fn delivery_of(exchange: &Exchange) -> Option<DeliveryId> {
+    DeliveryId::parse(&exchange.id().replacen("evt_", "dlv_", 1))
+}
+
+pub(super) fn one_body_per_event(_: &World, end: &End) -> Verdict {
+    let mut bodies: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    end.told.iter().try_for_each(|(_, exchange)| {
+        if *bodies.entry(exchange.id()).or_insert(&exchange.body) != exchange.body {
             return Err(format!("{} was sent with two bodies", exchange.id()));
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-pub(super) fn attempts_never_overlap(world: &World, _: &End) -> Verdict {
-    let exchanges = world.receiver.exchanges();
-    all(exchanges.iter().enumerate(), |(n, one)| {
-        all(&exchanges[..n], |other| {
+pub(super) fn attempts_never_overlap(_: &World, end: &End) -> Verdict {
+    all(end.told.iter().enumerate(), |(n, (_, one))| {
+        all(&end.told[..n], |(_, other)| {
             if one.id() == other.id() && one.at < other.until {
                 return Err(format!("{} at {} and at {}", one.id(), other.at, one.at));
             }
@@ -233,9 +239,8 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
         surface(world.ports.surfaces, &delivery.dialect).is_some_and(|s| (s.delivery)().latest_wins)
     };
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
-    let exchanges = world.receiver.exchanges();
     // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
-    let sent = exchanges.iter().filter_map(|exchange| {
+    let sent = end.told.iter().filter_map(|(_, exchange)| {
         let delivery = *deliveries.iter().find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;
         let entry = delivery.log.iter().rposition(|attempt| attempt.at <= exchange.at)?;
         Some((exchange, delivery, entry))

@@ -14,7 +14,7 @@ use shared::dialect::surface;
 use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 
 pub use self::end::End;
-pub use self::steps::{Moment, STEPS, Steps};
+pub use self::steps::{Moment, STEPS, Step, Steps};
 use super::World;
 
 /// Whether an invariant holds, or how it does not.

@@ -5,56 +5,40 @@ use std::collections::BTreeSet;
 use shared::app::table::{read_secrets, secret_key};
 use shared::app::{cancel, delete, deliveries, retry, status};
 use shared::domain::error::ApiError;
-use shared::domain::ids::{DeliveryId, TenantId};
+use shared::domain::ids::TenantId;
 use shared::domain::job::Job;
 use shared::domain::signature::{Secret, verify};
 
+use super::end::delivery_of;
 use super::{End, Verdict, all, same};
-use crate::harness::{Exchange, World};
-
-impl End {
-    /// Every tenant that there is.
-    fn tenants(&self) -> Vec<TenantId> {
-        let profiles = self.items.iter().filter(|item| item.key.sk == "PROFILE");
-        profiles.filter_map(|item| TenantId::parse(item.key.pk.strip_prefix("TENANT#")?)).collect()
-    }
-}
-
-/// The delivery that an exchange was an attempt of.
-fn delivery_of(exchange: &Exchange) -> Option<DeliveryId> {
-    DeliveryId::parse(&exchange.id().replacen("evt_", "dlv_", 1))
-}
+use crate::harness::{Tenant, World};
 
 /// The secrets that signed, or still sign, for a tenant.
-fn secrets(world: &World, tenant: &TenantId) -> Vec<Secret> {
-    let item = world.sim.store.peek(&secret_key(tenant));
+fn secrets(world: &World, tenant: &Tenant) -> Vec<Secret> {
+    let item = world.sim.store.peek(&secret_key(&tenant.id));
     let stored = read_secrets(item.as_ref()).unwrap_or_default().into_iter().map(|live| live.secret);
-    let first = (*tenant == world.tenant.id).then(|| world.tenant.secret.clone());
-    stored.chain(first).collect()
+    stored.chain([tenant.secret.clone()]).collect()
 }
 
-/// An event goes to the URL that its own job named, signed with a secret of its own tenant and with nobody else's.
+/// An event goes to its own tenant's receiver, at the URL that its own job named, signed with a secret of that tenant and
+/// with nobody else's; and what was signed is what was sent.
 pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> Verdict {
-    let tenants = end.tenants();
-    all(world.receiver.exchanges(), |exchange| {
-        let Some(id) = delivery_of(&exchange) else { return Err(format!("{:?} is no event's id", exchange.id())) };
+    let secrets: Vec<(&TenantId, Vec<Secret>)> = world.tenants.iter().map(|t| (&t.id, secrets(world, t))).collect();
+    all(&end.told, |(receiver, exchange)| {
+        let Some(id) = delivery_of(exchange) else { return Err(format!("{:?} is no event's id", exchange.id())) };
         let job = end.jobs.iter().find(|job| job.spec.id == id.job);
         let delivery = end.deliveries.iter().find(|delivery| delivery.id == id);
-        let Some(owner) = delivery.map(|d| &d.tenant).or(job.map(|j| &j.spec.tenant)) else {
-            // A test event that has expired: nothing is known of it any more.
-            return Ok(());
-        };
+        if let Some(owner) = delivery.map(|d| &d.tenant).or(job.map(|j| &j.spec.tenant)) {
+            same(&format!("tenant that was told {id}"), &receiver, &owner)?;
+        }
         if let Some(delivery) = delivery {
             same(&format!("receiver of {id}"), &exchange.url, &delivery.url)?;
         }
-        let signed_by = |tenant: &TenantId| {
-            let [event, at, signature] =
-                ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| Some(exchange.header(name)));
-            let verifies = |secret| verify(secret, event, at, signature, &exchange.body, exchange.at).is_ok();
-            secrets(world, tenant).iter().any(verifies)
-        };
-        let signers: Vec<&TenantId> = tenants.iter().filter(|tenant| signed_by(tenant)).collect();
-        same(&format!("who signed {id}"), &signers, &vec![owner])
+        let [event, at, signature] =
+            ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| Some(exchange.header(name)));
+        let verifies = |secret: &Secret| verify(secret, event, at, signature, &exchange.body, exchange.at).is_ok();
+        let signers = secrets.iter().filter(|(_, secrets)| secrets.iter().any(verifies)).map(|(tenant, _)| *tenant);
+        same(&format!("tenants who signed {id}"), &signers.collect(), &vec![receiver])
     })
 }
 
@@ -62,8 +46,8 @@ pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> V
 /// again. Nobody's list has it.
 pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdict {
     let nobody = TenantId::parse("nobody").expect("a tenant id");
-    let tenants: Vec<TenantId> = end.tenants().into_iter().chain([nobody]).collect();
-    all(&tenants, |stranger| {
+    let tenants = world.tenants.iter().map(|tenant| &tenant.id).chain([&nobody]);
+    all(tenants, |stranger| {
         let listed = world.call(async |ports| status::jobs(ports, stranger, None, None, usize::MAX).await);
         let own: BTreeSet<_> = end.jobs.iter().filter(|j| j.spec.tenant == *stranger).map(|j| &j.spec.id).collect();
         all(listed.iter().flat_map(|page| &page.jobs), |view| {
@@ -71,7 +55,7 @@ pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdi
             same(&format!("tenant of {id} in the list of {stranger}"), is, stranger)?;
             same(&format!("{id} is one of {stranger}'s"), &own.contains(id), &true)
         })?;
-        all(end.jobs.iter().filter(|job| job.spec.tenant != *stranger), |job| is_hidden(world, end, stranger, job))?;
+        all(end.jobs.iter().filter(|job| job.spec.tenant != *stranger), |job| is_hidden(world, stranger, job))?;
         all(end.deliveries.iter().filter(|delivery| delivery.tenant != *stranger), |delivery| {
             let id = &delivery.id;
             refused("delivery", world.call(async |p| status::delivery(p, stranger, id).await))?;
@@ -80,7 +64,7 @@ pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdi
     })
 }
 
-fn is_hidden(world: &World, _: &End, stranger: &TenantId, job: &Job) -> Verdict {
+fn is_hidden(world: &World, stranger: &TenantId, job: &Job) -> Verdict {
     let (id, timeout) = (&job.spec.id, world.options.enrich_timeout);
     refused("job", world.call(async |p| status::job(p, stranger, id).await))?;
     refused("deliveries", world.call(async |p| status::deliveries(p, stranger, id, 0, 10).await))?;
