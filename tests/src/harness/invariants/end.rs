@@ -28,8 +28,7 @@ pub struct End {
 }
 
 impl End {
-    /// Heads and deliveries alone.
-    pub(super) fn read_heads(world: &World) -> Self {
+    pub(super) fn read(world: &World) -> Self {
         let items = world.sim.store.items();
         let jobs: Vec<Job> = items.iter().filter(|i| i.key.sk == "META").filter_map(|i| read_meta(i).ok()).collect();
         let deliveries = items
@@ -46,12 +45,8 @@ impl End {
         };
         let mut told: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
         told.sort_by_key(|(_, exchange)| exchange.at);
-        Self { items, jobs, deliveries, lines: BTreeMap::new(), told }
-    }
-
-    pub(super) fn read(world: &World) -> Self {
-        let mut end = Self::read_heads(world);
-        for job in end.jobs.iter().filter(|job| job.status != Status::Deleted) {
+        let mut lines = BTreeMap::new();
+        for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
             let view = &JobView { job: job.clone(), progress: Progress::default() };
             let page = world.call(async |ports| results(ports, view, ResultCursor::default(), usize::MAX).await);
             let mut all = Vec::new();
@@ -63,9 +58,9 @@ impl End {
                     .filter(|_| !empty)
                     .and_then(|at| world.call(async |ports| results(ports, view, at, usize::MAX).await).ok());
             }
-            end.lines.insert(job.spec.id.clone(), all);
+            lines.insert(job.spec.id.clone(), all);
         }
-        end
+        Self { items, jobs, deliveries, lines, told }
     }
 
     fn ended(&self) -> impl Iterator<Item = (&Job, &Vec<ResultLine>)> {

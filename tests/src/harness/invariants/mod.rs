@@ -10,7 +10,6 @@ mod tenants;
 use std::time::Duration;
 
 use shared::app::table::{profile_key, read_profile};
-use shared::dialect::surface;
 use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 
 pub use self::end::End;
@@ -67,14 +66,15 @@ const STARTS: u32 = 8;
 ///
 /// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
 pub fn bound(world: &World) -> Duration {
-    let end = End::read_heads(world);
-    let told = end.deliveries.iter().map(|delivery| {
-        let Some(surface) = surface(world.ports.surfaces, &delivery.dialect) else { return Duration::ZERO };
-        let profile = world.sim.store.peek(&profile_key(&delivery.tenant)).and_then(|item| read_profile(&item).ok());
-        let rules = (surface.delivery)().with_delays(profile.and_then(|profile| profile.webhook_delays()));
-        let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
-        let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
-        waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
+    let profiles = world.tenants.iter().filter_map(|tenant| world.sim.store.peek(&profile_key(&tenant.id)));
+    let delays: Vec<_> = profiles.map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays())).collect();
+    let told = delays.iter().flat_map(|delays| {
+        world.ports.surfaces.iter().map(|surface| {
+            let rules = (surface.delivery)().with_delays(delays.clone());
+            let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
+            let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
+            waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
+        })
     });
     (STARTS + 1) * LOOK + told.max().unwrap_or_default()
 }
