@@ -5,11 +5,13 @@
 //! or in schedules drawn from seeds, with messages doubled; it ends with the first finding.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use shared::app::{cancel, delete, deliveries, tenants};
 use shared::domain::job::Submission;
-use shared::ports::QueueName;
+use shared::ports::{Message, Queue, QueueError, QueueName};
 use tests::harness::broken::Broken;
 use tests::harness::{Options, World, invariants, submission};
 use tests::sim::{Call, Fault, Reply};
@@ -188,9 +190,9 @@ fn every_way(call: &Call) -> Vec<Fault> {
 
 /// The work with one fault after the other, until `found` says that it is enough.
 fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSet<String>) -> bool) {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let world = prepared(Some(broken), ONE);
-    let note = std::sync::Arc::clone(&seen);
+    let note = Arc::clone(&seen);
     world.faults(move |call| {
         note.lock().unwrap().push(call.clone());
         Fault::Proceed
@@ -211,29 +213,31 @@ fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSe
     }
 }
 
+/// A queue that delivers every message twice, as standard queues may.
+struct Doubling(Arc<dyn Queue>);
+
+#[async_trait]
+impl Queue for Doubling {
+    async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.0.send(queue, [messages.clone(), messages].concat()).await
+    }
+
+    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+        self.0.postpone(queue, receipt, delay).await
+    }
+}
+
 /// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
 fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTreeSet<String> {
     let options = Options { seed, enrichers: 3, dispatchers: 3, ..ONE };
     let mut world = prepared(broken, options);
+    world.ports.queue = Arc::new(Doubling(world.ports.queue.clone()));
     let (dice, until) = (World::dice(seed), world.now().plus(MINUTE));
     let clock = world.sim.clock.clone();
     world.faults(move |call| {
         let all = every_way(call);
         let quiet = shared::ports::Clock::now(&*clock) >= until || dice.below(100) >= 3;
         if quiet { Fault::Proceed } else { all[dice.below(all.len())] }
-    });
-    // The client's own calls are over soon; what it set off is seen twice by the workers.
-    let queue = world.sim.queue.clone();
-    let pause = world.ports.clock.clone();
-    world.spawn("the queue", async move {
-        for _ in 0..40 {
-            pause.sleep(Duration::from_millis(250)).await;
-            for lane in [QueueName::Enrich, QueueName::Webhook, QueueName::WebhookRetry] {
-                for message in queue.peek(lane).into_iter().take(1) {
-                    queue.duplicate(lane, &message.id);
-                }
-            }
-        }
     });
     done(world, work, wanted)
 }
