@@ -122,11 +122,11 @@ fn asks(condition: Option<&Condition>, part: &dyn Fn(&Condition) -> bool) -> boo
 impl BrokenStore {
     /// A secret is read from under another tenant's key.
     fn misread(&self, key: &Key) -> Key {
-        let mut key = key.clone();
-        if self.how == Broken::SecretOfAnother && key.pk.starts_with("SECRET#") {
-            key.pk = if key.pk == "SECRET#acme" { "SECRET#other" } else { "SECRET#acme" }.to_owned();
+        if self.how != Broken::SecretOfAnother || !key.pk.starts_with("SECRET#") {
+            return key.clone();
         }
-        key
+        let other = if key.pk == "SECRET#acme" { "SECRET#other" } else { "SECRET#acme" };
+        Key { pk: other.to_owned(), ..key.clone() }
     }
 }
 
