@@ -10,7 +10,7 @@ use std::time::Duration;
 use shared::app::tenants;
 use shared::domain::job::{Accepted, Webhook};
 use shared::domain::time::Timestamp;
-use shared::ports::{Clock, HttpError};
+use shared::ports::HttpError;
 use tests::harness::{Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
