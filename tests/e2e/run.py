@@ -2,12 +2,17 @@
 """Runs a command on a stack of its own that is made for the end-to-end tests.
 
     python3 tests/e2e/run.py -- cargo test --workspace
+    python3 tests/e2e/run.py --prepared -- target/debug/soak
 
 The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
 script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
 patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+
+With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
+before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
 """
 
+import json
 import os
 import random
 import re
@@ -50,7 +55,10 @@ def configured(text: str, extra: str) -> str:
 
 
 def main() -> int:
-    if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
+    arguments = sys.argv[1:]
+    prepared = arguments[:1] == ["--prepared"]
+    separator, *command = arguments[prepared:] or [""]
+    if separator != "--" or not command:
         print(__doc__, file=sys.stderr)
         return 2
     upstream, nameserver = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
@@ -64,18 +72,34 @@ def main() -> int:
                                "--providers", str(providers)])
         if made.returncode != 0:
             return made.returncode
-        process = subprocess.Popen(
-            [sys.executable, str(LOCAL / "stack.py"), "--port", "0", "with", "--bundle", str(bundle),
-             "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}", *sys.argv[1:]],
-            env={**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
-                 "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"})
-        # Ctrl-C reaches both of us; what is sent to us alone is passed on, and the stack stops what it started.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: process.send_signal(received))
-        return process.wait()
+        environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
+                       "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
+        stack = [sys.executable, str(LOCAL / "stack.py"), "--port"]
+        settings = ["--bundle", str(bundle), "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
+        if not prepared:
+            return run([*stack, "0", "with", *settings, "--", *command], environment)
+        port, env_file = free_port(socket.SOCK_STREAM), own / "env"
+        up = [*stack, str(port), "up", "--no-tenant", "--env-file", str(env_file), *settings]
+        code = None
+        try:
+            code = run(command, {**environment, "MILLRACE_TEST_UP": json.dumps(up), "MILLRACE_PORT": str(port),
+                                 "MILLRACE_ENV_FILE": str(env_file)})
+        finally:
+            down = subprocess.run([*stack, str(port), "down"], stdout=subprocess.DEVNULL)
+            if code == 0 and down.returncode == 0:
+                shutil.rmtree(ROOT / ".local" / f"stack-{port}", ignore_errors=True)
+        return code
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def run(command: list, environment: dict) -> int:
+    """Runs a command to its end. Ctrl-C reaches it by itself; what is sent to us alone is passed on."""
+    process = subprocess.Popen(command, env=environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: process.send_signal(received))
+    return process.wait()
 
 
 if __name__ == "__main__":

@@ -317,7 +317,8 @@ pub(crate) async fn aws_request(
 ) -> Reply {
     let world = world().await;
     let endpoint = world.config.aws.endpoint_url.as_deref().expect("AWS_ENDPOINT_URL");
-    let sent = stack::aws_request(&*world.ports.http, endpoint, (method, path), service, access_key, headers, body).await;
+    let sent =
+        stack::aws_request(&*world.ports.http, endpoint, (method, path), service, access_key, headers, body).await;
     sent.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 

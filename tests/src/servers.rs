@@ -73,10 +73,7 @@ impl Server {
     }
 
     /// The same at this address.
-    pub async fn start_at(
-        address: SocketAddr,
-        script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start_at(address: SocketAddr, script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
         let server =
             Self { address: listener.local_addr().unwrap(), got: Arc::default(), changed: Arc::new(Notify::new()) };
@@ -183,4 +180,3 @@ async fn read(stream: &mut BufReader<TcpStream>, peer: SocketAddr) -> Option<Got
     stream.read_exact(&mut body).await.ok()?;
     Some(Got { at: SystemClock.now(), peer, path, headers, body })
 }
-

@@ -145,7 +145,11 @@ pub fn owner(peer: SocketAddr) -> Option<u32> {
 
 /// Ends a process by `kill -9`. Whether it was there.
 pub fn kill(pid: u32) -> bool {
-    Command::new("kill").args(["-9", &pid.to_string()]).stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success())
+    Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
 }
 
 /// The variables that a process was started with; none where the system does not show them or the process is gone.
@@ -159,4 +163,13 @@ pub fn variables(pid: u32) -> Vec<(String, String)> {
 pub fn function(pid: u32) -> Option<String> {
     let name = variables(pid).into_iter().find(|(n, _)| n == "AWS_LAMBDA_FUNCTION_NAME")?.1;
     name.strip_prefix("millrace-").map(str::to_owned)
+}
+
+/// The function processes of the stack whose emulator listens on this port: pid and function. None where the system does not
+/// show what processes were started with.
+pub fn functions(port: u16) -> Vec<(u32, String)> {
+    let of_stack = |pid: &u32| variables(*pid).contains(&("GATEWAY_PORT".to_owned(), port.to_string()));
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(of_stack).filter_map(|pid| Some((pid, function(pid)?))).collect()
 }
