@@ -3,6 +3,7 @@
 
     python3 tests/e2e/run.py -- cargo test --workspace
     python3 tests/e2e/run.py --prepared -- target/debug/soak
+    python3 tests/e2e/run.py --soak target/debug/soak -- cargo test --workspace
 
 The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
 script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
@@ -10,6 +11,8 @@ patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM
 
 With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
 before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
+
+With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly waits, and the command runs beside it.
 """
 
 import json
@@ -21,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -55,12 +59,37 @@ def configured(text: str, extra: str) -> str:
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    prepared = arguments[:1] == ["--prepared"]
-    separator, *command = arguments[prepared:] or [""]
-    if separator != "--" or not command:
+    options, separator, command = sys.argv[1:], "", []
+    if "--" in options:
+        at = options.index("--")
+        options, separator, command = options[:at], "--", options[at + 1:]
+    soak = options[1] if options[:1] == ["--soak"] and len(options) == 2 else None
+    if not separator or not command or (options and options != ["--prepared"] and not soak):
         print(__doc__, file=sys.stderr)
         return 2
+    if not soak:
+        return on_a_stack(command, options == ["--prepared"])
+    calm = threading.Event()
+    soaking = subprocess.Popen([sys.executable, __file__, "--prepared", "--", soak, "--brief", "--seed", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = threading.Thread(target=follow, args=(soaking.stdout, calm))
+    said.start()
+    calm.wait()
+    code = on_a_stack(command, False)
+    said.join()
+    return soaking.wait() or code
+
+
+def follow(lines, calm: threading.Event) -> None:
+    """Passes on what the soak says, and sets `calm` when it makes no more faults or has ended."""
+    for line in lines:
+        print(f"soak: {line}", end="", flush=True)
+        if "no more faults" in line:
+            calm.set()
+    calm.set()
+
+
+def on_a_stack(command: list, prepared: bool) -> int:
     upstream, nameserver = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     own = ROOT / "target" / f"test-{upstream}"
     providers, bundle = own / "providers.toml", own / "bundle"

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 use ::tests::stack;
 use serde_json::json;
 use shared::edge::config::environment;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
 use tokio::process::Command;
 use tokio::sync::watch;
 
@@ -60,7 +62,8 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failed> {
-        let mut options = Self { interference: false, seed: 1, injections: 1000, seconds: 60, brief: false };
+        let seed = SystemClock.now().seconds().unsigned_abs();
+        let mut options = Self { interference: false, seed, injections: 1000, seconds: 240, brief: false };
         while let Some(argument) = arguments.next() {
             let mut number = || {
                 let value = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
@@ -71,7 +74,7 @@ impl Options {
                 "--seed" => options.seed = number()?,
                 "--injections" => options.injections = number()?,
                 "--seconds" => options.seconds = number()?,
-                "--brief" => options.brief = true,
+                "--brief" => (options.brief, options.injections, options.seconds) = (true, 60, 30),
                 _ => return Err(format!("what is {argument}?").into()),
             }
         }
