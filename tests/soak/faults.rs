@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use ::tests::servers::Answer;
 use ::tests::sim::SimEntropy;
 
-/// One call in so many to the table or the queues meets a fault.
-const CALLS: usize = 16;
+/// One reading call in so many to the table meets a fault.
+const READS: usize = 16;
+/// One of the others in so many. There are fewer of them, and more depends on each.
+const WRITES: usize = 6;
 /// One fault in so many ends the process that made the call.
 const KILLS: usize = 12;
 /// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
 const OUTAGES: usize = 20;
-/// One exchange in so many with a receiver or an upstream API goes wrong.
-const EXCHANGES: usize = 12;
-
 /// What the proxy does with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -154,7 +153,8 @@ impl Faults {
             }
             outages.remove(operation);
         }
-        if self.rng.below(CALLS) != 0 {
+        let reads = matches!(operation, "GetItem" | "BatchGetItem" | "Query");
+        if self.rng.below(if reads { READS } else { WRITES }) != 0 {
             return None;
         }
         let fault = if self.rng.below(KILLS) == 0 {
@@ -196,10 +196,10 @@ impl Faults {
         Some(fault)
     }
 
-    /// What a receiver or an upstream API does instead of its answer, if anything, and its name. `location` is where a
-    /// redirect leads.
-    pub(crate) fn of_exchange(&self, location: &'static str) -> Option<(&'static str, Answer)> {
-        if !self.once_in(EXCHANGES) {
+    /// What a receiver or an upstream API does instead of its answer, once in so many times, and its name. `location` is
+    /// where a redirect leads.
+    pub(crate) fn of_exchange(&self, times: usize, location: &'static str) -> Option<(&'static str, Answer)> {
+        if !self.once_in(times) {
             return None;
         }
         Some(match self.rng.below(14) {
@@ -240,7 +240,7 @@ mod tests {
         let quick: std::collections::BTreeSet<_> = chosen(1, false).into_iter().collect();
         assert_eq!(quick.len(), 9, "kills and lost messages take a minute: {quick:?}");
         let faults = Faults::new(1);
-        assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange("").is_none()));
+        assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
     }
 
     #[test]

@@ -18,7 +18,11 @@ use crate::proxy;
 /// One exchange in so many ends with the sender's process killed in the middle of it.
 const KILLED: usize = 150;
 /// One delivery in so many is answered 410.
-const GONE: usize = 300;
+const GONE: usize = 100;
+/// One delivery in so many is answered badly otherwise.
+const REFUSED: usize = 4;
+/// One lookup in so many is. There are a hundred times as many.
+const SPOILED: usize = 50;
 /// A receiver whose path begins so answers nothing but 500, before and after faults are on.
 pub(crate) const HOPELESS: &str = "hopeless-";
 
@@ -94,7 +98,7 @@ fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got
     } else if faults.once_in(GONE) {
         faults.count("answered 410", "receiver");
         Answer::Status(410)
-    } else if let Some((name, answer)) = faults.of_exchange(location) {
+    } else if let Some((name, answer)) = faults.of_exchange(REFUSED, location) {
         faults.count(name, "receiver");
         answer
     } else {
@@ -131,10 +135,7 @@ fn look_up(
     if faults.slow() && faults.once_in(KILLED * 4) {
         return kill(faults, got);
     }
-    // Upstream APIs are asked much more often than receivers are told.
-    if faults.once_in(4)
-        && let Some((name, answer)) = faults.of_exchange(location)
-    {
+    if let Some((name, answer)) = faults.of_exchange(SPOILED, location) {
         faults.count(name, "upstream API");
         spoiled.lock().unwrap().insert((tag.to_owned(), number));
         return answer;

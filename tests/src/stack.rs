@@ -70,6 +70,13 @@ pub async fn send(
     Ok(Reply { status: answer.status, headers: answer.headers, body: answer.body })
 }
 
+/// The header that names the caller to the emulator, which verifies no signature of a long-lived key.
+pub fn authorization(service: &str, access_key: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
 /// A call of the stack's AWS services, as root or with the access key given: the stack finds the caller by it and checks no
 /// signature. `endpoint` is without a path.
 pub async fn aws_request(
@@ -81,9 +88,7 @@ pub async fn aws_request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Reply, HttpError> {
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    );
+    let authorization = authorization(service, access_key);
     let mut all = vec![("authorization", authorization.as_str())];
     all.extend(headers);
     send(http, method, &format!("{endpoint}{path}"), &all, body).await
