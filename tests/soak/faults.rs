@@ -223,21 +223,29 @@ pub(crate) const INIT: &str = "Init";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    /// What a seed chooses, without the durations.
-    fn chosen(seed: u64, slow: bool) -> Vec<&'static str> {
-        let faults = Faults::new(seed);
-        faults.set(true, slow);
+    /// What many seeds choose. Outages last longer than this takes, so that one seed would show a few alone.
+    fn chosen(slow: bool) -> BTreeSet<&'static str> {
         let operations = ["SendMessageBatch", "TransactWriteItems", "BatchWriteItem", "GetItem", INIT];
-        (0..20_000).filter_map(|n| faults.of_call(operations[n % operations.len()])).map(Fault::name).collect()
+        let of_seed = |seed| {
+            let faults = Faults::new(seed);
+            faults.set(true, slow);
+            (0..50)
+                .filter_map(|n| faults.of_call(operations[n % operations.len()]))
+                .map(Fault::name)
+                .collect::<Vec<_>>()
+        };
+        (0..500).flat_map(of_seed).collect()
     }
 
     #[test]
     fn every_fault_is_made_and_none_when_off() {
-        let made: std::collections::BTreeSet<_> = chosen(1, true).into_iter().collect();
+        let made = chosen(true);
         assert_eq!(made.len(), 12, "{made:?}");
-        let quick: std::collections::BTreeSet<_> = chosen(1, false).into_iter().collect();
+        let quick = chosen(false);
         assert_eq!(quick.len(), 9, "kills and lost messages take a minute: {quick:?}");
         let faults = Faults::new(1);
         assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
