@@ -14,6 +14,8 @@ const READS: usize = 16;
 const WRITES: usize = 6;
 /// One fault in so many ends the process that made the call.
 const KILLS: usize = 12;
+/// The same while the process starts.
+const KILLS_IN_INIT: usize = 3;
 /// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
 const OUTAGES: usize = 20;
 /// What the proxy does with a call.
@@ -157,7 +159,7 @@ impl Faults {
         if self.rng.below(if reads { READS } else { WRITES }) != 0 {
             return None;
         }
-        let fault = if self.rng.below(KILLS) == 0 {
+        let fault = if self.rng.below(if operation == INIT { KILLS_IN_INIT } else { KILLS }) == 0 {
             [Fault::KillBefore, Fault::KillAfter][self.rng.below(2)]
         } else {
             let mut kinds = vec![

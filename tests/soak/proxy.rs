@@ -87,6 +87,7 @@ impl Proxy {
         if !matches!(fault, Fault::KillBefore | Fault::KillAfter) {
             self.faults.count(fault.name(), &call.operation);
         }
+        let killed = if ping { "process killed in its Init" } else { fault.name() };
         match fault {
             Fault::Delay(by) => {
                 tokio::time::sleep(by).await;
@@ -113,13 +114,13 @@ impl Proxy {
                 Ok(answer)
             }
             Fault::KillBefore => {
-                kill(&self.faults, fault.name(), peer).await;
+                kill(&self.faults, killed, peer).await;
                 Err(Dropped)
             }
             Fault::KillAfter => {
                 // The process waits for its answer, so that it is still the one that has the connection.
                 let passed = self.pass(&call, call.body.clone()).await;
-                kill(&self.faults, fault.name(), peer).await;
+                kill(&self.faults, killed, peer).await;
                 passed.and(Err(Dropped))
             }
         }
