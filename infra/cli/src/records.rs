@@ -17,17 +17,17 @@ const MAX_ESCAPED_BYTES: usize = 6_291_456 - 128 * 1024;
 
 /// What a type wants to know of a record, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Kind {
-    pub(crate) name: String,
+pub struct Kind {
+    pub name: String,
     /// A record has every field of at least one of these sets.
-    pub(crate) inputs: Vec<Vec<String>>,
+    pub inputs: Vec<Vec<String>>,
     /// Fields that may come along.
-    pub(crate) optional: Vec<String>,
+    pub optional: Vec<String>,
 }
 
 impl Kind {
     /// Finds a type in the answer of `GET /v1/account`; the error lists those there are.
-    pub(crate) fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
+    pub fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
         let kinds = account["types"].as_array().map(Vec::as_slice).unwrap_or_default();
         let texts = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
@@ -58,20 +58,20 @@ impl Kind {
 
 /// What the command line says about columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Columns {
+pub struct Columns {
     /// The column with the caller's id; `id` where nothing is said.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Column → input field.
-    pub(crate) input: Vec<(String, String)>,
+    pub input: Vec<(String, String)>,
     /// Column → metadata field.
-    pub(crate) metadata: Vec<(String, String)>,
+    pub metadata: Vec<(String, String)>,
     /// Columns that stay at home.
-    pub(crate) omit: Vec<String>,
+    pub omit: Vec<String>,
 }
 
 impl Columns {
     /// Reads `COLUMN` or `COLUMN=FIELD`.
-    pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    pub fn pair(text: &str) -> Result<(String, String), String> {
         let (column, field) = text.split_once('=').unwrap_or((text, text));
         if column.is_empty() || field.is_empty() {
             return Err("is no COLUMN or COLUMN=FIELD".to_owned());
@@ -132,16 +132,16 @@ enum Role {
 
 /// A record, ready to be sent, and the line it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) line: u64,
-    pub(crate) json: Vec<u8>,
+pub struct Record {
+    pub line: u64,
+    pub json: Vec<u8>,
 }
 
 /// What is wrong with a line; line 0 is the file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) line: u64,
-    pub(crate) text: String,
+pub struct Fault {
+    pub line: u64,
+    pub text: String,
 }
 
 impl std::fmt::Display for Fault {
@@ -152,7 +152,7 @@ impl std::fmt::Display for Fault {
 
 /// The two forms of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// A header line and cells apart by this byte.
     Csv(u8),
     /// One JSON object a line.
@@ -160,7 +160,7 @@ pub(crate) enum Form {
 }
 
 /// Reads a file: all of its records, or everything that is wrong with it.
-pub(crate) fn read(
+pub fn read(
     bytes: &[u8],
     form: Form,
     columns: &Columns,
@@ -395,7 +395,7 @@ impl Lines<'_> {
 }
 
 /// Where records are cut into jobs: as many as a job and a request take. `around` is the size of a request without them.
-pub(crate) fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
+pub fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut from, mut bytes, mut escaped) = (0, around, 2 * around);
     for (at, record) in records.iter().enumerate() {
