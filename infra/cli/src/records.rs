@@ -160,12 +160,7 @@ pub enum Form {
 }
 
 /// Reads a file: all of its records, or everything that is wrong with it.
-pub fn read(
-    bytes: &[u8],
-    form: Form,
-    columns: &Columns,
-    kind: Option<&Kind>,
-) -> Result<Vec<Record>, Vec<Fault>> {
+pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new() };
     match form {
