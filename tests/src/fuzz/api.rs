@@ -65,6 +65,7 @@ impl Prepared {
             (Duration::from_secs(1), found(json!({"name": echo, "email": "a@b.example"})))
         };
         let mut served = Served::new(World::new(), SURFACES, &operations(), answer);
+        served.listen_everywhere();
         let key = served.key().to_owned();
         let bearer = format!("Bearer {key}");
         let headers = [("x-api-key", key.as_str()), ("authorization", bearer.as_str())];
@@ -72,7 +73,7 @@ impl Prepared {
         for (path, body) in [
             (
                 "/v1/jobs",
-                json!({"type": "any", "records": [{"id": "=1", "input": record}, {"input": record}], "webhook_url": HOOK}),
+                json!({"type": "any", "records": [{"id": "=1", "input": {"domain": "a.example"}}, {"input": {"domain": "b.example"}}], "webhook_url": HOOK}),
             ),
             ("/api/v1/async/enrich", json!({"type": "company", "records": [record], "webhook_url": HOOK})),
             ("/find-email-async", json!({"lead": {"name": "A B"}, "webhook_url": HOOK})),

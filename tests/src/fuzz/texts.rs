@@ -42,7 +42,9 @@ pub fn text(bytes: &[u8]) {
         assert_eq!(status.as_str(), text);
     }
     if let Some(at) = Timestamp::parse(text) {
-        assert_eq!(Timestamp::parse(&at.rfc3339()), Some(at), "{text}");
+        // An offset can lead out of the years that RFC 3339 has.
+        let written = at.rfc3339();
+        assert!(Timestamp::parse(&written) == Some(at) || written.ends_with("ms"), "{text} became {written}");
     }
     if let Some(wait) = retry_after(text, NOW) {
         // The latest HTTP date is the end of the year 9999.

@@ -124,6 +124,12 @@ impl Served {
         self.carry_out(&request)
     }
 
+    /// From now on the receiver listens on every address.
+    pub fn listen_everywhere(&self) {
+        let hook = self.world.receiver.clone();
+        self.world.sim.http.on("http", move |request: &HttpRequest| -> Reply { hook.take(request) });
+    }
+
     /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
     pub fn carry_out(&mut self, request: &ApiRequest) -> ApiResponse {
         let deadline = self.world.now().plus(Duration::from_secs(29));
