@@ -45,6 +45,9 @@ retries = 2
 [providers.hashes]
 kind = "hem"
 input = "email"
+
+[operations.apione]
+company = "any"
 "#;
 
 fn config() -> Config {
@@ -69,10 +72,7 @@ fn reply(wire: &Wire) -> Reply {
 /// the limits, whatever came; the job's results can be read and its event is told.
 pub fn of_a_provider(bytes: &[u8]) {
     let wire = Wire::parse(bytes);
-    let operations =
-        SURFACES.iter().find(|s| s.name == "apione").map(|s| format!("[operations.{}]\ncompany = \"any\"", s.name));
-    let mut served =
-        Served::new(World::new(), SURFACES, &operations.unwrap_or_default(), |_| (Duration::ZERO, Answer::NotFound));
+    let mut served = Served::new(World::new(), SURFACES, "", |_| (Duration::ZERO, Answer::NotFound));
     served.world.registry =
         Arc::new(Registry::assemble(&config(), |config| Ok(provider(&config.kind))).expect("providers are complete"));
     served.api.catalog = served.world.registry.catalog().clone();
@@ -126,8 +126,15 @@ fn outcome(line: &Value) {
     if line["status"] == "failed" {
         let code = line["error"]["code"].as_str().expect("a code");
         assert!(
-            ["provider_error", "rate_limited", "provider_timeout", "outcome_too_large", "deadline_exceeded"]
-                .contains(&code),
+            [
+                "provider_error",
+                "rate_limited",
+                "provider_timeout",
+                "outcome_too_large",
+                "outcome_too_deep",
+                "deadline_exceeded"
+            ]
+            .contains(&code),
             "{code}"
         );
         let detail = line["error"]["detail"].as_str().expect("a detail");
@@ -157,8 +164,18 @@ pub fn input_of_a_provider(bytes: &[u8]) {
         request(&sent.request, &input);
     }
     if let Answer::Found { fields, .. } = &answers[1] {
-        let hex_or_base64 = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
-        assert!(fields.values().all(|value| value.as_str().is_some_and(hex_or_base64)), "{fields:?}");
+        assert!(fields.values().all(are_hashes), "{fields:?}");
+    }
+}
+
+/// Whether every text in it is hexadecimal or base 64, long enough for a digest.
+fn are_hashes(value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
+        }
+        Value::Object(members) => members.values().all(are_hashes),
+        _ => false,
     }
 }
 
