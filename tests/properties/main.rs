@@ -6,6 +6,7 @@
 mod bend;
 mod corpus;
 mod inputs;
+mod memory;
 mod round_trips;
 
 use std::fmt;
