@@ -198,8 +198,9 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
         Bend::Add(at, odd) => {
             (*odd).clone_into(&mut fill);
             let name = NAMES[odd.len() % NAMES.len()];
-            let members = document.pointer_mut(&place(at)).and_then(Value::as_object_mut);
-            members.into_iter().for_each(|members| drop(members.insert(name.to_owned(), hole())));
+            if let Some(members) = document.pointer_mut(&place(at)).and_then(Value::as_object_mut) {
+                members.insert(name.to_owned(), hole());
+            }
         }
         Bend::Crlf => {
             return serde_json::to_string_pretty(&document)

@@ -93,9 +93,11 @@ fn with_head(input: &Input, head: &Head) -> Input {
     let count = wire.headers.len().max(1);
     match head {
         Head::Value(at, text) => {
-            wire.headers.iter_mut().skip(at.index(count)).take(1).for_each(|h| (*text).clone_into(&mut h.1))
+            wire.headers.get_mut(at.index(count)).into_iter().for_each(|header| (*text).clone_into(&mut header.1));
         }
-        Head::Long(at, n) => wire.headers.iter_mut().skip(at.index(count)).take(1).for_each(|h| h.1 = "ü".repeat(*n)),
+        Head::Long(at, n) => {
+            wire.headers.get_mut(at.index(count)).into_iter().for_each(|header| header.1 = "ü".repeat(*n));
+        }
         Head::Add(name, text) => wire.headers.insert(0, ((*name).to_owned(), (*text).to_owned())),
         Head::Method(method) => wire.first = format!("{method} {target}"),
         Head::Segment(at, text) => {

@@ -669,8 +669,9 @@ mod tests {
         delivery.attempts = u32::MAX;
         assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(StepError::Corrupt(ATTEMPTS)));
         let record = Record { id: None, input: serde_json::Map::new(), metadata: None, original: None };
-        let item =
-            |first| chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: &[record.clone()] }, at).unwrap();
+        let item = |first| {
+            chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, at).unwrap()
+        };
         assert_eq!(read_chunks(&[item(u32::MAX)]), Err(StepError::Corrupt(DATA)));
         assert!(read_chunks(&[item(u32::MAX - 1)]).is_ok());
     }

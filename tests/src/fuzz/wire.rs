@@ -36,7 +36,7 @@ impl Wire {
     pub fn render(&self) -> Vec<u8> {
         let mut text = self.first.clone();
         for (name, value) in &self.headers {
-            text.push_str(&format!("\n{name}: {value}"));
+            text.extend(["\n", name.as_str(), ": ", value.as_str()]);
         }
         text.push_str("\n\n");
         [text.as_bytes(), &self.body].concat()
