@@ -21,7 +21,7 @@ const MODULES: [(&str, &[&str]); 8] = [
 const FOR_FUNCTIONS: [&str; 4] = ["edge", "app", "aws", "net"];
 
 /// Beginnings of paths, and the places (beginnings of file names) that alone may name them.
-const DOORS: [(&[&str], &[&str]); 20] = [
+const DOORS: [(&[&str], &[&str]); 21] = [
     (&["aws_sdk_dynamodb"], &["shared/src/aws/"]),
     (&["aws_sdk_sqs"], &["shared/src/aws/"]),
     (&["aws_smithy_async"], &["shared/src/aws/"]),
@@ -31,6 +31,7 @@ const DOORS: [(&[&str], &[&str]); 20] = [
     (&["aws_credential_types"], &["shared/src/aws/"]),
     (&["reqwest"], &["shared/src/net/"]),
     (&["aws_lambda_events"], &["shared/src/edge/", "functions/"]),
+    (&["lambda_http"], &["functions/"]),
     (&["lambda_runtime"], &["shared/src/edge/", "functions/"]),
     (&["std", "time", "SystemTime"], &["shared/src/edge/system.rs"]),
     (&["SystemTime"], &["shared/src/edge/system.rs"]),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::{GatewayRequest, GatewayResponse};

@@ -1,6 +1,6 @@
 //! POST and DELETE of the API.
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
 use shared::edge::http::{GatewayRequest, GatewayResponse};
