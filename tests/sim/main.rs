@@ -4,14 +4,16 @@ mod controls;
 mod crash;
 mod deliveries;
 mod endings;
+mod explore;
 mod jobs;
 mod latest;
-mod random;
+mod pairs;
 mod records;
 mod reviewed;
 mod runs;
 mod sweeps;
 mod tenancy;
+mod threads;
 
 use std::time::Duration;
 
