@@ -50,7 +50,8 @@ fn submit_under(world: &mut World, domains: &[String], terms: &Terms) -> shared:
         submit(&ports, &caller, submission, &terms, None).await
     });
     let shared::domain::job::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
-    world.accepted.insert(view.job.spec.id.clone());
+    let tenant = world.tenant.id.clone();
+    world.learn(&view.job.spec.id, &tenant);
     view.job.spec.id
 }
 

@@ -1,6 +1,7 @@
 //! What must hold, each as a function with a name. A fault is a line that begins with that name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::app::status::{ResultCursor, results};
@@ -15,8 +16,10 @@ use shared::domain::signature::verify;
 use shared::ports::Item;
 
 use super::World;
+use crate::sim::Changed;
 
-type Verdict = Result<(), String>;
+/// What does not hold, beginning with the invariant's name.
+pub type Verdict = Result<(), String>;
 type Check = fn(&World, &End) -> Verdict;
 
 /// Everything that must hold of a world that has become quiet.
@@ -155,7 +158,8 @@ fn credits_charged_once(world: &World, end: &End) -> Verdict {
 fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
     let stored: BTreeSet<JobId> =
         end.jobs.iter().filter(|j| j.spec.tenant == world.tenant.id).map(|j| j.spec.id.clone()).collect();
-    same("jobs stored", &stored, &world.accepted)
+    let known = world.accepted.iter().filter(|(_, tenant)| **tenant == world.tenant.id);
+    same("jobs stored", &stored, &known.map(|(id, _)| id.clone()).collect())
 }
 
 fn event_of(status: Status) -> Option<EventType> {
@@ -317,8 +321,29 @@ fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
     })
 }
 
+/// What must hold of every change of an item, in the moment after it. [`World::changes`] has what changed with it: the
+/// changes of one transaction share their `write`.
+pub fn step(world: &World, changed: &Changed) -> Verdict {
+    let Some(after) = &changed.after else { return Ok(()) };
+    match changed.key.sk.as_str() {
+        "META" => {
+            let status = |item: &Arc<Item>| read_meta(item).ok().map(|job| job.status);
+            let before = changed.before.as_ref().and_then(status);
+            match read_meta(after) {
+                Ok(job) if before != Some(job.status) => may_follow(world, &job, before),
+                _ => Ok(()),
+            }
+        }
+        "CREDITS" => {
+            let negative = ["balance", "used", "open_chunks"].into_iter().find(|n| get_n(after, n).unwrap_or(0) < 0);
+            negative.map_or(Ok(()), |name| Err(format!("credits_never_negative: {name} of {}", changed.key.pk)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Which status may follow which, and what must be there in the very moment a job ends.
-pub fn may_follow(world: &World, job: &Job, before: Option<Status>) -> Verdict {
+fn may_follow(world: &World, job: &Job, before: Option<Status>) -> Verdict {
     use Status::{Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running};
     let allowed = match before {
         None | Some(Queued) => true,

@@ -15,13 +15,13 @@ use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
 use shared::app::submit::{Terms, submit};
 use shared::app::sweep::{self, Swept};
-use shared::app::table::{credits_key, get_n, meta_key, read_meta};
+use shared::app::table::{credits_key, get_n};
 use shared::app::{Ports, status, tenants};
 use shared::dialect::SURFACES;
 use shared::domain::backoff::message_delay;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{Accepted, JobView, ResultLine, Status, Submission, Webhook};
+use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
 use shared::domain::record::Record;
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, Scope};
@@ -33,7 +33,7 @@ use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
 pub use crate::sim::Ended;
-use crate::sim::{Call, Fault, Op, Received, Schedule, Sim, SimEntropy};
+use crate::sim::{Call, Changed, Fault, Op, Received, Schedule, Sim, SimEntropy};
 
 /// The record types' price is per record; this pays for thousands.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
@@ -95,12 +95,24 @@ pub enum Happened {
     TimedOut,
 }
 
-/// A tenant and what only it knows.
+/// A tenant, what only it knows, and its receiver.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub id: TenantId,
     pub api_key: String,
     pub secret: Secret,
+    /// The credits that it began with.
+    pub credits: i64,
+    /// Where its receiver listens: `https://hook.example/` for the first, `https://NAME.hook.example/` for the others.
+    pub hooks: String,
+    pub receiver: Receiver,
+}
+
+impl Tenant {
+    /// A webhook of its own receiver.
+    pub fn webhook(&self, path: &str) -> Webhook {
+        Webhook { url: format!("{}{path}", self.hooks) }
+    }
 }
 
 /// The functions, the tenants and everything outside.
@@ -109,18 +121,25 @@ pub struct World {
     pub ports: Ports,
     pub options: Options,
     pub registry: Arc<Registry>,
+    /// The first tenant's.
     pub receiver: Receiver,
     /// The first tenant.
     pub tenant: Tenant,
-    /// What every client learned of; the ids of jobs that were accepted.
-    pub accepted: BTreeSet<JobId>,
+    /// All tenants, the first before all others.
+    pub tenants: Vec<Tenant>,
+    /// What every client learned of: the jobs that were accepted, and of whom.
+    pub accepted: BTreeMap<JobId, TenantId>,
     /// Faults of invariants that must hold at every moment.
     pub broken: BTreeSet<String>,
+    /// What the step that is being looked at changed in the table, in order; more than one step's where a request ran
+    /// while everything else stood still.
+    pub changes: Vec<Changed>,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
     next_sweep: Timestamp,
-    last: BTreeMap<JobId, Status>,
+    /// Each worker of a lane holds one.
+    at_work: BTreeMap<QueueName, Rc<()>>,
 }
 
 impl std::fmt::Debug for World {
@@ -178,34 +197,43 @@ impl World {
             large: Arc::default(),
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let receiver = Receiver::new(sim.clock.clone());
-        let hook = receiver.clone();
-        sim.http.on("https://hook.example/", move |request| hook.take(request));
+        sim.store.note_changes();
         let first = TenantId::parse("acme").expect("a tenant id");
-        let tenant = create(&sim, &ports, first, options.credits);
-        let world = Self {
+        let tenant = create(&sim, &ports, first, options.credits, "https://hook.example/".to_owned());
+        let mut world = Self {
             registry: Arc::new(providers::registry(&asked)),
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
-            accepted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
             broken: BTreeSet::new(),
-            last: BTreeMap::new(),
+            changes: Vec::new(),
+            at_work: BTreeMap::new(),
+            receiver: tenant.receiver.clone(),
+            tenants: vec![tenant.clone()],
             sim,
             ports,
             options,
-            receiver,
             tenant,
             asked,
         };
+        world.watch();
         world.faults(|_| Fault::Proceed);
         world.sim.gate.renumber();
         world
     }
 
-    /// Another tenant.
-    pub fn tenant(&self, name: &str) -> Tenant {
-        create(&self.sim, &self.ports, TenantId::parse(name).expect("a tenant id"), INITIAL_CREDITS)
+    /// Another tenant, with a receiver of its own and credits that never run out.
+    pub fn tenant(&mut self, name: &str) -> Tenant {
+        self.tenant_with(name, INITIAL_CREDITS)
+    }
+
+    /// As [`tenant`](Self::tenant), with so many credits.
+    pub fn tenant_with(&mut self, name: &str, credits: i64) -> Tenant {
+        let id = TenantId::parse(name).expect("a tenant id");
+        let tenant = create(&self.sim, &self.ports, id, credits, format!("https://{name}.hook.example/"));
+        self.tenants.push(tenant.clone());
+        tenant
     }
 
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
@@ -287,17 +315,38 @@ impl World {
 
     /// Submits as the first tenant.
     pub fn submit(&mut self, submission: Submission, key: Option<&str>) -> Result<Accepted, ApiError> {
-        let (ports, registry, tenant) = (self.ports.clone(), self.registry.clone(), self.tenant.clone());
-        let accepted = self.sim.finish(Self::request(&ports, &registry, &tenant, submission, key));
+        self.submit_as(&self.tenant.clone(), submission, key)
+    }
+
+    /// Submits while everything else stands still.
+    pub fn submit_as(
+        &mut self,
+        tenant: &Tenant,
+        submission: Submission,
+        key: Option<&str>,
+    ) -> Result<Accepted, ApiError> {
+        let (ports, registry) = (self.ports.clone(), self.registry.clone());
+        let accepted = self.sim.finish(Self::request(&ports, &registry, tenant, submission, key));
         if let Ok(Accepted::Job { view, .. }) = &accepted {
-            self.accepted.insert(view.job.spec.id.clone());
+            self.learn(&view.job.spec.id, &tenant.id);
         }
+        self.watch();
         accepted
+    }
+
+    /// Notes that a client of the tenant learned of a job.
+    pub fn learn(&mut self, job: &JobId, tenant: &TenantId) {
+        self.accepted.insert(job.clone(), tenant.clone());
     }
 
     /// Submits a job that must be accepted.
     pub fn job(&mut self, submission: Submission) -> JobId {
-        match self.submit(submission, None) {
+        self.job_as(&self.tenant.clone(), submission)
+    }
+
+    /// As [`job`](Self::job), of this tenant.
+    pub fn job_as(&mut self, tenant: &Tenant, submission: Submission) -> JobId {
+        match self.submit_as(tenant, submission, None) {
             Ok(Accepted::Job { view, .. }) => view.job.spec.id.clone(),
             other => panic!("not accepted: {other:?}"),
         }
@@ -316,7 +365,9 @@ impl World {
     #[expect(clippy::needless_pass_by_value, reason = "callers write the request in place")]
     pub fn insist<T>(&mut self, request: impl AsyncFn(&Ports) -> Result<T, ApiError>) -> Result<T, ApiError> {
         for _ in 0..720 {
-            match self.sim.run(request(&self.ports)) {
+            let ended = self.sim.run(request(&self.ports));
+            self.watch();
+            match ended {
                 Ended::Died | Ended::Done(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
                     self.run_for(Duration::from_secs(5));
                 }
@@ -327,15 +378,20 @@ impl World {
         panic!("no answer after an hour");
     }
 
-    /// Submits with this key until there is an answer.
+    /// Submits as the first tenant with this key until there is an answer.
     pub fn insist_on_job(&mut self, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
-        let (registry, tenant) = (self.registry.clone(), self.tenant.clone());
+        self.insist_on_job_as(&self.tenant.clone(), submission, key)
+    }
+
+    /// Submits with this key until there is an answer.
+    pub fn insist_on_job_as(&mut self, tenant: &Tenant, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
+        let registry = self.registry.clone();
         let request =
-            async |ports: &Ports| Self::request(ports, &registry, &tenant, submission.clone(), Some(key)).await;
+            async |ports: &Ports| Self::request(ports, &registry, tenant, submission.clone(), Some(key)).await;
         match self.insist(request)? {
             Accepted::Job { view, .. } => {
                 let id = view.job.spec.id.clone();
-                self.accepted.insert(id.clone());
+                self.learn(&id, &tenant.id);
                 Ok(id)
             }
             Accepted::Priced { .. } => panic!("a dry run makes no job"),
@@ -344,7 +400,8 @@ impl World {
 
     /// The job as its tenant sees it.
     pub fn view(&self, id: &JobId) -> JobView {
-        self.call(async |ports| status::job(ports, &self.tenant.id, id).await).expect("the job is there")
+        let tenant = self.accepted.get(id).unwrap_or(&self.tenant.id);
+        self.call(async |ports| status::job(ports, tenant, id).await).expect("the job is there")
     }
 
     /// All results of a job, page by page.
@@ -423,7 +480,7 @@ impl World {
 
     /// Nothing queued, nothing at work, nothing that the sweep will look at.
     pub fn is_quiet(&self) -> bool {
-        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && self.due().is_empty()
+        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && !self.sim.store.any_due()
     }
 
     fn due(&self) -> Vec<(String, Timestamp)> {
@@ -436,6 +493,7 @@ impl World {
     }
 
     fn run_while(&mut self, until: Timestamp, go_on: impl Fn(&Self) -> bool) {
+        self.watch();
         loop {
             self.receive();
             while self.schedule.step() {
@@ -461,19 +519,21 @@ impl World {
         for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
             let enriching = matches!(lane, QueueName::Enrich | QueueName::EnrichBulk);
             let most = if enriching { self.options.enrichers } else { self.options.dispatchers };
-            let name = format!("{lane:?}");
-            let busy = self.schedule.alive().filter(|(_, n)| *n == name).count();
+            let at_work = Rc::clone(self.at_work.entry(lane).or_default());
+            let busy = Rc::strong_count(&at_work) - 2;
             for received in self.sim.queue.receive(lane, most.saturating_sub(busy)) {
                 let function = Function {
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
                     timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
+                    _at_work: Rc::clone(&at_work),
                 };
+                let name = format!("{lane:?}");
                 if enriching {
-                    self.schedule.spawn(name.clone(), function.enrich(self.registry.clone(), lane, received));
+                    self.schedule.spawn(name, function.enrich(self.registry.clone(), lane, received));
                 } else {
-                    self.schedule.spawn(name.clone(), function.dispatch(lane, received));
+                    self.schedule.spawn(name, function.dispatch(lane, received));
                 }
             }
         }
@@ -498,20 +558,13 @@ impl World {
         self.schedule.spawn("sweep", work);
     }
 
-    /// What must hold at every moment, checked for the jobs that clients know of.
+    /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
-        for id in &self.accepted {
-            let Some(job) = self.sim.store.peek(&meta_key(id)).and_then(|item| read_meta(&item).ok()) else { continue };
-            let before = self.last.insert(id.clone(), job.status);
-            if before != Some(job.status)
-                && let Err(why) = invariants::may_follow(self, &job, before)
-            {
+        self.changes = self.sim.store.take_changes();
+        for change in &self.changes {
+            if let Err(why) = invariants::step(self, change) {
                 self.broken.insert(why);
             }
-        }
-        let (balance, used, open) = self.credits(&self.tenant.id);
-        if balance < 0 || used < 0 || open < 0 {
-            self.broken.insert("credits_never_negative".to_owned());
         }
     }
 
@@ -527,9 +580,12 @@ impl Default for World {
     }
 }
 
-fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64) -> Tenant {
+fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64, hooks: String) -> Tenant {
     let made = sim.finish(tenants::create(ports, &id, credits)).expect("a new tenant");
-    Tenant { id, api_key: made.api_key, secret: made.webhook_secret }
+    let receiver = Receiver::new(sim.clock.clone());
+    let hook = receiver.clone();
+    sim.http.on(&hooks, move |request| hook.take(request));
+    Tenant { id, api_key: made.api_key, secret: made.webhook_secret, credits, hooks, receiver }
 }
 
 /// One invocation for one message, as the functions' edge runs it.
@@ -538,6 +594,8 @@ struct Function {
     ports: Ports,
     happened: Rc<RefCell<Vec<Happened>>>,
     timeout: Duration,
+    /// Given back when the function ends or dies.
+    _at_work: Rc<()>,
 }
 
 impl Function {

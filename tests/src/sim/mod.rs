@@ -34,7 +34,7 @@ pub use gate::{Call, Fault, Gate, Op, at};
 pub use http::{Reply, Sent, SimHttp};
 pub use queue::{Received, SimQueue};
 pub use run::{Ended, Schedule};
-pub use store::{SimStore, Units, item_size};
+pub use store::{Changed, SimStore, Units, item_size};
 
 /// All ports of one simulated world.
 #[derive(Debug, Clone)]

@@ -41,18 +41,33 @@ pub struct SimQueue {
 
 #[derive(Debug)]
 struct State {
-    queues: BTreeMap<QueueName, Vec<Held>>,
+    queues: BTreeMap<QueueName, Line>,
     dead: BTreeMap<QueueName, Vec<Received>>,
     visibility: Duration,
     max_receives: u32,
     sent: u64,
     received: u64,
+    placed: u64,
 }
 
-#[derive(Debug, Clone)]
-struct Held {
-    message: Received,
-    visible_at: Timestamp,
+/// One queue: its messages by when they are visible, then by when they got that time.
+type Line = BTreeMap<(Timestamp, u64), Received>;
+
+impl State {
+    fn place(&mut self, queue: QueueName, message: Received, visible_at: Timestamp) {
+        self.placed += 1;
+        self.queues.entry(queue).or_default().insert((visible_at, self.placed), message);
+    }
+
+    /// Where the message with this receipt is.
+    fn find(&self, queue: QueueName, receipt: &str) -> Option<(Timestamp, u64)> {
+        let mut line = self.queues.get(&queue)?.iter();
+        line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt).map(|(at, _)| *at)
+    }
+
+    fn take(&mut self, queue: QueueName, at: (Timestamp, u64)) -> Option<Received> {
+        self.queues.get_mut(&queue)?.remove(&at)
+    }
 }
 
 impl SimQueue {
@@ -64,6 +79,7 @@ impl SimQueue {
             max_receives: u32::MAX,
             sent: 0,
             received: 0,
+            placed: 0,
         };
         Self { gate, clock, state: Mutex::new(state) }
     }
@@ -80,25 +96,22 @@ impl SimQueue {
     pub fn receive(&self, queue: QueueName, max: usize) -> Vec<Received> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let State { queues, dead, visibility, max_receives, received, .. } = &mut *state;
-        let held = queues.entry(queue).or_default();
-        held.sort_by_key(|held| held.visible_at);
         let mut out = Vec::new();
-        held.retain_mut(|held| {
-            if held.visible_at > now || out.len() >= max {
-                return true;
+        while out.len() < max {
+            let visible = state.queues.get(&queue).and_then(|line| line.range(..=(now, u64::MAX)).next());
+            let Some(at) = visible.map(|(at, _)| *at) else { break };
+            let Some(mut message) = state.take(queue, at) else { break };
+            if message.receive_count >= state.max_receives {
+                state.dead.entry(queue).or_default().push(message);
+                continue;
             }
-            if held.message.receive_count >= *max_receives {
-                dead.entry(queue).or_default().push(held.message.clone());
-                return false;
-            }
-            *received += 1;
-            held.message.receive_count += 1;
-            held.message.receipt = format!("receipt-{received}");
-            held.visible_at = now.plus(*visibility);
-            out.push(held.message.clone());
-            true
-        });
+            state.received += 1;
+            message.receive_count += 1;
+            message.receipt = format!("receipt-{}", state.received);
+            let visible_at = now.plus(state.visibility);
+            state.place(queue, message.clone(), visible_at);
+            out.push(message);
+        }
         out
     }
 
@@ -106,14 +119,16 @@ impl SimQueue {
     /// `DeleteMessage`: with an old receipt handle "the message might not be deleted".
     pub fn delete(&self, queue: QueueName, receipt: &str) {
         let mut state = self.state.lock().unwrap();
-        state.queues.entry(queue).or_default().retain(|held| receipt.is_empty() || held.message.receipt != receipt);
+        if let Some(at) = state.find(queue, receipt) {
+            state.take(queue, at);
+        }
     }
 
     /// Everything in the queue, visible or not, in the order of sending.
     pub fn peek(&self, queue: QueueName) -> Vec<Received> {
         let state = self.state.lock().unwrap();
         let mut all: Vec<Received> =
-            state.queues.get(&queue).into_iter().flatten().map(|h| h.message.clone()).collect();
+            state.queues.get(&queue).into_iter().flat_map(|line| line.values()).cloned().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
@@ -125,7 +140,8 @@ impl SimQueue {
 
     /// When the next message of any queue is or becomes visible.
     pub fn next_visible(&self) -> Option<Timestamp> {
-        self.state.lock().unwrap().queues.values().flatten().map(|held| held.visible_at).min()
+        let state = self.state.lock().unwrap();
+        state.queues.values().filter_map(|line| line.keys().next()).map(|(at, _)| *at).min()
     }
 
     /// Loses every message of a queue, received ones too.
@@ -137,10 +153,9 @@ impl SimQueue {
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let held = state.queues.entry(queue).or_default();
-        if let Some(copy) = held.iter().find(|held| held.message.id == id).cloned() {
-            let message = Received { receipt: String::new(), ..copy.message };
-            held.push(Held { message, visible_at: now });
+        let copy = state.queues.get(&queue).and_then(|line| line.values().find(|message| message.id == id)).cloned();
+        if let Some(copy) = copy {
+            state.place(queue, Received { receipt: String::new(), ..copy }, now);
         }
     }
 
@@ -152,18 +167,15 @@ impl SimQueue {
         let mut state = self.state.lock().unwrap();
         for message in messages {
             state.sent += 1;
-            let held = Held {
-                message: Received {
-                    id: format!("message-{:08}", state.sent),
-                    body: message.body.clone(),
-                    group: message.group.clone(),
-                    receipt: String::new(),
-                    receive_count: 0,
-                    sent_at: now,
-                },
-                visible_at: now.plus(whole_seconds(message.delay.min(MAX_QUEUE_DELAY))),
+            let received = Received {
+                id: format!("message-{:08}", state.sent),
+                body: message.body.clone(),
+                group: message.group.clone(),
+                receipt: String::new(),
+                receive_count: 0,
+                sent_at: now,
             };
-            state.queues.entry(queue).or_default().push(held);
+            state.place(queue, received, now.plus(whole_seconds(message.delay.min(MAX_QUEUE_DELAY))));
         }
         Ok(())
     }
@@ -171,15 +183,11 @@ impl SimQueue {
     fn hide(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let held = state
-            .queues
-            .entry(queue)
-            .or_default()
-            .iter_mut()
-            .find(|held| !receipt.is_empty() && held.message.receipt == receipt && held.visible_at > now);
-        match held {
-            Some(held) => {
-                held.visible_at = now.plus(whole_seconds(delay.min(MAX_VISIBILITY)));
+        match state.find(queue, receipt).filter(|(visible_at, _)| *visible_at > now) {
+            Some(at) => {
+                if let Some(message) = state.take(queue, at) {
+                    state.place(queue, message, now.plus(whole_seconds(delay.min(MAX_VISIBILITY))));
+                }
                 Ok(())
             }
             None => Err(QueueError("no message in flight has this receipt".to_owned())),
