@@ -71,7 +71,10 @@ impl Labels {
             let is_hash = part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
             match () {
                 () if is_id && out.ends_with("PART#") => out.push('…'),
-                () if is_id => out.push_str(&self.label(by, part)),
+                () if is_id => {
+                    out.truncate(out.len() - if out.ends_with("job_") { 4 } else { 0 });
+                    out.push_str(&self.label(by, part));
+                }
                 () if is_hash => out.push('…'),
                 () if part.bytes().all(|b| b.is_ascii_digit()) && out.ends_with("receipt-") => out.push('…'),
                 () => out.push_str(part),

@@ -257,7 +257,12 @@ impl Job {
             ["found", "found", "only", "none", "fail", "slow3", "slow25", "slow200", "panic", "poison", "big", "invalid", "deep70"];
         let tells = one_in(dice, 5);
         let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
-        let surface = pick(dice, &["native", "native", "apione", "sixtyfour", "springbolt", "springbolt", "fullenrich"]);
+        // Of records only these two tell.
+        let surface = if tells {
+            pick(dice, &["native", "fullenrich"])
+        } else {
+            pick(dice, &["native", "native", "apione", "sixtyfour", "springbolt", "springbolt", "fullenrich"])
+        };
         Self {
             surface,
             kind: pick(dice, &["company", "company", "company", "duo", "patient", "bare"]),

@@ -10,17 +10,16 @@ use shared::app::table::read_delivery;
 use shared::app::tenants;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
-use shared::domain::job::Submission;
 use shared::domain::time::Timestamp;
 use tests::harness::broken::{Broken, BrokenStore};
 use tests::harness::{Options, Tenant, World, invariants};
 use tests::sim::{Fault, Reply};
 
 use super::client::{self, Desk, Got, Request, Told, is_allowed};
-use super::faults::{Faults, Labels, Place, inject};
+use super::faults::{Labels, Place, inject};
 use super::plan::{Action, Plan, What};
 use super::tally::Tally;
-use crate::{HOUR, MINUTE, SECOND};
+use crate::HOUR;
 
 /// Names of the tenants, by their place in the plan.
 const NAMES: [&str; 3] = ["acme", "globex", "initech"];

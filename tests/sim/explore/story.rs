@@ -130,7 +130,7 @@ pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
 
 /// A look of the sweep that nothing was done to.
 fn is_idle(line: &str) -> bool {
-    line.contains(" Query due ") && line.ends_with(" -> ok") && line.split_whitespace().count() <= 9
+    line.contains(" Query due ") && line.ends_with(" -> ok") && line.split_whitespace().count() <= 10
 }
 
 fn readable(line: &str, labels: &mut Labels) -> String {
