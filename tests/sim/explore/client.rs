@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
-use shared::app::submit::submit;
 use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
@@ -197,9 +196,8 @@ impl Desk {
             }
             What::Retry { .. } => {
                 let caller = World::caller(ports, &self.tenant).await?;
-                let sent = retry::read(ports, tenant, job).await?;
-                let terms = World::terms(&self.registry, &sent);
-                Ok(accepted_as(submit(ports, &caller, sent, &terms, Some(&key_of(key))).await?))
+                let terms = |sent: &Submission| World::terms(&self.registry, sent);
+                Ok(accepted_as(retry::retry(ports, &caller, job, terms, Some(&key_of(key))).await?))
             }
             What::Read { .. } => self.read(job, was_gone).await,
             _ => unreachable!("{what:?} is not about a job"),
