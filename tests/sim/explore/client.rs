@@ -159,8 +159,8 @@ impl Desk {
             }
             Request::OfJob { what, job, key } => {
                 let answer = self.of_job(&what, &job, &key).await;
-                // A delivery may not be there yet; the job is.
-                if answer == Err(ApiError::NotFound { what: "job" }) {
+                // A delivery may not be there yet; the job is. Of a retry it may be the new job that was erased.
+                if answer == Err(ApiError::NotFound { what: "job" }) && !what.makes_a_job() {
                     self.told.borrow_mut().absent(&job);
                 }
                 answer

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use shared::domain::time::Timestamp;
+
 use super::faults::{Faults, Labels};
 use super::plan::{Action, Answer, Job, Plan, What};
 use super::play::Verdict;
@@ -117,8 +119,9 @@ impl fmt::Display for Plan {
 pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     let mut text = format!("{plan}\n");
     let trace = std::mem::take(&mut verdict.trace);
+    let start = trace.first().and_then(|line| at(line)).unwrap_or(Timestamp(0));
     for line in trace.iter().filter(|line| !is_idle(line)) {
-        text += &readable(line, &mut verdict.labels);
+        text += &readable(line, start, &mut verdict.labels);
         text.push('\n');
     }
     text.push_str("\nwhat does not hold:\n");
@@ -128,20 +131,29 @@ pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     text
 }
 
-/// A look of the sweep that nothing was done to.
+/// When a line of the trace was written.
+fn at(line: &str) -> Option<Timestamp> {
+    Timestamp::parse(line.split(' ').next()?)
+}
+
+/// A look of the sweep that found nothing or that others follow.
 fn is_idle(line: &str) -> bool {
     line.contains(" Query due ") && line.ends_with(" -> ok") && line.split_whitespace().count() <= 10
 }
 
-fn readable(line: &str, labels: &mut Labels) -> String {
-    let (time, rest) = line.split_once(' ').unwrap_or(("", line));
+/// `0:05.000     Enrich p7: Update job 3/META, FailAfter -> error`, from a line of the trace.
+fn readable(line: &str, start: Timestamp, labels: &mut Labels) -> String {
+    let rest = line.split_once(' ').map_or(line, |(_, rest)| rest);
+    let time = At(at(line).unwrap_or(Timestamp(0)).since(start)).to_string();
     let by = rest.split(" p").next().unwrap_or_default();
-    let text = labels.apply(by, rest);
-    if text.starts_with("!!!") {
-        format!("\n>>> {time} {text}\n")
-    } else if text.starts_with("---") {
-        format!("{time} {text}")
-    } else {
-        format!("{time}     {text}")
+    let text = labels.apply(by, rest).replace("JOB#job", "job").replace(" -> ok", "");
+    match text.split_at_checked(4) {
+        Some(("!!! ", why)) => format!("\n{time:>10} !!! {why}\n"),
+        Some(("--- ", what)) => format!("{time:>10} {what}"),
+        _ => {
+            // A call's number says nothing to a reader.
+            let words = text.split(' ').filter(|word| !(word.starts_with('#') && word[1..].parse::<u64>().is_ok()));
+            format!("{time:>10}     {}", words.collect::<Vec<_>>().join(" "))
+        }
     }
 }

@@ -560,7 +560,10 @@ impl World {
     /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
         let changes = self.sim.store.take_changes();
-        self.broken.extend(self.steps.see(&self.sim.store, self.sim.clock.now(), &changes));
+        for why in self.steps.see(&self.sim.store, self.sim.clock.now(), &changes) {
+            self.sim.gate.note(&format!("!!! {why}"));
+            self.broken.insert(why);
+        }
     }
 
     /// A generator apart from the world's own, for a test's choices.
