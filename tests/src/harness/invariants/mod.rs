@@ -68,9 +68,12 @@ const STARTS: u32 = 8;
 /// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
 pub fn bound(world: &World) -> Duration {
     let end = End::read_heads(world);
-    let told = end.deliveries.iter().map(|delivery| {
-        let Some(surface) = surface(world.ports.surfaces, &delivery.dialect) else { return Duration::ZERO };
-        let profile = world.sim.store.peek(&profile_key(&delivery.tenant)).and_then(|item| read_profile(&item).ok());
+    // Of jobs that have not ended, the event is still to come.
+    let of_deliveries = end.deliveries.iter().map(|delivery| (&delivery.dialect, &delivery.tenant));
+    let of_jobs = end.jobs.iter().map(|job| (&job.spec.dialect, &job.spec.tenant));
+    let told = of_deliveries.chain(of_jobs).map(|(dialect, tenant)| {
+        let Some(surface) = surface(world.ports.surfaces, dialect) else { return Duration::ZERO };
+        let profile = world.sim.store.peek(&profile_key(tenant)).and_then(|item| read_profile(&item).ok());
         let rules = (surface.delivery)().with_delays(profile.and_then(|profile| profile.webhook_delays()));
         let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
         let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
