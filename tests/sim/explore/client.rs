@@ -242,7 +242,9 @@ fn accepted_as(accepted: Accepted) -> Got {
 /// Whether the answer is one that the request may get, at whatever moment it comes.
 pub(super) fn is_allowed(request: &Request, error: &ApiError) -> bool {
     match request {
-        Request::Submit { .. } => matches!(error, ApiError::NotEnoughCredits { .. } | ApiError::NotFound { what: "job" }),
+        Request::Submit { .. } => {
+            matches!(error, ApiError::NotEnoughCredits { .. } | ApiError::NotFound { what: "job" })
+        }
         Request::OfJob { what: What::Retry { .. }, .. } => {
             matches!(error, ApiError::NotEnoughCredits { .. } | ApiError::NotFound { .. } | ApiError::Conflict { .. })
         }

@@ -19,7 +19,10 @@ use super::tally::Tally;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Faults {
     /// `rate` of a thousand calls go wrong, until so much time has passed.
-    Drawn { rate: usize, for_the_first: Duration },
+    Drawn {
+        rate: usize,
+        for_the_first: Duration,
+    },
     Listed(Vec<(Place, Fault)>),
 }
 
@@ -94,7 +97,8 @@ impl Labels {
         }
         self.0.insert(id.to_owned(), label.clone());
         label
-    }}
+    }
+}
 
 /// What went wrong in a run.
 #[derive(Debug, Default)]
@@ -136,7 +140,8 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
 
 impl Record {
     fn place(&mut self, call: &Call) -> Place {
-        let about = self.labels.apply(&call.name, &call.subject);
+        // The same place whether it is a client's first try or a later one.
+        let about = self.labels.apply(&call.name, &call.subject).replace('\'', "");
         let times = self.times.entry((Arc::clone(&call.name), call.op, about.clone())).or_default();
         *times += 1;
         Place { by: Arc::clone(&call.name), op: call.op, about, nth: *times }

@@ -253,8 +253,11 @@ impl What {
 
 impl Job {
     fn draw(dice: &SimEntropy) -> Self {
-        let scripts =
-            ["found", "found", "only", "none", "fail", "slow3", "slow25", "slow200", "panic", "poison", "big", "invalid", "deep70"];
+        let scripts: &[&str] = if one_in(dice, 4) {
+            &["found", "big", "poison", "poison", "slow200", "deep70"]
+        } else {
+            &["found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid"]
+        };
         let tells = one_in(dice, 5);
         let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
         // Of records only these two tell.
@@ -267,7 +270,7 @@ impl Job {
             surface,
             kind: pick(dice, &["company", "company", "company", "duo", "patient", "bare"]),
             // Poison and size cost time: few records at most are anything but plain.
-            scripts: (0..records).map(|n| if n < 5 { pick(dice, &scripts) } else { "found" }).collect(),
+            scripts: (0..records).map(|n| if n < 5 { pick(dice, scripts) } else { "found" }).collect(),
             webhook: !one_in(dice, 4),
             record_webhook: tells,
             max_credits: pick(dice, &[None, None, Some(6)]),

@@ -1,5 +1,6 @@
 //! A plan and what came of it, for a person to read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +9,11 @@ use shared::domain::time::Timestamp;
 use super::faults::{Faults, Labels};
 use super::plan::{Action, Answer, Job, Plan, What};
 use super::play::Verdict;
+
+/// What sets calls apart from what clients do.
+const AS_CALL: &str = "     ";
+/// So many calls that are alike are shown.
+const ALIKE: usize = 6;
 
 /// Minutes and seconds since the beginning.
 struct At(Duration);
@@ -120,8 +126,20 @@ pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     let mut text = format!("{plan}\n");
     let trace = std::mem::take(&mut verdict.trace);
     let start = trace.first().and_then(|line| at(line)).unwrap_or(Timestamp(0));
+    let (mut seen, mut left_out): (BTreeMap<String, usize>, usize) = (BTreeMap::new(), 0);
     for line in trace.iter().filter(|line| !is_idle(line)) {
-        text += &readable(line, start, &mut verdict.labels);
+        let line = readable(line, start, &mut verdict.labels);
+        // What differs only in numbers, and was shown before, tells nothing new.
+        let alike = seen.entry(line.replace(|c: char| c.is_ascii_digit(), "")).or_default();
+        *alike += 1;
+        if *alike > ALIKE && line.contains(AS_CALL) && !line.contains("->") {
+            left_out += 1;
+            continue;
+        }
+        if std::mem::take(&mut left_out) > 0 {
+            text += &format!("{:>10}{AS_CALL}…\n", "");
+        }
+        text += &line;
         text.push('\n');
     }
     text.push_str("\nwhat does not hold:\n");
@@ -153,7 +171,7 @@ fn readable(line: &str, start: Timestamp, labels: &mut Labels) -> String {
         _ => {
             // A call's number says nothing to a reader.
             let words = text.split(' ').filter(|word| !(word.starts_with('#') && word[1..].parse::<u64>().is_ok()));
-            format!("{time:>10}     {}", words.collect::<Vec<_>>().join(" "))
+            format!("{time:>10}{AS_CALL}{}", words.collect::<Vec<_>>().join(" "))
         }
     }
 }
