@@ -10,6 +10,7 @@ mod play;
 mod shrink;
 mod story;
 mod tally;
+mod upstream;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -92,7 +93,9 @@ const MUST_HAPPEN: &[&str] = &[
     "record: failed internal_error",
     "record: failed outcome_too_deep",
     "record: failed provider_error",
+    "record: failed provider_timeout",
     "record: failed provider_unconfigured",
+    "record: failed rate_limited",
     "record: failed worker_lost",
     "record: found",
     "record: invalid invalid_input",

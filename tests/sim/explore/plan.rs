@@ -256,7 +256,10 @@ impl Job {
         let scripts: &[&str] = if one_in(dice, 4) {
             &["found", "big", "poison", "poison", "slow200", "deep70"]
         } else {
-            &["found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid"]
+            &[
+                "found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid", "flaky", "later",
+                "broken",
+            ]
         };
         let tells = one_in(dice, 5);
         let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
@@ -268,7 +271,7 @@ impl Job {
         };
         Self {
             surface,
-            kind: pick(dice, &["company", "company", "company", "duo", "patient", "bare"]),
+            kind: pick(dice, &["company", "company", "web", "web", "duo", "patient", "bare"]),
             // Poison and size cost time: few records at most are anything but plain.
             scripts: (0..records).map(|n| if n < 5 { pick(dice, scripts) } else { "found" }).collect(),
             webhook: !one_in(dice, 4),

@@ -19,6 +19,7 @@ use super::client::{self, Desk, Got, Request, Told, is_allowed};
 use super::faults::{Labels, Place, inject};
 use super::plan::{Action, Plan, What};
 use super::tally::Tally;
+use super::upstream;
 use crate::HOUR;
 
 /// Names of the tenants, by their place in the plan.
@@ -143,6 +144,7 @@ impl<'a> Game<'a> {
             Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
             None => World::with(options),
         };
+        upstream::listen(&world);
         for (tenant, name) in plan.tenants.iter().zip(NAMES).skip(1) {
             world.tenant_with(name, tenant.credits);
         }
