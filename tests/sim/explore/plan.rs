@@ -6,10 +6,10 @@ use std::time::Duration;
 use shared::domain::job::Submission;
 use shared::ports::{HttpError, QueueName};
 use tests::harness::{self, World, submission};
-use tests::sim::{Fault, Op, Reply, SimEntropy};
+use tests::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
 
 use super::faults::Faults;
-use crate::{MINUTE, SECOND};
+use crate::{HOUR, MINUTE, SECOND};
 
 const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry];
 
@@ -25,6 +25,9 @@ pub(super) struct Plan {
     /// In the order of their time.
     pub(super) actions: Vec<Action>,
     pub(super) faults: Faults,
+    /// What queues and table do besides, from beginning to end.
+    pub(super) queue: QueueFaults,
+    pub(super) store: StoreFaults,
 }
 
 /// A tenant and its receiver.
@@ -199,7 +202,29 @@ impl Plan {
             dispatchers: pick(&dice, &[1, 3, 3]),
             actions,
             faults: Faults::Drawn { rate, for_the_first: 20 * MINUTE },
+            queue: if one_in(&dice, 2) { queue(&dice) } else { QueueFaults::default() },
+            store: if one_in(&dice, 2) { store(&dice) } else { StoreFaults::default() },
         }
+    }
+}
+
+fn queue(dice: &SimEntropy) -> QueueFaults {
+    QueueFaults {
+        duplicate: pick(dice, &[0, 20, 200]),
+        reorder: one_in(dice, 2),
+        early_visibility: pick(dice, &[0, 20, 200]),
+        undeleted: pick(dice, &[0, 20, 200]),
+        late: pick(dice, &[0, 20, 200]),
+        late_by: pick(dice, &[SECOND, 40 * SECOND, 5 * MINUTE]),
+    }
+}
+
+fn store(dice: &SimEntropy) -> StoreFaults {
+    StoreFaults {
+        index_lag: pick(dice, &[Duration::ZERO, SECOND, 10 * SECOND]),
+        stale: pick(dice, &[Duration::ZERO, SECOND, 10 * SECOND]),
+        expiry: pick(dice, &[None, Some(MINUTE), Some(48 * HOUR)]),
+        transaction: pick(dice, &[Duration::ZERO, Duration::from_millis(20), SECOND]),
     }
 }
 

@@ -138,6 +138,8 @@ impl<'a> Game<'a> {
             enrichers: plan.enrichers,
             dispatchers: plan.dispatchers,
             credits: plan.tenants[0].credits,
+            queue: plan.queue,
+            store: plan.store,
             ..Options::default()
         };
         let mut world = match broken {

@@ -3,7 +3,10 @@
 //! Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002: leave out halves, then quarters, and
 //! so on down to single parts, as long as anything helps.
 
+use std::time::Duration;
+
 use tests::harness::broken::Broken;
+use tests::sim::{QueueFaults, StoreFaults};
 
 use super::faults::Faults;
 use super::plan::{Answer, Plan, What};
@@ -129,6 +132,17 @@ fn simpler(plan: &Plan) -> Vec<Simpler> {
     let mut all: Vec<Simpler> = vec![
         Box::new(|plan| Plan { enrichers: 1, ..plan.clone() }),
         Box::new(|plan| Plan { dispatchers: 1, ..plan.clone() }),
+        Box::new(|plan| Plan { queue: QueueFaults::default(), ..plan.clone() }),
+        Box::new(|plan| Plan { store: StoreFaults::default(), ..plan.clone() }),
+        Box::new(|plan| plan.with_queue(|queue| queue.duplicate = 0)),
+        Box::new(|plan| plan.with_queue(|queue| queue.reorder = false)),
+        Box::new(|plan| plan.with_queue(|queue| queue.early_visibility = 0)),
+        Box::new(|plan| plan.with_queue(|queue| queue.undeleted = 0)),
+        Box::new(|plan| plan.with_queue(|queue| queue.late = 0)),
+        Box::new(|plan| plan.with_store(|store| store.index_lag = Duration::ZERO)),
+        Box::new(|plan| plan.with_store(|store| store.stale = Duration::ZERO)),
+        Box::new(|plan| plan.with_store(|store| store.expiry = None)),
+        Box::new(|plan| plan.with_store(|store| store.transaction = Duration::ZERO)),
         Box::new(|plan| plan.with_everything_at_once()),
     ];
     for tenant in 0..plan.tenants.len() {
@@ -175,10 +189,22 @@ impl Plan {
         plan
     }
 
+    fn with_queue(&self, change: impl FnOnce(&mut QueueFaults)) -> Self {
+        let mut plan = self.clone();
+        change(&mut plan.queue);
+        plan
+    }
+
+    fn with_store(&self, change: impl FnOnce(&mut StoreFaults)) -> Self {
+        let mut plan = self.clone();
+        change(&mut plan.store);
+        plan
+    }
+
     fn with_everything_at_once(&self) -> Self {
         let mut plan = self.clone();
         for action in &mut plan.actions {
-            action.at = std::time::Duration::ZERO;
+            action.at = Duration::ZERO;
         }
         plan
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use shared::domain::time::Timestamp;
+use tests::sim::{QueueFaults, StoreFaults};
 
 use super::faults::{Faults, Labels};
 use super::plan::{Action, Answer, Job, Plan, What};
@@ -104,6 +105,12 @@ impl fmt::Display for Plan {
             let answers: Vec<String> = tenant.answers.iter().map(ToString::to_string).collect();
             let first = if answers.is_empty() { String::new() } else { format!("{}, then ", answers.join(", ")) };
             writeln!(f, "; its receiver answers {first}200")?;
+        }
+        if self.queue != QueueFaults::default() {
+            writeln!(f, "the queues, of 1000: {:?}", self.queue)?;
+        }
+        if self.store != StoreFaults::default() {
+            writeln!(f, "the table: {:?}", self.store)?;
         }
         for action in &self.actions {
             writeln!(f, "  {:>10}  {action}", At(action.at).to_string())?;
