@@ -29,7 +29,7 @@ use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
 pub use crate::sim::Ended;
-use crate::sim::{Call, Changed, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
+use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
 /// The record types' price is per record; this pays for thousands.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
@@ -117,9 +117,8 @@ pub struct World {
     pub accepted: BTreeMap<JobId, TenantId>,
     /// Faults of invariants that must hold at every moment.
     pub broken: BTreeSet<String>,
-    /// What the step that is being looked at changed in the table, in order; more than one step's where a request ran
-    /// while everything else stood still.
-    pub changes: Vec<Changed>,
+    /// What the changes of the table so far add up to.
+    pub steps: invariants::Steps,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
@@ -197,7 +196,7 @@ impl World {
             happened: Rc::default(),
             accepted: BTreeMap::new(),
             broken: BTreeSet::new(),
-            changes: Vec::new(),
+            steps: invariants::Steps::default(),
             at_work: BTreeMap::new(),
             receiver: tenant.receiver.clone(),
             tenants: vec![tenant.clone()],
@@ -559,12 +558,8 @@ impl World {
 
     /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
-        self.changes = self.sim.store.take_changes();
-        for change in &self.changes {
-            if let Err(why) = invariants::step(self, change) {
-                self.broken.insert(why);
-            }
-        }
+        let changes = self.sim.store.take_changes();
+        self.broken.extend(self.steps.see(&self.sim.store, self.sim.clock.now(), &changes));
     }
 
     /// A generator apart from the world's own, for a test's choices.
