@@ -147,15 +147,7 @@ fn slowly_told(world: &mut World) {
     let _ = world.insist_on_job(&submission(&["found-0"]), "one");
 }
 
-const ONE: Options = Options {
-    seed: 1,
-    enrichers: 1,
-    dispatchers: 2,
-    sweeping: true,
-    enrich_timeout: ENRICH_TIMEOUT,
-    dispatch_timeout: MINUTE,
-    credits: 1000,
-};
+const ONE: Options = Options { dispatchers: 2, credits: 1000, ..Options::PLAIN };
 
 fn prepared(broken: Option<Broken>, options: Options) -> World {
     let mut world = World::with(options);

@@ -26,6 +26,12 @@ pub struct StoreFaults {
     pub transaction: Duration,
 }
 
+impl StoreFaults {
+    /// Nothing of it.
+    pub const NONE: Self =
+        Self { index_lag: Duration::ZERO, stale: Duration::ZERO, expiry: None, transaction: Duration::ZERO };
+}
+
 /// A time up to this, drawn.
 pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
     if time.is_zero() {
