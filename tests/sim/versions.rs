@@ -5,6 +5,7 @@ use std::time::Duration;
 use shared::app::table::{profile_key, secret_key};
 use shared::app::{cancel, deliveries, secrets, tenants};
 use shared::domain::job::{Status, Submission};
+use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use tests::harness::{Options, Version, World, invariants, submission};
 
 use crate::crash::{ended, had_a_delivery};
@@ -40,20 +41,32 @@ fn all_is_well(world: &mut World, id: &shared::domain::ids::JobId, what: &str) {
 }
 
 /// What goes wrong at the switch.
-const TROUBLES: [(&str, fn(&mut World)); 3] = [
-    ("nothing", |_| {}),
-    ("processes die", World::kill_enrichers),
-    ("messages are lost", |world| {
-        use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-        [Enrich, EnrichBulk, Webhook, WebhookRetry].into_iter().for_each(|lane| world.sim.queue.lose(lane));
-    }),
-];
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Nothing,
+    ProcessesDie,
+    MessagesAreLost,
+}
+
+impl Trouble {
+    fn strike(self, world: &mut World) {
+        match self {
+            Self::Nothing => {}
+            Self::ProcessesDie => world.kill_enrichers(),
+            Self::MessagesAreLost => {
+                for lane in [Enrich, EnrichBulk, Webhook, WebhookRetry] {
+                    world.sim.queue.lose(lane);
+                }
+            }
+        }
+    }
+}
 
 #[test]
 fn a_job_goes_on_under_another_version_from_any_moment_on() {
     let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
     for (from, to) in pairs.filter(|(from, to)| from != to) {
-        for (trouble, strike) in TROUBLES {
+        for trouble in [Trouble::Nothing, Trouble::ProcessesDie, Trouble::MessagesAreLost] {
             for millis in [0, 10_000, 20_000, 25_500, 27_000] {
                 let mut world = world(millis);
                 world.deploy(from);
@@ -61,8 +74,8 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
                 let id = world.insist_on_job(&job(), "one").expect("a job");
                 world.run_for(Duration::from_millis(millis));
                 world.deploy(to);
-                strike(&mut world);
-                all_is_well(&mut world, &id, &format!("{from:?}, {to:?} after {millis} ms, {trouble}"));
+                trouble.strike(&mut world);
+                all_is_well(&mut world, &id, &format!("{from:?}, {to:?} after {millis} ms, {trouble:?}"));
             }
         }
     }

@@ -44,7 +44,9 @@ impl Version {
     /// Messages as this version reads them.
     pub(super) fn received(self, mut batch: Vec<Received>) -> Vec<Received> {
         if self == Self::Previous {
-            batch.iter_mut().for_each(|message| message.body = self.message(&message.body));
+            for message in &mut batch {
+                message.body = self.message(&message.body);
+            }
         }
         batch
     }

@@ -327,7 +327,8 @@ fn transactions_that_meet_conflict_and_the_dead_let_go() {
         clock.sleep(Duration::from_millis(1)).await;
         let both = store.transact(vec![Write::Put(put("c")), Write::Put(put("a"))]).await;
         answers_ref.borrow_mut().push(("second", both));
-        answers_ref.borrow_mut().push(("single", store.put(put("a")).await));
+        let single = store.put(put("a")).await;
+        answers_ref.borrow_mut().push(("single", single));
     });
     schedule.run_for(Duration::from_millis(2));
     schedule.kill(doomed);

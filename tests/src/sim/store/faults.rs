@@ -44,9 +44,11 @@ pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
 /// What items were, for reads that see it still.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Each earlier version with when it was written over.
-    versions: BTreeMap<Key, VecDeque<(Timestamp, Option<Arc<Item>>)>>,
+    versions: BTreeMap<Key, VecDeque<Version>>,
 }
+
+/// An earlier version of an item, with when it was written over.
+type Version = (Timestamp, Option<Arc<Item>>);
 
 impl History {
     /// Notes what was written over at `now`, and forgets what no read sees any more.
