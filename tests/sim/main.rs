@@ -8,12 +8,14 @@ mod explore;
 mod jobs;
 mod latest;
 mod pairs;
+mod queues;
 mod records;
 mod reviewed;
 mod runs;
 mod sweeps;
 mod tenancy;
 mod threads;
+mod versions;
 
 use std::time::Duration;
 

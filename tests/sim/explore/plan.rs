@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::domain::job::Submission;
 use shared::ports::{HttpError, QueueName};
-use tests::harness::{self, World, submission};
+use tests::harness::{self, Version, World, submission};
 use tests::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
 
 use super::faults::Faults;
@@ -114,6 +114,8 @@ pub(super) enum What {
     /// Every message of a queue comes twice.
     Duplicate(QueueName),
     KillEnrichers,
+    /// Functions and requests that start from now on are of this version.
+    Deploy(Version),
     /// A run of the sweep out of turn.
     Sweep,
 }
@@ -183,6 +185,8 @@ impl Plan {
     pub(super) fn draw(seed: u64) -> Self {
         let dice = World::dice(seed);
         let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3])).map(|_| Tenant::draw(&dice)).collect();
+        // What is deployed may be rolled back, but not over two versions.
+        let other = pick(&dice, &[Version::Previous, Version::Next]);
         let (mut actions, mut at): (Vec<Action>, Duration) = (Vec::new(), Duration::ZERO);
         for number in 0..4 + dice.below(10) {
             let tenant = dice.below(tenants.len());
@@ -191,7 +195,7 @@ impl Plan {
                 .filter(|action| action.tenant == tenant && action.what.makes_a_job())
                 .map(|action| action.number)
                 .collect();
-            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs) });
+            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other) });
             at += Duration::from_millis(pick(&dice, &[0, 0, 10, 700, 5_000, 40_000, 200_000]));
         }
         let rate = pick(&dice, &[0, 10, 30, 100]);
@@ -249,7 +253,7 @@ impl Tenant {
 }
 
 impl What {
-    fn draw(dice: &SimEntropy, jobs: &[usize]) -> Self {
+    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
         let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
         match dice.below(20) {
             0..=4 => Self::Submit(Job::draw(dice)),
@@ -270,7 +274,7 @@ impl What {
             }
             16 => Self::Lose(pick(dice, &LANES)),
             17 => Self::Duplicate(pick(dice, &LANES)),
-            18 => Self::KillEnrichers,
+            18 => pick(dice, &[Self::KillEnrichers, Self::Deploy(Version::Current), Self::Deploy(other)]),
             _ => Self::Sweep,
         }
     }

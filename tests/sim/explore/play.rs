@@ -247,6 +247,10 @@ impl<'a> Game<'a> {
                 }
             }
             What::KillEnrichers => self.world.kill_enrichers(),
+            What::Deploy(version) => {
+                self.world.deploy(*version);
+                self.tally.one(format!("deployed: {version:?}"));
+            }
             What::Sweep => self.world.sweep(),
         }
     }
@@ -259,6 +263,11 @@ impl<'a> Game<'a> {
         }
     }
 
+    /// What a request of a tenant's client meets now.
+    fn desk_of(&self, tenant: usize) -> Desk {
+        Desk { ports: self.world.ports.clone(), tenant: self.tenants[tenant].clone(), ..self.desk.clone() }
+    }
+
     fn ask(&mut self, number: usize, tenant: usize, name: String, request: Request) {
         let reply = client::Reply::default();
         self.asked.push(Asked { number, tenant, name, request, reply, again_at: None });
@@ -266,10 +275,10 @@ impl<'a> Game<'a> {
     }
 
     fn send(&mut self, n: usize) {
+        let desk = self.desk_of(self.asked[n].tenant);
         let asked = &mut self.asked[n];
         (asked.reply, asked.again_at) = (client::Reply::default(), None);
         let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
-        let desk = Desk { tenant: self.tenants[asked.tenant].clone(), ..self.desk.clone() };
         self.world.spawn(&asked.name, async move {
             let answer = desk.carry_out(request).await;
             reply.borrow_mut().replace(answer);
@@ -281,7 +290,7 @@ impl<'a> Game<'a> {
         let Some(known) = self.jobs.get(&job) else { return };
         let what = What::Read { job, times, every };
         let request = Request::OfJob { what, job: known.id.clone(), key: String::new() };
-        let desk = Desk { tenant: self.tenants[tenant].clone(), ..self.desk.clone() };
+        let desk = self.desk_of(tenant);
         self.world.spawn(&format!("reader {number}"), async move {
             for _ in 0..times {
                 let answer = desk.clone().carry_out(request.clone()).await;

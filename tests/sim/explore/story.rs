@@ -79,6 +79,7 @@ impl fmt::Display for What {
             Self::Lose(lane) => write!(f, "all messages in {lane:?} are lost"),
             Self::Duplicate(lane) => write!(f, "all messages in {lane:?} are duplicated"),
             Self::KillEnrichers => f.write_str("all enrich processes are killed"),
+            Self::Deploy(version) => write!(f, "version {version:?} is deployed"),
             Self::Sweep => f.write_str("the sweep runs out of turn"),
         }
     }
@@ -87,7 +88,7 @@ impl fmt::Display for What {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.what {
-            What::Lose(_) | What::Duplicate(_) | What::KillEnrichers | What::Sweep | What::Receiver(_) => String::new(),
+            What::Lose(_) | What::Duplicate(_) | What::KillEnrichers | What::Deploy(_) | What::Sweep | What::Receiver(_) => String::new(),
             _ => format!("client {}, tenant {}: ", self.number, self.tenant),
         };
         write!(f, "{who}{}", self.what)

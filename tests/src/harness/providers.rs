@@ -142,6 +142,12 @@ impl Provider for Scripted {
                 let value = (0..seconds).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
                 Answer::Found { fields: Map::from_iter([(field.to_owned(), value)]), confidence: None }
             }
+            // Another answer each time.
+            "vary" => {
+                let times = self.asked.lock().unwrap().iter().filter(|asked| asked.domain == domain).count();
+                ports.clock.sleep(Duration::from_secs(seconds)).await;
+                if times % 2 == 0 { Answer::NotFound } else { found(format!("Name {times} of {domain}")) }
+            }
             "only" if self.name == "first" => Answer::NotFound,
             _ => found(format!("Name of {domain}")),
         }

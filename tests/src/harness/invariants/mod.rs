@@ -10,7 +10,6 @@ mod tenants;
 use std::time::Duration;
 
 use shared::app::table::{profile_key, read_profile};
-use shared::dialect::surface;
 use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 
 pub use self::end::End;
@@ -67,17 +66,15 @@ const STARTS: u32 = 8;
 ///
 /// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
 pub fn bound(world: &World) -> Duration {
-    let end = End::read_heads(world);
-    // Of jobs that have not ended, the event is still to come.
-    let of_deliveries = end.deliveries.iter().map(|delivery| (&delivery.dialect, &delivery.tenant));
-    let of_jobs = end.jobs.iter().map(|job| (&job.spec.dialect, &job.spec.tenant));
-    let told = of_deliveries.chain(of_jobs).map(|(dialect, tenant)| {
-        let Some(surface) = surface(world.ports.surfaces, dialect) else { return Duration::ZERO };
-        let profile = world.sim.store.peek(&profile_key(tenant)).and_then(|item| read_profile(&item).ok());
-        let rules = (surface.delivery)().with_delays(profile.and_then(|profile| profile.webhook_delays()));
-        let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
-        let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
-        waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
+    let profiles = world.tenants.iter().filter_map(|tenant| world.sim.store.peek(&profile_key(&tenant.id)));
+    let delays: Vec<_> = profiles.map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays())).collect();
+    let told = delays.iter().flat_map(|delays| {
+        world.ports.surfaces.iter().map(|surface| {
+            let rules = (surface.delivery)().with_delays(delays.clone());
+            let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
+            let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
+            waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
+        })
     });
     (STARTS + 1) * LOOK + told.max().unwrap_or_default()
 }
@@ -88,4 +85,10 @@ fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> V
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdict {
     if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
+}
+
+/// Whether two elements of progress say the same of a chunk, as far as both say anything: those of two versions do.
+fn agree(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

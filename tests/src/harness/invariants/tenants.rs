@@ -48,6 +48,10 @@ pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdi
     let nobody = TenantId::parse("nobody").expect("a tenant id");
     let tenants = world.tenants.iter().map(|tenant| &tenant.id).chain([&nobody]);
     all(tenants, |stranger| {
+        // As a request does: a tenant is known by its key before it asks for anything.
+        if let Some(tenant) = world.tenants.iter().find(|tenant| tenant.id == *stranger) {
+            world.call(async |ports| World::caller(ports, tenant).await).map_err(|error| format!("{error:?}"))?;
+        }
         let listed = world.call(async |ports| status::jobs(ports, stranger, None, None, usize::MAX).await);
         let own: BTreeSet<_> = end.jobs.iter().filter(|j| j.spec.tenant == *stranger).map(|j| &j.spec.id).collect();
         all(listed.iter().flat_map(|page| &page.jobs), |view| {
