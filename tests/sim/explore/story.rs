@@ -88,7 +88,12 @@ impl fmt::Display for What {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.what {
-            What::Lose(_) | What::Duplicate(_) | What::KillEnrichers | What::Deploy(_) | What::Sweep | What::Receiver(_) => String::new(),
+            What::Lose(_)
+            | What::Duplicate(_)
+            | What::KillEnrichers
+            | What::Deploy(_)
+            | What::Sweep
+            | What::Receiver(_) => String::new(),
             _ => format!("client {}, tenant {}: ", self.number, self.tenant),
         };
         write!(f, "{who}{}", self.what)
