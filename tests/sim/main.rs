@@ -4,15 +4,19 @@ mod controls;
 mod crash;
 mod deliveries;
 mod endings;
+mod explore;
 mod interference;
 mod jobs;
 mod latest;
-mod random;
+mod pairs;
+mod queues;
 mod records;
 mod reviewed;
 mod runs;
 mod sweeps;
 mod tenancy;
+mod threads;
+mod versions;
 
 use std::time::Duration;
 

@@ -132,3 +132,19 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
     }
     assert_eq!(seen, 40);
 }
+
+#[test]
+fn a_retry_whose_answer_was_lost_was_not_found_once_its_job_was_erased() {
+    let mut served = answering(Answer::Failed { code: "provider_error".to_owned(), detail: "down".to_owned() });
+    let bearer = format!("Bearer {}", served.key());
+    let headers = |key| [("authorization", bearer.as_str()), ("idempotency-key", key)];
+    let request = json!({"type": "any", "records": [{"input": {"domain": "one.example"}}]});
+    let first = body(&served.post("/v1/jobs", &headers("first"), &request), 202);
+    served.settle();
+    let retry = format!("/v1/jobs/{}/retry", first["id"].as_str().unwrap());
+    let made = body(&served.post(&retry, &headers("again"), &Value::Null), 202);
+    let path = format!("/v1/jobs/{}", first["id"].as_str().unwrap());
+    assert_eq!(served.call("DELETE", &path, &headers("erase"), b"").status, 204);
+    let repeated = body(&served.post(&retry, &headers("again"), &Value::Null), 202);
+    assert_eq!(repeated["id"], made["id"]);
+}

@@ -1,11 +1,31 @@
 //! Retry: a new job of the records that failed.
 
+use super::idempotency::Idempotency;
 use super::status::{ResultCursor, job, results};
+use super::submit::{Terms, earlier, submit};
 use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
-use crate::domain::job::Submission;
+use crate::domain::job::{Accepted, Submission};
 use crate::domain::record::OutcomeStatus;
+use crate::domain::tenant::Caller;
+
+/// Submits what [`read`] reads, under the terms of its type.
+pub async fn retry(
+    ports: &Ports,
+    caller: &Caller,
+    id: &JobId,
+    terms: impl FnOnce(&Submission) -> Terms,
+    idempotency: Option<&Idempotency>,
+) -> Result<Accepted, ApiError> {
+    // Before the job is read: it may have been erased since the answer that this caller did not get.
+    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
+        return Ok(accepted);
+    }
+    let submission = read(ports, caller.tenant(), id).await?;
+    let terms = terms(&submission);
+    submit(ports, caller, submission, &terms, idempotency).await
+}
 
 /// Reads the submission that retries a job: its failed records, in order, with the job's own settings. The budget was
 /// the old job's and is not carried over. 409 while the job is not over, or when nothing failed.

@@ -42,10 +42,8 @@ pub async fn submit(
     terms: &Terms,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    if let Some(key) = idempotency
-        && let Some(job) = key.find(ports, caller.tenant()).await?
-    {
-        return replayed(ports, caller.tenant(), &job).await;
+    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
+        return Ok(accepted);
     }
     let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
     let mut balance = caller.balance;
@@ -65,6 +63,19 @@ pub async fn submit(
         }
     }
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}
+
+/// What an earlier request with this key was answered, if there was one.
+pub(crate) async fn earlier(
+    ports: &Ports,
+    caller: &Caller,
+    idempotency: Option<&Idempotency>,
+) -> Result<Option<Accepted>, ApiError> {
+    let Some(key) = idempotency else { return Ok(None) };
+    match key.find(ports, caller.tenant()).await? {
+        Some(job) => replayed(ports, caller.tenant(), &job).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// More turns than a tenant's other submissions are likely to take between a read and a write.

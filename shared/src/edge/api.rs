@@ -15,7 +15,7 @@ use crate::app::{Ports, cancel, delete, deliveries, retry, secrets, status, tena
 use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, route};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::job::{JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::provider::Catalog;
@@ -116,12 +116,14 @@ impl Api {
         let now = || ports.clock.now();
         Ok(match call {
             Call::Submit { read, answer } => {
-                let accepted = self.submit(caller, read(request, &reading)?, key).await?;
-                answer(&accepted, now())
+                let submission = read(request, &reading)?;
+                let terms = self.terms(&submission);
+                answer(&submit(ports, caller, submission, &terms, key).await?, now())
             }
             Call::Retry { answer } => {
-                let submission = retry::read(ports, tenant, &self.shown(surface, caller, job()?).await?).await?;
-                answer(&self.submit(caller, submission, key).await?, now())
+                let id = self.shown(surface, caller, job()?).await?;
+                let terms = |submission: &Submission| self.terms(submission);
+                answer(&retry::retry(ports, caller, &id, terms, key).await?, now())
             }
             Call::Cancel { show } => {
                 let id = self.shown(surface, caller, job()?).await?;
@@ -213,14 +215,10 @@ impl Api {
         if shown { Ok(view) } else { Err(ApiError::NotFound { what: "job" }) }
     }
 
-    async fn submit(
-        &self,
-        caller: &Caller,
-        submission: Submission,
-        key: Option<&Idempotency>,
-    ) -> Result<Accepted, ApiError> {
+    /// What a submission's type costs here, and whether it can run.
+    fn terms(&self, submission: &Submission) -> Terms {
         let kind = self.catalog.kind(&submission.kind);
-        let terms = Terms {
+        Terms {
             price: kind.map_or(0, |k| k.price(submission.providers.as_deref())),
             unconfigured: match kind.map(|k| k.usable()) {
                 Some(Ok(())) => None,
@@ -228,8 +226,7 @@ impl Api {
                 None => Some(unmapped(&submission.kind)),
             },
             retention: self.retention,
-        };
-        submit(&self.ports, caller, submission, &terms, key).await
+        }
     }
 
     async fn watch(

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
-use shared::provider::config::Config;
+use shared::provider::config::{Config, Kind};
+use shared::provider::http::Http;
 use shared::provider::{Answer, Ports, Provider, Registry};
 
-/// What the registry is made from. The providers' kind is for the reader of the file alone: their place is taken by
-/// scripted ones.
+/// What the registry is made from. The kind of `first` and `second` is for the reader of the file alone: their place is
+/// taken by scripted ones. `web` is what it says.
 pub const CONFIG: &str = r#"
 [types.company]
 description = "One provider"
@@ -30,6 +31,11 @@ inputs = [["domain"]]
 waterfall = ["first"]
 record_timeout_s = 100
 concurrency = 2
+
+[types.web]
+description = "A provider that is asked over HTTP, as any is that an operator configures"
+inputs = [["domain"]]
+waterfall = ["web"]
 
 [types.bare]
 description = "Nobody to ask"
@@ -50,6 +56,16 @@ url = "https://second.example/"
 fields = { second_name = "/name" }
 credits = 3
 timeout_s = 100
+
+[providers.web]
+kind = "http"
+url = "https://web.example/{{ input.domain }}"
+fields = { name = "/name" }
+not_found = { status = [404] }
+invalid_status = [422]
+retries = 2
+credits = 2
+timeout_s = 20
 "#;
 
 /// One question to a provider.
@@ -140,8 +156,9 @@ impl Provider for Scripted {
 
 pub(super) fn registry(asked: &Arc<Mutex<Vec<Asked>>>) -> Registry {
     let config = Config::parse("harness", CONFIG).expect("the harness's configuration");
-    Registry::assemble(&config, |provider| {
-        Ok(Arc::new(Scripted { name: provider.name.clone(), asked: Arc::clone(asked) }))
+    Registry::assemble(&config, |provider| match &provider.kind {
+        Kind::Http(http) if provider.name == "web" => Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?)),
+        _ => Ok(Arc::new(Scripted { name: provider.name.clone(), asked: Arc::clone(asked) })),
     })
-    .expect("scripted providers are always complete")
+    .expect("providers without secrets are always complete")
 }

@@ -63,6 +63,8 @@ pub struct Call {
     pub op: Op,
     /// The process that calls: 0 outside of any driver, else counted from 1.
     pub process: u64,
+    /// What that process is, as it was spawned; empty outside of any driver.
+    pub name: Arc<str>,
     /// What it is about: `pk/sk` keys, queue, or method and URL.
     pub subject: String,
 }
@@ -97,6 +99,7 @@ struct State {
     hook: Option<Hook>,
     trace: Option<Vec<String>>,
     processes: u64,
+    names: BTreeMap<u64, Arc<str>>,
     current: u64,
     dead: BTreeSet<u64>,
 }
@@ -149,7 +152,7 @@ impl Gate {
         state.counts.clear();
     }
 
-    /// Keeps a trace from now on, one line a call: time, process, number, kind, subject, fault, outcome.
+    /// Keeps a trace from now on, one line a call: time, process by name and number, call's number, kind, subject, fault, outcome.
     pub fn start_trace(&self) {
         self.state.lock().unwrap().trace = Some(Vec::new());
     }
@@ -167,10 +170,17 @@ impl Gate {
         }
     }
 
-    pub(super) fn new_process(&self) -> u64 {
+    pub(super) fn new_process(&self, name: &str) -> u64 {
         let mut state = self.state.lock().unwrap();
         state.processes += 1;
-        state.processes
+        let number = state.processes;
+        state.names.insert(number, name.into());
+        number
+    }
+
+    /// Forgets the name of a process that has ended.
+    pub(super) fn end_process(&self, process: u64) {
+        self.state.lock().unwrap().names.remove(&process);
     }
 
     /// Polls `work` as the process, and says whether it died of it.
@@ -236,7 +246,8 @@ impl Gate {
             } else {
                 state.calls += 1;
                 *state.counts.entry(op).or_default() += 1;
-                let call = Call { number: state.calls, op, process: state.current, subject };
+                let name = state.names.get(&state.current).cloned().unwrap_or_default();
+                let call = Call { number: state.calls, op, process: state.current, name, subject };
                 let fault = state.hook.as_mut().map_or(Fault::Proceed, |hook| hook(&call));
                 Some((call, fault))
             }
@@ -256,9 +267,10 @@ impl Gate {
     fn record(&self, call: &Call, fault: Fault, outcome: &str) {
         let now = self.clock.now();
         if let Some(trace) = &mut self.state.lock().unwrap().trace {
-            let Call { number, op, process, subject } = call;
+            let Call { number, op, process, name, subject } = call;
             let fault = if fault == Fault::Proceed { String::new() } else { format!(" {fault:?}") };
-            trace.push(format!("{now} p{process} #{number} {op:?} {subject}{fault} -> {outcome}"));
+            let process = if name.is_empty() { format!("p{process}") } else { format!("{name} p{process}") };
+            trace.push(format!("{now} {process} #{number} {op:?} {subject}{fault} -> {outcome}"));
         }
     }
 }

@@ -57,7 +57,7 @@ impl Wake for Flag {
 
 pub(super) fn one<T>(gate: &Gate, clock: &SimClock, work: impl Future<Output = T>) -> Ended<T> {
     let mut work = pin!(work);
-    let process = gate.new_process();
+    let process = gate.new_process("request");
     let flag = Flag::raised();
     let waker = Waker::from(Arc::clone(&flag));
     loop {
@@ -104,8 +104,9 @@ impl<'a> Schedule<'a> {
 
     /// Adds a process; it first runs when the schedule does. Answers its number, which [`Call`](super::Call)s carry.
     pub fn spawn(&mut self, name: impl Into<String>, work: impl Future<Output = ()> + 'a) -> u64 {
-        let number = self.gate.new_process();
-        let process = Process { name: name.into(), work: Box::pin(work), flag: Flag::raised() };
+        let name = name.into();
+        let number = self.gate.new_process(&name);
+        let process = Process { name, work: Box::pin(work), flag: Flag::raised() };
         self.processes.insert(number, process);
         number
     }
@@ -113,6 +114,7 @@ impl<'a> Schedule<'a> {
     /// Kills a process where it stands: its future is dropped.
     pub fn kill(&mut self, process: u64) {
         self.gate.mark_dead(process);
+        self.gate.end_process(process);
         self.processes.remove(&process);
     }
 
@@ -133,6 +135,7 @@ impl<'a> Schedule<'a> {
         let waker = Waker::from(Arc::clone(&process.flag));
         let (poll, died) = self.gate.poll_as(number, || process.work.as_mut().poll(&mut Context::from_waker(&waker)));
         if died || poll.is_ready() {
+            self.gate.end_process(number);
             self.processes.remove(&number);
         }
         true

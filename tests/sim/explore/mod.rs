@@ -1,0 +1,215 @@
+//! Random schedules: clients, receivers, faults and interleavings drawn from a seed.
+//!
+//! `MILLRACE_SEEDS` says how many (2,000 unless told), `MILLRACE_FIRST_SEED` where to begin. `MILLRACE_SEED` runs one alone
+//! and, if it fails, makes it small and tells it.
+
+mod client;
+mod faults;
+mod plan;
+mod play;
+mod shrink;
+mod story;
+mod tally;
+mod upstream;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tests::harness::broken::Broken;
+
+use self::faults::Faults;
+use self::plan::Plan;
+use self::play::{Detail, Verdict, play};
+use self::shrink::shrink;
+use self::tally::Tally;
+use crate::threads;
+
+/// Runs that making a failing plan small may take.
+const SHRINKING: u32 = 600;
+
+/// What every few thousand schedules must reach; else the generator has stopped asking what it was made to ask.
+const MUST_HAPPEN: &[&str] = &[
+    "answer: Conflict",
+    "answer: NotEnoughCredits",
+    "answer: NotFound",
+    "answer: canceled",
+    "answer: erased",
+    "answer: job accepted",
+    "answer: replayed",
+    "answer: rotated",
+    "answer: test sent",
+    "attempt: delivered",
+    "attempt: gave up",
+    "attempt: interrupted",
+    "attempt: put off",
+    "attempt: run failed",
+    "attempt: stale message",
+    "attempt: to be tried again",
+    "chunk: continues in another run",
+    "chunk: received again",
+    "chunk: run failed",
+    "client: asks again",
+    "delivery: delivered",
+    "delivery: exhausted, attempts_used_up",
+    "delivery: exhausted, endpoint_disabled",
+    "delivery: exhausted, endpoint_gone",
+    "delivery: exhausted, superseded",
+    "delivery: replayed",
+    "deployed: Current",
+    "deployed: Next",
+    "deployed: Previous",
+    "event: job.canceled",
+    "event: job.completed",
+    "event: job.failed",
+    "event: record.finished",
+    "event: webhook.test",
+    "fault: Conflict",
+    "fault: Delay",
+    "fault: Die",
+    "fault: DieAfter",
+    "fault: FailAfter",
+    "fault: FailBefore",
+    "fault: FailPartly",
+    "fault: Throttle",
+    "job: canceled",
+    "job: completed",
+    "job: erased",
+    "job: failed",
+    "killed at: DeleteAll",
+    "killed at: Get",
+    "killed at: GetMany",
+    "killed at: Http",
+    "killed at: Put",
+    "killed at: PutAll",
+    "killed at: Query",
+    "killed at: Send",
+    "killed at: Transact",
+    "killed at: Update",
+    "killed: Enrich",
+    "killed: Webhook",
+    "killed: WebhookRetry",
+    "killed: client",
+    "killed: reader",
+    "killed: sweep",
+    "record: canceled",
+    "record: failed deadline_exceeded",
+    "record: failed internal_error",
+    "record: failed outcome_too_deep",
+    "record: failed provider_error",
+    "record: failed provider_timeout",
+    "record: failed provider_unconfigured",
+    "record: failed rate_limited",
+    "record: failed worker_lost",
+    "record: found",
+    "record: invalid invalid_input",
+    "record: not_found",
+    "record: skipped budget_exhausted",
+    "sweep: erased",
+    "sweep: finished a job",
+    "sweep: repair failed",
+    "sweep: sent chunks again",
+    "sweep: sent deliveries again",
+];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// A failing seed for a person: the shrunk plan, its trace, and what did not hold.
+fn explained(seed: u64, verdict: &Verdict, broken: Option<Broken>) -> String {
+    let Some(name) = verdict.names().next() else { return String::new() };
+    let mut small = shrink(&Plan::draw(seed), broken, name, SHRINKING);
+    let told = story::tell(&small.plan, &mut small.verdict);
+    format!("seed {seed}, made small in {} runs; {name} does not hold:\n\n{told}", small.runs)
+}
+
+#[test]
+fn nothing_is_lost_in_random_schedules() {
+    if let Some(seed) = number("MILLRACE_SEED") {
+        let plan = Plan::draw(seed);
+        let verdict = play(&plan, None, Detail::Full);
+        println!("{plan}\n{}", verdict.trace.join("\n"));
+        assert!(verdict.wrong.is_empty(), "{:#?}\n{}", verdict.wrong, explained(seed, &verdict, None));
+        return;
+    }
+    let (first, seeds) = (number("MILLRACE_FIRST_SEED").unwrap_or(0), number("MILLRACE_SEEDS").unwrap_or(2000));
+    let start = Instant::now();
+    let verdicts = threads::map("random schedules", seeds, |n| {
+        let verdict = play(&Plan::draw(first + n), None, Detail::Verdict);
+        if !verdict.wrong.is_empty() {
+            eprintln!("seed {} fails: {}", first + n, verdict.wrong[0]);
+        }
+        (verdict.wrong, verdict.tally)
+    });
+    let mut tally = Tally::default();
+    verdicts.iter().for_each(|(_, one)| tally.merge(one));
+    println!("{}{seeds} schedules in {:.0} s", tally.table(seeds), start.elapsed().as_secs_f64());
+    let failed: Vec<(u64, &Vec<String>)> =
+        (first..).zip(verdicts.iter().map(|(wrong, _)| wrong)).filter(|(_, wrong)| !wrong.is_empty()).collect();
+    if let Some((seed, _)) = failed.first() {
+        let verdict = play(&Plan::draw(*seed), None, Detail::Verdict);
+        panic!(
+            "{} of {seeds} seeds fail: {:?}\n{}\n\nthe first again: MILLRACE_SEED={seed} cargo test -p tests --test sim \
+             random_schedules -- --nocapture",
+            failed.len(),
+            failed.iter().map(|(seed, wrong)| (seed, &wrong[0])).take(20).collect::<Vec<_>>(),
+            explained(*seed, &verdict, None),
+        );
+    }
+    if seeds >= 2000 {
+        assert_eq!(tally.missing(MUST_HAPPEN), Vec::<&str>::new(), "never happened in {seeds} schedules");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let trace = |seed| play(&Plan::draw(seed), None, Detail::Full).trace;
+    let once = threads::map("traces", 20, trace);
+    let again = threads::map("traces", 20, |n| trace(19 - n));
+    for (seed, (one, two)) in once.iter().zip(again.iter().rev()).enumerate() {
+        assert!(!one.is_empty());
+        assert_eq!(one, two, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_plan_with_its_faults_listed_runs_the_same() {
+    for seed in 0..10 {
+        let drawn = Plan::draw(seed);
+        let one = play(&drawn, None, Detail::Full);
+        let listed = Plan { faults: Faults::Listed(one.faults), ..drawn };
+        assert_eq!(play(&listed, None, Detail::Full).trace, one.trace, "seed {seed}");
+    }
+}
+
+/// The first seed that notices the broken promise, and the invariant that does.
+fn noticed(how: Broken, name: &str) -> u64 {
+    (0..60)
+        .find(|seed| play(&Plan::draw(*seed), Some(how), Detail::Verdict).names().any(|found| found == name))
+        .expect("60 seeds did not notice")
+}
+
+/// A failing schedule is made small, and still fails the same.
+fn made_small(how: Broken, name: &str, actions: usize, faults: usize) -> String {
+    let seed = noticed(how, name);
+    let mut small = shrink(&Plan::draw(seed), Some(how), name, SHRINKING);
+    let names: BTreeSet<&str> = small.verdict.names().collect();
+    assert!(names.contains(name), "{names:?}");
+    let left = (small.plan.actions.len(), small.plan.faults.listed().len());
+    let told = story::tell(&small.plan, &mut small.verdict);
+    println!("seed {seed}, {} runs\n{told}", small.runs);
+    assert!(left.0 <= actions && left.1 <= faults, "{left:?} actions and faults are left:\n{told}");
+    assert!(told.contains(&format!("{name}: ")), "{told}");
+    told
+}
+
+#[test]
+fn an_end_in_single_writes_is_made_one_job_and_one_fault() {
+    let told = made_small(Broken::EndIsSplit, "every_event_is_told_or_exhausted", 1, 1);
+    assert!(told.contains("!!! done_told_and_settled_at_once: "), "the moment is not marked:\n{told}");
+}
+
+#[test]
+fn a_key_that_is_taken_twice_is_made_one_job() {
+    made_small(Broken::KeyIsTakenTwice, "same_key_same_job", 2, 1);
+}

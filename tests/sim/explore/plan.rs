@@ -1,0 +1,328 @@
+//! A schedule as data: what there is, what clients and operators do and when, how the world outside behaves, and what
+//! goes wrong. Drawn from a seed; the same plan always runs the same way.
+
+use std::time::Duration;
+
+use shared::domain::job::Submission;
+use shared::ports::{HttpError, QueueName};
+use tests::harness::{self, Version, World, submission};
+use tests::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
+
+use super::faults::Faults;
+use crate::{HOUR, MINUTE, SECOND};
+
+const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry];
+
+/// One schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    /// Decides ids, jitter and who runs next.
+    pub(super) seed: u64,
+    pub(super) tenants: Vec<Tenant>,
+    /// Chunks worked on, and deliveries attempted, at once in each lane.
+    pub(super) enrichers: usize,
+    pub(super) dispatchers: usize,
+    /// In the order of their time.
+    pub(super) actions: Vec<Action>,
+    pub(super) faults: Faults,
+    /// What queues and table do besides, from beginning to end.
+    pub(super) queue: QueueFaults,
+    pub(super) store: StoreFaults,
+}
+
+/// A tenant and its receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tenant {
+    pub(super) credits: i64,
+    /// Its own delays between attempts, in seconds.
+    pub(super) schedule: Option<Vec<u64>>,
+    /// What its receiver answers at first; 200 afterwards, unless an action says otherwise.
+    pub(super) answers: Vec<Answer>,
+}
+
+/// What a receiver does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Status(u16),
+    /// 429 with `Retry-After`, in seconds.
+    Later(u64),
+    /// 200 after so many seconds.
+    Slow(u64),
+    Refused,
+    /// The connection breaks off after the request was taken.
+    Broken,
+}
+
+impl Answer {
+    pub(super) fn reply(self) -> Reply {
+        match self {
+            Self::Status(status) => Reply::status(status),
+            Self::Later(seconds) => Reply::status(429).header("retry-after", &seconds.to_string()),
+            Self::Slow(seconds) => Reply::status(200).after(Duration::from_secs(seconds)),
+            Self::Refused => Reply::error(HttpError::Connect("refused".to_owned())),
+            Self::Broken => Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND),
+        }
+    }
+}
+
+/// Something that somebody does at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Action {
+    /// Names it for good: other actions mean the job of a submission by this number.
+    pub(super) number: usize,
+    /// Since the beginning.
+    pub(super) at: Duration,
+    /// By its place in [`Plan::tenants`].
+    pub(super) tenant: usize,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum What {
+    Submit(Job),
+    /// The same request under the same key, again.
+    Repeat {
+        job: usize,
+    },
+    Cancel {
+        job: usize,
+    },
+    Delete {
+        job: usize,
+    },
+    /// Sends the event of the job's end again, or of one of its records.
+    Replay {
+        job: usize,
+        record: Option<u32>,
+    },
+    /// A new job of what failed in that one; others may mean it by this action's number.
+    Retry {
+        job: usize,
+    },
+    /// Looks at the job and reads its results page by page, so many times.
+    Read {
+        job: usize,
+        times: u32,
+        every: Duration,
+    },
+    Rotate,
+    TestWebhook,
+    /// What the tenant's receiver answers from now on.
+    Receiver(Answer),
+    /// Every message of a queue is lost.
+    Lose(QueueName),
+    /// Every message of a queue comes twice.
+    Duplicate(QueueName),
+    KillEnrichers,
+    /// Functions and requests that start from now on are of this version.
+    Deploy(Version),
+    /// A run of the sweep out of turn.
+    Sweep,
+}
+
+impl What {
+    /// The job that it is about, by the number of the action that makes it.
+    pub(super) fn job(&self) -> Option<usize> {
+        match self {
+            Self::Repeat { job }
+            | Self::Cancel { job }
+            | Self::Delete { job }
+            | Self::Replay { job, .. }
+            | Self::Retry { job }
+            | Self::Read { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+
+    pub(super) fn makes_a_job(&self) -> bool {
+        matches!(self, Self::Submit(_) | Self::Retry { .. })
+    }
+}
+
+/// A job to be submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, and any may go with any")]
+pub(super) struct Job {
+    pub(super) surface: &'static str,
+    /// A type of the harness's registry.
+    pub(super) kind: &'static str,
+    /// One for each record, as the harness's providers read them.
+    pub(super) scripts: Vec<&'static str>,
+    pub(super) webhook: bool,
+    pub(super) record_webhook: bool,
+    pub(super) max_credits: Option<u64>,
+    pub(super) partial_budget: bool,
+    /// Clients that send the request at the same time, with the same key.
+    pub(super) clients: usize,
+}
+
+impl Job {
+    /// As this tenant sends it.
+    pub(super) fn submission(&self, tenant: &harness::Tenant) -> Submission {
+        let domains: Vec<String> = (0..).zip(&self.scripts).map(|(n, script)| format!("{script}-{n}")).collect();
+        Submission {
+            dialect: self.surface.to_owned(),
+            kind: self.kind.to_owned(),
+            webhook: self.webhook.then(|| tenant.webhook("one")),
+            record_webhook: self.record_webhook.then(|| tenant.webhook("record")),
+            max_credits: self.max_credits,
+            partial_budget: self.partial_budget,
+            ..submission(&domains)
+        }
+    }
+}
+
+fn pick<T: Clone>(dice: &SimEntropy, from: &[T]) -> T {
+    from[dice.below(from.len())].clone()
+}
+
+fn one_in(dice: &SimEntropy, n: usize) -> bool {
+    dice.below(n) == 0
+}
+
+impl Plan {
+    /// The schedule of this seed.
+    pub(super) fn draw(seed: u64) -> Self {
+        let dice = World::dice(seed);
+        let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3])).map(|_| Tenant::draw(&dice)).collect();
+        // What is deployed may be rolled back, but not over two versions.
+        let other = pick(&dice, &[Version::Previous, Version::Next]);
+        let (mut actions, mut at): (Vec<Action>, Duration) = (Vec::new(), Duration::ZERO);
+        for number in 0..4 + dice.below(10) {
+            let tenant = dice.below(tenants.len());
+            let jobs: Vec<usize> = actions
+                .iter()
+                .filter(|action| action.tenant == tenant && action.what.makes_a_job())
+                .map(|action| action.number)
+                .collect();
+            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other) });
+            at += Duration::from_millis(pick(&dice, &[0, 0, 10, 700, 5_000, 40_000, 200_000]));
+        }
+        let rate = pick(&dice, &[0, 10, 30, 100]);
+        Self {
+            seed,
+            tenants,
+            enrichers: pick(&dice, &[1, 3, 3]),
+            dispatchers: pick(&dice, &[1, 3, 3]),
+            actions,
+            faults: Faults::Drawn { rate, for_the_first: 20 * MINUTE },
+            queue: if one_in(&dice, 2) { queue(&dice) } else { QueueFaults::default() },
+            store: if one_in(&dice, 2) { store(&dice) } else { StoreFaults::default() },
+        }
+    }
+}
+
+fn queue(dice: &SimEntropy) -> QueueFaults {
+    QueueFaults {
+        duplicate: pick(dice, &[0, 20, 200]),
+        reorder: one_in(dice, 2),
+        early_visibility: pick(dice, &[0, 20, 200]),
+        undeleted: pick(dice, &[0, 20, 200]),
+        late: pick(dice, &[0, 20, 200]),
+        late_by: pick(dice, &[SECOND, 40 * SECOND, 5 * MINUTE]),
+    }
+}
+
+fn store(dice: &SimEntropy) -> StoreFaults {
+    StoreFaults {
+        index_lag: pick(dice, &[Duration::ZERO, SECOND, 10 * SECOND]),
+        stale: pick(dice, &[Duration::ZERO, SECOND, 10 * SECOND]),
+        expiry: pick(dice, &[None, Some(MINUTE), Some(48 * HOUR)]),
+        transaction: pick(dice, &[Duration::ZERO, Duration::from_millis(20), SECOND]),
+    }
+}
+
+impl Tenant {
+    fn draw(dice: &SimEntropy) -> Self {
+        let answers = [
+            Answer::Status(200),
+            Answer::Status(500),
+            Answer::Status(410),
+            Answer::Later(40),
+            Answer::Slow(8),
+            Answer::Slow(25),
+            Answer::Refused,
+            Answer::Broken,
+        ];
+        Self {
+            credits: if one_in(dice, 4) { pick(dice, &[0, 7, 60]) } else { 100_000 },
+            schedule: pick(dice, &[Some(vec![1, 5, 90]), Some(vec![1, 5, 90]), Some(vec![1]), None]),
+            answers: (0..dice.below(7)).map(|_| pick(dice, &answers)).collect(),
+        }
+    }
+}
+
+impl What {
+    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
+        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
+        match dice.below(20) {
+            0..=4 => Self::Submit(Job::draw(dice)),
+            5 => Self::Repeat { job },
+            6 | 7 => Self::Cancel { job },
+            8 => Self::Delete { job },
+            9 => Self::Replay { job, record: pick(dice, &[None, None, Some(0)]) },
+            10 => Self::Retry { job },
+            11..=13 => Self::Read {
+                job,
+                times: 1 + u32::try_from(dice.below(6)).expect("a small number"),
+                every: Duration::from_millis(pick(dice, &[0, 300, 2_000, 30_000])),
+            },
+            14 => pick(dice, &[Self::Rotate, Self::TestWebhook]),
+            15 => {
+                let down = [Answer::Status(503), Answer::Later(90), Answer::Slow(25), Answer::Refused];
+                Self::Receiver(if one_in(dice, 2) { Answer::Status(200) } else { pick(dice, &down) })
+            }
+            16 => Self::Lose(pick(dice, &LANES)),
+            17 => Self::Duplicate(pick(dice, &LANES)),
+            18 => pick(dice, &[Self::KillEnrichers, Self::Deploy(Version::Current), Self::Deploy(other)]),
+            _ => Self::Sweep,
+        }
+    }
+}
+
+impl Job {
+    fn draw(dice: &SimEntropy) -> Self {
+        let scripts: &[&str] = if one_in(dice, 4) {
+            &["found", "big", "poison", "poison", "slow200", "deep70"]
+        } else {
+            &[
+                "found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid", "flaky", "later",
+                "broken",
+            ]
+        };
+        let tells = one_in(dice, 5);
+        let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
+        // Of records only these two tell.
+        let surface = if tells {
+            pick(dice, &["native", "fullenrich"])
+        } else {
+            pick(dice, &["native", "native", "apione", "sixtyfour", "springbolt", "springbolt", "fullenrich"])
+        };
+        Self {
+            surface,
+            kind: pick(dice, &["company", "company", "web", "web", "duo", "patient", "bare"]),
+            // Poison and size cost time: few records at most are anything but plain.
+            scripts: (0..records).map(|n| if n < 5 { pick(dice, scripts) } else { "found" }).collect(),
+            webhook: !one_in(dice, 4),
+            record_webhook: tells,
+            max_credits: pick(dice, &[None, None, Some(6)]),
+            partial_budget: one_in(dice, 3),
+            clients: pick(dice, &[1, 1, 1, 2, 3]),
+        }
+    }
+}
+
+/// What can become of a call, drawn for one that goes wrong.
+pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
+    let all = [
+        Fault::FailBefore,
+        Fault::FailAfter,
+        Fault::FailPartly,
+        Fault::Die,
+        Fault::DieAfter,
+        Fault::Throttle,
+        Fault::Conflict,
+        Fault::Delay(Duration::from_secs(1 + dice.below(9) as u64)),
+    ];
+    if op == Op::Postpone { Fault::FailBefore } else { all[dice.below(all.len())] }
+}

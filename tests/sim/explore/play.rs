@@ -1,0 +1,394 @@
+//! Plays a plan in a world, and judges what came of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::app::table::read_delivery;
+use shared::app::tenants;
+use shared::domain::error::ApiError;
+use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::time::Timestamp;
+use tests::harness::broken::{Broken, BrokenStore};
+use tests::harness::{Options, Tenant, World, invariants};
+use tests::sim::{Fault, Reply};
+
+use super::client::{self, Desk, Got, Request, Told, is_allowed};
+use super::faults::{Labels, Place, inject};
+use super::plan::{Action, Plan, What};
+use super::tally::Tally;
+use super::upstream;
+use crate::HOUR;
+
+/// Names of the tenants, by their place in the plan.
+const NAMES: [&str; 3] = ["acme", "globex", "initech"];
+/// Receivers answer well from so long after the beginning, and nothing goes wrong any more.
+const PEACE: Duration = Duration::from_secs(20 * 60);
+/// A client that got no answer asks again so much later.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came of a plan.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// What did not hold: lines that begin with an invariant's name.
+    pub(super) wrong: Vec<String>,
+    pub(super) tally: Tally,
+    /// Only with [`Detail::Full`].
+    pub(super) trace: Vec<String>,
+    /// Only with [`Detail::Full`].
+    pub(super) faults: Vec<(Place, Fault)>,
+    pub(super) labels: Labels,
+}
+
+impl Verdict {
+    /// The names of what did not hold.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.wrong.iter().map(|why| why.split(':').next().unwrap_or(why))
+    }
+}
+
+/// How much is kept of a run besides its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Verdict,
+    Full,
+}
+
+/// Plays a plan; with `broken`, over a store that breaks that promise.
+pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdict {
+    let mut game = Game::new(plan, broken);
+    if detail == Detail::Full {
+        game.world.sim.gate.start_trace();
+    }
+    let record = inject(&game.world, plan.seed, &plan.faults, detail == Detail::Full);
+    let start = game.world.now();
+    game.clients();
+    let left = start.plus(PEACE).since(game.world.now());
+    game.world.run_for(left);
+    for tenant in &game.world.tenants {
+        tenant.receiver.from_then_on(Reply::status(200));
+    }
+    // Few workers may have much to do: as much time again.
+    let bound = 2 * invariants::bound(&game.world);
+    let quiet = game.world.quiet_within(bound);
+    let trace = game.world.sim.gate.trace();
+    if let Err(why) = quiet {
+        game.wrong.push(format!("everything_ends_in_time: {why}"));
+        game.wrong.extend(game.world.broken.iter().cloned());
+    } else {
+        let found = invariants::check(&game.world);
+        game.wrong.extend(found);
+        game.desk.told.borrow_mut().check(&game.world);
+    }
+    game.wrong.append(&mut game.desk.told.borrow_mut().wrong);
+    game.world.sim.gate.clear();
+    game.count();
+    let (wrong, mut tally) = (game.wrong, game.tally);
+    drop((game.world, game.desk, game.asked));
+    let record = std::mem::take(&mut *record.lock().unwrap());
+    tally.join(record.tally);
+    Verdict { wrong, tally, trace, faults: record.listed, labels: record.labels }
+}
+
+/// A request of a client, until it is answered.
+struct Asked {
+    /// The action it comes from.
+    number: usize,
+    tenant: usize,
+    name: String,
+    request: Request,
+    reply: client::Reply,
+    /// When it is sent again.
+    again_at: Option<Timestamp>,
+}
+
+impl Asked {
+    /// Whether the process that carried it out has ended or died.
+    fn is_over(&self) -> bool {
+        self.again_at.is_none() && Rc::strong_count(&self.reply) == 1
+    }
+}
+
+/// A job that clients know.
+struct Known {
+    id: JobId,
+    request: Request,
+}
+
+struct Game<'a> {
+    plan: &'a Plan,
+    world: World,
+    desk: Desk,
+    tenants: Vec<Tenant>,
+    asked: Vec<Asked>,
+    /// By the number of the action that made it.
+    jobs: BTreeMap<usize, Known>,
+    /// The requests for jobs under way, by the number of their action.
+    sent: BTreeMap<usize, Request>,
+    wrong: Vec<String>,
+    tally: Tally,
+}
+
+impl<'a> Game<'a> {
+    fn new(plan: &'a Plan, broken: Option<Broken>) -> Self {
+        let options = Options {
+            seed: plan.seed,
+            enrichers: plan.enrichers,
+            dispatchers: plan.dispatchers,
+            credits: plan.tenants[0].credits,
+            queue: plan.queue,
+            store: plan.store,
+            ..Options::default()
+        };
+        let mut world = match broken {
+            Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
+            None => World::with(options),
+        };
+        upstream::listen(&world);
+        for (tenant, name) in plan.tenants.iter().zip(NAMES).skip(1) {
+            world.tenant_with(name, tenant.credits);
+        }
+        for (tenant, planned) in world.tenants.iter().zip(&plan.tenants) {
+            let schedule = planned.schedule.clone();
+            let set = async |ports: &shared::app::Ports| {
+                tenants::set_webhook_schedule(ports, &tenant.id, schedule).await.expect("a schedule");
+            };
+            world.call(set);
+            tenant.receiver.replies(planned.answers.iter().map(|answer| answer.reply()));
+        }
+        world.sim.gate.renumber();
+        let tenants = world.tenants.clone();
+        let desk = Desk {
+            ports: world.ports.clone(),
+            registry: Arc::clone(&world.registry),
+            tenant: world.tenant.clone(),
+            told: Rc::new(RefCell::new(Told::default())),
+        };
+        let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally: Tally::default() }
+    }
+
+    /// Lets everybody act at their time, and everything else go on meanwhile, until the last client has its answer.
+    fn clients(&mut self) {
+        let start = self.world.now();
+        let mut waiting: Vec<&Action> = self.plan.actions.iter().collect();
+        loop {
+            let now = self.world.now();
+            // A client that means a job whose submission is not answered yet waits for that.
+            let (due, later): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|action| start.plus(action.at) <= now && !self.must_wait(action));
+            waiting = later;
+            for action in due {
+                self.act(action);
+            }
+            for n in 0..self.asked.len() {
+                if self.asked[n].again_at.is_some_and(|at| at <= now) {
+                    self.send(n);
+                }
+            }
+            let times = waiting.iter().map(|action| start.plus(action.at)).filter(|at| *at > now);
+            let next = times.chain(self.asked.iter().filter_map(|asked| asked.again_at)).min();
+            if next.is_none() && self.asked.is_empty() {
+                return;
+            }
+            let asked = std::mem::take(&mut self.asked);
+            let until = next.unwrap_or(now.plus(HOUR));
+            let answered = self.world.run_until(until.since(now), |_| asked.iter().any(Asked::is_over));
+            self.asked = asked;
+            if !answered {
+                if next.is_none() {
+                    let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
+                    return self.wrong.push(format!("clients_are_answered: {names:?} wait for more than an hour"));
+                }
+                self.world.sim.clock.advance_to(until);
+            }
+            self.answers();
+        }
+    }
+
+    fn must_wait(&self, action: &Action) -> bool {
+        action.what.job().is_some_and(|job| !self.jobs.contains_key(&job) && self.sent.contains_key(&job))
+    }
+
+    fn act(&mut self, action: &Action) {
+        let Action { number, tenant, what, .. } = action;
+        self.world.sim.gate.note(&format!("--- {action}"));
+        let key = format!("key-{number}");
+        match what {
+            What::Submit(job) => {
+                let sent = job.submission(&self.tenants[*tenant]);
+                self.send_job(*number, *tenant, job.clients, Request::Submit { sent, key });
+            }
+            What::Repeat { job } => {
+                if let Some(known) = self.jobs.get(job) {
+                    let request = known.request.clone();
+                    self.ask(*job, *tenant, format!("client {number}"), request);
+                }
+            }
+            What::Rotate => self.ask(*number, *tenant, format!("client {number}"), Request::Rotate { key }),
+            What::TestWebhook => self.ask(*number, *tenant, format!("client {number}"), Request::TestWebhook { key }),
+            What::Read { job, times, every } => self.read(*number, *tenant, *job, *times, *every),
+            What::Cancel { job } | What::Delete { job } | What::Replay { job, .. } | What::Retry { job } => {
+                let Some(known) = self.jobs.get(job) else { return };
+                let request = Request::OfJob { what: what.clone(), job: known.id.clone(), key };
+                if what.makes_a_job() {
+                    self.send_job(*number, *tenant, 1, request);
+                } else {
+                    self.ask(*number, *tenant, format!("client {number}"), request);
+                }
+            }
+            What::Receiver(answer) => self.tenants[*tenant].receiver.from_then_on(answer.reply()),
+            What::Lose(lane) => self.world.sim.queue.lose(*lane),
+            What::Duplicate(lane) => {
+                for message in self.world.sim.queue.peek(*lane) {
+                    self.world.sim.queue.duplicate(*lane, &message.id);
+                }
+            }
+            What::KillEnrichers => self.world.kill_enrichers(),
+            What::Deploy(version) => {
+                self.world.deploy(*version);
+                self.tally.one(format!("deployed: {version:?}"));
+            }
+            What::Sweep => self.world.sweep(),
+        }
+    }
+
+    fn send_job(&mut self, number: usize, tenant: usize, clients: usize, request: Request) {
+        self.sent.insert(number, request.clone());
+        for n in 1..=clients {
+            let name = if n == 1 { format!("client {number}") } else { format!("client {number}.{n}") };
+            self.ask(number, tenant, name, request.clone());
+        }
+    }
+
+    /// What a request of a tenant's client meets now.
+    fn desk_of(&self, tenant: usize) -> Desk {
+        Desk { ports: self.world.ports.clone(), tenant: self.tenants[tenant].clone(), ..self.desk.clone() }
+    }
+
+    fn ask(&mut self, number: usize, tenant: usize, name: String, request: Request) {
+        let reply = client::Reply::default();
+        self.asked.push(Asked { number, tenant, name, request, reply, again_at: None });
+        self.send(self.asked.len() - 1);
+    }
+
+    fn send(&mut self, n: usize) {
+        let desk = self.desk_of(self.asked[n].tenant);
+        let asked = &mut self.asked[n];
+        (asked.reply, asked.again_at) = (client::Reply::default(), None);
+        let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
+        self.world.spawn(&asked.name, async move {
+            let answer = desk.carry_out(request).await;
+            reply.borrow_mut().replace(answer);
+        });
+    }
+
+    /// A reader that comes back, and is not put off by anything.
+    fn read(&mut self, number: usize, tenant: usize, job: usize, times: u32, every: Duration) {
+        let Some(known) = self.jobs.get(&job) else { return };
+        let what = What::Read { job, times, every };
+        let request = Request::OfJob { what, job: known.id.clone(), key: String::new() };
+        let desk = self.desk_of(tenant);
+        self.world.spawn(&format!("reader {number}"), async move {
+            for _ in 0..times {
+                let answer = desk.clone().carry_out(request.clone()).await;
+                let fine = match &answer {
+                    Ok(_) | Err(ApiError::Unavailable { .. }) => true,
+                    Err(error) => is_allowed(&request, error),
+                };
+                if !fine {
+                    desk.told.borrow_mut().wrong.push(format!("answered_as_documented: {request:?} got {answer:?}"));
+                }
+                desk.ports.clock.sleep(every).await;
+            }
+        });
+    }
+
+    /// Takes the answers that have come, and plans the repetition of what got none.
+    fn answers(&mut self) {
+        let (over, under_way): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asked).into_iter().partition(Asked::is_over);
+        self.asked = under_way;
+        for mut asked in over {
+            let answer = asked.reply.borrow_mut().take();
+            let told = match &answer {
+                None => "no answer: its process died".to_owned(),
+                Some(Ok(Got::Job(id))) => format!("accepted as {id}"),
+                Some(Ok(Got::Done(what))) => (*what).to_owned(),
+                Some(Err(error)) => format!("{error:?}"),
+            };
+            self.world.sim.gate.note(&format!("--- {}: {told}", asked.name));
+            match answer {
+                None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
+                    self.tally.one("client: asks again");
+                    asked.again_at = Some(self.world.now().plus(PATIENCE));
+                    self.asked.push(asked);
+                }
+                Some(Ok(got)) => self.learn(&asked, got),
+                Some(Err(error)) => self.refused(&asked, &error),
+            }
+        }
+    }
+
+    fn learn(&mut self, asked: &Asked, got: Got) {
+        match got {
+            Got::Job(id) => {
+                let tenant = self.tenants[asked.tenant].id.clone();
+                self.world.learn(&id, &tenant);
+                let request = asked.request.clone();
+                let known = self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
+                if known.id != id {
+                    self.wrong.push(format!("same_key_same_job: {} got {id} after {}", asked.name, known.id));
+                }
+                self.tally.one("answer: job accepted");
+            }
+            Got::Done(what) => self.tally.one(format!("answer: {what}")),
+        }
+    }
+
+    fn refused(&mut self, asked: &Asked, error: &ApiError) {
+        let kind = format!("{error:?}");
+        let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
+        self.tally.one(format!("answer: {kind}"));
+        if !is_allowed(&asked.request, error) {
+            self.wrong.push(format!("answered_as_documented: {} got {error:?}", asked.name));
+        }
+        if let (Request::Submit { .. }, ApiError::NotFound { .. }) = (&asked.request, error) {
+            // The key's job, if clients know it, must have been erased; if they do not, nobody can have erased it.
+            match self.jobs.get(&asked.number) {
+                Some(known) => self.desk.told.borrow_mut().absent(&known.id),
+                None => self.wrong.push(format!("same_key_same_job: {} got {error:?} for a new job", asked.name)),
+            }
+        }
+        if !self.asked.iter().any(|other| other.number == asked.number) {
+            self.sent.remove(&asked.number);
+        }
+    }
+
+    /// Counts what came of everything.
+    fn count(&mut self) {
+        self.tally.end(&self.world);
+        for item in self.world.sim.store.items() {
+            let job = item.key.pk.strip_prefix("JOB#").and_then(JobId::parse);
+            let n = item.key.sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
+            if let Some((job, n)) = job.zip(n)
+                && let Ok(delivery) = read_delivery(&DeliveryId { job, n }, &item)
+            {
+                self.tally.delivery(&delivery);
+            }
+        }
+        for (id, tenant) in &self.world.accepted {
+            match self.world.call(async |ports| shared::app::status::job(ports, tenant, id).await) {
+                Ok(view) => {
+                    self.tally.one(format!("job: {}", view.status().as_str()));
+                    for line in self.world.results(id) {
+                        let code = line.outcome.error.as_ref().map_or("", |error| &error.code);
+                        self.tally.one(format!("record: {} {code}", line.outcome.status.as_str()));
+                    }
+                }
+                Err(_) => self.tally.one("job: erased"),
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How often what happens: so that a schedule generator that has stopped reaching something is noticed.
+
+use std::collections::BTreeMap;
+
+use shared::app::dispatch::Dispatched;
+use shared::app::enrich::Ran;
+use shared::domain::delivery::DeliveryState;
+use shared::ports::QueueName;
+use tests::harness::{Happened, World};
+use tests::sim::{Call, Fault};
+
+/// Counts by name: how often, and in how many schedules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally(BTreeMap<String, (u64, u64)>);
+
+impl Tally {
+    pub(super) fn add(&mut self, name: impl Into<String>, times: u64) {
+        if times > 0 {
+            let (all, schedules) = self.0.entry(name.into()).or_default();
+            *all += times;
+            *schedules = 1;
+        }
+    }
+
+    pub(super) fn one(&mut self, name: impl Into<String>) {
+        self.add(name, 1);
+    }
+
+    pub(super) fn fault(&mut self, call: &Call, fault: Fault) {
+        let kind = match fault {
+            Fault::Delay(_) => "Delay".to_owned(),
+            other => format!("{other:?}"),
+        };
+        self.one(format!("fault: {kind}"));
+        if matches!(fault, Fault::Die | Fault::DieAfter) {
+            self.one(format!("killed at: {:?}", call.op));
+            let who = call.name.split(' ').next().unwrap_or_default();
+            self.one(format!("killed: {who}"));
+        }
+    }
+
+    /// What can be seen of a world when all is over.
+    pub(super) fn end(&mut self, world: &World) {
+        for happened in world.happened() {
+            match happened {
+                Happened::Ran { answer: Ok(Ran::Continues), .. } => self.one("chunk: continues in another run"),
+                Happened::Ran { answer: Ok(_), receives, .. } if receives > 1 => self.one("chunk: received again"),
+                Happened::Ran { answer: Err(_), .. } => self.one("chunk: run failed"),
+                Happened::Ran { .. } => {}
+                Happened::Dispatched { answer: Ok(done), .. } => self.one(match done {
+                    Dispatched::Delivered => "attempt: delivered",
+                    Dispatched::Retrying => "attempt: to be tried again",
+                    Dispatched::Exhausted => "attempt: gave up",
+                    Dispatched::Stale => "attempt: stale message",
+                    Dispatched::Moved => "attempt: put off",
+                    Dispatched::NoTime => "attempt: no time",
+                }),
+                Happened::Dispatched { answer: Err(_), .. } => self.one("attempt: run failed"),
+                Happened::Swept(_) => {}
+                Happened::Unreadable => self.one("message: unreadable"),
+                Happened::TimedOut => self.one("function: timed out"),
+            }
+        }
+        let swept = world.swept();
+        self.add("sweep: finished a job", swept.finished.into());
+        self.add("sweep: sent chunks again", swept.nudged_chunks.into());
+        self.add("sweep: sent deliveries again", swept.woken_deliveries.into());
+        self.add("sweep: erased", swept.erased.into());
+        self.add("sweep: expired", swept.expiring.into());
+        self.add("sweep: repair failed", swept.errors.into());
+        for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
+            self.add(format!("dead letters: {lane:?}"), world.sim.queue.dead_letters(lane).len() as u64);
+        }
+    }
+
+    /// A delivery as it ended.
+    pub(super) fn delivery(&mut self, delivery: &shared::domain::delivery::Delivery) {
+        match (&delivery.state, &delivery.reason) {
+            (DeliveryState::Exhausted, Some(reason)) => self.one(format!("delivery: exhausted, {reason}")),
+            (state, _) => self.one(format!("delivery: {}", state.as_str())),
+        }
+        self.one(format!("event: {}", delivery.event.as_str()));
+        let interrupted = delivery.log.iter().filter(|attempt| attempt.error.as_deref() == Some("interrupted"));
+        self.add("attempt: interrupted", interrupted.count() as u64);
+        self.add("delivery: replayed", u64::from(delivery.explicit));
+    }
+
+    /// Adds what else happened in the same schedule.
+    pub(super) fn join(&mut self, other: Self) {
+        for (name, (all, _)) in other.0 {
+            self.add(name, all);
+        }
+    }
+
+    /// Adds another schedule's.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (name, (all, schedules)) in &other.0 {
+            let sum = self.0.entry(name.clone()).or_default();
+            sum.0 += all;
+            sum.1 += schedules;
+        }
+    }
+
+    /// Which of these never happened.
+    pub(super) fn missing<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        names.iter().filter(|name| !self.0.contains_key(**name)).copied().collect()
+    }
+
+    /// As a table of text.
+    pub(super) fn table(&self, schedules: u64) -> String {
+        let mut text = format!("{:<44} {:>10} {:>12}\n", "what happened", "times", "schedules");
+        for (name, (all, some)) in &self.0 {
+            let share = some * 1000 / schedules.max(1);
+            text += &format!("{name:<44} {all:>10} {some:>7} {:>2}.{}%\n", share / 10, share % 10);
+        }
+        text
+    }
+}

@@ -1,0 +1,38 @@
+//! Both cores: worlds are independent of each other, and each lives on one thread.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a long run says how far it is.
+const TELL: Duration = Duration::from_secs(20);
+
+/// Does the work for each number below `count`, on as many threads as there are cores, and answers what came of each in
+/// order. Long work tells of itself on stderr as `what`.
+pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let next = AtomicU64::new(0);
+    let (start, told) = (Instant::now(), Mutex::new(Instant::now()));
+    let one = || {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= count {
+                return done;
+            }
+            done.push((n, work(n)));
+            let mut told = told.lock().unwrap();
+            if told.elapsed() >= TELL {
+                *told = Instant::now();
+                let (rate, elapsed) = ((n + 1) as f64 / start.elapsed().as_secs_f64(), start.elapsed().as_secs());
+                eprintln!("{what}: {} of {count} after {elapsed} s, {rate:.1} a second", n + 1);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut all: Vec<(u64, T)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+    });
+    all.sort_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, done)| done).collect()
+}
