@@ -2,15 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
 use serde_json::{Map, Value, json};
-use shared::app::dispatch::{self, Dispatched};
-use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
 use shared::app::submit::{Terms, submit};
@@ -18,7 +14,6 @@ use shared::app::sweep::{self, Swept};
 use shared::app::table::{credits_key, get_n};
 use shared::app::{Ports, status, tenants};
 use shared::dialect::SURFACES;
-use shared::domain::backoff::message_delay;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
@@ -29,11 +24,12 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::provider::Registry;
 
+use super::functions::{Function, Happened};
 use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
 pub use crate::sim::Ended;
-use crate::sim::{Call, Fault, Op, Received, Schedule, Sim, SimEntropy};
+use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
 /// The record types' price is per record; this pays for thousands.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
@@ -45,10 +41,14 @@ pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Options {
     /// Decides ids, jitter, and who runs next.
     pub seed: u64,
-    /// Chunks worked on at once in each lane.
+    /// Enrich functions at once in each lane.
     pub enrichers: usize,
-    /// Deliveries attempted at once in each lane.
+    /// Dispatch functions at once in each lane.
     pub dispatchers: usize,
+    /// The most messages that an enrich function gets at once. Source: the template.
+    pub enrich_batch: usize,
+    /// The most messages that a dispatch function gets at once. Source: the template.
+    pub dispatch_batch: usize,
     /// Whether the sweep runs every minute.
     pub sweeping: bool,
     /// The time-out of the enrich function.
@@ -57,6 +57,10 @@ pub struct Options {
     pub dispatch_timeout: Duration,
     /// The first tenant's credits.
     pub credits: i64,
+    /// What the queues do, drawn from the seed.
+    pub queue: QueueFaults,
+    /// What the table does, drawn from the seed.
+    pub store: StoreFaults,
 }
 
 impl Default for Options {
@@ -65,34 +69,16 @@ impl Default for Options {
             seed: 1,
             enrichers: 1,
             dispatchers: 1,
+            enrich_batch: 1,
+            dispatch_batch: 5,
             sweeping: true,
             enrich_timeout: Duration::from_secs(120),
             dispatch_timeout: Duration::from_secs(60),
             credits: INITIAL_CREDITS,
+            queue: QueueFaults::default(),
+            store: StoreFaults::default(),
         }
     }
-}
-
-/// What a function did, in the order it ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
-    Ran {
-        job: JobId,
-        chunk: u32,
-        receives: u32,
-        answer: Result<Ran, String>,
-    },
-    Dispatched {
-        job: JobId,
-        attempt: u32,
-        lane: QueueName,
-        answer: Result<Dispatched, String>,
-    },
-    Swept(Swept),
-    /// A message's body that cannot be read.
-    Unreadable,
-    /// The function's time-out ended it.
-    TimedOut,
 }
 
 /// A tenant, what only it knows, and its receiver.
@@ -185,7 +171,11 @@ impl World {
     /// A world whose store is wrapped: for controls that break a promise on purpose.
     pub fn over(options: Options, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let sim = Sim::new(options.seed);
+        // Source of the times and the count: the template.
         sim.queue.configure(6 * options.enrich_timeout, 10);
+        for lane in [QueueName::Webhook, QueueName::WebhookRetry] {
+            sim.queue.hide_for(lane, 6 * options.dispatch_timeout);
+        }
         let ports = Ports {
             store: wrap(sim.store.clone()),
             queue: sim.queue.clone(),
@@ -217,6 +207,8 @@ impl World {
             asked,
         };
         world.watch();
+        world.sim.queue.misbehave(world.options.queue, world.options.seed ^ 0x51);
+        world.sim.store.misbehave(world.options.store, world.options.seed ^ 0x52);
         world.faults(|_| Fault::Proceed);
         world.sim.gate.renumber();
         world
@@ -520,19 +512,26 @@ impl World {
             let most = if enriching { self.options.enrichers } else { self.options.dispatchers };
             let at_work = Rc::clone(self.at_work.entry(lane).or_default());
             let busy = Rc::strong_count(&at_work) - 2;
-            for received in self.sim.queue.receive(lane, most.saturating_sub(busy)) {
+            let size = if enriching { self.options.enrich_batch } else { self.options.dispatch_batch };
+            for _ in busy..most {
+                let batch = self.sim.queue.receive(lane, size);
+                if batch.is_empty() {
+                    break;
+                }
                 let function = Function {
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
                     timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
+                    lane,
+                    batch,
                     _at_work: Rc::clone(&at_work),
                 };
                 let name = format!("{lane:?}");
                 if enriching {
-                    self.schedule.spawn(name, function.enrich(self.registry.clone(), lane, received));
+                    self.schedule.spawn(name, function.enrich(self.registry.clone()));
                 } else {
-                    self.schedule.spawn(name, function.dispatch(lane, received));
+                    self.schedule.spawn(name, function.dispatch());
                 }
             }
         }
@@ -581,68 +580,4 @@ fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64, hooks: String) -
     let hook = receiver.clone();
     sim.http.on(&hooks, move |request| hook.take(request));
     Tenant { id, api_key: made.api_key, secret: made.webhook_secret, credits, hooks, receiver }
-}
-
-/// One invocation for one message, as the functions' edge runs it.
-struct Function {
-    sim: Sim,
-    ports: Ports,
-    happened: Rc<RefCell<Vec<Happened>>>,
-    timeout: Duration,
-    /// Given back when the function ends or dies.
-    _at_work: Rc<()>,
-}
-
-impl Function {
-    async fn enrich(self, registry: Arc<Registry>, lane: QueueName, received: Received) {
-        let Ok(message) = serde_json::from_str::<shared::domain::chunk::ChunkMessage>(&received.body) else {
-            return self.unreadable(lane, &received).await;
-        };
-        let receipt = enrich::Receipt {
-            lane,
-            receives: received.receive_count,
-            deadline: self.ports.clock.now().plus(self.timeout),
-            timeout: self.timeout,
-        };
-        let work = AssertUnwindSafe(enrich::step(&self.ports, &registry, &message, &receipt)).catch_unwind();
-        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
-            return self.happened.borrow_mut().push(Happened::TimedOut);
-        };
-        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
-        match &answer {
-            Ok(_) => self.sim.queue.delete(lane, &received.receipt),
-            Err(_) => self.postpone(lane, &received).await,
-        }
-        let Received { receive_count: receives, .. } = received;
-        self.happened.borrow_mut().push(Happened::Ran { job: message.job, chunk: message.chunk, receives, answer });
-    }
-
-    async fn dispatch(self, lane: QueueName, received: Received) {
-        let Ok(message) = serde_json::from_str::<shared::domain::delivery::WakeMessage>(&received.body) else {
-            return self.unreadable(lane, &received).await;
-        };
-        let receipt = dispatch::Receipt { lane, deadline: self.ports.clock.now().plus(self.timeout) };
-        let work = AssertUnwindSafe(dispatch::step(&self.ports, &message, &receipt)).catch_unwind();
-        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
-            return self.happened.borrow_mut().push(Happened::TimedOut);
-        };
-        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
-        match &answer {
-            Ok(done) if *done != Dispatched::NoTime => self.sim.queue.delete(lane, &received.receipt),
-            _ => self.postpone(lane, &received).await,
-        }
-        let (job, attempt) = (message.job, message.attempt);
-        self.happened.borrow_mut().push(Happened::Dispatched { job, attempt, lane, answer });
-    }
-
-    async fn unreadable(&self, lane: QueueName, received: &Received) {
-        self.postpone(lane, received).await;
-        self.happened.borrow_mut().push(Happened::Unreadable);
-    }
-
-    async fn postpone(&self, lane: QueueName, received: &Received) {
-        let delay = message_delay(received.receive_count, self.ports.entropy.unit());
-        // Where this fails the message comes back after its visibility time-out.
-        let _ = self.ports.queue.postpone(lane, &received.receipt, delay).await;
-    }
 }

@@ -9,7 +9,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
 
 use super::gate::Extent;
-use super::{Gate, Op, SimClock};
+use super::{Gate, Op, SimClock, SimEntropy};
 
 /// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August 2025); 256 KiB is what
 /// every region and emulator takes.
@@ -31,7 +31,26 @@ pub struct Received {
     pub sent_at: Timestamp,
 }
 
-/// The four queues. Messages come out in the order in which they became visible.
+/// What a standard queue may do and a small test does not see. Off by default; shares are of a thousand.
+///
+/// Source: Amazon SQS developer guide, "standard queues": at-least-once delivery, best-effort ordering.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueFaults {
+    /// So many messages are stored twice.
+    pub duplicate: u32,
+    /// Which of the visible messages comes next is drawn.
+    pub reorder: bool,
+    /// So many receives hide their message for a drawn part of the visibility time-out only: it is received again while
+    /// the work goes on.
+    pub early_visibility: u32,
+    /// So many deletions are forgotten: the message comes back although it was worked on.
+    pub undeleted: u32,
+    /// So many messages come later than asked, by a drawn time up to `late_by`.
+    pub late: u32,
+    pub late_by: Duration,
+}
+
+/// The four queues. Messages come out in the order in which they became visible, unless [`QueueFaults`] says otherwise.
 #[derive(Debug)]
 pub struct SimQueue {
     gate: Arc<Gate>,
@@ -44,7 +63,11 @@ struct State {
     queues: BTreeMap<QueueName, Line>,
     dead: BTreeMap<QueueName, Vec<Received>>,
     visibility: Duration,
+    /// Where it differs from queue to queue.
+    visibilities: BTreeMap<QueueName, Duration>,
     max_receives: u32,
+    faults: QueueFaults,
+    dice: SimEntropy,
     sent: u64,
     received: u64,
     placed: u64,
@@ -54,6 +77,27 @@ struct State {
 type Line = BTreeMap<(Timestamp, u64), Received>;
 
 impl State {
+    /// Whether this one of a thousand is hit.
+    fn hit(&self, share: u32) -> bool {
+        share > 0 && self.dice.below(1000) < share as usize
+    }
+
+    /// A time up to this, drawn.
+    fn some_of(&self, time: Duration) -> Duration {
+        let millis = usize::try_from(time.as_millis()).unwrap_or(usize::MAX - 1);
+        Duration::from_millis(self.dice.below(millis + 1) as u64)
+    }
+
+    /// The place of the next message to be received, if one is visible.
+    fn next(&self, queue: QueueName, now: Timestamp) -> Option<(Timestamp, u64)> {
+        let mut visible = self.queues.get(&queue)?.range(..=(now, u64::MAX)).map(|(at, _)| *at);
+        if !self.faults.reorder {
+            return visible.next();
+        }
+        let visible: Vec<_> = visible.collect();
+        (!visible.is_empty()).then(|| visible[self.dice.below(visible.len())])
+    }
+
     fn place(&mut self, queue: QueueName, message: Received, visible_at: Timestamp) {
         self.placed += 1;
         self.queues.entry(queue).or_default().insert((visible_at, self.placed), message);
@@ -76,7 +120,10 @@ impl SimQueue {
             queues: BTreeMap::new(),
             dead: BTreeMap::new(),
             visibility: Duration::from_mins(12),
+            visibilities: BTreeMap::new(),
             max_receives: u32::MAX,
+            faults: QueueFaults::default(),
+            dice: SimEntropy::new(0),
             sent: 0,
             received: 0,
             placed: 0,
@@ -92,14 +139,24 @@ impl SimQueue {
         state.max_receives = max_receives;
     }
 
+    /// The visibility time-out of one queue.
+    pub fn hide_for(&self, queue: QueueName, visibility: Duration) {
+        self.state.lock().unwrap().visibilities.insert(queue, visibility);
+    }
+
+    /// Misbehaves so from now on; what it does when is drawn from the seed.
+    pub fn misbehave(&self, faults: QueueFaults, seed: u64) {
+        let mut state = self.state.lock().unwrap();
+        (state.faults, state.dice) = (faults, SimEntropy::new(seed));
+    }
+
     /// Receives up to `max` visible messages and makes them invisible for the visibility time-out.
     pub fn receive(&self, queue: QueueName, max: usize) -> Vec<Received> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
         let mut out = Vec::new();
         while out.len() < max {
-            let visible = state.queues.get(&queue).and_then(|line| line.range(..=(now, u64::MAX)).next());
-            let Some(at) = visible.map(|(at, _)| *at) else { break };
+            let Some(at) = state.next(queue, now) else { break };
             let Some(mut message) = state.take(queue, at) else { break };
             if message.receive_count >= state.max_receives {
                 state.dead.entry(queue).or_default().push(message);
@@ -108,7 +165,9 @@ impl SimQueue {
             state.received += 1;
             message.receive_count += 1;
             message.receipt = format!("receipt-{}", state.received);
-            let visible_at = now.plus(state.visibility);
+            let hidden = state.visibilities.get(&queue).copied().unwrap_or(state.visibility);
+            let early = state.hit(state.faults.early_visibility);
+            let visible_at = now.plus(if early { state.some_of(hidden) } else { hidden });
             state.place(queue, message.clone(), visible_at);
             out.push(message);
         }
@@ -119,7 +178,9 @@ impl SimQueue {
     /// `DeleteMessage`: with an old receipt handle "the message might not be deleted".
     pub fn delete(&self, queue: QueueName, receipt: &str) {
         let mut state = self.state.lock().unwrap();
-        if let Some(at) = state.find(queue, receipt) {
+        if let Some(at) = state.find(queue, receipt)
+            && !state.hit(state.faults.undeleted)
+        {
             state.take(queue, at);
         }
     }
@@ -175,7 +236,13 @@ impl SimQueue {
                 receive_count: 0,
                 sent_at: now,
             };
-            state.place(queue, received, now.plus(whole_seconds(message.delay.min(MAX_QUEUE_DELAY))));
+            let copies = if state.hit(state.faults.duplicate) { 2 } else { 1 };
+            for _ in 0..copies {
+                let late =
+                    if state.hit(state.faults.late) { state.some_of(state.faults.late_by) } else { Duration::ZERO };
+                let delay = whole_seconds(message.delay.min(MAX_QUEUE_DELAY)) + late;
+                state.place(queue, received.clone(), now.plus(delay));
+            }
         }
         Ok(())
     }
