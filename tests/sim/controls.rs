@@ -147,9 +147,7 @@ fn slowly_told(world: &mut World) {
     let _ = world.insist_on_job(&submission(&["found-0"]), "one");
 }
 
-fn options() -> Options {
-    Options { dispatchers: 2, credits: 1000, ..Options::default() }
-}
+const ONE: Options = Options { dispatchers: 2, credits: 1000, ..Options::PLAIN };
 
 fn prepared(broken: Option<Broken>, options: Options) -> World {
     let mut world = World::with(options);
@@ -185,7 +183,7 @@ fn every_way(call: &Call) -> Vec<Fault> {
 /// The work with one fault after the other, until `found` says that it is enough.
 fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSet<String>) -> bool) {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let world = prepared(Some(broken), options());
+    let world = prepared(Some(broken), ONE);
     let note = Arc::clone(&seen);
     world.faults(move |call| {
         note.lock().unwrap().push(call.clone());
@@ -198,7 +196,7 @@ fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSe
     // A sweep that finds nothing is like the one before.
     for call in calls.iter().filter(|call| !call.subject.starts_with("due ")) {
         for fault in every_way(call) {
-            let (world, number) = (prepared(Some(broken), options()), call.number);
+            let (world, number) = (prepared(Some(broken), ONE), call.number);
             world.faults(move |c| if c.number == number { fault } else { Fault::Proceed });
             if found(done(world, work, wanted)) {
                 return;
@@ -223,7 +221,7 @@ impl Queue for Doubling {
 
 /// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
 fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTreeSet<String> {
-    let options = Options { seed, enrichers: 3, dispatchers: 3, ..options() };
+    let options = Options { seed, enrichers: 3, dispatchers: 3, ..ONE };
     let mut world = prepared(broken, options);
     world.ports.queue = Arc::new(Doubling(world.ports.queue.clone()));
     let (dice, until) = (World::dice(seed), world.now().plus(MINUTE));
@@ -325,7 +323,7 @@ fn every_invariant_has_a_control() {
 fn what_the_controls_find_is_not_there_without_them() {
     let mut seen = BTreeSet::new();
     for work in WORKS.iter().filter(|work| seen.insert(**work as usize)) {
-        assert_eq!(done(prepared(None, options()), *work, ""), BTreeSet::new());
+        assert_eq!(done(prepared(None, ONE), *work, ""), BTreeSet::new());
         for seed in 0..3 {
             assert_eq!(schedule(seed, None, *work, ""), BTreeSet::new(), "seed {seed}");
         }

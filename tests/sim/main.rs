@@ -6,12 +6,14 @@ mod deliveries;
 mod endings;
 mod jobs;
 mod latest;
+mod queues;
 mod random;
 mod records;
 mod reviewed;
 mod runs;
 mod sweeps;
 mod tenancy;
+mod versions;
 
 use std::time::Duration;
 

@@ -125,11 +125,8 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
         tell_of_records(ports, &job, &chunk, webhook).await?;
     }
     let summary = summarise(n, &chunk, &outcomes);
-    let shard = if table::get_set(&shard, DONE).any(|e| *e == summary.element()) {
-        shard
-    } else {
-        add_progress(ports, &job, &summary).await?
-    };
+    // By whichever version.
+    let shard = if read_progress([&shard]).has(n) { shard } else { add_progress(ports, &job, &summary).await? };
     close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
 }
 

@@ -9,7 +9,7 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret, rotate as rotated};
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Condition, Item, Put, StoreError, Write};
+use crate::ports::{Change, Condition, StoreError, Update, Write};
 
 /// The longest overlap. Source: the API description.
 pub const MAX_OVERLAP: Duration = Duration::from_secs(72 * 3600);
@@ -51,14 +51,13 @@ pub async fn rotate(
         }
         let new = Secret::new(&ports.random::<SECRET_BYTES>());
         let next = rotated(&secrets, new, ports.clock.now(), overlap);
-        let attributes =
-            Attributes::from([(SECRETS.into(), secrets_value(&next)), ("rotation".into(), s(rotation.as_str()))]);
+        // An update, so that what a later version keeps beside them stays.
+        let changes = vec![Change::Set(SECRETS, secrets_value(&next)), Change::Set("rotation", s(rotation.as_str()))];
         let condition = match stored.as_ref().and_then(|i| i.attributes.get(SECRETS)) {
             Some(before) => Condition::Equals(SECRETS, before.clone()),
             None => Condition::Absent(SECRETS),
         };
-        let mut writes =
-            vec![Write::Put(Put { item: Item { key: key.clone(), attributes }, condition: Some(condition) })];
+        let mut writes = vec![Write::Update(Update { key: key.clone(), changes, condition: Some(condition) })];
         writes.extend(idempotency.map(|i| i.claim(tenant, &rotation, ports.clock.now())));
         match transact(ports, writes).await {
             Ok(()) => return answer(&next),

@@ -73,7 +73,7 @@ pub const TURN_UNTIL: &str = "turn_until";
 pub const TURN_JOB: &str = "turn_job";
 /// When the newest job was submitted whose event was answered well, in milliseconds.
 pub const NEWEST: &str = "newest";
-const SPEC: &str = "spec";
+pub const SPEC: &str = "spec";
 const DATA: &str = "data";
 
 fn key(pk: String, sk: impl Into<String>) -> Key {
@@ -592,7 +592,11 @@ pub fn read_endpoint(item: Option<&Item>) -> Endpoint {
 }
 
 pub fn profile_item(profile: &Profile) -> Item {
-    Item { key: profile_key(&profile.tenant), attributes: Attributes::from([(SPEC.into(), s(json(profile)))]) }
+    Item { key: profile_key(&profile.tenant), attributes: Attributes::from([(SPEC.into(), profile_value(profile))]) }
+}
+
+pub fn profile_value(profile: &Profile) -> Value {
+    s(json(profile))
 }
 
 pub fn read_profile(item: &Item) -> Result<Profile, StepError> {

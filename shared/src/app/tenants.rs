@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::idempotency::LIFETIME;
 use super::table::{
-    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, USED, api_key_key, credits_key, get_n, get_s, get_set, idempotency_key,
-    profile_item, profile_key, read_profile, s, secret_key, secrets_value,
+    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_key, credits_key, get_n, get_s, get_set,
+    idempotency_key, profile_item, profile_key, profile_value, read_profile, s, secret_key, secrets_value,
 };
 use super::{Ports, StepError, transact};
 use crate::domain::error::ApiError;
@@ -156,6 +156,12 @@ pub async fn set_webhook_schedule(
         return Err(StoreError::ConditionFailed(Vec::new()).into());
     };
     let profile = Profile { webhook_schedule: schedule, ..account.profile };
-    let put = Put { item: profile_item(&profile), condition: Some(Condition::ItemExists) };
-    Ok(ports.store.put(put).await?)
+    // An update, so that what a later version keeps beside it stays.
+    let update = Update {
+        key: profile_key(tenant),
+        changes: vec![Change::Set(SPEC, profile_value(&profile))],
+        condition: Some(Condition::ItemExists),
+    };
+    ports.store.update(update).await?;
+    Ok(())
 }

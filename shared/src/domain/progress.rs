@@ -53,8 +53,8 @@ pub struct ChunkSummary {
     pub credits: u64,
     /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading them.
     pub bytes: u64,
-    /// The same without sources, as [`super::job::told`] has them.
-    pub told: u64,
+    /// The same without sources, as [`super::job::told`] has them; `None` from a version that knew one size only.
+    pub told: Option<u64>,
 }
 
 impl ChunkSummary {
@@ -63,39 +63,29 @@ impl ChunkSummary {
         for outcome in outcomes {
             counts.count(outcome.status);
         }
-        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes, told }
+        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes, told: Some(told) }
     }
 
     /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:told`.
     pub fn element(&self) -> String {
-        let c = &self.counts;
+        let Self { chunk, counts: c, credits, bytes, told } = self;
+        let told = told.map(|told| format!(":{told}")).unwrap_or_default();
         format!(
-            "{}:{}:{}:{}:{}:{}:{}:{}:{}:{}",
-            self.chunk,
-            c.found,
-            c.not_found,
-            c.failed,
-            c.invalid,
-            c.skipped,
-            c.canceled,
-            self.credits,
-            self.bytes,
-            self.told
+            "{chunk}:{}:{}:{}:{}:{}:{}:{credits}:{bytes}{told}",
+            c.found, c.not_found, c.failed, c.invalid, c.skipped, c.canceled
         )
     }
 
+    /// Reads an element. What a later version says after the parts known here is left unread.
     pub fn parse(element: &str) -> Option<Self> {
-        let parts: Vec<u64> = element.split(':').map(|p| p.parse().ok()).collect::<Option<_>>()?;
-        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes, ref told @ ..] = parts[..]
-        else {
-            return None;
-        };
-        let told = match *told {
-            // By the version before, which knew one size only.
-            [] => bytes,
-            [told] => told,
-            _ => return None,
-        };
+        let mut parts = element.split(':');
+        let mut number = || parts.next().map(str::parse::<u64>);
+        let mut known = [0; 9];
+        for part in &mut known {
+            *part = number()?.ok()?;
+        }
+        let told = number().transpose().ok()?;
+        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes] = known;
         let small = |n: u64| u32::try_from(n).ok();
         let counts = Counts {
             found: small(found)?,
@@ -116,11 +106,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Reads elements; one counts per chunk number, and what does not parse counts nothing.
+    /// Reads elements; one counts per chunk number, the first that says all there is to say, and what does not parse counts
+    /// nothing. Where two versions work on a job, a chunk can have an element of each.
     pub fn of<'a>(elements: impl IntoIterator<Item = &'a String>) -> Self {
         let mut progress = Self::default();
         for summary in elements.into_iter().filter_map(|e| ChunkSummary::parse(e)) {
-            progress.done.entry(summary.chunk).or_insert(summary);
+            let counted = progress.done.entry(summary.chunk).or_insert(summary);
+            if counted.told.is_none() {
+                *counted = summary;
+            }
         }
         progress
     }
@@ -161,7 +155,7 @@ impl Progress {
     }
 
     pub fn told(&self) -> u64 {
-        self.done.values().map(|s| s.told).sum()
+        self.done.values().map(|s| s.told.unwrap_or(s.bytes)).sum()
     }
 }
 
@@ -171,18 +165,35 @@ mod tests {
 
     fn summary(chunk: u32) -> ChunkSummary {
         let counts = Counts { found: 48, not_found: 1, failed: 1, ..Counts::default() };
-        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204, told: 9_000 }
+        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204, told: Some(9_000) }
     }
 
     #[test]
     fn elements_round_trip() {
         assert_eq!(summary(17).element(), "17:48:1:1:0:0:0:52:18204:9000");
         assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204:9000"), Some(summary(17)));
-        let before = ChunkSummary { told: 18_204, ..summary(17) };
+        let before = ChunkSummary { told: None, ..summary(17) };
         assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"), Some(before), "an element of the version before");
-        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:1:1", "-1:1:1:1:1:1:1:1:1"] {
+        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:b", "-1:1:1:1:1:1:1:1:1"] {
             assert_eq!(ChunkSummary::parse(bad), None, "{bad}");
         }
+    }
+
+    /// It counted as not done: the chunk was asked for until this version had added an element of its own.
+    #[test]
+    fn a_chunk_finished_by_a_later_version_counts() {
+        for later in ["17:48:1:1:0:0:0:52:18204:9000:3", "17:48:1:1:0:0:0:52:18204:9000:x:y"] {
+            assert_eq!(ChunkSummary::parse(later), Some(summary(17)), "{later}");
+        }
+    }
+
+    #[test]
+    fn of_two_versions_elements_the_one_that_says_more_counts() {
+        let before = ChunkSummary { told: None, ..summary(3) };
+        for elements in [[before.element(), summary(3).element()], [summary(3).element(), before.element()]] {
+            assert_eq!((Progress::of(&elements).chunks(), Progress::of(&elements).told()), (1, 9_000));
+        }
+        assert_eq!(Progress::of(&[before.element()]).told(), 18_204, "never less than it is");
     }
 
     #[test]

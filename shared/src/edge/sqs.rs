@@ -161,13 +161,13 @@ async fn one<M: DeserializeOwned, T>(
         Ok(message) => {
             // A panic fails its message and no other; the message comes back and its starts are counted.
             let work = AssertUnwindSafe(work(Received { message: &message, lane, receives })).catch_unwind().await;
-            let outcome = match work {
-                Ok(outcome) => outcome.map_err(Failed::from),
-                Err(_) => {
+            let outcome = work.map_or_else(
+                |_| {
                     tracing::error!(message.id = id, "a message made its handler panic");
                     Err(Failed::Panicked)
-                }
-            };
+                },
+                |outcome| outcome.map_err(Failed::from),
+            );
             (Some(message), outcome)
         }
         Err(error) => {

@@ -7,12 +7,14 @@ pub mod invariants;
 mod providers;
 mod receiver;
 mod served;
+mod version;
 mod world;
 
 pub use functions::Happened;
 pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
 pub use served::{Served, body, found};
+pub use version::Version;
 pub use world::{Ended, Options, Tenant, World, domains, record, submission};
 
 /// The receiver that jobs of [`submission`] tell of their end.

@@ -28,6 +28,7 @@ use super::functions::{Function, Happened};
 use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
+use super::version::Version;
 pub use crate::sim::Ended;
 use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
@@ -63,21 +64,26 @@ pub struct Options {
     pub store: StoreFaults,
 }
 
+impl Options {
+    /// One worker a lane, and nothing misbehaves.
+    pub const PLAIN: Self = Self {
+        seed: 1,
+        enrichers: 1,
+        dispatchers: 1,
+        enrich_batch: 1,
+        dispatch_batch: 5,
+        sweeping: true,
+        enrich_timeout: Duration::from_secs(120),
+        dispatch_timeout: Duration::from_secs(60),
+        credits: INITIAL_CREDITS,
+        queue: QueueFaults::NONE,
+        store: StoreFaults::NONE,
+    };
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            seed: 1,
-            enrichers: 1,
-            dispatchers: 1,
-            enrich_batch: 1,
-            dispatch_batch: 5,
-            sweeping: true,
-            enrich_timeout: Duration::from_secs(120),
-            dispatch_timeout: Duration::from_secs(60),
-            credits: INITIAL_CREDITS,
-            queue: QueueFaults::default(),
-            store: StoreFaults::default(),
-        }
+        Self::PLAIN
     }
 }
 
@@ -119,6 +125,11 @@ pub struct World {
     pub broken: BTreeSet<String>,
     /// What the changes of the table so far add up to.
     pub steps: invariants::Steps,
+    /// What this version's ports are; [`ports`](Self::ports) are those of the version that is deployed.
+    base: Ports,
+    version: Version,
+    /// Every version that was deployed so far.
+    pub deployed: BTreeSet<Version>,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
@@ -200,6 +211,9 @@ impl World {
             at_work: BTreeMap::new(),
             receiver: tenant.receiver.clone(),
             tenants: vec![tenant.clone()],
+            base: ports.clone(),
+            version: Version::default(),
+            deployed: BTreeSet::from([Version::default()]),
             sim,
             ports,
             options,
@@ -225,6 +239,15 @@ impl World {
         let tenant = create(&self.sim, &self.ports, id, credits, format!("https://{name}.hook.example/"));
         self.tenants.push(tenant.clone());
         tenant
+    }
+
+    /// From now on functions and requests that start are of this version. Those at work go on as they are.
+    pub fn deploy(&mut self, version: Version) {
+        self.version = version;
+        self.deployed.insert(version);
+        // What a test chose since stays.
+        self.ports = Ports { surfaces: self.ports.surfaces, ..version.over(&self.base) };
+        self.sim.gate.note(&format!("{version:?} is deployed"));
     }
 
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
@@ -524,7 +547,7 @@ impl World {
                     happened: self.happened.clone(),
                     timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
                     lane,
-                    batch,
+                    batch: self.version.received(batch),
                     _at_work: Rc::clone(&at_work),
                 };
                 let name = format!("{lane:?}");

@@ -50,6 +50,12 @@ pub struct QueueFaults {
     pub late_by: Duration,
 }
 
+impl QueueFaults {
+    /// Nothing of it.
+    pub const NONE: Self =
+        Self { duplicate: 0, reorder: false, early_visibility: 0, undeleted: 0, late: 0, late_by: Duration::ZERO };
+}
+
 /// The four queues. Messages come out in the order in which they became visible, unless [`QueueFaults`] says otherwise.
 #[derive(Debug)]
 pub struct SimQueue {

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use shared::ports::{
-    Change, Clock, HttpError, HttpRequest, HttpSender, Item, Key, Message, Put, Queue, QueueName, Store, StoreError,
-    Update, Value, within,
+    Change, Clock, Condition, HttpError, HttpRequest, HttpSender, Item, Key, Message, Put, Query, Queue, QueueName,
+    Select, Store, StoreError, Update, Value, Write, within,
 };
 
-use super::{Ended, Fault, Op, Reply, Sim, at};
+use super::{Ended, Fault, Op, QueueFaults, Reply, Sim, StoreFaults, at};
 
 fn key(sk: &str) -> Key {
     Key { pk: "P".to_owned(), sk: sk.to_owned() }
@@ -185,4 +185,172 @@ fn units_follow_the_published_rules() {
     assert_eq!((units.writes, units.index_writes), (4, 3));
     sim.finish(sim.store.get(&key("a"))).unwrap();
     assert_eq!(sim.store.units().half_reads, 2);
+}
+
+#[test]
+fn a_queue_misbehaves_as_it_is_told() {
+    let received = |faults: QueueFaults| {
+        let sim = Sim::new(1);
+        sim.queue.configure(Duration::from_secs(30), 10);
+        sim.queue.misbehave(faults, 7);
+        let messages = ["a", "b", "c", "d"].map(message).to_vec();
+        sim.finish(sim.queue.send(QueueName::Webhook, messages)).unwrap();
+        let mut bodies = Vec::new();
+        for _ in 0..3 {
+            for received in sim.queue.receive(QueueName::Webhook, 10) {
+                sim.queue.delete(QueueName::Webhook, &received.receipt);
+                bodies.push(received.body);
+            }
+            sim.clock.advance(Duration::from_secs(31));
+        }
+        bodies.concat()
+    };
+    let none = QueueFaults::default();
+    assert_eq!(received(none), "abcd");
+    assert_eq!(received(QueueFaults { duplicate: 1000, ..none }), "aabbccdd");
+    assert_eq!(received(QueueFaults { undeleted: 1000, ..none }), "abcdabcdabcd");
+    let mixed = received(QueueFaults { reorder: true, ..none });
+    assert!(mixed != "abcd" && mixed.len() == 4, "{mixed}");
+    let late = received(QueueFaults { late: 1000, late_by: Duration::from_secs(60), ..none });
+    assert!(late.len() == 4 && late != "abcd", "{late}");
+}
+
+#[test]
+fn a_message_can_come_again_before_its_visibility_time_out() {
+    let sim = Sim::new(1);
+    sim.queue.misbehave(QueueFaults { early_visibility: 1000, ..QueueFaults::default() }, 7);
+    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("a")])).unwrap();
+    let first = sim.queue.receive(QueueName::Webhook, 1);
+    let again = sim.queue.next_visible().unwrap();
+    assert!(again.since(sim.clock.now()) < Duration::from_mins(12));
+    sim.clock.advance_to(again);
+    assert_eq!(sim.queue.receive(QueueName::Webhook, 1)[0].receive_count, 2);
+    // Who was first has an old receipt by now.
+    sim.queue.delete(QueueName::Webhook, &first[0].receipt);
+    assert_eq!(sim.queue.peek(QueueName::Webhook).len(), 1);
+}
+
+fn due_item(sk: &str, at: i64) -> Put {
+    let attributes = [("due_shard".to_owned(), Value::S("0".to_owned())), ("due".to_owned(), Value::N(at))];
+    Put { item: Item { key: key(sk), attributes: attributes.into() }, condition: None }
+}
+
+fn due_at(sim: &Sim) -> Vec<i64> {
+    let select = Select::Due { due_shard: "0".to_owned(), until: i64::MAX };
+    let query = Query { select, limit: 100, descending: false, consistent: false };
+    let found = sim.finish(sim.store.query(&query)).unwrap();
+    found.iter().map(|item| if let Value::N(at) = item.attributes["due"] { at } else { 0 }).collect()
+}
+
+#[test]
+fn an_index_lags_and_keeps_the_order_of_an_items_writes() {
+    for seed in 0..20 {
+        let sim = Sim::new(1);
+        sim.store.misbehave(StoreFaults { index_lag: Duration::from_secs(5), ..StoreFaults::default() }, seed);
+        let mut shown = Vec::new();
+        for at in 1..=3 {
+            sim.finish(sim.store.put(due_item("a", at))).unwrap();
+            shown.extend(due_at(&sim));
+            sim.clock.advance(Duration::from_secs(1));
+        }
+        for _ in 0..6 {
+            shown.extend(due_at(&sim));
+            sim.clock.advance(Duration::from_secs(1));
+        }
+        assert!(shown.is_sorted(), "seed {seed}: {shown:?}");
+        assert_eq!(due_at(&sim), [3]);
+        assert!(shown.len() < 9 || shown[1] == 1, "seed {seed}: nothing lagged: {shown:?}");
+    }
+}
+
+#[test]
+fn a_read_that_asks_for_nothing_better_is_stale_and_never_from_the_future() {
+    let sim = Sim::new(1);
+    sim.store.misbehave(StoreFaults { stale: Duration::from_secs(10), ..StoreFaults::default() }, 7);
+    let read = |consistent| {
+        let select = Select::Partition { pk: "P".to_owned(), from: "a".to_owned(), to: "b".to_owned() };
+        let query = Query { select, limit: 100, descending: false, consistent };
+        sim.finish(sim.store.query(&query)).unwrap().len()
+    };
+    sim.clock.advance(Duration::from_secs(60));
+    sim.finish(sim.store.put(put("a"))).unwrap();
+    sim.clock.advance(Duration::from_secs(5));
+    let seen: Vec<usize> = (0..40).map(|_| read(false)).collect();
+    assert!(seen.contains(&0) && seen.contains(&1), "{seen:?}");
+    assert!((0..40).all(|_| read(true) == 1));
+    sim.clock.advance(Duration::from_secs(6));
+    assert!((0..40).all(|_| read(false) == 1));
+    sim.finish(sim.store.delete_all(vec![key("a")])).unwrap();
+    sim.clock.advance(Duration::from_secs(1));
+    let seen: Vec<usize> = (0..40).map(|_| read(false)).collect();
+    assert!(seen.contains(&0) && seen.contains(&1), "{seen:?}");
+}
+
+#[test]
+fn what_expires_is_deleted_late_and_never_early() {
+    let sim = Sim::new(1);
+    let day = Duration::from_secs(24 * 3600);
+    sim.store.misbehave(StoreFaults { expiry: Some(2 * day), ..StoreFaults::default() }, 7);
+    sim.store.note_changes();
+    let end = sim.clock.now().plus(day);
+    for n in 0..20 {
+        let attributes = [("expires_at".to_owned(), Value::N(end.seconds()))];
+        let item = Item { key: key(&n.to_string()), attributes: attributes.into() };
+        sim.finish(sim.store.put(Put { item, condition: None })).unwrap();
+    }
+    sim.clock.advance_to(end.minus(Duration::from_secs(1)));
+    assert_eq!((sim.store.items().len(), sim.store.take_changes().len()), (20, 20));
+    sim.clock.advance(day);
+    let left = sim.store.items().len();
+    assert!(0 < left && left < 20, "{left}");
+    sim.clock.advance(day + Duration::from_secs(1));
+    assert_eq!(sim.store.items(), []);
+    let changes = sim.store.take_changes();
+    assert!(changes.len() == 20 && changes.iter().all(|change| change.after.is_none()));
+}
+
+#[test]
+fn transactions_that_meet_conflict_and_the_dead_let_go() {
+    let sim = Sim::new(1);
+    sim.store.misbehave(StoreFaults { transaction: Duration::from_secs(60), ..StoreFaults::default() }, 7);
+    let answers = RefCell::new(Vec::new());
+    let mut schedule = sim.schedule(1);
+    let (store, clock, answers_ref) = (&*sim.store, &*sim.clock, &answers);
+    let doomed = schedule.spawn("doomed", async move {
+        let _ = store.transact(vec![Write::Put(put("b"))]).await;
+    });
+    schedule.spawn("first", async move {
+        let answer = store.transact(vec![Write::Put(put("a"))]).await;
+        answers_ref.borrow_mut().push(("first", answer));
+    });
+    schedule.spawn("second", async move {
+        clock.sleep(Duration::from_millis(1)).await;
+        let both = store.transact(vec![Write::Put(put("c")), Write::Put(put("a"))]).await;
+        answers_ref.borrow_mut().push(("second", both));
+        let single = store.put(put("a")).await;
+        answers_ref.borrow_mut().push(("single", single));
+    });
+    schedule.run_for(Duration::from_millis(2));
+    schedule.kill(doomed);
+    assert!(schedule.run());
+    drop(schedule);
+    let conflict = Err(StoreError::Conflict);
+    assert_eq!(*answers.borrow(), [("second", conflict.clone()), ("single", conflict), ("first", Ok(()))]);
+    assert_eq!(sim.finish(sim.store.put(put("b"))), Ok(()));
+}
+
+#[test]
+fn changes_say_what_was_there_and_which_belong_together() {
+    let sim = Sim::new(1);
+    sim.store.note_changes();
+    sim.finish(sim.store.put(put("a"))).unwrap();
+    sim.finish(sim.store.put(put("a"))).unwrap();
+    let check = Write::Check { key: key("a"), condition: Condition::ItemExists };
+    sim.finish(sim.store.transact(vec![Write::Put(put("b")), check, Write::Put(put("c"))])).unwrap();
+    sim.finish(sim.store.delete_all(vec![key("a")])).unwrap();
+    let changes = sim.store.take_changes();
+    let said: Vec<_> =
+        changes.iter().map(|c| (c.key.sk.as_str(), c.before.is_some(), c.after.is_some(), c.write)).collect();
+    assert_eq!(said, [("a", false, true, 1), ("b", false, true, 3), ("c", false, true, 3), ("a", true, false, 4)]);
+    assert_eq!(sim.store.take_changes(), []);
 }

@@ -86,3 +86,9 @@ fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> V
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdict {
     if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
 }
+
+/// Whether two elements of progress say the same of a chunk, as far as both say anything: those of two versions do.
+fn agree(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}

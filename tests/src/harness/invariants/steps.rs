@@ -15,7 +15,7 @@ use shared::domain::progress::ChunkSummary;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
 
-use super::{Verdict, all, same};
+use super::{Verdict, agree, all, same};
 use crate::sim::{Changed, SimStore};
 
 /// An invariant of the changes that one step of a process made.
@@ -319,7 +319,9 @@ fn progress_follows_results(moment: &Moment<'_>) -> Verdict {
             if !stored && moment.status(&job, changed) != Some(Status::Deleted) {
                 return Err(format!("{job} counts {element}, and there is no such result"));
             }
-            let same_chunk = |other: &&&String| ChunkSummary::parse(other).is_some_and(|o| o.chunk == summary.chunk);
+            let same_chunk = |other: &&&String| {
+                ChunkSummary::parse(other).is_some_and(|o| o.chunk == summary.chunk) && !agree(element, other)
+            };
             let twice = known.iter().find(same_chunk);
             twice.map_or(Ok(()), |other| Err(format!("{job} counts {element} after {other}")))
         })

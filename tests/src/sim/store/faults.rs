@@ -26,6 +26,12 @@ pub struct StoreFaults {
     pub transaction: Duration,
 }
 
+impl StoreFaults {
+    /// Nothing of it.
+    pub const NONE: Self =
+        Self { index_lag: Duration::ZERO, stale: Duration::ZERO, expiry: None, transaction: Duration::ZERO };
+}
+
 /// A time up to this, drawn.
 pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
     if time.is_zero() {
@@ -38,9 +44,11 @@ pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
 /// What items were, for reads that see it still.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Each earlier version with when it was written over.
-    versions: BTreeMap<Key, VecDeque<(Timestamp, Option<Arc<Item>>)>>,
+    versions: BTreeMap<Key, VecDeque<Version>>,
 }
+
+/// An earlier version of an item, with when it was written over.
+type Version = (Timestamp, Option<Arc<Item>>);
 
 impl History {
     /// Notes what was written over at `now`, and forgets what no read sees any more.
