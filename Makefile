@@ -25,17 +25,26 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test up down logs watch invoke build deploy lint bench fuzz clean rust built local tools validate node
+.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust built local tools validate node
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: local ## the main job on a local stack: 1,000 real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
-test: validate built node ## everything: template, unit, simulation, adapters, and end to end on a stack of its own
+test: validate built node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own
 	$(CARGO) test --workspace --locked --no-run
-	$(PYTHON) tests/e2e/run.py -- $(CARGO) test --workspace --locked
+	$(PYTHON) tests/e2e/run.py --soak '$(TARGET)/debug/soak' -- $(CARGO) test --workspace --locked
+
+INJECTIONS ?= 1000
+SOAK_SECONDS ?= 240
+soak: built ## faults on the deployed functions until INJECTIONS=1000 and SOAK_SECONDS=240 (SEED=n), and what was lost
+	@$(PYTHON) tests/e2e/run.py --prepared -- '$(TARGET)/debug/soak' \
+	  --injections $(INJECTIONS) --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED))
+
+interference: built ## how long one tenant's small jobs take beside another's large ones and its dead receiver (about 8 minutes)
+	@$(PYTHON) tests/e2e/run.py -- '$(TARGET)/debug/soak' interference
 
 up: local ## start the local stack (MILLRACE_PORT=4566) and write infra/local/.env
 	@$(STACK) up

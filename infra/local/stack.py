@@ -47,7 +47,7 @@ PARAMETERS = {
     "AllowedCidrs": "127.0.0.0/8",
     "AllowHttp": "true",
     "EnrichConcurrency": "4",
-    "EnrichBulkConcurrency": "2",
+    "EnrichBulkConcurrency": "4",
     "WebhookConcurrency": "4",
     "WebhookRetryConcurrency": "2",
 }
@@ -222,7 +222,7 @@ def check(stack: Stack, options) -> None:
                          f"make up MILLRACE_PORT={stack.port + 1}") from None
 
 
-def start_ministack(stack: Stack) -> None:
+def start_ministack(stack: Stack, functions_endpoint: str) -> None:
     token = secrets.token_hex(16)
     temporary = stack.dir / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -238,7 +238,8 @@ def start_ministack(stack: Stack) -> None:
         "MINISTACK_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(stack.port),
         "MINISTACK_REGION": REGION,
-        "AWS_ENDPOINT_URL": stack.endpoint,
+        # Only the functions read it.
+        "AWS_ENDPOINT_URL": functions_endpoint,
         "AUTH": "true",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -380,7 +381,7 @@ def up(stack: Stack, options) -> None:
         try:
             stack.save(env_file=str(options.env_file))
             say(f"Starting MiniStack on 127.0.0.1:{stack.port} …")
-            start_ministack(stack)
+            start_ministack(stack, options.functions_endpoint or stack.endpoint)
             say("Deploying infra/template.yaml with sam …")
             outputs = deploy(stack, options.bundle, {**PARAMETERS, **dict(options.parameter)})
             # The stage is $default, so that a path needs no stage in it, on AWS as here.
@@ -590,6 +591,8 @@ def arguments():
     starting.add_argument("--cli", type=Path, default=target / "debug" / "millrace")
     starting.add_argument("--parameter", type=parameter, action="append", default=[], metavar="NAME=VALUE",
                           help="a parameter of the template")
+    starting.add_argument("--functions-endpoint", metavar="URL",
+                          help="where the functions find the AWS services, if not at MiniStack itself: a proxy before it")
     starting.add_argument("--no-tenant", action="store_true", help="do not create the tenant demo")
 
     commands.add_parser("up", parents=[starting], help="start and deploy")

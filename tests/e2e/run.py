@@ -2,12 +2,20 @@
 """Runs a command on a stack of its own that is made for the end-to-end tests.
 
     python3 tests/e2e/run.py -- cargo test --workspace
+    python3 tests/e2e/run.py --prepared -- target/debug/soak
+    python3 tests/e2e/run.py --soak target/debug/soak -- cargo test --workspace
 
 The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
 script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
 patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+
+With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
+before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
+
+With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly waits, and the command runs beside it.
 """
 
+import json
 import os
 import random
 import re
@@ -16,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -50,9 +59,37 @@ def configured(text: str, extra: str) -> str:
 
 
 def main() -> int:
-    if sys.argv[1:2] != ["--"] or len(sys.argv) < 3:
+    options, separator, command = sys.argv[1:], "", []
+    if "--" in options:
+        at = options.index("--")
+        options, separator, command = options[:at], "--", options[at + 1:]
+    soak = options[1] if options[:1] == ["--soak"] and len(options) == 2 else None
+    if not separator or not command or (options and options != ["--prepared"] and not soak):
         print(__doc__, file=sys.stderr)
         return 2
+    if not soak:
+        return on_a_stack(command, options == ["--prepared"])
+    calm = threading.Event()
+    soaking = subprocess.Popen([sys.executable, __file__, "--prepared", "--", soak, "--brief", "--seed", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = threading.Thread(target=follow, args=(soaking.stdout, calm))
+    said.start()
+    calm.wait()
+    code = on_a_stack(command, False)
+    said.join()
+    return soaking.wait() or code
+
+
+def follow(lines, calm: threading.Event) -> None:
+    """Passes on what the soak says, and sets `calm` when it makes no more faults or has ended."""
+    for line in lines:
+        print(f"soak: {line}", end="", flush=True)
+        if "no more faults" in line:
+            calm.set()
+    calm.set()
+
+
+def on_a_stack(command: list, prepared: bool) -> int:
     upstream, nameserver = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     own = ROOT / "target" / f"test-{upstream}"
     providers, bundle = own / "providers.toml", own / "bundle"
@@ -64,18 +101,34 @@ def main() -> int:
                                "--providers", str(providers)])
         if made.returncode != 0:
             return made.returncode
-        process = subprocess.Popen(
-            [sys.executable, str(LOCAL / "stack.py"), "--port", "0", "with", "--bundle", str(bundle),
-             "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}", *sys.argv[1:]],
-            env={**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
-                 "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"})
-        # Ctrl-C reaches both of us; what is sent to us alone is passed on, and the stack stops what it started.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: process.send_signal(received))
-        return process.wait()
+        environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
+                       "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
+        stack = [sys.executable, str(LOCAL / "stack.py"), "--port"]
+        settings = ["--bundle", str(bundle), "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
+        if not prepared:
+            return run([*stack, "0", "with", *settings, "--", *command], environment)
+        port, env_file = free_port(socket.SOCK_STREAM), own / "env"
+        up = [*stack, str(port), "up", "--no-tenant", "--env-file", str(env_file), *settings]
+        code = None
+        try:
+            code = run(command, {**environment, "MILLRACE_TEST_UP": json.dumps(up), "MILLRACE_PORT": str(port),
+                                 "MILLRACE_ENV_FILE": str(env_file)})
+        finally:
+            down = subprocess.run([*stack, str(port), "down"], stdout=subprocess.DEVNULL)
+            if code == 0 and down.returncode == 0:
+                shutil.rmtree(ROOT / ".local" / f"stack-{port}", ignore_errors=True)
+        return code
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+def run(command: list, environment: dict) -> int:
+    """Runs a command to its end. Ctrl-C reaches it by itself; what is sent to us alone is passed on."""
+    process = subprocess.Popen(command, env=environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: process.send_signal(received))
+    return process.wait()
 
 
 if __name__ == "__main__":

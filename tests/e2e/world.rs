@@ -9,14 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::app::{Ports, tenants};
-use shared::aws::AwsClients;
-use shared::dialect::SURFACES;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
 use shared::edge::config::{Config, environment};
-use shared::edge::system::{SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
-use shared::ports::{Clock, Entropy, HttpRequest};
+use tests::stack::{self, owner};
+pub(crate) use tests::stack::{ROOT, Reply, ports};
 use tokio::sync::{OnceCell, watch};
 
 use crate::servers::{Got, Upstream, name_server};
@@ -73,55 +70,6 @@ pub(crate) async fn world() -> &'static World {
         .await
 }
 
-/// The real adapters on the stack's table and queues.
-pub(crate) fn ports(config: &Config) -> Ports {
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let clients = AwsClients::new(&config.aws).unwrap();
-    let http = ReqwestSender::new(Settings {
-        allowed: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
-        nameserver: None,
-        extra_ca_pem: None,
-        user_agent: "millrace-e2e".to_owned(),
-        decompress: false,
-        keep_idle: Duration::ZERO,
-    });
-    Ports {
-        store: Arc::new(clients.store(&config.table, Arc::clone(&clock), Arc::clone(&entropy))),
-        queue: Arc::new(clients.queue(config.queues.clone(), Arc::clone(&clock), Arc::clone(&entropy))),
-        http: Arc::new(http.unwrap()),
-        clock,
-        entropy,
-        surfaces: SURFACES,
-        large: Arc::default(),
-    }
-}
-
-/// An answer of the API.
-#[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Reply {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The body, where the status is this one.
-    #[track_caller]
-    pub(crate) fn json(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text());
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
-    }
-}
-
 /// One request, without any key unless `headers` has one.
 pub(crate) async fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let world = world().await;
@@ -129,18 +77,8 @@ pub(crate) async fn request(method: &str, path: &str, headers: &[(&str, &str)], 
 }
 
 async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-    let request = HttpRequest {
-        method: method.to_owned(),
-        url: url.to_owned(),
-        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        body: body.to_vec(),
-        deadline: Duration::from_secs(60),
-        plain_http: false,
-        max_response_bytes: 16 * 1024 * 1024,
-    };
-    let answer = world().await.ports.http.send(request).await.unwrap_or_else(|e| panic!("{method} {url}: {e}"));
-    assert!(!answer.truncated, "{url}");
-    Reply { status: answer.status, headers: answer.headers, body: answer.body }
+    let sent = stack::send(&*world().await.ports.http, method, url, headers, body).await;
+    sent.unwrap_or_else(|e| panic!("{method} {url}: {e}"))
 }
 
 /// A tenant of one test.
@@ -377,58 +315,29 @@ pub(crate) async fn aws_request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
-    let endpoint = world().await.config.aws.endpoint_url.clone().expect("AWS_ENDPOINT_URL");
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    );
-    let mut all = vec![("authorization", authorization.as_str())];
-    all.extend(headers);
-    send(method, &format!("{endpoint}{path}"), &all, body).await
+    let world = world().await;
+    let endpoint = world.config.aws.endpoint_url.as_deref().expect("AWS_ENDPOINT_URL");
+    let sent =
+        stack::aws_request(&*world.ports.http, endpoint, (method, path), service, access_key, headers, body).await;
+    sent.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
-
-/// The emulator's root.
-pub(crate) const ROOT: &str = "test";
 
 /// Runs a function with an event and returns its answer.
 pub(crate) async fn invoke(function: &str, event: &Value) -> Value {
-    let path = format!("/2015-03-31/functions/millrace-{function}/invocations");
-    let reply = aws_request("POST", &path, "lambda", ROOT, &[], event.to_string().as_bytes()).await;
+    let world = world().await;
+    let endpoint = world.config.aws.endpoint_url.as_deref().expect("AWS_ENDPOINT_URL");
+    let reply = stack::invoke(&*world.ports.http, endpoint, function, event).await.unwrap();
     assert_eq!(reply.header("x-amz-function-error"), "", "{}", reply.text());
     reply.json(200)
 }
 
 /// Ends, by `kill -9`, the process of a function that holds the connection from `peer`.
 pub(crate) async fn kill_peer(peer: SocketAddr, function: &str) {
-    // The list of connections is read piece by piece: one that is there can be missing while others come and go.
     let pid = eventually(5, &format!("process with the connection from {peer}"), async || owner(peer)).await;
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    if !environment.is_empty() {
-        let name = format!("AWS_LAMBDA_FUNCTION_NAME=millrace-{function}");
-        assert!(environment.split(|b| *b == 0).any(|v| v == name.as_bytes()), "process {pid} is not {function}");
+    if let Some(found) = stack::function(pid) {
+        assert_eq!(found, function, "process {pid}");
     }
-    let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-    assert!(killed.success(), "kill -9 {pid}");
-}
-
-fn owner(peer: SocketAddr) -> Option<u32> {
-    if !Path::new("/proc/net/tcp").exists() {
-        let listed = Command::new("lsof").args(["-nP", "-t", &format!("-iTCP@{peer}"), "-sTCP:ESTABLISHED"]).output();
-        let listed = String::from_utf8(listed.ok()?.stdout).ok()?;
-        return listed.lines().filter_map(|l| l.parse().ok()).find(|pid| *pid != std::process::id());
-    }
-    let SocketAddr::V4(v4) = peer else { return None };
-    let local = format!("{:08X}:{:04X}", u32::from_le_bytes(v4.ip().octets()), v4.port());
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let inode = table.lines().find_map(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        (columns.get(1) == Some(&local.as_str())).then(|| columns.get(9).map(|i| format!("socket:[{i}]")))?
-    })?;
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let open = std::fs::read_dir(entry.path().join("fd")).ok()?;
-        let has = open.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == &*inode));
-        has.then_some(pid)
-    })
+    assert!(stack::kill(pid), "kill -9 {pid}");
 }
 
 /// The cases that still have a process to kill.

@@ -1,12 +1,12 @@
 //! Jobs that end otherwise: canceled, erased, tried again.
 
-use shared::app::{cancel, delete, retry, status, sweep};
+use shared::app::{cancel, delete, enrich, retry, status, sweep};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::QueueName;
-use tests::harness::{Options, World, domains, submission};
+use tests::harness::{Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op};
 
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
@@ -186,6 +186,42 @@ fn a_delete_whose_answer_was_lost_on_the_way_answered_not_found() {
     assert_eq!(delete_it(&world, &id), Ok(()));
     let left = world.sim.store.items().iter().filter(|i| i.key.pk.starts_with(&format!("JOB#{id}"))).count();
     assert_eq!(left, 1, "nothing was erased at once");
+}
+
+#[test]
+fn a_chunk_erased_between_two_reads_of_a_run_was_logged_as_corrupt() {
+    let mut world = World::new();
+    // The head is read as it was before the erasure, the chunk as it is after it.
+    let mut once = true;
+    world.faults(move |call| {
+        let late = call.op == Op::Query && call.process > 0 && std::mem::take(&mut once);
+        if late { Fault::Delay(5 * SECOND) } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&["found-0"]));
+    world.run_for(SECOND);
+    assert_eq!(delete_it(&world, &id), Ok(()));
+    world.settle(HOUR);
+    let ran: Vec<_> = world.happened().into_iter().filter(|h| matches!(h, Happened::Ran { .. })).collect();
+    assert!(
+        matches!(ran[..], [Happened::Ran { receives: 1, answer: Ok(enrich::Ran::Moot), .. }]),
+        "one run that had nothing to do, and not {ran:?}"
+    );
+}
+
+#[test]
+fn reading_a_job_while_it_was_erased_answered_internal_error() {
+    let mut world = World::new();
+    let id = world.job(submission(&["found-0"]));
+    world.settle(HOUR);
+    let view = world.view(&id);
+    let mut once = true;
+    world.faults(move |call| {
+        let partly = call.op == Op::DeleteAll && std::mem::take(&mut once);
+        if partly { Fault::FailPartly } else { Fault::Proceed }
+    });
+    assert_eq!(delete_it(&world, &id), Ok(()));
+    let read = world.call(async |p| status::entries(p, &view).await);
+    assert!(matches!(read, Err(ApiError::NotFound { .. })), "{read:?}");
 }
 
 #[test]

@@ -20,12 +20,11 @@ use super::table::{
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
-use crate::domain::delivery::{Delivery, EventType};
-use crate::domain::ids::ulid;
+use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
+use crate::domain::ids::{JobId, ulid};
 use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
-use crate::domain::tenant::BULK_FROM_OPEN_CHUNKS;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
 use crate::provider::{self, Registry};
@@ -103,7 +102,7 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
         return Ok(Ran::Moot);
     }
     let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
-    let chunk = state.chunk.take().ok_or(StepError::Corrupt("chunk"))?;
+    let Some(chunk) = state.chunk.take() else { return chunkless(ports, id).await };
 
     let outcomes = if let Some(outcomes) = state.result.take() {
         outcomes
@@ -133,6 +132,13 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
     close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
 }
 
+/// A chunk that is not there was erased after the head was read, or was never written, which cannot be.
+async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
+    let meta = current(ports.store.get(&meta_key(id)).await?, ports.clock.now());
+    let live = meta.as_ref().map(read_meta).transpose()?.is_some_and(|job| job.status.is_live());
+    if live { Err(StepError::Corrupt("chunk")) } else { Ok(Ran::Moot) }
+}
+
 /// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
 /// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
 /// repeating this adds nothing.
@@ -141,7 +147,7 @@ async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webh
     for (index, _) in (chunk.first..).zip(&chunk.records) {
         let now = ports.clock.now();
         // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
-        let fast = i64::from(index) < BULK_FROM_OPEN_CHUNKS;
+        let fast = index < FAST_EVENTS;
         let lane = if fast { QueueName::Webhook } else { QueueName::WebhookRetry };
         let event = EventType::RecordFinished;
         let id = spec.id.record_delivery(index);

@@ -145,7 +145,8 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
         for state in read_chunks(&items)?.into_values() {
-            let Some(chunk) = state.chunk else { return Err(StepError::Corrupt("chunk").into()) };
+            // Erased since the view was read, its result not yet.
+            let Some(chunk) = state.chunk else { return Err(ApiError::NotFound { what: "job" }) };
             let mut finished = match state.result {
                 Some(outcomes) => (0..).zip(outcomes).collect(),
                 None => state.finished,

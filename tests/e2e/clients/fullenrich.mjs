@@ -165,9 +165,9 @@ async function enrichment() {
     ],
   });
   const path = `${ENRICH}/${id}`;
-  const [first] = await told("/contact");
+  // At once: by the time that the first event has come here, a busy machine may have finished the slow contact too.
   isRefused(await call(path), 400, "error.enrichment.in_progress");
-  check(!events.has("/batch"), "a contact is told before the batch", [...events.keys()]);
+  const [first] = await told("/contact");
   check(first.body.id === id && first.body.status === "IN_PROGRESS" && first.body.data.length === 1, "one contact", first);
   const early = await call(`${path}?forceResults=true`);
   check(early.status === 200 && early.body.data.length === 4, "forceResults shows what is there", early);

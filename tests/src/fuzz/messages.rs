@@ -1,53 +1,26 @@
 //! What queues bring: whole events of SQS and the messages in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use shared::aws::{AwsClients, AwsSettings, Limits};
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
-use shared::edge::config::Config;
-use shared::edge::sqs::{self, NoIdentity};
-use shared::edge::start::Started;
+use shared::edge::sqs::{self, Invocation, NoIdentity};
 use shared::ports::QueueName;
 
 use crate::harness::{World, domains, submission};
 
-/// Functions without their environment; nothing here connects to anybody.
-fn started(world: &World) -> Started {
-    let aws = AwsSettings {
-        region: "eu-central-1".to_owned(),
-        access_key_id: "none".to_owned(),
-        secret_access_key: "none".to_owned(),
-        session_token: None,
-        endpoint_url: None,
-        extra_ca_pem: None,
-        metered: false,
-        limits: Limits::default(),
-    };
-    let queue = |name: &str| format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{name}");
-    let config = Config {
-        table: "table".to_owned(),
-        queues: BTreeMap::from([
-            (QueueName::Enrich, queue("EnrichQueue")),
-            (QueueName::EnrichBulk, queue("EnrichBulkQueue")),
-            (QueueName::Webhook, queue("WebhookQueue")),
-            (QueueName::WebhookRetry, queue("WebhookRetryQueue")),
-        ]),
-        allowed_cidrs: Vec::new(),
-        allow_http: false,
-        nameserver: None,
-        extra_ca_pem: None,
-        enrich_timeout: world.options.enrich_timeout,
-        retention: Duration::from_secs(30 * 24 * 3600),
-        log: tracing::Level::INFO,
-        bundle: PathBuf::new(),
-        aws,
-    };
-    let clients = AwsClients::new(&config.aws).expect("settings of nobody");
-    Started { config, ports: world.ports.clone(), meter: None, clients }
+/// The queues, as the functions know them.
+fn queues() -> BTreeMap<QueueName, String> {
+    let queues = [
+        (QueueName::Enrich, "EnrichQueue"),
+        (QueueName::EnrichBulk, "EnrichBulkQueue"),
+        (QueueName::Webhook, "WebhookQueue"),
+        (QueueName::WebhookRetry, "WebhookRetryQueue"),
+    ];
+    let url = |name: &str| format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{name}");
+    queues.into_iter().map(|(queue, name)| (queue, url(name))).collect()
 }
 
 /// An event, handed to enrich and to dispatch, while a job (`$JOB`) of two chunks waits to be worked on. Every message
@@ -59,16 +32,19 @@ pub fn batch(bytes: &[u8]) {
     let Ok(event) = serde_json::from_str::<SqsEvent>(&text.replace("$JOB", job.as_str())) else { return };
     let secrets = [world.tenant.api_key.clone(), world.tenant.secret.reveal().to_owned()];
     super::without_secrets(&[&secrets[0], &secrets[1]], || {
-        let started = started(&world);
+        let queues = queues();
         let chunk: fn(&str) -> bool = |body| serde_json::from_str::<ChunkMessage>(body).is_ok();
         let wake: fn(&str) -> bool = |body| serde_json::from_str::<WakeMessage>(body).is_ok();
         for (readable, enriching) in [(chunk, true), (wake, false)] {
             let deadline = world.now().plus(Duration::from_secs(120));
+            let invocation = Invocation { ports: &world.ports, queues: &queues, deadline };
             let answer = world.sim.finish(async {
                 if enriching {
-                    sqs::enrich(&started, &world.registry, event.clone(), deadline).await
+                    let timeout = world.options.enrich_timeout;
+                    let batch = sqs::enrich(&invocation, &world.registry, timeout, event.clone()).await;
+                    batch.map(|batch| batch.response())
                 } else {
-                    sqs::dispatch(&started, event.clone(), deadline).await
+                    sqs::dispatch(&invocation, event.clone()).await.map(|batch| batch.response())
                 }
             });
             check(&event, &answer, readable);

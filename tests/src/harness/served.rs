@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared::app::table::listed_job;
+use shared::app::table::read_meta;
 use shared::dialect::Surface;
 use shared::edge::api::Api;
 use shared::edge::http::{ApiRequest, ApiResponse};
@@ -140,8 +140,8 @@ impl Served {
             if response.status < 300 {
                 // A client knows of it now, by whatever id.
                 let items = self.world.sim.store.items();
-                let heads = items.iter().filter(|item| item.key.sk == "META");
-                self.world.accepted.extend(heads.filter_map(|item| listed_job(&item.key)));
+                let heads = items.iter().filter(|item| item.key.sk == "META").filter_map(|item| read_meta(item).ok());
+                self.world.accepted.extend(heads.map(|job| (job.spec.id, job.spec.tenant)));
             }
             response
         }

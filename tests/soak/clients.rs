@@ -1,0 +1,177 @@
+//! What clients do: submit, repeat themselves, cancel, delete, wait, read, replay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::tests::sim::SimEntropy;
+use serde_json::{Value, json};
+
+use crate::Failed;
+use crate::api::{Api, Tenant};
+use crate::check::Job;
+use crate::outside::{HOPELESS, Outside};
+
+/// What the clients share.
+pub(crate) struct Clients {
+    pub(crate) api: Api,
+    pub(crate) outside: Outside,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) seed: u64,
+    /// No new job is begun.
+    pub(crate) closed: AtomicBool,
+    /// What is not over is given up.
+    pub(crate) over: AtomicBool,
+    pub(crate) begun: AtomicU64,
+    pub(crate) ended: AtomicU64,
+}
+
+/// The tenant that deletes jobs; what a deleted job had used cannot be asked, so the others' credits are counted exactly.
+pub(crate) const DELETES: usize = 2;
+
+pub(crate) fn id(job: &Job) -> &str {
+    job.ids.first().map_or("", String::as_str)
+}
+
+fn live(job: &Value) -> bool {
+    matches!(job["status"].as_str(), Some("queued" | "running" | "canceling"))
+}
+
+impl Clients {
+    pub(crate) fn stop(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// One client that begins a job when its last one is over, until it is told to stop.
+    pub(crate) async fn work(self: Arc<Self>, client: u64) -> Vec<Job> {
+        let rng = SimEntropy::new(self.seed.wrapping_mul(1000).wrapping_add(client));
+        let mut jobs = Vec::new();
+        while !self.closed.load(Ordering::SeqCst) {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst);
+            let mut job = plan(&rng, number, self.tenants.len());
+            if let Err(error) = self.run(&mut job, &rng).await {
+                job.odd.push(error.to_string());
+            }
+            self.ended.fetch_add(1, Ordering::SeqCst);
+            jobs.push(job);
+        }
+        jobs
+    }
+
+    async fn run(&self, job: &mut Job, rng: &SimEntropy) -> Result<(), Failed> {
+        let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
+        let hook = self.outside.hook(job.tenant, &job.key);
+        let body = submission(job, &hook).to_string();
+        self.submit(job, &body).await?;
+        let path = format!("/v1/jobs/{}", id(job));
+        let cancels = rng.below(7) == 0;
+        let deletes = job.tenant == DELETES && rng.below(3) == 0;
+        if cancels || deletes {
+            tokio::time::sleep(Duration::from_millis(u64::try_from(rng.below(2500))?)).await;
+        }
+        if rng.below(3) == 0 {
+            self.submit(job, &body).await?;
+        }
+        if cancels {
+            job.canceled = true;
+            let reply = api.call(tenant, "POST", &format!("{path}/cancel"), None, b"").await?;
+            if !matches!(reply.status, 200 | 202 | 409) {
+                return Err(format!("cancel answers {}: {}", reply.status, reply.text()).into());
+            }
+        }
+        if deletes {
+            job.deleted = true;
+            let reply = api.call(tenant, "DELETE", &path, None, b"").await?;
+            // 404: an earlier request did it, and its answer was lost.
+            if !matches!(reply.status, 204 | 404) {
+                return Err(format!("DELETE answers {}: {}", reply.status, reply.text()).into());
+            }
+            let reply = api.get(tenant, &path).await?;
+            return if reply.status == 404 { Ok(()) } else { Err(format!("deleted, and {}", reply.text()).into()) };
+        }
+        loop {
+            let shown = api.read(tenant, &format!("{path}?wait=10")).await?;
+            if !live(&shown) {
+                job.end = Some(shown);
+                break;
+            }
+            if self.over() {
+                return Ok(());
+            }
+        }
+        let limit = [7, 100, 1000][rng.below(3)];
+        job.lines = api.all(tenant, &format!("{path}/results"), "results", limit).await?;
+        if rng.below(5) == 0 {
+            let replay = format!("/v1/deliveries/dlv_{}_0/replay", id(job).trim_start_matches("job_"));
+            let reply = api.call(tenant, "POST", &replay, Some(&format!("{}-replay", job.key)), b"").await?;
+            if !matches!(reply.status, 202 | 409) {
+                return Err(format!("replay answers {}: {}", reply.status, reply.text()).into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn submit(&self, job: &mut Job, body: &str) -> Result<(), Failed> {
+        let tenant = &self.tenants[job.tenant];
+        let reply = self.api.call(tenant, "POST", "/v1/jobs", Some(&job.key), body.as_bytes()).await?;
+        if reply.status != 202 {
+            return Err(format!("submit answers {}: {}", reply.status, reply.text()).into());
+        }
+        let shown: Value = serde_json::from_slice(&reply.body)?;
+        let id = shown["id"].as_str().ok_or("a job without an id")?;
+        job.ids.insert(id.to_owned());
+        Ok(())
+    }
+
+    /// Waits until every delivery of a job is over, and keeps what the API says of both.
+    pub(crate) async fn finish(&self, mut job: Job) -> Job {
+        if job.end.is_some()
+            && let Err(error) = self.settle(&mut job).await
+        {
+            job.odd.push(error.to_string());
+        }
+        job
+    }
+
+    async fn settle(&self, job: &mut Job) -> Result<(), Failed> {
+        let tenant = &self.tenants[job.tenant];
+        let path = format!("/v1/jobs/{}", id(job));
+        loop {
+            let page = self.api.read(tenant, &format!("{path}/deliveries?limit=100")).await?;
+            job.deliveries = page["deliveries"].as_array().cloned().unwrap_or_default();
+            if self.over() || job.deliveries.iter().all(|d| d["state"] != "pending") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        job.later = Some(self.api.read(tenant, &path).await?);
+        Ok(())
+    }
+}
+
+fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
+    let hopeless = if rng.below(25) == 0 { HOPELESS } else { "" };
+    let tells_of_records = rng.below(8) == 0;
+    let most = if tells_of_records { 8 } else { [20, 60, 150][rng.below(3)] };
+    Job {
+        key: format!("{hopeless}job-{number}"),
+        tenant: rng.below(tenants),
+        records: u32::try_from(1 + rng.below(most)).unwrap_or(1),
+        tells_of_records,
+        ..Job::default()
+    }
+}
+
+fn submission(job: &Job, hook: &str) -> Value {
+    let record = |n| json!({"id": format!("n{n}"), "input": {"key": format!("{}.{n}", job.key)}, "metadata": {"n": n}});
+    let records: Vec<_> = (0..job.records).map(record).collect();
+    let mut body = json!({"type": "lookup", "records": records, "webhook_url": hook});
+    if job.tells_of_records {
+        body["webhook_events"] = json!({"record.finished": hook});
+    }
+    body
+}

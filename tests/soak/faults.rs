@@ -1,0 +1,265 @@
+//! Which faults are injected, how often, and how many were.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ::tests::servers::Answer;
+use ::tests::sim::SimEntropy;
+
+/// One reading call in so many to the table meets a fault.
+const READS: usize = 16;
+/// One of the others in so many. There are fewer of them, and more depends on each.
+const WRITES: usize = 6;
+/// One fault in so many ends the process that made the call.
+const KILLS: usize = 12;
+/// The same while the process starts.
+const KILLS_IN_INIT: usize = 3;
+/// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
+const OUTAGES: usize = 20;
+/// What the proxy does with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Passed on late.
+    Delay(Duration),
+    /// The connection is closed and nothing passed on.
+    DropBefore,
+    /// Passed on; the connection is closed instead of the answer.
+    DropAfter,
+    /// A server error and nothing passed on.
+    FailBefore,
+    /// Passed on, and a server error answered.
+    FailAfter,
+    Throttle,
+    /// The items are part of another transaction.
+    Conflict,
+    /// A part of the batch is passed on and the rest handed back.
+    Partial,
+    /// Messages: answered well and never sent.
+    Lose,
+    /// Messages: sent, and a copy after so long.
+    Duplicate(Duration),
+    /// The caller's process is killed and nothing passed on.
+    KillBefore,
+    /// Passed on; the caller's process is killed before it gets the answer.
+    KillAfter,
+}
+
+impl Fault {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Delay(_) => "delayed",
+            Self::DropBefore => "dropped before it took effect",
+            Self::DropAfter => "dropped after it took effect",
+            Self::FailBefore => "server error before it took effect",
+            Self::FailAfter => "server error after it took effect",
+            Self::Throttle => "throttled",
+            Self::Conflict => "transaction conflict",
+            Self::Partial => "batch taken in part",
+            Self::Lose => "messages lost",
+            Self::Duplicate(_) => "messages duplicated",
+            Self::KillBefore => "process killed at a call",
+            Self::KillAfter => "process killed after a call",
+        }
+    }
+
+    /// Whether what it breaks may wait for the sweep or the queue's visibility, a minute or more.
+    fn takes_a_minute(self) -> bool {
+        matches!(self, Self::Lose | Self::KillBefore | Self::KillAfter)
+    }
+}
+
+/// Seeded choice of faults, and the count of those that were made.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    rng: SimEntropy,
+    on: AtomicBool,
+    /// Whether faults whose repair takes a minute are made too.
+    slow: AtomicBool,
+    outages: Mutex<BTreeMap<String, (Fault, Instant)>>,
+    total: AtomicU64,
+    counts: Mutex<BTreeMap<(&'static str, String), u64>>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: SimEntropy::new(seed),
+            on: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            outages: Mutex::default(),
+            total: AtomicU64::new(0),
+            counts: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set(&self, on: bool, slow: bool) {
+        self.on.store(on, Ordering::SeqCst);
+        self.slow.store(slow, Ordering::SeqCst);
+    }
+
+    pub(crate) fn on(&self) -> bool {
+        self.on.load(Ordering::SeqCst)
+    }
+
+    /// Whether faults whose repair takes a minute are made.
+    pub(crate) fn slow(&self) -> bool {
+        self.on() && self.slow.load(Ordering::SeqCst)
+    }
+
+    /// A number in `0..bound`, whether faults are on or off.
+    pub(crate) fn below(&self, bound: usize) -> usize {
+        self.rng.below(bound)
+    }
+
+    /// True once in so many times, while faults are on.
+    pub(crate) fn once_in(&self, times: usize) -> bool {
+        self.on() && self.rng.below(times) == 0
+    }
+
+    fn upto(&self, most: Duration) -> Duration {
+        most.mul_f64(f64::from(u32::try_from(self.rng.below(1000)).unwrap_or(0)) / 1000.0)
+    }
+
+    /// Notes that a fault was made.
+    pub(crate) fn count(&self, kind: &'static str, place: &str) {
+        self.total.fetch_add(1, Ordering::SeqCst);
+        *self.counts.lock().unwrap().entry((kind, place.to_owned())).or_default() += 1;
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::SeqCst)
+    }
+
+    /// Kind and place, with how many.
+    pub(crate) fn counts(&self) -> BTreeMap<(&'static str, String), u64> {
+        self.counts.lock().unwrap().clone()
+    }
+
+    /// How many of a kind whose name begins so, at this place.
+    pub(crate) fn made(&self, kind: &str, place: &str) -> u64 {
+        let counts = self.counts.lock().unwrap();
+        counts.iter().filter(|((k, p), _)| k.starts_with(kind) && p == place).map(|(_, n)| n).sum()
+    }
+
+    /// The fault that a call of this operation meets, if any. `Init` is a process that opens its first connection.
+    pub(crate) fn of_call(&self, operation: &str) -> Option<Fault> {
+        if !self.on() {
+            return None;
+        }
+        let mut outages = self.outages.lock().unwrap();
+        if let Some((fault, until)) = outages.get(operation) {
+            if Instant::now() < *until {
+                return Some(*fault);
+            }
+            outages.remove(operation);
+        }
+        let reads = matches!(operation, "GetItem" | "BatchGetItem" | "Query");
+        if self.rng.below(if reads { READS } else { WRITES }) != 0 {
+            return None;
+        }
+        let fault = if self.rng.below(if operation == INIT { KILLS_IN_INIT } else { KILLS }) == 0 {
+            [Fault::KillBefore, Fault::KillAfter][self.rng.below(2)]
+        } else {
+            let mut kinds = vec![
+                Fault::Delay(self.upto(Duration::from_millis(600))),
+                Fault::DropBefore,
+                Fault::DropAfter,
+                Fault::FailBefore,
+                Fault::FailAfter,
+            ];
+            // Longer than an attempt of the functions' clients may take.
+            if self.rng.below(4) == 0 {
+                kinds[0] = Fault::Delay(Duration::from_secs(2) + self.upto(Duration::from_secs(1)));
+            }
+            if operation != INIT {
+                kinds.push(Fault::Throttle);
+            }
+            if operation.starts_with("Batch") || operation.ends_with("Batch") {
+                kinds.extend([Fault::Partial; 3]);
+            }
+            if matches!(operation, "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem") {
+                kinds.extend([Fault::Conflict; 2]);
+            }
+            if operation == "SendMessageBatch" {
+                kinds.extend([Fault::Lose, Fault::Duplicate(self.upto(Duration::from_secs(8)))]);
+                kinds.push(Fault::Duplicate(Duration::ZERO));
+            }
+            kinds[self.rng.below(kinds.len())]
+        };
+        if fault.takes_a_minute() {
+            return self.slow().then_some(fault);
+        }
+        if self.rng.below(OUTAGES) == 0 && operation != INIT {
+            let until = Instant::now() + Duration::from_millis(200) + self.upto(Duration::from_millis(1300));
+            outages.insert(operation.to_owned(), (fault, until));
+        }
+        Some(fault)
+    }
+
+    /// What a receiver or an upstream API does instead of its answer, once in so many times, and its name. `location` is
+    /// where a redirect leads.
+    pub(crate) fn of_exchange(&self, times: usize, location: &'static str) -> Option<(&'static str, Answer)> {
+        if !self.once_in(times) {
+            return None;
+        }
+        Some(match self.rng.below(14) {
+            // It holds a sender until that one's patience ends, so that it is made less often than the others.
+            0 => ("hung", Answer::Hold),
+            1 => ("dripped a byte a second", Answer::Drip),
+            2 => ("sent headers without end", Answer::EndlessHeaders),
+            3 => ("sent a body without end", Answer::EndlessBody),
+            4 | 5 => ("reset the connection", Answer::Reset),
+            6 | 7 => ("closed without an answer", Answer::Close),
+            8 => ("redirected to a private address", Answer::With(302, "Location", location)),
+            9 => ("answered 429 with Retry-After", Answer::With(429, "Retry-After", "2")),
+            10 => ("answered 503 with Retry-After", Answer::With(503, "Retry-After", "1")),
+            _ => ("answered 500", Answer::Status(500)),
+        })
+    }
+}
+
+/// The operation of a process that opens its first connection to a service.
+pub(crate) const INIT: &str = "Init";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What many seeds choose. Outages last longer than this takes, so that one seed would show a few alone.
+    fn chosen(slow: bool) -> BTreeSet<&'static str> {
+        let operations = ["SendMessageBatch", "TransactWriteItems", "BatchWriteItem", "GetItem", INIT];
+        let of_seed = |seed| {
+            let faults = Faults::new(seed);
+            faults.set(true, slow);
+            (0..50)
+                .filter_map(|n| faults.of_call(operations[n % operations.len()]))
+                .map(Fault::name)
+                .collect::<Vec<_>>()
+        };
+        (0..500).flat_map(of_seed).collect()
+    }
+
+    #[test]
+    fn every_fault_is_made_and_none_when_off() {
+        let made = chosen(true);
+        assert_eq!(made.len(), 12, "{made:?}");
+        let quick = chosen(false);
+        assert_eq!(quick.len(), 9, "kills and lost messages take a minute: {quick:?}");
+        let faults = Faults::new(1);
+        assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
+    }
+
+    #[test]
+    fn a_call_of_init_or_of_one_item_meets_no_fault_of_a_batch() {
+        let faults = Faults::new(2);
+        faults.set(true, true);
+        for _ in 0..5000 {
+            assert!(!matches!(faults.of_call(INIT), Some(Fault::Throttle | Fault::Conflict | Fault::Partial)));
+            assert!(!matches!(faults.of_call("Query"), Some(Fault::Conflict | Fault::Partial | Fault::Lose)));
+        }
+    }
+}

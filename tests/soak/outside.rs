@@ -1,0 +1,171 @@
+//! The receivers of webhooks and the upstream API, which misbehave while faults are on.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use ::tests::servers::{Answer, Got, Server};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+
+use crate::check::{Received, Taken, known};
+use crate::faults::Faults;
+use crate::proxy;
+
+/// One exchange in so many ends with the sender's process killed in the middle of it.
+const KILLED: usize = 150;
+/// One delivery in so many is answered 410.
+const GONE: usize = 100;
+/// One delivery in so many is answered badly otherwise.
+const REFUSED: usize = 4;
+/// One lookup in so many is. There are a hundred times as many.
+const SPOILED: usize = 50;
+/// A receiver whose path begins so answers nothing but 500, before and after faults are on.
+pub(crate) const HOPELESS: &str = "hopeless-";
+
+/// Everything that the functions talk to besides AWS.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    receiver: Server,
+    trap: Server,
+    received: Arc<Mutex<Vec<Received>>>,
+    spoiled: Arc<Mutex<BTreeSet<(String, u32)>>>,
+    /// The webhook secrets of the tenants.
+    secrets: Arc<OnceLock<Vec<String>>>,
+}
+
+impl Outside {
+    /// The upstream API is expected at this address.
+    pub(crate) async fn start(upstream: SocketAddr, faults: &Arc<Faults>) -> Self {
+        let trap = Server::start(|_, _| Answer::Status(200)).await;
+        let location: &'static str = Box::leak(trap.url("/inside").into_boxed_str());
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let secrets: Arc<OnceLock<Vec<String>>> = Arc::default();
+        let (log, keys, made) = (Arc::clone(&received), Arc::clone(&secrets), Arc::clone(faults));
+        let receiver = Server::start(move |_, got| {
+            let (answer, received) = receive(&made, location, keys.get().map_or(&[], Vec::as_slice), got);
+            log.lock().unwrap().push(received);
+            answer
+        })
+        .await;
+        let spoiled: Arc<Mutex<BTreeSet<_>>> = Arc::default();
+        let (bad, made) = (Arc::clone(&spoiled), Arc::clone(faults));
+        Server::start_at(upstream, move |_, got| look_up(&made, location, &bad, got)).await;
+        Self { receiver, trap, received, spoiled, secrets }
+    }
+
+    pub(crate) fn know(&self, secrets: Vec<String>) {
+        self.secrets.set(secrets).expect("secrets are told once");
+    }
+
+    /// The receiver of one job of a tenant.
+    pub(crate) fn hook(&self, tenant: usize, key: &str) -> String {
+        self.receiver.url(&format!("/{tenant}/{key}"))
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    pub(crate) fn spoiled(&self) -> BTreeSet<(String, u32)> {
+        self.spoiled.lock().unwrap().clone()
+    }
+
+    /// Requests that came to where redirects led.
+    pub(crate) fn followed(&self) -> usize {
+        self.trap.got().len()
+    }
+}
+
+/// The process on the other side is killed while it waits for an answer.
+fn kill(faults: &Arc<Faults>, got: &Got) -> Answer {
+    let (faults, peer) = (Arc::clone(faults), got.peer);
+    tokio::spawn(async move { proxy::kill(&faults, "process killed in an exchange", peer).await });
+    Answer::Hold
+}
+
+fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got: &Got) -> (Answer, Received) {
+    let mut path = got.path.trim_start_matches('/').splitn(2, '/');
+    let secret = path.next().and_then(|n| secrets.get(n.parse::<usize>().ok()?));
+    let key = path.next().unwrap_or_default().to_owned();
+    let answer = if faults.slow() && faults.once_in(KILLED) {
+        kill(faults, got)
+    } else if key.starts_with(HOPELESS) {
+        Answer::Status(500)
+    } else if faults.once_in(GONE) {
+        faults.count("answered 410", "receiver");
+        Answer::Status(410)
+    } else if let Some((name, answer)) = faults.of_exchange(REFUSED, location) {
+        faults.count(name, "receiver");
+        answer
+    } else {
+        Answer::Status(204)
+    };
+    let taken = match &answer {
+        Answer::Status(200..300) => Taken::Yes,
+        Answer::EndlessBody => Taken::Perhaps,
+        Answer::Status(410) => Taken::Gone,
+        _ => Taken::No,
+    };
+    let verified = secret.is_some_and(|secret| verified(got, secret));
+    (answer, Received { key, id: got.header("webhook-id").to_owned(), body: got.body.clone(), verified, taken })
+}
+
+/// The signature of a delivery. Source: Standard Webhooks, "Signature scheme".
+fn verified(got: &Got, secret: &str) -> bool {
+    let key = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("a secret in base 64");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
+    mac.update(format!("{}.{}.", got.header("webhook-id"), got.header("webhook-timestamp")).as_bytes());
+    mac.update(&got.body);
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    got.header("webhook-signature").split(' ').any(|signature| signature == expected)
+}
+
+fn look_up(
+    faults: &Arc<Faults>,
+    location: &'static str,
+    spoiled: &Mutex<BTreeSet<(String, u32)>>,
+    got: &Got,
+) -> Answer {
+    let asked = got.path.strip_prefix("/lookup/").and_then(|p| p.rsplit_once('.'));
+    let Some((tag, Ok(number))) = asked.map(|(tag, n)| (tag, n.parse())) else { return Answer::Status(400) };
+    if faults.slow() && faults.once_in(KILLED * 4) {
+        return kill(faults, got);
+    }
+    if let Some((name, answer)) = faults.of_exchange(SPOILED, location) {
+        faults.count(name, "upstream API");
+        spoiled.lock().unwrap().insert((tag.to_owned(), number));
+        return answer;
+    }
+    if known(number) { Answer::Json(json!({"answer": number})) } else { Answer::Status(404) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::domain::time::Timestamp;
+
+    /// Source: Standard Webhooks, the example of its libraries' tests.
+    #[test]
+    fn the_published_signature_is_verified_and_no_other() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut got = Got {
+            at: Timestamp(0),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            path: String::new(),
+            headers: vec![
+                header("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                header("webhook-timestamp", "1614265330"),
+                header("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            ],
+            body: br#"{"test": 2432232314}"#.to_vec(),
+        };
+        assert!(verified(&got, secret));
+        got.body.push(b' ');
+        assert!(!verified(&got, secret));
+    }
+}

@@ -1,0 +1,58 @@
+//! What a soak prints at its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::check::{LOST, OTHER_ID, STUCK, Tally};
+use crate::faults::Faults;
+
+/// Violations shown one by one.
+const SHOWN: usize = 20;
+
+fn list<K: AsRef<str>, V: std::fmt::Display>(all: &BTreeMap<K, V>) -> String {
+    let all: Vec<String> = all.iter().map(|(name, n)| format!("{n} {}", name.as_ref())).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// Prints the report. Whether nothing was wrong.
+pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty: Duration, settled: Duration) -> bool {
+    let mut by_kind: BTreeMap<&str, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
+    for ((kind, place), n) in faults.counts() {
+        let entry = by_kind.entry(kind).or_default();
+        entry.0 += n;
+        *entry.1.entry(place).or_default() += n;
+    }
+    println!("\nInjections: {}", faults.total());
+    for (kind, (n, places)) in by_kind {
+        println!("  {n:6}  {kind:36} {}", list(&places));
+    }
+    println!("\nJobs: {} ({})", tally.jobs, list(&tally.ended));
+    println!("Records: {} (of jobs not deleted: {})", tally.records, list(&tally.lines));
+    println!(
+        "  of the failed, worker_lost {}, late without a fault of the upstream API {}",
+        tally.lost_workers, tally.late
+    );
+    println!("Deliveries: {} in {} requests", list(&tally.deliveries), tally.requests);
+    println!(
+        "Time: {:.0} s with faults, then {:.0} s until everything had ended",
+        faulty.as_secs_f64(),
+        settled.as_secs_f64()
+    );
+    println!("\nRecords lost                 {}", tally.of(LOST));
+    println!("Duplicates with another id   {}", tally.of(OTHER_ID));
+    println!("Jobs stuck                   {}", tally.of(STUCK));
+    println!("Violations of any rule       {}", tally.violations.len());
+    for violation in tally.violations.iter().take(SHOWN) {
+        let mut detail = violation.detail.clone();
+        if let Some((at, _)) = detail.char_indices().nth(1500) {
+            detail.truncate(at);
+        }
+        println!("  {}: {} {detail}", violation.rule, violation.job);
+    }
+    if !tally.violations.is_empty() {
+        println!(
+            "\nSeed {seed}; the logs are in .local/stack-{port}: ministack.log, and functions/ for each function by job id."
+        );
+    }
+    tally.violations.is_empty()
+}

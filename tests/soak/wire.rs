@@ -1,0 +1,198 @@
+//! Answers of `DynamoDB` and SQS in their JSON protocol, as the services give them under load, and batches cut in two.
+
+use serde_json::{Map, Value, json};
+
+/// An answer made up here.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Made {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    /// SQS tells its code by a header too, as it did in its older protocol.
+    pub(crate) query_error: Option<&'static str>,
+}
+
+fn error(status: u16, kind: &str, more: Value) -> Made {
+    let mut body = json!({"__type": kind, "message": "made by the soak"});
+    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+        body.extend(more);
+    }
+    Made { status, body, query_error: None }
+}
+
+/// The service was asked too much. Source: Amazon `DynamoDB` developer guide, "error handling"; Amazon SQS API reference,
+/// "common errors".
+pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> Made {
+    if sqs {
+        let answer = error(400, "com.amazonaws.sqs#RequestThrottled", json!({}));
+        return Made { query_error: Some("RequestThrottled;Sender"), ..answer };
+    }
+    if operation == "TransactWriteItems" {
+        return cancelled("ThrottlingError", transaction_of);
+    }
+    let kind = match operation {
+        "Query" | "GetItem" => "com.amazon.coral.availability#ThrottlingException",
+        _ => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+    };
+    error(400, kind, json!({}))
+}
+
+/// The items are part of another transaction.
+pub(crate) fn conflict(operation: &str, transaction_of: usize) -> Made {
+    if operation == "TransactWriteItems" {
+        return cancelled("TransactionConflict", transaction_of);
+    }
+    error(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", json!({}))
+}
+
+/// A transaction whose last action is to blame. The reasons stand in the order of the actions.
+fn cancelled(code: &str, actions: usize) -> Made {
+    let reasons: Vec<_> = (1..=actions.max(1))
+        .map(|n| {
+            if n == actions.max(1) {
+                json!({"Code": code, "Message": "made by the soak"})
+            } else {
+                json!({"Code": "None"})
+            }
+        })
+        .collect();
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    error(400, kind, json!({"CancellationReasons": reasons}))
+}
+
+/// The service itself failed.
+pub(crate) fn failed(sqs: bool) -> Made {
+    if sqs {
+        let answer = error(500, "com.amazonaws.sqs#InternalFailure", json!({}));
+        return Made { query_error: Some("InternalFailure;Receiver"), ..answer };
+    }
+    error(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", json!({}))
+}
+
+/// How many actions a transaction has.
+pub(crate) fn actions(body: &Value) -> usize {
+    body["TransactItems"].as_array().map_or(1, Vec::len)
+}
+
+/// Messages answered well that nobody will see.
+pub(crate) fn lost(body: &Value) -> Made {
+    let entries = body["Entries"].as_array().map_or(&[][..], Vec::as_slice);
+    let sent: Vec<_> = entries
+        .iter()
+        .map(|e| json!({"Id": e["Id"], "MessageId": "lost", "MD5OfMessageBody": "00000000000000000000000000000000"}))
+        .collect();
+    Made { status: 200, body: json!({"Successful": sent, "Failed": []}), query_error: None }
+}
+
+/// A batch without its second half, and what is to be put into the answer about that half. `None` for the batch where nothing
+/// of it is left.
+pub(crate) struct Cut {
+    pub(crate) batch: Option<Value>,
+    left: Left,
+}
+
+enum Left {
+    Writes(Value),
+    Keys(Value),
+    Messages(Vec<Value>),
+}
+
+/// Cuts a batch in two; `None` if this is no batch.
+pub(crate) fn cut(operation: &str, body: &Value) -> Option<Cut> {
+    let half = |list: &[Value]| (list[..list.len() / 2].to_vec(), list[list.len() / 2..].to_vec());
+    let with = |name: &str, value: Value| {
+        let mut body = body.clone();
+        body[name] = value;
+        body
+    };
+    if operation == "SendMessageBatch" {
+        let (kept, left) = half(body["Entries"].as_array()?);
+        let batch = (!kept.is_empty()).then(|| with("Entries", kept.into()));
+        return Some(Cut { batch, left: Left::Messages(left) });
+    }
+    let reads = match operation {
+        "BatchGetItem" => true,
+        "BatchWriteItem" => false,
+        _ => return None,
+    };
+    let (mut kept_of, mut left_of) = (Map::new(), Map::new());
+    for (table, asked) in body["RequestItems"].as_object()? {
+        let list = if reads { &asked["Keys"] } else { asked };
+        let (kept, left) = half(list.as_array()?);
+        let put = |list: Vec<Value>| {
+            let mut whole = asked.clone();
+            if reads {
+                whole["Keys"] = list.into();
+            } else {
+                whole = list.into();
+            }
+            whole
+        };
+        if !kept.is_empty() {
+            kept_of.insert(table.clone(), put(kept));
+        }
+        left_of.insert(table.clone(), put(left));
+    }
+    let batch = (!kept_of.is_empty()).then(|| with("RequestItems", kept_of.into()));
+    let left = if reads { Left::Keys(left_of.into()) } else { Left::Writes(left_of.into()) };
+    Some(Cut { batch, left })
+}
+
+impl Cut {
+    /// The answer to the whole batch, from the answer to the part that was passed on.
+    pub(crate) fn answer(&self, mut answer: Value) -> Value {
+        match &self.left {
+            Left::Writes(left) => answer["UnprocessedItems"] = left.clone(),
+            Left::Keys(left) => {
+                answer["UnprocessedKeys"] = left.clone();
+                if answer["Responses"].is_null() {
+                    answer["Responses"] = json!({});
+                }
+            }
+            Left::Messages(left) => {
+                let failed = left.iter().map(|e| {
+                    json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError", "Message": "made by the soak"})
+                });
+                answer["Failed"] = failed.collect();
+                if answer["Successful"].is_null() {
+                    answer["Successful"] = json!([]);
+                }
+            }
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_halves_of_a_batch_are_the_whole() {
+        let writes = json!({"RequestItems": {"t": [1, 2, 3]}, "ReturnConsumedCapacity": "TOTAL"});
+        let cut_in_two = cut("BatchWriteItem", &writes).unwrap();
+        assert_eq!(cut_in_two.batch.clone().unwrap()["RequestItems"], json!({"t": [1]}));
+        assert_eq!(cut_in_two.batch.clone().unwrap()["ReturnConsumedCapacity"], "TOTAL");
+        assert_eq!(cut_in_two.answer(json!({})), json!({"UnprocessedItems": {"t": [2, 3]}}));
+
+        let reads = json!({"RequestItems": {"t": {"Keys": [1], "ConsistentRead": true}}});
+        let nothing = cut("BatchGetItem", &reads).unwrap();
+        assert_eq!(nothing.batch, None);
+        let answer = nothing.answer(json!({}));
+        assert_eq!(answer["UnprocessedKeys"], reads["RequestItems"]);
+
+        let sent = json!({"QueueUrl": "q", "Entries": [{"Id": "0"}, {"Id": "1"}]});
+        let one = cut("SendMessageBatch", &sent).unwrap();
+        assert_eq!(one.batch.clone().unwrap(), json!({"QueueUrl": "q", "Entries": [{"Id": "0"}]}));
+        assert_eq!(one.answer(json!({"Successful": [{"Id": "0"}]}))["Failed"][0]["Id"], "1");
+        assert!(cut("PutItem", &json!({})).is_none());
+    }
+
+    #[test]
+    fn a_cancelled_transaction_has_a_reason_for_each_action() {
+        let body = json!({"TransactItems": [{}, {}, {}]});
+        let answer = conflict("TransactWriteItems", actions(&body));
+        let codes: Vec<_> =
+            answer.body["CancellationReasons"].as_array().unwrap().iter().map(|r| r["Code"].clone()).collect();
+        assert_eq!(codes, ["None", "None", "TransactionConflict"]);
+    }
+}

@@ -1,0 +1,182 @@
+//! An HTTP server on loopback that answers as a script says, badly where it says so, and keeps what it got.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub at: Timestamp,
+    pub peer: SocketAddr,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Got {
+    /// A header by its name in lower case, empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+
+    /// The body, which must be JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+}
+
+/// What a server does with a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Status(u16),
+    With(u16, &'static str, &'static str),
+    Json(Value),
+    /// The same after a while.
+    Later(Duration, Value),
+    /// Says nothing until the other side is gone.
+    Hold,
+    /// 200 and a promise of a hundred bytes, one of which comes each second.
+    Drip,
+    /// 200 and a body without end.
+    EndlessBody,
+    /// 200 and headers without end.
+    EndlessHeaders,
+    /// Closes the connection without a word.
+    Close,
+    /// The same with a reset.
+    Reset,
+}
+
+type Script = Arc<dyn Fn(usize, &Got) -> Answer + Send + Sync>;
+
+/// An HTTP server on loopback that keeps what it got. It lives as long as the test process.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub address: SocketAddr,
+    got: Arc<Mutex<Vec<Got>>>,
+    changed: Arc<Notify>,
+}
+
+impl Server {
+    /// `script` gets how many requests came before, and the request.
+    pub async fn start(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script).await
+    }
+
+    /// The same at this address.
+    pub async fn start_at(address: SocketAddr, script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
+        let server =
+            Self { address: listener.local_addr().unwrap(), got: Arc::default(), changed: Arc::new(Notify::new()) };
+        let (server_too, script): (_, Script) = (server.clone(), Arc::new(script));
+        tokio::spawn(async move {
+            while let Ok((stream, peer)) = listener.accept().await {
+                tokio::spawn(server_too.clone().serve(stream, peer, Arc::clone(&script)));
+            }
+        });
+        server
+    }
+
+    /// The URL of a path here.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The requests that came so far.
+    pub fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    /// Waits until what came satisfies `enough`, and returns it.
+    pub async fn wait(&self, seconds: u64, what: &str, enough: impl Fn(&[Got]) -> bool) -> Vec<Got> {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                let got = self.got();
+                if enough(&got) {
+                    return got;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(seconds), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} after {seconds} s; {} requests came", self.got().len()))
+    }
+
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
+        let mut stream = BufReader::new(stream);
+        while let Some(got) = read(&mut stream, peer).await {
+            let answer = {
+                let mut all = self.got.lock().unwrap();
+                let answer = script(all.len(), &got);
+                all.push(got);
+                answer
+            };
+            self.changed.notify_waiters();
+            let (status, header, body) = match answer {
+                Answer::Status(status) => (status, String::new(), String::new()),
+                Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
+                Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
+                Answer::Later(after, value) => {
+                    tokio::time::sleep(after).await;
+                    (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
+                }
+                bad => return misbehave(stream, &bad).await,
+            };
+            let head = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n", body.len());
+            if stream.write_all((head + &body).as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Ends a connection in one of the ways that are no answer.
+async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
+    let (head, again, pause): (&[u8], &[u8], _) = match answer {
+        Answer::Drip => (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n", b".", Duration::from_secs(1)),
+        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 4096], Duration::ZERO),
+        Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", Duration::ZERO),
+        Answer::Reset => {
+            let _ = stream.get_ref().set_zero_linger();
+            return;
+        }
+        Answer::Hold => {
+            let _ = stream.read_u8().await;
+            return;
+        }
+        _ => return,
+    };
+    let mut sent = stream.write_all(head).await;
+    while sent.is_ok() {
+        tokio::time::sleep(pause).await;
+        sent = stream.write_all(again).await;
+    }
+}
+
+async fn read(stream: &mut BufReader<TcpStream>, peer: SocketAddr) -> Option<Got> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Got { at: SystemClock.now(), peer, path, headers, body })
+}
