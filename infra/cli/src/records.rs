@@ -391,7 +391,13 @@ impl Lines<'_> {
         let rest = self.bytes.get(begin..).unwrap_or_default();
         let begin = begin + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let passed = self.bytes.get(self.at..begin).unwrap_or_default();
-        self.line += passed.split(|b| *b == b'\n').count() as u64 - 1;
+        // A lone carriage return ends a row as well, and a line in an editor.
+        let ends = (0..passed.len()).filter(|at| match passed[*at] {
+            b'\n' => true,
+            b'\r' => passed.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        self.line += ends.count() as u64;
         self.at = begin;
         self.line
     }
@@ -535,6 +541,12 @@ mod tests {
                 (3, json!({"id": "7", "input": {"domain": "b.com"}, "metadata": {"score": 1.5}})),
             ]
         );
+    }
+
+    #[test]
+    fn every_row_behind_a_lone_carriage_return_was_said_to_be_on_the_line_before() {
+        let records = csv("domain\ra.com\rb.com\r\nc.com\n", &Columns::default()).unwrap();
+        assert_eq!(records.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4]);
     }
 
     #[test]

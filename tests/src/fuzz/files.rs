@@ -80,7 +80,7 @@ pub fn ndjson(bytes: &[u8]) {
 /// A file is either read whole, and the server takes its records but for what it alone can judge, or every fault is told.
 fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
     let kind = kind();
-    let lines = file.split(|b| *b == b'\n').count() as u64;
+    let lines = file.split(|b| matches!(b, b'\n' | b'\r')).count() as u64;
     let records = match read(file, form, columns, typed.then_some(&kind)) {
         Err(faults) => {
             assert!(!faults.is_empty());

@@ -11,15 +11,16 @@ use shared::ports::QueueName;
 
 use crate::harness::{World, domains, submission};
 
-/// The queues by URL.
+/// The queues, as the functions know them.
 fn queues() -> BTreeMap<QueueName, String> {
-    let queue = |name: &str| format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{name}");
-    BTreeMap::from([
-        (QueueName::Enrich, queue("EnrichQueue")),
-        (QueueName::EnrichBulk, queue("EnrichBulkQueue")),
-        (QueueName::Webhook, queue("WebhookQueue")),
-        (QueueName::WebhookRetry, queue("WebhookRetryQueue")),
-    ])
+    let queues = [
+        (QueueName::Enrich, "EnrichQueue"),
+        (QueueName::EnrichBulk, "EnrichBulkQueue"),
+        (QueueName::Webhook, "WebhookQueue"),
+        (QueueName::WebhookRetry, "WebhookRetryQueue"),
+    ];
+    let url = |name: &str| format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{name}");
+    queues.into_iter().map(|(queue, name)| (queue, url(name))).collect()
 }
 
 /// An event, handed to enrich and to dispatch, while a job (`$JOB`) of two chunks waits to be worked on. Every message
@@ -36,13 +37,14 @@ pub fn batch(bytes: &[u8]) {
         let wake: fn(&str) -> bool = |body| serde_json::from_str::<WakeMessage>(body).is_ok();
         for (readable, enriching) in [(chunk, true), (wake, false)] {
             let deadline = world.now().plus(Duration::from_secs(120));
-            let on = Invocation { ports: &world.ports, queues: &queues, deadline };
+            let invocation = Invocation { ports: &world.ports, queues: &queues, deadline };
             let answer = world.sim.finish(async {
                 if enriching {
                     let timeout = world.options.enrich_timeout;
-                    sqs::enrich(&on, &world.registry, timeout, event.clone()).await.map(|batch| batch.response())
+                    let batch = sqs::enrich(&invocation, &world.registry, timeout, event.clone()).await;
+                    batch.map(|batch| batch.response())
                 } else {
-                    sqs::dispatch(&on, event.clone()).await.map(|batch| batch.response())
+                    sqs::dispatch(&invocation, event.clone()).await.map(|batch| batch.response())
                 }
             });
             check(&event, &answer, readable);
