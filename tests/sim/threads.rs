@@ -23,8 +23,7 @@ pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Syn
             let mut told = told.lock().unwrap();
             if told.elapsed() >= TELL {
                 *told = Instant::now();
-                let (rate, elapsed) = ((n + 1) as f64 / start.elapsed().as_secs_f64(), start.elapsed().as_secs());
-                eprintln!("{what}: {} of {count} after {elapsed} s, {rate:.1} a second", n + 1);
+                eprintln!("{what}: {} of {count} after {} s", n + 1, start.elapsed().as_secs());
             }
         }
     };

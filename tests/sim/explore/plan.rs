@@ -141,7 +141,6 @@ impl What {
 
 /// A job to be submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, and any may go with any")]
 pub(super) struct Job {
     pub(super) surface: &'static str,
     /// A type of the harness's registry.

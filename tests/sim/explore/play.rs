@@ -219,7 +219,7 @@ impl<'a> Game<'a> {
         match what {
             What::Submit(job) => {
                 let sent = job.submission(&self.tenants[*tenant]);
-                self.send_job(*number, *tenant, job.clients, Request::Submit { sent, key });
+                self.send_job(*number, *tenant, job.clients, &Request::Submit { sent, key });
             }
             What::Repeat { job } => {
                 if let Some(known) = self.jobs.get(job) {
@@ -234,7 +234,7 @@ impl<'a> Game<'a> {
                 let Some(known) = self.jobs.get(job) else { return };
                 let request = Request::OfJob { what: what.clone(), job: known.id.clone(), key };
                 if what.makes_a_job() {
-                    self.send_job(*number, *tenant, 1, request);
+                    self.send_job(*number, *tenant, 1, &request);
                 } else {
                     self.ask(*number, *tenant, format!("client {number}"), request);
                 }
@@ -255,7 +255,7 @@ impl<'a> Game<'a> {
         }
     }
 
-    fn send_job(&mut self, number: usize, tenant: usize, clients: usize, request: Request) {
+    fn send_job(&mut self, number: usize, tenant: usize, clients: usize, request: &Request) {
         self.sent.insert(number, request.clone());
         for n in 1..=clients {
             let name = if n == 1 { format!("client {number}") } else { format!("client {number}.{n}") };

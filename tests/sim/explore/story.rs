@@ -150,14 +150,16 @@ pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
             continue;
         }
         if std::mem::take(&mut left_out) > 0 {
-            text += &format!("{:>10}{AS_CALL}…\n", "");
+            text.push_str("              …\n");
         }
         text += &line;
         text.push('\n');
     }
     text.push_str("\nwhat does not hold:\n");
     for why in &verdict.wrong {
-        text += &format!("  {}\n", verdict.labels.apply("", why));
+        text += "  ";
+        text += &verdict.labels.apply("", why);
+        text.push('\n');
     }
     text
 }

@@ -46,7 +46,7 @@ impl Tally {
                 Happened::Ran { answer: Ok(Ran::Continues), .. } => self.one("chunk: continues in another run"),
                 Happened::Ran { answer: Ok(_), receives, .. } if receives > 1 => self.one("chunk: received again"),
                 Happened::Ran { answer: Err(_), .. } => self.one("chunk: run failed"),
-                Happened::Ran { .. } => {}
+                Happened::Ran { .. } | Happened::Swept(_) => {}
                 Happened::Dispatched { answer: Ok(done), .. } => self.one(match done {
                     Dispatched::Delivered => "attempt: delivered",
                     Dispatched::Retrying => "attempt: to be tried again",
@@ -56,7 +56,6 @@ impl Tally {
                     Dispatched::NoTime => "attempt: no time",
                 }),
                 Happened::Dispatched { answer: Err(_), .. } => self.one("attempt: run failed"),
-                Happened::Swept(_) => {}
                 Happened::Unreadable => self.one("message: unreadable"),
                 Happened::TimedOut => self.one("function: timed out"),
             }
@@ -108,11 +107,11 @@ impl Tally {
 
     /// As a table of text.
     pub(super) fn table(&self, schedules: u64) -> String {
-        let mut text = format!("{:<44} {:>10} {:>12}\n", "what happened", "times", "schedules");
-        for (name, (all, some)) in &self.0 {
+        let head = format!("{:<44} {:>10} {:>13}\n", "what happened", "times", "schedules");
+        let line = |(name, (all, some)): (&String, &(u64, u64))| {
             let share = some * 1000 / schedules.max(1);
-            text += &format!("{name:<44} {all:>10} {some:>7} {:>2}.{}%\n", share / 10, share % 10);
-        }
-        text
+            format!("{name:<44} {all:>10} {some:>7} {:>3}.{}%\n", share / 10, share % 10)
+        };
+        head + &self.0.iter().map(line).collect::<String>()
     }
 }
