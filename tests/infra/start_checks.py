@@ -1,7 +1,9 @@
 """What `make up` finds out before it starts anything, each with what to do about it."""
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -17,6 +19,15 @@ import stack
 from venvs import Failed
 
 
+def free_port() -> int:
+    """Below the ports that the system gives to connections, any of which may be taken the moment after."""
+    for port in random.sample(range(15000, 30000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 class Checks(unittest.TestCase):
     def setUp(self):
         held = tempfile.TemporaryDirectory()
@@ -30,9 +41,7 @@ class Checks(unittest.TestCase):
         self.executable(self.options.cli)
         for name in stack.FUNCTIONS:
             self.executable(self.options.bundle / name / "bootstrap")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     @staticmethod
     def executable(path: Path):

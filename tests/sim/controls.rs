@@ -80,7 +80,7 @@ fn canceled(world: &mut World) {
     let Ok(id) = world.insist_on_job(&submission(&["slow1-0"]), "one") else { return };
     let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
     // As likely at its beginning as at its end.
-    let wait = if world.options.seed % 2 == 0 { Duration::ZERO } else { SECOND };
+    let wait = if world.options.seed.is_multiple_of(2) { Duration::ZERO } else { SECOND };
     world.spawn("client", async move {
         ports.clock.sleep(wait).await;
         let _ = cancel::cancel(&ports, &tenant, &id).await;

@@ -1,5 +1,9 @@
 //! What a reading of the code found wrong before anybody met it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
@@ -9,8 +13,8 @@ use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
-use shared::ports::{QueueName, Value};
-use tests::harness::{Options, World, domains, submission};
+use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
+use tests::harness::{Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
 use crate::{HOUR, MINUTE, SECOND};
@@ -327,8 +331,8 @@ fn a_page_of_large_outcomes_had_eight_chunks_in_memory_at_once() {
     world.settle(HOUR);
     let view = world.view(&id);
     assert_eq!(view.job.spec.chunks, 2);
-    let ranges = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = std::sync::Arc::clone(&ranges);
+    let ranges = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ranges);
     world.faults(move |call| {
         if call.op == Op::Query {
             seen.lock().unwrap().push(call.subject.clone());
@@ -354,4 +358,36 @@ fn a_replay_repeated_under_one_key_was_two_attempts() {
         world.settle(HOUR);
     }
     assert_eq!(world.receiver.exchanges().len(), 2);
+}
+
+/// A sender that counts how often its connections were given up.
+struct Forgetful {
+    inner: Arc<dyn HttpSender>,
+    forgotten: AtomicUsize,
+}
+
+#[async_trait]
+impl HttpSender for Forgetful {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        self.inner.send(request).await
+    }
+
+    fn forget_connections(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.inner.check(url, plain_http)
+    }
+}
+
+#[test]
+fn connections_that_died_between_two_invocations_were_used_again() {
+    let mut world = World::new();
+    let sender = Arc::new(Forgetful { inner: world.ports.http.clone(), forgotten: AtomicUsize::new(0) });
+    world.ports.http = sender.clone();
+    world.job(submission(&domains("found", 130)));
+    world.settle(HOUR);
+    let runs = world.happened().iter().filter(|happened| matches!(happened, Happened::Ran { .. })).count();
+    assert_eq!((sender.forgotten.load(Ordering::SeqCst), runs), (runs, 3));
 }
