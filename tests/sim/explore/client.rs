@@ -14,7 +14,7 @@ use shared::domain::ids::JobId;
 use shared::domain::job::{Accepted, JobView, Status, Submission};
 use shared::domain::record::Outcome;
 use shared::provider::Registry;
-use tests::harness::{Tenant, World};
+use tests::harness::{Tenant, Version, World};
 
 use super::plan::What;
 use crate::ENRICH_TIMEOUT;
@@ -58,7 +58,7 @@ impl Told {
     }
 
     /// `was_gone`: whether the job had been told to be erased before the request began.
-    fn view(&mut self, view: &JobView, was_gone: bool) {
+    fn view(&mut self, view: &JobView, was_gone: bool, version: Version) {
         let id = &view.job.spec.id;
         self.note(!was_gone, || format!("erased_stays_erased: {id} is shown again"));
         let status = view.status();
@@ -70,7 +70,9 @@ impl Told {
             None => {}
         }
         let (done, total) = (view.counts().total(), view.job.spec.total);
-        let before = self.done.insert(id.clone(), done).unwrap_or(0);
+        // The version before cannot read the progress that this one writes, and shows less of a live job until it is
+        // replaced again: no version to come can change that. What has ended it shows in full.
+        let before = if version == Version::Previous { 0 } else { self.done.insert(id.clone(), done).unwrap_or(0) };
         self.note(before <= done && done <= total, || {
             format!("told_stays_true: {before} of {total} records of {id} were done, now {done}")
         });
@@ -89,12 +91,12 @@ impl Told {
     }
 
     /// Holds what was told against how everything ended.
-    pub(super) fn check(&mut self, world: &World) {
+    pub(super) fn check(&mut self, world: &World, version: Version) {
         for (id, tenant) in world.accepted.clone() {
             let was_gone = self.gone.contains(&id);
             match world.call(async |ports| status::job(ports, &tenant, &id).await) {
                 Ok(view) => {
-                    self.view(&view, was_gone);
+                    self.view(&view, was_gone, version);
                     for line in world.results(&id) {
                         self.line(&id, line.index, &line.outcome);
                     }
@@ -124,6 +126,8 @@ pub(super) struct Desk {
     pub(super) registry: std::sync::Arc<Registry>,
     pub(super) tenant: Tenant,
     pub(super) told: Rc<RefCell<Told>>,
+    /// Which version answers.
+    pub(super) version: Version,
 }
 
 /// What a client asks for, with the job that the plan means.
@@ -176,7 +180,7 @@ impl Desk {
                 let view = cancel::cancel(ports, tenant, job).await?;
                 let mut told = self.told.borrow_mut();
                 told.canceled.insert(job.clone());
-                told.view(&view, was_gone);
+                told.view(&view, was_gone, self.version);
                 Ok(Got::Done("canceled"))
             }
             What::Delete { .. } => {
@@ -206,7 +210,7 @@ impl Desk {
 
     async fn read(&self, job: &JobId, was_gone: bool) -> Result<Got, ApiError> {
         let view = status::job(&self.ports, &self.tenant.id, job).await?;
-        self.told.borrow_mut().view(&view, was_gone);
+        self.told.borrow_mut().view(&view, was_gone, self.version);
         let mut next = Some(ResultCursor::default());
         let mut index = 0;
         while let Some(cursor) = next {

@@ -286,7 +286,7 @@ impl Job {
         } else {
             &[
                 "found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid", "flaky", "later",
-                "broken",
+                "limited", "broken",
             ]
         };
         let tells = one_in(dice, 5);

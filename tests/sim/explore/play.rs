@@ -12,7 +12,7 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::time::Timestamp;
 use tests::harness::broken::{Broken, BrokenStore};
-use tests::harness::{Options, Tenant, World, invariants};
+use tests::harness::{Options, Tenant, Version, World, invariants};
 use tests::sim::{Fault, Reply};
 
 use super::client::{self, Desk, Got, Request, Told, is_allowed};
@@ -80,7 +80,7 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     } else {
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
-        game.desk.told.borrow_mut().check(&game.world);
+        game.desk.told.borrow_mut().check(&game.world, game.desk.version);
     }
     game.wrong.append(&mut game.desk.told.borrow_mut().wrong);
     game.world.sim.gate.clear();
@@ -165,6 +165,7 @@ impl<'a> Game<'a> {
             registry: Arc::clone(&world.registry),
             tenant: world.tenant.clone(),
             told: Rc::new(RefCell::new(Told::default())),
+            version: Version::default(),
         };
         let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally: Tally::default() }
@@ -249,6 +250,7 @@ impl<'a> Game<'a> {
             What::KillEnrichers => self.world.kill_enrichers(),
             What::Deploy(version) => {
                 self.world.deploy(*version);
+                self.desk.version = *version;
                 self.tally.one(format!("deployed: {version:?}"));
             }
             What::Sweep => self.world.sweep(),

@@ -35,6 +35,8 @@ fn answer(request: &HttpRequest, times: u32) -> Reply {
         // Well only the second time.
         "flaky" if times % 2 == 1 => Reply::status(503),
         "later" if times % 2 == 1 => Reply::status(429).header("retry-after", "3"),
+        // For longer than a record can wait.
+        "limited" => Reply::status(429).header("retry-after", "60"),
         "broken" if times % 2 == 1 => Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND),
         "big" => Reply::json(200, &json!({"name": domain.repeat(10_000)})),
         "deep" => Reply::json(200, &json!({"name": (0..seconds).fold(Value::Null, |inner, _| json!([inner]))})),
