@@ -1,7 +1,7 @@
 //! The sweep: each gap it is there for, repaired, once.
 
 use shared::app::table::delivery_key;
-use shared::domain::job::Status;
+use shared::domain::job::{Status, Submission};
 use shared::ports::{QueueName, Value};
 use tests::harness::{Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op};
@@ -137,6 +137,16 @@ fn nudges_that_waited_together_gave_a_healthy_chunk_up() {
     world.options.enrichers = 20;
     world.settle(HOUR);
     assert_eq!(world.view(&id).counts().found, 10);
+}
+
+#[test]
+fn healthy_records_of_a_lane_that_was_behind_were_given_up_as_lost() {
+    // Nobody died: each chunk takes many invocations, and its messages wait longer than a hold lasts.
+    let mut world = World::new();
+    let id = world.job(Submission { kind: "patient".to_owned(), ..submission(&domains("slow60", 500)) });
+    assert!(world.run_until(20 * HOUR, |world| !world.view(&id).status().is_live()), "the job has not ended");
+    assert_eq!((world.view(&id).counts().found, world.view(&id).counts().failed), (500, 0));
+    world.settle(HOUR);
 }
 
 #[test]

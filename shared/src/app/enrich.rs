@@ -245,7 +245,11 @@ async fn work(
     if missing.is_empty() {
         return run.put(finished.into_values().collect()).await.map(Some);
     }
-    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing.len(), gained = finished.len() - before, "chunk continues in another run");
+    let gained = finished.len() - before;
+    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing.len(), gained, "chunk continues in another run");
+    if gained > 0 {
+        forget_starts(ports, job, message.chunk, hold).await;
+    }
     let next = ChunkMessage { hold: hold.until, ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume) };
     send(ports, &job.spec.tenant, vec![next], receipt.lane).await?;
     Ok(None)
@@ -326,6 +330,26 @@ async fn take(
     let counted = get_n(&item, starts).unwrap_or(0);
     // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
     Ok(Some(Hold { starts: if again { counted } else { counted.min(LAST_START - 1) }, until: Some(until) }))
+}
+
+/// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
+/// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
+async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
+    let (Some(until), 1..) = (hold.until, hold.starts) else { return };
+    let starts = starts_attribute(chunk);
+    let change =
+        if hold.starts < SERIAL_FROM { Change::Remove(starts) } else { Change::Set(starts, Value::N(SERIAL_FROM)) };
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(chunk)),
+        changes: vec![change],
+        condition: Some(Condition::Equals(held_attribute(chunk), Value::N(until))),
+    };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "starts of the chunk not forgotten; the next run does");
+        }
+    }
 }
 
 /// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.

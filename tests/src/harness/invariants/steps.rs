@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::app::table::{
     ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, NEWEST, OPEN_CHUNKS,
-    STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s, get_set, meta_key, read_meta, result_key,
-    starts_attribute,
+    STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s, get_set, held_attribute, meta_key,
+    read_meta, result_key, starts_attribute,
 };
 use shared::domain::chunk::SHARD_CHUNKS;
 use shared::domain::delivery::DeliveryState;
@@ -293,7 +293,7 @@ fn results_are_immutable(moment: &Moment<'_>) -> Verdict {
     )
 }
 
-/// What a job has done stays done: chunks, and counted starts.
+/// What a job has done stays done: chunks, and counted starts, which only the run that holds the chunk may forget.
 fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_progress, |_, before, after| {
         let kept: BTreeSet<&String> = get_set(after, DONE).collect();
@@ -302,7 +302,9 @@ fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
         }
         all(0..SHARD_CHUNKS, |chunk| {
             let starts = starts_attribute(chunk);
-            let forgot = number(after, starts) < number(before, starts);
+            let held = number(before, held_attribute(chunk));
+            let holder = moment.at.0 < held && held == number(after, held_attribute(chunk));
+            let forgot = number(after, starts) < number(before, starts) && !holder;
             if forgot { Err(format!("{} forgot {starts}", show(after))) } else { Ok(()) }
         })
     })
