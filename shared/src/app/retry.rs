@@ -1,9 +1,9 @@
 //! Retry: a new job of the records that failed.
 
+use super::Ports;
 use super::idempotency::Idempotency;
-use super::status::{ResultCursor, job, results};
+use super::status::{ResultCursor, job, missing, results};
 use super::submit::{Terms, earlier, submit};
-use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Submission};
@@ -39,7 +39,7 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
     while let Some(cursor) = next {
         let page = results(ports, &view, cursor, usize::MAX).await?;
         if page.lines.is_empty() && page.next.is_some() {
-            return Err(StepError::Corrupt("results of an ended job").into());
+            return Err(missing(ports, id, "results of an ended job").await);
         }
         let failed = page.lines.into_iter().filter(|line| line.outcome.status == OutcomeStatus::Failed);
         records.extend(failed.map(|line| line.record));

@@ -21,6 +21,16 @@ pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView
     view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
 }
 
+/// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
+/// cannot be.
+pub(crate) async fn missing(ports: &Ports, id: &JobId, what: &'static str) -> ApiError {
+    match load(ports, id).await {
+        Ok(None) => ApiError::NotFound { what: "job" },
+        Ok(Some(_)) => StepError::Corrupt(what).into(),
+        Err(error) => error.into(),
+    }
+}
+
 /// How often a held request looks again.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -145,8 +155,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
         for state in read_chunks(&items)?.into_values() {
-            // Erased since the view was read, its result not yet.
-            let Some(chunk) = state.chunk else { return Err(ApiError::NotFound { what: "job" }) };
+            let Some(chunk) = state.chunk else { return Err(missing(ports, &job.spec.id, "chunk").await) };
             let mut finished = match state.result {
                 Some(outcomes) => (0..).zip(outcomes).collect(),
                 None => state.finished,
@@ -165,7 +174,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         next = to + 1;
     }
     if entries.len() != usize::try_from(job.spec.total).unwrap_or(usize::MAX) {
-        return Err(ApiError::NotFound { what: "job" });
+        return Err(missing(ports, &job.spec.id, "chunks").await);
     }
     Ok(entries)
 }

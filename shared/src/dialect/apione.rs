@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::message::{ApiRequest, ApiResponse};
 use super::native::NOMINAL_PER_RECORD;
-use super::read::{Faults, object, too_large};
+use super::read::{Faults, blank, object, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface, ecmascript};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError};
@@ -132,7 +132,7 @@ fn record(sent: Map<String, Value>, operation: &str) -> Record {
     }
     // A company's website is on its domain; a person's need not be.
     if !matches!(operation, "people" | "email")
-        && !input.contains_key("domain")
+        && input.get("domain").is_none_or(blank)
         && let Some(website) = input.get("website").filter(|website| website.is_string()).cloned()
     {
         renamed = true;
@@ -468,6 +468,10 @@ mod tests {
         let company = read(json!({"Website": "https://www.a.example/x"}), "company");
         assert_eq!(company.input["domain"], "https://www.a.example/x");
         assert_eq!(Value::from(company.sent().clone()), json!({"Website": "https://www.a.example/x"}));
+        for empty in [Value::Null, json!(""), json!(" ")] {
+            let company = read(json!({"domain": empty, "website": "a.example"}), "company");
+            assert_eq!(company.input["domain"], "a.example");
+        }
         let both = read(json!({"domain": "a.example", "website": "b.example"}), "tech");
         assert_eq!((both.input["domain"].as_str(), both.original.is_none()), (Some("a.example"), true));
         assert!(!read(json!({"website": "https://john.example/"}), "people").input.contains_key("domain"));

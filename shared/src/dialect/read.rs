@@ -127,6 +127,11 @@ pub(super) fn too_large(at: usize) -> ApiError {
     }
 }
 
+/// Whether a field says nothing, as spreadsheets leave cells: `null`, or text of nothing but spaces.
+pub fn blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
 /// A field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.
 pub fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 2);

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use super::contact::{self, EMAIL_FIELDS, Email, EmailStatus, PHONE_FIELDS};
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, bounded, object, snake_case};
+use super::read::{Faults, blank, bounded, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
@@ -502,7 +502,7 @@ fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> 
         input.insert(name.to_owned(), value.clone());
     }
     if subject == Subject::Company
-        && !input.contains_key("domain")
+        && input.get("domain").is_none_or(blank)
         && let Some(website) = input.get("website").filter(|w| w.is_string()).cloned()
     {
         input.insert("domain".to_owned(), website);

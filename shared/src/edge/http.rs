@@ -1,6 +1,6 @@
 //! Requests and responses as API Gateway exchanges them with Lambda.
 //!
-//! The payload has seven members that count here, and a reader of a whole `http::Request` fails on more than it needs to:
+//! The payload has six members that count here, and a reader of a whole `http::Request` fails on more than it needs to:
 //! callers need not encode a query, and API Gateway passes it on as it came. Source: API Gateway developer guide, working
 //! with AWS Lambda proxy integrations for HTTP APIs, payload format version 2.0.
 
