@@ -25,7 +25,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench clean rust built local tools validate node
+.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust built local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,22 @@ bench: rust ## calls, capacity units, bytes and their price of the main job; Ini
 	@$(PYTHON) infra/local/bundle.py target/bundle-bench '$(TARGET)/release/{}'
 	@PYTHON='$(PYTHON)' $(STACK) --port 0 with --no-tenant --bundle target/bundle-bench --parameter Metered=true -- \
 	  '$(TARGET)/debug/bench' --bundle target/bundle-bench --hello '$(TARGET)/release/hello'
+
+# Neither toolchain nor tool is pinned or fetched: only who fuzzes needs them. The versions of everything are the product's.
+FUZZ = $(CARGO) +nightly fuzz
+SECONDS ?= 60
+fuzz: rust ## libFuzzer on what is read from outside (TARGET=api or all of them, SECONDS=60 each)
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
+	  echo "error: libFuzzer needs a nightly Rust. Add it: rustup toolchain install nightly --profile minimal" >&2; exit 1; }
+	@$(FUZZ) --version >/dev/null 2>&1 || { \
+	  echo "error: cargo-fuzz is missing. Install it: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	@cp Cargo.lock tests/fuzz/Cargo.lock
+	$(FUZZ) build --fuzz-dir tests/fuzz --sanitizer none
+	@for target in $(or $(TARGET),$$($(FUZZ) list --fuzz-dir tests/fuzz)); do \
+	  echo "== $$target" && mkdir -p .local/fuzz/$$target && \
+	  $(FUZZ) run --fuzz-dir tests/fuzz --sanitizer none $$target .local/fuzz/$$target tests/fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; \
+	done
 
 clean: down ## remove what was built and installed
 	$(CARGO) clean

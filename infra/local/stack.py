@@ -47,7 +47,7 @@ PARAMETERS = {
     "AllowedCidrs": "127.0.0.0/8",
     "AllowHttp": "true",
     "EnrichConcurrency": "4",
-    "EnrichBulkConcurrency": "2",
+    "EnrichBulkConcurrency": "4",
     "WebhookConcurrency": "4",
     "WebhookRetryConcurrency": "2",
 }

@@ -31,7 +31,7 @@ const DOORS: [(&[&str], &[&str]); 21] = [
     (&["aws_credential_types"], &["shared/src/aws/"]),
     (&["reqwest"], &["shared/src/net/"]),
     (&["aws_lambda_events"], &["shared/src/edge/", "functions/"]),
-    (&["lambda_http"], &["shared/src/edge/", "functions/"]),
+    (&["lambda_http"], &["functions/"]),
     (&["lambda_runtime"], &["shared/src/edge/", "functions/"]),
     (&["std", "time", "SystemTime"], &["shared/src/edge/system.rs"]),
     (&["SystemTime"], &["shared/src/edge/system.rs"]),

@@ -1,12 +1,11 @@
 //! The sample events, for `cargo lambda invoke`, are what the functions take.
 
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_http::request::LambdaRequest;
 use serde::de::DeserializeOwned;
 use shared::dialect::{Call, Reading, Routed, SURFACES, route};
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
-use shared::edge::http::ApiRequest;
+use shared::edge::http::{ApiRequest, GatewayRequest};
 use shared::provider::Catalog;
 use tests::sim::Sim;
 
@@ -18,7 +17,7 @@ fn event<T: DeserializeOwned>(function: &str) -> T {
 }
 
 fn request(function: &str) -> ApiRequest {
-    ApiRequest::of(event::<LambdaRequest>(function).into())
+    event::<GatewayRequest>(function).into_api("r-1".to_owned())
 }
 
 #[test]

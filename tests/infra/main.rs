@@ -2,6 +2,8 @@
 
 mod direction;
 mod events;
+mod found;
+mod local;
 mod providers;
 mod scan;
 mod template;

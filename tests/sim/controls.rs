@@ -1,121 +1,333 @@
-//! Negative controls: each breaks one promise on purpose, and the invariants must find it out.
+//! Negative controls: each breaks one promise on purpose, and an invariant must find it out by its own name. What cannot
+//! be found out proves nothing, so every invariant has one.
+//!
+//! The search is the ordinary one. A piece of work is done as it is, then with each of its calls going wrong in each way,
+//! or in schedules drawn from seeds, with messages doubled; it ends with the first finding.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tests::harness::broken::{Broken, BrokenStore};
+use async_trait::async_trait;
+use shared::app::{cancel, delete, deliveries, tenants};
+use shared::domain::job::Submission;
+use shared::ports::{Message, Queue, QueueError, QueueName};
+use tests::harness::broken::Broken;
 use tests::harness::{Options, World, invariants, submission};
-use tests::sim::{Fault, Op, Reply};
+use tests::sim::{Call, Fault, Reply};
 
-use crate::crash::{After, Case, calls, job, play, ways};
-use crate::{HOUR, SECOND};
+use crate::crash::ways;
+use crate::{ENRICH_TIMEOUT, MINUTE, SECOND};
 
-fn broken_world(how: Broken, options: Options) -> World {
-    World::over(options, |inner| Arc::new(BrokenStore { inner, how }))
+/// A piece of work: what clients do.
+type Work = fn(&mut World);
+
+/// Where a control is looked for.
+#[derive(Clone, Copy)]
+enum Search {
+    /// The work as it is, and with every call going wrong.
+    Sweep,
+    /// Schedules of so many seeds.
+    Schedules(u64),
 }
 
-/// What the crash sweep of the plain job finds with this store.
-fn found_by_the_sweep(how: Broken, op: Op) -> BTreeSet<String> {
-    let case = |broken| Case { options: Options::default(), play: job as fn(&mut World) -> After, broken };
-    let mut found = BTreeSet::new();
-    for call in calls(&case(None)).iter().filter(|call| call.op == op) {
-        for fault in ways(op) {
-            let k = call.number;
-            let (_, wrong) = play(&case(Some(how)), move |c| if c.number == k { fault } else { Fault::Proceed });
-            found.extend(wrong.iter().filter_map(|w| w.split(':').next()).map(str::to_owned));
+struct Control {
+    invariant: &'static str,
+    broken: Broken,
+    work: Work,
+    search: Search,
+}
+
+/// Two chunks, of which the first begins with this script.
+fn two_chunks(script: &str) -> Submission {
+    let domains: Vec<String> =
+        (0..65).map(|n| if n == 0 { format!("{script}-0") } else { format!("none-{n}") }).collect();
+    submission(&domains)
+}
+
+/// A request of a client that goes on beside everything else, and is not repeated.
+fn beside(world: &mut World, submission: Submission, key: &str) {
+    let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
+    let key = key.to_owned();
+    world.spawn("client", async move {
+        let _ = World::request(&ports, &registry, &tenant, submission, Some(&key)).await;
+    });
+}
+
+/// A job whose receiver fails once.
+fn job(world: &mut World) {
+    world.receiver.answers([500]);
+    let _ = world.insist_on_job(&two_chunks("found"), "one");
+}
+
+/// A small job whose providers answer otherwise each time they are asked.
+fn varied(world: &mut World) {
+    world.receiver.answers([500]);
+    let _ = world.insist_on_job(&submission(&["vary2-0", "vary3-1"]), "one");
+}
+
+/// Of each of two tenants a job.
+fn of_two(world: &mut World) {
+    for (tenant, key) in world.tenants.clone().iter().zip(["one", "two"]) {
+        tenant.receiver.answers([500]);
+        let to = Submission { webhook: Some(tenant.webhook("end")), ..submission(&["found-0"]) };
+        let _ = world.insist_on_job_as(tenant, &to, key);
+    }
+}
+
+/// A job that a client cancels and that goes on meanwhile.
+fn canceled(world: &mut World) {
+    let Ok(id) = world.insist_on_job(&submission(&["slow1-0"]), "one") else { return };
+    let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
+    // As likely at its beginning as at its end.
+    let wait = if world.options.seed % 2 == 0 { Duration::ZERO } else { SECOND };
+    world.spawn("client", async move {
+        ports.clock.sleep(wait).await;
+        let _ = cancel::cancel(&ports, &tenant, &id).await;
+    });
+}
+
+/// A job that is erased while it runs.
+fn erased(world: &mut World) {
+    let Ok(id) = world.insist_on_job(&submission(&["slow20-0"]), "one") else { return };
+    world.run_for(5 * SECOND);
+    let tenant = world.tenant.id.clone();
+    let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+}
+
+/// Two jobs at once under one key.
+fn same_key(world: &mut World) {
+    let sent = submission(&["found-0"]);
+    for _ in 0..3 {
+        beside(world, sent.clone(), "key");
+    }
+    world.run_for(MINUTE);
+    let _ = world.insist_on_job(&sent, "key");
+}
+
+/// Two different jobs at once, for which there are credits.
+fn at_once(world: &mut World) {
+    let both = [("one", submission(&["found-0"])), ("two", submission(&["found-1", "found-2"]))];
+    for (key, sent) in &both {
+        beside(world, sent.clone(), key);
+    }
+    world.run_for(MINUTE);
+    for (key, sent) in &both {
+        let _ = world.insist_on_job(sent, key);
+    }
+}
+
+/// Two jobs at once, and credits for one.
+fn poor(world: &mut World) {
+    let (tenant, balance) = (world.tenant.id.clone(), world.credits(&world.tenant.id).0);
+    world.call(async |ports| tenants::add_credits(ports, &tenant, 5 - balance).await).expect("a correction");
+    at_once(world);
+}
+
+/// Two jobs with one URL, where only the latest event counts and the older job ends last.
+fn latest(world: &mut World) {
+    let on = |script: &str| Submission { dialect: "springbolt".to_owned(), ..submission(&[script]) };
+    let _ = world.insist_on_job(&on("slow8-0"), "one");
+    world.run_for(SECOND);
+    let _ = world.insist_on_job(&on("found-1"), "two");
+}
+
+/// A job whose receiver fails, and a client who asks for its event again as soon as that is possible.
+fn replayed(world: &mut World) {
+    world.receiver.answers([500]);
+    let Ok(id) = world.insist_on_job(&submission(&["found-0"]), "one") else { return };
+    world.run_for(30 * SECOND);
+    let tenant = world.tenant.id.clone();
+    let _ = world.insist(async |ports| deliveries::replay(ports, &tenant, &id.delivery(0), None).await);
+}
+
+/// A job whose receiver takes its time.
+fn slowly_told(world: &mut World) {
+    world.receiver.from_then_on(Reply::status(200).after(10 * SECOND));
+    let _ = world.insist_on_job(&submission(&["found-0"]), "one");
+}
+
+fn options() -> Options {
+    Options { dispatchers: 2, credits: 1000, ..Options::default() }
+}
+
+fn prepared(broken: Option<Broken>, options: Options) -> World {
+    let mut world = World::with(options);
+    world.tenant("other");
+    for tenant in &world.tenants {
+        let schedule = Some(vec![1, 2, 60, 60]);
+        world
+            .call(async |ports| tenants::set_webhook_schedule(ports, &tenant.id, schedule.clone()).await)
+            .expect("a schedule");
+    }
+    if let Some(broken) = broken {
+        broken.install(&mut world);
+    }
+    world.sim.gate.renumber();
+    world
+}
+
+/// Does the work until all is over or `wanted` was found on the way, and says what does not hold.
+fn done(mut world: World, work: Work, wanted: &str) -> BTreeSet<String> {
+    let name = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
+    work(&mut world);
+    let bound = invariants::bound(&world);
+    world.run_until(bound, |world| world.is_quiet() || world.broken.iter().any(|line| name(line) == wanted));
+    world.faults(|_| Fault::Proceed);
+    invariants::check(&world).iter().map(name).collect()
+}
+
+/// What can become of a call: what the crash sweep does, and an effect that comes late.
+fn every_way(call: &Call) -> Vec<Fault> {
+    ways(call.op).into_iter().chain([Fault::Delay(35 * SECOND)]).collect()
+}
+
+/// The work with one fault after the other, until `found` says that it is enough.
+fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSet<String>) -> bool) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let world = prepared(Some(broken), options());
+    let note = Arc::clone(&seen);
+    world.faults(move |call| {
+        note.lock().unwrap().push(call.clone());
+        Fault::Proceed
+    });
+    if found(done(world, work, wanted)) {
+        return;
+    }
+    let calls = std::mem::take(&mut *seen.lock().unwrap());
+    // A sweep that finds nothing is like the one before.
+    for call in calls.iter().filter(|call| !call.subject.starts_with("due ")) {
+        for fault in every_way(call) {
+            let (world, number) = (prepared(Some(broken), options()), call.number);
+            world.faults(move |c| if c.number == number { fault } else { Fault::Proceed });
+            if found(done(world, work, wanted)) {
+                return;
+            }
         }
     }
-    found
 }
 
-fn has(found: &BTreeSet<String>, name: &str) {
-    assert!(found.contains(name), "{name} did not find it; found: {found:?}");
+/// A queue that delivers every message twice, as standard queues may.
+struct Doubling(Arc<dyn Queue>);
+
+#[async_trait]
+impl Queue for Doubling {
+    async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.0.send(queue, [messages.clone(), messages].concat()).await
+    }
+
+    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+        self.0.postpone(queue, receipt, delay).await
+    }
 }
 
-#[test]
-fn a_result_that_is_overwritten_is_found_out() {
-    let mut world = broken_world(Broken::ResultOverwrites, Options { enrichers: 2, ..Options::default() });
-    world.receiver.answers([500]);
-    world
-        .call(async |p| shared::app::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60])).await)
-        .unwrap();
-    world.job(submission(&["slow20-0"]));
-    world.run_for(SECOND);
-    let message = world.sim.queue.peek(shared::ports::QueueName::Enrich)[0].id.clone();
-    world.sim.queue.duplicate(shared::ports::QueueName::Enrich, &message);
-    assert_eq!(world.quiet_within(HOUR), Ok(()));
-    let found = invariants::check(&world);
-    assert!(found.iter().any(|f| f.starts_with("one_body_per_event")), "{found:?}");
+/// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
+fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTreeSet<String> {
+    let options = Options { seed, enrichers: 3, dispatchers: 3, ..options() };
+    let mut world = prepared(broken, options);
+    world.ports.queue = Arc::new(Doubling(world.ports.queue.clone()));
+    let (dice, until) = (World::dice(seed), world.now().plus(MINUTE));
+    let clock = world.sim.clock.clone();
+    world.faults(move |call| {
+        let all = every_way(call);
+        let quiet = shared::ports::Clock::now(&*clock) >= until || dice.below(100) >= 3;
+        if quiet { Fault::Proceed } else { all[dice.below(all.len())] }
+    });
+    done(world, work, wanted)
 }
 
-#[test]
-fn an_end_that_looks_at_nothing_is_found_out() {
-    has(&found_by_the_sweep(Broken::EndLooksAtNothing, Op::Transact), "credits_charged_once");
-}
-
-#[test]
-fn an_end_in_single_writes_is_found_out() {
-    let found = found_by_the_sweep(Broken::EndIsSplit, Op::Transact);
-    has(&found, "done_told_and_settled_at_once");
-    has(&found, "credits_charged_once");
-    has(&found, "every_event_is_told_or_exhausted");
-}
-
-#[test]
-fn credits_that_are_not_settled_are_found_out() {
-    has(&found_by_the_sweep(Broken::NothingIsSettled, Op::Transact), "credits_charged_once");
-}
-
-#[test]
-fn progress_that_forgets_is_found_out() {
-    has(&found_by_the_sweep(Broken::ProgressIsReplaced, Op::Transact), "all_ends");
-}
-
-#[test]
-fn a_key_that_is_taken_twice_is_found_out() {
-    let found = (0..20).any(|seed| {
-        let mut world = broken_world(Broken::KeyIsTakenTwice, Options { seed, ..Options::default() });
-        for n in 0..5 {
-            let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
-            world.spawn(&format!("client {n}"), async move {
-                let _ = World::request(&ports, &registry, &tenant, submission(&["found-0"]), Some("key")).await;
-            });
+impl Control {
+    /// Looks for the finding. The error says what was found instead.
+    fn is_caught(&self) -> Result<(), BTreeSet<String>> {
+        let (mut caught, mut others) = (false, BTreeSet::new());
+        let mut found = |names: BTreeSet<String>| {
+            caught |= names.contains(self.invariant);
+            others.extend(names);
+            caught
+        };
+        match self.search {
+            Search::Sweep => sweep(self.broken, self.work, self.invariant, found),
+            Search::Schedules(seeds) => {
+                (0..seeds).any(|seed| found(schedule(seed, Some(self.broken), self.work, self.invariant)));
+            }
         }
-        assert_eq!(world.quiet_within(HOUR), Ok(()));
-        let known = world.submit(submission(&["found-0"]), Some("key"));
-        assert!(known.is_ok());
-        invariants::check(&world).iter().any(|f| f.starts_with("no_job_without_a_client"))
-    });
-    assert!(found, "nobody noticed a second job");
+        if caught { Ok(()) } else { Err(others) }
+    }
+}
+
+/// A test of each, and the table of them all.
+macro_rules! controls {
+    ($($name:ident: $invariant:literal, $broken:ident, $work:ident, $search:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let control =
+                    Control { invariant: $invariant, broken: Broken::$broken, work: $work, search: $search };
+                let caught = control.is_caught();
+                assert_eq!(caught, Ok(()), "{} does not notice {:?}", control.invariant, control.broken);
+            }
+        )*
+        /// Every invariant with what it is shown to find out.
+        const CONTROLS: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
+        const WORKS: &[Work] = &[$($work),*];
+    };
+}
+
+use Search::{Schedules, Sweep};
+
+controls! {
+    a_sweep_that_sleeps_is_found_out: "everything_ends_in_time", SweepSleeps, job, Sweep;
+    a_job_that_nobody_looks_for_is_found_out: "jobs_are_over", DueIsForgotten, job, Sweep;
+    a_job_that_nobody_would_look_for_is_found_out: "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
+    a_result_that_is_not_kept_is_found_out: "one_outcome_per_record", ResultIsNotKept, job, Sweep;
+    progress_without_a_result_is_found_out: "progress_follows_results", ResultIsNotKept, job, Sweep;
+    a_result_that_is_put_again_is_found_out: "results_are_immutable", ResultOverwrites, varied, Schedules(100);
+    counts_of_a_result_that_is_gone_are_found_out: "counts_equal_results", ResultOverwrites, varied, Schedules(100);
+    a_chunk_that_counts_twice_is_found_out: "one_element_per_chunk", ResultOverwrites, varied, Schedules(100);
+    progress_that_forgets_is_found_out: "progress_only_grows", ProgressIsReplaced, job, Sweep;
+    credits_that_are_not_settled_are_found_out: "credits_charged_once", NothingIsSettled, job, Sweep;
+    credits_that_get_lost_are_found_out: "credits_are_conserved", NothingIsSettled, job, Sweep;
+    an_end_that_looks_at_nothing_is_found_out: "credits_are_conserved", EndLooksAtNothing, job, Sweep;
+    credits_that_are_not_there_are_found_out: "credits_never_negative", CreditsAreNotAsked, poor, Schedules(50);
+    an_end_in_single_writes_is_found_out: "done_told_and_settled_at_once", EndIsSplit, job, Sweep;
+    an_event_that_is_not_put_is_found_out: "every_event_is_told_or_exhausted", EventIsNotPut, job, Sweep;
+    a_status_that_goes_back_is_found_out: "status_moves_along_its_edges", StatusLooksAtNothing, canceled, Schedules(200);
+    an_end_that_is_undone_is_found_out: "terminal_stays_terminal", StatusLooksAtNothing, canceled, Schedules(200);
+    a_second_job_is_found_out: "no_job_without_a_client", KeyIsTakenTwice, same_key, Schedules(50);
+    a_key_that_is_taken_twice_is_found_out: "an_idempotency_key_keeps_its_job", KeyIsTakenTwice, same_key, Schedules(50);
+    an_id_that_is_given_twice_is_found_out: "what_was_accepted_never_changes", IdsRepeat, at_once, Schedules(50);
+    an_id_per_attempt_is_found_out: "one_webhook_id_per_event", IdPerAttempt, job, Sweep;
+    a_body_per_attempt_is_found_out: "one_body_per_event", BodyPerAttempt, job, Sweep;
+    two_attempts_at_once_are_found_out: "attempts_never_overlap", LeaseIsStolen, slowly_told, Schedules(100);
+    a_lease_that_is_stolen_is_found_out: "a_lease_is_taken_when_none_is_live", LeaseIsStolen, slowly_told, Schedules(100);
+    an_attempt_that_counts_back_is_found_out: "attempts_only_count_up", OutcomeIsAnybodys, replayed, Sweep;
+    a_delivery_that_begins_again_is_found_out: "deliveries_move_along_their_edges", OutcomeIsAnybodys, replayed, Sweep;
+    an_attempt_without_a_log_entry_is_found_out: "every_attempt_is_in_the_log", LogIsForgotten, job, Sweep;
+    an_older_event_that_comes_last_is_found_out: "no_older_event_after_a_newer_one", TurnIsStolen, latest, Sweep;
+    a_memory_that_goes_back_is_found_out: "the_newest_told_only_gets_newer", TurnIsStolen, latest, Sweep;
+    an_erased_job_that_leaves_something_is_found_out: "an_erased_job_leaves_nothing", NothingIsErased, erased, Sweep;
+    an_erased_job_that_comes_back_is_found_out: "a_tombstone_gets_nothing_back", UpdatesCreate, erased, Sweep;
+    a_tombstone_that_goes_is_found_out: "nothing_goes_before_its_time", HeadIsErased, erased, Sweep;
+    a_tenant_taken_from_the_request_is_found_out: "no_tenant_reaches_anothers_jobs", TenantIsTakenFromTheRequest, of_two, Sweep;
+    a_secret_of_another_tenant_is_found_out: "events_reach_their_own_tenant_alone", SecretOfAnother, of_two, Sweep;
+    an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 
 #[test]
-fn a_lease_that_is_stolen_is_found_out() {
-    let found = (0..40).any(|seed| {
-        let options = Options { seed, dispatchers: 3, ..Options::default() };
-        let mut world = broken_world(Broken::LeaseIsStolen, options);
-        world.receiver.from_then_on(Reply::status(200).after(10 * SECOND));
-        world.options.dispatchers = 0;
-        world.job(submission(&["found-0"]));
-        world.run_for(SECOND);
-        for _ in 0..2 {
-            let message = world.sim.queue.peek(shared::ports::QueueName::Webhook)[0].id.clone();
-            world.sim.queue.duplicate(shared::ports::QueueName::Webhook, &message);
+fn every_invariant_has_a_control() {
+    let steps = invariants::STEPS.iter().map(|(name, _)| *name);
+    let known: BTreeSet<&str> = invariants::INVARIANTS.iter().map(|(name, _)| *name).chain(steps).collect();
+    let controlled: BTreeSet<&str> = CONTROLS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(controlled, known, "an invariant without a control, or a control of none");
+}
+
+#[test]
+fn what_the_controls_find_is_not_there_without_them() {
+    let mut seen = BTreeSet::new();
+    for work in WORKS.iter().filter(|work| seen.insert(**work as usize)) {
+        assert_eq!(done(prepared(None, options()), *work, ""), BTreeSet::new());
+        for seed in 0..3 {
+            assert_eq!(schedule(seed, None, *work, ""), BTreeSet::new(), "seed {seed}");
         }
-        world.options.dispatchers = 3;
-        let _ = world.quiet_within(HOUR);
-        invariants::check(&world).iter().any(|f| f.starts_with("attempts_never_overlap"))
-    });
-    assert!(found, "nobody noticed two attempts at once");
-}
-
-#[test]
-fn a_sweep_that_sleeps_is_found_out() {
-    let case = Case { options: Options { sweeping: false, ..Options::default() }, play: job, broken: None };
-    let mut armed = true;
-    let (_, wrong) = play(&case, move |call| {
-        let hit = call.op == Op::Send && std::mem::take(&mut armed);
-        if hit { Fault::FailBefore } else { Fault::Proceed }
-    });
-    assert!(wrong.iter().any(|w| w.starts_with("all_ends")), "{wrong:?}");
+    }
 }

@@ -137,7 +137,9 @@ fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
         world.run_for(SECOND);
         let ids: BTreeSet<String> = answers.borrow().iter().cloned().collect();
         assert_eq!((answers.borrow().len(), ids.len()), (5, 1), "seed {seed}");
-        world.accepted = ids.iter().filter_map(|id| shared::domain::ids::JobId::parse(id)).collect();
+        let tenant = world.tenant.id.clone();
+        let known = ids.iter().filter_map(|id| shared::domain::ids::JobId::parse(id));
+        world.accepted = known.map(|id| (id, tenant.clone())).collect();
         world.settle(HOUR);
         // What the losers wrote before they lost is gone too.
         let chunks = world

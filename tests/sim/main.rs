@@ -4,6 +4,7 @@ mod controls;
 mod crash;
 mod deliveries;
 mod endings;
+mod interference;
 mod jobs;
 mod latest;
 mod random;

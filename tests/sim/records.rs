@@ -197,12 +197,12 @@ fn a_record_event_has_one_body_however_far_its_job_went() {
 fn a_job_with_many_records_to_tell_of_leaves_the_fast_lanes_to_others() {
     let mut world = World::with(Options { enrichers: 0, dispatchers: 0, ..Options::default() });
     world.job(telling(&domains("found", 120)));
-    assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), 50);
-    assert_eq!(world.sim.queue.peek(QueueName::EnrichBulk).len(), 70);
+    assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), 4);
+    assert_eq!(world.sim.queue.peek(QueueName::EnrichBulk).len(), 116);
     world.options.enrichers = 4;
     world.run_for(10 * SECOND);
-    assert_eq!(world.sim.queue.peek(QueueName::Webhook).len(), 51, "50 records and the end");
-    assert_eq!(world.sim.queue.peek(QueueName::WebhookRetry).len(), 70);
+    assert_eq!(world.sim.queue.peek(QueueName::Webhook).len(), 11, "10 records and the end");
+    assert_eq!(world.sim.queue.peek(QueueName::WebhookRetry).len(), 110);
     world.options.dispatchers = 4;
     world.settle(HOUR);
 }

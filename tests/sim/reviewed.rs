@@ -1,10 +1,15 @@
 //! What a reading of the code found wrong before anybody met it.
 
+use shared::app::enrich::{self, Ran};
+use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
-use shared::app::{deliveries, status, tenants};
+use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
+use shared::app::{deliveries, status, sweep, tenants};
+use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
+use shared::ports::{QueueName, Value};
 use tests::harness::{Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
@@ -50,7 +55,8 @@ fn submit_under(world: &mut World, domains: &[String], terms: &Terms) -> shared:
         submit(&ports, &caller, submission, &terms, None).await
     });
     let shared::domain::job::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
-    world.accepted.insert(view.job.spec.id.clone());
+    let tenant = world.tenant.id.clone();
+    world.learn(&view.job.spec.id, &tenant);
     view.job.spec.id
 }
 
@@ -204,4 +210,148 @@ fn events_of_one_tenants_records_kept_the_sweep_from_anothers_jobs() {
         }
     }
     assert!(waited.len() <= 4, "{waited:?}");
+}
+
+/// A job that tells of each of so many records, whose messages to the receiver are all lost.
+fn many_events(world: &mut World, records: usize) {
+    let hook = Webhook { url: "https://hook.example/record".to_owned() };
+    world.job(Submission { record_webhook: Some(hook), webhook: None, ..submission(&domains("found", records)) });
+    world.run_for(30 * SECOND);
+    for lane in [QueueName::Webhook, QueueName::WebhookRetry] {
+        world.sim.queue.lose(lane);
+    }
+}
+
+#[test]
+fn one_tenants_deliveries_took_the_whole_run_of_the_sweep() {
+    let mut world = World::with(Options { enrichers: 8, dispatchers: 0, sweeping: false, ..Options::default() });
+    many_events(&mut world, 300);
+    world.run_for(2 * MINUTE);
+    for woken in [200, 200] {
+        // What was over its share has moved behind the others, and is not looked at again at once.
+        world.sweep();
+        world.run_for(SECOND);
+        assert_eq!(world.swept().woken_deliveries, woken);
+    }
+    world.run_for(MINUTE);
+    world.sweep();
+    world.run_for(SECOND);
+    assert_eq!(world.swept().woken_deliveries, 300);
+}
+
+#[test]
+fn an_event_whose_queue_was_behind_was_sent_again_every_minute() {
+    let mut world = World::with(Options { dispatchers: 0, ..Options::default() });
+    world.job(submission(&["found-0"]));
+    world.run_for(5 * HOUR);
+    // After 1, 3, 7 and 15 minutes, then every 30.
+    let woken = world.swept().woken_deliveries;
+    assert!((10..=16).contains(&woken), "{woken}");
+}
+
+#[test]
+fn a_shard_that_could_not_be_read_kept_the_others_unswept() {
+    let mut world = World::with(Options { enrichers: 0, sweeping: false, ..Options::default() });
+    let jobs: Vec<_> = (0..24).map(|n| world.job(submission(&[format!("found-{n}")]))).collect();
+    for unread in (0..DUE_SHARDS).map(due_shard_name) {
+        world.sim.queue.lose(QueueName::Enrich);
+        world.sim.clock.advance(2 * HOUR);
+        let subject = format!("due {unread}");
+        world.faults(move |call| if call.subject.starts_with(&subject) { Fault::FailBefore } else { Fault::Proceed });
+        let deadline = world.now().plus(MINUTE);
+        let swept = world.call(async |p| sweep::step(p, crate::ENRICH_TIMEOUT, deadline).await);
+        assert!(swept.is_err(), "nobody hears of {unread}");
+        let readable = jobs.iter().filter(|job| due_shard(job) != unread).count();
+        assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), readable, "while {unread} is not read");
+    }
+}
+
+#[test]
+fn an_exchange_that_ended_later_undid_a_410() {
+    let mut world = World::with(Options { enrichers: 2, dispatchers: 2, ..Options::default() });
+    world.receiver.replies([Reply::status(200).after(10 * SECOND), Reply::status(410)]);
+    world.job(submission(&["found-0"]));
+    world.run_for(SECOND);
+    world.job(submission(&["found-1"]));
+    world.settle(HOUR);
+    let answers: Vec<_> = world.receiver.exchanges().iter().map(|e| e.status).collect();
+    assert_eq!(answers, [Some(200), Some(410)]);
+    // Longer than anything else is remembered of a receiver.
+    world.sim.clock.advance(8 * 24 * HOUR);
+    let id = world.job(submission(&["found-2"]));
+    world.settle(HOUR);
+    let delivery = world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
+    assert_eq!(delivery.reason.as_deref(), Some("endpoint_disabled"));
+}
+
+/// Runs the first chunk of the job once, for this message.
+fn run(world: &World, message: &ChunkMessage) -> Result<Ran, String> {
+    let timeout = crate::ENRICH_TIMEOUT;
+    let receipt =
+        enrich::Receipt { lane: QueueName::Enrich, receives: 1, deadline: world.now().plus(timeout), timeout };
+    world.call(async |p| enrich::step(p, &world.registry, message, &receipt).await).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_run_that_resumed_took_the_hold_of_another() {
+    let mut world = World::with(Options { enrichers: 0, ..Options::default() });
+    let id = world.job(submission(&["found-0"]));
+    let key = progress_key(&id, 0);
+    let mut attributes = world.sim.store.peek(&key).unwrap().attributes;
+    let held = world.now().plus(MINUTE).0;
+    attributes.insert(held_attribute(0).to_owned(), Value::N(held));
+    world.sim.store.place(&key, Some(attributes));
+    let resume = |hold| ChunkMessage { hold, ..ChunkMessage::new(id.clone(), 0, Start::Resume) };
+    assert_eq!(run(&world, &resume(Some(held - 1))), Ok(Ran::Moot));
+    assert_eq!(run(&world, &resume(None)), Ok(Ran::Moot));
+    assert_eq!(world.asked(), []);
+    assert_eq!(run(&world, &resume(Some(held))), Ok(Ran::Done));
+}
+
+#[test]
+fn a_hold_whose_answer_was_lost_kept_its_own_run_out() {
+    let mut world = World::with(Options { enrichers: 0, ..Options::default() });
+    let id = world.job(submission(&["found-0"]));
+    let mut once = true;
+    world.faults(move |call| {
+        let hold = call.op == Op::Update && call.subject.contains("PROGRESS#");
+        if hold && std::mem::take(&mut once) { Fault::FailAfter } else { Fault::Proceed }
+    });
+    assert_eq!(run(&world, &ChunkMessage::new(id, 0, Start::Nudge)), Ok(Ran::Done));
+}
+
+#[test]
+fn a_page_of_large_outcomes_had_eight_chunks_in_memory_at_once() {
+    let mut world = World::new();
+    let id = world.job(submission(&domains("big", 70)));
+    world.settle(HOUR);
+    let view = world.view(&id);
+    assert_eq!(view.job.spec.chunks, 2);
+    let ranges = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&ranges);
+    world.faults(move |call| {
+        if call.op == Op::Query {
+            seen.lock().unwrap().push(call.subject.clone());
+        }
+        Fault::Proceed
+    });
+    let page = world.call(async |p| status::results(p, &view, status::ResultCursor::default(), 1000).await).unwrap();
+    assert!(!page.lines.is_empty() && page.next.is_some());
+    let both = |range: &String| range.contains("CHUNK#00000..") && range.contains("..=CHUNK#00001");
+    let ranges = ranges.lock().unwrap();
+    assert!(!ranges.is_empty() && !ranges.iter().any(both), "{ranges:?}");
+}
+
+#[test]
+fn a_replay_repeated_under_one_key_was_two_attempts() {
+    let mut world = World::new();
+    world.receiver.answers([410]);
+    let id = world.job(submission(&["found-0"]));
+    world.settle(HOUR);
+    let (tenant, key) = (world.tenant.id.clone(), Idempotency::new("again", "POST", "/replay", b""));
+    for _ in 0..3 {
+        world.call(async |p| deliveries::replay(p, &tenant, &id.delivery(0), Some(&key)).await).unwrap();
+        world.settle(HOUR);
+    }
+    assert_eq!(world.receiver.exchanges().len(), 2);
 }

@@ -149,7 +149,7 @@ fn deliveries_that_expired_stayed_due_for_ever() {
     let key = delivery_key(&id.delivery(0));
     let mut attributes = world.sim.store.peek(&key).unwrap().attributes;
     attributes.insert("expires_at".to_owned(), Value::N(world.now().seconds()));
-    world.sim.store.place(key.clone(), Some(attributes));
+    world.sim.store.place(&key, Some(attributes));
     world.run_for(HOUR);
     let left = world.sim.store.peek(&key).unwrap();
     assert!(!left.attributes.contains_key("due"), "the sweep meets it every minute, before all others");
@@ -164,7 +164,7 @@ fn an_item_that_cannot_be_read_kept_its_place_at_the_front() {
     let whole = world.sim.store.peek(&key).unwrap().attributes;
     let mut broken = whole.clone();
     broken.insert("spec".to_owned(), Value::S("{}".to_owned()));
-    world.sim.store.place(key.clone(), Some(broken));
+    world.sim.store.place(&key, Some(broken));
     world.run_for(10 * MINUTE);
     let errors = world.swept().errors;
     assert!((1..=4).contains(&errors), "{errors} looks at an item that cannot be read");

@@ -98,7 +98,7 @@ fn much_open_work_goes_through_the_bulk_lane() {
         world.job(submission(&domains("found", 1000)));
     }
     world.job(submission(&["found-0"]));
-    assert_eq!((world.sim.queue.peek(Enrich).len(), world.sim.queue.peek(EnrichBulk).len()), (50, 15));
+    assert_eq!((world.sim.queue.peek(Enrich).len(), world.sim.queue.peek(EnrichBulk).len()), (4, 61));
     assert_eq!(world.sim.queue.peek(Enrich)[0].group, "acme");
     world.options.enrichers = 4;
     world.settle(HOUR);

@@ -1,5 +1,6 @@
 //! Test support: the simulated ports, and a world built of them; a deployed stack, and servers that it talks to.
 
+pub mod fuzz;
 pub mod harness;
 pub mod schema;
 pub mod servers;

@@ -11,3 +11,4 @@ mod regressions;
 mod sixtyfour;
 mod sizes;
 mod springbolt;
+mod tenants;

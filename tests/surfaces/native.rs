@@ -78,3 +78,65 @@ fn a_job_answers_to_its_id_in_every_surfaces_form() {
         assert_eq!(shown["id"], job["id"], "{}", surface.name);
     }
 }
+
+#[test]
+fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let key = ("authorization", bearer.as_str());
+    let job = body(&served.post("/v1/jobs", &[key], &submission(&["0.example"])), 202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    served.settle();
+    let of = |response: &shared::edge::http::ApiResponse, name: &str| {
+        response.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
+    };
+    let tag = of(&served.get(&path, &[key]), "etag").unwrap();
+    let strong = tag.strip_prefix("W/").unwrap().to_owned();
+    for tags in [tag.clone(), strong.clone(), "*".to_owned(), format!("\"other\", {tag}"), format!("W/\"o\",{strong}")]
+    {
+        let response = served.get(&path, &[key, ("if-none-match", &tags)]);
+        assert_eq!((response.status, response.body.len()), (304, 0), "{tags}");
+        assert_eq!(of(&response, "etag"), Some(tag.clone()));
+    }
+    for tags in ["\"other\"", "W/\"other\", \"more\"", ""] {
+        assert_eq!(served.get(&path, &[key, ("if-none-match", tags)]).status, 200, "{tags}");
+    }
+    for (asked, confirmed) in
+        [("wait=7", Some("wait=7")), ("respond-async, WAIT=\"900\"; x=1", Some("wait=25")), ("wait=soon", None)]
+    {
+        let response = served.get(&path, &[key, ("prefer", asked)]);
+        assert_eq!((response.status, of(&response, "preference-applied").as_deref()), (200, confirmed), "{asked}");
+    }
+    // What was asked for in the query is no preference.
+    assert_eq!(of(&served.get(&format!("{path}?wait=1"), &[key, ("prefer", "wait=7")]), "preference-applied"), None);
+    for (method, path, allow) in [("DELETE", "/v1/jobs", "POST, GET"), ("POST", path.as_str(), "GET, DELETE")] {
+        let refused = served.call(method, path, &[key], b"");
+        assert_eq!((refused.status, of(&refused, "allow").as_deref()), (405, Some(allow)));
+    }
+}
+
+#[test]
+fn pages_of_quotes_grew_past_what_lambda_returns() {
+    let mut served =
+        Served::new(World::new(), SURFACES, "", |_| (Duration::ZERO, found(json!({"name": "\"".repeat(60_000)}))));
+    let bearer = format!("Bearer {}", served.key());
+    let key = ("authorization", bearer.as_str());
+    let records: Vec<_> = (0..30).map(|n| json!({"input": {"domain": format!("{n}.example")}})).collect();
+    let job = body(&served.post("/v1/jobs", &[key], &json!({"type": "any", "records": records})), 202);
+    served.settle();
+    let (mut next, mut lines, mut pages) = (Some(String::new()), 0, 0);
+    while let Some(cursor) = next {
+        let query = if cursor.is_empty() { String::new() } else { format!("&cursor={cursor}") };
+        let path = format!("/v1/jobs/{}/results?limit=1000{query}", job["id"].as_str().unwrap());
+        let response = served.get(&path, &[key]);
+        // Lambda returns the body as a JSON string of at most 6,291,456 bytes.
+        let returned = json!(String::from_utf8(response.body.clone()).unwrap()).to_string().len();
+        assert!(returned < 6_000_000, "{returned}");
+        let page = body(&response, 200);
+        let there = page["results"].as_array().unwrap().len();
+        assert!(there > 0, "an empty page");
+        (lines, pages) = (lines + there, pages + 1);
+        next = page["next_cursor"].as_str().map(str::to_owned);
+    }
+    assert_eq!((lines, pages), (30, 2));
+}

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::app::table::delivery_item;
 use shared::dialect::SURFACES;
+use shared::domain::delivery::{Attempt, Delivery, DeliveryState, EventType, LOG_LENGTH, RESPONSE_LOG_BYTES};
+use shared::domain::ids::JobId;
+use shared::edge::http::GatewayResponse;
 use shared::provider::Answer;
 use tests::harness::{HOOK, Served, World, body, found};
 
@@ -83,4 +87,48 @@ fn a_leads_own_mode_was_taken_for_the_requests() {
     assert_eq!(polled["result"], expected);
     let seen: Vec<Value> = served.native(task)["results"].as_array().into_iter().flatten().cloned().collect();
     assert!(seen.is_empty() || seen[0]["input"]["mode"] == "PROFESSIONAL", "{seen:?}");
+}
+
+#[test]
+fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_response() {
+    let mut served = answering(Answer::NotFound);
+    let key = served.key().to_owned();
+    let records = json!([{"input": {"domain": "a.example"}}]);
+    let request =
+        json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
+    let job = body(&served.post("/v1/jobs", &[("x-api-key", &key)], &request), 202);
+    served.settle();
+    let id = JobId::parse(job["id"].as_str().unwrap()).unwrap();
+    let now = served.world.now();
+    let attempt = |number| Attempt {
+        number,
+        at: now,
+        latency_ms: Some(20),
+        status: Some(500),
+        error: Some("status".to_owned()),
+        detail: Some("the receiver answered 500; only 2xx is success".to_owned()),
+        response: Some("\u{1}".repeat(RESPONSE_LOG_BYTES)),
+    };
+    let log: Vec<Attempt> = (1..).map(attempt).take(LOG_LENGTH).collect();
+    for n in 0..40 {
+        let (tenant, expires_at) = (served.world.tenant.id.clone(), now.plus(Duration::from_secs(9999)));
+        let event = EventType::RecordFinished;
+        let delivery = Delivery::new(id.delivery(n), tenant, "native", event, now, HOOK, expires_at);
+        let delivery = Delivery { state: DeliveryState::Exhausted, attempts: 40, log: log.clone(), ..delivery };
+        let item = delivery_item(&delivery, None);
+        served.world.sim.store.place(&item.key, Some(item.attributes));
+    }
+    let (mut seen, mut cursor) = (0, String::new());
+    loop {
+        let page = served.get(&format!("/v1/jobs/{id}/deliveries?limit=100{cursor}"), &[("x-api-key", &key)]);
+        let answer = serde_json::to_string(&GatewayResponse::from(page.clone())).unwrap();
+        assert!(answer.len() <= 6_291_456, "{} bytes", answer.len());
+        let shown = body(&page, 200);
+        seen += shown["deliveries"].as_array().unwrap().len();
+        match shown["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 40);
 }

@@ -18,9 +18,9 @@ async fn main() -> Result<(), Error> {
     started.clients.warm_only(&[Service::Table]).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let deadline = started.deadline(&event.context, TIMEOUT);
-        let answer = dispatch(started, event.payload, deadline).await;
+        let done = dispatch(&started.invocation(deadline), event.payload).await;
         report_usage(started.meter.as_ref());
-        answer.map_err(Error::from)
+        done.map(|batch| batch.response()).map_err(Error::from)
     }))
     .await
 }

@@ -13,10 +13,11 @@ async fn main() -> Result<(), Error> {
     let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { started.registry() });
     let registry = &registry?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
-        let deadline = started.deadline(&event.context, started.config.enrich_timeout);
-        let answer = enrich(started, registry, event.payload, deadline).await;
+        let timeout = started.config.enrich_timeout;
+        let invocation = started.invocation(started.deadline(&event.context, timeout));
+        let done = enrich(&invocation, registry, timeout, event.payload).await;
         report_usage(started.meter.as_ref());
-        answer.map_err(Error::from)
+        done.map(|batch| batch.response()).map_err(Error::from)
     }))
     .await
 }

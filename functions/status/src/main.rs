@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lambda_http::{Error, Request, RequestExt, service_fn};
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
-use shared::edge::http::ApiRequest;
+use shared::edge::http::{GatewayRequest, GatewayResponse};
 use shared::edge::start::{SURFACES, start};
 use shared::edge::telemetry::report_usage;
 
@@ -18,11 +18,11 @@ async fn main() -> Result<(), Error> {
     // The connection is made while the types are read.
     let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(started) });
     let api = &api?;
-    lambda_http::run(service_fn(|request: Request| async move {
-        let deadline = started.deadline(&request.lambda_context(), TIMEOUT);
-        let response = api.read(&ApiRequest::of(request), deadline).await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayRequest>| async move {
+        let deadline = started.deadline(&event.context, TIMEOUT);
+        let response = api.read(&event.payload.into_api(event.context.request_id), deadline).await;
         report_usage(started.meter.as_ref());
-        response.into_lambda().map_err(Error::from)
+        Ok::<_, Error>(GatewayResponse::from(response))
     }))
     .await
 }

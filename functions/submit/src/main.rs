@@ -1,9 +1,9 @@
 //! POST and DELETE of the API.
 
-use lambda_http::{Error, Request, service_fn};
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use shared::aws::Service;
 use shared::edge::api::Api;
-use shared::edge::http::ApiRequest;
+use shared::edge::http::{GatewayRequest, GatewayResponse};
 use shared::edge::start::{SURFACES, start};
 use shared::edge::telemetry::report_usage;
 
@@ -16,10 +16,10 @@ async fn main() -> Result<(), Error> {
     // The table's connection is made while the types are read.
     let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(&started) });
     let (api, meter) = (&api?, &started.meter);
-    lambda_http::run(service_fn(|request: Request| async move {
-        let response = api.write(&ApiRequest::of(request)).await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayRequest>| async move {
+        let response = api.write(&event.payload.into_api(event.context.request_id)).await;
         report_usage(meter.as_ref());
-        response.into_lambda().map_err(Error::from)
+        Ok::<_, Error>(GatewayResponse::from(response))
     }))
     .await
 }

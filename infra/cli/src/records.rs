@@ -5,29 +5,31 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
-use shared::domain::record::MAX_RECORD_BYTES;
+use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
 
 use crate::screen::plain;
 
 /// The most characters of a record's id. Source: the API's limits.
 const MAX_ID_CHARS: usize = 256;
+/// The most characters of what is said about one line.
+const MAX_FAULT_CHARS: usize = 400;
 /// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes, where every quote and
 /// backslash of the body takes one more. What is left is for the event's other members. Source: AWS Lambda quotas.
 const MAX_ESCAPED_BYTES: usize = 6_291_456 - 128 * 1024;
 
 /// What a type wants to know of a record, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Kind {
-    pub(crate) name: String,
+pub struct Kind {
+    pub name: String,
     /// A record has every field of at least one of these sets.
-    pub(crate) inputs: Vec<Vec<String>>,
+    pub inputs: Vec<Vec<String>>,
     /// Fields that may come along.
-    pub(crate) optional: Vec<String>,
+    pub optional: Vec<String>,
 }
 
 impl Kind {
     /// Finds a type in the answer of `GET /v1/account`; the error lists those there are.
-    pub(crate) fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
+    pub fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
         let kinds = account["types"].as_array().map(Vec::as_slice).unwrap_or_default();
         let texts = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
@@ -58,20 +60,20 @@ impl Kind {
 
 /// What the command line says about columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Columns {
+pub struct Columns {
     /// The column with the caller's id; `id` where nothing is said.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Column → input field.
-    pub(crate) input: Vec<(String, String)>,
+    pub input: Vec<(String, String)>,
     /// Column → metadata field.
-    pub(crate) metadata: Vec<(String, String)>,
+    pub metadata: Vec<(String, String)>,
     /// Columns that stay at home.
-    pub(crate) omit: Vec<String>,
+    pub omit: Vec<String>,
 }
 
 impl Columns {
     /// Reads `COLUMN` or `COLUMN=FIELD`.
-    pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    pub fn pair(text: &str) -> Result<(String, String), String> {
         let (column, field) = text.split_once('=').unwrap_or((text, text));
         if column.is_empty() || field.is_empty() {
             return Err("is no COLUMN or COLUMN=FIELD".to_owned());
@@ -132,16 +134,16 @@ enum Role {
 
 /// A record, ready to be sent, and the line it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) line: u64,
-    pub(crate) json: Vec<u8>,
+pub struct Record {
+    pub line: u64,
+    pub json: Vec<u8>,
 }
 
 /// What is wrong with a line; line 0 is the file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) line: u64,
-    pub(crate) text: String,
+pub struct Fault {
+    pub line: u64,
+    pub text: String,
 }
 
 impl std::fmt::Display for Fault {
@@ -152,7 +154,7 @@ impl std::fmt::Display for Fault {
 
 /// The two forms of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// A header line and cells apart by this byte.
     Csv(u8),
     /// One JSON object a line.
@@ -160,12 +162,7 @@ pub(crate) enum Form {
 }
 
 /// Reads a file: all of its records, or everything that is wrong with it.
-pub(crate) fn read(
-    bytes: &[u8],
-    form: Form,
-    columns: &Columns,
-    kind: Option<&Kind>,
-) -> Result<Vec<Record>, Vec<Fault>> {
+pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new() };
     match form {
@@ -186,8 +183,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, line: u64, text: impl Into<String>) {
-        self.faults.push(Fault { line, text: text.into() });
+    /// The text may quote the file, and is shown on a terminal.
+    fn fault(&mut self, line: u64, text: impl AsRef<str>) {
+        self.faults.push(Fault { line, text: plain(text.as_ref(), MAX_FAULT_CHARS) });
     }
 
     fn csv(&mut self, bytes: &[u8], delimiter: u8) {
@@ -256,7 +254,7 @@ impl Reader<'_> {
         }
         let has = || names.iter().filter(|n| !n.is_empty()).cloned().collect::<Vec<_>>().join(", ");
         for name in self.columns.named().filter(|name| !names.iter().any(|n| n == name)) {
-            self.faults.push(Fault { line, text: format!("there is no column {name:?}; there are {}", has()) });
+            self.fault(line, format!("there is no column {name:?}; there are {}", has()));
         }
         let roles = self.columns.plan(names, self.kind);
         if self.faults.is_empty() && !roles.iter().flatten().any(|role| matches!(role, Role::Input(_))) {
@@ -308,7 +306,7 @@ impl Reader<'_> {
         }
         if rows && self.faults.is_empty() {
             for name in unseen {
-                self.faults.push(Fault { line: 0, text: format!("no line has a member {name:?}") });
+                self.fault(0, format!("no line has a member {name:?}"));
             }
         }
     }
@@ -341,7 +339,12 @@ impl Reader<'_> {
                 }
             }
         }
-        let json = Value::Object(record).to_string().into_bytes();
+        let record = Value::Object(record);
+        // In the body it stands one level deeper, and the server refuses the whole of it.
+        if depth(&record) + 1 >= MAX_DEPTH {
+            return self.fault(line, format!("nests deeper than {} levels", MAX_DEPTH - 2));
+        }
+        let json = record.to_string().into_bytes();
         if json.len() > MAX_RECORD_BYTES {
             return self
                 .fault(line, format!("is {} bytes as JSON; a record has at most {MAX_RECORD_BYTES}", json.len()));
@@ -395,7 +398,7 @@ impl Lines<'_> {
 }
 
 /// Where records are cut into jobs: as many as a job and a request take. `around` is the size of a request without them.
-pub(crate) fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
+pub fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut from, mut bytes, mut escaped) = (0, around, 2 * around);
     for (at, record) in records.iter().enumerate() {
@@ -547,6 +550,29 @@ mod tests {
         assert_eq!(ndjson("{\"domain\": \"a.com\"}", &columns).unwrap_err(), ["no line has a member \"nowhere\""]);
         let long = format!("{{\"domain\": \"a.com\", \"note\": \"{}\"}}", "x".repeat(MAX_RECORD_BYTES));
         assert!(ndjson(&long, &Columns::default()).unwrap_err()[0].contains("at most 65536"));
+    }
+
+    #[test]
+    fn a_line_that_nests_too_deep_was_sent_and_took_the_whole_file_along() {
+        let line =
+            |levels: usize| format!("{{\"domain\": \"a.com\", \"x\": {}{}}}", "[".repeat(levels), "]".repeat(levels));
+        // The record and its metadata are two levels more.
+        assert_eq!(ndjson(&line(60), &Columns::default()).unwrap().len(), 1);
+        let faults = ndjson(&format!("{}\n{}", line(1), line(61)), &Columns::default()).unwrap_err();
+        assert_eq!(faults, ["line 2: nests deeper than 62 levels"]);
+    }
+
+    #[test]
+    fn a_header_could_write_escape_sequences_to_the_terminal() {
+        for text in ["a,\u{1b}[31mb\n1,2\n", "\u{1b}]0;title\u{7},b\n1,2\n"] {
+            let columns = Columns { omit: vec!["nowhere".into()], ..Columns::default() };
+            for columns in [Columns::default(), columns] {
+                let faults = csv(text, &columns).unwrap_err();
+                assert!(!faults.iter().any(|fault| fault.contains(char::is_control)), "{faults:?}");
+            }
+        }
+        let long = format!("{}\n1\n", "x".repeat(100_000));
+        assert!(csv(&long, &Columns::default()).unwrap_err()[0].len() < 1000);
     }
 
     fn records(count: usize, json: &str) -> Vec<Record> {

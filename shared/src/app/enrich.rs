@@ -20,12 +20,11 @@ use super::table::{
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
-use crate::domain::delivery::{Delivery, EventType};
+use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::ids::{JobId, ulid};
 use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
-use crate::domain::tenant::BULK_FROM_OPEN_CHUNKS;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
 use crate::provider::{self, Registry};
@@ -148,7 +147,7 @@ async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webh
     for (index, _) in (chunk.first..).zip(&chunk.records) {
         let now = ports.clock.now();
         // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
-        let fast = i64::from(index) < BULK_FROM_OPEN_CHUNKS;
+        let fast = index < FAST_EVENTS;
         let lane = if fast { QueueName::Webhook } else { QueueName::WebhookRetry };
         let event = EventType::RecordFinished;
         let id = spec.id.record_delivery(index);

@@ -255,7 +255,17 @@ pub struct DeliveryPage {
     pub next: Option<u32>,
 }
 
-/// Deliveries of a job from position `from` on.
+/// What a delivery takes of a response at most, as Lambda returns it: its log is shown much as it is stored, and each
+/// attempt has names and nulls besides, the rest of the delivery no more than its URL and some hundred bytes.
+fn shown_bytes(delivery: &Delivery, log: &str) -> usize {
+    const ATTEMPT: usize = 256;
+    const REST: usize = 1024;
+    let escaped = |text: &str| text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
+    escaped(log) + ATTEMPT * delivery.log.len() + 2 * escaped(&delivery.url) + REST
+}
+
+/// Deliveries of a job from position `from` on, as many as a response takes, and one at least: a receiver's answers of a
+/// few bytes can be large in a log.
 pub async fn deliveries(
     ports: &Ports,
     tenant: &TenantId,
@@ -265,14 +275,18 @@ pub async fn deliveries(
 ) -> Result<DeliveryPage, ApiError> {
     job(ports, tenant, id).await?;
     let query = Query { select: deliveries_range(id, from), limit: limit + 1, descending: false, consistent: true };
-    let mut deliveries = Vec::new();
+    let (mut deliveries, mut bytes) = (Vec::new(), 0);
     for item in ports.store.query(&query).await.map_err(StepError::from)? {
         let n = item.key.sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
         let n: u32 = n.ok_or(StepError::Corrupt("delivery key"))?;
-        deliveries.push(read_delivery(&id.delivery(n), &item)?);
+        let delivery = read_delivery(&id.delivery(n), &item)?;
+        bytes += shown_bytes(&delivery, get_s(&item, "log").unwrap_or_default());
+        if deliveries.len() == limit || (bytes > MAX_ESCAPED_PAGE_BYTES && !deliveries.is_empty()) {
+            return Ok(DeliveryPage { deliveries, next: Some(n) });
+        }
+        deliveries.push(delivery);
     }
-    let next = (deliveries.len() > limit).then(|| deliveries.pop().map(|d| d.id.n)).flatten();
-    Ok(DeliveryPage { deliveries, next })
+    Ok(DeliveryPage { deliveries, next: None })
 }
 
 /// One delivery of this tenant.

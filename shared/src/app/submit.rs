@@ -17,7 +17,7 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
-use crate::domain::tenant::{BULK_FROM_OPEN_CHUNKS, Caller};
+use crate::domain::tenant::{Caller, FAST_CHUNKS};
 use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
@@ -122,9 +122,16 @@ async fn offer(
             return Ok(None);
         }
     }
-    // What is over the tenant's share of the fast lane goes through the other, of this job too.
+    // What is over the tenant's share of the fast lane goes through the other, of this job too. The caller was read before
+    // the commit: of many submissions at once none would see the others.
+    let others = match ports.store.get(&credits_key(caller.tenant())).await {
+        Ok(credits) => {
+            credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0) - i64::from(job.spec.chunks)
+        }
+        Err(_) => caller.open_chunks,
+    };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
-    let share = usize::try_from(BULK_FROM_OPEN_CHUNKS - caller.open_chunks).unwrap_or(0).min(all.len());
+    let share = usize::try_from(FAST_CHUNKS - others).unwrap_or(0).min(all.len());
     for (lane, chunks) in [(QueueName::Enrich, &all[..share]), (QueueName::EnrichBulk, &all[share..])] {
         if !chunks.is_empty()
             && let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, chunks, Start::First, lane).await
@@ -137,7 +144,7 @@ async fn offer(
 
 /// The lane of a tenant with so many open chunks.
 pub fn lane(open_chunks: i64) -> QueueName {
-    if open_chunks > BULK_FROM_OPEN_CHUNKS { QueueName::EnrichBulk } else { QueueName::Enrich }
+    if open_chunks > FAST_CHUNKS { QueueName::EnrichBulk } else { QueueName::Enrich }
 }
 
 /// Asks for chunks to be worked on.

@@ -439,6 +439,12 @@ fn chunk_key_of(sk: &str) -> &str {
     sk.match_indices('#').nth(1).map_or(sk, |(at, _)| &sk[..at])
 }
 
+/// The chunk, if each of its records has a place in a job.
+fn placed(chunk: Chunk) -> Result<Chunk, StepError> {
+    let records = u32::try_from(chunk.records.len()).ok();
+    records.and_then(|n| chunk.first.checked_add(n)).map(|_| chunk).ok_or(StepError::Corrupt(DATA))
+}
+
 /// Reads a range of chunks. Overflow that no head names is passed over, and so are the parts of a chunk that has its result.
 pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepError> {
     let mut chunks: BTreeMap<u32, ChunkState> = BTreeMap::new();
@@ -450,7 +456,7 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepErro
         let (Some("CHUNK"), Some(n)) = (parts.next(), parts.next().and_then(|n| n.parse().ok())) else { continue };
         let state = chunks.entry(n).or_default();
         match (parts.next(), parts.next()) {
-            (None, _) => state.chunk = Some(unpack(item)?),
+            (None, _) => state.chunk = Some(unpack(item).and_then(placed)?),
             (Some("RESULT"), None) => match get_s(item, "run") {
                 Some(run) => {
                     heads.insert(n, (run, get_n(item, "items").unwrap_or(0)));
@@ -562,7 +568,8 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, StepError
         url: spec.url,
         state: get_s(item, STATE).and_then(DeliveryState::parse).ok_or(StepError::Corrupt(STATE))?,
         reason: get_s(item, "reason").map(str::to_owned),
-        attempts: number(ATTEMPTS).ok_or(StepError::Corrupt(ATTEMPTS))?,
+        // One more can always be counted.
+        attempts: number(ATTEMPTS).filter(|n| *n < u32::MAX).ok_or(StepError::Corrupt(ATTEMPTS))?,
         round_start: number("round_start").unwrap_or(0),
         explicit: number("explicit") == Some(1),
         next_attempt_at: get_n(item, NEXT_ATTEMPT_AT).map(Timestamp).ok_or(StepError::Corrupt(NEXT_ATTEMPT_AT))?,
@@ -651,6 +658,22 @@ mod tests {
         assert_eq!((chunks[&7].finished.len(), chunks[&7].begun.len()), (0, 0));
         assert_eq!((chunks[&8].finished.len(), chunks[&8].begun.len()), (1, 1));
         assert_eq!(chunks[&7].result.as_ref().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_counted_on_from_made_every_step_panic() {
+        let tenant = TenantId::parse("t").unwrap();
+        let (id, at) = (job().delivery(0), Timestamp(0));
+        let mut delivery =
+            Delivery::new(id.clone(), tenant, "d", EventType::JobCompleted, at, "https://a.example/", at);
+        delivery.attempts = u32::MAX;
+        assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(StepError::Corrupt(ATTEMPTS)));
+        let record = Record { id: None, input: serde_json::Map::new(), metadata: None, original: None };
+        let item = |first| {
+            chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, at).unwrap()
+        };
+        assert_eq!(read_chunks(&[item(u32::MAX)]), Err(StepError::Corrupt(DATA)));
+        assert!(read_chunks(&[item(u32::MAX - 1)]).is_ok());
     }
 
     #[test]

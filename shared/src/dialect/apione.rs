@@ -130,6 +130,14 @@ fn record(sent: Map<String, Value>, operation: &str) -> Record {
             None => _ = input.insert(name.clone(), value.clone()),
         }
     }
+    // A company's website is on its domain; a person's need not be.
+    if !matches!(operation, "people" | "email")
+        && !input.contains_key("domain")
+        && let Some(website) = input.get("website").filter(|website| website.is_string()).cloned()
+    {
+        renamed = true;
+        input.insert("domain".to_owned(), website);
+    }
     Record { id: None, input, metadata: None, original: renamed.then_some(sent) }
 }
 
@@ -449,6 +457,21 @@ mod tests {
         assert_eq!(canonical("name", "email"), Some("full_name"));
         assert_eq!(canonical("name", "signals"), Some("company_name"));
         assert_eq!(canonical(&"a".repeat(100_000), "people"), None);
+    }
+
+    #[test]
+    fn a_company_known_by_its_website_alone_was_not_looked_up() {
+        let read = |sent: Value, operation| {
+            let Value::Object(sent) = sent else { panic!("{sent} is no object") };
+            record(sent, operation)
+        };
+        let company = read(json!({"Website": "https://www.a.example/x"}), "company");
+        assert_eq!(company.input["domain"], "https://www.a.example/x");
+        assert_eq!(Value::from(company.sent().clone()), json!({"Website": "https://www.a.example/x"}));
+        let both = read(json!({"domain": "a.example", "website": "b.example"}), "tech");
+        assert_eq!((both.input["domain"].as_str(), both.original.is_none()), (Some("a.example"), true));
+        assert!(!read(json!({"website": "https://john.example/"}), "people").input.contains_key("domain"));
+        assert!(!read(json!({"website": 5}), "company").input.contains_key("domain"));
     }
 
     #[test]

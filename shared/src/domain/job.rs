@@ -304,7 +304,7 @@ impl JobView {
             Some(started) if done > 0 => now.since(started) / done,
             _ => per_record,
         };
-        Some(now.plus((pace * left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
+        Some(now.plus(pace.saturating_mul(left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
     }
 }
 
@@ -379,5 +379,44 @@ mod tests {
         }
         assert_eq!(Status::Running.end(true), Some(Status::Failed));
         assert_eq!(Status::Canceling.end(true), Some(Status::Canceled));
+    }
+
+    #[test]
+    fn an_estimate_from_a_stored_time_at_its_limit_made_the_job_unreadable() {
+        let id = JobId::new(Timestamp(0), [0; 10]);
+        let spec = Spec {
+            tenant: TenantId::parse("t").unwrap(),
+            dialect: "d".to_owned(),
+            kind: "k".to_owned(),
+            operation: None,
+            name: None,
+            webhook: None,
+            record_webhook: None,
+            providers: None,
+            total: u32::MAX,
+            chunks: 2,
+            reserved: 0,
+            price: 0,
+            created_at: Timestamp(0),
+            run_until: Timestamp(i64::MAX),
+            expires_at: Timestamp(i64::MAX),
+            retry_of: None,
+            unconfigured: None,
+            short_of_credits: false,
+            id,
+        };
+        let job = Job {
+            spec,
+            status: Status::Running,
+            started_at: Some(Timestamp(i64::MIN)),
+            end: None,
+            due: None,
+            seen: 0,
+            window: Duration::ZERO,
+            shards_done: 0,
+        };
+        let view = JobView { job, progress: Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]) };
+        let now = Timestamp(1_800_000_000_000);
+        assert_eq!(view.estimate(now, Duration::ZERO), Some(now.plus(RUN_LIMIT)));
     }
 }

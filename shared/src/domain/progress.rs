@@ -21,7 +21,8 @@ pub struct Counts {
 impl Counts {
     /// All records that have an outcome.
     pub fn total(&self) -> u32 {
-        self.found + self.not_found + self.failed + self.invalid + self.skipped + self.canceled
+        let counts = [self.found, self.not_found, self.failed, self.invalid, self.skipped, self.canceled];
+        counts.into_iter().fold(0, u32::saturating_add)
     }
 
     pub fn count(&mut self, status: OutcomeStatus) {
@@ -36,12 +37,16 @@ impl Counts {
     }
 
     fn add(&mut self, other: &Self) {
-        self.found += other.found;
-        self.not_found += other.not_found;
-        self.failed += other.failed;
-        self.invalid += other.invalid;
-        self.skipped += other.skipped;
-        self.canceled += other.canceled;
+        for (sum, more) in [
+            (&mut self.found, other.found),
+            (&mut self.not_found, other.not_found),
+            (&mut self.failed, other.failed),
+            (&mut self.invalid, other.invalid),
+            (&mut self.skipped, other.skipped),
+            (&mut self.canceled, other.canceled),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 
@@ -153,15 +158,19 @@ impl Progress {
     }
 
     pub fn credits(&self) -> u64 {
-        self.done.values().map(|s| s.credits).sum()
+        self.sum(|summary| summary.credits)
     }
 
     pub fn bytes(&self) -> u64 {
-        self.done.values().map(|s| s.bytes).sum()
+        self.sum(|summary| summary.bytes)
     }
 
     pub fn told(&self) -> u64 {
-        self.done.values().map(|s| s.told).sum()
+        self.sum(|summary| summary.told)
+    }
+
+    fn sum(&self, of: impl Fn(&ChunkSummary) -> u64) -> u64 {
+        self.done.values().map(of).fold(0, u64::saturating_add)
     }
 }
 
@@ -183,6 +192,14 @@ mod tests {
         for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:1:1", "-1:1:1:1:1:1:1:1:1"] {
             assert_eq!(ChunkSummary::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_stored_number_at_its_limit_made_every_reader_of_the_job_panic() {
+        let most = "0:4294967295:4294967295:0:0:0:0:18446744073709551615:18446744073709551615".to_owned();
+        let progress = Progress::of(&[most, summary(1).element()]);
+        assert_eq!((progress.counts().found, progress.counts().total()), (u32::MAX, u32::MAX));
+        assert_eq!((progress.credits(), progress.bytes(), progress.told()), (u64::MAX, u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use super::ids::TenantId;
 use super::time::Timestamp;
 
-/// Open chunks from which on a tenant's new chunks go through the bulk lane.
-pub const BULK_FROM_OPEN_CHUNKS: i64 = 50;
+/// A tenant's share of the fast lane, in open chunks; what it brings beyond goes through the bulk lane. A fifth of the
+/// lane's default concurrency, so that it takes several large tenants at once to keep a small one waiting.
+pub const FAST_CHUNKS: i64 = 4;
 
 /// A tenant's settings. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -300,13 +300,19 @@ fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiRe
     tracing::info!(
         request.id = %request.request_id,
         api.surface = surface.map(|s| s.name),
-        http.method = %request.method,
+        http.method = method_shown(&request.method),
         http.status = response.status,
         http.request_bytes = request.body.len(),
         http.response_bytes = response.body.len(),
         "request served"
     );
     response
+}
+
+/// A method for the log; longer ones than HTTP has are cut, because they are the caller's own words.
+fn method_shown(method: &str) -> &str {
+    const LONGEST: usize = 16;
+    method.char_indices().nth(LONGEST).map_or(method, |(at, _)| &method[..at])
 }
 
 /// Why there is no type of this name, which may be one that [`Reading::kind`] made up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{Config, environment};
+use super::sqs::Invocation;
 use super::system::{CheckOnly, SystemClock, SystemEntropy};
 use super::telemetry;
 use crate::app::{Ports, enrich};
@@ -123,6 +124,11 @@ impl Started {
             );
         }
         Ok(registry)
+    }
+
+    /// What a batch of messages is worked on with.
+    pub fn invocation(&self, deadline: Timestamp) -> Invocation<'_> {
+        Invocation { ports: &self.ports, queues: &self.config.queues, deadline }
     }
 
     /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.

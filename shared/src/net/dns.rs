@@ -20,7 +20,7 @@ const MAX_ALIASES: usize = 16;
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DnsError {
+pub enum DnsError {
     #[error("no such name")]
     NoSuchName,
     #[error("the name server answered {0:?}")]
@@ -43,8 +43,9 @@ impl From<io::Error> for DnsError {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameServer(pub(super) SocketAddr);
 
-/// One question, as asked and as sent.
-struct Asked<'a> {
+/// One question for addresses, as asked and as sent.
+#[derive(Debug)]
+pub struct DnsQuery<'a> {
     host: &'a str,
     kind: TYPE,
     id: u16,
@@ -57,10 +58,10 @@ impl NameServer {
         let host = host.strip_suffix('.').unwrap_or(host);
         let mut last = DnsError::Silent;
         for wait in WAITS {
-            let asked = Asked::new(host, kind)?;
+            let asked = DnsQuery::new(host, kind)?;
             match limited(wait, self.over_udp(&asked)).await {
-                Some(Ok(Reply::Whole(addresses))) => return Ok(addresses),
-                Some(Ok(Reply::Cut)) => {
+                Some(Ok(DnsReply::Whole(addresses))) => return Ok(addresses),
+                Some(Ok(DnsReply::Cut)) => {
                     return limited(TCP_WAIT, self.over_tcp(&asked)).await.unwrap_or(Err(DnsError::Silent));
                 }
                 Some(Err(error @ DnsError::Unreachable(_))) => last = error,
@@ -71,7 +72,7 @@ impl NameServer {
         Err(last)
     }
 
-    async fn over_udp(self, asked: &Asked<'_>) -> Result<Reply, DnsError> {
+    async fn over_udp(self, asked: &DnsQuery<'_>) -> Result<DnsReply, DnsError> {
         let any = if self.0.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
         // Connected, on a port of its own: the kernel drops what does not come from the name server.
         let socket = UdpSocket::bind((any, 0)).await?;
@@ -87,30 +88,39 @@ impl NameServer {
         }
     }
 
-    async fn over_tcp(self, asked: &Asked<'_>) -> Result<Vec<IpAddr>, DnsError> {
+    async fn over_tcp(self, asked: &DnsQuery<'_>) -> Result<Vec<IpAddr>, DnsError> {
         let mut stream = TcpStream::connect(self.0).await?;
         let length = u16::try_from(asked.bytes.len()).map_err(|_| DnsError::BadName)?;
         stream.write_all(&[&length.to_be_bytes()[..], &asked.bytes].concat()).await?;
         let mut buffer = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut buffer).await?;
         match asked.read(&buffer) {
-            Some(Ok(Reply::Whole(addresses))) => Ok(addresses),
+            Some(Ok(DnsReply::Whole(addresses))) => Ok(addresses),
             Some(Err(error)) => Err(error),
-            Some(Ok(Reply::Cut)) | None => Err(DnsError::Unreachable(io::ErrorKind::InvalidData)),
+            Some(Ok(DnsReply::Cut)) | None => Err(DnsError::Unreachable(io::ErrorKind::InvalidData)),
         }
     }
 }
 
+/// What a message answers to a [`DnsQuery`].
 #[derive(Debug, PartialEq, Eq)]
-enum Reply {
+pub enum DnsReply {
+    /// The addresses of the kind that was asked for, none where the name has none.
     Whole(Vec<IpAddr>),
     /// The answer did not fit; ask over TCP.
     Cut,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> DnsQuery<'a> {
     fn new(host: &'a str, kind: TYPE) -> Result<Self, DnsError> {
-        let id = question_id();
+        Self::with_id(host, kind, question_id())
+    }
+
+    /// A question for the `A` or `AAAA` records of a name, under an id of its own.
+    ///
+    /// # Errors
+    /// [`DnsError::BadName`] where DNS cannot carry the name.
+    pub fn with_id(host: &'a str, kind: TYPE, id: u16) -> Result<Self, DnsError> {
         let name = Name::new(host).map_err(|_| DnsError::BadName)?;
         let mut packet = Packet::new_query(id);
         packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -120,7 +130,10 @@ impl<'a> Asked<'a> {
     }
 
     /// What a message answers to this question. `None` when it is no answer to it.
-    fn read(&self, message: &[u8]) -> Option<Result<Reply, DnsError>> {
+    ///
+    /// # Errors
+    /// [`DnsError::NoSuchName`] and [`DnsError::Failed`], where that is the answer.
+    pub fn read(&self, message: &[u8]) -> Option<Result<DnsReply, DnsError>> {
         let packet = Packet::parse(message).ok()?;
         if packet.id() != self.id || !packet.has_flags(PacketFlag::RESPONSE) {
             return None;
@@ -137,8 +150,8 @@ impl<'a> Asked<'a> {
             return None;
         }
         match packet.rcode() {
-            RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => Some(Ok(Reply::Cut)),
-            RCODE::NoError => Some(Ok(Reply::Whole(self.addresses_in(&packet)))),
+            RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => Some(Ok(DnsReply::Cut)),
+            RCODE::NoError => Some(Ok(DnsReply::Whole(self.addresses_in(&packet)))),
             RCODE::NameError => Some(Err(DnsError::NoSuchName)),
             other => Some(Err(DnsError::Failed(other))),
         }
@@ -185,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(asked: &Asked<'_>, records: &[(&str, RData<'static>)]) -> Vec<u8> {
+    fn answer(asked: &DnsQuery<'_>, records: &[(&str, RData<'static>)]) -> Vec<u8> {
         let mut packet = Packet::parse(&asked.bytes).unwrap().into_reply();
         for (name, data) in records {
             packet.answers.push(ResourceRecord::new(
@@ -206,13 +219,13 @@ mod tests {
         RData::CNAME(CNAME(Name::new_unchecked(name)))
     }
 
-    fn whole(addresses: &[[u8; 4]]) -> Reply {
-        Reply::Whole(addresses.iter().map(|address| IpAddr::from(*address)).collect())
+    fn whole(addresses: &[[u8; 4]]) -> DnsReply {
+        DnsReply::Whole(addresses.iter().map(|address| IpAddr::from(*address)).collect())
     }
 
     #[test]
     fn aliases_are_followed_and_strangers_ignored() {
-        let asked = Asked::new("Hook.example", TYPE::A).unwrap();
+        let asked = DnsQuery::new("Hook.example", TYPE::A).unwrap();
         let message = answer(
             &asked,
             &[
@@ -227,29 +240,29 @@ mod tests {
 
     #[test]
     fn a_ring_of_aliases_ends() {
-        let asked = Asked::new("a.example", TYPE::A).unwrap();
+        let asked = DnsQuery::new("a.example", TYPE::A).unwrap();
         let message = answer(&asked, &[("a.example", alias("b.example")), ("b.example", alias("a.example"))]);
         assert_eq!(asked.read(&message), Some(Ok(whole(&[]))));
     }
 
     #[test]
     fn answers_to_other_questions_are_ignored() {
-        let asked = Asked::new("a.example", TYPE::A).unwrap();
+        let asked = DnsQuery::new("a.example", TYPE::A).unwrap();
         let good = answer(&asked, &[("a.example", a([1, 1, 1, 1]))]);
         assert_eq!(asked.read(&good), Some(Ok(whole(&[[1, 1, 1, 1]]))));
         let mut other_id = good.clone();
         other_id[0] ^= 1;
         assert_eq!(asked.read(&other_id), None);
         assert_eq!(asked.read(&asked.bytes), None, "an echo of the question is no answer");
-        let other = Asked { host: "b.example", kind: TYPE::A, id: asked.id, bytes: Vec::new() };
+        let other = DnsQuery { host: "b.example", kind: TYPE::A, id: asked.id, bytes: Vec::new() };
         assert_eq!(other.read(&good), None);
-        let other = Asked { host: "a.example", kind: TYPE::AAAA, id: asked.id, bytes: Vec::new() };
+        let other = DnsQuery { host: "a.example", kind: TYPE::AAAA, id: asked.id, bytes: Vec::new() };
         assert_eq!(other.read(&good), None);
     }
 
     #[test]
     fn broken_messages_are_ignored_wherever_they_break() {
-        let asked = Asked::new("a.example", TYPE::A).unwrap();
+        let asked = DnsQuery::new("a.example", TYPE::A).unwrap();
         let good = answer(&asked, &[("a.example", alias("b.example")), ("b.example", a([1, 1, 1, 1]))]);
         for length in 0..good.len() {
             assert_eq!(asked.read(&good[..length]), None, "cut at {length}");

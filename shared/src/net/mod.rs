@@ -12,6 +12,7 @@ mod guard;
 mod resolver;
 mod sender;
 
+pub use dns::{DnsError, DnsQuery, DnsReply};
 pub use guard::{BadCidr, Cidr, Guard};
 pub use resolver::{ResolveError, Resolver};
 pub use sender::{BadSettings, ReqwestSender, Settings};

@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use super::config::{BodyTemplate, ConfigError, HttpConfig, Part, Template};
 use super::{Answer, Ports, Provider, Secrets};
+use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest};
 
@@ -270,16 +269,6 @@ fn failure(error: &HttpError) -> Result<Retry, Answer> {
         }
         HttpError::Url(_) | HttpError::Blocked => Err(Answer::failed("provider_error", detail)),
     }
-}
-
-/// `Retry-After` as seconds or as an HTTP date (RFC 9110, 10.2.3).
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    Some(Timestamp(at.unix_timestamp().saturating_mul(1000)).since(now))
 }
 
 /// Reads JSON. Lone surrogates, which an escape can write and UTF-8 cannot, become U+FFFD: one of them in one text is no

@@ -2,16 +2,18 @@
 //! scripted receiver, and a driver that moves messages as Lambda does. `invariants` says what must hold of it.
 
 pub mod broken;
+mod functions;
 pub mod invariants;
 mod providers;
 mod receiver;
 mod served;
 mod world;
 
+pub use functions::Happened;
 pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
 pub use served::{Served, body, found};
-pub use world::{Ended, Happened, Options, Tenant, World, domains, record, submission};
+pub use world::{Ended, Options, Tenant, World, domains, record, submission};
 
 /// The receiver that jobs of [`submission`] tell of their end.
 pub const HOOK: &str = "https://hook.example/one";

@@ -105,7 +105,8 @@ impl Provider for Scripted {
             "none" => Answer::NotFound,
             "fail" => Answer::Failed { code: "provider_error".to_owned(), detail: "broken today".to_owned() },
             "invalid" => Answer::Invalid("no domain".to_owned()),
-            "panic" => panic!("the provider of {domain} broke"),
+            // Without the hook that prints where a panic comes from: it takes longer than the rest of a schedule.
+            "panic" => std::panic::resume_unwind(Box::new(format!("the provider of {domain} broke"))),
             "poison" => {
                 // The harness lets the process die of this request.
                 let request = HttpRequest {
@@ -124,6 +125,12 @@ impl Provider for Scripted {
             "deep" => {
                 let value = (0..seconds).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
                 Answer::Found { fields: Map::from_iter([(field.to_owned(), value)]), confidence: None }
+            }
+            // Another answer each time.
+            "vary" => {
+                let times = self.asked.lock().unwrap().iter().filter(|asked| asked.domain == domain).count();
+                ports.clock.sleep(Duration::from_secs(seconds)).await;
+                if times % 2 == 0 { Answer::NotFound } else { found(format!("Name {times} of {domain}")) }
             }
             "only" if self.name == "first" => Answer::NotFound,
             _ => found(format!("Name of {domain}")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared::app::table::listed_job;
+use shared::app::table::read_meta;
 use shared::dialect::Surface;
 use shared::edge::api::Api;
 use shared::edge::http::{ApiRequest, ApiResponse};
@@ -121,16 +121,27 @@ impl Served {
             body: body.to_vec(),
             request_id: "req-1".to_owned(),
         };
+        self.carry_out(&request)
+    }
+
+    /// From now on the receiver listens on every address.
+    pub fn listen_everywhere(&self) {
+        let hook = self.world.receiver.clone();
+        self.world.sim.http.on("http", move |request: &HttpRequest| -> Reply { hook.take(request) });
+    }
+
+    /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
+    pub fn carry_out(&mut self, request: &ApiRequest) -> ApiResponse {
         let deadline = self.world.now().plus(Duration::from_secs(29));
-        if method == "GET" {
-            self.world.sim.finish(self.api.read(&request, deadline))
+        if request.method == "GET" {
+            self.world.sim.finish(self.api.read(request, deadline))
         } else {
-            let response = self.world.sim.finish(self.api.write(&request));
+            let response = self.world.sim.finish(self.api.write(request));
             if response.status < 300 {
                 // A client knows of it now, by whatever id.
                 let items = self.world.sim.store.items();
-                let heads = items.iter().filter(|item| item.key.sk == "META");
-                self.world.accepted.extend(heads.filter_map(|item| listed_job(&item.key)));
+                let heads = items.iter().filter(|item| item.key.sk == "META").filter_map(|item| read_meta(item).ok());
+                self.world.accepted.extend(heads.map(|job| (job.spec.id, job.spec.tenant)));
             }
             response
         }

@@ -2,26 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
 use serde_json::{Map, Value, json};
-use shared::app::dispatch::{self, Dispatched};
-use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
 use shared::app::submit::{Terms, submit};
 use shared::app::sweep::{self, Swept};
-use shared::app::table::{credits_key, get_n, meta_key, read_meta};
+use shared::app::table::{credits_key, get_n};
 use shared::app::{Ports, status, tenants};
 use shared::dialect::SURFACES;
-use shared::domain::backoff::message_delay;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{Accepted, JobView, ResultLine, Status, Submission, Webhook};
+use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
 use shared::domain::record::Record;
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, Scope};
@@ -29,11 +24,12 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::provider::Registry;
 
+use super::functions::{Function, Happened};
 use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
 pub use crate::sim::Ended;
-use crate::sim::{Call, Fault, Op, Received, Schedule, Sim, SimEntropy};
+use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
 /// The record types' price is per record; this pays for thousands.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
@@ -45,10 +41,18 @@ pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Options {
     /// Decides ids, jitter, and who runs next.
     pub seed: u64,
-    /// Chunks worked on at once in each lane.
+    /// Enrich functions at once in each lane.
     pub enrichers: usize,
-    /// Deliveries attempted at once in each lane.
+    /// In the bulk lane, where that is another number.
+    pub bulk_enrichers: Option<usize>,
+    /// Dispatch functions at once in each lane.
     pub dispatchers: usize,
+    /// In the lane of later attempts, where that is another number.
+    pub retry_dispatchers: Option<usize>,
+    /// The most messages that an enrich function gets at once. Source: the template.
+    pub enrich_batch: usize,
+    /// The most messages that a dispatch function gets at once. Source: the template.
+    pub dispatch_batch: usize,
     /// Whether the sweep runs every minute.
     pub sweeping: bool,
     /// The time-out of the enrich function.
@@ -57,6 +61,10 @@ pub struct Options {
     pub dispatch_timeout: Duration,
     /// The first tenant's credits.
     pub credits: i64,
+    /// What the queues do, drawn from the seed.
+    pub queue: QueueFaults,
+    /// What the table does, drawn from the seed.
+    pub store: StoreFaults,
 }
 
 impl Default for Options {
@@ -64,43 +72,39 @@ impl Default for Options {
         Self {
             seed: 1,
             enrichers: 1,
+            bulk_enrichers: None,
             dispatchers: 1,
+            retry_dispatchers: None,
+            enrich_batch: 1,
+            dispatch_batch: 5,
             sweeping: true,
             enrich_timeout: Duration::from_secs(120),
             dispatch_timeout: Duration::from_secs(60),
             credits: INITIAL_CREDITS,
+            queue: QueueFaults::default(),
+            store: StoreFaults::default(),
         }
     }
 }
 
-/// What a function did, in the order it ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
-    Ran {
-        job: JobId,
-        chunk: u32,
-        receives: u32,
-        answer: Result<Ran, String>,
-    },
-    Dispatched {
-        job: JobId,
-        attempt: u32,
-        lane: QueueName,
-        answer: Result<Dispatched, String>,
-    },
-    Swept(Swept),
-    /// A message's body that cannot be read.
-    Unreadable,
-    /// The function's time-out ended it.
-    TimedOut,
-}
-
-/// A tenant and what only it knows.
+/// A tenant, what only it knows, and its receiver.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub id: TenantId,
     pub api_key: String,
     pub secret: Secret,
+    /// The credits that it began with.
+    pub credits: i64,
+    /// Where its receiver listens: `https://hook.example/` for the first, `https://NAME.hook.example/` for the others.
+    pub hooks: String,
+    pub receiver: Receiver,
+}
+
+impl Tenant {
+    /// A webhook of its own receiver.
+    pub fn webhook(&self, path: &str) -> Webhook {
+        Webhook { url: format!("{}{path}", self.hooks) }
+    }
 }
 
 /// The functions, the tenants and everything outside.
@@ -109,18 +113,24 @@ pub struct World {
     pub ports: Ports,
     pub options: Options,
     pub registry: Arc<Registry>,
+    /// The first tenant's.
     pub receiver: Receiver,
     /// The first tenant.
     pub tenant: Tenant,
-    /// What every client learned of; the ids of jobs that were accepted.
-    pub accepted: BTreeSet<JobId>,
+    /// All tenants, the first before all others.
+    pub tenants: Vec<Tenant>,
+    /// What every client learned of: the jobs that were accepted, and of whom.
+    pub accepted: BTreeMap<JobId, TenantId>,
     /// Faults of invariants that must hold at every moment.
     pub broken: BTreeSet<String>,
+    /// What the changes of the table so far add up to.
+    pub steps: invariants::Steps,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
     next_sweep: Timestamp,
-    last: BTreeMap<JobId, Status>,
+    /// Each worker of a lane holds one.
+    at_work: BTreeMap<QueueName, Rc<()>>,
 }
 
 impl std::fmt::Debug for World {
@@ -167,7 +177,11 @@ impl World {
     /// A world whose store is wrapped: for controls that break a promise on purpose.
     pub fn over(options: Options, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let sim = Sim::new(options.seed);
+        // Source of the times and the count: the template.
         sim.queue.configure(6 * options.enrich_timeout, 10);
+        for lane in [QueueName::Webhook, QueueName::WebhookRetry] {
+            sim.queue.hide_for(lane, 6 * options.dispatch_timeout);
+        }
         let ports = Ports {
             store: wrap(sim.store.clone()),
             queue: sim.queue.clone(),
@@ -178,34 +192,45 @@ impl World {
             large: Arc::default(),
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let receiver = Receiver::new(sim.clock.clone());
-        let hook = receiver.clone();
-        sim.http.on("https://hook.example/", move |request| hook.take(request));
+        sim.store.note_changes();
         let first = TenantId::parse("acme").expect("a tenant id");
-        let tenant = create(&sim, &ports, first, options.credits);
-        let world = Self {
+        let tenant = create(&sim, &ports, first, options.credits, "https://hook.example/".to_owned());
+        let mut world = Self {
             registry: Arc::new(providers::registry(&asked)),
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
-            accepted: BTreeSet::new(),
+            accepted: BTreeMap::new(),
             broken: BTreeSet::new(),
-            last: BTreeMap::new(),
+            steps: invariants::Steps::default(),
+            at_work: BTreeMap::new(),
+            receiver: tenant.receiver.clone(),
+            tenants: vec![tenant.clone()],
             sim,
             ports,
             options,
-            receiver,
             tenant,
             asked,
         };
+        world.watch();
+        world.sim.queue.misbehave(world.options.queue, world.options.seed ^ 0x51);
+        world.sim.store.misbehave(world.options.store, world.options.seed ^ 0x52);
         world.faults(|_| Fault::Proceed);
         world.sim.gate.renumber();
         world
     }
 
-    /// Another tenant.
-    pub fn tenant(&self, name: &str) -> Tenant {
-        create(&self.sim, &self.ports, TenantId::parse(name).expect("a tenant id"), INITIAL_CREDITS)
+    /// Another tenant, with a receiver of its own and credits that never run out.
+    pub fn tenant(&mut self, name: &str) -> Tenant {
+        self.tenant_with(name, INITIAL_CREDITS)
+    }
+
+    /// As [`tenant`](Self::tenant), with so many credits.
+    pub fn tenant_with(&mut self, name: &str, credits: i64) -> Tenant {
+        let id = TenantId::parse(name).expect("a tenant id");
+        let tenant = create(&self.sim, &self.ports, id, credits, format!("https://{name}.hook.example/"));
+        self.tenants.push(tenant.clone());
+        tenant
     }
 
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
@@ -287,17 +312,38 @@ impl World {
 
     /// Submits as the first tenant.
     pub fn submit(&mut self, submission: Submission, key: Option<&str>) -> Result<Accepted, ApiError> {
-        let (ports, registry, tenant) = (self.ports.clone(), self.registry.clone(), self.tenant.clone());
-        let accepted = self.sim.finish(Self::request(&ports, &registry, &tenant, submission, key));
+        self.submit_as(&self.tenant.clone(), submission, key)
+    }
+
+    /// Submits while everything else stands still.
+    pub fn submit_as(
+        &mut self,
+        tenant: &Tenant,
+        submission: Submission,
+        key: Option<&str>,
+    ) -> Result<Accepted, ApiError> {
+        let (ports, registry) = (self.ports.clone(), self.registry.clone());
+        let accepted = self.sim.finish(Self::request(&ports, &registry, tenant, submission, key));
         if let Ok(Accepted::Job { view, .. }) = &accepted {
-            self.accepted.insert(view.job.spec.id.clone());
+            self.learn(&view.job.spec.id, &tenant.id);
         }
+        self.watch();
         accepted
+    }
+
+    /// Notes that a client of the tenant learned of a job.
+    pub fn learn(&mut self, job: &JobId, tenant: &TenantId) {
+        self.accepted.insert(job.clone(), tenant.clone());
     }
 
     /// Submits a job that must be accepted.
     pub fn job(&mut self, submission: Submission) -> JobId {
-        match self.submit(submission, None) {
+        self.job_as(&self.tenant.clone(), submission)
+    }
+
+    /// As [`job`](Self::job), of this tenant.
+    pub fn job_as(&mut self, tenant: &Tenant, submission: Submission) -> JobId {
+        match self.submit_as(tenant, submission, None) {
             Ok(Accepted::Job { view, .. }) => view.job.spec.id.clone(),
             other => panic!("not accepted: {other:?}"),
         }
@@ -316,7 +362,9 @@ impl World {
     #[expect(clippy::needless_pass_by_value, reason = "callers write the request in place")]
     pub fn insist<T>(&mut self, request: impl AsyncFn(&Ports) -> Result<T, ApiError>) -> Result<T, ApiError> {
         for _ in 0..720 {
-            match self.sim.run(request(&self.ports)) {
+            let ended = self.sim.run(request(&self.ports));
+            self.watch();
+            match ended {
                 Ended::Died | Ended::Done(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
                     self.run_for(Duration::from_secs(5));
                 }
@@ -327,15 +375,20 @@ impl World {
         panic!("no answer after an hour");
     }
 
-    /// Submits with this key until there is an answer.
+    /// Submits as the first tenant with this key until there is an answer.
     pub fn insist_on_job(&mut self, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
-        let (registry, tenant) = (self.registry.clone(), self.tenant.clone());
+        self.insist_on_job_as(&self.tenant.clone(), submission, key)
+    }
+
+    /// Submits with this key until there is an answer.
+    pub fn insist_on_job_as(&mut self, tenant: &Tenant, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
+        let registry = self.registry.clone();
         let request =
-            async |ports: &Ports| Self::request(ports, &registry, &tenant, submission.clone(), Some(key)).await;
+            async |ports: &Ports| Self::request(ports, &registry, tenant, submission.clone(), Some(key)).await;
         match self.insist(request)? {
             Accepted::Job { view, .. } => {
                 let id = view.job.spec.id.clone();
-                self.accepted.insert(id.clone());
+                self.learn(&id, &tenant.id);
                 Ok(id)
             }
             Accepted::Priced { .. } => panic!("a dry run makes no job"),
@@ -344,7 +397,8 @@ impl World {
 
     /// The job as its tenant sees it.
     pub fn view(&self, id: &JobId) -> JobView {
-        self.call(async |ports| status::job(ports, &self.tenant.id, id).await).expect("the job is there")
+        let tenant = self.accepted.get(id).unwrap_or(&self.tenant.id);
+        self.call(async |ports| status::job(ports, tenant, id).await).expect("the job is there")
     }
 
     /// All results of a job, page by page.
@@ -423,7 +477,7 @@ impl World {
 
     /// Nothing queued, nothing at work, nothing that the sweep will look at.
     pub fn is_quiet(&self) -> bool {
-        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && self.due().is_empty()
+        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && !self.sim.store.any_due()
     }
 
     fn due(&self) -> Vec<(String, Timestamp)> {
@@ -436,6 +490,7 @@ impl World {
     }
 
     fn run_while(&mut self, until: Timestamp, go_on: impl Fn(&Self) -> bool) {
+        self.watch();
         loop {
             self.receive();
             while self.schedule.step() {
@@ -460,20 +515,35 @@ impl World {
     fn receive(&mut self) {
         for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
             let enriching = matches!(lane, QueueName::Enrich | QueueName::EnrichBulk);
-            let most = if enriching { self.options.enrichers } else { self.options.dispatchers };
-            let name = format!("{lane:?}");
-            let busy = self.schedule.alive().filter(|(_, n)| *n == name).count();
-            for received in self.sim.queue.receive(lane, most.saturating_sub(busy)) {
+            let Options { enrichers, bulk_enrichers, dispatchers, retry_dispatchers, .. } = self.options;
+            let most = match lane {
+                QueueName::Enrich => enrichers,
+                QueueName::EnrichBulk => bulk_enrichers.unwrap_or(enrichers),
+                QueueName::Webhook => dispatchers,
+                QueueName::WebhookRetry => retry_dispatchers.unwrap_or(dispatchers),
+            };
+            let at_work = Rc::clone(self.at_work.entry(lane).or_default());
+            let busy = Rc::strong_count(&at_work) - 2;
+            let size = if enriching { self.options.enrich_batch } else { self.options.dispatch_batch };
+            for _ in busy..most {
+                let batch = self.sim.queue.receive(lane, size);
+                if batch.is_empty() {
+                    break;
+                }
                 let function = Function {
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
                     timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
+                    lane,
+                    batch,
+                    _at_work: Rc::clone(&at_work),
                 };
+                let name = format!("{lane:?}");
                 if enriching {
-                    self.schedule.spawn(name.clone(), function.enrich(self.registry.clone(), lane, received));
+                    self.schedule.spawn(name, function.enrich(self.registry.clone()));
                 } else {
-                    self.schedule.spawn(name.clone(), function.dispatch(lane, received));
+                    self.schedule.spawn(name, function.dispatch());
                 }
             }
         }
@@ -498,21 +568,10 @@ impl World {
         self.schedule.spawn("sweep", work);
     }
 
-    /// What must hold at every moment, checked for the jobs that clients know of.
+    /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
-        for id in &self.accepted {
-            let Some(job) = self.sim.store.peek(&meta_key(id)).and_then(|item| read_meta(&item).ok()) else { continue };
-            let before = self.last.insert(id.clone(), job.status);
-            if before != Some(job.status)
-                && let Err(why) = invariants::may_follow(self, &job, before)
-            {
-                self.broken.insert(why);
-            }
-        }
-        let (balance, used, open) = self.credits(&self.tenant.id);
-        if balance < 0 || used < 0 || open < 0 {
-            self.broken.insert("credits_never_negative".to_owned());
-        }
+        let changes = self.sim.store.take_changes();
+        self.broken.extend(self.steps.see(&self.sim.store, self.sim.clock.now(), &changes));
     }
 
     /// A generator apart from the world's own, for a test's choices.
@@ -527,69 +586,10 @@ impl Default for World {
     }
 }
 
-fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64) -> Tenant {
+fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64, hooks: String) -> Tenant {
     let made = sim.finish(tenants::create(ports, &id, credits)).expect("a new tenant");
-    Tenant { id, api_key: made.api_key, secret: made.webhook_secret }
-}
-
-/// One invocation for one message, as the functions' edge runs it.
-struct Function {
-    sim: Sim,
-    ports: Ports,
-    happened: Rc<RefCell<Vec<Happened>>>,
-    timeout: Duration,
-}
-
-impl Function {
-    async fn enrich(self, registry: Arc<Registry>, lane: QueueName, received: Received) {
-        let Ok(message) = serde_json::from_str::<shared::domain::chunk::ChunkMessage>(&received.body) else {
-            return self.unreadable(lane, &received).await;
-        };
-        let receipt = enrich::Receipt {
-            lane,
-            receives: received.receive_count,
-            deadline: self.ports.clock.now().plus(self.timeout),
-            timeout: self.timeout,
-        };
-        let work = AssertUnwindSafe(enrich::step(&self.ports, &registry, &message, &receipt)).catch_unwind();
-        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
-            return self.happened.borrow_mut().push(Happened::TimedOut);
-        };
-        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
-        match &answer {
-            Ok(_) => self.sim.queue.delete(lane, &received.receipt),
-            Err(_) => self.postpone(lane, &received).await,
-        }
-        let Received { receive_count: receives, .. } = received;
-        self.happened.borrow_mut().push(Happened::Ran { job: message.job, chunk: message.chunk, receives, answer });
-    }
-
-    async fn dispatch(self, lane: QueueName, received: Received) {
-        let Ok(message) = serde_json::from_str::<shared::domain::delivery::WakeMessage>(&received.body) else {
-            return self.unreadable(lane, &received).await;
-        };
-        let receipt = dispatch::Receipt { lane, deadline: self.ports.clock.now().plus(self.timeout) };
-        let work = AssertUnwindSafe(dispatch::step(&self.ports, &message, &receipt)).catch_unwind();
-        let Some(answer) = within(&*self.ports.clock, self.timeout, work).await else {
-            return self.happened.borrow_mut().push(Happened::TimedOut);
-        };
-        let answer = answer.map_err(|_| "panic".to_owned()).and_then(|a| a.map_err(|e| e.to_string()));
-        match &answer {
-            Ok(done) if *done != Dispatched::NoTime => self.sim.queue.delete(lane, &received.receipt),
-            _ => self.postpone(lane, &received).await,
-        }
-        let (job, attempt) = (message.job, message.attempt);
-        self.happened.borrow_mut().push(Happened::Dispatched { job, attempt, lane, answer });
-    }
-
-    async fn unreadable(&self, lane: QueueName, received: &Received) {
-        self.postpone(lane, received).await;
-        self.happened.borrow_mut().push(Happened::Unreadable);
-    }
-
-    async fn postpone(&self, lane: QueueName, received: &Received) {
-        let delay = message_delay(received.receive_count, self.ports.entropy.unit());
-        // Where this fails the message comes back after its visibility time-out.
-        let _ = self.ports.queue.postpone(lane, &received.receipt, delay).await;
-    }
+    let receiver = Receiver::new(sim.clock.clone());
+    let hook = receiver.clone();
+    sim.http.on(&hooks, move |request| hook.take(request));
+    Tenant { id, api_key: made.api_key, secret: made.webhook_secret, credits, hooks, receiver }
 }

@@ -20,6 +20,7 @@ mod clock;
 mod entropy;
 mod gate;
 mod http;
+pub mod mapping;
 mod queue;
 mod run;
 mod store;
@@ -32,9 +33,9 @@ pub use clock::SimClock;
 pub use entropy::SimEntropy;
 pub use gate::{Call, Fault, Gate, Op, at};
 pub use http::{Reply, Sent, SimHttp};
-pub use queue::{Received, SimQueue};
+pub use queue::{QueueFaults, Received, SimQueue};
 pub use run::{Ended, Schedule};
-pub use store::{SimStore, Units, item_size};
+pub use store::{Changed, SimStore, StoreFaults, Units, item_size};
 
 /// All ports of one simulated world.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Sim {
         let gate = Arc::new(Gate::new(Arc::clone(&clock)));
         Self {
             entropy: Arc::new(SimEntropy::new(seed)),
-            store: Arc::new(SimStore::new(Arc::clone(&gate))),
+            store: Arc::new(SimStore::new(Arc::clone(&gate), Arc::clone(&clock))),
             queue: Arc::new(SimQueue::new(Arc::clone(&gate), Arc::clone(&clock))),
             http: Arc::new(SimHttp::new(Arc::clone(&gate), Arc::clone(&clock))),
             gate,

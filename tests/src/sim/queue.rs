@@ -9,7 +9,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
 
 use super::gate::Extent;
-use super::{Gate, Op, SimClock};
+use super::{Gate, Op, SimClock, SimEntropy};
 
 /// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August 2025); 256 KiB is what
 /// every region and emulator takes.
@@ -31,7 +31,26 @@ pub struct Received {
     pub sent_at: Timestamp,
 }
 
-/// The four queues. Messages come out in the order in which they became visible.
+/// What a standard queue may do and a small test does not see. Off by default; shares are of a thousand.
+///
+/// Source: Amazon SQS developer guide, "standard queues": at-least-once delivery, best-effort ordering.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueFaults {
+    /// So many messages are stored twice.
+    pub duplicate: u32,
+    /// Which of the visible messages comes next is drawn.
+    pub reorder: bool,
+    /// So many receives hide their message for a drawn part of the visibility time-out only: it is received again while
+    /// the work goes on.
+    pub early_visibility: u32,
+    /// So many deletions are forgotten: the message comes back although it was worked on.
+    pub undeleted: u32,
+    /// So many messages come later than asked, by a drawn time up to `late_by`.
+    pub late: u32,
+    pub late_by: Duration,
+}
+
+/// The four queues. Messages come out in the order in which they became visible, unless [`QueueFaults`] says otherwise.
 #[derive(Debug)]
 pub struct SimQueue {
     gate: Arc<Gate>,
@@ -41,18 +60,58 @@ pub struct SimQueue {
 
 #[derive(Debug)]
 struct State {
-    queues: BTreeMap<QueueName, Vec<Held>>,
+    queues: BTreeMap<QueueName, Line>,
     dead: BTreeMap<QueueName, Vec<Received>>,
     visibility: Duration,
+    /// Where it differs from queue to queue.
+    visibilities: BTreeMap<QueueName, Duration>,
     max_receives: u32,
+    faults: QueueFaults,
+    dice: SimEntropy,
     sent: u64,
     received: u64,
+    placed: u64,
 }
 
-#[derive(Debug, Clone)]
-struct Held {
-    message: Received,
-    visible_at: Timestamp,
+/// One queue: its messages by when they are visible, then by when they got that time.
+type Line = BTreeMap<(Timestamp, u64), Received>;
+
+impl State {
+    /// Whether this one of a thousand is hit.
+    fn hit(&self, share: u32) -> bool {
+        share > 0 && self.dice.below(1000) < share as usize
+    }
+
+    /// A time up to this, drawn.
+    fn some_of(&self, time: Duration) -> Duration {
+        let millis = usize::try_from(time.as_millis()).unwrap_or(usize::MAX - 1);
+        Duration::from_millis(self.dice.below(millis + 1) as u64)
+    }
+
+    /// The place of the next message to be received, if one is visible.
+    fn next(&self, queue: QueueName, now: Timestamp) -> Option<(Timestamp, u64)> {
+        let mut visible = self.queues.get(&queue)?.range(..=(now, u64::MAX)).map(|(at, _)| *at);
+        if !self.faults.reorder {
+            return visible.next();
+        }
+        let visible: Vec<_> = visible.collect();
+        (!visible.is_empty()).then(|| visible[self.dice.below(visible.len())])
+    }
+
+    fn place(&mut self, queue: QueueName, message: Received, visible_at: Timestamp) {
+        self.placed += 1;
+        self.queues.entry(queue).or_default().insert((visible_at, self.placed), message);
+    }
+
+    /// Where the message with this receipt is.
+    fn find(&self, queue: QueueName, receipt: &str) -> Option<(Timestamp, u64)> {
+        let mut line = self.queues.get(&queue)?.iter();
+        line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt).map(|(at, _)| *at)
+    }
+
+    fn take(&mut self, queue: QueueName, at: (Timestamp, u64)) -> Option<Received> {
+        self.queues.get_mut(&queue)?.remove(&at)
+    }
 }
 
 impl SimQueue {
@@ -61,9 +120,13 @@ impl SimQueue {
             queues: BTreeMap::new(),
             dead: BTreeMap::new(),
             visibility: Duration::from_mins(12),
+            visibilities: BTreeMap::new(),
             max_receives: u32::MAX,
+            faults: QueueFaults::default(),
+            dice: SimEntropy::new(0),
             sent: 0,
             received: 0,
+            placed: 0,
         };
         Self { gate, clock, state: Mutex::new(state) }
     }
@@ -76,29 +139,38 @@ impl SimQueue {
         state.max_receives = max_receives;
     }
 
+    /// The visibility time-out of one queue.
+    pub fn hide_for(&self, queue: QueueName, visibility: Duration) {
+        self.state.lock().unwrap().visibilities.insert(queue, visibility);
+    }
+
+    /// Misbehaves so from now on; what it does when is drawn from the seed.
+    pub fn misbehave(&self, faults: QueueFaults, seed: u64) {
+        let mut state = self.state.lock().unwrap();
+        (state.faults, state.dice) = (faults, SimEntropy::new(seed));
+    }
+
     /// Receives up to `max` visible messages and makes them invisible for the visibility time-out.
     pub fn receive(&self, queue: QueueName, max: usize) -> Vec<Received> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let State { queues, dead, visibility, max_receives, received, .. } = &mut *state;
-        let held = queues.entry(queue).or_default();
-        held.sort_by_key(|held| held.visible_at);
         let mut out = Vec::new();
-        held.retain_mut(|held| {
-            if held.visible_at > now || out.len() >= max {
-                return true;
+        while out.len() < max {
+            let Some(at) = state.next(queue, now) else { break };
+            let Some(mut message) = state.take(queue, at) else { break };
+            if message.receive_count >= state.max_receives {
+                state.dead.entry(queue).or_default().push(message);
+                continue;
             }
-            if held.message.receive_count >= *max_receives {
-                dead.entry(queue).or_default().push(held.message.clone());
-                return false;
-            }
-            *received += 1;
-            held.message.receive_count += 1;
-            held.message.receipt = format!("receipt-{received}");
-            held.visible_at = now.plus(*visibility);
-            out.push(held.message.clone());
-            true
-        });
+            state.received += 1;
+            message.receive_count += 1;
+            message.receipt = format!("receipt-{}", state.received);
+            let hidden = state.visibilities.get(&queue).copied().unwrap_or(state.visibility);
+            let early = state.hit(state.faults.early_visibility);
+            let visible_at = now.plus(if early { state.some_of(hidden) } else { hidden });
+            state.place(queue, message.clone(), visible_at);
+            out.push(message);
+        }
         out
     }
 
@@ -106,14 +178,18 @@ impl SimQueue {
     /// `DeleteMessage`: with an old receipt handle "the message might not be deleted".
     pub fn delete(&self, queue: QueueName, receipt: &str) {
         let mut state = self.state.lock().unwrap();
-        state.queues.entry(queue).or_default().retain(|held| receipt.is_empty() || held.message.receipt != receipt);
+        if let Some(at) = state.find(queue, receipt)
+            && !state.hit(state.faults.undeleted)
+        {
+            state.take(queue, at);
+        }
     }
 
     /// Everything in the queue, visible or not, in the order of sending.
     pub fn peek(&self, queue: QueueName) -> Vec<Received> {
         let state = self.state.lock().unwrap();
         let mut all: Vec<Received> =
-            state.queues.get(&queue).into_iter().flatten().map(|h| h.message.clone()).collect();
+            state.queues.get(&queue).into_iter().flat_map(|line| line.values()).cloned().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
@@ -125,7 +201,8 @@ impl SimQueue {
 
     /// When the next message of any queue is or becomes visible.
     pub fn next_visible(&self) -> Option<Timestamp> {
-        self.state.lock().unwrap().queues.values().flatten().map(|held| held.visible_at).min()
+        let state = self.state.lock().unwrap();
+        state.queues.values().filter_map(|line| line.keys().next()).map(|(at, _)| *at).min()
     }
 
     /// Loses every message of a queue, received ones too.
@@ -137,10 +214,9 @@ impl SimQueue {
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let held = state.queues.entry(queue).or_default();
-        if let Some(copy) = held.iter().find(|held| held.message.id == id).cloned() {
-            let message = Received { receipt: String::new(), ..copy.message };
-            held.push(Held { message, visible_at: now });
+        let copy = state.queues.get(&queue).and_then(|line| line.values().find(|message| message.id == id)).cloned();
+        if let Some(copy) = copy {
+            state.place(queue, Received { receipt: String::new(), ..copy }, now);
         }
     }
 
@@ -152,18 +228,21 @@ impl SimQueue {
         let mut state = self.state.lock().unwrap();
         for message in messages {
             state.sent += 1;
-            let held = Held {
-                message: Received {
-                    id: format!("message-{:08}", state.sent),
-                    body: message.body.clone(),
-                    group: message.group.clone(),
-                    receipt: String::new(),
-                    receive_count: 0,
-                    sent_at: now,
-                },
-                visible_at: now.plus(whole_seconds(message.delay.min(MAX_QUEUE_DELAY))),
+            let received = Received {
+                id: format!("message-{:08}", state.sent),
+                body: message.body.clone(),
+                group: message.group.clone(),
+                receipt: String::new(),
+                receive_count: 0,
+                sent_at: now,
             };
-            state.queues.entry(queue).or_default().push(held);
+            let copies = if state.hit(state.faults.duplicate) { 2 } else { 1 };
+            for _ in 0..copies {
+                let late =
+                    if state.hit(state.faults.late) { state.some_of(state.faults.late_by) } else { Duration::ZERO };
+                let delay = whole_seconds(message.delay.min(MAX_QUEUE_DELAY)) + late;
+                state.place(queue, received.clone(), now.plus(delay));
+            }
         }
         Ok(())
     }
@@ -171,15 +250,11 @@ impl SimQueue {
     fn hide(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let held = state
-            .queues
-            .entry(queue)
-            .or_default()
-            .iter_mut()
-            .find(|held| !receipt.is_empty() && held.message.receipt == receipt && held.visible_at > now);
-        match held {
-            Some(held) => {
-                held.visible_at = now.plus(whole_seconds(delay.min(MAX_VISIBILITY)));
+        match state.find(queue, receipt).filter(|(visible_at, _)| *visible_at > now) {
+            Some(at) => {
+                if let Some(message) = state.take(queue, at) {
+                    state.place(queue, message, now.plus(whole_seconds(delay.min(MAX_VISIBILITY))));
+                }
                 Ok(())
             }
             None => Err(QueueError("no message in flight has this receipt".to_owned())),

@@ -1,57 +1,34 @@
-//! What must hold, each as a function with a name. A fault is a line that begins with that name.
+//! What must hold when all is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use shared::app::status::{ResultCursor, results};
-use shared::app::table::{delivery_key, get_n, meta_key, progress_key, read_delivery, read_meta, read_progress};
+use shared::app::table::{meta_key, progress_key, read_delivery, read_meta, read_progress};
 use shared::dialect::surface;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::{Delivery, DeliveryState, EventType};
-use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::job::{Job, JobView, ResultLine, Status};
 use shared::domain::progress::{Counts, Progress};
-use shared::domain::signature::verify;
 use shared::ports::Item;
 
-use super::World;
-
-type Verdict = Result<(), String>;
-type Check = fn(&World, &End) -> Verdict;
-
-/// Everything that must hold of a world that has become quiet.
-pub fn check(world: &World) -> Vec<String> {
-    let end = End::read(world);
-    let checks: [(&str, Check); 13] = [
-        ("jobs_are_over", jobs_are_over),
-        ("one_outcome_per_record", one_outcome_per_record),
-        ("counts_equal_results", counts_equal_results),
-        ("one_element_per_chunk", one_element_per_chunk),
-        ("credits_charged_once", credits_charged_once),
-        ("no_job_without_a_client", no_job_without_a_client),
-        ("every_event_is_told_or_exhausted", every_event_is_told_or_exhausted),
-        ("one_webhook_id_per_event", one_webhook_id_per_event),
-        ("one_body_per_event", one_body_per_event),
-        ("attempts_never_overlap", attempts_never_overlap),
-        ("every_attempt_is_in_the_log", every_attempt_is_in_the_log),
-        ("no_older_event_after_a_newer_one", no_older_event_after_a_newer_one),
-        ("an_erased_job_leaves_nothing", an_erased_job_leaves_nothing),
-    ];
-    let faults = checks.iter().filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
-    world.broken.iter().cloned().chain(faults).collect()
-}
+use super::{Verdict, all, same};
+use crate::harness::{Exchange, Tenant, World};
 
 /// What is in the table when all is over.
 #[derive(Debug)]
 pub struct End {
-    items: Vec<Item>,
-    jobs: Vec<Job>,
-    deliveries: Vec<Delivery>,
+    pub(super) items: Vec<Item>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) deliveries: Vec<Delivery>,
     lines: BTreeMap<JobId, Vec<ResultLine>>,
+    /// What each tenant's receiver got, by time.
+    pub(super) told: Vec<(TenantId, Exchange)>,
 }
 
 impl End {
-    fn read(world: &World) -> Self {
+    pub(super) fn read(world: &World) -> Self {
         let items = world.sim.store.items();
         let jobs: Vec<Job> = items.iter().filter(|i| i.key.sk == "META").filter_map(|i| read_meta(i).ok()).collect();
         let deliveries = items
@@ -62,6 +39,12 @@ impl End {
                 read_delivery(&DeliveryId { job, n }, item).ok()
             })
             .collect();
+        let got = |tenant: &Tenant| {
+            let id = tenant.id.clone();
+            tenant.receiver.exchanges().into_iter().map(move |exchange| (id.clone(), exchange))
+        };
+        let mut told: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
+        told.sort_by_key(|(_, exchange)| exchange.at);
         let mut lines = BTreeMap::new();
         for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
             let view = &JobView { job: job.clone(), progress: Progress::default() };
@@ -77,7 +60,7 @@ impl End {
             }
             lines.insert(job.spec.id.clone(), all);
         }
-        Self { items, jobs, deliveries, lines }
+        Self { items, jobs, deliveries, lines, told }
     }
 
     fn ended(&self) -> impl Iterator<Item = (&Job, &Vec<ResultLine>)> {
@@ -85,15 +68,7 @@ impl End {
     }
 }
 
-fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> Verdict {
-    items.into_iter().try_for_each(check)
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdict {
-    if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
-}
-
-fn jobs_are_over(_: &World, end: &End) -> Verdict {
+pub(super) fn jobs_are_over(_: &World, end: &End) -> Verdict {
     all(
         &end.jobs,
         |job| {
@@ -103,14 +78,14 @@ fn jobs_are_over(_: &World, end: &End) -> Verdict {
 }
 
 /// One line for each record, in order; an `id` belongs to its place.
-fn one_outcome_per_record(_: &World, end: &End) -> Verdict {
+pub(super) fn one_outcome_per_record(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
         same(&format!("lines of {}", job.spec.id), &lines.len(), &(job.spec.total as usize))?;
         all((0..).zip(lines), |(at, line)| same("index", &line.index, &at))
     })
 }
 
-fn counts_equal_results(_: &World, end: &End) -> Verdict {
+pub(super) fn counts_equal_results(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
         let Some(told) = &job.end else { return Err(format!("{} has no end", job.spec.id)) };
         let mut counts = Counts::default();
@@ -126,7 +101,7 @@ fn counts_equal_results(_: &World, end: &End) -> Verdict {
     })
 }
 
-fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
+pub(super) fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let shards = (0..shard_count(job.spec.chunks)).map(|s| world.sim.store.peek(&progress_key(&job.spec.id, s)));
         let shards: Vec<Item> = shards.flatten().collect();
@@ -138,23 +113,25 @@ fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
 
 /// What is used is what the results say, and everything else is back. Erased jobs say nothing any more, so that with
 /// them only the sum is known.
-fn credits_charged_once(world: &World, end: &End) -> Verdict {
-    let tenant = &world.tenant.id;
-    let (balance, used, open) = world.credits(tenant);
-    same("balance and used", &(balance + used), &world.options.credits)?;
-    same("open chunks", &open, &0)?;
-    let of_tenant = |job: &&Job| job.spec.tenant == *tenant;
-    if end.jobs.iter().filter(of_tenant).any(|job| job.status == Status::Deleted) {
-        return Ok(());
-    }
-    let charged = end.ended().filter(|(job, _)| job.spec.tenant == *tenant).flat_map(|(_, lines)| lines);
-    same("used", &used, &charged.map(|line| i64::from(line.outcome.credits)).sum())
+pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
+    all(&world.tenants, |Tenant { id: tenant, .. }| {
+        let (balance, used, open) = world.credits(tenant);
+        same(&format!("balance and used of {tenant}"), &(balance + used), &world.steps.granted(tenant))?;
+        same(&format!("open chunks of {tenant}"), &open, &0)?;
+        let of_tenant = |job: &Job| job.spec.tenant == *tenant;
+        if end.jobs.iter().any(|job| of_tenant(job) && job.status == Status::Deleted) {
+            return Ok(());
+        }
+        let charged = end.ended().filter(|(job, _)| of_tenant(job)).flat_map(|(_, lines)| lines);
+        let charged: i64 = charged.map(|line| i64::from(line.outcome.credits)).sum();
+        same(&format!("used by {tenant}"), &used, &charged)
+    })
 }
 
 /// Clients repeat a request until it is answered, so that every job there is was told to one.
-fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
-    let stored: BTreeSet<JobId> =
-        end.jobs.iter().filter(|j| j.spec.tenant == world.tenant.id).map(|j| j.spec.id.clone()).collect();
+pub(super) fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
+    let stored: BTreeMap<JobId, TenantId> =
+        end.jobs.iter().map(|job| (job.spec.id.clone(), job.spec.tenant.clone())).collect();
     same("jobs stored", &stored, &world.accepted)
 }
 
@@ -167,7 +144,7 @@ fn event_of(status: Status) -> Option<EventType> {
     }
 }
 
-fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
+pub(super) fn every_event_is_told_or_exhausted(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let told: Vec<&Delivery> = end.deliveries.iter().filter(|d| d.id.job == job.spec.id).collect();
         let ends = usize::from(job.spec.webhook.is_some());
@@ -178,7 +155,6 @@ fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
             same("event", &Some(delivery.event), &record.or(event_of(job.status)))
         })
     })?;
-    let exchanges = world.receiver.exchanges();
     all(&end.deliveries, |delivery| match delivery.state {
         DeliveryState::Pending => Err(format!("{} is pending", delivery.id)),
         DeliveryState::Exhausted if delivery.reason.is_none() => Err(format!("{} has no reason", delivery.id)),
@@ -186,7 +162,7 @@ fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
         DeliveryState::Delivered => {
             let event = delivery.id.event();
             let had = |status: Option<u16>| status.is_some_and(|s| (200..300).contains(&s));
-            if exchanges.iter().any(|e| e.id() == event && had(e.status)) {
+            if end.told.iter().any(|(_, e)| e.id() == event && had(e.status)) {
                 Ok(())
             } else {
                 Err(format!("{event} counts as delivered and no receiver had it"))
@@ -195,44 +171,42 @@ fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     })
 }
 
-/// Everything that tells of one job carries one id, and what was signed is what was sent.
-fn one_webhook_id_per_event(world: &World, end: &End) -> Verdict {
+/// All attempts of an event carry the id of its delivery, and everything that tells of the end of one job one id.
+pub(super) fn one_webhook_id_per_event(_: &World, end: &End) -> Verdict {
     let known: BTreeSet<String> = end.deliveries.iter().map(|d| d.id.event()).collect();
-    let erased = end.jobs.iter().any(|job| job.status == Status::Deleted);
-    let mut ids: BTreeMap<String, String> = BTreeMap::new();
-    all(world.receiver.exchanges(), |exchange| {
-        if !known.contains(exchange.id()) && !erased {
-            return Err(format!("{} belongs to no delivery", exchange.id()));
+    let erased: Vec<&JobId> = end.jobs.iter().filter(|j| j.status == Status::Deleted).map(|j| &j.spec.id).collect();
+    let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+    end.told.iter().try_for_each(|(_, exchange)| {
+        let id = exchange.id();
+        if !known.contains(id) && !delivery_of(exchange).is_some_and(|delivery| erased.contains(&&delivery.job)) {
+            return Err(format!("{id} belongs to no delivery"));
         }
-        let (id, at, signature) =
-            (exchange.header("webhook-id"), exchange.header("webhook-timestamp"), exchange.header("webhook-signature"));
-        let signed = verify(&world.tenant.secret, Some(id), Some(at), Some(signature), &exchange.body, exchange.at);
-        same("signature", &signed, &Ok(()))
-    })?;
-    for exchange in world.receiver.exchanges() {
-        if let Some(job) = exchange.json()["data"]["id"].as_str() {
-            let id = ids.entry(job.to_owned()).or_insert_with(|| exchange.id().to_owned());
-            same("webhook-id", &exchange.id(), &id.as_str())?;
-        }
-    }
-    Ok(())
+        let body = exchange.json();
+        let Some(job) = body["data"]["id"].as_str().filter(|_| body["type"] != "record.finished") else {
+            return Ok(());
+        };
+        same(&format!("webhook-id of the end of {job}"), &id, ids.entry(job.to_owned()).or_insert(id))
+    })
 }
 
-fn one_body_per_event(world: &World, _: &End) -> Verdict {
-    let mut bodies: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for exchange in world.receiver.exchanges() {
-        let body = bodies.entry(exchange.id().to_owned()).or_insert_with(|| exchange.body.clone());
-        if *body != exchange.body {
+/// The delivery that an exchange was an attempt of.
+pub(super) fn delivery_of(exchange: &Exchange) -> Option<DeliveryId> {
+    DeliveryId::parse(&exchange.id().replacen("evt_", "dlv_", 1))
+}
+
+pub(super) fn one_body_per_event(_: &World, end: &End) -> Verdict {
+    let mut bodies: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    end.told.iter().try_for_each(|(_, exchange)| {
+        if *bodies.entry(exchange.id()).or_insert(&exchange.body) != exchange.body {
             return Err(format!("{} was sent with two bodies", exchange.id()));
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn attempts_never_overlap(world: &World, _: &End) -> Verdict {
-    let exchanges = world.receiver.exchanges();
-    all(exchanges.iter().enumerate(), |(n, one)| {
-        all(&exchanges[..n], |other| {
+pub(super) fn attempts_never_overlap(_: &World, end: &End) -> Verdict {
+    all(end.told.iter().enumerate(), |(n, (_, one))| {
+        all(&end.told[..n], |(_, other)| {
             if one.id() == other.id() && one.at < other.until {
                 return Err(format!("{} at {} and at {}", one.id(), other.at, one.at));
             }
@@ -241,7 +215,7 @@ fn attempts_never_overlap(world: &World, _: &End) -> Verdict {
     })
 }
 
-fn every_attempt_is_in_the_log(_: &World, end: &End) -> Verdict {
+pub(super) fn every_attempt_is_in_the_log(_: &World, end: &End) -> Verdict {
     all(&end.deliveries, |delivery| {
         let numbers: Vec<u32> = delivery.log.iter().map(|a| a.number).collect();
         let first = delivery.attempts + 1 - u32::try_from(numbers.len()).expect("a short log");
@@ -255,14 +229,13 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Where the latest event counts, an older job's is not sent once a newer one's was answered well: also where the sender
 /// did not live to know it, until it is repeated.
-fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
+pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
     let ordered = |delivery: &&Delivery| {
         surface(world.ports.surfaces, &delivery.dialect).is_some_and(|s| (s.delivery)().latest_wins)
     };
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
-    let exchanges = world.receiver.exchanges();
     // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
-    let sent = exchanges.iter().filter_map(|exchange| {
+    let sent = end.told.iter().filter_map(|(_, exchange)| {
         let delivery = *deliveries.iter().find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;
         let entry = delivery.log.iter().rposition(|attempt| attempt.at <= exchange.at)?;
         Some((exchange, delivery, entry))
@@ -303,7 +276,7 @@ fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
 }
 
 /// A tombstone, and nothing under it.
-fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
+pub(super) fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
     all(end.jobs.iter().filter(|job| job.status == Status::Deleted), |job| {
         let prefix = format!("JOB#{}", job.spec.id);
         all(end.items.iter().filter(|item| item.key.pk.starts_with(&prefix)), |item| {
@@ -315,32 +288,4 @@ fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
             if head && !personal { Ok(()) } else { Err(format!("{}/{} is left", item.key.pk, item.key.sk)) }
         })
     })
-}
-
-/// Which status may follow which, and what must be there in the very moment a job ends.
-pub fn may_follow(world: &World, job: &Job, before: Option<Status>) -> Verdict {
-    use Status::{Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running};
-    let allowed = match before {
-        None | Some(Queued) => true,
-        Some(Running) => job.status != Queued,
-        Some(Canceling) => matches!(job.status, Canceled | Deleted),
-        Some(Expiring) => matches!(job.status, Expired | Deleted),
-        Some(Completed | Canceled | Failed | Expired) => job.status == Deleted,
-        Some(Deleted) => false,
-    };
-    if !allowed {
-        return Err(format!("terminal_stays_terminal: {:?} follows {before:?}", job.status));
-    }
-    if job.status.is_live() || job.status == Deleted {
-        return Ok(());
-    }
-    let told = world.sim.store.peek(&delivery_key(&job.spec.id.delivery(0))).is_some();
-    if job.end.is_none() || (job.spec.webhook.is_some() && !told) {
-        return Err(format!("done_told_and_settled_at_once: {} ended without its event", job.spec.id));
-    }
-    let item = world.sim.store.peek(&meta_key(&job.spec.id));
-    if item.is_some_and(|item| get_n(&item, "due").is_some()) {
-        return Err(format!("done_told_and_settled_at_once: {} ended and is still due", job.spec.id));
-    }
-    Ok(())
 }

@@ -1,0 +1,83 @@
+//! The command line of Millrace. This file only wires; see `args` for what there is. A library, so that tests reach what reads
+//! a user's files.
+
+#![expect(clippy::format_push_string, reason = "a few lines for a person; nothing is gained by write! and its result")]
+
+mod api;
+mod args;
+mod failure;
+mod jobs;
+mod listen;
+mod operator;
+mod problem;
+pub mod records;
+mod results;
+mod screen;
+#[cfg(test)]
+mod server;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use crate::api::Api;
+use crate::args::{Cli, Command, Global, Webhook};
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::settings::Settings;
+
+/// Runs the command that the process's arguments name, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(interruptible(&cli)),
+        Err(error) => Err(error.into()),
+    };
+    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    if let Some(text) = failure.text() {
+        eprintln!("{text}");
+    }
+    failure.code()
+}
+
+/// Drops the work on Ctrl-C, so that it can tidy up. Commands with more to say about it come first.
+async fn interruptible(cli: &Cli) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        outcome = run(cli) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted("interrupted".to_owned())),
+    }
+}
+
+async fn run(cli: &Cli) -> Result<(), Failure> {
+    let settings = Settings::load(cli.global.env_file.as_deref())?;
+    let api = || connect(&settings, &cli.global);
+    match &cli.command {
+        Command::Submit(args) => jobs::submit(&api()?, args).await,
+        Command::Watch { jobs, json } => jobs::watch(&api()?, jobs, *json).await,
+        Command::Results(args) => results::results(&api()?, args).await,
+        Command::Jobs { status, limit, json } => jobs::list(&api()?, status.as_deref(), *limit, *json).await,
+        Command::Cancel(args) => jobs::cancel(&api()?, &args.job, args.json).await,
+        Command::Retry(args) => jobs::retry(&api()?, &args.job, args.json).await,
+        Command::Delete { job } => jobs::delete(&api()?, job).await,
+        Command::Deliveries(args) => jobs::deliveries(&api()?, &args.job, args.json).await,
+        Command::Replay { delivery, json } => jobs::replay(&api()?, delivery, *json).await,
+        Command::Account { json } => jobs::account(&api()?, *json).await,
+        Command::Webhook(Webhook::Test { target, json }) => jobs::webhook_test(&api()?, target, *json).await,
+        Command::Webhook(Webhook::Rotate { overlap_hours, json }) => {
+            jobs::webhook_rotate(&api()?, *overlap_hours, *json).await
+        }
+        Command::Listen(args) => listen::listen(&settings, args).await,
+        Command::Tenants(command) => operator::tenants(&settings, command).await,
+        Command::Keys(command) => operator::keys(&settings, command).await,
+    }
+}
+
+fn connect(settings: &Settings, global: &Global) -> Result<Api, Failure> {
+    let url = settings.need(global.url.as_ref(), "--url", "MILLRACE_URL")?;
+    let key = settings.need(global.key.as_ref(), "--key", "MILLRACE_API_KEY")?;
+    Api::new(&url, &key, Arc::new(Screen::new()))
+}

@@ -1,0 +1,26 @@
+//! `tests/FOUND.md` names tests that there are.
+
+use super::source;
+
+/// The file and the name of the test in a line, and how the fault was found.
+fn read(line: &str) -> Option<(&str, &str, &str)> {
+    let mut quoted = line.rsplit('`');
+    let (name, file) = (quoted.nth(1)?, quoted.nth(1)?);
+    let (told, _) = line.split_once(&format!(": `{file}` `{name}`"))?;
+    Some((told.rsplit(' ').next()?, file, name))
+}
+
+#[test]
+fn every_fault_that_was_found_has_its_test() {
+    let found = source("tests/FOUND.md");
+    let lines: Vec<&str> = found.lines().filter(|line| line.starts_with("- ")).collect();
+    assert!(lines.len() > 30, "{}", lines.len());
+    for line in lines {
+        let Some((how, file, name)) = read(line) else { panic!("cannot be read: {line}") };
+        assert!(["simulation", "histories", "stack", "review"].contains(&how), "{how}? {line}");
+        let source = source(file);
+        let test = ["", "async "].iter().any(|kind| source.contains(&format!("#[test]\n{kind}fn {name}()")))
+            || source.contains(&format!("#[test]\n    fn {name}()"));
+        assert!(test, "{file} has no test {name}");
+    }
+}

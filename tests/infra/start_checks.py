@@ -1,0 +1,101 @@
+"""What `make up` finds out before it starts anything, each with what to do about it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "infra" / "local"))
+
+import stack
+from venvs import Failed
+
+
+class Checks(unittest.TestCase):
+    def setUp(self):
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.place = Path(held.name)
+        local = mock.patch.object(stack.venvs, "LOCAL", self.place / "local")
+        local.start()
+        self.addCleanup(local.stop)
+        self.options = SimpleNamespace(
+            no_tenant=False, cli=self.place / "millrace", bundle=self.place / "bundle", env_file=self.place / ".env")
+        self.executable(self.options.cli)
+        for name in stack.FUNCTIONS:
+            self.executable(self.options.bundle / name / "bootstrap")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    @staticmethod
+    def executable(path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+
+    def check(self):
+        stack.check(stack.Stack(self.port), self.options)
+
+    def refused(self) -> str:
+        with self.assertRaises(Failed) as failed:
+            self.check()
+        return str(failed.exception)
+
+    def test_everything_is_there(self):
+        self.check()
+
+    def test_the_command_line_is_missing(self):
+        self.options.cli.unlink()
+        self.assertIn("millrace is missing: build it first", self.refused())
+        self.options.no_tenant = True
+        self.check()
+
+    def test_a_function_is_missing(self):
+        for name in stack.FUNCTIONS:
+            binary = self.options.bundle / name / "bootstrap"
+            binary.unlink()
+            self.assertIn(f"{name}/bootstrap is missing: build it first", self.refused())
+            self.executable(binary)
+
+    def test_a_function_cannot_be_executed(self):
+        (self.options.bundle / "enrich" / "bootstrap").chmod(0o644)
+        if os.access(self.options.bundle / "enrich" / "bootstrap", os.X_OK):
+            self.skipTest("whoever runs this may execute anything")
+        self.assertIn("enrich/bootstrap is missing", self.refused())
+
+    def test_the_port_is_taken(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", self.port))
+            other.listen()
+            told = self.refused()
+        self.assertIn(f"port {self.port} is taken", told)
+        self.assertIn(f"make up MILLRACE_PORT={self.port + 1}", told)
+        self.check()
+
+    def test_the_settings_are_those_of_another_stack(self):
+        other = stack.Stack(self.port + 1)
+        self.options.env_file.write_text(f"# settings\nAWS_ENDPOINT_URL={other.endpoint}\n")
+        # Of one that is not up any more they may be written over.
+        self.check()
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE,
+            env={**os.environ, stack.MARK: "of another"})
+        try:
+            other.dir.mkdir(parents=True)
+            other.state_file.write_text(json.dumps({"token": "of another", "pid": process.pid}))
+            told = self.refused()
+        finally:
+            process.communicate(timeout=60)
+        self.assertIn(f"belongs to the stack on port {other.port}, which is up", told)
+        self.assertIn(f"make down MILLRACE_PORT={other.port}", told)
+        self.check()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,197 @@
+//! Files of a user (CSV and NDJSON for `millrace submit`) and of an operator (the tables of `dataset` providers).
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use millrace::records::{Columns, Form, Kind, Record, read, split};
+use serde_json::{Map, Value, json};
+use shared::dialect::message::ApiRequest;
+use shared::dialect::{Call, Reading, Routed, SURFACES, route};
+use shared::domain::error::ApiError;
+use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
+use shared::domain::record::MAX_RECORD_BYTES;
+use shared::provider::config::{Config, DatasetConfig, Kind as Provider};
+use shared::provider::dataset::Dataset;
+use shared::provider::{Answer, Catalog, Ports, Provider as _};
+
+use crate::sim::Sim;
+
+/// What the server offers, and the command line knows of it.
+const CATALOG: &str = r#"
+[types.company]
+inputs = [["domain"], ["company_name", "country"]]
+optional_inputs = ["city"]
+waterfall = ["any"]
+
+[providers.any]
+kind = "http"
+url = "https://any.example/"
+fields = { name = "/name" }
+"#;
+
+fn kind() -> Kind {
+    let account = json!({"types": [{
+        "type": "company", "inputs": [["domain"], ["company_name", "country"]], "optional_inputs": ["city"],
+    }]});
+    Kind::find(&account, "company").expect("the type is there")
+}
+
+/// What stands on the first line of an input: `delimiter=;`, `id=…`, `input=COLUMN=FIELD`, `metadata=…`, `omit=…`, apart by
+/// tabs; `untyped` where the type is not known.
+fn options(line: &str) -> (u8, Columns, bool) {
+    let (mut delimiter, mut columns, mut typed) = (b',', Columns::default(), true);
+    for option in line.split('\t') {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name {
+            "delimiter" => delimiter = value.bytes().next().unwrap_or(b','),
+            "id" => columns.id = Some(value.to_owned()),
+            "input" => columns.input.extend(Columns::pair(value)),
+            "metadata" => columns.metadata.extend(Columns::pair(value)),
+            "omit" => columns.omit.push(value.to_owned()),
+            "untyped" => typed = false,
+            _ => {}
+        }
+    }
+    (delimiter, columns, typed)
+}
+
+fn parts(bytes: &[u8]) -> (String, &[u8]) {
+    let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    (String::from_utf8_lossy(&bytes[..end]).into_owned(), bytes.get(end + 1..).unwrap_or_default())
+}
+
+/// A CSV file behind a line of options.
+pub fn csv(bytes: &[u8]) {
+    let (line, file) = parts(bytes);
+    let (delimiter, columns, typed) = options(&line);
+    // The command line takes a printable character or a tab.
+    if delimiter == b'\t' || (delimiter.is_ascii_graphic() && delimiter != b'"') {
+        check(file, Form::Csv(delimiter), &columns, typed);
+    }
+}
+
+/// An NDJSON file behind a line of options.
+pub fn ndjson(bytes: &[u8]) {
+    let (line, file) = parts(bytes);
+    let (_, columns, typed) = options(&line);
+    check(file, Form::Ndjson, &columns, typed);
+}
+
+/// A file is either read whole, and the server takes its records but for what it alone can judge, or every fault is told.
+fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
+    let kind = kind();
+    let lines = file.split(|b| *b == b'\n').count() as u64;
+    let records = match read(file, form, columns, typed.then_some(&kind)) {
+        Err(faults) => {
+            assert!(!faults.is_empty());
+            for fault in &faults {
+                assert!(fault.line <= lines && !fault.text.is_empty(), "{fault:?}");
+                assert!(!fault.text.chars().any(char::is_control), "for a terminal: {fault:?}");
+            }
+            return;
+        }
+        Ok(records) => records,
+    };
+    assert!(!records.is_empty());
+    assert!(records.iter().all(|record| (1..=lines).contains(&record.line)));
+    assert!(records.windows(2).all(|two| two[0].line < two[1].line), "lines in order");
+    for record in &records {
+        assert!(record.json.len() <= MAX_RECORD_BYTES);
+        let value: Map<String, Value> = serde_json::from_slice(&record.json).expect("a record is a JSON object");
+        assert!(value.keys().all(|name| matches!(name.as_str(), "id" | "input" | "metadata")), "{value:?}");
+        assert!(value["input"].as_object().is_some_and(|input| !input.is_empty()), "{value:?}");
+    }
+    let ranges = split(&records, 100);
+    assert_eq!(ranges.iter().cloned().flatten().collect::<Vec<_>>(), (0..records.len()).collect::<Vec<_>>());
+    for range in ranges {
+        let part = &records[range];
+        assert!(part.len() <= MAX_RECORDS && part.iter().map(|r| r.json.len() + 1).sum::<usize>() <= MAX_BODY_BYTES);
+        if typed {
+            submitted(part);
+        }
+    }
+}
+
+/// Whatever the server has against records is about single ones, so that the user is told their lines.
+fn submitted(records: &[Record]) {
+    static SERVER: OnceLock<Catalog> = OnceLock::new();
+    let catalog = SERVER.get_or_init(|| Catalog::of(&Config::parse("server", CATALOG).expect("a configuration")));
+    let mut body = b"{\"type\":\"company\",\"records\":[".to_vec();
+    for (at, record) in records.iter().enumerate() {
+        body.extend_from_slice(if at > 0 { b"," } else { b"" });
+        body.extend_from_slice(&record.json);
+    }
+    body.extend_from_slice(b"]}");
+    let request = ApiRequest {
+        method: "POST".to_owned(),
+        path: "/v1/jobs".to_owned(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body,
+        request_id: String::new(),
+    };
+    let Routed::To { surface, call: Call::Submit { read, .. }, .. } = route(SURFACES, &request) else { panic!() };
+    let sim = Sim::new(1);
+    match read(&request, &Reading { surface, catalog, http: sim.http.as_ref() }) {
+        Ok(submission) => assert_eq!(submission.records.len(), records.len()),
+        Err(ApiError::Invalid(faults)) => {
+            let more = |fault: &&shared::domain::error::InputError| !fault.pointer.is_empty();
+            for fault in faults.iter().filter(more) {
+                assert!(fault.pointer.starts_with("/records/"), "{fault:?}");
+            }
+        }
+        Err(other) => panic!("the server says {other:?} of records that were read without a fault"),
+    }
+}
+
+/// Tables by the first letter of an input: their form, and how their keys are compared.
+const TABLES: [(&str, &str); 8] = [
+    ("csv", "exact"),
+    ("csv", "domain"),
+    ("csv", "name"),
+    ("csv", "email"),
+    ("ndjson", "exact"),
+    ("ndjson", "domain"),
+    ("ndjson", "name"),
+    ("ndjson", "email"),
+];
+
+fn tables() -> &'static [DatasetConfig] {
+    static CONFIGS: OnceLock<Vec<DatasetConfig>> = OnceLock::new();
+    CONFIGS.get_or_init(|| {
+        let table = |(form, normal): &(&str, &str)| {
+            let toml = format!(
+                "[types.t]\ninputs = [[\"key\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"t.{form}\"\n\
+                 key = {{ key = {{ column = \"Key\", as = \"{normal}\" }} }}\nfields = {{ name = \"Name\" }}\n"
+            );
+            let mut config = Config::parse("tables", &toml).unwrap_or_else(|e| panic!("{e}"));
+            let Provider::Dataset(dataset) = config.providers.remove(0).kind else { panic!("no table") };
+            dataset
+        };
+        TABLES.iter().map(table).collect()
+    })
+}
+
+/// A table behind a digit that chooses one of eight declarations. It is refused, or every row counts as one that can be
+/// found or as one left out, and each key finds what the first row with it says.
+pub fn dataset(bytes: &[u8]) {
+    let Some((digit, text)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let config = &tables()[usize::from(*digit) % TABLES.len()];
+    let Ok(table) = Dataset::parse(config, text.to_owned()) else { return };
+    let Ok((rows, skipped)) = table.check() else { return };
+    assert!(rows > 0 && rows + skipped <= text.lines().count() + 1, "{rows} and {skipped} rows");
+    let sim = Sim::new(1);
+    let ports = Ports { http: sim.http.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
+    let ask = |key: &str| {
+        let input = Map::from_iter([("key".to_owned(), Value::from(key))]);
+        sim.finish(table.ask(&input, Duration::from_secs(1), &ports))
+    };
+    for key in text.split([',', '\n', '"', '\r']).take(50) {
+        match ask(key) {
+            Answer::Found { fields, .. } => assert_eq!(fields.keys().collect::<Vec<_>>(), ["name"]),
+            Answer::NotFound | Answer::Invalid(_) => {}
+            Answer::Failed { detail, .. } => panic!("{detail}"),
+        }
+    }
+}

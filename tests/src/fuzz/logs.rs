@@ -1,0 +1,55 @@
+//! What is logged meanwhile.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Log lines in memory.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panics while writing").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Runs `work` and looks through what it logs, down to `debug`.
+///
+/// # Panics
+/// Where a line holds one of the secrets or [`PERSONAL`](super::PERSONAL) data, or more than 8 KiB, or tells of a
+/// handler that panicked.
+pub fn without_secrets<T>(secrets: &[&str], work: impl FnOnce() -> T) -> T {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(lines.clone())
+        .finish();
+    let done = tracing::subscriber::with_default(subscriber, work);
+    let logged = lines.0.lock().expect("nobody panics while writing");
+    for line in String::from_utf8_lossy(&logged).lines() {
+        let begin: String = line.chars().take(300).collect();
+        for secret in secrets.iter().copied().chain([super::PERSONAL]) {
+            assert!(!line.contains(secret), "{secret} is in the log: {begin}");
+        }
+        assert!(line.len() <= 8 * 1024, "a log line of {} bytes: {begin}", line.len());
+        assert!(!line.contains("panic"), "{begin}");
+    }
+    done
+}

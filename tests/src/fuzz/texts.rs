@@ -1,0 +1,84 @@
+//! Short texts from outside: ids, cursors, times, `Retry-After`, signature headers, networks, progress.
+
+use std::time::Duration;
+
+use shared::app::status::ResultCursor;
+use shared::dialect::SURFACES;
+use shared::dialect::read::snake_case;
+use shared::domain::delivery::retry_after;
+use shared::domain::ids::{DeliveryId, JobId, TenantId};
+use shared::domain::job::Status;
+use shared::domain::progress::{ChunkSummary, Progress};
+use shared::domain::signature::{Secret, headers, verify};
+use shared::domain::time::Timestamp;
+use shared::net::Cidr;
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// Any text, read as each of these. What is taken is written back as it came, or means what was written.
+pub fn text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for surface in SURFACES {
+        if let Some(id) = (surface.parse_id)(text) {
+            let written = (surface.id)(&id);
+            assert!(written.eq_ignore_ascii_case(text), "{}: {text} became {written}", surface.name);
+            assert_eq!((surface.parse_id)(&written), Some(id.clone()));
+            assert_eq!(JobId::parse(id.as_str()), Some(id.clone()));
+            assert!(id.as_str().len() == 30 && !id.as_str().contains(['#', '\u{0}']), "{id}");
+            let _ = id.created_at().rfc3339();
+        }
+    }
+    if let Some(id) = DeliveryId::parse(text) {
+        assert_eq!(id.to_string(), text);
+        let _ = (id.record(), id.event());
+    }
+    if let Some(cursor) = ResultCursor::parse(text) {
+        assert_eq!(cursor.to_string(), text);
+    }
+    if let Some(tenant) = TenantId::parse(text) {
+        assert!(tenant.as_str() == text && !text.contains('#'));
+    }
+    if let Some(status) = Status::parse(text) {
+        assert_eq!(status.as_str(), text);
+    }
+    if let Some(at) = Timestamp::parse(text) {
+        // An offset can lead out of the years that RFC 3339 has.
+        let written = at.rfc3339();
+        assert!(Timestamp::parse(&written) == Some(at) || written.ends_with("ms"), "{text} became {written}");
+    }
+    if let Some(wait) = retry_after(text, NOW) {
+        // The latest HTTP date is the end of the year 9999.
+        assert!(wait <= Duration::from_secs(u32::MAX.into()).max(Duration::from_secs(9999 * 366 * 86400)), "{text}");
+        let _ = NOW.plus(wait).rfc3339();
+    }
+    if let Ok(net) = text.parse::<Cidr>() {
+        assert_eq!(text.parse::<Cidr>(), Ok(net));
+    }
+    if let Some(secret) = Secret::parse(text) {
+        assert_eq!(secret.reveal(), text);
+        let signed = headers(&[&secret], "evt_1", NOW, b"{}");
+        let (id, at, signature) = (&signed[0].1, &signed[1].1, &signed[2].1);
+        assert_eq!(verify(&secret, Some(id), Some(at), Some(signature), b"{}", NOW), Ok(()));
+        assert!(!format!("{secret:?}").contains(text));
+    }
+    if let Some(summary) = ChunkSummary::parse(text) {
+        assert_eq!(ChunkSummary::parse(&summary.element()), Some(summary));
+    }
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let progress = Progress::of(&lines);
+    let _ = (progress.counts().total(), progress.credits(), progress.bytes(), progress.told(), progress.chunks());
+    assert!(!snake_case(text).contains(|c: char| c.is_ascii_uppercase()));
+    signature(&lines);
+}
+
+/// Three lines as the three headers of a webhook: none but the genuine ones verify.
+fn signature(lines: &[String]) {
+    let line = |at: usize| lines.get(at).map(String::as_str);
+    let secret = Secret::new(&[7; 32]);
+    if verify(&secret, line(0), line(1), line(2), b"{}", NOW) == Ok(()) {
+        let (id, at) = (line(0).unwrap_or_default(), line(1).unwrap_or_default());
+        let at = Timestamp(at.parse::<i64>().expect("seconds") * 1000);
+        let genuine = &headers(&[&secret], id, at, b"{}")[2].1;
+        assert!(line(2).unwrap_or_default().split(' ').any(|one| one == genuine), "{lines:?}");
+    }
+}

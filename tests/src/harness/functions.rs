@@ -1,0 +1,94 @@
+//! The functions that work on messages, as Lambda runs them: one process a batch, with a time-out.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsEvent;
+use shared::app::Ports;
+use shared::app::dispatch::Dispatched;
+use shared::app::enrich::Ran;
+use shared::app::sweep::Swept;
+use shared::domain::ids::JobId;
+use shared::edge::sqs::{self, Batch, Handled, Invocation, NoIdentity};
+use shared::ports::{QueueName, within};
+use shared::provider::Registry;
+
+use crate::sim::{Received, Sim, mapping};
+
+/// What a function did, in the order it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happened {
+    Ran {
+        job: JobId,
+        chunk: u32,
+        receives: u32,
+        answer: Result<Ran, String>,
+    },
+    Dispatched {
+        job: JobId,
+        attempt: u32,
+        lane: QueueName,
+        answer: Result<Dispatched, String>,
+    },
+    Swept(Swept),
+    /// A message's body that cannot be read.
+    Unreadable,
+    /// The function's time-out ended it.
+    TimedOut,
+}
+
+/// One invocation for one batch of messages.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub sim: Sim,
+    pub ports: Ports,
+    pub happened: Rc<RefCell<Vec<Happened>>>,
+    pub timeout: Duration,
+    pub lane: QueueName,
+    pub batch: Vec<Received>,
+    /// Given back when the function ends or dies.
+    pub _at_work: Rc<()>,
+}
+
+impl Function {
+    pub(super) async fn enrich(self, registry: Arc<Registry>) {
+        let timeout = self.timeout;
+        let done = self.invoke(async |on, event| sqs::enrich(on, &registry, timeout, event).await).await;
+        for Handled { message, receives, outcome, .. } in done {
+            let answer = outcome.map_err(|error| error.to_string());
+            self.note(message.map(|m| Happened::Ran { job: m.job, chunk: m.chunk, receives, answer }));
+        }
+    }
+
+    pub(super) async fn dispatch(self) {
+        let done = self.invoke(async |on, event| sqs::dispatch(on, event).await).await;
+        for Handled { message, lane, outcome, .. } in done {
+            let answer = outcome.map_err(|error| error.to_string());
+            self.note(message.map(|m| Happened::Dispatched { job: m.job, attempt: m.attempt, lane, answer }));
+        }
+    }
+
+    /// Runs the function on its event and lets the mapping act on its answer. Empty where there is none.
+    async fn invoke<M, T>(
+        &self,
+        function: impl AsyncFn(&Invocation<'_>, SqsEvent) -> Result<Batch<M, T>, NoIdentity>,
+    ) -> Vec<Handled<M, T>> {
+        let (clock, queues) = (&*self.ports.clock, mapping::queue_urls());
+        let invocation = Invocation { ports: &self.ports, queues: &queues, deadline: clock.now().plus(self.timeout) };
+        let event = serde_json::from_value(mapping::event(self.lane, &self.batch)).expect("an event of SQS");
+        let Some(done) = within(clock, self.timeout, function(&invocation, event)).await else {
+            self.note(Some(Happened::TimedOut));
+            return Vec::new();
+        };
+        let Ok(batch) = done else { return Vec::new() };
+        let answer = serde_json::to_string(&batch.response()).expect("an answer is JSON");
+        mapping::settle(&self.sim.queue, self.lane, &self.batch, &answer);
+        batch.0
+    }
+
+    fn note(&self, happened: Option<Happened>) {
+        self.happened.borrow_mut().push(happened.unwrap_or(Happened::Unreadable));
+    }
+}

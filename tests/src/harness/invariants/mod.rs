@@ -1,0 +1,88 @@
+//! What must hold, each as a function with a name. A fault is a line that begins with that name.
+//!
+//! [`INVARIANTS`] are looked at when a world has become quiet, [`STEPS`] at every change of the table. For each of them
+//! `tests/sim/controls.rs` breaks something on purpose that it, by its name, must find out.
+
+mod end;
+mod steps;
+mod tenants;
+
+use std::time::Duration;
+
+use shared::app::table::{profile_key, read_profile};
+use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
+
+pub use self::end::End;
+pub use self::steps::{Moment, STEPS, Step, Steps};
+use super::World;
+
+/// Whether an invariant holds, or how it does not.
+pub type Verdict = Result<(), String>;
+
+/// An invariant of a world that has become quiet.
+pub type Check = fn(&World, &End) -> Verdict;
+
+/// What must hold when nothing is left to do.
+pub const INVARIANTS: [(&str, Check); 16] = [
+    ("everything_ends_in_time", everything_ends_in_time),
+    ("jobs_are_over", end::jobs_are_over),
+    ("one_outcome_per_record", end::one_outcome_per_record),
+    ("counts_equal_results", end::counts_equal_results),
+    ("one_element_per_chunk", end::one_element_per_chunk),
+    ("credits_charged_once", end::credits_charged_once),
+    ("no_job_without_a_client", end::no_job_without_a_client),
+    ("every_event_is_told_or_exhausted", end::every_event_is_told_or_exhausted),
+    ("one_webhook_id_per_event", end::one_webhook_id_per_event),
+    ("one_body_per_event", end::one_body_per_event),
+    ("attempts_never_overlap", end::attempts_never_overlap),
+    ("every_attempt_is_in_the_log", end::every_attempt_is_in_the_log),
+    ("no_older_event_after_a_newer_one", end::no_older_event_after_a_newer_one),
+    ("an_erased_job_leaves_nothing", end::an_erased_job_leaves_nothing),
+    ("events_reach_their_own_tenant_alone", tenants::events_reach_their_own_tenant_alone),
+    ("no_tenant_reaches_anothers_jobs", tenants::no_tenant_reaches_anothers_jobs),
+];
+
+/// What does not hold of a world that should be quiet: [`INVARIANTS`], and what the steps on the way found. Run it on for
+/// [`bound`] first.
+pub fn check(world: &World) -> Vec<String> {
+    let end = End::read(world);
+    let faults =
+        INVARIANTS.iter().filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
+    world.broken.iter().cloned().chain(faults).collect()
+}
+
+/// Nothing is queued, at work or due. Whoever asks has let [`bound`] go by since the last fault.
+fn everything_ends_in_time(world: &World, _: &End) -> Verdict {
+    if world.is_quiet() { Ok(()) } else { Err(format!("something is left to do at {}", world.now())) }
+}
+
+/// The longest wait of the sweep between two looks at a job, and its minute.
+const LOOK: Duration = Duration::from_secs(31 * 60);
+/// A chunk is given up at its eighth start, and the sweep brings each.
+const STARTS: u32 = 8;
+
+/// When faults stop, everything is over so much later: a chunk has had all the starts that it can have, one look of the
+/// sweep apart, and its job's event every attempt of the longest schedule there is, each repeated by the sweep.
+///
+/// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
+pub fn bound(world: &World) -> Duration {
+    let profiles = world.tenants.iter().filter_map(|tenant| world.sim.store.peek(&profile_key(&tenant.id)));
+    let delays: Vec<_> = profiles.map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays())).collect();
+    let told = delays.iter().flat_map(|delays| {
+        world.ports.surfaces.iter().map(|surface| {
+            let rules = (surface.delivery)().with_delays(delays.clone());
+            let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
+            let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
+            waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
+        })
+    });
+    (STARTS + 1) * LOOK + told.max().unwrap_or_default()
+}
+
+fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> Verdict {
+    items.into_iter().try_for_each(check)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdict {
+    if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
+}

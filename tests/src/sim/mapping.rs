@@ -1,0 +1,160 @@
+//! What Lambda's event source mapping makes of a batch: the event that a function gets, and which messages its answer
+//! lets be deleted.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::ports::QueueName;
+
+use super::{Received, SimQueue};
+
+/// Where the queues would be, by which the functions tell them apart.
+pub fn queue_urls() -> BTreeMap<QueueName, String> {
+    let url = |queue| (queue, format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{}", name(queue)));
+    [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry].map(url).into()
+}
+
+fn name(queue: QueueName) -> &'static str {
+    match queue {
+        QueueName::Enrich => "enrich",
+        QueueName::EnrichBulk => "enrich-bulk",
+        QueueName::Webhook => "webhook",
+        QueueName::WebhookRetry => "webhook-retry",
+    }
+}
+
+/// The event of a batch. Source of its shape: AWS Lambda developer guide, "Using Lambda with Amazon SQS".
+pub fn event(queue: QueueName, batch: &[Received]) -> Value {
+    let record = |message: &Received| {
+        json!({
+            "messageId": message.id,
+            "receiptHandle": message.receipt,
+            "body": message.body,
+            "attributes": {
+                "ApproximateReceiveCount": message.receive_count.to_string(),
+                "SentTimestamp": message.sent_at.0.to_string(),
+                "MessageGroupId": message.group,
+            },
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": format!("arn:aws:sqs:eu-west-1:123456789012:{}", name(queue)),
+            "awsRegion": "eu-west-1",
+        })
+    };
+    json!({"Records": batch.iter().map(record).collect::<Vec<_>>()})
+}
+
+/// Whether a function's answer keeps each message of a batch in the queue, by the messages' ids.
+///
+/// Source of the rule: AWS Lambda developer guide, "Implementing partial batch responses", success and failure conditions.
+/// An empty or null list, an empty or null answer: all of the batch went well. An answer that is no JSON; an item whose
+/// identifier is empty, null, under another name, or no message of the batch: all of it failed. What is JSON and no object
+/// is not documented, and counts as failed here.
+fn kept(answer: &str, ids: &[&str]) -> Vec<bool> {
+    let (none, all) = (vec![false; ids.len()], vec![true; ids.len()]);
+    let failures = match serde_json::from_str(answer) {
+        Ok(Value::Null) => return none,
+        Ok(Value::Object(mut answer)) => answer.remove("batchItemFailures").unwrap_or_default(),
+        Ok(_) | Err(_) => return all,
+    };
+    let failures = match failures {
+        Value::Null => return none,
+        Value::Array(failures) => failures,
+        _ => return all,
+    };
+    let named: Option<Vec<&str>> = failures.iter().map(|item| item["itemIdentifier"].as_str()).collect();
+    match named {
+        Some(named) if named.iter().all(|id| ids.contains(id)) => ids.iter().map(|id| named.contains(id)).collect(),
+        _ => all,
+    }
+}
+
+/// Deletes what a function's answer says went well. The rest comes back when its visibility time-out ends, or when the
+/// function asked for. Without an answer (an error, a time-out, a process that died) call nothing: all of it comes back.
+pub fn settle(queue: &SimQueue, name: QueueName, batch: &[Received], answer: &str) {
+    let ids: Vec<&str> = batch.iter().map(|message| message.id.as_str()).collect();
+    for (message, kept) in batch.iter().zip(kept(answer, &ids)) {
+        if !kept {
+            queue.delete(name, &message.receipt);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shared::ports::{Message, Queue};
+
+    use super::super::Sim;
+    use super::*;
+
+    /// What is left of a batch of two after this answer.
+    fn left(answer: Option<&str>) -> Vec<String> {
+        let sim = Sim::new(1);
+        let message = |body: &str| Message { body: body.to_owned(), delay: Duration::ZERO, group: "t".to_owned() };
+        sim.finish(sim.queue.send(QueueName::Webhook, vec![message("a"), message("b")])).unwrap();
+        let batch = sim.queue.receive(QueueName::Webhook, 5);
+        if let Some(answer) = answer {
+            let answer = answer.replace("$a", &batch[0].id).replace("$b", &batch[1].id);
+            settle(&sim.queue, QueueName::Webhook, &batch, &answer);
+        }
+        // Nothing of it can be had before its visibility time-out.
+        assert_eq!(sim.queue.receive(QueueName::Webhook, 5), []);
+        sim.clock.advance(Duration::from_mins(12));
+        sim.queue.receive(QueueName::Webhook, 5).into_iter().map(|message| message.body).collect()
+    }
+
+    #[test]
+    fn failed_messages_come_back_and_the_others_are_deleted() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$b"}]}"#)), ["b"]);
+        assert_eq!(
+            left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$b"},{"itemIdentifier":"$a"}]}"#)),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn an_empty_or_null_list_is_a_success() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[]}"#)), Vec::<String>::new());
+        assert_eq!(left(Some(r#"{"batchItemFailures":null}"#)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_empty_or_null_answer_is_a_success() {
+        assert_eq!(left(Some("{}")), Vec::<String>::new());
+        assert_eq!(left(Some("null")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_fails_the_batch() {
+        assert_eq!(left(Some("")), ["a", "b"]);
+        assert_eq!(left(Some(r#"{"batchItemFailures":["#)), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_empty_identifier_fails_the_batch() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#)), ["a", "b"]);
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$a"},{"itemIdentifier":""}]}"#)), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_null_identifier_fails_the_batch() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#)), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_identifier_under_another_name_fails_the_batch() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"messageId":"$b"}]}"#)), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_unknown_identifier_fails_the_batch() {
+        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"message-99999999"}]}"#)), ["a", "b"]);
+    }
+
+    #[test]
+    fn no_answer_fails_the_batch() {
+        assert_eq!(left(None), ["a", "b"]);
+    }
+}

@@ -1,0 +1,97 @@
+//! What a table may do that an honest little test does not see: indexes that lag, reads that are stale, items that expire
+//! late, transactions that meet.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::domain::time::Timestamp;
+use shared::ports::{Item, Key, Value};
+
+use super::SimEntropy;
+
+/// What the table may do, off by default. What it does when is drawn from a seed.
+///
+/// Source: Amazon `DynamoDB` developer guide, "read consistency", "global secondary indexes", "time to live",
+/// "transaction conflict handling".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreFaults {
+    /// An index shows a write up to so much later, each item's writes in their order.
+    pub index_lag: Duration,
+    /// A read of a partition that does not ask for consistency shows it as it was up to so long ago.
+    pub stale: Duration,
+    /// What has expired is deleted up to so long after its time. `None`: never.
+    pub expiry: Option<Duration>,
+    /// A transaction holds its items for up to so long before it takes effect; other writes of them meet a conflict.
+    pub transaction: Duration,
+}
+
+/// A time up to this, drawn.
+pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
+    if time.is_zero() {
+        return time;
+    }
+    let millis = usize::try_from(time.as_millis()).unwrap_or(usize::MAX - 1);
+    Duration::from_millis(dice.below(millis + 1) as u64)
+}
+
+/// What items were, for reads that see it still.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Each earlier version with when it was written over.
+    versions: BTreeMap<Key, VecDeque<(Timestamp, Option<Arc<Item>>)>>,
+}
+
+impl History {
+    /// Notes what was written over at `now`, and forgets what no read sees any more.
+    pub(super) fn keep(&mut self, key: &Key, before: Option<Arc<Item>>, now: Timestamp, reach: Duration) {
+        let versions = self.versions.entry(key.clone()).or_default();
+        versions.push_back((now, before));
+        while versions.front().is_some_and(|(until, _)| now.since(*until) > reach) {
+            versions.pop_front();
+        }
+    }
+
+    /// The keys between these that have a past.
+    pub(super) fn keys(&self, from: &Key, to: &Key) -> BTreeSet<Key> {
+        self.versions.range(from..=to).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// An item as it was then; `now` is how it is.
+    pub(super) fn at(&self, key: &Key, then: Timestamp, now: Option<&Arc<Item>>) -> Option<Arc<Item>> {
+        let versions = self.versions.get(key).into_iter().flatten();
+        match versions.into_iter().find(|(until, _)| *until > then) {
+            Some((_, version)) => version.clone(),
+            None => now.cloned(),
+        }
+    }
+}
+
+/// When which item will be deleted.
+#[derive(Debug, Default)]
+pub(super) struct Expiry {
+    planned: BTreeSet<(Timestamp, Key)>,
+    of: BTreeMap<Key, Timestamp>,
+}
+
+impl Expiry {
+    /// Plans the deletion of an item that was written, up to `late` after its time.
+    pub(super) fn plan(&mut self, key: &Key, item: Option<&Item>, late: Duration, dice: &SimEntropy) {
+        if let Some(at) = self.of.remove(key) {
+            self.planned.remove(&(at, key.clone()));
+        }
+        if let Some(Value::N(seconds)) = item.and_then(|item| item.attributes.get("expires_at")) {
+            let at = Timestamp(seconds.saturating_mul(1000)).plus(some_of(dice, late));
+            self.planned.insert((at, key.clone()));
+            self.of.insert(key.clone(), at);
+        }
+    }
+
+    /// The next item whose time has come.
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<Key> {
+        let (_, key) = self.planned.first().filter(|(at, _)| *at <= now)?.clone();
+        self.planned.pop_first();
+        self.of.remove(&key);
+        Some(key)
+    }
+}
