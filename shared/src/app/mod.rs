@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod enrich;
 pub mod finish;
 pub mod idempotency;
+mod origin;
 pub mod retry;
 pub mod secrets;
 pub mod status;
