@@ -13,6 +13,7 @@ use shared::app::{Ports, tenants};
 use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
 use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
+use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::system::{SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
@@ -95,6 +96,7 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         clock,
         entropy: entropy.clone(),
         surfaces: SURFACES,
+        fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     };
 

@@ -14,6 +14,7 @@ use shared::dialect::SURFACES;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::domain::ids::TenantId;
+use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
 use shared::ports::{Clock, QueueName};
@@ -36,6 +37,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         surfaces: SURFACES,
+        fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     };
     sim.http.on(RECEIVER, |_| Reply::status(200));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use shared::app::{Ports, table, tenants};
 use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
+use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::api::Api;
 use shared::edge::config::Config;
 use shared::edge::http::ApiRequest;
@@ -280,6 +281,17 @@ fn a_function_knows_the_queues_that_it_may_use_and_no_others() {
 }
 
 #[test]
+fn who_enqueues_chunks_is_told_how_many_run_at_once() {
+    let default = &TEMPLATE["Parameters"]["EnrichConcurrency"]["Default"];
+    assert_eq!(number(default), u64::from(ENRICH_CONCURRENCY));
+    for function in FUNCTIONS {
+        let told = variables(function).get("MILLRACE_ENRICH_CONCURRENCY").map(|value| target(value).to_owned());
+        let wanted = ["Submit", "Sweep"].contains(&function).then(|| "EnrichConcurrency".to_owned());
+        assert_eq!(told, wanted, "{function}");
+    }
+}
+
+#[test]
 fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
     for (function, needs) in [
         ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP"][..]),
@@ -343,6 +355,7 @@ impl Served {
             clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
             entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
             surfaces: SURFACES,
+            fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
             large: Arc::default(),
         };
         let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;

@@ -280,6 +280,54 @@ fn an_attempt_is_not_begun_without_the_time_to_end_it() {
     world.settle(HOUR);
 }
 
+/// The dispatch functions' lanes and what came of the attempts there.
+fn lanes(world: &World) -> Vec<(QueueName, Dispatched)> {
+    let dispatched = |happened: &Happened| match happened {
+        Happened::Dispatched { lane, answer: Ok(answer), .. } => Some((*lane, *answer)),
+        _ => None,
+    };
+    world.happened().iter().filter_map(dispatched).collect()
+}
+
+#[test]
+fn an_origin_not_known_to_be_quick_gets_one_attempt_at_a_time_in_the_fast_lane() {
+    let mut world = World::with(Options { enrichers: 2, dispatchers: 2, ..Options::default() });
+    world.receiver.replies([Reply::status(200).after(SECOND)]);
+    world.job(small());
+    world.job(submission(&["found-1"]));
+    world.settle(HOUR);
+    let mut first = lanes(&world);
+    first.sort_by_key(|at| format!("{at:?}"));
+    assert_eq!(first, [(Webhook, Delivered), (Webhook, Moved), (WebhookRetry, Delivered)]);
+    // Known to be quick from then on.
+    world.job(small());
+    world.job(submission(&["found-1"]));
+    world.settle(HOUR);
+    assert_eq!(lanes(&world)[3..], [(Webhook, Delivered), (Webhook, Delivered)]);
+}
+
+#[test]
+fn a_probe_whose_holder_died_ends_with_its_time() {
+    let mut world = World::new();
+    let mut once = true;
+    world.faults(move |call| {
+        let dies = call.op == Op::Http && call.subject.contains("hook.example") && std::mem::take(&mut once);
+        if dies { Fault::Die } else { Fault::Proceed }
+    });
+    world.receiver.from_then_on(Reply::error(HttpError::Timeout).after(HOUR));
+    world.job(small());
+    world.run_for(5 * SECOND);
+    world.job(submission(&["found-1"]));
+    world.run_for(5 * SECOND);
+    assert_eq!(lanes(&world), [(Webhook, Moved)]);
+    world.receiver.from_then_on(Reply::status(200));
+    world.run_for(30 * SECOND);
+    world.job(submission(&["found-2"]));
+    world.run_for(5 * SECOND);
+    assert_eq!(lanes(&world).last(), Some(&(Webhook, Delivered)));
+    world.settle(HOUR);
+}
+
 #[test]
 fn a_slow_receiver_leaves_the_fast_lane() {
     let mut world = World::new();
@@ -290,15 +338,10 @@ fn a_slow_receiver_leaves_the_fast_lane() {
     world.settle(HOUR);
     world.job(submission(&["found-2"]));
     world.settle(HOUR);
-    let lanes: Vec<_> = world
-        .happened()
-        .iter()
-        .filter_map(|h| match h {
-            Happened::Dispatched { lane, answer: Ok(answer), .. } => Some((*lane, *answer)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(lanes, [(Webhook, Delivered), (Webhook, Moved), (WebhookRetry, Delivered), (Webhook, Delivered)]);
+    assert_eq!(
+        lanes(&world),
+        [(Webhook, Delivered), (Webhook, Moved), (WebhookRetry, Delivered), (Webhook, Delivered)]
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use shared::app::Ports;
 use shared::aws::AwsClients;
 use shared::dialect::SURFACES;
+use shared::domain::tenant::fast_chunks;
 use shared::edge::config::Config;
 use shared::edge::system::{SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
@@ -121,6 +122,7 @@ pub fn ports(config: &Config) -> Ports {
         clock,
         entropy,
         surfaces: SURFACES,
+        fast_chunks: fast_chunks(config.enrich_concurrency),
         large: Arc::default(),
     }
 }

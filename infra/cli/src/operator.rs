@@ -12,7 +12,7 @@ use shared::aws::{AwsClients, AwsSettings, Limits};
 use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
-use shared::domain::tenant::Scope;
+use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
 use shared::edge::system::{CheckOnly, SystemClock, SystemEntropy};
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
@@ -192,6 +192,7 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         clock,
         entropy,
         surfaces: SURFACES,
+        fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     })
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use super::deliveries::{SUPERSEDED, as_planned};
 use super::finish::{load, wake};
+use super::origin::Visit;
 use super::status::{ResultCursor, results};
 use super::table::{
     DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current, delivery_changes,
-    delivery_key, endpoint_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s, secret_key,
+    delivery_key, endpoint_key, origin_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s,
+    secret_key,
 };
 use super::turn::{self, Turn};
 use super::{Ports, StepError, insist};
@@ -20,12 +22,12 @@ use crate::domain::delivery::{
     Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE, Lease, Next,
     QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
 };
-use crate::domain::signature::live;
+use crate::domain::signature::{LiveSecret, live};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value};
 
 /// How long what is known of a receiver is kept after the last exchange.
-const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most of a receiver's answer that is read.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 /// Events with more results than this are rendered one at a time.
@@ -42,7 +44,8 @@ pub enum Dispatched {
     Exhausted,
     /// The message asks for an attempt that is not the next one, or the delivery is over or gone.
     Stale,
-    /// It is not time yet, or the receiver is slow and belongs in the other lane: the message was sent on.
+    /// It is not time yet, or the receiver is slow or not yet known to be quick and belongs in the other lane: the message
+    /// was sent on.
     Moved,
     /// Too little of the invocation is left; the message has to come back.
     NoTime,
@@ -54,6 +57,14 @@ pub struct Receipt {
     pub lane: QueueName,
     /// When the invocation ends.
     pub deadline: Timestamp,
+}
+
+/// What an attempt goes by.
+struct Known {
+    endpoint: Endpoint,
+    rules: DeliveryRules,
+    secrets: Vec<LiveSecret>,
+    visit: Visit,
 }
 
 /// Makes the attempt that the message asks for.
@@ -74,9 +85,10 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
     let Some(surface) = surface(ports.surfaces, &delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
 
     let tenant = &delivery.tenant;
-    let keys = [secret_key(tenant), endpoint_key(tenant, &delivery.url), profile_key(tenant)];
+    let url = &delivery.url;
+    let keys = [secret_key(tenant), endpoint_key(tenant, url), origin_key(tenant, url), profile_key(tenant)];
     let items = ports.store.get_many(&keys).await?;
-    let [secrets, endpoint, profile] = <[_; 3]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let [secrets, endpoint, origin, profile] = <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
     let endpoint = read_endpoint(current(endpoint, now).as_ref());
     let delays = profile.as_ref().map(read_profile).transpose()?.and_then(|p| p.webhook_delays());
     let rules = (surface.delivery)().with_delays(delays);
@@ -99,13 +111,35 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
     if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
         return Ok(Dispatched::NoTime);
     }
-    let secrets = read_secrets(secrets.as_ref())?;
+    let (secrets, mut visit) = (read_secrets(secrets.as_ref())?, Visit::new(&delivery, origin, now));
+    if receipt.lane == QueueName::Webhook && !visit.enter(ports, now.plus(lease_of(&rules))).await {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        return Ok(Dispatched::Moved);
+    }
+    let mut known = Known { endpoint, rules, secrets, visit };
+    let done = render_and_send(ports, surface, delivery, &mut known, receipt.deadline).await;
+    known.visit.leave(ports).await;
+    done
+}
+
+/// How long an attempt's lease lasts.
+fn lease_of(rules: &DeliveryRules) -> Duration {
+    LEASE_WRITE + rules.timeout + LEASE_MARGIN
+}
+
+async fn render_and_send(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: Delivery,
+    known: &mut Known,
+    deadline: Timestamp,
+) -> Result<Dispatched, StepError> {
     let Some(body) = body(ports, surface, &delivery).await? else { return Ok(Dispatched::Stale) };
     // Others may have been rendered first.
-    if receipt.deadline.since(ports.clock.now()) < rules.timeout + 2 * LEASE_MARGIN {
+    if deadline.since(ports.clock.now()) < known.rules.timeout + 2 * LEASE_MARGIN {
         return Ok(Dispatched::NoTime);
     }
-    attempt(ports, surface, delivery, &endpoint, &rules, &secrets, body).await
+    attempt(ports, surface, delivery, known, body).await
 }
 
 /// Sends a message on for an attempt whose time has not come; one that is far off is left to the sweep.
@@ -160,14 +194,13 @@ async fn attempt(
     ports: &Ports,
     surface: &Surface,
     mut delivery: Delivery,
-    endpoint: &Endpoint,
-    rules: &DeliveryRules,
-    secrets: &[crate::domain::signature::LiveSecret],
+    known: &mut Known,
     body: Vec<u8>,
 ) -> Result<Dispatched, StepError> {
+    let Known { endpoint, rules, secrets, visit } = known;
     let now = ports.clock.now();
     let token = hex::encode(ports.random::<16>());
-    let until = now.plus(LEASE_WRITE + rules.timeout + LEASE_MARGIN);
+    let until = now.plus(lease_of(rules));
     if rules.latest_wins {
         match turn::take(ports, &delivery, &token, until).await? {
             Turn::Mine => {}
@@ -206,6 +239,7 @@ async fn attempt(
     } else if rules.latest_wins {
         turn::give_back(ports, &delivery, &token).await;
     }
+    visit.learn(ports, answer.is_ok() && ended.since(begun) <= SLOW_AFTER).await;
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
     delivery.record(attempt);
     delivery.lease = None;
@@ -288,7 +322,7 @@ async fn exchange(
     ports: &Ports,
     surface: &Surface,
     delivery: &Delivery,
-    secrets: &[crate::domain::signature::LiveSecret],
+    secrets: &[LiveSecret],
     body: Vec<u8>,
     at: Timestamp,
     deadline: Duration,

@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod enrich;
 pub mod finish;
 pub mod idempotency;
+mod origin;
 pub mod retry;
 pub mod secrets;
 pub mod status;
@@ -37,6 +38,8 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// How the world outside is talked to; [`crate::dialect::SURFACES`], and in tests others.
     pub surfaces: &'static [Surface],
+    /// A tenant's share of the fast enrich lane; [`crate::domain::tenant::fast_chunks`].
+    pub fast_chunks: i64,
     /// Held while a large event is rendered.
     pub large: Arc<Mutex<()>>,
 }

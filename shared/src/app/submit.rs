@@ -17,7 +17,7 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
-use crate::domain::tenant::{Caller, FAST_CHUNKS};
+use crate::domain::tenant::Caller;
 use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
@@ -142,7 +142,7 @@ async fn offer(
         Err(_) => caller.open_chunks,
     };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
-    let share = usize::try_from(FAST_CHUNKS - others).unwrap_or(0).min(all.len());
+    let share = usize::try_from(ports.fast_chunks - others).unwrap_or(0).min(all.len());
     for (lane, chunks) in [(QueueName::Enrich, &all[..share]), (QueueName::EnrichBulk, &all[share..])] {
         if !chunks.is_empty()
             && let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, chunks, Start::First, lane).await
@@ -154,8 +154,8 @@ async fn offer(
 }
 
 /// The lane of a tenant with so many open chunks.
-pub fn lane(open_chunks: i64) -> QueueName {
-    if open_chunks > FAST_CHUNKS { QueueName::EnrichBulk } else { QueueName::Enrich }
+pub(crate) fn lane(ports: &Ports, open_chunks: i64) -> QueueName {
+    if open_chunks > ports.fast_chunks { QueueName::EnrichBulk } else { QueueName::Enrich }
 }
 
 /// Asks for chunks to be worked on.

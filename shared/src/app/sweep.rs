@@ -232,7 +232,7 @@ async fn repair(
     let chunks = unheld(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
-    enqueue(ports, id, &job.spec.tenant, &chunks, Start::Nudge, lane(open)).await?;
+    enqueue(ports, id, &job.spec.tenant, &chunks, Start::Nudge, lane(ports, open)).await?;
     swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
+//! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one
 //! range reads inputs and outcomes of neighbouring chunks together.
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::StepError;
 use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
@@ -73,6 +75,11 @@ pub const TURN_UNTIL: &str = "turn_until";
 pub const TURN_JOB: &str = "turn_job";
 /// When the newest job was submitted whose event was answered well, in milliseconds.
 pub const NEWEST: &str = "newest";
+/// Present where an origin answers quickly.
+pub const QUICK: &str = "quick";
+/// The token of the attempt that finds out whether an origin is quick.
+pub const PROBE: &str = "probe";
+pub const PROBE_UNTIL: &str = "probe_until";
 pub const SPEC: &str = "spec";
 const DATA: &str = "data";
 
@@ -123,6 +130,12 @@ pub fn endpoint_key(tenant: &TenantId, url: &str) -> Key {
 /// Kept apart from the receiver's other state, which has an expiry of its own.
 pub fn latest_key(tenant: &TenantId, url: &str) -> Key {
     key(endpoint_key(tenant, url).pk, "LATEST")
+}
+
+/// Of the URL's origin, which all URLs of one host, scheme and port share.
+pub fn origin_key(tenant: &TenantId, url: &str) -> Key {
+    let origin = Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization());
+    key(format!("ENDPOINT#{tenant}#{}", digest(&origin)), "ORIGIN")
 }
 
 fn shard_pk(job: &JobId, shard: u32) -> String {

@@ -9,9 +9,15 @@ use sha2::{Digest, Sha256};
 use super::ids::TenantId;
 use super::time::Timestamp;
 
-/// A tenant's share of the fast lane, in open chunks; what it brings beyond goes through the bulk lane. A fifth of the
-/// lane's default concurrency, so that it takes several large tenants at once to keep a small one waiting.
-pub const FAST_CHUNKS: i64 = 4;
+/// How many chunks the fast lane works on at once, unless told. Source: the template's `EnrichConcurrency`.
+pub const ENRICH_CONCURRENCY: u32 = 20;
+
+/// A tenant's share of the fast lane, in open chunks, where so many run there at once; what it brings beyond goes through
+/// the bulk lane. A fifth, so that it takes several large tenants at once to keep a small one waiting, and at least one.
+pub const fn fast_chunks(concurrency: u32) -> i64 {
+    let share = concurrency / 5;
+    if share == 0 { 1 } else { share as i64 }
+}
 
 /// A tenant's settings. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

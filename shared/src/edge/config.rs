@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::aws::{AwsSettings, Limits};
+use crate::domain::tenant::ENRICH_CONCURRENCY;
 use crate::net::Cidr;
 use crate::ports::QueueName;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
+    /// How many chunks the fast enrich lane works on at once.
+    pub enrich_concurrency: u32,
     /// How long jobs and results are kept.
     pub retention: Duration,
     /// The least severe level that is logged.
@@ -125,6 +128,12 @@ impl Config {
                 "a number of seconds",
                 whole,
             )),
+            enrich_concurrency: reader.parsed(
+                "MILLRACE_ENRICH_CONCURRENCY",
+                ENRICH_CONCURRENCY,
+                "a number of chunks",
+                |text| text.parse().ok().filter(|n| *n > 0),
+            ),
             retention: Duration::from_secs(24 * 3600)
                 * u32::try_from(reader.parsed("MILLRACE_RETENTION_DAYS", 7, "a number of days from 1 to 365", |t| {
                     whole(t).filter(|d| *d <= 365)
@@ -180,12 +189,17 @@ mod tests {
         assert!(!config.allow_http && config.allowed_cidrs.is_empty() && config.nameserver.is_none());
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(config.enrich_concurrency, ENRICH_CONCURRENCY);
     }
 
     #[test]
     fn zero_days_and_bad_switches_are_refused() {
-        for pair in [("MILLRACE_RETENTION_DAYS", "0"), ("MILLRACE_ALLOW_HTTP", "maybe"), ("MILLRACE_NAMESERVER", "dns")]
-        {
+        for pair in [
+            ("MILLRACE_RETENTION_DAYS", "0"),
+            ("MILLRACE_ENRICH_CONCURRENCY", "0"),
+            ("MILLRACE_ALLOW_HTTP", "maybe"),
+            ("MILLRACE_NAMESERVER", "dns"),
+        ] {
             let mut pairs = LEAST.to_vec();
             pairs.push(pair);
             assert!(read(&pairs).is_err(), "{pair:?}");

@@ -12,6 +12,7 @@ use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
 pub use crate::dialect::SURFACES;
 use crate::dialect::{Surface, check_operations};
+use crate::domain::tenant::fast_chunks;
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Settings};
 use crate::ports::HttpSender;
@@ -80,6 +81,7 @@ fn build(
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
         surfaces,
+        fast_chunks: fast_chunks(config.enrich_concurrency),
         large: Arc::default(),
         clock,
         entropy,

@@ -19,7 +19,7 @@ use shared::domain::ids::{JobId, TenantId};
 use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
 use shared::domain::record::Record;
 use shared::domain::signature::Secret;
-use shared::domain::tenant::{Caller, Scope};
+use shared::domain::tenant::{Caller, ENRICH_CONCURRENCY, Scope, fast_chunks};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::provider::Registry;
@@ -46,6 +46,8 @@ pub struct Options {
     pub enrichers: usize,
     /// In the bulk lane, where that is another number.
     pub bulk_enrichers: Option<usize>,
+    /// A tenant's share of the fast lane, in open chunks.
+    pub fast_chunks: i64,
     /// Dispatch functions at once in each lane.
     pub dispatchers: usize,
     /// In the lane of later attempts, where that is another number.
@@ -74,6 +76,7 @@ impl Options {
         seed: 1,
         enrichers: 1,
         bulk_enrichers: None,
+        fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         dispatchers: 1,
         retry_dispatchers: None,
         enrich_batch: 1,
@@ -200,6 +203,7 @@ impl World {
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
             surfaces: SURFACES,
+            fast_chunks: options.fast_chunks,
             large: Arc::default(),
         };
         let asked = Arc::new(Mutex::new(Vec::new()));
