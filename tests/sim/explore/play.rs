@@ -385,8 +385,9 @@ impl<'a> Game<'a> {
                 Ok(view) => {
                     self.tally.one(format!("job: {}", view.status().as_str()));
                     for line in self.world.results(id) {
-                        let code = line.outcome.error.as_ref().map_or("", |error| &error.code);
-                        self.tally.one(format!("record: {} {code}", line.outcome.status.as_str()));
+                        let code = line.outcome.error.as_ref().map(|error| format!(" {}", error.code));
+                        let code = code.unwrap_or_default();
+                        self.tally.one(format!("record: {}{code}", line.outcome.status.as_str()));
                     }
                 }
                 Err(_) => self.tally.one("job: erased"),
