@@ -95,16 +95,17 @@ bench: rust ## calls, capacity units, bytes and their price of the main job; Ini
 # Neither toolchain nor tool is pinned or fetched: only who fuzzes needs them. The versions of everything are the product's.
 FUZZ = $(CARGO) +nightly fuzz
 SECONDS ?= 60
-fuzz: rust ## libFuzzer on what is read from outside (TARGET=api or all of them, SECONDS=60 each)
+FUZZED = $(sort $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs))))
+fuzz: rust ## libFuzzer on what is read from outside (INPUT=api or all kinds of it, SECONDS=60 each)
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
 	  echo "error: libFuzzer needs a nightly Rust. Add it: rustup toolchain install nightly --profile minimal" >&2; exit 1; }
 	@$(FUZZ) --version >/dev/null 2>&1 || { \
 	  echo "error: cargo-fuzz is missing. Install it: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	@cp Cargo.lock tests/fuzz/Cargo.lock
 	$(FUZZ) build --fuzz-dir tests/fuzz --sanitizer none
-	@for target in $(or $(TARGET),$$($(FUZZ) list --fuzz-dir tests/fuzz)); do \
-	  echo "== $$target" && mkdir -p .local/fuzz/$$target && \
-	  $(FUZZ) run --fuzz-dir tests/fuzz --sanitizer none $$target .local/fuzz/$$target tests/fuzz/corpus/$$target -- \
+	@for input in $(or $(INPUT),$(FUZZED)); do \
+	  echo "== $$input" && mkdir -p .local/fuzz/$$input && \
+	  $(FUZZ) run --fuzz-dir tests/fuzz --sanitizer none $$input .local/fuzz/$$input tests/fuzz/corpus/$$input -- \
 	    -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; \
 	done
 

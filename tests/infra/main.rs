@@ -3,6 +3,7 @@
 mod direction;
 mod events;
 mod found;
+mod fuzz;
 mod local;
 mod providers;
 mod scan;

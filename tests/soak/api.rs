@@ -14,8 +14,8 @@ use crate::faults::Faults;
 
 /// One request in so many is given up before its answer, and repeated.
 const GIVEN_UP: usize = 10;
-/// How long a client repeats a request that is not answered.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a client repeats a request that is not answered, before the API has broken its word. The machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// A client's pause before it repeats.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -84,7 +84,7 @@ impl Api {
             };
             match tokio::time::timeout(limit, sent).await {
                 Err(_) => {
-                    self.faults.count("client gave up before the answer", method);
+                    self.faults.count_given_up();
                     continue;
                 }
                 Ok(Ok(reply)) if reply.status < 500 && reply.status != 429 => return Ok(reply),

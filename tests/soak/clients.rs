@@ -53,9 +53,11 @@ impl Clients {
         while !self.closed.load(Ordering::SeqCst) {
             let number = self.begun.fetch_add(1, Ordering::SeqCst);
             let mut job = plan(&rng, number, self.tenants.len());
+            job.began = self.api.faults.elapsed();
             if let Err(error) = self.run(&mut job, &rng).await {
                 job.odd.push(error.to_string());
             }
+            job.over = self.api.faults.elapsed();
             self.ended.fetch_add(1, Ordering::SeqCst);
             jobs.push(job);
         }

@@ -18,6 +18,13 @@ const KILLS: usize = 12;
 const KILLS_IN_INIT: usize = 3;
 /// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
 const OUTAGES: usize = 20;
+/// A delay from here on is long.
+const LONG: Duration = Duration::from_secs(2);
+/// How the names of all kills begin.
+const KILLED: &str = "process killed";
+/// How the names of those faults begin without which a soak, brief as it may be, has shown nothing.
+const NEEDED: [&str; 3] = [KILLED, "dropped", "throttled"];
+
 /// What the proxy does with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -80,6 +87,13 @@ pub(crate) struct Faults {
     outages: Mutex<BTreeMap<String, (Fault, Instant)>>,
     total: AtomicU64,
     counts: Mutex<BTreeMap<(&'static str, String), u64>>,
+    /// What clients did of their own accord, which is no fault of the stack's.
+    gave_up: AtomicU64,
+    begun: Instant,
+    /// When an enrich function was killed, since `begun`.
+    enrich_kills: Mutex<Vec<Duration>>,
+    /// When calls met an outage or waited for [`LONG`] or more, since `begun`: from and until.
+    slowed: Mutex<Vec<(Duration, Duration)>>,
 }
 
 impl Faults {
@@ -91,6 +105,10 @@ impl Faults {
             outages: Mutex::default(),
             total: AtomicU64::new(0),
             counts: Mutex::default(),
+            gave_up: AtomicU64::new(0),
+            begun: Instant::now(),
+            enrich_kills: Mutex::default(),
+            slowed: Mutex::default(),
         }
     }
 
@@ -126,6 +144,39 @@ impl Faults {
     pub(crate) fn count(&self, kind: &'static str, place: &str) {
         self.total.fetch_add(1, Ordering::SeqCst);
         *self.counts.lock().unwrap().entry((kind, place.to_owned())).or_default() += 1;
+        if kind.starts_with(KILLED) && place == "enrich" {
+            self.enrich_kills.lock().unwrap().push(self.elapsed());
+        }
+    }
+
+    /// Notes that a client gave a request up; no injection.
+    pub(crate) fn count_given_up(&self) {
+        self.gave_up.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn given_up(&self) -> u64 {
+        self.gave_up.load(Ordering::SeqCst)
+    }
+
+    /// The time of everything that is noted here.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    pub(crate) fn enrich_kills(&self) -> Vec<Duration> {
+        self.enrich_kills.lock().unwrap().clone()
+    }
+
+    pub(crate) fn slowed(&self) -> Vec<(Duration, Duration)> {
+        self.slowed.lock().unwrap().clone()
+    }
+
+    /// Which of the kinds that must happen in every soak did not. `kills`: whether this system lets functions be told from
+    /// other processes; nothing can be killed where it does not.
+    pub(crate) fn missing(&self, kills: bool) -> Vec<&'static str> {
+        let counts = self.counts.lock().unwrap();
+        let made = |kind: &&str| counts.keys().any(|(k, _)| k.starts_with(kind));
+        NEEDED.into_iter().filter(|kind| (kills || *kind != KILLED) && !made(kind)).collect()
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -135,12 +186,6 @@ impl Faults {
     /// Kind and place, with how many.
     pub(crate) fn counts(&self) -> BTreeMap<(&'static str, String), u64> {
         self.counts.lock().unwrap().clone()
-    }
-
-    /// How many of a kind whose name begins so, at this place.
-    pub(crate) fn made(&self, kind: &str, place: &str) -> u64 {
-        let counts = self.counts.lock().unwrap();
-        counts.iter().filter(|((k, p), _)| k.starts_with(kind) && p == place).map(|(_, n)| n).sum()
     }
 
     /// The fault that a call of this operation meets, if any. `Init` is a process that opens its first connection.
@@ -171,7 +216,7 @@ impl Faults {
             ];
             // Longer than an attempt of the functions' clients may take.
             if self.rng.below(4) == 0 {
-                kinds[0] = Fault::Delay(Duration::from_secs(2) + self.upto(Duration::from_secs(1)));
+                kinds[0] = Fault::Delay(LONG + self.upto(Duration::from_secs(1)));
             }
             if operation != INIT {
                 kinds.push(Fault::Throttle);
@@ -194,6 +239,13 @@ impl Faults {
         if self.rng.below(OUTAGES) == 0 && operation != INIT {
             let until = Instant::now() + Duration::from_millis(200) + self.upto(Duration::from_millis(1300));
             outages.insert(operation.to_owned(), (fault, until));
+            let slowed = (self.elapsed(), self.elapsed() + until.saturating_duration_since(Instant::now()));
+            self.slowed.lock().unwrap().push(slowed);
+        }
+        if let Fault::Delay(by) = fault
+            && by >= LONG
+        {
+            self.slowed.lock().unwrap().push((self.elapsed(), self.elapsed() + by));
         }
         Some(fault)
     }
@@ -251,6 +303,29 @@ mod tests {
         assert_eq!(quick.len(), 9, "kills and lost messages take a minute: {quick:?}");
         let faults = Faults::new(1);
         assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
+    }
+
+    #[test]
+    fn a_soak_without_a_kill_a_drop_or_a_throttle_is_noticed() {
+        let faults = Faults::new(1);
+        assert_eq!(faults.missing(true), ["process killed", "dropped", "throttled"]);
+        assert_eq!(faults.missing(false), ["dropped", "throttled"]);
+        faults.count("delayed", "Query");
+        faults.count("process killed in its Init", "submit");
+        faults.count(Fault::DropAfter.name(), "Query");
+        assert_eq!(faults.missing(true), ["throttled"]);
+        faults.count(Fault::Throttle.name(), "Query");
+        assert!(faults.missing(true).is_empty());
+        assert!(faults.enrich_kills().is_empty());
+        faults.count(Fault::KillAfter.name(), "enrich");
+        assert_eq!(faults.enrich_kills().len(), 1);
+    }
+
+    #[test]
+    fn what_clients_give_up_is_no_injection() {
+        let faults = Faults::new(1);
+        faults.count_given_up();
+        assert_eq!((faults.given_up(), faults.total(), faults.counts().len()), (1, 0, 0));
     }
 
     #[test]

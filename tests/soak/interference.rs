@@ -26,6 +26,9 @@ const DEAD_WEBHOOKS: u32 = 100;
 /// A job that has not been told of by then counts as if it had.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Beside a load, the 99th percentile is to be at most so many times that of the first step.
+const MOST: f64 = 2.0;
+
 /// What stands beside the small tenant's jobs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Beside {
@@ -83,7 +86,15 @@ pub(crate) async fn run() -> Result<bool, Failed> {
         clear(&api, &large, &begun).await?;
     }
     print(&measured);
-    Ok(measured.iter().all(|m| m.missing == 0))
+    let mut all = measured.iter().all(|step| step.missing == 0);
+    for (step, (_, beside)) in measured.iter().zip(steps) {
+        if beside.jobs || beside.dead {
+            let (reached, verdict) = verdict(&measured[0], step);
+            println!("  {}: {verdict}", step.name);
+            all &= reached;
+        }
+    }
+    Ok(all)
 }
 
 /// The large tenant's load, all of it accepted when this returns. The ids of its large jobs.
@@ -189,6 +200,16 @@ fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
     sorted[(sorted.len() * of_hundred).div_ceil(100).clamp(1, sorted.len()) - 1]
 }
 
+/// Whether a step is as fast as it is to be, and the words for it.
+fn verdict(alone: &Measured, step: &Measured) -> (bool, String) {
+    let times = percentile(&step.took, 99).as_secs_f64() / percentile(&alone.took, 99).as_secs_f64();
+    if times > MOST {
+        (false, format!("missed: p99 {times:.2}x, at most {MOST}x"))
+    } else {
+        (true, format!("reached: p99 {times:.2}x, at most {MOST}x"))
+    }
+}
+
 fn print(measured: &[Measured]) {
     println!(
         "\nFrom submit to webhook, {JOBS} jobs of {RECORDS} records, one each {} ms, on this machine",
@@ -221,6 +242,14 @@ fn print(measured: &[Measured]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_miss_is_told_as_one() {
+        let step = |ms| Measured { name: "a step", took: vec![Duration::from_millis(ms)], missing: 0, busy: None };
+        let alone = step(100);
+        assert_eq!(verdict(&alone, &step(200)), (true, "reached: p99 2.00x, at most 2x".to_owned()));
+        assert_eq!(verdict(&alone, &step(4360)), (false, "missed: p99 43.60x, at most 2x".to_owned()));
+    }
 
     #[test]
     fn percentiles_are_values_that_occurred() {

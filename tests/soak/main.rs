@@ -1,9 +1,11 @@
-//! `make soak`: faults on the deployed binaries, and what came of it. Exit code 1 when anything was lost.
+//! `make soak`: faults on the deployed binaries, and what came of it. Exit code 1 when anything was lost,
+//! and when no process was killed, no call dropped or none throttled.
 //!
 //!     soak [--seed N] [--injections N] [--seconds N] [--brief]
 //!     soak interference
 //!
-//! Both are started by `tests/e2e/run.py`. Faults are made until there are so many injections and so many seconds have passed;
+//! Both are started by `tests/e2e/run.py`. `interference` fails when a load makes the p99 of another tenant more than twice what
+//! it is alone. Faults are made until there are so many injections and so many seconds have passed;
 //! then everything must come to its end within five minutes, or twice the time with faults if that is more. `--brief` makes those faults whose repair takes a minute only in
 //! the first third. Ctrl-C stops the faults and goes on from there; a second one stops the waiting too.
 
@@ -226,7 +228,8 @@ async fn seen(clients: &Clients, jobs: Vec<Job>) -> Result<Seen, Failed> {
         received: clients.outside.received(),
         accounts,
         spoiled: clients.outside.spoiled(),
-        enrich_kills: faults.made("process killed", "enrich"),
+        enrich_kills: faults.enrich_kills(),
+        slowed: faults.slowed(),
         attempts: u64::try_from(SCHEDULE.len())? + 1,
         followed: clients.outside.followed(),
     })

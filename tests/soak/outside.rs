@@ -80,10 +80,16 @@ impl Outside {
     }
 }
 
-/// The process on the other side is killed while it waits for an answer.
-fn kill(faults: &Arc<Faults>, got: &Got) -> Answer {
+/// The process on the other side is killed while it waits for an answer. Where it was not, it has met a hang, and `spared`
+/// is called.
+fn kill(faults: &Arc<Faults>, got: &Got, place: &'static str, spared: impl FnOnce() + Send + 'static) -> Answer {
     let (faults, peer) = (Arc::clone(faults), got.peer);
-    tokio::spawn(async move { proxy::kill(&faults, "process killed in an exchange", peer).await });
+    tokio::spawn(async move {
+        if !proxy::kill(&faults, "process killed in an exchange", peer).await {
+            faults.count("hung", place);
+            spared();
+        }
+    });
     Answer::Hold
 }
 
@@ -92,7 +98,7 @@ fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got
     let secret = path.next().and_then(|n| secrets.get(n.parse::<usize>().ok()?));
     let key = path.next().unwrap_or_default().to_owned();
     let answer = if faults.slow() && faults.once_in(KILLED) {
-        kill(faults, got)
+        kill(faults, got, "receiver", || ())
     } else if key.starts_with(HOPELESS) {
         Answer::Status(500)
     } else if faults.once_in(GONE) {
@@ -127,13 +133,16 @@ fn verified(got: &Got, secret: &str) -> bool {
 fn look_up(
     faults: &Arc<Faults>,
     location: &'static str,
-    spoiled: &Mutex<BTreeSet<(String, u32)>>,
+    spoiled: &Arc<Mutex<BTreeSet<(String, u32)>>>,
     got: &Got,
 ) -> Answer {
     let asked = got.path.strip_prefix("/lookup/").and_then(|p| p.rsplit_once('.'));
     let Some((tag, Ok(number))) = asked.map(|(tag, n)| (tag, n.parse())) else { return Answer::Status(400) };
     if faults.slow() && faults.once_in(KILLED * 4) {
-        return kill(faults, got);
+        let (spoiled, record) = (Arc::clone(spoiled), (tag.to_owned(), number));
+        return kill(faults, got, "upstream API", move || {
+            spoiled.lock().unwrap().insert(record);
+        });
     }
     if let Some((name, answer)) = faults.of_exchange(SPOILED, location) {
         faults.count(name, "upstream API");
@@ -147,6 +156,24 @@ fn look_up(
 mod tests {
     use super::*;
     use shared::domain::time::Timestamp;
+
+    /// Nobody has the connection, as when its owner is not found in time.
+    #[tokio::test]
+    async fn who_is_not_killed_has_met_a_hang() {
+        let faults = Arc::new(Faults::new(1));
+        let got = Got {
+            at: Timestamp(0),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            path: "/lookup/k.1".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let (told, spared) = tokio::sync::oneshot::channel();
+        let answer = kill(&faults, &got, "upstream API", move || told.send(()).unwrap());
+        assert!(matches!(answer, Answer::Hold));
+        spared.await.unwrap();
+        assert_eq!(faults.counts().into_keys().collect::<Vec<_>>(), [("hung", "upstream API".to_owned())]);
+    }
 
     /// Source: Standard Webhooks, the example of its libraries' tests.
     #[test]

@@ -177,17 +177,22 @@ fn made(made: &Made) -> Response<Full<Bytes>> {
     answer.body(Full::new(made.body.to_string().into())).expect("a response of these parts")
 }
 
-/// Ends, by `kill -9`, the function that has the connection from `peer`, and counts it. Nothing where it ended before.
-pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketAddr) {
+/// How often the owner of a connection is looked for: one that is there can be missed.
+const LOOKS: usize = 5;
+
+/// Ends, by `kill -9`, the function that has the connection from `peer`, and counts it. Nothing where it ended before or is
+/// not found. Whether it is certain that it was killed.
+pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketAddr) -> bool {
     let faults = Arc::clone(faults);
     let killed = tokio::task::spawn_blocking(move || {
-        let Some(pid) = stack::owner(peer) else { return };
-        if let Some(function) = stack::function(pid)
-            && stack::kill(pid)
-        {
+        let Some(pid) = (0..LOOKS).find_map(|_| stack::owner(peer)) else { return false };
+        let Some(function) = stack::function(pid) else { return false };
+        let killed = stack::kill(pid);
+        if killed {
             faults.count(kind, &function);
         }
+        killed
     });
-    // Whoever did the killing panicked; nothing was killed.
-    let _ = tokio::time::timeout(Duration::from_secs(5), killed).await;
+    // Late, or whoever did the killing panicked.
+    matches!(tokio::time::timeout(Duration::from_secs(5), killed).await, Ok(Ok(true)))
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::tests::stack;
+
 use crate::check::{LOST, OTHER_ID, STUCK, Tally};
 use crate::faults::Faults;
 
@@ -14,7 +16,7 @@ fn list<K: AsRef<str>, V: std::fmt::Display>(all: &BTreeMap<K, V>) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-/// Prints the report. Whether nothing was wrong.
+/// Prints the report. Whether nothing was wrong, and every kind of fault made that must be.
 pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty: Duration, settled: Duration) -> bool {
     let mut by_kind: BTreeMap<&str, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
     for ((kind, place), n) in faults.counts() {
@@ -26,11 +28,12 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
     for (kind, (n, places)) in by_kind {
         println!("  {n:6}  {kind:36} {}", list(&places));
     }
+    println!("Requests that clients gave up before the answer, no injections: {}", faults.given_up());
     println!("\nJobs: {} ({})", tally.jobs, list(&tally.ended));
     println!("Records: {} (of jobs not deleted: {})", tally.records, list(&tally.lines));
     println!(
-        "  of the failed, worker_lost {}, late without a fault of the upstream API {}",
-        tally.lost_workers, tally.late
+        "  of the failed, worker_lost {}, without a fault of the upstream API: late {}, lookup timed out {}",
+        tally.lost_workers, tally.late, tally.slow
     );
     println!("Deliveries: {} in {} requests", list(&tally.deliveries), tally.requests);
     println!(
@@ -54,5 +57,13 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
             "\nSeed {seed}; the logs are in .local/stack-{port}: ministack.log, and functions/ for each function by job id."
         );
     }
-    tally.violations.is_empty()
+    let kills = !stack::variables(std::process::id()).is_empty();
+    if !kills {
+        println!("\nThis system does not show which processes are functions: none was killed.");
+    }
+    let missing = faults.missing(kills);
+    if !missing.is_empty() {
+        println!("\nNothing is shown: no fault was made of the kinds {}.", missing.join(", "));
+    }
+    tally.violations.is_empty() && missing.is_empty()
 }
