@@ -280,6 +280,8 @@ controls! {
     a_job_that_nobody_looks_for_is_found_out: "jobs_are_over", DueIsForgotten, job, Sweep;
     a_job_that_nobody_would_look_for_is_found_out: "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
     a_result_that_is_not_kept_is_found_out: "one_outcome_per_record", ResultIsNotKept, job, Sweep;
+    a_healthy_record_that_is_given_up_is_found_out: "outcomes_are_what_was_asked", StartsCountSeven, job, Sweep;
+    an_id_that_is_dropped_is_found_out: "outcomes_are_what_was_asked", IdsAreDropped, job, Sweep;
     progress_without_a_result_is_found_out: "progress_follows_results", ResultIsNotKept, job, Sweep;
     a_result_that_is_put_again_is_found_out: "results_are_immutable", ResultOverwrites, varied, Schedules(100);
     counts_of_a_result_that_is_gone_are_found_out: "counts_equal_results", ResultOverwrites, varied, Schedules(100);
@@ -291,6 +293,7 @@ controls! {
     credits_that_are_not_there_are_found_out: "credits_never_negative", CreditsAreNotAsked, poor, Schedules(50);
     an_end_in_single_writes_is_found_out: "done_told_and_settled_at_once", EndIsSplit, job, Sweep;
     an_event_that_is_not_put_is_found_out: "every_event_is_told_or_exhausted", EventIsNotPut, job, Sweep;
+    an_event_that_is_not_tried_again_is_found_out: "every_event_is_told_or_exhausted", NothingIsTriedAgain, job, Sweep;
     a_status_that_goes_back_is_found_out: "status_moves_along_its_edges", StatusLooksAtNothing, canceled, Schedules(200);
     an_end_that_is_undone_is_found_out: "terminal_stays_terminal", StatusLooksAtNothing, canceled, Schedules(200);
     a_second_job_is_found_out: "no_job_without_a_client", KeyIsTakenTwice, same_key, Schedules(50);

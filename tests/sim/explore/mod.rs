@@ -120,6 +120,11 @@ fn explained(seed: u64, verdict: &Verdict, broken: Option<Broken>) -> String {
     let Some(name) = verdict.names().next() else { return String::new() };
     let mut small = shrink(&Plan::draw(seed), broken, name, SHRINKING);
     let told = story::tell(&small.plan, &mut small.verdict);
+    if small.as_drawn {
+        return format!(
+            "seed {seed} as drawn, which does not fail with its faults listed; {name} does not hold:\n\n{told}"
+        );
+    }
     format!("seed {seed}, made small in {} runs; {name} does not hold:\n\n{told}", small.runs)
 }
 

@@ -338,6 +338,9 @@ impl<'a> Game<'a> {
             Got::Job(id) => {
                 let tenant = self.tenants[asked.tenant].id.clone();
                 self.world.learn(&id, &tenant);
+                if let Request::Submit { sent, .. } = &asked.request {
+                    self.world.submitted.insert(id.clone(), sent.records.clone());
+                }
                 let request = asked.request.clone();
                 let known = self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
                 if known.id != id {

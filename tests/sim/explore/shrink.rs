@@ -18,19 +18,23 @@ pub(super) struct Shrunk {
     pub(super) plan: Plan,
     pub(super) verdict: Verdict,
     pub(super) runs: u32,
+    /// With its faults listed it did not fail: it is the plan that was drawn.
+    pub(super) as_drawn: bool,
 }
 
 /// Shrinks a plan in at most so many runs. `name` is the invariant that fails, and must go on to.
 pub(super) fn shrink(plan: &Plan, broken: Option<Broken>, name: &str, runs: u32) -> Shrunk {
     let verdict = play(plan, broken, Detail::Full);
     let listed = Plan { faults: Faults::Listed(verdict.faults.clone()), ..plan.clone() };
-    let mut search = Search { broken, name, left: runs, best: (listed, verdict) };
-    // As a list of faults the plan must fail the same way.
-    let replayed = play(&search.best.0, broken, Detail::Full);
-    search.best.1 = replayed;
+    // As a list of faults the plan must fail the same way; else there is nothing that can be left out.
+    let replayed = play(&listed, broken, Detail::Full);
+    if !replayed.names().any(|found| found == name) {
+        return Shrunk { plan: plan.clone(), verdict, runs: 1, as_drawn: true };
+    }
+    let mut search = Search { broken, name, left: runs, best: (listed, replayed) };
     while search.pass() {}
     let (plan, verdict) = search.best;
-    Shrunk { plan, verdict, runs: runs - search.left }
+    Shrunk { plan, verdict, runs: runs - search.left, as_drawn: false }
 }
 
 /// So few actions are tried under so many other seeds.

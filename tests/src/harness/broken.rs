@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::app::table::{DUE, DUE_SHARD, LEASE_TOKEN, get_s};
+use shared::app::table::{DUE, DUE_SHARD, LEASE_TOKEN, STATE, get_s};
+use shared::domain::delivery::DeliveryState;
 use shared::domain::signature::headers;
 use shared::ports::{
     Change, Clock, Condition, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender, Item, Key, Put, Query, Store,
@@ -65,6 +66,12 @@ pub enum Broken {
     BodyPerAttempt,
     /// Two jobs get the same id.
     IdsRepeat,
+    /// The records of a new job are stored without their ids.
+    IdsAreDropped,
+    /// A start of a chunk counts as seven.
+    StartsCountSeven,
+    /// A failed attempt is the last.
+    NothingIsTriedAgain,
     /// The sweep does not run.
     SweepSleeps,
 }
@@ -130,6 +137,17 @@ impl BrokenStore {
     }
 }
 
+/// Of records that are stored packed.
+fn drop_ids(item: &mut Item) {
+    let Some(Value::B(packed)) = item.attributes.get_mut("data") else { return };
+    let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
+    let mut chunk: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    for record in chunk["records"].as_array_mut().into_iter().flatten() {
+        record["id"] = serde_json::Value::Null;
+    }
+    *packed = zstd::bulk::compress(chunk.to_string().as_bytes(), 3).expect("it compressed before");
+}
+
 #[async_trait]
 impl Store for BrokenStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
@@ -180,6 +198,32 @@ impl Store for BrokenStore {
                     if let Change::AddToSet(name, set) = change.clone() {
                         *change = Change::Set(name, Value::Ss(set));
                     }
+                }
+            }
+            Broken::StartsCountSeven if sk.starts_with("PROGRESS#") => {
+                for change in &mut update.changes {
+                    if let Change::Add(_, starts) = change {
+                        *starts *= 7;
+                    }
+                }
+            }
+            Broken::NothingIsTriedAgain if sk.starts_with("DELIVERY#") && releases => {
+                let pending = Change::Set(STATE, Value::S(DeliveryState::Pending.as_str().to_owned()));
+                if update.changes.contains(&pending) {
+                    let over = DeliveryState::Exhausted.as_str().to_owned();
+                    let gone = [STATE, "reason", DUE, DUE_SHARD];
+                    update.changes.retain(|change| {
+                        !matches!(
+                            change,
+                            Change::Set(name, _) | Change::Remove(name) if gone.contains(name)
+                        )
+                    });
+                    update.changes.extend([
+                        Change::Set(STATE, Value::S(over)),
+                        Change::Set("reason", Value::S("attempts_used_up".to_owned())),
+                        Change::Remove(DUE),
+                        Change::Remove(DUE_SHARD),
+                    ]);
                 }
             }
             _ => {}
@@ -239,7 +283,10 @@ impl Store for BrokenStore {
         self.inner.transact(writes).await
     }
 
-    async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
+    async fn put_all(&self, mut items: Vec<Item>) -> Result<(), StoreError> {
+        if self.how == Broken::IdsAreDropped {
+            items.iter_mut().for_each(drop_ids);
+        }
         self.inner.put_all(items).await
     }
 

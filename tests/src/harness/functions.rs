@@ -1,6 +1,7 @@
 //! The functions that work on messages, as Lambda runs them: one process a batch, with a time-out.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use shared::app::Ports;
 use shared::app::dispatch::Dispatched;
 use shared::app::enrich::Ran;
 use shared::app::sweep::Swept;
+use shared::domain::chunk::ChunkMessage;
 use shared::domain::ids::JobId;
 use shared::edge::sqs::{self, Batch, Handled, Invocation, NoIdentity};
 use shared::ports::{QueueName, within};
@@ -39,12 +41,30 @@ pub enum Happened {
     TimedOut,
 }
 
+/// How many runs over each chunk ended without an answer that was good.
+pub type LostRuns = Rc<RefCell<BTreeMap<(JobId, u32), u32>>>;
+
+/// The runs of an invocation that have not ended well. What is left when it ends or dies is lost.
+struct Unended {
+    runs: Vec<(JobId, u32)>,
+    lost: LostRuns,
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        for run in self.runs.drain(..) {
+            *self.lost.borrow_mut().entry(run).or_default() += 1;
+        }
+    }
+}
+
 /// One invocation for one batch of messages.
 #[derive(Debug)]
 pub(super) struct Function {
     pub sim: Sim,
     pub ports: Ports,
     pub happened: Rc<RefCell<Vec<Happened>>>,
+    pub lost_runs: LostRuns,
     pub timeout: Duration,
     pub lane: QueueName,
     pub batch: Vec<Received>,
@@ -55,9 +75,16 @@ pub(super) struct Function {
 impl Function {
     pub(super) async fn enrich(self, registry: Arc<Registry>) {
         let timeout = self.timeout;
+        let asked = self.batch.iter().filter_map(|message| serde_json::from_str::<ChunkMessage>(&message.body).ok());
+        let mut unended = Unended { runs: asked.map(|m| (m.job, m.chunk)).collect(), lost: self.lost_runs.clone() };
         let done = self.invoke(async |on, event| sqs::enrich(on, &registry, timeout, event).await).await;
         for Handled { message, receives, outcome, .. } in done {
             let answer = outcome.map_err(|error| error.to_string());
+            if let (Ok(_), Some(m)) = (&answer, &message)
+                && let Some(at) = unended.runs.iter().position(|(job, chunk)| *job == m.job && *chunk == m.chunk)
+            {
+                unended.runs.remove(at);
+            }
             self.note(message.map(|m| Happened::Ran { job: m.job, chunk: m.chunk, receives, answer }));
         }
     }

@@ -10,7 +10,7 @@ mod served;
 mod version;
 mod world;
 
-pub use functions::Happened;
+pub use functions::{Happened, LostRuns};
 pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
 pub use served::{Served, body, found};

@@ -86,7 +86,7 @@ struct Scripted {
 pub const BIG: usize = 120 * 1024;
 
 /// Text that hardly compresses below the six bits a letter that it has.
-fn noise(seed: &str) -> String {
+pub(super) fn noise(seed: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state =
         seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211));

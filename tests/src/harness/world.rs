@@ -24,7 +24,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::provider::Registry;
 
-use super::functions::{Function, Happened};
+use super::functions::{Function, Happened, LostRuns};
 use super::invariants;
 use super::providers::{self, Asked};
 use super::receiver::Receiver;
@@ -130,8 +130,12 @@ pub struct World {
     pub tenants: Vec<Tenant>,
     /// What every client learned of: the jobs that were accepted, and of whom.
     pub accepted: BTreeMap<JobId, TenantId>,
-    /// Faults of invariants that must hold at every moment.
-    pub broken: BTreeSet<String>,
+    /// The records of each job that was submitted, as its client sent them.
+    pub submitted: BTreeMap<JobId, Vec<Record>>,
+    /// How many runs over each chunk ended without having done their work: killed, timed out or failed.
+    pub lost_runs: LostRuns,
+    /// Faults of invariants that must hold at every moment, the first before all others.
+    pub broken: Vec<String>,
     /// What the changes of the table so far add up to.
     pub steps: invariants::Steps,
     /// What this version's ports are; [`ports`](Self::ports) are those of the version that is deployed.
@@ -216,7 +220,9 @@ impl World {
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
             accepted: BTreeMap::new(),
-            broken: BTreeSet::new(),
+            submitted: BTreeMap::new(),
+            lost_runs: LostRuns::default(),
+            broken: Vec::new(),
             steps: invariants::Steps::default(),
             at_work: BTreeMap::new(),
             receiver: tenant.receiver.clone(),
@@ -350,9 +356,11 @@ impl World {
         key: Option<&str>,
     ) -> Result<Accepted, ApiError> {
         let (ports, registry) = (self.ports.clone(), self.registry.clone());
+        let records = submission.records.clone();
         let accepted = self.sim.finish(Self::request(&ports, &registry, tenant, submission, key));
         if let Ok(Accepted::Job { view, .. }) = &accepted {
             self.learn(&view.job.spec.id, &tenant.id);
+            self.submitted.insert(view.job.spec.id.clone(), records);
         }
         self.watch();
         accepted
@@ -416,6 +424,7 @@ impl World {
             Accepted::Job { view, .. } => {
                 let id = view.job.spec.id.clone();
                 self.learn(&id, &tenant.id);
+                self.submitted.insert(id.clone(), submission.records.clone());
                 Ok(id)
             }
             Accepted::Priced { .. } => panic!("a dry run makes no job"),
@@ -561,6 +570,7 @@ impl World {
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
+                    lost_runs: self.lost_runs.clone(),
                     timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
                     lane,
                     batch: self.version.received(batch),
@@ -600,7 +610,9 @@ impl World {
         let changes = self.sim.store.take_changes();
         for why in self.steps.see(&self.sim.store, self.sim.clock.now(), &changes) {
             self.sim.gate.note(&format!("!!! {why}"));
-            self.broken.insert(why);
+            if !self.broken.contains(&why) {
+                self.broken.push(why);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use shared::domain::job::{Job, JobView, ResultLine, Status};
 use shared::domain::progress::{Counts, Progress};
 use shared::ports::Item;
 
+use super::reasons::{no_exchange_without_an_attempt, reason_is_true};
 use super::{Verdict, agree, all, same};
 use crate::harness::{Exchange, Tenant, Version, World};
 
@@ -63,7 +64,7 @@ impl End {
         Self { items, jobs, deliveries, lines, told }
     }
 
-    fn ended(&self) -> impl Iterator<Item = (&Job, &Vec<ResultLine>)> {
+    pub(super) fn ended(&self) -> impl Iterator<Item = (&Job, &Vec<ResultLine>)> {
         self.jobs.iter().filter_map(|job| self.lines.get(&job.spec.id).map(|lines| (job, lines)))
     }
 }
@@ -154,7 +155,8 @@ fn event_of(status: Status) -> Option<EventType> {
     }
 }
 
-pub(super) fn every_event_is_told_or_exhausted(_: &World, end: &End) -> Verdict {
+/// Every event there should be is there, and is over: a receiver had it, or it is exhausted for a reason that is true.
+pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let told: Vec<&Delivery> = end.deliveries.iter().filter(|d| d.id.job == job.spec.id).collect();
         let ends = usize::from(job.spec.webhook.is_some());
@@ -167,8 +169,7 @@ pub(super) fn every_event_is_told_or_exhausted(_: &World, end: &End) -> Verdict 
     })?;
     all(&end.deliveries, |delivery| match delivery.state {
         DeliveryState::Pending => Err(format!("{} is pending", delivery.id)),
-        DeliveryState::Exhausted if delivery.reason.is_none() => Err(format!("{} has no reason", delivery.id)),
-        DeliveryState::Exhausted => Ok(()),
+        DeliveryState::Exhausted => reason_is_true(world, end, delivery),
         DeliveryState::Delivered => {
             let event = delivery.id.event();
             let had = |status: Option<u16>| status.is_some_and(|s| (200..300).contains(&s));
@@ -178,7 +179,8 @@ pub(super) fn every_event_is_told_or_exhausted(_: &World, end: &End) -> Verdict 
                 Err(format!("{event} counts as delivered and no receiver had it"))
             }
         }
-    })
+    })?;
+    all(&end.deliveries, |delivery| no_exchange_without_an_attempt(end, delivery))
 }
 
 /// All attempts of an event carry the id of its delivery, and everything that tells of the end of one job one id.

@@ -4,6 +4,8 @@
 //! `tests/sim/controls.rs` breaks something on purpose that it, by its name, must find out.
 
 mod end;
+mod outcomes;
+mod reasons;
 mod steps;
 mod tenants;
 
@@ -23,10 +25,11 @@ pub type Verdict = Result<(), String>;
 pub type Check = fn(&World, &End) -> Verdict;
 
 /// What must hold when nothing is left to do.
-pub const INVARIANTS: [(&str, Check); 16] = [
+pub const INVARIANTS: [(&str, Check); 17] = [
     ("everything_ends_in_time", everything_ends_in_time),
     ("jobs_are_over", end::jobs_are_over),
     ("one_outcome_per_record", end::one_outcome_per_record),
+    ("outcomes_are_what_was_asked", outcomes::outcomes_are_what_was_asked),
     ("counts_equal_results", end::counts_equal_results),
     ("one_element_per_chunk", end::one_element_per_chunk),
     ("credits_charged_once", end::credits_charged_once),
