@@ -17,7 +17,7 @@ fn every_fault_that_was_found_has_its_test() {
     assert!(lines.len() > 30, "{}", lines.len());
     for line in lines {
         let Some((how, file, name)) = read(line) else { panic!("cannot be read: {line}") };
-        assert!(["simulation", "histories", "stack", "review"].contains(&how), "{how}? {line}");
+        assert!(["simulation", "histories", "stack", "fuzzing", "review"].contains(&how), "{how}? {line}");
         let source = source(file);
         let test = ["", "async "].iter().any(|kind| source.contains(&format!("#[test]\n{kind}fn {name}()")))
             || source.contains(&format!("#[test]\n    fn {name}()"));

@@ -122,6 +122,8 @@ pub struct World {
     pub ports: Ports,
     pub options: Options,
     pub registry: Arc<Registry>,
+    /// The harness's own, whose answers follow from what they are asked. A test may put another in its place.
+    scripted: Arc<Registry>,
     /// The first tenant's.
     pub receiver: Receiver,
     /// The first tenant.
@@ -214,8 +216,10 @@ impl World {
         sim.store.note_changes();
         let first = TenantId::parse("acme").expect("a tenant id");
         let tenant = create(&sim, &ports, first, options.credits, "https://hook.example/".to_owned());
+        let scripted = Arc::new(providers::registry(&asked));
         let mut world = Self {
-            registry: Arc::new(providers::registry(&asked)),
+            registry: Arc::clone(&scripted),
+            scripted,
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
@@ -272,6 +276,11 @@ impl World {
             let told = hook(call);
             if call.op == Op::Http && call.subject.contains("poison") { Fault::Die } else { told }
         });
+    }
+
+    /// Whether the harness's own providers answer.
+    pub(super) fn is_scripted(&self) -> bool {
+        Arc::ptr_eq(&self.registry, &self.scripted)
     }
 
     pub fn now(&self) -> Timestamp {
