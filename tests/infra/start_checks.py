@@ -93,9 +93,11 @@ class Checks(unittest.TestCase):
         # Of one that is not up any more they may be written over.
         self.check()
         process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE,
-            env={**os.environ, stack.MARK: "of another"})
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env={**os.environ, stack.MARK: "of another"})
         try:
+            # Until the process itself runs, the system may not show its environment yet.
+            process.stdout.readline()
             other.dir.mkdir(parents=True)
             other.state_file.write_text(json.dumps({"token": "of another", "pid": process.pid}))
             told = self.refused()
