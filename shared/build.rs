@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-#[allow(dead_code, unreachable_pub, reason = "the same file is a module of the library")]
-#[path = "src/provider/config.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the same file is a module of the library")]
+#[path = "src/provider/config/mod.rs"]
 mod config;
 
 const FILE: &str = "infra/providers.toml";
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/provider/config.rs");
+    println!("cargo::rerun-if-changed=src/provider/config");
     println!("cargo::rerun-if-changed=../{FILE}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
     let checked = std::fs::read_to_string(&path)

@@ -14,7 +14,7 @@ use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
 use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
-use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::edge::system::{NoDns, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,9 +93,11 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         store: store.clone(),
         queue,
         http,
+        dns: Arc::new(NoDns),
         clock,
         entropy: entropy.clone(),
         surfaces: SURFACES,
+        public_url: None,
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     };

@@ -34,9 +34,11 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         store: sim.store.clone(),
         queue: sim.queue.clone(),
         http: sim.http.clone(),
+        dns: sim.dns.clone(),
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         surfaces: SURFACES,
+        public_url: None,
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     };

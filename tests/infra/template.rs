@@ -352,9 +352,11 @@ impl Served {
             store: Arc::<tests::sim::SimStore>::clone(&sim.store),
             queue: Arc::<tests::sim::SimQueue>::clone(&sim.queue),
             http: Arc::<tests::sim::SimHttp>::clone(&sim.http),
+            dns: Arc::<tests::sim::SimDns>::clone(&sim.dns),
             clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
             entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
             surfaces: SURFACES,
+            public_url: None,
             fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
             large: Arc::default(),
         };

@@ -12,7 +12,7 @@ use shared::aws::AwsClients;
 use shared::dialect::SURFACES;
 use shared::domain::tenant::fast_chunks;
 use shared::edge::config::Config;
-use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::edge::system::{NoDns, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Clock, Entropy, HttpError, HttpRequest, HttpSender};
 
@@ -119,9 +119,11 @@ pub fn ports(config: &Config) -> Ports {
         store: Arc::new(clients.store(&config.table, Arc::clone(&clock), Arc::clone(&entropy))),
         queue: Arc::new(clients.queue(config.queues.clone(), Arc::clone(&clock), Arc::clone(&entropy))),
         http: Arc::new(http.unwrap()),
+        dns: Arc::new(NoDns),
         clock,
         entropy,
         surfaces: SURFACES,
+        public_url: None,
         fast_chunks: fast_chunks(config.enrich_concurrency),
         large: Arc::default(),
     }

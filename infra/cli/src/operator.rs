@@ -13,7 +13,7 @@ use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
-use shared::edge::system::{CheckOnly, SystemClock, SystemEntropy};
+use shared::edge::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
 use tokio::process::Command;
@@ -189,9 +189,11 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         store: Arc::new(clients.store(&name, Arc::clone(&clock), Arc::clone(&entropy))),
         queue: Arc::new(clients.queue(BTreeMap::new(), Arc::clone(&clock), Arc::clone(&entropy))),
         http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
+        dns: Arc::new(NoDns),
         clock,
         entropy,
         surfaces: SURFACES,
+        public_url: None,
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     })

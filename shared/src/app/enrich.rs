@@ -27,6 +27,7 @@ use crate::domain::progress::ChunkSummary;
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
+use crate::provider::waterfall::{Progress, Request};
 use crate::provider::{self, Registry};
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
@@ -429,13 +430,17 @@ impl Run<'_> {
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
         let ports = provider::Ports {
             http: self.ports.http.clone(),
+            dns: self.ports.dns.clone(),
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
         };
+        let key = format!("{}/{}", self.job.spec.id, self.chunk.first + at);
         let order = self.job.spec.providers.as_deref();
-        let asked = AssertUnwindSafe(waterfall.run(&record.input, limit, order, &ports)).catch_unwind();
+        let request = Request { input: &record.input, limit, order, key: &key, callback: None };
+        let asked = AssertUnwindSafe(waterfall.run(&request, None, &ports)).catch_unwind();
         match within(self.ports.clock.as_ref(), limit, asked).await {
-            Some(Ok(outcome)) => self.bounded(outcome),
+            Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
+            Some(Ok(Progress::Parked(_))) => Outcome::failed("provider_timeout", "answers later"),
             Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
             None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
         }

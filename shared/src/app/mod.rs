@@ -26,7 +26,7 @@ use futures_util::lock::Mutex;
 use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
-use crate::ports::{Clock, Entropy, HttpSender, Item, Queue, Store, StoreError, Update, Write};
+use crate::ports::{Clock, Dns, Entropy, HttpSender, Item, Queue, Store, StoreError, Update, Write};
 
 /// Everything outside, as a use case sees it.
 #[derive(Clone)]
@@ -34,10 +34,14 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     pub queue: Arc<dyn Queue>,
     pub http: Arc<dyn HttpSender>,
+    pub dns: Arc<dyn Dns>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// How the world outside is talked to; [`crate::dialect::SURFACES`], and in tests others.
     pub surfaces: &'static [Surface],
+    /// Where the API is reached from outside, without a slash at the end: upstreams that answer later post there. `None`
+    /// where they could not.
+    pub public_url: Option<String>,
     /// A tenant's share of the fast enrich lane; [`crate::domain::tenant::fast_chunks`].
     pub fast_chunks: i64,
     /// Held while a large event is rendered.

@@ -23,6 +23,8 @@ pub struct Config {
     /// Asked for names instead of the system's.
     pub nameserver: Option<SocketAddr>,
     pub extra_ca_pem: Option<Vec<u8>>,
+    /// Where the API is reached from outside, without a slash at the end.
+    pub public_url: Option<String>,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
     /// How many chunks the fast enrich lane works on at once.
@@ -122,6 +124,7 @@ impl Config {
                 text.parse().ok().map(Some)
             }),
             extra_ca_pem,
+            public_url: get("MILLRACE_PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             enrich_timeout: Duration::from_secs(reader.parsed(
                 "MILLRACE_ENRICH_TIMEOUT_S",
                 120,

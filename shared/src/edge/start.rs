@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::config::{Config, environment};
 use super::sqs::Invocation;
-use super::system::{CheckOnly, SystemClock, SystemEntropy};
+use super::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
 use super::telemetry;
 use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
@@ -14,12 +14,15 @@ pub use crate::dialect::SURFACES;
 use crate::dialect::{Surface, check_operations};
 use crate::domain::tenant::fast_chunks;
 use crate::domain::time::Timestamp;
-use crate::net::{Guard, ReqwestSender, Settings};
-use crate::ports::HttpSender;
+use crate::net::{Guard, ReqwestSender, Resolver, Settings};
+use crate::ports::{Dns, HttpSender};
 use crate::provider::{Catalog, Registry};
 
 /// Why a function cannot start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a function talks to hosts outside with.
+type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
 
 /// With whom a function has exchanges over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +46,33 @@ pub struct Started {
 ///
 /// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
-    start_with(surfaces, |config| Ok(Arc::new(CheckOnly(Guard::new(config.allowed_cidrs.clone(), config.allow_http)))))
+    start_with(surfaces, |config| {
+        let guard = Guard::new(config.allowed_cidrs.clone(), config.allow_http);
+        Ok((Arc::new(CheckOnly(guard)), Arc::new(NoDns)))
+    })
 }
 
 /// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
 pub fn start_sending(outbound: Outbound, surfaces: &'static [Surface]) -> Result<Started, StartError> {
-    start_with(surfaces, |config| Ok(Arc::new(sender(config, outbound == Outbound::Upstreams)?)))
+    start_with(surfaces, |config| {
+        let upstreams = outbound == Outbound::Upstreams;
+        let dns: Arc<dyn Dns> = if upstreams {
+            let guard = Guard::new(config.allowed_cidrs.clone(), config.allow_http);
+            Arc::new(Resolver::new(Arc::new(guard), config.nameserver))
+        } else {
+            Arc::new(NoDns)
+        };
+        Ok((Arc::new(sender(config, upstreams)?), dns))
+    })
 }
 
 fn start_with(
     surfaces: &'static [Surface],
-    http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
+    outside: impl FnOnce(&Config) -> Result<Outside, StartError>,
 ) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, http)))
+    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, outside)))
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -71,16 +86,18 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
 fn build(
     config: Config,
     surfaces: &'static [Surface],
-    http: impl FnOnce(&Config) -> Result<Arc<dyn HttpSender>, StartError>,
+    outside: impl FnOnce(&Config) -> Result<Outside, StartError>,
 ) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let http = http(&config)?;
+    let (http, dns) = outside(&config)?;
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
+        dns,
         surfaces,
+        public_url: config.public_url.clone(),
         fast_chunks: fast_chunks(config.enrich_concurrency),
         large: Arc::default(),
         clock,

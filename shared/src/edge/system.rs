@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 
 use crate::domain::time::Timestamp;
-use crate::ports::{Clock, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender};
+use crate::ports::{
+    Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender,
+};
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +39,17 @@ impl Entropy for SystemEntropy {
     )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// A name server for processes that ask none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoDns;
+
+#[async_trait]
+impl Dns for NoDns {
+    async fn look_up(&self, _: &str, _: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
+        Err(DnsFailure::Unanswered("this process asks no name server".to_owned()))
     }
 }
 

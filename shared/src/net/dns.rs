@@ -1,15 +1,16 @@
-//! Questions to one configured name server, over UDP and, where the answer did not fit, over TCP.
+//! Questions to one name server, over UDP and, where the answer did not fit, over TCP.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use simple_dns::rdata::RData;
+use simple_dns::rdata::{RData, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::limited;
+use crate::ports::{DnsFailure, DnsKind, DnsRecord};
 
 /// How long each question over UDP waits for its answer before it is asked again.
 const WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(2)];
@@ -33,6 +34,15 @@ pub enum DnsError {
     BadName,
 }
 
+impl From<DnsError> for DnsFailure {
+    fn from(error: DnsError) -> Self {
+        match error {
+            DnsError::NoSuchName => Self::NoSuchName,
+            other => Self::Unanswered(other.to_string()),
+        }
+    }
+}
+
 impl From<io::Error> for DnsError {
     fn from(error: io::Error) -> Self {
         Self::Unreachable(error.kind())
@@ -43,7 +53,7 @@ impl From<io::Error> for DnsError {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameServer(pub(super) SocketAddr);
 
-/// One question for addresses, as asked and as sent.
+/// One question, as asked and as sent.
 #[derive(Debug)]
 pub struct DnsQuery<'a> {
     host: &'a str,
@@ -52,15 +62,42 @@ pub struct DnsQuery<'a> {
     bytes: Vec<u8>,
 }
 
+/// A record type's number in DNS messages.
+pub(super) fn type_of(kind: DnsKind) -> TYPE {
+    match kind {
+        DnsKind::A => TYPE::A,
+        DnsKind::Aaaa => TYPE::AAAA,
+        DnsKind::Cname => TYPE::CNAME,
+        DnsKind::Mx => TYPE::MX,
+        DnsKind::Ns => TYPE::NS,
+        DnsKind::Txt => TYPE::TXT,
+    }
+}
+
 impl NameServer {
+    /// The first name server of the system's settings (`resolv.conf`), where there is one.
+    pub(super) fn of_the_system() -> Option<Self> {
+        let settings = std::fs::read_to_string("/etc/resolv.conf").ok()?;
+        let servers = settings.lines().filter_map(|line| line.strip_prefix("nameserver"));
+        let address = servers.filter_map(|rest| rest.trim().parse::<IpAddr>().ok()).next()?;
+        Some(Self(SocketAddr::new(address, 53)))
+    }
+
     /// The addresses of one kind (`A` or `AAAA`) that a name has, its aliases followed. Empty when it has none.
     pub(super) async fn addresses(self, host: &str, kind: TYPE) -> Result<Vec<IpAddr>, DnsError> {
+        let records = self.records(host, kind).await?;
+        let address = |record| if let DnsRecord::Address(address) = record { Some(address) } else { None };
+        Ok(records.into_iter().filter_map(address).collect())
+    }
+
+    /// The records of one kind that a name has, its aliases followed. Empty when it has none.
+    pub(super) async fn records(self, host: &str, kind: TYPE) -> Result<Vec<DnsRecord>, DnsError> {
         let host = host.strip_suffix('.').unwrap_or(host);
         let mut last = DnsError::Silent;
         for wait in WAITS {
             let asked = DnsQuery::new(host, kind)?;
             match limited(wait, self.over_udp(&asked)).await {
-                Some(Ok(DnsReply::Whole(addresses))) => return Ok(addresses),
+                Some(Ok(DnsReply::Whole(records))) => return Ok(records),
                 Some(Ok(DnsReply::Cut)) => {
                     return limited(TCP_WAIT, self.over_tcp(&asked)).await.unwrap_or(Err(DnsError::Silent));
                 }
@@ -88,14 +125,14 @@ impl NameServer {
         }
     }
 
-    async fn over_tcp(self, asked: &DnsQuery<'_>) -> Result<Vec<IpAddr>, DnsError> {
+    async fn over_tcp(self, asked: &DnsQuery<'_>) -> Result<Vec<DnsRecord>, DnsError> {
         let mut stream = TcpStream::connect(self.0).await?;
         let length = u16::try_from(asked.bytes.len()).map_err(|_| DnsError::BadName)?;
         stream.write_all(&[&length.to_be_bytes()[..], &asked.bytes].concat()).await?;
         let mut buffer = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut buffer).await?;
         match asked.read(&buffer) {
-            Some(Ok(DnsReply::Whole(addresses))) => Ok(addresses),
+            Some(Ok(DnsReply::Whole(records))) => Ok(records),
             Some(Err(error)) => Err(error),
             Some(Ok(DnsReply::Cut)) | None => Err(DnsError::Unreachable(io::ErrorKind::InvalidData)),
         }
@@ -105,8 +142,8 @@ impl NameServer {
 /// What a message answers to a [`DnsQuery`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum DnsReply {
-    /// The addresses of the kind that was asked for, none where the name has none.
-    Whole(Vec<IpAddr>),
+    /// The records of the kind that was asked for, none where the name has none.
+    Whole(Vec<DnsRecord>),
     /// The answer did not fit; ask over TCP.
     Cut,
 }
@@ -116,7 +153,7 @@ impl<'a> DnsQuery<'a> {
         Self::with_id(host, kind, question_id())
     }
 
-    /// A question for the `A` or `AAAA` records of a name, under an id of its own.
+    /// A question for the records of a name, under an id of its own.
     ///
     /// # Errors
     /// [`DnsError::BadName`] where DNS cannot carry the name.
@@ -151,13 +188,13 @@ impl<'a> DnsQuery<'a> {
         }
         match packet.rcode() {
             RCODE::NoError if packet.has_flags(PacketFlag::TRUNCATION) => Some(Ok(DnsReply::Cut)),
-            RCODE::NoError => Some(Ok(DnsReply::Whole(self.addresses_in(&packet)))),
+            RCODE::NoError => Some(Ok(DnsReply::Whole(self.records_in(&packet)))),
             RCODE::NameError => Some(Err(DnsError::NoSuchName)),
             other => Some(Err(DnsError::Failed(other))),
         }
     }
 
-    fn addresses_in(&self, packet: &Packet<'_>) -> Vec<IpAddr> {
+    fn records_in(&self, packet: &Packet<'_>) -> Vec<DnsRecord> {
         let mut name = self.host.to_ascii_lowercase();
         for _ in 0..=MAX_ALIASES {
             let mut alias = None;
@@ -166,10 +203,20 @@ impl<'a> DnsQuery<'a> {
                 if record.class != CLASS::IN || !record.name.to_string().eq_ignore_ascii_case(&name) {
                     continue;
                 }
-                match &record.rdata {
-                    RData::A(a) if self.kind == TYPE::A => found.push(Ipv4Addr::from_bits(a.address).into()),
-                    RData::AAAA(a) if self.kind == TYPE::AAAA => found.push(Ipv6Addr::from_bits(a.address).into()),
-                    RData::CNAME(target) => alias = Some(target.0.to_string()),
+                match (&record.rdata, self.kind) {
+                    (RData::A(a), TYPE::A) => {
+                        found.push(DnsRecord::Address(Ipv4Addr::from_bits(a.address).into()));
+                    }
+                    (RData::AAAA(a), TYPE::AAAA) => {
+                        found.push(DnsRecord::Address(Ipv6Addr::from_bits(a.address).into()));
+                    }
+                    (RData::CNAME(target), TYPE::CNAME) => found.push(DnsRecord::Cname(target.0.to_string())),
+                    (RData::MX(mx), TYPE::MX) => {
+                        found.push(DnsRecord::Mx { preference: mx.preference, exchange: mx.exchange.to_string() })
+                    }
+                    (RData::NS(server), TYPE::NS) => found.push(DnsRecord::Ns(server.0.to_string())),
+                    (RData::TXT(text), TYPE::TXT) => found.push(DnsRecord::Txt(joined(text))),
+                    (RData::CNAME(target), _) => alias = Some(target.0.to_string()),
                     _ => {}
                 }
             }
@@ -180,6 +227,20 @@ impl<'a> DnsQuery<'a> {
         }
         Vec::new()
     }
+}
+
+/// A record's strings, one after the other.
+fn joined(text: &TXT<'_>) -> String {
+    let mut bytes = Vec::new();
+    // The library splits each string at its first `=`.
+    for (name, value) in text.iter_raw() {
+        bytes.extend_from_slice(name);
+        if let Some(value) = value {
+            bytes.push(b'=');
+            bytes.extend_from_slice(value);
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A number that a forger has to guess together with the port.
@@ -220,7 +281,7 @@ mod tests {
     }
 
     fn whole(addresses: &[[u8; 4]]) -> DnsReply {
-        DnsReply::Whole(addresses.iter().map(|address| IpAddr::from(*address)).collect())
+        DnsReply::Whole(addresses.iter().map(|address| DnsRecord::Address(IpAddr::from(*address))).collect())
     }
 
     #[test]

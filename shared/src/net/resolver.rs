@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use simple_dns::TYPE;
 
-use super::dns::{DnsError, NameServer};
+use super::dns::{DnsError, NameServer, type_of};
 use super::guard::{Guard, LOOPBACK, is_localhost};
 use super::limited;
-use crate::ports::HttpError;
+use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpError};
 
 /// How long IPv6 addresses are waited for once IPv4 ones are there. Source: RFC 8305 section 3.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
@@ -100,6 +101,17 @@ impl Resolver {
             }
             (Err(error), Err(_)) => Err(error),
         }
+    }
+}
+
+#[async_trait]
+impl Dns for Resolver {
+    /// Asks the configured name server, or else the first of the system's. Addresses are told as they are: nobody connects
+    /// to what this returns.
+    async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
+        let server = self.nameserver.or_else(NameServer::of_the_system);
+        let server = server.ok_or_else(|| DnsFailure::Unanswered("the system names no name server".to_owned()))?;
+        Ok(server.records(name, type_of(kind)).await?)
     }
 }
 

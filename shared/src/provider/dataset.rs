@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::config::{ConfigError, DatasetConfig, Format, KeyColumn, Normal};
 use super::hem::Email;
-use super::{Answer, Ports, Provider, suffix};
+use super::{Answer, Ports, Provider, Question, suffix};
 
 /// A table. Of rows with the same key the first wins; rows without a usable key are left out.
 ///
@@ -204,8 +204,8 @@ fn check_header(config: &DatasetConfig, table: impl Read) -> Result<(), ConfigEr
 
 #[async_trait]
 impl Provider for Dataset {
-    async fn ask(&self, input: &Map<String, Value>, _limit: Duration, _ports: &Ports) -> Answer {
-        let keys = match self.keys(input) {
+    async fn ask(&self, question: &Question<'_>, _ports: &Ports) -> Answer {
+        let keys = match self.keys(question.input) {
             Ok(keys) => keys,
             Err(why) => return Answer::Invalid(why),
         };
@@ -287,7 +287,7 @@ fn word(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::super::config::{Config, Kind};
-    use super::super::testing::{input, ports};
+    use super::super::testing::{input, ports, question};
     use super::*;
 
     fn dataset(file: &str, key: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     async fn ask(table: &Dataset, value: Value) -> Answer {
-        table.ask(&input(value), Duration::from_secs(1), &ports().0).await
+        table.ask(&question(&input(value), Duration::from_secs(1)), &ports().0).await
     }
 
     fn name_of(answer: &Answer) -> Option<&str> {

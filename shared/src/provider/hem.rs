@@ -20,8 +20,6 @@
 //!   has none, so that a hash with it matches nobody.)
 //! - `meta`: as `plain`. Source: Meta, Conversions API, "Customer Information Parameters", `em`.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +29,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::config::{HEM_FIELD, HemConfig};
-use super::{Answer, Ports, Provider, suffix};
+use super::{Answer, Ports, Provider, Question, suffix};
 
 /// The `hem` provider. Computes only; costs no call.
 #[derive(Debug)]
@@ -47,8 +45,8 @@ impl Hem {
 
 #[async_trait]
 impl Provider for Hem {
-    async fn ask(&self, input: &Map<String, Value>, _limit: Duration, _ports: &Ports) -> Answer {
-        let Some(text) = input.get(&self.input).and_then(Value::as_str) else {
+    async fn ask(&self, question: &Question<'_>, _ports: &Ports) -> Answer {
+        let Some(text) = question.input.get(&self.input).and_then(Value::as_str) else {
             return Answer::Invalid(format!("`{}` is needed", self.input));
         };
         match hashes(text) {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::config::{BodyTemplate, ConfigError, HttpConfig, Part, Template};
-use super::{Answer, Ports, Provider, Secrets};
+use super::{Answer, Ports, Provider, Question, Secrets};
 use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest};
@@ -223,12 +223,12 @@ struct Retry {
 
 #[async_trait]
 impl Provider for Http {
-    async fn ask(&self, input: &Map<String, Value>, limit: Duration, ports: &Ports) -> Answer {
-        let request = match self.request(input) {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let request = match self.request(question.input) {
             Ok(request) => request,
             Err(why) => return Answer::Invalid(why),
         };
-        let deadline = ports.clock.now().plus(limit.min(self.config.timeout));
+        let deadline = ports.clock.now().plus(question.limit.min(self.config.timeout));
         let mut pause = FIRST_PAUSE;
         for attempt in 0.. {
             let left = deadline.since(ports.clock.now());
@@ -355,7 +355,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::config::{Config, Kind};
-    use super::super::testing::{input, ports};
+    use super::super::testing::{input, ports, question};
     use super::*;
 
     const LIMIT: Duration = Duration::from_mins(1);
@@ -394,7 +394,7 @@ mod tests {
         );
         let (ports, script) = ports();
         script.answer(200, r#"{"data": {"name": "Müller", "a/b": [12], "empty": ""}}"#);
-        let answer = api.ask(&input(json!({"domain": "a\"b&c=d", "employees": 12})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a\"b&c=d", "employees": 12})), LIMIT), &ports).await;
         assert_eq!(found(&answer), Some(&input(json!({"name": "Müller", "staff": 12}))));
         let request = &script.requests()[0];
         assert_eq!(request.url, "https://api.example.com/v1/find?plain=1&q=a%22b%26c%3Dd");
@@ -425,7 +425,7 @@ mod tests {
         ] {
             let (ports, script) = ports();
             script.answer(404, "");
-            let answer = api.ask(&input(json!({"domain": value})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": value})), LIMIT), &ports).await;
             let urls: Vec<String> = script.requests().into_iter().map(|r| r.url).collect();
             match wanted {
                 Some(url) => {
@@ -450,7 +450,7 @@ mod tests {
             json!({"domain": "a", "country": ".", "employees": "."}),
         ] {
             let (ports, script) = ports();
-            assert!(matches!(api.ask(&input(value), LIMIT, &ports).await, Answer::Invalid(_)));
+            assert!(matches!(api.ask(&question(&input(value), LIMIT), &ports).await, Answer::Invalid(_)));
             assert!(script.requests().is_empty());
         }
     }
@@ -460,7 +460,7 @@ mod tests {
         let api = provider(&format!("{GET}headers = {{ x-domain = \"{{{{ input.domain }}}}\" }}"));
         for value in ["a\r\nx: y", "a\nb", "a\u{0}b", "a\u{7f}b", "a\u{85}b"] {
             let (ports, script) = ports();
-            let answer = api.ask(&input(json!({"domain": value})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": value})), LIMIT), &ports).await;
             assert!(matches!(answer, Answer::Invalid(_)), "{value:?}: {answer:?}");
             assert!(script.requests().is_empty());
         }
@@ -471,7 +471,7 @@ mod tests {
         let api = provider(GET);
         for value in [json!({}), json!({"domain": null}), json!({"domain": ["a"]}), json!({"domain": {"a": 1}})] {
             let (ports, script) = ports();
-            assert!(matches!(api.ask(&input(value), LIMIT, &ports).await, Answer::Invalid(_)));
+            assert!(matches!(api.ask(&question(&input(value), LIMIT), &ports).await, Answer::Invalid(_)));
             assert!(script.requests().is_empty());
         }
     }
@@ -490,7 +490,7 @@ mod tests {
         ] {
             let (ports, script) = ports();
             script.answer(200, &format!(r#"{{"name": "{name}", "staff": 7}}"#));
-            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
             assert_eq!(found(&answer), Some(&input(json!({"name": wanted, "staff": 7}))), "{name}");
         }
         for broken in
@@ -498,7 +498,7 @@ mod tests {
         {
             let (ports, script) = ports();
             script.answer(200, broken);
-            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
             assert_eq!(failed(&answer), ("provider_error", "the provider's response is not JSON"), "{broken}");
         }
     }
@@ -521,14 +521,14 @@ mod tests {
             let (ports, script) = ports();
             script.answer(status, body);
             assert_eq!(
-                api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await,
+                api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await,
                 Answer::NotFound,
                 "{status} {body}"
             );
         }
         let (ports, script) = ports();
         script.answer(422, "");
-        assert!(matches!(api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await, Answer::Invalid(_)));
+        assert!(matches!(api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await, Answer::Invalid(_)));
     }
 
     #[tokio::test]
@@ -539,7 +539,7 @@ mod tests {
         script.fail(HttpError::Connect("to https://api.example.com/v1/secret".to_owned()));
         script.answer(429, "");
         script.answer(200, r#"{"data": {"name": "A"}}"#);
-        let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert!(found(&answer).is_some(), "{answer:?}");
         let slept = script.slept();
         assert_eq!(slept.len(), 3);
@@ -556,7 +556,7 @@ mod tests {
         for _ in 0..5 {
             script.answer(503, "");
         }
-        let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert_eq!(failed(&answer), ("provider_error", "the provider answered HTTP 503"));
         assert_eq!(script.requests().len(), 2);
     }
@@ -569,13 +569,13 @@ mod tests {
         // The scripted clock begins at 2026-01-01T00:00:00Z.
         script.answer_with(503, &[("retry-after", "Thu, 01 Jan 2026 00:00:17 GMT")], "");
         script.answer(200, r#"{"data": {"name": "A"}}"#);
-        let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert!(found(&answer).is_some(), "{answer:?}");
         assert_eq!(script.slept(), [Duration::from_secs(7), Duration::from_secs(10)]);
 
         let (ports, script) = super::super::testing::ports();
         script.answer_with(429, &[("retry-after", "61")], "");
-        let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert_eq!(failed(&answer).0, "rate_limited");
         assert!(script.slept().is_empty(), "it does not wait for what comes too late");
     }
@@ -586,7 +586,7 @@ mod tests {
         for (limit, wanted) in [(60, 5), (2, 2)] {
             let (ports, script) = ports();
             script.slow(Duration::from_secs(wanted), HttpError::Timeout);
-            let answer = api.ask(&input(json!({"domain": "a"})), Duration::from_secs(limit), &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": "a"})), Duration::from_secs(limit)), &ports).await;
             assert_eq!(failed(&answer).0, "provider_timeout");
             let deadlines: Vec<Duration> = script.requests().iter().map(|r| r.deadline).collect();
             assert_eq!(deadlines, [Duration::from_secs(wanted)]);
@@ -603,7 +603,7 @@ mod tests {
         {
             let (ports, script) = ports();
             script.answer(status, body);
-            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
             let (code, detail) = failed(&answer);
             assert_eq!(code, "provider_error");
             assert!(!detail.contains("s3cr") && !detail.contains("html"), "{detail}");
@@ -611,12 +611,12 @@ mod tests {
         }
         let (ports, script) = ports();
         script.truncated(200, r#"{"data": {"name": "A"}}"#);
-        let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert!(failed(&answer).1.contains("larger than 1048576"));
         for error in [HttpError::Blocked, HttpError::Url("https://x/?key=s3cr".to_owned())] {
             let (ports, script) = super::super::testing::ports();
             script.fail(error);
-            let answer = api.ask(&input(json!({"domain": "a"})), LIMIT, &ports).await;
+            let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
             assert!(!failed(&answer).1.contains("s3cr"));
             assert_eq!(script.requests().len(), 1);
         }

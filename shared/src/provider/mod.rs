@@ -29,7 +29,7 @@ use self::dataset::Dataset;
 use self::hem::Hem;
 use self::http::Http;
 pub use self::waterfall::Waterfall;
-use crate::ports::{Clock, Entropy, HttpSender};
+use crate::ports::{Clock, Dns, Entropy, HttpSender};
 
 /// The configuration's name in the directory that holds it.
 pub const CONFIG_FILE: &str = "providers.toml";
@@ -54,6 +54,45 @@ pub enum Answer {
         code: String,
         detail: String,
     },
+    /// The upstream took the question and will answer later: the record is parked, and asked for again.
+    Later(Later),
+}
+
+/// When and how to come back to a question that was taken and not answered yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Later {
+    /// What the provider needs to find its answer again, such as the upstream's id; handed back as
+    /// [`Earlier::ticket`]. `None`: nothing was asked yet, and the question is put afresh.
+    pub ticket: Option<Value>,
+    /// Not asked again before, unless the upstream calls back.
+    pub look_in: Duration,
+    /// From the first such answer of this provider on: with no answer by then, the provider has failed.
+    pub give_up_in: Duration,
+}
+
+/// A question that a provider took before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// As the provider gave it.
+    pub ticket: Value,
+    /// What the upstream posted to [`Question::callback`] since, where it did. It came from outside: the URL was ours, the
+    /// content is whatever it is.
+    pub posted: Option<Value>,
+}
+
+/// One question to a provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub input: &'a Map<String, Value>,
+    /// To be answered within this; the caller drops the call when the record's own deadline comes first.
+    pub limit: Duration,
+    /// The same whenever this record's question is put to this provider, and different for every other: for upstreams that
+    /// recognise a repeated request.
+    pub key: &'a str,
+    /// Where an upstream may post an answer that it gives later. `None` where nobody could reach us.
+    pub callback: Option<&'a str>,
+    /// The question as it was taken before, where it was.
+    pub earlier: Option<&'a Earlier>,
 }
 
 impl Answer {
@@ -66,6 +105,7 @@ impl Answer {
 #[derive(Clone)]
 pub struct Ports {
     pub http: Arc<dyn HttpSender>,
+    pub dns: Arc<dyn Dns>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -79,8 +119,12 @@ impl std::fmt::Debug for Ports {
 /// A source of data about records.
 #[async_trait]
 pub trait Provider: Send + Sync + std::fmt::Debug {
-    /// Answers within `limit`; the caller drops the call when the record's own deadline comes first.
-    async fn ask(&self, input: &Map<String, Value>, limit: Duration, ports: &Ports) -> Answer;
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer;
+
+    /// Whether it may answer [`Answer::Later`] and can make use of [`Question::callback`].
+    fn calls_back(&self) -> bool {
+        false
+    }
 }
 
 /// The value of a secret by the name of its environment variable; `None` where it is not set.
@@ -152,8 +196,8 @@ impl RecordType {
         let prices = self.waterfall.iter().filter(|(name, _)| asked(name)).map(|(_, credits)| *credits);
         match self.until {
             // The first that finds anything is the only one that is paid.
-            Until::Any => prices.max().unwrap_or(0),
-            Until::Fields(_) => prices.fold(0, u32::saturating_add),
+            Until::Any { confidence: 0.0 } => prices.max().unwrap_or(0),
+            Until::Any { .. } | Until::All(_) => prices.fold(0, u32::saturating_add),
         }
     }
 
@@ -317,7 +361,7 @@ impl Registry {
         self.catalog.kind(name)
     }
 
-    /// The waterfall of a type: `registry.waterfall("company")?.run(input, limit, order, ports).await`.
+    /// The waterfall of a type: `registry.waterfall("company")?.run(&request, None, ports).await`.
     pub fn waterfall(&self, name: &str) -> Option<&Waterfall> {
         self.waterfalls.iter().find(|w| w.kind().name == name)
     }
@@ -356,7 +400,7 @@ fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<
 mod tests {
     use serde_json::json;
 
-    use super::testing::{input, ports};
+    use super::testing::{input, outcome, ports};
     use super::*;
 
     #[test]
@@ -389,7 +433,7 @@ mod tests {
         let (ports, _script) = ports();
         let limit = Duration::from_secs(5);
         let run = async |kind: &str, value: Value| {
-            registry.waterfall(kind).unwrap().run(&input(value), limit, None, &ports).await
+            outcome(registry.waterfall(kind).unwrap(), value, limit, None, &ports).await
         };
         let outcome = run("company", json!({"domain": "https://open.Spotify.com/x"})).await;
         assert_eq!(outcome.data["company_name"], "Spotify");
@@ -416,9 +460,9 @@ mod tests {
         let mut counts = BTreeMap::new();
         let mut reader = csv::Reader::from_path(infra().join("local/demo/domains-1000.csv")).unwrap();
         for row in reader.records() {
-            let value = input(json!({"domain": &row.unwrap()[1]}));
-            assert_eq!(company.kind().check_input(&value), Ok(()), "{value:?}");
-            let outcome = company.run(&value, Duration::from_secs(5), None, &ports).await;
+            let value = json!({"domain": &row.unwrap()[1]});
+            assert_eq!(company.kind().check_input(&input(value.clone())), Ok(()), "{value:?}");
+            let outcome = outcome(company, value, Duration::from_secs(5), None, &ports).await;
             *counts.entry(outcome.status.as_str()).or_insert(0) += 1;
         }
         assert_eq!(counts, BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)]));
@@ -480,7 +524,7 @@ mod tests {
         let registry = Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();
         assert_eq!(registry.kind("phone").unwrap().usable(), Err("needs a vendor: add an http provider"));
         let run = registry.waterfall("phone").unwrap();
-        let outcome = run.run(&input(json!({"a": "1"})), Duration::from_secs(1), None, &ports().0).await;
+        let outcome = outcome(run, json!({"a": "1"}), Duration::from_secs(1), None, &ports().0).await;
         assert_eq!(outcome.error.unwrap().code, "provider_unconfigured");
     }
 }

@@ -1,15 +1,19 @@
 //! Scripted ports for the tests of this module: answers in order, virtual time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::Ports;
+use super::waterfall::{Progress, Request, Waterfall};
+use super::{Ports, Question};
+use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
-use crate::ports::{Clock, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender};
+use crate::ports::{
+    Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender,
+};
 
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
@@ -19,9 +23,30 @@ pub(super) fn input(value: Value) -> Map<String, Value> {
     map
 }
 
+/// A first question, from where nobody can be called back.
+pub(super) fn question(input: &Map<String, Value>, limit: Duration) -> Question<'_> {
+    Question { input, limit, key: "record", callback: None, earlier: None }
+}
+
+/// What a waterfall comes to with one record, where nobody answers later.
+pub(super) async fn outcome(
+    waterfall: &Waterfall,
+    value: Value,
+    limit: Duration,
+    order: Option<&[String]>,
+    ports: &Ports,
+) -> Outcome {
+    let input = input(value);
+    let request = Request { input: &input, limit, order, key: "record", callback: None };
+    match waterfall.run(&request, None, ports).await {
+        Progress::Done(outcome) => outcome,
+        Progress::Parked(parked) => panic!("{parked:?}"),
+    }
+}
+
 pub(super) fn ports() -> (Ports, Arc<Script>) {
     let script = Arc::new(Script::default());
-    (Ports { http: script.clone(), clock: script.clone(), entropy: script.clone() }, script)
+    (Ports { http: script.clone(), dns: script.clone(), clock: script.clone(), entropy: script.clone() }, script)
 }
 
 #[derive(Default)]
@@ -31,6 +56,7 @@ pub(super) struct Script {
     passed: Mutex<Duration>,
     slept: Mutex<Vec<Duration>>,
     sleeping: Mutex<Vec<Timestamp>>,
+    names: Mutex<BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>>,
 }
 
 impl Script {
@@ -68,6 +94,11 @@ impl Script {
         self.slept.lock().unwrap().clone()
     }
 
+    /// What the name server says of a name; of others it says that there are none.
+    pub(super) fn name(&self, name: &str, kind: DnsKind, answer: Result<Vec<DnsRecord>, DnsFailure>) {
+        self.names.lock().unwrap().insert((name.to_owned(), kind), answer);
+    }
+
     pub(super) fn pass(&self, duration: Duration) {
         *self.passed.lock().unwrap() += duration;
     }
@@ -85,6 +116,14 @@ impl HttpSender for Script {
 
     fn check(&self, _: &str, _: bool) -> Result<(), HttpError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Dns for Script {
+    async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
+        let names = self.names.lock().unwrap();
+        names.get(&(name.to_owned(), kind)).cloned().unwrap_or(Err(DnsFailure::NoSuchName))
     }
 }
 

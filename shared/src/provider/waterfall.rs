@@ -1,22 +1,29 @@
 //! The waterfall: asks a type's providers in order until it has what the type wants, and merges what they find.
 //!
 //! How answers become one outcome:
-//! - any field found: `found`, whatever else failed. The first provider to give a field wins it;
+//! - any field found: `found`, whatever else failed. The first provider to give a field wins it, unless the type wants the
+//!   field with more confidence than that: then the more confident answer takes its place;
 //! - nothing found and at least one said no: `not_found`. Where others could not answer, `error` names the first of
 //!   them, so that a reader can tell "nobody has it" from "nobody that could be asked has it";
 //! - every provider that the input suits failed: `failed`, with the first one's code;
 //! - the input suits no provider: `invalid`.
 //!
-//! Credits are the sum over the providers that contributed at least one field; anything but `found` costs nothing.
+//! Credits are the sum over the providers that the found fields came from; anything but `found` costs nothing.
+//!
+//! A provider may take a question and answer later. Then the run ends as [`Progress::Parked`], which holds all that is known
+//! by then and can be stored; a later run goes on from there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::config::{ProviderConfig, Until};
-use super::{Answer, Ports, Provider, RecordType};
+use super::{Answer, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::record::{MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source};
+use crate::domain::time::Timestamp;
 use crate::ports::within;
 
 /// A provider's place in a waterfall.
@@ -29,6 +36,8 @@ pub struct Step {
     license: Option<String>,
     /// What later providers leave it; nothing for one that only computes.
     timeout: Option<Duration>,
+    /// What it can give; `None` where only its answers show it.
+    outputs: Option<Vec<String>>,
 }
 
 impl Step {
@@ -40,7 +49,68 @@ impl Step {
             confidence: config.confidence,
             license: config.license.clone(),
             timeout: config.timeout(),
+            outputs: config.kind.settings().outputs(),
         }
+    }
+
+    /// Whether it can give any of these fields.
+    fn gives(&self, wanted: &[&str]) -> bool {
+        self.outputs.as_ref().is_none_or(|outputs| outputs.iter().any(|output| wanted.contains(&output.as_str())))
+    }
+}
+
+/// One record's turn at a waterfall.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub input: &'a Map<String, Value>,
+    /// How long this run may take.
+    pub limit: Duration,
+    /// Overrides the type's own order; names that the type does not have are passed over (see
+    /// [`RecordType::validate_order`]).
+    pub order: Option<&'a [String]>,
+    /// Names the record, the same at every run.
+    pub key: &'a str,
+    /// The URL at which a provider's upstream can leave its answer, by the provider's name. `None` where nobody could
+    /// reach us.
+    pub callback: Option<&'a (dyn Fn(&str) -> String + Sync)>,
+}
+
+impl std::fmt::Debug for Request<'_> {
+    /// Leaves out the input.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("key", &self.key).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    Done(Outcome),
+    /// A provider answers later.
+    Parked(Box<Parked>),
+}
+
+/// A record between two runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The providers still to be asked, first the one that is waited for. Never empty.
+    left: Vec<String>,
+    merged: Merged,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ticket: Option<Value>,
+    resume_at: Timestamp,
+    give_up_at: Timestamp,
+}
+
+impl Parked {
+    /// When to go on, unless the upstream calls back before.
+    pub fn resume_at(&self) -> Timestamp {
+        self.resume_at
+    }
+
+    /// The provider that is waited for.
+    pub fn provider(&self) -> &str {
+        self.left.first().map_or("", String::as_str)
     }
 }
 
@@ -60,46 +130,83 @@ impl Waterfall {
         &self.kind
     }
 
-    /// Works on one record for at most `limit`. `order` overrides the type's own order; names that the type does not
-    /// have are passed over (see [`RecordType::validate_order`]). Never panics by itself, never answers `skipped` or
-    /// `canceled`.
-    pub async fn run(
-        &self,
-        input: &Map<String, Value>,
-        limit: Duration,
-        order: Option<&[String]>,
-        ports: &Ports,
-    ) -> Outcome {
+    /// Whether an upstream of this type can make use of a [`Request::callback`].
+    pub fn calls_back(&self) -> bool {
+        self.steps.iter().any(|step| step.provider.calls_back())
+    }
+
+    /// Works on one record until its outcome is known or a provider answers later. `parked` is what an earlier run came to,
+    /// with what the upstream posted since. Never panics by itself, never answers `skipped` or `canceled`.
+    pub async fn run(&self, request: &Request<'_>, parked: Option<(Parked, Option<Value>)>, ports: &Ports) -> Progress {
         if let Err(what) = self.kind.usable() {
-            return Outcome::failed("provider_unconfigured", what);
+            return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
-        let steps: Vec<&Step> = match order {
-            None => self.steps.iter().collect(),
-            Some(names) => names.iter().filter_map(|n| self.steps.iter().find(|s| s.name == *n)).collect(),
+        let (names, mut merged, mut waiting) = match parked {
+            Some((Parked { left, merged, ticket, give_up_at, .. }, posted)) => {
+                (left, merged, Some((ticket.map(|ticket| Earlier { ticket, posted }), give_up_at)))
+            }
+            None => {
+                let own = || self.steps.iter().map(|step| step.name.clone()).collect();
+                (request.order.map_or_else(own, <[String]>::to_vec), Merged::default(), None)
+            }
         };
-        let deadline = ports.clock.now().plus(limit);
-        let mut merged = Merged::default();
+        // Who was waited for and is gone from the configuration is not waited for any more.
+        let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
+        waiting.take_if(|_| gone);
+        let steps: Vec<&Step> =
+            names.iter().filter_map(|name| self.steps.iter().find(|step| step.name == *name)).collect();
+        let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
+            let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
+            // What was asked for is taken, whatever else came meanwhile.
+            if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
+                continue;
+            }
             let left = deadline.since(ports.clock.now());
             let limit = share(left, step.timeout, &steps[at + 1..]);
             let answer = if limit.is_zero() {
                 None
             } else {
-                within(ports.clock.as_ref(), limit, step.provider.ask(input, limit, ports)).await
+                let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
+                let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
+                let question = Question {
+                    input: request.input,
+                    limit,
+                    key: &key,
+                    callback: callback.as_deref(),
+                    earlier: earlier.as_ref(),
+                };
+                within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
             };
             let answer = answer.unwrap_or_else(|| {
                 let code =
                     if deadline.since(ports.clock.now()).is_zero() { "deadline_exceeded" } else { "provider_timeout" };
                 Answer::failed(code, "did not answer in time")
             });
-            merged.take(step, answer, ports);
-            if merged.satisfies(self.kind.until()) {
+            let answer = match answer {
+                Answer::Later(Later { ticket, look_in, give_up_in }) => {
+                    let now = ports.clock.now();
+                    let give_up_at = give_up_at.unwrap_or_else(|| now.plus(give_up_in));
+                    if now < give_up_at {
+                        let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
+                        let left = steps[at..].iter().map(|step| step.name.clone()).collect();
+                        return Progress::Parked(Box::new(Parked { left, merged, ticket, resume_at, give_up_at }));
+                    }
+                    Answer::failed("provider_timeout", "took the question and gave no answer in time")
+                }
+                answer => answer,
+            };
+            merged.take(step, answer, self.kind.until(), ports);
+            if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
             }
         }
-        merged.into_outcome()
+        Progress::Done(merged.into_outcome())
     }
 }
+
+/// Nobody is asked again sooner: a parked record costs a read and a message each time.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a provider may take of what is left: its own time-out, cut so that the later ones keep theirs, but never
 /// below an equal share.
@@ -112,20 +219,27 @@ fn share(left: Duration, own: Option<Duration>, later: &[&Step]) -> Duration {
 }
 
 /// What the providers said so far.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Merged {
+    #[serde(default)]
     data: Map<String, Value>,
+    #[serde(default)]
     sources: Vec<(String, Source)>,
-    credits: u32,
+    /// What each provider that found something takes.
+    #[serde(default)]
+    prices: Vec<(String, u32)>,
+    #[serde(default)]
     said_no: bool,
+    #[serde(default)]
     failure: Option<OutcomeError>,
+    #[serde(default)]
     invalid: Option<String>,
 }
 
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Answer, ports: &Ports) {
+    fn take(&mut self, step: &Step, answer: Answer, until: &Until, ports: &Ports) {
         match answer {
-            Answer::Found { fields, confidence } => self.add(step, fields, confidence, ports),
+            Answer::Found { fields, confidence } => self.add(step, fields, confidence, until, ports),
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
@@ -133,34 +247,48 @@ impl Merged {
             Answer::Failed { code, detail } => {
                 self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", step.name)));
             }
+            // Whoever waits was parked before.
+            Answer::Later(_) => {}
         }
     }
 
-    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, ports: &Ports) {
+    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, until: &Until, ports: &Ports) {
         let source = Source {
             provider: step.name.clone(),
             fetched_at: ports.clock.now().rfc3339(),
             confidence: confidence.or(step.confidence),
             license: step.license.clone(),
         };
-        let before = self.data.len();
-        for (name, value) in fields {
-            if !value.is_null() && !self.data.contains_key(&name) {
-                self.sources.push((name.clone(), source.clone()));
-                self.data.insert(name, value);
+        let mut gave = false;
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+            match self.sources.iter_mut().find(|(field, _)| *field == name) {
+                None => self.sources.push((name.clone(), source.clone())),
+                Some((_, before)) if sure(before) < threshold(until, &name) && sure(&source) > sure(before) => {
+                    *before = source.clone();
+                }
+                Some(_) => continue,
             }
+            self.data.insert(name, value);
+            gave = true;
         }
-        if self.data.len() > before {
-            self.credits = self.credits.saturating_add(step.credits);
+        if gave {
+            self.prices.push((step.name.clone(), step.credits));
         } else if self.data.is_empty() {
             self.said_no = true;
         }
     }
 
-    fn satisfies(&self, until: &Until) -> bool {
+    /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
+    fn wanted<'u>(&self, until: &'u Until) -> Option<Vec<&'u str>> {
+        let source = |field: &str| self.sources.iter().find(|(name, _)| name == field).map(|(_, source)| source);
         match until {
-            Until::Any => !self.data.is_empty(),
-            Until::Fields(fields) => fields.iter().all(|f| self.data.contains_key(f)),
+            Until::Any { confidence } => {
+                self.sources.iter().any(|(_, source)| sure(source) >= *confidence).then(Vec::new)
+            }
+            Until::All(fields) => {
+                let open = fields.iter().filter(|(field, least)| source(field).is_none_or(|s| sure(s) < *least));
+                Some(open.map(|(field, _)| field.as_str()).collect())
+            }
         }
     }
 
@@ -175,13 +303,12 @@ impl Merged {
                 (false, None, None) => Outcome::failed("no_provider", "no provider was asked"),
             };
         }
-        let outcome = Outcome {
-            status: OutcomeStatus::Found,
-            data: self.data,
-            sources: self.sources,
-            credits: self.credits,
-            error: None,
-        };
+        // Who gave only what a surer answer replaced is not paid.
+        let contributed = |name: &str| self.sources.iter().any(|(_, source)| source.provider == name);
+        let prices = self.prices.iter().filter(|(name, _)| contributed(name)).map(|(_, credits)| *credits);
+        let credits = prices.fold(0, u32::saturating_add);
+        let outcome =
+            Outcome { status: OutcomeStatus::Found, data: self.data, sources: self.sources, credits, error: None };
         let mut size = Count(0);
         if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
             return Outcome::failed(
@@ -190,6 +317,19 @@ impl Merged {
             );
         }
         outcome
+    }
+}
+
+/// How sure a source is; one that does not say is not sure at all.
+fn sure(source: &Source) -> f64 {
+    source.confidence.unwrap_or(0.0)
+}
+
+/// How sure a field's source should be.
+fn threshold(until: &Until, field: &str) -> f64 {
+    match until {
+        Until::Any { confidence } => *confidence,
+        Until::All(fields) => fields.iter().find(|(name, _)| name == field).map_or(0.0, |(_, least)| *least),
     }
 }
 
@@ -217,7 +357,7 @@ mod tests {
 
     use super::super::Registry;
     use super::super::config::Config;
-    use super::super::testing::{Script, input, ports};
+    use super::super::testing::{Script, input, outcome, ports};
     use super::*;
 
     /// Answers what it is told, after so long, and notes what it was given.
@@ -230,8 +370,8 @@ mod tests {
 
     #[async_trait]
     impl Provider for Fixed {
-        async fn ask(&self, _input: &Map<String, Value>, limit: Duration, ports: &Ports) -> Answer {
-            self.limits.lock().unwrap().push(limit);
+        async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+            self.limits.lock().unwrap().push(question.limit);
             if !self.takes.is_zero() {
                 ports.clock.sleep(self.takes).await;
             }
@@ -273,7 +413,8 @@ mod tests {
         async fn run(&self, seconds: u64, order: Option<&[&str]>) -> Outcome {
             let order: Option<Vec<String>> = order.map(|o| o.iter().map(|n| (*n).to_owned()).collect());
             let waterfall = self.registry.waterfall("t").unwrap();
-            waterfall.run(&input(json!({"x": "1"})), Duration::from_secs(seconds), order.as_deref(), &self.ports).await
+            let limit = Duration::from_secs(seconds);
+            outcome(waterfall, json!({"x": "1"}), limit, order.as_deref(), &self.ports).await
         }
 
         fn asked(&self) -> String {

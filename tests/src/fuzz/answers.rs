@@ -11,7 +11,7 @@ use shared::ports::HttpRequest;
 use shared::provider::config::{Config, Kind};
 use shared::provider::hem::Hem;
 use shared::provider::http::Http;
-use shared::provider::{Answer, Ports, Provider, Registry};
+use shared::provider::{Answer, Ports, Provider, Question, Registry};
 
 use super::wire::Wire;
 use crate::harness::{HOOK, Served, World, body};
@@ -145,15 +145,21 @@ fn outcome(line: &Value) {
     }
 }
 
+/// A first question, from where nobody can be called back.
+pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
+    Question { input, limit: Duration::from_secs(30), key: "record", callback: None, earlier: None }
+}
+
 /// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.
 pub fn input_of_a_provider(bytes: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
     let sim = Sim::new(1);
     sim.http.on("https://any.example/", |_: &HttpRequest| Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec()));
-    let ports = Ports { http: sim.http.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
+    let ports =
+        Ports { http: sim.http.clone(), dns: sim.dns.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
         let ask = |config: &shared::provider::config::ProviderConfig| {
-            sim.finish(provider(&config.kind).ask(&input, Duration::from_secs(30), &ports))
+            sim.finish(provider(&config.kind).ask(&question(&input), &ports))
         };
         config().providers.iter().map(ask).collect()
     });

@@ -1,7 +1,6 @@
 //! Files of a user (CSV and NDJSON for `millrace submit`) and of an operator (the tables of `dataset` providers).
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use millrace::records::{Columns, Form, Kind, Record, read, split};
 use serde_json::{Map, Value, json};
@@ -182,10 +181,11 @@ pub fn dataset(bytes: &[u8]) {
     let Ok((rows, skipped)) = table.check() else { return };
     assert!(rows > 0 && rows + skipped <= text.lines().count() + 1, "{rows} and {skipped} rows");
     let sim = Sim::new(1);
-    let ports = Ports { http: sim.http.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
+    let ports =
+        Ports { http: sim.http.clone(), dns: sim.dns.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
     let ask = |key: &str| {
         let input = Map::from_iter([("key".to_owned(), Value::from(key))]);
-        sim.finish(table.ask(&input, Duration::from_secs(1), &ports))
+        sim.finish(table.ask(&super::answers::question(&input), &ports))
     };
     for key in text.split([',', '\n', '"', '\r']).take(50) {
         match ask(key) {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use ipnet::IpNet;
 use shared::net::{DnsQuery, DnsReply, Guard};
+use shared::ports::DnsRecord;
 use simple_dns::TYPE;
 
 /// Every block that the registries do not call globally reachable, and multicast. Sources: IANA IPv4 and IPv6
@@ -99,7 +100,8 @@ pub fn dns_message(bytes: &[u8]) {
     if let Ok(DnsReply::Whole(addresses)) = answer {
         let records = usize::from(u16::from_be_bytes([message[6], message[7]]));
         assert!(addresses.len() <= records, "{} addresses of {records} records", addresses.len());
-        for address in addresses {
+        for record in addresses {
+            let DnsRecord::Address(address) = record else { panic!("{record:?} is no address") };
             assert_eq!(address.is_ipv4(), kind == TYPE::A);
             let there = match address {
                 IpAddr::V4(v4) => message.windows(4).any(|window| window == v4.octets()),

@@ -9,7 +9,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
 use shared::provider::config::{Config, Kind};
 use shared::provider::http::Http;
-use shared::provider::{Answer, Ports, Provider, Registry};
+use shared::provider::{Answer, Ports, Provider, Question, Registry};
 
 /// What the registry is made from. The kind of `first` and `second` is for the reader of the file alone: their place is
 /// taken by scripted ones. `web` is what it says.
@@ -102,8 +102,8 @@ pub(super) fn noise(seed: &str) -> String {
 
 #[async_trait]
 impl Provider for Scripted {
-    async fn ask(&self, input: &Map<String, Value>, _limit: Duration, ports: &Ports) -> Answer {
-        let domain = input.get("domain").and_then(Value::as_str).unwrap_or_default().to_owned();
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default().to_owned();
         let asked = Asked { at: ports.clock.now(), provider: self.name.clone(), domain: domain.clone() };
         self.asked.lock().unwrap().push(asked);
         let script = domain.split('-').next().unwrap_or_default();

@@ -11,7 +11,7 @@ use shared::edge::api::Api;
 use shared::edge::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpRequest;
 use shared::provider::config::Config;
-use shared::provider::{Answer, Ports, Provider, Registry};
+use shared::provider::{Answer, Ports, Provider, Question, Registry};
 
 use super::world::{RETENTION, World};
 use crate::sim::Reply;
@@ -50,8 +50,8 @@ impl std::fmt::Debug for Scripted {
 
 #[async_trait]
 impl Provider for Scripted {
-    async fn ask(&self, input: &Map<String, Value>, _: Duration, ports: &Ports) -> Answer {
-        let (after, answer) = (self.0)(input);
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let (after, answer) = (self.0)(question.input);
         ports.clock.sleep(after).await;
         answer
     }

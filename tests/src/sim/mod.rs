@@ -1,6 +1,6 @@
 //! The ports in simulation: one thread, one seed, virtual time, and a fault wherever a test wants one.
 //!
-//! A [`Sim`] holds the five ports. They share one [`Gate`], which numbers every call that leaves the process, counts it
+//! A [`Sim`] holds the ports. All but the name server share one [`Gate`], which numbers every call that leaves the process, counts it
 //! by kind, asks the test's hook what shall become of it, and keeps a trace. [`Sim::run`] drives a future to its end:
 //! when nothing can run, the virtual clock jumps to the next timer, so a sleep of an hour costs nothing. A call that is
 //! told to [`Fault::Die`] ends the run there: the future is dropped, as a killed process drops everything it held.
@@ -17,6 +17,7 @@
 //! behaves; `tests/contract` runs one suite over these and over the adapters, so that the two cannot drift apart.
 
 mod clock;
+mod dns;
 mod entropy;
 mod gate;
 mod http;
@@ -30,6 +31,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use clock::SimClock;
+pub use dns::SimDns;
 pub use entropy::SimEntropy;
 pub use gate::{Call, Fault, Gate, Op, at};
 pub use http::{Reply, Sent, SimHttp};
@@ -46,6 +48,7 @@ pub struct Sim {
     pub store: Arc<SimStore>,
     pub queue: Arc<SimQueue>,
     pub http: Arc<SimHttp>,
+    pub dns: Arc<SimDns>,
 }
 
 impl Sim {
@@ -59,6 +62,7 @@ impl Sim {
             store: Arc::new(SimStore::new(Arc::clone(&gate), Arc::clone(&clock))),
             queue: Arc::new(SimQueue::new(Arc::clone(&gate), Arc::clone(&clock))),
             http: Arc::new(SimHttp::new(Arc::clone(&gate), Arc::clone(&clock))),
+            dns: Arc::default(),
             gate,
             clock,
         }

@@ -1,0 +1,218 @@
+//! `providers.toml`: the types of record and the providers behind them.
+//!
+//! Self-contained on purpose (std, serde, toml and `serde_json`): `build.rs` includes this folder, so that a wrong
+//! `infra/providers.toml` stops the build with the same message that stops the function's Init.
+//!
+//! One file per kind of provider: a struct of what the file says, its reader, and [`Settings`], which is what the waterfall
+//! must know of it. A new kind is that file, a variant of [`Kind`], and a line in each of `Kind::read`, `Kind::settings`
+//! and `Kind::settings_mut`.
+
+mod dataset;
+mod hem;
+mod http;
+mod reader;
+mod types;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::de::DeTable;
+
+pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
+pub use self::hem::{HEM_FIELD, HemConfig};
+pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
+use self::reader::{Source, Table};
+pub use self::types::{TypeConfig, Until};
+
+/// A place in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub file: String,
+    /// From 1; 0 where the fault is the whole file's.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    pub fn error(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError { at: self.clone(), message: message.into() }
+    }
+}
+
+/// What is wrong with the configuration, where, and what to do: `FILE:LINE:COLUMN: message`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub at: Place,
+    pub message: String,
+}
+
+impl ConfigError {
+    /// A fault of a whole file.
+    pub fn file(file: &str, message: impl Into<String>) -> Self {
+        Self { at: Place { file: file.to_owned(), line: 0, column: 0 }, message: message.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.line == 0 {
+            return write!(f, "{}: {}", self.at.file, self.message);
+        }
+        write!(f, "{}:{}:{}: {}", self.at.file, self.at.line, self.at.column, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// `[providers.NAME]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderConfig {
+    pub name: String,
+    pub at: Place,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// SPDX identifier or the provider's own words.
+    pub license: Option<String>,
+    /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
+    pub credits: u32,
+    pub kind: Kind,
+}
+
+impl ProviderConfig {
+    /// The longest this provider takes for one record; nothing where it only computes.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.kind.settings().timeout()
+    }
+
+    fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            name: name.to_owned(),
+            at: table.source.place(table.at),
+            confidence: table.get("confidence").map(|entry| entry.fraction()).transpose()?,
+            license: table.text("license")?.map(|(text, _)| text),
+            credits: u32::try_from(table.number("credits", 0, 1000)?.unwrap_or(1)).unwrap_or(1),
+            kind: Kind::read(table)?,
+        })
+    }
+}
+
+/// What the waterfall must know of a kind of provider before it is asked.
+pub trait Settings {
+    /// The input fields without which it cannot be asked, and those that it uses where they are there: a type must know all
+    /// of them.
+    fn needs(&self) -> Vec<String>;
+
+    /// The fields that it can give; `None` where only its answers show them.
+    fn outputs(&self) -> Option<Vec<String>>;
+
+    /// The longest it takes for one record; nothing where it only computes.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Every place that it keeps, so that faults found later name the file that was deployed.
+    fn places(&mut self) -> Vec<&mut Place> {
+        Vec::new()
+    }
+}
+
+/// `kind = …` and what belongs to it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Kind {
+    Dataset(DatasetConfig),
+    Hem(HemConfig),
+    Http(Box<HttpConfig>),
+}
+
+impl Kind {
+    const NAMES: [&str; 3] = ["dataset", "hem", "http"];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let names = Self::NAMES.join(", ");
+        let entry = table.need("kind", &format!("say which: {names}"))?;
+        Ok(match entry.str()? {
+            "dataset" => Self::Dataset(DatasetConfig::read(table)?),
+            "hem" => Self::Hem(HemConfig::read(table)?),
+            "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
+            other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
+        })
+    }
+
+    pub fn settings(&self) -> &dyn Settings {
+        match self {
+            Self::Dataset(dataset) => dataset,
+            Self::Hem(hem) => hem,
+            Self::Http(http) => http.as_ref(),
+        }
+    }
+
+    fn settings_mut(&mut self) -> &mut dyn Settings {
+        match self {
+            Self::Dataset(dataset) => dataset,
+            Self::Hem(hem) => hem,
+            Self::Http(http) => http.as_mut(),
+        }
+    }
+}
+
+/// The keys that every kind of provider has.
+const COMMON: [&str; 4] = ["kind", "confidence", "license", "credits"];
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    pub types: Vec<TypeConfig>,
+    pub providers: Vec<ProviderConfig>,
+    /// (surface, operation, type).
+    pub operations: Vec<(String, String, String)>,
+}
+
+impl Config {
+    /// Every place in it belongs to this file from now on.
+    pub fn relabel(&mut self, file: &str) {
+        for provider in &mut self.providers {
+            file.clone_into(&mut provider.at.file);
+            provider.kind.settings_mut().places().into_iter().for_each(|at| file.clone_into(&mut at.file));
+        }
+    }
+
+    /// Reads and checks the text of a file; `file` is its name in messages. The first fault is the error.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let source = Source { file, text };
+        let root = DeTable::parse(text).map_err(|e| {
+            let at = e.span().map_or(0, |s| s.start);
+            source.place(at).error(e.message().to_owned())
+        })?;
+        let root = Table::new(source, "the file", root.span().start, root.get_ref());
+        root.only(&["types", "providers", "operations"])?;
+
+        let mut providers = Vec::new();
+        for (name, value) in root.tables("providers")? {
+            providers.push(ProviderConfig::read(name, &value)?);
+        }
+        let mut types = Vec::new();
+        for (name, value) in root.tables("types")? {
+            types.push(TypeConfig::read(name, &value, &providers)?);
+        }
+        if types.is_empty() {
+            return Err(root.error("there is no type; add a [types.NAME] with inputs and a waterfall"));
+        }
+        let mut operations = Vec::new();
+        for (surface, table) in root.tables("operations")? {
+            for (operation, value) in table.members() {
+                let kind = value.str()?;
+                if !types.iter().any(|t| t.name == kind) {
+                    let known: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
+                    return Err(value.error(format!("there is no type `{kind}`; name one of: {}", known.join(", "))));
+                }
+                operations.push((surface.to_owned(), operation.to_owned(), kind.to_owned()));
+            }
+        }
+        Ok(Self { types, providers, operations })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! The file as tables and entries that know where they stand, so that every fault has its line and column.
+
+use std::fmt;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::{ConfigError, Place, Template};
+
+pub(super) const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
+
+pub(super) fn is_field(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+}
+
+/// The text a span points into.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'t> {
+    pub(super) file: &'t str,
+    pub(super) text: &'t str,
+}
+
+impl Source<'_> {
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Place {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// A table and where it stands.
+pub(super) struct Table<'t> {
+    pub(super) source: Source<'t>,
+    pub(super) path: String,
+    pub(super) at: usize,
+    pub(super) entries: &'t DeTable<'t>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(source: Source<'t>, path: &str, at: usize, entries: &'t DeTable<'t>) -> Self {
+        Self { source, path: path.to_owned(), at, entries }
+    }
+
+    pub(super) fn error(&self, message: impl fmt::Display) -> ConfigError {
+        self.source.place(self.at).error(format!("{}: {message}", self.path))
+    }
+
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
+        self.only_and(known, &[])
+    }
+
+    pub(super) fn only_and(&self, known: &[&str], more: &[&str]) -> Result<(), ConfigError> {
+        for key in self.entries.keys() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) && !more.contains(&name) {
+                let all: Vec<&str> = known.iter().chain(more).copied().collect();
+                let place = self.source.place(key.span().start);
+                return Err(place.error(format!(
+                    "{}: the key `{name}` is not known; known here are {}",
+                    self.path,
+                    all.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Entry<'t>> {
+        let (_, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
+        Some(Entry::new(self.source, format!("{}: {name}", self.path), value))
+    }
+
+    pub(super) fn need(&self, name: &str, advice: &str) -> Result<Entry<'t>, ConfigError> {
+        self.get(name).ok_or_else(|| self.error(format!("`{name}` is missing; {advice}")))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
+        self.get(name).map(|entry| Ok((entry.str()?.to_owned(), entry))).transpose()
+    }
+
+    pub(super) fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+        let Some(entry) = self.get(name) else { return Ok(None) };
+        let number = match entry.value {
+            DeValue::Integer(i) => u64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(entry.error(format!("must be a whole number from {least} to {most}"))),
+        }
+    }
+
+    /// Every member.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+        self.entries.iter().map(|(key, value)| {
+            let name: &'t str = key.get_ref();
+            (name, Entry::new(self.source, format!("{}: {name}", self.path), value))
+        })
+    }
+
+    /// The tables of a table by name, in the file's order.
+    pub(super) fn tables(&self, name: &str) -> Result<Vec<(&'t str, Table<'t>)>, ConfigError> {
+        let Some(entry) = self.get(name) else { return Ok(Vec::new()) };
+        let DeValue::Table(inner) = entry.value else {
+            return Err(entry.error(format!("must be tables, [{name}.NAME]")));
+        };
+        let mut tables = Vec::new();
+        for (key, value) in inner {
+            let key_name: &'t str = key.get_ref();
+            let at = key.span().start;
+            if !is_name(key_name) {
+                let rule = "a name has 1 to 64 lower-case letters, digits, - and _";
+                return Err(self.source.place(at).error(format!("{name}.{key_name}: {rule}")));
+            }
+            let DeValue::Table(entries) = value.get_ref() else {
+                return Err(self.source.place(at).error(format!("{name}.{key_name} must be a table")));
+            };
+            tables.push((key_name, Table::new(self.source, &format!("{name}.{key_name}"), at, entries)));
+        }
+        tables.sort_by_key(|(_, table)| table.at);
+        Ok(tables)
+    }
+}
+
+/// A value and where it stands.
+pub(super) struct Entry<'t> {
+    pub(super) source: Source<'t>,
+    pub(super) path: String,
+    pub(super) at: usize,
+    pub(super) value: &'t DeValue<'t>,
+}
+
+impl<'t> Entry<'t> {
+    pub(super) fn new(source: Source<'t>, path: String, value: &'t Spanned<DeValue<'t>>) -> Self {
+        Self { source, path, at: value.span().start, value: value.get_ref() }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.source.place(self.at)
+    }
+
+    pub(super) fn error(&self, message: impl fmt::Display) -> ConfigError {
+        self.place().error(format!("{}: {message}", self.path))
+    }
+
+    pub(super) fn str(&self) -> Result<&'t str, ConfigError> {
+        match self.value {
+            DeValue::String(text) if !text.is_empty() => Ok(text),
+            _ => Err(self.error("must be a text in quotes, not empty")),
+        }
+    }
+
+    /// A number from 0 to 1.
+    pub(super) fn fraction(&self) -> Result<f64, ConfigError> {
+        let number = match self.value {
+            DeValue::Float(f) => f.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(|| self.error("a confidence is a number from 0 to 1"))
+    }
+
+    pub(super) fn field(&self) -> Result<String, ConfigError> {
+        let name = self.str()?;
+        if is_field(name) { Ok(name.to_owned()) } else { Err(self.error(FIELD_RULE)) }
+    }
+
+    pub(super) fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
+        match self.value {
+            DeValue::Array(items) => {
+                Ok(items.iter().map(|item| Entry::new(self.source, self.path.clone(), item)).collect())
+            }
+            _ => Err(self.error("must be a list, [ … ]")),
+        }
+    }
+
+    /// A list of field names, none twice.
+    pub(super) fn fields(&self) -> Result<Vec<String>, ConfigError> {
+        let mut fields = Vec::new();
+        for item in self.array()? {
+            let field = item.field()?;
+            if fields.contains(&field) {
+                return Err(item.error(format!("`{field}` is there twice; remove one")));
+            }
+            fields.push(field);
+        }
+        Ok(fields)
+    }
+
+    pub(super) fn statuses(&self) -> Result<Vec<u16>, ConfigError> {
+        let statuses = self.array()?;
+        let statuses = statuses.iter().map(|item| match item.value {
+            DeValue::Integer(i) => match i.as_str().parse::<u16>() {
+                Ok(status) if (100..=599).contains(&status) => Ok(status),
+                _ => Err(item.error("an HTTP status is a number from 100 to 599")),
+            },
+            _ => Err(item.error("an HTTP status is a number from 100 to 599")),
+        });
+        statuses.collect()
+    }
+
+    /// The members of a table, in the file's order.
+    pub(super) fn entries(&self) -> Result<Vec<(&'t str, Entry<'t>)>, ConfigError> {
+        let DeValue::Table(inner) = self.value else {
+            return Err(self.error("must be a table, { NAME = … }"));
+        };
+        let mut entries: Vec<(usize, &'t str, Entry<'t>)> = inner
+            .iter()
+            .map(|(key, value): (&'t Spanned<DeString<'t>>, _)| {
+                let name: &'t str = key.get_ref();
+                (key.span().start, name, Entry::new(self.source, format!("{}.{name}", self.path), value))
+            })
+            .collect();
+        entries.sort_by_key(|(at, ..)| *at);
+        Ok(entries.into_iter().map(|(_, name, entry)| (name, entry)).collect())
+    }
+
+    pub(super) fn template(&self) -> Result<Template, ConfigError> {
+        Template::parse(self.str()?).map_err(|why| self.error(why))
+    }
+
+    /// A JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json` follows it by itself.
+    pub(super) fn pointer(&self) -> Result<String, ConfigError> {
+        let text = self.str()?;
+        let escapes = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
+        if text.starts_with('/') && escapes {
+            return Ok(text.to_owned());
+        }
+        let advice = text.strip_prefix("$.").map(|path| format!("; write \"/{}\"", path.replace('.', "/")));
+        Err(self.error(format!("`{text}` is not a JSON Pointer (RFC 6901){}", advice.unwrap_or_default())))
+    }
+}
