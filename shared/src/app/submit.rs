@@ -18,7 +18,7 @@ use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
 use crate::domain::tenant::Caller;
-use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
+use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
 pub const FIRST_LOOK: Duration = Duration::from_secs(60);
@@ -178,11 +178,21 @@ pub(crate) async fn send(
     messages: Vec<ChunkMessage>,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let message = |message: &ChunkMessage| Message {
-        body: super::table::json(message),
-        delay: Duration::ZERO,
-        group: tenant.to_string(),
-    };
+    send_later(ports, tenant, messages, lane, Duration::ZERO).await
+}
+
+/// As [`send`], to arrive after `delay`, whole seconds rounded up and cut to the longest that a queue takes.
+pub(crate) async fn send_later(
+    ports: &Ports,
+    tenant: &TenantId,
+    messages: Vec<ChunkMessage>,
+    lane: QueueName,
+    delay: Duration,
+) -> Result<(), StepError> {
+    let delay = Duration::from_secs(delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+    let delay = delay.min(MAX_QUEUE_DELAY);
+    let message =
+        |message: &ChunkMessage| Message { body: super::table::json(message), delay, group: tenant.to_string() };
     Ok(ports.queue.send(lane, messages.iter().map(message).collect()).await?)
 }
 

@@ -53,7 +53,7 @@ impl Version {
 
     fn message(self, body: &str) -> String {
         edited(body, |message| match self {
-            Self::Previous => forget(message, &["at", "hold"]),
+            Self::Previous => forget(message, &["at", "hold", "wake"]),
             Self::Current => {}
             Self::Next => mark(message),
         })

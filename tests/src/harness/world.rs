@@ -76,7 +76,6 @@ impl Options {
         seed: 1,
         enrichers: 1,
         bulk_enrichers: None,
-        public_url: None,
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         dispatchers: 1,
         retry_dispatchers: None,
@@ -211,6 +210,7 @@ impl World {
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
             surfaces: SURFACES,
+            public_url: Some("https://api.example".to_owned()),
             fast_chunks: options.fast_chunks,
             large: Arc::default(),
         };
