@@ -9,7 +9,7 @@
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
-//! | `JOB#j#s` | `CALL#n#r#provider`, `CALL#n#WAKE` | what an upstream posted for record r of chunk n; until when a message is on its way for that |
+//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n; until when a message is on its way for that |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
@@ -165,21 +165,21 @@ fn part_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
     key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#PART#{run}#{k:03}"))
 }
 
-/// What an upstream posted. Apart from the chunk's own items, so that who reads results does not read it along.
+/// What an upstream posted. Behind all chunks of the shard, so that who reads results does not read it along.
 pub fn call_key(of: &CallbackFor) -> Key {
-    key(shard_pk(&of.job, shard_of(of.chunk)), format!("CALL#{:05}#{:05}#{}", of.chunk, of.at, of.provider))
+    key(shard_pk(&of.job, shard_of(of.chunk)), format!("CHUNK#CALL#{:05}#{:05}#{}", of.chunk, of.at, of.provider))
 }
 
 /// Of the message that is sent for what upstreams posted for a chunk.
 pub fn call_wake_key(job: &JobId, chunk: u32) -> Key {
-    key(shard_pk(job, shard_of(chunk)), format!("CALL#{chunk:05}#WAKE"))
+    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#CALL#{chunk:05}#WAKE"))
 }
 
 /// All that upstreams posted for a chunk.
 pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     let pk = shard_pk(job, shard_of(chunk));
     // Letters sort after digits: the chunk's `WAKE` stays outside.
-    Select::Partition { pk, from: format!("CALL#{chunk:05}#"), to: format!("CALL#{chunk:05}#:") }
+    Select::Partition { pk, from: format!("CHUNK#CALL#{chunk:05}#"), to: format!("CHUNK#CALL#{chunk:05}#:") }
 }
 
 /// Everything of the chunks `from..=to`, which must lie in one shard.
@@ -194,7 +194,7 @@ pub fn chunk_range(job: &JobId, from: u32, to: u32) -> Select {
 
 /// Everything of one shard of a job.
 pub fn shard_range(job: &JobId, shard: u32) -> Select {
-    Select::Partition { pk: shard_pk(job, shard), from: "CALL#".into(), to: "CHUNK#~".into() }
+    Select::Partition { pk: shard_pk(job, shard), from: "CHUNK#".into(), to: "CHUNK#~".into() }
 }
 
 /// Everything under the job's own partition: head, progress, deliveries.
@@ -418,7 +418,7 @@ pub fn call_item(of: &CallbackFor, posted: &serde_json::Value, expires_at: Times
 /// What upstreams posted for a chunk's records: by position in the chunk and provider.
 pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), serde_json::Value>, StepError> {
     let of = |item: &Item| {
-        let mut parts = item.key.sk.splitn(4, '#').skip(2);
+        let mut parts = item.key.sk.splitn(5, '#').skip(3);
         Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     };
     items.iter().filter_map(|item| of(item).map(|of| Ok((of, unpack(item)?)))).collect()
