@@ -8,7 +8,7 @@ use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
 use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
-use shared::app::{deliveries, status, sweep, tenants};
+use shared::app::{deliveries, retry, status, sweep, tenants};
 use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
@@ -31,6 +31,30 @@ fn a_retry_after_late_in_the_schedule_blocked_the_receiver_for_a_day() {
     world.job(submission(&["found-1"]));
     world.run_for(MINUTE);
     assert_eq!(world.receiver.exchanges().len(), 2, "the second job's event waits for the first one's schedule");
+}
+
+#[test]
+fn a_retry_read_its_idempotency_key_twice() {
+    let mut world = World::new();
+    let id = world.job(submission(&["fail-0"]));
+    world.run_for(MINUTE);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reads);
+    world.faults(move |call| {
+        let read = matches!(call.op, Op::Get | Op::GetMany) && call.subject.contains("IDEM#");
+        count.fetch_add(read.into(), Ordering::Relaxed);
+        Fault::Proceed
+    });
+    let (registry, tenant, key) =
+        (world.registry.clone(), world.tenant.clone(), Idempotency::new("k", "POST", "", b""));
+    let retried = world.call(async |ports| {
+        let caller = World::caller(ports, &tenant).await?;
+        retry::retry(ports, &caller, &id, |sent| World::terms(&registry, sent), Some(&key)).await
+    });
+    let Ok(Accepted::Job { view, replayed: false }) = retried else { panic!("no new job: {retried:?}") };
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+    world.learn(&view.job.spec.id, &tenant.id);
+    world.settle(HOUR);
 }
 
 #[test]

@@ -24,11 +24,16 @@ pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView
 /// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
 /// cannot be.
 pub(crate) async fn missing(ports: &Ports, id: &JobId, what: &'static str) -> ApiError {
-    match load(ports, id).await {
-        Ok(None) => ApiError::NotFound { what: "job" },
-        Ok(Some(_)) => StepError::Corrupt(what).into(),
+    match is_gone(ports, id).await {
+        Ok(true) => ApiError::NotFound { what: "job" },
+        Ok(false) => StepError::Corrupt(what).into(),
         Err(error) => error.into(),
     }
+}
+
+/// Whether a job has expired or was erased by now.
+pub(crate) async fn is_gone(ports: &Ports, id: &JobId) -> Result<bool, StepError> {
+    Ok(load(ports, id).await?.is_none())
 }
 
 /// How often a held request looks again.

@@ -42,9 +42,21 @@ pub async fn submit(
     terms: &Terms,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
-        return Ok(accepted);
+    match earlier(ports, caller, idempotency).await? {
+        Some(accepted) => Ok(accepted),
+        None => accept(ports, caller, submission, terms, idempotency).await,
     }
+}
+
+/// As [`submit`], where the caller has looked for [`earlier`] itself. A request that came in between is found by the
+/// transaction's condition.
+pub(crate) async fn accept(
+    ports: &Ports,
+    caller: &Caller,
+    submission: Submission,
+    terms: &Terms,
+    idempotency: Option<&Idempotency>,
+) -> Result<Accepted, ApiError> {
     let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
     let mut balance = caller.balance;
     // Others may spend between reading the balance and reserving; then what is left is dealt out anew.
@@ -133,42 +145,44 @@ async fn offer(
             return Ok(None);
         }
     }
-    // What is over the tenant's share of the fast lane goes through the other, of this job too. The caller was read before
-    // the commit: of many submissions at once none would see the others.
-    let others = match ports.store.get(&credits_key(caller.tenant())).await {
-        Ok(credits) => {
-            credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0) - i64::from(job.spec.chunks)
-        }
-        Err(_) => caller.open_chunks,
+    // The caller was read before the commit: of many submissions at once none would see the others.
+    let open = match ports.store.get(&credits_key(caller.tenant())).await {
+        Ok(credits) => credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0),
+        Err(_) => caller.open_chunks + i64::from(job.spec.chunks),
     };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
-    let share = usize::try_from(ports.fast_chunks - others).unwrap_or(0).min(all.len());
-    for (lane, chunks) in [(QueueName::Enrich, &all[..share]), (QueueName::EnrichBulk, &all[share..])] {
-        if !chunks.is_empty()
-            && let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, chunks, Start::First, lane).await
-        {
+    for (lane, chunks) in lanes(ports, &job, open, &all) {
+        if let Err(error) = enqueue(ports, &job, chunks, Start::First, lane).await {
             tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
     Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
 }
 
-/// The lane of a tenant with so many open chunks.
-pub(crate) fn lane(ports: &Ports, open_chunks: i64) -> QueueName {
-    if open_chunks > ports.fast_chunks { QueueName::EnrichBulk } else { QueueName::Enrich }
+/// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What
+/// the tenant's other jobs leave of its share of the fast lane is for this job's first chunks. So whenever a chunk enters
+/// that lane, those of its job that were ever sent there and all open chunks of the others together are within the share.
+pub(crate) fn lanes<'a>(
+    ports: &Ports,
+    job: &Job,
+    open_chunks: i64,
+    chunks: &'a [u32],
+) -> impl Iterator<Item = (QueueName, &'a [u32])> + use<'a> {
+    let left = ports.fast_chunks - (open_chunks - i64::from(job.spec.chunks));
+    let (fast, bulk) = chunks.split_at(chunks.partition_point(|chunk| i64::from(*chunk) < left));
+    [(QueueName::Enrich, fast), (QueueName::EnrichBulk, bulk)].into_iter().filter(|(_, chunks)| !chunks.is_empty())
 }
 
 /// Asks for chunks to be worked on.
 pub(crate) async fn enqueue(
     ports: &Ports,
-    job: &JobId,
-    tenant: &TenantId,
+    job: &Job,
     chunks: &[u32],
     start: Start,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.clone(), *chunk, start));
-    send(ports, tenant, messages.collect(), lane).await
+    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.spec.id.clone(), *chunk, start));
+    send(ports, &job.spec.tenant, messages.collect(), lane).await
 }
 
 /// Sends messages for chunks of one tenant.

@@ -189,16 +189,23 @@ fn a_plan_with_its_faults_listed_runs_the_same() {
     }
 }
 
-/// The first seed that notices the broken promise, and the invariant that does.
-fn noticed(how: Broken, name: &str) -> u64 {
-    (0..60)
-        .find(|seed| play(&Plan::draw(*seed), Some(how), Detail::Verdict).names().any(|found| found == name))
-        .expect("60 seeds did not notice")
+/// The first of so many seeds whose schedule notices the broken promise, by this invariant's name. Otherwise, what was
+/// found instead.
+pub(crate) fn noticed(how: Broken, name: &str, seeds: u64) -> Result<u64, BTreeSet<String>> {
+    let mut others = BTreeSet::new();
+    for seed in 0..seeds {
+        let verdict = play(&Plan::draw(seed), Some(how), Detail::Verdict);
+        if verdict.names().any(|found| found == name) {
+            return Ok(seed);
+        }
+        others.extend(verdict.names().map(str::to_owned));
+    }
+    Err(others)
 }
 
 /// A failing schedule is made small, and still fails the same.
 fn made_small(how: Broken, name: &str) -> String {
-    let seed = noticed(how, name);
+    let seed = noticed(how, name, 60).expect("60 seeds did not notice");
     let mut small = shrink(&Plan::draw(seed), Some(how), name, SHRINKING);
     let names: BTreeSet<&str> = small.verdict.names().collect();
     assert!(names.contains(name), "{names:?}");

@@ -105,6 +105,10 @@ pub(super) enum What {
         times: u32,
         every: Duration,
     },
+    /// A stranger asks for the job, on every route that takes an id.
+    Snoop {
+        job: usize,
+    },
     Rotate,
     TestWebhook,
     /// What the tenant's receiver answers from now on.
@@ -129,6 +133,7 @@ impl What {
             | Self::Delete { job }
             | Self::Replay { job, .. }
             | Self::Retry { job }
+            | Self::Snoop { job }
             | Self::Read { job, .. } => Some(*job),
             _ => None,
         }
@@ -254,7 +259,7 @@ impl Tenant {
 impl What {
     fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
         let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
-        match dice.below(20) {
+        match dice.below(21) {
             0..=4 => Self::Submit(Job::draw(dice)),
             5 => Self::Repeat { job },
             6 | 7 => Self::Cancel { job },
@@ -274,6 +279,7 @@ impl What {
             16 => Self::Lose(pick(dice, &LANES)),
             17 => Self::Duplicate(pick(dice, &LANES)),
             18 => pick(dice, &[Self::KillEnrichers, Self::Deploy(Version::Current), Self::Deploy(other)]),
+            19 => Self::Snoop { job },
             _ => Self::Sweep,
         }
     }

@@ -11,11 +11,12 @@ use shared::app::tenants;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::time::Timestamp;
-use tests::harness::broken::{Broken, BrokenStore};
-use tests::harness::{Options, Tenant, Version, World, invariants};
+use tests::harness::broken::Broken;
+use tests::harness::invariants::{self, Heard, Request, Sent, Told};
+use tests::harness::{Options, Tenant, Version, World};
 use tests::sim::{Fault, Reply};
 
-use super::client::{self, Desk, Got, Request, Told, is_allowed};
+use super::client::{self, Desk, Got};
 use super::faults::{Labels, Place, inject};
 use super::plan::{Action, Plan, What};
 use super::tally::Tally;
@@ -80,11 +81,13 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     } else {
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
-        game.desk.told.borrow_mut().check(&game.world, game.desk.version);
+        game.desk.told.borrow_mut().look_again(&game.world, game.desk.version);
     }
-    game.wrong.append(&mut game.desk.told.borrow_mut().wrong);
+    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
-    game.count();
+    if game.wrong.is_empty() {
+        game.count();
+    }
     let (wrong, mut tally) = (game.wrong, game.tally);
     drop((game.world, game.desk, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
@@ -100,6 +103,8 @@ struct Asked {
     name: String,
     request: Request,
     reply: client::Reply,
+    first_at: Timestamp,
+    sent_at: Timestamp,
     /// When it is sent again.
     again_at: Option<Timestamp>,
 }
@@ -143,13 +148,14 @@ impl<'a> Game<'a> {
             ..Options::default()
         };
         let mut world = match broken {
-            Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
+            Some(how) => World::over(options, |inner| how.store(inner)),
             None => World::with(options),
         };
         upstream::listen(&world);
         for (tenant, name) in plan.tenants.iter().zip(NAMES).skip(1) {
             world.tenant_with(name, tenant.credits);
         }
+        world.tenant("stranger");
         for (tenant, planned) in world.tenants.iter().zip(&plan.tenants) {
             let schedule = planned.schedule.clone();
             let set = async |ports: &shared::app::Ports| {
@@ -200,8 +206,8 @@ impl<'a> Game<'a> {
             self.asked = asked;
             if !answered {
                 if next.is_none() {
-                    let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
-                    return self.wrong.push(format!("clients_are_answered: {names:?} wait for more than an hour"));
+                    let mut told = self.desk.told.borrow_mut();
+                    return self.asked.iter().for_each(|asked| told.hear(&Heard::Silence { who: &asked.name }));
                 }
                 self.world.sim.clock.advance_to(until);
             }
@@ -219,7 +225,7 @@ impl<'a> Game<'a> {
         let key = format!("key-{number}");
         match what {
             What::Submit(job) => {
-                let sent = job.submission(&self.tenants[*tenant]);
+                let sent = Box::new(job.submission(&self.tenants[*tenant]));
                 self.send_job(*number, *tenant, job.clients, &Request::Submit { sent, key });
             }
             What::Repeat { job } => {
@@ -228,12 +234,23 @@ impl<'a> Game<'a> {
                     self.ask(*job, *tenant, format!("client {number}"), request);
                 }
             }
-            What::Rotate => self.ask(*number, *tenant, format!("client {number}"), Request::Rotate { key }),
+            What::Rotate => {
+                // The same request, sent twice.
+                for name in [format!("client {number}"), format!("client {number}.2")] {
+                    self.ask(*number, *tenant, name, Request::Rotate { key: key.clone() });
+                }
+            }
             What::TestWebhook => self.ask(*number, *tenant, format!("client {number}"), Request::TestWebhook { key }),
-            What::Read { job, times, every } => self.read(*number, *tenant, *job, *times, *every),
+            What::Read { .. } => self.read(*number, *tenant, what),
+            What::Snoop { job } => {
+                let Some(known) = self.jobs.get(job) else { return };
+                // Nobody's job is the last tenant's.
+                let snooping = self.desk_of(self.tenants.len() - 1).snoop(known.id.clone());
+                self.world.spawn(&format!("stranger {number}"), snooping);
+            }
             What::Cancel { job } | What::Delete { job } | What::Replay { job, .. } | What::Retry { job } => {
                 let Some(known) = self.jobs.get(job) else { return };
-                let request = Request::OfJob { what: what.clone(), job: known.id.clone(), key };
+                let request = client::about(what, &known.id, key);
                 if what.makes_a_job() {
                     self.send_job(*number, *tenant, 1, &request);
                 } else {
@@ -272,14 +289,15 @@ impl<'a> Game<'a> {
 
     fn ask(&mut self, number: usize, tenant: usize, name: String, request: Request) {
         let reply = client::Reply::default();
-        self.asked.push(Asked { number, tenant, name, request, reply, again_at: None });
+        let (first_at, sent_at) = (self.world.now(), self.world.now());
+        self.asked.push(Asked { number, tenant, name, request, reply, first_at, sent_at, again_at: None });
         self.send(self.asked.len() - 1);
     }
 
     fn send(&mut self, n: usize) {
         let desk = self.desk_of(self.asked[n].tenant);
         let asked = &mut self.asked[n];
-        (asked.reply, asked.again_at) = (client::Reply::default(), None);
+        (asked.reply, asked.sent_at, asked.again_at) = (client::Reply::default(), self.world.now(), None);
         let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
         self.world.spawn(&asked.name, async move {
             let answer = desk.carry_out(request).await;
@@ -287,25 +305,11 @@ impl<'a> Game<'a> {
         });
     }
 
-    /// A reader that comes back, and is not put off by anything.
-    fn read(&mut self, number: usize, tenant: usize, job: usize, times: u32, every: Duration) {
-        let Some(known) = self.jobs.get(&job) else { return };
-        let what = What::Read { job, times, every };
-        let request = Request::OfJob { what, job: known.id.clone(), key: String::new() };
-        let desk = self.desk_of(tenant);
-        self.world.spawn(&format!("reader {number}"), async move {
-            for _ in 0..times {
-                let answer = desk.clone().carry_out(request.clone()).await;
-                let fine = match &answer {
-                    Ok(_) | Err(ApiError::Unavailable { .. }) => true,
-                    Err(error) => is_allowed(&request, error),
-                };
-                if !fine {
-                    desk.told.borrow_mut().wrong.push(format!("answered_as_documented: {request:?} got {answer:?}"));
-                }
-                desk.ports.clock.sleep(every).await;
-            }
-        });
+    fn read(&mut self, number: usize, tenant: usize, what: &What) {
+        let What::Read { job, times, every } = what else { return };
+        let Some(known) = self.jobs.get(job) else { return };
+        let watching = self.desk_of(tenant).watch(client::about(what, &known.id, String::new()), *times, *every);
+        self.world.spawn(&format!("reader {number}"), watching);
     }
 
     /// Takes the answers that have come, and plans the repetition of what got none.
@@ -342,10 +346,7 @@ impl<'a> Game<'a> {
                     self.world.submitted.insert(id.clone(), sent.records.clone());
                 }
                 let request = asked.request.clone();
-                let known = self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
-                if known.id != id {
-                    self.wrong.push(format!("same_key_same_job: {} got {id} after {}", asked.name, known.id));
-                }
+                self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
                 self.tally.one("answer: job accepted");
             }
             Got::Done(what) => self.tally.one(format!("answer: {what}")),
@@ -356,16 +357,22 @@ impl<'a> Game<'a> {
         let kind = format!("{error:?}");
         let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
         self.tally.one(format!("answer: {kind}"));
-        if !is_allowed(&asked.request, error) {
-            self.wrong.push(format!("answered_as_documented: {} got {error:?}", asked.name));
+        let sent = Sent {
+            tenant: &self.tenants[asked.tenant].id,
+            request: &asked.request,
+            first_at: asked.first_at,
+            at: asked.sent_at,
+            answered_at: self.world.now(),
+        };
+        let past = Some((self.world.steps.past(), &*self.world.registry));
+        let mut told = self.desk.told.borrow_mut();
+        told.hear(&Heard::Refused { sent, error, past });
+        if let (Request::Submit { .. }, ApiError::NotFound { .. }, Some(known)) =
+            (&asked.request, error, self.jobs.get(&asked.number))
+        {
+            told.hear(&Heard::Absent { job: &known.id });
         }
-        if let (Request::Submit { .. }, ApiError::NotFound { .. }) = (&asked.request, error) {
-            // The key's job, if clients know it, must have been erased; if they do not, nobody can have erased it.
-            match self.jobs.get(&asked.number) {
-                Some(known) => self.desk.told.borrow_mut().absent(&known.id),
-                None => self.wrong.push(format!("same_key_same_job: {} got {error:?} for a new job", asked.name)),
-            }
-        }
+        drop(told);
         if !self.asked.iter().any(|other| other.number == asked.number) {
             self.sent.remove(&asked.number);
         }

@@ -73,6 +73,7 @@ impl fmt::Display for What {
             Self::Replay { job, record: Some(n) } => write!(f, "replays the event of record {n} of job {job}"),
             Self::Retry { job } => write!(f, "retries job {job}"),
             Self::Read { job, times, every } => write!(f, "reads job {job}, {times} times, every {every:?}"),
+            Self::Snoop { job } => write!(f, "a stranger asks for job {job}"),
             Self::Rotate => f.write_str("rotates the webhook secret"),
             Self::TestWebhook => f.write_str("sends a test event"),
             Self::Receiver(answer) => write!(f, "the receiver answers {answer} from now on"),
@@ -93,6 +94,7 @@ impl fmt::Display for Action {
             | What::KillEnrichers
             | What::Deploy(_)
             | What::Sweep
+            | What::Snoop { .. }
             | What::Receiver(_) => String::new(),
             _ => format!("client {}, tenant {}: ", self.number, self.tenant),
         };
