@@ -8,7 +8,7 @@ use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
 use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
-use shared::app::{deliveries, retry, status, sweep, tenants};
+use shared::app::{delete, deliveries, retry, status, sweep, tenants};
 use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
@@ -17,7 +17,7 @@ use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, V
 use tests::harness::{Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
-use crate::{HOUR, MINUTE, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 #[test]
 fn a_retry_after_late_in_the_schedule_blocked_the_receiver_for_a_day() {
@@ -383,6 +383,34 @@ fn a_replay_repeated_under_one_key_was_two_attempts() {
         world.settle(HOUR);
     }
     assert_eq!(world.receiver.exchanges().len(), 2);
+}
+
+#[test]
+fn a_submission_was_refused_for_credits_that_were_there_again() {
+    let mut world = World::with(Options { credits: 5, ..Options::default() });
+    // The client's reservation comes after another job's, and its look at what is left after that job's erasure.
+    world.faults(|call| match (&*call.name, call.op) {
+        ("client", Op::Transact) => Fault::Delay(5 * SECOND),
+        ("client", Op::Get) if call.subject.ends_with("/CREDITS") => Fault::Delay(10 * SECOND),
+        _ => Fault::Proceed,
+    });
+    let answer = Arc::new(Mutex::new(None));
+    let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
+    let heard = Arc::clone(&answer);
+    world.spawn("client", async move {
+        let wanted = submission(&domains("found", 2));
+        *heard.lock().unwrap() = Some(World::request(&ports, &registry, &tenant, wanted, None).await);
+    });
+    world.run_for(SECOND);
+    let other = world.job(submission(&domains("slow60", 2)));
+    world.run_for(7 * SECOND);
+    let id = world.tenant.id.clone();
+    world.call(async |p| delete::delete(p, &id, &other, ENRICH_TIMEOUT).await).unwrap();
+    world.run_for(MINUTE);
+    let answer = answer.lock().unwrap().take().expect("an answer");
+    let Ok(Accepted::Job { view, .. }) = answer else { panic!("{answer:?}") };
+    world.learn(&view.job.spec.id, &id);
+    world.settle(HOUR);
 }
 
 /// A sender that counts how often its connections were given up.

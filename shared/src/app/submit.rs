@@ -59,7 +59,7 @@ pub(crate) async fn accept(
 ) -> Result<Accepted, ApiError> {
     let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
     let mut balance = caller.balance;
-    // Others may spend between reading the balance and reserving; then what is left is dealt out anew.
+    // Others may spend between reading the balance and reserving; then the next turn judges by what is there now.
     for _ in 0..TURNS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
@@ -70,9 +70,6 @@ pub(crate) async fn accept(
         }
         let credits = ports.store.get(&credits_key(caller.tenant())).await.map_err(StepError::from)?;
         balance = credits.as_ref().and_then(|item| get_n(item, BALANCE)).unwrap_or(0);
-        if !submission.partial_budget {
-            return Err(ApiError::NotEnoughCredits { needed: budget.deal.reserved, available: balance });
-        }
     }
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
 }
