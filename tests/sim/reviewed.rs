@@ -8,9 +8,10 @@ use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
 use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
-use shared::app::{delete, deliveries, retry, status, sweep, tenants};
+use shared::app::{StepError, delete, deliveries, retry, status, sweep, tenants};
 use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
+use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
@@ -410,6 +411,29 @@ fn a_submission_was_refused_for_credits_that_were_there_again() {
     let answer = answer.lock().unwrap().take().expect("an answer");
     let Ok(Accepted::Job { view, .. }) = answer else { panic!("{answer:?}") };
     world.learn(&view.job.spec.id, &id);
+    world.settle(HOUR);
+}
+
+#[test]
+fn results_read_during_an_erasure_were_an_error_of_ours() {
+    let mut world = World::new();
+    let id = world.job(submission(&["big-0", "big-1", "big-2", "big-3"]));
+    world.settle(HOUR);
+    let view = world.view(&id);
+    // The erasure has come as far as one item of the result's overflow.
+    world.faults(|call| if call.op == Op::DeleteAll { Fault::FailBefore } else { Fault::Proceed });
+    let tenant = world.tenant.id.clone();
+    world.call(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
+    world.faults(|_| Fault::Proceed);
+    let items = world.sim.store.items();
+    let overflow = items.iter().find(|item| item.key.sk.contains("#RESULT#")).expect("a result of several items");
+    world.call(async |p| p.store.delete_all(vec![overflow.key.clone()]).await).unwrap();
+    let raw = world.call(async |p| status::results(p, &view, status::ResultCursor::default(), 10).await);
+    assert!(matches!(raw, Err(StepError::Corrupt(_))), "half of the result is there: {raw:?}");
+    let gone = ApiError::NotFound { what: "job" };
+    let page = world.call(async |p| status::page(p, &view, status::ResultCursor::default(), 10).await);
+    assert_eq!(page, Err(gone.clone()));
+    assert_eq!(world.call(async |p| status::entries(p, &view).await), Err(gone));
     world.settle(HOUR);
 }
 

@@ -104,6 +104,19 @@ fn chunks_at_once(view: &JobView) -> u32 {
     u32::try_from(MAX_PAGE_BYTES as u64 / average).unwrap_or(u32::MAX).clamp(1, CHUNKS_AT_ONCE)
 }
 
+/// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
+pub async fn page(
+    ports: &Ports,
+    view: &JobView,
+    cursor: ResultCursor,
+    limit: usize,
+) -> Result<ResultPage, ApiError> {
+    match results(ports, view, cursor, limit).await {
+        Err(StepError::Corrupt(what)) => Err(missing(ports, &view.job.spec.id, what).await),
+        answer => Ok(answer?),
+    }
+}
+
 /// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
 /// has no result yet.
 pub async fn results(
@@ -159,7 +172,11 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let select = chunk_range(&job.spec.id, next, to);
         let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
-        for state in read_chunks(&items)?.into_values() {
+        let states = match read_chunks(&items) {
+            Err(StepError::Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
+            states => states?,
+        };
+        for state in states.into_values() {
             let Some(chunk) = state.chunk else { return Err(missing(ports, &job.spec.id, "chunk").await) };
             let mut finished = match state.result {
                 Some(outcomes) => (0..).zip(outcomes).collect(),

@@ -163,7 +163,7 @@ impl Api {
                 };
                 let limit = limit(request, RESULTS)?;
                 let view = self.view(surface, caller, &id).await?;
-                let page = status::results(ports, &view, cursor.unwrap_or_default(), limit).await?;
+                let page = status::page(ports, &view, cursor.unwrap_or_default(), limit).await?;
                 let next = page.next.map(|cursor| cursor.to_string());
                 show(&ResultsPage { request, job: &id, lines: &page.lines, first: cursor.is_none(), next, limit })
             }
