@@ -520,9 +520,12 @@ impl World {
         assert_eq!(invariants::check(self), Vec::<String>::new());
     }
 
-    /// Nothing queued, nothing at work, nothing that the sweep will look at.
+    /// Nothing queued, nothing at work, nothing that the sweep will look at, no effect to come.
     pub fn is_quiet(&self) -> bool {
-        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && !self.sim.store.any_due()
+        self.schedule.alive().next().is_none()
+            && self.sim.queue.next_visible().is_none()
+            && !self.sim.store.any_due()
+            && !self.sim.clock.owes()
     }
 
     fn due(&self) -> Vec<(String, Timestamp)> {
@@ -550,7 +553,10 @@ impl World {
             let sweep = self.options.sweeping.then_some(self.next_sweep);
             let next = [self.sim.clock.next_timer(), queued, sweep].into_iter().flatten().min();
             match next.filter(|at| *at <= until) {
-                Some(at) => self.sim.clock.advance_to(at),
+                Some(at) => {
+                    self.sim.clock.advance_to(at);
+                    self.watch();
+                }
                 None => return,
             }
         }

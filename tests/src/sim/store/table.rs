@@ -162,8 +162,24 @@ impl Table {
         }
     }
 
-    /// Puts or deletes one item without a condition.
-    pub(super) fn batch_write(&mut self, key: &Key, after: Option<Attributes>) {
+    /// Puts items without a condition, each on its own. Says whether there were any.
+    pub(super) fn put_all(&mut self, items: &[Item]) -> bool {
+        for item in items {
+            self.batch_write(&item.key, Some(item.attributes.clone()));
+        }
+        !items.is_empty()
+    }
+
+    /// Deletes items, each on its own. Says whether any was there.
+    pub(super) fn delete_all(&mut self, keys: &[Key]) -> bool {
+        let there = keys.iter().any(|key| self.items.contains_key(key));
+        for key in keys {
+            self.batch_write(key, None);
+        }
+        there
+    }
+
+    fn batch_write(&mut self, key: &Key, after: Option<Attributes>) {
         self.writes += 1;
         self.write(key, after, 1);
     }
