@@ -252,6 +252,12 @@ impl SimQueue {
         self.state.lock().unwrap().queues.remove(&queue);
     }
 
+    /// Puts a message into the queue outside of any call, visible now, as whoever may send there can.
+    pub fn place(&self, queue: QueueName, body: &str) {
+        let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "anybody".to_owned() };
+        self.state.lock().unwrap().accept(queue, &[message], self.clock.now()).expect("a body that a queue takes");
+    }
+
     /// Puts a second copy of a message into the queue, visible now, as standard queues sometimes do.
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();

@@ -72,7 +72,7 @@ fn each_fault_does_what_it_says() {
 
 /// A put under the condition that nothing is there, with this fault, and what was there then and ten seconds later. Where
 /// `between` says so, another put comes in between.
-fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, Option<i64>, Option<i64>, LateEffects) {
+fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, [Option<i64>; 2], LateEffects) {
     let sim = Sim::new(1);
     sim.gate.inject(at(1, fault));
     let fresh = |n| {
@@ -88,7 +88,7 @@ fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, Opti
     let owed = sim.clock.owes();
     sim.clock.advance(Duration::from_secs(10));
     assert_eq!((owed, sim.clock.owes()), (sim.gate.late_effects() != LateEffects::default(), false));
-    (ended, then, there(), sim.gate.late_effects())
+    (ended, [then, there()], sim.gate.late_effects())
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn a_write_that_was_given_up_takes_effect_later_if_its_condition_holds_then() {
     let (applied, refused) = (LateEffects { applied: 1, refused: 0 }, LateEffects { applied: 0, refused: 1 });
     let lost = || Ended::Done(Err(StoreError::Unavailable("lost in the simulation".to_owned())));
     let by = Duration::from_secs(3);
-    assert_eq!(put_late(Fault::Late(by), false), (lost(), None, Some(1), applied));
-    assert_eq!(put_late(Fault::Late(by), true), (lost(), None, Some(2), refused));
-    assert_eq!(put_late(Fault::DieLate(by), false), (Ended::Died, None, Some(1), applied));
-    assert_eq!(put_late(Fault::DieLate(by), true), (Ended::Died, None, Some(2), refused));
-    assert_eq!(put_late(Fault::Again(by), false), (Ended::Done(Ok(())), Some(1), Some(1), refused));
+    assert_eq!(put_late(Fault::Late(by), false), (lost(), [None, Some(1)], applied));
+    assert_eq!(put_late(Fault::Late(by), true), (lost(), [None, Some(2)], refused));
+    assert_eq!(put_late(Fault::DieLate(by), false), (Ended::Died, [None, Some(1)], applied));
+    assert_eq!(put_late(Fault::DieLate(by), true), (Ended::Died, [None, Some(2)], refused));
+    assert_eq!(put_late(Fault::Again(by), false), (Ended::Done(Ok(())), [Some(1), Some(1)], refused));
 }
 
 #[test]

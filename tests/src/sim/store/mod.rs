@@ -5,6 +5,7 @@ mod index;
 mod rules;
 mod table;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -123,6 +124,11 @@ impl SimStore {
     /// Whether any item has a `due`.
     pub fn any_due(&self) -> bool {
         self.table().any_due()
+    }
+
+    /// How many items were deleted because they had expired, by the first part of the sort key.
+    pub fn expired(&self) -> BTreeMap<String, u64> {
+        self.table().expired.clone()
     }
 
     /// Puts or removes an item outside of any call: a test's preparation, or TTL deletion. It is not among the changes.

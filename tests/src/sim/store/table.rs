@@ -29,6 +29,8 @@ pub(super) struct Table {
     dice: SimEntropy,
     history: History,
     expiry: Expiry,
+    /// What was deleted because it had expired, by the first part of the sort key.
+    pub(super) expired: BTreeMap<String, u64>,
     /// Items of transactions under way, and whose.
     held: BTreeMap<Key, u64>,
     holds: u64,
@@ -49,6 +51,7 @@ impl Table {
             dice: SimEntropy::new(0),
             history: History::default(),
             expiry: Expiry::default(),
+            expired: BTreeMap::new(),
             held: BTreeMap::new(),
             holds: 0,
             changes: None,
@@ -64,6 +67,8 @@ impl Table {
         while let Some(key) = self.expiry.next(now) {
             self.writes += 1;
             let (before, _) = self.place(&key, None);
+            let kind = key.sk.split('#').next().unwrap_or_default();
+            *self.expired.entry(kind.to_owned()).or_default() += u64::from(before.is_some());
             self.note(&key, before);
         }
     }
