@@ -7,6 +7,7 @@ mod endings;
 mod explore;
 mod interference;
 mod jobs;
+mod late;
 mod latest;
 mod pairs;
 mod queues;

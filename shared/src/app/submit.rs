@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::idempotency::Idempotency;
 use super::table::{
     BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
-    progress_key,
 };
-use super::{Ports, StepError, status, transact};
+use super::{Ports, StepError, status, transact_told};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Deal, deal};
 use crate::domain::error::ApiError;
@@ -124,11 +123,10 @@ async fn offer(
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
     let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, budget);
-    let mut items = Vec::with_capacity(chunks.len() + 1);
+    let mut items = Vec::with_capacity(chunks.len());
     for (n, chunk) in (0..).zip(&chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
     }
-    items.extend((0..shard_count(job.spec.chunks)).map(|s| progress_item(&job.spec.id, s, job.spec.expires_at)));
     ports.store.put_all(items).await.map_err(StepError::from)?;
 
     match commit(ports, &job, idempotency).await? {
@@ -141,6 +139,8 @@ async fn offer(
             withdraw(ports, &job).await;
             return Ok(None);
         }
+        // What it would need is left to expire. Whoever asks again with the key finds the job, if it came to be.
+        Commit::Unsure => return Err(ApiError::Unavailable { retry_after_seconds: 2 }),
     }
     // The caller was read before the commit: of many submissions at once none would see the others.
     let open = match ports.store.get(&credits_key(caller.tenant())).await {
@@ -256,6 +256,8 @@ enum Commit {
     /// The idempotency key belongs to this job.
     Other(JobId),
     NoCredits,
+    /// There are no credits now, and a try that got no answer may still find some.
+    Unsure,
 }
 
 /// The places of the writes in the transaction.
@@ -278,7 +280,13 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
     if let Some(key) = idempotency {
         writes.push(key.claim(&spec.tenant, &spec.id, spec.created_at));
     }
-    match transact(ports, writes).await {
+    // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
+    writes.extend((0..shard_count(spec.chunks)).map(|shard| {
+        let item = progress_item(&spec.id, shard, spec.expires_at);
+        Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })
+    }));
+    let (answer, unanswered) = transact_told(ports, writes).await;
+    match answer {
         Ok(()) => Ok(Commit::Done),
         Err(StoreError::ConditionFailed(failed)) => {
             // The job's id is fresh: a head under it was written by an earlier try whose answer was lost.
@@ -288,6 +296,7 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
             let taken = failed.iter().find(|f| f.at == IDEM).and_then(|f| f.existing.as_ref());
             match (idempotency, taken) {
                 (Some(key), Some(item)) => key.resolve(item).map(Commit::Other),
+                _ if unanswered => Ok(Commit::Unsure),
                 _ => Ok(Commit::NoCredits),
             }
         }
@@ -303,8 +312,7 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
 async fn withdraw(ports: &Ports, job: &Job) {
     let id = &job.spec.id;
     let chunks = (0..job.spec.chunks).map(|n| chunk_key(id, n));
-    let shards = (0..shard_count(job.spec.chunks)).map(|s| progress_key(id, s));
-    if let Err(error) = ports.store.delete_all(chunks.chain(shards).collect()).await {
+    if let Err(error) = ports.store.delete_all(chunks.collect()).await {
         tracing::warn!(error = %error, "chunks of a refused job left to expire");
     }
 }

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::app::table::read_delivery;
+use shared::app::table::{EXPIRES_AT, get_n, read_delivery};
 use shared::app::tenants;
+use shared::domain::chunk::shard_count;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::job::RUN_LIMIT;
 use shared::domain::time::Timestamp;
 use tests::harness::broken::Broken;
 use tests::harness::invariants::{self, Heard, Request, Sent, Told};
@@ -68,13 +70,14 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     game.clients();
     let left = start.plus(PEACE).since(game.world.now());
     game.world.run_for(left);
+    game.go_on();
     for tenant in &game.world.tenants {
         tenant.receiver.from_then_on(Reply::status(200));
     }
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
     let quiet = game.world.quiet_within(bound);
-    let trace = game.world.sim.gate.trace();
+    let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {
         game.wrong.push(format!("everything_ends_in_time: {why}"));
         game.wrong.extend(game.world.broken.iter().cloned());
@@ -84,10 +87,15 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
         game.desk.told.borrow_mut().look_again(&game.world, game.desk.version);
     }
     game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
-    game.world.sim.gate.clear();
     if game.wrong.is_empty() {
         game.count();
     }
+    if plan.afterwards && game.wrong.is_empty() {
+        game.afterwards();
+        trace = game.world.sim.gate.trace();
+    }
+    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
+    game.world.sim.gate.clear();
     let (wrong, mut tally) = (game.wrong, game.tally);
     drop((game.world, game.desk, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
@@ -142,6 +150,10 @@ impl<'a> Game<'a> {
             seed: plan.seed,
             enrichers: plan.enrichers,
             dispatchers: plan.dispatchers,
+            dispatch_batch: plan.dispatch_batch,
+            max_receives: plan.max_receives,
+            malformed: plan.malformed,
+            enrich_timeout: plan.enrich_timeout,
             credits: plan.tenants[0].credits,
             queue: plan.queue,
             store: plan.store,
@@ -164,6 +176,9 @@ impl<'a> Game<'a> {
             world.call(set);
             tenant.receiver.replies(planned.answers.iter().map(|answer| answer.reply()));
         }
+        if plan.version != Version::default() {
+            world.deploy(plan.version);
+        }
         world.sim.gate.renumber();
         let tenants = world.tenants.clone();
         let desk = Desk {
@@ -171,10 +186,12 @@ impl<'a> Game<'a> {
             registry: Arc::clone(&world.registry),
             tenant: world.tenant.clone(),
             told: Rc::new(RefCell::new(Told::default())),
-            version: Version::default(),
+            version: plan.version,
         };
         let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally: Tally::default() }
+        let mut tally = Tally::default();
+        tally.one(format!("began with: {:?}", plan.version));
+        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally }
     }
 
     /// Lets everybody act at their time, and everything else go on meanwhile, until the last client has its answer.
@@ -264,6 +281,8 @@ impl<'a> Game<'a> {
                     self.world.sim.queue.duplicate(*lane, &message.id);
                 }
             }
+            What::Nonsense { lane, body } => self.world.sim.queue.place(*lane, body),
+            What::Halt => self.world.options.enrichers = 0,
             What::KillEnrichers => self.world.kill_enrichers(),
             What::Deploy(version) => {
                 self.world.deploy(*version);
@@ -378,6 +397,54 @@ impl<'a> Game<'a> {
         }
     }
 
+    /// Lets enrich functions begin again, if they were halted, after the jobs' run limit.
+    fn go_on(&mut self) {
+        if self.world.options.enrichers == 0 {
+            self.world.run_for(RUN_LIMIT + HOUR);
+            self.world.options.enrichers = self.plan.enrichers;
+        }
+    }
+
+    /// After everything's retention nothing is there for anybody, whether or not the table has deleted it, and a key that
+    /// was used stands for nothing: the same request makes another job.
+    fn afterwards(&mut self) {
+        let longest = self.world.sim.store.items().iter().filter_map(|item| get_n(item, EXPIRES_AT)).max();
+        let late = self.plan.store.expiry.unwrap_or_default();
+        self.world.sim.clock.advance_to(Timestamp(longest.unwrap_or(0) * 1000).plus(late + HOUR));
+        self.world.run_for(HOUR);
+        for (id, tenant) in self.world.accepted.clone() {
+            let seen = self.world.call(async |ports| shared::app::status::job(ports, &tenant, &id).await);
+            if seen != Err(ApiError::NotFound { what: "job" }) {
+                self.wrong.push(format!("absent_after_its_retention: {id} is {seen:?}"));
+            }
+            let listed =
+                self.world.call(async |ports| shared::app::status::jobs(ports, &tenant, None, None, 100).await);
+            if !listed.is_ok_and(|page| page.jobs.is_empty()) {
+                self.wrong.push(format!("absent_after_its_retention: {tenant} has a list of jobs"));
+            }
+        }
+        let left = self.world.sim.store.items().into_iter().filter(|item| item.attributes.contains_key(EXPIRES_AT));
+        if let (Some(_), Some(item)) = (self.plan.store.expiry, left.into_iter().next()) {
+            self.wrong.push(format!("absent_after_its_retention: {:?} is stored", item.key));
+        }
+        for (kind, times) in self.world.sim.store.expired() {
+            self.tally.add(format!("deleted by TTL: {kind}"), times);
+        }
+        let known = self.jobs.iter().find_map(|(number, known)| match &known.request {
+            Request::Submit { sent, key } => Some((self.plan.tenant_of(*number)?, sent.clone(), key.clone())),
+            _ => None,
+        });
+        let Some((tenant, sent, key)) = known else { return };
+        match self.world.insist_on_job_as(&self.tenants[tenant], &sent, &key) {
+            Ok(id) if self.world.quiet_within(HOUR * 48).is_ok() && self.jobs.values().all(|known| known.id != id) => {
+                self.tally.one("key: used again after its time");
+            }
+            Err(ApiError::NotEnoughCredits { .. }) => {}
+            other => self.wrong.push(format!("a_key_is_free_after_its_time: {other:?}")),
+        }
+        self.wrong.extend(self.world.broken.iter().cloned());
+    }
+
     /// Counts what came of everything.
     fn count(&mut self) {
         self.tally.end(&self.world);
@@ -394,6 +461,7 @@ impl<'a> Game<'a> {
             match self.world.call(async |ports| shared::app::status::job(ports, tenant, id).await) {
                 Ok(view) => {
                     self.tally.one(format!("job: {}", view.status().as_str()));
+                    self.tally.add("job: of several shards", u64::from(shard_count(view.job.spec.chunks) > 1));
                     for line in self.world.results(id) {
                         let code = line.outcome.error.as_ref().map(|error| format!(" {}", error.code));
                         let code = code.unwrap_or_default();

@@ -79,6 +79,8 @@ impl fmt::Display for What {
             Self::Receiver(answer) => write!(f, "the receiver answers {answer} from now on"),
             Self::Lose(lane) => write!(f, "all messages in {lane:?} are lost"),
             Self::Duplicate(lane) => write!(f, "all messages in {lane:?} are duplicated"),
+            Self::Nonsense { lane, body } => write!(f, "somebody sends {body} to {lane:?}"),
+            Self::Halt => f.write_str("no enrich function begins for longer than a job may run"),
             Self::KillEnrichers => f.write_str("all enrich processes are killed"),
             Self::Deploy(version) => write!(f, "version {version:?} is deployed"),
             Self::Sweep => f.write_str("the sweep runs out of turn"),
@@ -91,6 +93,8 @@ impl fmt::Display for Action {
         let who = match self.what {
             What::Lose(_)
             | What::Duplicate(_)
+            | What::Nonsense { .. }
+            | What::Halt
             | What::KillEnrichers
             | What::Deploy(_)
             | What::Sweep
@@ -105,6 +109,15 @@ impl fmt::Display for Action {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at work in each lane of enrich, {} of dispatch", self.enrichers, self.dispatchers)?;
+        writeln!(
+            f,
+            "{:?} is deployed; batches of {}, dead letters after {} receives, {} of 1000 answers malformed, enrich has {} s",
+            self.version,
+            self.dispatch_batch,
+            self.max_receives,
+            self.malformed,
+            self.enrich_timeout.as_secs()
+        )?;
         for (n, tenant) in self.tenants.iter().enumerate() {
             write!(f, "tenant {n} has {} credits", tenant.credits)?;
             if let Some(schedule) = &tenant.schedule {
@@ -120,12 +133,19 @@ impl fmt::Display for Plan {
         if self.store != StoreFaults::default() {
             writeln!(f, "the table: {:?}", self.store)?;
         }
+        if self.afterwards {
+            writeln!(f, "looked at again after everything's retention")?;
+        }
         for action in &self.actions {
             writeln!(f, "  {:>10}  {action}", At(action.at).to_string())?;
         }
         match &self.faults {
             Faults::Drawn { rate, for_the_first } => {
-                writeln!(f, "{rate} of 1000 calls go wrong in the first {} s", for_the_first.as_secs())
+                writeln!(
+                    f,
+                    "{rate} of 1000 reads, and more of other calls, go wrong in the first {} s",
+                    for_the_first.as_secs()
+                )
             }
             Faults::Listed(listed) if listed.is_empty() => writeln!(f, "no call goes wrong"),
             Faults::Listed(listed) => {
