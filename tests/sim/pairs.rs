@@ -100,7 +100,7 @@ fn the_smallest_job_survives_every_pair_of_faults() {
     pairs("pairs of faults", &case(smallest), ways);
 }
 
-/// As many as a quarter of a million runs: where `MILLRACE_PAIRS=all` asks for it.
+/// Six times as many runs: where `MILLRACE_PAIRS=all` asks for it.
 #[test]
 fn a_job_survives_every_pair_of_faults_where_that_is_asked_for() {
     if std::env::var("MILLRACE_PAIRS").is_ok_and(|wanted| wanted == "all") {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
 use super::finish::{Finished, finish, look_at, wake};
 use super::submit::send;
@@ -366,6 +366,19 @@ async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
     }
 }
 
+/// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
+/// added to `done`.
+async fn beside<T, S: Stream + Unpin>(running: &mut S, done: &mut Vec<S::Item>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match select(work.as_mut(), running.next()).await {
+            Either::Left((answer, _)) => return answer,
+            Either::Right((Some(one), _)) => done.push(one),
+            Either::Right((None, _)) => return work.await,
+        }
+    }
+}
+
 /// One run over a chunk.
 struct Run<'a> {
     ports: &'a Ports,
@@ -472,15 +485,18 @@ impl Run<'_> {
         let mut waiting = self.missing(finished).into_iter().peekable();
         let mut running = FuturesUnordered::new();
         let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
-        let mut keep_at = None;
+        let (mut keep_at, mut noted) = (None, 0);
         let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
         let begin_until = self.until.minus(self.limit());
         loop {
             let now = self.ports.clock.now();
             if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
                 // Answers already paid for are not given up because this read failed.
-                status = self.status().await.unwrap_or(status);
+                status = beside(&mut running, &mut fresh, self.status()).await.unwrap_or(status);
                 checked = now;
+            }
+            if fresh.len() > noted {
+                keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
             }
             while running.len() < bound {
                 let Some(at) = waiting.peek().copied() else { break };
@@ -493,6 +509,7 @@ impl Run<'_> {
                 }
                 waiting.next();
             }
+            noted = fresh.len();
             let next = match keep_at {
                 Some(keep_at) if !running.is_empty() => {
                     let left = Timestamp::since(keep_at, self.ports.clock.now());
@@ -501,15 +518,13 @@ impl Run<'_> {
                 _ => Some(running.next().await),
             };
             match next {
-                Some(Some(done)) => {
-                    fresh.push(done);
-                    keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
-                }
+                Some(Some(done)) => fresh.push(done),
                 Some(None) => break,
                 None => {
+                    let these = fresh[kept..].to_vec();
                     // Nothing depends on it: where it fails, these outcomes are put away with the next.
-                    match self.put_away(&fresh[kept..], &mut parts).await {
-                        Ok(()) => kept = fresh.len(),
+                    match beside(&mut running, &mut fresh, self.put_away(&these, &mut parts)).await {
+                        Ok(()) => kept += these.len(),
                         Err(error) => {
                             let (job, chunk) = (&self.job.spec.id, self.number);
                             tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
@@ -529,13 +544,19 @@ impl Run<'_> {
     /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
     /// record that takes the process down with it is found out, and costs nobody else's outcome.
     async fn one_by_one(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
-        for at in self.missing(finished) {
+        let begin_until = self.until.minus(self.limit());
+        for (nth, at) in self.missing(finished).into_iter().enumerate() {
             let status = self.status().await?;
             let outcome = match self.not_run(at, status) {
                 Some(outcome) => outcome,
-                None if self.ports.clock.now() > self.until.minus(self.limit()) => return Ok(()),
+                None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
                     self.keep(at, &Part { begun: Some(at), outcomes: Vec::new() }).await?;
+                    // The mark took the record's time. The next run has more, unless it would begin with the same.
+                    if nth > 0 && self.ports.clock.now() > begin_until {
+                        self.keep(at, &Part { begun: None, outcomes: Vec::new() }).await?;
+                        return Ok(());
+                    }
                     let outcome = self.ask(at).await;
                     self.keep(at, &Part { begun: None, outcomes: vec![(at, outcome.clone())] }).await?;
                     outcome

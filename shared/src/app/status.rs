@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::finish::load;
 use super::table::{
-    chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key, read_chunks,
-    read_delivery, read_meta, read_progress, tenant_jobs,
+    STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key,
+    read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::shard_of;
@@ -322,7 +322,11 @@ pub async fn deliveries(
 
 /// One delivery of this tenant.
 pub async fn delivery(ports: &Ports, tenant: &TenantId, id: &DeliveryId) -> Result<Delivery, ApiError> {
-    let item = ports.store.get(&delivery_key(id)).await.map_err(StepError::from)?;
-    let found = current(item, ports.clock.now()).map(|item| read_delivery(id, &item)).transpose()?;
+    let items = ports.store.get_many(&[delivery_key(id), meta_key(&id.job)]).await.map_err(StepError::from)?;
+    let [item, head] = <[_; 2]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    // Under a tombstone it only waits to be erased. One of no job has no head.
+    let erased = head.as_ref().and_then(|head| get_s(head, STATUS)) == Some(Status::Deleted.as_str());
+    let item = current(item, ports.clock.now()).filter(|_| !erased);
+    let found = item.map(|item| read_delivery(id, &item)).transpose()?;
     found.filter(|d| d.tenant == *tenant).ok_or(ApiError::NotFound { what: "delivery" })
 }
