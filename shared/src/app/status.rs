@@ -105,12 +105,7 @@ fn chunks_at_once(view: &JobView) -> u32 {
 }
 
 /// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
-pub async fn page(
-    ports: &Ports,
-    view: &JobView,
-    cursor: ResultCursor,
-    limit: usize,
-) -> Result<ResultPage, ApiError> {
+pub async fn page(ports: &Ports, view: &JobView, cursor: ResultCursor, limit: usize) -> Result<ResultPage, ApiError> {
     match results(ports, view, cursor, limit).await {
         Err(StepError::Corrupt(what)) => Err(missing(ports, &view.job.spec.id, what).await),
         answer => Ok(answer?),
