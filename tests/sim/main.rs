@@ -17,6 +17,7 @@ mod runs;
 mod sweeps;
 mod tenancy;
 mod threads;
+mod upstreams;
 mod versions;
 
 use std::time::Duration;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::{Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
 use super::table::{Chunk, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items};
 use super::{Ports, StepError};
@@ -33,7 +33,21 @@ pub(super) struct Known {
     pub(super) parked: BTreeMap<u32, Parked>,
 }
 
+/// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
+/// added to `done`.
+async fn beside<T, S: Stream + Unpin>(running: &mut S, done: &mut Vec<S::Item>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match select(work.as_mut(), running.next()).await {
+            Either::Left((answer, _)) => return answer,
+            Either::Right((Some(one), _)) => done.push(one),
+            Either::Right((None, _)) => return work.await,
+        }
+    }
+}
+
 /// What came of a record in this run.
+#[derive(Clone)]
 enum Came {
     Done(Outcome),
     Parked(Box<Parked>),
@@ -192,14 +206,17 @@ impl Run<'_> {
         let mut waiting = ready.into_iter().peekable();
         let mut running = FuturesUnordered::new();
         let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
-        let mut keep_at = None;
+        let (mut keep_at, mut noted) = (None, 0);
         let begin_until = self.until.minus(self.limit());
         loop {
             let now = self.ports.clock.now();
             if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
                 // Answers already paid for are not given up because this read failed.
-                status = self.status().await.unwrap_or(status);
+                status = beside(&mut running, &mut fresh, self.status()).await.unwrap_or(status);
                 checked = now;
+            }
+            if fresh.len() > noted {
+                keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
             }
             while running.len() < bound {
                 let Some(at) = waiting.peek().copied() else { break };
@@ -213,6 +230,7 @@ impl Run<'_> {
                 }
                 waiting.next();
             }
+            noted = fresh.len();
             let next = match keep_at {
                 Some(keep_at) if !running.is_empty() => {
                     let left = Timestamp::since(keep_at, self.ports.clock.now());
@@ -221,15 +239,13 @@ impl Run<'_> {
                 _ => Some(running.next().await),
             };
             match next {
-                Some(Some(done)) => {
-                    fresh.push(done);
-                    keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
-                }
+                Some(Some(done)) => fresh.push(done),
                 Some(None) => break,
                 None => {
+                    let these = fresh[kept..].to_vec();
                     // Nothing depends on it: where it fails, these outcomes are put away with the next.
-                    match self.put_away(&fresh[kept..], known, &mut parts).await {
-                        Ok(()) => kept = fresh.len(),
+                    match beside(&mut running, &mut fresh, self.put_away(&these, known, &mut parts)).await {
+                        Ok(()) => kept += these.len(),
                         Err(error) => {
                             let (job, chunk) = (&self.job.spec.id, self.number);
                             tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
@@ -256,7 +272,8 @@ impl Run<'_> {
     /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
     /// record that takes the process down with it is found out, and costs nobody else's outcome.
     pub(super) async fn one_by_one(&self, known: &mut Known) -> Result<(), StepError> {
-        for at in self.missing(&known.finished) {
+        let begin_until = self.until.minus(self.limit());
+        for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
             let status = self.status().await?;
             let parked = known.parked.get(&at);
             if parked.is_some_and(|parked| self.goes_on_at(at, parked, status) > self.ports.clock.now()) {
@@ -264,9 +281,14 @@ impl Run<'_> {
             }
             let came = match self.not_run(at, status) {
                 Some(outcome) => Came::Done(outcome),
-                None if self.ports.clock.now() > self.until.minus(self.limit()) => return Ok(()),
+                None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
                     self.keep(at, &Part { begun: Some(at), ..Part::default() }).await?;
+                    // The mark took the record's time. The next run has more, unless it would begin with the same.
+                    if nth > 0 && self.ports.clock.now() > begin_until {
+                        self.keep(at, &Part::default()).await?;
+                        return Ok(());
+                    }
                     let came = self.ask(at, parked.cloned()).await;
                     let part = match &came {
                         Came::Done(outcome) => Part { outcomes: vec![(at, outcome.clone())], ..Part::default() },

@@ -187,7 +187,7 @@ impl Api {
                 };
                 let limit = limit(request, RESULTS)?;
                 let view = self.view(surface, caller, &id).await?;
-                let page = status::results(ports, &view, cursor.unwrap_or_default(), limit).await?;
+                let page = status::page(ports, &view, cursor.unwrap_or_default(), limit).await?;
                 let next = page.next.map(|cursor| cursor.to_string());
                 show(&ResultsPage { request, job: &id, lines: &page.lines, first: cursor.is_none(), next, limit })
             }
@@ -330,10 +330,10 @@ fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiRe
     response
 }
 
-/// A method for the log; longer ones than HTTP has are cut, because they are the caller's own words.
-fn method_shown(method: &str) -> &str {
-    const LONGEST: usize = 16;
-    method.char_indices().nth(LONGEST).map_or(method, |(at, _)| &method[..at])
+/// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.
+fn method_shown(method: &str) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 /// Why there is no type of this name, which may be one that [`Reading::kind`] made up.
