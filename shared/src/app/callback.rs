@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::submit::send_later;
-use super::table::{CALLBACK_KEY, WAKE_UNTIL, call_item, call_wake_key, current, meta_key, read_meta};
+use super::submit::{lanes, send_later};
+use super::table::{
+    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n, meta_key, read_meta,
+};
 use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, Claimed};
 use crate::domain::chunk::{ChunkMessage, Start};
 use crate::domain::error::ApiError;
 use crate::domain::job::Job;
-use crate::ports::{self, Change, Condition, Put, QueueName, StoreError, Update};
+use crate::ports::{self, Change, Condition, Put, StoreError, Update};
 
 /// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
 /// otherwise have each chunk read as often as it has records.
@@ -79,6 +81,12 @@ async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepErro
         Err(StoreError::ConditionFailed(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let message = ChunkMessage::new(of.job.clone(), of.chunk, Start::Resume);
-    send_later(ports, &job.spec.tenant, vec![message], QueueName::Enrich, GATHER).await
+    // By the rule of a submission: a tenant whose upstreams answer for much at once keeps nobody waiting.
+    let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
+    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    for (lane, chunks) in lanes(ports, job, open, &[of.chunk]) {
+        let messages = chunks.iter().map(|chunk| ChunkMessage::new(of.job.clone(), *chunk, Start::Resume));
+        send_later(ports, &job.spec.tenant, messages.collect(), lane, GATHER).await?;
+    }
+    Ok(())
 }
