@@ -14,6 +14,7 @@ mod servers;
 mod sixtyfour;
 mod springbolt;
 mod tenants;
+mod upstreams;
 mod webhooks;
 mod world;
 
@@ -50,6 +51,7 @@ fn all() -> Vec<Case> {
         crashes::an_attempt_whose_process_was_killed_shows_as_interrupted,
     ]);
     all.extend(cases![false:
+        upstreams::an_upstream_that_answers_later_is_heard_at_the_url_that_it_was_given,
         jobs::a_thousand_domains,
         jobs::the_same_submit_twice_is_one_job,
         jobs::five_equal_submits_at_once_are_one_job,

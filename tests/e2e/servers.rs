@@ -24,9 +24,12 @@ impl Upstream {
         let scripts: Arc<Mutex<HashMap<String, Lookup>>> = Arc::default();
         let known = Arc::clone(&scripts);
         let asked: Mutex<HashMap<String, usize>> = Mutex::default();
-        let server = Server::start_at(address, move |_, got| {
+        let server = Server::start_at(address, move |n, got| {
             if let Some(kind) = got.path.strip_prefix("/vendor/") {
                 return vendor(kind, &got.json());
+            }
+            if got.path == "/late" {
+                return Answer::Json(json!({"id": n, "status": "accepted"}));
             }
             let Some((tag, number)) = key(got) else { return Answer::Status(400) };
             let before = {
