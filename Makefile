@@ -86,9 +86,10 @@ lint: rust validate ## formatting, clippy, template
 # Release binaries, because Init and size are theirs; most of the time goes into linking them.
 bench: rust ## calls, capacity units, bytes and their price of the main job; Init times and sizes (about 10 minutes the first time)
 	@$(PYTHON) infra/local/venvs.py ministack tools
-	$(CARGO) build --release --locked $(addprefix --package ,submit enrich status dispatch sweep hello)
+	$(CARGO) build --release --locked $(addprefix --package ,submit enrich status dispatch sweep hello overhead)
 	$(CARGO) build --locked --package tests --bin bench
 	@$(PYTHON) infra/local/bundle.py target/bundle-bench '$(TARGET)/release/{}'
+	@'$(TARGET)/release/overhead'
 	@PYTHON='$(PYTHON)' $(STACK) --port 0 with --no-tenant --bundle target/bundle-bench --parameter Metered=true -- \
 	  '$(TARGET)/debug/bench' --bundle target/bundle-bench --hello '$(TARGET)/release/hello'
 
