@@ -78,8 +78,8 @@ impl NameServer {
     /// The first name server of the system's settings (`resolv.conf`), where there is one.
     pub(super) fn of_the_system() -> Option<Self> {
         let settings = std::fs::read_to_string("/etc/resolv.conf").ok()?;
-        let servers = settings.lines().filter_map(|line| line.strip_prefix("nameserver"));
-        let address = servers.filter_map(|rest| rest.trim().parse::<IpAddr>().ok()).next()?;
+        let mut servers = settings.lines().filter_map(|line| line.strip_prefix("nameserver"));
+        let address = servers.find_map(|rest| rest.trim().parse::<IpAddr>().ok())?;
         Some(Self(SocketAddr::new(address, 53)))
     }
 
@@ -212,7 +212,7 @@ impl<'a> DnsQuery<'a> {
                     }
                     (RData::CNAME(target), TYPE::CNAME) => found.push(DnsRecord::Cname(target.0.to_string())),
                     (RData::MX(mx), TYPE::MX) => {
-                        found.push(DnsRecord::Mx { preference: mx.preference, exchange: mx.exchange.to_string() })
+                        found.push(DnsRecord::Mx { preference: mx.preference, exchange: mx.exchange.to_string() });
                     }
                     (RData::NS(server), TYPE::NS) => found.push(DnsRecord::Ns(server.0.to_string())),
                     (RData::TXT(text), TYPE::TXT) => found.push(DnsRecord::Txt(joined(text))),

@@ -154,17 +154,16 @@ impl Waterfall {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
-        let mut heard = false;
-        let (names, mut merged, mut waiting) = match parked {
-            Some((Parked { left, merged, ticket, give_up_at, heard: before, .. }, posted)) => {
-                heard = before || posted.is_some();
-                (left, merged, Some((ticket.map(|ticket| Earlier { ticket, posted }), give_up_at)))
-            }
-            None => {
-                let own = || self.steps.iter().map(|step| step.name.clone()).collect();
-                (request.order.map_or_else(own, <[String]>::to_vec), Merged::default(), None)
-            }
-        };
+        let (names, mut merged, mut waiting, heard);
+        if let Some((before, posted)) = parked {
+            heard = before.heard || posted.is_some();
+            (names, merged) = (before.left, before.merged);
+            waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
+        } else {
+            let own = || self.steps.iter().map(|step| step.name.clone()).collect();
+            names = request.order.map_or_else(own, <[String]>::to_vec);
+            (merged, waiting, heard) = (Merged::default(), None, false);
+        }
         // Who was waited for and is gone from the configuration is not waited for any more.
         let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
         waiting.take_if(|_| gone);
