@@ -88,7 +88,7 @@ fn canceled(world: &mut World) {
     let wait = if world.options.seed.is_multiple_of(2) { Duration::ZERO } else { SECOND };
     world.spawn("client", async move {
         ports.clock.sleep(wait).await;
-        let _ = cancel::cancel(&ports, &tenant, &id).await;
+        let _ = cancel::cancel(&ports, &tenant, &id, ENRICH_TIMEOUT).await;
     });
 }
 

@@ -202,7 +202,7 @@ fn canceled(world: &mut World, wait: Duration) -> After {
     let id = world.insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one").expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
-    let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id).await);
+    let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
     match asked {
         Ok(_) => Box::new(move |world| {
             ended(world, &id, &[Status::Canceled])?;

@@ -12,7 +12,7 @@ use tests::sim::{Fault, Op};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 fn cancel_it(world: &World, id: &JobId) -> Result<Status, ApiError> {
-    world.call(async |p| cancel::cancel(p, &world.tenant.id, id).await).map(|view| view.status())
+    world.call(async |p| cancel::cancel(p, &world.tenant.id, id, ENRICH_TIMEOUT).await).map(|view| view.status())
 }
 
 fn delete_it(world: &World, id: &JobId) -> Result<(), ApiError> {
@@ -250,7 +250,7 @@ fn cancel_delete_and_the_end_itself_may_meet() {
         let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
         let target = id.clone();
         world.spawn("cancel", async move {
-            let _ = cancel::cancel(&ports, &tenant, &target).await;
+            let _ = cancel::cancel(&ports, &tenant, &target, ENRICH_TIMEOUT).await;
         });
         if seed % 3 == 0 {
             let (ports, tenant, target) = (world.ports.clone(), world.tenant.id.clone(), id.clone());

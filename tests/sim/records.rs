@@ -67,7 +67,7 @@ fn a_cancel_of_a_job_that_tells_of_each_record_survives_every_crash() {
             let id = world.insist_on_job(&telling(&["found-0", "slow20-1", "slow20-2"]), "one").expect("a job");
             world.run_for(10 * SECOND);
             let tenant = world.tenant.id.clone();
-            let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id).await);
+            let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
             let allowed = if asked.is_ok() { Status::Canceled } else { Status::Completed };
             Box::new(move |world| {
                 ended(world, &id, &[allowed])?;

@@ -25,7 +25,7 @@ fn another_tenants_ids_are_not_found_anywhere() {
         not_found(world.call(async |p| status::job(p, stranger, id).await));
         not_found(world.call(async |p| status::deliveries(p, stranger, id, 0, 10).await));
         not_found(world.call(async |p| status::delivery(p, stranger, &id.delivery(0)).await));
-        not_found(world.call(async |p| cancel::cancel(p, stranger, id).await));
+        not_found(world.call(async |p| cancel::cancel(p, stranger, id, ENRICH_TIMEOUT).await));
         not_found(world.call(async |p| retry::read(p, stranger, id).await));
         not_found(world.call(async |p| delete::delete(p, stranger, id, ENRICH_TIMEOUT).await));
         not_found(world.call(async |p| deliveries::replay(p, stranger, &id.delivery(0), None).await));

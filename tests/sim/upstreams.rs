@@ -311,8 +311,8 @@ fn canceled_records_do_not_wait_for_their_upstream() {
     let id = world.job(submission(&domains("some", 3)));
     world.run_for(10 * MINUTE);
     let tenant = world.tenant.id.clone();
-    world.call(async |p| cancel::cancel(p, &tenant, &id).await).unwrap();
-    assert!(world.run_until(20 * MINUTE, |world| !world.view(&id).status().is_live()), "canceled within 20 minutes");
+    world.call(async |p| cancel::cancel(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
+    assert!(world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()), "canceled within five minutes");
     world.settle(HOUR);
     assert!(world.results(&id).iter().all(|line| line.outcome.status == OutcomeStatus::Canceled));
 }

@@ -9,7 +9,7 @@ use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use tests::harness::{Options, Version, World, invariants, submission};
 
 use crate::crash::{ended, had_a_delivery};
-use crate::{HOUR, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, SECOND};
 
 const VERSIONS: [Version; 3] = [Version::Previous, Version::Current, Version::Next];
 
@@ -99,7 +99,7 @@ fn requests_are_answered_whichever_version_wrote_what_they_read() {
                     world.insist(async |p| secrets::rotate(p, &tenant, day, None).await).expect("a rotation");
                 }
                 4 => {
-                    let _ = world.insist(async |p| cancel::cancel(p, &tenant, &jobs[1]).await);
+                    let _ = world.insist(async |p| cancel::cancel(p, &tenant, &jobs[1], ENRICH_TIMEOUT).await);
                 }
                 6 => {
                     let delivery = jobs[0].delivery(0);

@@ -736,7 +736,7 @@ fn a_canceled_batch_shows_what_it_has() {
         let tenant = served.world.tenant.id.clone();
         if id == &lookup {
             // It has not begun: the enrichment has the only worker.
-            served.world.call(async |ports| cancel::cancel(ports, &tenant, &job).await).unwrap();
+            served.world.call(async |ports| cancel::cancel(ports, &tenant, &job, 2 * MINUTE).await).unwrap();
         } else {
             let answer = served.post(&format!("/v1/jobs/{id}/cancel"), &[("authorization", &bearer)], &json!({}));
             assert_eq!(body(&answer, 202)["id"], job.to_string());

@@ -1,5 +1,7 @@
 //! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the last chunk has its result.
 
+use std::time::Duration;
+
 use super::finish::look_at;
 use super::table::{STATUS, meta_key, s};
 use super::{Ports, StepError, status};
@@ -8,8 +10,11 @@ use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{JobView, Status};
 use crate::ports::{Change, Condition, StoreError, Update};
 
-/// Asks a live job to stop. Asking again, or asking a canceled job, changes nothing and answers the job.
-pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
+/// What an invocation of enrich has over its time-out before the sweep takes it for over.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// Asks a live job to stop; `timeout` is that of enrich. Asking again, or asking a canceled job, changes nothing and answers the job.
+pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Duration) -> Result<JobView, ApiError> {
     // The job may change between reading and writing, but only forward and through few states.
     for _ in 0..Status::ALL.len() {
         let view = status::job(ports, tenant, id).await?;
@@ -25,9 +30,14 @@ pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobV
         }
         let mut changes = vec![Change::Set(STATUS, s(Status::Canceling.as_str()))];
         // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
-        // at a running job when it would have anyway: what is being worked on ends before that, with the answers it has.
+        // at a running job only when what is being worked on has ended, with the answers it has; records that wait for
+        // upstreams end then.
+        let now = ports.clock.now();
+        let ended = now.plus(timeout + MARGIN);
         if view.job.status == Status::Queued {
-            changes.extend(look_at(id, ports.clock.now()));
+            changes.extend(look_at(id, now));
+        } else if view.job.due.is_none_or(|due| due > ended) {
+            changes.extend(look_at(id, ended));
         }
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
         match ports.store.update(Update { key: meta_key(id), changes, condition }).await {

@@ -151,7 +151,7 @@ impl Api {
             }
             Call::Cancel { show } => {
                 let id = self.shown(surface, caller, job()?).await?;
-                show(&cancel::cancel(ports, tenant, &id).await?, now())
+                show(&cancel::cancel(ports, tenant, &id, self.enrich_timeout).await?, now())
             }
             Call::Delete => {
                 let id = self.shown(surface, caller, job()?).await?;

@@ -98,7 +98,7 @@ impl Desk {
             }
             Request::Cancel { job } => {
                 let was_gone = self.told.borrow().is_gone(job);
-                let view = cancel::cancel(ports, tenant, job).await?;
+                let view = cancel::cancel(ports, tenant, job, ENRICH_TIMEOUT).await?;
                 self.hear(&Heard::Canceled { job });
                 self.hear(&Heard::Shown { view: &view, was_gone, version: self.version });
                 Ok(Got::Done("canceled"))

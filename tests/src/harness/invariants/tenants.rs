@@ -73,7 +73,7 @@ fn is_hidden(world: &World, stranger: &TenantId, job: &Job) -> Verdict {
     refused("job", world.call(async |p| status::job(p, stranger, id).await))?;
     refused("deliveries", world.call(async |p| status::deliveries(p, stranger, id, 0, 10).await))?;
     refused("retry", world.call(async |p| retry::read(p, stranger, id).await))?;
-    refused("cancel", world.call(async |p| cancel::cancel(p, stranger, id).await))?;
+    refused("cancel", world.call(async |p| cancel::cancel(p, stranger, id, timeout).await))?;
     refused("delete", world.call(async |p| delete::delete(p, stranger, id, timeout).await))
 }
 
