@@ -153,6 +153,10 @@ pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
 /// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.
 pub fn input_of_a_provider(bytes: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
+    // An input that holds the secret could not be told from a secret that got out.
+    if input.values().any(|value| value.to_string().contains(SECRET)) {
+        return;
+    }
     let sim = Sim::new(1);
     sim.http.on("https://any.example/", |_: &HttpRequest| Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec()));
     let ports =

@@ -355,7 +355,11 @@ fn answered_as_documented(told: &Told, heard: &Heard<'_>) -> Verdict {
     let right = match (error, past) {
         (ApiError::NotFound { what }, _) if *what == "job" => is_missing(told, sent),
         (ApiError::NotFound { what: "delivery" }, Some((past, _))) => match sent.request {
-            Request::Replay { id, .. } => past.lacked(id, sent.at, sent.answered_at),
+            // Under a tombstone a delivery may be left; it is not shown any more.
+            Request::Replay { id, .. } => {
+                past.lacked(id, sent.at, sent.answered_at)
+                    || past.statuses(&id.job, sent.at, sent.answered_at).any(|status| status == Status::Deleted)
+            }
             _ => false,
         },
         (ApiError::NotEnoughCredits { needed, available }, Some((past, registry))) => {
