@@ -110,6 +110,7 @@ pub struct Breaker {
     rules: BreakerConfig,
     local: Mutex<Local>,
     reading: futures_util::lock::Mutex<()>,
+    telling: futures_util::lock::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -119,8 +120,8 @@ struct Local {
     tally: Tally,
     /// Counts the changes of state.
     era: u64,
-    /// Opened here, and the table was not told yet.
-    untold: Option<Open>,
+    /// What was found out here, and the table was not told yet.
+    untold: Option<Update>,
 }
 
 impl Local {
@@ -131,6 +132,14 @@ impl Local {
         }
         self.open = open;
     }
+
+    fn check(&self, now: Timestamp) -> Result<(), Timestamp> {
+        match self.open {
+            Some(open) if now < open.until => Err(open.until),
+            Some(Open { probe_until: Some(until), .. }) if now < until => Err(until.min(now.plus(REFRESH))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Breaker {
@@ -139,6 +148,7 @@ impl Breaker {
             name: provider.to_owned(),
             rules: *rules,
             local: Mutex::default(),
+            telling: futures_util::lock::Mutex::new(()),
             reading: futures_util::lock::Mutex::new(()),
         }
     }
@@ -155,18 +165,14 @@ impl Breaker {
     pub async fn check(&self, ports: &Ports) -> Result<(), Timestamp> {
         self.tell(ports).await;
         self.refresh(ports).await;
-        let now = ports.clock.now();
-        match self.local().open {
-            Some(open) if now < open.until => Err(open.until),
-            Some(Open { probe_until: Some(until), .. }) if now < until => Err(until.min(now.plus(REFRESH))),
-            _ => Ok(()),
-        }
+        self.local().check(ports.clock.now())
     }
 
-    /// Leave to send one request now, as the probe if need be; or when to ask again.
+    /// Leave to send one request now, as the probe if need be; or when to ask again. Asks the table for a probe alone: what
+    /// is to be sent at its slot does not wait.
     pub async fn admit(&self, ports: &Ports) -> Result<Pass, Timestamp> {
         for _ in 0..2 {
-            self.check(ports).await?;
+            self.local().check(ports.clock.now())?;
             let now = ports.clock.now();
             let probed = {
                 let mut local = self.local();
@@ -231,91 +237,73 @@ impl Breaker {
 
     /// Notes what became of a request, and tells the table where that changes the circuit.
     pub async fn report(&self, ports: &Ports, pass: &Pass, failed: bool) {
-        match pass.probe {
-            Some(open) if failed => self.reopen(ports, open).await,
-            Some(open) => self.close(ports, open).await,
-            None => {
-                self.count(ports, pass, failed);
-                self.tell(ports).await;
-            }
-        }
+        self.count(ports, pass, failed);
+        self.tell(ports).await;
     }
 
     /// As [`report`](Self::report), and leaves telling the table to the next request.
     pub fn count(&self, ports: &Ports, pass: &Pass, failed: bool) {
         let now = ports.clock.now();
         let mut local = self.local();
-        if pass.probe.is_some() || pass.era != local.era || local.open.is_some() {
-            return;
-        }
-        if local.tally.count(failed, now, &self.rules) {
-            let until = now.plus(length(&self.rules, 1, ports.entropy.unit()));
-            let open = Open { until, times: 1, probe_until: None };
-            local.learn(Some(open));
-            local.untold = Some(open);
-            tracing::warn!(provider = self.name, until = %until, "circuit is open: the upstream fails");
-        }
-    }
-
-    /// Writes an opening of this process's own, unless another process was first.
-    async fn tell(&self, ports: &Ports) {
-        let Some(open) = self.local().untold.take() else { return };
-        let now = ports.clock.now();
-        let closed = vec![Condition::Absent(OPEN_UNTIL), Condition::AtMost(EXPIRES_AT, now.seconds())];
-        self.write(ports, open, Condition::Any(closed)).await;
-    }
-
-    async fn reopen(&self, ports: &Ports, before: Open) {
-        let (now, times) = (ports.clock.now(), before.times.saturating_add(1));
-        let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
-        let open = Open { until, times, probe_until: None };
-        self.local().learn(Some(open));
-        tracing::warn!(provider = self.name, until = %until, times, "circuit stays open: the probe failed");
-        self.write(ports, open, Condition::Equals(OPEN_UNTIL, Value::N(before.until.0))).await;
-    }
-
-    async fn close(&self, ports: &Ports, before: Open) {
-        self.local().learn(None);
-        tracing::info!(provider = self.name, "circuit is closed: the probe was answered");
-        let Some(store) = &ports.shared else { return };
-        let update = Update {
-            key: self.key(),
-            changes: vec![Change::Remove(OPEN_UNTIL), Change::Remove(TIMES), Change::Remove(PROBE_UNTIL)],
-            condition: Some(Condition::Equals(OPEN_UNTIL, Value::N(before.until.0))),
-        };
-        match store.update(update).await {
-            Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
-            // The others find out for themselves once the probe's time is over.
-            Err(error) => {
-                tracing::warn!(provider = self.name, error = %error, "others do not know that the circuit is closed")
+        let (times, condition) = match pass.probe {
+            Some(before) => {
+                let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
+                if !failed {
+                    tracing::info!(provider = self.name, "circuit is closed: the probe was answered");
+                    let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL].map(Change::Remove);
+                    local.learn(None);
+                    local.untold = Some(Update { key: self.key(), changes: removed.to_vec(), condition: Some(same) });
+                    return;
+                }
+                (before.times.saturating_add(1), same)
             }
-        }
-    }
-
-    async fn write(&self, ports: &Ports, open: Open, condition: Condition) {
-        let Some(store) = &ports.shared else { return };
-        let update = Update {
+            None if pass.era != local.era || local.open.is_some() => return,
+            None if !local.tally.count(failed, now, &self.rules) => return,
+            None => {
+                let expired = Condition::AtMost(EXPIRES_AT, now.seconds());
+                (1, Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]))
+            }
+        };
+        let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
+        tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
+        local.learn(Some(Open { until, times, probe_until: None }));
+        local.untold = Some(Update {
             key: self.key(),
             changes: vec![
-                Change::Set(OPEN_UNTIL, Value::N(open.until.0)),
-                Change::Set(TIMES, Value::N(i64::from(open.times))),
-                Change::Set(EXPIRES_AT, Value::N(open.until.seconds() + KEPT)),
+                Change::Set(OPEN_UNTIL, Value::N(until.0)),
+                Change::Set(TIMES, Value::N(i64::from(times))),
+                Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
                 Change::Remove(PROBE_UNTIL),
             ],
             condition: Some(condition),
+        });
+    }
+
+    /// Writes what this process found out, unless another was first. Given up midway, the next request does it.
+    async fn tell(&self, ports: &Ports) {
+        let Some(_telling) = self.telling.try_lock() else { return };
+        let Some(update) = self.local().untold.clone() else { return };
+        let told = match &ports.shared {
+            Some(store) => store.update(update.clone()).await,
+            None => Err(StoreError::ConditionFailed(Vec::new())),
         };
-        match store.update(update).await {
-            Ok(_) => {}
+        let mut local = self.local();
+        if local.untold.as_ref() != Some(&update) {
+            return;
+        }
+        match told {
+            Ok(_) => local.untold = None,
             Err(StoreError::ConditionFailed(failed)) => {
+                local.untold = None;
                 let found = failed.iter().find_map(|f| f.existing.as_ref());
                 let theirs = Open::read(found, ports.clock.now());
                 // Closed meanwhile, it is for this process alone that it is open.
                 if theirs.is_some() {
-                    self.local().learn(theirs);
+                    local.learn(theirs);
                 }
             }
             Err(error) => {
-                tracing::warn!(provider = self.name, error = %error, "others do not know that the circuit is open")
+                tracing::warn!(provider = self.name, error = %error, "others do not know of the circuit yet");
             }
         }
     }

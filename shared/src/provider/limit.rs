@@ -28,6 +28,8 @@ const TOLERANCE: i64 = 50_000;
 const MAX_BLOCK: usize = 64;
 /// Nobody waits longer for a slot, so that a process that ends leaves no hole worth the name.
 const HORIZON: Duration = Duration::from_secs(60);
+/// The longest that a lease waits for more requests.
+const LONGEST_GATHER: Duration = Duration::from_secs(2);
 /// The most that a slow table moves an idle schedule's beginning, in microseconds.
 const MAX_LEAD: i64 = 1_000_000;
 /// The longest that an upstream is let alone because it says so.
@@ -172,11 +174,26 @@ impl Limiter {
             if let Some(slot) = self.reserved(clock.now(), latest)? {
                 return Ok(slot);
             }
-            match within(clock, latest.since(clock.now()), self.lease(ports, micros(latest))).await {
+            let lease = async {
+                let gather = self.gather(clock.now(), latest);
+                if !gather.is_zero() {
+                    clock.sleep(gather).await;
+                }
+                self.lease(ports, micros(latest)).await
+            };
+            match within(clock, latest.since(clock.now()), lease).await {
                 Some(true) => {}
                 Some(false) | None => return Err(TooLate(millis(self.slots().next).max(latest))),
             }
         }
+    }
+
+    /// How long a lease waits for more requests to share it: none where the schedule is idle. Where it is busy, whoever
+    /// leases later waits less for the slot.
+    fn gather(&self, now: Timestamp, latest: Timestamp) -> Duration {
+        let busy = self.slots().next.saturating_sub(micros(now)).max(0);
+        let gather = Duration::from_millis(u64::try_from(busy / 2000).unwrap_or(0));
+        gather.min(LONGEST_GATHER).min(latest.since(now) / 4)
     }
 
     /// What is known without asking the table: a slot, that there is none in time, or nothing.

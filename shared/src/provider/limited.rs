@@ -8,6 +8,9 @@
 //! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
 //!   anything is waited for instead, [`OUTAGE`] at most, so that a short outage fails nobody; and so is one that has taken
 //!   the question before, whose answer is paid for.
+//!
+//! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
+//! last provider that could find anything is waited for in the same way.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +37,7 @@ pub const BUSY: Duration = Duration::from_secs(24 * 3600);
 /// Nobody is parked for longer at a time.
 const LONGEST_PARK: Duration = Duration::from_secs(900);
 /// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
-const TOGETHER: Duration = Duration::from_secs(5);
+const TOGETHER: Duration = Duration::from_secs(2);
 
 /// A provider behind its limits.
 pub struct Limited {
@@ -82,6 +85,8 @@ struct Fate {
     refused: Mutex<Option<Refused>>,
     /// The upstream may have worked on one.
     taken: AtomicBool,
+    /// Until when the upstream wants to be let alone.
+    asked_to_wait: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -99,6 +104,14 @@ impl Provider for Limited {
             },
         });
         match answer.await {
+            Ok(Answer::Failed { code, detail }) => {
+                let taken = fate.taken.load(Ordering::Relaxed);
+                if code == "rate_limited" && question.last && !taken {
+                    let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
+                    return later(until.unwrap_or_else(|| ports.clock.now()), OUTAGE, question, ports);
+                }
+                Answer::Failed { code, detail }
+            }
             Ok(answer) => answer,
             Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
         }
@@ -109,20 +122,22 @@ impl Provider for Limited {
     }
 }
 
+/// To be asked again soon after `at`.
+fn later(at: Timestamp, give_up_in: Duration, question: &Question<'_>, ports: &Ports) -> Answer {
+    let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
+    let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
+    let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
+    Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in })
+}
+
 fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
-    let later = |at: Timestamp, give_up_in| {
-        let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
-        let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
-        let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
-        Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in })
-    };
     match refused {
-        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY),
+        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, ports),
         Refused::Busy(_) => Answer::failed(
             "rate_limited",
             "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
         ),
-        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE),
+        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE, question, ports),
         Refused::Open(at) => Answer::failed(
             "provider_unavailable",
             format!("the provider kept failing and is not asked before {at}; look at its own status"),
@@ -161,6 +176,10 @@ impl Sender {
         };
         if taken {
             self.fate.taken.store(true, Ordering::Relaxed);
+        }
+        if let Some(wait) = asked_to_wait {
+            let until = self.ports.clock.now().plus(wait);
+            *self.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
         if let (Some(limiter), Some(wait)) = (&self.limits.limiter, asked_to_wait) {
             limiter.hold(&self.ports, wait).await;

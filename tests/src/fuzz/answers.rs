@@ -155,15 +155,14 @@ pub fn input_of_a_provider(bytes: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
     let sim = Sim::new(1);
     sim.http.on("https://any.example/", |_: &HttpRequest| Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec()));
-    let ports =
-        Ports {
-            http: sim.http.clone(),
-            dns: sim.dns.clone(),
-            clock: sim.clock.clone(),
-            entropy: sim.entropy.clone(),
-            shared: None,
-            cache: None,
-        };
+    let ports = Ports {
+        http: sim.http.clone(),
+        dns: sim.dns.clone(),
+        clock: sim.clock.clone(),
+        entropy: sim.entropy.clone(),
+        shared: None,
+        cache: None,
+    };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
         let ask = |config: &shared::provider::config::ProviderConfig| {
             sim.finish(provider(&config.kind).ask(&question(&input), &ports))
