@@ -66,6 +66,10 @@ struct Slots {
     lead: i64,
 }
 
+/// A request's time, in microseconds since the epoch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot(i64);
+
 /// There is no slot in time; the schedule has one about then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLate(pub Timestamp);
@@ -141,7 +145,7 @@ impl Limiter {
     }
 
     /// Waits for a slot until `latest` at most. Dropped, it has used none.
-    pub async fn take(&self, ports: &Ports, latest: Timestamp) -> Result<(), TooLate> {
+    pub async fn take(&self, ports: &Ports, latest: Timestamp) -> Result<Slot, TooLate> {
         let clock = ports.clock.as_ref();
         let latest = latest.min(clock.now().plus(HORIZON));
         loop {
@@ -152,10 +156,21 @@ impl Limiter {
                 clock.sleep(wait).await;
             }
             taken.at = None;
-            if !self.slots().is_lost(at, micros(clock.now())) {
-                return Ok(());
+            let slot = Slot(at);
+            if self.holds(&slot, clock.now()) {
+                return Ok(slot);
             }
         }
+    }
+
+    /// Whether a request may still be sent at this slot.
+    pub fn holds(&self, slot: &Slot, now: Timestamp) -> bool {
+        !self.slots().is_lost(slot.0, micros(now))
+    }
+
+    /// For another request: this one was not sent.
+    pub fn give_back(&self, slot: Slot) {
+        self.slots().give_back(slot.0);
     }
 
     /// A slot of this process's own, leased if need be.

@@ -2,9 +2,10 @@
 //! is open. It wraps any provider and stands between it and the sender, so that every attempt counts, retries too.
 //!
 //! What happens to a question whose request may not be sent:
-//! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A request
-//!   waits for half of the time it has; the other half is for the upstream. Only where another request of the same
-//!   question was taken before does the provider fail, with `rate_limited`;
+//! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A question
+//!   waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
+//!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
+//!   does the provider fail, with `rate_limited`;
 //! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
 //!   anything is waited for instead, [`OUTAGE`] at most, so that a short outage fails nobody; and so is one that has taken
 //!   the question before, whose answer is paid for.
@@ -23,8 +24,8 @@ use futures_util::future::poll_fn;
 use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Pass};
-use super::config::LimitsConfig;
-use super::limit::{Limiter, TooLate};
+use super::config::ProviderConfig;
+use super::limit::{Limiter, Slot, TooLate};
 use super::{Answer, Later, Ports, Provider, Question};
 use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
@@ -49,6 +50,23 @@ struct Limits {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
+    /// The provider's own.
+    timeout: Duration,
+}
+
+impl Limits {
+    /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
+    async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
+        let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
+        let began = ports.clock.now();
+        if let Some(breaker) = &self.breaker {
+            breaker.check(ports).await.map_err(Refused::Open)?;
+        }
+        let wait = limit.saturating_sub(self.timeout).max(limit / 2);
+        let slot = limiter.take(ports, began.plus(wait)).await.map_err(|TooLate(at)| Refused::Busy(at))?;
+        let left = limit.saturating_sub(ports.clock.now().since(began));
+        Ok((Some(slot), left.min(self.timeout)))
+    }
 }
 
 impl fmt::Debug for Limited {
@@ -59,7 +77,8 @@ impl fmt::Debug for Limited {
 
 impl Limited {
     /// `provider` as it is where the configuration limits nothing.
-    pub fn around(name: &str, config: &LimitsConfig, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    pub fn around(of: &ProviderConfig, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        let (name, config) = (&of.name, &of.limits);
         if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
             return provider;
         }
@@ -67,6 +86,7 @@ impl Limited {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            timeout: of.timeout().unwrap_or(Duration::MAX),
         };
         Arc::new(Self { inner: provider, limits: Arc::new(limits) })
     }
@@ -87,15 +107,28 @@ struct Fate {
     taken: AtomicBool,
     /// Until when the upstream wants to be let alone.
     asked_to_wait: Mutex<Option<Timestamp>>,
+    /// For the first request.
+    slot: Mutex<Option<Slot>>,
+}
+
+impl Fate {
+    fn take_slot(&self) -> Option<Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 #[async_trait]
 impl Provider for Limited {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let fate = Arc::new(Fate::default());
+        let (slot, limit) = match self.limits.turn(question.limit, ports).await {
+            Ok(turn) => turn,
+            Err(refused) => return answer_to(refused, question, false, ports),
+        };
+        let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
         let sender = Sender { limits: Arc::clone(&self.limits), fate: Arc::clone(&fate), ports: ports.clone() };
         let inside = Ports { http: Arc::new(sender), ..ports.clone() };
-        let mut asked = self.inner.ask(question, &inside);
+        let inner = Question { limit, ..*question };
+        let mut asked = self.inner.ask(&inner, &inside);
         let answer = poll_fn(|context| match asked.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => match *fate.refused.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -103,7 +136,12 @@ impl Provider for Limited {
                 None => Poll::Pending,
             },
         });
-        match answer.await {
+        let answer = answer.await;
+        drop(asked);
+        if let (Some(limiter), Some(slot)) = (&self.limits.limiter, fate.take_slot()) {
+            limiter.give_back(slot);
+        }
+        match answer {
             Ok(Answer::Failed { code, detail }) => {
                 let taken = fate.taken.load(Ordering::Relaxed);
                 if code == "rate_limited" && question.last && !taken {
@@ -196,7 +234,10 @@ impl HttpSender for Sender {
         let clock = self.ports.clock.as_ref();
         let deadline = clock.now().plus(request.deadline);
         let latest = clock.now().plus(request.deadline / 2);
-        if let Some(breaker) = &self.limits.breaker
+        let slot = self.fate.take_slot();
+        // With a slot, that was done; now it would take the time that the slot is good for.
+        if slot.is_none()
+            && let Some(breaker) = &self.limits.breaker
             && let Err(at) = breaker.check(&self.ports).await
         {
             return self.refuse(Refused::Open(at)).await;
@@ -209,6 +250,7 @@ impl HttpSender for Sender {
             },
         };
         if let Some(limiter) = &self.limits.limiter
+            && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
             && let Err(TooLate(at)) = limiter.take(&self.ports, latest).await
         {
             return self.refuse(Refused::Busy(at)).await;

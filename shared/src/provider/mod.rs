@@ -353,7 +353,7 @@ impl Registry {
         let catalog = Catalog::of(config);
         let mut built = BTreeMap::new();
         for provider in &config.providers {
-            let limited = Limited::around(&provider.name, &provider.limits, build(provider)?);
+            let limited = Limited::around(provider, build(provider)?);
             built.insert(provider.name.as_str(), (provider, limited));
         }
         let waterfalls = catalog

@@ -37,6 +37,8 @@ pub struct Step {
     license: Option<String>,
     /// What later providers leave it; nothing for one that only computes.
     timeout: Option<Duration>,
+    /// It may have to wait for its turn, beyond its own time-out.
+    takes_turns: bool,
     /// What it can give; `None` where only its answers show it.
     outputs: Option<Vec<String>>,
     /// How its answers are kept, where they are.
@@ -52,6 +54,7 @@ impl Step {
             confidence: config.confidence,
             license: config.license.clone(),
             timeout: config.timeout(),
+            takes_turns: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
         }
@@ -199,7 +202,8 @@ impl Waterfall {
                 (kept.answer(), origin)
             } else {
                 let left = deadline.since(ports.clock.now());
-                let limit = share(left, step.timeout, &steps[at + 1..]);
+                let own = step.timeout.filter(|_| !step.takes_turns);
+                let limit = share(left, own, &steps[at + 1..]);
                 let answer = if limit.is_zero() {
                     None
                 } else {
