@@ -381,7 +381,7 @@ mod tests {
             breaker.report(&ports, &pass, true).await;
         }
         script.pass(Duration::from_secs(12));
-        drop(breaker.admit(&ports).await.unwrap());
+        breaker.admit(&ports).await.unwrap();
         assert!(breaker.admit(&ports).await.is_err());
         script.pass(PROBE);
         assert!(breaker.admit(&ports).await.is_ok());

@@ -169,8 +169,8 @@ impl Limiter {
     }
 
     /// For another request: this one was not sent.
-    pub fn give_back(&self, slot: Slot) {
-        self.slots().give_back(slot.0);
+    pub fn give_back(&self, Slot(at): Slot) {
+        self.slots().give_back(at);
     }
 
     /// A slot of this process's own, leased if need be.
