@@ -48,12 +48,13 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    let source = (text(), text(), proptest::option::of(0.0..1.0_f64), proptest::option::of(text()));
-    let source = source.prop_map(|(provider, fetched_at, confidence, license)| Source {
+    let source = (text(), text(), proptest::option::of(0.0..1.0_f64), proptest::option::of(text()), any::<bool>());
+    let source = source.prop_map(|(provider, fetched_at, confidence, license, cached)| Source {
         provider,
         fetched_at,
         confidence,
         license,
+        cached,
     });
     let error = proptest::option::of((text(), text()).prop_map(|(code, detail)| OutcomeError { code, detail }));
     let status = proptest::sample::select(&OutcomeStatus::ALL[..]);

@@ -25,7 +25,7 @@ const JOBS: usize = 200;
 const A_BEGINS: Duration = Duration::from_secs(10);
 
 /// The default of a parameter of the template.
-fn parameter(name: &str) -> usize {
+pub(crate) fn parameter(name: &str) -> usize {
     let template = include_str!("../../infra/template.yaml");
     let (_, block) = template.split_once(&format!("\n  {name}:\n")).expect("the template has the parameter");
     let (_, default) = block.split_once("Default: ").expect("it has a default");

@@ -9,6 +9,7 @@ mod interference;
 mod jobs;
 mod late;
 mod latest;
+mod limits;
 mod pairs;
 mod queues;
 mod records;

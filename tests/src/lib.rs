@@ -6,3 +6,4 @@ pub mod schema;
 pub mod servers;
 pub mod sim;
 pub mod stack;
+pub mod upstreams;

@@ -223,6 +223,7 @@ async fn find(
         longest: longest_record(receipt.timeout),
         calls: Calls::default(),
         callback_key: None,
+        cache: registry.cache(&job.spec.kind, &ports.store, &job.spec.tenant, chunk.records.iter().map(|r| &r.input)),
     };
     if !known.parked.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
@@ -290,8 +291,11 @@ async fn work(
     }
     let missing = run.missing(&known.finished).len();
     if missing == 0 {
-        return run.put(std::mem::take(&mut known.finished).into_values().collect()).await.map(Found::All);
+        let outcomes = run.put(std::mem::take(&mut known.finished).into_values().collect()).await?;
+        run.keep_answers().await;
+        return Ok(Found::All(outcomes));
     }
+    run.keep_answers().await;
     let gained = known.finished.len() - before;
     // Whoever canceled meanwhile is found out by the sweep's message.
     let next_at = run.next_at(known, job.status);

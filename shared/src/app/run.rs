@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, FutureExt, select};
@@ -14,6 +15,7 @@ use crate::domain::job::{Job, Status};
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Item, Put, Query, StoreError, within};
+use crate::provider::cache::Cache;
 use crate::provider::waterfall::{Parked, Progress, Request};
 use crate::provider::{self, Registry};
 
@@ -69,6 +71,8 @@ pub(super) struct Run<'a> {
     pub(super) calls: Calls,
     /// Signs the URLs at which upstreams may leave answers. `None` where none of this type can, or nobody can reach us.
     pub(super) callback_key: Option<[u8; KEY_BYTES]>,
+    /// Earlier answers, where any are kept.
+    pub(super) cache: Option<Arc<Cache>>,
 }
 
 impl Run<'_> {
@@ -140,6 +144,8 @@ impl Run<'_> {
             dns: self.ports.dns.clone(),
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
+            shared: Some(self.ports.store.clone()),
+            cache: self.cache.clone(),
         };
         let parked = parked.map(|parked| {
             let posted = self.posted(at, &parked).cloned();
@@ -334,6 +340,13 @@ impl Run<'_> {
     /// Puts a part under this run's own name; nobody else writes there.
     async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
         Ok(self.ports.store.put(Put { item: self.part(k, part)?, condition: None }).await?)
+    }
+
+    /// Writes what providers answered where it is to be kept. Nothing depends on it.
+    pub(super) async fn keep_answers(&self) {
+        if let Some(cache) = &self.cache {
+            cache.write(self.ports.clock.as_ref()).await;
+        }
     }
 
     /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.

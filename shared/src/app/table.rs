@@ -13,6 +13,10 @@
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
+//! | `RATE#p` | `RATE` | a provider's next free slot, of all processes (`provider::limit`) |
+//! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`provider::breaker`) |
+//! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`provider::cache`) |
+//! | `CACHE` | `KEY` | that HMAC's key |
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one
 //! range reads inputs and outcomes of neighbouring chunks together.

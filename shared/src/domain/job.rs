@@ -345,6 +345,9 @@ impl ResultLine {
             shown.insert("fetched_at".into(), source.fetched_at.clone().into());
             shown.insert("confidence".into(), source.confidence.map_or(Value::Null, Value::from));
             shown.insert("license".into(), source.license.clone().map_or(Value::Null, Value::String));
+            if source.cached {
+                shown.insert("cached".into(), true.into());
+            }
             (field.clone(), Value::Object(shown))
         });
         line.insert("sources".into(), Value::Object(sources.collect()));

@@ -90,6 +90,9 @@ pub struct Source {
     /// SPDX identifier or the provider's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// The answer was kept from `fetched_at` on; nobody was asked for this record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
 }
 
 /// Why a record did not end well.

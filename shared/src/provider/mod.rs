@@ -6,10 +6,14 @@
 //! [`Catalog`] is what the file says about types (inputs, prices, limits) and is all that `submit` loads. [`Registry`]
 //! is a catalog with its providers built: tables read, secrets resolved. `enrich` loads that.
 
+pub mod breaker;
+pub mod cache;
 pub mod config;
 pub mod dataset;
 pub mod hem;
 pub mod http;
+pub mod limit;
+pub mod limited;
 mod suffix;
 #[cfg(test)]
 mod testing;
@@ -23,13 +27,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use self::cache::Cache;
 pub use self::config::ConfigError;
 use self::config::{Config, Kind, ProviderConfig, Until};
 use self::dataset::Dataset;
 use self::hem::Hem;
 use self::http::Http;
+use self::limited::Limited;
 pub use self::waterfall::Waterfall;
-use crate::ports::{Clock, Dns, Entropy, HttpSender};
+use crate::domain::ids::TenantId;
+use crate::ports::{Clock, Dns, Entropy, HttpSender, Store};
 
 /// The configuration's name in the directory that holds it.
 pub const CONFIG_FILE: &str = "providers.toml";
@@ -93,6 +100,8 @@ pub struct Question<'a> {
     pub callback: Option<&'a str>,
     /// The question as it was taken before, where it was.
     pub earlier: Option<&'a Earlier>,
+    /// Nothing was found so far and nobody else is left to be asked: to wait is better than to fail.
+    pub last: bool,
 }
 
 impl Answer {
@@ -108,6 +117,10 @@ pub struct Ports {
     pub dns: Arc<dyn Dns>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// What all processes know together of their upstreams; `None`: each knows its own.
+    pub shared: Option<Arc<dyn Store>>,
+    /// Earlier answers, where any are kept.
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -320,6 +333,7 @@ impl Catalog {
 pub struct Registry {
     catalog: Catalog,
     waterfalls: Vec<Waterfall>,
+    cache_secrets: cache::Secrets,
 }
 
 impl Registry {
@@ -339,7 +353,8 @@ impl Registry {
         let catalog = Catalog::of(config);
         let mut built = BTreeMap::new();
         for provider in &config.providers {
-            built.insert(provider.name.as_str(), (provider, build(provider)?));
+            let limited = Limited::around(provider, build(provider)?);
+            built.insert(provider.name.as_str(), (provider, limited));
         }
         let waterfalls = catalog
             .types
@@ -350,7 +365,7 @@ impl Registry {
                 Waterfall::new(kind.clone(), steps)
             })
             .collect();
-        Ok(Self { catalog, waterfalls })
+        Ok(Self { catalog, waterfalls, cache_secrets: cache::Secrets::default() })
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -359,6 +374,20 @@ impl Registry {
 
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.catalog.kind(name)
+    }
+
+    /// Earlier answers of a type's providers to questions of this tenant, for a run over records with these inputs; `None`
+    /// where none are kept.
+    pub fn cache<'i>(
+        &self,
+        kind: &str,
+        store: &Arc<dyn Store>,
+        tenant: &TenantId,
+        inputs: impl IntoIterator<Item = &'i Map<String, Value>>,
+    ) -> Option<Arc<Cache>> {
+        self.waterfall(kind).filter(|waterfall| waterfall.keeps_answers())?;
+        let inputs = inputs.into_iter().cloned().collect();
+        Some(Arc::new(Cache::new(store.clone(), self.cache_secrets.clone(), tenant.to_string(), inputs)))
     }
 
     /// The waterfall of a type: `registry.waterfall("company")?.run(&request, None, ports).await`.

@@ -25,7 +25,7 @@ pub(super) fn input(value: Value) -> Map<String, Value> {
 
 /// A first question, from where nobody can be called back.
 pub(super) fn question(input: &Map<String, Value>, limit: Duration) -> Question<'_> {
-    Question { input, limit, key: "record", callback: None, earlier: None }
+    Question { input, limit, key: "record", callback: None, earlier: None, last: false }
 }
 
 /// What a waterfall comes to with one record, where nobody answers later.
@@ -46,7 +46,15 @@ pub(super) async fn outcome(
 
 pub(super) fn ports() -> (Ports, Arc<Script>) {
     let script = Arc::new(Script::default());
-    (Ports { http: script.clone(), dns: script.clone(), clock: script.clone(), entropy: script.clone() }, script)
+    let ports = Ports {
+        http: script.clone(),
+        dns: script.clone(),
+        clock: script.clone(),
+        entropy: script.clone(),
+        shared: None,
+        cache: None,
+    };
+    (ports, script)
 }
 
 #[derive(Default)]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::{Answer, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::record::{MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source};
@@ -36,8 +37,12 @@ pub struct Step {
     license: Option<String>,
     /// What later providers leave it; nothing for one that only computes.
     timeout: Option<Duration>,
+    /// It may have to wait for its turn, beyond its own time-out.
+    takes_turns: bool,
     /// What it can give; `None` where only its answers show it.
     outputs: Option<Vec<String>>,
+    /// How its answers are kept, where they are.
+    cache: Option<Arc<Rules>>,
 }
 
 impl Step {
@@ -49,7 +54,9 @@ impl Step {
             confidence: config.confidence,
             license: config.license.clone(),
             timeout: config.timeout(),
+            takes_turns: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
+            cache: Rules::of(config),
         }
     }
 
@@ -148,6 +155,11 @@ impl Waterfall {
         self.steps.iter().any(|step| step.provider.calls_back())
     }
 
+    /// Whether any provider's answers are kept.
+    pub fn keeps_answers(&self) -> bool {
+        self.steps.iter().any(|step| step.cache.is_some())
+    }
+
     /// Works on one record until its outcome is known or a provider answers later. `parked` is what an earlier run came to,
     /// with what the upstream posted since. Never panics by itself, never answers `skipped` or `canceled`.
     pub async fn run(&self, request: &Request<'_>, parked: Option<(Parked, Option<Value>)>, ports: &Ports) -> Progress {
@@ -177,48 +189,76 @@ impl Waterfall {
             if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
                 continue;
             }
-            let left = deadline.since(ports.clock.now());
-            let limit = share(left, step.timeout, &steps[at + 1..]);
-            let answer = if limit.is_zero() {
-                None
-            } else {
-                let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
-                let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
-                let question = Question {
-                    input: request.input,
-                    limit,
-                    key: &key,
-                    callback: callback.as_deref(),
-                    earlier: earlier.as_ref(),
-                };
-                within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
-            };
-            let answer = answer.unwrap_or_else(|| {
-                let code =
-                    if deadline.since(ports.clock.now()).is_zero() { "deadline_exceeded" } else { "provider_timeout" };
-                Answer::failed(code, "did not answer in time")
-            });
-            let answer = match answer {
-                Answer::Later(Later { ticket, look_in, give_up_in }) => {
-                    let now = ports.clock.now();
-                    let give_up_at = give_up_at.unwrap_or_else(|| now.plus(give_up_in));
-                    if now < give_up_at {
-                        let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
-                        let left = steps[at..].iter().map(|step| step.name.clone()).collect();
-                        return Progress::Parked(Box::new(Parked {
-                            left,
-                            merged,
-                            ticket,
-                            resume_at,
-                            give_up_at,
-                            heard,
-                        }));
-                    }
-                    Answer::failed("provider_timeout", "took the question and gave no answer in time")
+            // A question that was taken is answered by who took it.
+            let kept = match (&step.cache, &ports.cache) {
+                (Some(rules), Some(cache)) if earlier.is_none() => {
+                    let reading = cache.look_up(rules, request.input, ports);
+                    within(ports.clock.as_ref(), deadline.since(ports.clock.now()), reading).await.flatten()
                 }
-                answer => answer,
+                _ => None,
             };
-            merged.take(step, answer, self.kind.until(), ports);
+            let (answer, origin) = if let Some(kept) = kept {
+                let origin = Origin { fetched_at: kept.fetched_at.clone(), cached: true };
+                (kept.answer(), origin)
+            } else {
+                let left = deadline.since(ports.clock.now());
+                let own = step.timeout.filter(|_| !step.takes_turns);
+                let limit = share(left, own, &steps[at + 1..]);
+                let answer = if limit.is_zero() {
+                    None
+                } else {
+                    let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
+                    let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
+                    let question = Question {
+                        input: request.input,
+                        limit,
+                        key: &key,
+                        callback: callback.as_deref(),
+                        earlier: earlier.as_ref(),
+                        last: at + 1 == steps.len() && merged.data.is_empty(),
+                    };
+                    within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
+                };
+                let answer = answer.unwrap_or_else(|| {
+                    let code = if deadline.since(ports.clock.now()).is_zero() {
+                        "deadline_exceeded"
+                    } else {
+                        "provider_timeout"
+                    };
+                    Answer::failed(code, "did not answer in time")
+                });
+                let answer = match answer {
+                    Answer::Later(Later { ticket, look_in, give_up_in }) => {
+                        let now = ports.clock.now();
+                        let give_up_at = give_up_at.unwrap_or_else(|| now.plus(give_up_in));
+                        if now < give_up_at {
+                            let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
+                            let left = steps[at..].iter().map(|step| step.name.clone()).collect();
+                            return Progress::Parked(Box::new(Parked {
+                                left,
+                                merged,
+                                ticket,
+                                resume_at,
+                                give_up_at,
+                                heard,
+                            }));
+                        }
+                        let (code, detail) = if ticket.is_some() {
+                            ("provider_timeout", "took the question and gave no answer in time")
+                        } else {
+                            ("provider_unavailable", "could not be asked in time")
+                        };
+                        Answer::failed(code, detail)
+                    }
+                    answer => answer,
+                };
+                let now = ports.clock.now();
+                if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
+                    cache.keep(rules, request.input, &answer, now).await;
+                }
+                (answer, Origin { fetched_at: now.rfc3339(), cached: false })
+            };
+            merged.take(step, answer, self.kind.until(), origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
             }
@@ -240,6 +280,13 @@ fn share(left: Duration, own: Option<Duration>, later: &[&Step]) -> Duration {
     own.map_or(free, |own| own.min(free))
 }
 
+/// Where an answer came from.
+struct Origin {
+    /// RFC 3339, UTC.
+    fetched_at: String,
+    cached: bool,
+}
+
 /// What the providers said so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Merged {
@@ -259,9 +306,9 @@ struct Merged {
 }
 
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Answer, until: &Until, ports: &Ports) {
+    fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: Origin) {
         match answer {
-            Answer::Found { fields, confidence } => self.add(step, fields, confidence, until, ports),
+            Answer::Found { fields, confidence } => self.add(step, fields, confidence, until, origin),
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
@@ -274,12 +321,13 @@ impl Merged {
         }
     }
 
-    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, until: &Until, ports: &Ports) {
+    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, until: &Until, origin: Origin) {
         let source = Source {
             provider: step.name.clone(),
-            fetched_at: ports.clock.now().rfc3339(),
+            fetched_at: origin.fetched_at,
             confidence: confidence.or(step.confidence),
             license: step.license.clone(),
+            cached: origin.cached,
         };
         let mut gave = false;
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
@@ -489,6 +537,7 @@ mod tests {
             fetched_at: "2026-01-01T00:00:00.000Z".to_owned(),
             confidence: Some(confidence),
             license: Some(format!("L-{name}")),
+            cached: false,
         };
         assert_eq!(outcome.sources, [("n".to_owned(), source("a", 0.5)), ("m".to_owned(), source("c", 0.75))]);
     }

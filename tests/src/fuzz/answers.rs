@@ -147,7 +147,7 @@ fn outcome(line: &Value) {
 
 /// A first question, from where nobody can be called back.
 pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
-    Question { input, limit: Duration::from_secs(30), key: "record", callback: None, earlier: None }
+    Question { input, limit: Duration::from_secs(30), key: "record", callback: None, earlier: None, last: false }
 }
 
 /// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.
@@ -159,8 +159,14 @@ pub fn input_of_a_provider(bytes: &[u8]) {
     }
     let sim = Sim::new(1);
     sim.http.on("https://any.example/", |_: &HttpRequest| Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec()));
-    let ports =
-        Ports { http: sim.http.clone(), dns: sim.dns.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
+    let ports = Ports {
+        http: sim.http.clone(),
+        dns: sim.dns.clone(),
+        clock: sim.clock.clone(),
+        entropy: sim.entropy.clone(),
+        shared: None,
+        cache: None,
+    };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
         let ask = |config: &shared::provider::config::ProviderConfig| {
             sim.finish(provider(&config.kind).ask(&question(&input), &ports))

@@ -183,8 +183,14 @@ pub fn dataset(bytes: &[u8]) {
     let most = text.split(['\n', '\r']).count();
     assert!(rows > 0 && rows + skipped <= most, "{rows} and {skipped} rows");
     let sim = Sim::new(1);
-    let ports =
-        Ports { http: sim.http.clone(), dns: sim.dns.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
+    let ports = Ports {
+        http: sim.http.clone(),
+        dns: sim.dns.clone(),
+        clock: sim.clock.clone(),
+        entropy: sim.entropy.clone(),
+        shared: None,
+        cache: None,
+    };
     let ask = |key: &str| {
         let input = Map::from_iter([("key".to_owned(), Value::from(key))]);
         sim.finish(table.ask(&super::answers::question(&input), &ports))

@@ -128,6 +128,8 @@ pub struct World {
     pub ports: Ports,
     pub options: Options,
     pub registry: Arc<Registry>,
+    /// Where runs of enrich share nothing in memory: what makes the registry of each.
+    pub cold: Option<Rc<dyn Fn() -> Arc<Registry>>>,
     /// The harness's own, whose answers follow from what they are asked. A test may put another in its place.
     scripted: Arc<Registry>,
     /// The first tenant's.
@@ -229,6 +231,7 @@ impl World {
         let scripted = Arc::new(providers::registry(&asked));
         let mut world = Self {
             registry: Arc::clone(&scripted),
+            cold: None,
             scripted,
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
@@ -606,7 +609,8 @@ impl World {
                 };
                 let name = format!("{lane:?}");
                 if enriching {
-                    self.schedule.spawn(name, function.enrich(self.registry.clone()));
+                    let registry = self.cold.as_ref().map_or_else(|| self.registry.clone(), |cold| cold());
+                    self.schedule.spawn(name, function.enrich(registry));
                 } else {
                     self.schedule.spawn(name, function.dispatch());
                 }

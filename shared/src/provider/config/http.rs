@@ -299,6 +299,10 @@ impl Settings for HttpConfig {
         Some(self.timeout)
     }
 
+    fn one_upstream(&self) -> bool {
+        true
+    }
+
     fn places(&mut self) -> Vec<&mut Place> {
         self.secrets.iter_mut().map(|(_, _, at)| at).collect()
     }

@@ -10,6 +10,7 @@
 mod dataset;
 mod hem;
 mod http;
+mod limits;
 mod reader;
 mod types;
 
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
+pub use self::limits::{BreakerConfig, CacheConfig, LimitsConfig, RateConfig};
 use self::reader::{Source, Table};
 pub use self::types::{TypeConfig, Until};
 
@@ -77,6 +79,7 @@ pub struct ProviderConfig {
     pub license: Option<String>,
     /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
     pub credits: u32,
+    pub limits: LimitsConfig,
     pub kind: Kind,
 }
 
@@ -87,13 +90,15 @@ impl ProviderConfig {
     }
 
     fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
+        let kind = Kind::read(table)?;
         Ok(Self {
             name: name.to_owned(),
             at: table.source.place(table.at),
             confidence: table.get("confidence").map(|entry| entry.fraction()).transpose()?,
             license: table.text("license")?.map(|(text, _)| text),
             credits: u32::try_from(table.number("credits", 0, 1000)?.unwrap_or(1)).unwrap_or(1),
-            kind: Kind::read(table)?,
+            limits: LimitsConfig::read(table, kind.settings())?,
+            kind,
         })
     }
 }
@@ -110,6 +115,11 @@ pub trait Settings {
     /// The longest it takes for one record; nothing where it only computes.
     fn timeout(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether all its requests go to one upstream, so that some that fail say something of the others.
+    fn one_upstream(&self) -> bool {
+        false
     }
 
     /// Every place that it keeps, so that faults found later name the file that was deployed.
@@ -148,6 +158,14 @@ impl Kind {
         }
     }
 
+    /// The same whatever stands around it in the file.
+    #[must_use]
+    pub fn without_places(mut self) -> Self {
+        let nowhere = Place { file: String::new(), line: 0, column: 0 };
+        self.settings_mut().places().into_iter().for_each(|at| at.clone_from(&nowhere));
+        self
+    }
+
     fn settings_mut(&mut self) -> &mut dyn Settings {
         match self {
             Self::Dataset(dataset) => dataset,
@@ -158,7 +176,7 @@ impl Kind {
 }
 
 /// The keys that every kind of provider has.
-const COMMON: [&str; 4] = ["kind", "confidence", "license", "credits"];
+const COMMON: [&str; 8] = ["kind", "confidence", "license", "credits", "rate", "concurrency", "breaker", "cache"];
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]

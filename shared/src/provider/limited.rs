@@ -1,0 +1,299 @@
+//! A provider whose upstream is spared: its HTTP requests keep a shared rate, a number at once, and stop while the circuit
+//! is open. It wraps any provider and stands between it and the sender, so that every attempt counts, retries too.
+//!
+//! What happens to a question whose request may not be sent:
+//! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A question
+//!   waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
+//!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
+//!   does the provider fail, with `rate_limited`;
+//! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
+//!   anything is waited for instead, [`OUTAGE`] at most, so that a short outage fails nobody; and so is one that has taken
+//!   the question before, whose answer is paid for.
+//!
+//! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
+//! last provider that could find anything is waited for in the same way.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::poll_fn;
+use tokio::sync::Semaphore;
+
+use super::breaker::{Breaker, Pass};
+use super::config::ProviderConfig;
+use super::limit::{Limiter, Slot, TooLate};
+use super::{Answer, Later, Ports, Provider, Question};
+use crate::domain::delivery::retry_after;
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
+
+/// A record waits so long for an upstream that is dead, where nobody else could answer.
+pub const OUTAGE: Duration = Duration::from_secs(600);
+/// A record waits so long for its turn at an upstream that is busy with others.
+pub const BUSY: Duration = Duration::from_secs(24 * 3600);
+/// Nobody is parked for longer at a time.
+const LONGEST_PARK: Duration = Duration::from_secs(900);
+/// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
+const TOGETHER: Duration = Duration::from_secs(2);
+
+/// A provider behind its limits.
+pub struct Limited {
+    inner: Arc<dyn Provider>,
+    limits: Arc<Limits>,
+}
+
+struct Limits {
+    limiter: Option<Limiter>,
+    places: Option<Semaphore>,
+    breaker: Option<Breaker>,
+    /// The provider's own.
+    timeout: Duration,
+}
+
+impl Limits {
+    /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
+    async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
+        let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
+        let began = ports.clock.now();
+        if let Some(breaker) = &self.breaker {
+            breaker.check(ports).await.map_err(Refused::Open)?;
+        }
+        let wait = limit.saturating_sub(self.timeout).max(limit / 2);
+        let slot = limiter.take(ports, began.plus(wait)).await.map_err(|TooLate(at)| Refused::Busy(at))?;
+        let left = limit.saturating_sub(ports.clock.now().since(began));
+        Ok((Some(slot), left.min(self.timeout)))
+    }
+}
+
+impl fmt::Debug for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Limited {
+    /// `provider` as it is where the configuration limits nothing.
+    pub fn around(of: &ProviderConfig, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        let (name, config) = (&of.name, &of.limits);
+        if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
+            return provider;
+        }
+        let limits = Limits {
+            limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
+            places: config.concurrency.map(Semaphore::new),
+            breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            timeout: of.timeout().unwrap_or(Duration::MAX),
+        };
+        Arc::new(Self { inner: provider, limits: Arc::new(limits) })
+    }
+}
+
+/// Why a request was not sent, and when to try again.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    Busy(Timestamp),
+    Open(Timestamp),
+}
+
+/// What became of the requests of one question.
+#[derive(Default)]
+struct Fate {
+    refused: Mutex<Option<Refused>>,
+    /// The upstream may have worked on one.
+    taken: AtomicBool,
+    /// Until when the upstream wants to be let alone.
+    asked_to_wait: Mutex<Option<Timestamp>>,
+    /// For the first request.
+    slot: Mutex<Option<Slot>>,
+}
+
+impl Fate {
+    fn take_slot(&self) -> Option<Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl Provider for Limited {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let (slot, limit) = match self.limits.turn(question.limit, ports).await {
+            Ok(turn) => turn,
+            Err(refused) => return answer_to(refused, question, false, ports),
+        };
+        let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
+        let sender = Sender { limits: Arc::clone(&self.limits), fate: Arc::clone(&fate), ports: ports.clone() };
+        let inside = Ports { http: Arc::new(sender), ..ports.clone() };
+        let inner = Question { limit, ..*question };
+        let mut asked = self.inner.ask(&inner, &inside);
+        let answer = poll_fn(|context| match asked.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            Poll::Pending => match *fate.refused.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(refused) => Poll::Ready(Err(refused)),
+                None => Poll::Pending,
+            },
+        });
+        let answer = answer.await;
+        drop(asked);
+        if let (Some(limiter), Some(slot)) = (&self.limits.limiter, fate.take_slot()) {
+            limiter.give_back(slot);
+        }
+        match answer {
+            Ok(Answer::Failed { code, detail }) => {
+                let taken = fate.taken.load(Ordering::Relaxed);
+                if code == "rate_limited" && question.last && !taken {
+                    let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
+                    return later(until.unwrap_or_else(|| ports.clock.now()), OUTAGE, question, ports);
+                }
+                Answer::Failed { code, detail }
+            }
+            Ok(answer) => answer,
+            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
+        }
+    }
+
+    fn calls_back(&self) -> bool {
+        self.inner.calls_back()
+    }
+}
+
+/// To be asked again soon after `at`.
+fn later(at: Timestamp, give_up_in: Duration, question: &Question<'_>, ports: &Ports) -> Answer {
+    let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
+    let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
+    let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
+    Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in })
+}
+
+fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+    match refused {
+        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, ports),
+        Refused::Busy(_) => Answer::failed(
+            "rate_limited",
+            "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
+        ),
+        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE, question, ports),
+        Refused::Open(at) => Answer::failed(
+            "provider_unavailable",
+            format!("the provider kept failing and is not asked before {at}; look at its own status"),
+        ),
+    }
+}
+
+/// What the provider sends through.
+struct Sender {
+    limits: Arc<Limits>,
+    fate: Arc<Fate>,
+    ports: Ports,
+}
+
+impl Sender {
+    /// Ends the question: whoever asked looks at its fate, and the provider is not polled again.
+    async fn refuse<T>(&self, why: Refused) -> T {
+        self.fate.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        std::future::pending().await
+    }
+
+    /// What the result means for the circuit, the schedule and the question.
+    async fn judge(&self, result: &Result<HttpAnswer, HttpError>, pass: Option<&Pass>) {
+        let asked_to_wait = result
+            .as_ref()
+            .ok()
+            .filter(|answer| matches!(answer.status, 429 | 503))
+            .and_then(|answer| retry_after(answer.header("retry-after")?, self.ports.clock.now()));
+        let (failed, taken) = match result {
+            Ok(answer) => {
+                let failed = answer.status >= 500 && asked_to_wait.is_none();
+                (failed, !matches!(answer.status, 429 | 503))
+            }
+            Err(HttpError::Timeout | HttpError::Protocol(_)) => (true, true),
+            Err(_) => (true, false),
+        };
+        if taken {
+            self.fate.taken.store(true, Ordering::Relaxed);
+        }
+        if let Some(wait) = asked_to_wait {
+            let until = self.ports.clock.now().plus(wait);
+            *self.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+        if let (Some(limiter), Some(wait)) = (&self.limits.limiter, asked_to_wait) {
+            limiter.hold(&self.ports, wait).await;
+        }
+        if let (Some(breaker), Some(pass)) = (&self.limits.breaker, pass) {
+            breaker.report(&self.ports, pass, failed).await;
+        }
+    }
+}
+
+#[async_trait]
+impl HttpSender for Sender {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let clock = self.ports.clock.as_ref();
+        let deadline = clock.now().plus(request.deadline);
+        let latest = clock.now().plus(request.deadline / 2);
+        let slot = self.fate.take_slot();
+        // With a slot, that was done; now it would take the time that the slot is good for.
+        if slot.is_none()
+            && let Some(breaker) = &self.limits.breaker
+            && let Err(at) = breaker.check(&self.ports).await
+        {
+            return self.refuse(Refused::Open(at)).await;
+        }
+        let _place = match &self.limits.places {
+            None => None,
+            Some(places) => match within(clock, latest.since(clock.now()), places.acquire()).await {
+                Some(Ok(place)) => Some(place),
+                _ => return self.refuse(Refused::Busy(latest)).await,
+            },
+        };
+        if let Some(limiter) = &self.limits.limiter
+            && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
+            && let Err(TooLate(at)) = limiter.take(&self.ports, latest).await
+        {
+            return self.refuse(Refused::Busy(at)).await;
+        }
+        let pass = match &self.limits.breaker {
+            None => None,
+            Some(breaker) => match breaker.admit(&self.ports).await {
+                Ok(pass) => Some(pass),
+                Err(at) => return self.refuse(Refused::Open(at)).await,
+            },
+        };
+        let left = deadline.since(clock.now());
+        let mut flight = Flight { sender: self, pass: pass.as_ref(), late: deadline.minus(left / 10), landed: false };
+        let result = self.ports.http.send(HttpRequest { deadline: left, ..request }).await;
+        flight.landed = true;
+        self.judge(&result, pass.as_ref()).await;
+        result
+    }
+
+    fn forget_connections(&self) {
+        self.ports.http.forget_connections();
+    }
+
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.ports.http.check(url, plain_http)
+    }
+}
+
+/// A request under way. Given up close to its deadline, it has failed as much as one that saw it pass.
+struct Flight<'a> {
+    sender: &'a Sender,
+    pass: Option<&'a Pass>,
+    late: Timestamp,
+    landed: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if self.landed || self.sender.ports.clock.now() < self.late {
+            return;
+        }
+        if let (Some(breaker), Some(pass)) = (&self.sender.limits.breaker, self.pass) {
+            breaker.count(&self.sender.ports, pass, true);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A rate that twenty workers keep together, in real time and over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use shared::domain::time::Timestamp;
+use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::net::{ReqwestSender, Settings};
+use shared::ports::Clock;
+use shared::provider::Ports;
+use tests::servers::{Answer, Server};
+use tests::sim::{Op, Sim};
+use tests::upstreams::{average, busiest_second, press, registry};
+
+const WORKERS: usize = 20;
+const SECONDS: u64 = 10;
+
+#[tokio::test]
+async fn twenty_workers_keep_fifty_requests_a_second() {
+    let server = Server::start(|_, _| Answer::Later(Duration::from_millis(60), json!({"name": "N"}))).await;
+    let text = format!(
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
+         url = \"{}\"\nfields = {{ name = \"/name\" }}\nrate = {{ per_second = 50 }}\n",
+        server.url("/{{ input.domain }}")
+    );
+    // Only its table is used, which takes no time of its own.
+    let sim = Sim::new(1);
+    let settings = || Settings {
+        allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_http: true,
+        keep_idle: Duration::from_secs(5),
+        ..Settings::default()
+    };
+    let began = SystemClock.now();
+    let until = began.plus(Duration::from_secs(SECONDS));
+    let workers = (0..WORKERS).map(|_| {
+        let registry = registry(&text);
+        let ports = Ports {
+            http: Arc::new(ReqwestSender::new(settings()).unwrap()),
+            dns: sim.dns.clone(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            shared: Some(sim.store.clone()),
+            cache: None,
+        };
+        async move { press(&registry, &ports, 8, until).await }
+    });
+    let ends = futures_util::future::join_all(workers).await;
+    let times: Vec<Timestamp> = server.got().iter().map(|got| got.at).collect();
+    let (busiest, mean) = (busiest_second(&times), average(&times, began.plus(Duration::from_secs(1)), until));
+    let writes = sim.gate.count(Op::Update) * 1000 / times.len() as u64;
+    println!(
+        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per 1000",
+        times.len()
+    );
+    assert!(busiest <= 55, "{busiest} requests in one second");
+    assert!(mean >= 45.0, "{mean:.1} requests a second while work was waiting");
+    assert_eq!(ends.iter().map(|(_, others)| others).sum::<usize>(), 0, "none fails for waiting");
+}

@@ -1,0 +1,3 @@
+//! Providers against servers of our own on loopback.
+
+mod limits;

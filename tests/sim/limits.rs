@@ -1,0 +1,346 @@
+//! Upstreams that are busy or dead, and answers that are kept.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use shared::domain::ids::JobId;
+use shared::domain::job::{Status, Submission};
+use shared::domain::record::OutcomeStatus;
+use shared::domain::tenant::fast_chunks;
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, HttpError};
+use shared::provider;
+use tests::harness::{Options, World, domains, submission};
+use tests::sim::{Call, Fault, Op, Reply, Sim, SimClock};
+use tests::upstreams::{average, busiest_second, press, registry};
+
+use crate::crash::{After, case, ended, sweep};
+use crate::interference::parameter;
+use crate::{HOUR, MINUTE, SECOND};
+
+fn api(more: &str) -> String {
+    format!(
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\nrecord_timeout_s = 20\n[providers.api]\nkind = \"http\"\n\
+         url = \"https://api.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\ncredits = 2\n{more}\n"
+    )
+}
+
+fn of(kind: &str, records: usize) -> Submission {
+    Submission { kind: kind.to_owned(), webhook: None, ..submission(&domains("found", records)) }
+}
+
+/// A world of these providers. Every run of enrich is a process of its own, that knows only what the table says.
+fn world(config: &str, options: Options) -> World {
+    let mut world = World::with(options);
+    world.registry = Arc::new(registry(config));
+    let config = config.to_owned();
+    world.cold = Some(Rc::new(move || Arc::new(registry(&config))));
+    world
+}
+
+/// Every call of the table and the queues takes what it does within the region.
+fn latency(call: &Call) -> Fault {
+    if call.op == Op::Http { Fault::Proceed } else { Fault::Delay(Duration::from_millis(6)) }
+}
+
+fn found() -> Reply {
+    Reply::json(200, &json!({"name": "N"}))
+}
+
+fn sent(world: &World, host: &str) -> Vec<Timestamp> {
+    let sent = world.sim.http.sent();
+    sent.iter().filter(|sent| sent.request.url.starts_with(host)).map(|sent| sent.at).collect()
+}
+
+fn took(world: &World, id: &JobId) -> Duration {
+    let job = world.view(id).job;
+    job.end.expect("an end").at.since(job.spec.created_at)
+}
+
+fn all_found(world: &World, id: &JobId, records: u32) -> Result<(), String> {
+    ended(world, id, &[Status::Completed])?;
+    let found = world.view(id).counts().found;
+    if found == records { Ok(()) } else { Err(format!("counts: {found} of {records} found")) }
+}
+
+/// A process's clock, which is not quite right.
+struct Skewed {
+    clock: Arc<SimClock>,
+    ms: i64,
+}
+
+#[async_trait]
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0 + self.ms)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+#[test]
+fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
+    let sim = Sim::new(3);
+    sim.http.on("https://api.example/", |_| found().after(Duration::from_millis(200)));
+    sim.gate.inject(|call| match call.op {
+        Op::Http => Fault::Proceed,
+        _ => Fault::Delay(Duration::from_millis(30 + call.number * 7919 % 270)),
+    });
+    let began = sim.clock.now();
+    let until = began.plus(MINUTE);
+    let ends: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+    let mut schedule = sim.schedule(5);
+    for worker in 0..20_i64 {
+        let registry = registry(&api("rate = { per_second = 50 }"));
+        let ports = provider::Ports {
+            http: sim.http.clone(),
+            dns: sim.dns.clone(),
+            clock: Arc::new(Skewed { clock: sim.clock.clone(), ms: (worker % 3 - 1) * 50 }),
+            entropy: sim.entropy.clone(),
+            shared: Some(sim.store.clone()),
+            cache: None,
+        };
+        let ends = Arc::clone(&ends);
+        schedule.spawn("worker", async move {
+            let end = press(&registry, &ports, 8, until).await;
+            ends.lock().unwrap().push(end);
+        });
+    }
+    assert!(schedule.run());
+    let times: Vec<Timestamp> = sim.http.sent().iter().map(|sent| sent.at).collect();
+    let (busiest, mean) = (busiest_second(&times), average(&times, began.plus(2 * SECOND), until));
+    let writes = sim.gate.count(Op::Update) * 1000 / times.len() as u64;
+    println!(
+        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per 1000",
+        times.len()
+    );
+    assert!(busiest <= 55, "{busiest} requests in one second");
+    assert!(mean >= 45.0, "{mean:.1} requests a second while work was waiting");
+    assert!(writes <= 400, "{writes} writes per 1000 calls");
+    assert_eq!(ends.lock().unwrap().iter().map(|(_, others)| others).sum::<usize>(), 0, "none fails for waiting");
+}
+
+#[test]
+fn records_beyond_the_rate_wait_their_turn_and_none_fails() {
+    let mut world =
+        world(&api("rate = { per_second = 2 }\ntimeout_s = 5"), Options { enrichers: 4, ..Options::default() });
+    world.sim.http.on("https://api.example/", |_| found().after(SECOND));
+    let id = world.job(of("t", 150));
+    world.settle(HOUR);
+    assert_eq!(all_found(&world, &id, 150), Ok(()));
+    let times = sent(&world, "https://api.example/");
+    println!("150 records at 2/s in {:?}, {} runs", took(&world, &id), world.happened().len());
+    assert_eq!((times.len(), busiest_second(&times) <= 3), (150, true));
+    assert!(took(&world, &id) <= 2 * 75 * SECOND, "at least half of the rate is used");
+}
+
+#[test]
+fn an_upstream_that_asks_to_wait_is_let_alone_by_all() {
+    let options = Options { enrichers: 4, ..Options::default() };
+    let mut world = world(&api("rate = { per_second = 5 }\nretries = 5"), options);
+    let mut asked = 0;
+    world.sim.http.on("https://api.example/", move |_| {
+        asked += 1;
+        if asked == 5 { Reply::status(429).header("retry-after", "60") } else { found() }
+    });
+    let id = world.job(of("t", 130));
+    world.settle(HOUR);
+    assert_eq!(all_found(&world, &id, 130), Ok(()));
+    let times = sent(&world, "https://api.example/");
+    let meanwhile = times.iter().filter(|at| at.since(times[4]) < 60 * SECOND && **at > times[4]).count();
+    println!("{meanwhile} of {} requests while the upstream wanted none", times.len());
+    // Three processes of sixteen records each, of which the others had leased their slots.
+    assert!(meanwhile <= 2 * 16, "{meanwhile} requests although the upstream wanted none");
+}
+
+const TWO: &str = r#"
+[types.both]
+inputs = [["domain"]]
+waterfall = ["dead", "live"]
+record_timeout_s = 60
+
+[types.alone]
+inputs = [["domain"]]
+waterfall = ["live"]
+record_timeout_s = 60
+
+[providers.dead]
+kind = "http"
+url = "https://dead.example/{{ input.domain }}"
+fields = { name = "/name" }
+timeout_s = 5
+
+[providers.live]
+kind = "http"
+url = "https://live.example/{{ input.domain }}"
+fields = { name = "/name" }
+timeout_s = 20
+"#;
+
+/// With the template's concurrency: how long a job of a thousand records takes, and what the dead upstream saw.
+fn thousand(kind: &str, dead: impl Fn() -> Reply + Send + 'static) -> (Duration, usize) {
+    let enrichers = parameter("EnrichConcurrency");
+    let options = Options {
+        enrichers,
+        fast_chunks: fast_chunks(u32::try_from(enrichers).unwrap()),
+        bulk_enrichers: Some(parameter("EnrichBulkConcurrency")),
+        ..Options::default()
+    };
+    let mut world = world(TWO, options);
+    world.faults(latency);
+    world.sim.http.on("https://live.example/", |_| found().after(6 * SECOND));
+    world.sim.http.on("https://dead.example/", move |_| dead());
+    let id = world.job(of(kind, 1000));
+    world.settle(HOUR);
+    assert_eq!(all_found(&world, &id, 1000), Ok(()));
+    (took(&world, &id), sent(&world, "https://dead.example/").len())
+}
+
+#[test]
+fn a_dead_first_provider_hardly_slows_a_job() {
+    let (alone, _) = thousand("alone", found);
+    let refusing = thousand("both", || Reply::error(HttpError::Connect("refused".to_owned())));
+    let hanging = thousand("both", || found().after(HOUR));
+    println!("1000 records: {alone:?} alone; {refusing:?} refusing, {hanging:?} hanging (time, calls of the dead)");
+    for (with, calls) in [refusing, hanging] {
+        assert!(with <= alone.mul_f64(1.3), "{with:?} instead of {alone:?}");
+        assert!(calls <= 400, "the dead upstream was called {calls} times");
+    }
+}
+
+#[test]
+fn a_short_outage_of_the_only_provider_fails_nobody() {
+    let mut world = world(&api(""), Options { enrichers: 4, ..Options::default() });
+    let back = world.now().plus(90 * SECOND);
+    let clock = world.sim.clock.clone();
+    world.sim.http.on("https://api.example/", move |_| if clock.now() < back { Reply::status(500) } else { found() });
+    let id = world.job(of("t", 200));
+    world.settle(HOUR);
+    let counts = world.view(&id).counts();
+    let times = sent(&world, "https://api.example/");
+    let failed = times.iter().filter(|at| **at < back).count();
+    println!("{counts:?}, {failed} calls while it was dead, the job took {:?}", took(&world, &id));
+    // Those that were asked before anybody knew.
+    assert!(counts.failed <= 16 * 4 && counts.found + counts.failed == 200, "{counts:?}");
+    assert!(failed <= 4 * 16 * 3 + 4, "{failed} calls of a dead upstream");
+}
+
+#[test]
+fn an_upstream_that_stays_dead_fails_its_records_in_the_end() {
+    let mut world = world(&api(""), Options::default());
+    world.sim.http.on("https://api.example/", |_| Reply::status(500));
+    let id = world.job(of("t", 30));
+    world.settle(2 * HOUR);
+    let results = world.results(&id);
+    assert!(results.iter().all(|line| line.outcome.status == OutcomeStatus::Failed));
+    let codes = results.iter().filter_map(|line| line.outcome.error.as_ref()).map(|error| error.code.as_str());
+    assert!(codes.filter(|code| *code == "provider_unavailable").count() >= 14);
+    let calls = sent(&world, "https://api.example/").len();
+    println!("{calls} calls in {:?}", took(&world, &id));
+    assert!(took(&world, &id) < 15 * MINUTE && calls <= 16 * 3 + 8, "{calls} calls in {:?}", took(&world, &id));
+}
+
+const KEPT: &str = "cache = { found_s = 600, not_found_s = 60 }";
+
+/// A job of these domains by this tenant, ended: the calls that it took, and its records that were not fetched for it.
+fn run(world: &mut World, tenant: &tests::harness::Tenant, domains: &[String]) -> (usize, usize) {
+    let before = sent(world, "https://api.example/").len();
+    let asked = Submission { kind: "t".to_owned(), webhook: None, ..submission(domains) };
+    let id = world.job_as(tenant, asked);
+    world.settle(HOUR);
+    assert_eq!(ended(world, &id, &[Status::Completed]), Ok(()));
+    let results = world.results(&id);
+    let cached = results.iter().filter(|line| line.outcome.sources.iter().any(|(_, source)| source.cached)).count();
+    let shown = results.iter().filter(|line| line.to_json()["sources"]["name"]["cached"] == true).count();
+    assert_eq!(cached, shown);
+    for line in results.iter().filter(|line| line.outcome.status == OutcomeStatus::Found) {
+        assert_eq!(line.outcome.credits, 2, "a kept answer costs what a new one does");
+    }
+    (sent(world, "https://api.example/").len() - before, cached)
+}
+
+fn answers(world: &World) {
+    world.sim.http.on("https://api.example/", |request| match request.url.rsplit('/').next().unwrap_or_default() {
+        name if name.starts_with("none") => Reply::status(404),
+        name if name.starts_with("fail") => Reply::status(400),
+        _ => found(),
+    });
+}
+
+#[test]
+fn answers_are_kept_for_their_tenant_and_their_time() {
+    let mut world = world(&api(KEPT), Options::default());
+    answers(&world);
+    let (acme, other) = (world.tenant.clone(), world.tenant("other"));
+    let asked: Vec<String> = [domains("found", 40), domains("none", 30), domains("fail", 5)].concat();
+    assert_eq!(run(&mut world, &acme, &asked), (75, 0));
+    let calls: Arc<Mutex<Vec<Op>>> = Arc::default();
+    let seen = Arc::clone(&calls);
+    world.faults(move |call| {
+        if call.subject.starts_with("CACHE") {
+            seen.lock().unwrap().push(call.op);
+        }
+        Fault::Proceed
+    });
+    let begun = world.now();
+    assert_eq!(run(&mut world, &acme, &asked), (5, 40), "failures are not kept");
+    // The key of the keys and the answers of each of two chunks; nothing that could be kept is new.
+    assert_eq!(*calls.lock().unwrap(), [Op::Get, Op::GetMany, Op::Get, Op::GetMany]);
+    assert_eq!(run(&mut world, &other, &asked), (75, 0), "another tenant's");
+    let upper: Vec<String> = asked[..70].iter().map(|domain| format!(" {} ", domain.to_uppercase())).collect();
+    assert_eq!(run(&mut world, &acme, &upper).1, 40, "written otherwise");
+    world.run_for((begun.plus(2 * MINUTE)).since(world.now()));
+    assert_eq!(run(&mut world, &acme, &asked), (35, 40), "what was not found is looked for sooner");
+    world.run_for((begun.plus(11 * MINUTE)).since(world.now()));
+    assert_eq!(run(&mut world, &acme, &asked).1, 0, "in its time");
+    let kept = world.sim.store.items().into_iter().filter(|item| item.key.pk.starts_with("CACHE#"));
+    let keys: Vec<String> = kept.map(|item| format!("{:?}", item.key)).collect();
+    assert!(keys.len() == 140 && keys.iter().all(|key| !key.contains("found-")), "{} items", keys.len());
+}
+
+#[test]
+fn only_what_is_marked_so_is_shared_among_tenants() {
+    let mut world = world(&api("cache = { shared = true }"), Options::default());
+    answers(&world);
+    let (acme, other) = (world.tenant.clone(), world.tenant("other"));
+    assert_eq!(run(&mut world, &acme, &domains("found", 20)), (20, 0));
+    assert_eq!(run(&mut world, &other, &domains("found", 20)), (0, 20));
+}
+
+#[test]
+fn a_table_that_keeps_nothing_costs_only_the_asking() {
+    let mut world = world(&api(KEPT), Options::default());
+    answers(&world);
+    let acme = world.tenant.clone();
+    world.faults(|call| if call.subject.starts_with("CACHE#") { Fault::FailBefore } else { Fault::Proceed });
+    assert_eq!(run(&mut world, &acme, &domains("found", 20)), (20, 0));
+    assert_eq!(run(&mut world, &acme, &domains("found", 20)), (20, 0));
+    world.faults(|call| if call.subject.starts_with("CACHE") { Fault::Delay(HOUR) } else { Fault::Proceed });
+    assert_eq!(run(&mut world, &acme, &domains("found", 20)), (20, 0), "a table that hangs is not waited for");
+}
+
+#[test]
+fn limits_and_kept_answers_survive_every_crash() {
+    let play: fn(&mut World) -> After = |world| {
+        let text = api("rate = { per_second = 2 }\nconcurrency = 1\ncache = {}\nretries = 1\n\
+             breaker = { failures = 2, open_s = 5, max_open_s = 10 }");
+        world.registry = Arc::new(registry(&text));
+        let mut asked = 0;
+        world.sim.http.on("https://api.example/", move |_| {
+            asked += 1;
+            if asked == 2 || asked == 3 { Reply::status(500) } else { found() }
+        });
+        let id = world.insist_on_job(&of("t", 4), "one").expect("a job");
+        Box::new(move |world| {
+            ended(world, &id, &[Status::Completed])?;
+            let counts = world.view(&id).counts();
+            if counts.found + counts.failed == 4 { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+        })
+    };
+    sweep("limits", &case(play));
+}

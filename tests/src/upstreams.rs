@@ -1,0 +1,61 @@
+//! Work for upstreams over HTTP, and what they saw of it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Map, Value};
+use shared::domain::record::OutcomeStatus;
+use shared::domain::time::Timestamp;
+use shared::provider::config::{Config, Kind};
+use shared::provider::http::Http;
+use shared::provider::waterfall::{Progress, Request};
+use shared::provider::{Ports, Registry};
+
+/// The providers of a configuration, all of them of kind `http` and without secrets, as one process has them.
+///
+/// # Panics
+/// Where the configuration is wrong.
+pub fn registry(text: &str) -> Registry {
+    let config = Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"));
+    Registry::assemble(&config, |provider| match &provider.kind {
+        Kind::Http(http) => Ok(std::sync::Arc::new(Http::new(&provider.name, http, &|_| None)?)),
+        other => panic!("{other:?}"),
+    })
+    .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A process that always has `lanes` records at work on type `t` until `until`. Answers how many of them were found, and
+/// how many were not.
+///
+/// # Panics
+/// Where there is no such type.
+pub async fn press(registry: &Registry, ports: &Ports, lanes: usize, until: Timestamp) -> (usize, usize) {
+    let waterfall = registry.waterfall("t").expect("the type `t`");
+    let lanes = (0..lanes).map(|lane| async move {
+        let (mut found, mut others) = (0, 0);
+        while ports.clock.now() < until {
+            let input = Map::from_iter([("domain".to_owned(), Value::from(format!("{lane}-{found}.example")))]);
+            let (limit, key) = (Duration::from_secs(30), "record");
+            let request = Request { input: &input, limit, order: None, key, callback: None };
+            match waterfall.run(&request, None, ports).await {
+                Progress::Done(outcome) if outcome.status == OutcomeStatus::Found => found += 1,
+                _ => others += 1,
+            }
+        }
+        (found, others)
+    });
+    join_all(lanes).await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+/// The most requests in any second, wherever it begins.
+pub fn busiest_second(times: &[Timestamp]) -> usize {
+    let mut times: Vec<i64> = times.iter().map(|at| at.0).collect();
+    times.sort_unstable();
+    times.iter().enumerate().map(|(n, at)| times[n..].partition_point(|other| *other < at + 1000)).max().unwrap_or(0)
+}
+
+/// Requests a second between two times, on average.
+#[expect(clippy::cast_precision_loss, reason = "counts of a test")]
+pub fn average(times: &[Timestamp], from: Timestamp, to: Timestamp) -> f64 {
+    times.iter().filter(|at| (from..to).contains(*at)).count() as f64 / to.since(from).as_secs_f64()
+}
