@@ -1,16 +1,22 @@
 //! `providers.toml`: the types of record and the providers behind them.
 //!
-//! Self-contained on purpose (std, serde, toml and `serde_json`): `build.rs` includes this folder, so that a wrong
+//! Self-contained on purpose (std, serde, toml, `serde_json` and minijinja): `build.rs` includes this folder, so that a wrong
 //! `infra/providers.toml` stops the build with the same message that stops the function's Init.
 //!
 //! One file per kind of provider: a struct of what the file says, its reader, and [`Settings`], which is what the waterfall
 //! must know of it. A new kind is that file, a variant of [`Kind`], and a line in each of `Kind::read`, `Kind::settings`
 //! and `Kind::settings_mut`.
 
+mod address;
 mod dataset;
+pub mod expression;
 mod hem;
 mod http;
+mod later;
+mod mapping;
 mod reader;
+mod secret;
+mod template;
 mod types;
 
 use std::fmt;
@@ -21,8 +27,12 @@ use toml::de::DeTable;
 
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
 pub use self::hem::{HEM_FIELD, HemConfig};
-pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
-use self::reader::{Source, Table};
+pub use self::http::HttpConfig;
+pub use self::later::{LaterConfig, Verify};
+pub use self::mapping::{Mapping, Pick};
+use self::reader::{Entry, Source, Table};
+pub use self::secret::{SecretConfig, SecretRef};
+pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
 pub use self::types::{TypeConfig, Until};
 
 /// A place in the file.
@@ -87,13 +97,17 @@ impl ProviderConfig {
     }
 
     fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
+        let kind = Kind::read(table)?;
+        // Where it is no number, it is computed from each answer.
+        let computed = |entry: &Entry<'_>| kind.computes_confidence() && !entry.is_number();
+        let confidence = table.get("confidence").filter(|entry| !computed(entry));
         Ok(Self {
             name: name.to_owned(),
             at: table.source.place(table.at),
-            confidence: table.get("confidence").map(|entry| entry.fraction()).transpose()?,
+            confidence: confidence.map(|entry| entry.fraction()).transpose()?,
             license: table.text("license")?.map(|(text, _)| text),
             credits: u32::try_from(table.number("credits", 0, 1000)?.unwrap_or(1)).unwrap_or(1),
-            kind: Kind::read(table)?,
+            kind,
         })
     }
 }
@@ -146,6 +160,11 @@ impl Kind {
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
         }
+    }
+
+    /// Whether `confidence` may say where in an answer it stands.
+    fn computes_confidence(&self) -> bool {
+        matches!(self, Self::Http(_))
     }
 
     fn settings_mut(&mut self) -> &mut dyn Settings {

@@ -29,7 +29,7 @@ fn reads_a_file_and_fills_in_defaults() {
     assert_eq!((config.providers[0].credits, config.providers[0].confidence), (1, None));
     let config = Config::parse("p.toml", HTTP).unwrap();
     let Kind::Http(http) = &config.providers[0].kind else { panic!() };
-    assert_eq!((http.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
+    assert_eq!((http.request.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
     assert_eq!((&*http.requires, &*http.not_found_status), (&["domain".to_owned()][..], &[404][..]));
 }
 
@@ -170,10 +170,17 @@ fn faults_of_an_http_provider() {
         ("https://api.example.com/a/../{{ input.domain }}", "no `.` or `..` segments"),
         ("https://api.example.com/%2E{{ input.domain }}", "no `.` or `..` segments"),
         ("https://api.example.com/{{ input.domain", "`{{` has no `}}`"),
-        ("https://api.example.com/{{ domain }}", "`{{ domain }}` is not known"),
-        ("https://api.example.com/{{ input.domain | upper }}", "is not known"),
-        ("https://api.example.com/{% if x %}", "only {{ input.FIELD }}"),
-        ("https://api.example.com/{{ env.HOME }}", "`{{ env.HOME }}` is not known"),
+        ("https://api.example.com/{{ domain }}", "`domain` is not known here; known are input.NAME, secret.NAME"),
+        ("https://api.example.com/{{ input.domain | uper }}", "unknown filter"),
+        ("https://api.example.com/{{ input.domain is evn }}", "unknown test"),
+        ("https://api.example.com/{{ input.domain() }}", "there are no functions and methods"),
+        ("https://api.example.com/{{ range(9) }}", "`range` is not known here"),
+        ("https://api.example.com/{{ input }}", "write which input, such as input.NAME"),
+        ("https://api.example.com/{{ input['domain'] ~ input }}", "write which input"),
+        ("https://api.example.com/{{ input.domain ~ }}", "syntax error"),
+        ("https://api.example.com/{{ response.x }}", "`response.x` is not known here"),
+        ("https://api.example.com/{% if x %}", "only {{ expressions }} are known"),
+        ("https://api.example.com/{{ env.HOME }}", "`env.HOME` is not known here"),
     ] {
         let error = error(&with(HTTP, url, to));
         assert!(error.starts_with("p.toml:6:7: providers.api: url: ") && error.contains(wanted), "{to}: {error}");
