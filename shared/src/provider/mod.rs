@@ -6,6 +6,7 @@
 //! [`Catalog`] is what the file says about types (inputs, prices, limits) and is all that `submit` loads. [`Registry`]
 //! is a catalog with its providers built: tables read, secrets resolved. `enrich` loads that.
 
+pub mod chat;
 pub mod config;
 pub mod dataset;
 pub mod hem;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use self::chat::Chat;
 pub use self::config::ConfigError;
 use self::config::{Config, Kind, ProviderConfig, Until};
 use self::dataset::Dataset;
@@ -390,6 +392,7 @@ fn built_in(text: &str) -> Option<Config> {
 
 fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
+        Kind::Chat(chat) => Arc::new(Chat::new(&provider.name, chat, secrets)?),
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),

@@ -19,7 +19,7 @@ use serde_json::Value as Json;
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Expr {
     pub text: String,
-    /// What it reads, as `ROOT.NAME`, in alphabetic order; a root alone where no name follows.
+    /// What it reads, as `ROOT.NAME.NAME`, in alphabetic order; a root alone where no name follows.
     pub names: Vec<String>,
     /// It has a value even where nothing of what it reads is there.
     pub total: bool,
@@ -38,10 +38,8 @@ impl Expr {
     pub fn parse(text: &str, roots: &[&str]) -> Result<Self, String> {
         let (text, checker) = (text.trim(), &*CHECKER);
         let compiled = checker.compile_expression(text).map_err(|e| format!("`{text}`: {}", said(&e)))?;
-        let nested = compiled.undeclared_variables(true);
-        let mut names: Vec<String> = nested.iter().map(|name| short(name)).collect();
+        let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
-        names.dedup();
         for name in &names {
             let root = name.split('.').next().unwrap_or_default();
             if !roots.contains(&root) {
@@ -74,7 +72,7 @@ impl Expr {
 
     /// The names of one root that it reads.
     pub fn of<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a str> {
-        self.names.iter().filter_map(move |name| name.strip_prefix(root)?.strip_prefix('.'))
+        self.names.iter().filter_map(move |name| name.strip_prefix(root)?.strip_prefix('.')?.split('.').next())
     }
 
     /// Whether it reads anything of this root.
@@ -91,17 +89,16 @@ impl Expr {
                 self.compiled.get_or_init(|| compiled)
             }
         };
-        match expression.eval(known) {
-            Ok(value) => Ok((!value.is_undefined() && !value.is_none()).then_some(value)),
+        match expression.eval(known.clone()) {
+            Ok(value) => Ok((!absent(&value)).then_some(value)),
             Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(None),
+            // Arithmetic calls an absent operand a wrong one.
+            Err(e) if e.kind() == ErrorKind::InvalidOperation && self.names.iter().any(|n| !is_there(&known, n)) => {
+                Ok(None)
+            }
             Err(e) => Err(kind(&e)),
         }
     }
-}
-
-/// `response.data.0.x` as `response.data`: what counts is who is asked.
-fn short(name: &str) -> String {
-    name.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 /// The fault in a few words. Details may quote values.
@@ -193,6 +190,11 @@ pub fn environment(natives: Natives) -> Environment<'static> {
     environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map);
     environment.add_test("sequence", |value: &Value| value.kind() == ValueKind::Seq);
     environment
+}
+
+fn is_there(known: &Value, path: &str) -> bool {
+    let value = path.split('.').try_fold(known.clone(), |value, name| value.get_attr(name).ok());
+    value.is_some_and(|value| !absent(&value))
 }
 
 fn absent(value: &Value) -> bool {

@@ -82,10 +82,10 @@ impl HttpConfig {
             }
             Some(entry) => {
                 let requires = entry.fields()?;
-                let fixed = http.requests().flat_map(RequestTemplate::fixed);
+                let fixed = http.requests().flat_map(|request| request.url.needs());
                 if let Some(missing) = fixed.into_iter().find(|f| !requires.iter().any(|r| r == f)) {
                     return Err(entry.error(format!(
-                        "the URL or a header uses `{missing}`, which can only be left out of query and body; add it to \
+                        "the URL uses `{missing}`, which can only be left out of query, headers and body; add it to \
                          requires"
                     )));
                 }

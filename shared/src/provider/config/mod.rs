@@ -8,6 +8,7 @@
 //! and `Kind::settings_mut`.
 
 mod address;
+mod chat;
 mod dataset;
 pub mod expression;
 mod hem;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+pub use self::chat::{ChatConfig, ChatFormat, Extra};
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::HttpConfig;
@@ -135,18 +137,20 @@ pub trait Settings {
 /// `kind = …` and what belongs to it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Kind {
+    Chat(Box<ChatConfig>),
     Dataset(DatasetConfig),
     Hem(HemConfig),
     Http(Box<HttpConfig>),
 }
 
 impl Kind {
-    const NAMES: [&str; 3] = ["dataset", "hem", "http"];
+    const NAMES: [&str; 4] = ["chat", "dataset", "hem", "http"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
         let entry = table.need("kind", &format!("say which: {names}"))?;
         Ok(match entry.str()? {
+            "chat" => Self::Chat(Box::new(ChatConfig::read(table)?)),
             "dataset" => Self::Dataset(DatasetConfig::read(table)?),
             "hem" => Self::Hem(HemConfig::read(table)?),
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
@@ -156,6 +160,7 @@ impl Kind {
 
     pub fn settings(&self) -> &dyn Settings {
         match self {
+            Self::Chat(chat) => chat.as_ref(),
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
@@ -169,6 +174,7 @@ impl Kind {
 
     fn settings_mut(&mut self) -> &mut dyn Settings {
         match self {
+            Self::Chat(chat) => chat.as_mut(),
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_mut(),

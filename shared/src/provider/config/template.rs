@@ -203,11 +203,6 @@ impl RequestTemplate {
         }
     }
 
-    /// What cannot be left out where it has no value: the fields that URL and headers need.
-    pub(super) fn fixed(&self) -> impl Iterator<Item = &str> {
-        self.url.needs().chain(self.headers.iter().flat_map(|(_, template)| template.needs()))
-    }
-
     pub(super) fn reads(&self, root: &str) -> bool {
         let mut reads = false;
         self.each_template(&mut |template| reads |= template.reads(root));

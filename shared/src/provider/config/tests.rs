@@ -109,7 +109,7 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "\n\n[prov", "\nconcurrency = -1\n[prov"), "p.toml:4:15: types.company: concurrency: must be"),
         (
             with(GOOD, "\"dataset\"", "\"datset\""),
-            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is dataset, hem or http",
+            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of ",
         ),
         (with(GOOD, "kind = \"dataset\"\n", ""), "p.toml:5:12: providers.brands: `kind` is missing"),
         (with(GOOD, "data/b.csv", "../b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
@@ -122,11 +122,11 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "{ domain = \"domain\" }", "{}"), "p.toml:8:7: providers.brands: key: key is empty"),
         (
             format!("{GOOD}confidence = 1.5\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}confidence = nan\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}credits = 1001\n"),
@@ -208,7 +208,30 @@ fn faults_of_an_http_provider() {
             "p.toml:8:27: providers.api: secrets.key: env: the name of an environment variable",
         ),
         ("secrets = { key = { ssm = \"A\" } }", "p.toml:8:21: providers.api: secrets.key: the key `ssm` is not known"),
-        ("requires = []", "p.toml:8:12: providers.api: requires: the URL or a header uses `domain`"),
+        (
+            "not_found = { when = \"status =\" }",
+            "p.toml:8:22: providers.api: not_found: when: `status =`: syntax error",
+        ),
+        (
+            "not_found = { when = \"secret.x\" }",
+            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here",
+        ),
+        ("confidence = 3", "p.toml:8:14: providers.api: confidence: a confidence is a number"),
+        ("confidence = \"score\"", "p.toml:8:14: providers.api: confidence: `score` is not a JSON Pointer"),
+        ("later = { id = \"/id\" }", "p.toml:8:9: providers.api: later: how does the answer come?"),
+        (
+            "later = { id = \"/id\", done = \"true\", poll = { url = \"https://a.example/\" } }",
+            "p.toml:8:45: providers.api: later: poll: no template of it names {{ later.id }}",
+        ),
+        (
+            "later = { id = \"/id\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
+            "p.toml:8:9: providers.api: later: say how an answer is told",
+        ),
+        (
+            "query = { c = \"{{ callback.url }}\" }",
+            "p.toml:4:12: providers.api: a template names {{ callback.url }}; say in `later`",
+        ),
+        ("requires = []", "p.toml:8:12: providers.api: requires: the URL uses `domain`"),
         (
             "query = { c = \"{{ input.country }}\" }",
             "p.toml:3:14: types.t: waterfall: `api` asks for the input `country`",

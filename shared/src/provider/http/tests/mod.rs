@@ -224,7 +224,7 @@ async fn retry_after_is_honoured_while_there_is_time() {
     assert!(found(&answer).is_some(), "{answer:?}");
     assert_eq!(script.slept(), [Duration::from_secs(7), Duration::from_secs(10)]);
 
-    let (ports, script) = ports();
+    let (ports, script) = super::super::testing::ports();
     script.answer_with(429, &[("retry-after", "61")], "");
     let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
     assert_eq!(failed(&answer).0, "rate_limited");
@@ -264,7 +264,7 @@ async fn final_faults_are_not_retried_and_tell_nothing_of_the_exchange() {
     let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
     assert!(failed(&answer).1.contains("larger than 1048576"));
     for error in [HttpError::Blocked, HttpError::Url("https://x/?key=s3cr".to_owned())] {
-        let (ports, script) = ports();
+        let (ports, script) = super::super::testing::ports();
         script.fail(error);
         let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert!(!failed(&answer).1.contains("s3cr"));

@@ -26,7 +26,7 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
          secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\nfields = { name = \"/name\" }",
     );
     let found = |script: &super::super::super::testing::Script| script.answer(200, r#"{"name": "A"}"#);
-    let (_, sent) = ask(&api, json!({"domain": "WWW.A/b?.example", "employees": 12, "country": " fr "}), found).await;
+    let (_, sent) = ask(&api, json!({"domain": "no domain", "employees": 12, "country": " fr "}), found).await;
     assert!(sent.is_empty(), "no domain in the path, no request");
     let (_, sent) =
         ask(&api, json!({"domain": "https://WWW.A.example/x?y=\"1", "employees": 12, "country": " fr "}), found).await;
