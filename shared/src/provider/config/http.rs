@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::batch::BatchConfig;
 use super::later::LaterConfig;
 use super::mapping::Mapping;
+use super::oauth::OauthConfig;
 use super::reader::Table;
 use super::secret::SecretConfig;
-use super::template::{REQUEST_KEYS, RequestTemplate};
+use super::template::{REQUEST_KEYS, RequestTemplate, Template};
 use super::{COMMON, ConfigError, Place, Settings};
 
 /// A JSON API that answers at once or later.
@@ -28,6 +30,8 @@ pub struct HttpConfig {
     /// After the first attempt, 0 to 5; 2 where the file says nothing.
     pub retries: u32,
     pub later: Option<LaterConfig>,
+    pub batch: Option<BatchConfig>,
+    pub oauth: Option<OauthConfig>,
 }
 
 /// What the templates of a request may read. `request.key` is the same whenever this question is put, for upstreams that
@@ -36,7 +40,7 @@ const ROOTS: [&str; 4] = ["input", "secret", "request", "callback"];
 
 impl HttpConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let own = ["secrets", "requires", "invalid_status", "timeout_s", "retries", "later"];
+        let own = ["secrets", "requires", "invalid_status", "timeout_s", "retries", "later", "batch", "oauth"];
         let known: Vec<&str> = [&COMMON[..], &REQUEST_KEYS, &Mapping::KEYS, &own].concat();
         table.only(&known)?;
         let request = RequestTemplate::read(table, &ROOTS)?;
@@ -53,6 +57,16 @@ impl HttpConfig {
         if calls_back && later.is_none() {
             return Err(table.error("a template names {{ callback.url }}; say in `later` how such an answer is read"));
         }
+        let batch = table.get("batch").map(|entry| BatchConfig::read(&entry, &request)).transpose()?;
+        if batch.is_some() && later.is_some() {
+            return Err(
+                table.error("a question that is answered later has a call of its own; remove `later` or `batch`")
+            );
+        }
+        let oauth = table.get("oauth").map(|entry| OauthConfig::read(&entry)).transpose()?;
+        if oauth.is_some() && request.headers.iter().any(|(name, _)| name == "authorization") {
+            return Err(table.error("the token of `oauth` is the Authorization header; remove one"));
+        }
         let mut http = Self {
             request,
             secrets,
@@ -63,8 +77,11 @@ impl HttpConfig {
             timeout: Duration::from_secs(table.number("timeout_s", 1, 100)?.unwrap_or(20)),
             retries: u32::try_from(table.number("retries", 0, 5)?.unwrap_or(2)).unwrap_or(2),
             later,
+            batch,
+            oauth,
         };
-        let named = http.requests().flat_map(RequestTemplate::secrets);
+        let mut named = Vec::new();
+        http.each_template(&mut |template| named.extend(template.secrets()));
         if let Some(name) = named.into_iter().find(|name| !http.secrets.iter().any(|s| s.name == **name)) {
             return Err(table.error(format!(
                 "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ env = \"…\" }} }}"
@@ -73,9 +90,7 @@ impl HttpConfig {
         http.requires = match table.get("requires") {
             None => {
                 let mut used: Vec<String> = Vec::new();
-                for request in http.requests() {
-                    request.each_template(&mut |template| used.extend(template.needs().map(str::to_owned)));
-                }
+                http.each_template(&mut |template| used.extend(template.needs().map(str::to_owned)));
                 used.sort();
                 used.dedup();
                 used
@@ -100,6 +115,15 @@ impl HttpConfig {
         std::iter::once(&self.request).chain(self.later.iter().filter_map(|later| later.poll.as_ref()))
     }
 
+    fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+        for request in self.requests() {
+            request.each_template(visit);
+        }
+        if let Some(batch) = &self.batch {
+            batch.each_template(visit);
+        }
+    }
+
     /// Whether it tells its upstream where to leave an answer.
     pub fn calls_back(&self) -> bool {
         self.request.reads("callback")
@@ -109,9 +133,7 @@ impl HttpConfig {
 impl Settings for HttpConfig {
     fn needs(&self) -> Vec<String> {
         let mut fields = self.requires.clone();
-        for request in self.requests() {
-            request.each_template(&mut |t| fields.extend(t.inputs().map(str::to_owned)));
-        }
+        self.each_template(&mut |t| fields.extend(t.inputs().map(str::to_owned)));
         fields.extend(self.mapping.inputs());
         fields
     }
@@ -125,6 +147,7 @@ impl Settings for HttpConfig {
     }
 
     fn places(&mut self) -> Vec<&mut Place> {
-        self.secrets.iter_mut().map(|secret| &mut secret.at).collect()
+        let own = self.secrets.iter_mut().map(|secret| &mut secret.at);
+        own.chain(self.oauth.iter_mut().flat_map(OauthConfig::places)).collect()
     }
 }

@@ -8,6 +8,7 @@
 //! and `Kind::settings_mut`.
 
 mod address;
+mod batch;
 mod chat;
 mod dataset;
 pub mod expression;
@@ -15,6 +16,7 @@ mod hem;
 mod http;
 mod later;
 mod mapping;
+mod oauth;
 mod reader;
 mod secret;
 mod template;
@@ -26,12 +28,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+pub use self::batch::{BatchConfig, Matching, Next};
 pub use self::chat::{ChatConfig, ChatFormat, Extra};
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::HttpConfig;
 pub use self::later::{LaterConfig, Verify};
 pub use self::mapping::{Mapping, Pick};
+pub use self::oauth::{ClientAuth, OauthConfig};
 use self::reader::{Entry, Source, Table};
 pub use self::secret::{SecretConfig, SecretRef};
 pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};

@@ -49,7 +49,7 @@ impl Template {
         self.0.iter().flat_map(Part::needs)
     }
 
-    fn secrets(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|part| match part {
             Part::Secret(name) => vec![name.as_str()],
             Part::Expr(expr) => expr.of("secret").collect(),
@@ -207,13 +207,6 @@ impl RequestTemplate {
         let mut reads = false;
         self.each_template(&mut |template| reads |= template.reads(root));
         reads
-    }
-
-    /// The secrets that its templates name.
-    pub(super) fn secrets(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        self.each_template(&mut |template| names.extend(template.secrets()));
-        names
     }
 }
 

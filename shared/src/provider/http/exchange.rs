@@ -31,7 +31,7 @@ impl Fault {
         Self { wait: None, code: "provider_error", detail: detail.into(), passing: false }
     }
 
-    fn timeout() -> Self {
+    pub(in crate::provider) fn timeout() -> Self {
         Self::passing("provider_timeout", "the provider did not answer in time")
     }
 }

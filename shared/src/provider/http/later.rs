@@ -67,7 +67,7 @@ impl Http {
                 (None, Some(when)) => !holds(when)?,
                 (None, None) => true,
             };
-            Ok(done.then(|| response.map(&self.config.mapping)))
+            Ok(done.then(|| response.map(&self.config().mapping)))
         };
         settled().unwrap_or_else(Some)
     }

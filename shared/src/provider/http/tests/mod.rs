@@ -1,6 +1,8 @@
 //! The `http` kind on scripted ports.
 
+mod batch;
 mod later;
+mod oauth;
 mod templates;
 
 use std::time::Duration;

@@ -59,7 +59,7 @@ fn what_has_a_value_of_its_own_is_not_required() {
         "url = \"https://api.example.com/{{ input.country | default('DE') }}/{{ input.domain ~ '' }}\"\n\
          fields = { name = \"/name\" }",
     );
-    assert_eq!(api.config.requires, ["domain"]);
+    assert_eq!(api.config().requires, ["domain"]);
 }
 
 #[tokio::test]
