@@ -81,19 +81,18 @@ impl Expr {
     }
 
     /// What it comes to; `None` where something that it needs is absent. The error is a kind of fault, without any value.
-    pub fn eval(&self, environment: &'static Environment<'static>, known: Value) -> Result<Option<Value>, String> {
-        let expression = match self.compiled.get() {
-            Some(expression) => expression,
-            None => {
-                let compiled = environment.compile_expression_owned(self.text.clone()).map_err(|e| kind(&e))?;
-                self.compiled.get_or_init(|| compiled)
-            }
+    pub fn eval(&self, environment: &'static Environment<'static>, known: &Value) -> Result<Option<Value>, String> {
+        let expression = if let Some(expression) = self.compiled.get() {
+            expression
+        } else {
+            let compiled = environment.compile_expression_owned(self.text.clone()).map_err(|e| kind(&e))?;
+            self.compiled.get_or_init(|| compiled)
         };
         match expression.eval(known.clone()) {
             Ok(value) => Ok((!absent(&value)).then_some(value)),
             Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(None),
             // Arithmetic calls an absent operand a wrong one.
-            Err(e) if e.kind() == ErrorKind::InvalidOperation && self.names.iter().any(|n| !is_there(&known, n)) => {
+            Err(e) if e.kind() == ErrorKind::InvalidOperation && self.names.iter().any(|n| !is_there(known, n)) => {
                 Ok(None)
             }
             Err(e) => Err(kind(&e)),

@@ -67,7 +67,7 @@ impl<'a> Known<'a> {
             });
             ((*root).to_owned(), value.clone())
         });
-        expr.eval(&ENVIRONMENT, context(read))
+        expr.eval(&ENVIRONMENT, &context(read))
     }
 
     /// The value of an expression; `None` where it has none. The error says what does not fit and holds no value.
