@@ -349,6 +349,15 @@ def function_settings(stack: Stack) -> dict:
     return {key: value for key, value in sorted(settings.items()) if value}
 
 
+def tell_public_url(stack: Stack, url: str) -> None:
+    """Tells enrich where upstreams can post: on AWS the template knows, here the API's address shows after the deployment."""
+    client = stack.client("lambda")
+    name = f"{STACK}-enrich"
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    client.update_function_configuration(FunctionName=name,
+                                         Environment={"Variables": {**variables, "MILLRACE_PUBLIC_URL": url}})
+
+
 def create_tenant(stack: Stack, cli: Path, table: str) -> dict:
     done = subprocess.run([str(cli), "tenants", "create", "demo", "--credits", "1000000", "--json"], cwd=ROOT, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
@@ -386,6 +395,7 @@ def up(stack: Stack, options) -> None:
             outputs = deploy(stack, options.bundle, {**PARAMETERS, **dict(options.parameter)})
             # The stage is $default, so that a path needs no stage in it, on AWS as here.
             url = f"{stack.endpoint}/_aws/execute-api/{outputs['ApiId']}"
+            tell_public_url(stack, url)
             status = get(f"{url}/v1/account", 40)
             if not 200 <= status < 500:
                 raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")

@@ -18,3 +18,8 @@ fn every_seed_is_treated_as_promised() {
     }
     assert!(failed.is_empty(), "{failed:#?}");
 }
+
+#[test]
+fn a_method_in_the_callers_own_words_was_written_to_the_log() {
+    tests::fuzz::api::request(format!("{} /v1/jobs", tests::fuzz::PERSONAL).as_bytes());
+}

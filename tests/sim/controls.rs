@@ -2,7 +2,8 @@
 //! be found out proves nothing, so every invariant has one.
 //!
 //! The search is the ordinary one. A piece of work is done as it is, then with each of its calls going wrong in each way,
-//! or in schedules drawn from seeds, with messages doubled; it ends with the first finding.
+//! or in schedules drawn from seeds, with messages doubled; or the random schedules of `explore` are played, whose clients
+//! hold what they hear against what they heard before. It ends with the first finding.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use tests::harness::{Options, World, invariants, submission};
 use tests::sim::{Call, Fault, Reply};
 
 use crate::crash::ways;
+use crate::explore::noticed;
 use crate::{ENRICH_TIMEOUT, MINUTE, SECOND};
 
 /// A piece of work: what clients do.
@@ -37,6 +39,9 @@ struct Control {
     work: Work,
     search: Search,
 }
+
+/// So many of the random schedules are played, if need be.
+const RANDOM: u64 = 150;
 
 /// Two chunks, of which the first begins with this script.
 fn two_chunks(script: &str) -> Submission {
@@ -90,6 +95,15 @@ fn canceled(world: &mut World) {
 /// A job that is erased while it runs.
 fn erased(world: &mut World) {
     let Ok(id) = world.insist_on_job(&submission(&["slow20-0"]), "one") else { return };
+    world.run_for(5 * SECOND);
+    let tenant = world.tenant.id.clone();
+    let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+}
+
+/// A job that is erased when one of its two chunks is done.
+fn erased_half_done(world: &mut World) {
+    let domains: Vec<String> = (0..65).map(|n| format!("{}-{n}", if n == 64 { "slow20" } else { "found" })).collect();
+    let Ok(id) = world.insist_on_job(&submission(&domains), "one") else { return };
     world.run_for(5 * SECOND);
     let tenant = world.tenant.id.clone();
     let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
@@ -273,6 +287,36 @@ macro_rules! controls {
     };
 }
 
+/// A test of each invariant of what clients hear, and the table of them.
+macro_rules! heard {
+    ($($name:ident: $invariant:literal, $broken:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let noticed = noticed(Broken::$broken, $invariant, RANDOM);
+                assert!(noticed.is_ok(), "{} does not notice {:?}: {noticed:?}", $invariant, Broken::$broken);
+            }
+        )*
+        const HEARD: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
+    };
+}
+
+heard! {
+    a_job_that_is_accepted_and_not_kept_is_found_out: "accepted_for_good", JobIsNotKept;
+    two_jobs_of_one_key_are_found_out: "same_key_same_job", KeyIsTakenTwice;
+    an_outcome_that_changes_is_found_out: "told_stays_true", ResultsChange;
+    an_erased_job_that_is_shown_again_is_found_out: "erased_stays_erased", TombstoneIsNotKept;
+    a_canceled_job_that_goes_on_is_found_out: "canceled_stays_canceled", CancelIsForgotten;
+    lines_in_another_place_are_found_out: "in_input_order", PlacesAreShifted;
+    a_gap_in_results_is_found_out: "no_gap_in_results", ResultIsNotKept;
+    a_second_secret_of_one_key_is_found_out: "one_secret_per_key", KeyIsNotKept;
+    a_replay_that_is_forgotten_is_found_out: "replayed_as_asked", ReplayIsForgotten;
+    a_refusal_for_credits_that_are_there_is_found_out: "answered_as_documented", BalanceReadsZero;
+    a_refusal_for_a_state_that_is_not_so_is_found_out: "answered_as_documented", JobsReadCompleted;
+    a_client_that_waits_for_ever_is_found_out: "clients_are_answered", KeysAreNotAnswered;
+    a_stranger_who_is_shown_a_job_is_found_out: "strangers_learn_nothing", TenantIsTakenFromTheRequest;
+}
+
 use Search::{Schedules, Sweep};
 
 controls! {
@@ -288,6 +332,7 @@ controls! {
     a_chunk_that_counts_twice_is_found_out: "one_element_per_chunk", ResultOverwrites, varied, Schedules(100);
     progress_that_forgets_is_found_out: "progress_only_grows", ProgressIsReplaced, job, Sweep;
     credits_that_are_not_settled_are_found_out: "credits_charged_once", NothingIsSettled, job, Sweep;
+    an_erasure_at_no_cost_is_found_out: "credits_charged_once", ErasingIsFree, erased_half_done, Sweep;
     credits_that_get_lost_are_found_out: "credits_are_conserved", NothingIsSettled, job, Sweep;
     an_end_that_looks_at_nothing_is_found_out: "credits_are_conserved", EndLooksAtNothing, job, Sweep;
     credits_that_are_not_there_are_found_out: "credits_never_negative", CreditsAreNotAsked, poor, Schedules(50);
@@ -301,6 +346,8 @@ controls! {
     an_id_that_is_given_twice_is_found_out: "what_was_accepted_never_changes", IdsRepeat, at_once, Schedules(50);
     an_id_per_attempt_is_found_out: "one_webhook_id_per_event", IdPerAttempt, job, Sweep;
     a_body_per_attempt_is_found_out: "one_body_per_event", BodyPerAttempt, job, Sweep;
+    an_event_with_other_results_is_found_out: "events_say_what_results_say", EventsSayNothingWasFound, job, Sweep;
+    an_event_that_leads_elsewhere_is_found_out: "events_say_what_results_say", EventsLinkElsewhere, job, Sweep;
     two_attempts_at_once_are_found_out: "attempts_never_overlap", LeaseIsStolen, slowly_told, Schedules(100);
     a_lease_that_is_stolen_is_found_out: "a_lease_is_taken_when_none_is_live", LeaseIsStolen, slowly_told, Schedules(100);
     an_attempt_that_counts_back_is_found_out: "attempts_only_count_up", OutcomeIsAnybodys, replayed, Sweep;
@@ -319,8 +366,10 @@ controls! {
 #[test]
 fn every_invariant_has_a_control() {
     let steps = invariants::STEPS.iter().map(|(name, _)| *name);
-    let known: BTreeSet<&str> = invariants::INVARIANTS.iter().map(|(name, _)| *name).chain(steps).collect();
-    let controlled: BTreeSet<&str> = CONTROLS.iter().map(|(name, _)| *name).collect();
+    let clients = invariants::CLIENTS.iter().map(|(name, _)| *name);
+    let end = invariants::INVARIANTS.iter().map(|(name, _)| *name);
+    let known: BTreeSet<&str> = end.chain(steps).chain(clients).collect();
+    let controlled: BTreeSet<&str> = CONTROLS.iter().chain(HEARD).map(|(name, _)| *name).collect();
     assert_eq!(controlled, known, "an invariant without a control, or a control of none");
 }
 

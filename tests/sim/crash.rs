@@ -74,6 +74,11 @@ pub(crate) fn calls(case: &Case) -> Vec<Call> {
     Arc::try_unwrap(seen).map_or_else(|seen| seen.lock().unwrap().clone(), |seen| seen.into_inner().unwrap())
 }
 
+/// After the tries that a step makes by itself, and after a client that got no answer has asked again.
+const LATE: [Fault; 3] =
+    [Fault::Late(Duration::from_secs(3)), Fault::DieLate(Duration::from_secs(8)), Fault::Again(Duration::from_secs(3))];
+
+/// Every way in which such a call can go wrong.
 pub(crate) fn ways(op: Op) -> Vec<Fault> {
     let mut ways = vec![Fault::Die, Fault::DieAfter, Fault::FailBefore, Fault::FailAfter];
     match op {
@@ -81,6 +86,9 @@ pub(crate) fn ways(op: Op) -> Vec<Fault> {
         Op::Update | Op::Put => ways.push(Fault::Throttle),
         Op::Transact => ways.extend([Fault::Throttle, Fault::Conflict]),
         _ => {}
+    }
+    if !matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http) {
+        ways.extend(LATE);
     }
     ways
 }

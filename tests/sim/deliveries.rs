@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::app::dispatch::{self, Dispatched};
 use shared::app::idempotency::Idempotency;
-use shared::app::{deliveries, secrets, status, tenants};
+use shared::app::{delete, deliveries, secrets, status, tenants};
 use shared::domain::backoff::NATIVE_DELAYS;
 use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
@@ -17,7 +17,7 @@ use tests::sim::{Fault, Op, Reply};
 use Dispatched::{Delivered, Moved};
 use QueueName::{Webhook, WebhookRetry};
 
-use crate::{HOUR, MINUTE, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 fn schedule(world: &World, seconds: &[u64]) {
     let seconds = Some(seconds.to_vec());
@@ -167,6 +167,36 @@ fn a_second_message_during_an_attempt_makes_no_second_attempt() {
     assert_eq!(world.receiver.exchanges().len(), 1);
     let stale = |h: &&Happened| matches!(h, Happened::Dispatched { answer: Ok(Dispatched::Stale), .. });
     assert_eq!(world.happened().iter().filter(stale).count(), 2);
+}
+
+#[test]
+fn a_job_erased_while_its_event_was_rendered_was_taken_for_corrupt() {
+    let records: &[&str] = &["big-0", "big-1", "big-2", "big-3"];
+    // Erased wholly between two reads, and in part: each delete of the erasure comes late in turn.
+    for late in 0..3 {
+        let mut world = World::with(Options { sweeping: false, ..Options::default() });
+        let (mut reads, mut deletes) = (0, 0);
+        world.faults(move |call| {
+            if call.op == Op::Query && &*call.name == "Webhook" {
+                reads += 1;
+                return if reads == 1 { Fault::Delay(5 * SECOND) } else { Fault::Proceed };
+            }
+            deletes += u32::from(call.op == Op::DeleteAll);
+            if call.op == Op::DeleteAll && deletes == late { Fault::FailPartly } else { Fault::Proceed }
+        });
+        let to = Submission { dialect: "sixtyfour".to_owned(), ..submission(records) };
+        let id = world.job(to);
+        world.run_until(MINUTE, |world| world.working().contains(&"Webhook".to_owned()));
+        let tenant = world.tenant.id.clone();
+        world.call(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
+        world.run_for(10 * SECOND);
+        let dispatched: Vec<Happened> =
+            world.happened().into_iter().filter(|h| matches!(h, Happened::Dispatched { .. })).collect();
+        let stale = |h: &Happened| matches!(h, Happened::Dispatched { answer: Ok(Dispatched::Stale), .. });
+        assert!(dispatched.len() == 1 && stale(&dispatched[0]), "{late}: {dispatched:?}");
+        world.options.sweeping = true;
+        world.settle(HOUR);
+    }
 }
 
 #[test]

@@ -291,3 +291,16 @@ fn skipped_and_canceled_records_are_told_apart() {
     assert_eq!(statuses[9], OutcomeStatus::Canceled);
     assert_eq!(statuses[10], OutcomeStatus::Skipped);
 }
+
+#[test]
+fn a_delivery_outlived_its_deleted_job_where_the_erasure_failed() {
+    let mut world = World::new();
+    let id = world.job(submission(&["found-0"]));
+    world.settle(HOUR);
+    let tenant = world.tenant.id.clone();
+    let read = |world: &World| world.call(async |p| status::delivery(p, &tenant, &id.delivery(0)).await);
+    assert!(read(&world).is_ok());
+    world.faults(|call| if call.op == Op::DeleteAll { Fault::FailBefore } else { Fault::Proceed });
+    world.call(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
+    assert_eq!(read(&world), Err(ApiError::NotFound { what: "delivery" }));
+}

@@ -7,6 +7,7 @@ mod endings;
 mod explore;
 mod interference;
 mod jobs;
+mod late;
 mod latest;
 mod pairs;
 mod queues;
@@ -16,6 +17,7 @@ mod runs;
 mod sweeps;
 mod tenancy;
 mod threads;
+mod upstreams;
 mod versions;
 
 use std::time::Duration;

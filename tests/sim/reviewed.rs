@@ -8,16 +8,17 @@ use shared::app::enrich::{self, Ran};
 use shared::app::idempotency::Idempotency;
 use shared::app::submit::{Terms, submit};
 use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
-use shared::app::{deliveries, status, sweep, tenants};
+use shared::app::{StepError, delete, deliveries, retry, status, sweep, tenants};
 use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
+use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
 use tests::harness::{Happened, Options, World, domains, submission};
 use tests::sim::{Fault, Op, Reply};
 
-use crate::{HOUR, MINUTE, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 #[test]
 fn a_retry_after_late_in_the_schedule_blocked_the_receiver_for_a_day() {
@@ -31,6 +32,30 @@ fn a_retry_after_late_in_the_schedule_blocked_the_receiver_for_a_day() {
     world.job(submission(&["found-1"]));
     world.run_for(MINUTE);
     assert_eq!(world.receiver.exchanges().len(), 2, "the second job's event waits for the first one's schedule");
+}
+
+#[test]
+fn a_retry_read_its_idempotency_key_twice() {
+    let mut world = World::new();
+    let id = world.job(submission(&["fail-0"]));
+    world.run_for(MINUTE);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reads);
+    world.faults(move |call| {
+        let read = matches!(call.op, Op::Get | Op::GetMany) && call.subject.contains("IDEM#");
+        count.fetch_add(read.into(), Ordering::Relaxed);
+        Fault::Proceed
+    });
+    let (registry, tenant, key) =
+        (world.registry.clone(), world.tenant.clone(), Idempotency::new("k", "POST", "", b""));
+    let retried = world.call(async |ports| {
+        let caller = World::caller(ports, &tenant).await?;
+        retry::retry(ports, &caller, &id, |sent| World::terms(&registry, sent), Some(&key)).await
+    });
+    let Ok(Accepted::Job { view, replayed: false }) = retried else { panic!("no new job: {retried:?}") };
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+    world.learn(&view.job.spec.id, &tenant.id);
+    world.settle(HOUR);
 }
 
 #[test]
@@ -359,6 +384,57 @@ fn a_replay_repeated_under_one_key_was_two_attempts() {
         world.settle(HOUR);
     }
     assert_eq!(world.receiver.exchanges().len(), 2);
+}
+
+#[test]
+fn a_submission_was_refused_for_credits_that_were_there_again() {
+    let mut world = World::with(Options { credits: 5, ..Options::default() });
+    // The client's reservation comes after another job's, and its look at what is left after that job's erasure.
+    world.faults(|call| match (&*call.name, call.op) {
+        ("client", Op::Transact) => Fault::Delay(5 * SECOND),
+        ("client", Op::Get) if call.subject.ends_with("/CREDITS") => Fault::Delay(10 * SECOND),
+        _ => Fault::Proceed,
+    });
+    let answer = Arc::new(Mutex::new(None));
+    let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
+    let heard = Arc::clone(&answer);
+    world.spawn("client", async move {
+        let wanted = submission(&domains("found", 2));
+        *heard.lock().unwrap() = Some(World::request(&ports, &registry, &tenant, wanted, None).await);
+    });
+    world.run_for(SECOND);
+    let other = world.job(submission(&domains("slow60", 2)));
+    world.run_for(7 * SECOND);
+    let id = world.tenant.id.clone();
+    world.call(async |p| delete::delete(p, &id, &other, ENRICH_TIMEOUT).await).unwrap();
+    world.run_for(MINUTE);
+    let answer = answer.lock().unwrap().take().expect("an answer");
+    let Ok(Accepted::Job { view, .. }) = answer else { panic!("{answer:?}") };
+    world.learn(&view.job.spec.id, &id);
+    world.settle(HOUR);
+}
+
+#[test]
+fn results_read_during_an_erasure_were_an_error_of_ours() {
+    let mut world = World::new();
+    let id = world.job(submission(&["big-0", "big-1", "big-2", "big-3"]));
+    world.settle(HOUR);
+    let view = world.view(&id);
+    // The erasure has come as far as one item of the result's overflow.
+    world.faults(|call| if call.op == Op::DeleteAll { Fault::FailBefore } else { Fault::Proceed });
+    let tenant = world.tenant.id.clone();
+    world.call(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
+    world.faults(|_| Fault::Proceed);
+    let items = world.sim.store.items();
+    let overflow = items.iter().find(|item| item.key.sk.contains("#RESULT#")).expect("a result of several items");
+    world.call(async |p| p.store.delete_all(vec![overflow.key.clone()]).await).unwrap();
+    let raw = world.call(async |p| status::results(p, &view, status::ResultCursor::default(), 10).await);
+    assert!(matches!(raw, Err(StepError::Corrupt(_))), "half of the result is there: {raw:?}");
+    let gone = ApiError::NotFound { what: "job" };
+    let page = world.call(async |p| status::page(p, &view, status::ResultCursor::default(), 10).await);
+    assert_eq!(page, Err(gone.clone()));
+    assert_eq!(world.call(async |p| status::entries(p, &view).await), Err(gone));
+    world.settle(HOUR);
 }
 
 /// A sender that counts how often its connections were given up.

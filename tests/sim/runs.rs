@@ -1,5 +1,6 @@
 //! Runs over a chunk: those that stop in time, those that die, and those that do not fit.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shared::app::status;
@@ -260,4 +261,43 @@ fn what_a_slow_chunk_had_put_away_was_bought_again_after_a_crash() {
     let asked: Vec<usize> = ["found-0", "slow6-1", "slow20-2"].iter().map(|domain| world.asked_of(domain)).collect();
     assert_eq!(asked, [1, 1, 2]);
     assert_eq!(world.view(&id).counts().found, 3);
+}
+
+#[test]
+fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_way() {
+    let mut world = World::new();
+    world.faults(|call| match call.op {
+        Op::PutAll if call.subject.contains("#PART#") => Fault::Delay(8 * SECOND),
+        _ => Fault::Proceed,
+    });
+    // The first ends after 8 s and is put away from 11 s to 19 s. Of the second, the second provider is asked after 14 s.
+    let id = world.job(Submission { kind: "duo".to_owned(), ..submission(&["slow4-0", "slow14-1"]) });
+    world.settle(HOUR);
+    for line in world.results(&id) {
+        let found: Vec<&str> = line.outcome.data.keys().map(String::as_str).collect();
+        assert_eq!(found, ["name", "second_name"], "record {}: {:?}", line.index, line.outcome);
+    }
+}
+
+#[test]
+fn a_mark_that_was_slow_to_be_written_took_the_time_of_its_record() {
+    let mut world = World::new();
+    let mut puts = BTreeMap::new();
+    // One by one, each record is a mark and an outcome. The fourth of a run begins with a second to spare.
+    world.faults(move |call| {
+        if call.op != Op::Put || !call.subject.contains("#PART#") {
+            return Fault::Proceed;
+        }
+        let put: &mut u32 = puts.entry(call.process).or_default();
+        *put += 1;
+        if *put != 7 {
+            return Fault::Proceed;
+        }
+        Fault::Delay(8 * SECOND)
+    });
+    let mut domains = domains("slow27", 6);
+    domains[5] = "poison-5".to_owned();
+    let id = world.job(submission(&domains));
+    world.settle(6 * HOUR);
+    assert_eq!(codes(&world, &id), ["", "", "", "", "", "worker_lost"]);
 }

@@ -33,6 +33,30 @@ fn two_sweeps_at_once_nudge_once() {
 }
 
 #[test]
+fn the_lost_chunks_of_a_large_job_all_went_through_the_bulk_lane() {
+    let mut world = World::with(Options { enrichers: 0, sweeping: false, ..Options::default() });
+    let lanes = |world: &World| [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.peek(lane).len());
+    let lose = |world: &World| [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.lose(lane));
+    world.job(submission(&domains("found", 1000)));
+    let [fast, bulk] = lanes(&world);
+    assert_eq!(i64::try_from(fast).unwrap(), world.options.fast_chunks);
+    lose(&world);
+    world.sim.clock.advance(61 * SECOND);
+    world.sweep();
+    world.run_for(SECOND);
+    assert_eq!(lanes(&world), [fast, bulk], "not as at submit");
+    // The share is the tenant's: with another of its jobs open, it is used up by that one's chunks.
+    world.job(submission(&domains("found", 1000)));
+    lose(&world);
+    world.sim.clock.advance(5 * MINUTE);
+    world.sweep();
+    world.run_for(SECOND);
+    assert_eq!(lanes(&world), [0, 2 * (fast + bulk)], "a tenant's two jobs had a share each");
+    world.options = Options { enrichers: 4, sweeping: true, ..world.options };
+    world.settle(6 * HOUR);
+}
+
+#[test]
 fn what_was_accepted_and_never_enqueued_runs_within_two_minutes() {
     let mut world = World::new();
     once(&world, Op::Send, "", Fault::FailBefore);

@@ -69,13 +69,26 @@ impl Api {
         key: Option<&str>,
         body: &[u8],
     ) -> Result<Reply, Failed> {
+        Ok(self.tried(tenant, method, path, key, body).await?.0)
+    }
+
+    /// The same, with how often it was sent.
+    pub(crate) async fn tried(
+        &self,
+        tenant: &Tenant,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Result<(Reply, u32), Failed> {
         let bearer = format!("Bearer {}", tenant.key);
         let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         let url = format!("{}{path}", self.url);
         let begun = Instant::now();
-        let mut last = String::new();
+        let (mut last, mut tries) = (String::new(), 0);
         while begun.elapsed() < PATIENCE {
+            tries += 1;
             let sent = stack::send(&*self.ports.http, method, &url, &headers, body);
             let limit = if self.faults.once_in(GIVEN_UP) {
                 Duration::from_millis(10 + u64::try_from(self.faults.below(300))?)
@@ -87,7 +100,7 @@ impl Api {
                     self.faults.count_given_up();
                     continue;
                 }
-                Ok(Ok(reply)) if reply.status < 500 && reply.status != 429 => return Ok(reply),
+                Ok(Ok(reply)) if reply.status < 500 && reply.status != 429 => return Ok((reply, tries)),
                 Ok(Ok(reply)) => last = format!("{} {}", reply.status, reply.text()),
                 Ok(Err(error)) => last = error.to_string(),
             }

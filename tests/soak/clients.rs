@@ -33,6 +33,11 @@ pub(crate) fn id(job: &Job) -> &str {
     job.ids.first().map_or("", String::as_str)
 }
 
+/// The delivery of its end.
+fn delivery(job: &Job) -> String {
+    format!("dlv_{}_0", id(job).trim_start_matches("job_"))
+}
+
 fn live(job: &Value) -> bool {
     matches!(job["status"].as_str(), Some("queued" | "running" | "canceling"))
 }
@@ -71,9 +76,11 @@ impl Clients {
         self.submit(job, &body).await?;
         let path = format!("/v1/jobs/{}", id(job));
         let cancels = rng.below(7) == 0;
-        let deletes = job.tenant == DELETES && rng.below(3) == 0;
-        if cancels || deletes {
+        let deletes = job.tenant == DELETES && rng.below(2) == 0;
+        let waits = !deletes || rng.below(3) == 0;
+        if cancels || !waits {
             tokio::time::sleep(Duration::from_millis(u64::try_from(rng.below(2500))?)).await;
+            self.look(job, &path).await?;
         }
         if rng.below(3) == 0 {
             self.submit(job, &body).await?;
@@ -85,18 +92,12 @@ impl Clients {
                 return Err(format!("cancel answers {}: {}", reply.status, reply.text()).into());
             }
         }
-        if deletes {
-            job.deleted = true;
-            let reply = api.call(tenant, "DELETE", &path, None, b"").await?;
-            // 404: an earlier request did it, and its answer was lost.
-            if !matches!(reply.status, 204 | 404) {
-                return Err(format!("DELETE answers {}: {}", reply.status, reply.text()).into());
-            }
-            let reply = api.get(tenant, &path).await?;
-            return if reply.status == 404 { Ok(()) } else { Err(format!("deleted, and {}", reply.text()).into()) };
+        if !waits {
+            return self.delete(job).await;
         }
         loop {
             let shown = api.read(tenant, &format!("{path}?wait=10")).await?;
+            job.shown.push(shown.clone());
             if !live(&shown) {
                 job.end = Some(shown);
                 break;
@@ -104,15 +105,66 @@ impl Clients {
             if self.over() {
                 return Ok(());
             }
+            if job.early.is_empty() {
+                self.look(job, &path).await?;
+            }
         }
         let limit = [7, 100, 1000][rng.below(3)];
         job.lines = api.all(tenant, &format!("{path}/results"), "results", limit).await?;
-        if rng.below(5) == 0 {
-            let replay = format!("/v1/deliveries/dlv_{}_0/replay", id(job).trim_start_matches("job_"));
+        let replays = rng.below(5) == 0;
+        if deletes {
+            return self.delete(job).await;
+        }
+        if replays {
+            let replay = format!("/v1/deliveries/{}/replay", delivery(job));
             let reply = api.call(tenant, "POST", &replay, Some(&format!("{}-replay", job.key)), b"").await?;
             if !matches!(reply.status, 202 | 409) {
                 return Err(format!("replay answers {}: {}", reply.status, reply.text()).into());
             }
+        }
+        Ok(())
+    }
+
+    /// A look at a job that may be running: how it is, and what there is of its results.
+    async fn look(&self, job: &mut Job, path: &str) -> Result<(), Failed> {
+        let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
+        job.shown.push(api.read(tenant, path).await?);
+        let mut page = api.read(tenant, &format!("{path}/results?limit=1000")).await?;
+        let Value::Array(lines) = page["results"].take() else { return Err(format!("no results in {page}").into()) };
+        job.early.push(lines);
+        Ok(())
+    }
+
+    async fn delete(&self, job: &mut Job) -> Result<(), Failed> {
+        let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
+        job.deleted = true;
+        let (reply, tries) = api.tried(tenant, "DELETE", &format!("/v1/jobs/{}", id(job)), None, b"").await?;
+        // 404: an earlier try did it, and its answer was lost.
+        if !(reply.status == 204 || reply.status == 404 && tries > 1) {
+            return Err(format!("DELETE answers {} to try {tries}: {}", reply.status, reply.text()).into());
+        }
+        job.erased = Some(api.faults.elapsed());
+        self.look_after(job).await
+    }
+
+    /// Asks for an erased job in every way there is.
+    pub(crate) async fn look_after(&self, job: &mut Job) -> Result<(), Failed> {
+        let tenant = &self.tenants[job.tenant];
+        let (path, delivery) = (format!("/v1/jobs/{}", id(job)), format!("/v1/deliveries/{}", delivery(job)));
+        let again = submission(job, &self.outside.hook(job.tenant, &job.key)).to_string();
+        for (method, path, key, body) in [
+            ("GET", path.clone(), None, ""),
+            ("GET", format!("{path}/results"), None, ""),
+            ("GET", format!("{path}/deliveries"), None, ""),
+            ("POST", format!("{path}/cancel"), None, ""),
+            ("POST", format!("{path}/retry"), None, ""),
+            ("DELETE", path, None, ""),
+            ("GET", delivery.clone(), None, ""),
+            ("POST", format!("{delivery}/replay"), None, ""),
+            ("POST", "/v1/jobs".to_owned(), Some(job.key.as_str()), again.as_str()),
+        ] {
+            let reply = self.api.call(tenant, method, &path, key, body.as_bytes()).await?;
+            job.after.push((format!("{method} {path}"), reply.status));
         }
         Ok(())
     }
@@ -129,9 +181,10 @@ impl Clients {
         Ok(())
     }
 
-    /// Waits until every delivery of a job is over, and keeps what the API says of both.
+    /// Waits until every delivery of a job that is there is over, and keeps what the API says of both.
     pub(crate) async fn finish(&self, mut job: Job) -> Job {
         if job.end.is_some()
+            && !job.deleted
             && let Err(error) = self.settle(&mut job).await
         {
             job.odd.push(error.to_string());

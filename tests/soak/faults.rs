@@ -18,8 +18,6 @@ const KILLS: usize = 12;
 const KILLS_IN_INIT: usize = 3;
 /// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
 const OUTAGES: usize = 20;
-/// A delay from here on is long.
-const LONG: Duration = Duration::from_secs(2);
 /// How the names of all kills begin.
 const KILLED: &str = "process killed";
 /// How the names of those faults begin without which a soak, brief as it may be, has shown nothing.
@@ -92,8 +90,6 @@ pub(crate) struct Faults {
     begun: Instant,
     /// When an enrich function was killed, since `begun`.
     enrich_kills: Mutex<Vec<Duration>>,
-    /// When calls met an outage or waited for [`LONG`] or more, since `begun`: from and until.
-    slowed: Mutex<Vec<(Duration, Duration)>>,
 }
 
 impl Faults {
@@ -108,7 +104,6 @@ impl Faults {
             gave_up: AtomicU64::new(0),
             begun: Instant::now(),
             enrich_kills: Mutex::default(),
-            slowed: Mutex::default(),
         }
     }
 
@@ -167,10 +162,6 @@ impl Faults {
         self.enrich_kills.lock().unwrap().clone()
     }
 
-    pub(crate) fn slowed(&self) -> Vec<(Duration, Duration)> {
-        self.slowed.lock().unwrap().clone()
-    }
-
     /// Which of the kinds that must happen in every soak did not. `kills`: whether this system lets functions be told from
     /// other processes; nothing can be killed where it does not.
     pub(crate) fn missing(&self, kills: bool) -> Vec<&'static str> {
@@ -216,7 +207,7 @@ impl Faults {
             ];
             // Longer than an attempt of the functions' clients may take.
             if self.rng.below(4) == 0 {
-                kinds[0] = Fault::Delay(LONG + self.upto(Duration::from_secs(1)));
+                kinds[0] = Fault::Delay(Duration::from_secs(2) + self.upto(Duration::from_secs(1)));
             }
             if operation != INIT {
                 kinds.push(Fault::Throttle);
@@ -239,13 +230,6 @@ impl Faults {
         if self.rng.below(OUTAGES) == 0 && operation != INIT {
             let until = Instant::now() + Duration::from_millis(200) + self.upto(Duration::from_millis(1300));
             outages.insert(operation.to_owned(), (fault, until));
-            let slowed = (self.elapsed(), self.elapsed() + until.saturating_duration_since(Instant::now()));
-            self.slowed.lock().unwrap().push(slowed);
-        }
-        if let Fault::Delay(by) = fault
-            && by >= LONG
-        {
-            self.slowed.lock().unwrap().push((self.elapsed(), self.elapsed() + by));
         }
         Some(fault)
     }

@@ -212,7 +212,10 @@ async fn limit(clients: Arc<Clients>, longest: Duration, mut interrupts: watch::
     clients.over.store(true, Ordering::SeqCst);
 }
 
-async fn seen(clients: &Clients, jobs: Vec<Job>) -> Result<Seen, Failed> {
+async fn seen(clients: &Clients, mut jobs: Vec<Job>) -> Result<Seen, Failed> {
+    for job in jobs.iter_mut().filter(|job| job.erased.is_some()) {
+        clients.look_after(job).await?;
+    }
     let mut accounts = Vec::new();
     for tenant in &clients.tenants {
         let listed = clients.api.all(tenant, "/v1/jobs", "jobs", 100).await?;
@@ -222,14 +225,14 @@ async fn seen(clients: &Clients, jobs: Vec<Job>) -> Result<Seen, Failed> {
             listed: listed.iter().filter_map(|job| Some(job["id"].as_str()?.to_owned())).collect(),
         });
     }
-    let faults = &clients.api.faults;
+    let (faults, lookups) = (&clients.api.faults, clients.outside.lookups());
     Ok(Seen {
         jobs,
         received: clients.outside.received(),
         accounts,
-        spoiled: clients.outside.spoiled(),
+        answered: lookups.answered,
+        spoiled: lookups.spoiled,
         enrich_kills: faults.enrich_kills(),
-        slowed: faults.slowed(),
         attempts: u64::try_from(SCHEDULE.len())? + 1,
         followed: clients.outside.followed(),
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use ::tests::servers::{Answer, Got, Server};
 use base64::Engine;
@@ -11,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::check::{Received, Taken, known};
+use crate::check::{Place, Received, Taken, known};
 use crate::faults::Faults;
 use crate::proxy;
 
@@ -23,6 +24,9 @@ const GONE: usize = 100;
 const REFUSED: usize = 4;
 /// One lookup in so many is. There are a hundred times as many.
 const SPOILED: usize = 50;
+/// Whoever waits longer for its end has met a hang as well. A lookup may take 3 s here, by `longest_record` of the
+/// `EnrichTimeout` that `tests/e2e/run.py` sets.
+const PROMPT: Duration = Duration::from_secs(2);
 /// A receiver whose path begins so answers nothing but 500, before and after faults are on.
 pub(crate) const HOPELESS: &str = "hopeless-";
 
@@ -32,9 +36,16 @@ pub(crate) struct Outside {
     receiver: Server,
     trap: Server,
     received: Arc<Mutex<Vec<Received>>>,
-    spoiled: Arc<Mutex<BTreeSet<(String, u32)>>>,
+    lookups: Arc<Mutex<Lookups>>,
     /// The webhook secrets of the tenants.
     secrets: Arc<OnceLock<Vec<String>>>,
+}
+
+/// What was asked of the upstream API: see [`Seen`](crate::check::Seen).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lookups {
+    pub(crate) answered: BTreeSet<Place>,
+    pub(crate) spoiled: BTreeSet<Place>,
 }
 
 impl Outside {
@@ -51,10 +62,10 @@ impl Outside {
             answer
         })
         .await;
-        let spoiled: Arc<Mutex<BTreeSet<_>>> = Arc::default();
-        let (bad, made) = (Arc::clone(&spoiled), Arc::clone(faults));
-        Server::start_at(upstream, move |_, got| look_up(&made, location, &bad, got)).await;
-        Self { receiver, trap, received, spoiled, secrets }
+        let lookups: Arc<Mutex<Lookups>> = Arc::default();
+        let (log, made) = (Arc::clone(&lookups), Arc::clone(faults));
+        Server::start_at(upstream, move |_, got| look_up(&made, location, &log, got)).await;
+        Self { receiver, trap, received, lookups, secrets }
     }
 
     pub(crate) fn know(&self, secrets: Vec<String>) {
@@ -70,8 +81,8 @@ impl Outside {
         self.received.lock().unwrap().clone()
     }
 
-    pub(crate) fn spoiled(&self) -> BTreeSet<(String, u32)> {
-        self.spoiled.lock().unwrap().clone()
+    pub(crate) fn lookups(&self) -> Lookups {
+        self.lookups.lock().unwrap().clone()
     }
 
     /// Requests that came to where redirects led.
@@ -80,13 +91,16 @@ impl Outside {
     }
 }
 
-/// The process on the other side is killed while it waits for an answer. Where it was not, it has met a hang, and `spared`
-/// is called.
+/// The process on the other side is killed while it waits for an answer. Where it was not, or not soon, it has met a hang,
+/// and `spared` is called.
 fn kill(faults: &Arc<Faults>, got: &Got, place: &'static str, spared: impl FnOnce() + Send + 'static) -> Answer {
-    let (faults, peer) = (Arc::clone(faults), got.peer);
+    let (faults, peer, begun) = (Arc::clone(faults), got.peer, Instant::now());
     tokio::spawn(async move {
-        if !proxy::kill(&faults, "process killed in an exchange", peer).await {
+        let killed = proxy::kill(&faults, "process killed in an exchange", peer).await;
+        if !killed {
             faults.count("hung", place);
+        }
+        if !killed || begun.elapsed() > PROMPT {
             spared();
         }
     });
@@ -117,7 +131,8 @@ fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got
         _ => Taken::No,
     };
     let verified = secret.is_some_and(|secret| verified(got, secret));
-    (answer, Received { key, id: got.header("webhook-id").to_owned(), body: got.body.clone(), verified, taken })
+    let (at, id, body) = (faults.elapsed(), got.header("webhook-id").to_owned(), got.body.clone());
+    (answer, Received { at, key, id, body, verified, taken })
 }
 
 /// The signature of a delivery. Source: Standard Webhooks, "Signature scheme".
@@ -130,25 +145,21 @@ fn verified(got: &Got, secret: &str) -> bool {
     got.header("webhook-signature").split(' ').any(|signature| signature == expected)
 }
 
-fn look_up(
-    faults: &Arc<Faults>,
-    location: &'static str,
-    spoiled: &Arc<Mutex<BTreeSet<(String, u32)>>>,
-    got: &Got,
-) -> Answer {
+fn look_up(faults: &Arc<Faults>, location: &'static str, lookups: &Arc<Mutex<Lookups>>, got: &Got) -> Answer {
     let asked = got.path.strip_prefix("/lookup/").and_then(|p| p.rsplit_once('.'));
     let Some((tag, Ok(number))) = asked.map(|(tag, n)| (tag, n.parse())) else { return Answer::Status(400) };
     if faults.slow() && faults.once_in(KILLED * 4) {
-        let (spoiled, record) = (Arc::clone(spoiled), (tag.to_owned(), number));
+        let (lookups, record) = (Arc::clone(lookups), (tag.to_owned(), number));
         return kill(faults, got, "upstream API", move || {
-            spoiled.lock().unwrap().insert(record);
+            lookups.lock().unwrap().spoiled.insert(record);
         });
     }
     if let Some((name, answer)) = faults.of_exchange(SPOILED, location) {
         faults.count(name, "upstream API");
-        spoiled.lock().unwrap().insert((tag.to_owned(), number));
+        lookups.lock().unwrap().spoiled.insert((tag.to_owned(), number));
         return answer;
     }
+    lookups.lock().unwrap().answered.insert((tag.to_owned(), number));
     if known(number) { Answer::Json(json!({"answer": number})) } else { Answer::Status(404) }
 }
 

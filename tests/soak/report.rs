@@ -32,10 +32,15 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
     println!("\nJobs: {} ({})", tally.jobs, list(&tally.ended));
     println!("Records: {} (of jobs not deleted: {})", tally.records, list(&tally.lines));
     println!(
-        "  of the failed, worker_lost {}, without a fault of the upstream API: late {}, lookup timed out {}",
-        tally.lost_workers, tally.late, tally.slow
+        "  of the failed, worker_lost {}, timed out without a fault of the upstream API {}",
+        tally.lost_workers, tally.slow
     );
-    println!("Deliveries: {} in {} requests", list(&tally.deliveries), tally.requests);
+    println!(
+        "Deliveries: {} in {} requests, of them for jobs erased by then {}",
+        list(&tally.deliveries),
+        tally.requests,
+        tally.after_erasure
+    );
     println!(
         "Time: {:.0} s with faults, then {:.0} s until everything had ended",
         faulty.as_secs_f64(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::deliveries::{SUPERSEDED, as_planned};
 use super::finish::{load, wake};
 use super::origin::Visit;
-use super::status::{ResultCursor, results};
+use super::status::{ResultCursor, is_gone, results};
 use super::table::{
     DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current, delivery_changes,
     delivery_key, endpoint_key, origin_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s,
@@ -149,9 +149,23 @@ async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Times
     }
 }
 
-/// The event's body, the same bytes at every attempt: everything in it was fixed when the job ended. `None` where the
-/// job is gone.
+/// The event's body. `None` where the job is gone.
 async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
+    match render(ports, surface, delivery).await {
+        // Erased between two reads, a job looks like one of which something was lost.
+        Err(StepError::Corrupt(what)) => {
+            if is_gone(ports, &delivery.id.job).await? {
+                Ok(None)
+            } else {
+                Err(StepError::Corrupt(what))
+            }
+        }
+        rendered => rendered,
+    }
+}
+
+/// The same bytes at every attempt: everything in them was fixed when the job ended.
+async fn render(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
     let mut event = Event { kind: delivery.event, at: delivery.event_at, job: None, results: None };
     if delivery.event == EventType::WebhookTest {
         return Ok(Some((surface.body)(&event)));

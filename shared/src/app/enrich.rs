@@ -5,48 +5,35 @@
 //! was not is done again. Only a provider's answer that was not stored yet is asked for twice.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
 use super::finish::{Finished, finish, look_at, wake};
-use super::submit::send;
+use super::hold::{Hold, LAST_START, SERIAL_FROM, forget_starts, release, take};
+use super::run::{Calls, Known, Run};
+use super::submit::{send, send_later};
 use super::table::{
-    self, Chunk, ChunkState, DONE, Part, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, chunk_range, current, delivery_item,
-    get_n, get_s, groups, held_attribute, meta_key, millis, part_item, progress_key, read_chunks, read_meta,
-    read_progress, result_items, s, set, starts_attribute,
+    self, CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range, chunk_range,
+    current, delivery_item, meta_key, millis, progress_key, read_calls, read_chunks, read_meta, read_progress, s, set,
 };
 use super::{Ports, StepError};
+use crate::domain::callback::KEY_BYTES;
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::ids::{JobId, ulid};
 use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
 use crate::domain::progress::ChunkSummary;
-use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
+use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value, within};
-use crate::provider::waterfall::{Progress, Request};
-use crate::provider::{self, Registry};
+use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value};
+use crate::provider::Registry;
+use crate::provider::waterfall::Waterfall;
 
-/// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
-const SERIAL_FROM: i64 = 2;
-/// The counted start that fails what is left: the eighth with the first, which is not counted.
-const LAST_START: i64 = 7;
 /// A record begun so often on its own without an outcome is lost.
 const MAX_BEGUN: u32 = 2;
 /// Kept free at the end of an invocation for storing what there is.
 pub const RESERVE: Duration = Duration::from_secs(8);
 /// A fresh invocation has so long to begin records that take their whole limit.
 const BEGIN: Duration = Duration::from_secs(4);
-/// A first message received so soon after the submission has its chunk to itself: the sweep asks for nothing before, and
-/// every window is longer than an invocation by as much.
-const ALONE: Duration = Duration::from_secs(30);
-/// How often a running chunk looks whether its job was canceled.
-const CANCEL_CHECK: Duration = Duration::from_secs(3);
-/// How long an outcome waits for its chunk's others before it is put away without them.
-const KEEP_AFTER: Duration = Duration::from_secs(3);
 
 /// The longest that one record can be worked on where an invocation can last `timeout`.
 pub fn longest_record(timeout: Duration) -> Duration {
@@ -60,6 +47,8 @@ pub enum Ran {
     Done,
     /// Time ran out; what was finished is kept, and a message for the rest is sent.
     Continues,
+    /// What is left waits for upstreams that answer later; a message for the time when one is asked again is sent.
+    Waits,
     /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
     Moot,
 }
@@ -108,17 +97,11 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
     let outcomes = if let Some(outcomes) = state.result.take() {
         outcomes
     } else {
-        if job.status == Status::Queued {
-            begin(ports, &job, receipt.timeout).await?;
-        }
-        let Some(hold) = take(ports, &job, message, receipt, &shard).await? else { return Ok(Ran::Moot) };
-        match work(ports, registry, &job, message, &chunk, state, receipt, &hold).await {
-            Ok(Some(outcomes)) => outcomes,
-            Ok(None) => return Ok(Ran::Continues),
-            Err(error) => {
-                release(ports, &job, message.chunk, &hold).await;
-                return Err(error);
-            }
+        match find(ports, registry, &job, message, receipt, Read { meta: &meta, shard: &shard, chunk: &chunk, state })
+            .await?
+        {
+            Found::All(outcomes) => outcomes,
+            Found::Some(ran) => return Ok(ran),
         }
     };
     if let Some(webhook) = &job.spec.record_webhook {
@@ -202,20 +185,34 @@ async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<
     }
 }
 
-/// Finds the outcome of every record of the chunk and puts the result. `None` when time ran out.
-#[expect(clippy::too_many_arguments, reason = "everything that was read of one chunk")]
-async fn work(
+/// What was read of a chunk that has no result.
+struct Read<'a> {
+    meta: &'a Item,
+    shard: &'a Item,
+    chunk: &'a Chunk,
+    state: ChunkState,
+}
+
+/// How far a run came with a chunk.
+enum Found {
+    /// The outcome of every record, as stored.
+    All(Vec<Outcome>),
+    Some(Ran),
+}
+
+/// Finds the outcome of every record of the chunk and puts the result.
+async fn find(
     ports: &Ports,
     registry: &Registry,
     job: &Job,
     message: &ChunkMessage,
-    chunk: &Chunk,
-    state: ChunkState,
     receipt: &Receipt,
-    hold: &Hold,
-) -> Result<Option<Vec<Outcome>>, StepError> {
-    let starts = hold.starts;
-    let run = Run {
+    read: Read<'_>,
+) -> Result<Found, StepError> {
+    let Read { meta, shard, chunk, state } = read;
+    let ChunkState { finished, parked, begun, .. } = state;
+    let mut known = Known { finished, parked };
+    let mut run = Run {
         ports,
         registry,
         job,
@@ -224,36 +221,127 @@ async fn work(
         id: ulid(ports.clock.now(), ports.random()),
         until: receipt.deadline.minus(RESERVE),
         longest: longest_record(receipt.timeout),
+        calls: Calls::default(),
+        callback_key: None,
     };
-    let mut finished = state.finished;
+    if !known.parked.is_empty() {
+        run.calls = calls(ports, job, message.chunk).await?;
+        let next_at = run.next_at(&known, job.status);
+        if next_at > ports.clock.now() {
+            // Of the messages that come too early one is enough: that which was sent for this time, or the sweep's, which
+            // makes up for it.
+            if message.start == Start::Nudge || message.wake == Some(next_at.0) {
+                wait(ports, job, message.chunk, next_at, receipt.lane).await?;
+                return Ok(Found::Some(Ran::Waits));
+            }
+            return Ok(Found::Some(Ran::Moot));
+        }
+    }
+    if job.status == Status::Queued {
+        begin(ports, job, receipt.timeout).await?;
+    }
+    let called_back =
+        ports.public_url.is_some() && registry.waterfall(&job.spec.kind).is_some_and(Waterfall::calls_back);
+    let Some(hold) = take(ports, job, message, receipt, shard, !called_back).await? else {
+        return Ok(Found::Some(Ran::Moot));
+    };
+    let found = async {
+        if called_back {
+            run.callback_key = Some(callback_key(ports, job, meta).await?);
+        }
+        work(&run, message, &mut known, &begun, receipt.lane, &hold).await
+    };
+    match found.await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            release(ports, job, message.chunk, &hold).await;
+            Err(error)
+        }
+    }
+}
+
+/// Works on what is missing, puts the result where nothing is any more, and sends for the rest.
+async fn work(
+    run: &Run<'_>,
+    message: &ChunkMessage,
+    known: &mut Known,
+    begun: &BTreeMap<u32, u32>,
+    lane: QueueName,
+    hold: &Hold,
+) -> Result<Found, StepError> {
+    let (ports, job, starts) = (run.ports, run.job, hold.starts);
     if starts >= LAST_START {
-        for at in run.missing(&finished) {
-            finished.insert(at, lost("the worker ended before this record did, eight times; its chunk was given up"));
+        for at in run.missing(&known.finished) {
+            let detail = "the worker ended before this record did, eight times; its chunk was given up";
+            known.finished.insert(at, lost(detail));
         }
     }
-    for (at, times) in state.begun {
-        if times >= MAX_BEGUN {
-            finished.entry(at).or_insert_with(|| lost("the worker ended twice while it worked on this record"));
+    for (at, times) in begun {
+        if *times >= MAX_BEGUN {
+            let detail = "the worker ended twice while it worked on this record";
+            known.finished.entry(*at).or_insert_with(|| lost(detail));
         }
     }
-    let before = finished.len();
+    let before = known.finished.len();
     if starts >= SERIAL_FROM {
-        run.one_by_one(&mut finished).await?;
+        run.one_by_one(known).await?;
     } else {
-        run.together(&mut finished).await?;
+        run.together(known).await?;
     }
-    let missing = run.missing(&finished);
-    if missing.is_empty() {
-        return run.put(finished.into_values().collect()).await.map(Some);
+    let missing = run.missing(&known.finished).len();
+    if missing == 0 {
+        return run.put(std::mem::take(&mut known.finished).into_values().collect()).await.map(Found::All);
     }
-    let gained = finished.len() - before;
-    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing.len(), gained, "chunk continues in another run");
+    let gained = known.finished.len() - before;
+    // Whoever canceled meanwhile is found out by the sweep's message.
+    let next_at = run.next_at(known, job.status);
+    if next_at > ports.clock.now() {
+        tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk waits for upstreams");
+        forget_starts(ports, job, message.chunk, hold).await;
+        release(ports, job, message.chunk, hold).await;
+        // What was posted while this run held the chunk brought a message that found it held.
+        let calls = calls(ports, job, message.chunk).await?;
+        let news = calls.keys().any(|call| !run.calls.contains_key(call));
+        let at = if news { ports.clock.now() } else { next_at };
+        wait(ports, job, message.chunk, at, lane).await?;
+        return Ok(Found::Some(Ran::Waits));
+    }
+    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk continues in another run");
     if gained > 0 {
         forget_starts(ports, job, message.chunk, hold).await;
     }
     let next = ChunkMessage { hold: hold.until, ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume) };
-    send(ports, &job.spec.tenant, vec![next], receipt.lane).await?;
-    Ok(None)
+    send(ports, &job.spec.tenant, vec![next], lane).await?;
+    Ok(Found::Some(Ran::Continues))
+}
+
+/// Sends for a chunk at a time to come. One that is farther off than a queue's longest delay is sent again on the way.
+async fn wait(ports: &Ports, job: &Job, chunk: u32, at: Timestamp, lane: QueueName) -> Result<(), StepError> {
+    let next = ChunkMessage { wake: Some(at.0), ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume) };
+    send_later(ports, &job.spec.tenant, vec![next], lane, at.since(ports.clock.now())).await
+}
+
+async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
+    let select = calls_range(&job.spec.id, chunk);
+    let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+    read_calls(&ports.store.query(&query).await?)
+}
+
+/// The key that signs a job's callback URLs, made by the first run that needs it.
+async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_BYTES], StepError> {
+    let stored = |item: &Item| match item.attributes.get(CALLBACK_KEY) {
+        Some(Value::B(key)) => key.as_slice().try_into().ok(),
+        _ => None,
+    };
+    if let Some(key) = stored(meta) {
+        return Ok(key);
+    }
+    let update = Update {
+        key: meta_key(&job.spec.id),
+        changes: vec![Change::SetIfAbsent(CALLBACK_KEY, Value::B(ports.random::<KEY_BYTES>().to_vec()))],
+        condition: Some(Condition::ItemExists),
+    };
+    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt(CALLBACK_KEY))
 }
 
 fn lost(detail: &str) -> Outcome {
@@ -275,317 +363,5 @@ async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepEr
     match ports.store.update(Update { key: meta_key(&job.spec.id), changes, condition }).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// A run's hold on its chunk.
-struct Hold {
-    /// Starts counted so far, this one included if it is.
-    starts: i64,
-    /// As written; `None` where none was needed.
-    until: Option<i64>,
-}
-
-/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it: that
-/// one ends the chunk, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
-/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it.
-async fn take(
-    ports: &Ports,
-    job: &Job,
-    message: &ChunkMessage,
-    receipt: &Receipt,
-    shard: &Item,
-) -> Result<Option<Hold>, StepError> {
-    let now = ports.clock.now();
-    let (starts, held) = (starts_attribute(message.chunk), held_attribute(message.chunk));
-    let again = receipt.receives >= 2 || message.start == Start::Nudge;
-    if !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
-        return Ok(Some(Hold { starts: get_n(shard, starts).unwrap_or(0), until: None }));
-    }
-    // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
-    let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
-    let until = receipt.deadline.0 + jitter;
-    let mut changes = vec![Change::Set(held, Value::N(until))];
-    if again {
-        changes.push(Change::Add(starts, 1));
-    }
-    let mut free = vec![Condition::Absent(held), Condition::AtMost(held, now.0)];
-    // A run that stopped leaves its hold to the one that resumes; another's it may not take.
-    free.extend(message.hold.map(|left| Condition::Equals(held, Value::N(left))));
-    let key = progress_key(&job.spec.id, shard_of(message.chunk));
-    let condition = Some(Condition::All(vec![Condition::ItemExists, Condition::Any(free)]));
-    let item = match ports.store.update(Update { key: key.clone(), changes, condition }).await {
-        Ok(item) => item,
-        // No answer came: if the hold is ours, this run has the chunk.
-        Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
-            Some(item) if get_n(&item, held) == Some(until) => item,
-            _ => return Err(StoreError::Unavailable(cause).into()),
-        },
-        Err(StoreError::ConditionFailed(failed)) => match failed.into_iter().find_map(|f| f.existing) {
-            Some(item) if get_n(&item, held) == Some(until) => item,
-            Some(_) => return Ok(None),
-            None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
-        },
-        Err(error) => return Err(error.into()),
-    };
-    let counted = get_n(&item, starts).unwrap_or(0);
-    // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
-    Ok(Some(Hold { starts: if again { counted } else { counted.min(LAST_START - 1) }, until: Some(until) }))
-}
-
-/// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
-/// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
-async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let (Some(until), 1..) = (hold.until, hold.starts) else { return };
-    let starts = starts_attribute(chunk);
-    let change =
-        if hold.starts < SERIAL_FROM { Change::Remove(starts) } else { Change::Set(starts, Value::N(SERIAL_FROM)) };
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: vec![change],
-        condition: Some(Condition::Equals(held_attribute(chunk), Value::N(until))),
-    };
-    match ports.store.update(update).await {
-        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
-        Err(error) => {
-            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "starts of the chunk not forgotten; the next run does");
-        }
-    }
-}
-
-/// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
-async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let Some(until) = hold.until else { return };
-    let held = held_attribute(chunk);
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: vec![Change::Remove(held)],
-        condition: Some(Condition::Equals(held, Value::N(until))),
-    };
-    if let Err(error) = ports.store.update(update).await {
-        tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");
-    }
-}
-
-/// One run over a chunk.
-struct Run<'a> {
-    ports: &'a Ports,
-    registry: &'a Registry,
-    job: &'a Job,
-    chunk: &'a Chunk,
-    number: u32,
-    /// Names this run's parts; sorts by time.
-    id: String,
-    /// No record goes on past this.
-    until: Timestamp,
-    /// No record is given longer: a fresh invocation must be able to begin some.
-    longest: Duration,
-}
-
-impl Run<'_> {
-    fn len(&self) -> u32 {
-        u32::try_from(self.chunk.records.len()).unwrap_or(u32::MAX)
-    }
-
-    fn missing(&self, finished: &BTreeMap<u32, Outcome>) -> Vec<u32> {
-        (0..self.len()).filter(|at| !finished.contains_key(at)).collect()
-    }
-
-    fn record(&self, at: u32) -> Option<&Record> {
-        self.chunk.records.get(usize::try_from(at).ok()?)
-    }
-
-    /// How long a record may take.
-    fn limit(&self) -> Duration {
-        let kind = self.registry.kind(&self.job.spec.kind);
-        kind.map_or(self.longest, provider::RecordType::record_timeout).min(self.longest)
-    }
-
-    /// The outcome of a record that is not run, if it is not.
-    fn not_run(&self, at: u32, status: Status) -> Option<Outcome> {
-        if let Some(why) = &self.job.spec.unconfigured {
-            return Some(Outcome::failed("provider_unconfigured", why));
-        }
-        if at >= self.chunk.funded {
-            let what = if self.job.spec.short_of_credits { "the credits there were" } else { "the job's max_credits" };
-            let detail = format!("{what} went to the records before this one");
-            let error = OutcomeError::new("budget_exhausted", detail);
-            return Some(Outcome::without_data(OutcomeStatus::Skipped, Some(error)));
-        }
-        match status {
-            Status::Canceling => Some(Outcome::without_data(OutcomeStatus::Canceled, None)),
-            Status::Expiring => Some(Outcome::failed("job_expired", "the job did not end within its run limit")),
-            _ => None,
-        }
-    }
-
-    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
-    async fn ask(&self, at: u32) -> Outcome {
-        let (Some(record), Some(waterfall)) = (self.record(at), self.registry.waterfall(&self.job.spec.kind)) else {
-            return Outcome::failed(
-                "provider_unconfigured",
-                format!("type {} is not in this deployment's providers.toml any more", self.job.spec.kind),
-            );
-        };
-        let limit = self.limit().min(self.until.since(self.ports.clock.now()));
-        let ports = provider::Ports {
-            http: self.ports.http.clone(),
-            dns: self.ports.dns.clone(),
-            clock: self.ports.clock.clone(),
-            entropy: self.ports.entropy.clone(),
-        };
-        let key = format!("{}/{}", self.job.spec.id, self.chunk.first + at);
-        let order = self.job.spec.providers.as_deref();
-        let request = Request { input: &record.input, limit, order, key: &key, callback: None };
-        let asked = AssertUnwindSafe(waterfall.run(&request, None, &ports)).catch_unwind();
-        match within(self.ports.clock.as_ref(), limit, asked).await {
-            Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
-            Some(Ok(Progress::Parked(_))) => Outcome::failed("provider_timeout", "answers later"),
-            Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
-            None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
-        }
-    }
-
-    /// Holds an outcome to what can be stored and read back, and to the price that was dealt at submit, whatever
-    /// `providers.toml` says by now.
-    fn bounded(&self, outcome: Outcome) -> Outcome {
-        if outcome.data.values().any(|value| depth(value) > MAX_DEPTH) {
-            return Outcome::failed(
-                "outcome_too_deep",
-                format!("a provider's answer nests deeper than {MAX_DEPTH} levels"),
-            );
-        }
-        Outcome { credits: outcome.credits.min(self.job.spec.price), ..outcome }
-    }
-
-    /// The job's status now, while it runs.
-    async fn status(&self) -> Result<Status, StepError> {
-        let meta = self.ports.store.get(&meta_key(&self.job.spec.id)).await?;
-        // A job erased meanwhile is as good as canceled: no more provider is asked for it.
-        Ok(meta
-            .as_ref()
-            .and_then(|m| get_s(m, STATUS))
-            .and_then(Status::parse)
-            .map_or(Status::Canceling, |status| if status.is_live() { status } else { Status::Canceling }))
-    }
-
-    /// Runs what is missing under the type's bound. A record begins only where the time left covers its whole limit, so
-    /// that no answer is paid for and then cut off. What is finished while others go on is put away after a while, so that
-    /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too.
-    async fn together(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
-        let bound = self.registry.kind(&self.job.spec.kind).map_or(1, provider::RecordType::concurrency);
-        let mut waiting = self.missing(finished).into_iter().peekable();
-        let mut running = FuturesUnordered::new();
-        let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
-        let mut keep_at = None;
-        let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
-        let begin_until = self.until.minus(self.limit());
-        loop {
-            let now = self.ports.clock.now();
-            if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
-                // Answers already paid for are not given up because this read failed.
-                status = self.status().await.unwrap_or(status);
-                checked = now;
-            }
-            while running.len() < bound {
-                let Some(at) = waiting.peek().copied() else { break };
-                if let Some(outcome) = self.not_run(at, status) {
-                    fresh.push((at, outcome));
-                } else if self.ports.clock.now() <= begin_until {
-                    running.push(async move { (at, self.ask(at).await) });
-                } else {
-                    break;
-                }
-                waiting.next();
-            }
-            let next = match keep_at {
-                Some(keep_at) if !running.is_empty() => {
-                    let left = Timestamp::since(keep_at, self.ports.clock.now());
-                    within(self.ports.clock.as_ref(), left, running.next()).await
-                }
-                _ => Some(running.next().await),
-            };
-            match next {
-                Some(Some(done)) => {
-                    fresh.push(done);
-                    keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
-                }
-                Some(None) => break,
-                None => {
-                    // Nothing depends on it: where it fails, these outcomes are put away with the next.
-                    match self.put_away(&fresh[kept..], &mut parts).await {
-                        Ok(()) => kept = fresh.len(),
-                        Err(error) => {
-                            let (job, chunk) = (&self.job.spec.id, self.number);
-                            tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
-                        }
-                    }
-                    keep_at = None;
-                }
-            }
-        }
-        if waiting.peek().is_some() {
-            self.put_away(&fresh[kept..], &mut parts).await?;
-        }
-        finished.extend(fresh);
-        Ok(())
-    }
-
-    /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
-    /// record that takes the process down with it is found out, and costs nobody else's outcome.
-    async fn one_by_one(&self, finished: &mut BTreeMap<u32, Outcome>) -> Result<(), StepError> {
-        for at in self.missing(finished) {
-            let status = self.status().await?;
-            let outcome = match self.not_run(at, status) {
-                Some(outcome) => outcome,
-                None if self.ports.clock.now() > self.until.minus(self.limit()) => return Ok(()),
-                None => {
-                    self.keep(at, &Part { begun: Some(at), outcomes: Vec::new() }).await?;
-                    let outcome = self.ask(at).await;
-                    self.keep(at, &Part { begun: None, outcomes: vec![(at, outcome.clone())] }).await?;
-                    outcome
-                }
-            };
-            finished.insert(at, outcome);
-        }
-        Ok(())
-    }
-
-    /// Puts outcomes away as parts, numbered from `parts` on.
-    async fn put_away(&self, outcomes: &[(u32, Outcome)], parts: &mut u32) -> Result<(), StepError> {
-        let mut items = Vec::new();
-        for outcomes in groups(outcomes.to_vec()) {
-            items.push(self.part(*parts, &Part { begun: None, outcomes })?);
-            *parts += 1;
-        }
-        if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
-    }
-
-    fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {
-        part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
-    }
-
-    /// Puts a part under this run's own name; nobody else writes there.
-    async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
-        Ok(self.ports.store.put(Put { item: self.part(k, part)?, condition: None }).await?)
-    }
-
-    /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.
-    async fn put(&self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, StepError> {
-        let (id, expires_at) = (&self.job.spec.id, self.job.spec.expires_at);
-        let (overflow, head) = result_items(id, self.number, &self.id, &outcomes, expires_at)?;
-        if !overflow.is_empty() {
-            self.ports.store.put_all(overflow).await?;
-        }
-        match self.ports.store.put(Put { item: head, condition: Some(Condition::ItemAbsent) }).await {
-            Ok(()) => Ok(outcomes),
-            Err(StoreError::ConditionFailed(_)) => {
-                let select = chunk_range(id, self.number, self.number);
-                let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
-                let state = read_chunks(&self.ports.store.query(&query).await?)?.remove(&self.number);
-                state.and_then(|s| s.result).ok_or(StepError::Corrupt("result"))
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }

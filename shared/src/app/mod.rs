@@ -1,15 +1,18 @@
 //! The use cases over ports. Each is one public function that does one step and says what came of it, so that a test can
 //! run it, kill it between any two calls, and run it again.
 
+pub mod callback;
 pub mod cancel;
 pub mod delete;
 pub mod deliveries;
 pub mod dispatch;
 pub mod enrich;
 pub mod finish;
+mod hold;
 pub mod idempotency;
 mod origin;
 pub mod retry;
+mod run;
 pub mod secrets;
 pub mod status;
 pub mod submit;
@@ -93,14 +96,22 @@ const TRIES: u32 = 6;
 /// Runs a transaction, trying again with jitter while others hold its items. An answer that was lost is tried again too:
 /// the writes carry conditions, and the caller tells its own earlier success from another's by what the condition found.
 pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), StoreError> {
-    let mut attempt = 0;
+    transact_told(ports, writes).await.0
+}
+
+/// As [`transact`], and whether a try before the last got no answer: such a one may take effect after all the others.
+pub(crate) async fn transact_told(ports: &Ports, writes: Vec<Write>) -> (Result<(), StoreError>, bool) {
+    let (mut attempt, mut unanswered) = (0, false);
     loop {
         match ports.store.transact(writes.clone()).await {
-            Err(StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)) if attempt + 1 < TRIES => {
+            Err(error @ (StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)))
+                if attempt + 1 < TRIES =>
+            {
+                unanswered |= matches!(error, StoreError::Unavailable(_));
                 attempt += 1;
                 pause(ports, attempt).await;
             }
-            answer => return answer,
+            answer => return (answer, unanswered),
         }
     }
 }

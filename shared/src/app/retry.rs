@@ -3,7 +3,7 @@
 use super::Ports;
 use super::idempotency::Idempotency;
 use super::status::{ResultCursor, job, missing, results};
-use super::submit::{Terms, earlier, submit};
+use super::submit::{Terms, accept, earlier};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Submission};
@@ -24,7 +24,7 @@ pub async fn retry(
     }
     let submission = read(ports, caller.tenant(), id).await?;
     let terms = terms(&submission);
-    submit(ports, caller, submission, &terms, idempotency).await
+    accept(ports, caller, submission, &terms, idempotency).await
 }
 
 /// Reads the submission that retries a job: its failed records, in order, with the job's own settings. The budget was

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::finish::load;
 use super::table::{
-    chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key, read_chunks,
-    read_delivery, read_meta, read_progress, tenant_jobs,
+    STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key,
+    read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
 };
 use super::{Ports, StepError};
 use crate::domain::chunk::shard_of;
@@ -24,11 +24,16 @@ pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView
 /// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
 /// cannot be.
 pub(crate) async fn missing(ports: &Ports, id: &JobId, what: &'static str) -> ApiError {
-    match load(ports, id).await {
-        Ok(None) => ApiError::NotFound { what: "job" },
-        Ok(Some(_)) => StepError::Corrupt(what).into(),
+    match is_gone(ports, id).await {
+        Ok(true) => ApiError::NotFound { what: "job" },
+        Ok(false) => StepError::Corrupt(what).into(),
         Err(error) => error.into(),
     }
+}
+
+/// Whether a job has expired or was erased by now.
+pub(crate) async fn is_gone(ports: &Ports, id: &JobId) -> Result<bool, StepError> {
+    Ok(load(ports, id).await?.is_none())
 }
 
 /// How often a held request looks again.
@@ -99,6 +104,14 @@ fn chunks_at_once(view: &JobView) -> u32 {
     u32::try_from(MAX_PAGE_BYTES as u64 / average).unwrap_or(u32::MAX).clamp(1, CHUNKS_AT_ONCE)
 }
 
+/// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
+pub async fn page(ports: &Ports, view: &JobView, cursor: ResultCursor, limit: usize) -> Result<ResultPage, ApiError> {
+    match results(ports, view, cursor, limit).await {
+        Err(StepError::Corrupt(what)) => Err(missing(ports, &view.job.spec.id, what).await),
+        answer => Ok(answer?),
+    }
+}
+
 /// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
 /// has no result yet.
 pub async fn results(
@@ -154,7 +167,11 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let select = chunk_range(&job.spec.id, next, to);
         let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
-        for state in read_chunks(&items)?.into_values() {
+        let states = match read_chunks(&items) {
+            Err(StepError::Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
+            states => states?,
+        };
+        for state in states.into_values() {
             let Some(chunk) = state.chunk else { return Err(missing(ports, &job.spec.id, "chunk").await) };
             let mut finished = match state.result {
                 Some(outcomes) => (0..).zip(outcomes).collect(),
@@ -300,7 +317,11 @@ pub async fn deliveries(
 
 /// One delivery of this tenant.
 pub async fn delivery(ports: &Ports, tenant: &TenantId, id: &DeliveryId) -> Result<Delivery, ApiError> {
-    let item = ports.store.get(&delivery_key(id)).await.map_err(StepError::from)?;
-    let found = current(item, ports.clock.now()).map(|item| read_delivery(id, &item)).transpose()?;
+    let items = ports.store.get_many(&[delivery_key(id), meta_key(&id.job)]).await.map_err(StepError::from)?;
+    let [item, head] = <[_; 2]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    // Under a tombstone it only waits to be erased. One of no job has no head.
+    let erased = head.as_ref().and_then(|head| get_s(head, STATUS)) == Some(Status::Deleted.as_str());
+    let item = current(item, ports.clock.now()).filter(|_| !erased);
+    let found = item.map(|item| read_delivery(id, &item)).transpose()?;
     found.filter(|d| d.tenant == *tenant).ok_or(ApiError::NotFound { what: "delivery" })
 }

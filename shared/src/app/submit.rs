@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::idempotency::Idempotency;
 use super::table::{
     BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
-    progress_key,
 };
-use super::{Ports, StepError, status, transact};
+use super::{Ports, StepError, status, transact_told};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Deal, deal};
 use crate::domain::error::ApiError;
@@ -18,7 +17,7 @@ use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
 use crate::domain::tenant::Caller;
-use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Write};
+use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
 pub const FIRST_LOOK: Duration = Duration::from_secs(60);
@@ -42,12 +41,24 @@ pub async fn submit(
     terms: &Terms,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
-        return Ok(accepted);
+    match earlier(ports, caller, idempotency).await? {
+        Some(accepted) => Ok(accepted),
+        None => accept(ports, caller, submission, terms, idempotency).await,
     }
+}
+
+/// As [`submit`], where the caller has looked for [`earlier`] itself. A request that came in between is found by the
+/// transaction's condition.
+pub(crate) async fn accept(
+    ports: &Ports,
+    caller: &Caller,
+    submission: Submission,
+    terms: &Terms,
+    idempotency: Option<&Idempotency>,
+) -> Result<Accepted, ApiError> {
     let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
     let mut balance = caller.balance;
-    // Others may spend between reading the balance and reserving; then what is left is dealt out anew.
+    // Others may spend between reading the balance and reserving; then the next turn judges by what is there now.
     for _ in 0..TURNS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
@@ -58,9 +69,6 @@ pub async fn submit(
         }
         let credits = ports.store.get(&credits_key(caller.tenant())).await.map_err(StepError::from)?;
         balance = credits.as_ref().and_then(|item| get_n(item, BALANCE)).unwrap_or(0);
-        if !submission.partial_budget {
-            return Err(ApiError::NotEnoughCredits { needed: budget.deal.reserved, available: balance });
-        }
     }
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
 }
@@ -115,11 +123,10 @@ async fn offer(
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
     let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, budget);
-    let mut items = Vec::with_capacity(chunks.len() + 1);
+    let mut items = Vec::with_capacity(chunks.len());
     for (n, chunk) in (0..).zip(&chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
     }
-    items.extend((0..shard_count(job.spec.chunks)).map(|s| progress_item(&job.spec.id, s, job.spec.expires_at)));
     ports.store.put_all(items).await.map_err(StepError::from)?;
 
     match commit(ports, &job, idempotency).await? {
@@ -132,43 +139,47 @@ async fn offer(
             withdraw(ports, &job).await;
             return Ok(None);
         }
+        // What it would need is left to expire. Whoever asks again with the key finds the job, if it came to be.
+        Commit::Unsure => return Err(ApiError::Unavailable { retry_after_seconds: 2 }),
     }
-    // What is over the tenant's share of the fast lane goes through the other, of this job too. The caller was read before
-    // the commit: of many submissions at once none would see the others.
-    let others = match ports.store.get(&credits_key(caller.tenant())).await {
-        Ok(credits) => {
-            credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0) - i64::from(job.spec.chunks)
-        }
-        Err(_) => caller.open_chunks,
+    // The caller was read before the commit: of many submissions at once none would see the others.
+    let open = match ports.store.get(&credits_key(caller.tenant())).await {
+        Ok(credits) => credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0),
+        Err(_) => caller.open_chunks + i64::from(job.spec.chunks),
     };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
-    let share = usize::try_from(ports.fast_chunks - others).unwrap_or(0).min(all.len());
-    for (lane, chunks) in [(QueueName::Enrich, &all[..share]), (QueueName::EnrichBulk, &all[share..])] {
-        if !chunks.is_empty()
-            && let Err(error) = enqueue(ports, &job.spec.id, &job.spec.tenant, chunks, Start::First, lane).await
-        {
+    for (lane, chunks) in lanes(ports, &job, open, &all) {
+        if let Err(error) = enqueue(ports, &job, chunks, Start::First, lane).await {
             tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
     Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
 }
 
-/// The lane of a tenant with so many open chunks.
-pub(crate) fn lane(ports: &Ports, open_chunks: i64) -> QueueName {
-    if open_chunks > ports.fast_chunks { QueueName::EnrichBulk } else { QueueName::Enrich }
+/// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What
+/// the tenant's other jobs leave of its share of the fast lane is for this job's first chunks. So whenever a chunk enters
+/// that lane, those of its job that were ever sent there and all open chunks of the others together are within the share.
+pub(crate) fn lanes<'a>(
+    ports: &Ports,
+    job: &Job,
+    open_chunks: i64,
+    chunks: &'a [u32],
+) -> impl Iterator<Item = (QueueName, &'a [u32])> + use<'a> {
+    let left = ports.fast_chunks - (open_chunks - i64::from(job.spec.chunks));
+    let (fast, bulk) = chunks.split_at(chunks.partition_point(|chunk| i64::from(*chunk) < left));
+    [(QueueName::Enrich, fast), (QueueName::EnrichBulk, bulk)].into_iter().filter(|(_, chunks)| !chunks.is_empty())
 }
 
 /// Asks for chunks to be worked on.
 pub(crate) async fn enqueue(
     ports: &Ports,
-    job: &JobId,
-    tenant: &TenantId,
+    job: &Job,
     chunks: &[u32],
     start: Start,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.clone(), *chunk, start));
-    send(ports, tenant, messages.collect(), lane).await
+    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.spec.id.clone(), *chunk, start));
+    send(ports, &job.spec.tenant, messages.collect(), lane).await
 }
 
 /// Sends messages for chunks of one tenant.
@@ -178,11 +189,21 @@ pub(crate) async fn send(
     messages: Vec<ChunkMessage>,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let message = |message: &ChunkMessage| Message {
-        body: super::table::json(message),
-        delay: Duration::ZERO,
-        group: tenant.to_string(),
-    };
+    send_later(ports, tenant, messages, lane, Duration::ZERO).await
+}
+
+/// As [`send`], to arrive after `delay`, whole seconds rounded up and cut to the longest that a queue takes.
+pub(crate) async fn send_later(
+    ports: &Ports,
+    tenant: &TenantId,
+    messages: Vec<ChunkMessage>,
+    lane: QueueName,
+    delay: Duration,
+) -> Result<(), StepError> {
+    let delay = Duration::from_secs(delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+    let delay = delay.min(MAX_QUEUE_DELAY);
+    let message =
+        |message: &ChunkMessage| Message { body: super::table::json(message), delay, group: tenant.to_string() };
     Ok(ports.queue.send(lane, messages.iter().map(message).collect()).await?)
 }
 
@@ -245,6 +266,8 @@ enum Commit {
     /// The idempotency key belongs to this job.
     Other(JobId),
     NoCredits,
+    /// There are no credits now, and a try that got no answer may still find some.
+    Unsure,
 }
 
 /// The places of the writes in the transaction.
@@ -267,7 +290,13 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
     if let Some(key) = idempotency {
         writes.push(key.claim(&spec.tenant, &spec.id, spec.created_at));
     }
-    match transact(ports, writes).await {
+    // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
+    writes.extend((0..shard_count(spec.chunks)).map(|shard| {
+        let item = progress_item(&spec.id, shard, spec.expires_at);
+        Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })
+    }));
+    let (answer, unanswered) = transact_told(ports, writes).await;
+    match answer {
         Ok(()) => Ok(Commit::Done),
         Err(StoreError::ConditionFailed(failed)) => {
             // The job's id is fresh: a head under it was written by an earlier try whose answer was lost.
@@ -277,6 +306,7 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
             let taken = failed.iter().find(|f| f.at == IDEM).and_then(|f| f.existing.as_ref());
             match (idempotency, taken) {
                 (Some(key), Some(item)) => key.resolve(item).map(Commit::Other),
+                _ if unanswered => Ok(Commit::Unsure),
                 _ => Ok(Commit::NoCredits),
             }
         }
@@ -292,8 +322,7 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
 async fn withdraw(ports: &Ports, job: &Job) {
     let id = &job.spec.id;
     let chunks = (0..job.spec.chunks).map(|n| chunk_key(id, n));
-    let shards = (0..shard_count(job.spec.chunks)).map(|s| progress_key(id, s));
-    if let Err(error) = ports.store.delete_all(chunks.chain(shards).collect()).await {
+    if let Err(error) = ports.store.delete_all(chunks.collect()).await {
         tracing::warn!(error = %error, "chunks of a refused job left to expire");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::delete::erase;
 use super::finish::{Finished, finish, load, settle, wake};
-use super::submit::{FIRST_LOOK, enqueue, lane};
+use super::submit::{FIRST_LOOK, enqueue, lanes};
 use super::table::{
     DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
     due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis, progress_key, read_delivery,
@@ -232,7 +232,9 @@ async fn repair(
     let chunks = unheld(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
-    enqueue(ports, id, &job.spec.tenant, &chunks, Start::Nudge, lane(ports, open)).await?;
+    for (lane, chunks) in lanes(ports, job, open, &chunks) {
+        enqueue(ports, job, chunks, Start::Nudge, lane).await?;
+    }
     swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     Ok(())
 }

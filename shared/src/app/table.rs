@@ -9,6 +9,7 @@
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
+//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n; until when a message is on its way for that |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::StepError;
+use crate::domain::callback::CallbackFor;
 use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
@@ -36,6 +38,7 @@ use crate::domain::signature::LiveSecret;
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Item, Key, Select, Value};
+use crate::provider::waterfall::Parked;
 
 /// Shards of the `due` index, so that no single index partition takes every write.
 pub const DUE_SHARDS: u8 = 8;
@@ -80,6 +83,10 @@ pub const QUICK: &str = "quick";
 /// The token of the attempt that finds out whether an origin is quick.
 pub const PROBE: &str = "probe";
 pub const PROBE_UNTIL: &str = "probe_until";
+/// Of a job's head: the key that signs its callback URLs, where there are any.
+pub const CALLBACK_KEY: &str = "callback_key";
+/// Until when a message is on its way for what upstreams posted.
+pub const WAKE_UNTIL: &str = "wake_until";
 pub const SPEC: &str = "spec";
 const DATA: &str = "data";
 
@@ -156,6 +163,23 @@ fn overflow_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
 
 fn part_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
     key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#PART#{run}#{k:03}"))
+}
+
+/// What an upstream posted. Behind all chunks of the shard, so that who reads results does not read it along.
+pub fn call_key(of: &CallbackFor) -> Key {
+    key(shard_pk(&of.job, shard_of(of.chunk)), format!("CHUNK#CALL#{:05}#{:05}#{}", of.chunk, of.at, of.provider))
+}
+
+/// Of the message that is sent for what upstreams posted for a chunk.
+pub fn call_wake_key(job: &JobId, chunk: u32) -> Key {
+    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#CALL#{chunk:05}#WAKE"))
+}
+
+/// All that upstreams posted for a chunk.
+pub fn calls_range(job: &JobId, chunk: u32) -> Select {
+    let pk = shard_pk(job, shard_of(chunk));
+    // Letters sort after digits: the chunk's `WAKE` stays outside.
+    Select::Partition { pk, from: format!("CHUNK#CALL#{chunk:05}#"), to: format!("CHUNK#CALL#{chunk:05}#:") }
 }
 
 /// Everything of the chunks `from..=to`, which must lie in one shard.
@@ -374,12 +398,30 @@ pub fn chunk_item(job: &JobId, chunk: u32, content: &ChunkOf<'_>, expires_at: Ti
 
 /// What a run left of its work on a chunk before it had to stop: outcomes by position in the chunk, or the position of
 /// the one record that it was about to begin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<(u32, Outcome)>,
+    /// Records whose provider answers later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parked: Vec<(u32, Parked)>,
+}
+
+/// What an upstream posted, to be put once.
+pub fn call_item(of: &CallbackFor, posted: &serde_json::Value, expires_at: Timestamp) -> Result<Item, StepError> {
+    let attributes = Attributes::from([(DATA.into(), Value::B(pack(posted)?)), ttl(expires_at)]);
+    Ok(Item { key: call_key(of), attributes })
+}
+
+/// What upstreams posted for a chunk's records: by position in the chunk and provider.
+pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), serde_json::Value>, StepError> {
+    let of = |item: &Item| {
+        let mut parts = item.key.sk.splitn(5, '#').skip(3);
+        Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
+    };
+    items.iter().filter_map(|item| of(item).map(|of| Ok((of, unpack(item)?)))).collect()
 }
 
 pub fn part_item(
@@ -394,11 +436,11 @@ pub fn part_item(
     Ok(Item { key: part_key(job, chunk, run, k), attributes })
 }
 
-/// Splits outcomes so that each group fits one item even where nothing compresses.
-pub fn groups(outcomes: Vec<(u32, Outcome)>) -> Vec<Vec<(u32, Outcome)>> {
+/// Splits what belongs to records so that each group fits one item even where nothing compresses.
+pub fn groups<T: Serialize>(of_records: Vec<(u32, T)>) -> Vec<Vec<(u32, T)>> {
     let mut groups: Vec<Vec<_>> = Vec::new();
     let mut bytes = usize::MAX;
-    for entry in outcomes {
+    for entry in of_records {
         let size = json(&entry).len();
         if bytes.saturating_add(size) > MAX_PAYLOAD_BYTES {
             groups.push(Vec::new());
@@ -443,8 +485,10 @@ pub struct ChunkState {
     pub result: Option<Vec<Outcome>>,
     /// Finished by runs that had to stop, by position in the chunk; the earliest run's answer counts.
     pub finished: BTreeMap<u32, Outcome>,
-    /// How often a record was begun on its own.
+    /// How often a record was begun on its own since it was last parked.
     pub begun: BTreeMap<u32, u32>,
+    /// Parked by runs before, as the latest left them; what has finished since is in `finished` too.
+    pub parked: BTreeMap<u32, Parked>,
 }
 
 /// `CHUNK#n` of the sort key of any of a chunk's items.
@@ -486,6 +530,10 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepErro
                 }
                 for (at, outcome) in part.outcomes {
                     state.finished.entry(at).or_insert(outcome);
+                }
+                for (at, parked) in part.parked {
+                    state.begun.remove(&at);
+                    state.parked.insert(at, parked);
                 }
             }
             _ => {}
@@ -667,7 +715,7 @@ mod tests {
     #[test]
     fn parts_are_read_until_there_is_a_result() {
         let part = |chunk| {
-            let part = Part { begun: Some(1), outcomes: vec![(0, outcomes(1, 64).remove(0))] };
+            let part = Part { begun: Some(1), outcomes: vec![(0, outcomes(1, 64).remove(0))], parked: Vec::new() };
             part_item(&job(), chunk, "run1", 0, &part, Timestamp(0)).unwrap()
         };
         let result = result_items(&job(), 7, "run1", &outcomes(2, 64), Timestamp(0)).unwrap().1;

@@ -20,7 +20,7 @@ pub const SHARD_CHUNKS: u32 = 100;
 pub enum Start {
     /// At submit.
     First,
-    /// By a run that stopped in time and saved what it had.
+    /// By a run that stopped in time and saved what it had, or because an upstream answered.
     Resume,
     /// By the sweep, because nothing moved.
     Nudge,
@@ -37,11 +37,14 @@ pub struct ChunkMessage {
     /// Of a resumption: the hold that the run before it leaves to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<i64>,
+    /// When the chunk's first parked record may go on, in milliseconds: the message waits for that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<i64>,
 }
 
 impl ChunkMessage {
     pub fn new(job: JobId, chunk: u32, start: Start) -> Self {
-        Self { v: 1, job, chunk, start, hold: None }
+        Self { v: 1, job, chunk, start, hold: None, wake: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules of Millrace, as pure functions and types: no I/O, no clock, no randomness.
 
 pub mod backoff;
+pub mod callback;
 pub mod chunk;
 pub mod credits;
 pub mod delivery;

@@ -11,11 +11,13 @@ use super::start::{StartError, Started};
 use crate::app::idempotency::{Idempotency, MAX_KEY_CHARS};
 use crate::app::status::ResultCursor;
 use crate::app::submit::{Terms, submit};
-use crate::app::{Ports, cancel, delete, deliveries, retry, secrets, status, tenants};
+use crate::app::{Ports, callback, cancel, delete, deliveries, retry, secrets, status, tenants};
 use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, route};
+use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::job::{JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::provider::Catalog;
@@ -62,7 +64,29 @@ impl Api {
 
     /// Serves POST and DELETE.
     pub async fn write(&self, request: &ApiRequest) -> ApiResponse {
+        if let Some(token) = request.path.strip_prefix(CALLBACKS)
+            && request.method == "POST"
+        {
+            return respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
+        }
         self.serve(request, Door::Write).await
+    }
+
+    /// Takes an upstream's answer. The URL is all that it needs to be known by.
+    async fn posted(&self, token: &str, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
+        let claimed = Claimed::parse(token).ok_or(ApiError::NotFound { what: "callback" })?;
+        if request.body.len() > MAX_POSTED_BYTES {
+            let detail = format!("the body has {} bytes; at most {MAX_POSTED_BYTES} are taken", request.body.len());
+            return Err(ApiError::TooLarge { detail });
+        }
+        let body = match serde_json::from_slice(&request.body) {
+            Ok(body) if depth(&body) <= MAX_DEPTH => body,
+            Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
+            Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
+        };
+        callback::post(&self.ports, &claimed, &body).await?;
+        // The same for the first and for every further one: an upstream that repeats itself did nothing wrong.
+        Ok(ApiResponse::empty(204))
     }
 
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
@@ -163,7 +187,7 @@ impl Api {
                 };
                 let limit = limit(request, RESULTS)?;
                 let view = self.view(surface, caller, &id).await?;
-                let page = status::results(ports, &view, cursor.unwrap_or_default(), limit).await?;
+                let page = status::page(ports, &view, cursor.unwrap_or_default(), limit).await?;
                 let next = page.next.map(|cursor| cursor.to_string());
                 show(&ResultsPage { request, job: &id, lines: &page.lines, first: cursor.is_none(), next, limit })
             }
@@ -306,10 +330,10 @@ fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiRe
     response
 }
 
-/// A method for the log; longer ones than HTTP has are cut, because they are the caller's own words.
-fn method_shown(method: &str) -> &str {
-    const LONGEST: usize = 16;
-    method.char_indices().nth(LONGEST).map_or(method, |(at, _)| &method[..at])
+/// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.
+fn method_shown(method: &str) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 /// Why there is no type of this name, which may be one that [`Reading::kind`] made up.

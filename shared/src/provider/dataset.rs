@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -286,6 +285,8 @@ fn word(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::config::{Config, Kind};
     use super::super::testing::{input, ports, question};
     use super::*;

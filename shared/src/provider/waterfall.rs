@@ -100,12 +100,25 @@ pub struct Parked {
     ticket: Option<Value>,
     resume_at: Timestamp,
     give_up_at: Timestamp,
+    /// Whether the provider has seen what its upstream posted: it is shown that once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    heard: bool,
 }
 
 impl Parked {
     /// When to go on, unless the upstream calls back before.
     pub fn resume_at(&self) -> Timestamp {
         self.resume_at
+    }
+
+    /// Whether the provider has seen what its upstream posted.
+    pub fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Whether `later` is the same but for the time of the next look.
+    pub fn waits_as(&self, later: &Self) -> bool {
+        Self { resume_at: later.resume_at, ..self.clone() } == *later
     }
 
     /// The provider that is waited for.
@@ -141,8 +154,10 @@ impl Waterfall {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
+        let mut heard = false;
         let (names, mut merged, mut waiting) = match parked {
-            Some((Parked { left, merged, ticket, give_up_at, .. }, posted)) => {
+            Some((Parked { left, merged, ticket, give_up_at, heard: before, .. }, posted)) => {
+                heard = before || posted.is_some();
                 (left, merged, Some((ticket.map(|ticket| Earlier { ticket, posted }), give_up_at)))
             }
             None => {
@@ -158,6 +173,7 @@ impl Waterfall {
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
             let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
+            let heard = heard && give_up_at.is_some();
             // What was asked for is taken, whatever else came meanwhile.
             if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
                 continue;
@@ -190,7 +206,14 @@ impl Waterfall {
                     if now < give_up_at {
                         let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
                         let left = steps[at..].iter().map(|step| step.name.clone()).collect();
-                        return Progress::Parked(Box::new(Parked { left, merged, ticket, resume_at, give_up_at }));
+                        return Progress::Parked(Box::new(Parked {
+                            left,
+                            merged,
+                            ticket,
+                            resume_at,
+                            give_up_at,
+                            heard,
+                        }));
                     }
                     Answer::failed("provider_timeout", "took the question and gave no answer in time")
                 }
@@ -503,6 +526,152 @@ mod tests {
             assert_eq!(outcome.credits, 0);
             assert_eq!(f.asked(), "ab");
         }
+    }
+
+    fn sure_of(fields: Value, confidence: f64) -> Answer {
+        Answer::Found { fields: input(fields), confidence: Some(confidence) }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_sure_enough_is_asked_on_and_replaced_by_a_surer_one() {
+        let answers = || {
+            vec![
+                now(sure_of(json!({"n": 1, "m": 1}), 0.4)),
+                now(sure_of(json!({"n": 2}), 0.3)),
+                now(sure_of(json!({"n": 3}), 0.9)),
+                now(sure_of(json!({"n": 4, "m": 4}), 1.0)),
+            ]
+        };
+        let f = Fixture::new("{ confidence = 0.8 }", answers());
+        let outcome = f.run(10, None).await;
+        assert_eq!(f.asked(), "abc", "c is sure enough");
+        assert_eq!(Value::Object(outcome.data), json!({"n": 3, "m": 1}), "what nobody knows better stays");
+        assert_eq!(outcome.credits, 1 + 4, "b gave nothing that was used");
+        let f = Fixture::new("{ all = [\"n\", \"m\"], confidence = 0.8 }", answers());
+        let outcome = f.run(10, None).await;
+        assert_eq!((f.asked().as_str(), Value::Object(outcome.data)), ("abcd", json!({"n": 3, "m": 4})));
+        assert_eq!(outcome.credits, 4 + 8, "a's fields were all replaced");
+        let f = Fixture::new("{ all = { n = 0.9, m = 0 } }", answers());
+        let outcome = f.run(10, None).await;
+        assert_eq!((f.asked().as_str(), Value::Object(outcome.data)), ("abc", json!({"n": 3, "m": 1})));
+        assert_eq!(outcome.sources.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["n", "m"]);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_can_give_nothing_that_is_wanted_is_not_asked() {
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\", \"c\"]\nuntil = [\"n\", \"m\"]\n\
+                    [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
+                    [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\", o = \"/o\" }\n\
+                    [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let registry =
+            Registry::assemble(&config, |p| Ok(Arc::new(Noting { name: p.name.clone(), asked: Arc::clone(&asked) })));
+        let registry = registry.unwrap();
+        let (ports, _script) = ports();
+        let limit = Duration::from_secs(5);
+        let outcome = outcome(registry.waterfall("t").unwrap(), json!({"x": "1"}), limit, None, &ports).await;
+        assert_eq!((outcome.status, asked.lock().unwrap().join("")), (OutcomeStatus::Found, "ac".to_owned()));
+    }
+
+    /// Finds `n` as `a` and `b`, and `m` as `c`.
+    #[derive(Debug)]
+    struct Noting {
+        name: String,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl Provider for Noting {
+        async fn ask(&self, _: &Question<'_>, _: &Ports) -> Answer {
+            self.asked.lock().unwrap().push(self.name.clone());
+            found(if self.name == "c" { json!({"m": 1}) } else { json!({"n": 1}) })
+        }
+    }
+
+    /// Takes the question, and answers at the second look or when it was posted to.
+    #[derive(Debug, Default)]
+    struct Slow {
+        questions: Mutex<Vec<(String, Option<String>, Option<Earlier>)>>,
+    }
+
+    #[async_trait]
+    impl Provider for Slow {
+        async fn ask(&self, question: &Question<'_>, _: &Ports) -> Answer {
+            let mut questions = self.questions.lock().unwrap();
+            questions.push((question.key.to_owned(), question.callback.map(str::to_owned), question.earlier.cloned()));
+            let posted = question.earlier.and_then(|earlier| earlier.posted.clone());
+            match posted {
+                Some(posted) if posted != Value::Null => found(posted),
+                _ => Answer::Later(Later {
+                    ticket: Some(json!(questions.len())),
+                    look_in: Duration::from_secs(60),
+                    give_up_in: Duration::from_secs(150),
+                }),
+            }
+        }
+
+        fn calls_back(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"slow\", \"c\"]\nuntil = [\"n\", \"m\"]\n\
+                    [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\ncredits = 2\n\
+                    [providers.slow]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 3\n\
+                    [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 4\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let slow = Arc::new(Slow::default());
+        let registry = Registry::assemble(&config, |p| -> Result<Arc<dyn Provider>, _> {
+            let noting = || Arc::new(Noting { name: p.name.clone(), asked: Arc::clone(&asked) });
+            Ok(if p.name == "slow" { slow.clone() } else { noting() })
+        });
+        let registry = registry.unwrap();
+        let waterfall = registry.waterfall("t").unwrap();
+        assert!(waterfall.calls_back());
+        let (ports, script) = ports();
+        let value = input(json!({"x": "1"}));
+        let url = |provider: &str| format!("https://api.example/{provider}");
+        let request =
+            Request { input: &value, limit: Duration::from_secs(5), order: None, key: "record", callback: Some(&url) };
+        let run = async |parked| match waterfall.run(&request, parked, &ports).await {
+            Progress::Parked(parked) => {
+                // As it is stored.
+                let text = serde_json::to_string(&parked).unwrap();
+                Err(serde_json::from_str::<Parked>(&text).unwrap())
+            }
+            Progress::Done(outcome) => Ok(outcome),
+        };
+        let first = run(None).await.unwrap_err();
+        let began = ports.clock.now();
+        assert_eq!(
+            (first.provider(), first.resume_at(), first.heard()),
+            ("slow", began.plus(Duration::from_secs(60)), false)
+        );
+        script.pass(Duration::from_secs(60));
+        let second = run(Some((first.clone(), Some(Value::Null)))).await.unwrap_err();
+        assert!(second.heard(), "a posted answer is shown once");
+        assert!(!first.waits_as(&second));
+        assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
+        // Whatever the provider says, the whole wait began with its first answer.
+        script.pass(Duration::from_secs(60));
+        let third = run(Some((second.clone(), None))).await.unwrap_err();
+        assert_eq!(third.resume_at(), began.plus(Duration::from_secs(150)));
+        let done = run(Some((third.clone(), Some(json!({"m": 7}))))).await.unwrap();
+        assert_eq!((Value::Object(done.data), done.credits), (json!({"n": 1, "m": 7}), 5));
+        script.pass(Duration::from_secs(60));
+        let done = run(Some((third, None))).await.unwrap();
+        assert_eq!((Value::Object(done.data), done.credits), (json!({"n": 1, "m": 1}), 6), "given up: c was asked");
+        let questions = slow.questions.lock().unwrap();
+        assert!(
+            questions
+                .iter()
+                .all(|(key, url, _)| *key == questions[0].0 && url.as_deref() == Some("https://api.example/slow"))
+        );
+        assert_eq!(questions[1].2, Some(Earlier { ticket: json!(1), posted: Some(Value::Null) }));
     }
 
     #[tokio::test]

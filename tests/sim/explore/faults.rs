@@ -12,13 +12,13 @@ use shared::ports::Clock;
 use tests::harness::World;
 use tests::sim::{Call, Fault, Op};
 
-use super::plan::draw_fault;
+use super::plan::{draw_fault, weight};
 use super::tally::Tally;
 
 /// The faults of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Faults {
-    /// `rate` of a thousand calls go wrong, until so much time has passed.
+    /// `rate` of a thousand reads go wrong, and more of other calls, until so much time has passed.
     Drawn {
         rate: usize,
         for_the_first: Duration,
@@ -123,7 +123,11 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
         let fault = match &faults {
             Faults::Drawn { rate, for_the_first } => {
                 let over = clock.now() >= start.plus(*for_the_first);
-                if over || dice.below(1000) >= *rate { Fault::Proceed } else { draw_fault(&dice, call.op) }
+                if over || dice.below(4000) >= *rate * weight(call.op) {
+                    Fault::Proceed
+                } else {
+                    draw_fault(&dice, call.op)
+                }
             }
             Faults::Listed(listed) => {
                 listed.iter().find(|(at, _)| Some(at) == place.as_ref()).map_or(Fault::Proceed, |(_, fault)| *fault)

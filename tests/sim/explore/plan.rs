@@ -3,15 +3,19 @@
 
 use std::time::Duration;
 
+use shared::domain::chunk::SHARD_CHUNKS;
 use shared::domain::job::Submission;
 use shared::ports::{HttpError, QueueName};
 use tests::harness::{self, Version, World, submission};
 use tests::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
 
 use super::faults::Faults;
-use crate::{HOUR, MINUTE, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry];
+
+/// No JSON, other JSON, a message without what it needs, and one of a job that was never there.
+const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#];
 
 /// One schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,17 @@ pub(super) struct Plan {
     /// Chunks worked on, and deliveries attempted, at once in each lane.
     pub(super) enrichers: usize,
     pub(super) dispatchers: usize,
+    /// Messages of a batch of dispatch.
+    pub(super) dispatch_batch: usize,
+    /// After so many receives a message is a dead letter.
+    pub(super) max_receives: u32,
+    /// Answers to a batch, of a thousand, that Lambda can make nothing of.
+    pub(super) malformed: usize,
+    pub(super) enrich_timeout: Duration,
+    /// What is deployed at the beginning.
+    pub(super) version: Version,
+    /// When all is over, whether everything is looked at again after its retention.
+    pub(super) afterwards: bool,
     /// In the order of their time.
     pub(super) actions: Vec<Action>,
     pub(super) faults: Faults,
@@ -105,6 +120,10 @@ pub(super) enum What {
         times: u32,
         every: Duration,
     },
+    /// A stranger asks for the job, on every route that takes an id.
+    Snoop {
+        job: usize,
+    },
     Rotate,
     TestWebhook,
     /// What the tenant's receiver answers from now on.
@@ -114,6 +133,13 @@ pub(super) enum What {
     /// Every message of a queue comes twice.
     Duplicate(QueueName),
     KillEnrichers,
+    /// Somebody sends what no function can read.
+    Nonsense {
+        lane: QueueName,
+        body: &'static str,
+    },
+    /// No enrich function begins from now on; that ends after more than the longest run of a job.
+    Halt,
     /// Functions and requests that start from now on are of this version.
     Deploy(Version),
     /// A run of the sweep out of turn.
@@ -129,6 +155,7 @@ impl What {
             | Self::Delete { job }
             | Self::Replay { job, .. }
             | Self::Retry { job }
+            | Self::Snoop { job }
             | Self::Read { job, .. } => Some(*job),
             _ => None,
         }
@@ -180,14 +207,24 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 }
 
 impl Plan {
+    /// Whose client carries an action out.
+    pub(super) fn tenant_of(&self, action: usize) -> Option<usize> {
+        self.actions.iter().find(|other| other.number == action).map(|action| action.tenant)
+    }
+
     /// The schedule of this seed.
     pub(super) fn draw(seed: u64) -> Self {
         let dice = World::dice(seed);
         let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3])).map(|_| Tenant::draw(&dice)).collect();
         // What is deployed may be rolled back, but not over two versions.
         let other = pick(&dice, &[Version::Previous, Version::Next]);
+        let halts = one_in(&dice, 60);
         let (mut actions, mut at): (Vec<Action>, Duration) = (Vec::new(), Duration::ZERO);
         for number in 0..4 + dice.below(10) {
+            if halts && number == 2 {
+                actions.push(Action { number, at, tenant: 0, what: What::Halt });
+                continue;
+            }
             let tenant = dice.below(tenants.len());
             let jobs: Vec<usize> = actions
                 .iter()
@@ -203,6 +240,12 @@ impl Plan {
             tenants,
             enrichers: pick(&dice, &[1, 3, 3]),
             dispatchers: pick(&dice, &[1, 3, 3]),
+            dispatch_batch: pick(&dice, &[1, 5, 5]),
+            max_receives: pick(&dice, &[1, 3, 10, 10]),
+            malformed: pick(&dice, &[0, 0, 50]),
+            enrich_timeout: pick(&dice, &[ENRICH_TIMEOUT, ENRICH_TIMEOUT, 45 * SECOND]),
+            version: pick(&dice, &[Version::Current, Version::Current, other]),
+            afterwards: one_in(&dice, 10),
             actions,
             faults: Faults::Drawn { rate, for_the_first: 20 * MINUTE },
             queue: if one_in(&dice, 2) { queue(&dice) } else { QueueFaults::default() },
@@ -254,7 +297,7 @@ impl Tenant {
 impl What {
     fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
         let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
-        match dice.below(20) {
+        match dice.below(23) {
             0..=4 => Self::Submit(Job::draw(dice)),
             5 => Self::Repeat { job },
             6 | 7 => Self::Cancel { job },
@@ -272,14 +315,34 @@ impl What {
                 Self::Receiver(if one_in(dice, 2) { Answer::Status(200) } else { pick(dice, &down) })
             }
             16 => Self::Lose(pick(dice, &LANES)),
-            17 => Self::Duplicate(pick(dice, &LANES)),
-            18 => pick(dice, &[Self::KillEnrichers, Self::Deploy(Version::Current), Self::Deploy(other)]),
+            17 if one_in(dice, 2) => Self::Duplicate(pick(dice, &LANES)),
+            17 => Self::Nonsense { lane: pick(dice, &LANES), body: pick(dice, &NONSENSE) },
+            18 => Self::KillEnrichers,
+            19 | 20 => pick(dice, &[Self::Deploy(Version::Current), Self::Deploy(other)]),
+            21 => Self::Snoop { job },
             _ => Self::Sweep,
         }
     }
 }
 
 impl Job {
+    /// One record a chunk, and some more than one shard of progress holds.
+    fn of_two_shards(dice: &SimEntropy) -> Self {
+        let records = SHARD_CHUNKS as usize + 1 + dice.below(4);
+        Self {
+            surface: "native",
+            kind: "company",
+            scripts: (0..records)
+                .map(|n| if n < 3 { pick(dice, &["none", "slow3", "fail"]) } else { "found" })
+                .collect(),
+            webhook: true,
+            record_webhook: true,
+            max_credits: None,
+            partial_budget: false,
+            clients: pick(dice, &[1, 2]),
+        }
+    }
+
     fn draw(dice: &SimEntropy) -> Self {
         let scripts: &[&str] = if one_in(dice, 4) {
             &["found", "big", "poison", "poison", "slow200", "deep70"]
@@ -289,6 +352,9 @@ impl Job {
                 "limited", "broken",
             ]
         };
+        if one_in(dice, 120) {
+            return Self::of_two_shards(dice);
+        }
         let tells = one_in(dice, 5);
         let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
         // Of records only these two tell.
@@ -311,8 +377,24 @@ impl Job {
     }
 }
 
+/// How likely a call goes wrong, in quarters of a read's chance: what is seldom done goes wrong more often.
+pub(super) fn weight(op: Op) -> usize {
+    match op {
+        Op::Transact | Op::DeleteAll => 16,
+        Op::PutAll | Op::Put | Op::Send => 8,
+        Op::Update => 5,
+        Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Postpone => 4,
+    }
+}
+
 /// What can become of a call, drawn for one that goes wrong.
 pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
+    let some = Duration::from_secs(1 + dice.below(9) as u64);
+    // A process may stand still until Lambda ends it. A request that is under way to a host outside has its own deadline.
+    let still = op != Op::Http && one_in(dice, 5);
+    let delay = if still { pick(dice, &[40 * SECOND, 130 * SECOND]) } else { some };
+    // Before the tries that a step makes by itself, among them, and after others have written.
+    let late = Duration::from_millis(pick(dice, &[20, 700, 3_000, 12_000]));
     let all = [
         Fault::FailBefore,
         Fault::FailAfter,
@@ -321,7 +403,18 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
         Fault::DieAfter,
         Fault::Throttle,
         Fault::Conflict,
-        Fault::Delay(Duration::from_secs(1 + dice.below(9) as u64)),
+        Fault::Delay(delay),
+        Fault::Late(late),
+        Fault::DieLate(late),
+        Fault::Again(late),
     ];
-    if op == Op::Postpone { Fault::FailBefore } else { all[dice.below(all.len())] }
+    let is_read = matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http);
+    // A submission's batch that comes in once more after its job was erased stands under the tombstone until the second
+    // erasure takes it: batches take no conditions. `a_tombstone_gets_nothing_back` would say so, and it is known
+    // (shared/README.md, Delete). The crash sweep has batches come in again, but before any erasure.
+    let once = |fault| if op == Op::PutAll && matches!(fault, Fault::Again(_)) { Fault::FailAfter } else { fault };
+    match op {
+        Op::Postpone => pick(dice, &[Fault::FailBefore, Fault::Late(late)]),
+        _ => once(all[dice.below(if is_read { all.len() - 3 } else { all.len() })]),
+    }
 }

@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::app::table::read_delivery;
+use shared::app::table::{EXPIRES_AT, get_n, read_delivery};
 use shared::app::tenants;
+use shared::domain::chunk::shard_count;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::job::RUN_LIMIT;
 use shared::domain::time::Timestamp;
-use tests::harness::broken::{Broken, BrokenStore};
-use tests::harness::{Options, Tenant, Version, World, invariants};
+use tests::harness::broken::Broken;
+use tests::harness::invariants::{self, Heard, Request, Sent, Told};
+use tests::harness::{Options, Tenant, Version, World};
 use tests::sim::{Fault, Reply};
 
-use super::client::{self, Desk, Got, Request, Told, is_allowed};
+use super::client::{self, Desk, Got};
 use super::faults::{Labels, Place, inject};
 use super::plan::{Action, Plan, What};
 use super::tally::Tally;
@@ -67,24 +70,32 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     game.clients();
     let left = start.plus(PEACE).since(game.world.now());
     game.world.run_for(left);
+    game.go_on();
     for tenant in &game.world.tenants {
         tenant.receiver.from_then_on(Reply::status(200));
     }
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
     let quiet = game.world.quiet_within(bound);
-    let trace = game.world.sim.gate.trace();
+    let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {
         game.wrong.push(format!("everything_ends_in_time: {why}"));
         game.wrong.extend(game.world.broken.iter().cloned());
     } else {
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
-        game.desk.told.borrow_mut().check(&game.world, game.desk.version);
+        game.desk.told.borrow_mut().look_again(&game.world, game.desk.version);
     }
-    game.wrong.append(&mut game.desk.told.borrow_mut().wrong);
+    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
+    if game.wrong.is_empty() {
+        game.count();
+    }
+    if plan.afterwards && game.wrong.is_empty() {
+        game.afterwards();
+        trace = game.world.sim.gate.trace();
+    }
+    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
-    game.count();
     let (wrong, mut tally) = (game.wrong, game.tally);
     drop((game.world, game.desk, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
@@ -100,6 +111,8 @@ struct Asked {
     name: String,
     request: Request,
     reply: client::Reply,
+    first_at: Timestamp,
+    sent_at: Timestamp,
     /// When it is sent again.
     again_at: Option<Timestamp>,
 }
@@ -137,19 +150,24 @@ impl<'a> Game<'a> {
             seed: plan.seed,
             enrichers: plan.enrichers,
             dispatchers: plan.dispatchers,
+            dispatch_batch: plan.dispatch_batch,
+            max_receives: plan.max_receives,
+            malformed: plan.malformed,
+            enrich_timeout: plan.enrich_timeout,
             credits: plan.tenants[0].credits,
             queue: plan.queue,
             store: plan.store,
             ..Options::default()
         };
         let mut world = match broken {
-            Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
+            Some(how) => World::over(options, |inner| how.store(inner)),
             None => World::with(options),
         };
         upstream::listen(&world);
         for (tenant, name) in plan.tenants.iter().zip(NAMES).skip(1) {
             world.tenant_with(name, tenant.credits);
         }
+        world.tenant("stranger");
         for (tenant, planned) in world.tenants.iter().zip(&plan.tenants) {
             let schedule = planned.schedule.clone();
             let set = async |ports: &shared::app::Ports| {
@@ -158,6 +176,9 @@ impl<'a> Game<'a> {
             world.call(set);
             tenant.receiver.replies(planned.answers.iter().map(|answer| answer.reply()));
         }
+        if plan.version != Version::default() {
+            world.deploy(plan.version);
+        }
         world.sim.gate.renumber();
         let tenants = world.tenants.clone();
         let desk = Desk {
@@ -165,10 +186,12 @@ impl<'a> Game<'a> {
             registry: Arc::clone(&world.registry),
             tenant: world.tenant.clone(),
             told: Rc::new(RefCell::new(Told::default())),
-            version: Version::default(),
+            version: plan.version,
         };
         let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally: Tally::default() }
+        let mut tally = Tally::default();
+        tally.one(format!("began with: {:?}", plan.version));
+        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally }
     }
 
     /// Lets everybody act at their time, and everything else go on meanwhile, until the last client has its answer.
@@ -200,8 +223,8 @@ impl<'a> Game<'a> {
             self.asked = asked;
             if !answered {
                 if next.is_none() {
-                    let names: Vec<&str> = self.asked.iter().map(|asked| asked.name.as_str()).collect();
-                    return self.wrong.push(format!("clients_are_answered: {names:?} wait for more than an hour"));
+                    let mut told = self.desk.told.borrow_mut();
+                    return self.asked.iter().for_each(|asked| told.hear(&Heard::Silence { who: &asked.name }));
                 }
                 self.world.sim.clock.advance_to(until);
             }
@@ -219,7 +242,7 @@ impl<'a> Game<'a> {
         let key = format!("key-{number}");
         match what {
             What::Submit(job) => {
-                let sent = job.submission(&self.tenants[*tenant]);
+                let sent = Box::new(job.submission(&self.tenants[*tenant]));
                 self.send_job(*number, *tenant, job.clients, &Request::Submit { sent, key });
             }
             What::Repeat { job } => {
@@ -228,12 +251,23 @@ impl<'a> Game<'a> {
                     self.ask(*job, *tenant, format!("client {number}"), request);
                 }
             }
-            What::Rotate => self.ask(*number, *tenant, format!("client {number}"), Request::Rotate { key }),
+            What::Rotate => {
+                // The same request, sent twice.
+                for name in [format!("client {number}"), format!("client {number}.2")] {
+                    self.ask(*number, *tenant, name, Request::Rotate { key: key.clone() });
+                }
+            }
             What::TestWebhook => self.ask(*number, *tenant, format!("client {number}"), Request::TestWebhook { key }),
-            What::Read { job, times, every } => self.read(*number, *tenant, *job, *times, *every),
+            What::Read { .. } => self.read(*number, *tenant, what),
+            What::Snoop { job } => {
+                let Some(known) = self.jobs.get(job) else { return };
+                // Nobody's job is the last tenant's.
+                let snooping = self.desk_of(self.tenants.len() - 1).snoop(known.id.clone());
+                self.world.spawn(&format!("stranger {number}"), snooping);
+            }
             What::Cancel { job } | What::Delete { job } | What::Replay { job, .. } | What::Retry { job } => {
                 let Some(known) = self.jobs.get(job) else { return };
-                let request = Request::OfJob { what: what.clone(), job: known.id.clone(), key };
+                let request = client::about(what, &known.id, key);
                 if what.makes_a_job() {
                     self.send_job(*number, *tenant, 1, &request);
                 } else {
@@ -247,6 +281,8 @@ impl<'a> Game<'a> {
                     self.world.sim.queue.duplicate(*lane, &message.id);
                 }
             }
+            What::Nonsense { lane, body } => self.world.sim.queue.place(*lane, body),
+            What::Halt => self.world.options.enrichers = 0,
             What::KillEnrichers => self.world.kill_enrichers(),
             What::Deploy(version) => {
                 self.world.deploy(*version);
@@ -272,14 +308,15 @@ impl<'a> Game<'a> {
 
     fn ask(&mut self, number: usize, tenant: usize, name: String, request: Request) {
         let reply = client::Reply::default();
-        self.asked.push(Asked { number, tenant, name, request, reply, again_at: None });
+        let (first_at, sent_at) = (self.world.now(), self.world.now());
+        self.asked.push(Asked { number, tenant, name, request, reply, first_at, sent_at, again_at: None });
         self.send(self.asked.len() - 1);
     }
 
     fn send(&mut self, n: usize) {
         let desk = self.desk_of(self.asked[n].tenant);
         let asked = &mut self.asked[n];
-        (asked.reply, asked.again_at) = (client::Reply::default(), None);
+        (asked.reply, asked.sent_at, asked.again_at) = (client::Reply::default(), self.world.now(), None);
         let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
         self.world.spawn(&asked.name, async move {
             let answer = desk.carry_out(request).await;
@@ -287,25 +324,11 @@ impl<'a> Game<'a> {
         });
     }
 
-    /// A reader that comes back, and is not put off by anything.
-    fn read(&mut self, number: usize, tenant: usize, job: usize, times: u32, every: Duration) {
-        let Some(known) = self.jobs.get(&job) else { return };
-        let what = What::Read { job, times, every };
-        let request = Request::OfJob { what, job: known.id.clone(), key: String::new() };
-        let desk = self.desk_of(tenant);
-        self.world.spawn(&format!("reader {number}"), async move {
-            for _ in 0..times {
-                let answer = desk.clone().carry_out(request.clone()).await;
-                let fine = match &answer {
-                    Ok(_) | Err(ApiError::Unavailable { .. }) => true,
-                    Err(error) => is_allowed(&request, error),
-                };
-                if !fine {
-                    desk.told.borrow_mut().wrong.push(format!("answered_as_documented: {request:?} got {answer:?}"));
-                }
-                desk.ports.clock.sleep(every).await;
-            }
-        });
+    fn read(&mut self, number: usize, tenant: usize, what: &What) {
+        let What::Read { job, times, every } = what else { return };
+        let Some(known) = self.jobs.get(job) else { return };
+        let watching = self.desk_of(tenant).watch(client::about(what, &known.id, String::new()), *times, *every);
+        self.world.spawn(&format!("reader {number}"), watching);
     }
 
     /// Takes the answers that have come, and plans the repetition of what got none.
@@ -342,10 +365,7 @@ impl<'a> Game<'a> {
                     self.world.submitted.insert(id.clone(), sent.records.clone());
                 }
                 let request = asked.request.clone();
-                let known = self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
-                if known.id != id {
-                    self.wrong.push(format!("same_key_same_job: {} got {id} after {}", asked.name, known.id));
-                }
+                self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
                 self.tally.one("answer: job accepted");
             }
             Got::Done(what) => self.tally.one(format!("answer: {what}")),
@@ -356,19 +376,73 @@ impl<'a> Game<'a> {
         let kind = format!("{error:?}");
         let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
         self.tally.one(format!("answer: {kind}"));
-        if !is_allowed(&asked.request, error) {
-            self.wrong.push(format!("answered_as_documented: {} got {error:?}", asked.name));
+        let sent = Sent {
+            tenant: &self.tenants[asked.tenant].id,
+            request: &asked.request,
+            first_at: asked.first_at,
+            at: asked.sent_at,
+            answered_at: self.world.now(),
+        };
+        let past = Some((self.world.steps.past(), &*self.world.registry));
+        let mut told = self.desk.told.borrow_mut();
+        told.hear(&Heard::Refused { sent, error, past });
+        if let (Request::Submit { .. }, ApiError::NotFound { .. }, Some(known)) =
+            (&asked.request, error, self.jobs.get(&asked.number))
+        {
+            told.hear(&Heard::Absent { job: &known.id });
         }
-        if let (Request::Submit { .. }, ApiError::NotFound { .. }) = (&asked.request, error) {
-            // The key's job, if clients know it, must have been erased; if they do not, nobody can have erased it.
-            match self.jobs.get(&asked.number) {
-                Some(known) => self.desk.told.borrow_mut().absent(&known.id),
-                None => self.wrong.push(format!("same_key_same_job: {} got {error:?} for a new job", asked.name)),
-            }
-        }
+        drop(told);
         if !self.asked.iter().any(|other| other.number == asked.number) {
             self.sent.remove(&asked.number);
         }
+    }
+
+    /// Lets enrich functions begin again, if they were halted, after the jobs' run limit.
+    fn go_on(&mut self) {
+        if self.world.options.enrichers == 0 {
+            self.world.run_for(RUN_LIMIT + HOUR);
+            self.world.options.enrichers = self.plan.enrichers;
+        }
+    }
+
+    /// After everything's retention nothing is there for anybody, whether or not the table has deleted it, and a key that
+    /// was used stands for nothing: the same request makes another job.
+    fn afterwards(&mut self) {
+        let longest = self.world.sim.store.items().iter().filter_map(|item| get_n(item, EXPIRES_AT)).max();
+        let late = self.plan.store.expiry.unwrap_or_default();
+        self.world.sim.clock.advance_to(Timestamp(longest.unwrap_or(0) * 1000).plus(late + HOUR));
+        self.world.run_for(HOUR);
+        for (id, tenant) in self.world.accepted.clone() {
+            let seen = self.world.call(async |ports| shared::app::status::job(ports, &tenant, &id).await);
+            if seen != Err(ApiError::NotFound { what: "job" }) {
+                self.wrong.push(format!("absent_after_its_retention: {id} is {seen:?}"));
+            }
+            let listed =
+                self.world.call(async |ports| shared::app::status::jobs(ports, &tenant, None, None, 100).await);
+            if !listed.is_ok_and(|page| page.jobs.is_empty()) {
+                self.wrong.push(format!("absent_after_its_retention: {tenant} has a list of jobs"));
+            }
+        }
+        let left = self.world.sim.store.items().into_iter().filter(|item| item.attributes.contains_key(EXPIRES_AT));
+        if let (Some(_), Some(item)) = (self.plan.store.expiry, left.into_iter().next()) {
+            self.wrong.push(format!("absent_after_its_retention: {:?} is stored", item.key));
+        }
+        for (kind, times) in self.world.sim.store.expired() {
+            self.tally.add(format!("deleted by TTL: {kind}"), times);
+        }
+        let known = self.jobs.iter().find_map(|(number, known)| match &known.request {
+            Request::Submit { sent, key } => Some((self.plan.tenant_of(*number)?, sent.clone(), key.clone())),
+            _ => None,
+        });
+        let Some((tenant, sent, key)) = known else { return };
+        match self.world.insist_on_job_as(&self.tenants[tenant], &sent, &key) {
+            Ok(id) if self.world.quiet_within(HOUR * 48).is_ok() && self.jobs.values().all(|known| known.id != id) => {
+                self.tally.one("key: used again after its time");
+            }
+            Err(ApiError::NotEnoughCredits { .. }) => {}
+            other => self.wrong.push(format!("a_key_is_free_after_its_time: {other:?}")),
+        }
+        self.wrong.extend(self.world.broken.iter().cloned());
     }
 
     /// Counts what came of everything.
@@ -387,6 +461,7 @@ impl<'a> Game<'a> {
             match self.world.call(async |ports| shared::app::status::job(ports, tenant, id).await) {
                 Ok(view) => {
                     self.tally.one(format!("job: {}", view.status().as_str()));
+                    self.tally.add("job: of several shards", u64::from(shard_count(view.job.spec.chunks) > 1));
                     for line in self.world.results(id) {
                         let code = line.outcome.error.as_ref().map(|error| format!(" {}", error.code));
                         let code = code.unwrap_or_default();

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use tests::harness::broken::Broken;
+use tests::harness::Version;
 use tests::sim::{QueueFaults, StoreFaults};
 
 use super::faults::Faults;
 use super::plan::{Answer, Plan, What};
-use super::play::{Detail, Verdict, play};
+use super::play::Verdict;
+use crate::ENRICH_TIMEOUT;
 
 /// A smaller plan, what came of it, and how many runs it took to find it.
 #[derive(Debug)]
@@ -22,16 +23,19 @@ pub(super) struct Shrunk {
     pub(super) as_drawn: bool,
 }
 
+/// Plays a plan, keeping its trace and its faults.
+pub(super) type Player<'a> = &'a dyn Fn(&Plan) -> Verdict;
+
 /// Shrinks a plan in at most so many runs. `name` is the invariant that fails, and must go on to.
-pub(super) fn shrink(plan: &Plan, broken: Option<Broken>, name: &str, runs: u32) -> Shrunk {
-    let verdict = play(plan, broken, Detail::Full);
+pub(super) fn shrink(plan: &Plan, play: Player<'_>, name: &str, runs: u32) -> Shrunk {
+    let verdict = play(plan);
     let listed = Plan { faults: Faults::Listed(verdict.faults.clone()), ..plan.clone() };
     // As a list of faults the plan must fail the same way; else there is nothing that can be left out.
-    let replayed = play(&listed, broken, Detail::Full);
+    let replayed = play(&listed);
     if !replayed.names().any(|found| found == name) {
         return Shrunk { plan: plan.clone(), verdict, runs: 1, as_drawn: true };
     }
-    let mut search = Search { broken, name, left: runs, best: (listed, replayed) };
+    let mut search = Search { play, name, left: runs, best: (listed, replayed) };
     while search.pass() {}
     let (plan, verdict) = search.best;
     Shrunk { plan, verdict, runs: runs - search.left, as_drawn: false }
@@ -42,7 +46,7 @@ const FEW: usize = 3;
 const OTHERS: u64 = 6;
 
 struct Search<'a> {
-    broken: Option<Broken>,
+    play: Player<'a>,
     name: &'a str,
     left: u32,
     best: (Plan, Verdict),
@@ -66,7 +70,7 @@ impl Search<'_> {
             return false;
         }
         self.left -= 1;
-        let verdict = play(&plan, self.broken, Detail::Full);
+        let verdict = (self.play)(&plan);
         let fails = verdict.names().any(|name| name == self.name);
         if fails {
             // Faults whose calls are not made any more are gone.
@@ -162,6 +166,12 @@ fn simpler(plan: &Plan) -> Vec<Simpler> {
         Box::new(|plan| plan.with_store(|store| store.stale = Duration::ZERO)),
         Box::new(|plan| plan.with_store(|store| store.expiry = None)),
         Box::new(|plan| plan.with_store(|store| store.transaction = Duration::ZERO)),
+        Box::new(|plan| Plan { dispatch_batch: 5, ..plan.clone() }),
+        Box::new(|plan| Plan { max_receives: 10, ..plan.clone() }),
+        Box::new(|plan| Plan { malformed: 0, ..plan.clone() }),
+        Box::new(|plan| Plan { enrich_timeout: ENRICH_TIMEOUT, ..plan.clone() }),
+        Box::new(|plan| Plan { version: Version::Current, ..plan.clone() }),
+        Box::new(|plan| Plan { afterwards: false, ..plan.clone() }),
         Box::new(Plan::with_everything_at_once),
     ];
     for tenant in 0..plan.tenants.len() {

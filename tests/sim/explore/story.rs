@@ -73,11 +73,14 @@ impl fmt::Display for What {
             Self::Replay { job, record: Some(n) } => write!(f, "replays the event of record {n} of job {job}"),
             Self::Retry { job } => write!(f, "retries job {job}"),
             Self::Read { job, times, every } => write!(f, "reads job {job}, {times} times, every {every:?}"),
+            Self::Snoop { job } => write!(f, "a stranger asks for job {job}"),
             Self::Rotate => f.write_str("rotates the webhook secret"),
             Self::TestWebhook => f.write_str("sends a test event"),
             Self::Receiver(answer) => write!(f, "the receiver answers {answer} from now on"),
             Self::Lose(lane) => write!(f, "all messages in {lane:?} are lost"),
             Self::Duplicate(lane) => write!(f, "all messages in {lane:?} are duplicated"),
+            Self::Nonsense { lane, body } => write!(f, "somebody sends {body} to {lane:?}"),
+            Self::Halt => f.write_str("no enrich function begins for longer than a job may run"),
             Self::KillEnrichers => f.write_str("all enrich processes are killed"),
             Self::Deploy(version) => write!(f, "version {version:?} is deployed"),
             Self::Sweep => f.write_str("the sweep runs out of turn"),
@@ -90,9 +93,12 @@ impl fmt::Display for Action {
         let who = match self.what {
             What::Lose(_)
             | What::Duplicate(_)
+            | What::Nonsense { .. }
+            | What::Halt
             | What::KillEnrichers
             | What::Deploy(_)
             | What::Sweep
+            | What::Snoop { .. }
             | What::Receiver(_) => String::new(),
             _ => format!("client {}, tenant {}: ", self.number, self.tenant),
         };
@@ -103,6 +109,15 @@ impl fmt::Display for Action {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at work in each lane of enrich, {} of dispatch", self.enrichers, self.dispatchers)?;
+        writeln!(
+            f,
+            "{:?} is deployed; batches of {}, dead letters after {} receives, {} of 1000 answers malformed, enrich has {} s",
+            self.version,
+            self.dispatch_batch,
+            self.max_receives,
+            self.malformed,
+            self.enrich_timeout.as_secs()
+        )?;
         for (n, tenant) in self.tenants.iter().enumerate() {
             write!(f, "tenant {n} has {} credits", tenant.credits)?;
             if let Some(schedule) = &tenant.schedule {
@@ -118,12 +133,19 @@ impl fmt::Display for Plan {
         if self.store != StoreFaults::default() {
             writeln!(f, "the table: {:?}", self.store)?;
         }
+        if self.afterwards {
+            writeln!(f, "looked at again after everything's retention")?;
+        }
         for action in &self.actions {
             writeln!(f, "  {:>10}  {action}", At(action.at).to_string())?;
         }
         match &self.faults {
             Faults::Drawn { rate, for_the_first } => {
-                writeln!(f, "{rate} of 1000 calls go wrong in the first {} s", for_the_first.as_secs())
+                writeln!(
+                    f,
+                    "{rate} of 1000 reads, and more of other calls, go wrong in the first {} s",
+                    for_the_first.as_secs()
+                )
             }
             Faults::Listed(listed) if listed.is_empty() => writeln!(f, "no call goes wrong"),
             Faults::Listed(listed) => {

@@ -28,11 +28,11 @@ impl Tally {
 
     pub(super) fn fault(&mut self, call: &Call, fault: Fault) {
         let kind = match fault {
-            Fault::Delay(_) => "Delay".to_owned(),
-            other => format!("{other:?}"),
+            Fault::Delay(by) if by > crate::MINUTE / 2 => "Delay, standing still".to_owned(),
+            other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
         };
         self.one(format!("fault: {kind}"));
-        if matches!(fault, Fault::Die | Fault::DieAfter) {
+        if matches!(fault, Fault::Die | Fault::DieAfter | Fault::DieLate(_)) {
             self.one(format!("killed at: {:?}", call.op));
             let who = call.name.split(' ').next().unwrap_or_default();
             self.one(format!("killed: {who}"));
@@ -58,8 +58,12 @@ impl Tally {
                 Happened::Dispatched { answer: Err(_), .. } => self.one("attempt: run failed"),
                 Happened::Unreadable => self.one("message: unreadable"),
                 Happened::TimedOut => self.one("function: timed out"),
+                Happened::Malformed => self.one("function: answer malformed"),
             }
         }
+        let late = world.sim.gate.late_effects();
+        self.add("late effect: applied", late.applied);
+        self.add("late effect: refused", late.refused);
         let swept = world.swept();
         self.add("sweep: finished a job", swept.finished.into());
         self.add("sweep: sent chunks again", swept.nudged_chunks.into());

@@ -179,7 +179,9 @@ pub fn dataset(bytes: &[u8]) {
     let config = &tables()[usize::from(*digit) % TABLES.len()];
     let Ok(table) = Dataset::parse(config, text.to_owned()) else { return };
     let Ok((rows, skipped)) = table.check() else { return };
-    assert!(rows > 0 && rows + skipped <= text.lines().count() + 1, "{rows} and {skipped} rows");
+    // A lone carriage return ends a row too.
+    let most = text.split(['\n', '\r']).count();
+    assert!(rows > 0 && rows + skipped <= most, "{rows} and {skipped} rows");
     let sim = Sim::new(1);
     let ports =
         Ports { http: sim.http.clone(), dns: sim.dns.clone(), clock: sim.clock.clone(), entropy: sim.entropy.clone() };
@@ -191,7 +193,7 @@ pub fn dataset(bytes: &[u8]) {
         match ask(key) {
             Answer::Found { fields, .. } => assert_eq!(fields.keys().collect::<Vec<_>>(), ["name"]),
             Answer::NotFound | Answer::Invalid(_) => {}
-            Answer::Failed { detail, .. } => panic!("{detail}"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -1,27 +1,15 @@
 //! What queues bring: whole events of SQS and the messages in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::edge::sqs::{self, Invocation, NoIdentity};
-use shared::ports::QueueName;
 
 use crate::harness::{World, domains, submission};
-
-/// The queues, as the functions know them.
-fn queues() -> BTreeMap<QueueName, String> {
-    let queues = [
-        (QueueName::Enrich, "EnrichQueue"),
-        (QueueName::EnrichBulk, "EnrichBulkQueue"),
-        (QueueName::Webhook, "WebhookQueue"),
-        (QueueName::WebhookRetry, "WebhookRetryQueue"),
-    ];
-    let url = |name: &str| format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{name}");
-    queues.into_iter().map(|(queue, name)| (queue, url(name))).collect()
-}
+use crate::sim::mapping;
 
 /// An event, handed to enrich and to dispatch, while a job (`$JOB`) of two chunks waits to be worked on. Every message
 /// that cannot be read fails, alone; whatever the others say, the job ends as it should.
@@ -32,7 +20,7 @@ pub fn batch(bytes: &[u8]) {
     let Ok(event) = serde_json::from_str::<SqsEvent>(&text.replace("$JOB", job.as_str())) else { return };
     let secrets = [world.tenant.api_key.clone(), world.tenant.secret.reveal().to_owned()];
     super::without_secrets(&[&secrets[0], &secrets[1]], || {
-        let queues = queues();
+        let queues = mapping::queue_urls();
         let chunk: fn(&str) -> bool = |body| serde_json::from_str::<ChunkMessage>(body).is_ok();
         let wake: fn(&str) -> bool = |body| serde_json::from_str::<WakeMessage>(body).is_ok();
         for (readable, enriching) in [(chunk, true), (wake, false)] {

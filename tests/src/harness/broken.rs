@@ -1,10 +1,12 @@
 //! Ports that break one promise each. For every invariant there is one that it must find out; see `tests/sim/controls.rs`.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::app::table::{DUE, DUE_SHARD, LEASE_TOKEN, STATE, get_s};
+use shared::app::table::{BALANCE, DUE, DUE_SHARD, LEASE_TOKEN, STATE, STATUS, USED, get_s};
 use shared::domain::delivery::DeliveryState;
+use shared::domain::job::Status;
 use shared::domain::signature::headers;
 use shared::ports::{
     Change, Clock, Condition, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender, Item, Key, Put, Query, Store,
@@ -74,6 +76,32 @@ pub enum Broken {
     NothingIsTriedAgain,
     /// The sweep does not run.
     SweepSleeps,
+    /// A job is accepted and not kept.
+    JobIsNotKept,
+    /// The idempotency key is not remembered.
+    KeyIsNotKept,
+    /// The records of a new job are stored as if they began one place later.
+    PlacesAreShifted,
+    /// Events that are asked for again are not sent, and nobody is told.
+    ReplayIsForgotten,
+    /// A balance is read as nothing.
+    BalanceReadsZero,
+    /// Every job is read as completed.
+    JobsReadCompleted,
+    /// Whoever comes with a key gets no answer.
+    KeysAreNotAnswered,
+    /// A request to cancel is acknowledged and not kept.
+    CancelIsForgotten,
+    /// A tombstone is acknowledged and not kept.
+    TombstoneIsNotKept,
+    /// The result of a chunk is put again after each read of it, with other costs.
+    ResultsChange,
+    /// A job is erased at no cost, whatever was done of it.
+    ErasingIsFree,
+    /// The results of an event are read as if nothing had been found.
+    EventsSayNothingWasFound,
+    /// The link of an event leads to another place.
+    EventsLinkElsewhere,
 }
 
 impl Broken {
@@ -83,16 +111,24 @@ impl Broken {
         match self {
             Self::SweepSleeps => world.options.sweeping = false,
             Self::IdsRepeat => world.ports.entropy = Arc::new(BrokenEntropy(world.ports.entropy.clone())),
-            Self::ReceiverOfAnother | Self::IdPerAttempt | Self::BodyPerAttempt => {
+            Self::ReceiverOfAnother
+            | Self::IdPerAttempt
+            | Self::BodyPerAttempt
+            | Self::EventsSayNothingWasFound
+            | Self::EventsLinkElsewhere => {
                 let (inner, clock) = (world.ports.http.clone(), world.ports.clock.clone());
                 let sent = Mutex::new(0);
                 world.ports.http = Arc::new(BrokenHttp { inner, clock, tenants, sent, how: self });
             }
-            Self::TenantIsTakenFromTheRequest => {
-                let inner = world.ports.store.clone();
-                world.ports.store = Arc::new(CredulousStore { inner, asker: Mutex::default() });
-            }
-            how => world.ports.store = Arc::new(BrokenStore { inner: world.ports.store.clone(), how }),
+            how => world.ports.store = how.store(world.ports.store.clone()),
+        }
+    }
+
+    /// A store that breaks it, if a store can.
+    pub fn store(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        match self {
+            Self::TenantIsTakenFromTheRequest => Arc::new(CredulousStore { inner, asker: Mutex::default() }),
+            how => Arc::new(BrokenStore { inner, how }),
         }
     }
 }
@@ -135,32 +171,100 @@ impl BrokenStore {
         let other = if key.pk == "SECRET#acme" { "SECRET#other" } else { "SECRET#acme" };
         Key { pk: other.to_owned(), ..key.clone() }
     }
+
+    /// An item as it is read.
+    fn read(&self, mut item: Item) -> Item {
+        match (self.how, item.key.sk.as_str()) {
+            (Broken::BalanceReadsZero, "CREDITS") => drop(item.attributes.insert(BALANCE.to_owned(), Value::N(0))),
+            (Broken::JobsReadCompleted, "META") => {
+                let completed = Value::S(Status::Completed.as_str().to_owned());
+                item.attributes.insert(STATUS.to_owned(), completed);
+            }
+            _ => {}
+        }
+        item
+    }
+}
+
+fn replaced(body: &[u8], text: &str, by: &str) -> Vec<u8> {
+    String::from_utf8_lossy(body).replace(text, by).into_bytes()
 }
 
 /// Of records that are stored packed.
-fn drop_ids(item: &mut Item) {
-    let Some(Value::B(packed)) = item.attributes.get_mut("data") else { return };
-    let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
-    let mut chunk: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+fn drop_ids(chunk: &mut serde_json::Value) {
     for record in chunk["records"].as_array_mut().into_iter().flatten() {
         record["id"] = serde_json::Value::Null;
     }
+}
+
+fn shift_places(chunk: &mut serde_json::Value) {
+    if let Some(first) = chunk["first"].as_u64() {
+        chunk["first"] = (first + 1).into();
+    }
+}
+
+fn raise_costs(outcomes: &mut serde_json::Value) {
+    for outcome in outcomes.as_array_mut().into_iter().flatten() {
+        outcome["credits"] = (outcome["credits"].as_u64().unwrap_or(0) + 1).into();
+    }
+}
+
+/// What is stored packed.
+fn edit_packed(item: &mut Item, edit: impl FnOnce(&mut serde_json::Value)) {
+    let Some(Value::B(packed)) = item.attributes.get_mut("data") else { return };
+    let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
+    let mut chunk: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    edit(&mut chunk);
     *packed = zstd::bulk::compress(chunk.to_string().as_bytes(), 3).expect("it compressed before");
+}
+
+fn erases(writes: &[Write]) -> bool {
+    let deleted = Change::Set(STATUS, Value::S(Status::Deleted.as_str().to_owned()));
+    writes.iter().any(|write| matches!(write, Write::Update(update) if update.changes.contains(&deleted)))
+}
+
+/// Where a job is erased, what was used goes back too.
+fn give_all_back(writes: &mut [Write]) {
+    if !erases(writes) {
+        return;
+    }
+    for write in writes {
+        if let Write::Update(update) = write
+            && update.key.sk == "CREDITS"
+        {
+            for change in &mut update.changes {
+                if let Change::Add(USED, used) = change {
+                    *change = Change::Add(BALANCE, *used);
+                }
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Store for BrokenStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        self.inner.get(&self.misread(key)).await
+        if self.how == Broken::KeysAreNotAnswered && key.sk == "KEY" {
+            pending::<()>().await;
+        }
+        Ok(self.inner.get(&self.misread(key)).await?.map(|item| self.read(item)))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let keys: Vec<Key> = keys.iter().map(|key| self.misread(key)).collect();
-        self.inner.get_many(&keys).await
+        let items = self.inner.get_many(&keys).await?;
+        Ok(items.into_iter().map(|item| item.map(|item| self.read(item))).collect())
     }
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        self.inner.query(query).await
+        let items = self.inner.query(query).await?;
+        if self.how == Broken::ResultsChange {
+            for mut item in items.iter().filter(|item| item.key.sk.ends_with("#RESULT")).cloned() {
+                edit_packed(&mut item, raise_costs);
+                let _ = self.inner.put(Put { item, condition: None }).await;
+            }
+        }
+        Ok(items)
     }
 
     async fn put(&self, mut put: Put) -> Result<(), StoreError> {
@@ -177,7 +281,15 @@ impl Store for BrokenStore {
     async fn update(&self, mut update: Update) -> Result<Item, StoreError> {
         let sk = update.key.sk.clone();
         let releases = update.changes.contains(&Change::Remove(LEASE_TOKEN));
+        let canceling = Change::Set(STATUS, Value::S(Status::Canceling.as_str().to_owned()));
         match self.how {
+            Broken::CancelIsForgotten if update.changes.contains(&canceling) => {
+                return Ok(self
+                    .inner
+                    .get(&update.key)
+                    .await?
+                    .unwrap_or(Item { key: update.key, attributes: [].into() }));
+            }
             Broken::StatusLooksAtNothing if sk == "META" => update.condition = None,
             Broken::TurnIsStolen if sk == "LATEST" => update.condition = None,
             Broken::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
@@ -259,6 +371,15 @@ impl Store for BrokenStore {
                     }
                 }
             }
+            Broken::JobIsNotKept if writes.iter().any(|w| matches!(w, Write::Put(_)) && key_of(w).sk == "META") => {
+                return Ok(());
+            }
+            Broken::TombstoneIsNotKept if erases(&writes) => return Ok(()),
+            Broken::KeyIsNotKept => writes.retain(|write| key_of(write).sk != "IDEM"),
+            Broken::ReplayIsForgotten => {
+                writes.retain(|w| !(matches!(w, Write::Update(_)) && key_of(w).sk.starts_with("DELIVERY#")));
+            }
+            Broken::ErasingIsFree if ends => give_all_back(&mut writes),
             Broken::NothingIsSettled if ends => writes.retain(|write| key_of(write).sk != "CREDITS"),
             Broken::CreditsAreNotAsked => {
                 for write in &mut writes {
@@ -284,8 +405,10 @@ impl Store for BrokenStore {
     }
 
     async fn put_all(&self, mut items: Vec<Item>) -> Result<(), StoreError> {
-        if self.how == Broken::IdsAreDropped {
-            items.iter_mut().for_each(drop_ids);
+        match self.how {
+            Broken::IdsAreDropped => items.iter_mut().for_each(|item| edit_packed(item, drop_ids)),
+            Broken::PlacesAreShifted => items.iter_mut().for_each(|item| edit_packed(item, shift_places)),
+            _ => {}
         }
         self.inner.put_all(items).await
     }
@@ -393,6 +516,8 @@ impl HttpSender for BrokenHttp {
                 // The event of another place in the job.
                 id = format!("{}_{number}", id.rsplit_once('_').map_or("", |(job, _)| job));
             }
+            Broken::EventsSayNothingWasFound => request.body = replaced(&request.body, "Name of ", "No name of "),
+            Broken::EventsLinkElsewhere => request.body = replaced(&request.body, "/results", "/elsewhere"),
             _ => request.body.extend(format!("{:number$}", "", number = number as usize).into_bytes()),
         }
         request.headers.retain(|(name, _)| !name.starts_with("webhook-"));

@@ -39,6 +39,8 @@ pub enum Happened {
     Unreadable,
     /// The function's time-out ended it.
     TimedOut,
+    /// Its answer did not arrive as it was, and Lambda could make nothing of it.
+    Malformed,
 }
 
 /// How many runs over each chunk ended without an answer that was good.
@@ -58,6 +60,14 @@ impl Drop for Unended {
     }
 }
 
+/// Answers that fail the whole batch; see [`mapping`].
+const MALFORMED: [&str; 4] = [
+    "",
+    r#"{"batchItemFailures":["#,
+    r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+    r#"{"batchItemFailures":[{"itemIdentifier":"of another batch"}]}"#,
+];
+
 /// One invocation for one batch of messages.
 #[derive(Debug)]
 pub(super) struct Function {
@@ -68,6 +78,8 @@ pub(super) struct Function {
     pub timeout: Duration,
     pub lane: QueueName,
     pub batch: Vec<Received>,
+    /// Its answer becomes this one of [`MALFORMED`].
+    pub malformed: Option<usize>,
     /// Given back when the function ends or dies.
     pub _at_work: Rc<()>,
 }
@@ -110,7 +122,11 @@ impl Function {
             return Vec::new();
         };
         let Ok(batch) = done else { return Vec::new() };
-        let answer = serde_json::to_string(&batch.response()).expect("an answer is JSON");
+        let mut answer = serde_json::to_string(&batch.response()).expect("an answer is JSON");
+        if let Some(which) = self.malformed {
+            MALFORMED[which % MALFORMED.len()].clone_into(&mut answer);
+            self.note(Some(Happened::Malformed));
+        }
         mapping::settle(&self.sim.queue, self.lane, &self.batch, &answer);
         batch.0
     }

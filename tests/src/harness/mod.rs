@@ -7,6 +7,7 @@ pub mod invariants;
 mod providers;
 mod receiver;
 mod served;
+pub mod strangers;
 mod version;
 mod world;
 

@@ -51,9 +51,14 @@ impl Version {
         batch
     }
 
+    /// Whether this version can read such an element of progress.
+    pub(super) fn reads_progress(self, element: &str) -> bool {
+        self != Self::Previous || element.split(':').count() == 9
+    }
+
     fn message(self, body: &str) -> String {
         edited(body, |message| match self {
-            Self::Previous => forget(message, &["at", "hold"]),
+            Self::Previous => forget(message, &["at", "hold", "wake"]),
             Self::Current => {}
             Self::Next => mark(message),
         })
@@ -186,7 +191,7 @@ impl VersionStore {
             let mut raw = BTreeSet::new();
             if let Some(Value::Ss(done)) = item.attributes.get_mut(DONE) {
                 raw.clone_from(done);
-                done.retain(|element| element.split(':').count() == 9);
+                done.retain(|element| self.version.reads_progress(element));
             }
             if matches!(item.attributes.get(DONE), Some(Value::Ss(done)) if done.is_empty()) {
                 item.attributes.remove(DONE);

@@ -56,6 +56,10 @@ pub struct Options {
     pub enrich_batch: usize,
     /// The most messages that a dispatch function gets at once. Source: the template.
     pub dispatch_batch: usize,
+    /// After so many receives without deletion a message becomes a dead letter. Source: the template.
+    pub max_receives: u32,
+    /// Of a thousand answers to a batch so many are malformed on their way; drawn from the seed.
+    pub malformed: usize,
     /// Whether the sweep runs every minute.
     pub sweeping: bool,
     /// The time-out of the enrich function.
@@ -76,12 +80,13 @@ impl Options {
         seed: 1,
         enrichers: 1,
         bulk_enrichers: None,
-        public_url: None,
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         dispatchers: 1,
         retry_dispatchers: None,
         enrich_batch: 1,
         dispatch_batch: 5,
+        max_receives: 10,
+        malformed: 0,
         sweeping: true,
         enrich_timeout: Duration::from_secs(120),
         dispatch_timeout: Duration::from_secs(60),
@@ -150,6 +155,8 @@ pub struct World {
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
     next_sweep: Timestamp,
+    /// Decides which answers are malformed.
+    spoiler: SimEntropy,
     /// Each worker of a lane holds one.
     at_work: BTreeMap<QueueName, Rc<()>>,
 }
@@ -198,8 +205,8 @@ impl World {
     /// A world whose store is wrapped: for controls that break a promise on purpose.
     pub fn over(options: Options, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let sim = Sim::new(options.seed);
-        // Source of the times and the count: the template.
-        sim.queue.configure(6 * options.enrich_timeout, 10);
+        // Source of the times: the template.
+        sim.queue.configure(6 * options.enrich_timeout, options.max_receives);
         for lane in [QueueName::Webhook, QueueName::WebhookRetry] {
             sim.queue.hide_for(lane, 6 * options.dispatch_timeout);
         }
@@ -211,6 +218,7 @@ impl World {
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
             surfaces: SURFACES,
+            public_url: Some("https://api.example".to_owned()),
             fast_chunks: options.fast_chunks,
             large: Arc::default(),
         };
@@ -225,6 +233,7 @@ impl World {
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
+            spoiler: SimEntropy::new(options.seed ^ 0x53),
             accepted: BTreeMap::new(),
             submitted: BTreeMap::new(),
             lost_runs: LostRuns::default(),
@@ -522,9 +531,12 @@ impl World {
         assert_eq!(invariants::check(self), Vec::<String>::new());
     }
 
-    /// Nothing queued, nothing at work, nothing that the sweep will look at.
+    /// Nothing queued, nothing at work, nothing that the sweep will look at, no effect to come.
     pub fn is_quiet(&self) -> bool {
-        self.schedule.alive().next().is_none() && self.sim.queue.next_visible().is_none() && !self.sim.store.any_due()
+        self.schedule.alive().next().is_none()
+            && self.sim.queue.next_visible().is_none()
+            && !self.sim.store.any_due()
+            && !self.sim.clock.owes()
     }
 
     fn due(&self) -> Vec<(String, Timestamp)> {
@@ -552,7 +564,10 @@ impl World {
             let sweep = self.options.sweeping.then_some(self.next_sweep);
             let next = [self.sim.clock.next_timer(), queued, sweep].into_iter().flatten().min();
             match next.filter(|at| *at <= until) {
-                Some(at) => self.sim.clock.advance_to(at),
+                Some(at) => {
+                    self.sim.clock.advance_to(at);
+                    self.watch();
+                }
                 None => return,
             }
         }
@@ -577,7 +592,9 @@ impl World {
                 if batch.is_empty() {
                     break;
                 }
+                let malformed = self.options.malformed;
                 let function = Function {
+                    malformed: (malformed > 0 && self.spoiler.below(1000) < malformed).then(|| self.spoiler.below(4)),
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),

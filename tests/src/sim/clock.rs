@@ -1,6 +1,7 @@
 //! Virtual time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -10,17 +11,30 @@ use async_trait::async_trait;
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
 
+/// What happens by itself at a time.
+type Happening = Box<dyn FnOnce(Timestamp) + Send>;
+
+/// What a timer does when it rings.
+enum Ring {
+    Wake(Waker),
+    Happen(Happening),
+}
+
 /// A clock that stands still until it is told to move, by [`advance`](Self::advance) or by the driver of
 /// [`Sim::run`](super::Sim::run), which jumps to the next timer when nothing else can run.
-#[derive(Debug)]
 pub struct SimClock(Mutex<Time>);
 
-#[derive(Debug)]
 struct Time {
     now: Timestamp,
     /// By when they ring, then by when they were set.
-    timers: BTreeMap<(Timestamp, u64), Waker>,
+    timers: BTreeMap<(Timestamp, u64), Ring>,
     set: u64,
+}
+
+impl fmt::Debug for SimClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SimClock").field(&self.now()).finish()
+    }
 }
 
 impl Default for SimClock {
@@ -46,7 +60,25 @@ impl SimClock {
             let later = time.timers.split_off(&after_now);
             std::mem::replace(&mut time.timers, later)
         };
-        due.into_values().for_each(Waker::wake);
+        for ((at, _), ring) in due {
+            match ring {
+                Ring::Wake(waker) => waker.wake(),
+                Ring::Happen(what) => what(at),
+            }
+        }
+    }
+
+    /// Lets something happen at a time, whoever lives to see it.
+    pub(super) fn call_at(&self, at: Timestamp, what: Happening) {
+        let mut time = self.0.lock().unwrap();
+        time.set += 1;
+        let turn = (at, time.set);
+        time.timers.insert(turn, Ring::Happen(what));
+    }
+
+    /// Whether something is still to happen by itself.
+    pub fn owes(&self) -> bool {
+        self.0.lock().unwrap().timers.values().any(|ring| matches!(ring, Ring::Happen(_)))
     }
 
     /// When the next sleeper wakes.
@@ -86,7 +118,7 @@ impl Future for Sleep<'_> {
             time.set += 1;
             time.set
         });
-        time.timers.insert((self.until, timer), context.waker().clone());
+        time.timers.insert((self.until, timer), Ring::Wake(context.waker().clone()));
         drop(time);
         self.timer = Some(timer);
         Poll::Pending

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::pending;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use shared::domain::time::Timestamp;
 use shared::ports::Clock;
 
 use super::SimClock;
@@ -53,6 +54,26 @@ pub enum Fault {
     Conflict,
     /// It takes effect after so long.
     Delay(Duration),
+    /// A write answers that nothing answered and takes effect so much later, if its conditions hold then. Other calls: as
+    /// [`FailBefore`](Self::FailBefore). A client's time-out ends its wait and not the request.
+    Late(Duration),
+    /// The process dies, and its write takes effect so much later, if its conditions hold then. Other calls: as
+    /// [`Die`](Self::Die).
+    DieLate(Duration),
+    /// A write takes effect, and so much later once more, if its conditions hold then: an SDK repeats by itself what it got
+    /// no answer for, and its first try may come in last. Other calls: as [`Proceed`](Self::Proceed).
+    Again(Duration),
+}
+
+/// The effect of a write that comes later, at this time. Says whether it had one.
+pub(super) type Later = Box<dyn FnOnce(Timestamp) -> bool + Send>;
+
+/// Writes that took effect later than they were answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LateEffects {
+    pub applied: u64,
+    /// By their conditions, or because what they were about was gone.
+    pub refused: u64,
 }
 
 /// A call, as the hook sees it.
@@ -102,6 +123,7 @@ struct State {
     names: BTreeMap<u64, Arc<str>>,
     current: u64,
     dead: BTreeSet<u64>,
+    late: LateEffects,
 }
 
 impl fmt::Debug for Gate {
@@ -143,6 +165,11 @@ impl Gate {
     /// The calls of one kind.
     pub fn count(&self, op: Op) -> u64 {
         self.state.lock().unwrap().counts.get(&op).copied().unwrap_or(0)
+    }
+
+    /// How many late effects there were so far.
+    pub fn late_effects(&self) -> LateEffects {
+        self.state.lock().unwrap().late
     }
 
     /// Forgets the calls so far: the next one is number 1. For after a test's preparations.
@@ -200,24 +227,53 @@ impl Gate {
     /// Takes one call through the gate. `effect` runs at most once, in one go, between two points where other
     /// processes may run.
     pub(super) async fn call<T, E>(
-        &self,
+        self: &Arc<Self>,
         op: Op,
         subject: String,
         fail: impl Fn(Failure) -> E,
         effect: impl FnOnce(Extent) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.pass(op, subject, fail, effect, None).await
+    }
+
+    /// As [`call`](Self::call), for a write, whose effect may come `later`.
+    pub(super) async fn write<T, E>(
+        self: &Arc<Self>,
+        op: Op,
+        subject: String,
+        fail: impl Fn(Failure) -> E,
+        effect: impl FnOnce(Extent) -> Result<T, E>,
+        later: &(dyn Fn() -> Later + Sync),
+    ) -> Result<T, E> {
+        self.pass(op, subject, fail, effect, Some(later)).await
+    }
+
+    async fn pass<T, E>(
+        self: &Arc<Self>,
+        op: Op,
+        subject: String,
+        fail: impl Fn(Failure) -> E,
+        effect: impl FnOnce(Extent) -> Result<T, E>,
+        later: Option<&(dyn Fn() -> Later + Sync)>,
+    ) -> Result<T, E> {
         let (call, fault) = self.admit(op, subject).await;
+        if let (Fault::Late(by) | Fault::DieLate(by), Some(later)) = (fault, later) {
+            self.owe(&call, by, later());
+        }
         if let Fault::Delay(by) = fault {
             self.clock.sleep(by).await;
         }
         let result = match fault {
-            Fault::Proceed | Fault::Delay(_) => {
+            Fault::Proceed | Fault::Delay(_) | Fault::Again(_) => {
                 let result = effect(Extent::Whole);
+                if let (Fault::Again(by), Some(later), Ok(_)) = (fault, later, &result) {
+                    self.owe(&call, by, later());
+                }
                 let outcome = if result.is_ok() { "ok" } else { "error" };
                 self.record(&call, fault, outcome);
                 return result;
             }
-            Fault::Die => self.die(&call, fault).await,
+            Fault::Die | Fault::DieLate(_) => self.die(&call, fault).await,
             Fault::DieAfter => {
                 let _ = effect(Extent::Whole);
                 self.die(&call, fault).await
@@ -229,10 +285,23 @@ impl Gate {
             Fault::FailPartly if matches!(op, Op::PutAll | Op::DeleteAll | Op::Send) => {
                 effect(Extent::FirstHalf).and(Err(fail(Failure::Lost)))
             }
-            Fault::FailBefore | Fault::FailPartly => Err(fail(Failure::Lost)),
+            Fault::FailBefore | Fault::FailPartly | Fault::Late(_) => Err(fail(Failure::Lost)),
         };
         self.record(&call, fault, "error");
         result
+    }
+
+    /// Lets the effect come later. What is owed belongs to the table or the queue, and not to the process.
+    fn owe(self: &Arc<Self>, call: &Call, by: Duration, effect: Later) {
+        let (gate, call): (Weak<Self>, Call) = (Arc::downgrade(self), call.clone());
+        let apply = move |at| {
+            let Some(gate) = gate.upgrade() else { return };
+            let applied = effect(at);
+            let mut state = gate.state.lock().unwrap();
+            *(if applied { &mut state.late.applied } else { &mut state.late.refused }) += 1;
+            state.line(at, &call, " late", if applied { "ok" } else { "error" });
+        };
+        self.clock.call_at(self.clock.now().plus(by), Box::new(apply));
     }
 
     async fn admit(&self, op: Op, subject: String) -> (Call, Fault) {
@@ -265,12 +334,18 @@ impl Gate {
     }
 
     fn record(&self, call: &Call, fault: Fault, outcome: &str) {
-        let now = self.clock.now();
-        if let Some(trace) = &mut self.state.lock().unwrap().trace {
+        let fault = if fault == Fault::Proceed { String::new() } else { format!(" {fault:?}") };
+        self.state.lock().unwrap().line(self.clock.now(), call, &fault, outcome);
+    }
+}
+
+impl State {
+    /// Adds a call to the trace, if one is kept.
+    fn line(&mut self, at: Timestamp, call: &Call, fault: &str, outcome: &str) {
+        if let Some(trace) = &mut self.trace {
             let Call { number, op, process, name, subject } = call;
-            let fault = if fault == Fault::Proceed { String::new() } else { format!(" {fault:?}") };
             let process = if name.is_empty() { format!("p{process}") } else { format!("{name} p{process}") };
-            trace.push(format!("{now} {process} #{number} {op:?} {subject}{fault} -> {outcome}"));
+            trace.push(format!("{at} {process} #{number} {op:?} {subject}{fault} -> {outcome}"));
         }
     }
 }

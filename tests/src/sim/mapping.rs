@@ -10,16 +10,17 @@ use super::{Received, SimQueue};
 
 /// Where the queues would be, by which the functions tell them apart.
 pub fn queue_urls() -> BTreeMap<QueueName, String> {
-    let url = |queue| (queue, format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{}", name(queue)));
+    let url = |queue| (queue, format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{}", name(queue)));
     [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry].map(url).into()
 }
 
+/// As the template names them.
 fn name(queue: QueueName) -> &'static str {
     match queue {
-        QueueName::Enrich => "enrich",
-        QueueName::EnrichBulk => "enrich-bulk",
-        QueueName::Webhook => "webhook",
-        QueueName::WebhookRetry => "webhook-retry",
+        QueueName::Enrich => "EnrichQueue",
+        QueueName::EnrichBulk => "EnrichBulkQueue",
+        QueueName::Webhook => "WebhookQueue",
+        QueueName::WebhookRetry => "WebhookRetryQueue",
     }
 }
 
@@ -37,8 +38,8 @@ pub fn event(queue: QueueName, batch: &[Received]) -> Value {
             },
             "messageAttributes": {},
             "eventSource": "aws:sqs",
-            "eventSourceARN": format!("arn:aws:sqs:eu-west-1:123456789012:{}", name(queue)),
-            "awsRegion": "eu-west-1",
+            "eventSourceARN": format!("arn:aws:sqs:eu-central-1:123456789012:{}", name(queue)),
+            "awsRegion": "eu-central-1",
         })
     };
     json!({"Records": batch.iter().map(record).collect::<Vec<_>>()})

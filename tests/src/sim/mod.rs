@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use clock::SimClock;
 pub use dns::SimDns;
 pub use entropy::SimEntropy;
-pub use gate::{Call, Fault, Gate, Op, at};
+pub use gate::{Call, Fault, Gate, LateEffects, Op, at};
 pub use http::{Reply, Sent, SimHttp};
 pub use queue::{QueueFaults, Received, SimQueue};
 pub use run::{Ended, Schedule};

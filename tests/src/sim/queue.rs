@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
 
-use super::gate::Extent;
+use super::gate::{Extent, Later};
 use super::{Gate, Op, SimClock, SimEntropy};
 
 /// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August 2025); 256 KiB is what
@@ -61,7 +61,7 @@ impl QueueFaults {
 pub struct SimQueue {
     gate: Arc<Gate>,
     clock: Arc<SimClock>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
@@ -115,6 +115,42 @@ impl State {
         line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt).map(|(at, _)| *at)
     }
 
+    fn accept(&mut self, queue: QueueName, messages: &[Message], now: Timestamp) -> Result<(), QueueError> {
+        if messages.iter().any(|message| message.body.is_empty() || message.body.len() > MAX_BODY) {
+            return Err(QueueError("a body is empty or over 256 KiB".to_owned()));
+        }
+        for message in messages {
+            self.sent += 1;
+            let received = Received {
+                id: format!("message-{:08}", self.sent),
+                body: message.body.clone(),
+                group: message.group.clone(),
+                receipt: String::new(),
+                receive_count: 0,
+                sent_at: now,
+            };
+            let copies = if self.hit(self.faults.duplicate) { 2 } else { 1 };
+            for _ in 0..copies {
+                let late = if self.hit(self.faults.late) { self.some_of(self.faults.late_by) } else { Duration::ZERO };
+                let delay = whole_seconds(message.delay.min(MAX_QUEUE_DELAY)) + late;
+                self.place(queue, received.clone(), now.plus(delay));
+            }
+        }
+        Ok(())
+    }
+
+    fn hide(&mut self, queue: QueueName, receipt: &str, delay: Duration, now: Timestamp) -> Result<(), QueueError> {
+        match self.find(queue, receipt).filter(|(visible_at, _)| *visible_at > now) {
+            Some(at) => {
+                if let Some(message) = self.take(queue, at) {
+                    self.place(queue, message, now.plus(whole_seconds(delay.min(MAX_VISIBILITY))));
+                }
+                Ok(())
+            }
+            None => Err(QueueError("no message in flight has this receipt".to_owned())),
+        }
+    }
+
     fn take(&mut self, queue: QueueName, at: (Timestamp, u64)) -> Option<Received> {
         self.queues.get_mut(&queue)?.remove(&at)
     }
@@ -134,7 +170,7 @@ impl SimQueue {
             received: 0,
             placed: 0,
         };
-        Self { gate, clock, state: Mutex::new(state) }
+        Self { gate, clock, state: Arc::new(Mutex::new(state)) }
     }
 
     /// How long a received message stays invisible (720 s unless told), and after how many receives without deletion
@@ -216,6 +252,12 @@ impl SimQueue {
         self.state.lock().unwrap().queues.remove(&queue);
     }
 
+    /// Puts a message into the queue outside of any call, visible now, as whoever may send there can.
+    pub fn place(&self, queue: QueueName, body: &str) {
+        let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "anybody".to_owned() };
+        self.state.lock().unwrap().accept(queue, &[message], self.clock.now()).expect("a body that a queue takes");
+    }
+
     /// Puts a second copy of a message into the queue, visible now, as standard queues sometimes do.
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();
@@ -226,45 +268,10 @@ impl SimQueue {
         }
     }
 
-    fn accept(&self, queue: QueueName, messages: &[Message]) -> Result<(), QueueError> {
-        if messages.iter().any(|message| message.body.is_empty() || message.body.len() > MAX_BODY) {
-            return Err(QueueError("a body is empty or over 256 KiB".to_owned()));
-        }
-        let now = self.clock.now();
-        let mut state = self.state.lock().unwrap();
-        for message in messages {
-            state.sent += 1;
-            let received = Received {
-                id: format!("message-{:08}", state.sent),
-                body: message.body.clone(),
-                group: message.group.clone(),
-                receipt: String::new(),
-                receive_count: 0,
-                sent_at: now,
-            };
-            let copies = if state.hit(state.faults.duplicate) { 2 } else { 1 };
-            for _ in 0..copies {
-                let late =
-                    if state.hit(state.faults.late) { state.some_of(state.faults.late_by) } else { Duration::ZERO };
-                let delay = whole_seconds(message.delay.min(MAX_QUEUE_DELAY)) + late;
-                state.place(queue, received.clone(), now.plus(delay));
-            }
-        }
-        Ok(())
-    }
-
-    fn hide(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
-        let now = self.clock.now();
-        let mut state = self.state.lock().unwrap();
-        match state.find(queue, receipt).filter(|(visible_at, _)| *visible_at > now) {
-            Some(at) => {
-                if let Some(message) = state.take(queue, at) {
-                    state.place(queue, message, now.plus(whole_seconds(delay.min(MAX_VISIBILITY))));
-                }
-                Ok(())
-            }
-            None => Err(QueueError("no message in flight has this receipt".to_owned())),
-        }
+    /// A call that takes effect when this is called, on the queues as of then.
+    fn later(&self, effect: impl FnOnce(&mut State, Timestamp) -> Result<(), QueueError> + Send + 'static) -> Later {
+        let state = Arc::clone(&self.state);
+        Box::new(move |at| effect(&mut state.lock().unwrap(), at).is_ok())
     }
 }
 
@@ -281,17 +288,25 @@ fn lost(_: super::gate::Failure) -> QueueError {
 impl Queue for SimQueue {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
         for batch in messages.chunks(10) {
-            let effect = |extent| match extent {
-                Extent::Whole => self.accept(queue, batch),
-                Extent::FirstHalf => self.accept(queue, &batch[..batch.len() / 2]),
+            let effect = |extent| {
+                let reached = if extent == Extent::Whole { batch.len() } else { batch.len() / 2 };
+                self.state.lock().unwrap().accept(queue, &batch[..reached], self.clock.now())
             };
-            self.gate.call(Op::Send, format!("{queue:?} x{}", batch.len()), lost, effect).await?;
+            let later = || {
+                let batch = batch.to_vec();
+                self.later(move |state, at| state.accept(queue, &batch, at))
+            };
+            self.gate.write(Op::Send, format!("{queue:?} x{}", batch.len()), lost, effect, &later).await?;
         }
         Ok(())
     }
 
     async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
-        let effect = |_| self.hide(queue, receipt, delay);
-        self.gate.call(Op::Postpone, format!("{queue:?} {receipt}"), lost, effect).await
+        let effect = |_| self.state.lock().unwrap().hide(queue, receipt, delay, self.clock.now());
+        let later = || {
+            let receipt = receipt.to_owned();
+            self.later(move |state, at| state.hide(queue, &receipt, delay, at))
+        };
+        self.gate.write(Op::Postpone, format!("{queue:?} {receipt}"), lost, effect, &later).await
     }
 }

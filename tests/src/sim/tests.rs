@@ -8,7 +8,7 @@ use shared::ports::{
     Select, Store, StoreError, Update, Value, Write, within,
 };
 
-use super::{Ended, Fault, Op, QueueFaults, Reply, Sim, StoreFaults, at};
+use super::{Ended, Fault, LateEffects, Op, QueueFaults, Reply, Sim, StoreFaults, at};
 
 fn key(sk: &str) -> Key {
     Key { pk: "P".to_owned(), sk: sk.to_owned() }
@@ -68,6 +68,70 @@ fn each_fault_does_what_it_says() {
     assert_eq!(outcome(Fault::DieAfter), (Ended::Died, true));
     assert_eq!(outcome(Fault::Throttle), (Ended::Done(Err(StoreError::Throttled)), false));
     assert_eq!(outcome(Fault::Delay(Duration::from_secs(9))), (Ended::Done(Ok(())), true));
+}
+
+/// A put under the condition that nothing is there, with this fault, and what was there then and ten seconds later. Where
+/// `between` says so, another put comes in between.
+fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, [Option<i64>; 2], LateEffects) {
+    let sim = Sim::new(1);
+    sim.gate.inject(at(1, fault));
+    let fresh = |n| {
+        let item = Item { attributes: [("n".to_owned(), Value::N(n))].into(), ..put("a").item };
+        Put { item, condition: Some(Condition::ItemAbsent) }
+    };
+    let there = || sim.store.peek(&key("a")).map(|item| if item.attributes["n"] == Value::N(1) { 1 } else { 2 });
+    let ended = sim.run(sim.store.put(fresh(1)));
+    let then = there();
+    if between {
+        let _ = sim.finish(sim.store.put(fresh(2)));
+    }
+    let owed = sim.clock.owes();
+    sim.clock.advance(Duration::from_secs(10));
+    assert_eq!((owed, sim.clock.owes()), (sim.gate.late_effects() != LateEffects::default(), false));
+    (ended, [then, there()], sim.gate.late_effects())
+}
+
+#[test]
+fn a_write_that_was_given_up_takes_effect_later_if_its_condition_holds_then() {
+    let (applied, refused) = (LateEffects { applied: 1, refused: 0 }, LateEffects { applied: 0, refused: 1 });
+    let lost = || Ended::Done(Err(StoreError::Unavailable("lost in the simulation".to_owned())));
+    let by = Duration::from_secs(3);
+    assert_eq!(put_late(Fault::Late(by), false), (lost(), [None, Some(1)], applied));
+    assert_eq!(put_late(Fault::Late(by), true), (lost(), [None, Some(2)], refused));
+    assert_eq!(put_late(Fault::DieLate(by), false), (Ended::Died, [None, Some(1)], applied));
+    assert_eq!(put_late(Fault::DieLate(by), true), (Ended::Died, [None, Some(2)], refused));
+    assert_eq!(put_late(Fault::Again(by), false), (Ended::Done(Ok(())), [Some(1), Some(1)], refused));
+}
+
+#[test]
+fn every_kind_of_write_can_take_effect_later_and_no_read_can() {
+    let sim = Sim::new(1);
+    sim.gate.start_trace();
+    sim.gate.inject(|_| Fault::Late(Duration::from_secs(1)));
+    let update = Update { key: key("b"), changes: vec![Change::Add("n", 1)], condition: None };
+    sim.finish(async {
+        assert!(sim.store.put(put("a")).await.is_err());
+        assert!(sim.store.update(update).await.is_err());
+        assert!(sim.store.transact(vec![Write::Put(put("c")), Write::Put(put("d"))]).await.is_err());
+        assert!(sim.store.put_all(vec![put("e").item]).await.is_err());
+        assert!(sim.store.get(&key("a")).await.is_err());
+        assert!(sim.queue.send(QueueName::Enrich, vec![message("m")]).await.is_err());
+    });
+    assert_eq!((sim.store.items().len(), sim.queue.peek(QueueName::Enrich).len()), (0, 0));
+    sim.clock.advance(Duration::from_secs(1));
+    assert_eq!((sim.store.items().len(), sim.queue.peek(QueueName::Enrich).len()), (5, 1));
+    assert_eq!(sim.gate.late_effects(), LateEffects { applied: 5, refused: 0 });
+    assert!(sim.gate.trace().iter().any(|line| line.ends_with("Update P/b late -> ok")), "{:#?}", sim.gate.trace());
+    let receipt = sim.queue.receive(QueueName::Enrich, 1)[0].receipt.clone();
+    sim.finish(async {
+        assert!(sim.store.delete_all(vec![key("a"), key("b")]).await.is_err());
+        assert!(sim.queue.postpone(QueueName::Enrich, &receipt, Duration::from_secs(5)).await.is_err());
+    });
+    assert_eq!(sim.store.items().len(), 5);
+    sim.clock.advance(Duration::from_secs(1));
+    assert_eq!((sim.store.items().len(), sim.clock.owes()), (3, false));
+    sim.clock.advance(Duration::from_secs(5));
+    assert_eq!(sim.queue.receive(QueueName::Enrich, 1).len(), 1);
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Chat {
         let deadline = ports.clock.now().plus(question.limit.min(self.config.timeout));
         let first = self.say(self.request(&messages, &structure), deadline, ports).await?;
         let mut judged = judge(&first, &structure);
-        if let Err(faults) = judged.as_ref().map_or_else(|why| Err((*why).to_owned()), |j| clean(j)) {
+        if let Err(faults) = judged.as_ref().map_or_else(|why| Err((*why).to_owned()), clean) {
             let shown: String = first.chars().take(MAX_SHOWN_CHARS).collect();
             let wrong =
                 format!("That is not as asked: {faults}. Answer again, with the whole JSON object and nothing else.");

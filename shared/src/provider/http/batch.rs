@@ -224,7 +224,7 @@ fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<Htt
         .filter(|next| next.origin() == base.origin() && next.username().is_empty() && next.password().is_none());
     let next = next.ok_or_else(|| Fault::lasting("the provider's next page is not on its own host"))?;
     request.url = next.to_string();
-    request.method = "GET".to_owned();
+    "GET".clone_into(&mut request.method);
     request.body.clear();
     request.headers.retain(|(name, _)| name != "content-type");
     Ok(request)

@@ -15,6 +15,7 @@ use shared::domain::progress::ChunkSummary;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
 
+use super::past::Ledger;
 use super::{Verdict, agree, all, same};
 use crate::sim::{Changed, SimStore};
 
@@ -49,93 +50,27 @@ pub struct Moment<'a> {
     pub at: Timestamp,
     /// In order. Those of several writes where a request ran while everything else stood still.
     pub changes: &'a [Changed],
-    ledgers: &'a BTreeMap<TenantId, Ledger>,
+    pub(super) ledgers: &'a BTreeMap<TenantId, Ledger>,
 }
 
-/// What the steps so far add up to.
-#[derive(Debug, Default)]
-pub struct Steps {
-    ledgers: BTreeMap<TenantId, Ledger>,
-}
-
-/// A tenant's credits as its live jobs account for them.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// What the operator gave.
-    granted: i64,
-    /// What live jobs have set aside.
-    reserved: i64,
-    /// The chunks of live jobs.
-    chunks: i64,
-}
-
-impl Steps {
-    /// Looks at what one step changed; answers what does not hold, each line beginning with its invariant's name.
-    pub fn see(&mut self, store: &SimStore, at: Timestamp, changes: &[Changed]) -> Vec<String> {
-        if changes.is_empty() {
-            return Vec::new();
-        }
-        self.account(store, changes);
-        let moment = Moment { store, at, changes, ledgers: &self.ledgers };
-        STEPS.iter().filter_map(|(name, step)| step(&moment).err().map(|why| format!("{name}: {why}"))).collect()
-    }
-
-    fn account(&mut self, store: &SimStore, changes: &[Changed]) {
-        let mut granted = BTreeSet::new();
-        for changed in changes {
-            if is_meta(&changed.key) {
-                let [before, after] = [&changed.before, &changed.after].map(|item| head(item.as_deref()));
-                for (job, sign) in before.map(|job| (job, -1)).into_iter().chain(after.map(|job| (job, 1))) {
-                    if job.status.is_live() {
-                        let ledger = self.ledgers.entry(job.spec.tenant).or_default();
-                        ledger.reserved += sign * i64::try_from(job.spec.reserved).unwrap_or(i64::MAX);
-                        ledger.chunks += sign * i64::from(job.spec.chunks);
-                    }
-                }
-            }
-            let new = changed.before.is_none();
-            // A grant leaves a mark under a key of its own, which stands for no job.
-            let mark = changed.after.as_ref().is_some_and(|after| new && get_s(after, "job").is_none());
-            if let Some(tenant) = changed.key.pk.strip_prefix("TENANT#").filter(|_| new) {
-                granted.extend(TenantId::parse(tenant));
-            } else if let Some((tenant, _)) = changed.key.pk.strip_prefix("IDEM#").and_then(|r| r.split_once('#'))
-                && mark
-            {
-                granted.extend(TenantId::parse(tenant));
-            }
-        }
-        for tenant in granted {
-            let ledger = self.ledgers.entry(tenant.clone()).or_default();
-            if let Some(credits) = store.peek(&credits_key(&tenant)) {
-                ledger.granted = number(&credits, BALANCE) + number(&credits, USED) + ledger.reserved;
-            }
-        }
-    }
-
-    /// The credits that an operator gave this tenant so far.
-    pub fn granted(&self, tenant: &TenantId) -> i64 {
-        self.ledgers.get(tenant).map_or(0, |ledger| ledger.granted)
-    }
-}
-
-fn is_meta(key: &Key) -> bool {
+pub(super) fn is_meta(key: &Key) -> bool {
     key.sk == "META"
 }
 
 /// `JOB#j` or `JOB#j#s`.
-fn job_of(key: &Key) -> Option<JobId> {
+pub(super) fn job_of(key: &Key) -> Option<JobId> {
     JobId::parse(key.pk.strip_prefix("JOB#")?.split('#').next()?)
 }
 
-fn head(item: Option<&Item>) -> Option<Job> {
+pub(super) fn head(item: Option<&Item>) -> Option<Job> {
     read_meta(item?).ok()
 }
 
-fn status_of(item: &Item) -> Option<Status> {
+pub(super) fn status_of(item: &Item) -> Option<Status> {
     get_s(item, STATUS).and_then(Status::parse)
 }
 
-fn number(item: &Item, name: &str) -> i64 {
+pub(super) fn number(item: &Item, name: &str) -> i64 {
     get_n(item, name).unwrap_or(0)
 }
 
@@ -174,11 +109,11 @@ impl Moment<'_> {
     }
 }
 
-fn is_delivery(key: &Key) -> bool {
+pub(super) fn is_delivery(key: &Key) -> bool {
     key.sk.starts_with("DELIVERY#")
 }
 
-fn is_progress(key: &Key) -> bool {
+pub(super) fn is_progress(key: &Key) -> bool {
     key.sk.starts_with("PROGRESS#")
 }
 

@@ -5,6 +5,7 @@ mod index;
 mod rules;
 mod table;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ pub use self::faults::StoreFaults;
 pub use self::rules::item_size;
 use self::rules::{no_repeats, valid_item, valid_key};
 use self::table::{Table, key_of};
-use super::gate::{Extent, Failure};
+use super::gate::{Extent, Failure, Later};
 use super::{Gate, Op, SimClock, SimEntropy};
 
 /// Capacity consumed, in half units, so that eventually consistent reads count whole.
@@ -42,11 +43,11 @@ pub struct Changed {
 }
 
 /// The table. See [`Gate`] for faults; [`items`](Self::items) shows everything, outside of any call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SimStore {
     gate: Arc<Gate>,
     clock: Arc<SimClock>,
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
 }
 
 /// The items of a transaction under way, until it has taken effect or its process is no more.
@@ -76,7 +77,7 @@ fn fail_plain(failure: Failure) -> StoreError {
 
 impl SimStore {
     pub(super) fn new(gate: Arc<Gate>, clock: Arc<SimClock>) -> Self {
-        Self { gate, clock, table: Mutex::new(Table::new()) }
+        Self { gate, clock, table: Arc::new(Mutex::new(Table::new())) }
     }
 
     /// The table as of now.
@@ -84,6 +85,16 @@ impl SimStore {
         let mut table = self.table.lock().unwrap();
         table.catch_up(self.clock.now());
         table
+    }
+
+    /// A write that takes effect when it is called, on the table as of then.
+    fn later(&self, effect: impl FnOnce(&mut Table) -> bool + Send + 'static) -> Later {
+        let table = Arc::clone(&self.table);
+        Box::new(move |at| {
+            let mut table = table.lock().unwrap();
+            table.catch_up(at);
+            effect(&mut table)
+        })
     }
 
     /// Misbehaves so from now on; what it does when is drawn from the seed.
@@ -113,6 +124,11 @@ impl SimStore {
     /// Whether any item has a `due`.
     pub fn any_due(&self) -> bool {
         self.table().any_due()
+    }
+
+    /// How many items were deleted because they had expired, by the first part of the sort key.
+    pub fn expired(&self) -> BTreeMap<String, u64> {
+        self.table().expired.clone()
     }
 
     /// Puts or removes an item outside of any call: a test's preparation, or TTL deletion. It is not among the changes.
@@ -196,18 +212,30 @@ impl Store for SimStore {
 
     async fn put(&self, put: Put) -> Result<(), StoreError> {
         let effect = |_| self.table().put(&put);
-        self.gate.call(Op::Put, subject(&put.item.key), fail, effect).await
+        let later = || {
+            let put = put.clone();
+            self.later(move |table| table.put(&put).is_ok())
+        };
+        self.gate.write(Op::Put, subject(&put.item.key), fail, effect, &later).await
     }
 
     async fn update(&self, update: Update) -> Result<Item, StoreError> {
         let effect = |_| self.table().update(&update);
-        self.gate.call(Op::Update, subject(&update.key), fail, effect).await
+        let later = || {
+            let update = update.clone();
+            self.later(move |table| table.update(&update).is_ok())
+        };
+        self.gate.write(Op::Update, subject(&update.key), fail, effect, &later).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let hold = if self.table().slow_transactions() { Some(self.hold(&writes).await?) } else { None };
         let effect = |_| self.table().transact(&writes, hold.as_ref().map(|hold| hold.number));
-        self.gate.call(Op::Transact, subjects(writes.iter().map(key_of)), fail, effect).await
+        let later = || {
+            let writes = writes.clone();
+            self.later(move |table| table.transact(&writes, None).is_ok())
+        };
+        self.gate.write(Op::Transact, subjects(writes.iter().map(key_of)), fail, effect, &later).await
     }
 
     async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
@@ -215,13 +243,15 @@ impl Store for SimStore {
         items.iter().try_for_each(|item| valid_item(&item.key, &item.attributes))?;
         for batch in items.chunks(25) {
             let effect = |extent| {
-                let mut table = self.table();
-                for item in reached(batch, extent) {
-                    table.batch_write(&item.key, Some(item.attributes.clone()));
-                }
+                self.table().put_all(reached(batch, extent));
                 Ok(())
             };
-            self.gate.call(Op::PutAll, subjects(batch.iter().map(|item| &item.key)), fail_plain, effect).await?;
+            let later = || {
+                let batch = batch.to_vec();
+                self.later(move |table| table.put_all(&batch))
+            };
+            let subject = subjects(batch.iter().map(|item| &item.key));
+            self.gate.write(Op::PutAll, subject, fail_plain, effect, &later).await?;
         }
         Ok(())
     }
@@ -230,13 +260,14 @@ impl Store for SimStore {
         no_repeats(keys.iter())?;
         for batch in keys.chunks(25) {
             let effect = |extent| {
-                let mut table = self.table();
-                for key in reached(batch, extent) {
-                    table.batch_write(key, None);
-                }
+                self.table().delete_all(reached(batch, extent));
                 Ok(())
             };
-            self.gate.call(Op::DeleteAll, subjects(batch.iter()), fail_plain, effect).await?;
+            let later = || {
+                let batch = batch.to_vec();
+                self.later(move |table| table.delete_all(&batch))
+            };
+            self.gate.write(Op::DeleteAll, subjects(batch.iter()), fail_plain, effect, &later).await?;
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub(super) struct Table {
     dice: SimEntropy,
     history: History,
     expiry: Expiry,
+    /// What was deleted because it had expired, by the first part of the sort key.
+    pub(super) expired: BTreeMap<String, u64>,
     /// Items of transactions under way, and whose.
     held: BTreeMap<Key, u64>,
     holds: u64,
@@ -49,6 +51,7 @@ impl Table {
             dice: SimEntropy::new(0),
             history: History::default(),
             expiry: Expiry::default(),
+            expired: BTreeMap::new(),
             held: BTreeMap::new(),
             holds: 0,
             changes: None,
@@ -64,6 +67,8 @@ impl Table {
         while let Some(key) = self.expiry.next(now) {
             self.writes += 1;
             let (before, _) = self.place(&key, None);
+            let kind = key.sk.split('#').next().unwrap_or_default();
+            *self.expired.entry(kind.to_owned()).or_default() += u64::from(before.is_some());
             self.note(&key, before);
         }
     }
@@ -162,8 +167,24 @@ impl Table {
         }
     }
 
-    /// Puts or deletes one item without a condition.
-    pub(super) fn batch_write(&mut self, key: &Key, after: Option<Attributes>) {
+    /// Puts items without a condition, each on its own. Says whether there were any.
+    pub(super) fn put_all(&mut self, items: &[Item]) -> bool {
+        for item in items {
+            self.batch_write(&item.key, Some(item.attributes.clone()));
+        }
+        !items.is_empty()
+    }
+
+    /// Deletes items, each on its own. Says whether any was there.
+    pub(super) fn delete_all(&mut self, keys: &[Key]) -> bool {
+        let there = keys.iter().any(|key| self.items.contains_key(key));
+        for key in keys {
+            self.batch_write(key, None);
+        }
+        there
+    }
+
+    fn batch_write(&mut self, key: &Key, after: Option<Attributes>) {
         self.writes += 1;
         self.write(key, after, 1);
     }

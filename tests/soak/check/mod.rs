@@ -1,0 +1,236 @@
+//! What must hold when a soak is over, judged by what clients and receivers saw. No stack is needed to judge.
+
+mod accounts;
+mod course;
+mod erased;
+mod events;
+#[cfg(test)]
+mod example;
+mod outcomes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What a found record costs, as `tests/e2e/providers.toml` says.
+pub(crate) const PRICE: u64 = 3;
+
+/// What the upstream API knows: every fifth number is unknown to it.
+pub(crate) fn known(number: u32) -> bool {
+    number % 5 != 4
+}
+
+/// One job as its client saw it. Times are since the soak began.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Job {
+    /// The client's name for it: its idempotency key, the tag of its records and the path of its receiver.
+    pub(crate) key: String,
+    pub(crate) tenant: usize,
+    /// Every id that an answer to its submission gave.
+    pub(crate) ids: BTreeSet<String>,
+    pub(crate) records: u32,
+    /// Whether it asks for an event of each record besides the one of its end.
+    pub(crate) tells_of_records: bool,
+    pub(crate) canceled: bool,
+    pub(crate) deleted: bool,
+    /// From before it was submitted until its client had read its results.
+    pub(crate) began: Duration,
+    pub(crate) over: Duration,
+    /// As it was each time that its client asked, the first time that it had ended included.
+    pub(crate) shown: Vec<Value>,
+    /// First pages of its results, read while it ran.
+    pub(crate) early: Vec<Vec<Value>>,
+    /// As it was when it was first seen to have ended.
+    pub(crate) end: Option<Value>,
+    /// The result lines, all pages in order.
+    pub(crate) lines: Vec<Value>,
+    /// As it was when all was over.
+    pub(crate) later: Option<Value>,
+    pub(crate) deliveries: Vec<Value>,
+    /// When its client knew that it was erased.
+    pub(crate) erased: Option<Duration>,
+    /// Requests about it after that, with the status that answered each.
+    pub(crate) after: Vec<(String, u16)>,
+    /// What went against what the API says while it ran.
+    pub(crate) odd: Vec<String>,
+}
+
+/// How a receiver answered a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// 2xx, to its end.
+    Yes,
+    /// 2xx with a body that had no end: the sender may take it for success.
+    Perhaps,
+    Gone,
+    No,
+}
+
+/// One delivery as its receiver saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    /// Since the soak began.
+    pub(crate) at: Duration,
+    /// The key of the job that it was for, by its path.
+    pub(crate) key: String,
+    pub(crate) id: String,
+    pub(crate) body: Vec<u8>,
+    /// Whether the signature is right.
+    pub(crate) verified: bool,
+    pub(crate) taken: Taken,
+}
+
+/// An account when all was over.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) granted: u64,
+    /// `GET /v1/account`.
+    pub(crate) shown: Value,
+    /// The ids that `GET /v1/jobs` lists.
+    pub(crate) listed: Vec<String>,
+}
+
+/// A job's key and the place of a record in it.
+pub(crate) type Place = (String, u32);
+
+/// Everything that was seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) accounts: Vec<Account>,
+    /// Records that the upstream API answered as it should at least once.
+    pub(crate) answered: BTreeSet<Place>,
+    /// Records that it answered badly, or not at all, at least once.
+    pub(crate) spoiled: BTreeSet<Place>,
+    /// When enrich was killed, since the soak began.
+    pub(crate) enrich_kills: Vec<Duration>,
+    /// Attempts that a delivery has in one round.
+    pub(crate) attempts: u64,
+    /// Requests that came to an address that a redirect led to.
+    pub(crate) followed: usize,
+}
+
+/// What is wrong, and with which job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) rule: &'static str,
+    pub(crate) job: String,
+    pub(crate) detail: String,
+}
+
+/// What was found out, besides violations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) jobs: usize,
+    pub(crate) ended: BTreeMap<String, usize>,
+    pub(crate) records: u64,
+    pub(crate) lines: BTreeMap<String, u64>,
+    pub(crate) lost_workers: u64,
+    /// Records whose lookup took longer than it may although no fault was made of it.
+    pub(crate) slow: u64,
+    pub(crate) deliveries: BTreeMap<String, u64>,
+    pub(crate) requests: usize,
+    /// Requests for events of jobs that were erased by then.
+    pub(crate) after_erasure: usize,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Tally {
+    /// How many violations there are of a rule.
+    pub(crate) fn of(&self, rule: &str) -> usize {
+        self.violations.iter().filter(|v| v.rule == rule).count()
+    }
+
+    fn wrong(&mut self, rule: &'static str, job: Option<&Job>, detail: String) {
+        let job = job.map_or_else(String::new, |j| {
+            format!("{} {}", j.key, j.ids.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+        });
+        self.violations.push(Violation { rule, job, detail });
+    }
+}
+
+pub(crate) const LOST: &str = "a record is lost";
+pub(crate) const STUCK: &str = "a job is stuck";
+pub(crate) const OTHER_ID: &str = "one event has one id";
+const ODD: &str = "the API keeps its word";
+const ONE_JOB: &str = "one key is one job";
+const OUTCOME: &str = "an outcome is what the upstream API said";
+const COUNTS: &str = "counts are those of the results";
+const CREDITS: &str = "credits are charged once";
+const FORWARD: &str = "a job goes forward alone";
+const STAYS: &str = "a job that has ended stays as it is";
+const GONE: &str = "a job that is erased is gone";
+const TOLD: &str = "an end is delivered or exhausted";
+const SIGNED: &str = "what is sent is signed and the same each time";
+const REDIRECT: &str = "no redirect is followed";
+
+/// Holds what was seen against the rules.
+pub(crate) fn check(seen: &Seen) -> Tally {
+    let mut tally = Tally { requests: seen.received.len(), ..Tally::default() };
+    for job in &seen.jobs {
+        judge(seen, job, &mut tally);
+    }
+    outcomes::not_too_many_slow(&mut tally);
+    accounts::judge(seen, &mut tally);
+    events::bodies(seen, &mut tally);
+    if seen.followed > 0 {
+        tally.wrong(REDIRECT, None, format!("{} requests came to where a redirect led", seen.followed));
+    }
+    tally
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
+    tally.jobs += 1;
+    tally.records += u64::from(job.records);
+    for odd in &job.odd {
+        tally.wrong(ODD, Some(job), odd.clone());
+    }
+    if job.ids.len() != 1 {
+        return tally.wrong(ONE_JOB, Some(job), format!("{} ids", job.ids.len()));
+    }
+    course::judge(seen, job, tally);
+    if let Some(end) = &job.end {
+        outcomes::judge(seen, job, end, tally);
+    }
+    let status = match &job.end {
+        _ if job.deleted => "deleted",
+        Some(end) => text(end, "status"),
+        None => return tally.wrong(STUCK, Some(job), "it has not ended".to_owned()),
+    };
+    *tally.ended.entry(status.to_owned()).or_default() += 1;
+    if job.deleted {
+        erased::judge(seen, job, tally);
+        events::came(seen, job, None, tally);
+    } else {
+        events::judge(seen, job, status, tally);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example::{caught, good};
+    use super::*;
+
+    #[test]
+    fn a_run_without_fault_has_no_violation() {
+        assert_eq!(check(&good()).violations, []);
+    }
+
+    #[test]
+    fn a_second_job_of_one_key_is_noticed() {
+        caught(ONE_JOB, |seen| seen.jobs[0].ids.extend(["job_2".to_owned()]));
+    }
+
+    #[test]
+    fn a_job_that_hangs_or_an_api_that_breaks_its_word_is_noticed() {
+        caught(STUCK, |seen| seen.jobs[0].end = None);
+        caught(ODD, |seen| seen.jobs[0].odd.push("404 for a job that was accepted".to_owned()));
+        caught(REDIRECT, |seen| seen.followed = 1);
+    }
+}

@@ -1,0 +1,418 @@
+//! What clients were told must stay true, and every answer must be one that was right when it was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::app::status::{self, ResultCursor, results};
+use shared::domain::delivery::{Delivery, DeliveryState};
+use shared::domain::error::ApiError;
+use shared::domain::ids::{DeliveryId, JobId, TenantId};
+use shared::domain::job::{JobView, ResultLine, Status, Submission};
+use shared::domain::record::Outcome;
+use shared::domain::time::Timestamp;
+use shared::provider::{RecordType, Registry};
+
+use super::{Past, Verdict, same};
+use crate::harness::{Version, World};
+
+/// An invariant of what a client hears, after all that clients heard before.
+pub type Rule = fn(&Told, &Heard<'_>) -> Verdict;
+
+/// What must hold of everything that clients hear.
+pub const CLIENTS: [(&str, Rule); 12] = [
+    ("accepted_for_good", accepted_for_good),
+    ("same_key_same_job", same_key_same_job),
+    ("told_stays_true", told_stays_true),
+    ("erased_stays_erased", erased_stays_erased),
+    ("canceled_stays_canceled", canceled_stays_canceled),
+    ("in_input_order", in_input_order),
+    ("no_gap_in_results", no_gap_in_results),
+    ("one_secret_per_key", one_secret_per_key),
+    ("replayed_as_asked", replayed_as_asked),
+    ("answered_as_documented", answered_as_documented),
+    ("clients_are_answered", clients_are_answered),
+    ("strangers_learn_nothing", strangers_learn_nothing),
+];
+
+/// What a client asks for. A key stands for one request, however often that is sent.
+#[derive(Debug, Clone)]
+pub enum Request {
+    Submit { sent: Box<Submission>, key: String },
+    Retry { job: JobId, key: String },
+    Cancel { job: JobId },
+    Delete { job: JobId },
+    Replay { id: DeliveryId, key: String },
+    Read { job: JobId },
+    Rotate { key: String },
+    TestWebhook { key: String },
+}
+
+impl Request {
+    /// The key of a request that makes a job.
+    fn makes(&self) -> Option<&str> {
+        match self {
+            Self::Submit { key, .. } | Self::Retry { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The job that it is about.
+    fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::Retry { job, .. } | Self::Cancel { job } | Self::Delete { job } | Self::Read { job } => Some(job),
+            Self::Replay { id, .. } => Some(&id.job),
+            Self::Submit { .. } | Self::Rotate { .. } | Self::TestWebhook { .. } => None,
+        }
+    }
+}
+
+/// A request and its times.
+#[derive(Debug)]
+pub struct Sent<'a> {
+    pub tenant: &'a TenantId,
+    pub request: &'a Request,
+    /// When it was sent for the first time.
+    pub first_at: Timestamp,
+    /// When it was sent this time.
+    pub at: Timestamp,
+    /// When its answer came.
+    pub answered_at: Timestamp,
+}
+
+/// Something that a client learns.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// This key's job.
+    Accepted { tenant: &'a TenantId, key: &'a str, job: &'a JobId },
+    /// A job as it is shown. `was_gone`: it had been told to be erased before the request was sent.
+    Shown { view: &'a JobView, was_gone: bool, version: Version },
+    /// The job is asked to stop.
+    Canceled { job: &'a JobId },
+    /// Somebody asks for the job to be erased.
+    Doomed { job: &'a JobId },
+    /// The job was erased by this request.
+    Erased { job: &'a JobId, was_gone: bool },
+    /// There is no such job.
+    Absent { job: &'a JobId },
+    /// The line that comes in this place.
+    Line { job: &'a JobId, place: u32, line: &'a ResultLine },
+    /// After so many lines an empty page, though more is to come.
+    EmptyPage { view: &'a JobView, after: u32 },
+    /// This key's webhook secret.
+    Secret { tenant: &'a TenantId, key: &'a str, secret: &'a str },
+    /// The event is sent again.
+    Replayed { tenant: &'a TenantId, id: &'a DeliveryId, delivery: &'a Delivery },
+    /// The delivery when all is over.
+    Over { delivery: &'a Delivery },
+    /// The request is refused. Readers, who look on beside everything else, know nothing of the past.
+    Refused { sent: Sent<'a>, error: &'a ApiError, past: Option<(&'a Past, &'a Registry)> },
+    /// Nothing, for longer than a client waits.
+    Silence { who: &'a str },
+    /// Another tenant's client asked for a thing, and for one that never was.
+    Stranger { asked: &'a str, there: (u16, &'a str), never: (u16, &'a str) },
+}
+
+/// What clients were told, of all jobs.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The job of each key, by tenant.
+    keys: BTreeMap<(TenantId, String), JobId>,
+    /// The outcome of each line that was shown.
+    lines: BTreeMap<(JobId, u32), Outcome>,
+    /// The status that was shown of an ended job.
+    ended: BTreeMap<JobId, Status>,
+    /// Records shown as done.
+    done: BTreeMap<JobId, u32>,
+    canceled: BTreeSet<JobId>,
+    /// Jobs that somebody asked to erase.
+    doomed: BTreeSet<JobId>,
+    /// Jobs that were answered to be erased.
+    gone: BTreeSet<JobId>,
+    secrets: BTreeMap<(TenantId, String), String>,
+    /// The attempts that deliveries will have had when they are over.
+    promised: BTreeMap<DeliveryId, u32>,
+    /// Everything that does not hold.
+    wrong: Vec<String>,
+}
+
+impl Told {
+    /// Holds what a client hears against all that clients heard before, and remembers it.
+    pub fn hear(&mut self, heard: &Heard<'_>) {
+        let wrong =
+            CLIENTS.iter().filter_map(|(name, rule)| rule(self, heard).err().map(|why| format!("{name}: {why}")));
+        let wrong: Vec<String> = wrong.collect();
+        self.wrong.extend(wrong);
+        self.learn(heard);
+    }
+
+    /// Whether a job was told to be erased.
+    pub fn is_gone(&self, job: &JobId) -> bool {
+        self.gone.contains(job)
+    }
+
+    /// The lines that do not hold, each beginning with its invariant's name. They are given once.
+    pub fn take_wrong(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.wrong)
+    }
+
+    fn learn(&mut self, heard: &Heard<'_>) {
+        match heard {
+            Heard::Accepted { tenant, key, job } => {
+                self.keys.entry(((*tenant).clone(), (*key).to_owned())).or_insert_with(|| (*job).clone());
+            }
+            Heard::Shown { view, version, .. } => {
+                let id = &view.job.spec.id;
+                if !view.status().is_live() {
+                    self.ended.entry(id.clone()).or_insert(view.status());
+                }
+                if *version != Version::Previous {
+                    self.done.insert(id.clone(), view.counts().total());
+                }
+            }
+            Heard::Canceled { job } => drop(self.canceled.insert((*job).clone())),
+            Heard::Doomed { job } => drop(self.doomed.insert((*job).clone())),
+            Heard::Erased { job, .. } | Heard::Absent { job } => drop(self.gone.insert((*job).clone())),
+            Heard::Line { job, line, .. } => {
+                self.lines.entry(((*job).clone(), line.index)).or_insert_with(|| line.outcome.clone());
+            }
+            Heard::Secret { tenant, key, secret } => {
+                let named = ((*tenant).clone(), (*key).to_owned());
+                self.secrets.entry(named).or_insert_with(|| (*secret).to_owned());
+            }
+            Heard::Replayed { id, delivery, .. } => {
+                if delivery.explicit {
+                    let promised = self.promised.entry((*id).clone()).or_default();
+                    *promised = (*promised).max(delivery.round_start + 1);
+                }
+            }
+            Heard::EmptyPage { .. }
+            | Heard::Over { .. }
+            | Heard::Refused { .. }
+            | Heard::Silence { .. }
+            | Heard::Stranger { .. } => {}
+        }
+    }
+
+    /// Lets every client look at its jobs, and at the events that it asked for again, when all is over.
+    pub fn look_again(&mut self, world: &World, version: Version) {
+        for (id, tenant) in world.accepted.clone() {
+            let was_gone = self.is_gone(&id);
+            match world.call(async |ports| status::job(ports, &tenant, &id).await) {
+                Ok(view) => {
+                    self.hear(&Heard::Shown { view: &view, was_gone, version });
+                    let (mut place, mut next) = (0, Some(ResultCursor::default()));
+                    while let Some(cursor) = next {
+                        let page = world.call(async |ports| results(ports, &view, cursor, usize::MAX).await);
+                        let Ok(page) = page else { break };
+                        for line in &page.lines {
+                            self.hear(&Heard::Line { job: &id, place, line });
+                            place += 1;
+                        }
+                        next = page.next.filter(|_| !page.lines.is_empty());
+                        if page.lines.is_empty() && page.next.is_some() {
+                            self.hear(&Heard::EmptyPage { view: &view, after: place });
+                        }
+                    }
+                }
+                Err(ApiError::NotFound { .. }) => self.hear(&Heard::Absent { job: &id }),
+                Err(other) => self.wrong.push(format!("accepted_for_good: {id}: {other:?}")),
+            }
+        }
+        for id in self.promised.keys().cloned().collect::<Vec<_>>() {
+            let Some(tenant) = world.accepted.get(&id.job) else { continue };
+            if let Ok(delivery) = world.call(async |ports| status::delivery(ports, tenant, &id).await) {
+                self.hear(&Heard::Over { delivery: &delivery });
+            }
+        }
+    }
+}
+
+/// A job that was accepted is there until somebody erases it.
+fn accepted_for_good(told: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Absent { job } if !told.doomed.contains(*job) => {
+            Err(format!("{job} is not found, and nobody erased it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A key gets one job, whoever asks and however often.
+fn same_key_same_job(told: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::Accepted { tenant, key, job } = heard else { return Ok(()) };
+    let before = told.keys.get(&((*tenant).clone(), (*key).to_owned()));
+    before.map_or(Ok(()), |before| same(&format!("job of {key}"), job, &before))
+}
+
+/// The outcome of a record, the end of a job, and how many records are done: what was shown once stays.
+fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Shown { view, version, .. } => {
+            let (id, status) = (&view.job.spec.id, view.status());
+            if let Some(before) = told.ended.get(id) {
+                same(&format!("status of {id}"), &status, before)?;
+            }
+            let (done, total) = (view.counts().total(), view.job.spec.total);
+            // The version before cannot read the progress that this one writes, and shows less of a live job until it is
+            // replaced again: no version to come can change that. What has ended it shows in full.
+            let before = if *version == Version::Previous { 0 } else { told.done.get(id).copied().unwrap_or(0) };
+            if before <= done && done <= total {
+                Ok(())
+            } else {
+                Err(format!("{before} of {total} records of {id} were done, now {done}"))
+            }
+        }
+        Heard::Line { job, line, .. } => {
+            let before = told.lines.get(&((*job).clone(), line.index));
+            before.map_or(Ok(()), |before| same(&format!("line {} of {job}", line.index), &line.outcome, before))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nobody sees a job again that was answered to be erased, and it is erased once.
+fn erased_stays_erased(_: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Shown { view, was_gone: true, .. } => Err(format!("{} is shown again", view.job.spec.id)),
+        Heard::Erased { job, was_gone: true } => Err(format!("{job} was erased twice")),
+        _ => Ok(()),
+    }
+}
+
+fn canceled_stays_canceled(told: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::Shown { view, .. } = heard else { return Ok(()) };
+    let (id, status) = (&view.job.spec.id, view.status());
+    if told.canceled.contains(id) && !matches!(status, Status::Canceling | Status::Canceled) {
+        return Err(format!("{id} is {status:?}"));
+    }
+    Ok(())
+}
+
+/// Whoever reads page after page gets the lines of the input, in its order.
+fn in_input_order(_: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Line { job, place, line } => same(&format!("place of the next line of {job}"), &line.index, place),
+        _ => Ok(()),
+    }
+}
+
+/// A job that has ended shows all of its lines, unless somebody erases it meanwhile.
+fn no_gap_in_results(told: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::EmptyPage { view, after } = heard else { return Ok(()) };
+    let id = &view.job.spec.id;
+    if view.job.status.is_live() || told.doomed.contains(id) {
+        return Ok(());
+    }
+    Err(format!("{id} has ended and shows {after} lines"))
+}
+
+fn one_secret_per_key(told: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::Secret { tenant, key, secret } = heard else { return Ok(()) };
+    match told.secrets.get(&((*tenant).clone(), (*key).to_owned())) {
+        Some(before) if before != secret => Err(format!("{key} got two secrets")),
+        _ => Ok(()),
+    }
+}
+
+/// An event that is sent again is the one that was asked for, and has an attempt more when all is over, unless a newer
+/// one made it void. One whose attempt is under way is answered as it is.
+fn replayed_as_asked(told: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Replayed { tenant, id, delivery } => {
+            same("delivery", &&delivery.id, id)?;
+            same("tenant", &&delivery.tenant, tenant)?;
+            let answered = delivery.explicit || delivery.lease.is_some();
+            if answered { Ok(()) } else { Err(format!("{id} is answered as if nobody had asked: {delivery:?}")) }
+        }
+        Heard::Over { delivery } => {
+            let (id, had) = (&delivery.id, delivery.attempts);
+            let promised = told.promised.get(id).copied().unwrap_or(0);
+            let void = delivery.state == DeliveryState::Exhausted && delivery.reason.as_deref() == Some("superseded");
+            if had >= promised || void { Ok(()) } else { Err(format!("{id} had {had} attempts, not {promised}")) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A client that goes on asking is answered.
+fn clients_are_answered(_: &Told, heard: &Heard<'_>) -> Verdict {
+    match heard {
+        Heard::Silence { who } => Err(format!("{who} waits for more than an hour")),
+        _ => Ok(()),
+    }
+}
+
+/// What is another tenant's is answered like what never was.
+fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::Stranger { asked, there, never } = heard else { return Ok(()) };
+    same(&format!("answer to a stranger's {asked}"), there, never)?;
+    same(&format!("status of a stranger's {asked}"), &there.0, &404)
+}
+
+/// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
+/// Source: the API description in `shared/API.md`.
+fn answered_as_documented(told: &Told, heard: &Heard<'_>) -> Verdict {
+    let Heard::Refused { sent, error, past } = heard else { return Ok(()) };
+    let right = match (error, past) {
+        (ApiError::NotFound { what }, _) if *what == "job" => is_missing(told, sent),
+        (ApiError::NotFound { what: "delivery" }, Some((past, _))) => match sent.request {
+            Request::Replay { id, .. } => past.lacked(id, sent.at, sent.answered_at),
+            _ => false,
+        },
+        (ApiError::NotEnoughCredits { needed, available }, Some((past, registry))) => {
+            let there = past.balances(sent.tenant, sent.at, sent.answered_at).any(|balance| balance == *available);
+            let short = i64::try_from(*needed).is_ok_and(|needed| needed > *available);
+            there && short && needs(sent.request, past, registry) == Some(*needed)
+        }
+        (ApiError::Conflict { .. }, Some((past, _))) => is_in_the_way(sent, past),
+        _ => false,
+    };
+    if right { Ok(()) } else { Err(format!("{:?} got {error:?}", sent.request)) }
+}
+
+/// Whether the job that it is about, or the one that it made before, may be gone: somebody asked to erase it.
+fn is_missing(told: &Told, sent: &Sent<'_>) -> bool {
+    let made = sent.request.makes().and_then(|key| told.keys.get(&(sent.tenant.clone(), key.to_owned())));
+    // A replay asks for the delivery alone.
+    let about = sent.request.job().filter(|_| !matches!(sent.request, Request::Replay { .. }));
+    made.into_iter().chain(about).any(|job| told.doomed.contains(job))
+}
+
+/// The most credits that the job can cost. `None` where it takes what there is, or makes none.
+fn needs(request: &Request, past: &Past, registry: &Registry) -> Option<u64> {
+    let (kind, providers, records, most) = match request {
+        Request::Submit { sent, .. } if !sent.partial_budget => {
+            (&sent.kind, &sent.providers, sent.records.len() as u64, sent.max_credits)
+        }
+        Request::Retry { job, .. } => {
+            let job = past.job(job)?;
+            (&job.spec.kind, &job.spec.providers, u64::from(job.end.as_ref()?.counts.failed), None)
+        }
+        _ => return None,
+    };
+    let usable = |kind: &&RecordType| kind.usable().is_ok();
+    let price = registry.kind(kind).filter(usable).map_or(0, |kind| u64::from(kind.price(providers.as_deref())));
+    let wanted = records * price;
+    Some(most.filter(|_| price > 0).map_or(wanted, |most| wanted.min(most / price * price)))
+}
+
+/// Whether the state that a request met does not allow it.
+fn is_in_the_way(sent: &Sent<'_>, past: &Past) -> bool {
+    let was = |job: &JobId, which: fn(Status) -> bool| past.statuses(job, sent.at, sent.answered_at).any(which);
+    let is_ended = |status: Status| !status.is_live() && status != Status::Deleted;
+    match sent.request {
+        // Too late to stop it.
+        Request::Cancel { job } => {
+            was(job, |s| matches!(s, Status::Completed | Status::Failed | Status::Expiring | Status::Expired))
+        }
+        // It is not over, or nothing failed.
+        Request::Retry { job, .. } => {
+            let failed = past.job(job).and_then(|job| job.end.as_ref()).map(|end| end.counts.failed);
+            was(job, Status::is_live) || was(job, is_ended) && failed == Some(0)
+        }
+        // Only the latest event counts at that URL, and a newer one was had there.
+        Request::Replay { id, .. } => past.was_superseded(id),
+        // Another rotation followed this key's own, whose secret is not shown again.
+        Request::Rotate { .. } => past.rotations(sent.tenant, sent.first_at, sent.answered_at) > 1,
+        _ => false,
+    }
+}
