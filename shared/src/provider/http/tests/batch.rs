@@ -70,7 +70,9 @@ impl Paused {
                 let mut now = self.now.lock().unwrap();
                 *now = next.max(*now);
                 drop(now);
-                sleepers.into_iter().for_each(|(_, waker)| waker.wake());
+                for (_, waker) in sleepers {
+                    waker.wake();
+                }
             }
         };
         match select(pin!(work), pin!(passing)).await {

@@ -19,10 +19,10 @@ struct Asked {
     requests: Vec<HttpRequest>,
 }
 
-async fn ask(api: &Http, earlier: Option<Earlier>, script: impl FnOnce(&Script)) -> Asked {
+async fn ask(api: &Http, earlier: impl Into<Option<Earlier>>, script: impl FnOnce(&Script)) -> Asked {
     let (ports, scripted) = ports();
     script(&scripted);
-    let input = input(json!({"domain": "a.example"}));
+    let (input, earlier) = (input(json!({"domain": "a.example"})), earlier.into());
     let question = Question {
         callback: Some("https://us.example/cb/1"),
         earlier: earlier.as_ref(),
@@ -41,8 +41,8 @@ fn taken(id: impl Into<Value>, look_in: u64, give_up_in: u64) -> Answer {
     })
 }
 
-fn earlier(posted: Option<Value>) -> Option<Earlier> {
-    Some(Earlier { ticket: json!({"id": "j/1"}), posted })
+fn earlier(posted: Option<Value>) -> Earlier {
+    Earlier { ticket: json!({"id": "j/1"}), posted }
 }
 
 fn named(name: &str) -> Answer {
@@ -137,6 +137,6 @@ async fn a_posted_answer_is_read_where_there_is_nothing_to_poll() {
         after(Some(json!({"job_id": "j/9", "status": "done", "data": {"name": "A"}}))).await,
         taken("j/1", 1800, 1800)
     );
-    let answer = ask(&api, Some(Earlier { ticket: json!("old"), posted: None }), |_| ()).await.answer;
+    let answer = ask(&api, Earlier { ticket: json!("old"), posted: None }, |_| ()).await.answer;
     assert!(failed(&answer).1.contains("another version"), "{answer:?}");
 }
