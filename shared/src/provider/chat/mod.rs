@@ -25,7 +25,7 @@ use super::config::{ChatConfig, ChatFormat, ConfigError, Extra};
 use super::http::exchange::{Fault, exchange, refused};
 use super::http::expression::Known;
 use super::http::json::{is_empty, parse};
-use super::http::request::{joined, scalar};
+use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
 use super::{Answer, Ports, Provider, Question, Secrets};
 use crate::domain::time::Timestamp;
@@ -137,7 +137,7 @@ impl Chat {
     async fn research(&self, question: &Question<'_>, ports: &Ports) -> Result<Answer, Fault> {
         let input = question.input;
         for field in &self.config.requires {
-            if scalar(input.get(field)).is_none_or(|text| text.is_empty()) {
+            if input.get(field).is_none_or(is_empty) {
                 return Ok(Answer::Invalid(format!("`{field}` is needed")));
             }
         }

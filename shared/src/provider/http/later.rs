@@ -10,25 +10,39 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::config::expression::Expr;
 use super::super::config::{LaterConfig, Verify};
 use super::super::{Answer, Earlier, Later};
 use super::exchange::{Fault, refused};
 use super::response::{self, Response, unfit};
 use super::{Http, Turn, request};
 
-/// How to wait for a question that was taken, if the first response says so.
+/// How to wait for a question that was taken, if the first response says so, or that it will not be answered.
 pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
-    let holds = |condition| first.known.holds(condition).map_err(|why| unfit("later", &why));
-    let waits = match (&later.when, &later.done) {
-        (Some(when), _) => holds(when),
-        (None, Some(done)) => holds(done).map(|done| !done && !failed_already(later, first)),
-        (None, None) => Ok(true),
+    let waits = || {
+        if let Some(failed) = failed(later, first)? {
+            return Ok(Some(failed));
+        }
+        let waits = match (&later.when, &later.done) {
+            (Some(when), _) => holds(when, first)?,
+            (None, Some(done)) => !holds(done, first)?,
+            (None, None) => true,
+        };
+        Ok(waits.then(|| ticket(later, first)).flatten())
     };
-    match waits {
-        Ok(false) => return None,
-        Ok(true) => {}
-        Err(unfit) => return Some(unfit),
-    }
+    waits().unwrap_or_else(Some)
+}
+
+fn holds(condition: &Expr, response: &Response<'_>) -> Result<bool, Answer> {
+    response.known.holds(condition).map_err(|why| unfit("later", &why))
+}
+
+fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>, Answer> {
+    let failed = later.failed.as_ref().map_or(Ok(false), |failed| holds(failed, response))?;
+    Ok(failed.then(|| Answer::failed("provider_error", "the provider took the question and could not answer it")))
+}
+
+fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
     match first.pick(&later.id) {
         Ok(Some(id @ (Value::String(_) | Value::Number(_)))) => Some(wait(later, &id, None)),
         // Without `when`, it is the id that says so.
@@ -36,10 +50,6 @@ pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer>
         Ok(_) => Some(unfit("later.id", "there is no text and no number")),
         Err(why) => Some(unfit("later.id", &why)),
     }
-}
-
-fn failed_already(later: &LaterConfig, first: &Response<'_>) -> bool {
-    later.failed.as_ref().is_some_and(|failed| first.known.holds(failed) == Ok(true))
 }
 
 fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
@@ -54,17 +64,13 @@ fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
 impl Http {
     /// The answer that a response holds, if it is the last one.
     fn settled(&self, later: &LaterConfig, response: &Response<'_>) -> Option<Answer> {
-        let holds = |condition| response.known.holds(condition).map_err(|why| unfit("later", &why));
         let settled = || {
-            if later.failed.as_ref().map_or(Ok(false), holds)? {
-                return Ok(Some(Answer::failed(
-                    "provider_error",
-                    "the provider took the question and could not answer it",
-                )));
+            if let Some(failed) = failed(later, response)? {
+                return Ok(Some(failed));
             }
             let done = match (&later.done, &later.when) {
-                (Some(done), _) => holds(done)?,
-                (None, Some(when)) => !holds(when)?,
+                (Some(done), _) => holds(done, response)?,
+                (None, Some(when)) => !holds(when, response)?,
                 (None, None) => true,
             };
             Ok(done.then(|| response.map(&self.config().mapping)))

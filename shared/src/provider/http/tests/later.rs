@@ -78,6 +78,9 @@ async fn an_upstream_that_answers_at_once_is_not_waited_for() {
     let done = r#"{"job_id": "j/1", "status": "done", "data": {"name": "A"}}"#;
     assert_eq!(ask(&api, None, |script| script.answer(200, done)).await.answer, named("A"));
     assert_eq!(ask(&api, None, |script| script.answer(404, "")).await.answer, Answer::NotFound);
+    let refused = r#"{"job_id": "j/1", "status": "failed"}"#;
+    let answer = ask(&api, None, |script| script.answer(200, refused)).await.answer;
+    assert!(failed(&answer).1.contains("could not answer"), "{answer:?}");
     let answer = ask(&api, None, |script| script.answer(202, "{}")).await.answer;
     assert!(failed(&answer).1.contains("does not fit later.id"), "{answer:?}");
     let api = provider(POSTED);
