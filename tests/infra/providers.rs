@@ -62,7 +62,15 @@ fn the_examples_work_once_their_marks_are_taken_away() {
     let config = Config::parse("providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
     let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
     assert_eq!((contact.waterfall.as_slice(), &contact.unconfigured), (&["my-contacts".to_owned()][..], &None));
-    for name in ["my-api", "my-slow-api", "my-person-agent", "my-company-agent", "my-research-agent", "my-qa-agent"] {
+    for name in [
+        "my-api",
+        "my-bulk-api",
+        "my-slow-api",
+        "my-person-agent",
+        "my-company-agent",
+        "my-research-agent",
+        "my-qa-agent",
+    ] {
         assert!(config.providers.iter().any(|p| p.name == name), "{name}");
     }
     // A contact comes with a profile, or with names and a domain or company, and never with all of them.

@@ -120,18 +120,14 @@ fn bulk_vendor(got: &tests::servers::Got) -> Answer {
     if got.header("authorization") != "Bearer token-1" {
         return Answer::Status(401);
     }
-    match got.path.split_once("?from=") {
-        Some((_, rest)) => {
-            let (from, ids) = rest.split_once("&ids=").expect("our own link");
-            let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
-            page(&ids, from.parse().expect("a number"))
-        }
-        None => {
-            let body = got.json();
-            let ids = body["companies"].as_array().expect("a list");
-            page(&ids.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>(), 0)
-        }
+    if let Some((_, rest)) = got.path.split_once("?from=") {
+        let (from, ids) = rest.split_once("&ids=").expect("our own link");
+        let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
+        return page(&ids, from.parse().expect("a number"));
     }
+    let body = got.json();
+    let ids = body["companies"].as_array().expect("a list");
+    page(&ids.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>(), 0)
 }
 
 #[tokio::test]
