@@ -262,8 +262,10 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
 
 def provider_secrets(bundle: Path) -> list:
     """The environment variables that the bundle's providers take their secrets from."""
-    providers = tomllib.loads((bundle / "enrich" / "providers.toml").read_text()).get("providers", {})
-    references = (secret for provider in providers.values() for secret in provider.get("secrets", {}).values())
+    providers = tomllib.loads((bundle / "enrich" / "providers.toml").read_text()).get("providers", {}).values()
+    references = [secret for provider in providers for secret in provider.get("secrets", {}).values()]
+    references += [provider["key"] for provider in providers if provider.get("kind") == "chat" and "key" in provider]
+    references += [secret for provider in providers for secret in provider.get("oauth", {}).values()]
     return sorted({secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret})
 
 

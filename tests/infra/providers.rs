@@ -6,14 +6,14 @@ use shared::provider::config::{Config, Kind};
 
 use crate::{root, source};
 
-/// The text with the examples' marks taken away, and the example for contacts put to use as its comment says.
+/// The text with the examples' marks taken away, and the examples for contacts and of agents put to use as their comments say.
 fn uncommented() -> String {
     let text = source("infra/providers.toml");
     let (kept, examples) = text.split_once("# An API of your own").expect("examples at the end");
     let examples: Vec<&str> = examples
         .lines()
         .filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')))
-        .filter(|line| line.starts_with('[') || line.contains(" = ") || line.starts_with("   "))
+        .filter(|line| line.starts_with('[') || line.split(' ').nth(1) == Some("=") || line.starts_with("   "))
         .map(|line| if line.trim_start().starts_with('#') { "" } else { line })
         .collect();
     let (before, contact) = kept.split_once("[types.contact]\n").expect("type contact");
@@ -23,7 +23,20 @@ fn uncommented() -> String {
         .filter(|line| !line.starts_with("unconfigured"))
         .map(|line| line.replace("waterfall = []", "waterfall = [\"my-contacts\"]") + "\n")
         .collect();
-    format!("{before}[types.contact]\n{block}\n{after}\n{}", examples.join("\n"))
+    let text = format!("{before}[types.contact]\n{block}\n{after}\n{}", examples.join("\n"));
+    let agents = [
+        ("person-research", "my-person-agent"),
+        ("company-research", "my-company-agent"),
+        ("research", "my-research-agent"),
+        ("qualification", "my-qa-agent"),
+    ];
+    agents.iter().fold(text, |text, (kind, agent)| {
+        let (before, rest) = text.split_once(&format!("[types.{kind}]\n")).expect("the agent's type");
+        let (block, after) = rest.split_once("\n\n").expect("a blank line after it");
+        let block = block.lines().filter(|line| !line.starts_with("unconfigured")).collect::<Vec<_>>().join("\n");
+        let block = block.replace("waterfall = []", &format!("waterfall = [\"{agent}\"]"));
+        format!("{before}[types.{kind}]\n{block}\n\n{after}")
+    })
 }
 
 #[test]
@@ -49,7 +62,17 @@ fn the_examples_work_once_their_marks_are_taken_away() {
     let config = Config::parse("providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
     let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
     assert_eq!((contact.waterfall.as_slice(), &contact.unconfigured), (&["my-contacts".to_owned()][..], &None));
-    assert!(config.providers.iter().any(|p| p.name == "my-api"));
+    for name in [
+        "my-api",
+        "my-bulk-api",
+        "my-slow-api",
+        "my-person-agent",
+        "my-company-agent",
+        "my-research-agent",
+        "my-qa-agent",
+    ] {
+        assert!(config.providers.iter().any(|p| p.name == name), "{name}");
+    }
     // A contact comes with a profile, or with names and a domain or company, and never with all of them.
     let contacts = config.providers.iter().find(|p| p.name == "my-contacts").unwrap();
     let Kind::Http(http) = &contacts.kind else { panic!("{contacts:?}") };

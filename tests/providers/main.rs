@@ -1,3 +1,4 @@
-//! Providers against servers of our own on loopback.
+//! Providers against servers on loopback that behave as sites and vendors do, well and badly.
 
+mod http;
 mod limits;

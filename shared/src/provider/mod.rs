@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod cache;
+pub mod chat;
 pub mod config;
 pub mod dataset;
 pub mod hem;
@@ -28,6 +29,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use self::cache::Cache;
+use self::chat::Chat;
 pub use self::config::ConfigError;
 use self::config::{Config, Kind, ProviderConfig, Until};
 use self::dataset::Dataset;
@@ -419,6 +421,7 @@ fn built_in(text: &str) -> Option<Config> {
 
 fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
+        Kind::Chat(chat) => Arc::new(Chat::new(&provider.name, chat, secrets)?),
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),

@@ -32,12 +32,13 @@ kind = "http"
 method = "POST"
 url = "https://any.example/v1/{{ input.domain }}/x{{ input.country }}"
 query = { fixed = "1", q = "{{ input.domain }}", note = "n {{ input.note }}" }
-headers = { x-key = "{{ secret.key }}", x-note = "for {{ input.domain }}" }
-body = { domain = "{{ input.domain }}", n = "{{ input.employees }}", text = "for {{ input.note }}", list = ["{{ input.country }}", 3] }
+headers = { x-key = "{{ secret.key }}", x-note = "for {{ input.domain }}", x-computed = "{{ input.note | default('none') | trim }}" }
+body = { domain = "{{ input.domain }}", n = "{{ input.employees }}", text = "for {{ input.note }}", up = "{{ input.domain | upper }}", list = ["{{ input.country }}", 3] }
 requires = ["domain", "country"]
 secrets = { key = { env = "API_KEY" } }
-fields = { name = "/name", first = "/data/0/x", slash = "/a~1b", deep = "/deep" }
-not_found = { status = [404, 410], missing = ["/found"] }
+fields = { name = "/name", first = "/data/0/x", slash = "/a~1b", deep = "/deep", shout = { expr = "response.name | upper ~ '!'" }, sum = { expr = "response.a + response.b" } }
+confidence = { expr = "response.score / 10" }
+not_found = { status = [404, 410], missing = ["/found"], when = "response.count == 0 or 'gone' in response.state" }
 invalid_status = [422]
 timeout_s = 30
 retries = 2
@@ -59,7 +60,7 @@ fn provider(kind: &Kind) -> Arc<dyn Provider> {
     match kind {
         Kind::Http(http) => Arc::new(Http::new("api", http, &secret).expect("its secret is there")),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
-        Kind::Dataset(_) => panic!("no table here"),
+        other => panic!("no {other:?} here"),
     }
 }
 
@@ -122,7 +123,10 @@ fn outcome(line: &Value) {
     );
     assert_eq!(data.is_empty(), line["status"] != "found", "{line}");
     assert_eq!(line["credits"].as_u64() > Some(0), line["status"] == "found", "{line}");
-    assert!(data.keys().all(|name| ["name", "first", "slash", "deep"].contains(&name.as_str())), "{line}");
+    assert!(
+        data.keys().all(|name| ["name", "first", "slash", "deep", "shout", "sum"].contains(&name.as_str())),
+        "{line}"
+    );
     if line["status"] == "failed" {
         let code = line["error"]["code"].as_str().expect("a code");
         assert!(
@@ -215,7 +219,7 @@ fn request(request: &HttpRequest, input: &Map<String, Value>) {
     assert!(!request.url.contains(SECRET));
     let sent: Value = serde_json::from_slice(&request.body).expect("a body is JSON");
     let members: Vec<&str> = sent.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert!(members.iter().all(|name| ["domain", "n", "text", "list"].contains(name)), "{members:?}");
+    assert!(members.iter().all(|name| ["domain", "n", "text", "up", "list"].contains(name)), "{members:?}");
     assert_eq!(sent.get("domain"), input.get("domain"));
     assert_eq!(sent.get("n"), input.get("employees").filter(|n| !n.is_null()));
 }

@@ -1,17 +1,26 @@
 //! `providers.toml`: the types of record and the providers behind them.
 //!
-//! Self-contained on purpose (std, serde, toml and `serde_json`): `build.rs` includes this folder, so that a wrong
+//! Self-contained on purpose (std, serde, toml, `serde_json` and minijinja): `build.rs` includes this folder, so that a wrong
 //! `infra/providers.toml` stops the build with the same message that stops the function's Init.
 //!
 //! One file per kind of provider: a struct of what the file says, its reader, and [`Settings`], which is what the waterfall
 //! must know of it. A new kind is that file, a variant of [`Kind`], and a line in each of `Kind::read`, `Kind::settings`
 //! and `Kind::settings_mut`.
 
+mod address;
+mod batch;
+mod chat;
 mod dataset;
+pub mod expression;
 mod hem;
 mod http;
+mod later;
 mod limits;
+mod mapping;
+mod oauth;
 mod reader;
+mod secret;
+mod template;
 mod types;
 
 use std::fmt;
@@ -20,11 +29,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+pub use self::batch::{BatchConfig, Matching, Next};
+pub use self::chat::{ChatConfig, ChatFormat, Extra};
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
 pub use self::hem::{HEM_FIELD, HemConfig};
-pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
+pub use self::http::HttpConfig;
+pub use self::later::{LaterConfig, Verify};
 pub use self::limits::{BreakerConfig, CacheConfig, LimitsConfig, RateConfig};
-use self::reader::{Source, Table};
+pub use self::mapping::{Mapping, Pick};
+pub use self::oauth::{ClientAuth, OauthConfig};
+use self::reader::{Entry, Source, Table};
+pub use self::secret::{SecretConfig, SecretRef};
+pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
 pub use self::types::{TypeConfig, Until};
 
 /// A place in the file.
@@ -91,10 +107,13 @@ impl ProviderConfig {
 
     fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
         let kind = Kind::read(table)?;
+        // Where it is no number, it is computed from each answer.
+        let computed = |entry: &Entry<'_>| kind.computes_confidence() && !entry.is_number();
+        let confidence = table.get("confidence").filter(|entry| !computed(entry));
         Ok(Self {
             name: name.to_owned(),
             at: table.source.place(table.at),
-            confidence: table.get("confidence").map(|entry| entry.fraction()).transpose()?,
+            confidence: confidence.map(|entry| entry.fraction()).transpose()?,
             license: table.text("license")?.map(|(text, _)| text),
             credits: u32::try_from(table.number("credits", 0, 1000)?.unwrap_or(1)).unwrap_or(1),
             limits: LimitsConfig::read(table, kind.settings())?,
@@ -131,18 +150,20 @@ pub trait Settings {
 /// `kind = …` and what belongs to it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Kind {
+    Chat(Box<ChatConfig>),
     Dataset(DatasetConfig),
     Hem(HemConfig),
     Http(Box<HttpConfig>),
 }
 
 impl Kind {
-    const NAMES: [&str; 3] = ["dataset", "hem", "http"];
+    const NAMES: [&str; 4] = ["chat", "dataset", "hem", "http"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
         let entry = table.need("kind", &format!("say which: {names}"))?;
         Ok(match entry.str()? {
+            "chat" => Self::Chat(Box::new(ChatConfig::read(table)?)),
             "dataset" => Self::Dataset(DatasetConfig::read(table)?),
             "hem" => Self::Hem(HemConfig::read(table)?),
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
@@ -152,6 +173,7 @@ impl Kind {
 
     pub fn settings(&self) -> &dyn Settings {
         match self {
+            Self::Chat(chat) => chat.as_ref(),
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
@@ -166,8 +188,14 @@ impl Kind {
         self
     }
 
+    /// Whether `confidence` may say where in an answer it stands.
+    fn computes_confidence(&self) -> bool {
+        matches!(self, Self::Http(_))
+    }
+
     fn settings_mut(&mut self) -> &mut dyn Settings {
         match self {
+            Self::Chat(chat) => chat.as_mut(),
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_mut(),

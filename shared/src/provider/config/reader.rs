@@ -5,7 +5,9 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::{ConfigError, Place, Template};
+use super::expression::Expr;
+use super::template::Template;
+use super::{ConfigError, Place};
 
 pub(super) const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
 
@@ -159,6 +161,10 @@ impl<'t> Entry<'t> {
         }
     }
 
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.value, DeValue::Float(_) | DeValue::Integer(_))
+    }
+
     /// A number from 0 to 1.
     pub(super) fn fraction(&self) -> Result<f64, ConfigError> {
         let number = match self.value {
@@ -224,8 +230,43 @@ impl<'t> Entry<'t> {
         Ok(entries.into_iter().map(|(_, name, entry)| (name, entry)).collect())
     }
 
-    pub(super) fn template(&self) -> Result<Template, ConfigError> {
-        Template::parse(self.str()?).map_err(|why| self.error(why))
+    /// A template that may read these roots.
+    pub(super) fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
+        Template::parse(self.str()?, roots).map_err(|why| self.error(why))
+    }
+
+    /// An expression over these roots.
+    pub(super) fn expression(&self, roots: &[&str]) -> Result<Expr, ConfigError> {
+        Expr::parse(self.str()?, roots).map_err(|why| self.error(why))
+    }
+
+    /// A table; `example` shows one.
+    pub(super) fn table(&self, example: &str) -> Result<Table<'t>, ConfigError> {
+        let DeValue::Table(inner) = self.value else { return Err(self.error(format!("must be a table: {example}"))) };
+        Ok(Table::new(self.source, &self.path, self.at, inner))
+    }
+
+    /// The value as JSON.
+    pub(super) fn json(&self) -> Result<serde_json::Value, ConfigError> {
+        Ok(match self.value {
+            DeValue::String(text) => text.as_ref().into(),
+            DeValue::Boolean(b) => (*b).into(),
+            DeValue::Integer(i) => {
+                let number = i64::from_str_radix(&i.as_str().replace('_', ""), i.radix());
+                number.map_err(|_| self.error("this number is too large"))?.into()
+            }
+            DeValue::Float(f) => {
+                let number = f.as_str().replace('_', "").parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                number.ok_or_else(|| self.error("JSON has no such number"))?.into()
+            }
+            DeValue::Datetime(_) => return Err(self.error("JSON has no dates; put it in quotes")),
+            DeValue::Array(_) => self.array()?.iter().map(Self::json).collect::<Result<_, _>>()?,
+            DeValue::Table(_) => {
+                let members = self.entries()?;
+                let members = members.iter().map(|(name, value)| Ok(((*name).to_owned(), value.json()?)));
+                serde_json::Value::Object(members.collect::<Result<_, ConfigError>>()?)
+            }
+        })
     }
 
     /// A JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json` follows it by itself.

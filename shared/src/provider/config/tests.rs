@@ -29,7 +29,7 @@ fn reads_a_file_and_fills_in_defaults() {
     assert_eq!((config.providers[0].credits, config.providers[0].confidence), (1, None));
     let config = Config::parse("p.toml", HTTP).unwrap();
     let Kind::Http(http) = &config.providers[0].kind else { panic!() };
-    assert_eq!((http.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
+    assert_eq!((http.request.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
     assert_eq!((&*http.requires, &*http.not_found_status), (&["domain".to_owned()][..], &[404][..]));
 }
 
@@ -109,7 +109,7 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "\n\n[prov", "\nconcurrency = -1\n[prov"), "p.toml:4:15: types.company: concurrency: must be"),
         (
             with(GOOD, "\"dataset\"", "\"datset\""),
-            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of dataset, hem",
+            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of ",
         ),
         (with(GOOD, "kind = \"dataset\"\n", ""), "p.toml:5:12: providers.brands: `kind` is missing"),
         (with(GOOD, "data/b.csv", "../b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
@@ -122,11 +122,11 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "{ domain = \"domain\" }", "{}"), "p.toml:8:7: providers.brands: key: key is empty"),
         (
             format!("{GOOD}confidence = 1.5\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}confidence = nan\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}credits = 1001\n"),
@@ -170,10 +170,17 @@ fn faults_of_an_http_provider() {
         ("https://api.example.com/a/../{{ input.domain }}", "no `.` or `..` segments"),
         ("https://api.example.com/%2E{{ input.domain }}", "no `.` or `..` segments"),
         ("https://api.example.com/{{ input.domain", "`{{` has no `}}`"),
-        ("https://api.example.com/{{ domain }}", "`{{ domain }}` is not known"),
-        ("https://api.example.com/{{ input.domain | upper }}", "is not known"),
-        ("https://api.example.com/{% if x %}", "only {{ input.FIELD }}"),
-        ("https://api.example.com/{{ env.HOME }}", "`{{ env.HOME }}` is not known"),
+        ("https://api.example.com/{{ domain }}", "`domain` is not known here; known are input.NAME, secret.NAME"),
+        ("https://api.example.com/{{ input.domain | uper }}", "unknown filter"),
+        ("https://api.example.com/{{ input.domain is evn }}", "unknown test"),
+        ("https://api.example.com/{{ input.domain() }}", "there are no functions and methods"),
+        ("https://api.example.com/{{ range(9) }}", "`range` is not known here"),
+        ("https://api.example.com/{{ input }}", "write which input, such as input.NAME"),
+        ("https://api.example.com/{{ input['domain'] ~ input }}", "write which input"),
+        ("https://api.example.com/{{ input.domain ~ }}", "syntax error"),
+        ("https://api.example.com/{{ response.x }}", "`response.x` is not known here"),
+        ("https://api.example.com/{% if x %}", "only {{ expressions }} are known"),
+        ("https://api.example.com/{{ env.HOME }}", "`env.HOME` is not known here"),
     ] {
         let error = error(&with(HTTP, url, to));
         assert!(error.starts_with("p.toml:6:7: providers.api: url: ") && error.contains(wanted), "{to}: {error}");
@@ -201,7 +208,30 @@ fn faults_of_an_http_provider() {
             "p.toml:8:27: providers.api: secrets.key: env: the name of an environment variable",
         ),
         ("secrets = { key = { ssm = \"A\" } }", "p.toml:8:21: providers.api: secrets.key: the key `ssm` is not known"),
-        ("requires = []", "p.toml:8:12: providers.api: requires: the URL or a header uses `domain`"),
+        (
+            "not_found = { when = \"status =\" }",
+            "p.toml:8:22: providers.api: not_found: when: `status =`: syntax error",
+        ),
+        (
+            "not_found = { when = \"secret.x\" }",
+            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here",
+        ),
+        ("confidence = 3", "p.toml:8:14: providers.api: confidence: a confidence is a number"),
+        ("confidence = \"score\"", "p.toml:8:14: providers.api: confidence: `score` is not a JSON Pointer"),
+        ("later = { id = \"/id\" }", "p.toml:8:9: providers.api: later: how does the answer come?"),
+        (
+            "later = { id = \"/id\", done = \"true\", poll = { url = \"https://a.example/\" } }",
+            "p.toml:8:45: providers.api: later: poll: no template of it names {{ later.id }}",
+        ),
+        (
+            "later = { id = \"/id\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
+            "p.toml:8:9: providers.api: later: say how an answer is told",
+        ),
+        (
+            "query = { c = \"{{ callback.url }}\" }",
+            "p.toml:4:12: providers.api: a template names {{ callback.url }}; say in `later`",
+        ),
+        ("requires = []", "p.toml:8:12: providers.api: requires: the URL uses `domain`"),
         (
             "query = { c = \"{{ input.country }}\" }",
             "p.toml:3:14: types.t: waterfall: `api` asks for the input `country`",

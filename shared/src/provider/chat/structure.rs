@@ -1,0 +1,193 @@
+//! The fields that are wanted of a model, as a JSON Schema for it and as a judge of what it gives.
+//!
+//! A `struct` maps field names to descriptions, or to `{description, type}` with a type of JSON Schema or Python
+//! (`string`/`str`, `integer`/`int`, `number`/`float`, `boolean`/`bool`, `array`/`list`, `list[str]`, `object`/`dict`). A
+//! field without a type may be anything.
+
+use serde_json::{Map, Value, json};
+
+/// The most fields of a structure.
+const MAX_FIELDS: usize = 100;
+/// The longest name of a field, in characters.
+const MAX_NAME: usize = 128;
+/// The most members or items that a fault is told of in a round of repair.
+const MAX_FAULTS: usize = 20;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    Any,
+    Text,
+    Whole,
+    Number,
+    Flag,
+    List(Box<Shape>),
+    Object,
+}
+
+impl Shape {
+    fn parse(name: &str) -> Option<Self> {
+        let name = name.trim().to_ascii_lowercase();
+        let items = name.strip_prefix("list[").or_else(|| name.strip_prefix("array["));
+        if let Some(items) = items.and_then(|rest| rest.strip_suffix(']')).or_else(|| name.strip_suffix("[]")) {
+            return match Self::parse(items)? {
+                Self::List(_) => None,
+                items => Some(Self::List(Box::new(items))),
+            };
+        }
+        Some(match name.as_str() {
+            "any" => Self::Any,
+            "str" | "string" | "text" => Self::Text,
+            "int" | "integer" => Self::Whole,
+            "float" | "number" => Self::Number,
+            "bool" | "boolean" => Self::Flag,
+            "list" | "array" => Self::List(Box::new(Self::Any)),
+            "dict" | "object" => Self::Object,
+            _ => return None,
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Any => "any".to_owned(),
+            Self::Text => "string".to_owned(),
+            Self::Whole => "integer".to_owned(),
+            Self::Number => "number".to_owned(),
+            Self::Flag => "boolean".to_owned(),
+            Self::List(items) => format!("array of {}", items.name()),
+            Self::Object => "object".to_owned(),
+        }
+    }
+
+    fn fits(&self, value: &Value) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Text => value.is_string(),
+            Self::Whole => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+            Self::Number => value.is_number(),
+            Self::Flag => value.is_boolean(),
+            Self::List(items) => value.as_array().is_some_and(|list| list.iter().all(|item| items.fits(item))),
+            Self::Object => value.is_object(),
+        }
+    }
+
+    /// The type in JSON Schema, without null.
+    fn schema(&self) -> Value {
+        match self {
+            Self::Any => json!({"anyOf": [
+                {"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}
+            ]}),
+            Self::List(items) => json!({"type": "array", "items": items.schema()}),
+            plain => json!({"type": plain.name()}),
+        }
+    }
+
+    /// Whether the schema says it all: `strict` endpoints take no object of unknown members.
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::List(items) => items.is_closed(),
+            shape => *shape != Self::Object,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) shape: Shape,
+}
+
+/// The fields that are wanted, none twice.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Structure(pub(super) Vec<Field>);
+
+/// What a model gave.
+#[derive(Debug, PartialEq)]
+pub(super) struct Judged {
+    /// What fits and is not null.
+    pub(super) fields: Map<String, Value>,
+    /// What does not, in words for the model.
+    pub(super) faults: Vec<String>,
+}
+
+impl Structure {
+    /// Reads a `struct`. The error says what is wrong with it.
+    pub(super) fn read(wanted: &Map<String, Value>) -> Result<Self, String> {
+        if wanted.len() > MAX_FIELDS {
+            return Err(format!("`struct` has more than {MAX_FIELDS} fields"));
+        }
+        let mut fields = Vec::new();
+        for (name, value) in wanted {
+            if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+                return Err(format!(
+                    "a field's name in `struct` has 1 to {MAX_NAME} characters, none of them a line break"
+                ));
+            }
+            let text = |member: &str| match value.get(member) {
+                None | Some(Value::Null) => Ok(None),
+                Some(Value::String(text)) => Ok(Some(text.as_str())),
+                Some(_) => Err(format!("`struct`: `{member}` of a field is a text")),
+            };
+            let (description, shape) = match value {
+                Value::String(description) => (description.as_str(), Shape::Any),
+                Value::Object(_) => {
+                    let shape = text("type")?.map_or(Some(Shape::Any), Shape::parse).ok_or(
+                        "`struct`: the type of a field is string, integer, number, boolean, array, array[string] or object",
+                    )?;
+                    (text("description")?.unwrap_or_default(), shape)
+                }
+                _ => return Err("`struct`: a field is a description, or {description, type}".to_owned()),
+            };
+            fields.push(Field { name: name.clone(), description: description.to_owned(), shape });
+        }
+        Ok(Self(fields))
+    }
+
+    /// Adds a field unless there is one of that name.
+    pub(super) fn add(&mut self, name: &str, description: &str, shape: Shape) {
+        if !self.0.iter().any(|field| field.name == name) {
+            self.0.push(Field { name: name.to_owned(), description: description.to_owned(), shape });
+        }
+    }
+
+    /// `response_format` of type `json_schema`. Every member is required and may be null, as `strict` wants it.
+    pub(super) fn format(&self) -> Value {
+        let mut properties = Map::new();
+        for field in &self.0 {
+            let schema = json!({"description": field.description, "anyOf": [field.shape.schema(), {"type": "null"}]});
+            properties.insert(field.name.clone(), schema);
+        }
+        let names: Vec<&str> = self.0.iter().map(|field| field.name.as_str()).collect();
+        let schema =
+            json!({"type": "object", "properties": properties, "required": names, "additionalProperties": false});
+        let strict = self.0.iter().all(|field| field.shape.is_closed());
+        json!({"type": "json_schema", "json_schema": {"name": "record", "strict": strict, "schema": schema}})
+    }
+
+    /// The fields in words, a line each.
+    pub(super) fn words(&self) -> String {
+        let line = |field: &Field| {
+            let description = field.description.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("- {} ({}): {description}", Value::from(field.name.as_str()), field.shape.name())
+        };
+        self.0.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Takes what fits. Members that nobody asked for are dropped, absent ones count as null.
+    pub(super) fn judge(&self, mut given: Map<String, Value>) -> Judged {
+        let (mut fields, mut faults) = (Map::new(), Vec::new());
+        for field in &self.0 {
+            match given.remove(&field.name) {
+                None | Some(Value::Null) => {}
+                Some(value) if field.shape.fits(&value) => {
+                    fields.insert(field.name.clone(), value);
+                }
+                Some(_) if faults.len() < MAX_FAULTS => {
+                    faults.push(format!("{} must be {} or null", Value::from(field.name.as_str()), field.shape.name()));
+                }
+                Some(_) => {}
+            }
+        }
+        Judged { fields, faults }
+    }
+}

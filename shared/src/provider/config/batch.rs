@@ -1,0 +1,125 @@
+//! `batch`: one call for many records.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
+
+use super::ConfigError;
+use super::reader::Entry;
+use super::template::{BodyTemplate, Part, RequestTemplate, Template};
+
+/// How records share a call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BatchConfig {
+    /// The most records of one call, 2 to 1,000.
+    pub max: usize,
+    /// How long the first record waits for others, 1 to 1,000 ms; 20 ms where the file says nothing.
+    pub wait: Duration,
+    /// A record's element in the request.
+    pub item: BodyTemplate,
+    /// The request's body; `{{ items }}` in it is the list of elements.
+    pub body: BodyTemplate,
+    /// A JSON Pointer to the list of results; the whole response where empty.
+    pub results: String,
+    pub matching: Matching,
+    pub next: Option<Next>,
+    /// The most calls for one batch, the first included, 1 to 100; 10 where the file says nothing.
+    pub pages: u32,
+}
+
+/// Which result is whose. Pages continue the order of the elements.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Matching {
+    /// The results stand in the order of the elements.
+    Position,
+    /// A JSON Pointer into a result, and what it must be for a record.
+    Key { pointer: String, key: Template },
+}
+
+/// How the next page is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Next {
+    /// A JSON Pointer to it in a response; absent, null or empty on the last page.
+    pub pointer: String,
+    /// The query parameter that takes it in the same request; where there is none, it is the address of the next page, on the
+    /// same origin, and a `GET`.
+    pub parameter: Option<String>,
+}
+
+impl BatchConfig {
+    const EXAMPLE: &'static str = "{ max = 50, items = { domain = \"{{ input.domain }}\" }, body = { records = \"{{ items }}\" }, \
+                                   results = \"/results\", match = { by = \"position\" } }";
+
+    /// Reads the `batch` table of a provider whose request is `request`.
+    pub(super) fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
+        let table = entry.table(Self::EXAMPLE)?;
+        table.only(&["max", "wait_ms", "items", "body", "results", "match", "next", "pages"])?;
+        if request.method == "GET" || request.body.is_some() {
+            return Err(table.error("one call for many records is a POST or PUT, whose body stands in `batch`"));
+        }
+        let (mut shared, mut about_one) = (true, false);
+        request.each_template(&mut |template| {
+            shared &= template.inputs().next().is_none();
+            about_one |= template.reads("callback") || template.reads("request");
+        });
+        if !shared || about_one {
+            return Err(table.error(
+                "the URL, query and headers belong to many records: they read secrets only; what is a record's own stands in `items`",
+            ));
+        }
+        let max = usize::try_from(table.number("max", 2, 1_000)?.unwrap_or(50)).unwrap_or(50);
+        let wait = Duration::from_millis(table.number("wait_ms", 1, 1_000)?.unwrap_or(20));
+        let item =
+            table.need("items", "a record's element in the request, such as { domain = \"{{ input.domain }}\" }")?;
+        let item = BodyTemplate::read(&item, &["input"])?;
+        let body_entry = table.need("body", "the body of the call, such as { records = \"{{ items }}\" }")?;
+        let body = BodyTemplate::read(&body_entry, &["items", "secret"])?;
+        let mut named = false;
+        body.each_template(&mut |template| named |= template.reads("items"));
+        if !named {
+            return Err(body_entry.error("the body does not name {{ items }}"));
+        }
+        let results = table.get("results").map_or(Ok(String::new()), |entry| entry.pointer())?;
+        let match_entry =
+            table.need("match", "{ by = \"position\" } or { by = \"/id\", key = \"{{ input.domain }}\" }")?;
+        let inner = match_entry.table("{ by = \"/id\", key = \"{{ input.domain }}\" }")?;
+        inner.only(&["by", "key"])?;
+        let by = inner.need("by", "\"position\", or a JSON Pointer into a result")?;
+        let matching = match (by.str()?, inner.get("key")) {
+            ("position", None) => Matching::Position,
+            ("position", Some(key)) => return Err(key.error("results that stand in order have no key; remove it")),
+            (_, Some(key)) => {
+                let key = key.template(&["input"])?;
+                if !key.0.iter().any(|part| !matches!(part, Part::Text(_))) {
+                    return Err(inner.error("the key is the same for every record; name one of its fields"));
+                }
+                Matching::Key { pointer: by.pointer()?, key }
+            }
+            (_, None) => return Err(inner.error("`key` is missing; say what stands there in a record's own result")),
+        };
+        let mut next = None;
+        if let Some(entry) = table.get("next") {
+            next = Some(match entry.value {
+                DeValue::Table(_) => {
+                    let inner = entry.table("{ at = \"/cursor\", parameter = \"cursor\" }")?;
+                    inner.only(&["at", "parameter"])?;
+                    let at = inner.need("at", "a JSON Pointer to the next page's cursor")?.pointer()?;
+                    let parameter = inner.need("parameter", "the query parameter that takes the cursor")?.str()?;
+                    Next { pointer: at, parameter: Some(parameter.to_owned()) }
+                }
+                _ => Next { pointer: entry.pointer()?, parameter: None },
+            });
+        }
+        let pages = u32::try_from(table.number("pages", 1, 100)?.unwrap_or(10)).unwrap_or(10);
+        Ok(Self { max, wait, item, body, results, matching, next, pages })
+    }
+
+    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+        self.body.each_template(visit);
+        self.item.each_template(visit);
+        if let Matching::Key { key, .. } = &self.matching {
+            visit(key);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `kind = "chat"`: a model behind an OpenAI-compatible chat endpoint, for research and judgements.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use toml::de::DeValue;
+
+use super::address::check_url;
+use super::reader::Table;
+use super::secret::SecretConfig;
+use super::template::{Part, Template};
+use super::{COMMON, ConfigError, Place, Settings};
+
+/// A model that researches or judges.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChatConfig {
+    /// The whole address, `/chat/completions` included.
+    pub url: String,
+    pub model: String,
+    /// Sent as a bearer token, where there is one.
+    pub key: Option<SecretConfig>,
+    /// What the model is told before it gets the record.
+    pub instructions: Template,
+    /// The fields wanted of a record that does not say so itself in `struct`: name to description, or to
+    /// `{ description, type }`.
+    pub structure: Map<String, Value>,
+    pub extras: Vec<Extra>,
+    pub format: ChatFormat,
+    /// Further members of the request, such as `temperature`.
+    pub parameters: Map<String, Value>,
+    /// Input fields without which this provider is not asked.
+    pub requires: Vec<String>,
+    /// For one record, retries and a round of repair included, 1 to 100 s; 60 s where the file says nothing.
+    pub timeout: Duration,
+    /// After the first attempt of each round, 0 to 5; 1 where the file says nothing.
+    pub retries: u32,
+}
+
+/// A field that the model is asked for besides those of the structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Extra {
+    /// What it found out in words.
+    Notes,
+    /// 0 to 10; a tenth of it is the answer's confidence.
+    ConfidenceScore,
+    /// URLs.
+    References,
+}
+
+impl Extra {
+    const ALL: [Self; 3] = [Self::Notes, Self::ConfidenceScore, Self::References];
+
+    /// The field's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Notes => "notes",
+            Self::ConfidenceScore => "confidence_score",
+            Self::References => "references",
+        }
+    }
+}
+
+/// How the endpoint is told that JSON is wanted, in `response_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChatFormat {
+    /// `json_schema`, with a schema made from the structure.
+    Schema,
+    /// `json_object`.
+    Object,
+    /// Not at all: by the messages alone.
+    Text,
+}
+
+impl ChatConfig {
+    /// The record's own field that says what is wanted.
+    pub const STRUCT: &'static str = "struct";
+
+    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let known = [
+            "url",
+            "model",
+            "key",
+            "instructions",
+            "struct",
+            "extras",
+            "format",
+            "parameters",
+            "requires",
+            "timeout_s",
+            "retries",
+        ];
+        table.only_and(&COMMON, &known)?;
+        let url_entry = table.need("url", "the address of the API, such as https://api.example.com/v1")?;
+        let template = url_entry.template(&[])?;
+        check_url(&template).map_err(|why| url_entry.error(why))?;
+        let base = url_entry.str()?.trim_end_matches('/');
+        if base.contains('?') || !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
+            return Err(url_entry.error("the address has no query and no values; write it out up to the version"));
+        }
+        let url =
+            if base.ends_with("/chat/completions") { base.to_owned() } else { format!("{base}/chat/completions") };
+        let model = table.need("model", "the name of the model, as the endpoint knows it")?.str()?.to_owned();
+        let key = table.get("key").map(|entry| SecretConfig::read("key", &entry)).transpose()?;
+        let instructions = table
+            .need("instructions", "tell the model what to do with a record, such as \"Research this company.\"")?
+            .template(&["input"])?;
+        let mut structure = Map::new();
+        if let Some(entry) = table.get("struct") {
+            for (name, value) in entry.entries()? {
+                if !matches!(value.value, DeValue::String(_) | DeValue::Table(_)) {
+                    return Err(value.error("a field is a description, or { description = \"…\", type = \"string\" }"));
+                }
+                structure.insert(name.to_owned(), value.json()?);
+            }
+        }
+        let mut extras = Vec::new();
+        for item in table.get("extras").map_or(Ok(Vec::new()), |entry| entry.array())? {
+            let named = item.str()?;
+            let Some(extra) = Extra::ALL.into_iter().find(|extra| extra.name() == named) else {
+                let all = Extra::ALL.map(Extra::name).join(", ");
+                return Err(item.error(format!("there is no extra `{named}`; it is one of {all}")));
+            };
+            if !extras.contains(&extra) {
+                extras.push(extra);
+            }
+        }
+        let format = match table.get("format") {
+            None => ChatFormat::Schema,
+            Some(entry) => match entry.str()? {
+                "schema" => ChatFormat::Schema,
+                "object" => ChatFormat::Object,
+                "text" => ChatFormat::Text,
+                other => {
+                    return Err(entry.error(format!("the format `{other}` is not known; it is schema, object or text")));
+                }
+            },
+        };
+        let mut parameters = Map::new();
+        if let Some(entry) = table.get("parameters") {
+            for (name, value) in entry.entries()? {
+                if ["model", "messages", "response_format", "stream", "n"].contains(&name) {
+                    return Err(value.error("this member of the request is set by the provider; remove it"));
+                }
+                parameters.insert(name.to_owned(), value.json()?);
+            }
+        }
+        let requires = table.get("requires").map_or(Ok(Vec::new()), |entry| entry.fields())?;
+        let mut needed = instructions.needs();
+        if let Some(missing) = needed.find(|field| !requires.iter().any(|r| r == field)) {
+            return Err(table.error(format!(
+                "the instructions use `{missing}`; add it to requires, or write {{{{ input.{missing} | default('') }}}}"
+            )));
+        }
+        drop(needed);
+        Ok(Self {
+            url,
+            model,
+            key,
+            instructions,
+            structure,
+            extras,
+            format,
+            parameters,
+            requires,
+            timeout: Duration::from_secs(table.number("timeout_s", 1, 100)?.unwrap_or(60)),
+            retries: u32::try_from(table.number("retries", 0, 5)?.unwrap_or(1)).unwrap_or(1),
+        })
+    }
+}
+
+impl Settings for ChatConfig {
+    fn needs(&self) -> Vec<String> {
+        self.requires.iter().cloned().chain(self.instructions.inputs().map(str::to_owned)).collect()
+    }
+
+    /// Each record may ask for fields of its own.
+    fn outputs(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.timeout)
+    }
+
+    fn places(&mut self) -> Vec<&mut Place> {
+        self.key.iter_mut().map(|secret| &mut secret.at).collect()
+    }
+}

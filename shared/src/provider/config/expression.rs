@@ -1,0 +1,265 @@
+//! Expressions in templates and in the mapping of answers: minijinja's, with the few filters and tests named here.
+//!
+//! An expression computes one value of what is known: `input.first_name ~ ' ' ~ input.last_name`,
+//! `response.data.score / 10`, `input.country | default('DE')`, `'yes' if input.fresh else 'no'`. Statements (`{% … %}`) are not
+//! taken: an expression has no loops, and a template stays literal text with values between, each encoded for its place.
+//!
+//! What is null counts as absent, and an expression over something absent has no value itself, unless `default(…)`,
+//! `is defined` or `a if b else c` says otherwise. A condition without a value does not hold.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value, tests};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// An expression that was found right, ready to be compiled when it is first used.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Expr {
+    pub text: String,
+    /// What it reads, as `ROOT.NAME.NAME`, in alphabetic order; a root alone where no name follows.
+    pub names: Vec<String>,
+    /// It has a value even where nothing of what it reads is there.
+    pub total: bool,
+    #[serde(skip)]
+    compiled: Arc<OnceLock<Expression<'static, 'static>>>,
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expr").field("text", &self.text).field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl Expr {
+    /// Checks an expression that may read these roots. The error says what is wrong with it.
+    pub fn parse(text: &str, roots: &[&str]) -> Result<Self, String> {
+        let (text, checker) = (text.trim(), &*CHECKER);
+        let compiled = checker.compile_expression(text).map_err(|e| format!("`{text}`: {}", said(&e)))?;
+        let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+        names.sort();
+        for name in &names {
+            let root = name.split('.').next().unwrap_or_default();
+            if !roots.contains(&root) {
+                let known: Vec<String> = roots.iter().map(|root| format!("{root}.NAME")).collect();
+                return Err(format!("`{name}` is not known here; known are {}", known.join(", ")));
+            }
+            let named = ["input", "secret"].contains(&root);
+            if named && *name == root {
+                return Err(format!("`{text}`: write which {root}, such as {root}.NAME"));
+            }
+        }
+        // What it comes to with nothing there. Names of filters and tests are looked up then.
+        let total = match compiled.eval(context(roots.iter().map(|root| ((*root).to_owned(), empty())))) {
+            Ok(value) => !value.is_undefined(),
+            Err(e) if matches!(e.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
+                return Err(format!(
+                    "`{text}`: {}; known are the filters {} and the tests {}",
+                    said(&e),
+                    FILTERS.join(", "),
+                    TESTS.join(", ")
+                ));
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::UnknownFunction | ErrorKind::UnknownMethod) => {
+                return Err(format!("`{text}`: there are no functions and methods, only filters"));
+            }
+            Err(_) => false,
+        };
+        Ok(Self { text: text.to_owned(), names, total, compiled: Arc::default() })
+    }
+
+    /// The names of one root that it reads.
+    pub fn of<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a str> {
+        self.names.iter().filter_map(move |name| name.strip_prefix(root)?.strip_prefix('.')?.split('.').next())
+    }
+
+    /// Whether it reads anything of this root.
+    pub fn reads(&self, root: &str) -> bool {
+        self.names.iter().any(|name| name.split('.').next() == Some(root))
+    }
+
+    /// What it comes to; `None` where something that it needs is absent. The error is a kind of fault, without any value.
+    pub fn eval(&self, environment: &'static Environment<'static>, known: &Value) -> Result<Option<Value>, String> {
+        let expression = if let Some(expression) = self.compiled.get() {
+            expression
+        } else {
+            let compiled = environment.compile_expression_owned(self.text.clone()).map_err(|e| kind(&e))?;
+            self.compiled.get_or_init(|| compiled)
+        };
+        match expression.eval(known.clone()) {
+            Ok(value) => Ok((!absent(&value)).then_some(value)),
+            Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(None),
+            // Arithmetic calls an absent operand a wrong one.
+            Err(e) if e.kind() == ErrorKind::InvalidOperation && self.names.iter().any(|n| !is_there(known, n)) => {
+                Ok(None)
+            }
+            Err(e) => Err(kind(&e)),
+        }
+    }
+}
+
+/// The fault in a few words. Details may quote values.
+fn kind(error: &Error) -> String {
+    error.kind().to_string()
+}
+
+/// The fault of an expression as it is written, where there are no values to quote yet.
+fn said(error: &Error) -> String {
+    error.detail().map_or_else(|| kind(error), |detail| format!("{}: {detail}", kind(error)))
+}
+
+/// What an expression can do besides operators.
+const FILTERS: [&str; 14] = [
+    "base64", "default", "domain", "first", "int", "join", "last", "length", "lower", "replace", "split", "tojson",
+    "trim", "upper",
+];
+const TESTS: [&str; 6] = ["defined", "undefined", "string", "number", "mapping", "sequence"];
+
+/// Instructions of one evaluation. An expression has no loops; this bounds what nobody thought of.
+const FUEL: u64 = 20_000;
+
+/// What filters need from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Natives {
+    /// The host of a domain name as people write it; `None` where it is none.
+    pub domain: fn(&str) -> Option<String>,
+    pub base64: fn(&str) -> String,
+}
+
+/// For checks alone.
+static CHECKER: LazyLock<Environment<'static>> =
+    LazyLock::new(|| environment(Natives { domain: |_| None, base64: |_| String::new() }));
+
+/// An environment for [`Expr::eval`].
+pub fn environment(natives: Natives) -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(50);
+    environment.add_filter("default", |value: Value, other: Value| if absent(&value) { other } else { value });
+    environment.add_filter("domain", move |value: Value| {
+        on_text(&value, |text| (natives.domain)(text).map_or(Value::UNDEFINED, Value::from))
+    });
+    environment.add_filter("base64", move |value: Value| on_text(&value, |text| (natives.base64)(text).into()));
+    environment.add_filter("lower", |value: Value| on_text(&value, |text| text.to_lowercase().into()));
+    environment.add_filter("upper", |value: Value| on_text(&value, |text| text.to_uppercase().into()));
+    environment.add_filter("trim", |value: Value| on_text(&value, |text| text.trim().into()));
+    environment.add_filter("replace", |value: Value, from: String, to: String| {
+        on_text(&value, |text| if from.is_empty() { text.into() } else { text.replace(&from, &to).into() })
+    });
+    environment.add_filter("split", |value: Value, by: String| {
+        on_text(&value, |text| text.split(by.as_str()).map(Value::from).collect::<Vec<_>>().into())
+    });
+    environment.add_filter("int", |value: Value| {
+        let whole = |text: &str| text.trim().parse::<i64>().map_or(Value::UNDEFINED, Value::from);
+        if value.is_number() {
+            Ok(value.as_i64().map_or(Value::UNDEFINED, Value::from))
+        } else {
+            on_text(&value, whole)
+        }
+    });
+    environment.add_filter("length", |value: Value| {
+        if absent(&value) {
+            return Ok(Value::UNDEFINED);
+        }
+        value.len().map(Value::from).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this has no length"))
+    });
+    environment.add_filter("first", |value: Value| if absent(&value) { Ok(value) } else { value.get_item_by_index(0) });
+    environment.add_filter("last", |value: Value| match value.len() {
+        None | Some(0) => Ok(Value::UNDEFINED),
+        Some(length) => value.get_item_by_index(length - 1),
+    });
+    environment.add_filter("join", |value: Value, by: Option<String>| {
+        if absent(&value) {
+            return Ok(Value::UNDEFINED);
+        }
+        let texts: Vec<String> = value.try_iter()?.filter(|v| !absent(v)).map(|v| v.to_string()).collect();
+        Ok(Value::from(texts.join(&by.unwrap_or_default())))
+    });
+    environment.add_filter("tojson", |value: Value| match to_json(&value) {
+        Some(json) => Ok(Value::from(json.to_string())),
+        None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
+    });
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("undefined", tests::is_undefined);
+    environment.add_test("string", |value: &Value| value.kind() == ValueKind::String);
+    environment.add_test("number", |value: &Value| value.is_number());
+    environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map);
+    environment.add_test("sequence", |value: &Value| value.kind() == ValueKind::Seq);
+    environment
+}
+
+fn is_there(known: &Value, path: &str) -> bool {
+    let value = path.split('.').try_fold(known.clone(), |value, name| value.get_attr(name).ok());
+    value.is_some_and(|value| !absent(&value))
+}
+
+fn absent(value: &Value) -> bool {
+    value.is_undefined() || value.is_none()
+}
+
+/// A filter of texts. Numbers and truth values count as what they are written as; what is absent stays so.
+fn on_text(value: &Value, filter: impl FnOnce(&str) -> Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(Value::UNDEFINED),
+        ValueKind::String => Ok(filter(value.as_str().unwrap_or_default())),
+        ValueKind::Number | ValueKind::Bool => Ok(filter(&value.to_string())),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "this filter takes texts")),
+    }
+}
+
+fn empty() -> Value {
+    from_json(&Json::Object(serde_json::Map::new()))
+}
+
+/// Everything that an expression may read, by root.
+pub fn context(roots: impl IntoIterator<Item = (String, Value)>) -> Value {
+    Value::from_pairs(roots)
+}
+
+/// JSON for expressions: null is absent.
+pub fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::UNDEFINED,
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => number
+            .as_i64()
+            .map(Value::from)
+            .or_else(|| number.as_u64().map(Value::from))
+            .unwrap_or_else(|| Value::from(number.as_f64().unwrap_or_default())),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        Json::Object(members) => {
+            let there = members.iter().filter(|(_, value)| !value.is_null());
+            Value::from_pairs(there.map(|(name, value)| (name.clone(), from_json(value))))
+        }
+    }
+}
+
+/// The JSON of a value; `None` where JSON has no such thing.
+pub fn to_json(value: &Value) -> Option<Json> {
+    Some(match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Json::Null,
+        ValueKind::Bool => Json::Bool(value.is_true()),
+        ValueKind::Number => match (value.as_i64(), u64::try_from(value.clone()), f64::try_from(value.clone())) {
+            (Some(whole), ..) if value.is_integer() => whole.into(),
+            (_, Ok(whole), _) if value.is_integer() => whole.into(),
+            (.., Ok(number)) => serde_json::Number::from_f64(number)?.into(),
+            _ => return None,
+        },
+        ValueKind::String => Json::String(value.as_str()?.to_owned()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            Json::Array(value.try_iter().ok()?.map(|item| to_json(&item)).collect::<Option<_>>()?)
+        }
+        ValueKind::Map => {
+            let mut members = serde_json::Map::new();
+            for key in value.try_iter().ok()? {
+                members.insert(key.to_string(), to_json(&value.get_item(&key).ok()?)?);
+            }
+            Json::Object(members)
+        }
+        _ => return None,
+    })
+}

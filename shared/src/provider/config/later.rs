@@ -1,0 +1,88 @@
+//! `later`: an upstream that takes a question and answers it later.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use super::expression::Expr;
+use super::mapping::{Pick, RESPONSE_ROOTS};
+use super::reader::Entry;
+use super::template::{REQUEST_KEYS, RequestTemplate};
+
+/// How the answer comes to a question that was taken.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaterConfig {
+    /// The upstream's own name of the question in its first response: a text or a number.
+    pub id: Pick,
+    /// Whether the first response says that the answer comes later; wherever it has an id, where the file says nothing.
+    pub when: Option<Expr>,
+    /// The request that asks for the answer; `{{ later.id }}` in it is the id.
+    pub poll: Option<RequestTemplate>,
+    /// Between two polls, 1 to 900 s; 30 s where the file says nothing.
+    pub every: Duration,
+    /// Whether a response holds the answer; any does, where the file says nothing and `when` does not hold of it.
+    pub done: Option<Expr>,
+    /// Whether a response says that there will be no answer.
+    pub failed: Option<Expr>,
+    /// From the question on, 10 to 86,400 s; 1,800 s where the file says nothing.
+    pub give_up: Duration,
+    pub verify: Verify,
+}
+
+/// What a posted answer is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verify {
+    /// It is a hint to poll at once; its content is not read.
+    Poll,
+    /// It is read as the answer: the callback URL is known to the upstream alone.
+    Nothing,
+}
+
+impl LaterConfig {
+    const EXAMPLE: &'static str =
+        "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
+
+    /// Reads the `later` table of a provider whose first request may name `{{ callback.url }}` (`calls_back`).
+    pub(super) fn read(entry: &Entry<'_>, roots: &[&str], calls_back: bool) -> Result<Self, ConfigError> {
+        let table = entry.table(Self::EXAMPLE)?;
+        table.only(&["id", "when", "poll", "done", "failed", "give_up_s", "callback"])?;
+        let id = Pick::read(&table.need("id", "say where the first response names the job, as a JSON Pointer")?)?;
+        let condition = |name: &str| table.get(name).map(|entry| entry.expression(&RESPONSE_ROOTS)).transpose();
+        let (when, done, failed) = (condition("when")?, condition("done")?, condition("failed")?);
+        let (mut poll, mut every) = (None, Duration::from_secs(30));
+        if let Some(entry) = table.get("poll") {
+            let inner = entry.table("{ url = \"https://…/{{ later.id }}\", every_s = 30 }")?;
+            inner.only_and(&REQUEST_KEYS, &["every_s"])?;
+            let roots: Vec<&str> = roots.iter().copied().chain(["later"]).collect();
+            let request = RequestTemplate::read(&inner, &roots)?;
+            if !request.reads("later") {
+                return Err(entry.error("no template of it names {{ later.id }}, so that it asks about no job"));
+            }
+            poll = Some(request);
+            every = Duration::from_secs(inner.number("every_s", 1, 900)?.unwrap_or(30));
+        }
+        if poll.is_none() && !calls_back {
+            return Err(table.error(
+                "how does the answer come? Add poll = { url = … }, or name {{ callback.url }} in the request, or both",
+            ));
+        }
+        if poll.is_some() && done.is_none() && when.is_none() {
+            return Err(table.error("say how an answer is told from one that is still to come: `done`, or `when`"));
+        }
+        let mut verify = if poll.is_some() { Verify::Poll } else { Verify::Nothing };
+        if let Some(entry) = table.get("callback") {
+            let inner = entry.table("{ verify = \"poll\" }")?;
+            inner.only(&["verify"])?;
+            let entry = inner.need("verify", "\"poll\" or \"nothing\"")?;
+            verify = match entry.str()? {
+                "poll" if poll.is_none() => return Err(entry.error("there is no `poll` to verify a callback by")),
+                "poll" => Verify::Poll,
+                "nothing" => Verify::Nothing,
+                other => return Err(entry.error(format!("`{other}` is not known; it is \"poll\" or \"nothing\""))),
+            };
+        }
+        let give_up = Duration::from_secs(table.number("give_up_s", 10, 86_400)?.unwrap_or(1_800));
+        Ok(Self { id, when, poll, every, done, failed, give_up, verify })
+    }
+}

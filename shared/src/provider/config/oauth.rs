@@ -1,0 +1,66 @@
+//! `oauth`: access tokens by client credentials (RFC 6749 section 4.4).
+
+use serde::{Deserialize, Serialize};
+
+use super::address::check_url;
+use super::reader::Entry;
+use super::secret::SecretConfig;
+use super::template::Part;
+use super::{ConfigError, Place};
+
+/// Where access tokens come from. They are sent as bearer tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OauthConfig {
+    pub token_url: String,
+    pub client_id: SecretConfig,
+    pub client_secret: SecretConfig,
+    pub scope: Option<String>,
+    /// Not of the RFC, and asked for by many.
+    pub audience: Option<String>,
+    pub auth: ClientAuth,
+}
+
+/// How the client shows who it is (RFC 6749 section 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientAuth {
+    Basic,
+    Body,
+}
+
+impl OauthConfig {
+    const EXAMPLE: &'static str =
+        "{ token_url = \"https://…\", client_id = { env = \"…\" }, client_secret = { env = \"…\" } }";
+
+    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        let table = entry.table(Self::EXAMPLE)?;
+        table.only(&["token_url", "client_id", "client_secret", "scope", "audience", "auth"])?;
+        let url = table.need("token_url", "the address that gives access tokens")?;
+        let template = url.template(&[])?;
+        check_url(&template).map_err(|why| url.error(why))?;
+        if !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
+            return Err(url.error("the address holds no values; write it out"));
+        }
+        let secret =
+            |name: &str| SecretConfig::read(name, &table.need(name, "a reference: { env = \"NAME_OF_VARIABLE\" }")?);
+        let auth = match table.get("auth") {
+            None => ClientAuth::Basic,
+            Some(entry) => match entry.str()? {
+                "basic" => ClientAuth::Basic,
+                "body" => ClientAuth::Body,
+                other => return Err(entry.error(format!("`{other}` is not known; it is \"basic\" or \"body\""))),
+            },
+        };
+        Ok(Self {
+            token_url: url.str()?.to_owned(),
+            client_id: secret("client_id")?,
+            client_secret: secret("client_secret")?,
+            scope: table.text("scope")?.map(|(text, _)| text),
+            audience: table.text("audience")?.map(|(text, _)| text),
+            auth,
+        })
+    }
+
+    pub(super) fn places(&mut self) -> impl Iterator<Item = &mut Place> {
+        [&mut self.client_id.at, &mut self.client_secret.at].into_iter()
+    }
+}

@@ -1,0 +1,116 @@
+//! Exchanges with an upstream: retries with jitter, `Retry-After`, and what a failure is called.
+
+use std::time::Duration;
+
+use super::super::{Answer, Ports};
+use crate::domain::delivery::retry_after;
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpAnswer, HttpError, HttpRequest};
+
+/// The pause before the first retry; doubled for each further one, then drawn from its upper half.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why there is no answer to read.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::provider) struct Fault {
+    /// How long the upstream asks to wait.
+    pub(in crate::provider) wait: Option<Duration>,
+    pub(in crate::provider) code: &'static str,
+    /// For people; holds statuses and error classes, nothing of the exchange.
+    pub(in crate::provider) detail: String,
+    /// Whether trying again may help.
+    pub(in crate::provider) passing: bool,
+}
+
+impl Fault {
+    fn passing(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { wait: None, code, detail: detail.into(), passing: true }
+    }
+
+    pub(in crate::provider) fn lasting(detail: impl Into<String>) -> Self {
+        Self { wait: None, code: "provider_error", detail: detail.into(), passing: false }
+    }
+
+    pub(in crate::provider) fn timeout() -> Self {
+        Self::passing("provider_timeout", "the provider did not answer in time")
+    }
+}
+
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        Self::failed(fault.code, fault.detail)
+    }
+}
+
+/// Sends until there is an answer that repeating would not change, `retries` are used up, or the deadline comes.
+/// `ends` are statuses that end it although they may pass elsewhere.
+pub(in crate::provider) async fn exchange(
+    ports: &Ports,
+    request: &HttpRequest,
+    retries: u32,
+    deadline: Timestamp,
+    ends: &(dyn Fn(u16) -> bool + Sync),
+) -> Result<HttpAnswer, Fault> {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 0.. {
+        let left = deadline.since(ports.clock.now());
+        if left.is_zero() {
+            break;
+        }
+        let sent = ports.http.send(HttpRequest { deadline: left, ..request.clone() }).await;
+        let fault = match sent {
+            Ok(answer) if ends(answer.status) => return Ok(answer),
+            Ok(answer) => match passing(&answer, ports.clock.now()) {
+                Some(fault) => fault,
+                None => return Ok(answer),
+            },
+            Err(error) => broken(&error),
+        };
+        if !fault.passing {
+            return Err(fault);
+        }
+        let jittered = pause.mul_f64(0.5 + ports.entropy.unit() / 2.0);
+        let wait = fault.wait.map_or(jittered, |asked| asked.max(jittered));
+        let left = deadline.since(ports.clock.now());
+        if attempt >= retries || wait >= left {
+            return Err(fault);
+        }
+        ports.clock.sleep(wait).await;
+        pause = pause.saturating_mul(2);
+    }
+    Err(Fault::timeout())
+}
+
+/// The fault of an answer that may be another one soon.
+fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
+    let status = answer.status;
+    if !matches!(status, 408 | 425 | 429 | 500 | 502..=504) {
+        return None;
+    }
+    let wait = answer.header("retry-after").and_then(|text| retry_after(text, now));
+    let limited = status == 429 || (status == 503 && wait.is_some());
+    let code = if limited { "rate_limited" } else { "provider_error" };
+    Some(Fault { wait, ..Fault::passing(code, format!("the provider answered HTTP {status}")) })
+}
+
+/// The fault of a broken exchange. Only the class is told: the texts may quote the URL.
+fn broken(error: &HttpError) -> Fault {
+    let detail = format!("no answer from the provider ({})", error.class());
+    match error {
+        HttpError::Timeout => Fault::passing("provider_timeout", detail),
+        HttpError::Dns(_) | HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Protocol(_) => {
+            Fault::passing("provider_error", detail)
+        }
+        HttpError::Url(_) | HttpError::Blocked => Fault::lasting(detail),
+    }
+}
+
+/// The fault of an answer whose status is no success.
+pub(in crate::provider) fn refused(status: u16) -> Fault {
+    match status {
+        401 | 403 => Fault::lasting(format!(
+            "the provider refused its credentials (HTTP {status}); check the secret in its configuration"
+        )),
+        _ => Fault::lasting(format!("the provider answered HTTP {status}")),
+    }
+}

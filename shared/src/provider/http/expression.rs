@@ -1,0 +1,89 @@
+//! What expressions of the `http` and `chat` kinds are evaluated with.
+
+use std::cell::OnceCell;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::{Environment, Value};
+use serde_json::{Map, Value as Json};
+
+use super::super::config::expression::{Expr, Natives, context, environment, from_json, to_json};
+use super::super::suffix;
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    environment(Natives { domain: |text| suffix::host(text).ok(), base64: |text| STANDARD.encode(text) })
+});
+
+/// What an expression may read, by root. Each is converted when the first expression asks for it.
+pub(in crate::provider) struct Known<'a>(Vec<(&'static str, Root<'a>, OnceCell<Value>)>);
+
+enum Root<'a> {
+    Object(&'a Map<String, Json>),
+    Value(&'a Json),
+    Own(Json),
+}
+
+impl<'a> Known<'a> {
+    pub(in crate::provider) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(in crate::provider) fn object(mut self, root: &'static str, members: &'a Map<String, Json>) -> Self {
+        self.0.push((root, Root::Object(members), OnceCell::new()));
+        self
+    }
+
+    pub(in crate::provider) fn value(mut self, root: &'static str, value: &'a Json) -> Self {
+        self.0.push((root, Root::Value(value), OnceCell::new()));
+        self
+    }
+
+    pub(in crate::provider) fn own(mut self, root: &'static str, value: Json) -> Self {
+        self.0.push((root, Root::Own(value), OnceCell::new()));
+        self
+    }
+
+    /// A member of a root that is an object.
+    pub(super) fn member(&self, root: &str, name: &str) -> Option<&Json> {
+        let (_, value, _) = self.0.iter().find(|(known, ..)| *known == root)?;
+        match value {
+            Root::Object(members) => members.get(name),
+            Root::Value(value) => value.get(name),
+            Root::Own(value) => value.get(name),
+        }
+    }
+
+    fn evaluate(&self, expr: &Expr) -> Result<Option<Value>, String> {
+        let read = self.0.iter().filter(|(root, ..)| expr.reads(root));
+        let read = read.map(|(root, value, kept)| {
+            let value = kept.get_or_init(|| match value {
+                Root::Object(members) => {
+                    let there = members.iter().filter(|(_, value)| !value.is_null());
+                    Value::from_pairs(there.map(|(name, value)| (name.clone(), from_json(value))))
+                }
+                Root::Value(value) => from_json(value),
+                Root::Own(value) => from_json(value),
+            });
+            ((*root).to_owned(), value.clone())
+        });
+        expr.eval(&ENVIRONMENT, &context(read))
+    }
+
+    /// The value of an expression; `None` where it has none. The error says what does not fit and holds no value.
+    pub(in crate::provider) fn eval(&self, expr: &Expr) -> Result<Option<Json>, String> {
+        let value = self.evaluate(expr).map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
+        match value {
+            None => Ok(None),
+            Some(value) => {
+                to_json(&value).map(Some).ok_or_else(|| format!("`{}` comes to something that is no JSON", expr.text))
+            }
+        }
+    }
+
+    /// Whether a condition holds. One over something that is not there does not.
+    pub(in crate::provider) fn holds(&self, expr: &Expr) -> Result<bool, String> {
+        let value = self.evaluate(expr).map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
+        Ok(value.is_some_and(|value| value.is_true()))
+    }
+}

@@ -1,0 +1,187 @@
+//! Any JSON API, declared in `providers.toml`.
+//!
+//! Scheme, host and port are literal in the configuration, so that no input chooses where a request goes; `request.rs` says how
+//! values get into a request, `response.rs` what comes out of an answer, `later.rs` how an upstream answers later, `batch.rs`
+//! how records share a call.
+//!
+//! Error codes: `provider_timeout` (no answer in time), `rate_limited` (429, or 503 with `Retry-After`, for longer than
+//! there is time), `provider_error` (everything else). Details hold statuses, error classes and names from the configuration,
+//! nothing of the exchange.
+
+mod batch;
+pub(super) mod exchange;
+pub(super) mod expression;
+pub(super) mod json;
+mod later;
+mod oauth;
+pub(super) mod request;
+pub(super) mod response;
+pub(super) mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+
+use self::batch::Batches;
+use self::exchange::{Fault, exchange, refused};
+use self::expression::Known;
+use self::oauth::Tokens;
+use self::request::scalar;
+use self::response::Response;
+use super::config::{ConfigError, HttpConfig};
+use super::{Answer, Ports, Provider, Question, Secrets};
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpAnswer, HttpRequest};
+
+/// The most bytes that are read of a response.
+pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+
+/// An `http` provider with its secrets.
+pub struct Http {
+    name: String,
+    core: Arc<Core>,
+    batches: Batches,
+}
+
+/// What its calls share.
+struct Core {
+    config: HttpConfig,
+    /// Texts, by their names in templates.
+    secrets: Map<String, Value>,
+    tokens: Option<Tokens>,
+}
+
+impl fmt::Debug for Http {
+    /// Leaves out the secrets and whatever may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// One exchange with its retries, as whoever the upstream knows. `ends` are statuses whose meaning the configuration knows.
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        deadline: Timestamp,
+        ends: &(dyn Fn(u16) -> bool + Sync),
+        ports: &Ports,
+    ) -> Result<HttpAnswer, Fault> {
+        let Some(tokens) = &self.tokens else {
+            return exchange(ports, request, self.config.retries, deadline, ends).await;
+        };
+        let token = tokens.token(None, deadline, ports).await?;
+        let answer = exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        // Tokens may be revoked before they end: once, a new one is tried.
+        let token = tokens.token(Some(&token), deadline, ports).await?;
+        exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await
+    }
+}
+
+fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
+    let mut request = request.clone();
+    request.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+    request
+}
+
+impl Http {
+    /// Resolves the secrets. A missing, empty or unusable one is an error that names the variable, never the value.
+    pub fn new(name: &str, config: &HttpConfig, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
+        let tokens = config.oauth.as_ref().map(|oauth| Tokens::new(name, oauth, secrets)).transpose()?;
+        let secrets = secret::resolve(name, &config.secrets, secrets)?;
+        let core = Arc::new(Core { config: config.clone(), secrets, tokens });
+        Ok(Self { name: name.to_owned(), core, batches: Batches::default() })
+    }
+
+    fn config(&self) -> &HttpConfig {
+        &self.core.config
+    }
+
+    /// What the templates of a request may read.
+    fn known<'a>(&'a self, question: &Question<'a>) -> Known<'a> {
+        let callback = question.callback.map_or(json!({}), |url| json!({"url": url}));
+        Known::new()
+            .object("input", question.input)
+            .object("secret", &self.core.secrets)
+            .own("request", json!({"key": question.key}))
+            .own("callback", callback)
+    }
+
+    async fn send(&self, request: &HttpRequest, turn: &Turn<'_>) -> Result<HttpAnswer, Fault> {
+        let ends = |status: u16| turn.first && self.means_something(status);
+        self.core.send(request, turn.deadline, &ends, turn.ports).await
+    }
+
+    /// Whether the configuration says what a status means.
+    fn means_something(&self, status: u16) -> bool {
+        self.config().not_found_status.contains(&status) || self.config().invalid_status.contains(&status)
+    }
+
+    /// Puts a question for the first time.
+    async fn begin(&self, turn: &Turn<'_>) -> Result<Answer, Fault> {
+        let input = turn.question.input;
+        for field in &self.config().requires {
+            if scalar(input.get(field)).is_none_or(|text| text.is_empty()) {
+                return Ok(Answer::Invalid(format!("`{field}` is needed")));
+            }
+        }
+        if let Some(batch) = &self.config().batch {
+            return self.share(batch, turn).await;
+        }
+        let request = match request::request(&self.config().request, &self.known(turn.question)) {
+            Ok(request) => request,
+            Err(why) => return Ok(Answer::Invalid(why)),
+        };
+        let answer = self.send(&request, turn).await?;
+        let status = answer.status;
+        if self.config().not_found_status.contains(&status) || (status == 204 && self.config().later.is_none()) {
+            return Ok(Answer::NotFound);
+        }
+        if self.config().invalid_status.contains(&status) {
+            return Ok(Answer::Invalid(format!("the provider says that the input is wrong (HTTP {status})")));
+        }
+        if !(200..=299).contains(&status) {
+            return Err(refused(status));
+        }
+        let json = response::json(&answer)?;
+        let response = Response::new(&json, status, input);
+        Ok(match &self.config().later {
+            Some(later) => later::taken(later, &response).unwrap_or_else(|| response.map(&self.config().mapping)),
+            None => response.map(&self.config().mapping),
+        })
+    }
+}
+
+/// One call of [`Provider::ask`].
+struct Turn<'a> {
+    question: &'a Question<'a>,
+    deadline: Timestamp,
+    /// The question is put, and not asked after.
+    first: bool,
+    ports: &'a Ports,
+}
+
+#[async_trait]
+impl Provider for Http {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let deadline = ports.clock.now().plus(question.limit.min(self.config().timeout));
+        let earlier = self.config().later.as_ref().zip(question.earlier);
+        let turn = Turn { question, deadline, first: earlier.is_none(), ports };
+        let answer = match earlier {
+            Some((later, earlier)) => self.go_on(later, earlier, &turn).await,
+            None => self.begin(&turn).await,
+        };
+        answer.unwrap_or_else(Answer::from)
+    }
+
+    fn calls_back(&self) -> bool {
+        self.config().calls_back()
+    }
+}
