@@ -8,8 +8,11 @@
 
 pub mod config;
 pub mod dataset;
+pub mod email_check;
 pub mod hem;
 pub mod http;
+pub mod ip;
+pub mod phone;
 mod suffix;
 #[cfg(test)]
 mod testing;
@@ -26,8 +29,11 @@ use serde_json::{Map, Value};
 pub use self::config::ConfigError;
 use self::config::{Config, Kind, ProviderConfig, Until};
 use self::dataset::Dataset;
+use self::email_check::EmailCheck;
 use self::hem::Hem;
 use self::http::Http;
+use self::ip::IpDatabases;
+use self::phone::Phone;
 pub use self::waterfall::Waterfall;
 use crate::ports::{Clock, Dns, Entropy, HttpSender};
 
@@ -391,8 +397,11 @@ fn built_in(text: &str) -> Option<Config> {
 fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
+        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&provider.name, check, dir)?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
+        Kind::Ip(ip) => Arc::new(IpDatabases::open(&provider.name, ip, dir)?),
+        Kind::Phone(phone) => Arc::new(Phone::new(phone)),
     })
 }
 
@@ -447,7 +456,10 @@ mod tests {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
-        assert_eq!(usable.collect::<Vec<_>>(), ["company", "domain", "hem", "company-by-name"]);
+        assert_eq!(
+            usable.collect::<Vec<_>>(),
+            ["company", "domain", "hem", "email-check", "phone-check", "company-by-name"]
+        );
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }
 

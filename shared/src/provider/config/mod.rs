@@ -8,8 +8,11 @@
 //! and `Kind::settings_mut`.
 
 mod dataset;
+mod email_check;
 mod hem;
 mod http;
+mod ip;
+mod phone;
 mod reader;
 mod types;
 
@@ -19,9 +22,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
+pub use self::dataset::{DatasetConfig, Format, KeyColumn, Lookup, Normal, Search};
+pub use self::email_check::{EMAIL_CHECK_FIELDS, EmailCheckConfig};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
+pub use self::ip::{IP_FIELDS, IpConfig};
+pub use self::phone::{PHONE_FIELDS, PhoneConfig};
 use self::reader::{Source, Table};
 pub use self::types::{TypeConfig, Until};
 
@@ -122,20 +128,26 @@ pub trait Settings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Kind {
     Dataset(DatasetConfig),
+    EmailCheck(EmailCheckConfig),
     Hem(HemConfig),
     Http(Box<HttpConfig>),
+    Ip(IpConfig),
+    Phone(PhoneConfig),
 }
 
 impl Kind {
-    const NAMES: [&str; 3] = ["dataset", "hem", "http"];
+    const NAMES: [&str; 6] = ["dataset", "email_check", "hem", "http", "ip", "phone"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
         let entry = table.need("kind", &format!("say which: {names}"))?;
         Ok(match entry.str()? {
             "dataset" => Self::Dataset(DatasetConfig::read(table)?),
+            "email_check" => Self::EmailCheck(EmailCheckConfig::read(table)?),
             "hem" => Self::Hem(HemConfig::read(table)?),
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
+            "ip" => Self::Ip(IpConfig::read(table)?),
+            "phone" => Self::Phone(PhoneConfig::read(table)?),
             other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
         })
     }
@@ -143,16 +155,22 @@ impl Kind {
     pub fn settings(&self) -> &dyn Settings {
         match self {
             Self::Dataset(dataset) => dataset,
+            Self::EmailCheck(check) => check,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
+            Self::Ip(ip) => ip,
+            Self::Phone(phone) => phone,
         }
     }
 
     fn settings_mut(&mut self) -> &mut dyn Settings {
         match self {
             Self::Dataset(dataset) => dataset,
+            Self::EmailCheck(check) => check,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_mut(),
+            Self::Ip(ip) => ip,
+            Self::Phone(phone) => phone,
         }
     }
 }

@@ -109,7 +109,7 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "\n\n[prov", "\nconcurrency = -1\n[prov"), "p.toml:4:15: types.company: concurrency: must be"),
         (
             with(GOOD, "\"dataset\"", "\"datset\""),
-            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of dataset, hem",
+            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of dataset, email_check",
         ),
         (with(GOOD, "kind = \"dataset\"\n", ""), "p.toml:5:12: providers.brands: `kind` is missing"),
         (with(GOOD, "data/b.csv", "../b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
