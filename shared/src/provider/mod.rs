@@ -131,6 +131,12 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     fn calls_back(&self) -> bool {
         false
     }
+
+    /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
+    /// is wrong with it.
+    fn inspect(&self) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
 }
 
 /// The value of a secret by the name of its environment variable; `None` where it is not set.
@@ -273,7 +279,7 @@ pub struct Catalog {
 impl Catalog {
     /// Reads `providers.toml` in `dir`.
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
-        Ok(Self::of(&read_config(dir)?))
+        Ok(Self::of(&load_config(dir)?))
     }
 
     /// The catalog of a configuration already read.
@@ -333,7 +339,7 @@ impl Registry {
     /// declared must be complete: a missing table, column or secret is an error that names it. A table's rows are read when
     /// the first record asks.
     pub fn load(dir: &Path, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
-        let config = read_config(dir)?;
+        let config = load_config(dir)?;
         Self::assemble(&config, |provider| build(provider, dir, secrets))
     }
 
@@ -373,7 +379,8 @@ impl Registry {
     }
 }
 
-fn read_config(dir: &Path) -> Result<Config, ConfigError> {
+/// Reads and checks `providers.toml` in `dir`; touches no table and no secret.
+pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
     let label = dir.join(CONFIG_FILE).display().to_string();
     let text =
         std::fs::read_to_string(&label).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
@@ -394,7 +401,8 @@ fn built_in(text: &str) -> Option<Config> {
     (text == BUILT.0).then(|| serde_json::from_str(BUILT.1).ok())?
 }
 
-fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+/// A provider, with its files below `dir` opened and its secrets resolved.
+pub fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
         Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&provider.name, check, dir)?),

@@ -160,6 +160,12 @@ impl Provider for Dataset {
             Err(answer) => answer,
         }
     }
+
+    fn inspect(&self) -> Result<Vec<String>, String> {
+        let (rows, skipped) = self.check()?;
+        let left_out = (skipped > 0).then(|| format!("{skipped} rows left out"));
+        Ok([format!("{} has {rows} rows", self.config.file)].into_iter().chain(left_out).collect())
+    }
 }
 
 /// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).

@@ -79,15 +79,6 @@ impl IpDatabases {
         Ok(Self { input: config.input.clone(), files })
     }
 
-    /// Reads the databases now: of which type each is, by its file.
-    pub fn check(&self) -> Result<Vec<(String, String)>, String> {
-        let types = self
-            .files
-            .iter()
-            .map(|database| Ok((database.file.clone(), database.reader()?.metadata().database_type.clone())));
-        types.collect()
-    }
-
     fn answer(&self, text: &str) -> Result<Answer, String> {
         let Ok(address) = text.trim().parse::<IpAddr>() else {
             return Ok(Answer::Invalid(format!("`{}` is not an IP address", self.input)));
@@ -115,14 +106,14 @@ impl Database {
     fn reader(&self) -> Result<&Reader<Vec<u8>>, String> {
         let reader = self.reader.get_or_init(|| {
             let bytes = std::fs::read(&self.path).map_err(|e| format!("{} cannot be read: {e}", self.file))?;
-            Reader::from_source(bytes).map_err(|_| format!("{} is no database in MaxMind's format", self.file))
+            Reader::from_source(bytes).map_err(|e| format!("{} is no database in MaxMind's format: {e}", self.file))
         });
         reader.as_ref().map_err(Clone::clone)
     }
 
     /// What is known about an address, and about which network it is.
     fn look_up(&self, address: IpAddr) -> Result<Option<(Value, String)>, String> {
-        let damaged = |_| format!("{} is damaged; get it anew", self.file);
+        let damaged = |e: MaxMindDbError| format!("{} is damaged, get it anew: {e}", self.file);
         let found = match self.reader()?.lookup(address) {
             Ok(found) => found,
             // A database of IPv4 alone.
@@ -141,6 +132,13 @@ impl Provider for IpDatabases {
             return Answer::Invalid(format!("`{}` is needed", self.input));
         };
         self.answer(text).unwrap_or_else(|why| Answer::failed("provider_error", why))
+    }
+
+    fn inspect(&self) -> Result<Vec<String>, String> {
+        let types = self.files.iter().map(|database| {
+            Ok(format!("{} is of type {}", database.file, database.reader()?.metadata().database_type))
+        });
+        types.collect()
     }
 }
 

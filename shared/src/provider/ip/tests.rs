@@ -33,7 +33,7 @@ impl Writer {
             IpAddr::V6(v6) => (v6.to_bits(), length),
         };
         let at = self.data.len();
-        write(&mut self.data, record);
+        write(&mut self.data, "", record);
         if self.nodes.is_empty() {
             self.nodes.push([Child::Empty; 2]);
         }
@@ -72,13 +72,19 @@ impl Writer {
             "binary_format_major_version": 2, "binary_format_minor_version": 0, "build_epoch": 1_767_225_600_u64,
             "description": {"en": "written by a test"},
         });
-        write(&mut bytes, &about);
+        write(&mut bytes, "", &about);
         bytes
     }
 }
 
-/// A value as the data section has it: texts, whole numbers, booleans, maps and lists, none of more than 284.
-fn write(out: &mut Vec<u8>, value: &Value) {
+/// A member's value as the data section has it: texts, whole numbers, booleans, maps and lists, none of more than 284.
+fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
+    // Unsigned numbers of at most 16, 32 and 64 bits.
+    let whole = match name {
+        "node_count" | "autonomous_system_number" => 6,
+        "build_epoch" => 9,
+        _ => 5,
+    };
     let mut head = |kind: u8, size: usize| {
         let (low, more) = if size < 29 { (size, None) } else { (29, Some(u8::try_from(size - 29).unwrap())) };
         let low = u8::try_from(low).unwrap();
@@ -94,24 +100,23 @@ fn write(out: &mut Vec<u8>, value: &Value) {
             head(2, text.len());
             out.extend(text.as_bytes());
         }
-        // Types 5 and 9: unsigned numbers of at most 16 bits, and of at most 64.
         Value::Number(number) => {
             let bytes = number.as_u64().unwrap().to_be_bytes();
             let bytes = &bytes[bytes.iter().take_while(|b| **b == 0).count()..];
-            head(if bytes.len() <= 2 { 5 } else { 9 }, bytes.len());
+            head(whole, bytes.len());
             out.extend(bytes);
         }
         Value::Bool(yes) => head(14, usize::from(*yes)),
         Value::Object(members) => {
             head(7, members.len());
             for (name, member) in members {
-                write(out, &json!(name));
-                write(out, member);
+                write(out, "", &json!(name));
+                write(out, name, member);
             }
         }
         Value::Array(items) => {
             head(11, items.len());
-            items.iter().for_each(|item| write(out, item));
+            items.iter().for_each(|item| write(out, "", item));
         }
         Value::Null => panic!("the format has no null"),
     }
@@ -169,7 +174,7 @@ async fn addresses_are_found_by_their_network() {
     places.network("1.2.0.0/16", &json!({"country": {"iso_code": "DE", "names": {"en": "Germany"}}}));
     directory.file("b.mmdb", &places.bytes());
     let databases = IpDatabases::open("i", &config("files = [\"b.mmdb\", \"a.mmdb\"]"), &directory.0).unwrap();
-    assert_eq!(databases.check().unwrap()[1], ("a.mmdb".to_owned(), "Test".to_owned()));
+    assert_eq!(databases.inspect().unwrap(), ["b.mmdb is of type Test", "a.mmdb is of type Test"]);
     for (ip, wanted, sure) in [
         (
             "1.2.3.4",
