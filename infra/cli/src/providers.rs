@@ -78,8 +78,7 @@ impl Report {
                 Ok(ready) => match ready.inspect() {
                     Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}")))),
                     Ok(about) => {
-                        let about: String = about.iter().map(|phrase| format!(", {phrase}")).collect();
-                        report.line(&format!("  {name}: {price}{about}"));
+                        report.line(&format!("  {name}: {}", [vec![price], about].concat().join(", ")));
                         built.push((provider, ready));
                     }
                 },

@@ -368,9 +368,10 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
         // Lists are nearly all in their normal form, and reading names as people write them takes a hundred times longer.
         let plain = domain.contains('.')
             && domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'));
-        let domain = match plain {
-            true => domain.to_owned(),
-            false => suffix::a_labels(domain).map_err(|why| format!("line {} {why}", at + 1))?,
+        let domain = if plain {
+            domain.to_owned()
+        } else {
+            suffix::a_labels(domain).map_err(|why| format!("line {} {why}", at + 1))?
         };
         domains.insert(domain.into_boxed_str());
     }
@@ -400,15 +401,14 @@ mod tests {
         check
     }
 
-    fn mx(records: &[(u16, &str)]) -> Result<Vec<DnsRecord>, DnsFailure> {
-        Ok(records
-            .iter()
-            .map(|(preference, host)| DnsRecord::Mx { preference: *preference, exchange: (*host).into() })
-            .collect())
+    fn mx(records: &[(u16, &str)]) -> Vec<DnsRecord> {
+        let record =
+            |(preference, host): &(u16, &str)| DnsRecord::Mx { preference: *preference, exchange: (*host).to_owned() };
+        records.iter().map(record).collect()
     }
 
-    fn address() -> Result<Vec<DnsRecord>, DnsFailure> {
-        Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())])
+    fn address() -> DnsRecord {
+        DnsRecord::Address([192, 0, 2, 1].into())
     }
 
     fn unanswered() -> Result<Vec<DnsRecord>, DnsFailure> {
@@ -418,18 +418,18 @@ mod tests {
     /// A name server with a domain of each kind.
     fn names(script: &Script) {
         for domain in ["example.com", "gmail.com", "mailinator.com", "xn--bcher-kva.example", "www.example.com"] {
-            script.name(domain, DnsKind::Mx, mx(&[(20, "b.mx.example."), (10, "A.mx.example")]));
+            script.name(domain, DnsKind::Mx, Ok(mx(&[(20, "b.mx.example."), (10, "A.mx.example")])));
         }
-        script.name("a.mx.example", DnsKind::A, address());
-        script.name("null.example", DnsKind::Mx, mx(&[(0, "")]));
+        script.name("a.mx.example", DnsKind::A, Ok(vec![address()]));
+        script.name("null.example", DnsKind::Mx, Ok(mx(&[(0, "")])));
         script.name("implicit.example", DnsKind::Mx, Ok(Vec::new()));
         script.name("implicit.example", DnsKind::A, Ok(Vec::new()));
-        script.name("implicit.example", DnsKind::Aaaa, address());
+        script.name("implicit.example", DnsKind::Aaaa, Ok(vec![address()]));
         script.name("bare.example", DnsKind::Mx, Ok(Vec::new()));
         script.name("bare.example", DnsKind::A, Ok(Vec::new()));
         script.name("bare.example", DnsKind::Aaaa, Ok(Vec::new()));
-        script.name("dead.example", DnsKind::Mx, mx(&[(10, "gone.example")]));
-        script.name("slow.example", DnsKind::Mx, mx(&[(10, "silent.example")]));
+        script.name("dead.example", DnsKind::Mx, Ok(mx(&[(10, "gone.example")])));
+        script.name("slow.example", DnsKind::Mx, Ok(mx(&[(10, "silent.example")])));
         script.name("silent.example", DnsKind::A, unanswered());
         script.name("down.example", DnsKind::Mx, unanswered());
     }
@@ -513,12 +513,11 @@ mod tests {
 
     #[test]
     fn hosts_come_by_preference_and_a_null_mx_stands_alone() {
-        let records = |list: &[(u16, &str)]| mx(list).unwrap();
         assert_eq!(hosts(&[]), Mx::None);
-        assert_eq!(hosts(&records(&[(0, ".")])), Mx::Null);
-        assert_eq!(hosts(&records(&[(0, ""), (10, "a.example")])), Mx::Hosts(vec!["a.example".into()]));
+        assert_eq!(hosts(&mx(&[(0, ".")])), Mx::Null);
+        assert_eq!(hosts(&mx(&[(0, ""), (10, "a.example")])), Mx::Hosts(vec!["a.example".into()]));
         assert_eq!(
-            hosts(&records(&[(10, "c.example"), (10, "b.example"), (5, "z.example")])),
+            hosts(&mx(&[(10, "c.example"), (10, "b.example"), (5, "z.example")])),
             Mx::Hosts(vec!["z.example".into(), "b.example".into(), "c.example".into()])
         );
     }

@@ -103,7 +103,10 @@ impl DatasetConfig {
         table.only_and(&COMMON, &["file", "key", "search", "fields"])?;
         let file_entry = table.need("file", "name the table, such as file = \"data/brands.csv\"")?;
         let file = file_entry.file(&[".csv", ".ndjson", ".jsonl"])?;
-        let format = if file.ends_with(".csv") { Format::Csv } else { Format::Ndjson };
+        let format = match file.rsplit_once('.') {
+            Some((_, "csv")) => Format::Csv,
+            _ => Format::Ndjson,
+        };
         let lookup = match (table.get("key"), table.get("search")) {
             (None, Some(entry)) => Lookup::Search(Search::read(&entry)?),
             (Some(_), Some(entry)) => {

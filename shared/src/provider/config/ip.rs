@@ -1,4 +1,4 @@
-//! `kind = "ip"`: databases of the operator's in MaxMind's format.
+//! `kind = "ip"`: databases of the operator's in `MaxMind`'s format.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +44,10 @@ impl IpConfig {
             let path = item.str()?;
             // Layers and file systems of a function are mounted at absolute places.
             let absolute = path.starts_with('/') && path.split('/').skip(1).all(|p| !matches!(p, "" | "." | ".."));
-            let file = match absolute {
-                true if path.ends_with(".mmdb") => path.to_owned(),
-                true => return Err(item.error("file ends in .mmdb")),
-                false => item.file(&[".mmdb"])?,
+            let file = match (absolute, path.rsplit_once('.')) {
+                (true, Some((_, "mmdb"))) => path.to_owned(),
+                (true, _) => return Err(item.error("file ends in .mmdb")),
+                (false, _) => item.file(&[".mmdb"])?,
             };
             files.push((file, item.place()));
         }

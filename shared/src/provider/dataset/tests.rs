@@ -220,7 +220,7 @@ async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() 
     }
     let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"keyword": "c++"})).await else { panic!() };
     assert_eq!(fields["leads"], serde_json::json!([{"name": "G"}]), "an empty cell is no field");
-    let many = (0..17).map(|n| format!("w{n} ")).collect::<String>();
+    let many = (0..17).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
     for (input, why) in [
         (serde_json::json!({}), "`keyword` is needed"),
         (serde_json::json!({"keyword": "-- !"}), "`keyword` holds no letter or digit"),

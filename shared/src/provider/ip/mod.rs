@@ -1,4 +1,5 @@
-//! Who is behind an IP address, by databases of the operator's in MaxMind's format (GeoLite2, GeoIP2, `IPinfo`, DB-IP).
+//! Who is behind an IP address, by databases of the operator's in `MaxMind`'s format: `GeoLite2`, `GeoIP2`,
+//! `IPinfo`, DB-IP.
 //!
 //! | field | |
 //! | --- | --- |

@@ -182,7 +182,7 @@ fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// In one word what the databases have many for. Source: `MaxMind`, "GeoIP2 Enterprise", `user_type` and `connection_type`;
+/// In one word what the databases have many for. Source: `MaxMind`, "`GeoIP2` Enterprise", `user_type` and `connection_type`;
 /// `IPinfo`, "ASN and company type".
 fn network_type(record: &Value) -> Option<&'static str> {
     if HOSTING.iter().any(|pointer| record.pointer(pointer) == Some(&Value::Bool(true))) {

@@ -6,7 +6,7 @@ use super::super::config::{Config, IP_FIELDS, Kind};
 use super::super::testing::{input, ports, question};
 use super::*;
 
-/// Writes databases as MaxMind's "DB File Format Specification" 2.0 has them: a tree of IPv6 with records of 24 bits (IPv4
+/// Writes databases as `MaxMind`'s "DB File Format Specification" 2.0 has them: a tree of IPv6 with records of 24 bits (IPv4
 /// below `::/96`), and a record for each network.
 #[derive(Default)]
 struct Writer {
@@ -89,9 +89,9 @@ fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
         let (low, more) = if size < 29 { (size, None) } else { (29, Some(u8::try_from(size - 29).unwrap())) };
         let low = u8::try_from(low).unwrap();
         if kind < 8 {
-            out.push(kind << 5 | low)
+            out.push(kind << 5 | low);
         } else {
-            out.extend([low, kind - 7])
+            out.extend([low, kind - 7]);
         }
         out.extend(more);
     };
@@ -116,7 +116,9 @@ fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
         }
         Value::Array(items) => {
             head(11, items.len());
-            items.iter().for_each(|item| write(out, "", item));
+            for item in items {
+                write(out, "", item);
+            }
         }
         Value::Null => panic!("the format has no null"),
     }
