@@ -64,8 +64,8 @@ impl Index {
                 })?;
                 Ok(Self::Keys(keys))
             }
-            Lookup::Search(search) => {
-                let mut words = Words::new(search);
+            Lookup::Search(_) => {
+                let mut words = Words::new();
                 rows::read(config, text, &mut |texts, values| words.add(texts, values))?;
                 Ok(Self::Words(words))
             }

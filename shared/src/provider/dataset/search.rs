@@ -12,10 +12,14 @@ use serde_json::{Map, Value};
 use super::super::config::Search;
 use super::word;
 
-/// The most rows of a table that is searched, and the most words of all its rows (one that a row has twice counts once):
-/// about 100 MiB of index, a tenth of the function's memory.
+/// The most rows of a table that is searched, and how large its index may become, by estimate: a fifth of the function's
+/// memory. The rows themselves come on top.
 const MAX_ROWS: usize = 500_000;
-const MAX_WORDS: usize = 5_000_000;
+const MAX_BYTES: usize = 192 * 1024 * 1024;
+/// What a word of its own takes besides its letters, and what each row with it takes: the map's and the list's elements, with
+/// what allocators and growth add.
+const WORD_BYTES: usize = 112;
+const ROW_BYTES: usize = 16;
 /// The most words of a question.
 const MAX_ASKED: usize = 16;
 /// A longer word is cut: nobody asks for it whole.
@@ -26,14 +30,15 @@ pub(super) struct Words {
     rows: Vec<Vec<Value>>,
     /// The rows that have a word, in order, each with the weightiest column that has it.
     by_word: HashMap<Box<str>, Vec<(u32, u8)>>,
-    count: usize,
+    /// The index's size, by estimate.
+    bytes: usize,
     most: usize,
     skipped: usize,
 }
 
 impl Words {
-    pub(super) fn new(_: &Search) -> Self {
-        Self { rows: Vec::new(), by_word: HashMap::new(), count: 0, most: MAX_WORDS, skipped: 0 }
+    pub(super) fn new() -> Self {
+        Self { rows: Vec::new(), by_word: HashMap::new(), bytes: 0, most: MAX_BYTES, skipped: 0 }
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {
@@ -49,11 +54,14 @@ impl Words {
                 any = true;
                 let rows = match self.by_word.entry(word.into()) {
                     Entry::Occupied(entry) => entry.into_mut(),
-                    Entry::Vacant(entry) => entry.insert(Vec::new()),
+                    Entry::Vacant(entry) => {
+                        self.bytes += WORD_BYTES + entry.key().len();
+                        entry.insert(Vec::new())
+                    }
                 };
                 if rows.last().is_none_or(|(last, _)| *last != row) {
                     rows.push((row, column));
-                    self.count += 1;
+                    self.bytes += ROW_BYTES;
                 }
             }
         }
@@ -62,10 +70,11 @@ impl Words {
             return Ok(());
         }
         self.rows.push(values);
-        if self.rows.len() > MAX_ROWS || self.count > self.most {
+        if self.rows.len() > MAX_ROWS || self.bytes > self.most {
             return Err(format!(
-                "the table is too large to be searched: at most {MAX_ROWS} rows and {} words; leave rows or columns out",
-                self.most
+                "the table is too large to be searched: at most {MAX_ROWS} rows and {} MiB of index; leave rows or columns \
+                 out",
+                self.most / (1024 * 1024)
             ));
         }
         Ok(())
@@ -125,11 +134,14 @@ mod tests {
 
     #[test]
     fn a_table_that_is_too_large_says_so() {
-        let mut words = Words { rows: Vec::new(), by_word: HashMap::new(), count: 0, most: 3, skipped: 0 };
+        let mut words = Words { most: 2 * (WORD_BYTES + 1) + 3 * ROW_BYTES, ..Words::new() };
         assert_eq!(words.add(&["a b a", "b"], Vec::new()), Ok(()));
-        assert_eq!(words.add(&["c", ""], Vec::new()), Ok(()));
-        let why = words.add(&["d"], Vec::new()).unwrap_err();
-        assert!(why.starts_with("the table is too large to be searched: at most 500000 rows and 3 words"), "{why}");
+        assert_eq!(words.add(&["a", ""], Vec::new()), Ok(()));
+        let why = words.add(&["b"], Vec::new()).unwrap_err();
+        assert!(
+            why.starts_with("the table is too large to be searched: at most 500000 rows and 0 MiB of index"),
+            "{why}"
+        );
     }
 
     #[test]
