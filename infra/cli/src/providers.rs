@@ -146,12 +146,14 @@ impl Report {
 
 fn type_text(kind: &RecordType) -> String {
     let sets: Vec<String> = kind.inputs().iter().map(|set| set.join(" and ")).collect();
-    let asked = match kind.usable() {
-        Ok(()) => kind.providers().collect::<Vec<_>>().join(", "),
-        Err(why) => format!("not set up: {why}"),
-    };
-    let price = plural(u64::from(kind.price(None)), "credit");
-    format!("  {}: needs {}; at most {price} a record; {asked}", kind.name(), sets.join(", or "))
+    let needs = format!("  {}: needs {}", kind.name(), sets.join(", or "));
+    match kind.usable() {
+        Ok(()) => {
+            let price = plural(u64::from(kind.price(None)), "credit");
+            format!("{needs}; at most {price} a record; asks {}", kind.providers().collect::<Vec<_>>().join(", "))
+        }
+        Err(why) => format!("{needs}; not set up: {why}"),
+    }
 }
 
 /// `millrace enrich`.

@@ -1,4 +1,10 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
 use serde_json::json;
+use shared::domain::time::Timestamp;
+use shared::ports::Clock;
+use shared::provider::Later;
 
 use super::*;
 use crate::server::{Reply, serve};
@@ -80,7 +86,7 @@ async fn the_shipped_file_is_right() {
         "  brands: 1 credit, data/brands.csv has 2285 rows\n",
         "  email-check: 1 credit, data/disposable-domains.txt has 8883 domains, data/free-mail-domains.txt has 316 domains\n",
         "  company: needs domain; at most 1 credit a record; ",
-        "  ip: needs ip; at most 0 credits a record; not set up: no database of addresses is configured",
+        "  ip: needs ip; not set up: no database of addresses is configured",
     ] {
         assert!(report.text.contains(line), "{line:?} not in\n{}", report.text);
     }
@@ -187,4 +193,54 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     assert_eq!(Value::Object(good), json!({"first_name": "Jane", "last_name": "Doe", "age": 5}));
     let wrong = Enrich { providers: Some(vec!["third".to_owned()]), ..args("company", Some("a.com")) };
     assert_eq!(told(&wrong), usage("--providers: third is no provider of type company, which asks first, second"));
+}
+
+/// Takes the question, is not done at the first look, and answers at the second.
+#[derive(Debug, Default)]
+struct Slow(Mutex<Vec<Option<Value>>>);
+
+#[async_trait]
+impl Provider for Slow {
+    async fn ask(&self, question: &Question<'_>, _: &Ports) -> Answer {
+        let mut seen = self.0.lock().unwrap();
+        seen.push(question.earlier.map(|earlier| earlier.ticket.clone()));
+        assert!(question.callback.is_none(), "nobody can call back");
+        let wait = |seconds| {
+            let (look_in, give_up_in) = (Duration::from_secs(seconds), Duration::from_secs(3_600));
+            Answer::Later(Later { ticket: Some(json!("t1")), look_in, give_up_in })
+        };
+        match seen.len() {
+            1 => wait(30),
+            2 => wait(600),
+            _ => Answer::Found { fields: Map::from_iter([("name".to_owned(), json!("Late"))]), confidence: None },
+        }
+    }
+}
+
+/// Time that passes where somebody waits for it.
+#[derive(Debug, Default)]
+struct Virtual(Mutex<Duration>);
+
+#[async_trait]
+impl Clock for Virtual {
+    fn now(&self) -> Timestamp {
+        Timestamp(0).plus(*self.0.lock().unwrap())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_later_is_waited_for() {
+    let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
+    let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
+    let registry = registry_of(load_config(&bundle.0).unwrap(), "paid", None, |_| Ok(slow.clone())).unwrap();
+    let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
+    let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
+    let outcome = run(&registry, &args("paid", None), &input, &ports).await.unwrap();
+    assert_eq!((outcome.status, &outcome.data["name"]), (OutcomeStatus::Found, &json!("Late")));
+    assert_eq!(*slow.0.lock().unwrap(), [None, Some(json!("t1")), Some(json!("t1"))]);
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(630), "as long as the provider said, and no longer");
 }
