@@ -71,7 +71,7 @@ fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &'static str
     if text.chars().nth(MAX_CHARS).is_some() {
         return Err("is too long for a phone number");
     }
-    PHONE_NUMBER_UTIL.parse(text, country).map_err(|error| match error {
+    PHONE_NUMBER_UTIL.parse(plain(text), country).map_err(|error| match error {
         ParseError::InvalidCountryCode if country.is_none() && !text.contains('+') => {
             "has no country: write it with + and the country's code, or give the country"
         }
@@ -80,6 +80,18 @@ fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &'static str
         ParseError::TooShortAfterIdd | ParseError::TooShortNsn => "is too short for a phone number",
         ParseError::TooLongNsn => "is too long for a phone number",
     })
+}
+
+/// A `tel:` URI (RFC 3966) as people write numbers: without the scheme and all parameters but the extension. The library takes
+/// such URIs itself, and panics on crafted ones (2.2.15: `9;phone-context=a;phone-context=+`), so that it never sees a `;`.
+fn plain(text: &str) -> String {
+    let scheme = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
+    let text = if scheme { &text[4..] } else { text };
+    let (number, parameters) = text.split_once(';').unwrap_or((text, ""));
+    match parameters.split(';').find_map(|parameter| parameter.strip_prefix("ext=")) {
+        Some(extension) => format!("{number} ext. {extension}"),
+        None => number.to_owned(),
+    }
 }
 
 fn fields(number: &PhoneNumber) -> Map<String, Value> {
@@ -186,7 +198,10 @@ mod tests {
             assert_eq!(fields.get("region").cloned().unwrap_or_default(), region, "{text}");
             assert_eq!((&fields["line_type"], &fields["valid"]), (&json!(kind), &json!(valid)), "{text}");
         }
-        assert_eq!(found(None, json!({"phone": "+1 650-253-0000 ext. 12"})).await["extension"], "12");
+        for text in ["+1 650-253-0000 ext. 12", "TEL:+1-650-253-0000;isub=1;ext=12;phone-context=+44"] {
+            let fields = found(None, json!({"phone": text})).await;
+            assert_eq!((&fields["e164"], &fields["extension"]), (&json!("+16502530000"), &json!("12")), "{text}");
+        }
     }
 
     #[tokio::test]
@@ -207,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Inputs that made other ports of the library panic (GHSA-whhr-7f2w-qqj2, GHSA-mjw4-jj88-v687), and their like.
+    /// Inputs that made ports of the library panic (GHSA-whhr-7f2w-qqj2, GHSA-mjw4-jj88-v687, and one found here).
     #[tokio::test]
     async fn crafted_texts_end_in_an_answer() {
         for text in [
@@ -223,6 +238,7 @@ mod tests {
             "+1 650 253 0000;isub=\u{1f4a9}",
             "x\u{0}1;ext=\u{ff10}",
             "\u{660}\u{661}\u{662}\u{663}\u{664}",
+            "9;phone-context=doorkiezer00ext.;ext=00~*1939tel:.ext.doorkiezerx;phone-context=\u{ff0b}\u{1f4a9}",
         ] {
             for country in [None, Some("DE")] {
                 let answer = ask(country, json!({"phone": text})).await;

@@ -113,7 +113,8 @@ fn median(mut of: Vec<Duration>) -> Duration {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let config = Config::parse("overhead", CONFIG)?;
-    let registry = Registry::assemble(&config, |provider| Ok(Arc::new(Instantly { finds: provider.name == "second" })))?;
+    let registry =
+        Registry::assemble(&config, |provider| Ok(Arc::new(Instantly { finds: provider.name == "second" })))?;
     let ports = Ports {
         http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
         dns: Arc::new(NoDns),
