@@ -21,18 +21,24 @@ WITH_TYPES = ("submit", "status", "enrich")
 WITH_TABLES = ("enrich",)
 
 
-def missing_tables(providers: Path) -> str | None:
-    """What is wrong with the files of the dataset providers: only infra/data is deployed."""
+def files_of(provider: dict) -> list[str]:
+    """The files that a provider reads: a table, lists of domains, databases of addresses."""
+    single = [provider.get(key) for key in ("file", "disposable", "free")]
+    return [file for file in [*single, *provider.get("files", [])] if file is not None]
+
+
+def missing_files(providers: Path) -> str | None:
+    """What is wrong with the files of the providers: only infra/data is deployed. Absolute ones are a layer's or a mount's."""
     if not providers.is_file():
         return None
     for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
-        file = provider.get("file")
-        if file is None:
-            continue
-        if not file.startswith("data/"):
-            return f"{providers.name}: providers.{name}: file is {file!r}; put it under infra/data, which is deployed, and name it data/…"
-        if not (ROOT / "infra" / file).is_file():
-            return f"{providers.name}: providers.{name}: infra/{file} is not there"
+        for file in files_of(provider):
+            if file.startswith("/"):
+                continue
+            if not file.startswith("data/"):
+                return f"{providers.name}: providers.{name}: {file!r} is not deployed; put it under infra/data, and name it data/…"
+            if not (ROOT / "infra" / file).is_file():
+                return f"{providers.name}: providers.{name}: infra/{file} is not there"
     return None
 
 
@@ -45,7 +51,7 @@ def main() -> int:
     options = parser.parse_args()
 
     providers, data = options.providers, ROOT / "infra" / "data"
-    missing = missing_tables(providers)
+    missing = missing_files(providers)
     if missing:
         print(f"error: {missing}", file=sys.stderr)
         return 1

@@ -78,3 +78,30 @@ fn the_examples_work_once_their_marks_are_taken_away() {
     let Kind::Http(http) = &contacts.kind else { panic!("{contacts:?}") };
     assert_eq!(http.requires, Vec::<String>::new());
 }
+
+#[test]
+fn the_page_on_providers_has_every_type_and_its_example_works() {
+    let page = source("shared/PROVIDERS.md");
+    let catalog = Catalog::load(&root().join("infra")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    for kind in catalog.kinds() {
+        let name = format!("`{}`", kind.name());
+        assert!(rows.iter().any(|row| row.split('|').nth(1).is_some_and(|cell| cell.contains(&name))), "{name}");
+    }
+    // The steps' indented blocks, one after the other: the provider first, then the type.
+    let (_, steps) = page.split_once("1. **Write the call down.**").unwrap();
+    let (steps, _) = steps.split_once("6. **Try it**").unwrap();
+    let lines = steps.lines().filter_map(|line| line.strip_prefix("       "));
+    let mut toml = lines.map(|line| format!("{line}\n")).collect::<String>();
+    toml += "[providers.brands]\nkind = \"dataset\"\nfile = \"data/brands.csv\"\nkey = { domain = \"domain\" }\n\
+             fields = { company_name = \"name\" }\n";
+    let config = Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    assert_eq!(config.types[0].waterfall, ["brands", "example"]);
+    let (_, search) = page.split_once("    [providers.my-leads]\n").unwrap();
+    let search: Vec<&str> = search.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    let toml = format!(
+        "[types.lead]\ninputs = [[\"keyword\"]]\nwaterfall = [\"my-leads\"]\n[providers.my-leads]\n{}",
+        search.join("\n")
+    );
+    Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+}

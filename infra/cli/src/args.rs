@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::signature::Secret;
 use shared::domain::tenant::Scope;
@@ -12,6 +13,7 @@ use shared::domain::tenant::Scope;
 use crate::listen::Scripted;
 use crate::operator::Schedule;
 use crate::records::Columns;
+use crate::sample;
 
 /// Millrace: enrich records in bulk, and have the results signed and delivered.
 #[derive(Debug, Parser)]
@@ -97,6 +99,11 @@ pub(crate) enum Command {
     Webhook(Webhook),
     /// Receive webhooks on this machine, verify their signatures and print them
     Listen(Listen),
+    /// Look at providers.toml on this machine, without any stack
+    #[command(subcommand)]
+    Providers(Providers),
+    /// Enrich one record on this machine, without any stack
+    Enrich(Enrich),
     /// Manage tenants, straight in the table, with AWS credentials
     #[command(subcommand)]
     Tenants(Tenants),
@@ -259,6 +266,56 @@ pub(crate) struct Listen {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Providers {
+    /// Say what is wrong with providers.toml, its tables and its secrets; list the types and whom they ask
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The exit code is 1 where anything is wrong. Secrets come from the environment or --env-file, and are never \
+shown. Upstreams are reached as the functions reach them: MILLRACE_ALLOWED_CIDRS, MILLRACE_ALLOW_HTTP, MILLRACE_NAMESERVER and \
+MILLRACE_EXTRA_CA_FILE count."
+)]
+pub(crate) struct Check {
+    /// Where providers.toml is [default: infra, else this directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Ask every provider once, for real: paid ones may charge for it
+    #[arg(long)]
+    pub(crate) dry_call: bool,
+    /// What to ask about instead of the usual example; FIELD:=JSON for what is no text
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = sample::field, requires = "dry_call")]
+    pub(crate) input: Vec<(String, Value)>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Providers are asked for real, and paid ones charge for it; no credits of a tenant are counted. Where a \
+provider answers later, this waits and asks again. The exit code is 0 where something was found or nobody knows anything, else 1."
+)]
+pub(crate) struct Enrich {
+    /// What the record is: company, hem, … (`millrace providers check` lists the types)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// The value of the type's first input field, such as stripe.com
+    #[arg(value_name = "VALUE")]
+    pub(crate) value: Option<String>,
+    /// An input field; FIELD:=JSON for what is no text
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = sample::field, required_unless_present = "value")]
+    pub(crate) input: Vec<(String, Value)>,
+    /// Providers to ask, in this order, instead of the type's own
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub(crate) providers: Option<Vec<String>>,
+    /// Where providers.toml is [default: infra, else this directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print the line that the API would give
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Options of what goes straight to the table.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Table {
@@ -404,6 +461,10 @@ mod tests {
             &["submit", "a.csv"],
             &["submit", "a.csv", "--type", "t", "--dry-run", "--wait"],
             &["webhook", "rotate", "--overlap-hours", "73"],
+            &["enrich", "stripe.com"],
+            &["enrich", "--type", "company"],
+            &["enrich", "--type", "company", "--input", "stripe.com"],
+            &["providers", "check", "--input", "a=b"],
         ];
         for args in wrong {
             assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_err(), "{args:?}");
@@ -414,6 +475,9 @@ mod tests {
             &["tenants", "webhook-schedule", "demo", "none"],
             &["results", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--status", "failed,not_found", "--format", "csv"],
             &["submit", "-", "--type", "t", "--input", "a=b", "--input", "c", "--url", "http://x"],
+            &["enrich", "--type", "company", "stripe.com", "--providers", "brands", "--json"],
+            &["enrich", "--type", "person", "--input", "first_name=A", "--input", "n:=5"],
+            &["providers", "check", "--dir", "infra", "--dry-call", "--input", "a=b"],
         ];
         for args in right {
             assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(), "{args:?}");

@@ -10,8 +10,10 @@ mod jobs;
 mod listen;
 mod operator;
 mod problem;
+mod providers;
 pub mod records;
 mod results;
+mod sample;
 mod screen;
 #[cfg(test)]
 mod server;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use crate::api::Api;
-use crate::args::{Cli, Command, Global, Webhook};
+use crate::args::{Cli, Command, Global, Providers, Webhook};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::settings::Settings;
@@ -71,6 +73,8 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
             jobs::webhook_rotate(&api()?, *overlap_hours, *json).await
         }
         Command::Listen(args) => listen::listen(&settings, args).await,
+        Command::Providers(Providers::Check(args)) => providers::check(&settings, args).await,
+        Command::Enrich(args) => providers::enrich(&settings, args).await,
         Command::Tenants(command) => operator::tenants(&settings, command).await,
         Command::Keys(command) => operator::keys(&settings, command).await,
     }

@@ -17,12 +17,7 @@ pub struct Config {
     /// The queues that this function sends to or receives from, by URL.
     pub queues: BTreeMap<QueueName, String>,
     pub aws: AwsSettings,
-    /// Networks that may be reached although they are not public.
-    pub allowed_cidrs: Vec<Cidr>,
-    pub allow_http: bool,
-    /// Asked for names instead of the system's.
-    pub nameserver: Option<SocketAddr>,
-    pub extra_ca_pem: Option<Vec<u8>>,
+    pub reach: Reach,
     /// Where the API is reached from outside, without a slash at the end.
     pub public_url: Option<String>,
     /// The time-out of the enrich function.
@@ -35,6 +30,18 @@ pub struct Config {
     pub log: tracing::Level,
     /// Where `providers.toml` and its tables are.
     pub bundle: PathBuf,
+}
+
+/// Whom a process may reach outside, and how: the settings `MILLRACE_ALLOWED_CIDRS`, `_ALLOW_HTTP`, `_NAMESERVER` and
+/// `_EXTRA_CA_FILE`.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Networks that may be reached although they are not public.
+    pub allowed_cidrs: Vec<Cidr>,
+    pub allow_http: bool,
+    /// Asked for names instead of the system's.
+    pub nameserver: Option<SocketAddr>,
+    pub extra_ca_pem: Option<Vec<u8>>,
 }
 
 /// Everything that is wrong with the environment.
@@ -83,28 +90,8 @@ impl Config {
             (QueueName::Webhook, "MILLRACE_QUEUE_WEBHOOK"),
             (QueueName::WebhookRetry, "MILLRACE_QUEUE_WEBHOOK_RETRY"),
         ];
-        let extra_ca_pem = get("MILLRACE_EXTRA_CA_FILE").and_then(|path| match std::fs::read(&path) {
-            Ok(pem) => Some(pem),
-            Err(error) => {
-                reader.wrong.push(format!("MILLRACE_EXTRA_CA_FILE is {path:?}, which cannot be read: {error}"));
-                None
-            }
-        });
-        let mut allowed_cidrs = Vec::new();
-        for text in
-            get("MILLRACE_ALLOWED_CIDRS").unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty())
-        {
-            match text.parse() {
-                Ok(cidr) => allowed_cidrs.push(cidr),
-                Err(error) => reader.wrong.push(format!("MILLRACE_ALLOWED_CIDRS: {error}")),
-            }
-        }
+        let reach = Reach::of(&mut reader);
         let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
-        let flag = |text: &str| match text {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        };
         let config = Self {
             table: reader.required("MILLRACE_TABLE"),
             queues: queues.into_iter().filter_map(|(queue, name)| Some((queue, get(name)?))).collect(),
@@ -114,16 +101,11 @@ impl Config {
                 secret_access_key: reader.required("AWS_SECRET_ACCESS_KEY"),
                 session_token: get("AWS_SESSION_TOKEN"),
                 endpoint_url: get("AWS_ENDPOINT_URL"),
-                extra_ca_pem: extra_ca_pem.clone(),
+                extra_ca_pem: reach.extra_ca_pem.clone(),
                 metered: reader.parsed("MILLRACE_METERED", false, "true or false", flag),
                 limits: Limits::default(),
             },
-            allowed_cidrs,
-            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", false, "true or false", flag),
-            nameserver: reader.parsed("MILLRACE_NAMESERVER", None, "an address and port like 10.0.0.2:53", |text| {
-                text.parse().ok().map(Some)
-            }),
-            extra_ca_pem,
+            reach,
             public_url: get("MILLRACE_PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             enrich_timeout: Duration::from_secs(reader.parsed(
                 "MILLRACE_ENRICH_TIMEOUT_S",
@@ -147,6 +129,53 @@ impl Config {
             bundle: bundle(get),
         };
         if reader.wrong.is_empty() { Ok(config) } else { Err(ConfigError(reader.wrong)) }
+    }
+}
+
+impl Reach {
+    /// Reads the settings through `get`, and the extra CA file where one is named.
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { get, wrong: Vec::new() };
+        let reach = Self::of(&mut reader);
+        if reader.wrong.is_empty() { Ok(reach) } else { Err(ConfigError(reader.wrong)) }
+    }
+
+    fn of(reader: &mut Reader<'_>) -> Self {
+        let extra_ca_pem = (reader.get)("MILLRACE_EXTRA_CA_FILE").and_then(|path| match std::fs::read(&path) {
+            Ok(pem) => Some(pem),
+            Err(error) => {
+                reader.wrong.push(format!("MILLRACE_EXTRA_CA_FILE is {path:?}, which cannot be read: {error}"));
+                None
+            }
+        });
+        let mut allowed_cidrs = Vec::new();
+        for text in (reader.get)("MILLRACE_ALLOWED_CIDRS")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+        {
+            match text.parse() {
+                Ok(cidr) => allowed_cidrs.push(cidr),
+                Err(error) => reader.wrong.push(format!("MILLRACE_ALLOWED_CIDRS: {error}")),
+            }
+        }
+        Self {
+            allowed_cidrs,
+            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", false, "true or false", flag),
+            nameserver: reader.parsed("MILLRACE_NAMESERVER", None, "an address and port like 10.0.0.2:53", |text| {
+                text.parse().ok().map(Some)
+            }),
+            extra_ca_pem,
+        }
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -189,7 +218,7 @@ mod tests {
     #[test]
     fn the_least_configuration_has_safe_defaults() {
         let config = read(&LEAST).unwrap();
-        assert!(!config.allow_http && config.allowed_cidrs.is_empty() && config.nameserver.is_none());
+        assert!(!config.reach.allow_http && config.reach.allowed_cidrs.is_empty() && config.reach.nameserver.is_none());
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(config.enrich_concurrency, ENRICH_CONCURRENCY);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{Config, environment};
+use super::config::{Config, Reach, environment};
 use super::sqs::Invocation;
 use super::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
 use super::telemetry;
@@ -21,8 +21,8 @@ use crate::provider::{Catalog, Registry};
 /// Why a function cannot start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a function talks to hosts outside with.
-type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
+/// What a process talks to hosts outside with.
+pub type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
 
 /// With whom a function has exchanges over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,23 +46,16 @@ pub struct Started {
 ///
 /// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
-    start_with(surfaces, |config| {
-        let guard = Guard::new(config.allowed_cidrs.clone(), config.allow_http);
-        Ok((Arc::new(CheckOnly(guard)), Arc::new(NoDns)))
-    })
+    start_with(surfaces, |config| Ok((Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns))))
 }
 
 /// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
 pub fn start_sending(outbound: Outbound, surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config| {
-        let upstreams = outbound == Outbound::Upstreams;
-        let dns: Arc<dyn Dns> = if upstreams {
-            let guard = Guard::new(config.allowed_cidrs.clone(), config.allow_http);
-            Arc::new(Resolver::new(Arc::new(guard), config.nameserver))
-        } else {
-            Arc::new(NoDns)
-        };
-        Ok((Arc::new(sender(config, upstreams)?), dns))
+        if outbound == Outbound::Upstreams {
+            return upstreams(&config.reach);
+        }
+        Ok((Arc::new(sender(&config.reach, outbound)?), Arc::new(NoDns)))
     })
 }
 
@@ -106,12 +99,23 @@ fn build(
     Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
 }
 
-fn sender(config: &Config, upstreams: bool) -> Result<ReqwestSender, StartError> {
+/// What providers ask their upstreams and the name server with. Opens no connection.
+pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
+    let resolver = Resolver::new(Arc::new(guard(reach)), reach.nameserver);
+    Ok((Arc::new(sender(reach, Outbound::Upstreams)?), Arc::new(resolver)))
+}
+
+fn guard(reach: &Reach) -> Guard {
+    Guard::new(reach.allowed_cidrs.clone(), reach.allow_http)
+}
+
+fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError> {
+    let upstreams = outbound == Outbound::Upstreams;
     let settings = Settings {
-        allowed: config.allowed_cidrs.clone(),
-        allow_http: config.allow_http,
-        nameserver: config.nameserver,
-        extra_ca_pem: config.extra_ca_pem.clone(),
+        allowed: reach.allowed_cidrs.clone(),
+        allow_http: reach.allow_http,
+        nameserver: reach.nameserver,
+        extra_ca_pem: reach.extra_ca_pem.clone(),
         user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
         decompress: upstreams,
         // A receiver is met once; an upstream again at the next record. Neither connection survives a frozen Lambda.

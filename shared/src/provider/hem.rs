@@ -92,6 +92,16 @@ impl Email {
         format!("{}@{}", self.local, self.domain)
     }
 
+    /// The part before the `@`.
+    pub(super) fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The part after the `@`, as it was written but for case.
+    pub(super) fn domain(&self) -> &str {
+        &self.domain
+    }
+
     fn uid2(&self) -> String {
         if self.domain == "gmail.com" { self.canonical() } else { self.plain() }
     }

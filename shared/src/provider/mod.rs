@@ -11,10 +11,13 @@ pub mod cache;
 pub mod chat;
 pub mod config;
 pub mod dataset;
+pub mod email_check;
 pub mod hem;
 pub mod http;
+pub mod ip;
 pub mod limit;
 pub mod limited;
+pub mod phone;
 mod suffix;
 #[cfg(test)]
 mod testing;
@@ -33,9 +36,12 @@ use self::chat::Chat;
 pub use self::config::ConfigError;
 use self::config::{Config, Kind, ProviderConfig, Until};
 use self::dataset::Dataset;
+use self::email_check::EmailCheck;
 use self::hem::Hem;
 use self::http::Http;
+use self::ip::IpDatabases;
 use self::limited::Limited;
+use self::phone::Phone;
 pub use self::waterfall::Waterfall;
 use crate::domain::ids::TenantId;
 use crate::ports::{Clock, Dns, Entropy, HttpSender, Store};
@@ -139,6 +145,12 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Whether it may answer [`Answer::Later`] and can make use of [`Question::callback`].
     fn calls_back(&self) -> bool {
         false
+    }
+
+    /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
+    /// is wrong with it.
+    fn inspect(&self) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
@@ -282,7 +294,7 @@ pub struct Catalog {
 impl Catalog {
     /// Reads `providers.toml` in `dir`.
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
-        Ok(Self::of(&read_config(dir)?))
+        Ok(Self::of(&load_config(dir)?))
     }
 
     /// The catalog of a configuration already read.
@@ -343,7 +355,7 @@ impl Registry {
     /// declared must be complete: a missing table, column or secret is an error that names it. A table's rows are read when
     /// the first record asks.
     pub fn load(dir: &Path, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
-        let config = read_config(dir)?;
+        let config = load_config(dir)?;
         Self::assemble(&config, |provider| build(provider, dir, secrets))
     }
 
@@ -398,7 +410,8 @@ impl Registry {
     }
 }
 
-fn read_config(dir: &Path) -> Result<Config, ConfigError> {
+/// Reads and checks `providers.toml` in `dir`; touches no table and no secret.
+pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
     let label = dir.join(CONFIG_FILE).display().to_string();
     let text =
         std::fs::read_to_string(&label).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
@@ -419,12 +432,16 @@ fn built_in(text: &str) -> Option<Config> {
     (text == BUILT.0).then(|| serde_json::from_str(BUILT.1).ok())?
 }
 
-fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+/// A provider, with its files below `dir` opened and its secrets resolved.
+pub fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match &provider.kind {
         Kind::Chat(chat) => Arc::new(Chat::new(&provider.name, chat, secrets)?),
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
+        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&provider.name, check, dir)?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
+        Kind::Ip(ip) => Arc::new(IpDatabases::open(&provider.name, ip, dir)?),
+        Kind::Phone(phone) => Arc::new(Phone::new(phone)),
     })
 }
 
@@ -479,7 +496,10 @@ mod tests {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
-        assert_eq!(usable.collect::<Vec<_>>(), ["company", "domain", "hem", "company-by-name"]);
+        assert_eq!(
+            usable.collect::<Vec<_>>(),
+            ["company", "domain", "hem", "email-check", "phone-check", "company-by-name"]
+        );
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }
 

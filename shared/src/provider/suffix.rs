@@ -19,7 +19,16 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
         _ => authority,
     };
     let authority = authority.strip_suffix('.').unwrap_or(authority);
-    let host = match url::Host::parse(authority) {
+    let host = a_labels(authority)?;
+    match host.strip_prefix("www.") {
+        Some(bare) if bare.contains('.') => Ok(bare.to_owned()),
+        _ => Ok(host),
+    }
+}
+
+/// A bare domain name in its ASCII form (A-labels), in lower case, with a dot in it.
+pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
+    let host = match url::Host::parse(name) {
         Ok(url::Host::Domain(host)) => host,
         Ok(_) => return Err("is an IP address, not a domain"),
         Err(_) => return Err("is not a domain name"),
@@ -33,10 +42,14 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
     if host.len() > 253 || !host.contains('.') || !host.split('.').all(label) {
         return Err("is not a domain name");
     }
-    match host.strip_prefix("www.") {
-        Some(bare) if bare.contains('.') => Ok(bare.to_owned()),
-        _ => Ok(host),
-    }
+    Ok(host)
+}
+
+/// A host and its parents down to the registrable domain. Not further: `anybody.github.io` is not `github.io`'s.
+pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
+    let last = registrable(host).unwrap_or(host).len();
+    std::iter::successors(Some(host), |rest| rest.split_once('.').map(|(_, parent)| parent))
+        .take_while(move |rest| rest.len() >= last)
 }
 
 /// The registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`. `None` for a public suffix itself.

@@ -60,7 +60,7 @@ fn provider(kind: &Kind) -> Arc<dyn Provider> {
     match kind {
         Kind::Http(http) => Arc::new(Http::new("api", http, &secret).expect("its secret is there")),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
-        other => panic!("no {other:?} here"),
+        other => panic!("not declared here: {other:?}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::reader::{FIELD_RULE, Table, is_field};
+use super::reader::{Entry, FIELD_RULE, Table, is_field};
 use super::{COMMON, ConfigError, Place, Settings};
 
 /// A table in a file beside `providers.toml`.
@@ -13,10 +13,18 @@ pub struct DatasetConfig {
     pub file: String,
     pub format: Format,
     pub file_at: Place,
-    /// All of them must match. Never empty.
-    pub key: Vec<KeyColumn>,
-    /// (output field, column, place), in the order to show them. Never empty.
+    pub lookup: Lookup,
+    /// (output field, column, place), in the order to show them. Never empty. With a search, the fields of each row found.
     pub fields: Vec<(String, String, Place)>,
+}
+
+/// How rows are found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Lookup {
+    /// The one row whose key columns all match. Never empty; at most one is a prefix or a network.
+    Key(Vec<KeyColumn>),
+    /// The rows in which every word of the input occurs.
+    Search(Search),
 }
 
 /// How a table is written, by the end of its file's name.
@@ -37,6 +45,19 @@ pub struct KeyColumn {
     pub at: Place,
 }
 
+/// `search = { columns = […], input = "keyword", limit = 20, output = "leads" }`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Search {
+    /// (column, place), the weightiest first. Never empty, at most 8.
+    pub columns: Vec<(String, Place)>,
+    /// The input field with the words; `keyword` where the file says nothing.
+    pub input: String,
+    /// The output field: a list of objects, the best first; `leads` where the file says nothing.
+    pub output: String,
+    /// How many of them at most, 1 to 200; 20 where the file says nothing.
+    pub limit: usize,
+}
+
 /// How key values are made comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Normal {
@@ -48,58 +69,53 @@ pub enum Normal {
     Email,
     /// Names of organisations: lower case, letters and digits, without a trailing legal form.
     Name,
+    /// The column holds beginnings of the input, as they are but for white space around them; the longest wins.
+    Prefix,
+    /// The column holds networks (`192.0.2.0/24`, `2001:db8::/32`, a lone address), the input an address; the longest wins.
+    Network,
+}
+
+impl Normal {
+    fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        Ok(match entry.str()? {
+            "exact" => Self::Exact,
+            "domain" => Self::Domain,
+            "email" => Self::Email,
+            "name" => Self::Name,
+            "prefix" => Self::Prefix,
+            "network" => Self::Network,
+            other => {
+                return Err(entry.error(format!(
+                    "`{other}` is not known here; as is exact, domain, email, name, prefix or network"
+                )));
+            }
+        })
+    }
+
+    /// Whether a lookup asks for the longest of several keys that the table's own rows decide.
+    pub fn is_longest(self) -> bool {
+        matches!(self, Self::Prefix | Self::Network)
+    }
 }
 
 impl DatasetConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &["file", "key", "fields"])?;
+        table.only_and(&COMMON, &["file", "key", "search", "fields"])?;
         let file_entry = table.need("file", "name the table, such as file = \"data/brands.csv\"")?;
-        let file = file_entry.str()?.to_owned();
-        let safe =
-            !file.starts_with('/') && !file.contains('\\') && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
-        if !safe {
-            return Err(file_entry.error("file is a path below the directory of this file, without `..`"));
-        }
+        let file = file_entry.file(&[".csv", ".ndjson", ".jsonl"])?;
         let format = match file.rsplit_once('.') {
             Some((_, "csv")) => Format::Csv,
-            Some((_, "ndjson" | "jsonl")) => Format::Ndjson,
-            _ => return Err(file_entry.error("file ends in .csv, .ndjson or .jsonl")),
+            _ => Format::Ndjson,
         };
-        let key_entry = table.need("key", "say which input field is looked up in which column")?;
-        let mut key = Vec::new();
-        for (input, entry) in key_entry.entries()? {
-            let (column, normal) = match entry.value {
-                DeValue::String(column) => (column.to_string(), Normal::Exact),
-                DeValue::Table(inner) => {
-                    let inner = Table::new(entry.source, &entry.path, entry.at, inner);
-                    inner.only(&["column", "as"])?;
-                    let column = inner.need("column", "name the column of the table")?.str()?.to_owned();
-                    let normal = match inner.get("as") {
-                        None => Normal::Exact,
-                        Some(entry) => match entry.str()? {
-                            "exact" => Normal::Exact,
-                            "domain" => Normal::Domain,
-                            "email" => Normal::Email,
-                            "name" => Normal::Name,
-                            other => {
-                                return Err(entry.error(format!(
-                                    "`{other}` is not known here; as is exact, domain, email or name"
-                                )));
-                            }
-                        },
-                    };
-                    (column, normal)
-                }
-                _ => return Err(entry.error("a key is a column's name, or { column = \"…\", as = \"domain\" }")),
-            };
-            if !is_field(input) {
-                return Err(entry.error(FIELD_RULE));
+        let lookup = match (table.get("key"), table.get("search")) {
+            (None, Some(entry)) => Lookup::Search(Search::read(&entry)?),
+            (Some(_), Some(entry)) => {
+                return Err(
+                    entry.error("a table has a key or a search; declare two providers on the same file for both")
+                );
             }
-            key.push(KeyColumn { input: input.to_owned(), column, normal, at: entry.place() });
-        }
-        if key.is_empty() {
-            return Err(key_entry.error("key is empty; write key = { INPUT = \"COLUMN\" }"));
-        }
+            (_, None) => Lookup::Key(KeyColumn::read(table)?),
+        };
         let fields_entry = table.need("fields", "say which column gives which output field")?;
         let mut fields = Vec::new();
         for (name, entry) in fields_entry.entries()? {
@@ -111,22 +127,98 @@ impl DatasetConfig {
         if fields.is_empty() {
             return Err(fields_entry.error("fields is empty; write fields = { OUTPUT = \"COLUMN\" }"));
         }
-        Ok(Self { file, format, file_at: file_entry.place(), key, fields })
+        Ok(Self { file, format, file_at: file_entry.place(), lookup, fields })
+    }
+
+    /// The columns that the table must have, and where each is named.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Place)> {
+        let (keys, search) = match &self.lookup {
+            Lookup::Key(key) => (key.as_slice(), &[][..]),
+            Lookup::Search(search) => (&[][..], search.columns.as_slice()),
+        };
+        let keys = keys.iter().map(|k| (k.column.as_str(), &k.at));
+        let search = search.iter().map(|(column, at)| (column.as_str(), at));
+        keys.chain(search).chain(self.fields.iter().map(|(_, column, at)| (column.as_str(), at)))
+    }
+}
+
+impl KeyColumn {
+    fn read(table: &Table<'_>) -> Result<Vec<Self>, ConfigError> {
+        let key_entry = table.need("key", "say which input field is looked up in which column, or give a search")?;
+        let mut key: Vec<Self> = Vec::new();
+        for (input, entry) in key_entry.entries()? {
+            let (column, normal) = match entry.value {
+                DeValue::String(column) => (column.to_string(), Normal::Exact),
+                DeValue::Table(inner) => {
+                    let inner = Table::new(entry.source, &entry.path, entry.at, inner);
+                    inner.only(&["column", "as"])?;
+                    let column = inner.need("column", "name the column of the table")?.str()?.to_owned();
+                    (column, inner.get("as").map_or(Ok(Normal::Exact), |entry| Normal::read(&entry))?)
+                }
+                _ => return Err(entry.error("a key is a column's name, or { column = \"…\", as = \"domain\" }")),
+            };
+            if !is_field(input) {
+                return Err(entry.error(FIELD_RULE));
+            }
+            if normal.is_longest() && key.iter().any(|k| k.normal.is_longest()) {
+                return Err(entry.error("one key has at most one prefix or network"));
+            }
+            key.push(Self { input: input.to_owned(), column, normal, at: entry.place() });
+        }
+        if key.is_empty() {
+            return Err(key_entry.error("key is empty; write key = { INPUT = \"COLUMN\" }"));
+        }
+        Ok(key)
+    }
+}
+
+impl Search {
+    fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        let DeValue::Table(inner) = entry.value else {
+            return Err(entry.error("search is a table, { columns = [\"keywords\"] }"));
+        };
+        let inner = Table::new(entry.source, &entry.path, entry.at, inner);
+        inner.only(&["columns", "input", "output", "limit"])?;
+        let columns_entry = inner.need("columns", "name the columns to search, the weightiest first")?;
+        let mut columns: Vec<(String, Place)> = Vec::new();
+        for item in columns_entry.array()? {
+            let column = item.str()?;
+            if columns.iter().any(|(name, _)| name == column) {
+                return Err(item.error(format!("`{column}` is there twice; remove one")));
+            }
+            columns.push((column.to_owned(), item.place()));
+        }
+        if !(1..=8).contains(&columns.len()) {
+            return Err(columns_entry.error("a search has 1 to 8 columns"));
+        }
+        let field =
+            |name: &str, usual: &str| inner.get(name).map_or_else(|| Ok(usual.to_owned()), |entry| entry.field());
+        let limit = usize::try_from(inner.number("limit", 1, 200)?.unwrap_or(20)).unwrap_or(20);
+        Ok(Self { columns, input: field("input", "keyword")?, output: field("output", "leads")?, limit })
     }
 }
 
 impl Settings for DatasetConfig {
     fn needs(&self) -> Vec<String> {
-        self.key.iter().map(|k| k.input.clone()).collect()
+        match &self.lookup {
+            Lookup::Key(key) => key.iter().map(|k| k.input.clone()).collect(),
+            Lookup::Search(search) => vec![search.input.clone()],
+        }
     }
 
     fn outputs(&self) -> Option<Vec<String>> {
-        Some(self.fields.iter().map(|(name, ..)| name.clone()).collect())
+        Some(match &self.lookup {
+            Lookup::Key(_) => self.fields.iter().map(|(name, ..)| name.clone()).collect(),
+            Lookup::Search(search) => vec![search.output.clone()],
+        })
     }
 
     fn places(&mut self) -> Vec<&mut Place> {
-        let columns = self.key.iter_mut().map(|k| &mut k.at);
+        let columns: Vec<&mut Place> = match &mut self.lookup {
+            Lookup::Key(key) => key.iter_mut().map(|k| &mut k.at).collect(),
+            Lookup::Search(search) => search.columns.iter_mut().map(|(_, at)| at).collect(),
+        };
         let fields = self.fields.iter_mut().map(|(_, _, at)| at);
-        columns.chain(fields).chain([&mut self.file_at]).collect()
+        columns.into_iter().chain(fields).chain([&mut self.file_at]).collect()
     }
 }

@@ -11,13 +11,16 @@ mod address;
 mod batch;
 mod chat;
 mod dataset;
+mod email_check;
 pub mod expression;
 mod hem;
 mod http;
+mod ip;
 mod later;
 mod limits;
 mod mapping;
 mod oauth;
+mod phone;
 mod reader;
 mod secret;
 mod template;
@@ -31,13 +34,16 @@ use toml::de::DeTable;
 
 pub use self::batch::{BatchConfig, Matching, Next};
 pub use self::chat::{ChatConfig, ChatFormat, Extra};
-pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
+pub use self::dataset::{DatasetConfig, Format, KeyColumn, Lookup, Normal, Search};
+pub use self::email_check::{EMAIL_CHECK_FIELDS, EmailCheckConfig};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::HttpConfig;
+pub use self::ip::{IP_FIELDS, IpConfig};
 pub use self::later::{LaterConfig, Verify};
 pub use self::limits::{BreakerConfig, CacheConfig, LimitsConfig, RateConfig};
 pub use self::mapping::{Mapping, Pick};
 pub use self::oauth::{ClientAuth, OauthConfig};
+pub use self::phone::{PHONE_FIELDS, PhoneConfig};
 use self::reader::{Entry, Source, Table};
 pub use self::secret::{SecretConfig, SecretRef};
 pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
@@ -152,12 +158,15 @@ pub trait Settings {
 pub enum Kind {
     Chat(Box<ChatConfig>),
     Dataset(DatasetConfig),
+    EmailCheck(EmailCheckConfig),
     Hem(HemConfig),
     Http(Box<HttpConfig>),
+    Ip(IpConfig),
+    Phone(PhoneConfig),
 }
 
 impl Kind {
-    const NAMES: [&str; 4] = ["chat", "dataset", "hem", "http"];
+    const NAMES: [&str; 7] = ["chat", "dataset", "email_check", "hem", "http", "ip", "phone"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
@@ -165,8 +174,11 @@ impl Kind {
         Ok(match entry.str()? {
             "chat" => Self::Chat(Box::new(ChatConfig::read(table)?)),
             "dataset" => Self::Dataset(DatasetConfig::read(table)?),
+            "email_check" => Self::EmailCheck(EmailCheckConfig::read(table)?),
             "hem" => Self::Hem(HemConfig::read(table)?),
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
+            "ip" => Self::Ip(IpConfig::read(table)?),
+            "phone" => Self::Phone(PhoneConfig::read(table)?),
             other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
         })
     }
@@ -175,8 +187,11 @@ impl Kind {
         match self {
             Self::Chat(chat) => chat.as_ref(),
             Self::Dataset(dataset) => dataset,
+            Self::EmailCheck(check) => check,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
+            Self::Ip(ip) => ip,
+            Self::Phone(phone) => phone,
         }
     }
 
@@ -197,8 +212,11 @@ impl Kind {
         match self {
             Self::Chat(chat) => chat.as_mut(),
             Self::Dataset(dataset) => dataset,
+            Self::EmailCheck(check) => check,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_mut(),
+            Self::Ip(ip) => ip,
+            Self::Phone(phone) => phone,
         }
     }
 }

@@ -175,6 +175,23 @@ impl<'t> Entry<'t> {
         number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(|| self.error("a confidence is a number from 0 to 1"))
     }
 
+    /// A file below the directory of `providers.toml`, without `..`; its name ends in one of `ends`, where there are any.
+    pub(super) fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
+        let file = self.str()?;
+        let safe =
+            !file.starts_with('/') && !file.contains('\\') && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
+        if !safe {
+            return Err(self.error("file is a path below the directory of this file, without `..`"));
+        }
+        if !ends.is_empty() && !ends.iter().any(|end| file.ends_with(end)) {
+            let (last, others) = ends.split_last().unwrap_or((&"", &[]));
+            let others = others.join(", ");
+            let list = if others.is_empty() { (*last).to_owned() } else { format!("{others} or {last}") };
+            return Err(self.error(format!("file ends in {list}")));
+        }
+        Ok(file.to_owned())
+    }
+
     pub(super) fn field(&self) -> Result<String, ConfigError> {
         let name = self.str()?;
         if is_field(name) { Ok(name.to_owned()) } else { Err(self.error(FIELD_RULE)) }

@@ -1,0 +1,313 @@
+//! Trying providers out on this machine, without any stack: is `providers.toml` right, and what does a record come to?
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use shared::dialect::{SURFACES, check_operations};
+use shared::domain::job::ResultLine;
+use shared::domain::record::{Outcome, OutcomeStatus, Record};
+use shared::edge::config::Reach;
+use shared::edge::start::upstreams;
+use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::ports::{Entropy as _, within};
+use shared::provider::config::{Config, ProviderConfig};
+use shared::provider::waterfall::{Progress, Request};
+use shared::provider::{
+    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, load_config,
+};
+
+use crate::args::{Check, Enrich};
+use crate::failure::Failure;
+use crate::sample;
+use crate::screen::{Screen, plain, plural, print, thousands};
+use crate::settings::Settings;
+
+/// How long a provider that names no time of its own may take for a try.
+const TRY_LIMIT: Duration = Duration::from_secs(30);
+/// The most characters of a value that a person is shown.
+const MAX_SHOWN: usize = 100;
+
+/// `millrace providers check`.
+pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failure> {
+    let dir = directory(args.dir.as_deref())?;
+    let ports = if args.dry_call { Some(ports(settings)?) } else { None };
+    let report = Report::of(&dir, settings, ports.as_ref(), &args.input).await?;
+    print(&report.text)?;
+    match report.faults {
+        0 => Ok(()),
+        faults => Err(Failure::failed(plural(faults, "fault"))),
+    }
+}
+
+/// What there is to say about a `providers.toml`.
+struct Report {
+    text: String,
+    faults: u64,
+}
+
+impl Report {
+    /// Looks at everything, and asks every provider once where there are ports to do it with. An error where the file cannot
+    /// be read at all.
+    async fn of(
+        dir: &Path,
+        settings: &Settings,
+        ports: Option<&Ports>,
+        given: &[(String, Value)],
+    ) -> Result<Self, Failure> {
+        let config = load_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
+        let mut report = Self { text: String::new(), faults: 0 };
+        let path = dir.join(CONFIG_FILE);
+        report.line(&format!(
+            "{}: {}, {}",
+            path.display(),
+            plural(config.types.len() as u64, "type"),
+            plural(config.providers.len() as u64, "provider")
+        ));
+        if let Err(why) = check_operations(SURFACES, &Catalog::of(&config)) {
+            report.fault(&why);
+        }
+        report.line("providers");
+        let secrets = |name: &str| settings.get(name);
+        let mut built: Vec<(&ProviderConfig, Arc<dyn Provider>)> = Vec::new();
+        for provider in &config.providers {
+            let (name, price) = (&provider.name, plural(u64::from(provider.credits), "credit"));
+            match build(provider, dir, &secrets) {
+                Err(error) => report.fault(&format!("{name}: {error}")),
+                Ok(ready) => match ready.inspect() {
+                    Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}")))),
+                    Ok(about) => {
+                        report.line(&format!("  {name}: {}", [vec![price], about].concat().join(", ")));
+                        built.push((provider, ready));
+                    }
+                },
+            }
+        }
+        report.line("types");
+        for kind in Catalog::of(&config).kinds() {
+            report.line(&type_text(kind));
+        }
+        if let Some(ports) = ports {
+            report.line("dry calls");
+            for (provider, ready) in built {
+                report.tried(provider, ready.as_ref(), ports, given).await;
+            }
+        }
+        report.text.truncate(report.text.trim_end().len());
+        Ok(report)
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text += text;
+        self.text.push('\n');
+    }
+
+    fn fault(&mut self, text: &str) {
+        self.faults += 1;
+        self.line(&format!("  fault: {}", plain(text, 600)));
+    }
+
+    /// Asks a provider once. A fault where it fails, or finds the input unfit.
+    async fn tried(
+        &mut self,
+        config: &ProviderConfig,
+        provider: &dyn Provider,
+        ports: &Ports,
+        given: &[(String, Value)],
+    ) {
+        let input = sample::input(&config.kind.settings().needs(), given);
+        let key = fresh_key();
+        let limit = config.timeout().unwrap_or(TRY_LIMIT);
+        let question = Question { input: &input, limit, key: &key, callback: None, earlier: None };
+        let begun = ports.clock.now();
+        let answer = within(ports.clock.as_ref(), limit, provider.ask(&question, ports)).await;
+        let took = thousands(u64::try_from(ports.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX));
+        let name = &config.name;
+        match answer {
+            None => self.fault(&format!("{name}: did not answer within {took} ms")),
+            Some(Answer::Found { fields, .. }) => {
+                let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+                self.line(&format!("  {name}: found {} in {took} ms", plain(&fields.join(", "), 300)));
+            }
+            Some(Answer::NotFound) => self.line(&format!("  {name}: not found, in {took} ms")),
+            Some(Answer::Later(_)) => {
+                self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"));
+            }
+            Some(Answer::Invalid(why)) => {
+                self.fault(&format!("{name}: this input does not suit it: {why}; give another with --input"));
+            }
+            Some(Answer::Failed { code, detail }) => {
+                self.fault(&format!("{name}: failed after {took} ms: {code}: {detail}"));
+            }
+        }
+    }
+}
+
+fn type_text(kind: &RecordType) -> String {
+    let sets: Vec<String> = kind.inputs().iter().map(|set| set.join(" and ")).collect();
+    let needs = format!("  {}: needs {}", kind.name(), sets.join(", or "));
+    match kind.usable() {
+        Ok(()) => {
+            let price = plural(u64::from(kind.price(None)), "credit");
+            format!("{needs}; at most {price} a record; asks {}", kind.providers().collect::<Vec<_>>().join(", "))
+        }
+        Err(why) => format!("{needs}; not set up: {why}"),
+    }
+}
+
+/// `millrace enrich`.
+pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Failure> {
+    let dir = directory(args.dir.as_deref())?;
+    let config = load_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let input = record(&config, args)?;
+    let ports = ports(settings)?;
+    let registry = registry_of(config, &args.kind, args.providers.as_deref(), |provider| {
+        build(provider, &dir, &|name| settings.get(name))
+    })?;
+    let begun = ports.clock.now();
+    let outcome = run(&registry, args, &input, &ports).await?;
+    let status = outcome.status;
+    if args.json {
+        let record = Record { id: None, input, metadata: None, original: None };
+        print(ResultLine { index: 0, record, outcome }.to_json())?;
+    } else {
+        print(outcome_text(&outcome, ports.clock.now().since(begun)))?;
+    }
+    match status {
+        OutcomeStatus::Found | OutcomeStatus::NotFound => Ok(()),
+        _ => Err(Failure::Told),
+    }
+}
+
+/// The record that the command line gives, checked as the API would.
+fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value>, Failure> {
+    let catalog = Catalog::of(config);
+    let Some(kind) = catalog.kind(&args.kind) else {
+        let known: Vec<&str> = catalog.kinds().map(RecordType::name).collect();
+        return Err(Failure::usage(format!("there is no type {}; there are {}", args.kind, known.join(", "))));
+    };
+    let first = kind.inputs().first().and_then(|set| set.first());
+    let value = args.value.as_ref().and_then(|value| Some((first?.clone(), Value::from(value.as_str()))));
+    let input: Map<String, Value> = value.into_iter().chain(args.input.iter().cloned()).collect();
+    kind.check_input(&input).map_err(|faults| {
+        let faults = faults.iter().map(|(pointer, why)| match pointer.strip_prefix('/') {
+            Some(field) => format!("{field} {why}"),
+            None => format!("a record of type {} {why}", args.kind),
+        });
+        Failure::usage(faults.collect::<Vec<_>>().join("; "))
+    })?;
+    if let Some(order) = &args.providers {
+        kind.validate_order(order).map_err(|wrong| {
+            let known: Vec<&str> = kind.providers().collect();
+            let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
+            Failure::usage(format!(
+                "--providers: {} of type {}, which asks {known}",
+                if wrong.is_empty() {
+                    "names nobody".to_owned()
+                } else {
+                    format!("{} is no provider", wrong.join(", "))
+                },
+                args.kind
+            ))
+        })?;
+    }
+    Ok(input)
+}
+
+/// The providers of one type alone: what others lack, such as a secret, is no matter here.
+fn registry_of(
+    mut config: Config,
+    kind: &str,
+    order: Option<&[String]>,
+    build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, shared::provider::ConfigError>,
+) -> Result<Registry, Failure> {
+    config.types.retain(|t| t.name == kind);
+    config.operations.clear();
+    if let (Some(order), Some(own)) = (order, config.types.first_mut()) {
+        own.waterfall.retain(|name| order.contains(name));
+    }
+    let asked = config.types.first().map(|t| t.waterfall.clone()).unwrap_or_default();
+    config.providers.retain(|provider| asked.contains(&provider.name));
+    Registry::assemble(&config, build).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
+async fn run(
+    registry: &Registry,
+    args: &Enrich,
+    input: &Map<String, Value>,
+    ports: &Ports,
+) -> Result<Outcome, Failure> {
+    let waterfall = registry.waterfall(&args.kind).ok_or_else(|| Failure::failed("the type is gone"))?;
+    let (screen, key) = (Screen::new(), fresh_key());
+    let mut parked = None;
+    loop {
+        let limit = waterfall.kind().record_timeout();
+        let request = Request { input, limit, order: args.providers.as_deref(), key: &key, callback: None };
+        match waterfall.run(&request, parked.take(), ports).await {
+            Progress::Done(outcome) => return Ok(outcome),
+            Progress::Parked(waiting) => {
+                let wait = waiting.resume_at().since(ports.clock.now());
+                screen.note(&format!("{} answers later; asking again in {} s", waiting.provider(), wait.as_secs()));
+                ports.clock.sleep(wait).await;
+                parked = Some((*waiting, None));
+            }
+        }
+    }
+}
+
+fn outcome_text(outcome: &Outcome, took: Duration) -> String {
+    let took = thousands(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let status = outcome.status.as_str().replace('_', " ");
+    let mut shown = format!("{status}, {}, {took} ms", plural(u64::from(outcome.credits), "credit"));
+    if let Some(error) = &outcome.error {
+        shown += &format!("\n  {}: {}", error.code, plain(&error.detail, 600));
+    }
+    let source = |field: &str| outcome.sources.iter().find(|(name, _)| name == field).map(|(_, source)| source);
+    let rows: Vec<[String; 3]> = outcome
+        .data
+        .iter()
+        .map(|(field, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let source = source(field).map(|source| {
+                let confidence = source.confidence.map(|c| format!(", confidence {c}")).unwrap_or_default();
+                let license = source.license.as_ref().map(|l| format!(", {}", plain(l, 60))).unwrap_or_default();
+                format!("{}{confidence}{license}", source.provider)
+            });
+            [field.clone(), plain(&value, MAX_SHOWN), source.unwrap_or_default()]
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (names, values) = (width(0), width(1));
+    for [field, value, source] in &rows {
+        shown += &format!("\n  {field:names$}  {value:values$}  {source}");
+    }
+    shown
+}
+
+/// Where `providers.toml` is.
+fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(dir) = named {
+        return Ok(dir.to_owned());
+    }
+    let usual = ["infra", "."].map(PathBuf::from).into_iter().find(|dir| dir.join(CONFIG_FILE).is_file());
+    usual.ok_or_else(|| Failure::usage("there is no providers.toml in infra or here; name its directory with --dir"))
+}
+
+/// The real network, within what the settings allow.
+fn ports(settings: &Settings) -> Result<Ports, Failure> {
+    let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
+    let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(Ports { http, dns, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) })
+}
+
+/// Another one each time: an upstream that recognises a repeated request shall answer this one.
+fn fresh_key() -> String {
+    let mut bytes = [0; 16];
+    SystemEntropy.fill(&mut bytes);
+    format!("millrace-cli-{}", hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde_json::json;
+use shared::domain::time::Timestamp;
+use shared::ports::Clock;
+use shared::provider::Later;
+
+use super::*;
+use crate::server::{Reply, serve};
+
+/// A directory of its own with a `providers.toml` and settings; gone with the test.
+struct Bundle(PathBuf);
+
+impl Bundle {
+    fn new(name: &str, toml: &str, settings: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millrace-providers-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join(CONFIG_FILE), toml).unwrap();
+        std::fs::write(path.join("env"), settings).unwrap();
+        Self(path)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::load(Some(&self.0.join("env"))).unwrap()
+    }
+
+    async fn report(&self, dry_call: bool) -> Report {
+        let settings = self.settings();
+        let ports = dry_call.then(|| ports(&settings).unwrap());
+        Report::of(&self.0, &settings, ports.as_ref(), &[]).await.unwrap_or_else(|e| panic!("{e:?}"))
+    }
+
+    async fn outcome(&self, args: &Enrich) -> Outcome {
+        let (config, settings) = (load_config(&self.0).unwrap(), self.settings());
+        let input = record(&config, args).unwrap();
+        let registry = registry_of(config, &args.kind, args.providers.as_deref(), |provider| {
+            build(provider, &self.0, &|name| settings.get(name))
+        });
+        run(&registry.unwrap(), args, &input, &ports(&settings).unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn infra() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn args(kind: &str, value: Option<&str>) -> Enrich {
+    Enrich {
+        kind: kind.into(),
+        value: value.map(str::to_owned),
+        input: Vec::new(),
+        providers: None,
+        dir: None,
+        json: false,
+    }
+}
+
+/// Two upstreams on loopback; the second needs a secret.
+fn upstreams_at(base: &str) -> String {
+    format!(
+        "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"first\", \"second\"]\n\
+         [types.paid]\ninputs = [[\"domain\"]]\nwaterfall = [\"second\"]\n\
+         [types.person]\ninputs = [[\"first_name\", \"last_name\"]]\noptional_inputs = [\"age\"]\nwaterfall = []\n\
+         unconfigured = \"name one\"\n\
+         [providers.first]\nkind = \"http\"\nurl = \"{base}/first/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\nretries = 0\n\
+         [providers.second]\nkind = \"http\"\nurl = \"{base}/second/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n\
+         headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ env = \"MILLRACE_TEST_KEY\" }} }}\n\
+         retries = 0\ncredits = 7\nconfidence = 0.5\nlicense = \"theirs\"\n"
+    )
+}
+
+const LOOPBACK: &str = "MILLRACE_ALLOW_HTTP=true\nMILLRACE_ALLOWED_CIDRS=127.0.0.0/8\n";
+
+#[tokio::test]
+async fn the_shipped_file_is_right() {
+    let report = Report::of(&infra(), &Settings::default(), None, &[]).await.unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(report.faults, 0, "{}", report.text);
+    for line in [
+        "  brands: 1 credit, data/brands.csv has 2285 rows\n",
+        "  email-check: 1 credit, data/disposable-domains.txt has 8883 domains, data/free-mail-domains.txt has 316 domains\n",
+        "  company: needs domain; at most 1 credit a record; ",
+        "  ip: needs ip; not set up: no database of addresses is configured",
+    ] {
+        assert!(report.text.contains(line), "{line:?} not in\n{}", report.text);
+    }
+}
+
+#[tokio::test]
+async fn every_fault_is_told_and_no_secret() {
+    let toml = upstreams_at("https://api.example.com").replace(
+        "[providers.first]",
+        "[providers.table]\nkind = \"dataset\"\n\
+        file = \"none.csv\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n[providers.list]\nkind = \"dataset\"\n\
+        file = \"list.ndjson\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n[providers.first]",
+    );
+    let bundle = Bundle::new("faults", &toml, "MILLRACE_TEST_OTHER=hidden\n");
+    std::fs::write(bundle.0.join("list.ndjson"), "{}\nbroken\n").unwrap();
+    let report = bundle.report(false).await;
+    assert_eq!(report.faults, 3, "{}", report.text);
+    for part in [
+        "none.csv cannot be read",
+        "list.ndjson: line 2 is not a JSON object",
+        "providers.second needs the environment variable MILLRACE_TEST_KEY, which is not set",
+        "providers.toml:",
+    ] {
+        assert!(report.text.contains(part), "{part:?} not in\n{}", report.text);
+    }
+    let bundle = Bundle::new("told", &toml, "MILLRACE_TEST_KEY=hidden\n");
+    let report = bundle.report(false).await;
+    assert!(report.faults == 2 && !report.text.contains("hidden"), "{}", report.text);
+    let bundle = Bundle::new("syntax", "[types.company]\ninputs = 5\n", "");
+    let failure = Report::of(&bundle.0, &Settings::default(), None, &[]).await.err().and_then(|f| f.text()).unwrap();
+    assert!(failure.contains("providers.toml:2:10: "), "{failure}");
+}
+
+#[tokio::test]
+async fn a_dry_call_asks_each_provider_once() {
+    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#), Reply::json(404, "{}")]).await;
+    let bundle = Bundle::new("dry", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let report = bundle.report(true).await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(
+        report.text.contains("first: found name in ") && report.text.contains("second: not found, in "),
+        "{}",
+        report.text
+    );
+    let seen = served.seen();
+    assert_eq!(
+        seen.iter().map(|s| s.path.as_str()).collect::<Vec<_>>(),
+        ["/base/first/wikimedia.org", "/base/second/wikimedia.org"]
+    );
+    assert_eq!(seen[1].header("authorization"), Some("Bearer hidden"));
+
+    let served = serve(vec![Reply::json(500, "{}")]).await;
+    let bundle = Bundle::new("down", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let report = bundle.report(true).await;
+    assert_eq!(report.faults, 2, "{}", report.text);
+    assert!(report.text.contains("first: failed after ") && report.text.contains("provider_error"), "{}", report.text);
+    assert!(!report.text.contains("hidden"), "{}", report.text);
+}
+
+#[tokio::test]
+async fn a_record_runs_through_its_types_waterfall() {
+    let served = serve(vec![Reply::json(404, "{}"), Reply::json(200, r#"{"name": "B"}"#)]).await;
+    let bundle = Bundle::new("run", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let outcome = bundle.outcome(&args("company", Some("stripe.com"))).await;
+    assert_eq!((outcome.status, outcome.credits), (OutcomeStatus::Found, 7));
+    let shown = outcome_text(&outcome, Duration::from_millis(1234));
+    assert_eq!(shown, "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs");
+    assert_eq!(served.seen().len(), 2);
+
+    let names = vec![("last_name".to_owned(), json!("Doe"))];
+    let outcome = bundle.outcome(&Enrich { input: names, ..args("person", Some("Jane")) }).await;
+    assert_eq!(outcome_text(&outcome, Duration::ZERO), "failed, 0 credits, 0 ms\n  provider_unconfigured: name one");
+}
+
+#[tokio::test]
+async fn what_other_providers_lack_is_no_matter() {
+    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
+    let only = Enrich { providers: Some(vec!["first".to_owned()]), ..args("company", Some("stripe.com")) };
+    assert_eq!(bundle.outcome(&only).await.data["name"], "A");
+    let config = load_config(&bundle.0).unwrap();
+    let settings = bundle.settings();
+    let failure = registry_of(config, "paid", None, |p| build(p, &bundle.0, &|name| settings.get(name))).err();
+    assert!(failure.and_then(|f| f.text()).unwrap().contains("MILLRACE_TEST_KEY, which is not set"));
+}
+
+#[test]
+fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
+    let bundle = Bundle::new("record", &upstreams_at("https://api.example.com"), "");
+    let config = load_config(&bundle.0).unwrap();
+    let told = |args: &Enrich| record(&config, args).unwrap_err();
+    let usage = |text: &str| Failure::Usage(text.to_owned());
+    assert_eq!(told(&args("compani", Some("x"))), usage("there is no type compani; there are company, paid, person"));
+    assert_eq!(told(&args("person", Some("Jane"))), usage("last_name is required"));
+    let more = |pairs: &[(&str, Value)]| Enrich {
+        input: pairs.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect(),
+        ..args("person", Some("Jane"))
+    };
+    assert_eq!(
+        told(&more(&[("last_name", json!(5)), ("hat", json!("red"))])),
+        usage("last_name must be a string; hat is not a field of type person")
+    );
+    let good = record(&config, &more(&[("last_name", json!("Doe")), ("age", json!(5))])).unwrap();
+    assert_eq!(Value::Object(good), json!({"first_name": "Jane", "last_name": "Doe", "age": 5}));
+    let wrong = Enrich { providers: Some(vec!["third".to_owned()]), ..args("company", Some("a.com")) };
+    assert_eq!(told(&wrong), usage("--providers: third is no provider of type company, which asks first, second"));
+}
+
+/// Takes the question, is not done at the first look, and answers at the second.
+#[derive(Debug, Default)]
+struct Slow(Mutex<Vec<Option<Value>>>);
+
+#[async_trait]
+impl Provider for Slow {
+    async fn ask(&self, question: &Question<'_>, _: &Ports) -> Answer {
+        let mut seen = self.0.lock().unwrap();
+        seen.push(question.earlier.map(|earlier| earlier.ticket.clone()));
+        assert!(question.callback.is_none(), "nobody can call back");
+        let wait = |seconds| {
+            let (look_in, give_up_in) = (Duration::from_secs(seconds), Duration::from_secs(3_600));
+            Answer::Later(Later { ticket: Some(json!("t1")), look_in, give_up_in })
+        };
+        match seen.len() {
+            1 => wait(30),
+            2 => wait(600),
+            _ => Answer::Found { fields: Map::from_iter([("name".to_owned(), json!("Late"))]), confidence: None },
+        }
+    }
+}
+
+/// Time that passes where somebody waits for it.
+#[derive(Debug, Default)]
+struct Virtual(Mutex<Duration>);
+
+#[async_trait]
+impl Clock for Virtual {
+    fn now(&self) -> Timestamp {
+        Timestamp(0).plus(*self.0.lock().unwrap())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_later_is_waited_for() {
+    let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
+    let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
+    let registry = registry_of(load_config(&bundle.0).unwrap(), "paid", None, |_| Ok(slow.clone())).unwrap();
+    let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
+    let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
+    let outcome = run(&registry, &args("paid", None), &input, &ports).await.unwrap();
+    assert_eq!((outcome.status, &outcome.data["name"]), (OutcomeStatus::Found, &json!("Late")));
+    assert_eq!(*slow.0.lock().unwrap(), [None, Some(json!("t1")), Some(json!("t1"))]);
+    assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(630), "as long as the provider said, and no longer");
+}

@@ -1,0 +1,50 @@
+//! `kind = "phone"`: what a phone number says by itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Entry, Table};
+use super::{COMMON, ConfigError, Settings};
+
+/// A phone number, taken apart by the numbering plans.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PhoneConfig {
+    /// The input field that holds the number; `phone` where the file says nothing.
+    pub input: String,
+    /// The input field with the country that a number without `+` belongs to, two letters of ISO 3166-1.
+    pub country_input: Option<String>,
+    /// The country where that field is absent or not named.
+    pub default_country: Option<String>,
+}
+
+/// The output fields of the `phone` provider.
+pub const PHONE_FIELDS: [&str; 8] =
+    ["e164", "national", "international", "country_calling_code", "region", "line_type", "valid", "extension"];
+
+impl PhoneConfig {
+    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        table.only_and(&COMMON, &["input", "country_input", "default_country"])?;
+        let input = table.get("input").map_or_else(|| Ok("phone".to_owned()), |entry| entry.field())?;
+        let country_input = table.get("country_input").map(|entry| entry.field()).transpose()?;
+        let default_country = table.get("default_country").map(|entry| country(&entry)).transpose()?;
+        Ok(Self { input, country_input, default_country })
+    }
+}
+
+fn country(entry: &Entry<'_>) -> Result<String, ConfigError> {
+    let code = entry.str()?;
+    if code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()) {
+        Ok(code.to_owned())
+    } else {
+        Err(entry.error("a country is two capital letters of ISO 3166-1, such as \"DE\""))
+    }
+}
+
+impl Settings for PhoneConfig {
+    fn needs(&self) -> Vec<String> {
+        [Some(&self.input), self.country_input.as_ref()].into_iter().flatten().cloned().collect()
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(PHONE_FIELDS.map(str::to_owned).to_vec())
+    }
+}

@@ -1,0 +1,152 @@
+//! Rows by the words in them.
+//!
+//! A row is found where every word of the input occurs in one of the searched columns: whole words, without case. The best
+//! come first: a word counts as much as the weightiest column that holds it (the first is the weightiest), and rows of the
+//! same weight stay in the file's order.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde_json::{Map, Value};
+
+use super::super::config::Search;
+use super::word;
+
+/// The most rows of a table that is searched, and how large its index may become, by estimate: a fifth of the function's
+/// memory. The rows themselves come on top.
+const MAX_ROWS: usize = 500_000;
+const MAX_BYTES: usize = 192 * 1024 * 1024;
+/// What a word of its own takes besides its letters, and what each row with it takes: the map's and the list's elements, with
+/// what allocators and growth add.
+const WORD_BYTES: usize = 112;
+const ROW_BYTES: usize = 16;
+/// The most words of a question.
+const MAX_ASKED: usize = 16;
+/// A longer word is cut: nobody asks for it whole.
+const MAX_WORD_BYTES: usize = 64;
+
+/// Rows by word.
+pub(super) struct Words {
+    rows: Vec<Vec<Value>>,
+    /// The rows that have a word, in order, each with the weightiest column that has it.
+    by_word: HashMap<Box<str>, Vec<(u32, u8)>>,
+    /// The index's size, by estimate.
+    bytes: usize,
+    most: usize,
+    skipped: usize,
+}
+
+impl Words {
+    pub(super) fn new() -> Self {
+        Self { rows: Vec::new(), by_word: HashMap::new(), bytes: 0, most: MAX_BYTES, skipped: 0 }
+    }
+
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.rows.len(), self.skipped)
+    }
+
+    /// Takes a row; `texts` are its searched columns. An error where the table has become too large to be searched.
+    pub(super) fn add(&mut self, texts: &[&str], values: Vec<Value>) -> Result<(), String> {
+        let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let mut any = false;
+        for (column, text) in (0_u8..).zip(texts) {
+            for word in words(text) {
+                any = true;
+                let rows = match self.by_word.entry(word.into()) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => {
+                        self.bytes += WORD_BYTES + entry.key().len();
+                        entry.insert(Vec::new())
+                    }
+                };
+                if rows.last().is_none_or(|(last, _)| *last != row) {
+                    rows.push((row, column));
+                    self.bytes += ROW_BYTES;
+                }
+            }
+        }
+        if !any {
+            self.skipped += 1;
+            return Ok(());
+        }
+        self.rows.push(values);
+        if self.rows.len() > MAX_ROWS || self.bytes > self.most {
+            return Err(format!(
+                "the table is too large to be searched: at most {MAX_ROWS} rows and {} MiB of index; leave rows or columns \
+                 out",
+                self.most / (1024 * 1024)
+            ));
+        }
+        Ok(())
+    }
+
+    /// The rows with all these words, the best first.
+    pub(super) fn find(&self, asked: &[String]) -> impl Iterator<Item = &[Value]> {
+        let lists: Option<Vec<&Vec<(u32, u8)>>> = asked.iter().map(|word| self.by_word.get(word.as_str())).collect();
+        let mut lists = lists.unwrap_or_default();
+        lists.sort_by_key(|rows| rows.len());
+        let (rarest, others) = lists.split_first().map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
+        let ranked = rarest.iter().filter_map(|(row, column)| {
+            let mut rank = u32::from(*column);
+            for rows in others {
+                let at = rows.binary_search_by_key(row, |(row, _)| *row).ok()?;
+                rank += u32::from(rows[at].1);
+            }
+            Some((rank, *row))
+        });
+        let mut ranked: Vec<(u32, u32)> = ranked.collect();
+        ranked.sort_unstable();
+        ranked.into_iter().filter_map(|(_, row)| self.rows.get(row as usize)).map(Vec::as_slice)
+    }
+}
+
+/// The words that an input asks for, each once. `Err` says why there are none.
+pub(super) fn asked(search: &Search, input: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let name = &search.input;
+    let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
+    let mut asked: Vec<String> = words(text).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    match asked.len() {
+        0 => Err(format!("`{name}` holds no letter or digit")),
+        1..=MAX_ASKED => Ok(asked),
+        _ => Err(format!("`{name}` has more than {MAX_ASKED} words")),
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let plain: String = text.to_lowercase().chars().map(word).collect();
+    let words: Vec<String> = plain.split(' ').filter(|word| !word.is_empty()).map(cut).collect();
+    words.into_iter()
+}
+
+fn cut(word: &str) -> String {
+    let mut end = word.len().min(MAX_WORD_BYTES);
+    while !word.is_char_boundary(end) {
+        end -= 1;
+    }
+    word[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_too_large_says_so() {
+        let mut words = Words { most: 2 * (WORD_BYTES + 1) + 3 * ROW_BYTES, ..Words::new() };
+        assert_eq!(words.add(&["a b a", "b"], Vec::new()), Ok(()));
+        assert_eq!(words.add(&["a", ""], Vec::new()), Ok(()));
+        let why = words.add(&["b"], Vec::new()).unwrap_err();
+        assert!(
+            why.starts_with("the table is too large to be searched: at most 500000 rows and 0 MiB of index"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(40)), "ü".repeat(32));
+        assert_eq!(words("x".repeat(100).as_str()).next().map(|word| word.len()), Some(MAX_WORD_BYTES));
+    }
+}

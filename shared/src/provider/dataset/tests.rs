@@ -1,0 +1,275 @@
+use std::time::Duration;
+
+use super::super::config::{Config, Kind};
+use super::super::testing::{input, ports, question};
+use super::*;
+
+fn dataset(file: &str, key: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
+    declared(file, &format!("key = {key}"), fields, text)
+}
+
+fn declared(file: &str, lookup: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
+    let toml = format!(
+        "[types.t]\ninputs = [[\"domain\", \"name\", \"id\", \"email\", \"keyword\"]]\nwaterfall = [\"d\"]\n\
+         [providers.d]\nkind = \"dataset\"\nfile = \"{file}\"\n{lookup}\nfields = {fields}\n"
+    );
+    let config = Config::parse("p.toml", &toml).unwrap();
+    let Kind::Dataset(dataset) = &config.providers[0].kind else { panic!("not a dataset") };
+    Dataset::parse(dataset, text.to_owned())
+}
+
+async fn ask(table: &Dataset, value: Value) -> Answer {
+    table.ask(&question(&input(value), Duration::from_secs(1)), &ports().0).await
+}
+
+fn name_of(answer: &Answer) -> Option<&str> {
+    match answer {
+        Answer::Found { fields, .. } => fields["name"].as_str(),
+        _ => None,
+    }
+}
+
+const BY_DOMAIN: &str = "{ domain = { column = \"domain\", as = \"domain\" } }";
+const CSV: &str = "domain,name,color\nexample.co.uk,Example,#112233\nshop.example.co.uk,Shop,\ngithub.io,Pages,\n\
+                   bücher.example,Bücher,\n";
+
+#[tokio::test]
+async fn a_domain_is_found_however_it_is_written_and_below_its_owner() {
+    let table = dataset("d.csv", BY_DOMAIN, "{ name = \"name\", color = \"color\" }", CSV).unwrap();
+    for (domain, wanted) in [
+        ("https://WWW.Example.co.uk/about", Some("Example")),
+        ("news.example.co.uk", Some("Example")),
+        ("news.shop.example.co.uk", Some("Shop")),
+        ("BÜCHER.example", Some("Bücher")),
+        ("github.io", Some("Pages")),
+        ("anybody.github.io", None),
+        ("co.uk", None),
+        ("other.co.uk", None),
+    ] {
+        let answer = ask(&table, serde_json::json!({"domain": domain})).await;
+        assert_eq!(name_of(&answer), wanted, "{domain}: {answer:?}");
+    }
+    let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"domain": "shop.example.co.uk"})).await else {
+        panic!("not found")
+    };
+    assert!(!fields.contains_key("color"), "an empty cell is no field");
+}
+
+#[tokio::test]
+async fn what_is_no_domain_is_invalid() {
+    let table = dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", CSV).unwrap();
+    for wrong in ["not a domain", "10.0.0.1", "a@example.com", "\r\n", "a\u{0}.com"] {
+        let answer = ask(&table, serde_json::json!({"domain": wrong})).await;
+        assert!(matches!(answer, Answer::Invalid(_)), "{wrong:?}: {answer:?}");
+    }
+    assert!(matches!(ask(&table, serde_json::json!({})).await, Answer::Invalid(_)));
+    assert!(matches!(ask(&table, serde_json::json!({"domain": 5})).await, Answer::Invalid(_)));
+}
+
+#[tokio::test]
+async fn ndjson_keeps_types_and_composite_keys_need_every_part() {
+    let text =
+        "{\"id\": 7, \"mail\": \"A@Example.com\", \"n\": {\"x\": [1]}}\n\n{\"id\": 8, \"mail\": \"bad\", \"n\": 1}\n";
+    let key = "{ id = \"id\", email = { column = \"mail\", as = \"email\" } }";
+    let table = dataset("d.ndjson", key, "{ name = \"n\" }", text).unwrap();
+    assert_eq!(table.check(), Ok((1, 1)));
+    let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"id": "7", "email": "a@EXAMPLE.com "})).await
+    else {
+        panic!("not found")
+    };
+    assert_eq!(fields["name"], serde_json::json!({"x": [1]}));
+    assert_eq!(ask(&table, serde_json::json!({"id": "8", "email": "a@example.com"})).await, Answer::NotFound);
+}
+
+#[tokio::test]
+async fn names_are_compared_without_case_marks_and_legal_form() {
+    let key = "{ name = { column = \"name\", as = \"name\" } }";
+    let text =
+        "name,domain\n\"Yahoo! Inc.\",yahoo.com\nAT&T,att.com\nCo,co.example\nC++,cpp.example\nYahoo,second.example\n";
+    let table = dataset("d.csv", key, "{ name = \"domain\" }", text).unwrap();
+    for (name, wanted) in [
+        ("yahoo", Some("yahoo.com")),
+        ("  YAHOO, Inc", Some("yahoo.com")),
+        ("at and t", Some("att.com")),
+        ("co", Some("co.example")),
+        ("C++", Some("cpp.example")),
+        ("c", None),
+        ("yahoo japan", None),
+    ] {
+        assert_eq!(name_of(&ask(&table, serde_json::json!({"name": name})).await), wanted, "{name}");
+    }
+    assert!(matches!(ask(&table, serde_json::json!({"name": "--- !"})).await, Answer::Invalid(_)));
+}
+
+#[test]
+fn a_missing_column_is_told_at_once_and_where() {
+    let error = dataset("d.csv", BY_DOMAIN, "{ name = \"nmae\" }", CSV).unwrap_err().to_string();
+    assert_eq!(error, "p.toml:8:19: d.csv has no column `nmae`; it has domain, name, color");
+    let error = dataset("d.csv", "{ domain = \"dom\" }", "{ name = \"name\" }", CSV).unwrap_err().to_string();
+    assert_eq!(error, "p.toml:7:18: d.csv has no column `dom`; it has domain, name, color");
+    assert!(dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", &format!("\u{feff}{CSV}")).is_ok());
+}
+
+#[tokio::test]
+async fn headers_of_every_kind_are_read() {
+    for header in [
+        "domain,name\n",
+        "\u{feff}domain,name\r\n",
+        "\"domain\",\"name\"\n",
+        "\u{feff}\"na\nme\",domain,name\n",
+        "\n\ndomain,name\n",
+    ] {
+        let first = if header.contains("na\n") { "x,a.com,A\n" } else { "a.com,A\n" };
+        let table = dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", &format!("{header}{first}")).unwrap();
+        assert_eq!(name_of(&ask(&table, serde_json::json!({"domain": "a.com"})).await), Some("A"), "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn broken_rows_fail_and_name_the_line() {
+    for (file, text, wanted) in [
+        ("d.csv", "domain,name\na.com,A,more\n", "d.csv: CSV error: record 1 (line: 2"),
+        ("d.ndjson", "{}\n[1]\n", "d.ndjson: line 2 is not a JSON object"),
+        ("d.csv", "domain,name\n", "d.csv: the table has no row with a usable key"),
+    ] {
+        let table = dataset(file, BY_DOMAIN, "{ name = \"name\" }", text).unwrap();
+        let answer = ask(&table, serde_json::json!({"domain": "a.com"})).await;
+        let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
+        assert!(code == "provider_error" && detail.starts_with(wanted), "{detail}");
+        assert!(table.check().is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_longest_prefix_wins() {
+    let key = "{ id = { column = \"prefix\", as = \"prefix\" } }";
+    let text = "prefix,name\n+49,Germany\n+4930,Berlin\n+49 ,again\n/docs/,Docs\n/docs/ü,Umlaut\n,empty\n";
+    let table = dataset("d.csv", key, "{ name = \"name\" }", text).unwrap();
+    assert_eq!(table.check(), Ok((4, 2)));
+    for (id, wanted) in [
+        ("+493012345678", Some("Berlin")),
+        (" +49401", Some("Germany")),
+        ("+49", Some("Germany")),
+        ("+4", None),
+        ("/docs/a/b", Some("Docs")),
+        ("/docs/üx", Some("Umlaut")),
+        // A prefix's length falls inside a letter of this one.
+        ("/docs/€", Some("Docs")),
+        ("/Docs/a", None),
+    ] {
+        assert_eq!(name_of(&ask(&table, serde_json::json!({"id": id})).await), wanted, "{id}");
+    }
+    let both = "{ id = { column = \"prefix\", as = \"prefix\" }, domain = { column = \"d\", as = \"domain\" } }";
+    let text = "prefix,d,name\n/,example.com,Root\n/a,example.com,A\n/,shop.example.com,Shop\n";
+    let table = dataset("d.csv", both, "{ name = \"name\" }", text).unwrap();
+    let answer = ask(&table, serde_json::json!({"id": "/a/b", "domain": "shop.example.com"})).await;
+    assert_eq!(name_of(&answer), Some("A"), "keys are tried in the order of the input fields");
+}
+
+#[tokio::test]
+async fn the_longest_network_wins() {
+    let key = "{ id = { column = \"net\", as = \"network\" } }";
+    let text = "net,name\n10.0.0.0/8,Ten\n10.1.0.0/16,Ten one\n10.1.2.3,Lone\n10.9.9.9/8,again\n2001:db8::/32,Six\n\
+                0.0.0.0/0,Any\nnothing,none\n";
+    let table = dataset("d.csv", key, "{ name = \"name\" }", text).unwrap();
+    assert_eq!(table.check(), Ok((5, 2)));
+    for (id, wanted) in [
+        ("10.1.2.3", Some("Lone")),
+        ("10.1.2.4", Some("Ten one")),
+        ("10.200.0.1", Some("Ten")),
+        ("::ffff:10.1.2.3", Some("Lone")),
+        ("192.0.2.1", Some("Any")),
+        ("2001:DB8::1", Some("Six")),
+        ("2001:db9::1", None),
+    ] {
+        assert_eq!(name_of(&ask(&table, serde_json::json!({"id": id})).await), wanted, "{id}");
+    }
+    for wrong in ["10.0.0.0/8", "example.com", " "] {
+        let answer = ask(&table, serde_json::json!({"id": wrong})).await;
+        assert!(matches!(&answer, Answer::Invalid(why) if why == "`id` is not an IP address"), "{answer:?}");
+    }
+}
+
+const SEARCH: &str = "search = { columns = [\"tags\", \"about\"], limit = 3 }";
+
+#[tokio::test]
+async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() {
+    let text = "name,tags,about\nA,software,makes tools\nB,tools,makes software\nC,software tools,\nD,,Software & Tools!\n\
+                E,\"SOFTWARE, hardware\",tools for all\nF,,\nG,C++,\nH,softwares,tools\n";
+    let table = declared("d.csv", SEARCH, "{ name = \"name\", about = \"about\" }", text).unwrap();
+    assert_eq!(table.check(), Ok((7, 1)));
+    let names = async |keyword: &str| match ask(&table, serde_json::json!({"keyword": keyword})).await {
+        Answer::Found { fields, .. } => {
+            let leads = fields["leads"].as_array().unwrap();
+            leads.iter().map(|lead| lead["name"].as_str().unwrap()).collect::<String>()
+        }
+        Answer::NotFound => String::new(),
+        other => panic!("{other:?}"),
+    };
+    for (keyword, wanted) in [
+        ("software", "ACE"),
+        ("Tools", "BCA"),
+        ("software tools", "CAB"),
+        ("tools software tools", "CAB"),
+        ("hardware, software", "E"),
+        ("c++", "G"),
+        ("c", ""),
+        ("software nonsense", ""),
+    ] {
+        assert_eq!(names(keyword).await, wanted, "{keyword}");
+    }
+    let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"keyword": "c++"})).await else { panic!() };
+    assert_eq!(fields["leads"], serde_json::json!([{"name": "G"}]), "an empty cell is no field");
+    let many = (0..17).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
+    for (input, why) in [
+        (serde_json::json!({}), "`keyword` is needed"),
+        (serde_json::json!({"keyword": "-- !"}), "`keyword` holds no letter or digit"),
+        (serde_json::json!({"keyword": many}), "`keyword` has more than 16 words"),
+    ] {
+        assert_eq!(ask(&table, input).await, Answer::Invalid(why.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn lists_in_ndjson_are_searched_and_values_keep_their_types() {
+    let text = "{\"n\": {\"x\": 1}, \"tags\": [\"red wine\", \"cheese\", 5], \"about\": null}\n{\"tags\": \"wine\"}\n";
+    let table = declared("d.ndjson", SEARCH, "{ name = \"n\" }", text).unwrap();
+    let answer = ask(&table, serde_json::json!({"keyword": "wine cheese"})).await;
+    let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(fields["leads"], serde_json::json!([{"name": {"x": 1}}]));
+    assert_eq!(ask(&table, serde_json::json!({"keyword": "5"})).await, Answer::NotFound);
+}
+
+#[test]
+fn wrong_searches_and_keys_are_told_where_they_stand() {
+    let error =
+        |lookup: &str| declared("d.csv", lookup, "{ name = \"name\" }", "name,tags,about\n").unwrap_err().to_string();
+    assert!(error("search = { columns = [\"tag\"] }").starts_with("p.toml:7:23: d.csv has no column `tag`"));
+    let fault = |lookup: &str| {
+        let toml = format!(
+            "[types.t]\ninputs = [[\"a\", \"b\", \"keyword\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\n\
+             file = \"d.csv\"\n{lookup}\nfields = {{ n = \"n\" }}\n"
+        );
+        Config::parse("p.toml", &toml).unwrap_err().to_string()
+    };
+    for (lookup, wanted) in [
+        ("", "`key` is missing; say which input field is looked up in which column, or give a search"),
+        ("search = { columns = [] }", "p.toml:7:22: providers.d: search: columns: a search has 1 to 8 columns"),
+        ("search = { columns = [\"a\", \"a\"] }", "`a` is there twice"),
+        ("search = { columns = [\"a\"], limit = 201 }", "limit: must be a whole number from 1 to 200"),
+        ("search = { columns = [\"a\"], words = 1 }", "the key `words` is not known"),
+        ("search = [\"a\"]", "search is a table"),
+        (
+            "key = { a = \"a\" }\nsearch = { columns = [\"a\"] }",
+            "p.toml:8:10: providers.d: search: a table has a key or a search",
+        ),
+        (
+            "key = { a = { column = \"a\", as = \"prefix\" }, b = { column = \"b\", as = \"network\" } }",
+            "one key has at most one prefix or network",
+        ),
+        ("key = { a = { column = \"a\", as = \"cidr\" } }", "as is exact, domain, email, name, prefix or network"),
+    ] {
+        let told = fault(lookup);
+        assert!(told.contains(wanted), "{lookup}: {told}");
+    }
+}
