@@ -22,17 +22,18 @@ WITH_TABLES = ("enrich",)
 
 
 def missing_tables(providers: Path) -> str | None:
-    """What is wrong with the files of the dataset providers: only infra/data is deployed."""
+    """What is wrong with the files that providers name: only infra/data is deployed."""
     if not providers.is_file():
         return None
     for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
-        file = provider.get("file")
-        if file is None:
-            continue
-        if not file.startswith("data/"):
-            return f"{providers.name}: providers.{name}: file is {file!r}; put it under infra/data, which is deployed, and name it data/…"
-        if not (ROOT / "infra" / file).is_file():
-            return f"{providers.name}: providers.{name}: infra/{file} is not there"
+        for key in ("file", "rules"):
+            file = provider.get(key)
+            if file is None:
+                continue
+            if not file.startswith("data/"):
+                return f"{providers.name}: providers.{name}: {key} is {file!r}; put it under infra/data, which is deployed, and name it data/…"
+            if not (ROOT / "infra" / file).is_file():
+                return f"{providers.name}: providers.{name}: infra/{file} is not there"
     return None
 
 

@@ -14,6 +14,7 @@ mod suffix;
 #[cfg(test)]
 mod testing;
 pub mod waterfall;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::config::ConfigError;
@@ -29,6 +31,7 @@ use self::dataset::Dataset;
 use self::hem::Hem;
 use self::http::Http;
 pub use self::waterfall::Waterfall;
+use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::ports::{Clock, Dns, Entropy, HttpSender};
 
 /// The configuration's name in the directory that holds it.
@@ -43,8 +46,8 @@ pub enum Answer {
     Found {
         /// Fields by name, in the order to show them; never empty.
         fields: Map<String, Value>,
-        /// 0 to 1, where the provider says.
-        confidence: Option<f64>,
+        /// Where the provider says.
+        confidence: Option<Confidence>,
     },
     NotFound,
     /// The input cannot be what this provider asks for (no domain, no e-mail address).
@@ -56,6 +59,32 @@ pub enum Answer {
     },
     /// The upstream took the question and will answer later: the record is parked, and asked for again.
     Later(Later),
+}
+
+/// How sure an answer is, from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Confidence {
+    /// Of every field.
+    Same(f64),
+    /// Of each field by its name.
+    Each(BTreeMap<String, f64>),
+}
+
+impl Confidence {
+    /// How sure this field is.
+    pub fn of(&self, field: &str) -> Option<f64> {
+        match self {
+            Self::Same(confidence) => Some(*confidence),
+            Self::Each(fields) => fields.get(field).copied(),
+        }
+    }
+}
+
+impl From<f64> for Confidence {
+    fn from(confidence: f64) -> Self {
+        Self::Same(confidence)
+    }
 }
 
 /// When and how to come back to a question that was taken and not answered yet.
@@ -393,6 +422,10 @@ fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<
         Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
+        Kind::Site(site) => Arc::new(Site::new(site)),
+        Kind::Tech(tech) => Arc::new(Tech::open(&provider.name, tech, dir.join(&tech.rules))?),
+        Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
+        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
     })
 }
 
@@ -447,7 +480,7 @@ mod tests {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
-        assert_eq!(usable.collect::<Vec<_>>(), ["company", "domain", "hem", "company-by-name"]);
+        assert_eq!(usable.collect::<Vec<_>>(), ["company", "domain", "company-profile", "hem", "company-by-name", "tech", "signals"]);
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }
 

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::config::{ProviderConfig, Until};
-use super::{Answer, Earlier, Later, Ports, Provider, Question, RecordType};
+use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::record::{MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
@@ -261,7 +261,7 @@ struct Merged {
 impl Merged {
     fn take(&mut self, step: &Step, answer: Answer, until: &Until, ports: &Ports) {
         match answer {
-            Answer::Found { fields, confidence } => self.add(step, fields, confidence, until, ports),
+            Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, ports),
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
@@ -274,19 +274,27 @@ impl Merged {
         }
     }
 
-    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, until: &Until, ports: &Ports) {
-        let source = Source {
+    fn add(
+        &mut self,
+        step: &Step,
+        fields: Map<String, Value>,
+        confidence: Option<&Confidence>,
+        until: &Until,
+        ports: &Ports,
+    ) {
+        let source = |field: &str| Source {
             provider: step.name.clone(),
             fetched_at: ports.clock.now().rfc3339(),
-            confidence: confidence.or(step.confidence),
+            confidence: confidence.and_then(|said| said.of(field)).or(step.confidence),
             license: step.license.clone(),
         };
         let mut gave = false;
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+            let source = source(&name);
             match self.sources.iter_mut().find(|(field, _)| *field == name) {
-                None => self.sources.push((name.clone(), source.clone())),
+                None => self.sources.push((name.clone(), source)),
                 Some((_, before)) if sure(before) < threshold(until, &name) && sure(&source) > sure(before) => {
-                    *before = source.clone();
+                    *before = source;
                 }
                 Some(_) => continue,
             }
@@ -475,7 +483,7 @@ mod tests {
             vec![
                 now(found(json!({"n": 1, "null": null}))),
                 now(found(json!({"n": 2}))),
-                now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75) }),
+                now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75.into()) }),
                 now(found(json!({"m": 4}))),
             ],
         );

@@ -8,10 +8,15 @@
 //! and `Kind::settings_mut`.
 
 mod dataset;
+mod domain_finder;
 mod hem;
 mod http;
 mod reader;
+mod signals;
+mod site;
+mod tech;
 mod types;
+mod web;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,10 +25,15 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Normal};
+pub use self::domain_finder::{DOMAIN_FINDER_FIELDS, DomainFinderConfig};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::{BodyTemplate, HttpConfig, Part, Template};
 use self::reader::{Source, Table};
+pub use self::signals::{SIGNALS_FIELDS, SignalsConfig};
+pub use self::site::{SITE_FIELDS, SiteConfig};
+pub use self::tech::{TECH_FIELD, TechConfig};
 pub use self::types::{TypeConfig, Until};
+pub use self::web::WebConfig;
 
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,10 +134,14 @@ pub enum Kind {
     Dataset(DatasetConfig),
     Hem(HemConfig),
     Http(Box<HttpConfig>),
+    Site(SiteConfig),
+    Tech(TechConfig),
+    DomainFinder(DomainFinderConfig),
+    Signals(SignalsConfig),
 }
 
 impl Kind {
-    const NAMES: [&str; 3] = ["dataset", "hem", "http"];
+    const NAMES: [&str; 7] = ["dataset", "hem", "http", "site", "tech", "domain_finder", "signals"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
@@ -136,6 +150,10 @@ impl Kind {
             "dataset" => Self::Dataset(DatasetConfig::read(table)?),
             "hem" => Self::Hem(HemConfig::read(table)?),
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
+            "site" => Self::Site(SiteConfig::read(table)?),
+            "tech" => Self::Tech(TechConfig::read(table)?),
+            "domain_finder" => Self::DomainFinder(DomainFinderConfig::read(table)?),
+            "signals" => Self::Signals(SignalsConfig::read(table)?),
             other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
         })
     }
@@ -145,6 +163,10 @@ impl Kind {
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_ref(),
+            Self::Site(site) => site,
+            Self::Tech(tech) => tech,
+            Self::DomainFinder(finder) => finder,
+            Self::Signals(signals) => signals,
         }
     }
 
@@ -153,6 +175,10 @@ impl Kind {
             Self::Dataset(dataset) => dataset,
             Self::Hem(hem) => hem,
             Self::Http(http) => http.as_mut(),
+            Self::Site(site) => site,
+            Self::Tech(tech) => tech,
+            Self::DomainFinder(finder) => finder,
+            Self::Signals(signals) => signals,
         }
     }
 }

@@ -183,6 +183,18 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// A file below the directory of this one.
+    pub(super) fn file(&self) -> Result<String, ConfigError> {
+        let file = self.str()?;
+        let safe =
+            !file.starts_with('/') && !file.contains('\\') && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
+        if safe {
+            return Ok(file.to_owned());
+        }
+        let name = self.path.rsplit(": ").next().unwrap_or_default();
+        Err(self.error(format!("{name} is a path below the directory of this file, without `..`")))
+    }
+
     /// A list of field names, none twice.
     pub(super) fn fields(&self) -> Result<Vec<String>, ConfigError> {
         let mut fields = Vec::new();

@@ -1,0 +1,6 @@
+//! Providers against servers on loopback that behave like real sites and vendors.
+
+#[path = "../net/servers.rs"]
+#[allow(dead_code, reason = "the same servers are those of the tests of the HTTP client, which need all of them")]
+mod servers;
+mod web;
