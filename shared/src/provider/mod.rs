@@ -480,7 +480,10 @@ mod tests {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
-        assert_eq!(usable.collect::<Vec<_>>(), ["company", "domain", "company-profile", "hem", "company-by-name", "tech", "signals"]);
+        assert_eq!(
+            usable.collect::<Vec<_>>(),
+            ["company", "domain", "company-profile", "hem", "company-by-name", "tech", "signals"]
+        );
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }
 

@@ -105,7 +105,8 @@ async fn a_company_profile_merges_the_table_and_the_site_with_a_source_for_each_
         _ => {
             let body = String::from_utf8_lossy(&latin1()).replace("acme.test", "spotify.com");
             assert!(body.contains('\u{fffd}'));
-            let latin: Vec<u8> = ACME.replace("acme.test", "spotify.com").bytes().map(|b| if b == b'~' { 0xfc } else { b }).collect();
+            let latin: Vec<u8> =
+                ACME.replace("acme.test", "spotify.com").bytes().map(|b| if b == b'~' { 0xfc } else { b }).collect();
             Page::html_as("text/html; charset=utf-8", latin)
         }
     })
@@ -113,7 +114,10 @@ async fn a_company_profile_merges_the_table_and_the_site_with_a_source_for_each_
     let outcome = run(&net, "company-profile", json!({"domain": "spotify.com"})).await;
     assert_eq!(outcome.status, OutcomeStatus::Found, "{outcome:?}");
     assert_eq!((&outcome.data["company_name"], source(&outcome, "company_name")), (&json!("Spotify"), ("brands", 0.9)));
-    assert_eq!((&outcome.data["legal_name"], source(&outcome, "legal_name")), (&json!("Acme M\u{fc}ller GmbH"), ("site", 0.95)));
+    assert_eq!(
+        (&outcome.data["legal_name"], source(&outcome, "legal_name")),
+        (&json!("Acme M\u{fc}ller GmbH"), ("site", 0.95))
+    );
     assert_eq!(source(&outcome, "brand_color").0, "brands");
     assert_eq!((&outcome.data["emails"], source(&outcome, "emails")), (&json!(["hallo@acme.test"]), ("site", 0.7)));
     assert_eq!(outcome.data["social_profiles"], json!({"linkedin": "https://www.linkedin.com/company/acme"}));
@@ -132,7 +136,10 @@ async fn robots_txt_is_asked_first_by_our_name_and_obeyed() {
     assert_eq!((code.as_str(), detail.contains("acme.test")), ("robots_refused", true), "{detail}");
     let got = net.got();
     assert_eq!(got.len(), 1, "{got:?}");
-    assert!(got[0].contains("GET /robots.txt") && got[0].contains("Acme-Bot/1.0 (+https://acme.example/bot)"), "{got:?}");
+    assert!(
+        got[0].contains("GET /robots.txt") && got[0].contains("Acme-Bot/1.0 (+https://acme.example/bot)"),
+        "{got:?}"
+    );
     // Another name is let in.
     assert_eq!(fields(ask(&net, "impatient", "acme.test").await)["company_name"], "Acme");
 }
@@ -251,15 +258,18 @@ async fn plain_http_is_used_only_where_the_operator_allows_it() {
 
 #[tokio::test]
 async fn technologies_by_page_and_by_dns() {
-    let net = Internet::start(&["acme.test", "www.acme.test", "shy.test", "down.test"], |host, path| match (host, path) {
-        ("shy.test", "/robots.txt") => Page::text("User-agent: *\nDisallow: /"),
-        (_, "/robots.txt") => Page::status(404),
-        ("down.test", _) => Page::status(503),
-        _ => Page::html(b"<meta name=generator content='WordPress 6.4'><script src=/wp-includes/js/jquery.js>".to_vec())
+    let net =
+        Internet::start(&["acme.test", "www.acme.test", "shy.test", "down.test"], |host, path| match (host, path) {
+            ("shy.test", "/robots.txt") => Page::text("User-agent: *\nDisallow: /"),
+            (_, "/robots.txt") => Page::status(404),
+            ("down.test", _) => Page::status(503),
+            _ => Page::html(
+                b"<meta name=generator content='WordPress 6.4'><script src=/wp-includes/js/jquery.js>".to_vec(),
+            )
             .header("server", "nginx/1.25.3")
             .header("set-cookie", "PHPSESSID=secret; path=/"),
-    })
-    .await;
+        })
+        .await;
     let mx = || Ok(vec![DnsRecord::Mx { preference: 1, exchange: "aspmx.l.google.com".to_owned() }]);
     net.record("acme.test", DnsKind::Mx, mx());
     net.record("shy.test", DnsKind::Mx, mx());
@@ -272,7 +282,10 @@ async fn technologies_by_page_and_by_dns() {
         &json!({"name": "WordPress", "categories": ["CMS", "Blogs"], "version": "6.4", "confidence": 1.0,
                 "evidence": ["meta generator", "html", "script https://acme.test/wp-includes/js/jquery.js"]})
     );
-    assert_eq!((&named("Nginx")["version"], &named("PHP")["evidence"]), (&json!("1.25.3"), &json!(["cookie PHPSESSID"])));
+    assert_eq!(
+        (&named("Nginx")["version"], &named("PHP")["evidence"]),
+        (&json!("1.25.3"), &json!(["cookie PHPSESSID"]))
+    );
     assert_eq!(named("Google Workspace")["evidence"], json!(["dns MX"]));
     assert!(!outcome.data["technologies"].to_string().contains("secret"), "no cookie's value is told");
 

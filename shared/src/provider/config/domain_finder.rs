@@ -36,9 +36,12 @@ impl DomainFinderConfig {
         if let Some(entry) = table.get("tlds") {
             for item in entry.array()? {
                 let tld = item.str()?;
-                let label = |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit());
+                let label = |l: &str| {
+                    !l.is_empty() && l.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+                };
                 if tld.len() > 63 || !tld.split('.').all(label) {
-                    return Err(item.error(format!("`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]")));
+                    return Err(item
+                        .error(format!("`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]")));
                 }
                 if tlds.iter().any(|t| t == tld) {
                     return Err(item.error(format!("`{tld}` is there twice; remove one")));

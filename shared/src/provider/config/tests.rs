@@ -228,7 +228,9 @@ fn faults_of_an_http_provider() {
 #[test]
 fn the_kinds_that_read_web_sites() {
     let file = |kind: &str, more: &str| {
-        format!("[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n[providers.w]\nkind = \"{kind}\"\n{more}\n")
+        format!(
+            "[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n[providers.w]\nkind = \"{kind}\"\n{more}\n"
+        )
     };
     let kind = |text: String| Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")).providers.remove(0).kind;
     let Kind::Site(site) = kind(file("site", "user_agent = \"Acme-Bot/1 (+https://acme.example)\"")) else { panic!() };
@@ -249,7 +251,11 @@ fn the_kinds_that_read_web_sites() {
         ("domain_finder", "tlds = [\".com\"]", "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain"),
         ("domain_finder", "tlds = [\"de\", \"de\"]", "p.toml:6:15: providers.w: tlds: `de` is there twice; remove one"),
         ("domain_finder", "tlds = []", "p.toml:6:8: providers.w: tlds: tlds is empty"),
-        ("domain_finder", "max_fetches = 11", "p.toml:6:15: providers.w: max_fetches: must be a whole number from 1 to 10"),
+        (
+            "domain_finder",
+            "max_fetches = 11",
+            "p.toml:6:15: providers.w: max_fetches: must be a whole number from 1 to 10",
+        ),
         ("signals", "max_items = 101", "p.toml:6:13: providers.w: max_items: must be a whole number from 1 to 100"),
     ] {
         let error = error(&file(name, line));

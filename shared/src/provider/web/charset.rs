@@ -50,7 +50,8 @@ fn label(text: &[u8]) -> Option<&'static Encoding> {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     let values = text.match_indices("charset").chain(text.match_indices("encoding"));
     let named = values.filter_map(|(at, word)| {
-        let value = text[at + word.len()..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+        let value =
+            text[at + word.len()..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
         let end = value.find(|c: char| c.is_whitespace() || "\"';,/>?".contains(c)).unwrap_or(value.len());
         Encoding::for_label(&value.as_bytes()[..end])
     });
@@ -82,7 +83,10 @@ mod tests {
             let text = decode(body, header);
             assert!(text.contains(wanted), "{header:?}: {text:?}");
         }
-        assert_eq!(decode("caf\u{e9} caf\u{e9} \u{20ac}".as_bytes().split_last().unwrap().1, None).matches('\u{e9}').count(), 2);
+        assert_eq!(
+            decode("caf\u{e9} caf\u{e9} \u{20ac}".as_bytes().split_last().unwrap().1, None).matches('\u{e9}').count(),
+            2
+        );
         assert_eq!(decode(b"", None), "");
     }
 }

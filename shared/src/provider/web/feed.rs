@@ -1,8 +1,8 @@
 //! RSS 2.0, RSS 1.0 and Atom: the newest entries' titles, links and dates.
 
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
@@ -81,7 +81,9 @@ pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
                     let said = std::mem::take(&mut said);
                     match part.take() {
                         Some(Part::Title) if entry.title.is_empty() => entry.title = title(&said),
-                        Some(Part::Link) => entry.url = entry.url.take().or_else(|| super::links::absolute(url, said.trim())),
+                        Some(Part::Link) => {
+                            entry.url = entry.url.take().or_else(|| super::links::absolute(url, said.trim()))
+                        }
                         Some(Part::Published) => entry.date = entry.date.or_else(|| date(&said)),
                         Some(Part::Updated) => *updated = updated.or_else(|| date(&said)),
                         _ => {}
@@ -180,7 +182,8 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_feeds_end() {
-        let broken = "<rss><item><title>One</title></channel></item><item><title>Two & three</title></item><item><title>cut";
+        let broken =
+            "<rss><item><title>One</title></channel></item><item><title>Two & three</title></item><item><title>cut";
         assert_eq!(read(broken), [entry("One", "", ""), entry("Two & three", "", "")]);
         for text in [
             String::new(),

@@ -14,7 +14,9 @@ pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
 
 fn parse_block(text: &str) -> Option<Value> {
     let mut text = text.trim().trim_start_matches('\u{feff}');
-    for (before, after) in [("<!--", "-->"), ("//<![CDATA[", "//]]>"), ("/*<![CDATA[*/", "/*]]>*/"), ("<![CDATA[", "]]>")] {
+    for (before, after) in
+        [("<!--", "-->"), ("//<![CDATA[", "//]]>"), ("/*<![CDATA[*/", "/*]]>*/"), ("<![CDATA[", "]]>")]
+    {
         if let Some(inner) = text.strip_prefix(before) {
             text = inner.trim_end().strip_suffix(after).unwrap_or(inner).trim();
         }
@@ -75,7 +77,10 @@ impl<'a> Graph<'a> {
 
 /// The types of a node, without the vocabulary's address before them.
 pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    list(node.get("@type")).iter().filter_map(Value::as_str).map(|name| name.rsplit(['/', '#', ':']).next().unwrap_or(name))
+    list(node.get("@type"))
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|name| name.rsplit(['/', '#', ':']).next().unwrap_or(name))
 }
 
 /// One value or several: several.
@@ -101,7 +106,8 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
 pub(super) fn plain(text: &str) -> Option<String> {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.contains('&') {
-        let entities = [("&quot;", "\""), ("&#039;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+        let entities =
+            [("&quot;", "\""), ("&#039;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
         entities.iter().for_each(|(entity, sign)| words = words.replace(entity, sign));
     }
     (!words.is_empty()).then_some(words)
@@ -206,7 +212,13 @@ mod tests {
         ] {
             assert_eq!(text(Some(&value)).as_deref(), wanted, "{value}");
         }
-        for (name, wanted) in [("LocalBusiness", true), ("NGO", true), ("FoodEstablishment", true), ("TaxiService", false), ("Person", false)] {
+        for (name, wanted) in [
+            ("LocalBusiness", true),
+            ("NGO", true),
+            ("FoodEstablishment", true),
+            ("TaxiService", false),
+            ("Person", false),
+        ] {
             assert_eq!(is_organization(json!({"@type": name}).as_object().unwrap()), wanted, "{name}");
         }
     }

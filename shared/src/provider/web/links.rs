@@ -26,15 +26,50 @@ const NETWORKS: [(&str, &str); 15] = [
 
 /// First path segments that are no profile of a company: sharing, signing in, single posts, people.
 const NO_PROFILE: [&str; 28] = [
-    "share", "sharer", "sharer.php", "sharearticle", "sharing", "share.php", "intent", "home", "hashtag", "search", "login", "signup",
-    "dialog", "plugins", "tr", "watch", "embed", "playlist", "results", "p", "reel", "explore", "features", "in", "pin", "i", "about",
+    "share",
+    "sharer",
+    "sharer.php",
+    "sharearticle",
+    "sharing",
+    "share.php",
+    "intent",
+    "home",
+    "hashtag",
+    "search",
+    "login",
+    "signup",
+    "dialog",
+    "plugins",
+    "tr",
+    "watch",
+    "embed",
+    "playlist",
+    "results",
+    "p",
+    "reel",
+    "explore",
+    "features",
+    "in",
+    "pin",
+    "i",
+    "about",
     "status",
 ];
 
 /// Where applications for jobs are taken for many companies.
 pub(super) const JOB_BOARDS: [&str; 12] = [
-    "greenhouse.io", "lever.co", "ashbyhq.com", "workable.com", "personio.com", "personio.de", "recruitee.com", "teamtailor.com",
-    "smartrecruiters.com", "bamboohr.com", "breezy.hr", "myworkdayjobs.com",
+    "greenhouse.io",
+    "lever.co",
+    "ashbyhq.com",
+    "workable.com",
+    "personio.com",
+    "personio.de",
+    "recruitee.com",
+    "teamtailor.com",
+    "smartrecruiters.com",
+    "bamboohr.com",
+    "breezy.hr",
+    "myworkdayjobs.com",
 ];
 
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
@@ -92,12 +127,25 @@ impl Found {
 
 /// Words for where jobs are, in the languages with the most sites.
 const JOBS: [&str; 14] = [
-    "careers", "career", "jobs", "join-us", "joinus", "work-with-us", "we-are-hiring", "hiring", "vacancies", "karriere", "stellenangebote",
-    "recrutement", "empleo", "lavora-con-noi",
+    "careers",
+    "career",
+    "jobs",
+    "join-us",
+    "joinus",
+    "work-with-us",
+    "we-are-hiring",
+    "hiring",
+    "vacancies",
+    "karriere",
+    "stellenangebote",
+    "recrutement",
+    "empleo",
+    "lavora-con-noi",
 ];
 
 /// Words for where to write to.
-const CONTACT: [&str; 8] = ["contact", "contact-us", "contactus", "kontakt", "contacto", "contatti", "contatto", "impressum"];
+const CONTACT: [&str; 8] =
+    ["contact", "contact-us", "contactus", "kontakt", "contacto", "contatti", "contatto", "impressum"];
 
 /// Whether a link leads to one of these by its last path segments or its text, on the company's own site or one of `hosts`.
 fn leads_to(base: &Url, url: &Url, anchor: &Anchor, words: &[&str], hosts: &[&str]) -> bool {
@@ -112,7 +160,8 @@ fn leads_to(base: &Url, url: &Url, anchor: &Anchor, words: &[&str], hosts: &[&st
     let segments = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
     let named = segments.map(|s| s.split('.').next().unwrap_or_default().to_ascii_lowercase());
     let said = anchor.text.to_lowercase().replace(' ', "-");
-    words.contains(&label) || words.contains(&said.as_str()) || { named }.any(|segment| words.contains(&segment.as_str()))
+    words.contains(&label) || words.contains(&said.as_str()) || { named }
+        .any(|segment| words.contains(&segment.as_str()))
 }
 
 fn own(base: &Url, url: &Url) -> bool {
@@ -120,7 +169,8 @@ fn own(base: &Url, url: &Url) -> bool {
 }
 
 fn is_feed(url: &Url) -> bool {
-    let last = url.path_segments().into_iter().flatten().rfind(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
+    let last =
+        url.path_segments().into_iter().flatten().rfind(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
     ["feed", "rss", "rss.xml", "feed.xml", "atom.xml", "index.xml"].contains(&last.as_str())
 }
 

@@ -61,7 +61,11 @@ mod tests {
     fn tells_parking_pages_from_companies() {
         for (url, html, wanted) in [
             ("https://www.hugedomains.com/domain_profile.cfm?d=acme.com", "<title>Acme.com</title>", true),
-            ("https://acme.example/", "<title>acme.example</title><script src='//img.sedoparking.com/x.js'></script>", true),
+            (
+                "https://acme.example/",
+                "<title>acme.example</title><script src='//img.sedoparking.com/x.js'></script>",
+                true,
+            ),
             ("https://acme.example/", "<h1>Buy this  domain.</h1><p>acme.example is for sale", true),
             ("https://acme.example/", "<title>Acme</title><p>We make anvils.", false),
             ("https://www.dan.com.example/", "<p>anvils", false),

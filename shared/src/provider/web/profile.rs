@@ -39,7 +39,12 @@ pub(super) struct Profile {
 
 impl Profile {
     fn put(&mut self, field: &str, value: Option<Value>, sure: f64) {
-        let empty = |v: &Value| v.is_null() || v.as_str() == Some("") || v.as_array().is_some_and(Vec::is_empty) || v.as_object().is_some_and(Map::is_empty);
+        let empty = |v: &Value| {
+            v.is_null()
+                || v.as_str() == Some("")
+                || v.as_array().is_some_and(Vec::is_empty)
+                || v.as_object().is_some_and(Map::is_empty)
+        };
         if let Some(value) = value.filter(|v| !empty(v) && !self.fields.contains_key(field)) {
             self.fields.insert(field.to_owned(), value);
             self.sure.insert(field.to_owned(), sure);
@@ -157,7 +162,11 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     let logo = list(node.get("logo")).iter().chain(list(node.get("image"))).find_map(|logo| {
         let url = logo.as_str().map(str::to_owned).or_else(|| {
             // A reference is resolved within the page's own blocks.
-            let image = graph.nodes.iter().map(|n| n.members).find(|n| n.len() > 1 && n.get("@id").is_some() && n.get("@id") == logo.get("@id"));
+            let image = graph
+                .nodes
+                .iter()
+                .map(|n| n.members)
+                .find(|n| n.len() > 1 && n.get("@id").is_some() && n.get("@id") == logo.get("@id"));
             let image = image.or(logo.as_object())?;
             text(image.get("url")).or_else(|| text(image.get("contentUrl")))
         })?;
@@ -238,7 +247,10 @@ fn name_in_title<'t>(title: &'t str, domain: &str) -> Option<(&'t str, f64)> {
     if let Some(part) = spelled {
         return Some((part, sure::TITLE_AND_DOMAIN));
     }
-    let generic = |part: &&&str| !["home", "homepage", "welcome", "startseite", "accueil", "inicio", "index"].contains(&part.to_lowercase().as_str());
+    let generic = |part: &&&str| {
+        !["home", "homepage", "welcome", "startseite", "accueil", "inicio", "index"]
+            .contains(&part.to_lowercase().as_str())
+    };
     let part = parts.iter().rev().find(generic)?;
     (part.split(' ').count() <= 4).then_some((*part, sure::TITLE))
 }

@@ -42,7 +42,8 @@ struct Signal {
 
 impl Signal {
     fn to_json(&self) -> Value {
-        let mut signal = Map::from_iter([("kind".to_owned(), json!(self.kind)), ("title".to_owned(), json!(self.title))]);
+        let mut signal =
+            Map::from_iter([("kind".to_owned(), json!(self.kind)), ("title".to_owned(), json!(self.title))]);
         signal.extend(self.url.iter().map(|url| ("url".to_owned(), json!(url))));
         signal.extend(self.date.iter().map(|date| ("date".to_owned(), json!(date.rfc3339()))));
         signal.insert("source".to_owned(), json!(self.source));
@@ -163,7 +164,9 @@ mod tests {
     use crate::provider::testing::{Script, input, ports, question};
 
     async fn ask(more: &str, tell: impl FnOnce(&Script)) -> (Answer, Vec<String>) {
-        let toml = format!("[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n");
+        let toml = format!(
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n"
+        );
         let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
         let Kind::Signals(signals) = &config.providers[0].kind else { panic!() };
         let (ports, script) = ports();

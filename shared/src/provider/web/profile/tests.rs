@@ -47,7 +47,11 @@ fn json_ld_wins_over_open_graph_and_that_over_the_title() {
 #[test]
 fn a_name_is_as_sure_as_where_it_was_read() {
     for (html, name, sure) in [
-        (r#"<script type="application/ld+json">{"@type":"LocalBusiness","name":"Acme Ltd"}</script>"#, "Acme Ltd", 0.85),
+        (
+            r#"<script type="application/ld+json">{"@type":"LocalBusiness","name":"Acme Ltd"}</script>"#,
+            "Acme Ltd",
+            0.85,
+        ),
         (r#"<meta property=og:site_name content="Acme OG"><title>x</title>"#, "Acme OG", 0.75),
         ("<meta name=application-name content=App>", "App", 0.65),
         ("<title>ACME - anvils of all sizes and shapes for everybody</title>", "ACME", 0.6),
@@ -55,7 +59,11 @@ fn a_name_is_as_sure_as_where_it_was_read() {
         ("<title>Startseite</title><meta name=application-name content=App>", "App", 0.65),
     ] {
         let profile = acme(html);
-        assert_eq!((profile.fields["company_name"].as_str(), profile.sure["company_name"]), (Some(name), sure), "{html}");
+        assert_eq!(
+            (profile.fields["company_name"].as_str(), profile.sure["company_name"]),
+            (Some(name), sure),
+            "{html}"
+        );
     }
     let nameless = acme("<title>Anvils of all sizes and shapes for everybody</title>");
     assert!(!nameless.fields.contains_key("company_name") && nameless.fields.contains_key("title"));
@@ -78,7 +86,10 @@ fn somebody_elses_organisation_is_not_taken() {
 #[test]
 fn a_redirect_elsewhere_is_told_and_makes_everything_less_sure() {
     let profile = read("old.example", "https://new.example/", "<title>New</title>");
-    assert_eq!((&profile.fields["domain"], &profile.fields["redirected_from"]), (&json!("new.example"), &json!("old.example")));
+    assert_eq!(
+        (&profile.fields["domain"], &profile.fields["redirected_from"]),
+        (&json!("new.example"), &json!("old.example"))
+    );
     assert!((profile.sure["domain"] - 0.8).abs() < 1e-9 && (profile.sure["company_name"] - 0.48).abs() < 1e-9);
 }
 
@@ -96,12 +107,19 @@ fn numbers_and_languages() {
         let (count, range) = employees(&value);
         assert_eq!((count, range.as_deref()), wanted, "{value}");
     }
-    for (text, wanted) in [("de_DE", Some("de-DE")), ("EN", Some("en")), ("zh-Hant-tw", Some("zh-TW")), ("x", None), ("english", None)] {
+    for (text, wanted) in
+        [("de_DE", Some("de-DE")), ("EN", Some("en")), ("zh-Hant-tw", Some("zh-TW")), ("x", None), ("english", None)]
+    {
         assert_eq!(language_tag(text).as_deref(), wanted);
     }
     let year = |date: &str| {
-        let html = format!(r#"<script type=application/ld+json>{{"@type":"Organization","name":"A","foundingDate":"{date}"}}</script>"#);
+        let html = format!(
+            r#"<script type=application/ld+json>{{"@type":"Organization","name":"A","foundingDate":"{date}"}}</script>"#
+        );
         acme(&html).fields.get("founded_year").cloned()
     };
-    assert_eq!((year("1999"), year("2027"), year("soon"), year("\u{fc}\u{fc}\u{fc}")), (Some(json!(1999)), None, None, None));
+    assert_eq!(
+        (year("1999"), year("2027"), year("soon"), year("\u{fc}\u{fc}\u{fc}")),
+        (Some(json!(1999)), None, None, None)
+    );
 }

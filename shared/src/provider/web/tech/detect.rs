@@ -68,7 +68,8 @@ pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
 
     // What needs another technology goes where that is not there, until nothing goes any more.
     loop {
-        let (names, categories): (Vec<_>, Vec<_>) = found.iter().map(|d| (d.name.clone(), d.categories.clone())).unzip();
+        let (names, categories): (Vec<_>, Vec<_>) =
+            found.iter().map(|d| (d.name.clone(), d.categories.clone())).unzip();
         let stays = |d: &Detected| {
             let Some(technology) = by_name.get(d.name.as_str()) else { return true };
             let requires = technology.requires.is_empty() || technology.requires.iter().any(|n| names.contains(n));
@@ -134,7 +135,8 @@ fn values<'s>(place: &Place, seen: &'s Seen, cookies: &'s [(String, String)]) ->
         Place::Cookie(name) => named("cookie", name, cookies),
         Place::Meta(name) => named("meta", name, &seen.page.metas),
         Place::ScriptUrl => {
-            let told = |url: &'s String| (format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), url.as_str());
+            let told =
+                |url: &'s String| (format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), url.as_str());
             seen.script_urls.iter().map(told).collect()
         }
         Place::Script => whole("inline script", &seen.page.scripts),
@@ -143,7 +145,9 @@ fn values<'s>(place: &Place, seen: &'s Seen, cookies: &'s [(String, String)]) ->
         Place::Url => whole("url", &seen.url),
         Place::Dns(kind) => {
             let records = seen.dns.iter().filter(|(k, _)| k == kind);
-            records.map(|(kind, value)| (format!("dns {kind:?}").to_uppercase().replace("DNS", "dns"), value.as_str())).collect()
+            records
+                .map(|(kind, value)| (format!("dns {kind:?}").to_uppercase().replace("DNS", "dns"), value.as_str()))
+                .collect()
         }
     }
 }
@@ -195,7 +199,9 @@ fn version(regex: &Regex, template: &str, value: &str) -> Option<Option<String>>
     }
     out.push_str(rest);
     let version = out.trim().to_owned();
-    let fits = !version.is_empty() && version.len() <= MAX_VERSION && version.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    let fits = !version.is_empty()
+        && version.len() <= MAX_VERSION
+        && version.chars().all(|c| c.is_ascii_graphic() || c == ' ');
     Some(fits.then_some(version))
 }
 

@@ -115,7 +115,12 @@ impl Rules {
         Ok(rules)
     }
 
-    fn technology(&mut self, name: &str, members: &Map<String, Value>, categories: &Map<String, Value>) -> Result<Technology, String> {
+    fn technology(
+        &mut self,
+        name: &str,
+        members: &Map<String, Value>,
+        categories: &Map<String, Value>,
+    ) -> Result<Technology, String> {
         let mut technology = Technology { name: name.to_owned(), ..Technology::default() };
         let category = |id: &Value| match id {
             Value::String(id) => id.clone(),
@@ -140,7 +145,8 @@ impl Rules {
                     continue;
                 }
                 "excludes" | "requires" => {
-                    let named = texts(value).map_err(at)?.into_iter().map(|text| split_tags(text).0.to_owned()).collect();
+                    let named =
+                        texts(value).map_err(at)?.into_iter().map(|text| split_tags(text).0.to_owned()).collect();
                     *(if member == "excludes" { &mut technology.excludes } else { &mut technology.requires }) = named;
                     continue;
                 }
@@ -191,7 +197,8 @@ impl Rules {
             self.passed_over += 1;
             return Ok(());
         } else {
-            let built = RegexBuilder::new(expression).case_insensitive(true).unicode(false).size_limit(MAX_PATTERN).build();
+            let built =
+                RegexBuilder::new(expression).case_insensitive(true).unicode(false).size_limit(MAX_PATTERN).build();
             let why = |e: regex::Error| format!("the pattern `{expression}` cannot be used: {}", reason(&e));
             Some(built.map_err(why)?)
         };

@@ -118,10 +118,16 @@ fn technologies_imply_exclude_and_require_others() {
             ("Disk", None, 50),
         ]
     );
-    assert_eq!((&found[0].categories[..], &found[5].evidence[..]), (&["CMS".to_owned()][..], &["implied by Blog".to_owned()][..]));
+    assert_eq!(
+        (&found[0].categories[..], &found[5].evidence[..]),
+        (&["CMS".to_owned()][..], &["implied by Blog".to_owned()][..])
+    );
     assert!(detect(&rules, &seen(&[], "plugin theme")).is_empty());
     let round = json!({"A": {"html": "a", "implies": "B"}, "B": {"implies": ["A", "C"]}});
-    assert_eq!(told(&detect(&super::Rules::parse(&round.to_string()).unwrap(), &seen(&[], "a"))), [("A", None, 100), ("B", None, 100)]);
+    assert_eq!(
+        told(&detect(&super::Rules::parse(&round.to_string()).unwrap(), &seen(&[], "a"))),
+        [("A", None, 100), ("B", None, 100)]
+    );
 }
 
 #[test]
@@ -164,7 +170,8 @@ fn the_shipped_rules_are_right_and_tell_what_they_are_for() {
     }
     let html = "<meta name=generator content='WordPress 6.4.1'><link href=/wp-content/themes/x.css>\
                 <script src='https://www.googletagmanager.com/gtm.js?id=GTM-X'></script><script src=/wp-includes/js/jquery/jquery.min.js?ver=3.7.1>";
-    let found = detect(&rules, &seen(&[("server", "cloudflare"), ("cf-ray", "1"), ("x-powered-by", "PHP/8.2.1")], html));
+    let found =
+        detect(&rules, &seen(&[("server", "cloudflare"), ("cf-ray", "1"), ("x-powered-by", "PHP/8.2.1")], html));
     let names: Vec<_> = found.iter().map(|d| d.name.as_str()).collect();
     for wanted in ["WordPress", "PHP", "MySQL", "jQuery", "Cloudflare", "Google Tag Manager", "Google Workspace"] {
         assert!(names.contains(&wanted), "{wanted}: {names:?}");
