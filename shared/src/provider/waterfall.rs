@@ -536,7 +536,7 @@ mod tests {
     }
 
     fn sure_of(fields: Value, confidence: f64) -> Answer {
-        Answer::Found { fields: input(fields), confidence: Some(confidence) }
+        Answer::Found { fields: input(fields), confidence: Some(confidence.into()) }
     }
 
     #[tokio::test]

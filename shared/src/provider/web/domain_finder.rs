@@ -15,7 +15,7 @@ use crate::ports::{DnsFailure, DnsKind};
 use crate::provider::config::DomainFinderConfig;
 use crate::provider::{Answer, Ports, Provider, Question, suffix};
 
-/// How sure a domain is by what says the name there. Below [`LEAST`] it is no find; at [`ENOUGH`] no other domain is asked.
+/// How sure a domain is by what says the name there.
 mod sure {
     pub(super) const JSON_LD: f64 = 0.9;
     pub(super) const OPEN_GRAPH: f64 = 0.8;
@@ -24,6 +24,7 @@ mod sure {
     pub(super) const IN_TITLE: f64 = 0.5;
     /// What a redirect to another domain leaves of it: many lead to whoever bought the domain.
     pub(super) const REDIRECTED: f64 = 0.9;
+    /// No other domain is asked then.
     pub(super) const ENOUGH: f64 = 0.7;
 }
 

@@ -82,7 +82,7 @@ pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
                     match part.take() {
                         Some(Part::Title) if entry.title.is_empty() => entry.title = title(&said),
                         Some(Part::Link) => {
-                            entry.url = entry.url.take().or_else(|| super::links::absolute(url, said.trim()))
+                            entry.url = entry.url.take().or_else(|| super::links::absolute(url, said.trim()));
                         }
                         Some(Part::Published) => entry.date = entry.date.or_else(|| date(&said)),
                         Some(Part::Updated) => *updated = updated.or_else(|| date(&said)),

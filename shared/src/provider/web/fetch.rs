@@ -243,13 +243,13 @@ impl<'a> Visit<'a> {
     /// says, and not as leave to go on.
     async fn robots(&mut self, url: &Url, redirected: bool) -> Result<&Robots, Miss> {
         let origin = url.origin().ascii_serialization();
-        let at = match self.robots.iter().position(|(o, _)| *o == origin) {
-            Some(at) => at,
-            None => {
-                let robots = self.fetch_robots(url, redirected).await?;
-                self.robots.push((origin, robots));
-                self.robots.len() - 1
-            }
+        let known = self.robots.iter().position(|(o, _)| *o == origin);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let robots = self.fetch_robots(url, redirected).await?;
+            self.robots.push((origin, robots));
+            self.robots.len() - 1
         };
         Ok(&self.robots[at].1)
     }

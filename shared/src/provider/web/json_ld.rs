@@ -45,7 +45,9 @@ pub(super) struct Graph<'a> {
 impl<'a> Graph<'a> {
     pub(super) fn new(blocks: &'a [Value]) -> Self {
         let mut graph = Self::default();
-        blocks.iter().for_each(|block| graph.add(block, true, 0));
+        for block in blocks {
+            graph.add(block, true, 0);
+        }
         graph
     }
 
@@ -108,7 +110,9 @@ pub(super) fn plain(text: &str) -> Option<String> {
     if words.contains('&') {
         let entities =
             [("&quot;", "\""), ("&#039;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
-        entities.iter().for_each(|(entity, sign)| words = words.replace(entity, sign));
+        for (entity, sign) in entities {
+            words = words.replace(entity, sign);
+        }
     }
     (!words.is_empty()).then_some(words)
 }

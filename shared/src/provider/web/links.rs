@@ -1,5 +1,6 @@
 //! What the links of a page lead to: profiles, contact, careers, feeds.
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::html::{Anchor, Document};
@@ -208,7 +209,7 @@ fn plain(url: &Url) -> String {
 
 /// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most).
 pub(super) fn phone(text: &str) -> Option<String> {
-    let text = percent_decoded(text);
+    let text = percent_decode_str(text).decode_utf8_lossy();
     let text = text.trim().trim_start_matches("tel:").trim();
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let fits = text.len() <= 40 && text.chars().all(|c| c.is_ascii_digit() || "+-().\u{a0} /".contains(c));
@@ -217,24 +218,12 @@ pub(super) fn phone(text: &str) -> Option<String> {
 
 /// An e-mail address in lower case, without what a link adds to it.
 pub(super) fn email(text: &str) -> Option<String> {
-    let text = percent_decoded(text);
+    let text = percent_decode_str(text).decode_utf8_lossy();
     let text = text.trim().trim_start_matches("mailto:").split(['?', ',']).next()?.trim().to_lowercase();
     let (local, domain) = text.rsplit_once('@')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
     let host = domain.contains('.') && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
     (text.len() <= 254 && !local.is_empty() && local.chars().all(plain) && host).then_some(text)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| hex::decode(bytes.get(at + 1..at + 3)?).ok()).flatten();
-        out.push(code.as_ref().map_or(bytes[at], |code| code[0]));
-        at += if code.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 pub(super) fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {

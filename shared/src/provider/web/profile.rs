@@ -10,7 +10,7 @@ use super::json_ld::{self, Graph, is_organization, list, text, types};
 use super::links;
 use super::{names, owner};
 
-/// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; OpenGraph for
+/// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
 /// people who share the page; a title for those who look at it.
 mod sure {
     pub(super) const JSON_LD: f64 = 0.95;
@@ -115,18 +115,15 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 }
 
 fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64) {
-    match profile.fields.get_mut(field).and_then(Value::as_array_mut) {
-        Some(known) => {
-            for value in values.into_iter().map(Value::String) {
-                if known.len() < MAX_VALUES && !known.contains(&value) {
-                    known.push(value);
-                }
+    let values = values.into_iter().map(Value::String);
+    if let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) {
+        for value in values {
+            if known.len() < MAX_VALUES && !known.contains(&value) {
+                known.push(value);
             }
         }
-        None => {
-            let values = values.into_iter().take(MAX_VALUES).map(Value::String).collect();
-            profile.put(field, Some(Value::Array(values)), sure);
-        }
+    } else {
+        profile.put(field, Some(Value::Array(values.take(MAX_VALUES).collect())), sure);
     }
 }
 

@@ -61,7 +61,9 @@ fn names_become_likely_domains() {
 #[tokio::test]
 async fn the_first_page_that_says_the_name_is_it() {
     let (answer, requests) = find("Acme, Inc.", |s| {
-        ["acme.com", "acme.io", "acme.de"].iter().for_each(|d| exists(s, d));
+        for domain in ["acme.com", "acme.io", "acme.de"] {
+            exists(s, domain);
+        }
         serves(s, "<title>Acme Tools of another sort and many words</title>");
         serves(s, r#"<script type="application/ld+json">{"@type":"Corporation","legalName":"ACME Inc"}</script>"#);
     })

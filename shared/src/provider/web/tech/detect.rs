@@ -112,8 +112,7 @@ fn detect_one(technology: &Technology, seen: &Seen, cookies: &[(String, String)]
             if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&told) {
                 detected.evidence.push(told);
             }
-            let longer = |version: &String| version.len() > detected.version.as_ref().map_or(0, String::len);
-            if let Some(version) = version.filter(longer) {
+            if version.len() > detected.version.as_ref().map_or(0, String::len) {
                 detected.version = Some(version);
             }
             // One match of a pattern is all that it can say.
@@ -160,15 +159,15 @@ fn is_name(rule: &str, name: &str) -> bool {
     }
 }
 
-/// The version where the pattern matches, if it tells one.
-fn try_match(pattern: &Pattern, value: &str) -> Option<Option<String>> {
-    let Some(regex) = &pattern.regex else { return Some(None) };
-    let Some(template) = &pattern.version else { return regex.is_match(value.as_bytes()).then_some(None) };
+/// The version where the pattern matches; empty where it tells none.
+fn try_match(pattern: &Pattern, value: &str) -> Option<String> {
+    let Some(regex) = &pattern.regex else { return Some(String::new()) };
+    let Some(template) = &pattern.version else { return regex.is_match(value.as_bytes()).then(String::new) };
     version(regex, template, value)
 }
 
 /// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it matched anything and else `b`.
-fn version(regex: &Regex, template: &str, value: &str) -> Option<Option<String>> {
+fn version(regex: &Regex, template: &str, value: &str) -> Option<String> {
     let captures = regex.captures(value.as_bytes())?;
     let group = |digit: char| {
         let group = captures.get(usize::try_from(digit.to_digit(10)?).ok()?)?;
@@ -202,7 +201,7 @@ fn version(regex: &Regex, template: &str, value: &str) -> Option<Option<String>>
     let fits = !version.is_empty()
         && version.len() <= MAX_VERSION
         && version.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    Some(fits.then_some(version))
+    Some(if fits { version } else { String::new() })
 }
 
 /// Name and value of every cookie that a response sets.
