@@ -122,11 +122,11 @@ fn faults_name_line_column_and_what_to_do() {
         (with(GOOD, "{ domain = \"domain\" }", "{}"), "p.toml:8:7: providers.brands: key: key is empty"),
         (
             format!("{GOOD}confidence = 1.5\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}confidence = nan\n"),
-            "p.toml:10:14: providers.brands: confidence: confidence is a number from 0 to 1",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
             format!("{GOOD}credits = 1001\n"),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex::bytes::Regex;
+use regex_lite::Captures;
 use serde_json::{Map, Value, json};
 
+use super::matcher::{Haystack, lower};
 use super::rules::{Pattern, Place, Rules, Technology};
 use crate::ports::DnsKind;
 use crate::provider::web::html::Document;
@@ -62,8 +63,8 @@ impl Detected {
 
 /// Every technology that the rules tell, in the rules' order; those that others imply at the end.
 pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
-    let cookies = cookies(&seen.headers);
-    let mut found: Vec<Detected> = rules.technologies.iter().filter_map(|t| detect_one(t, seen, &cookies)).collect();
+    let sought = Sought::new(seen);
+    let mut found: Vec<Detected> = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
     let by_name: BTreeMap<&str, &Technology> = rules.technologies.iter().map(|t| (t.name.as_str(), t)).collect();
 
     // What needs another technology goes where that is not there, until nothing goes any more.
@@ -103,10 +104,25 @@ pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
     found
 }
 
-fn detect_one(technology: &Technology, seen: &Seen, cookies: &[(String, String)]) -> Option<Detected> {
+/// What was seen, made ready to be searched many times.
+struct Sought<'s> {
+    seen: &'s Seen,
+    cookies: Vec<(String, String)>,
+    html: String,
+    scripts: String,
+}
+
+impl<'s> Sought<'s> {
+    fn new(seen: &'s Seen) -> Self {
+        let (html, scripts) = (lower(&seen.html), lower(&seen.page.scripts));
+        Self { seen, cookies: cookies(&seen.headers), html, scripts }
+    }
+}
+
+fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> {
     let mut detected = Detected::of(technology);
     for pattern in &technology.patterns {
-        for (told, value) in values(&pattern.place, seen, cookies) {
+        for (told, value) in values(&pattern.place, sought) {
             let Some(version) = try_match(pattern, value) else { continue };
             detected.confidence = detected.confidence.saturating_add(pattern.confidence).min(100);
             if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&told) {
@@ -123,30 +139,31 @@ fn detect_one(technology: &Technology, seen: &Seen, cookies: &[(String, String)]
 }
 
 /// What a pattern is matched against, each with the words that tell of it.
-fn values<'s>(place: &Place, seen: &'s Seen, cookies: &'s [(String, String)]) -> Vec<(String, &'s str)> {
-    let named = |what: &str, name: &str, pairs: &'s [(String, String)]| -> Vec<(String, &'s str)> {
+fn values<'s>(place: &Place, sought: &'s Sought<'_>) -> Vec<(String, Haystack<'s>)> {
+    let seen = sought.seen;
+    let named = |what: &str, name: &str, pairs: &'s [(String, String)]| -> Vec<(String, Haystack<'s>)> {
         let same = pairs.iter().filter(|(n, _)| is_name(name, n));
-        same.map(|(n, value)| (format!("{what} {n}"), value.as_str())).collect()
+        same.map(|(n, value)| (format!("{what} {n}"), Haystack::short(value))).collect()
     };
-    let whole = |what: &str, text: &'s str| if text.is_empty() { vec![] } else { vec![(what.to_owned(), text)] };
+    let whole = |what: &str, text: Haystack<'s>| if text.is_empty() { vec![] } else { vec![(what.to_owned(), text)] };
     match place {
         Place::Header(name) => named("header", name, &seen.headers),
-        Place::Cookie(name) => named("cookie", name, cookies),
+        Place::Cookie(name) => named("cookie", name, &sought.cookies),
         Place::Meta(name) => named("meta", name, &seen.page.metas),
         Place::ScriptUrl => {
-            let told =
-                |url: &'s String| (format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), url.as_str());
+            let told = |url: &'s String| {
+                (format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), Haystack::short(url))
+            };
             seen.script_urls.iter().map(told).collect()
         }
-        Place::Script => whole("inline script", &seen.page.scripts),
-        Place::Html => whole("html", &seen.html),
-        Place::Text => whole("text", &seen.page.text),
-        Place::Url => whole("url", &seen.url),
+        Place::Script => whole("inline script", Haystack::new(&seen.page.scripts, &sought.scripts)),
+        Place::Html => whole("html", Haystack::new(&seen.html, &sought.html)),
+        Place::Text => whole("text", Haystack::short(&seen.page.text)),
+        Place::Url => whole("url", Haystack::short(&seen.url)),
         Place::Dns(kind) => {
             let records = seen.dns.iter().filter(|(k, _)| k == kind);
-            records
-                .map(|(kind, value)| (format!("dns {kind:?}").to_uppercase().replace("DNS", "dns"), value.as_str()))
-                .collect()
+            let told = |kind: &DnsKind| format!("dns {}", format!("{kind:?}").to_uppercase());
+            records.map(|(kind, value)| (told(kind), Haystack::short(value))).collect()
         }
     }
 }
@@ -160,18 +177,18 @@ fn is_name(rule: &str, name: &str) -> bool {
 }
 
 /// The version where the pattern matches; empty where it tells none.
-fn try_match(pattern: &Pattern, value: &str) -> Option<String> {
-    let Some(regex) = &pattern.regex else { return Some(String::new()) };
-    let Some(template) = &pattern.version else { return regex.is_match(value.as_bytes()).then(String::new) };
-    version(regex, template, value)
+fn try_match(pattern: &Pattern, value: Haystack<'_>) -> Option<String> {
+    let Some(matcher) = &pattern.matcher else { return Some(String::new()) };
+    let groups = matcher.find(value)?;
+    Some(pattern.version.as_ref().map_or_else(String::new, |template| version(&groups, template)))
 }
 
 /// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it matched anything and else `b`.
-fn version(regex: &Regex, template: &str, value: &str) -> Option<String> {
-    let captures = regex.captures(value.as_bytes())?;
+/// Empty where what comes out is no version.
+fn version(groups: &Captures<'_>, template: &str) -> String {
     let group = |digit: char| {
-        let group = captures.get(usize::try_from(digit.to_digit(10)?).ok()?)?;
-        Some(String::from_utf8_lossy(group.as_bytes()).into_owned())
+        let group = groups.get(usize::try_from(digit.to_digit(10)?).ok()?)?;
+        Some(group.as_str().to_owned())
     };
     let mut out = String::new();
     let mut rest = template;
@@ -201,7 +218,7 @@ fn version(regex: &Regex, template: &str, value: &str) -> Option<String> {
     let fits = !version.is_empty()
         && version.len() <= MAX_VERSION
         && version.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    Some(if fits { version } else { String::new() })
+    if fits { version } else { String::new() }
 }
 
 /// Name and value of every cookie that a response sets.

@@ -1,6 +1,7 @@
 //! `tech`: the technologies that a site is made with, by a file of rules.
 
 mod detect;
+mod matcher;
 mod rules;
 
 use std::path::PathBuf;

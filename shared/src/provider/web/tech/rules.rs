@@ -8,13 +8,10 @@
 //! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and `\;confidence:50` behind it.
 //! Patterns that look around or back need time beyond any bound on hostile pages, and are passed over too.
 
-use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+use super::matcher::Matcher;
 use crate::ports::DnsKind;
-
-/// How large one compiled pattern may be, in bytes.
-const MAX_PATTERN: usize = 1024 * 1024;
 
 /// Where a pattern is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +40,7 @@ pub(super) enum Place {
 pub(super) struct Pattern {
     pub(super) place: Place,
     /// `None`: that it is there is enough.
-    pub(super) regex: Option<Regex>,
+    pub(super) matcher: Option<Matcher>,
     /// 0 to 100.
     pub(super) confidence: u8,
     /// A template of the version: `\1`, or `\1?yes:no`.
@@ -191,25 +188,18 @@ impl Rules {
         let (expression, tags) = split_tags(text);
         let confidence = confidence(&tags)?;
         let version = tags.iter().find_map(|tag| tag.strip_prefix("version:")).map(str::to_owned);
-        let regex = if expression.is_empty() {
+        let matcher = if expression.is_empty() {
             None
         } else if looks_around(expression) {
             self.passed_over += 1;
             return Ok(());
         } else {
-            let built =
-                RegexBuilder::new(expression).case_insensitive(true).unicode(false).size_limit(MAX_PATTERN).build();
-            let why = |e: regex::Error| format!("the pattern `{expression}` cannot be used: {}", reason(&e));
-            Some(built.map_err(why)?)
+            let why = |why: String| format!("the pattern `{expression}` cannot be used: {why}");
+            Some(Matcher::new(expression).map_err(why)?)
         };
-        technology.patterns.push(Pattern { place, regex, confidence, version });
+        technology.patterns.push(Pattern { place, matcher, confidence, version });
         Ok(())
     }
-}
-
-/// The last line of the error, which is the reason; those before show the pattern again.
-fn reason(error: &regex::Error) -> String {
-    error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Look-around and back-references of ECMAScript.
