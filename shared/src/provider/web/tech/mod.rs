@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::{Map, Value};
 
 use self::detect::{Seen, detect};
@@ -67,7 +67,8 @@ impl Provider for Tech {
             Err(why) => return Answer::failed("provider_error", why),
         };
         let mut visit = Visit::new(&self.agent, ports, question.limit.min(self.config.web.timeout));
-        let page = visit.home(&host).await;
+        let kinds = rules.dns_kinds();
+        let (page, dns) = join(visit.home(&host), records(ports, &host, &kinds)).await;
         let (mut seen, miss) = match page {
             Ok(page) => match seen(page) {
                 Some(seen) => (seen, None),
@@ -76,7 +77,7 @@ impl Provider for Tech {
             Err(miss @ (Miss::Nothing | Miss::Refused(_))) => (Seen::default(), Some(miss)),
             Err(miss) => return miss.into_answer(),
         };
-        seen.dns = records(ports, &host, &rules.dns_kinds()).await;
+        seen.dns = dns;
         let found = detect(rules, &seen);
         if found.is_empty() {
             return miss.map_or(Answer::NotFound, Miss::into_answer);
