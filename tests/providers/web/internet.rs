@@ -86,9 +86,11 @@ impl Page {
             return stream.read_u8().await.map(drop);
         }
         let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", self.status);
-        self.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        for (name, value) in &self.headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
         if self.then == Then::End {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            head.extend(["content-length: ", &self.body.len().to_string(), "\r\n"]);
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).await?;
         stream.write_all(&self.body).await?;

@@ -2,7 +2,7 @@
 
 mod internet;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -145,13 +145,13 @@ async fn bodies_without_end_are_cut_and_read() {
         match (host, path) {
             ("robots-bomb.test", "/robots.txt") => {
                 bomb.write_all(b"User-agent: *\nDisallow: /no\n").unwrap();
-                (0..64).for_each(|_| bomb.write_all(&[b'#'; 1 << 20]).unwrap());
+                std::io::copy(&mut std::io::repeat(b'#').take(64 << 20), &mut bomb).unwrap();
                 Page::html(bomb.finish().unwrap()).header("content-encoding", "gzip")
             }
             (_, "/robots.txt") => Page::status(404),
             ("bomb.test", _) => {
                 bomb.write_all(b"<title>Bomb</title>").unwrap();
-                (0..256).for_each(|_| bomb.write_all(&[b' '; 1 << 20]).unwrap());
+                std::io::copy(&mut std::io::repeat(b' ').take(256 << 20), &mut bomb).unwrap();
                 let packed = bomb.finish().unwrap();
                 assert!(packed.len() < 2 << 20, "{}", packed.len());
                 Page::html(packed).header("content-encoding", "gzip")
@@ -214,8 +214,7 @@ async fn redirects_end_and_lead_nowhere_inside() {
 async fn what_is_not_found_and_what_failed() {
     let hosts = ["gone.test", "pdf.test", "parked.test", "empty.test", "busy.test", "broken.test", "closed.test"];
     let net = Internet::start(&hosts, |host, path| match (host, path) {
-        (_, "/robots.txt") => Page::status(404),
-        ("gone.test", _) => Page::status(404),
+        (_, "/robots.txt") | ("gone.test", _) => Page::status(404),
         ("pdf.test", _) => Page::html_as("application/pdf", b"<title>no</title>".to_vec()),
         ("parked.test", _) => Page::html(b"<title>parked.test</title><p>This domain is for sale!".to_vec()),
         ("empty.test", _) => Page::html(Vec::new()),
