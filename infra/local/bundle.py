@@ -22,8 +22,8 @@ WITH_TABLES = ("enrich",)
 
 
 def files_of(provider: dict) -> list[str]:
-    """The files that a provider reads: a table, lists of domains, databases of addresses."""
-    single = [provider.get(key) for key in ("file", "disposable", "free")]
+    """The files that a provider reads: a table, rules, lists of domains, databases of addresses."""
+    single = [provider.get(key) for key in ("file", "rules", "disposable", "free")]
     return [file for file in [*single, *provider.get("files", [])] if file is not None]
 
 

@@ -482,8 +482,10 @@ fn intelligence_has_fields_notes_references_and_a_score() {
     let prose = ask(found(json!({"structured_data": "They are 40."})), &request);
     assert_eq!((&prose["notes"], &prose["structured_data"]["age"]), (&json!("They are 40."), &Value::Null));
     // Providers that know nothing of the form.
-    let flat =
-        ask(Answer::Found { fields: Map::from_iter([("age".to_owned(), json!(4))]), confidence: Some(0.87) }, &request);
+    let flat = ask(
+        Answer::Found { fields: Map::from_iter([("age".to_owned(), json!(4))]), confidence: Some(0.87.into()) },
+        &request,
+    );
     let expected = json!({"structured_data": {"age": 4, "role": null}, "notes": "", "references": {},
         "confidence_score": 8.7});
     assert_eq!(flat, expected);

@@ -119,7 +119,7 @@ impl Report {
         let input = sample::input(&config.kind.settings().needs(), given);
         let key = fresh_key();
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
-        let question = Question { input: &input, limit, key: &key, callback: None, earlier: None };
+        let question = Question { input: &input, limit, key: &key, callback: None, earlier: None, last: true };
         let begun = ports.clock.now();
         let answer = within(ports.clock.as_ref(), limit, provider.ask(&question, ports)).await;
         let took = thousands(u64::try_from(ports.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX));
@@ -299,7 +299,8 @@ fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
 fn ports(settings: &Settings) -> Result<Ports, Failure> {
     let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(Ports { http, dns, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) })
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Ports { http, dns, clock, entropy, shared: None, cache: None })
 }
 
 /// Another one each time: an upstream that recognises a repeated request shall answer this one.

@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::config::{CacheConfig, ProviderConfig};
-use super::{Answer, Ports};
+use super::{Answer, Confidence, Ports};
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within};
 
@@ -115,7 +115,7 @@ pub struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fields: Option<Map<String, Json>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    confidence: Option<f64>,
+    confidence: Option<Confidence>,
 }
 
 impl Kept {
@@ -128,7 +128,7 @@ impl Kept {
 
     fn of(answer: &Answer, now: Timestamp) -> Option<Self> {
         let (fields, confidence) = match answer {
-            Answer::Found { fields, confidence } => (Some(fields.clone()), *confidence),
+            Answer::Found { fields, confidence } => (Some(fields.clone()), confidence.clone()),
             Answer::NotFound => (None, None),
             _ => return None,
         };
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn only_answers_are_kept_and_large_ones_are_not() {
         let rules = rules("", "cache = { not_found_s = 0 }");
-        let found = |value: Json| Answer::Found { fields: input(json!({"name": value})), confidence: Some(0.5) };
+        let found = |value: Json| Answer::Found { fields: input(json!({"name": value})), confidence: Some(0.5.into()) };
         assert_eq!(rules.keeps(&found(json!("A"))), Some(Duration::from_secs(2_592_000)));
         for never in [Answer::NotFound, Answer::Invalid(String::new()), Answer::failed("provider_error", "")] {
             assert_eq!(rules.keeps(&never), None);

@@ -151,7 +151,7 @@ impl Provider for EmailCheck {
             return Answer::Invalid(format!("`{}` is not an e-mail address: it has no @", self.input));
         }
         match self.answer(text, ports.dns.as_ref()).await {
-            Ok((fields, confidence)) => Answer::Found { fields, confidence: Some(confidence) },
+            Ok((fields, confidence)) => Answer::Found { fields, confidence: Some(confidence.into()) },
             Err(why) => Answer::failed("provider_error", why),
         }
     }

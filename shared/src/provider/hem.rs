@@ -52,7 +52,7 @@ impl Provider for Hem {
         match hashes(text) {
             Ok(hashes) => {
                 let fields = Map::from_iter([(HEM_FIELD.to_owned(), hashes)]);
-                Answer::Found { fields, confidence: Some(1.0) }
+                Answer::Found { fields, confidence: Some(1.0.into()) }
             }
             Err(why) => Answer::Invalid(format!("`{}` {why}", self.input)),
         }

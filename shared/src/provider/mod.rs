@@ -22,6 +22,7 @@ mod suffix;
 #[cfg(test)]
 mod testing;
 pub mod waterfall;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::cache::Cache;
@@ -43,6 +45,7 @@ use self::ip::IpDatabases;
 use self::limited::Limited;
 use self::phone::Phone;
 pub use self::waterfall::Waterfall;
+use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::domain::ids::TenantId;
 use crate::ports::{Clock, Dns, Entropy, HttpSender, Store};
 
@@ -58,8 +61,8 @@ pub enum Answer {
     Found {
         /// Fields by name, in the order to show them; never empty.
         fields: Map<String, Value>,
-        /// 0 to 1, where the provider says.
-        confidence: Option<f64>,
+        /// Where the provider says.
+        confidence: Option<Confidence>,
     },
     NotFound,
     /// The input cannot be what this provider asks for (no domain, no e-mail address).
@@ -71,6 +74,32 @@ pub enum Answer {
     },
     /// The upstream took the question and will answer later: the record is parked, and asked for again.
     Later(Later),
+}
+
+/// How sure an answer is, from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Confidence {
+    /// Of every field.
+    Same(f64),
+    /// Of each field by its name.
+    Each(BTreeMap<String, f64>),
+}
+
+impl Confidence {
+    /// How sure this field is.
+    pub fn of(&self, field: &str) -> Option<f64> {
+        match self {
+            Self::Same(confidence) => Some(*confidence),
+            Self::Each(fields) => fields.get(field).copied(),
+        }
+    }
+}
+
+impl From<f64> for Confidence {
+    fn from(confidence: f64) -> Self {
+        Self::Same(confidence)
+    }
 }
 
 /// When and how to come back to a question that was taken and not answered yet.
@@ -442,6 +471,10 @@ pub fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Res
         Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
         Kind::Ip(ip) => Arc::new(IpDatabases::open(&provider.name, ip, dir)?),
         Kind::Phone(phone) => Arc::new(Phone::new(phone)),
+        Kind::Site(site) => Arc::new(Site::new(site)),
+        Kind::Tech(tech) => Arc::new(Tech::open(&provider.name, tech, dir.join(&tech.rules))?),
+        Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
+        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
     })
 }
 
@@ -498,7 +531,17 @@ mod tests {
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
         assert_eq!(
             usable.collect::<Vec<_>>(),
-            ["company", "domain", "hem", "email-check", "phone-check", "company-by-name"]
+            [
+                "company",
+                "domain",
+                "company-profile",
+                "hem",
+                "email-check",
+                "phone-check",
+                "company-by-name",
+                "tech",
+                "signals"
+            ]
         );
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }

@@ -54,7 +54,7 @@ impl Phone {
 impl Provider for Phone {
     async fn ask(&self, question: &Question<'_>, _ports: &Ports) -> Answer {
         match self.answer(question.input) {
-            Ok(fields) => Answer::Found { fields, confidence: Some(CONFIDENCE) },
+            Ok(fields) => Answer::Found { fields, confidence: Some(CONFIDENCE.into()) },
             Err(why) => Answer::Invalid(why),
         }
     }

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
-use super::{Answer, Earlier, Later, Ports, Provider, Question, RecordType};
+use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::record::{MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
@@ -308,7 +308,7 @@ struct Merged {
 impl Merged {
     fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: Origin) {
         match answer {
-            Answer::Found { fields, confidence } => self.add(step, fields, confidence, until, origin),
+            Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, origin),
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
@@ -321,20 +321,28 @@ impl Merged {
         }
     }
 
-    fn add(&mut self, step: &Step, fields: Map<String, Value>, confidence: Option<f64>, until: &Until, origin: Origin) {
-        let source = Source {
+    fn add(
+        &mut self,
+        step: &Step,
+        fields: Map<String, Value>,
+        confidence: Option<&Confidence>,
+        until: &Until,
+        origin: Origin,
+    ) {
+        let source = |field: &str| Source {
             provider: step.name.clone(),
-            fetched_at: origin.fetched_at,
-            confidence: confidence.or(step.confidence),
+            fetched_at: origin.fetched_at.clone(),
+            confidence: confidence.and_then(|said| said.of(field)).or(step.confidence),
             license: step.license.clone(),
             cached: origin.cached,
         };
         let mut gave = false;
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+            let source = source(&name);
             match self.sources.iter_mut().find(|(field, _)| *field == name) {
-                None => self.sources.push((name.clone(), source.clone())),
+                None => self.sources.push((name.clone(), source)),
                 Some((_, before)) if sure(before) < threshold(until, &name) && sure(&source) > sure(before) => {
-                    *before = source.clone();
+                    *before = source;
                 }
                 Some(_) => continue,
             }
@@ -523,7 +531,7 @@ mod tests {
             vec![
                 now(found(json!({"n": 1, "null": null}))),
                 now(found(json!({"n": 2}))),
-                now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75) }),
+                now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75.into()) }),
                 now(found(json!({"m": 4}))),
             ],
         );
@@ -577,7 +585,7 @@ mod tests {
     }
 
     fn sure_of(fields: Value, confidence: f64) -> Answer {
-        Answer::Found { fields: input(fields), confidence: Some(confidence) }
+        Answer::Found { fields: input(fields), confidence: Some(confidence.into()) }
     }
 
     #[tokio::test]

@@ -182,7 +182,7 @@ impl Chat {
         // How sure it is of nothing, and where it looked in vain, is no find.
         let asides = [Extra::ConfidenceScore.name(), Extra::References.name()];
         if fields.keys().any(|name| !asides.contains(&name.as_str())) {
-            return Answer::Found { fields, confidence };
+            return Answer::Found { fields, confidence: confidence.map(Into::into) };
         }
         if faults.is_empty() {
             Answer::NotFound

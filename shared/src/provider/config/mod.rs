@@ -11,6 +11,7 @@ mod address;
 mod batch;
 mod chat;
 mod dataset;
+mod domain_finder;
 mod email_check;
 pub mod expression;
 mod hem;
@@ -23,8 +24,12 @@ mod oauth;
 mod phone;
 mod reader;
 mod secret;
+mod signals;
+mod site;
+mod tech;
 mod template;
 mod types;
+mod web;
 
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +40,7 @@ use toml::de::DeTable;
 pub use self::batch::{BatchConfig, Matching, Next};
 pub use self::chat::{ChatConfig, ChatFormat, Extra};
 pub use self::dataset::{DatasetConfig, Format, KeyColumn, Lookup, Normal, Search};
+pub use self::domain_finder::{DOMAIN_FINDER_FIELDS, DomainFinderConfig};
 pub use self::email_check::{EMAIL_CHECK_FIELDS, EmailCheckConfig};
 pub use self::hem::{HEM_FIELD, HemConfig};
 pub use self::http::HttpConfig;
@@ -46,8 +52,12 @@ pub use self::oauth::{ClientAuth, OauthConfig};
 pub use self::phone::{PHONE_FIELDS, PhoneConfig};
 use self::reader::{Entry, Source, Table};
 pub use self::secret::{SecretConfig, SecretRef};
+pub use self::signals::{SIGNALS_FIELDS, SignalsConfig};
+pub use self::site::{SITE_FIELDS, SiteConfig};
+pub use self::tech::{TECH_FIELD, TechConfig};
 pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
 pub use self::types::{TypeConfig, Until};
+pub use self::web::WebConfig;
 
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,10 +173,15 @@ pub enum Kind {
     Http(Box<HttpConfig>),
     Ip(IpConfig),
     Phone(PhoneConfig),
+    Site(SiteConfig),
+    Tech(TechConfig),
+    DomainFinder(DomainFinderConfig),
+    Signals(SignalsConfig),
 }
 
 impl Kind {
-    const NAMES: [&str; 7] = ["chat", "dataset", "email_check", "hem", "http", "ip", "phone"];
+    const NAMES: [&str; 11] =
+        ["chat", "dataset", "domain_finder", "email_check", "hem", "http", "ip", "phone", "signals", "site", "tech"];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
@@ -179,6 +194,10 @@ impl Kind {
             "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
             "ip" => Self::Ip(IpConfig::read(table)?),
             "phone" => Self::Phone(PhoneConfig::read(table)?),
+            "site" => Self::Site(SiteConfig::read(table)?),
+            "tech" => Self::Tech(TechConfig::read(table)?),
+            "domain_finder" => Self::DomainFinder(DomainFinderConfig::read(table)?),
+            "signals" => Self::Signals(SignalsConfig::read(table)?),
             other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
         })
     }
@@ -192,6 +211,10 @@ impl Kind {
             Self::Http(http) => http.as_ref(),
             Self::Ip(ip) => ip,
             Self::Phone(phone) => phone,
+            Self::Site(site) => site,
+            Self::Tech(tech) => tech,
+            Self::DomainFinder(finder) => finder,
+            Self::Signals(signals) => signals,
         }
     }
 
@@ -217,6 +240,10 @@ impl Kind {
             Self::Http(http) => http.as_mut(),
             Self::Ip(ip) => ip,
             Self::Phone(phone) => phone,
+            Self::Site(site) => site,
+            Self::Tech(tech) => tech,
+            Self::DomainFinder(finder) => finder,
+            Self::Signals(signals) => signals,
         }
     }
 }

@@ -254,3 +254,41 @@ fn faults_of_an_http_provider() {
         "p.toml:7:19: providers.api: fields.name: `$.data.name` is not a JSON Pointer (RFC 6901); write \"/data/name\""
     );
 }
+
+#[test]
+fn the_kinds_that_read_web_sites() {
+    let file = |kind: &str, more: &str| {
+        format!(
+            "[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n[providers.w]\nkind = \"{kind}\"\n{more}\n"
+        )
+    };
+    let kind = |text: String| Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")).providers.remove(0).kind;
+    let Kind::Site(site) = kind(file("site", "user_agent = \"Acme-Bot/1 (+https://acme.example)\"")) else { panic!() };
+    assert_eq!((site.input.as_str(), site.web.timeout), ("domain", Duration::from_secs(20)));
+    assert_eq!(site.web.user_agent.as_deref(), Some("Acme-Bot/1 (+https://acme.example)"));
+    let Kind::DomainFinder(finder) = kind(file("domain_finder", "")) else { panic!() };
+    assert_eq!((finder.input.as_str(), finder.max_candidates, finder.max_fetches), ("company_name", 20, 4));
+    let Kind::Signals(signals) = kind(file("signals", "max_age_days = 7")) else { panic!() };
+    assert_eq!((signals.max_items, signals.max_age), (20, Duration::from_secs(7 * 86_400)));
+    for (name, line, wanted) in [
+        ("tech", "", "p.toml:4:12: providers.w: `rules` is missing; name the rules, such as rules = "),
+        ("tech", "rules = \"../x.json\"", "p.toml:6:9: providers.w: rules: rules is a path below the directory"),
+        ("site", "timeout_s = 0", "p.toml:6:13: providers.w: timeout_s: must be a whole number from 1 to 100"),
+        ("site", "user_agent = \"9\"", "p.toml:6:14: providers.w: user_agent: user_agent begins with a name"),
+        ("site", "user_agent = \"a\\r\\nb\"", "p.toml:6:14: providers.w: user_agent: user_agent begins with a name"),
+        ("site", "rules = \"x\"", "p.toml:6:1: providers.w: the key `rules` is not known; known here are kind, "),
+        ("site", "input = \"url\"", "p.toml:3:14: types.t: waterfall: `w` asks for the input `url`"),
+        ("domain_finder", "tlds = [\".com\"]", "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain"),
+        ("domain_finder", "tlds = [\"de\", \"de\"]", "p.toml:6:15: providers.w: tlds: `de` is there twice; remove one"),
+        ("domain_finder", "tlds = []", "p.toml:6:8: providers.w: tlds: tlds is empty"),
+        (
+            "domain_finder",
+            "max_fetches = 11",
+            "p.toml:6:15: providers.w: max_fetches: must be a whole number from 1 to 10",
+        ),
+        ("signals", "max_items = 101", "p.toml:6:13: providers.w: max_items: must be a whole number from 1 to 100"),
+    ] {
+        let error = error(&file(name, line));
+        assert!(error.starts_with(wanted), "wanted {wanted}\n   got {error}");
+    }
+}

@@ -72,7 +72,7 @@ impl<'a> Response<'a> {
         }
         let confidence = mapping.confidence.as_ref().and_then(|pick| self.pick(pick).ok().flatten());
         let confidence = confidence.and_then(|value| value.as_f64()).filter(|sure| (0.0..=1.0).contains(sure));
-        Answer::Found { fields, confidence }
+        Answer::Found { fields, confidence: confidence.map(Into::into) }
     }
 }
 

@@ -99,7 +99,7 @@ impl IpDatabases {
         fields.extend(known.fields());
         // The address alone and its network say nothing.
         let told = fields.keys().any(|name| !matches!(name.as_str(), "ip" | "network"));
-        Ok(if told { Answer::Found { fields, confidence: Some(confidence) } } else { Answer::NotFound })
+        Ok(if told { Answer::Found { fields, confidence: Some(confidence.into()) } } else { Answer::NotFound })
     }
 }
 

@@ -120,6 +120,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         dns: Arc::new(NoDns),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        shared: None,
+        cache: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let records = records();

@@ -1,0 +1,54 @@
+//! `kind = "tech"`: the technologies that a site is made with.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::Table;
+use super::web::{self, WebConfig};
+use super::{COMMON, ConfigError, Place, Settings};
+
+/// The technologies that a site is made with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TechConfig {
+    /// The input field that holds the domain; `domain` where the file says nothing.
+    pub input: String,
+    /// The rules, JSON in the public Wappalyzer format; relative to the directory of `providers.toml`.
+    pub rules: String,
+    pub rules_at: Place,
+    pub web: WebConfig,
+}
+
+/// The output field of the `tech` provider.
+pub const TECH_FIELD: &str = "technologies";
+
+impl TechConfig {
+    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        table.only_and(&COMMON, &[&["input", "rules"][..], &WebConfig::KEYS].concat())?;
+        let rules = table.need("rules", "name the rules, such as rules = \"data/technologies.json\"")?;
+        Ok(Self {
+            input: web::input(table, "domain")?,
+            rules: rules.file(&[".json"])?,
+            rules_at: rules.place(),
+            web: WebConfig::read(table, 20)?,
+        })
+    }
+}
+
+impl Settings for TechConfig {
+    fn needs(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(vec![TECH_FIELD.to_owned()])
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.web.timeout)
+    }
+
+    fn places(&mut self) -> Vec<&mut Place> {
+        vec![&mut self.rules_at]
+    }
+}

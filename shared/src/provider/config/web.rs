@@ -1,0 +1,43 @@
+//! What the kinds that read web sites have in common.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use super::reader::Table;
+
+/// How sites are asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WebConfig {
+    /// The `User-Agent`; `Millrace/VERSION` where the file says nothing. Its first word, without the version, is what
+    /// robots.txt calls us (RFC 9309, section 2.2.1).
+    pub user_agent: Option<String>,
+    /// For one record, 1 to 100 s.
+    pub timeout: Duration,
+}
+
+impl WebConfig {
+    /// Their keys in the file.
+    pub(super) const KEYS: [&str; 2] = ["user_agent", "timeout_s"];
+
+    pub(super) fn read(table: &Table<'_>, default_seconds: u64) -> Result<Self, ConfigError> {
+        let user_agent = table.text("user_agent")?;
+        if let Some((text, entry)) = &user_agent {
+            let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
+            if !begins || text.len() > 256 || !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+                return Err(entry.error(
+                    "user_agent begins with a name of letters and says whom to ask, such as \
+                     \"Acme-Bot/1.0 (+https://acme.example/bot)\": printable ASCII, at most 256 characters",
+                ));
+            }
+        }
+        let seconds = table.number("timeout_s", 1, 100)?.unwrap_or(default_seconds);
+        Ok(Self { user_agent: user_agent.map(|(text, _)| text), timeout: Duration::from_secs(seconds) })
+    }
+}
+
+/// The input field of that key, or `default`.
+pub(super) fn input(table: &Table<'_>, default: &str) -> Result<String, ConfigError> {
+    table.get("input").map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
+}

@@ -1,0 +1,348 @@
+//! Fetching pages politely: our own name, robots.txt first, few redirects, everything within one deadline.
+//!
+//! Every hop is a new exchange of the sender's, which judges its address again. `http:` is used only where the operator
+//! allows it; a redirect to `http:` is taken to mean `https:` elsewhere. A redirect may lead to any public host, and
+//! [`Page::url`] says where it ended: companies change their names, and whether that is still the same company is for the
+//! reader of the page to judge.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::charset;
+use super::robots::{MAX_ROBOTS_BYTES, Robots};
+use crate::domain::delivery::retry_after;
+use crate::domain::time::Timestamp;
+use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
+use crate::provider::config::WebConfig;
+use crate::provider::{Answer, Ports};
+
+/// What is read of a page, in bytes after decompression.
+pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
+/// How many redirects are followed for one page, and for one robots.txt.
+const MAX_REDIRECTS: usize = 3;
+/// Longer URLs are not followed, in bytes.
+const MAX_URL: usize = 1024;
+
+/// Who we say we are.
+#[derive(Debug, Clone)]
+pub(super) struct Agent {
+    user_agent: String,
+    /// What robots.txt calls us.
+    product: String,
+}
+
+impl Agent {
+    pub(super) fn new(config: &WebConfig) -> Self {
+        let own = concat!("Millrace/", env!("CARGO_PKG_VERSION"));
+        let user_agent = config.user_agent.clone().unwrap_or_else(|| own.to_owned());
+        let token = |c: &char| c.is_ascii_alphabetic() || *c == '-' || *c == '_';
+        Self { product: user_agent.chars().take_while(token).collect(), user_agent }
+    }
+}
+
+/// What came of a URL in the end.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    /// After redirects.
+    pub(super) url: Url,
+    pub(super) headers: Vec<(String, String)>,
+    /// Decoded; empty where it is not what was asked for.
+    pub(super) body: String,
+    /// Whether it is of the type that was asked for.
+    pub(super) fits: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// There is no such site or no such page.
+    Nothing,
+    /// The site's robots.txt forbids it.
+    Refused(String),
+    /// No connection, or none that held. Another address of the same site may do.
+    Unreachable(HttpError),
+    Failed {
+        code: &'static str,
+        detail: String,
+    },
+}
+
+impl Miss {
+    pub(super) fn into_answer(self) -> Answer {
+        match self {
+            Self::Nothing => Answer::NotFound,
+            Self::Refused(detail) => Answer::failed("robots_refused", detail),
+            Self::Unreachable(error) => {
+                Answer::failed("provider_error", format!("the site cannot be reached ({})", error.class()))
+            }
+            Self::Failed { code, detail } => Answer::failed(code, detail),
+        }
+    }
+
+    fn timeout() -> Self {
+        Self::Failed { code: "provider_timeout", detail: "the site did not answer in time".to_owned() }
+    }
+
+    fn of(error: HttpError, redirected: bool) -> Self {
+        let refused = |what: &str| Self::Failed {
+            code: "provider_error",
+            detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
+        };
+        match error {
+            HttpError::Timeout => Self::timeout(),
+            HttpError::Blocked => refused("an address that is not allowed: private or local"),
+            HttpError::Url(_) => refused("a URL that cannot be used"),
+            other => Self::Unreachable(other),
+        }
+    }
+}
+
+/// What a page is fetched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    Html,
+    /// RSS or Atom, which servers give many types.
+    Feed,
+}
+
+impl Want {
+    fn accept(self) -> &'static str {
+        match self {
+            Self::Html => "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
+            Self::Feed => "application/atom+xml,application/rss+xml,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1",
+        }
+    }
+
+    fn fits(self, content_type: Option<&str>, body: &[u8]) -> bool {
+        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let marked = || {
+            body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<")
+        };
+        match self {
+            Self::Html if media_type.is_empty() => marked(),
+            Self::Html => ["text/html", "application/xhtml+xml"].iter().any(|t| media_type.eq_ignore_ascii_case(t)),
+            Self::Feed => marked(),
+        }
+    }
+}
+
+/// One record's fetches: what each host's robots.txt said is kept until the end.
+pub(super) struct Visit<'a> {
+    agent: &'a Agent,
+    ports: &'a Ports,
+    deadline: Timestamp,
+    robots: Vec<(String, Robots)>,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(agent: &'a Agent, ports: &'a Ports, limit: Duration) -> Self {
+        Self { agent, ports, deadline: ports.clock.now().plus(limit), robots: Vec::new() }
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.since(self.ports.clock.now())
+    }
+
+    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http.
+    pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
+        let schemes: &[&str] = if self.http_allowed() { &["https", "http"] } else { &["https"] };
+        let names = [host.to_owned(), format!("www.{host}")];
+        let mut first = None;
+        for scheme in schemes {
+            for name in &names {
+                let Ok(url) = Url::parse(&format!("{scheme}://{name}/")) else { return Err(Miss::Nothing) };
+                match self.page(url, Want::Html).await {
+                    Err(Miss::Unreachable(error)) => first.get_or_insert(error),
+                    other => return other,
+                };
+            }
+        }
+        if matches!(first, Some(HttpError::Dns(_))) && self.no_address(&names).await {
+            return Err(Miss::Nothing);
+        }
+        Err(first.map_or(Miss::Nothing, Miss::Unreachable))
+    }
+
+    /// Whether the DNS says for certain that none of these names has an address.
+    async fn no_address(&self, names: &[String]) -> bool {
+        for name in names {
+            for kind in [DnsKind::A, DnsKind::Aaaa] {
+                match self.ports.dns.look_up(name, kind).await {
+                    Err(DnsFailure::NoSuchName) => {}
+                    Ok(records) if records.is_empty() => {}
+                    _ => return false,
+                }
+            }
+        }
+        true
+    }
+
+    /// One page, if robots.txt allows it.
+    pub(super) async fn page(&mut self, mut url: Url, want: Want) -> Result<Page, Miss> {
+        for hop in 0..=MAX_REDIRECTS {
+            self.check(&mut url, hop > 0)?;
+            if !self.robots(&url, hop > 0).await?.allow(&path(&url)) {
+                let host = url.host_str().unwrap_or_default();
+                return Err(Miss::Refused(format!("the robots.txt of {host} does not let us fetch this page")));
+            }
+            let answer = self.get(&url, want.accept(), MAX_PAGE_BYTES).await.map_err(|e| Miss::of(e, hop > 0))?;
+            if let Some(next) = redirect(&url, &answer) {
+                url = next;
+                continue;
+            }
+            let content_type = answer.header("content-type").map(str::to_owned);
+            return match answer.status {
+                200..=299 => {
+                    let fits = want.fits(content_type.as_deref(), &answer.body);
+                    let body =
+                        if fits { charset::decode(&answer.body, content_type.as_deref()) } else { String::new() };
+                    Ok(Page { url, headers: answer.headers, body, fits })
+                }
+                404 | 410 => Err(Miss::Nothing),
+                status => Err(self.refusal(status, &answer)),
+            };
+        }
+        Err(Miss::Failed {
+            code: "provider_error",
+            detail: format!("the site redirects more than {MAX_REDIRECTS} times"),
+        })
+    }
+
+    fn refusal(&self, status: u16, answer: &HttpAnswer) -> Miss {
+        let asks_to_wait = answer.header("retry-after").and_then(|t| retry_after(t, self.ports.clock.now())).is_some();
+        let limited = status == 429 || (status == 503 && asks_to_wait);
+        let code = if limited { "rate_limited" } else { "provider_error" };
+        let why = match status {
+            401 | 403 | 407 | 451 => "; it does not let programs in",
+            _ => "",
+        };
+        Miss::Failed { code, detail: format!("the site answered HTTP {status}{why}") }
+    }
+
+    /// Whether the URL may be asked at all; `http:` becomes `https:` where it is not allowed.
+    fn check(&self, url: &mut Url, redirected: bool) -> Result<(), Miss> {
+        if url.scheme() == "http" && !self.http_allowed() {
+            // No port, or that of http, means that of https now.
+            let _ = url.set_scheme("https");
+        }
+        url.set_fragment(None);
+        if url.as_str().len() > MAX_URL {
+            return Err(Miss::of(HttpError::Url("too long".to_owned()), redirected));
+        }
+        self.ports.http.check(url.as_str(), false).map_err(|e| Miss::of(e, redirected))
+    }
+
+    fn http_allowed(&self) -> bool {
+        self.ports.http.check("http://example.com/", false).is_ok()
+    }
+
+    /// The robots.txt of a URL's origin, fetched once.
+    ///
+    /// Source: RFC 9309, section 2.3.1. 4xx means that everything is allowed, 5xx that nothing is. 429 is taken for what it
+    /// says, and not as leave to go on.
+    async fn robots(&mut self, url: &Url, redirected: bool) -> Result<&Robots, Miss> {
+        let origin = url.origin().ascii_serialization();
+        let known = self.robots.iter().position(|(o, _)| *o == origin);
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let robots = self.fetch_robots(url, redirected).await?;
+            self.robots.push((origin, robots));
+            self.robots.len() - 1
+        };
+        Ok(&self.robots[at].1)
+    }
+
+    async fn fetch_robots(&mut self, url: &Url, redirected: bool) -> Result<Robots, Miss> {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let Ok(mut url) = url.join("/robots.txt") else { return Ok(Robots::default()) };
+        for hop in 0..=MAX_REDIRECTS {
+            self.check(&mut url, redirected || hop > 0)?;
+            let answer = self.get(&url, "text/plain,*/*;q=0.1", MAX_ROBOTS_BYTES).await;
+            let answer = answer.map_err(|e| Miss::of(e, redirected || hop > 0))?;
+            if let Some(next) = redirect(&url, &answer) {
+                url = next;
+                continue;
+            }
+            return match answer.status {
+                200..=299 => {
+                    let robots = Robots::parse(&robots_text(&answer), &self.agent.product);
+                    // It stood at another host's own place, who will most likely be next.
+                    let origin = url.origin().ascii_serialization();
+                    if hop > 0 && url.path() == "/robots.txt" && !self.robots.iter().any(|(o, _)| *o == origin) {
+                        self.robots.push((origin, robots.clone()));
+                    }
+                    Ok(robots)
+                }
+                429 => Err(self.refusal(429, &answer)),
+                500..=599 => Err(Miss::Refused(format!(
+                    "the robots.txt of {host} answers HTTP {}, so that nothing may be fetched (RFC 9309)",
+                    answer.status
+                ))),
+                _ => Ok(Robots::default()),
+            };
+        }
+        // Section 2.3.1.2: as if there were none.
+        Ok(Robots::default())
+    }
+
+    /// One exchange; once more where the site asks to be left alone for a moment that there is time for.
+    async fn get(&self, url: &Url, accept: &str, max_response_bytes: usize) -> Result<HttpAnswer, HttpError> {
+        let mut waited = false;
+        loop {
+            let deadline = self.left();
+            if deadline.is_zero() {
+                return Err(HttpError::Timeout);
+            }
+            let headers = [("user-agent", self.agent.user_agent.as_str()), ("accept", accept)];
+            let answer = self
+                .ports
+                .http
+                .send(HttpRequest {
+                    method: "GET".to_owned(),
+                    url: url.to_string(),
+                    headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+                    body: Vec::new(),
+                    deadline,
+                    plain_http: false,
+                    max_response_bytes,
+                })
+                .await?;
+            let wait = match answer.status {
+                429 | 503 if !waited => {
+                    answer.header("retry-after").and_then(|text| retry_after(text, self.ports.clock.now()))
+                }
+                _ => None,
+            };
+            match wait {
+                Some(wait) if wait < self.left() / 2 => self.ports.clock.sleep(wait).await,
+                _ => return Ok(answer),
+            }
+            waited = true;
+        }
+    }
+}
+
+fn path(url: &Url) -> String {
+    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+}
+
+/// Where an answer leads, if it is a redirect.
+fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
+    let leads = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
+    let next = from.join(answer.header("location").filter(|_| leads)?.trim()).ok()?;
+    matches!(next.scheme(), "http" | "https").then_some(next)
+}
+
+/// Half a line at the end of what was cut could forbid more than the whole.
+fn robots_text(answer: &HttpAnswer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    match text.rfind('\n') {
+        Some(end) if answer.truncated => text[..end].to_owned(),
+        _ => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

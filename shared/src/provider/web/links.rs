@@ -1,0 +1,270 @@
+//! What the links of a page lead to: profiles, contact, careers, feeds.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::html::{Anchor, Document};
+use super::owner;
+
+/// Networks by the domains their profiles are on. `x` is the network's present name for both of its domains.
+const NETWORKS: [(&str, &str); 15] = [
+    ("linkedin.com", "linkedin"),
+    ("x.com", "x"),
+    ("twitter.com", "x"),
+    ("facebook.com", "facebook"),
+    ("instagram.com", "instagram"),
+    ("youtube.com", "youtube"),
+    ("github.com", "github"),
+    ("tiktok.com", "tiktok"),
+    ("pinterest.com", "pinterest"),
+    ("xing.com", "xing"),
+    ("threads.net", "threads"),
+    ("bsky.app", "bluesky"),
+    ("medium.com", "medium"),
+    ("crunchbase.com", "crunchbase"),
+    ("vimeo.com", "vimeo"),
+];
+
+/// First path segments that are no profile of a company: sharing, signing in, single posts, people.
+const NO_PROFILE: [&str; 28] = [
+    "share",
+    "sharer",
+    "sharer.php",
+    "sharearticle",
+    "sharing",
+    "share.php",
+    "intent",
+    "home",
+    "hashtag",
+    "search",
+    "login",
+    "signup",
+    "dialog",
+    "plugins",
+    "tr",
+    "watch",
+    "embed",
+    "playlist",
+    "results",
+    "p",
+    "reel",
+    "explore",
+    "features",
+    "in",
+    "pin",
+    "i",
+    "about",
+    "status",
+];
+
+/// Where applications for jobs are taken for many companies.
+pub(super) const JOB_BOARDS: [&str; 12] = [
+    "greenhouse.io",
+    "lever.co",
+    "ashbyhq.com",
+    "workable.com",
+    "personio.com",
+    "personio.de",
+    "recruitee.com",
+    "teamtailor.com",
+    "smartrecruiters.com",
+    "bamboohr.com",
+    "breezy.hr",
+    "myworkdayjobs.com",
+];
+
+/// Everything of interest that a page links to; URLs are absolute, none is twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) social: Vec<(&'static str, String)>,
+    pub(super) phones: Vec<String>,
+    pub(super) emails: Vec<String>,
+    pub(super) contact: Option<String>,
+    pub(super) careers: Option<String>,
+    pub(super) feeds: Vec<String>,
+}
+
+impl Found {
+    pub(super) fn read(base: &Url, page: &Document) -> Self {
+        let mut found = Self::default();
+        for link in &page.links {
+            let feed = ["application/rss+xml", "application/atom+xml"].contains(&link.media_type.as_str());
+            // Feeds of comments tell what visitors say.
+            if feed && link.rel.split(' ').any(|r| r == "alternate") && !link.href.contains("comments") {
+                found.feeds.extend(absolute(base, &link.href));
+            }
+        }
+        for anchor in &page.anchors {
+            found.follow(base, anchor);
+        }
+        found.feeds = distinct(found.feeds.into_iter());
+        found.phones = distinct(found.phones.into_iter());
+        found.emails = distinct(found.emails.into_iter());
+        found
+    }
+
+    fn follow(&mut self, base: &Url, anchor: &Anchor) {
+        let Ok(url) = base.join(&anchor.href) else { return };
+        match url.scheme() {
+            "tel" => self.phones.extend(phone(url.path())),
+            "mailto" => self.emails.extend(email(url.path())),
+            "http" | "https" => {
+                if let Some((network, profile)) = social(&url) {
+                    if !self.social.iter().any(|(n, _)| *n == network) {
+                        self.social.push((network, profile));
+                    }
+                } else if leads_to(base, &url, anchor, &JOBS, &JOB_BOARDS) {
+                    self.careers.get_or_insert_with(|| plain(&url));
+                } else if leads_to(base, &url, anchor, &CONTACT, &[]) {
+                    self.contact.get_or_insert_with(|| plain(&url));
+                } else if own(base, &url) && is_feed(&url) {
+                    self.feeds.push(plain(&url));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Words for where jobs are, in the languages with the most sites.
+const JOBS: [&str; 14] = [
+    "careers",
+    "career",
+    "jobs",
+    "join-us",
+    "joinus",
+    "work-with-us",
+    "we-are-hiring",
+    "hiring",
+    "vacancies",
+    "karriere",
+    "stellenangebote",
+    "recrutement",
+    "empleo",
+    "lavora-con-noi",
+];
+
+/// Words for where to write to.
+const CONTACT: [&str; 8] =
+    ["contact", "contact-us", "contactus", "kontakt", "contacto", "contatti", "contatto", "impressum"];
+
+/// Whether a link leads to one of these by its last path segments or its text, on the company's own site or one of `hosts`.
+fn leads_to(base: &Url, url: &Url, anchor: &Anchor, words: &[&str], hosts: &[&str]) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    if hosts.contains(&owner(host)) {
+        return true;
+    }
+    if !own(base, url) {
+        return false;
+    }
+    let label = host.split('.').next().unwrap_or_default();
+    let segments = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
+    let named = segments.map(|s| s.split('.').next().unwrap_or_default().to_ascii_lowercase());
+    let said = anchor.text.to_lowercase().replace(' ', "-");
+    words.contains(&label) || words.contains(&said.as_str()) || { named }
+        .any(|segment| words.contains(&segment.as_str()))
+}
+
+fn own(base: &Url, url: &Url) -> bool {
+    matches!((base.host_str(), url.host_str()), (Some(a), Some(b)) if owner(a) == owner(b))
+}
+
+fn is_feed(url: &Url) -> bool {
+    let last =
+        url.path_segments().into_iter().flatten().rfind(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
+    ["feed", "rss", "rss.xml", "feed.xml", "atom.xml", "index.xml"].contains(&last.as_str())
+}
+
+/// The network and the profile's URL without what only counts clicks.
+pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
+    let host = url.host_str()?;
+    let (_, network) = NETWORKS.iter().find(|(domain, _)| owner(host) == *domain)?;
+    let first = url.path_segments()?.find(|s| !s.is_empty())?.to_ascii_lowercase();
+    if NO_PROFILE.contains(&first.as_str()) || !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let mut url = url.clone();
+    let _ = url.set_scheme("https");
+    url.set_query(None);
+    Some((network, plain(&url).trim_end_matches('/').to_owned()))
+}
+
+/// What relative links are relative to.
+pub(super) fn base(url: &Url, page: &Document) -> Url {
+    let base = page.base.as_deref().and_then(|href| url.join(href).ok());
+    base.filter(|base| matches!(base.scheme(), "http" | "https")).unwrap_or_else(|| url.clone())
+}
+
+/// A link as an absolute web URL.
+pub(super) fn absolute(base: &Url, href: &str) -> Option<String> {
+    let url = base.join(href).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| plain(&url))
+}
+
+fn plain(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    url.to_string()
+}
+
+/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most).
+pub(super) fn phone(text: &str) -> Option<String> {
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    let text = text.trim().trim_start_matches("tel:").trim();
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let fits = text.len() <= 40 && text.chars().all(|c| c.is_ascii_digit() || "+-().\u{a0} /".contains(c));
+    ((6..=15).contains(&digits) && fits).then(|| text.to_owned())
+}
+
+/// An e-mail address in lower case, without what a link adds to it.
+pub(super) fn email(text: &str) -> Option<String> {
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    let text = text.trim().trim_start_matches("mailto:").split(['?', ',']).next()?.trim().to_lowercase();
+    let (local, domain) = text.rsplit_once('@')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+    let host = domain.contains('.') && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
+    (text.len() <= 254 && !local.is_empty() && local.chars().all(plain) && host).then_some(text)
+}
+
+pub(super) fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for value in values.take(1_000) {
+        if !kept.contains(&value) {
+            kept.push(value);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_told_apart() {
+        let html = "<base href=/en/><link rel=alternate type=application/rss+xml href=/feed><link rel=alternate type=application/rss+xml \
+            href=/comments/feed><a href='https://www.linkedin.com/company/acme/?trk=x'>L</a><a href=https://linkedin.com/in/john>J</a>\
+            <a href=https://twitter.com/intent/tweet?x=y>T</a><a href=//twitter.com/acme>T</a><a href=https://facebook.com/sharer.php?u=1>F</a>\
+            <a href=https://youtube.com/@acme>Y</a><a href='tel:+1%20(555)%20010-9999'>call</a><a href=tel:12>no</a>\
+            <a href='mailto:Sales%40acme.example?subject=x'>m</a><a href='mailto:nobody'>m</a><a href=about>Us</a>\
+            <a href=about/jobs.html#top>Jobs</a><a href=https://boards.greenhouse.io/acme>All jobs</a><a href=/hallo>Kontakt</a>\
+            <a href=https://other.example/contact>no</a><a href=/blog/atom.xml>a</a><a href=javascript:void(0)>x</a><a href='https://['>x</a>";
+        let page = Document::read(html);
+        let url = Url::parse("https://www.acme.example/").unwrap();
+        let found = Found::read(&base(&url, &page), &page);
+        let social = |n: &'static str, url: &str| (n, url.to_owned());
+        assert_eq!(
+            found.social,
+            [
+                social("linkedin", "https://www.linkedin.com/company/acme"),
+                social("x", "https://twitter.com/acme"),
+                social("youtube", "https://youtube.com/@acme")
+            ]
+        );
+        assert_eq!(found.phones, ["+1 (555) 010-9999"]);
+        assert_eq!(found.emails, ["sales@acme.example"]);
+        assert_eq!(found.careers.as_deref(), Some("https://www.acme.example/en/about/jobs.html"));
+        assert_eq!(found.contact.as_deref(), Some("https://www.acme.example/hallo"));
+        assert_eq!(found.feeds, ["https://www.acme.example/feed", "https://www.acme.example/blog/atom.xml"]);
+    }
+}

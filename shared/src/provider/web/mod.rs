@@ -1,0 +1,44 @@
+//! Providers that read a company's own web site.
+//!
+//! `fetch` gets pages (`robots` and `charset` belong to it), `html` and `json_ld` read them, and each kind of provider
+//! decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
+//!
+//! What they answer where there is no page to read:
+//! - not found: there is no such name or no such page, it is no HTML, or the domain is parked;
+//! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be had. Failed and not "not found", because what
+//!   was asked for may well exist, and another provider may know it;
+//! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).
+
+mod charset;
+mod domain_finder;
+mod feed;
+mod fetch;
+mod html;
+mod json_ld;
+mod links;
+mod names;
+mod parked;
+mod profile;
+mod robots;
+mod signals;
+mod site;
+mod tech;
+
+use serde_json::{Map, Value};
+
+pub use self::domain_finder::DomainFinder;
+pub use self::signals::Signals;
+pub use self::site::Site;
+pub use self::tech::Tech;
+use super::suffix;
+
+/// The host in an input field. The error says what is wrong with it.
+fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
+    let text = input.get(field).and_then(Value::as_str).ok_or_else(|| format!("`{field}` is needed"))?;
+    suffix::host(text).map_err(|why| format!("`{field}` {why}"))
+}
+
+/// The registrable domain of a host, or the host where it has none.
+fn owner(host: &str) -> &str {
+    suffix::registrable(host).unwrap_or(host)
+}

@@ -1,0 +1,244 @@
+//! `signals`: what is new about a company, by its own site: what its feeds report, and whom it looks for.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::feed::{self, Entry};
+use super::fetch::{Agent, Miss, Page, Visit, Want};
+use super::html::Document;
+use super::json_ld::{self, Graph, text, types};
+use super::links::{self, Found};
+use super::parked::is_parked;
+use crate::domain::time::Timestamp;
+use crate::provider::config::{SIGNALS_FIELDS, SignalsConfig};
+use crate::provider::{Answer, Ports, Provider, Question};
+
+/// How many of a site's feeds are fetched.
+const MAX_FEEDS: usize = 2;
+
+/// What is new about a company, by its own site.
+#[derive(Debug)]
+pub struct Signals {
+    config: SignalsConfig,
+    agent: Agent,
+}
+
+impl Signals {
+    pub fn new(config: &SignalsConfig) -> Self {
+        Self { config: config.clone(), agent: Agent::new(&config.web) }
+    }
+}
+
+/// One piece of news. `source` is the URL that it was read at.
+#[derive(Debug, Clone, PartialEq)]
+struct Signal {
+    kind: &'static str,
+    title: String,
+    url: Option<String>,
+    date: Option<Timestamp>,
+    source: String,
+}
+
+impl Signal {
+    fn to_json(&self) -> Value {
+        let mut signal =
+            Map::from_iter([("kind".to_owned(), json!(self.kind)), ("title".to_owned(), json!(self.title))]);
+        signal.extend(self.url.iter().map(|url| ("url".to_owned(), json!(url))));
+        signal.extend(self.date.iter().map(|date| ("date".to_owned(), json!(date.rfc3339()))));
+        signal.insert("source".to_owned(), json!(self.source));
+        Value::Object(signal)
+    }
+}
+
+#[async_trait]
+impl Provider for Signals {
+    /// The home page must be had; a feed or careers page that cannot is passed over.
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let host = match super::host(question.input, &self.config.input) {
+            Ok(host) => host,
+            Err(why) => return Answer::Invalid(why),
+        };
+        let mut visit = Visit::new(&self.agent, ports, question.limit.min(self.config.web.timeout));
+        let home = match visit.home(&host).await {
+            Ok(page) => page,
+            Err(miss) => return miss.into_answer(),
+        };
+        let document = Document::read(&home.body);
+        if !home.fits || is_parked(&home.url, &document) {
+            return Answer::NotFound;
+        }
+        let found = Found::read(&links::base(&home.url, &document), &document);
+        let mut signals = Vec::new();
+        let (mut feed_url, mut failure) = (None, None);
+        for url in found.feeds.iter().take(MAX_FEEDS) {
+            match other(&mut visit, url, Want::Feed).await {
+                Ok(Some(page)) => {
+                    let entries = feed::entries(&page.body, &page.url);
+                    feed_url = feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
+                    signals.extend(entries.into_iter().map(|entry| news(entry, &page.url)));
+                }
+                Ok(None) => {}
+                Err(miss) => failure = failure.or(Some(miss)),
+            }
+        }
+        // Some show their positions on the home page.
+        let mut positions = hiring(&document, &home.url);
+        if let Some(url) = &found.careers {
+            match other(&mut visit, url, Want::Html).await {
+                Ok(Some(page)) => positions.extend(hiring(&Document::read(&page.body), &page.url)),
+                Ok(None) => {}
+                Err(miss) => failure = failure.or(Some(miss)),
+            }
+        }
+        let mut shown = std::collections::BTreeSet::new();
+        positions.retain(|p| shown.insert((p.title.clone(), p.url.clone())));
+        let open = positions.len();
+        signals.extend(positions);
+        let signals = newest(signals, ports.clock.now().minus(self.config.max_age), self.config.max_items);
+
+        let mut fields = Map::new();
+        if !signals.is_empty() {
+            fields.insert("signals".to_owned(), signals.iter().map(Signal::to_json).collect());
+        }
+        if open > 0 {
+            fields.insert("open_positions".to_owned(), json!(open));
+        }
+        for (name, url) in [("careers_url", found.careers), ("feed_url", feed_url)] {
+            fields.extend(url.map(|url| (name.to_owned(), Value::String(url))));
+        }
+        debug_assert!(fields.keys().all(|field| SIGNALS_FIELDS.contains(&field.as_str())));
+        match (fields.is_empty(), failure) {
+            (false, _) => Answer::Found { fields, confidence: None },
+            (true, Some(miss)) => miss.into_answer(),
+            (true, None) => Answer::NotFound,
+        }
+    }
+}
+
+/// A page that another one names; nothing where it is not there or not what it should be.
+async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
+    let Ok(url) = Url::parse(url) else { return Ok(None) };
+    match visit.page(url, want).await {
+        Ok(page) => Ok(page.fits.then_some(page)),
+        Err(Miss::Nothing) => Ok(None),
+        Err(miss) => Err(miss),
+    }
+}
+
+fn news(entry: Entry, source: &Url) -> Signal {
+    Signal { kind: "news", title: entry.title, url: entry.url, date: entry.date, source: source.to_string() }
+}
+
+/// The positions that a page shows as JSON-LD.
+fn hiring(page: &Document, source: &Url) -> Vec<Signal> {
+    let blocks = json_ld::parse(&page.json_ld);
+    let graph = Graph::new(&blocks);
+    let postings = graph.nodes.iter().map(|node| node.members).filter(|node| types(node).any(|t| t == "JobPosting"));
+    let signal = |node: &Map<String, Value>| {
+        Some(Signal {
+            kind: "hiring",
+            title: text(node.get("title")).or_else(|| text(node.get("name")))?,
+            url: text(node.get("url")).and_then(|url| links::absolute(source, &url)),
+            date: text(node.get("datePosted")).and_then(|date| feed::date(&date)),
+            source: source.to_string(),
+        })
+    };
+    postings.filter_map(signal).collect()
+}
+
+/// The newest first, those without a date at the end; what is older than `since` left out.
+fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal> {
+    signals.retain(|signal| signal.date.is_none_or(|date| date >= since));
+    signals.sort_by_key(|signal| std::cmp::Reverse(signal.date));
+    signals.truncate(most);
+    signals
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::provider::config::{Config, Kind};
+    use crate::provider::testing::{Script, input, ports, question};
+
+    async fn ask(more: &str, tell: impl FnOnce(&Script)) -> (Answer, Vec<String>) {
+        let toml = format!(
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n"
+        );
+        let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+        let Kind::Signals(signals) = &config.providers[0].kind else { panic!() };
+        let (ports, script) = ports();
+        tell(&script);
+        let input = input(json!({"domain": "acme.example"}));
+        let answer = Signals::new(signals).ask(&question(&input, Duration::from_secs(20)), &ports).await;
+        (answer, script.requests().into_iter().map(|r| r.url).collect())
+    }
+
+    const HTML: &[(&str, &str)] = &[("content-type", "text/html; charset=utf-8")];
+    const HOME: &str = "<link rel=alternate type=application/rss+xml href=/feed><a href=/careers>Careers</a>";
+
+    #[tokio::test]
+    async fn news_and_positions_newest_first() {
+        let (answer, urls) = ask("max_items = 3", |s| {
+            s.answer(404, "");
+            s.answer_with(200, HTML, HOME);
+            s.answer(
+                200,
+                "<rss><item><title>Old</title><pubDate>Wed, 01 Jan 2020 00:00:00 GMT</pubDate></item>\
+                 <item><title>Raised</title><link>https://acme.example/r</link><pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item>\
+                 <item><title>Undated</title></item></rss>",
+            );
+            s.answer_with(
+                200,
+                HTML,
+                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","url":"/j/1","datePosted":"2025-12-24"},
+                   {"@type":"ItemList","itemListElement":[{"item":{"@type":"JobPosting","title":"Smith","url":"/j/1"}},
+                   {"item":{"@type":"JobPosting","title":"Striker"}}]}]</script>"#,
+            );
+        })
+        .await;
+        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(
+            Value::Object(fields),
+            json!({
+                "signals": [
+                    {"kind": "hiring", "title": "Smith", "url": "https://acme.example/j/1", "date": "2025-12-24T00:00:00.000Z",
+                     "source": "https://acme.example/careers"},
+                    {"kind": "news", "title": "Raised", "url": "https://acme.example/r", "date": "2025-12-01T00:00:00.000Z",
+                     "source": "https://acme.example/feed"},
+                    {"kind": "news", "title": "Undated", "source": "https://acme.example/feed"}
+                ],
+                "open_positions": 2, "careers_url": "https://acme.example/careers", "feed_url": "https://acme.example/feed"
+            })
+        );
+        assert_eq!(urls.len(), 4, "robots.txt is asked for once: {urls:?}");
+    }
+
+    #[tokio::test]
+    async fn a_site_without_news_is_not_found_and_a_part_that_fails_is_passed_over() {
+        let (answer, _) = ask("", |s| {
+            s.answer(404, "");
+            s.answer_with(200, HTML, "<p>Anvils");
+        })
+        .await;
+        assert_eq!(answer, Answer::NotFound);
+        let (answer, _) = ask("", |s| {
+            s.answer(200, "User-agent: *\nDisallow: /feed");
+            s.answer_with(200, HTML, HOME);
+            s.answer(500, "");
+        })
+        .await;
+        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(Value::Object(fields), json!({"careers_url": "https://acme.example/careers"}));
+        let (answer, _) = ask("", |s| {
+            s.answer(200, "User-agent: *\nDisallow: /feed");
+            s.answer_with(200, HTML, "<link rel=alternate type=application/rss+xml href=/feed>");
+        })
+        .await;
+        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+        let (answer, _) = ask("", |s| s.answer(200, "User-agent: *\nDisallow: /")).await;
+        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+    }
+}

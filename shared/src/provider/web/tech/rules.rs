@@ -1,0 +1,251 @@
+//! Rules that tell technologies, in the public Wappalyzer format.
+//!
+//! The file is `{"categories": {ID: {"name": …}}, "technologies": {NAME: …}}`, or `apps` for `technologies` as older files
+//! have it, or the technologies alone. Of a technology these are read: `cats`, `headers`, `cookies`, `meta`, `scriptSrc` (and
+//! `script`), `scripts`, `html`, `text`, `url`, `dns`, `implies`, `excludes`, `requires`, `requiresCategory`. What only a running
+//! browser can tell (`js`, `dom`, `css`, `xhr`, …) is passed over.
+//!
+//! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and `\;confidence:50` behind it.
+//! Patterns that look around or back need time beyond any bound on hostile pages, and are passed over too.
+
+use serde_json::{Map, Value};
+
+use super::matcher::Matcher;
+use crate::ports::DnsKind;
+
+/// Where a pattern is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A response header by its name in lower case.
+    Header(String),
+    /// A cookie that the response sets, by its name.
+    Cookie(String),
+    /// A meta tag by its name in lower case.
+    Meta(String),
+    /// The URL of a script.
+    ScriptUrl,
+    /// The text of scripts in the page.
+    Script,
+    /// The page as it came.
+    Html,
+    /// The page's visible text.
+    Text,
+    /// The page's URL.
+    Url,
+    Dns(DnsKind),
+}
+
+/// One pattern and what its match says.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    pub(super) place: Place,
+    /// `None`: that it is there is enough.
+    pub(super) matcher: Option<Matcher>,
+    /// 0 to 100.
+    pub(super) confidence: u8,
+    /// A template of the version: `\1`, or `\1?yes:no`.
+    pub(super) version: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Technology {
+    pub(super) name: String,
+    pub(super) categories: Vec<String>,
+    pub(super) patterns: Vec<Pattern>,
+    /// With how sure that is, 0 to 100.
+    pub(super) implies: Vec<(String, u8)>,
+    pub(super) excludes: Vec<String>,
+    pub(super) requires: Vec<String>,
+    pub(super) requires_category: Vec<String>,
+}
+
+/// A set of rules, ready to match.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    pub(super) technologies: Vec<Technology>,
+    /// How many patterns look around or back.
+    pub(super) passed_over: usize,
+}
+
+impl Rules {
+    /// The kinds of DNS records that any rule looks at.
+    pub(super) fn dns_kinds(&self) -> Vec<DnsKind> {
+        let mut kinds = Vec::new();
+        for pattern in self.technologies.iter().flat_map(|t| &t.patterns) {
+            if let Place::Dns(kind) = pattern.place
+                && !kinds.contains(&kind)
+            {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
+    /// Reads the text of a file. The error names the technology, the member and the reason.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let file: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+        let file = file.as_object().ok_or("is not an object of technologies")?;
+        let whole = ["technologies", "apps"].iter().find_map(|name| file.get(*name));
+        let technologies = match whole {
+            Some(technologies) => technologies.as_object().ok_or("`technologies` is not an object")?,
+            None => file,
+        };
+        let nothing = Map::new();
+        let categories = whole.and_then(|_| file.get("categories")?.as_object()).unwrap_or(&nothing);
+        let mut rules = Self::default();
+        for (name, value) in technologies {
+            let members = value.as_object().ok_or_else(|| format!("{name}: is not an object"))?;
+            let technology = rules.technology(name, members, categories).map_err(|why| format!("{name}: {why}"))?;
+            rules.technologies.push(technology);
+        }
+        if rules.technologies.is_empty() {
+            return Err("names no technology".to_owned());
+        }
+        let known = |name: &String| technologies.contains_key(name);
+        for technology in rules.technologies.iter().filter(|_| whole.is_some()) {
+            let named = technology.implies.iter().map(|(name, _)| name);
+            let named = named.chain(&technology.excludes).chain(&technology.requires);
+            if let Some(missing) = { named }.find(|name| !known(name)) {
+                return Err(format!("{}: names `{missing}`, which is no technology of this file", technology.name));
+            }
+        }
+        Ok(rules)
+    }
+
+    fn technology(
+        &mut self,
+        name: &str,
+        members: &Map<String, Value>,
+        categories: &Map<String, Value>,
+    ) -> Result<Technology, String> {
+        let mut technology = Technology { name: name.to_owned(), ..Technology::default() };
+        let category = |id: &Value| match id {
+            Value::String(id) => id.clone(),
+            id => id.to_string(),
+        };
+        let category_name = |id: &Value| {
+            let id = category(id);
+            Some(categories.get(&id)?.get("name")?.as_str()?.to_owned())
+        };
+        for (member, value) in members {
+            let at = |why: String| format!("{member}: {why}");
+            let place = match member.as_str() {
+                "cats" => {
+                    technology.categories = one_or_more(value).iter().filter_map(category_name).collect();
+                    continue;
+                }
+                "implies" => {
+                    for text in texts(value).map_err(at)? {
+                        let (name, tags) = split_tags(text);
+                        technology.implies.push((name.to_owned(), confidence(&tags).map_err(at)?));
+                    }
+                    continue;
+                }
+                "excludes" | "requires" => {
+                    let named =
+                        texts(value).map_err(at)?.into_iter().map(|text| split_tags(text).0.to_owned()).collect();
+                    *(if member == "excludes" { &mut technology.excludes } else { &mut technology.requires }) = named;
+                    continue;
+                }
+                "requiresCategory" => {
+                    technology.requires_category = one_or_more(value).iter().filter_map(category_name).collect();
+                    continue;
+                }
+                "headers" | "cookies" | "meta" | "dns" => {
+                    let named = value.as_object().ok_or_else(|| at("is not an object of patterns".to_owned()))?;
+                    for (key, value) in named {
+                        let at = |why: String| format!("{member}: {key}: {why}");
+                        let place = match member.as_str() {
+                            "headers" => Place::Header(key.to_lowercase()),
+                            "cookies" => Place::Cookie(key.clone()),
+                            "meta" => Place::Meta(key.to_lowercase()),
+                            _ => match dns_kind(key) {
+                                Some(kind) => Place::Dns(kind),
+                                None => continue,
+                            },
+                        };
+                        for text in texts(value).map_err(at)? {
+                            self.add(&mut technology, place.clone(), text).map_err(at)?;
+                        }
+                    }
+                    continue;
+                }
+                "scriptSrc" | "script" => Place::ScriptUrl,
+                "scripts" => Place::Script,
+                "html" => Place::Html,
+                "text" => Place::Text,
+                "url" => Place::Url,
+                _ => continue,
+            };
+            for text in texts(value).map_err(at)? {
+                self.add(&mut technology, place.clone(), text).map_err(at)?;
+            }
+        }
+        Ok(technology)
+    }
+
+    fn add(&mut self, technology: &mut Technology, place: Place, text: &str) -> Result<(), String> {
+        let (expression, tags) = split_tags(text);
+        let confidence = confidence(&tags)?;
+        let version = tags.iter().find_map(|tag| tag.strip_prefix("version:")).map(str::to_owned);
+        let matcher = if expression.is_empty() {
+            None
+        } else if looks_around(expression) {
+            self.passed_over += 1;
+            return Ok(());
+        } else {
+            let why = |why: String| format!("the pattern `{expression}` cannot be used: {why}");
+            Some(Matcher::new(expression).map_err(why)?)
+        };
+        technology.patterns.push(Pattern { place, matcher, confidence, version });
+        Ok(())
+    }
+}
+
+/// Look-around and back-references of ECMAScript.
+fn looks_around(expression: &str) -> bool {
+    let mut escaped = false;
+    for (at, byte) in expression.bytes().enumerate() {
+        if escaped {
+            escaped = false;
+            if (b'1'..=b'9').contains(&byte) {
+                return true;
+            }
+        } else if byte == b'\\' {
+            escaped = true;
+        } else if byte == b'(' && ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|sign| expression[at..].starts_with(sign)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn dns_kind(name: &str) -> Option<DnsKind> {
+    Some(match name.to_ascii_uppercase().as_str() {
+        "TXT" => DnsKind::Txt,
+        "MX" => DnsKind::Mx,
+        "NS" => DnsKind::Ns,
+        "CNAME" => DnsKind::Cname,
+        _ => return None,
+    })
+}
+
+fn split_tags(text: &str) -> (&str, Vec<&str>) {
+    let mut parts = text.split("\\;");
+    (parts.next().unwrap_or_default(), parts.collect())
+}
+
+fn confidence(tags: &[&str]) -> Result<u8, String> {
+    let Some(text) = tags.iter().find_map(|tag| tag.strip_prefix("confidence:")) else { return Ok(100) };
+    let number = text.parse::<u8>().ok().filter(|number| *number <= 100);
+    number.ok_or_else(|| format!("the confidence `{text}` is not a number from 0 to 100"))
+}
+
+fn one_or_more(value: &Value) -> &[Value] {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
+fn texts(value: &Value) -> Result<Vec<&str>, String> {
+    let texts = one_or_more(value).iter().map(Value::as_str).collect::<Option<Vec<_>>>();
+    texts.ok_or_else(|| "must be a text or a list of texts".to_owned())
+}

@@ -1,0 +1,179 @@
+use serde_json::json;
+
+use super::*;
+
+fn rules(value: &Value) -> Rules {
+    Rules::parse(&value.to_string()).unwrap()
+}
+
+fn seen(headers: &[(&str, &str)], html: &str) -> Seen {
+    let page = Document::read(html);
+    Seen {
+        url: "https://www.acme.example/shop".to_owned(),
+        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        html: html.to_owned(),
+        script_urls: page.script_urls.clone(),
+        page,
+        dns: vec![(DnsKind::Mx, "aspmx.l.google.com".to_owned()), (DnsKind::Txt, "v=spf1 -all".to_owned())],
+    }
+}
+
+fn told(found: &[Detected]) -> Vec<(&str, Option<&str>, u8)> {
+    found.iter().map(|d| (d.name.as_str(), d.version.as_deref(), d.confidence)).collect()
+}
+
+#[test]
+fn every_place_is_looked_at() {
+    let rules = rules(&json!({
+        "Server": {"headers": {"Server": "^nginx(?:/([\\d.]+))?\\;version:\\1"}},
+        "Header alone": {"headers": {"X-Thing": ""}},
+        "Cookie": {"cookies": {"PHPSESSID": "", "none": ""}},
+        "Cookies": {"cookies": {"wp_*": "^\\d+$"}},
+        "Meta": {"meta": {"Generator": ["^WordPress ?([\\d.]+)?\\;version:\\1"]}},
+        "Script": {"scriptSrc": ["jquery[.-]([\\d.]*\\d)[^/]*\\.js\\;version:\\1", "never"]},
+        "Inline": {"scripts": "window\\.dataLayer"},
+        "Html": {"html": "<div id=\"app\" data-v-"},
+        "Text": {"text": "powered by anvils"},
+        "Url": {"url": "^https?://[^/]+/shop"},
+        "Mail": {"dns": {"MX": "aspmx\\.l\\.google\\.com", "SOA": "x"}},
+        "Spf": {"dns": {"txt": "v=spf1"}},
+        "Browser": {"js": {"React.version": "(.*)"}, "dom": "#x", "website": "https://x.example", "icon": "x.svg"},
+    }));
+    let html = "<meta name=generator content='WordPress 6.4.1'><script src=/js/jquery-3.7.1.min.js></script>\
+                <script>window.dataLayer = []</script><DIV ID=\"app\" data-v-1>Powered by  Anvils";
+    let found = detect(
+        &rules,
+        &seen(
+            &[
+                ("server", "nginx/1.25.3"),
+                ("x-thing", "1"),
+                ("set-cookie", "PHPSESSID=abc; path=/"),
+                ("set-cookie", "wp_lang=12"),
+            ],
+            html,
+        ),
+    );
+    assert_eq!(
+        told(&found),
+        [
+            ("Server", Some("1.25.3"), 100),
+            ("Header alone", None, 100),
+            ("Cookie", None, 100),
+            ("Cookies", None, 100),
+            ("Meta", Some("6.4.1"), 100),
+            ("Script", Some("3.7.1"), 100),
+            ("Inline", None, 100),
+            ("Html", None, 100),
+            ("Text", None, 100),
+            ("Url", None, 100),
+            ("Mail", None, 100),
+            ("Spf", None, 100),
+        ]
+    );
+    let evidence: Vec<&str> = found.iter().map(|d| d.evidence[0].as_str()).collect();
+    assert_eq!(evidence[..4], ["header server", "header x-thing", "cookie PHPSESSID", "cookie wp_lang"]);
+    assert_eq!(evidence[4..8], ["meta generator", "script /js/jquery-3.7.1.min.js", "inline script", "html"]);
+    assert_eq!(evidence[8..], ["text", "url", "dns MX", "dns TXT"]);
+    assert!(detect(&rules, &Seen::default()).is_empty());
+}
+
+#[test]
+fn confidence_adds_up_and_versions_are_chosen() {
+    let rules = rules(&json!({
+        "Half": {"html": ["a1\\;confidence:40", "b2\\;confidence:30", "c3\\;confidence:0"]},
+        "Nothing": {"html": "c3\\;confidence:0"},
+        "Choice": {"html": "x(y)?z\\;version:\\1?new \\1:old"},
+        "Long": {"html": "hash=(\\w+)\\;version:\\1"},
+    }));
+    let found = detect(&rules, &seen(&[], "a1 b2 c3 xz hash=0123456789abcdef0123"));
+    assert_eq!(told(&found), [("Half", None, 70), ("Choice", Some("old"), 100), ("Long", None, 100)]);
+    assert_eq!(told(&detect(&rules, &seen(&[], "xyz"))), [("Choice", Some("new y"), 100)]);
+}
+
+#[test]
+fn technologies_imply_exclude_and_require_others() {
+    let file = json!({"categories": {"1": {"name": "CMS"}, "2": {"name": "Languages"}}, "technologies": {
+        "Blog": {"cats": [1], "html": "blog", "implies": ["PHP", "Database\\;confidence:50"]},
+        "PHP": {"cats": [2]},
+        "Database": {"implies": "Disk"},
+        "Disk": {},
+        "Old blog": {"html": "blog"},
+        "New blog": {"html": "newer", "excludes": "Old blog"},
+        "Plugin": {"html": "plugin", "requires": "Blog"},
+        "Plugin's plugin": {"html": "plugin", "requires": ["Plugin"]},
+        "Theme": {"html": "theme", "requiresCategory": 1},
+    }});
+    let rules = rules(&file);
+    let found = detect(&rules, &seen(&[], "blog newer plugin theme"));
+    assert_eq!(
+        told(&found),
+        [
+            ("Blog", None, 100),
+            ("New blog", None, 100),
+            ("Plugin", None, 100),
+            ("Plugin's plugin", None, 100),
+            ("Theme", None, 100),
+            ("PHP", None, 100),
+            ("Database", None, 50),
+            ("Disk", None, 50),
+        ]
+    );
+    assert_eq!(
+        (&found[0].categories[..], &found[5].evidence[..]),
+        (&["CMS".to_owned()][..], &["implied by Blog".to_owned()][..])
+    );
+    assert!(detect(&rules, &seen(&[], "plugin theme")).is_empty());
+    let round = json!({"A": {"html": "a", "implies": "B"}, "B": {"implies": ["A", "C"]}});
+    assert_eq!(
+        told(&detect(&super::Rules::parse(&round.to_string()).unwrap(), &seen(&[], "a"))),
+        [("A", None, 100), ("B", None, 100)]
+    );
+}
+
+#[test]
+fn a_wrong_file_is_told_by_technology_and_reason() {
+    for (text, wanted) in [
+        ("{", "is not JSON: "),
+        ("[]", "is not an object of technologies"),
+        ("{}", "names no technology"),
+        (r#"{"technologies": []}"#, "`technologies` is not an object"),
+        (r#"{"A": 1}"#, "A: is not an object"),
+        (r#"{"A": {"html": 1}}"#, "A: html: must be a text or a list of texts"),
+        (r#"{"A": {"html": "(x"}}"#, "A: html: the pattern `(x` cannot be used: "),
+        (r#"{"A": {"headers": "x"}}"#, "A: headers: is not an object of patterns"),
+        (r#"{"A": {"headers": {"Server": "[z-a]"}}}"#, "A: headers: Server: the pattern `[z-a]` cannot be used: "),
+        (r#"{"A": {"html": "x\\;confidence:101"}}"#, "A: html: the confidence `101` is not a number from 0 to 100"),
+        (r#"{"A": {"html": "(?:a{1000}){1000}"}}"#, "A: html: the pattern `(?:a{1000}){1000}` cannot be used: "),
+        (r#"{"apps": {"A": {"implies": "B"}}}"#, "A: names `B`, which is no technology of this file"),
+    ] {
+        let why = Rules::parse(text).err().unwrap_or_default();
+        assert!(why.starts_with(wanted), "{text}: {why}");
+    }
+    let around = rules(&json!({"A": {"html": ["x(?!y)", "(?<=a)b", "(a)\\1", "\\(?=", "plain"]}}));
+    assert_eq!((around.passed_over, around.technologies[0].patterns.len()), (3, 2));
+}
+
+#[test]
+fn hostile_patterns_and_pages_end() {
+    let rules = rules(&json!({"A": {"html": ["(a+)+$", "(a|aa)*b", "(?:[a-z]+\\s?)+;"], "scripts": "(x+x+)+y"}}));
+    let html = format!("{}<script>{}</script>", "a".repeat(200_000), "x".repeat(200_000));
+    assert!(detect(&rules, &seen(&[], &html)).is_empty());
+}
+
+#[test]
+fn the_shipped_rules_are_right_and_tell_what_they_are_for() {
+    let text = include_str!("../../../../../infra/data/technologies.json");
+    let rules = Rules::parse(text).unwrap_or_else(|why| panic!("{why}"));
+    assert!((60..=150).contains(&rules.technologies.len()) && rules.passed_over == 0, "{}", rules.technologies.len());
+    for technology in &rules.technologies {
+        assert!(!technology.categories.is_empty(), "{} has no category", technology.name);
+    }
+    let html = "<meta name=generator content='WordPress 6.4.1'><link href=/wp-content/themes/x.css>\
+                <script src='https://www.googletagmanager.com/gtm.js?id=GTM-X'></script><script src=/wp-includes/js/jquery/jquery.min.js?ver=3.7.1>";
+    let found =
+        detect(&rules, &seen(&[("server", "cloudflare"), ("cf-ray", "1"), ("x-powered-by", "PHP/8.2.1")], html));
+    let names: Vec<_> = found.iter().map(|d| d.name.as_str()).collect();
+    for wanted in ["WordPress", "PHP", "MySQL", "jQuery", "Cloudflare", "Google Tag Manager", "Google Workspace"] {
+        assert!(names.contains(&wanted), "{wanted}: {names:?}");
+    }
+}
