@@ -48,6 +48,8 @@ fn ports() -> Ports {
         dns: Arc::new(NoDns),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        shared: None,
+        cache: None,
     }
 }
 

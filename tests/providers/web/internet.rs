@@ -201,6 +201,8 @@ impl Internet {
             dns: Arc::new(Records(Arc::clone(&zone))),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            shared: None,
+            cache: None,
         };
         Self { ports, zone, log, _names: names }
     }
