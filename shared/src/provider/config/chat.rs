@@ -183,6 +183,10 @@ impl Settings for ChatConfig {
         Some(self.timeout)
     }
 
+    fn one_upstream(&self) -> bool {
+        true
+    }
+
     fn places(&mut self) -> Vec<&mut Place> {
         self.key.iter_mut().map(|secret| &mut secret.at).collect()
     }
