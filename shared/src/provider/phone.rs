@@ -156,7 +156,7 @@ mod tests {
     async fn found(default: Option<&str>, value: Value) -> Value {
         match ask(default, value).await {
             Answer::Found { fields, confidence } => {
-                assert_eq!(confidence, Some(CONFIDENCE));
+                assert_eq!(confidence, Some(CONFIDENCE.into()));
                 assert!(fields.keys().all(|name| PHONE_FIELDS.contains(&name.as_str())), "{fields:?}");
                 Value::Object(fields)
             }

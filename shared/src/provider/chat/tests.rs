@@ -78,7 +78,7 @@ async fn asks_for_the_structure_and_gives_its_fields() {
             fields: input(
                 json!({"title": "Analyst", "age": 36, "tags": ["engines"], "notes": "From a museum.", "confidence_score": 8})
             ),
-            confidence: Some(0.8)
+            confidence: Some(0.8.into())
         }
     );
     assert_eq!(asked.urls, ["https://llm.example.com/v1/chat/completions"]);

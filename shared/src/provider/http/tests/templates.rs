@@ -101,7 +101,7 @@ async fn fields_conditions_and_confidence_are_computed() {
         Answer::Found {
             fields: input(json!({"name": "Ada Byron", "same": true, "sum": 3.5, "mails": "x, y",
                 "all": {"z": [1, null, {"y": 18_446_744_073_709_551_615_u64}], "a": -1}})),
-            confidence: Some(0.87)
+            confidence: Some(0.87.into())
         }
     );
     assert_eq!(answered(json!({"count": 0, "city": "x"})).await, Answer::NotFound);
