@@ -304,7 +304,6 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         ("endless", "provider_error", "larger than 1048576 bytes"),
         ("headers", "", ""),
         ("redirect", "provider_error", "HTTP 302"),
-        ("limited", "rate_limited", "HTTP 429"),
         ("denied", "provider_error", "refused its credentials"),
     ] {
         let outcome = ask(domain).await;
@@ -314,4 +313,8 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         assert!(error.detail.contains(detail), "{domain}: {error:?}");
     }
     assert!(!server.got().iter().any(|got| got.path.starts_with("/found")), "a redirect was followed");
+    // Nobody else could answer: the record waits for as long as the vendor asks.
+    let waits = parked(progress(&registry, json!({"domain": "limited"}), None, &ports).await);
+    let wait = waits.resume_at().since(ports.clock.now());
+    assert!((Duration::from_secs(20)..Duration::from_secs(45)).contains(&wait), "{wait:?}");
 }

@@ -55,7 +55,8 @@ fn provider(name: &str) -> Arc<dyn Provider> {
 
 async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
     let Value::Object(input) = json!({ "domain": domain }) else { panic!() };
-    let question = Question { input: &input, limit: PATIENCE, key: "record", callback: None, earlier: None, last: true };
+    let question =
+        Question { input: &input, limit: PATIENCE, key: "record", callback: None, earlier: None, last: true };
     provider(name).ask(&question, &net.ports).await
 }
 

@@ -178,16 +178,17 @@ impl<'t> Entry<'t> {
     /// A file below the directory of `providers.toml`, without `..`; its name ends in one of `ends`, where there are any.
     pub(super) fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
         let file = self.str()?;
+        let name = self.path.rsplit(": ").next().unwrap_or_default();
         let safe =
             !file.starts_with('/') && !file.contains('\\') && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
         if !safe {
-            return Err(self.error("file is a path below the directory of this file, without `..`"));
+            return Err(self.error(format!("{name} is a path below the directory of this file, without `..`")));
         }
         if !ends.is_empty() && !ends.iter().any(|end| file.ends_with(end)) {
             let (last, others) = ends.split_last().unwrap_or((&"", &[]));
             let others = others.join(", ");
             let list = if others.is_empty() { (*last).to_owned() } else { format!("{others} or {last}") };
-            return Err(self.error(format!("file ends in {list}")));
+            return Err(self.error(format!("{name} ends in {list}")));
         }
         Ok(file.to_owned())
     }

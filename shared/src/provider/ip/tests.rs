@@ -291,8 +291,8 @@ fn files_are_below_the_directory_or_absolute() {
         Config::parse("p.toml", &toml).unwrap_err().to_string()
     };
     assert_eq!(config("files = [\"/opt/GeoLite2-ASN.mmdb\"]").files[0].0, "/opt/GeoLite2-ASN.mmdb");
-    assert!(faults("files = [\"../a.mmdb\"]").contains("p.toml:6:10: providers.i: files: file is a path below"));
-    assert!(faults("files = [\"/opt/../a.mmdb\"]").contains("file is a path below"));
+    assert!(faults("files = [\"../a.mmdb\"]").contains("p.toml:6:10: providers.i: files: files is a path below"));
+    assert!(faults("files = [\"/opt/../a.mmdb\"]").contains("files is a path below"));
     assert!(faults("files = [\"/opt/a.bin\"]").contains("file ends in .mmdb"));
     assert!(faults("files = []").contains("files is empty"));
     assert!(faults("").contains("`files` is missing; name your databases"));
