@@ -57,6 +57,8 @@ pub(super) fn ports() -> (Ports, Arc<Script>) {
     (ports, script)
 }
 
+type Zone = BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>;
+
 #[derive(Default)]
 pub(super) struct Script {
     answers: Mutex<VecDeque<(Duration, Result<HttpAnswer, HttpError>)>>,
@@ -64,7 +66,7 @@ pub(super) struct Script {
     passed: Mutex<Duration>,
     slept: Mutex<Vec<Duration>>,
     sleeping: Mutex<Vec<Timestamp>>,
-    names: Mutex<BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>>,
+    names: Mutex<Zone>,
 }
 
 impl Script {

@@ -645,10 +645,13 @@ mod tests {
         }
     }
 
+    /// Key, callback and what was taken before, of a question.
+    type Heard = (String, Option<String>, Option<Earlier>);
+
     /// Takes the question, and answers at the second look or when it was posted to.
     #[derive(Debug, Default)]
     struct Slow {
-        questions: Mutex<Vec<(String, Option<String>, Option<Earlier>)>>,
+        questions: Mutex<Vec<Heard>>,
     }
 
     #[async_trait]

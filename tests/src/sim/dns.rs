@@ -6,10 +6,12 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord};
 
+type Zone = BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>;
+
 /// A name server of which only what [`SimDns::say`] said exists.
 #[derive(Debug, Default)]
 pub struct SimDns {
-    names: Mutex<BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>>,
+    names: Mutex<Zone>,
 }
 
 impl SimDns {
