@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finish::{Finished, finish, look_at, wake};
-use super::hold::{Hold, LAST_START, SERIAL_FROM, forget_starts, release, take};
+use super::hold::{Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take};
 use super::run::{Calls, Known, Run};
 use super::submit::{send, send_later};
 use super::table::{
     self, CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range, chunk_range,
-    current, delivery_item, meta_key, millis, progress_key, read_calls, read_chunks, read_meta, read_progress, s, set,
+    current, delivery_item, get_n, meta_key, millis, progress_key, read_calls, read_chunks, read_meta, read_progress,
+    s, set, wake_attribute,
 };
 use super::{Ports, StepError};
 use crate::domain::callback::KEY_BYTES;
@@ -211,7 +212,7 @@ async fn find(
 ) -> Result<Found, StepError> {
     let Read { meta, shard, chunk, state } = read;
     let ChunkState { finished, parked, begun, .. } = state;
-    let mut known = Known { finished, parked };
+    let mut known = Known { finished, parked, ..Known::default() };
     let mut run = Run {
         ports,
         registry,
@@ -222,6 +223,7 @@ async fn find(
         until: receipt.deadline.minus(RESERVE),
         longest: longest_record(receipt.timeout),
         calls: Calls::default(),
+        wake: get_n(shard, wake_attribute(message.chunk)).map(Timestamp),
         callback_key: None,
         cache: registry.cache(&job.spec.kind, &ports.store, &job.spec.tenant, chunk.records.iter().map(|r| &r.input)),
     };
@@ -229,9 +231,9 @@ async fn find(
         run.calls = calls(ports, job, message.chunk).await?;
         let next_at = run.next_at(&known, job.status);
         if next_at > ports.clock.now() {
-            // Of the messages that come too early one is enough: that which was sent for this time, or the sweep's, which
-            // makes up for it.
-            if message.start == Start::Nudge || message.wake == Some(next_at.0) {
+            // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the
+            // sweep's comes after it.
+            if message.wake == run.wake.map(|at| at.0) {
                 wait(ports, job, message.chunk, next_at, receipt.lane).await?;
                 return Ok(Found::Some(Ran::Waits));
             }
@@ -302,12 +304,16 @@ async fn work(
     if next_at > ports.clock.now() {
         tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk waits for upstreams");
         forget_starts(ports, job, message.chunk, hold).await;
-        release(ports, job, message.chunk, hold).await;
+        park(ports, job, message.chunk, hold, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
-        let news = calls.keys().any(|call| !run.calls.contains_key(call));
-        let at = if news { ports.clock.now() } else { next_at };
-        wait(ports, job, message.chunk, at, lane).await?;
+        if calls.keys().any(|call| !run.calls.contains_key(call)) {
+            wait(ports, job, message.chunk, ports.clock.now(), lane).await?;
+        }
+        // The message that was sent for the same time before is on its way.
+        if run.wake != Some(next_at) {
+            wait(ports, job, message.chunk, next_at, lane).await?;
+        }
         return Ok(Found::Some(Ran::Waits));
     }
     tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk continues in another run");

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::enrich::Receipt;
-use super::table::{get_n, held_attribute, progress_key, starts_attribute};
+use super::table::{get_n, held_attribute, progress_key, starts_attribute, wake_attribute};
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, shard_of};
 use crate::domain::job::Job;
+use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, StoreError, Update, Value};
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
@@ -95,8 +96,27 @@ pub(super) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
     }
 }
 
-/// Gives the chunk back: after an error, so that the message can try again soon, and where all that is left waits for
-/// upstreams, so that whoever has news of them can take it. Lost, the hold runs out by itself.
+/// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
+/// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
+pub(super) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
+    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(next_at.0))];
+    let mut conditions = vec![Condition::ItemExists];
+    if let Some(until) = hold.until {
+        let held = held_attribute(chunk);
+        changes.push(Change::Remove(held));
+        conditions.push(Condition::Equals(held, Value::N(until)));
+    }
+    let key = progress_key(&job.spec.id, shard_of(chunk));
+    let update = Update { key, changes, condition: Some(Condition::All(conditions)) };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "chunk not left in order; the next run is");
+        }
+    }
+}
+
+/// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
 pub(super) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
     let Some(until) = hold.until else { return };
     let held = held_attribute(chunk);

@@ -1,6 +1,6 @@
 //! One run over a chunk's records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct Known {
     pub(super) finished: BTreeMap<u32, Outcome>,
     /// Of records that have not finished: where they wait. Entries of those that have are passed over.
     pub(super) parked: BTreeMap<u32, Parked>,
+    /// Asked for in this run.
+    pub(super) tried: BTreeSet<u32>,
 }
 
 /// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
@@ -69,6 +71,8 @@ pub(super) struct Run<'a> {
     /// No record is given longer: a fresh invocation must be able to begin some.
     pub(super) longest: Duration,
     pub(super) calls: Calls,
+    /// When the next look was to be, by the run before.
+    pub(super) wake: Option<Timestamp>,
     /// Signs the URLs at which upstreams may leave answers. `None` where none of this type can, or nobody can reach us.
     pub(super) callback_key: Option<[u8; KEY_BYTES]>,
     /// Earlier answers, where any are kept.
@@ -88,13 +92,22 @@ impl Run<'_> {
     pub(super) fn next_at(&self, known: &Known, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let missing = self.missing(&known.finished);
-        let at = |at: u32| known.parked.get(&at).map_or(now, |parked| self.goes_on_at(at, parked, status));
-        missing.into_iter().map(at).min().unwrap_or(now)
+        missing.into_iter().map(|at| self.goes_on_at(at, known, status)).min().unwrap_or(now)
     }
 
-    fn goes_on_at(&self, at: u32, parked: &Parked, status: Status) -> Timestamp {
-        let ends = matches!(status, Status::Canceling | Status::Expiring);
-        if ends || self.posted(at, parked).is_some() { self.ports.clock.now() } else { parked.resume_at() }
+    /// When a missing record can go on. A look that brought no news was not written down: the chunk's next look, which was,
+    /// stands for it.
+    fn goes_on_at(&self, at: u32, known: &Known, status: Status) -> Timestamp {
+        let now = self.ports.clock.now();
+        let Some(parked) = known.parked.get(&at) else { return now };
+        let (tried, ends) = (known.tried.contains(&at), matches!(status, Status::Canceling | Status::Expiring));
+        if tried {
+            parked.resume_at()
+        } else if ends || self.posted(at, parked).is_some() {
+            now
+        } else {
+            parked.resume_at().max(self.wake.unwrap_or(now))
+        }
     }
 
     /// What the upstream that a record waits for has posted, if that was not looked at before.
@@ -204,10 +217,7 @@ impl Run<'_> {
     pub(super) async fn together(&self, known: &mut Known) -> Result<(), StepError> {
         let bound = self.registry.kind(&self.job.spec.kind).map_or(1, provider::RecordType::concurrency);
         let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
-        let ready = |at: &u32| {
-            let parked = known.parked.get(at);
-            parked.is_none_or(|parked| self.goes_on_at(*at, parked, status) <= self.ports.clock.now())
-        };
+        let ready = |at: &u32| self.goes_on_at(*at, known, status) <= self.ports.clock.now();
         let ready: Vec<u32> = self.missing(&known.finished).into_iter().filter(ready).collect();
         let mut waiting = ready.into_iter().peekable();
         let mut running = FuturesUnordered::new();
@@ -267,6 +277,7 @@ impl Run<'_> {
             self.put_away(&fresh[kept..], known, &mut parts).await?;
         }
         for (at, came) in fresh {
+            known.tried.insert(at);
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
@@ -281,8 +292,7 @@ impl Run<'_> {
         let begin_until = self.until.minus(self.limit());
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
             let status = self.status().await?;
-            let parked = known.parked.get(&at);
-            if parked.is_some_and(|parked| self.goes_on_at(at, parked, status) > self.ports.clock.now()) {
+            if self.goes_on_at(at, known, status) > self.ports.clock.now() {
                 continue;
             }
             let came = match self.not_run(at, status) {
@@ -295,7 +305,7 @@ impl Run<'_> {
                         self.keep(at, &Part::default()).await?;
                         return Ok(());
                     }
-                    let came = self.ask(at, parked.cloned()).await;
+                    let came = self.ask(at, known.parked.get(&at).cloned()).await;
                     let part = match &came {
                         Came::Done(outcome) => Part { outcomes: vec![(at, outcome.clone())], ..Part::default() },
                         Came::Parked(parked) => Part { parked: vec![(at, (**parked).clone())], ..Part::default() },
@@ -304,6 +314,7 @@ impl Run<'_> {
                     came
                 }
             };
+            known.tried.insert(at);
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),

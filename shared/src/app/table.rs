@@ -372,6 +372,13 @@ pub fn held_attribute(chunk: u32) -> &'static str {
     chunk_attribute(&NAMES, "held", chunk)
 }
 
+/// The attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is
+/// on its way for that time; others that come before it have nothing to do.
+pub fn wake_attribute(chunk: u32) -> &'static str {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    chunk_attribute(&NAMES, "wake", chunk)
+}
+
 fn chunk_attribute(names: &'static OnceLock<Vec<String>>, prefix: &str, chunk: u32) -> &'static str {
     let names = names.get_or_init(|| (0..SHARD_CHUNKS).map(|n| format!("{prefix}_{n:02}")).collect());
     &names[usize::try_from(chunk % SHARD_CHUNKS).unwrap_or(0)]
@@ -528,7 +535,11 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepErro
             // What a result has is not unpacked a second time.
             (Some("PART"), Some(_)) if ended.contains(chunk_key_of(&item.key.sk)) => {}
             (Some("PART"), Some(_)) => {
-                let part: Part = unpack(item)?;
+                // A part that cannot be read is as good as lost: what it had is asked for again.
+                let Ok(part) = unpack::<Part>(item) else {
+                    tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, "part cannot be read");
+                    continue;
+                };
                 if let Some(at) = part.begun {
                     *state.begun.entry(at).or_default() += 1;
                 }

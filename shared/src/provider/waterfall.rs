@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
-use crate::domain::record::{MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source};
+use crate::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
 
@@ -230,7 +230,12 @@ impl Waterfall {
                 let answer = match answer {
                     Answer::Later(Later { ticket, look_in, give_up_in }) => {
                         let now = ports.clock.now();
-                        let give_up_at = give_up_at.unwrap_or_else(|| now.plus(give_up_in));
+                        // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
+                        let put_now = earlier.is_none() && ticket.is_some();
+                        let give_up_at = give_up_at.filter(|_| !put_now).unwrap_or_else(|| now.plus(give_up_in));
+                        if let Some(unfit) = merged.unfit(ticket.as_ref()) {
+                            return Progress::Done(unfit);
+                        }
                         if now < give_up_at {
                             let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
                             let left = steps[at..].iter().map(|step| step.name.clone()).collect();
@@ -356,6 +361,18 @@ impl Merged {
         }
     }
 
+    /// What becomes of a record that cannot be kept until its provider answers, if it cannot: what was found so far must fit an
+    /// outcome, and be read again.
+    fn unfit(&self, ticket: Option<&Value>) -> Option<Outcome> {
+        if self.data.values().chain(ticket).any(|value| depth(value) > MAX_DEPTH) {
+            let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
+            return Some(Outcome::failed("outcome_too_deep", detail));
+        }
+        let mut size = Count(0);
+        let written = serde_json::to_writer(&mut size, &(self, ticket));
+        (written.is_err() || size.0 > MAX_OUTCOME_BYTES).then(|| too_large(size.0))
+    }
+
     /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
     fn wanted<'u>(&self, until: &'u Until) -> Option<Vec<&'u str>> {
         let source = |field: &str| self.sources.iter().find(|(name, _)| name == field).map(|(_, source)| source);
@@ -389,13 +406,15 @@ impl Merged {
             Outcome { status: OutcomeStatus::Found, data: self.data, sources: self.sources, credits, error: None };
         let mut size = Count(0);
         if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
-            return Outcome::failed(
-                "outcome_too_large",
-                format!("the found data is {} bytes as JSON; at most {MAX_OUTCOME_BYTES} are kept", size.0),
-            );
+            return too_large(size.0);
         }
         outcome
     }
+}
+
+fn too_large(bytes: usize) -> Outcome {
+    let detail = format!("the found data is {bytes} bytes as JSON; at most {MAX_OUTCOME_BYTES} are kept");
+    Outcome::failed("outcome_too_large", detail)
 }
 
 /// How sure a source is; one that does not say is not sure at all.
@@ -427,7 +446,7 @@ impl std::io::Write for Count {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, VecDeque};
     use std::sync::Mutex;
 
     use async_trait::async_trait;
@@ -731,6 +750,71 @@ mod tests {
                 .all(|(key, url, _)| *key == questions[0].0 && url.as_deref() == Some("https://api.example/slow"))
         );
         assert_eq!(questions[1].2, Some(Earlier { ticket: json!(1), posted: Some(Value::Null) }));
+    }
+
+    /// Gives these answers one after the other.
+    #[derive(Debug)]
+    struct Turns(Mutex<VecDeque<Answer>>);
+
+    #[async_trait]
+    impl Provider for Turns {
+        async fn ask(&self, _: &Question<'_>, _: &Ports) -> Answer {
+            self.0.lock().unwrap().pop_front().expect("no further question")
+        }
+    }
+
+    fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
+        let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
+        Answer::Later(Later { ticket, look_in, give_up_in })
+    }
+
+    /// Runs of one record with a first and a second provider that wants `n` and `m`.
+    async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progress {
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\"]\nuntil = [\"n\", \"m\"]\n\
+                    [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
+                    [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let mut answers = vec![second, first];
+        let registry =
+            Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(answers.pop().unwrap_or_default().into())))));
+        let registry = registry.unwrap();
+        let (ports, script) = ports();
+        let value = input(json!({"x": "1"}));
+        let limit = Duration::from_secs(5);
+        let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+        let waterfall = registry.waterfall("t").unwrap();
+        let mut progress = waterfall.run(&request, None, &ports).await;
+        for pause in pauses {
+            script.pass(Duration::from_secs(*pause));
+            let Progress::Parked(parked) = progress else { panic!("{progress:?}") };
+            progress = waterfall.run(&request, Some((*parked, None)), &ports).await;
+        }
+        progress
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_or_read_again_was_parked_and_wedged_its_chunk() {
+        let deep = (0..100).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        let large = Value::String("x".repeat(MAX_OUTCOME_BYTES));
+        for (value, code) in [(deep, "outcome_too_deep"), (large, "outcome_too_large")] {
+            let first = vec![found(json!({"n": value}))];
+            let progress = turns(first, vec![later(Some(json!(1)), 100)], &[]).await;
+            let Progress::Done(outcome) = progress else { panic!("{code}") };
+            assert_eq!((outcome.error.unwrap().code.as_str(), outcome.credits), (code, 0));
+            let progress = turns(vec![later(Some(value), 100)], vec![], &[]).await;
+            assert!(matches!(progress, Progress::Done(_)), "{code} in a ticket");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_be_put() {
+        let answers = || vec![later(None, 100), later(Some(json!(1)), 150)];
+        let Progress::Parked(parked) = turns(answers(), vec![], &[90]).await else { panic!("not parked") };
+        let began = Timestamp(1_767_225_600_000);
+        assert_eq!(parked.give_up_at, began.plus(Duration::from_secs(240)), "150 s from when it was put");
+        let again = vec![later(None, 100), later(None, 100)];
+        let Progress::Parked(parked) = turns(again, vec![], &[90]).await else { panic!("not parked") };
+        assert_eq!(parked.give_up_at, began.plus(Duration::from_secs(100)), "waiting on is no new wait");
     }
 
     #[tokio::test]
