@@ -228,7 +228,7 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, .. }) => {
                         let now = ports.clock.now();
                         let give_up_at = give_up_at.unwrap_or_else(|| now.plus(give_up_in));
                         if now < give_up_at {
@@ -666,6 +666,7 @@ mod tests {
                     ticket: Some(json!(questions.len())),
                     look_in: Duration::from_secs(60),
                     give_up_in: Duration::from_secs(150),
+                    refused: false,
                 }),
             }
         }
