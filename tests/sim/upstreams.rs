@@ -92,7 +92,7 @@ impl Provider for Late {
             });
             taken.bought += 1;
             let ticket = Some(Value::from(question.key));
-            return Answer::Later(Later { ticket, look_in: up.look_in, give_up_in: up.give_up_in });
+            return Answer::Later(Later { ticket, look_in: up.look_in, give_up_in: up.give_up_in, refused: false });
         };
         let taken = all.get_mut(earlier.ticket.as_str().expect("our ticket")).expect("a question that was taken");
         if let Some(posted) = &earlier.posted
@@ -104,7 +104,12 @@ impl Provider for Late {
         if up.answers && now >= taken.ready_at {
             return found(&taken.domain);
         }
-        Answer::Later(Later { ticket: Some(earlier.ticket.clone()), look_in: up.look_in, give_up_in: up.give_up_in })
+        Answer::Later(Later {
+            ticket: Some(earlier.ticket.clone()),
+            look_in: up.look_in,
+            give_up_in: up.give_up_in,
+            refused: false,
+        })
     }
 
     fn calls_back(&self) -> bool {

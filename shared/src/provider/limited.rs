@@ -146,7 +146,7 @@ impl Provider for Limited {
                 let taken = fate.taken.load(Ordering::Relaxed);
                 if code == "rate_limited" && question.last && !taken {
                     let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
-                    return later(until.unwrap_or_else(|| ports.clock.now()), OUTAGE, question, ports);
+                    return later(until.unwrap_or_else(|| ports.clock.now()), OUTAGE, question, false, ports);
                 }
                 Answer::Failed { code, detail }
             }
@@ -161,21 +161,21 @@ impl Provider for Limited {
 }
 
 /// To be asked again soon after `at`.
-fn later(at: Timestamp, give_up_in: Duration, question: &Question<'_>, ports: &Ports) -> Answer {
+fn later(at: Timestamp, give_up_in: Duration, question: &Question<'_>, refused: bool, ports: &Ports) -> Answer {
     let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
     let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
-    Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in })
+    Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in, refused })
 }
 
 fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
     match refused {
-        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, ports),
+        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, !taken, ports),
         Refused::Busy(_) => Answer::failed(
             "rate_limited",
             "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
         ),
-        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE, question, ports),
+        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE, question, !taken, ports),
         Refused::Open(at) => Answer::failed(
             "provider_unavailable",
             format!("the provider kept failing and is not asked before {at}; look at its own status"),

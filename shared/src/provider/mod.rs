@@ -112,6 +112,8 @@ pub struct Later {
     pub look_in: Duration,
     /// From the first such answer of this provider on: with no answer by then, the provider has failed.
     pub give_up_in: Duration,
+    /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard.
+    pub refused: bool,
 }
 
 /// A question that a provider took before.

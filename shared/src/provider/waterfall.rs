@@ -228,7 +228,7 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, .. }) => {
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
@@ -685,6 +685,7 @@ mod tests {
                     ticket: Some(json!(questions.len())),
                     look_in: Duration::from_secs(60),
                     give_up_in: Duration::from_secs(150),
+                    refused: false,
                 }),
             }
         }
