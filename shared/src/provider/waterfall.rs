@@ -168,13 +168,13 @@ impl Waterfall {
         }
         let (names, mut merged, mut waiting, heard);
         if let Some((before, posted)) = parked {
-            heard = before.heard || posted.is_some();
+            heard = (before.heard, posted.is_some());
             (names, merged) = (before.left, before.merged);
             waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
         } else {
             let own = || self.steps.iter().map(|step| step.name.clone()).collect();
             names = request.order.map_or_else(own, <[String]>::to_vec);
-            (merged, waiting, heard) = (Merged::default(), None, false);
+            (merged, waiting, heard) = (Merged::default(), None, (false, false));
         }
         // Who was waited for and is gone from the configuration is not waited for any more.
         let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
@@ -184,7 +184,7 @@ impl Waterfall {
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
             let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
-            let heard = heard && give_up_at.is_some();
+            let (heard, posted) = if give_up_at.is_some() { heard } else { (false, false) };
             // What was asked for is taken, whatever else came meanwhile.
             if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
                 continue;
@@ -766,7 +766,7 @@ mod tests {
 
     fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket, look_in, give_up_in })
+        Answer::Later(Later { ticket, look_in, give_up_in, refused: false })
     }
 
     /// Runs of one record with a first and a second provider that wants `n` and `m`.
