@@ -228,7 +228,9 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in, .. }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, refused }) => {
+                        // What was posted is shown to the provider until it has seen it.
+                        let heard = heard || (posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
@@ -804,6 +806,30 @@ mod tests {
             assert_eq!((outcome.error.unwrap().code.as_str(), outcome.credits), (code, 0));
             let progress = turns(vec![later(Some(value), 100)], vec![], &[]).await;
             assert!(matches!(progress, Progress::Done(_)), "{code} in a ticket");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
+        let refused = Answer::Later(Later {
+            ticket: Some(json!(1)),
+            look_in: Duration::from_secs(10),
+            give_up_in: Duration::from_secs(100),
+            refused: true,
+        });
+        for (second, heard) in [(refused, false), (later(Some(json!(1)), 100), true)] {
+            let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await else { panic!() };
+            let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+                        url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+            let config = Config::parse("p.toml", text).unwrap();
+            let registry =
+                Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(vec![second.clone()].into()))))).unwrap();
+            let (value, ports) = (input(json!({"x": "1"})), ports().0);
+            let limit = Duration::from_secs(5);
+            let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+            let again = registry.waterfall("t").unwrap().run(&request, Some((*first, Some(json!("posted")))), &ports);
+            let Progress::Parked(parked) = again.await else { panic!() };
+            assert_eq!(parked.heard(), heard);
         }
     }
 
