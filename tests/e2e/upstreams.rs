@@ -36,7 +36,7 @@ pub(crate) async fn an_upstream_that_answers_later_is_heard_at_the_url_that_it_w
     let records: Vec<Value> = (0..3).map(|n| json!({"input": {"domain": domain(n)}})).collect();
     let job = tenant.submit(&json!({"type": "late", "records": records})).await;
     let urls = taken(&tag, 3).await;
-    let answer = |n: u32| json!({"id": "whatever", "status": "done", "result": {"name": format!("Name {n}")}});
+    let answer = |n: u32| json!({"status": "done", "result": {"name": format!("Name {n}")}});
 
     let forged = format!("{}A", &urls[&domain(0)][..urls[&domain(0)].len() - 1]);
     let (base, token) = urls[&domain(0)].rsplit_once('/').unwrap();
