@@ -147,12 +147,14 @@ async fn bodies_without_end_are_cut_and_read() {
             ("robots-bomb.test", "/robots.txt") => {
                 bomb.write_all(b"User-agent: *\nDisallow: /no\n").unwrap();
                 std::io::copy(&mut std::io::repeat(b'#').take(64 << 20), &mut bomb).unwrap();
+                bomb.write_all(b"\nDisallow: /\n").unwrap();
                 Page::html(bomb.finish().unwrap()).header("content-encoding", "gzip")
             }
             (_, "/robots.txt") => Page::status(404),
             ("bomb.test", _) => {
                 bomb.write_all(b"<title>Bomb</title>").unwrap();
                 std::io::copy(&mut std::io::repeat(b' ').take(256 << 20), &mut bomb).unwrap();
+                bomb.write_all(b"<meta property=og:site_name content=Beyond>").unwrap();
                 let packed = bomb.finish().unwrap();
                 assert!(packed.len() < 2 << 20, "{}", packed.len());
                 Page::html(packed).header("content-encoding", "gzip")
@@ -163,7 +165,9 @@ async fn bodies_without_end_are_cut_and_read() {
     })
     .await;
     for (domain, title) in [("bomb.test", "Bomb"), ("endless.test", "Endless"), ("robots-bomb.test", "Robots bomb")] {
-        assert_eq!(fields(ask(&net, "site", domain).await)["title"], title);
+        let found = fields(ask(&net, "site", domain).await);
+        assert_eq!(found["title"], title);
+        assert!(!found.to_string().contains("Beyond"), "what is behind the bound was read: {found}");
     }
 }
 
