@@ -72,7 +72,11 @@ impl Detected {
 
 /// Every technology that the rules tell, in the rules' order; those that others imply at the end.
 pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
-    let sought = Sought::new(seen);
+    detect_within(rules, seen, &Budget::default())
+}
+
+fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
+    let sought = Sought::new(seen, budget);
     let mut found: Vec<Detected> = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
     let by_name: BTreeMap<&str, &Technology> = rules.technologies.iter().map(|t| (t.name.as_str(), t)).collect();
 
@@ -154,11 +158,11 @@ struct Sought<'s> {
     text: Vec<Piece<'s>>,
     url: Vec<Piece<'s>>,
     dns: Vec<(DnsKind, Piece<'s>)>,
-    budget: Budget,
+    budget: &'s Budget,
 }
 
 impl<'s> Sought<'s> {
-    fn new(seen: &'s Seen) -> Self {
+    fn new(seen: &'s Seen, budget: &'s Budget) -> Self {
         fn named<'s>(what: &str, pairs: impl Iterator<Item = (&'s str, &'s str)>) -> Named<'s> {
             let mut named = Named::new();
             for (name, value) in pairs {
@@ -188,7 +192,7 @@ impl<'s> Sought<'s> {
             text: Piece::whole("text", &seen.page.text),
             url: Piece::whole("url", &seen.url),
             dns: dns.collect(),
-            budget: Budget::default(),
+            budget,
         }
     }
 
@@ -225,7 +229,7 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
     for pattern in &technology.patterns {
         for piece in sought.pieces(&pattern.place) {
             let haystack = Haystack { text: piece.text, lower: &piece.lower };
-            let Some(version) = try_match(pattern, haystack, &sought.budget) else { continue };
+            let Some(version) = try_match(pattern, haystack, sought.budget) else { continue };
             detected.confidence = detected.confidence.saturating_add(pattern.confidence).min(100);
             if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&piece.told) {
                 detected.evidence.push(piece.told.clone());

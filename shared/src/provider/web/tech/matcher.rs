@@ -30,11 +30,19 @@ pub(super) struct Budget(Cell<usize>);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Cell::new(MAX_SEARCHED))
+        Self::new(MAX_SEARCHED)
     }
 }
 
 impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Cell::new(bytes))
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
     /// Whether there is enough left for so many bytes, which are taken.
     fn take(&self, bytes: usize) -> bool {
         let left = self.0.get().checked_sub(bytes);
@@ -77,7 +85,7 @@ impl Matcher {
         let search = |piece: &'t str| if budget.take(piece.len()) { self.regex.captures(piece) } else { None };
         let long = text.len() > SHORT;
         let words = match &self.words {
-            _ if long && self.ends => return None,
+            _ if budget.is_spent() || (long && self.ends) => return None,
             Some(words) if !long || !self.starts => words,
             _ => return search(&text[..text.floor_char_boundary(SHORT)]),
         };
