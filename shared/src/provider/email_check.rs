@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
 use super::config::{ConfigError, EmailCheckConfig, Place};
@@ -198,14 +199,12 @@ async fn takes_mail(domain: &str, dns: &dyn Dns) -> Result<Mail, String> {
             return Ok(if address { Mail::Implicit } else { Mail::NoMx });
         }
     };
-    let mut learnt = true;
-    for host in hosts.iter().take(TRIED_HOSTS) {
-        match has_address(host, dns).await {
-            Ok(true) => return Ok(Mail::Hosts(hosts, Some(true))),
-            Ok(false) => {}
-            Err(_) => learnt = false,
-        }
+    // All at once: name servers that keep silent, one after the other, would take more time than there is.
+    let tried = join_all(hosts.iter().take(TRIED_HOSTS).map(|host| has_address(host, dns))).await;
+    if tried.contains(&Ok(true)) {
+        return Ok(Mail::Hosts(hosts, Some(true)));
     }
+    let learnt = tried.iter().all(Result::is_ok);
     // Of more hosts than were tried, another may have one.
     let known = (learnt && hosts.len() <= TRIED_HOSTS).then_some(false);
     Ok(Mail::Hosts(hosts, known))
@@ -538,5 +537,28 @@ mod tests {
         let check = EmailCheck::open("c", &config(LISTS), &infra()).unwrap();
         let wanted = ["data/disposable-domains.txt has 8883 domains", "data/free-mail-domains.txt has 316 domains"];
         assert_eq!(check.inspect().unwrap(), wanted);
+    }
+
+    /// A name server that answers about hosts only once it was asked about all of them.
+    struct Together(tokio::sync::Barrier);
+
+    #[async_trait]
+    impl Dns for Together {
+        async fn look_up(&self, _: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
+            match kind {
+                DnsKind::Mx => Ok(mx(&[(1, "a.example"), (2, "b.example"), (3, "c.example")])),
+                _ => {
+                    self.0.wait().await;
+                    Err(DnsFailure::NoSuchName)
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn slow_mx_hosts_are_looked_up_at_once() {
+        let dns = Together(tokio::sync::Barrier::new(TRIED_HOSTS));
+        let mail = tokio::time::timeout(Duration::from_secs(20), takes_mail("acme.example", &dns)).await;
+        assert!(matches!(mail, Ok(Ok(Mail::Hosts(_, Some(false))))), "{mail:?}");
     }
 }

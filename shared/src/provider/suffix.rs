@@ -60,9 +60,12 @@ pub(super) fn registrable(host: &str) -> Option<&str> {
     Some(&host[start..])
 }
 
+/// How many labels the longest rule of the list has.
+const LONGEST_RULE: usize = 7;
+
 /// The longest rule that matches, by the list's algorithm; the last label where none does.
 fn public_suffix(host: &str) -> &str {
-    let mut rest = host;
+    let mut rest = host.rmatch_indices('.').nth(LONGEST_RULE - 1).map_or(host, |(dot, _)| &host[dot + 1..]);
     loop {
         let parent = rest.split_once('.').map(|(_, parent)| parent);
         let Some(parent) = parent else { return rest };
@@ -159,6 +162,12 @@ mod tests {
             ("www.xn--85x722f.xn--55qx5d.cn", Some("xn--85x722f.xn--55qx5d.cn")),
             ("foo.github.io", Some("foo.github.io")),
             ("unknown-0001.example", Some("unknown-0001.example")),
+            // The longest rule, below many labels more.
+            (
+                "a.b.c.x.001.test.code-builder-stg.platform.salesforce.com",
+                Some("c.x.001.test.code-builder-stg.platform.salesforce.com"),
+            ),
+            ("x.001.test.code-builder-stg.platform.salesforce.com", None),
         ] {
             assert_eq!(registrable(host), wanted, "{host}");
         }
@@ -173,6 +182,7 @@ mod tests {
             assert!(listed(rule), "{rule}");
             before = rule;
         }
+        assert_eq!(rules.lines().map(|rule| rule.split('.').count()).max(), Some(LONGEST_RULE));
         assert!(!listed("zzzzzz") && !listed("") && !listed("!"));
     }
 }

@@ -14,7 +14,7 @@ use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::ports::{DnsKind, DnsRecord};
 use shared::provider::config::{Config, Kind};
 use shared::provider::waterfall::{Progress, Request};
-use shared::provider::web::{Signals, Site, Tech};
+use shared::provider::web::{DomainFinder, Signals, Site, Tech};
 use shared::provider::{Answer, Provider, Question, Registry};
 
 use self::internet::{Internet, Page};
@@ -32,6 +32,13 @@ user_agent = "Acme-Bot/1.0 (+https://acme.example/bot)"
 [providers.impatient]
 kind = "site"
 timeout_s = 1
+[providers.impatient-signals]
+kind = "signals"
+timeout_s = 2
+[providers.impatient-finder]
+kind = "domain_finder"
+tlds = ["com", "de"]
+timeout_s = 2
 [providers.signals]
 kind = "signals"
 [providers.tech]
@@ -48,6 +55,7 @@ fn provider(name: &str) -> Arc<dyn Provider> {
     match &config.providers.iter().find(|p| p.name == name).unwrap().kind {
         Kind::Site(site) => Arc::new(Site::new(site)),
         Kind::Signals(signals) => Arc::new(Signals::new(signals)),
+        Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
         Kind::Tech(tech) => Arc::new(Tech::open(name, tech, infra().join(&tech.rules)).unwrap()),
         other => panic!("{other:?}"),
     }
@@ -58,6 +66,15 @@ async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
     let question =
         Question { input: &input, limit: PATIENCE, key: "record", callback: None, earlier: None, last: true };
     provider(name).ask(&question, &net.ports).await
+}
+
+/// As a waterfall asks: the provider has as long as its time-out, and what comes later is lost.
+async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
+    let Value::Object(input) = input else { panic!() };
+    let limit = Duration::from_secs(2);
+    let question = Question { input: &input, limit, key: "record", callback: None, earlier: None, last: true };
+    let answer = tokio::time::timeout(limit, async { provider(name).ask(&question, &net.ports).await }).await;
+    answer.expect("what was found is lost")
 }
 
 fn fields(answer: Answer) -> Value {
@@ -147,12 +164,14 @@ async fn bodies_without_end_are_cut_and_read() {
             ("robots-bomb.test", "/robots.txt") => {
                 bomb.write_all(b"User-agent: *\nDisallow: /no\n").unwrap();
                 std::io::copy(&mut std::io::repeat(b'#').take(64 << 20), &mut bomb).unwrap();
+                bomb.write_all(b"\nDisallow: /\n").unwrap();
                 Page::html(bomb.finish().unwrap()).header("content-encoding", "gzip")
             }
             (_, "/robots.txt") => Page::status(404),
             ("bomb.test", _) => {
                 bomb.write_all(b"<title>Bomb</title>").unwrap();
                 std::io::copy(&mut std::io::repeat(b' ').take(256 << 20), &mut bomb).unwrap();
+                bomb.write_all(b"<meta property=og:site_name content=Beyond>").unwrap();
                 let packed = bomb.finish().unwrap();
                 assert!(packed.len() < 2 << 20, "{}", packed.len());
                 Page::html(packed).header("content-encoding", "gzip")
@@ -163,7 +182,9 @@ async fn bodies_without_end_are_cut_and_read() {
     })
     .await;
     for (domain, title) in [("bomb.test", "Bomb"), ("endless.test", "Endless"), ("robots-bomb.test", "Robots bomb")] {
-        assert_eq!(fields(ask(&net, "site", domain).await)["title"], title);
+        let found = fields(ask(&net, "site", domain).await);
+        assert_eq!(found["title"], title);
+        assert!(!found.to_string().contains("Beyond"), "what is behind the bound was read: {found}");
     }
 }
 
@@ -334,4 +355,25 @@ async fn news_by_feed_and_positions_by_careers_page() {
     assert_eq!(ask(&net, "signals", "quiet.test").await, Answer::NotFound);
     let outcome = run(&net, "signals", json!({"company_name": "Acme"})).await;
     assert_eq!(outcome.status, OutcomeStatus::Invalid);
+}
+
+#[tokio::test]
+async fn what_was_found_is_not_lost_to_a_page_that_never_comes() {
+    let hosts = ["acme.test", "mute.test", "quuxwerk.com", "quuxwerk.de"];
+    let net = Internet::start(&hosts, |host, path| match (host, path) {
+        (_, "/robots.txt") => Page::status(404),
+        ("quuxwerk.com", _) => Page::html(b"<title>All about Quuxwerk and more</title>".to_vec()),
+        ("quuxwerk.de", _) | (_, "/feed") | ("mute.test", "/jobs") => Page::silence(),
+        (_, "/jobs") => Page::html(
+            b"<script type='application/ld+json'>{\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>".to_vec(),
+        ),
+        _ => Page::html(b"<link rel=alternate type=application/rss+xml href=/feed><a href=/jobs>Jobs</a>".to_vec()),
+    })
+    .await;
+    let found = fields(ask_in_time(&net, "impatient-signals", json!({"domain": "acme.test"})).await);
+    assert_eq!(found["open_positions"], 1, "the feed leaves time for the positions: {found}");
+    let found = fields(ask_in_time(&net, "impatient-signals", json!({"domain": "mute.test"})).await);
+    assert_eq!(found, json!({"careers_url": "https://mute.test/jobs"}));
+    let found = fields(ask_in_time(&net, "impatient-finder", json!({"company_name": "Quuxwerk"})).await);
+    assert_eq!(found["domain"], "quuxwerk.com");
 }

@@ -53,7 +53,7 @@ impl Provider for DomainFinder {
         }
         let mut candidates = candidates(name, &self.config.tlds);
         candidates.truncate(self.config.max_candidates);
-        let limit = question.limit.min(self.config.web.timeout);
+        let limit = super::time_for(question, self.config.web.timeout);
         let began = ports.clock.now();
         let (existing, unanswered) = existing(ports, candidates).await;
 

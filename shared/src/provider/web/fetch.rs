@@ -178,6 +178,15 @@ impl<'a> Visit<'a> {
         true
     }
 
+    /// A page that is not needed for an answer: it may take half of the time that is left.
+    pub(super) async fn other_page(&mut self, url: Url, want: Want) -> Result<Page, Miss> {
+        let deadline = self.deadline;
+        self.deadline = self.ports.clock.now().plus(self.left() / 2);
+        let page = self.page(url, want).await;
+        self.deadline = deadline;
+        page
+    }
+
     /// One page, if robots.txt allows it.
     pub(super) async fn page(&mut self, mut url: Url, want: Want) -> Result<Page, Miss> {
         for hop in 0..=MAX_REDIRECTS {

@@ -1,11 +1,18 @@
 //! JSON-LD as pages carry it (<https://schema.org>): the nodes of all blocks, whatever they are nested in.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 /// The most nodes that are looked at on a page.
 const MAX_NODES: usize = 5_000;
 /// How deep nodes are looked for.
 const MAX_DEPTH: usize = 16;
+/// The most types of a node that count.
+const MAX_TYPES: usize = 20;
+/// The longest text that is kept, in bytes, and how much is read for it.
+pub(super) const MAX_TEXT: usize = 4_096;
+const MAX_READ: usize = 4 * MAX_TEXT;
 
 /// The JSON of a page's blocks. Blocks that are no JSON are left out.
 pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
@@ -40,6 +47,8 @@ pub(super) struct Node<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Graph<'a> {
     pub(super) nodes: Vec<Node<'a>>,
+    /// The first node of each `@id` that says more than it.
+    by_id: HashMap<&'a str, &'a Map<String, Value>>,
 }
 
 impl<'a> Graph<'a> {
@@ -59,6 +68,9 @@ impl<'a> Graph<'a> {
             Value::Array(items) => items.iter().for_each(|item| self.add(item, top, depth + 1)),
             Value::Object(members) => {
                 self.nodes.push(Node { members, top });
+                if let Some(id) = members.get("@id").and_then(Value::as_str).filter(|_| members.len() > 1) {
+                    self.by_id.entry(id).or_insert(members);
+                }
                 for (name, member) in members {
                     self.add(member, top && name == "@graph", depth + 1);
                 }
@@ -71,9 +83,12 @@ impl<'a> Graph<'a> {
     pub(super) fn resolve(&self, value: &'a Value) -> &'a Map<String, Value> {
         static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         let Some(members) = value.as_object() else { return &NOTHING };
-        let (1, Some(id)) = (members.len(), members.get("@id")) else { return members };
-        let named = self.nodes.iter().find(|node| node.members.len() > 1 && node.members.get("@id") == Some(id));
-        named.map_or(members, |node| node.members)
+        if members.len() > 1 { members } else { self.named(members).unwrap_or(members) }
+    }
+
+    /// The node whose `@id` these members have.
+    pub(super) fn named(&self, members: &Map<String, Value>) -> Option<&'a Map<String, Value>> {
+        self.by_id.get(members.get("@id")?.as_str()?).copied()
     }
 }
 
@@ -81,6 +96,7 @@ impl<'a> Graph<'a> {
 pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
     list(node.get("@type"))
         .iter()
+        .take(MAX_TYPES)
         .filter_map(Value::as_str)
         .map(|name| name.rsplit(['/', '#', ':']).next().unwrap_or(name))
 }
@@ -104,8 +120,10 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     })
 }
 
-/// White space single, and the entities that generators leave in; nothing where nothing is left.
+/// White space single, and the entities that generators leave in; nothing where nothing is left, and no more than
+/// [`MAX_TEXT`].
 pub(super) fn plain(text: &str) -> Option<String> {
+    let text = &text[..text.floor_char_boundary(MAX_READ)];
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.contains('&') {
         let entities =
@@ -114,6 +132,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
             words = words.replace(entity, sign);
         }
     }
+    words.truncate(words.floor_char_boundary(MAX_TEXT));
     (!words.is_empty()).then_some(words)
 }
 
@@ -201,6 +220,15 @@ mod tests {
         let publisher = graph.resolve(&site.members["publisher"]);
         assert!(is_organization(publisher) && !is_organization(site.members));
         assert_eq!(text(publisher.get("name")).as_deref(), Some("Acme"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        for (text, length) in
+            [("\u{20ac}".repeat(100_000), 4_095), ("x ".repeat(100_000), 4_096), ("&lt;".repeat(100_000), 4_096)]
+        {
+            assert_eq!(plain(&text).map(|text| text.len()), Some(length));
+        }
     }
 
     #[test]

@@ -6,6 +6,11 @@ use url::Url;
 use super::html::{Anchor, Document};
 use super::owner;
 
+/// The longest URL that is kept, in bytes, once it is absolute.
+const MAX_URL: usize = 2_048;
+/// The longest host that there can be, in bytes (RFC 1035).
+const MAX_HOST: usize = 253;
+
 /// Networks by the domains their profiles are on. `x` is the network's present name for both of its domains.
 const NETWORKS: [(&str, &str); 15] = [
     ("linkedin.com", "linkedin"),
@@ -94,8 +99,9 @@ impl Found {
                 found.feeds.extend(absolute(base, &link.href));
             }
         }
+        let own = base.host_str().filter(|host| host.len() <= MAX_HOST).map(owner);
         for anchor in &page.anchors {
-            found.follow(base, anchor);
+            found.follow(base, own, anchor);
         }
         found.feeds = distinct(found.feeds.into_iter());
         found.phones = distinct(found.phones.into_iter());
@@ -103,26 +109,75 @@ impl Found {
         found
     }
 
-    fn follow(&mut self, base: &Url, anchor: &Anchor) {
+    /// `own` is whose site it is.
+    fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor) {
         let Ok(url) = base.join(&anchor.href) else { return };
         match url.scheme() {
             "tel" => self.phones.extend(phone(url.path())),
             "mailto" => self.emails.extend(email(url.path())),
             "http" | "https" => {
-                if let Some((network, profile)) = social(&url) {
+                let Some(link) = Link::new(&url, own) else { return };
+                if let Some((network, profile)) = link.social() {
                     if !self.social.iter().any(|(n, _)| *n == network) {
                         self.social.push((network, profile));
                     }
-                } else if leads_to(base, &url, anchor, &JOBS, &JOB_BOARDS) {
+                } else if link.leads_to(anchor, &JOBS, &JOB_BOARDS) {
                     self.careers.get_or_insert_with(|| plain(&url));
-                } else if leads_to(base, &url, anchor, &CONTACT, &[]) {
+                } else if link.leads_to(anchor, &CONTACT, &[]) {
                     self.contact.get_or_insert_with(|| plain(&url));
-                } else if own(base, &url) && is_feed(&url) {
+                } else if link.own && is_feed(&url) {
                     self.feeds.push(plain(&url));
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// A web URL with whose it is, which is looked up once.
+struct Link<'u> {
+    url: &'u Url,
+    host: &'u str,
+    owner: &'u str,
+    /// Whether it leads to the company's own site.
+    own: bool,
+}
+
+impl<'u> Link<'u> {
+    /// Nothing where the URL is longer than is kept, or its host than any can be.
+    fn new(url: &'u Url, own: Option<&str>) -> Option<Self> {
+        let host = url.host_str().filter(|host| host.len() <= MAX_HOST && url.as_str().len() <= MAX_URL)?;
+        let owner = owner(host);
+        Some(Self { url, host, owner, own: own == Some(owner) })
+    }
+
+    /// Whether it leads to one of these by its last path segments or its text, on the company's own site or one of `hosts`.
+    fn leads_to(&self, anchor: &Anchor, words: &[&str], hosts: &[&str]) -> bool {
+        if hosts.contains(&self.owner) {
+            return true;
+        }
+        if !self.own {
+            return false;
+        }
+        let label = self.host.split('.').next().unwrap_or_default();
+        let segments = self.url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
+        let named = segments.map(|s| s.split('.').next().unwrap_or_default().to_ascii_lowercase());
+        let said = anchor.text.to_lowercase().replace(' ', "-");
+        words.contains(&label) || words.contains(&said.as_str()) || { named }
+            .any(|segment| words.contains(&segment.as_str()))
+    }
+
+    /// The network and the profile's URL without what only counts clicks.
+    fn social(&self) -> Option<(&'static str, String)> {
+        let (_, network) = NETWORKS.iter().find(|(domain, _)| self.owner == *domain)?;
+        let first = self.url.path_segments()?.find(|s| !s.is_empty())?.to_ascii_lowercase();
+        if NO_PROFILE.contains(&first.as_str()) || !matches!(self.url.scheme(), "http" | "https") {
+            return None;
+        }
+        let mut url = self.url.clone();
+        let _ = url.set_scheme("https");
+        url.set_query(None);
+        Some((network, plain(&url).trim_end_matches('/').to_owned()))
     }
 }
 
@@ -148,45 +203,15 @@ const JOBS: [&str; 14] = [
 const CONTACT: [&str; 8] =
     ["contact", "contact-us", "contactus", "kontakt", "contacto", "contatti", "contatto", "impressum"];
 
-/// Whether a link leads to one of these by its last path segments or its text, on the company's own site or one of `hosts`.
-fn leads_to(base: &Url, url: &Url, anchor: &Anchor, words: &[&str], hosts: &[&str]) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    if hosts.contains(&owner(host)) {
-        return true;
-    }
-    if !own(base, url) {
-        return false;
-    }
-    let label = host.split('.').next().unwrap_or_default();
-    let segments = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
-    let named = segments.map(|s| s.split('.').next().unwrap_or_default().to_ascii_lowercase());
-    let said = anchor.text.to_lowercase().replace(' ', "-");
-    words.contains(&label) || words.contains(&said.as_str()) || { named }
-        .any(|segment| words.contains(&segment.as_str()))
-}
-
-fn own(base: &Url, url: &Url) -> bool {
-    matches!((base.host_str(), url.host_str()), (Some(a), Some(b)) if owner(a) == owner(b))
-}
-
 fn is_feed(url: &Url) -> bool {
     let last =
         url.path_segments().into_iter().flatten().rfind(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
     ["feed", "rss", "rss.xml", "feed.xml", "atom.xml", "index.xml"].contains(&last.as_str())
 }
 
-/// The network and the profile's URL without what only counts clicks.
+/// The network and the profile's URL, where it leads to one.
 pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
-    let host = url.host_str()?;
-    let (_, network) = NETWORKS.iter().find(|(domain, _)| owner(host) == *domain)?;
-    let first = url.path_segments()?.find(|s| !s.is_empty())?.to_ascii_lowercase();
-    if NO_PROFILE.contains(&first.as_str()) || !matches!(url.scheme(), "http" | "https") {
-        return None;
-    }
-    let mut url = url.clone();
-    let _ = url.set_scheme("https");
-    url.set_query(None);
-    Some((network, plain(&url).trim_end_matches('/').to_owned()))
+    Link::new(url, None)?.social()
 }
 
 /// What relative links are relative to.
@@ -195,10 +220,11 @@ pub(super) fn base(url: &Url, page: &Document) -> Url {
     base.filter(|base| matches!(base.scheme(), "http" | "https")).unwrap_or_else(|| url.clone())
 }
 
-/// A link as an absolute web URL.
+/// A link as an absolute web URL; nothing where it is longer than is kept.
 pub(super) fn absolute(base: &Url, href: &str) -> Option<String> {
-    let url = base.join(href).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| plain(&url))
+    let url = base.join(href).ok().filter(|_| href.len() <= MAX_URL)?;
+    let fits = matches!(url.scheme(), "http" | "https") && url.as_str().len() <= MAX_URL;
+    fits.then(|| plain(&url))
 }
 
 fn plain(url: &Url) -> String {
@@ -266,5 +292,23 @@ mod tests {
         assert_eq!(found.careers.as_deref(), Some("https://www.acme.example/en/about/jobs.html"));
         assert_eq!(found.contact.as_deref(), Some("https://www.acme.example/hallo"));
         assert_eq!(found.feeds, ["https://www.acme.example/feed", "https://www.acme.example/blog/atom.xml"]);
+    }
+
+    /// Twenty look-ups of each label of each host would be 40 million for this page.
+    #[test]
+    fn links_to_hosts_of_many_labels_do_not_hold_the_thread() {
+        let anchors: String =
+            (0..2_000).map(|n| format!("<a href='//{}{n}.example/'>x</a>", "a.".repeat(1_000))).collect();
+        let near: String = (0..2_000).map(|n| format!("<a href='//{}{n}.example/'>x</a>", "a.".repeat(120))).collect();
+        let url = Url::parse("https://www.acme.example/").unwrap();
+        for html in [anchors, near] {
+            let page = Document::read(&html);
+            assert_eq!(page.anchors.len(), 2_000);
+            let began = std::time::Instant::now();
+            assert_eq!(Found::read(&base(&url, &page), &page), Found::default());
+            assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+        }
+        let long = Url::parse(&format!("https://{}x.com/acme", "a.".repeat(130))).unwrap();
+        assert_eq!((social(&long), social(&Url::parse("https://a.x.com/acme").unwrap()).is_some()), (None, true));
     }
 }

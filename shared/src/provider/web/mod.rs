@@ -24,18 +24,26 @@ mod signals;
 mod site;
 mod tech;
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 pub use self::domain_finder::DomainFinder;
 pub use self::signals::Signals;
 pub use self::site::Site;
 pub use self::tech::Tech;
-use super::suffix;
+use super::{Question, suffix};
 
 /// The host in an input field. The error says what is wrong with it.
 fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
     let text = input.get(field).and_then(Value::as_str).ok_or_else(|| format!("`{field}` is needed"))?;
     suffix::host(text).map_err(|why| format!("`{field}` {why}"))
+}
+
+/// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
+/// what is made of it: an answer that comes as the time ends is lost.
+fn time_for(question: &Question<'_>, own: Duration) -> Duration {
+    (question.limit * 9 / 10).min(own)
 }
 
 /// The registrable domain of a host, or the host where it has none.

@@ -29,6 +29,9 @@ mod sure {
 
 /// The most phones, e-mail addresses and so on of each sort.
 const MAX_VALUES: usize = 10;
+/// The most logos and images that are looked at, and the most publishers of pages.
+const MAX_LOGOS: usize = 20;
+const MAX_PUBLISHERS: usize = 100;
 
 /// Fields with how sure they are. The first word on a field stands.
 #[derive(Debug, Default, PartialEq)]
@@ -137,7 +140,7 @@ fn organization<'a>(graph: &Graph<'a>, domain: &str) -> Option<(&'a Node, f64)> 
     let publishers = sites.flat_map(|site| {
         ["publisher", "about", "mainEntity", "author", "copyrightHolder"].into_iter().filter_map(|name| site.get(name))
     });
-    let publishers: Vec<&Node> = publishers.map(|value| graph.resolve(value)).collect();
+    let publishers: Vec<&Node> = publishers.take(MAX_PUBLISHERS).map(|value| graph.resolve(value)).collect();
     let nodes = tops.chain(publishers).filter(|node| is_organization(node) && text(node.get("name")).is_some());
     let rated = nodes.filter_map(|node| {
         let addresses = [node.get("url"), node.get("@id")];
@@ -156,15 +159,12 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     profile.put_text("company_name", text(node.get("name")), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
-    let logo = list(node.get("logo")).iter().chain(list(node.get("image"))).find_map(|logo| {
+    let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);
+    let logo = { logos }.find_map(|logo| {
         let url = logo.as_str().map(str::to_owned).or_else(|| {
             // A reference is resolved within the page's own blocks.
-            let image = graph
-                .nodes
-                .iter()
-                .map(|n| n.members)
-                .find(|n| n.len() > 1 && n.get("@id").is_some() && n.get("@id") == logo.get("@id"));
-            let image = image.or(logo.as_object())?;
+            let image = logo.as_object()?;
+            let image = graph.named(image).unwrap_or(image);
             text(image.get("url")).or_else(|| text(image.get("contentUrl")))
         })?;
         links::absolute(base, &url)

@@ -59,7 +59,7 @@ impl Provider for Signals {
             Ok(host) => host,
             Err(why) => return Answer::Invalid(why),
         };
-        let mut visit = Visit::new(&self.agent, ports, question.limit.min(self.config.web.timeout));
+        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
         let home = match visit.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
@@ -119,7 +119,7 @@ impl Provider for Signals {
 /// A page that another one names; nothing where it is not there or not what it should be.
 async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
     let Ok(url) = Url::parse(url) else { return Ok(None) };
-    match visit.page(url, want).await {
+    match visit.other_page(url, want).await {
         Ok(page) => Ok(page.fits.then_some(page)),
         Err(Miss::Nothing) => Ok(None),
         Err(miss) => Err(miss),

@@ -30,7 +30,7 @@ impl Provider for Site {
             Ok(host) => host,
             Err(why) => return Answer::Invalid(why),
         };
-        let mut visit = Visit::new(&self.agent, ports, question.limit.min(self.config.web.timeout));
+        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
         let page = match visit.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),

@@ -123,3 +123,66 @@ fn numbers_and_languages() {
         (Some(json!(1999)), None, None, None)
     );
 }
+
+/// A page's blocks are at most as long as the page.
+fn in_a_block(json: &str) -> String {
+    assert!(json.len() <= 1024 * 1024, "{}", json.len());
+    format!("<script type=application/ld+json>{json}</script>")
+}
+
+/// Looking at every node for every logo would be 600 million look-ups; at every type for every publisher, 1,000 million.
+#[test]
+fn many_references_to_many_nodes_do_not_hold_the_thread() {
+    let bound = std::time::Duration::from_secs(10);
+    let nodes: String = (0..4_990).map(|n| format!(r#"{{"@id":"{n}","a":1}},"#)).collect();
+    for logos in [r#"{"@id":"x"},"#.repeat(70_000), "{},".repeat(290_000), "1,".repeat(430_000)] {
+        let organization = format!(r#"{{"@type":"Organization","name":"Acme","logo":[{logos}0]}}"#);
+        let page = in_a_block(&format!("[{nodes}{organization}]"));
+        let began = std::time::Instant::now();
+        assert_eq!(acme(&page).fields["company_name"], "Acme");
+        assert!(began.elapsed() < bound, "{:?}", began.elapsed());
+    }
+    let sites = r##"{"@type":"WebSite","about":{"@id":"#"},"author":{"@id":"#"}},"##.repeat(4_900);
+    let types = r#""","#.repeat(200_000);
+    let page = in_a_block(&format!(r##"[{sites}{{"@id":"#","@type":[{types}""],"name":"x"}}]"##));
+    let began = std::time::Instant::now();
+    assert_eq!(acme(&page), Profile::default());
+    assert!(began.elapsed() < bound, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_logo_is_found_by_reference_and_only_among_the_first() {
+    let organization = |logos: &str| {
+        acme(&in_a_block(&format!(
+            r##"[{{"@type":"Organization","name":"A","logo":[{logos}]}},{{"@id":"#l","contentUrl":"/l.svg"}}]"##
+        )))
+    };
+    let logo = |logos: &str| organization(logos).fields.get("logo_url").cloned();
+    let found = Some(json!("https://www.acme.example/l.svg"));
+    assert_eq!(logo(r##"{"@id":"#l"}"##), found);
+    assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS - 1), r##"{"@id":"#l"}"##)), found);
+    assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS), r##"{"@id":"#l"}"##)), None);
+}
+
+#[test]
+fn long_texts_and_urls_leave_room_for_what_others_say() {
+    let (long, path) = ("\u{fc}".repeat(60_000), "x".repeat(60_000));
+    let block = json!({
+        "@type": "Organization", "name": long, "legalName": long, "description": long,
+        "logo": format!("/{path}"), "url": format!("https://acme.example/{path}"), "telephone": long, "email": long,
+        "sameAs": [format!("https://x.com/{path}")],
+        "address": {"streetAddress": long},
+    });
+    let links = format!(
+        "<base href='/{0}/'><a href='/contact/{0}'>Contact</a><a href='/jobs'>Jobs</a>",
+        "\u{fc}".repeat(1_000)
+    );
+    let profile = acme(&format!("{}{links}", in_a_block(&block.to_string())));
+    assert_eq!(profile.fields["description"].as_str().map(str::len), Some(4_096));
+    assert_eq!(profile.fields["careers_url"], "https://www.acme.example/jobs");
+    for absent in ["logo_url", "social_profiles", "phones", "emails", "contact_url"] {
+        assert!(!profile.fields.contains_key(absent), "{absent}");
+    }
+    let size = Value::Object(profile.fields).to_string().len();
+    assert!(size < 20 * 1024, "{size}");
+}

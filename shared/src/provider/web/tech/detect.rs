@@ -1,11 +1,12 @@
 //! Which technologies what was seen of a site tells.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use regex_lite::Captures;
 use serde_json::{Map, Value, json};
 
-use super::matcher::{Haystack, lower};
+use super::matcher::{Budget, Haystack};
 use super::rules::{Pattern, Place, Rules, Technology};
 use crate::ports::DnsKind;
 use crate::provider::web::html::Document;
@@ -16,6 +17,14 @@ const MAX_VERSION: usize = 15;
 const MAX_EVIDENCE: usize = 3;
 /// How much of a script's URL is told, in characters.
 const MAX_TOLD: usize = 120;
+
+/// Of headers, cookies and metas of one name, of script URLs, and of DNS records: how many are matched, how much of each and
+/// of all together, in bytes.
+const MAX_OF_A_NAME: usize = 16;
+const MAX_PIECES: usize = 200;
+const MAX_VALUE: usize = 4 * 1024;
+const MAX_SCRIPT_URL: usize = 512;
+const MAX_TOGETHER: usize = 64 * 1024;
 
 /// What was seen of a site.
 #[derive(Debug, Default)]
@@ -63,7 +72,11 @@ impl Detected {
 
 /// Every technology that the rules tell, in the rules' order; those that others imply at the end.
 pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
-    let sought = Sought::new(seen);
+    detect_within(rules, seen, &Budget::default())
+}
+
+fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
+    let sought = Sought::new(seen, budget);
     let mut found: Vec<Detected> = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
     let by_name: BTreeMap<&str, &Technology> = rules.technologies.iter().map(|t| (t.name.as_str(), t)).collect();
 
@@ -104,29 +117,122 @@ pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
     found
 }
 
+/// A text that patterns are matched against, and the words that tell of it.
+struct Piece<'s> {
+    told: String,
+    text: &'s str,
+    lower: String,
+}
+
+impl<'s> Piece<'s> {
+    fn new(told: String, text: &'s str, most: usize) -> Self {
+        let text = &text[..text.floor_char_boundary(most)];
+        Self { told, text, lower: text.to_ascii_lowercase() }
+    }
+
+    fn whole(told: &str, text: &'s str) -> Vec<Self> {
+        if text.is_empty() { vec![] } else { vec![Self::new(told.to_owned(), text, usize::MAX)] }
+    }
+
+    /// As many as are matched.
+    fn capped(pieces: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut together = 0;
+        let fits = |piece: &Self| {
+            together += piece.text.len();
+            together <= MAX_TOGETHER
+        };
+        pieces.take(MAX_PIECES).take_while(fits).collect()
+    }
+}
+
+type Named<'s> = BTreeMap<&'s str, Vec<Piece<'s>>>;
+
 /// What was seen, made ready to be searched many times.
 struct Sought<'s> {
-    seen: &'s Seen,
-    cookies: Vec<(String, String)>,
-    html: String,
-    scripts: String,
+    headers: Named<'s>,
+    cookies: Named<'s>,
+    metas: Named<'s>,
+    script_urls: Vec<Piece<'s>>,
+    scripts: Vec<Piece<'s>>,
+    html: Vec<Piece<'s>>,
+    text: Vec<Piece<'s>>,
+    url: Vec<Piece<'s>>,
+    dns: Vec<(DnsKind, Piece<'s>)>,
+    budget: &'s Budget,
 }
 
 impl<'s> Sought<'s> {
-    fn new(seen: &'s Seen) -> Self {
-        let (html, scripts) = (lower(&seen.html), lower(&seen.page.scripts));
-        Self { seen, cookies: cookies(&seen.headers), html, scripts }
+    fn new(seen: &'s Seen, budget: &'s Budget) -> Self {
+        fn named<'s>(what: &str, pairs: impl Iterator<Item = (&'s str, &'s str)>) -> Named<'s> {
+            let mut named = Named::new();
+            for (name, value) in pairs {
+                let same = named.entry(name).or_default();
+                if same.len() < MAX_OF_A_NAME {
+                    same.push(Piece::new(format!("{what} {name}"), value, MAX_VALUE));
+                }
+            }
+            named
+        }
+        fn pairs(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        }
+        let script = |url: &'s String| {
+            Piece::new(format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), url, MAX_SCRIPT_URL)
+        };
+        let dns = seen.dns.iter().take(MAX_PIECES).map(|(kind, value)| {
+            (*kind, Piece::new(format!("dns {}", format!("{kind:?}").to_uppercase()), value, MAX_VALUE))
+        });
+        Self {
+            headers: named("header", pairs(&seen.headers)),
+            cookies: named("cookie", cookies(&seen.headers)),
+            metas: named("meta", pairs(&seen.page.metas)),
+            script_urls: Piece::capped(seen.script_urls.iter().map(script)),
+            scripts: Piece::whole("inline script", &seen.page.scripts),
+            html: Piece::whole("html", &seen.html),
+            text: Piece::whole("text", &seen.page.text),
+            url: Piece::whole("url", &seen.url),
+            dns: dns.collect(),
+            budget,
+        }
+    }
+
+    /// What a pattern is matched against.
+    fn pieces(&self, place: &Place) -> Vec<&Piece<'s>> {
+        match place {
+            Place::Header(name) => of_name(name, &self.headers),
+            Place::Cookie(name) => of_name(name, &self.cookies),
+            Place::Meta(name) => of_name(name, &self.metas),
+            Place::ScriptUrl => self.script_urls.iter().collect(),
+            Place::Script => self.scripts.iter().collect(),
+            Place::Html => self.html.iter().collect(),
+            Place::Text => self.text.iter().collect(),
+            Place::Url => self.url.iter().collect(),
+            Place::Dns(kind) => self.dns.iter().filter(|(k, _)| k == kind).map(|(_, piece)| piece).collect(),
+        }
+    }
+}
+
+/// Names are exact; a cookie's may end in `*` for any ending, as `_ga_*`.
+fn of_name<'p, 's>(rule: &str, named: &'p Named<'s>) -> Vec<&'p Piece<'s>> {
+    match rule.strip_suffix('*') {
+        Some(beginning) => {
+            let from = named.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
+            let same = from.take_while(|(name, _)| name.starts_with(beginning));
+            same.flat_map(|(_, pieces)| pieces).take(MAX_OF_A_NAME).collect()
+        }
+        None => named.get(rule).into_iter().flatten().collect(),
     }
 }
 
 fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> {
     let mut detected = Detected::of(technology);
     for pattern in &technology.patterns {
-        for (told, value) in values(&pattern.place, sought) {
-            let Some(version) = try_match(pattern, value) else { continue };
+        for piece in sought.pieces(&pattern.place) {
+            let haystack = Haystack { text: piece.text, lower: &piece.lower };
+            let Some(version) = try_match(pattern, haystack, sought.budget) else { continue };
             detected.confidence = detected.confidence.saturating_add(pattern.confidence).min(100);
-            if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&told) {
-                detected.evidence.push(told);
+            if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&piece.told) {
+                detected.evidence.push(piece.told.clone());
             }
             if version.len() > detected.version.as_ref().map_or(0, String::len) {
                 detected.version = Some(version);
@@ -138,48 +244,10 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
     (detected.confidence > 0).then_some(detected)
 }
 
-/// What a pattern is matched against, each with the words that tell of it.
-fn values<'s>(place: &Place, sought: &'s Sought<'_>) -> Vec<(String, Haystack<'s>)> {
-    let seen = sought.seen;
-    let named = |what: &str, name: &str, pairs: &'s [(String, String)]| -> Vec<(String, Haystack<'s>)> {
-        let same = pairs.iter().filter(|(n, _)| is_name(name, n));
-        same.map(|(n, value)| (format!("{what} {n}"), Haystack::short(value))).collect()
-    };
-    let whole = |what: &str, text: Haystack<'s>| if text.is_empty() { vec![] } else { vec![(what.to_owned(), text)] };
-    match place {
-        Place::Header(name) => named("header", name, &seen.headers),
-        Place::Cookie(name) => named("cookie", name, &sought.cookies),
-        Place::Meta(name) => named("meta", name, &seen.page.metas),
-        Place::ScriptUrl => {
-            let told = |url: &'s String| {
-                (format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), Haystack::short(url))
-            };
-            seen.script_urls.iter().map(told).collect()
-        }
-        Place::Script => whole("inline script", Haystack::new(&seen.page.scripts, &sought.scripts)),
-        Place::Html => whole("html", Haystack::new(&seen.html, &sought.html)),
-        Place::Text => whole("text", Haystack::short(&seen.page.text)),
-        Place::Url => whole("url", Haystack::short(&seen.url)),
-        Place::Dns(kind) => {
-            let records = seen.dns.iter().filter(|(k, _)| k == kind);
-            let told = |kind: &DnsKind| format!("dns {}", format!("{kind:?}").to_uppercase());
-            records.map(|(kind, value)| (told(kind), Haystack::short(value))).collect()
-        }
-    }
-}
-
-/// Names are exact; a cookie's may end in `*` for any ending, as `_ga_*`.
-fn is_name(rule: &str, name: &str) -> bool {
-    match rule.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => rule == name,
-    }
-}
-
 /// The version where the pattern matches; empty where it tells none.
-fn try_match(pattern: &Pattern, value: Haystack<'_>) -> Option<String> {
+fn try_match(pattern: &Pattern, value: Haystack<'_>, budget: &Budget) -> Option<String> {
     let Some(matcher) = &pattern.matcher else { return Some(String::new()) };
-    let groups = matcher.find(value)?;
+    let groups = matcher.find(value, budget)?;
     Some(pattern.version.as_ref().map_or_else(String::new, |template| version(&groups, template)))
 }
 
@@ -222,10 +290,10 @@ fn version(groups: &Captures<'_>, template: &str) -> String {
 }
 
 /// Name and value of every cookie that a response sets.
-fn cookies(headers: &[(String, String)]) -> Vec<(String, String)> {
+fn cookies(headers: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     let set = headers.iter().filter(|(name, _)| name == "set-cookie");
     let pair = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
-    pair.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+    pair.map(|(name, value)| (name.trim(), value.trim()))
 }
 
 #[cfg(test)]

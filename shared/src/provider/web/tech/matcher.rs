@@ -1,8 +1,11 @@
 //! One pattern, matched in bounded time.
 //!
-//! The engine's time is linear, but slow: some MB a second. So in a long text a pattern is looked for only around the words
-//! that each of its matches must hold (`google-analytics.com/` of `google-analytics\.com/(?:ga|urchin)\.js`), which a search
-//! for plain text finds a thousand times faster, and at a few of their places only.
+//! The engine's time is linear, but slow: some MB a second. So a pattern is looked for only where the words are that each of
+//! its matches must hold (`google-analytics.com/` of `google-analytics\.com/(?:ga|urchin)\.js`), which a search for plain
+//! text finds a thousand times faster, and in a long text around a few of their places only. Pages that hold them all are
+//! stopped by a budget: what the engine reads for all patterns together.
+
+use std::cell::Cell;
 
 use memchr::memmem;
 use regex_lite::{Captures, Regex, RegexBuilder};
@@ -18,33 +21,42 @@ const MAX_PLACES: usize = 8;
 /// Shorter words are everywhere, in bytes.
 const LEAST_WORD: usize = 3;
 
+/// How much of one page the engine may read for all patterns together, in bytes: some seconds of it. Real pages need a tenth.
+const MAX_SEARCHED: usize = 8 * 1024 * 1024;
+
+/// What the engine may still read for a page.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(MAX_SEARCHED)
+    }
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Cell::new(bytes))
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    /// Whether there is enough left for so many bytes, which are taken.
+    fn take(&self, bytes: usize) -> bool {
+        let left = self.0.get().checked_sub(bytes);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
+
 /// A text to search in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Haystack<'t> {
-    text: &'t str,
-    /// The same in ASCII lower case, where the text is long.
-    lower: Option<&'t str>,
-}
-
-impl<'t> Haystack<'t> {
-    /// `lower` is [`lower`] of the text.
-    pub(super) fn new(text: &'t str, lower: &'t str) -> Self {
-        Self { text, lower: (text.len() > SHORT).then_some(lower) }
-    }
-
-    /// A text of a line or two: no more of it is looked at.
-    pub(super) fn short(text: &'t str) -> Self {
-        Self { text: &text[..text.floor_char_boundary(SHORT)], lower: None }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-}
-
-/// What a long text is searched for words in; empty where the text is short.
-pub(super) fn lower(text: &str) -> String {
-    if text.len() > SHORT { text.to_ascii_lowercase() } else { String::new() }
+    pub(super) text: &'t str,
+    /// The same in ASCII lower case.
+    pub(super) lower: &'t str,
 }
 
 /// A compiled pattern.
@@ -53,7 +65,8 @@ pub(super) struct Matcher {
     regex: Regex,
     /// Every match holds one of these. `None`: nothing is known.
     words: Option<Vec<String>>,
-    /// Whether the end of the text may be part of a match, which the end of a piece is not.
+    /// Whether the beginning or the end of the text may be part of a match, which those of a piece are not.
+    starts: bool,
     ends: bool,
 }
 
@@ -61,32 +74,41 @@ impl Matcher {
     /// The error is the reason, without the pattern.
     pub(super) fn new(expression: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(expression).case_insensitive(true).size_limit(MAX_PATTERN).build();
-        let ends = expression.replace("\\\\", "").replace("\\$", "").contains('$');
-        Ok(Self { regex: regex.map_err(|e| e.to_string())?, words: words(expression), ends })
+        let plain = expression.replace("\\\\", "").replace("\\$", "").replace("\\^", "").replace("[^", "");
+        let (starts, ends) = (plain.contains('^'), plain.contains('$'));
+        Ok(Self { regex: regex.map_err(|e| e.to_string())?, words: words(expression), starts, ends })
     }
 
-    /// The groups of a match. In a long text, what is bound to its end is not found.
-    pub(super) fn find<'t>(&self, haystack: Haystack<'t>) -> Option<Captures<'t>> {
-        let (text, Some(lower)) = (haystack.text, haystack.lower) else { return self.regex.captures(haystack.text) };
-        if self.ends {
-            return None;
-        }
-        let Some(words) = &self.words else {
-            return self.regex.captures(&text[..text.floor_char_boundary(SHORT)]);
+    /// The groups of a match. In a long text, what is bound to its end is not found; nor is anything once the budget is spent.
+    pub(super) fn find<'t>(&self, haystack: Haystack<'t>, budget: &Budget) -> Option<Captures<'t>> {
+        let Haystack { text, lower } = haystack;
+        let search = |piece: &'t str| if budget.take(piece.len()) { self.regex.captures(piece) } else { None };
+        let long = text.len() > SHORT;
+        let words = match &self.words {
+            _ if budget.is_spent() || (long && self.ends) => return None,
+            Some(words) if !long || !self.starts => words,
+            _ => return search(&text[..text.floor_char_boundary(SHORT)]),
         };
+        if !long {
+            return if words.iter().any(|word| memmem::find(lower.as_bytes(), word.as_bytes()).is_some()) {
+                search(text)
+            } else {
+                None
+            };
+        }
         words.iter().find_map(|word| {
             let mut places = memmem::find_iter(lower.as_bytes(), word).take(MAX_PLACES);
             places.find_map(|at| {
                 let from = text.floor_char_boundary(at.saturating_sub(AROUND));
                 let to = text.ceil_char_boundary((at + word.len() + AROUND).min(text.len()));
-                self.regex.captures(&text[from..to])
+                search(&text[from..to])
             })
         })
     }
 }
 
 /// For each alternative of an expression, the longest text that each of its matches holds, in lower case. `None` where an
-/// alternative has none, or the expression is bound to the ends of the text or is written in a way that is not followed here.
+/// alternative has none, or the expression is written in a way that is not followed here.
 fn words(expression: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     // The longest word of this alternative, and the one being read.
@@ -132,7 +154,6 @@ fn words(expression: &str) -> Option<Vec<String>> {
                 }
             }
             ')' => depth = depth.checked_sub(1)?,
-            '^' | '$' => return None,
             _ if depth > 0 => {}
             '|' => {
                 end(&mut run, &mut best);
@@ -146,7 +167,7 @@ fn words(expression: &str) -> Option<Vec<String>> {
                     while chars.next()? != '}' {}
                 }
             }
-            '.' | '+' => end(&mut run, &mut best),
+            '.' | '+' | '^' | '$' => end(&mut run, &mut best),
             c if c.is_ascii() => run.push(c.to_ascii_lowercase()),
             _ => end(&mut run, &mut best),
         }
@@ -175,8 +196,10 @@ mod tests {
             ("cdn-one|a", None),
             ("(?:cdn-one|cdn-two)", None),
             ("(abc)?def", Some(vec!["def"])),
-            ("^abcd", None),
-            ("abcd$", None),
+            ("^abcd", Some(vec!["abcd"])),
+            ("^a|^bcde", None),
+            ("^ab(?:c$|d)efg", Some(vec!["efg"])),
+            ("abcd$", Some(vec!["abcd"])),
             (r"abcd\$", Some(vec!["abcd$"])),
             ("(?i)abcd", None),
             ("[]a]bcd", None),
@@ -193,8 +216,8 @@ mod tests {
     #[test]
     fn long_texts_are_searched_around_the_words() {
         let find = |expression: &str, text: &str| {
-            let lower = lower(text);
-            let found = Matcher::new(expression).unwrap().find(Haystack::new(text, &lower));
+            let lower = text.to_ascii_lowercase();
+            let found = Matcher::new(expression).unwrap().find(Haystack { text, lower: &lower }, &Budget::default());
             found.map(|c| c.get(0).map_or("", |all| all.as_str()).to_owned())
         };
         let far = "\u{fc} ".repeat(100_000);
@@ -207,5 +230,21 @@ mod tests {
         assert_eq!((find(r"\\$", "\\").is_some(), find("\u{fc} $", &far)), (true, None));
         assert_eq!(find(r"^\S", &far).as_deref(), Some("\u{fc}"));
         assert_eq!(find(r"\d", &late), None, "without words only the beginning is searched");
+    }
+
+    #[test]
+    fn short_texts_without_the_words_cost_the_engine_nothing() {
+        let budget = Budget::default();
+        let cost = |expression: &str, text: &str| {
+            let before = budget.0.get();
+            let lower = text.to_ascii_lowercase();
+            let found = Matcher::new(expression).unwrap().find(Haystack { text, lower: &lower }, &budget).is_some();
+            (found, before - budget.0.get())
+        };
+        assert_eq!(cost("^WordPress ?([\\d.]+)?$", "Drupal"), (false, 0));
+        assert_eq!(cost("^WordPress ?([\\d.]+)?$", "WORDPRESS 6"), (true, 11));
+        assert_eq!(cost("\\d", "Drupal"), (false, 6));
+        budget.0.set(5);
+        assert_eq!((cost("\\d", "Drupal 7").0, cost("\\d", "7").0), (false, false), "what is spent is spent");
     }
 }

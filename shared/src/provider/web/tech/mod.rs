@@ -66,7 +66,7 @@ impl Provider for Tech {
             Ok(rules) => rules,
             Err(why) => return Answer::failed("provider_error", why),
         };
-        let mut visit = Visit::new(&self.agent, ports, question.limit.min(self.config.web.timeout));
+        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
         let kinds = rules.dns_kinds();
         let (page, dns) = join(visit.home(&host), records(ports, &host, &kinds)).await;
         let (mut seen, miss) = match page {

@@ -153,11 +153,59 @@ fn a_wrong_file_is_told_by_technology_and_reason() {
     assert_eq!((around.passed_over, around.technologies[0].patterns.len()), (3, 2));
 }
 
+/// As many patterns as a full set of rules has, each of which has its words on the page, or none at all.
+fn many_rules() -> Rules {
+    let patterns = |words: &str| -> Vec<String> {
+        (0..1_000)
+            .map(|n| if n % 10 == 0 { format!("(?:[a-z]+[/.-]?)+{n}!") } else { format!("{words}[a-z/]*{n}!") })
+            .collect()
+    };
+    rules(&json!({"A": {
+        "html": ["(a+)+$", "(a|aa)*b", "(?:[a-z]+\\s?)+;"], "scripts": "(x+x+)+y", "scriptSrc": patterns("aaaa"),
+        "meta": {"generator": patterns("aaaa")}, "headers": {"x-powered-by": patterns("aaaa")},
+        "cookies": {"c*": patterns("aaaa")}, "text": patterns("aaaa"), "dns": {"TXT": patterns("aaaa")}
+    }}))
+}
+
 #[test]
 fn hostile_patterns_and_pages_end() {
-    let rules = rules(&json!({"A": {"html": ["(a+)+$", "(a|aa)*b", "(?:[a-z]+\\s?)+;"], "scripts": "(x+x+)+y"}}));
-    let html = format!("{}<script>{}</script>", "a".repeat(200_000), "x".repeat(200_000));
-    assert!(detect(&rules, &seen(&[], &html)).is_empty());
+    let rules = many_rules();
+    let long = "a".repeat(2_000);
+    let mut html = format!("{}<script>{}</script>", "a".repeat(200_000), "x".repeat(200_000));
+    (0..2_000)
+        .for_each(|n| html.push_str(&format!("<script src=/{n}/{long}></script><meta name=generator content={long}>")));
+    let mut seen = seen(&[], &html);
+    seen.headers = vec![("x-powered-by".to_owned(), long.clone()); 2_000];
+    seen.headers.extend((0..2_000).map(|n| ("set-cookie".to_owned(), format!("c{n}={long}"))));
+    seen.dns = vec![(DnsKind::Txt, long); 2_000];
+    assert_eq!((seen.script_urls.len(), seen.page.metas.len()), (2_000, 2_000));
+    let began = std::time::Instant::now();
+    // An eighth of what a page may cost, for tests are built to be debugged. Without bounds the engine would read 20 GB.
+    let budget = Budget::new(1024 * 1024);
+    assert!(detect_within(&rules, &seen, &budget).is_empty());
+    assert!(budget.is_spent());
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_is_matched_of_many_values_is_bounded() {
+    let rules = rules(&json!({
+        "Near": {"scriptSrc": "near\\.js", "meta": {"m": "near"}}, "Late script": {"scriptSrc": "late\\.js"},
+        "Long script": {"scriptSrc": "end\\.js"}, "Late meta": {"meta": {"m": "late"}}, "Other meta": {"meta": {"o": "late"}}
+    }));
+    let mut seen = seen(&[], "");
+    seen.script_urls =
+        vec![format!("https://a.example/{}end.js", "x".repeat(500)), "https://a.example/near.js".to_owned()];
+    seen.script_urls.resize(MAX_PIECES, "https://a.example/other.js".to_owned());
+    seen.script_urls.push("https://a.example/late.js".to_owned());
+    seen.page.metas = vec![("m".to_owned(), "near".to_owned()); MAX_OF_A_NAME];
+    seen.page.metas.extend([("m".to_owned(), "late".to_owned()), ("o".to_owned(), "late".to_owned())]);
+    let found = detect(&rules, &seen);
+    let names: Vec<_> = found.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["Near", "Other meta"]);
+    seen.script_urls = vec!["x".repeat(MAX_SCRIPT_URL); MAX_TOGETHER / MAX_SCRIPT_URL];
+    seen.script_urls.push("late.js".to_owned());
+    assert!(detect(&rules, &seen).iter().all(|d| d.name != "Late script"));
 }
 
 #[test]
