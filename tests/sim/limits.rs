@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
@@ -310,6 +310,31 @@ fn only_what_is_marked_so_is_shared_among_tenants() {
     let (acme, other) = (world.tenant.clone(), world.tenant("other"));
     assert_eq!(run(&mut world, &acme, &domains("found", 20)), (20, 0));
     assert_eq!(run(&mut world, &other, &domains("found", 20)), (0, 20));
+}
+
+#[test]
+fn a_cached_model_gives_each_record_its_own_answer() {
+    let config = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"agent\"]\n[providers.agent]\nkind = \"chat\"\n\
+                  url = \"https://llm.example/v1\"\nmodel = \"m\"\ninstructions = \"Research this company.\"\n\
+                  struct = { name = \"its name\" }\ncache = {}\n";
+    let mut world = world(config, Options::default());
+    world.sim.http.on("https://llm.example/", |request| {
+        let asked: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let task = asked["messages"][1]["content"].as_str().expect("a task").to_owned();
+        let record: Value = serde_json::from_str(task.split("Record:\n").nth(1).expect("a record")).expect("JSON");
+        let answer = json!({"name": record["domain"]}).to_string();
+        Reply::json(200, &json!({"choices": [{"message": {"content": answer}}]}))
+    });
+    for calls in [2, 0] {
+        let before = sent(&world, "https://llm.example/").len();
+        let id = world.job(of("t", 2));
+        world.settle(HOUR);
+        assert_eq!(all_found(&world, &id, 2), Ok(()));
+        for line in world.results(&id) {
+            assert_eq!(line.outcome.data["name"], line.record.input["domain"]);
+        }
+        assert_eq!(sent(&world, "https://llm.example/").len() - before, calls);
+    }
 }
 
 #[test]

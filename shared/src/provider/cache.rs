@@ -1,14 +1,14 @@
 //! Answers that are kept, so that nobody pays a provider twice for one question.
 //!
 //! An item is found under its tenant (all tenants where the provider is marked `shared`), its provider, and an HMAC of what
-//! was asked: the provider's configuration and those input fields that it uses, made comparable. The HMAC's key is 32
+//! was asked: the provider's configuration and those input fields on which its answer may depend, made comparable. The HMAC's key is 32
 //! random bytes of this table's own, so that a key of an item tells nothing of whom it is about.
 //!
 //! A run over many records reads a provider's answers for all of them at once when the first record needs one, and writes
 //! the new ones at once when its result is stored. Nothing depends on either: what is not read or lost is asked for again.
 //! Failures and wrong inputs are never kept. A kept answer costs its tenant what a new one does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,8 +46,8 @@ const EVERYBODY: &str = "*";
 pub struct Rules {
     provider: String,
     config: CacheConfig,
-    /// The input fields that it uses, sorted.
-    fields: Vec<String>,
+    /// The input fields on which an answer may depend; `None`: all.
+    fields: Option<BTreeSet<String>>,
     /// Another configuration may give other answers.
     fingerprint: String,
 }
@@ -56,9 +56,7 @@ impl Rules {
     /// `None` where the provider's answers are not kept.
     pub fn of(provider: &ProviderConfig) -> Option<Arc<Self>> {
         let config = provider.limits.cache?;
-        let mut fields = provider.kind.settings().needs();
-        fields.sort();
-        fields.dedup();
+        let fields = provider.kind.settings().reads().map(BTreeSet::from_iter);
         let kind = serde_json::to_vec(&provider.kind.clone().without_places()).unwrap_or_default();
         let fingerprint = hex::encode(Sha256::digest(kind));
         Some(Arc::new(Self { provider: provider.name.clone(), config, fields, fingerprint }))
@@ -66,9 +64,16 @@ impl Rules {
 
     /// The same for every way of writing the same question.
     fn question(&self, input: &Map<String, Json>) -> String {
-        let used = self.fields.iter().filter_map(|field| Some((field, comparable(field, input.get(field)?)?)));
-        let used: Map<String, Json> = used.map(|(field, value)| (field.clone(), value)).collect();
-        format!("{}\n{}\n{}", self.provider, self.fingerprint, Json::Object(used))
+        let read = |field: &String| self.fields.as_ref().is_none_or(|fields| fields.contains(field));
+        let used = input.iter().filter(|(field, _)| read(field));
+        let used: BTreeMap<&String, Json> =
+            used.filter_map(|(field, value)| Some((field, comparable(field, value)?))).collect();
+        format!(
+            "{}\n{}\n{}",
+            self.provider,
+            self.fingerprint,
+            Json::from_iter(used.into_iter().map(|(f, v)| (f.clone(), v)))
+        )
     }
 
     fn key(&self, tenant: &str, secret: &Secret, input: &Map<String, Json>) -> Key {
@@ -347,6 +352,43 @@ mod tests {
         let shared = rules("", "cache = { shared = true }");
         assert_eq!(key(&shared, "acme", asked()), key(&shared, "other", asked()));
         assert_ne!(plain.key("acme", &Secret([8; 32]), &input(asked())).pk, one, "another table's key");
+    }
+
+    #[test]
+    fn a_cached_model_gave_one_records_answer_to_others() {
+        let text = "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"struct\"]\nwaterfall = [\"agent\"]\n\
+                    [providers.agent]\nkind = \"chat\"\nurl = \"https://llm.example.com/v1\"\nmodel = \"m\"\n\
+                    instructions = \"Research.\"\nrequires = [\"domain\"]\ncache = {}\n";
+        let config = Config::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        let rules = Rules::of(&config.providers[0]).expect("a cache");
+        let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
+        let one = key(json!({"domain": "a.example", "city": "Bonn", "struct": {"age": "in years"}}));
+        for other in [
+            json!({"domain": "a.example", "city": "Ulm", "struct": {"age": "in years"}}),
+            json!({"domain": "a.example", "city": "Bonn", "struct": {"title": "the job title"}}),
+            json!({"domain": "a.example", "struct": {"age": "in years"}}),
+        ] {
+            assert_ne!(key(other.clone()), one, "{other}");
+        }
+        let same = json!({"struct": {"age": "in years"}, "city": "Bonn ", "domain": "A.example"});
+        assert_eq!(key(same), one, "written otherwise");
+    }
+
+    #[test]
+    fn what_says_that_an_answer_came_is_part_of_the_question() {
+        let later = "later = { id = { expr = \"response[input.email | default('id')]\" }, when = \"response.state != input.city\", \
+                     done = \"response.state == 'done'\", poll = { url = \"https://api.example.com/{{ later.id }}\" } }\ncache = {}";
+        let text = format!(
+            "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"email\"]\nwaterfall = [\"api\"]\n\
+             [providers.api]\nkind = \"http\"\nurl = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
+             fields = {{ name = \"/name\" }}\n{later}"
+        );
+        let config = Config::parse("p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        let rules = Rules::of(&config.providers[0]).expect("a cache");
+        let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
+        let one = key(json!({"domain": "a.example", "city": "Bonn", "email": "x"}));
+        assert_ne!(key(json!({"domain": "a.example", "city": "Ulm", "email": "x"})), one);
+        assert_ne!(key(json!({"domain": "a.example", "city": "Bonn", "email": "y"})), one);
     }
 
     #[test]

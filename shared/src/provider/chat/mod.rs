@@ -1,7 +1,7 @@
 //! A model behind an OpenAI-compatible chat endpoint, as an agent that researches a record or judges it.
 //!
 //! The instructions of the configuration are the system message; the record and the fields wanted of it are the user's. So what
-//! comes with a record never stands where the operator's words stand.
+//! comes with a record stands where the operator's words stand only where `instructions` itself names it, as `{{ input.x }}`.
 //!
 //! The answer must be one JSON object (Markdown and words around it are passed over) of the structure asked for. One that is
 //! not gets one round of repair, in which the model is told what was wrong. After that, what fits is taken: unknown members are

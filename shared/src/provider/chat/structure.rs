@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The most fields of a structure.
 const MAX_FIELDS: usize = 100;
+/// The longest name of a type, in bytes; each `list[` costs a call and a copy of what is left.
+const MAX_TYPE: usize = 64;
 /// The longest name of a field, in characters.
 const MAX_NAME: usize = 128;
 /// The most members or items that a fault is told of in a round of repair.
@@ -26,6 +28,9 @@ pub(super) enum Shape {
 
 impl Shape {
     fn parse(name: &str) -> Option<Self> {
+        if name.len() > MAX_TYPE {
+            return None;
+        }
         let name = name.trim().to_ascii_lowercase();
         let items = name.strip_prefix("list[").or_else(|| name.strip_prefix("array["));
         if let Some(items) = items.and_then(|rest| rest.strip_suffix(']')).or_else(|| name.strip_suffix("[]")) {

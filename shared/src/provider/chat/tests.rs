@@ -101,6 +101,19 @@ async fn asks_for_the_structure_and_gives_its_fields() {
 }
 
 #[tokio::test]
+async fn a_types_name_of_many_brackets_killed_the_worker() {
+    let agent = agent(AGENT);
+    for name in ["[]".repeat(32 * 1024), "list[".repeat(13_000), format!("int{}", "[]".repeat(31))] {
+        let asked = ask(&agent, json!({"domain": "a.example", "struct": {"a": {"type": name}}}), |_| {}).await;
+        let Answer::Invalid(why) = asked.answer else { panic!("{:?}", asked.answer) };
+        assert!(why.contains("the type of a field"), "{why}");
+    }
+    let fields: Map<String, Value> = (0..101).map(|n| (format!("f{n}"), json!("x"))).collect();
+    let asked = ask(&agent, json!({"domain": "a.example", "struct": fields}), |_| {}).await;
+    assert_eq!(asked.answer, Answer::Invalid("`struct` has more than 100 fields".to_owned()));
+}
+
+#[tokio::test]
 async fn markdown_and_words_around_an_object_are_passed_over() {
     let agent = agent(AGENT);
     for text in [

@@ -174,6 +174,11 @@ impl Settings for ChatConfig {
         self.requires.iter().cloned().chain(self.instructions.inputs().map(str::to_owned)).collect()
     }
 
+    /// The model is shown the whole record.
+    fn reads(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Each record may ask for fields of its own.
     fn outputs(&self) -> Option<Vec<String>> {
         None

@@ -135,6 +135,7 @@ impl Settings for HttpConfig {
         let mut fields = self.requires.clone();
         self.each_template(&mut |t| fields.extend(t.inputs().map(str::to_owned)));
         fields.extend(self.mapping.inputs());
+        fields.extend(self.later.iter().flat_map(LaterConfig::inputs).map(str::to_owned));
         fields
     }
 

@@ -40,6 +40,12 @@ pub enum Verify {
 }
 
 impl LaterConfig {
+    /// The input fields that it reads of what says when and how an answer came; `poll` has its own.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &str> {
+        let conditions = self.when.iter().chain(&self.done).chain(&self.failed);
+        self.id.inputs().into_iter().chain(conditions.flat_map(|condition| condition.of("input")))
+    }
+
     const EXAMPLE: &'static str =
         "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
 

@@ -31,7 +31,7 @@ impl Pick {
     }
 
     /// The input fields that it reads.
-    fn inputs(&self) -> Vec<&str> {
+    pub(super) fn inputs(&self) -> Vec<&str> {
         match self {
             Self::Pointer(_) => Vec::new(),
             Self::Expr(expr) => expr.of("input").collect(),

@@ -144,6 +144,11 @@ pub trait Settings {
     /// of them.
     fn needs(&self) -> Vec<String>;
 
+    /// The input fields on which an answer may depend; `None`: all that there are.
+    fn reads(&self) -> Option<Vec<String>> {
+        Some(self.needs())
+    }
+
     /// The fields that it can give; `None` where only its answers show them.
     fn outputs(&self) -> Option<Vec<String>>;
 
