@@ -545,20 +545,18 @@ mod tests {
     #[async_trait]
     impl Dns for Together {
         async fn look_up(&self, _: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
-            match kind {
-                DnsKind::Mx => Ok(mx(&[(1, "a.example"), (2, "b.example"), (3, "c.example")])),
-                _ => {
-                    self.0.wait().await;
-                    Err(DnsFailure::NoSuchName)
-                }
+            if kind == DnsKind::Mx {
+                return Ok(mx(&[(1, "a.example"), (2, "b.example"), (3, "c.example")]));
             }
+            self.0.wait().await;
+            Err(DnsFailure::NoSuchName)
         }
     }
 
     #[tokio::test]
     async fn slow_mx_hosts_are_looked_up_at_once() {
         let dns = Together(tokio::sync::Barrier::new(TRIED_HOSTS));
-        let mail = tokio::time::timeout(Duration::from_secs(20), takes_mail("acme.example", &dns)).await;
-        assert!(matches!(mail, Ok(Ok(Mail::Hosts(_, Some(false))))), "{mail:?}");
+        let mail = takes_mail("acme.example", &dns).await;
+        assert!(matches!(mail, Ok(Mail::Hosts(_, Some(false)))), "{mail:?}");
     }
 }

@@ -44,6 +44,14 @@ pub(super) async fn outcome(
     }
 }
 
+/// How long a computation took, for bounds that nothing but a hang comes near.
+#[expect(clippy::disallowed_methods, reason = "a computation takes real time")]
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = std::time::Instant::now();
+    let done = work();
+    (done, began.elapsed())
+}
+
 pub(super) fn ports() -> (Ports, Arc<Script>) {
     let script = Arc::new(Script::default());
     let ports = Ports {

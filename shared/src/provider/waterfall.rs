@@ -265,7 +265,7 @@ impl Waterfall {
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
-            merged.take(step, answer, self.kind.until(), origin);
+            merged.take(step, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
             }
@@ -313,7 +313,7 @@ struct Merged {
 }
 
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: Origin) {
+    fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: &Origin) {
         match answer {
             Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, origin),
             Answer::NotFound => self.said_no = true,
@@ -334,7 +334,7 @@ impl Merged {
         fields: Map<String, Value>,
         confidence: Option<&Confidence>,
         until: &Until,
-        origin: Origin,
+        origin: &Origin,
     ) {
         let source = |field: &str| Source {
             provider: step.name.clone(),

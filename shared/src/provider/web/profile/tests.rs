@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::provider::testing::timed;
 
 fn read(asked: &str, url: &str, html: &str) -> Profile {
     profile(asked, &Url::parse(url).unwrap(), &Document::read(html), 2026)
@@ -134,20 +135,20 @@ fn in_a_block(json: &str) -> String {
 #[test]
 fn many_references_to_many_nodes_do_not_hold_the_thread() {
     let bound = std::time::Duration::from_secs(10);
-    let nodes: String = (0..4_990).map(|n| format!(r#"{{"@id":"{n}","a":1}},"#)).collect();
+    let nodes = (0..4_990).map(|n| format!(r#"{{"@id":"{n}","a":1}},"#)).collect::<Vec<_>>().concat();
     for logos in [r#"{"@id":"x"},"#.repeat(70_000), "{},".repeat(290_000), "1,".repeat(430_000)] {
         let organization = format!(r#"{{"@type":"Organization","name":"Acme","logo":[{logos}0]}}"#);
         let page = in_a_block(&format!("[{nodes}{organization}]"));
-        let began = std::time::Instant::now();
-        assert_eq!(acme(&page).fields["company_name"], "Acme");
-        assert!(began.elapsed() < bound, "{:?}", began.elapsed());
+        let (profile, took) = timed(|| acme(&page));
+        assert_eq!(profile.fields["company_name"], "Acme");
+        assert!(took < bound, "{took:?}");
     }
     let sites = r##"{"@type":"WebSite","about":{"@id":"#"},"author":{"@id":"#"}},"##.repeat(4_900);
     let types = r#""","#.repeat(200_000);
     let page = in_a_block(&format!(r##"[{sites}{{"@id":"#","@type":[{types}""],"name":"x"}}]"##));
-    let began = std::time::Instant::now();
-    assert_eq!(acme(&page), Profile::default());
-    assert!(began.elapsed() < bound, "{:?}", began.elapsed());
+    let (profile, took) = timed(|| acme(&page));
+    assert_eq!(profile, Profile::default());
+    assert!(took < bound, "{took:?}");
 }
 
 #[test]
