@@ -15,6 +15,9 @@ const MAX_SCRIPTS: usize = 256 * 1024;
 /// How much of the visible text is kept, in bytes.
 const MAX_VISIBLE: usize = 16 * 1024;
 
+/// The most quoted attributes of one tag.
+const MAX_QUOTED: usize = 300;
+
 /// `<link>`, with its relations in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Link {
@@ -54,12 +57,13 @@ impl Document {
         let mut emitter = DefaultEmitter::default();
         emitter.naively_switch_states(true);
         let mut reader = Reader::default();
-        for token in Tokenizer::new_with_emitter(html, emitter) {
+        for token in Tokenizer::new_with_emitter(Bounded::new(html), emitter) {
             match token {
                 Ok(Token::StartTag(tag)) => reader.open(&tag),
                 Ok(Token::EndTag(tag)) => reader.close(&tag.name),
                 Ok(Token::String(text)) => reader.text(&text),
                 Ok(_) => {}
+                Err(_) => break,
             }
         }
         reader.end_anchor();
@@ -70,6 +74,55 @@ impl Document {
     pub(super) fn meta(&self, names: &[&str]) -> Option<&str> {
         let of = |name: &&str| self.metas.iter().find(|(n, content)| n == name && !content.is_empty());
         names.iter().find_map(of).map(|(_, content)| content.as_str())
+    }
+}
+
+/// A page that ends where a tag has more quoted attributes than any page needs: the tokenizer calls itself for each of them,
+/// and 1 MiB of them would overflow the stack, which ends the process.
+struct Bounded<'h> {
+    rest: &'h [u8],
+    quoted: usize,
+}
+
+impl<'h> Bounded<'h> {
+    fn new(html: &'h str) -> Self {
+        Self { rest: html.as_bytes(), quoted: 0 }
+    }
+}
+
+impl html5gum::Reader for Bounded<'_> {
+    type Error = std::fmt::Error;
+
+    fn read_byte(&mut self) -> Result<Option<u8>, Self::Error> {
+        let Some((first, rest)) = self.rest.split_first() else { return Ok(None) };
+        self.rest = rest;
+        Ok(Some(*first))
+    }
+
+    /// What is sought tells where the tokenizer is: the end of a quoted value, or a tag in a text.
+    fn read_until<'b>(&'b mut self, needle: &[u8], _: &'b mut [u8; 4]) -> Result<Option<&'b [u8]>, Self::Error> {
+        let Some(first) = self.rest.first() else { return Ok(None) };
+        match (needle.contains(&b'"'), needle.contains(&b'<'), needle.contains(&b'=')) {
+            (true, _, false) if *first == b'"' => self.quoted += 1,
+            (false, true, _) => self.quoted = 0,
+            _ => {}
+        }
+        if self.quoted > MAX_QUOTED {
+            return Err(std::fmt::Error);
+        }
+        let end = self.rest.iter().position(|byte| needle.contains(byte)).unwrap_or(self.rest.len());
+        let (read, rest) = self.rest.split_at(end.max(1));
+        self.rest = rest;
+        Ok(Some(read))
+    }
+
+    fn try_read_string(&mut self, text: &[u8], case_sensitive: bool) -> Result<bool, Self::Error> {
+        let Some((read, rest)) = self.rest.split_at_checked(text.len()) else { return Ok(false) };
+        let same = read == text || (!case_sensitive && read.eq_ignore_ascii_case(text));
+        if same {
+            self.rest = rest;
+        }
+        Ok(same)
     }
 }
 
@@ -257,5 +310,15 @@ mod tests {
             let page = Document::read(&html);
             assert!(page.anchors.len() < 2 && page.scripts.len() <= MAX_SCRIPTS + 1 && page.text.len() <= MAX_VISIBLE);
         }
+    }
+
+    #[test]
+    fn a_tag_of_endless_attributes_does_not_overflow_the_stack() {
+        for attribute in ["a=\"\" ", "a=\">\" ", "a='' ", "a = \"b\"\n"] {
+            let page = format!("<title>Before</title><a {}>x</a>", attribute.repeat(200_000));
+            assert_eq!(Document::read(&page).title.as_deref(), Some("Before"), "{attribute}");
+        }
+        let many = "<a title=\"x\" href=\"/y\" class=\"z\">x</a>".repeat(500);
+        assert_eq!(Document::read(&many).anchors.len(), 500, "the bound is for one tag");
     }
 }

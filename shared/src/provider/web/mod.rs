@@ -9,6 +9,8 @@
 //!   was asked for may well exist, and another provider may know it;
 //! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).
 
+#[cfg(test)]
+mod bent;
 mod charset;
 mod domain_finder;
 mod feed;

@@ -117,3 +117,13 @@ async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, 
         })
         .collect()
 }
+
+/// How many technologies the shipped rules tell by a page, for the tests of bent pages.
+#[cfg(test)]
+pub(super) fn reads() -> impl Fn(&url::Url, &str) -> usize {
+    let rules = Rules::parse(include_str!("../../../../../infra/data/technologies.json")).unwrap();
+    move |url, html| {
+        let page = Page { url: url.clone(), headers: Vec::new(), body: html.to_owned(), fits: true };
+        seen(page).map_or(0, |seen| detect(&rules, &seen).len())
+    }
+}
