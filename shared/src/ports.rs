@@ -3,6 +3,7 @@
 //! Every trait has two implementations: the real one (`aws`, `net`, `edge::system`) and the simulated one of the test
 //! crate. One conformance suite runs against both, so what is written here is what is tested.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -311,7 +312,7 @@ impl HttpError {
 
 /// Everything that leaves to hosts outside.
 #[async_trait]
-pub trait HttpSender: Send + Sync {
+pub trait HttpSender: Any + Send + Sync {
     /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no redirect, uses no proxy, and
     /// reaches only global unicast addresses and the networks the operator allows. It never retries.
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError>;

@@ -225,9 +225,14 @@ impl Limiter {
         }
     }
 
-    /// Leases a slot for every request that waits. `false`: the schedule has none before `latest`.
+    /// So many of the slots from `first` on can be used in time; one is always asked for.
+    fn useful(&self, wanted: i64, first: i64, latest: i64) -> i64 {
+        (latest.saturating_sub(first).div_euclid(self.interval) + 1).clamp(1, wanted)
+    }
+
+    /// Leases a slot for every request that waits and can be served in time. `false`: the schedule has none before `latest`.
     async fn lease(&self, ports: &Ports, latest: i64) -> bool {
-        let block = i64::try_from(self.slots().waiting.clamp(1, MAX_BLOCK)).unwrap_or(1) * self.interval;
+        let wanted = i64::try_from(self.slots().waiting.clamp(1, MAX_BLOCK)).unwrap_or(1);
         let mut attempt = 0;
         loop {
             let began = micros(ports.clock.now());
@@ -236,20 +241,28 @@ impl Limiter {
                 (slots.next, (began + slots.lead).max(slots.held))
             };
             let leased = match &ports.shared {
-                None => Ok(if known > latest { Leased::Full(known) } else { Leased::From(known.max(from)) }),
+                None if known > latest => Ok(Leased::Full(known)),
+                None => {
+                    let first = known.max(from);
+                    Ok(Leased::From(first, self.useful(wanted, first, latest)))
+                }
                 Some(store) => {
-                    let mut plan = if known >= from { Plan::Append } else { Plan::Begin };
+                    let mut known = known;
                     loop {
-                        let update = self.update(plan, from, block, latest);
+                        let plan = if known >= from { Plan::Append } else { Plan::Begin };
+                        let slots = self.useful(wanted, known.max(from), latest);
+                        let update = self.update(plan, from, slots, latest);
                         match (store.update(update).await, plan) {
-                            (Ok(item), Plan::Append) => break Ok(Leased::From(next(&item) - block)),
-                            (Ok(_), Plan::Begin) => break Ok(Leased::From(from)),
+                            (Ok(item), Plan::Append) => {
+                                break Ok(Leased::From(next(&item) - slots * self.interval, slots));
+                            }
+                            (Ok(_), Plan::Begin) => break Ok(Leased::From(from, slots)),
                             (Err(StoreError::ConditionFailed(failed)), _) => {
                                 let found = failed.iter().find_map(|f| f.existing.as_ref()).map_or(0, next);
                                 if found > latest {
                                     break Ok(Leased::Full(found));
                                 }
-                                plan = if found >= from { Plan::Append } else { Plan::Begin };
+                                known = found;
                             }
                             (Err(error), _) => break Err(error),
                         }
@@ -261,12 +274,12 @@ impl Limiter {
                     self.slots().next = next;
                     return false;
                 }
-                Ok(Leased::From(first)) => {
+                Ok(Leased::From(first, leased)) => {
                     let now = micros(ports.clock.now());
                     let mut slots = self.slots();
                     slots.lead = (now - began).max(slots.lead * 9 / 10).min(MAX_LEAD);
-                    slots.next = slots.next.max(first + block);
-                    (0..block / self.interval).for_each(|n| slots.give_back(first + n * self.interval));
+                    slots.next = slots.next.max(first + leased * self.interval);
+                    (0..leased).for_each(|n| slots.give_back(first + n * self.interval));
                     return true;
                 }
                 // Leasing twice wastes slots and exceeds nothing.
@@ -283,7 +296,10 @@ impl Limiter {
         }
     }
 
-    fn update(&self, plan: Plan, from: i64, block: i64, latest: i64) -> Update {
+    fn update(&self, plan: Plan, from: i64, slots: i64, latest: i64) -> Update {
+        let block = slots * self.interval;
+        // The last of the slots is in time, too.
+        let latest = latest - (block - self.interval);
         let (change, condition) = match plan {
             Plan::Append => (
                 Change::Add(NEXT, block),
@@ -340,8 +356,8 @@ enum Plan {
 }
 
 enum Leased {
-    /// The first of the slots.
-    From(i64),
+    /// The first of the slots, and how many.
+    From(i64, i64),
     /// The next free slot, which is too late.
     Full(i64),
 }

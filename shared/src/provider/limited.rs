@@ -3,7 +3,7 @@
 //!
 //! What happens to a question whose request may not be sent:
 //! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A question
-//!   waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
+//!   with a request of its own waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
 //!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
 //!   does the provider fail, with `rate_limited`;
 //! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
@@ -13,7 +13,9 @@
 //! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
 //! last provider that could find anything is waited for in the same way.
 
+use std::any::Any;
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -115,29 +117,37 @@ impl Fate {
     fn take_slot(&self) -> Option<Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    fn refused(&self) -> Option<Refused> {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the work until it ends or is refused a request, and then drops it with all that it holds.
+    async fn unless_refused<T>(&self, work: impl Future<Output = T>) -> Result<T, Refused> {
+        let mut work = pin!(work);
+        let watched = poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.refused().map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+        });
+        watched.await
+    }
 }
 
 #[async_trait]
 impl Provider for Limited {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let (slot, limit) = match self.limits.turn(question.limit, ports).await {
-            Ok(turn) => turn,
-            Err(refused) => return answer_to(refused, question, false, ports),
-        };
+        let (mut slot, mut limit) = (None, question.limit);
+        if self.inner.takes_turn(question) {
+            (slot, limit) = match self.limits.turn(question.limit, ports).await {
+                Ok(turn) => turn,
+                Err(refused) => return answer_to(refused, question, false, ports),
+            };
+        }
         let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
         let sender = Sender { limits: Arc::clone(&self.limits), fate: Arc::clone(&fate), ports: ports.clone() };
         let inside = Ports { http: Arc::new(sender), ..ports.clone() };
         let inner = Question { limit, ..*question };
-        let mut asked = self.inner.ask(&inner, &inside);
-        let answer = poll_fn(|context| match asked.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-            Poll::Pending => match *fate.refused.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some(refused) => Poll::Ready(Err(refused)),
-                None => Poll::Pending,
-            },
-        });
-        let answer = answer.await;
-        drop(asked);
+        let answer = fate.unless_refused(self.inner.ask(&inner, &inside)).await;
         if let (Some(limiter), Some(slot)) = (&self.limits.limiter, fate.take_slot()) {
             limiter.give_back(slot);
         }
@@ -157,6 +167,46 @@ impl Provider for Limited {
 
     fn calls_back(&self) -> bool {
         self.inner.calls_back()
+    }
+}
+
+/// What becomes of the requests of a call that several questions share, so that it is nobody's own.
+#[derive(Default)]
+pub(super) struct Joint(Option<Arc<Fate>>);
+
+impl Joint {
+    /// For a call that is begun with these ports, and what it sends through.
+    pub(super) fn begin(ports: &Ports) -> (Self, Ports) {
+        let sender: &dyn Any = ports.http.as_ref();
+        let Some(sender) = sender.downcast_ref::<Sender>() else { return (Self(None), ports.clone()) };
+        let fate = Arc::new(Fate::default());
+        let own = Sender { limits: Arc::clone(&sender.limits), fate: Arc::clone(&fate), ports: sender.ports.clone() };
+        (Self(Some(fate)), Ports { http: Arc::new(own), ..ports.clone() })
+    }
+
+    /// Does the call's work; `None`: a request of it was refused.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match &self.0 {
+            Some(fate) => fate.unless_refused(work).await.ok(),
+            None => Some(work.await),
+        }
+    }
+
+    /// Makes what became of the call that of a question in it, which was put with these ports. Never ends where a request
+    /// was refused: the question does.
+    pub(super) async fn share(&self, ports: &Ports) {
+        let sender: &dyn Any = ports.http.as_ref();
+        let (Some(call), Some(sender)) = (&self.0, sender.downcast_ref::<Sender>()) else { return };
+        if call.taken.load(Ordering::Relaxed) {
+            sender.fate.taken.store(true, Ordering::Relaxed);
+        }
+        let until = *call.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some() {
+            *sender.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        }
+        if let Some(refused) = call.refused() {
+            sender.refuse(refused).await
+        }
     }
 }
 

@@ -178,6 +178,12 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether this question is put by a request of its own, which may wait for its turn at a rate before anything else. Others
+    /// take a slot when they send, if they do.
+    fn takes_turn(&self, _question: &Question<'_>) -> bool {
+        true
+    }
+
     /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
     /// is wrong with it.
     fn inspect(&self) -> Result<Vec<String>, String> {

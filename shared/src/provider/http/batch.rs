@@ -4,7 +4,8 @@
 //! its records hold and whoever is there drives: one that gives up takes nobody's call away, and nothing is sent for those that
 //! gave up before. Each keeps its own time limit.
 //!
-//! Retries, 429 and failures are the call's, and so every record's in it. `not_found` and `invalid_status` say nothing of
+//! Retries, 429 and failures are the call's, and so every record's in it; what it means that the provider's limits refused one of
+//! its requests, each record decides for itself. `not_found` and `invalid_status` say nothing of
 //! the call's own status: they are about single records, and a call about many cannot be. A result that is absent or null
 //! means "nothing known"; but where a later page could not be read, or results that stand in order are not as many as the
 //! records, that is a failure and not a "no".
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::super::config::{BatchConfig, Matching};
+use super::super::limited::Joint;
 use super::super::{Answer, Ports};
 use super::exchange::{Fault, refused};
 use super::expression::Known;
@@ -61,6 +63,8 @@ struct Given {
     results: BTreeMap<usize, Value>,
     /// Why there is nothing about the others, unless nothing is known.
     fault: Option<Fault>,
+    /// Of those the call has no result for.
+    joint: Joint,
 }
 
 impl Batches {
@@ -119,7 +123,10 @@ impl Http {
         };
         match (given.results.get(&at), &given.fault) {
             (Some(result), _) if !is_empty(result) => Ok(Response::new(result, 200, input).map(&self.config().mapping)),
-            (None, Some(fault)) => Err(fault.clone()),
+            (None, Some(fault)) => {
+                given.joint.share(turn.ports).await;
+                Err(fault.clone())
+            }
             _ => Ok(Answer::NotFound),
         }
     }
@@ -128,7 +135,7 @@ impl Http {
 impl Core {
     /// Waits until a batch is full or its time is up, and sends it.
     async fn call(&self, places: &Places, ports: &Ports) -> Given {
-        let nothing = Given { results: BTreeMap::new(), fault: None };
+        let nothing = Given { results: BTreeMap::new(), fault: None, joint: Joint::default() };
         let Some(batch) = &self.config.batch else { return nothing };
         {
             let (full, waited) = (std::pin::pin!(places.full.notified()), ports.clock.sleep(batch.wait));
@@ -144,18 +151,23 @@ impl Core {
         }
         let deadline = ports.clock.now().plus(self.config.timeout);
         let items: Vec<Value> = asked.iter().map(|(_, place)| place.item.clone()).collect();
-        let (found, fault) = self.pages(batch, items, deadline, ports).await;
-        given(batch, &asked, found, fault)
+        let (joint, ports) = Joint::begin(ports);
+        let mut found = Vec::new();
+        let fault = joint.run(self.pages(batch, items, &mut found, deadline, &ports)).await;
+        let fault = fault.unwrap_or_else(|| Some(Fault::lasting("the provider's limits refused the call")));
+        let (results, fault) = given(batch, &asked, found, fault);
+        Given { results, fault, joint }
     }
 
-    /// The results of all pages, and why there are not all of them.
+    /// Reads the results of all pages, and says why there are not all of them.
     async fn pages(
         &self,
         batch: &BatchConfig,
         items: Vec<Value>,
+        found: &mut Vec<Value>,
         deadline: Timestamp,
         ports: &Ports,
-    ) -> (Vec<Value>, Option<Fault>) {
+    ) -> Option<Fault> {
         let first = {
             let known = Known::new().object("secret", &self.secrets).own("items", Value::Array(items));
             request(&self.config.request, &known).and_then(|mut first| {
@@ -169,21 +181,21 @@ impl Core {
         };
         let first = match first {
             Ok(first) => first,
-            Err(why) => return (Vec::new(), Some(Fault::lasting(format!("the call cannot be made: {why}")))),
+            Err(why) => return Some(Fault::lasting(format!("the call cannot be made: {why}"))),
         };
-        let (mut found, mut next) = (Vec::new(), first.clone());
+        let mut next = first.clone();
         for page in 1.. {
-            let read = self.page(batch, &next, &mut found, deadline, ports).await;
+            let read = self.page(batch, &next, found, deadline, ports).await;
             next = match read.and_then(|mark| mark.map(|mark| following(batch, &first, &mark)).transpose()) {
-                Ok(None) => return (found, None),
+                Ok(None) => return None,
                 Ok(Some(_)) if page >= batch.pages => {
-                    return (found, Some(Fault::lasting("the provider's answer has more pages than `pages` allows")));
+                    return Some(Fault::lasting("the provider's answer has more pages than `pages` allows"));
                 }
                 Ok(Some(next)) => next,
-                Err(fault) => return (found, Some(fault)),
+                Err(fault) => return Some(fault),
             };
         }
-        (found, None)
+        None
     }
 
     /// Reads one page's results, and what leads to the next.
@@ -231,7 +243,12 @@ fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<Htt
 }
 
 /// Whose results these are.
-fn given(batch: &BatchConfig, asked: &[(usize, Place)], found: Vec<Value>, fault: Option<Fault>) -> Given {
+fn given(
+    batch: &BatchConfig,
+    asked: &[(usize, Place)],
+    found: Vec<Value>,
+    fault: Option<Fault>,
+) -> (BTreeMap<usize, Value>, Option<Fault>) {
     match &batch.matching {
         Matching::Position => {
             // Those of the pages that were read are in order. Too many, or too few without a reason, and nobody knows whose is whose.
@@ -241,7 +258,7 @@ fn given(batch: &BatchConfig, asked: &[(usize, Place)], found: Vec<Value>, fault
                 (!usable).then(|| Fault::lasting(format!("the provider's results cannot be told apart: {counts}")))
             });
             let results = asked.iter().map(|(at, _)| *at).zip(found).filter(|_| usable).collect();
-            Given { results, fault }
+            (results, fault)
         }
         Matching::Key { pointer, .. } => {
             let mut by_key = BTreeMap::new();
@@ -251,7 +268,7 @@ fn given(batch: &BatchConfig, asked: &[(usize, Place)], found: Vec<Value>, fault
                 }
             }
             let own = |(at, place): &(usize, Place)| Some((*at, by_key.get(place.key.as_ref()?)?.clone()));
-            Given { results: asked.iter().filter_map(own).collect(), fault }
+            (asked.iter().filter_map(own).collect(), fault)
         }
     }
 }

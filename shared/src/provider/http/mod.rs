@@ -32,7 +32,7 @@ use self::expression::Known;
 use self::oauth::Tokens;
 use self::request::scalar;
 use self::response::Response;
-use super::config::{ConfigError, HttpConfig};
+use super::config::{ConfigError, HttpConfig, Verify};
 use super::{Answer, Ports, Provider, Question, Secrets};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpRequest};
@@ -183,5 +183,14 @@ impl Provider for Http {
 
     fn calls_back(&self) -> bool {
         self.config().calls_back()
+    }
+
+    fn takes_turn(&self, question: &Question<'_>) -> bool {
+        match (&self.config().later, question.earlier) {
+            (Some(later), Some(earlier)) => {
+                later.poll.is_some() && (earlier.posted.is_none() || later.verify == Verify::Poll)
+            }
+            _ => self.config().batch.is_none(),
+        }
     }
 }

@@ -18,7 +18,7 @@ const BY_KEY: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk
     batch = { max = 3, wait_ms = 20, items = { id = \"{{ input.domain | lower }}\", c = \"{{ input.country }}\" }, \
     body = { records = \"{{ items }}\", fresh = true }, results = \"/data/results\", match = { by = \"/id\", key = \"{{ input.domain | lower }}\" }";
 
-const BY_POSITION: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk\"\nretries = 0\n\
+pub(super) const BY_POSITION: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk\"\nretries = 0\n\
     fields = { name = \"/name\" }\n\
     batch = { max = 3, items = \"{{ input.domain }}\", body = \"{{ items }}\", match = { by = \"position\" }";
 
@@ -32,7 +32,7 @@ fn placed(more: &str) -> Http {
 
 /// Time that stands still until everybody waits for it. (The script's own passes when a sleep is asked twice, and a call that
 /// many hold is.)
-struct Paused {
+pub(super) struct Paused {
     now: Mutex<Timestamp>,
     sleepers: Mutex<Vec<(Timestamp, Waker)>>,
 }
@@ -58,7 +58,7 @@ impl Clock for Paused {
 
 impl Paused {
     /// Does the work, and lets time pass whenever nothing else moves. Gives what it came to and how long it took.
-    async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Duration) {
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Duration) {
         let begun = self.now();
         let passing = async {
             loop {
@@ -82,13 +82,13 @@ impl Paused {
     }
 }
 
-fn paused(http: Arc<dyn HttpSender>) -> (Ports, Arc<Paused>) {
+pub(super) fn paused(http: Arc<dyn HttpSender>) -> (Ports, Arc<Paused>) {
     let (ports, script) = ports();
     let clock = Arc::new(Paused { now: Mutex::new(Clock::now(&*script)), sleepers: Mutex::default() });
     (Ports { http, clock: clock.clone(), ..ports }, clock)
 }
 
-fn scripted() -> (Ports, Arc<Paused>, Arc<Script>) {
+pub(super) fn scripted() -> (Ports, Arc<Paused>, Arc<Script>) {
     let (_, script) = ports();
     let (ports, clock) = paused(script.clone());
     (ports, clock, script)
@@ -108,7 +108,7 @@ async fn ask_all(api: &Http, domains: &[&str], (ports, clock): (&Ports, &Paused)
     ask_within(api, &asked, ports, clock).await.0
 }
 
-fn named(name: &str) -> Answer {
+pub(super) fn named(name: &str) -> Answer {
     Answer::Found { fields: input(json!({"name": name})), confidence: None }
 }
 
@@ -239,10 +239,10 @@ async fn pages_are_followed_on_the_same_origin_and_no_further_than_allowed() {
 }
 
 /// Answers each call after a while with a result for every element.
-struct Slow {
+pub(super) struct Slow {
     clock: OnceLock<Arc<Paused>>,
     after: Duration,
-    sent: Mutex<Vec<Value>>,
+    pub(super) sent: Mutex<Vec<Value>>,
 }
 
 #[async_trait]
@@ -260,7 +260,7 @@ impl HttpSender for Slow {
     }
 }
 
-fn slow(after: Duration) -> (Ports, Arc<Paused>, Arc<Slow>) {
+pub(super) fn slow(after: Duration) -> (Ports, Arc<Paused>, Arc<Slow>) {
     let slow = Arc::new(Slow { clock: OnceLock::new(), after, sent: Mutex::default() });
     let (ports, clock) = paused(slow.clone());
     slow.clock.set(clock.clone()).ok().expect("no clock yet");

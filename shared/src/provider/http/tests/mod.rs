@@ -2,6 +2,7 @@
 
 mod batch;
 mod later;
+mod limited;
 mod oauth;
 mod templates;
 
