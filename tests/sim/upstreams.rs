@@ -166,7 +166,7 @@ impl Upstream {
                         taken.told = true;
                         (key.clone(), taken.clone())
                     };
-                    all.iter_mut().filter(|(_, taken)| ready(&taken)).map(of).collect()
+                    all.iter_mut().filter(|(_, taken)| ready(taken)).map(of).collect()
                 };
                 for (_, taken) in ready {
                     // As vendors do: tried again a few times, and then never.
