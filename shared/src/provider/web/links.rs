@@ -297,14 +297,15 @@ mod tests {
     /// Twenty look-ups of each label of each host would be 40 million for this page.
     #[test]
     fn links_to_hosts_of_many_labels_do_not_hold_the_thread() {
-        let anchors: String =
-            (0..2_000).map(|n| format!("<a href='//{}{n}.example/'>x</a>", "a.".repeat(1_000))).collect();
-        let near: String = (0..2_000).map(|n| format!("<a href='//{}{n}.example/'>x</a>", "a.".repeat(120))).collect();
+        let links = |labels: usize| -> String {
+            let link = |n: usize| ["<a href='//", &"a.".repeat(labels), &n.to_string(), ".example/'>x</a>"].concat();
+            (0..2_000).map(link).collect()
+        };
         let url = Url::parse("https://www.acme.example/").unwrap();
-        for html in [anchors, near] {
+        for html in [links(1_000), links(120)] {
             let page = Document::read(&html);
             assert_eq!(page.anchors.len(), 2_000);
-            let began = std::time::Instant::now();
+            let began = crate::provider::testing::real_now();
             assert_eq!(Found::read(&base(&url, &page), &page), Found::default());
             assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
         }

@@ -134,18 +134,18 @@ fn in_a_block(json: &str) -> String {
 #[test]
 fn many_references_to_many_nodes_do_not_hold_the_thread() {
     let bound = std::time::Duration::from_secs(10);
-    let nodes: String = (0..4_990).map(|n| format!(r#"{{"@id":"{n}","a":1}},"#)).collect();
+    let nodes: String = (0..4_990).map(|n| [r#"{"@id":""#, &n.to_string(), r#"","a":1},"#].concat()).collect();
     for logos in [r#"{"@id":"x"},"#.repeat(70_000), "{},".repeat(290_000), "1,".repeat(430_000)] {
         let organization = format!(r#"{{"@type":"Organization","name":"Acme","logo":[{logos}0]}}"#);
         let page = in_a_block(&format!("[{nodes}{organization}]"));
-        let began = std::time::Instant::now();
+        let began = crate::provider::testing::real_now();
         assert_eq!(acme(&page).fields["company_name"], "Acme");
         assert!(began.elapsed() < bound, "{:?}", began.elapsed());
     }
     let sites = r##"{"@type":"WebSite","about":{"@id":"#"},"author":{"@id":"#"}},"##.repeat(4_900);
     let types = r#""","#.repeat(200_000);
     let page = in_a_block(&format!(r##"[{sites}{{"@id":"#","@type":[{types}""],"name":"x"}}]"##));
-    let began = std::time::Instant::now();
+    let began = crate::provider::testing::real_now();
     assert_eq!(acme(&page), Profile::default());
     assert!(began.elapsed() < bound, "{:?}", began.elapsed());
 }
