@@ -72,7 +72,7 @@ impl Rules {
             "{}\n{}\n{}",
             self.provider,
             self.fingerprint,
-            Json::from_iter(used.into_iter().map(|(f, v)| (f.clone(), v)))
+            Json::Object(used.into_iter().map(|(field, value)| (field.clone(), value)).collect())
         )
     }
 

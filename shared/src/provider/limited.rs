@@ -205,7 +205,7 @@ impl Joint {
             *sender.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
         if let Some(refused) = call.refused() {
-            sender.refuse(refused).await
+            sender.refuse::<()>(refused).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::super::super::Earlier;
 use super::super::super::limited::Limited;
-use super::batch::{BY_POSITION, Paused, named, paused, scripted, slow};
+use super::batch::{BY_POSITION, Paused, named, scripted, slow};
 use super::*;
 
 /// A batching provider behind its limits.
