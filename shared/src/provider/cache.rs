@@ -72,7 +72,7 @@ impl Rules {
             "{}\n{}\n{}",
             self.provider,
             self.fingerprint,
-            used.into_iter().map(|(field, value)| (field.clone(), value)).collect::<Json>()
+            Json::Object(used.into_iter().map(|(field, value)| (field.clone(), value)).collect())
         )
     }
 

@@ -18,12 +18,6 @@ use crate::ports::{
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
 
-/// Real time, for tests of how long work takes.
-#[expect(clippy::disallowed_methods, reason = "no virtual time passes while a thread computes")]
-pub(super) fn real_now() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
 pub(super) fn input(value: Value) -> Map<String, Value> {
     let Value::Object(map) = value else { panic!("an input is an object") };
     map
