@@ -553,7 +553,6 @@ mod tests {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "what waits for ever needs no virtual time")]
     #[tokio::test]
     async fn slow_mx_hosts_are_looked_up_at_once() {
         let dns = Together(tokio::sync::Barrier::new(TRIED_HOSTS));
