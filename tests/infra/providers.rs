@@ -92,7 +92,7 @@ fn the_page_on_providers_has_every_type_and_its_example_works() {
     let (_, steps) = page.split_once("1. **Write the call down.**").unwrap();
     let (steps, _) = steps.split_once("6. **Try it**").unwrap();
     let lines = steps.lines().filter_map(|line| line.strip_prefix("       "));
-    let mut toml = lines.map(|line| format!("{line}\n")).collect::<String>();
+    let mut toml = lines.map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
     toml += "[providers.brands]\nkind = \"dataset\"\nfile = \"data/brands.csv\"\nkey = { domain = \"domain\" }\n\
              fields = { company_name = \"name\" }\n";
     let config = Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
