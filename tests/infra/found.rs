@@ -19,8 +19,9 @@ fn every_fault_that_was_found_has_its_test() {
         let Some((how, file, name)) = read(line) else { panic!("cannot be read: {line}") };
         assert!(["simulation", "histories", "stack", "fuzzing", "review"].contains(&how), "{how}? {line}");
         let source = source(file);
-        let test = ["", "async "].iter().any(|kind| source.contains(&format!("#[test]\n{kind}fn {name}()")))
-            || source.contains(&format!("#[test]\n    fn {name}()"));
+        let begins =
+            ["#[test]\n", "#[test]\nasync ", "#[test]\n    ", "#[tokio::test]\nasync ", "#[tokio::test]\n    async "];
+        let test = begins.iter().any(|begin| source.contains(&format!("{begin}fn {name}()")));
         assert!(test, "{file} has no test {name}");
     }
 }
