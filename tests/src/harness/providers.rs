@@ -66,6 +66,8 @@ invalid_status = [422]
 retries = 2
 credits = 2
 timeout_s = 20
+# What comes of a record follows from that record alone; tests/sim/limits.rs is about what upstreams make of many.
+breaker = false
 "#;
 
 /// One question to a provider.
