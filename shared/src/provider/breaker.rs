@@ -15,10 +15,12 @@ use super::Ports;
 use super::config::BreakerConfig;
 use crate::domain::backoff::jittered;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value};
+use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
 
 /// How long what was read of the item is believed.
 const REFRESH: Duration = Duration::from_secs(5);
+/// The table has so long to say what the circuit is; a record's time is not the table's.
+const READ_LIMIT: Duration = Duration::from_secs(2);
 /// A probe that has not ended after so long has died with its process.
 const PROBE: Duration = Duration::from_secs(120);
 /// A share says something from so many requests on.
@@ -223,7 +225,9 @@ impl Breaker {
             return;
         }
         let era = self.local().era;
-        let read = store.get(&self.key()).await;
+        let key = self.key();
+        let read = within(ports.clock.as_ref(), READ_LIMIT, store.get(&key)).await;
+        let read = read.unwrap_or_else(|| Err(StoreError::Unavailable("no answer in time".to_owned())));
         let now = ports.clock.now();
         let mut local = self.local();
         local.read_at = Some(now);

@@ -49,6 +49,7 @@ url = "https://first.example/"
 fields = { name = "/name" }
 credits = 2
 timeout_s = 100
+breaker = false
 
 [providers.second]
 kind = "http"
@@ -56,6 +57,7 @@ url = "https://second.example/"
 fields = { second_name = "/name" }
 credits = 3
 timeout_s = 100
+breaker = false
 
 [providers.web]
 kind = "http"
