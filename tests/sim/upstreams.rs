@@ -296,6 +296,25 @@ fn forged_and_repeated_callbacks_change_nothing() {
 }
 
 #[test]
+fn a_queue_that_took_no_message_for_the_next_look_made_it_half_an_hour_late() {
+    let mut world = World::new();
+    let up = Upstream::new(5 * MINUTE, 5 * MINUTE).serve(&mut world);
+    // The first message that a run sends for its chunk is not taken.
+    let mut refused = false;
+    world.faults(move |call| {
+        let first = !refused && call.op == Op::Send && call.name.starts_with("Enrich");
+        refused |= first;
+        if first { Fault::FailBefore } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&domains("some", 3)));
+    let ended = world.run_until(6 * MINUTE, |world| !world.view(&id).status().is_live());
+    assert!(ended, "ready after 5 minutes, not ended after 6");
+    world.settle(HOUR);
+    assert_eq!(all_found(&world, &id, 3), Ok(()));
+    assert!(up.taken().iter().all(|taken| taken.bought == 1), "{:?}", up.taken());
+}
+
+#[test]
 fn an_upstream_that_never_answers_is_given_up_and_the_next_one_asked() {
     let mut world = World::new();
     let up = Upstream { answers: false, give_up_in: 30 * MINUTE, ..Upstream::new(MINUTE, 10 * MINUTE) };

@@ -304,15 +304,16 @@ async fn work(
     if next_at > ports.clock.now() {
         tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk waits for upstreams");
         forget_starts(ports, job, message.chunk, hold).await;
+        // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
+        // Where one was sent for the same time before, that is on its way.
+        if run.wake != Some(next_at) {
+            wait(ports, job, message.chunk, next_at, lane).await?;
+        }
         park(ports, job, message.chunk, hold, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
         if calls.keys().any(|call| !run.calls.contains_key(call)) {
             wait(ports, job, message.chunk, ports.clock.now(), lane).await?;
-        }
-        // The message that was sent for the same time before is on its way.
-        if run.wake != Some(next_at) {
-            wait(ports, job, message.chunk, next_at, lane).await?;
         }
         return Ok(Found::Some(Ran::Waits));
     }
