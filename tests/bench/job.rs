@@ -14,7 +14,7 @@ use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
 use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
-use shared::edge::system::{NoDns, SystemClock, SystemEntropy};
+use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,6 +94,7 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         queue,
         http,
         dns: Arc::new(NoDns),
+        assets: Arc::new(NoAssets),
         clock,
         entropy: entropy.clone(),
         surfaces: SURFACES,

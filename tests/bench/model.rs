@@ -35,6 +35,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         queue: sim.queue.clone(),
         http: sim.http.clone(),
         dns: sim.dns.clone(),
+        assets: sim.assets.clone(),
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         surfaces: SURFACES,

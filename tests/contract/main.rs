@@ -1,6 +1,6 @@
 //! The adapters' contract.
 //!
-//! `store` and `queue` hold one suite each, written against the ports alone. It runs over the simulated ports (every
+//! `store`, `queue` and `assets` hold one suite each, written against the ports alone. It runs over the simulated ports (every
 //! case a test of its own) and over the AWS adapters on `MiniStack` (one test, which starts the emulator and stops it).
 //! Where the emulator differs from AWS, AWS's documentation decides what the suite asks for, and
 //! [`ministack::DIFFERENCES`] names the case: it must fail there, so that the list cannot outlive the difference.
@@ -9,6 +9,7 @@
 //! half-accepted batches, silence.
 
 mod answers;
+mod assets;
 mod history;
 mod ministack;
 mod queue;

@@ -14,25 +14,36 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Calls an operation (`DynamoDB_20120810.CreateTable`, `AmazonSQS.ReceiveMessage`) and returns status and answer.
 pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
-    let (service, version) = if operation.starts_with("AmazonSQS") { ("sqs", "1.0") } else { ("dynamodb", "1.0") };
+    let (service, version) = match operation.split_once('.').map_or("", |(service, _)| service) {
+        "AmazonSQS" => ("sqs", "1.0"),
+        "AmazonSSM" => ("ssm", "1.1"),
+        _ => ("dynamodb", "1.0"),
+    };
+    let headers = format!("Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n");
+    let (status, body) = request(port, "POST /", service, &headers, body.to_string().as_bytes());
+    (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
+}
+
+/// Puts a bucket or an object, and returns the status.
+pub(crate) fn put(port: u16, path: &str, bytes: &[u8]) -> u16 {
+    request(port, &format!("PUT {path}"), "s3", "", bytes).0
+}
+
+fn request(port: u16, line: &str, service: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let body = body.to_string();
     // The emulator finds the service by the credential scope; it verifies no signature.
     write!(
         stream,
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
-         Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n\
-         Authorization: AWS4-HMAC-SHA256 \
+        "{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}Authorization: AWS4-HMAC-SHA256 \
          Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: {}\r\n\r\n{body}",
+         Content-Length: {}\r\n\r\n",
         body.len()
     )
     .unwrap();
-    let mut reader = BufReader::new(stream);
-    let (first, _, body) = message(&mut reader).expect("an answer");
-    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
+    stream.write_all(body).unwrap();
+    let (first, _, body) = message(&mut BufReader::new(stream)).expect("an answer");
+    (first.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
 type Headers = Vec<(String, String)>;

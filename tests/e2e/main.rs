@@ -4,6 +4,7 @@
 //! usual harness. `make test` starts the stack that they need; `run.py` says what is particular about it.
 
 mod apione;
+mod assets;
 mod crashes;
 mod forms;
 mod fullenrich;
@@ -51,6 +52,7 @@ fn all() -> Vec<Case> {
         crashes::an_attempt_whose_process_was_killed_shows_as_interrupted,
     ]);
     all.extend(cases![false:
+        assets::a_secret_in_a_parameter_and_a_table_in_s3_are_read_by_the_deployed_function,
         upstreams::an_upstream_that_answers_later_is_heard_at_the_url_that_it_was_given,
         jobs::a_thousand_domains,
         jobs::the_same_submit_twice_is_one_job,

@@ -28,6 +28,10 @@ impl Upstream {
             if let Some(kind) = got.path.strip_prefix("/vendor/") {
                 return vendor(kind, &got.json());
             }
+            if got.path == "/keyed" {
+                let right = got.header("authorization") == "Bearer kept-in-a-parameter";
+                return if right { Answer::Json(json!({"name": "Keyed"})) } else { Answer::Status(401) };
+            }
             if got.path == "/late" {
                 return Answer::Json(json!({"id": n, "status": "accepted"}));
             }

@@ -1,18 +1,17 @@
 //! The declared kinds, `http` and `chat`, through a waterfall and the real HTTP client.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use shared::domain::record::{Outcome, OutcomeStatus};
-use shared::edge::system::{NoDns, SystemClock, SystemEntropy};
+use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
-use shared::provider::chat::Chat;
-use shared::provider::config::{Config, Kind};
-use shared::provider::http::Http;
+use shared::provider::config::Config;
 use shared::provider::waterfall::{Parked, Progress, Request};
-use shared::provider::{Ports, Provider, Registry};
+use shared::provider::{Ports, Registry, build};
 use tests::servers::{Answer, Server};
 
 const KEY: &str = "s3cret/key";
@@ -24,15 +23,8 @@ fn registry(server: &Server, providers: &str) -> Registry {
     );
     let config = Config::parse("test", &text).unwrap_or_else(|e| panic!("{e}"));
     let secret = |name: &str| (name == "KEY").then(|| KEY.to_owned());
-    Registry::assemble(&config, |provider| {
-        let built: Arc<dyn Provider> = match &provider.kind {
-            Kind::Http(http) => Arc::new(Http::new(&provider.name, http, &secret)?),
-            Kind::Chat(chat) => Arc::new(Chat::new(&provider.name, chat, &secret)?),
-            other => panic!("{other:?}"),
-        };
-        Ok(built)
-    })
-    .unwrap_or_else(|e| panic!("{e}"))
+    let built = Registry::assemble(&config, |provider| build(provider, Path::new(""), &secret));
+    built.unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn ports() -> Ports {
@@ -46,6 +38,7 @@ fn ports() -> Ports {
     Ports {
         http: Arc::new(sender.unwrap()),
         dns: Arc::new(NoDns),
+        assets: Arc::new(NoAssets),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,

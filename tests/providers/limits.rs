@@ -39,6 +39,7 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
         let ports = Ports {
             http: Arc::new(ReqwestSender::new(settings()).unwrap()),
             dns: sim.dns.clone(),
+            assets: sim.assets.clone(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             shared: Some(sim.store.clone()),

@@ -87,7 +87,7 @@ pub(crate) fn ways(op: Op) -> Vec<Fault> {
         Op::Transact => ways.extend([Fault::Throttle, Fault::Conflict]),
         _ => {}
     }
-    if !matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http) {
+    if !matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset) {
         ways.extend(LATE);
     }
     ways

@@ -101,6 +101,7 @@ fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
         let ports = provider::Ports {
             http: sim.http.clone(),
             dns: sim.dns.clone(),
+            assets: sim.assets.clone(),
             clock: Arc::new(Skewed { clock: sim.clock.clone(), ms: (worker % 3 - 1) * 50 }),
             entropy: sim.entropy.clone(),
             shared: Some(sim.store.clone()),

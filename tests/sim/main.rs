@@ -1,5 +1,6 @@
 //! The use cases over simulated ports: what they do, and that no crash changes it.
 
+mod assets;
 mod controls;
 mod crash;
 mod deliveries;

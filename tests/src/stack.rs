@@ -12,7 +12,7 @@ use shared::aws::AwsClients;
 use shared::dialect::SURFACES;
 use shared::domain::tenant::fast_chunks;
 use shared::edge::config::Config;
-use shared::edge::system::{NoDns, SystemClock, SystemEntropy};
+use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Clock, Entropy, HttpError, HttpRequest, HttpSender};
 
@@ -120,6 +120,7 @@ pub fn ports(config: &Config) -> Ports {
         queue: Arc::new(clients.queue(config.queues.clone(), Arc::clone(&clock), Arc::clone(&entropy))),
         http: Arc::new(http.unwrap()),
         dns: Arc::new(NoDns),
+        assets: Arc::new(NoAssets),
         clock,
         entropy,
         surfaces: SURFACES,

@@ -1,29 +1,24 @@
 //! Work for upstreams over HTTP, and what they saw of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
 use shared::domain::record::OutcomeStatus;
 use shared::domain::time::Timestamp;
-use shared::provider::chat::Chat;
-use shared::provider::config::{Config, Kind};
-use shared::provider::http::Http;
+use shared::provider::config::Config;
 use shared::provider::waterfall::{Progress, Request};
-use shared::provider::{Ports, Registry};
+use shared::provider::{Ports, Registry, build};
 
-/// The providers of a configuration, all of them of kind `http` or `chat` and without secrets, as one process has them.
+/// The providers of a configuration, without files and secrets, as one process has them.
 ///
 /// # Panics
 /// Where the configuration is wrong.
 pub fn registry(text: &str) -> Registry {
     let config = Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"));
-    Registry::assemble(&config, |provider| match &provider.kind {
-        Kind::Http(http) => Ok(std::sync::Arc::new(Http::new(&provider.name, http, &|_| None)?)),
-        Kind::Chat(chat) => Ok(std::sync::Arc::new(Chat::new(&provider.name, chat, &|_| None)?)),
-        other => panic!("{other:?}"),
-    })
-    .unwrap_or_else(|error| panic!("{error}"))
+    let built = Registry::assemble(&config, |provider| build(provider, Path::new(""), &|_| None));
+    built.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A process that always has `lanes` records at work on type `t` until `until`. Answers how many of them were found, and

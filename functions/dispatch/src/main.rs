@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::Service;
 use shared::edge::sqs::dispatch;
-use shared::edge::start::{Outbound, SURFACES, start_sending};
+use shared::edge::start::{SURFACES, start_sending};
 use shared::edge::telemetry::report_usage;
 
 /// The function's time-out, for runtimes that give no deadline.
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start_sending(Outbound::Receivers, SURFACES)?;
+    let started = &start_sending(SURFACES)?;
     // Only a failed attempt has a message to send.
     started.clients.warm_only(&[Service::Table]).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {

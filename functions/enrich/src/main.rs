@@ -3,12 +3,12 @@
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::Service;
 use shared::edge::sqs::enrich;
-use shared::edge::start::{Outbound, start_sending};
+use shared::edge::start::start_asking;
 use shared::edge::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let started = &start_sending(Outbound::Upstreams, &[])?;
+    let started = &start_asking()?;
     // The connection is made while the providers are built. Only the last of a job's chunks has a message to send.
     let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { started.registry() });
     let registry = &registry?;

@@ -10,6 +10,7 @@ use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::signature::Secret;
 use shared::domain::tenant::Scope;
 
+use crate::account::Account;
 use crate::listen::Scripted;
 use crate::operator::Schedule;
 use crate::records::Columns;
@@ -274,8 +275,8 @@ pub(crate) enum Providers {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The exit code is 1 where anything is wrong. Secrets come from the environment or --env-file, and are never \
-shown. Upstreams are reached as the functions reach them: MILLRACE_ALLOWED_CIDRS, MILLRACE_ALLOW_HTTP, MILLRACE_NAMESERVER and \
+    after_help = "The exit code is 1 where anything is wrong. Secrets come from the environment or --env-file, those \
+that are SSM parameters and tables in S3 from the AWS account; they are never shown. Upstreams are reached as the functions reach them: MILLRACE_ALLOWED_CIDRS, MILLRACE_ALLOW_HTTP, MILLRACE_NAMESERVER and \
 MILLRACE_EXTRA_CA_FILE count."
 )]
 pub(crate) struct Check {
@@ -288,6 +289,8 @@ pub(crate) struct Check {
     /// What to ask about instead of the usual example; FIELD:=JSON for what is no text
     #[arg(long, value_name = "FIELD=VALUE", value_parser = sample::field, requires = "dry_call")]
     pub(crate) input: Vec<(String, Value)>,
+    #[command(flatten)]
+    pub(crate) account: Account,
 }
 
 #[derive(Debug, Args)]
@@ -314,6 +317,8 @@ pub(crate) struct Enrich {
     /// Print the line that the API would give
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) account: Account,
 }
 
 /// Options of what goes straight to the table.
@@ -322,12 +327,8 @@ pub(crate) struct Table {
     /// The table's name [env: MILLRACE_TABLE]
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,
-    /// A profile of the AWS command line, which must be installed [env: AWS_PROFILE]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
-    /// The table's region [env: AWS_REGION, AWS_DEFAULT_REGION]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) account: Account,
     /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 
 #![expect(clippy::format_push_string, reason = "a few lines for a person; nothing is gained by write! and its result")]
 
+mod account;
 mod api;
 mod args;
 mod failure;

@@ -2,22 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::app::{Ports, StepError, tenants};
-use shared::aws::{AwsClients, AwsSettings, Limits};
+use shared::aws::AwsClients;
 use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
-use shared::edge::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
+use shared::edge::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
-use tokio::process::Command;
 
+use crate::account;
 use crate::args::{Keys, Table, Tenants};
 use crate::failure::Failure;
 use crate::screen::print;
@@ -28,14 +26,6 @@ const MAX_SCHEDULE: usize = 20;
 const MAX_PAUSE_SECONDS: u64 = 7 * 24 * 3600;
 /// No key is longer.
 const MAX_KEY_BYTES: u64 = 256;
-/// A person waits here, over any line; the functions' limits are tighter.
-const LIMITS: Limits = Limits {
-    attempt: Duration::from_secs(5),
-    operation: Duration::from_secs(20),
-    attempts: 4,
-    first_wait: Duration::from_millis(200),
-};
-
 /// Pauses between a delivery's attempts, in seconds; `None` for the usual ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule(Option<Vec<u64>>);
@@ -170,19 +160,8 @@ fn step(error: &StepError, tenant: &TenantId) -> Failure {
 /// The table behind the use cases. Nothing here enqueues or sends.
 async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
     let name = settings.need(table.table.as_ref(), "--table", "MILLRACE_TABLE")?;
-    let login = login(settings, table).await?;
-    let endpoint_url = settings.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| settings.get("AWS_ENDPOINT_URL"));
-    let extra_ca_pem = settings.get("AWS_CA_BUNDLE").map(std::fs::read).transpose();
-    let aws = AwsSettings {
-        region: region(settings, table, endpoint_url.is_some()).await?,
-        access_key_id: login.access_key_id,
-        secret_access_key: login.secret_access_key,
-        session_token: login.session_token,
-        endpoint_url,
-        extra_ca_pem: extra_ca_pem.map_err(|error| Failure::usage(format!("AWS_CA_BUNDLE cannot be read: {error}")))?,
-        metered: false,
-        limits: LIMITS,
-    };
+    let endpoint_url = settings.get("AWS_ENDPOINT_URL_DYNAMODB");
+    let aws = account::settings(settings, &table.account, endpoint_url).await?;
     let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ports {
@@ -190,6 +169,7 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         queue: Arc::new(clients.queue(BTreeMap::new(), Arc::clone(&clock), Arc::clone(&entropy))),
         http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
         dns: Arc::new(NoDns),
+        assets: Arc::new(NoAssets),
         clock,
         entropy,
         surfaces: SURFACES,
@@ -197,66 +177,6 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
         fast_chunks: fast_chunks(ENRICH_CONCURRENCY),
         large: Arc::default(),
     })
-}
-
-/// AWS credentials. Has no `Debug`.
-struct Login {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-}
-
-/// The environment's own credentials, unless a profile is named; else whatever the AWS command line comes to: profiles,
-/// single sign-on, assumed roles, credential processes. It knows them all, and those to come.
-async fn login(settings: &Settings, table: &Table) -> Result<Login, Failure> {
-    let own = settings.get("AWS_ACCESS_KEY_ID").zip(settings.get("AWS_SECRET_ACCESS_KEY"));
-    if let (None, Some((access_key_id, secret_access_key))) = (&table.profile, own) {
-        return Ok(Login { access_key_id, secret_access_key, session_token: settings.get("AWS_SESSION_TOKEN") });
-    }
-    let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install version 2 of the AWS command line, log in, and \
-                name a --profile";
-    let text = aws(settings, table, &["configure", "export-credentials", "--format", "process"]).await;
-    let text = text.map_err(|why| Failure::usage(format!("no AWS credentials: {why}; {hint}")))?;
-    exported(&text).ok_or_else(|| Failure::usage(format!("no AWS credentials: `aws` printed none; {hint}")))
-}
-
-/// Source: AWS SDKs and Tools reference, process credential provider, version 1.
-fn exported(text: &str) -> Option<Login> {
-    let answer: Value = serde_json::from_str(text).ok()?;
-    let text = |name: &str| answer[name].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-    let (access_key_id, secret_access_key) = text("AccessKeyId").zip(text("SecretAccessKey"))?;
-    Some(Login { access_key_id, secret_access_key, session_token: text("SessionToken") })
-}
-
-async fn region(settings: &Settings, table: &Table, own_endpoint: bool) -> Result<String, Failure> {
-    let named =
-        table.region.clone().or_else(|| settings.get("AWS_REGION")).or_else(|| settings.get("AWS_DEFAULT_REGION"));
-    if let Some(region) = named {
-        return Ok(region);
-    }
-    match aws(settings, table, &["configure", "get", "region"]).await {
-        Ok(region) if !region.trim().is_empty() => Ok(region.trim().to_owned()),
-        // An endpoint of one's own is where it is; the region only goes into the signature.
-        _ if own_endpoint => Ok("us-east-1".to_owned()),
-        _ => Err(Failure::usage("AWS_REGION is not set: give --region, or set it")),
-    }
-}
-
-/// Runs the AWS command line for its output. What it says to a person goes to the person.
-async fn aws(settings: &Settings, table: &Table, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new("aws");
-    command.args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-    if let Some(profile) = table.profile.clone().or_else(|| settings.get("AWS_PROFILE")) {
-        command.args(["--profile", &profile]);
-    }
-    let output = command.output().await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "the environment has none, and there is no `aws`".to_owned(),
-        _ => format!("`aws` cannot be run: {error}"),
-    })?;
-    if !output.status.success() {
-        return Err(format!("`aws {}` failed", args.join(" ")));
-    }
-    String::from_utf8(output.stdout).map_err(|_| "`aws` printed no text".to_owned())
 }
 
 #[cfg(test)]
@@ -270,15 +190,6 @@ mod tests {
         for text in ["", "1,", "-1", "1.5", "9999999", &["1"; 21].join(",")] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn exported_credentials_are_read() {
-        let login =
-            exported(r#"{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": "t"}"#).unwrap();
-        assert_eq!((login.access_key_id.as_str(), login.session_token.as_deref()), ("a", Some("t")));
-        assert!(exported(r#"{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": ""}"#).is_none());
-        assert!(exported("").is_none());
     }
 
     #[test]

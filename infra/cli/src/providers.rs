@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use shared::aws::AwsClients;
 use shared::dialect::{SURFACES, check_operations};
 use shared::domain::job::ResultLine;
 use shared::domain::record::{Outcome, OutcomeStatus, Record};
 use shared::edge::config::Reach;
 use shared::edge::start::upstreams;
-use shared::edge::system::{SystemClock, SystemEntropy};
-use shared::ports::{Entropy as _, within};
+use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
+use shared::ports::{Assets, Entropy as _, within};
 use shared::provider::config::{Config, ProviderConfig};
 use shared::provider::waterfall::{Progress, Request};
 use shared::provider::{
     Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, load_config,
 };
 
+use crate::account::{self, Account};
 use crate::args::{Check, Enrich};
 use crate::failure::Failure;
 use crate::sample;
@@ -32,80 +34,97 @@ const MAX_SHOWN: usize = 100;
 /// `millrace providers check`.
 pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
-    let ports = if args.dry_call { Some(ports(settings)?) } else { None };
-    let report = Report::of(&dir, settings, ports.as_ref(), &args.input).await?;
-    print(&report.text)?;
-    match report.faults {
+    match report(&dir, settings, args, &mut |line| print(line)).await? {
         0 => Ok(()),
         faults => Err(Failure::failed(plural(faults, "fault"))),
     }
 }
 
-/// What there is to say about a `providers.toml`.
-struct Report {
-    text: String,
+/// Says what there is to say about a `providers.toml`, line by line as it is found out, and how many faults there are. Every
+/// provider is asked once where that is wanted. An error where the file cannot be read at all.
+async fn report(
+    dir: &Path,
+    settings: &Settings,
+    args: &Check,
+    say: &mut (dyn FnMut(&str) -> Result<(), Failure> + Send),
+) -> Result<u64, Failure> {
+    let mut report = Report { say, faults: 0 };
+    report.all(dir, settings, args).await?;
+    Ok(report.faults)
+}
+
+struct Report<'s> {
+    say: &'s mut (dyn FnMut(&str) -> Result<(), Failure> + Send),
     faults: u64,
 }
 
-impl Report {
-    /// Looks at everything, and asks every provider once where there are ports to do it with. An error where the file cannot
-    /// be read at all.
-    async fn of(
-        dir: &Path,
-        settings: &Settings,
-        ports: Option<&Ports>,
-        given: &[(String, Value)],
-    ) -> Result<Self, Failure> {
+impl Report<'_> {
+    async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
+        let report = self;
         let config = load_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
-        let mut report = Self { text: String::new(), faults: 0 };
+        let mut ports = ports(settings)?;
+        // Without an account everything else can be looked at all the same.
+        let mut no_account = None;
+        if config.providers.iter().any(ProviderConfig::uses_assets) {
+            match assets(settings, &args.account).await {
+                Ok(assets) => ports.assets = assets,
+                Err(failure) => no_account = failure.text(),
+            }
+        }
         let path = dir.join(CONFIG_FILE);
         report.line(&format!(
             "{}: {}, {}",
             path.display(),
             plural(config.types.len() as u64, "type"),
             plural(config.providers.len() as u64, "provider")
-        ));
+        ))?;
         if let Err(why) = check_operations(SURFACES, &Catalog::of(&config)) {
-            report.fault(&why);
+            report.fault(&why)?;
         }
-        report.line("providers");
+        report.line("providers")?;
         let secrets = |name: &str| settings.get(name);
         let mut built: Vec<(&ProviderConfig, Arc<dyn Provider>)> = Vec::new();
         for provider in &config.providers {
             let (name, price) = (&provider.name, plural(u64::from(provider.credits), "credit"));
-            match build(provider, dir, &secrets) {
-                Err(error) => report.fault(&format!("{name}: {error}")),
-                Ok(ready) => match ready.inspect() {
-                    Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}")))),
-                    Ok(about) => {
-                        report.line(&format!("  {name}: {}", [vec![price], about].concat().join(", ")));
-                        built.push((provider, ready));
-                    }
-                },
+            let ready = match build(provider, dir, &secrets) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    report.fault(&format!("{name}: {error}"))?;
+                    continue;
+                }
+            };
+            let about = match no_account.clone().filter(|_| provider.uses_assets()) {
+                Some(why) => Err(why),
+                None => ready.inspect(&ports).await,
+            };
+            match about {
+                Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?,
+                Ok(about) => {
+                    report.line(&format!("  {name}: {}", [vec![price], about].concat().join(", ")))?;
+                    built.push((provider, ready));
+                }
             }
         }
-        report.line("types");
+        report.line("types")?;
         for kind in Catalog::of(&config).kinds() {
-            report.line(&type_text(kind));
+            report.line(&type_text(kind))?;
         }
-        if let Some(ports) = ports {
-            report.line("dry calls");
+        if args.dry_call {
+            report.line("dry calls")?;
             for (provider, ready) in built {
-                report.tried(provider, ready.as_ref(), ports, given).await;
+                report.tried(provider, ready.as_ref(), &ports, &args.input).await?;
             }
         }
-        report.text.truncate(report.text.trim_end().len());
-        Ok(report)
+        Ok(())
     }
 
-    fn line(&mut self, text: &str) {
-        self.text += text;
-        self.text.push('\n');
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        (self.say)(text)
     }
 
-    fn fault(&mut self, text: &str) {
+    fn fault(&mut self, text: &str) -> Result<(), Failure> {
         self.faults += 1;
-        self.line(&format!("  fault: {}", plain(text, 600)));
+        self.line(&format!("  fault: {}", plain(text, 600)))
     }
 
     /// Asks a provider once. A fault where it fails, or finds the input unfit.
@@ -115,7 +134,7 @@ impl Report {
         provider: &dyn Provider,
         ports: &Ports,
         given: &[(String, Value)],
-    ) {
+    ) -> Result<(), Failure> {
         let input = sample::input(&config.kind.settings().needs(), given);
         let key = fresh_key();
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
@@ -128,17 +147,17 @@ impl Report {
             None => self.fault(&format!("{name}: did not answer within {took} ms")),
             Some(Answer::Found { fields, .. }) => {
                 let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
-                self.line(&format!("  {name}: found {} in {took} ms", plain(&fields.join(", "), 300)));
+                self.line(&format!("  {name}: found {} in {took} ms", plain(&fields.join(", "), 300)))
             }
             Some(Answer::NotFound) => self.line(&format!("  {name}: not found, in {took} ms")),
             Some(Answer::Later(_)) => {
-                self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"));
+                self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"))
             }
             Some(Answer::Invalid(why)) => {
-                self.fault(&format!("{name}: this input does not suit it: {why}; give another with --input"));
+                self.fault(&format!("{name}: this input does not suit it: {why}; give another with --input"))
             }
             Some(Answer::Failed { code, detail }) => {
-                self.fault(&format!("{name}: failed after {took} ms: {code}: {detail}"));
+                self.fault(&format!("{name}: failed after {took} ms: {code}: {detail}"))
             }
         }
     }
@@ -161,10 +180,12 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let dir = directory(args.dir.as_deref())?;
     let config = load_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
     let input = record(&config, args)?;
-    let ports = ports(settings)?;
-    let registry = registry_of(config, &args.kind, args.providers.as_deref(), |provider| {
-        build(provider, &dir, &|name| settings.get(name))
-    })?;
+    let mut ports = ports(settings)?;
+    let config = asked(config, &args.kind, args.providers.as_deref());
+    if config.providers.iter().any(ProviderConfig::uses_assets) {
+        ports.assets = assets(settings, &args.account).await?;
+    }
+    let registry = registry_of(&config, |provider| build(provider, &dir, &|name| settings.get(name)))?;
     let begun = ports.clock.now();
     let outcome = run(&registry, args, &input, &ports).await?;
     let status = outcome.status;
@@ -216,12 +237,7 @@ fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value>, Failure>
 }
 
 /// The providers of one type alone: what others lack, such as a secret, is no matter here.
-fn registry_of(
-    mut config: Config,
-    kind: &str,
-    order: Option<&[String]>,
-    build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, shared::provider::ConfigError>,
-) -> Result<Registry, Failure> {
+fn asked(mut config: Config, kind: &str, order: Option<&[String]>) -> Config {
     config.types.retain(|t| t.name == kind);
     config.operations.clear();
     if let (Some(order), Some(own)) = (order, config.types.first_mut()) {
@@ -229,7 +245,14 @@ fn registry_of(
     }
     let asked = config.types.first().map(|t| t.waterfall.clone()).unwrap_or_default();
     config.providers.retain(|provider| asked.contains(&provider.name));
-    Registry::assemble(&config, build).map_err(|error| Failure::failed(error.to_string()))
+    config
+}
+
+fn registry_of(
+    config: &Config,
+    build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, shared::provider::ConfigError>,
+) -> Result<Registry, Failure> {
+    Registry::assemble(config, build).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
@@ -300,7 +323,14 @@ fn ports(settings: &Settings) -> Result<Ports, Failure> {
     let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ports { http, dns, clock, entropy, shared: None, cache: None })
+    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, cache: None })
+}
+
+/// What providers need of the AWS account. Connects nowhere yet.
+async fn assets(settings: &Settings, account: &Account) -> Result<Arc<dyn Assets>, Failure> {
+    let aws = account::settings(settings, account, None).await?;
+    let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Arc::new(clients.assets()))
 }
 
 /// Another one each time: an upstream that recognises a repeated request shall answer this one.

@@ -29,7 +29,7 @@ use futures_util::lock::Mutex;
 use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
-use crate::ports::{Clock, Dns, Entropy, HttpSender, Item, Queue, Store, StoreError, Update, Write};
+use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Item, Queue, Store, StoreError, Update, Write};
 
 /// Everything outside, as a use case sees it.
 #[derive(Clone)]
@@ -38,6 +38,7 @@ pub struct Ports {
     pub queue: Arc<dyn Queue>,
     pub http: Arc<dyn HttpSender>,
     pub dns: Arc<dyn Dns>,
+    pub assets: Arc<dyn Assets>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// How the world outside is talked to; [`crate::dialect::SURFACES`], and in tests others.

@@ -155,6 +155,7 @@ impl Run<'_> {
         let ports = provider::Ports {
             http: self.ports.http.clone(),
             dns: self.ports.dns.clone(),
+            assets: self.ports.assets.clone(),
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),

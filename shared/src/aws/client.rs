@@ -18,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::assets::AwsAssets;
 use super::connector::Connector;
 use super::meter::Meter;
 use super::queue::SqsQueue;
@@ -60,7 +61,7 @@ pub struct AwsSettings {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: Option<String>,
-    /// Both services at this URL instead of Amazon's own (a local stack); `http:` is allowed here.
+    /// All services at this URL instead of Amazon's own (a local stack); `http:` is allowed here.
     pub endpoint_url: Option<String>,
     /// PEM certificates trusted beside Amazon's, for networks that inspect TLS.
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -114,57 +115,39 @@ impl Service {
 /// The client of SQS, built when it is first used: some functions and most invocations send no message.
 pub(super) type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
-/// The clients of both services over one connection pool.
+/// The clients of all services over one connection pool.
 #[derive(Clone)]
 pub struct AwsClients {
     dynamo: aws_sdk_dynamodb::Client,
     sqs: LazySqs,
     connector: SharedHttpConnector,
-    region: String,
-    endpoint_url: Option<String>,
+    settings: AwsSettings,
     meter: Option<Arc<Meter>>,
 }
 
 impl fmt::Debug for AwsClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsClients").field("region", &self.region).finish_non_exhaustive()
+        f.debug_struct("AwsClients").field("region", &self.settings.region).finish_non_exhaustive()
     }
 }
 
 impl AwsClients {
     /// Builds the clients. Connects nowhere.
     pub fn new(settings: &AwsSettings) -> Result<Self, SettingsError> {
-        let Limits { attempt, operation, attempts, first_wait } = settings.limits;
+        let Limits { attempt, operation, attempts, .. } = settings.limits;
         if attempts == 0 || attempt.is_zero() || operation.is_zero() {
             return Err(SettingsError::Limits);
         }
         let connector = connector(settings)?;
-        let client = {
-            let connector = connector.clone();
-            // One connector whatever the settings: the time-out of an attempt covers connecting and reading both.
-            http_client_fn(move |_, _| connector.clone())
-        };
-        let retry = RetryConfig::standard()
-            .with_max_attempts(attempts)
-            .with_initial_backoff(first_wait)
-            .with_max_backoff(Duration::from_secs(1));
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build();
-        let credentials = Credentials::from_keys(
-            &settings.access_key_id,
-            &settings.secret_access_key,
-            settings.session_token.clone(),
-        );
-        let meter = settings.metered.then(Arc::default);
-        let dynamo = dynamo(settings, &client, &retry, &timeouts, &credentials);
-        let own = settings.clone();
-        let sqs = Box::new(move || sqs(&own, &client, &retry, &timeouts, &credentials));
+        let base = Base::new(settings, &connector);
+        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo(&base).build());
+        let sqs = Box::new(move || aws_sdk_sqs::Client::from_conf(sqs(&base).build()));
         Ok(Self {
             dynamo,
             sqs: Arc::new(LazyLock::new(sqs)),
             connector,
-            region: settings.region.clone(),
-            endpoint_url: settings.endpoint_url.clone(),
-            meter,
+            settings: settings.clone(),
+            meter: settings.metered.then(Arc::default),
         })
     }
 
@@ -183,6 +166,21 @@ impl AwsClients {
         SqsQueue::new(self.sqs.clone(), urls, clock, entropy, self.meter.clone())
     }
 
+    /// What providers need beside the bundle. Apart from [`new`](Self::new), so that the two SDKs are linked into no function
+    /// that does not ask for it.
+    pub fn assets(&self) -> AwsAssets {
+        let base = Base::new(&self.settings, &self.connector);
+        let own = base.clone();
+        AwsAssets::new(
+            Box::new(move || aws_sdk_ssm::Client::from_conf(ssm(&base).build())),
+            Box::new(move || {
+                // Behind an endpoint of one's own there are no names for buckets.
+                let by_path = own.settings.endpoint_url.is_some();
+                aws_sdk_s3::Client::from_conf(s3(&own).force_path_style(by_path).build())
+            }),
+        )
+    }
+
     /// The meter, where metering is on.
     pub fn meter(&self) -> Option<&Arc<Meter>> {
         self.meter.as_ref()
@@ -199,9 +197,9 @@ impl AwsClients {
     /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an audit log.
     pub async fn warm_only(&self, services: &[Service]) {
         let knocks = services.iter().map(|service| {
-            let base = match &self.endpoint_url {
+            let base = match &self.settings.endpoint_url {
                 Some(url) => url.trim_end_matches('/').to_owned(),
-                None => service.endpoint(&self.region),
+                None => service.endpoint(&self.settings.region),
             };
             self.knock(format!("{base}/ping"))
         });
@@ -253,39 +251,67 @@ fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), SettingsError> {
     if none { Err(SettingsError::ExtraCa("none found".to_owned())) } else { Ok(()) }
 }
 
-/// The two SDKs have config types of the same shape and nothing in common.
-macro_rules! client {
+/// What all clients are made from.
+#[derive(Clone)]
+struct Base {
+    settings: AwsSettings,
+    client: SharedHttpClient,
+    retry: RetryConfig,
+    timeouts: TimeoutConfig,
+    credentials: Credentials,
+}
+
+impl Base {
+    fn new(settings: &AwsSettings, connector: &SharedHttpConnector) -> Self {
+        let Limits { attempt, operation, attempts, first_wait } = settings.limits;
+        let connector = connector.clone();
+        Self {
+            settings: settings.clone(),
+            // One connector whatever the settings: the time-out of an attempt covers connecting and reading both.
+            client: http_client_fn(move |_, _| connector.clone()),
+            retry: RetryConfig::standard()
+                .with_max_attempts(attempts)
+                .with_initial_backoff(first_wait)
+                .with_max_backoff(Duration::from_secs(1)),
+            timeouts: TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build(),
+            credentials: Credentials::from_keys(
+                &settings.access_key_id,
+                &settings.secret_access_key,
+                settings.session_token.clone(),
+            ),
+        }
+    }
+}
+
+/// The SDKs have config types of the same shape and nothing in common.
+macro_rules! config {
     ($name:ident, $sdk:ident) => {
-        fn $name(
-            settings: &AwsSettings,
-            client: &SharedHttpClient,
-            retry: &RetryConfig,
-            timeouts: &TimeoutConfig,
-            credentials: &Credentials,
-        ) -> $sdk::Client {
+        fn $name(base: &Base) -> $sdk::config::Builder {
             use $sdk::config::{BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig};
             let mut config = Config::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
-                .region(Region::new(settings.region.clone()))
-                .credentials_provider(credentials.clone())
+                .region(Region::new(base.settings.region.clone()))
+                .credentials_provider(base.credentials.clone())
                 // Lambda hands a process credentials that outlive it; there is nothing to refresh.
                 .identity_cache(IdentityCache::no_cache())
-                .http_client(client.clone())
+                .http_client(base.client.clone())
                 .sleep_impl(TokioSleep::new())
-                .retry_config(retry.clone())
-                .timeout_config(timeouts.clone())
-                // The time-out of an attempt covers its body.
+                .retry_config(base.retry.clone())
+                .timeout_config(base.timeouts.clone())
+                // The time-out of an attempt covers its body; who reads an object has a limit for it.
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-            if let Some(url) = &settings.endpoint_url {
+            if let Some(url) = &base.settings.endpoint_url {
                 config = config.endpoint_url(url);
             }
-            $sdk::Client::from_conf(config.build())
+            config
         }
     };
 }
 
-client!(dynamo, aws_sdk_dynamodb);
-client!(sqs, aws_sdk_sqs);
+config!(dynamo, aws_sdk_dynamodb);
+config!(sqs, aws_sdk_sqs);
+config!(ssm, aws_sdk_ssm);
+config!(s3, aws_sdk_s3);
 
 #[cfg(test)]
 mod tests {

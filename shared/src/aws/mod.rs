@@ -1,8 +1,9 @@
-//! The table and the queues on AWS. The only place that names SDK types.
+//! The table, the queues and the operator's assets on AWS. The only place that names SDK types.
 //!
-//! Everything is built by hand from [`AwsSettings`]: no configuration chain, no environment, no instance metadata. Both
+//! Everything is built by hand from [`AwsSettings`]: no configuration chain, no environment, no instance metadata. All
 //! services share one HTTP client, so that one TLS configuration is built and one pool kept.
 
+mod assets;
 mod client;
 mod connector;
 mod expression;
@@ -11,6 +12,7 @@ mod meter;
 mod queue;
 mod store;
 
+pub use assets::AwsAssets;
 pub use client::{AwsClients, AwsSettings, Limits, Service, SettingsError};
 pub use meter::{Meter, Reading, Usage};
 pub use queue::SqsQueue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::config::{Config, Reach, environment};
 use super::sqs::Invocation;
-use super::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
+use super::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use super::telemetry;
 use crate::app::{Ports, enrich};
 use crate::aws::{AwsClients, Meter};
@@ -15,7 +15,7 @@ use crate::dialect::{Surface, check_operations};
 use crate::domain::tenant::fast_chunks;
 use crate::domain::time::Timestamp;
 use crate::net::{Guard, ReqwestSender, Resolver, Settings};
-use crate::ports::{Dns, HttpSender};
+use crate::ports::{Assets, Dns, HttpSender};
 use crate::provider::{Catalog, Registry};
 
 /// Why a function cannot start.
@@ -24,9 +24,15 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 /// What a process talks to hosts outside with.
 pub type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
 
-/// With whom a function has exchanges over HTTP.
+/// What only some functions use of the world, so that it is linked into no other.
+struct Linked {
+    outside: Outside,
+    assets: Arc<dyn Assets>,
+}
+
+/// With whom a process has exchanges over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outbound {
+enum Outbound {
     /// Once with a receiver.
     Receivers,
     /// Again and again with the same hosts within one invocation.
@@ -46,26 +52,34 @@ pub struct Started {
 ///
 /// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
-    start_with(surfaces, |config| Ok((Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns))))
+    start_with(surfaces, |config, _| {
+        let outside: Outside = (Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns));
+        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+    })
 }
 
-/// As [`start`], for a function that sends. Apart from it, so that the HTTP client is linked into no other.
-pub fn start_sending(outbound: Outbound, surfaces: &'static [Surface]) -> Result<Started, StartError> {
-    start_with(surfaces, |config| {
-        if outbound == Outbound::Upstreams {
-            return upstreams(&config.reach);
-        }
-        Ok((Arc::new(sender(&config.reach, outbound)?), Arc::new(NoDns)))
+/// As [`start`], for a function that sends to receivers. Apart from it, so that the HTTP client is linked into no other.
+pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError> {
+    start_with(surfaces, |config, _| {
+        let outside: Outside = (Arc::new(sender(&config.reach, Outbound::Receivers)?), Arc::new(NoDns));
+        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+    })
+}
+
+/// As [`start`], for a function that asks providers. Apart from the others for what providers use alone.
+pub fn start_asking() -> Result<Started, StartError> {
+    start_with(&[], |config, clients| {
+        Ok(Linked { outside: upstreams(&config.reach)?, assets: Arc::new(clients.assets()) })
     })
 }
 
 fn start_with(
     surfaces: &'static [Surface],
-    outside: impl FnOnce(&Config) -> Result<Outside, StartError>,
+    linked: impl FnOnce(&Config, &AwsClients) -> Result<Linked, StartError>,
 ) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, outside)))
+    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, linked)))
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -79,16 +93,17 @@ fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
 fn build(
     config: Config,
     surfaces: &'static [Surface],
-    outside: impl FnOnce(&Config) -> Result<Outside, StartError>,
+    linked: impl FnOnce(&Config, &AwsClients) -> Result<Linked, StartError>,
 ) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let (http, dns) = outside(&config)?;
+    let Linked { outside: (http, dns), assets } = linked(&config, &clients)?;
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
         http,
         dns,
+        assets,
         surfaces,
         public_url: config.public_url.clone(),
         fast_chunks: fast_chunks(config.enrich_concurrency),

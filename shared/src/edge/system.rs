@@ -1,12 +1,14 @@
 //! The real clock and the real randomness: their one door each.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender,
+    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest,
+    HttpSender, Object, ObjectName,
 };
 
 /// The system's clock.
@@ -50,6 +52,21 @@ pub struct NoDns;
 impl Dns for NoDns {
     async fn look_up(&self, _: &str, _: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         Err(DnsFailure::Unanswered("this process asks no name server".to_owned()))
+    }
+}
+
+/// Nothing beside the bundle, for processes that ask no provider.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoAssets;
+
+#[async_trait]
+impl Assets for NoAssets {
+    async fn parameters(&self, _: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
+        Err(AssetError::Refused("this process reads none".to_owned()))
+    }
+
+    async fn object(&self, _: &ObjectName, _: Option<&str>, _: usize) -> Result<Option<Object>, AssetError> {
+        Err(AssetError::Refused("this process reads none".to_owned()))
     }
 }
 

@@ -157,7 +157,7 @@ impl Provider for EmailCheck {
         }
     }
 
-    fn inspect(&self) -> Result<Vec<String>, String> {
+    async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         let lists = [&self.disposable, &self.free].into_iter().flatten();
         lists.map(|list| Ok(format!("{} has {} domains", list.file, list.read()?.len()))).collect()
     }
@@ -526,8 +526,8 @@ mod tests {
         assert!(ROLES.is_sorted());
     }
 
-    #[test]
-    fn lists_are_read_as_they_come_and_faults_name_their_line() {
+    #[tokio::test]
+    async fn lists_are_read_as_they_come_and_faults_name_their_line() {
         let set = domains("# remark\nexample.com # x\n\nBÜCHER.example\r\n").unwrap();
         assert!(set.contains("example.com") && set.contains("xn--bcher-kva.example") && set.len() == 2);
         assert_eq!(domains("a.com\nno domain\n").unwrap_err(), "line 2 is not a domain name");
@@ -536,7 +536,7 @@ mod tests {
         assert!(error.starts_with("p.toml:6:8: providers.c: data/none.txt cannot be read"), "{error}");
         let check = EmailCheck::open("c", &config(LISTS), &infra()).unwrap();
         let wanted = ["data/disposable-domains.txt has 8883 domains", "data/free-mail-domains.txt has 316 domains"];
-        assert_eq!(check.inspect().unwrap(), wanted);
+        assert_eq!(check.inspect(&ports().0).await.unwrap(), wanted);
     }
 
     /// A name server that answers about hosts only once it was asked about all of them.

@@ -168,6 +168,10 @@ impl Provider for Limited {
     fn calls_back(&self) -> bool {
         self.inner.calls_back()
     }
+
+    async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
+        self.inner.inspect(ports).await
+    }
 }
 
 /// What becomes of the requests of a call that several questions share, so that it is nobody's own.

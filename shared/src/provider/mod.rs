@@ -4,7 +4,7 @@
 //! order and merges what they find. `config.rs` reads `providers.toml`, which declares types and providers.
 //!
 //! [`Catalog`] is what the file says about types (inputs, prices, limits) and is all that `submit` loads. [`Registry`]
-//! is a catalog with its providers built: tables read, secrets resolved. `enrich` loads that.
+//! is a catalog with its providers built: tables opened, secrets of the environment resolved. `enrich` loads that.
 
 pub mod breaker;
 pub mod cache;
@@ -15,9 +15,11 @@ pub mod email_check;
 pub mod hem;
 pub mod http;
 pub mod ip;
+mod keyed;
 pub mod limit;
 pub mod limited;
 pub mod phone;
+pub mod refreshed;
 mod suffix;
 #[cfg(test)]
 mod testing;
@@ -36,18 +38,19 @@ use serde_json::{Map, Value};
 use self::cache::Cache;
 use self::chat::Chat;
 pub use self::config::ConfigError;
-use self::config::{Config, Kind, ProviderConfig, Until};
+use self::config::{Config, Kind, ProviderConfig, SecretRef, Until};
 use self::dataset::Dataset;
 use self::email_check::EmailCheck;
 use self::hem::Hem;
 use self::http::Http;
 use self::ip::IpDatabases;
+use self::keyed::Keyed;
 use self::limited::Limited;
 use self::phone::Phone;
 pub use self::waterfall::Waterfall;
 use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::domain::ids::TenantId;
-use crate::ports::{Clock, Dns, Entropy, HttpSender, Store};
+use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
 /// The configuration's name in the directory that holds it.
 pub const CONFIG_FILE: &str = "providers.toml";
@@ -154,6 +157,7 @@ impl Answer {
 pub struct Ports {
     pub http: Arc<dyn HttpSender>,
     pub dns: Arc<dyn Dns>,
+    pub assets: Arc<dyn Assets>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// What all processes know together of their upstreams; `None`: each knows its own.
@@ -186,13 +190,16 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
 
     /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
     /// is wrong with it.
-    fn inspect(&self) -> Result<Vec<String>, String> {
+    async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         Ok(Vec::new())
     }
 }
 
-/// The value of a secret by the name of its environment variable; `None` where it is not set.
-pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// The value of a secret by where it is; `None` where there is none.
+pub type Secrets<'a> = &'a dyn Fn(&SecretRef) -> Option<String>;
+
+/// The value of an environment variable; `None` where it is not set.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A type of record as callers see it: what it needs, what it costs, how it is run.
 #[derive(Debug, Clone)]
@@ -389,11 +396,11 @@ pub struct Registry {
 
 impl Registry {
     /// Reads `providers.toml` in `dir` and the tables it names, and resolves its secrets. Every provider that is
-    /// declared must be complete: a missing table, column or secret is an error that names it. A table's rows are read when
-    /// the first record asks.
-    pub fn load(dir: &Path, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
+    /// declared must be complete: a missing table, column or variable is an error that names it. A table's rows, and what is
+    /// outside of the bundle, are read when the first record asks.
+    pub fn load(dir: &Path, environment: Environment<'_>) -> Result<Self, ConfigError> {
         let config = load_config(dir)?;
-        Self::assemble(&config, |provider| build(provider, dir, secrets))
+        Self::assemble(&config, |provider| build(provider, dir, environment))
     }
 
     /// A registry whose providers are made by `build`, one call for each provider of the configuration.
@@ -469,18 +476,29 @@ fn built_in(text: &str) -> Option<Config> {
     (text == BUILT.0).then(|| serde_json::from_str(BUILT.1).ok())?
 }
 
-/// A provider, with its files below `dir` opened and its secrets resolved.
-pub fn build(provider: &ProviderConfig, dir: &Path, secrets: Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+/// A provider, with its files below `dir` opened and its secrets of the environment resolved.
+pub fn build(
+    provider: &ProviderConfig,
+    dir: &Path,
+    environment: Environment<'_>,
+) -> Result<Arc<dyn Provider>, ConfigError> {
+    let name = provider.name.clone();
     Ok(match &provider.kind {
-        Kind::Chat(chat) => Arc::new(Chat::new(&provider.name, chat, secrets)?),
-        Kind::Dataset(table) => Arc::new(Dataset::open(&provider.name, table, dir.join(&table.file))?),
-        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&provider.name, check, dir)?),
+        Kind::Chat(chat) => {
+            let chat = chat.clone();
+            Keyed::around(provider, environment, move |secrets| Ok(Arc::new(Chat::new(&name, &chat, secrets)?)))?
+        }
+        Kind::Dataset(table) => Arc::new(Dataset::open(&name, table, dir)?),
+        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&name, check, dir)?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
-        Kind::Http(http) => Arc::new(Http::new(&provider.name, http, secrets)?),
-        Kind::Ip(ip) => Arc::new(IpDatabases::open(&provider.name, ip, dir)?),
+        Kind::Http(http) => {
+            let http = http.clone();
+            Keyed::around(provider, environment, move |secrets| Ok(Arc::new(Http::new(&name, &http, secrets)?)))?
+        }
+        Kind::Ip(ip) => Arc::new(IpDatabases::open(&name, ip, dir)?),
         Kind::Phone(phone) => Arc::new(Phone::new(phone)),
         Kind::Site(site) => Arc::new(Site::new(site)),
-        Kind::Tech(tech) => Arc::new(Tech::open(&provider.name, tech, dir.join(&tech.rules))?),
+        Kind::Tech(tech) => Arc::new(Tech::open(&name, tech, dir.join(&tech.rules))?),
         Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
         Kind::Signals(signals) => Arc::new(Signals::new(signals)),
     })

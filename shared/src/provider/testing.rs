@@ -12,7 +12,8 @@ use super::{Ports, Question};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender,
+    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest,
+    HttpSender, Object, ObjectName,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -57,6 +58,7 @@ pub(super) fn ports() -> (Ports, Arc<Script>) {
     let ports = Ports {
         http: script.clone(),
         dns: script.clone(),
+        assets: script.clone(),
         clock: script.clone(),
         entropy: script.clone(),
         shared: None,
@@ -75,6 +77,17 @@ pub(super) struct Script {
     slept: Mutex<Vec<Duration>>,
     sleeping: Mutex<Vec<Timestamp>>,
     names: Mutex<Zone>,
+    assets: Mutex<Kept>,
+}
+
+/// What the operator keeps beside the bundle.
+#[derive(Default)]
+struct Kept {
+    parameters: BTreeMap<String, String>,
+    objects: BTreeMap<String, Vec<u8>>,
+    fault: Option<AssetError>,
+    /// How often something of it was asked for.
+    reads: usize,
 }
 
 impl Script {
@@ -117,6 +130,25 @@ impl Script {
         self.names.lock().unwrap().insert((name.to_owned(), kind), answer);
     }
 
+    pub(super) fn parameter(&self, name: &str, value: &str) {
+        self.assets.lock().unwrap().parameters.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// An object, by its `s3://` name.
+    pub(super) fn object(&self, name: &str, bytes: &[u8]) {
+        self.assets.lock().unwrap().objects.insert(name.to_owned(), bytes.to_owned());
+    }
+
+    /// Every asset is read with this fault from now on, or without any.
+    pub(super) fn assets_fail(&self, fault: Option<AssetError>) {
+        self.assets.lock().unwrap().fault = fault;
+    }
+
+    /// How often an asset was asked for so far.
+    pub(super) fn reads(&self) -> usize {
+        self.assets.lock().unwrap().reads
+    }
+
     pub(super) fn pass(&self, duration: Duration) {
         *self.passed.lock().unwrap() += duration;
     }
@@ -142,6 +174,38 @@ impl Dns for Script {
     async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         let names = self.names.lock().unwrap();
         names.get(&(name.to_owned(), kind)).cloned().unwrap_or(Err(DnsFailure::NoSuchName))
+    }
+}
+
+#[async_trait]
+impl Assets for Script {
+    async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
+        // Others have their turn meanwhile, as with a real one.
+        tokio::task::yield_now().await;
+        let mut kept = self.assets.lock().unwrap();
+        kept.reads += 1;
+        let known = names.iter().filter_map(|name| kept.parameters.get_key_value(name));
+        let known = known.map(|(name, value)| (name.clone(), value.clone())).collect();
+        kept.fault.clone().map_or(Ok(known), Err)
+    }
+
+    async fn object(
+        &self,
+        name: &ObjectName,
+        unless: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Option<Object>, AssetError> {
+        tokio::task::yield_now().await;
+        let mut kept = self.assets.lock().unwrap();
+        kept.reads += 1;
+        let bytes = kept.objects.get(&name.to_string()).cloned().ok_or(AssetError::Missing);
+        let bytes = kept.fault.clone().map_or(bytes, Err)?;
+        let tag = format!("{bytes:?}");
+        match bytes.len() {
+            _ if unless == Some(&tag) => Ok(None),
+            length if length > max_bytes => Err(AssetError::TooLarge(max_bytes)),
+            _ => Ok(Some(Object { tag, bytes })),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::net::{ReqwestSender, Settings};
 use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender};
 use shared::provider::Ports;
@@ -199,6 +199,7 @@ impl Internet {
         let ports = Ports {
             http: Arc::new(http),
             dns: Arc::new(Records(Arc::clone(&zone))),
+            assets: Arc::new(NoAssets),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             shared: None,

@@ -383,7 +383,7 @@ pub(super) fn weight(op: Op) -> usize {
         Op::Transact | Op::DeleteAll => 16,
         Op::PutAll | Op::Put | Op::Send => 8,
         Op::Update => 5,
-        Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Postpone => 4,
+        Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset | Op::Postpone => 4,
     }
 }
 
@@ -408,7 +408,7 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
         Fault::DieLate(late),
         Fault::Again(late),
     ];
-    let is_read = matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http);
+    let is_read = matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset);
     // A submission's batch that comes in once more after its job was erased stands under the tombstone until the second
     // erasure takes it: batches take no conditions. `a_tombstone_gets_nothing_back` would say so, and it is known
     // (shared/README.md, Delete). The crash sweep has batches come in again, but before any erasure.

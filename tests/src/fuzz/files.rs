@@ -178,19 +178,20 @@ pub fn dataset(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     let config = &tables()[usize::from(*digit) % TABLES.len()];
     let Ok(table) = Dataset::parse(config, text.to_owned()) else { return };
-    let Ok((rows, skipped)) = table.check() else { return };
-    // A lone carriage return ends a row too.
-    let most = text.split(['\n', '\r']).count();
-    assert!(rows > 0 && rows + skipped <= most, "{rows} and {skipped} rows");
     let sim = Sim::new(1);
     let ports = Ports {
         http: sim.http.clone(),
         dns: sim.dns.clone(),
+        assets: sim.assets.clone(),
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
         cache: None,
     };
+    let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else { return };
+    // A lone carriage return ends a row too.
+    let most = text.split(['\n', '\r']).count();
+    assert!(rows > 0 && rows + skipped <= most, "{rows} and {skipped} rows");
     let ask = |key: &str| {
         let input = Map::from_iter([("key".to_owned(), Value::from(key))]);
         sim.finish(table.ask(&super::answers::question(&input), &ports))

@@ -217,6 +217,7 @@ impl World {
             queue: sim.queue.clone(),
             http: sim.http.clone(),
             dns: sim.dns.clone(),
+            assets: sim.assets.clone(),
             clock: sim.clock.clone(),
             entropy: sim.entropy.clone(),
             surfaces: SURFACES,

@@ -31,6 +31,8 @@ pub enum Op {
     Send,
     Postpone,
     Http,
+    /// A parameter or an object.
+    Asset,
 }
 
 /// What shall become of a call.

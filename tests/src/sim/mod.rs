@@ -16,6 +16,7 @@
 //! The store models `DynamoDB` and the queue models SQS as their documentation describes them, not as an emulator
 //! behaves; `tests/contract` runs one suite over these and over the adapters, so that the two cannot drift apart.
 
+mod assets;
 mod clock;
 mod dns;
 mod entropy;
@@ -30,6 +31,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use assets::SimAssets;
 pub use clock::SimClock;
 pub use dns::SimDns;
 pub use entropy::SimEntropy;
@@ -49,6 +51,7 @@ pub struct Sim {
     pub queue: Arc<SimQueue>,
     pub http: Arc<SimHttp>,
     pub dns: Arc<SimDns>,
+    pub assets: Arc<SimAssets>,
 }
 
 impl Sim {
@@ -63,6 +66,7 @@ impl Sim {
             queue: Arc::new(SimQueue::new(Arc::clone(&gate), Arc::clone(&clock))),
             http: Arc::new(SimHttp::new(Arc::clone(&gate), Arc::clone(&clock))),
             dns: Arc::default(),
+            assets: Arc::new(SimAssets::new(Arc::clone(&gate))),
             gate,
             clock,
         }

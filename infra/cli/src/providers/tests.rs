@@ -25,19 +25,36 @@ impl Bundle {
         Settings::load(Some(&self.0.join("env"))).unwrap()
     }
 
-    async fn report(&self, dry_call: bool) -> Report {
-        let settings = self.settings();
-        let ports = dry_call.then(|| ports(&settings).unwrap());
-        Report::of(&self.0, &settings, ports.as_ref(), &[]).await.unwrap_or_else(|e| panic!("{e:?}"))
+    async fn report(&self, dry_call: bool) -> Told {
+        Told::of(&self.0, &self.settings(), dry_call).await.unwrap_or_else(|e| panic!("{e:?}"))
     }
 
     async fn outcome(&self, args: &Enrich) -> Outcome {
         let (config, settings) = (load_config(&self.0).unwrap(), self.settings());
         let input = record(&config, args).unwrap();
-        let registry = registry_of(config, &args.kind, args.providers.as_deref(), |provider| {
-            build(provider, &self.0, &|name| settings.get(name))
-        });
+        let config = asked(config, &args.kind, args.providers.as_deref());
+        let registry = registry_of(&config, |provider| build(provider, &self.0, &|name| settings.get(name)));
         run(&registry.unwrap(), args, &input, &ports(&settings).unwrap()).await.unwrap()
+    }
+}
+
+/// What was told of a `providers.toml`.
+struct Told {
+    text: String,
+    faults: u64,
+}
+
+impl Told {
+    async fn of(dir: &Path, settings: &Settings, dry_call: bool) -> Result<Self, Failure> {
+        let args = Check { dir: None, dry_call, input: Vec::new(), account: Account::default() };
+        let mut text = String::new();
+        let mut say = |line: &str| {
+            text += line;
+            text.push('\n');
+            Ok(())
+        };
+        let faults = super::report(dir, settings, &args, &mut say).await?;
+        Ok(Self { text, faults })
     }
 }
 
@@ -59,6 +76,7 @@ fn args(kind: &str, value: Option<&str>) -> Enrich {
         providers: None,
         dir: None,
         json: false,
+        account: Account::default(),
     }
 }
 
@@ -80,7 +98,7 @@ const LOOPBACK: &str = "MILLRACE_ALLOW_HTTP=true\nMILLRACE_ALLOWED_CIDRS=127.0.0
 
 #[tokio::test]
 async fn the_shipped_file_is_right() {
-    let report = Report::of(&infra(), &Settings::default(), None, &[]).await.unwrap_or_else(|e| panic!("{e:?}"));
+    let report = Told::of(&infra(), &Settings::default(), false).await.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(report.faults, 0, "{}", report.text);
     for line in [
         "  brands: 1 credit, data/brands.csv has 2285 rows\n",
@@ -116,7 +134,7 @@ async fn every_fault_is_told_and_no_secret() {
     let report = bundle.report(false).await;
     assert!(report.faults == 2 && !report.text.contains("hidden"), "{}", report.text);
     let bundle = Bundle::new("syntax", "[types.company]\ninputs = 5\n", "");
-    let failure = Report::of(&bundle.0, &Settings::default(), None, &[]).await.err().and_then(|f| f.text()).unwrap();
+    let failure = Told::of(&bundle.0, &Settings::default(), false).await.err().and_then(|f| f.text()).unwrap();
     assert!(failure.contains("providers.toml:2:10: "), "{failure}");
 }
 
@@ -169,7 +187,7 @@ async fn what_other_providers_lack_is_no_matter() {
     assert_eq!(bundle.outcome(&only).await.data["name"], "A");
     let config = load_config(&bundle.0).unwrap();
     let settings = bundle.settings();
-    let failure = registry_of(config, "paid", None, |p| build(p, &bundle.0, &|name| settings.get(name))).err();
+    let failure = registry_of(&asked(config, "paid", None), |p| build(p, &bundle.0, &|name| settings.get(name))).err();
     assert!(failure.and_then(|f| f.text()).unwrap().contains("MILLRACE_TEST_KEY, which is not set"));
 }
 
@@ -236,11 +254,58 @@ impl Clock for Virtual {
 async fn an_answer_that_comes_later_is_waited_for() {
     let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
-    let registry = registry_of(load_config(&bundle.0).unwrap(), "paid", None, |_| Ok(slow.clone())).unwrap();
+    let registry = registry_of(&asked(load_config(&bundle.0).unwrap(), "paid", None), |_| Ok(slow.clone())).unwrap();
     let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
     let outcome = run(&registry, &args("paid", None), &input, &ports).await.unwrap();
     assert_eq!((outcome.status, &outcome.data["name"]), (OutcomeStatus::Found, &json!("Late")));
     assert_eq!(*slow.0.lock().unwrap(), [None, Some(json!("t1")), Some(json!("t1"))]);
     assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(630), "as long as the provider said, and no longer");
+}
+
+#[tokio::test]
+async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_shown() {
+    let parameter = r#"{"Parameters": [{"Name": "/millrace/key", "Value": "hidden"}], "InvalidParameters": []}"#;
+    let table = Reply::json(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
+    let toml = "[types.city]\ninputs = [[\"domain\"]]\nwaterfall = [\"table\", \"keyed\"]\n\
+         [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\nfields = { name = \"/name\" }\n\
+         headers = { Authorization = \"Bearer {{ secret.key }}\" }\nsecrets = { key = { ssm = \"/millrace/key\" } }\n\
+         [providers.table]\nkind = \"dataset\"\nfile = \"s3://tables/cities.csv\"\nkey = { domain = \"domain\" }\n\
+         fields = { city = \"city\" }\n";
+    let account = |base: &str| {
+        format!("AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\nAWS_ENDPOINT_URL={base}\n")
+    };
+    let served = serve(vec![Reply::json(200, parameter), table.clone()]).await;
+    let bundle = Bundle::new("account", toml, &account(&served.base));
+    let report = bundle.report(false).await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(report.text.contains("  keyed: 1 credit, /millrace/key was read\n"), "{}", report.text);
+    assert!(report.text.contains("  table: 1 credit, s3://tables/cities.csv has 1 rows\n"), "{}", report.text);
+    assert!(!report.text.contains("hidden"), "{}", report.text);
+    let seen = served.seen();
+    assert_eq!(seen[0].header("x-amz-target"), Some("AmazonSSM.GetParameters"));
+    assert_eq!(seen[1].path.split('?').next(), Some("/base/tables/cities.csv"));
+
+    let gone = r#"{"Parameters": [], "InvalidParameters": ["/millrace/key"]}"#;
+    let served =
+        serve(vec![Reply::json(200, gone), Reply::json(403, "<Error><Code>AccessDenied</Code></Error>")]).await;
+    let bundle = Bundle::new("no-account", toml, &account(&served.base));
+    let report = bundle.report(false).await;
+    assert_eq!(report.faults, 2, "{}", report.text);
+    for part in [
+        "keyed: providers.keyed: the parameter /millrace/key: there is no such thing; create it",
+        "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it exists",
+    ] {
+        assert!(report.text.contains(part), "{part:?} not in\n{}", report.text);
+    }
+
+    let served = serve(vec![table]).await;
+    let bundle = Bundle::new("city", toml, &account(&served.base));
+    let settings = bundle.settings();
+    let config = asked(load_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
+    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let ports = Ports { assets: assets(&settings, &Account::default()).await.unwrap(), ..ports(&settings).unwrap() };
+    let input = Map::from_iter([("domain".to_owned(), json!("a.com"))]);
+    let outcome = run(&registry, &args("city", None), &input, &ports).await.unwrap();
+    assert_eq!(outcome.data["city"], "Bremen");
 }

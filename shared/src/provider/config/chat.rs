@@ -192,6 +192,10 @@ impl Settings for ChatConfig {
         true
     }
 
+    fn secrets(&self) -> Vec<&SecretConfig> {
+        self.key.iter().collect()
+    }
+
     fn places(&mut self) -> Vec<&mut Place> {
         self.key.iter_mut().map(|secret| &mut secret.at).collect()
     }

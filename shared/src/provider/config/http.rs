@@ -84,7 +84,7 @@ impl HttpConfig {
         http.each_template(&mut |template| named.extend(template.secrets()));
         if let Some(name) = named.into_iter().find(|name| !http.secrets.iter().any(|s| s.name == **name)) {
             return Err(table.error(format!(
-                "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ env = \"…\" }} }}"
+                "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
             )));
         }
         http.requires = match table.get("requires") {
@@ -149,6 +149,11 @@ impl Settings for HttpConfig {
 
     fn one_upstream(&self) -> bool {
         true
+    }
+
+    fn secrets(&self) -> Vec<&SecretConfig> {
+        let oauth = self.oauth.iter().flat_map(|oauth| [&oauth.client_id, &oauth.client_secret]);
+        self.secrets.iter().chain(oauth).collect()
     }
 
     fn places(&mut self) -> Vec<&mut Place> {

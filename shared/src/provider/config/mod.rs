@@ -157,6 +157,11 @@ pub trait Settings {
         None
     }
 
+    /// What it needs that the file only refers to.
+    fn secrets(&self) -> Vec<&SecretConfig> {
+        Vec::new()
+    }
+
     /// Whether all its requests go to one upstream, so that some that fail say something of the others.
     fn one_upstream(&self) -> bool {
         false
@@ -182,6 +187,15 @@ pub enum Kind {
     Tech(TechConfig),
     DomainFinder(DomainFinderConfig),
     Signals(SignalsConfig),
+}
+
+impl ProviderConfig {
+    /// Whether it needs what the operator keeps outside of the bundle: parameters or objects.
+    pub fn uses_assets(&self) -> bool {
+        let secrets = self.kind.settings().secrets();
+        let table = matches!(&self.kind, Kind::Dataset(table) if table.object().is_some());
+        table || secrets.iter().any(|secret| matches!(secret.from, SecretRef::Parameter(_)))
+    }
 }
 
 impl Kind {

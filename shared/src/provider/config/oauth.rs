@@ -29,7 +29,7 @@ pub enum ClientAuth {
 
 impl OauthConfig {
     const EXAMPLE: &'static str =
-        "{ token_url = \"https://…\", client_id = { env = \"…\" }, client_secret = { env = \"…\" } }";
+        "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
 
     pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
@@ -40,8 +40,12 @@ impl OauthConfig {
         if !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
             return Err(url.error("the address holds no values; write it out"));
         }
-        let secret =
-            |name: &str| SecretConfig::read(name, &table.need(name, "a reference: { env = \"NAME_OF_VARIABLE\" }")?);
+        let secret = |name: &str| {
+            SecretConfig::read(
+                name,
+                &table.need(name, "a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }")?,
+            )
+        };
         let auth = match table.get("auth") {
             None => ClientAuth::Basic,
             Some(entry) => match entry.str()? {

@@ -10,6 +10,17 @@ use super::{ConfigError, Place};
 pub enum SecretRef {
     /// An environment variable, read when the function starts.
     Env(String),
+    /// A parameter of AWS Systems Manager, by its full name; read when the first record asks, and again from time to time.
+    Parameter(String),
+}
+
+impl std::fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(variable) => write!(f, "the environment variable {variable}"),
+            Self::Parameter(name) => write!(f, "the parameter {name}"),
+        }
+    }
 }
 
 /// A secret, by the name it has in templates.
@@ -21,7 +32,7 @@ pub struct SecretConfig {
 }
 
 impl SecretConfig {
-    /// `secrets = { NAME = { env = "VARIABLE" } }`.
+    /// `secrets = { NAME = { ssm = "/path/name" } }`.
     pub(super) fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
         let mut secrets = Vec::new();
         for (name, value) in entry.entries()? {
@@ -33,17 +44,36 @@ impl SecretConfig {
         Ok(secrets)
     }
 
-    /// `{ env = "VARIABLE" }`.
+    /// `{ env = "VARIABLE" }` or `{ ssm = "/path/name" }`.
     pub(super) fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        let inner = entry
-            .table("{}")
-            .map_err(|_| entry.error("a secret is a reference: { env = \"NAME_OF_VARIABLE\" }; never the value"))?;
-        inner.only(&["env"])?;
-        let env = inner.need("env", "the name of the environment variable that holds the secret")?;
-        let variable = env.str()?;
-        if variable.is_empty() || !variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(env.error("the name of an environment variable has letters, digits and _ only"));
-        }
-        Ok(Self { name: name.to_owned(), from: SecretRef::Env(variable.to_owned()), at: entry.place() })
+        const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }; never the value";
+        let inner = entry.table("{}").map_err(|_| entry.error(REFERENCE))?;
+        inner.only(&["env", "ssm"])?;
+        let from = match (inner.get("env"), inner.get("ssm")) {
+            (Some(env), None) => {
+                let variable = env.str()?;
+                if variable.is_empty() || !variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                    return Err(env.error("the name of an environment variable has letters, digits and _ only"));
+                }
+                SecretRef::Env(variable.to_owned())
+            }
+            (None, Some(ssm)) => SecretRef::Parameter(parameter(&ssm)?),
+            _ => return Err(entry.error(REFERENCE)),
+        };
+        Ok(Self { name: name.to_owned(), from, at: entry.place() })
     }
+}
+
+/// The full name of a parameter: that is what a role is given permission for. Source of the rule: AWS Systems Manager, "Creating
+/// parameters" (at most 1,011 characters, 15 levels).
+fn parameter(entry: &Entry<'_>) -> Result<String, ConfigError> {
+    let name = entry.str()?;
+    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let levels = name.strip_prefix('/').map(|path| path.split('/').collect::<Vec<_>>()).unwrap_or_default();
+    if !(1..=15).contains(&levels.len()) || name.len() > 1_011 || !levels.iter().all(|level| part(level)) {
+        return Err(
+            entry.error("the full name of a parameter is such as /millrace/acme-key: letters, digits, . _ - and /")
+        );
+    }
+    Ok(name.to_owned())
 }

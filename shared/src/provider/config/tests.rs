@@ -113,6 +113,13 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (with(GOOD, "kind = \"dataset\"\n", ""), "p.toml:5:12: providers.brands: `kind` is missing"),
         (with(GOOD, "data/b.csv", "../b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
+        (
+            with(GOOD, "data/b.csv", "s3://tables"),
+            "p.toml:7:8: providers.brands: file: a table in S3 is s3://BUCKET/KEY",
+        ),
+        (with(GOOD, "data/b.csv", "s3://Tables/b.csv"), "p.toml:7:8: providers.brands: file: a table in S3 is"),
+        (with(GOOD, "data/b.csv", "s3://tables/b.txt"), "p.toml:7:8: providers.brands: file: a table in S3 is"),
+        (with(GOOD, "key = {", "max_mib = 5\nkey = {"), "p.toml:8:11: providers.brands: max_mib: is for tables in S3"),
         (with(GOOD, "data/b.csv", "/etc/b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
         (with(GOOD, "data/b.csv", "data/b.xls"), "p.toml:7:8: providers.brands: file: file ends in"),
         (
@@ -207,7 +214,19 @@ fn faults_of_an_http_provider() {
             "secrets = { key = { env = \"A B\" } }",
             "p.toml:8:27: providers.api: secrets.key: env: the name of an environment variable",
         ),
-        ("secrets = { key = { ssm = \"A\" } }", "p.toml:8:21: providers.api: secrets.key: the key `ssm` is not known"),
+        (
+            "secrets = { key = { ssm = \"acme-key\" } }",
+            "p.toml:8:27: providers.api: secrets.key: ssm: the full name of a parameter is such as /millrace/acme-key",
+        ),
+        ("secrets = { key = { ssm = \"/a//b\" } }", "p.toml:8:27: providers.api: secrets.key: ssm: the full name"),
+        (
+            "secrets = { key = { ssm = \"/a\", env = \"A\" } }",
+            "p.toml:8:19: providers.api: secrets.key: a secret is a reference",
+        ),
+        (
+            "secrets = { key = { vault = \"A\" } }",
+            "p.toml:8:21: providers.api: secrets.key: the key `vault` is not known",
+        ),
         (
             "not_found = { when = \"status =\" }",
             "p.toml:8:22: providers.api: not_found: when: `status =`: syntax error",

@@ -2,6 +2,9 @@
 //!
 //! A key finds one row, a search a list of them (`search.rs` says in which order). Of rows with the same key the first
 //! wins; rows without a usable key, or without a word, are left out.
+//!
+//! A table of the bundle is read once. One in S3 is looked after every [`FRESH`](super::refreshed::FRESH), and read again where it
+//! has changed: no deployment is needed. One that cannot be read, or is not right, leaves the one before in use.
 
 mod keys;
 mod rows;
@@ -11,8 +14,9 @@ mod tests;
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -21,31 +25,52 @@ use self::keys::Keys;
 use self::rows::check_header;
 use self::search::Words;
 use super::config::{ConfigError, DatasetConfig, Lookup};
+use super::refreshed::{Refreshed, Unread};
 use super::{Answer, Ports, Provider, Question};
+use crate::ports::{AssetError, ObjectName, within};
+
+/// Reading an object takes at most this long.
+const READ_LIMIT: Duration = Duration::from_secs(25);
 
 /// A table.
 ///
-/// Only the header is read when the table is made: the rows (2 ms for 2,300 of them, as much as all the rest of a start,
-/// and 0.2 ms for their text alone) are read when the first record asks.
+/// Of a file only the header is read when the table is made: the rows (2 ms for 2,300 of them, as much as all the rest of a
+/// start, and 0.2 ms for their text alone) are read when the first record asks. Of an object nothing is.
 pub struct Dataset {
     config: DatasetConfig,
-    /// Taken by the index when it is made.
-    source: Mutex<Source>,
-    index: OnceLock<Result<Index, String>>,
+    source: Source,
 }
 
 enum Source {
-    Text(String),
+    /// The text is taken when the index is made.
+    Held {
+        text: Mutex<Text>,
+        index: OnceLock<Result<Index, String>>,
+    },
+    Object {
+        name: ObjectName,
+        read: Refreshed<Revision>,
+    },
+}
+
+enum Text {
+    Whole(String),
     File(PathBuf),
 }
 
-impl Source {
+impl Text {
     fn take(&mut self) -> Result<String, String> {
-        match std::mem::replace(self, Self::Text(String::new())) {
-            Self::Text(text) => Ok(text),
+        match std::mem::replace(self, Self::Whole(String::new())) {
+            Self::Whole(text) => Ok(text),
             Self::File(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}")),
         }
     }
+}
+
+/// A table as it was in S3.
+struct Revision {
+    tag: String,
+    index: Index,
 }
 
 enum Index {
@@ -92,36 +117,74 @@ impl Dataset {
     /// A table from the text of the file that `config` names. An error where a column is missing.
     pub fn parse(config: &DatasetConfig, text: String) -> Result<Self, ConfigError> {
         check_header(config, text.as_bytes())?;
-        Ok(Self { config: config.clone(), source: Mutex::new(Source::Text(text)), index: OnceLock::new() })
+        Ok(Self::held(config, Text::Whole(text)))
     }
 
-    /// The table of provider `name` from that file. An error where it cannot be opened or a column is missing.
-    pub fn open(name: &str, config: &DatasetConfig, path: PathBuf) -> Result<Self, ConfigError> {
+    /// The table of provider `name`, in a file below `dir` or in S3. An error where a file cannot be opened or a column is
+    /// missing in it; an object is not looked at yet.
+    pub fn open(name: &str, config: &DatasetConfig, dir: &Path) -> Result<Self, ConfigError> {
+        if let Some((bucket, key)) = config.object() {
+            let name = ObjectName { bucket: bucket.to_owned(), key: key.to_owned() };
+            return Ok(Self { config: config.clone(), source: Source::Object { name, read: Refreshed::default() } });
+        }
+        let path = dir.join(&config.file);
         let unread = |e| config.file_at.error(format!("providers.{name}: {} cannot be read: {e}", config.file));
         check_header(config, File::open(&path).map_err(unread)?)?;
-        Ok(Self { config: config.clone(), source: Mutex::new(Source::File(path)), index: OnceLock::new() })
+        Ok(Self::held(config, Text::File(path)))
     }
 
-    /// Reads the rows now: how many there are, and how many were left out (no usable key, or one that an earlier row has;
-    /// no word to search for).
-    pub fn check(&self) -> Result<(usize, usize), String> {
-        self.index().map(Index::counts)
+    fn held(config: &DatasetConfig, text: Text) -> Self {
+        Self { config: config.clone(), source: Source::Held { text: Mutex::new(text), index: OnceLock::new() } }
     }
 
-    fn index(&self) -> Result<&Index, String> {
-        let index = self.index.get_or_init(|| {
-            let text = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let index = text.and_then(|text| Index::read(&self.config, &text));
-            let index = index.map_err(|e| format!("{}: {e}", self.config.file))?;
-            match (&index, index.counts()) {
-                (Index::Keys(_), (0, _)) => {
-                    Err(format!("{}: the table has no row with a usable key", self.config.file))
-                }
-                (Index::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", self.config.file)),
-                _ => Ok(index),
+    fn index_of(&self, text: &str) -> Result<Index, String> {
+        let index = Index::read(&self.config, text).map_err(|e| format!("{}: {e}", self.config.file))?;
+        match (&index, index.counts()) {
+            (Index::Keys(_), (0, _)) => Err(format!("{}: the table has no row with a usable key", self.config.file)),
+            (Index::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", self.config.file)),
+            _ => Ok(index),
+        }
+    }
+
+    /// The table in S3, unless it is still the one before.
+    async fn revision(
+        &self,
+        name: &ObjectName,
+        before: Option<Arc<Revision>>,
+        ports: &Ports,
+    ) -> Result<Option<Revision>, Unread> {
+        let tag = before.as_ref().map(|before| before.tag.as_str()).filter(|tag| !tag.is_empty());
+        let read = ports.assets.object(name, tag, self.config.max_mib * 1024 * 1024);
+        let read = within(ports.clock.as_ref(), READ_LIMIT, read).await;
+        let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
+        let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
+        let wrong = |why: String| Unread::lasting(format!("{name}: {why}"));
+        let text = String::from_utf8(object.bytes).map_err(|e| wrong(format!("is not UTF-8: {e}")))?;
+        check_header(&self.config, text.as_bytes()).map_err(|e| Unread::lasting(e.to_string()))?;
+        Ok(Some(Revision { tag: object.tag, index: self.index_of(&text).map_err(Unread::lasting)? }))
+    }
+
+    /// Reads the rows, where that is not done yet: how many there are, and how many were left out (no usable key, or one that
+    /// an earlier row has; no word to search for).
+    pub async fn counts(&self, ports: &Ports) -> Result<(usize, usize), String> {
+        self.with_index(ports, Index::counts).await.map_err(Unread::why)
+    }
+
+    /// Does something with the rows.
+    async fn with_index<T>(&self, ports: &Ports, work: impl FnOnce(&Index) -> T) -> Result<T, Unread> {
+        match &self.source {
+            Source::Held { text, index } => {
+                let index = index.get_or_init(|| {
+                    let text = text.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    self.index_of(&text.map_err(|e| format!("{}: {e}", self.config.file))?)
+                });
+                index.as_ref().map(work).map_err(Unread::lasting)
             }
-        });
-        index.as_ref().map_err(Clone::clone)
+            Source::Object { name, read } => {
+                let kept = read.get(ports.clock.as_ref(), |before| self.revision(name, before, ports)).await?;
+                Ok(work(&kept.index))
+            }
+        }
     }
 
     /// A row's fields; the empty ones left out.
@@ -130,39 +193,49 @@ impl Dataset {
         fields.map(|((name, ..), value)| (name.clone(), value.clone())).collect()
     }
 
-    /// What is known about an input. `Err` holds the answer where that is no table's business.
-    fn answer(&self, input: &Map<String, Value>) -> Result<Map<String, Value>, Answer> {
-        let failed = |why| Answer::failed("provider_error", why);
-        match &self.config.lookup {
-            Lookup::Key(key) => {
-                let asked = keys::asked(key, input).map_err(Answer::Invalid)?;
-                let Index::Keys(keys) = self.index().map_err(failed)? else { return Err(Answer::NotFound) };
-                Ok(keys.find(key, &asked).map(|row| self.fields(row)).unwrap_or_default())
+    /// The row that a key finds, or the rows that a search does.
+    fn find(&self, asked: &Asked, index: &Index) -> Map<String, Value> {
+        match (&self.config.lookup, asked, index) {
+            (Lookup::Key(key), Asked::Key(parts), Index::Keys(keys)) => {
+                keys.find(key, parts).map(|row| self.fields(row)).unwrap_or_default()
             }
-            Lookup::Search(search) => {
-                let asked = search::asked(search, input).map_err(Answer::Invalid)?;
-                let Index::Words(words) = self.index().map_err(failed)? else { return Err(Answer::NotFound) };
-                let rows = words.find(&asked).map(|row| self.fields(row)).filter(|fields| !fields.is_empty());
+            (Lookup::Search(search), Asked::Words(asked), Index::Words(words)) => {
+                let rows = words.find(asked).map(|row| self.fields(row)).filter(|fields| !fields.is_empty());
                 let rows: Vec<Value> = rows.take(search.limit).map(Value::Object).collect();
                 let found = (!rows.is_empty()).then(|| (search.output.clone(), Value::Array(rows)));
-                Ok(found.into_iter().collect())
+                found.into_iter().collect()
             }
+            _ => Map::new(),
         }
     }
 }
 
+/// What an input asks for.
+enum Asked {
+    Key(Vec<String>),
+    Words(Vec<String>),
+}
+
 #[async_trait]
 impl Provider for Dataset {
-    async fn ask(&self, question: &Question<'_>, _ports: &Ports) -> Answer {
-        match self.answer(question.input) {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let asked = match &self.config.lookup {
+            Lookup::Key(key) => keys::asked(key, question.input).map(Asked::Key),
+            Lookup::Search(search) => search::asked(search, question.input).map(Asked::Words),
+        };
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(why) => return Answer::Invalid(why),
+        };
+        match self.with_index(ports, |index| self.find(&asked, index)).await {
             Ok(fields) if fields.is_empty() => Answer::NotFound,
             Ok(fields) => Answer::Found { fields, confidence: None },
-            Err(answer) => answer,
+            Err(unread) => unread.answer(question),
         }
     }
 
-    fn inspect(&self) -> Result<Vec<String>, String> {
-        let (rows, skipped) = self.check()?;
+    async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
+        let (rows, skipped) = self.counts(ports).await?;
         let left_out = (skipped > 0).then(|| format!("{skipped} rows left out"));
         Ok([format!("{} has {rows} rows", self.config.file)].into_iter().chain(left_out).collect())
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::super::config::{Config, Kind};
-use super::super::testing::{input, ports, question};
+use super::super::testing::{Script, input, ports, question};
 use super::*;
 
 fn dataset(file: &str, key: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
@@ -72,7 +72,7 @@ async fn ndjson_keeps_types_and_composite_keys_need_every_part() {
         "{\"id\": 7, \"mail\": \"A@Example.com\", \"n\": {\"x\": [1]}}\n\n{\"id\": 8, \"mail\": \"bad\", \"n\": 1}\n";
     let key = "{ id = \"id\", email = { column = \"mail\", as = \"email\" } }";
     let table = dataset("d.ndjson", key, "{ name = \"n\" }", text).unwrap();
-    assert_eq!(table.check(), Ok((1, 1)));
+    assert_eq!(table.counts(&ports().0).await, Ok((1, 1)));
     let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"id": "7", "email": "a@EXAMPLE.com "})).await
     else {
         panic!("not found")
@@ -136,7 +136,7 @@ async fn broken_rows_fail_and_name_the_line() {
         let answer = ask(&table, serde_json::json!({"domain": "a.com"})).await;
         let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
         assert!(code == "provider_error" && detail.starts_with(wanted), "{detail}");
-        assert!(table.check().is_err());
+        assert!(table.inspect(&ports().0).await.is_err());
     }
 }
 
@@ -145,7 +145,7 @@ async fn the_longest_prefix_wins() {
     let key = "{ id = { column = \"prefix\", as = \"prefix\" } }";
     let text = "prefix,name\n+49,Germany\n+4930,Berlin\n+49 ,again\n/docs/,Docs\n/docs/ü,Umlaut\n,empty\n";
     let table = dataset("d.csv", key, "{ name = \"name\" }", text).unwrap();
-    assert_eq!(table.check(), Ok((4, 2)));
+    assert_eq!(table.counts(&ports().0).await, Ok((4, 2)));
     for (id, wanted) in [
         ("+493012345678", Some("Berlin")),
         (" +49401", Some("Germany")),
@@ -172,7 +172,7 @@ async fn the_longest_network_wins() {
     let text = "net,name\n10.0.0.0/8,Ten\n10.1.0.0/16,Ten one\n10.1.2.3,Lone\n10.9.9.9/8,again\n2001:db8::/32,Six\n\
                 0.0.0.0/0,Any\nnothing,none\n";
     let table = dataset("d.csv", key, "{ name = \"name\" }", text).unwrap();
-    assert_eq!(table.check(), Ok((5, 2)));
+    assert_eq!(table.counts(&ports().0).await, Ok((5, 2)));
     for (id, wanted) in [
         ("10.1.2.3", Some("Lone")),
         ("10.1.2.4", Some("Ten one")),
@@ -197,7 +197,7 @@ async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() 
     let text = "name,tags,about\nA,software,makes tools\nB,tools,makes software\nC,software tools,\nD,,Software & Tools!\n\
                 E,\"SOFTWARE, hardware\",tools for all\nF,,\nG,C++,\nH,softwares,tools\n";
     let table = declared("d.csv", SEARCH, "{ name = \"name\", about = \"about\" }", text).unwrap();
-    assert_eq!(table.check(), Ok((7, 1)));
+    assert_eq!(table.counts(&ports().0).await, Ok((7, 1)));
     let names = async |keyword: &str| match ask(&table, serde_json::json!({"keyword": keyword})).await {
         Answer::Found { fields, .. } => {
             let leads = fields["leads"].as_array().unwrap();
@@ -272,4 +272,82 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
         let told = fault(lookup);
         assert!(told.contains(wanted), "{lookup}: {told}");
     }
+}
+
+const S3: &str = "s3://tables/d.csv";
+
+/// The table in S3, and ports behind which it is `text`.
+fn in_s3(text: &str) -> (Dataset, Ports, Arc<Script>) {
+    let toml = format!(
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"{S3}\"\n\
+         key = {BY_DOMAIN}\nfields = {{ name = \"name\" }}\nmax_mib = 1\n"
+    );
+    let config = Config::parse("p.toml", &toml).unwrap();
+    let Kind::Dataset(dataset) = &config.providers[0].kind else { panic!("not a dataset") };
+    let (ports, script) = ports();
+    script.object(S3, text.as_bytes());
+    (Dataset::open("d", dataset, Path::new("")).unwrap(), ports, script)
+}
+
+async fn ask_in(table: &Dataset, ports: &Ports, domain: &str) -> Answer {
+    table.ask(&question(&input(serde_json::json!({"domain": domain})), Duration::from_secs(1)), ports).await
+}
+
+#[tokio::test]
+async fn a_table_in_s3_is_read_when_it_is_needed_and_again_when_it_has_changed() {
+    let (table, ports, script) = in_s3("domain,name\na.com,A\n");
+    assert!(matches!(ask_in(&table, &ports, "no domain").await, Answer::Invalid(_)));
+    assert_eq!(script.reads(), 0);
+    let (one, two) = futures_util::join!(ask_in(&table, &ports, "a.com"), ask_in(&table, &ports, "a.com"));
+    assert_eq!((name_of(&one), name_of(&two), script.reads()), (Some("A"), Some("A"), 1));
+    script.object(S3, b"domain,name\na.com,B\n");
+    script.pass(Duration::from_secs(299));
+    assert_eq!((name_of(&ask_in(&table, &ports, "a.com").await), script.reads()), (Some("A"), 1));
+    script.pass(Duration::from_secs(1));
+    assert_eq!((name_of(&ask_in(&table, &ports, "a.com").await), script.reads()), (Some("B"), 2));
+    // Looked after, and still the same.
+    script.pass(Duration::from_secs(301));
+    assert_eq!((name_of(&ask_in(&table, &ports, "a.com").await), script.reads()), (Some("B"), 3));
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_read_again_stays_in_use() {
+    let (table, ports, script) = in_s3("domain,name\na.com,A\n");
+    assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("A"));
+    for broken in [&b"domain,nmae\na.com,B\n"[..], b"domain,name\na.com,B,C\n", b"domain,name\n", b"\xff\xfe", b""] {
+        script.object(S3, broken);
+        script.pass(Duration::from_secs(300));
+        assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("A"), "{broken:?}");
+    }
+    script.assets_fail(Some(AssetError::Refused("403 AccessDenied".to_owned())));
+    script.pass(Duration::from_secs(300));
+    assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("A"));
+    // And it is tried again soon.
+    script.assets_fail(None);
+    script.object(S3, b"domain,name\na.com,B\n");
+    script.pass(Duration::from_secs(5));
+    assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("B"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_table_in_s3_is_told() {
+    for (text, wanted) in [
+        (&b"domain,nmae\na.com,A\n"[..], "p.toml:8:19: s3://tables/d.csv has no column `name`; it has domain, nmae"),
+        (b"domain,name\n", "s3://tables/d.csv: the table has no row with a usable key"),
+        (b"\xff", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
+        (b"domain,name\n\xff,A\n", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 12"),
+        (&[b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
+    ] {
+        let (table, ports, script) = in_s3("");
+        script.object(S3, text);
+        let answer = ask_in(&table, &ports, "a.com").await;
+        assert_eq!(answer, Answer::failed("provider_error", wanted));
+        assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
+        assert_eq!(script.reads(), 1, "a fault is kept for a moment");
+    }
+    let (table, ports, script) = in_s3("");
+    script.assets_fail(Some(AssetError::Missing));
+    let answer = ask_in(&table, &ports, "a.com").await;
+    let wanted = "s3://tables/d.csv: there is no such thing; create it, in the region of the functions";
+    assert_eq!(answer, Answer::failed("provider_error", wanted));
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::super::Secrets;
 use super::super::config::{ConfigError, SecretConfig, SecretRef};
 
-/// The values of these secrets. A missing, empty or unusable one is an error that names the variable, never the value.
+/// The values of these secrets. A missing, empty or unusable one is an error that says where it should be, never what it is.
 pub(in crate::provider) fn resolve(
     provider: &str,
     wanted: &[SecretConfig],
@@ -13,15 +13,15 @@ pub(in crate::provider) fn resolve(
 ) -> Result<Map<String, Value>, ConfigError> {
     let mut values = Map::new();
     for secret in wanted {
-        let SecretRef::Env(variable) = &secret.from;
-        let value = secrets(variable).filter(|v| !v.is_empty()).ok_or_else(|| {
-            let needs = format!("providers.{provider} needs the environment variable {variable}, which is not set");
-            secret.at.error(needs)
+        let from = &secret.from;
+        let value = secrets(from).filter(|v| !v.is_empty()).ok_or_else(|| {
+            let what = if matches!(from, SecretRef::Env(_)) { "not set" } else { "empty" };
+            secret.at.error(format!("providers.{provider} needs {from}, which is {what}"))
         })?;
         if value.chars().any(char::is_control) {
-            return Err(secret.at.error(format!(
-                "providers.{provider}: the environment variable {variable} holds a line break or another control character"
-            )));
+            return Err(secret
+                .at
+                .error(format!("providers.{provider}: {from} holds a line break or another control character")));
         }
         values.insert(secret.name.clone(), value.into());
     }

@@ -135,7 +135,7 @@ impl Provider for IpDatabases {
         self.answer(text).unwrap_or_else(|why| Answer::failed("provider_error", why))
     }
 
-    fn inspect(&self) -> Result<Vec<String>, String> {
+    async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         let types = self.files.iter().map(|database| {
             Ok(format!("{} is of type {}", database.file, database.reader()?.metadata().database_type))
         });

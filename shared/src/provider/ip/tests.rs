@@ -176,7 +176,7 @@ async fn addresses_are_found_by_their_network() {
     places.network("1.2.0.0/16", &json!({"country": {"iso_code": "DE", "names": {"en": "Germany"}}}));
     directory.file("b.mmdb", &places.bytes());
     let databases = IpDatabases::open("i", &config("files = [\"b.mmdb\", \"a.mmdb\"]"), &directory.0).unwrap();
-    assert_eq!(databases.inspect().unwrap(), ["b.mmdb is of type Test", "a.mmdb is of type Test"]);
+    assert_eq!(databases.inspect(&ports().0).await.unwrap(), ["b.mmdb is of type Test", "a.mmdb is of type Test"]);
     for (ip, wanted, sure) in [
         (
             "1.2.3.4",

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use shared::domain::job::ResultLine;
 use shared::domain::record::Record;
-use shared::edge::system::{CheckOnly, NoDns, SystemClock, SystemEntropy};
+use shared::edge::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
 use shared::provider::config::Config;
 use shared::provider::waterfall::{Progress, Request};
@@ -118,6 +118,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let ports = Ports {
         http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
         dns: Arc::new(NoDns),
+        assets: Arc::new(NoAssets),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,

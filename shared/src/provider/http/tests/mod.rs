@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::config::{Config, Kind};
+use super::super::config::{Config, Kind, SecretRef};
 use super::super::testing::{input, ports, question};
 use super::*;
 use crate::ports::HttpError;
@@ -24,7 +24,8 @@ fn provider(body: &str) -> Http {
     );
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Kind::Http(http) = &config.providers[0].kind else { panic!("not http") };
-    Http::new("api", http, &|name| (name == "API_KEY").then(|| "s3cr&t \"key".to_owned())).unwrap()
+    Http::new("api", http, &|from| (*from == SecretRef::Env("API_KEY".to_owned())).then(|| "s3cr&t \"key".to_owned()))
+        .unwrap()
 }
 
 const GET: &str = "url = \"https://api.example.com/v1/{{ input.domain }}\"\nfields = { name = \"/data/name\" }\n";

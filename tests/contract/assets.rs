@@ -1,0 +1,155 @@
+//! What parameters and objects keep.
+
+use std::pin::Pin;
+
+use serde_json::json;
+use shared::ports::{AssetError, Assets, ObjectName};
+use tests::sim::{Sim, SimAssets};
+
+use crate::ministack::{self, MiniStack};
+use crate::wire;
+
+/// The side of the operator.
+trait Bench {
+    fn assets(&self) -> &dyn Assets;
+    fn parameter(&self, name: &str, value: &str);
+    fn put(&self, bucket: &str, key: &str, bytes: &[u8]);
+}
+
+type Case = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// One list for both runs; the simulated one is a test a case.
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        const CASES: &[(&str, Case)] = &[$((stringify!($name), |bench| Box::pin($name(bench)))),*];
+
+        mod simulated {
+            $(#[test]
+            fn $name() {
+                let sim = super::Sim::new(1);
+                sim.finish(super::$name(&*sim.assets));
+            })*
+        }
+    };
+}
+
+cases!(
+    parameters_come_by_their_names_and_unknown_ones_are_left_out,
+    more_names_than_one_call_takes_are_all_answered,
+    a_parameter_that_was_changed_has_the_new_value,
+    an_object_comes_whole_and_with_its_tag,
+    an_object_that_is_the_same_is_not_read_again,
+    an_object_that_is_too_large_is_refused,
+    what_is_not_there_is_missing,
+);
+
+fn names(all: &[&str]) -> Vec<String> {
+    all.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn object(bucket: &str, key: &str) -> ObjectName {
+    ObjectName { bucket: bucket.to_owned(), key: key.to_owned() }
+}
+
+async fn parameters_come_by_their_names_and_unknown_ones_are_left_out(bench: &dyn Bench) {
+    bench.parameter("/some/a", "one \u{e9}\u{1f511}");
+    bench.parameter("/some/b", "two");
+    let asked = names(&["/some/a", "/some/none", "/some/b"]);
+    let values = bench.assets().parameters(&asked).await.unwrap();
+    let wanted = [("/some/a", "one \u{e9}\u{1f511}"), ("/some/b", "two")];
+    assert!(values.iter().map(|(n, v)| (n.as_str(), v.as_str())).eq(wanted), "{:?}", values.keys());
+    assert!(bench.assets().parameters(&names(&["/some/none"])).await.unwrap().is_empty());
+}
+
+async fn more_names_than_one_call_takes_are_all_answered(bench: &dyn Bench) {
+    let asked: Vec<String> = (0..25).map(|n| format!("/many/{n:02}")).collect();
+    asked.iter().for_each(|name| bench.parameter(name, name));
+    let values = bench.assets().parameters(&asked).await.unwrap();
+    assert!(values.len() == 25 && values.iter().all(|(name, value)| name == value), "{values:?}");
+}
+
+async fn a_parameter_that_was_changed_has_the_new_value(bench: &dyn Bench) {
+    for value in ["one", "two"] {
+        bench.parameter("/changed/a", value);
+        assert_eq!(bench.assets().parameters(&names(&["/changed/a"])).await.unwrap()["/changed/a"], value);
+    }
+}
+
+async fn an_object_comes_whole_and_with_its_tag(bench: &dyn Bench) {
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    bench.put("whole", "a folder/t \u{e9}.csv", &bytes);
+    let read =
+        bench.assets().object(&object("whole", "a folder/t \u{e9}.csv"), None, bytes.len()).await.unwrap().unwrap();
+    assert!(read.bytes == bytes && !read.tag.is_empty());
+}
+
+async fn an_object_that_is_the_same_is_not_read_again(bench: &dyn Bench) {
+    let name = object("same", "t.csv");
+    bench.put("same", "t.csv", b"one");
+    let first = bench.assets().object(&name, None, 100).await.unwrap().unwrap();
+    assert_eq!(bench.assets().object(&name, Some(&first.tag), 100).await.unwrap(), None);
+    bench.put("same", "t.csv", b"two");
+    let second = bench.assets().object(&name, Some(&first.tag), 100).await.unwrap().unwrap();
+    assert!(second.bytes == b"two" && second.tag != first.tag);
+}
+
+async fn an_object_that_is_too_large_is_refused(bench: &dyn Bench) {
+    bench.put("large", "t.csv", &[b'x'; 101]);
+    assert_eq!(bench.assets().object(&object("large", "t.csv"), None, 100).await, Err(AssetError::TooLarge(100)));
+    assert!(bench.assets().object(&object("large", "t.csv"), None, 101).await.is_ok());
+}
+
+async fn what_is_not_there_is_missing(bench: &dyn Bench) {
+    bench.put("there", "t.csv", b"x");
+    for name in [object("there", "none.csv"), object("nowhere", "t.csv")] {
+        assert_eq!(bench.assets().object(&name, None, 100).await, Err(AssetError::Missing));
+    }
+}
+
+impl Bench for SimAssets {
+    fn assets(&self) -> &dyn Assets {
+        self
+    }
+
+    fn parameter(&self, name: &str, value: &str) {
+        Self::parameter(self, name, value);
+    }
+
+    fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        Self::put(self, bucket, key, bytes);
+    }
+}
+
+/// The emulator.
+struct Aws {
+    assets: shared::aws::AwsAssets,
+    port: u16,
+}
+
+impl Bench for Aws {
+    fn assets(&self) -> &dyn Assets {
+        &self.assets
+    }
+
+    fn parameter(&self, name: &str, value: &str) {
+        let body = json!({"Name": name, "Value": value, "Type": "SecureString", "Overwrite": true});
+        let (status, answer) = wire::call(self.port, "AmazonSSM.PutParameter", &body);
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let key = key.replace(' ', "%20").replace('\u{e9}', "%C3%A9");
+        for (path, bytes) in [(format!("/{bucket}"), &b""[..]), (format!("/{bucket}/{key}"), bytes)] {
+            let status = wire::put(self.port, &path, bytes);
+            // The bucket may be there already.
+            assert!(status == 200 || (status == 409 && bytes.is_empty()), "{path}: {status}");
+        }
+    }
+}
+
+#[test]
+fn parameters_and_objects_of_the_emulator_keep_the_contract() {
+    let stack = MiniStack::start();
+    let bench = Aws { assets: wire::clients(stack.port, false).assets(), port: stack.port };
+    ministack::run_all(CASES, |_, case| wire::block_on(case(&bench)));
+}

@@ -1,0 +1,123 @@
+//! Secrets in parameters and tables in objects: read by every process anew, whatever becomes of the reading.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::json;
+use shared::domain::ids::JobId;
+use shared::domain::job::Status;
+use shared::ports::Clock;
+use shared::provider::config::Config;
+use shared::provider::{Registry, build};
+use tests::harness::{World, domains, submission};
+use tests::sim::{Fault, Op, Reply};
+
+use crate::crash::{After, case, ended, sweep};
+use crate::{HOUR, MINUTE, SECOND};
+
+const CONFIG: &str = r#"
+[types.company]
+inputs = [["domain"]]
+waterfall = ["table", "acme"]
+until = ["name", "city"]
+
+[providers.table]
+kind = "dataset"
+file = "s3://tables/cities.csv"
+key = { domain = { column = "domain", as = "domain" } }
+fields = { city = "city" }
+
+[providers.acme]
+kind = "http"
+url = "https://acme.example/{{ input.domain }}"
+headers = { Authorization = "Bearer {{ secret.key }}" }
+secrets = { key = { ssm = "/millrace/acme" } }
+fields = { name = "/name" }
+retries = 0
+breaker = false
+credits = 2
+"#;
+
+/// A world whose providers need both, and an upstream that knows the secret `right`.
+fn need(world: &mut World, right: &'static str) {
+    world.cold = Some(Rc::new(|| {
+        let config = Config::parse("assets", CONFIG).unwrap();
+        Arc::new(Registry::assemble(&config, |provider| build(provider, Path::new(""), &|_| None)).unwrap())
+    }));
+    world.sim.assets.put("tables", "cities.csv", format!("domain,city\n{},Bremen\n", domains("some", 4)[0]));
+    world.sim.http.on("https://acme.example/", move |request| {
+        let bearer = request.headers.iter().any(|(n, v)| n == "authorization" && *v == format!("Bearer {right}"));
+        if bearer { Reply::json(200, &json!({"name": "Acme"})) } else { Reply::status(401) }
+    });
+}
+
+/// All found: the first by both providers, the others by the one.
+fn found(world: &World, id: &JobId, records: usize) -> Result<(), String> {
+    ended(world, id, &[Status::Completed])?;
+    let lines = world.results(id);
+    let wrong = lines.iter().enumerate().find(|(at, line)| {
+        let city = line.outcome.data.get("city");
+        line.outcome.data.get("name") != Some(&json!("Acme")) || city != (*at == 0).then_some(&json!("Bremen"))
+    });
+    match wrong {
+        None if lines.len() == records => Ok(()),
+        wrong => Err(format!("{} lines, {:?}", lines.len(), wrong.map(|(_, line)| &line.outcome))),
+    }
+}
+
+fn kept(world: &mut World) -> After {
+    need(world, "one");
+    world.sim.assets.parameter("/millrace/acme", "one");
+    let id = world.insist_on_job(&submission(&domains("some", 4)), "one").expect("a job");
+    world.run_for(MINUTE);
+    Box::new(move |world| {
+        // Where the table could not be read in time, the other provider alone was asked: that is what waterfalls are for.
+        ended(world, &id, &[Status::Completed])?;
+        let lines = world.results(&id);
+        let named = lines.iter().filter(|line| line.outcome.data.get("name") == Some(&json!("Acme"))).count();
+        if (named, lines.len()) == (4, 4) { Ok(()) } else { Err(format!("{lines:?}")) }
+    })
+}
+
+#[test]
+fn a_job_whose_providers_read_what_is_outside_survives_every_crash() {
+    sweep("assets", &case(kept));
+}
+
+#[test]
+fn what_cannot_be_read_just_now_is_waited_for_and_fails_nobody() {
+    let mut world = World::new();
+    need(&mut world, "one");
+    world.sim.assets.parameter("/millrace/acme", "one");
+    let until = world.sim.clock.now().plus(2 * MINUTE);
+    let clock = world.sim.clock.clone();
+    world.faults(move |call| {
+        let out = call.op == Op::Asset && call.subject.starts_with("/millrace") && clock.now() < until;
+        if out { Fault::FailBefore } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&domains("some", 4)));
+    assert!(
+        !world.run_until(2 * MINUTE - 10 * SECOND, |world| !world.view(&id).status().is_live()),
+        "nothing to ask with"
+    );
+    world.settle(HOUR);
+    assert_eq!(found(&world, &id, 4), Ok(()));
+}
+
+#[test]
+fn no_record_is_lost_to_a_secret_that_changes_under_way() {
+    let mut world = World::new();
+    need(&mut world, "two");
+    // Processes that live on: they have read the secret of before.
+    let registry = world.cold.take().unwrap()();
+    world.registry = registry;
+    world.sim.assets.parameter("/millrace/acme", "one");
+    let id = world.job(submission(&domains("early", 1)));
+    world.run_for(MINUTE);
+    assert_eq!(world.view(&id).counts().found, 0, "the secret is wrong");
+    world.sim.assets.parameter("/millrace/acme", "two");
+    let id = world.job(submission(&domains("some", 40)));
+    world.settle(HOUR);
+    assert_eq!(found(&world, &id, 40), Ok(()));
+}
