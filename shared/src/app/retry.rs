@@ -1,4 +1,4 @@
-//! Retry: a new job of the records that failed.
+//! Retry: a new job of the records that failed, or that nobody knew while somebody could not be asked.
 
 use super::Ports;
 use super::idempotency::Idempotency;
@@ -7,7 +7,6 @@ use super::submit::{Terms, accept, earlier};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Submission};
-use crate::domain::record::OutcomeStatus;
 use crate::domain::tenant::Caller;
 
 /// Submits what [`read`] reads, under the terms of its type.
@@ -27,7 +26,8 @@ pub async fn retry(
     accept(ports, caller, submission, &terms, idempotency).await
 }
 
-/// Reads the submission that retries a job: its failed records, in order, with the job's own settings. The budget was
+/// Reads the submission that retries a job: the records that
+/// [may be retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own settings. The budget was
 /// the old job's and is not carried over. 409 while the job is not over, or when nothing failed.
 pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
     let view = job(ports, tenant, id).await?;
@@ -41,12 +41,12 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
         if page.lines.is_empty() && page.next.is_some() {
             return Err(missing(ports, id, "results of an ended job").await);
         }
-        let failed = page.lines.into_iter().filter(|line| line.outcome.status == OutcomeStatus::Failed);
-        records.extend(failed.map(|line| line.record));
+        let again = page.lines.into_iter().filter(|line| line.outcome.may_be_retried());
+        records.extend(again.map(|line| line.record));
         next = page.next;
     }
     if records.is_empty() {
-        return Err(ApiError::Conflict { detail: "no record of the job failed; there is nothing to retry".to_owned() });
+        return Err(ApiError::Conflict { detail: "no record of the job failed, and no provider did; there is nothing to retry".to_owned() });
     }
     let spec = view.job.spec;
     Ok(Submission {

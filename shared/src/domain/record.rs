@@ -136,4 +136,13 @@ impl Outcome {
     pub fn failed(code: &str, detail: impl Into<String>) -> Self {
         Self::without_data(OutcomeStatus::Failed, Some(OutcomeError::new(code, detail)))
     }
+
+    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked.
+    pub fn may_be_retried(&self) -> bool {
+        match self.status {
+            OutcomeStatus::Failed => true,
+            OutcomeStatus::NotFound => self.error.is_some(),
+            _ => false,
+        }
+    }
 }

@@ -52,7 +52,12 @@ pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
 fn retried(job: &Job, end: &End) -> Option<Vec<Record>> {
     let of = job.spec.retry_of.as_ref()?;
     let (_, lines) = end.ended().find(|(job, _)| job.spec.id == *of)?;
-    let failed = lines.iter().filter(|line| line.outcome.status == OutcomeStatus::Failed);
+    let failed = lines.iter().filter(|line| match line.outcome.status {
+        OutcomeStatus::Failed => true,
+        // Somebody who could have known was not heard.
+        OutcomeStatus::NotFound => line.outcome.error.is_some(),
+        _ => false,
+    });
     Some(failed.map(|line| line.record.clone()).collect())
 }
 
