@@ -46,7 +46,9 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
         next = page.next;
     }
     if records.is_empty() {
-        return Err(ApiError::Conflict { detail: "no record of the job failed, and no provider did; there is nothing to retry".to_owned() });
+        return Err(ApiError::Conflict {
+            detail: "no record of the job failed, and no provider did; there is nothing to retry".to_owned(),
+        });
     }
     let spec = view.job.spec;
     Ok(Submission {

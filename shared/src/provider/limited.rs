@@ -37,6 +37,8 @@ use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
 pub const OUTAGE: Duration = Duration::from_secs(600);
 /// A record waits so long for its turn at an upstream that is busy with others.
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
+/// An upstream that says that it has too many requests is let alone for this long at least.
+const BREATHER: Duration = Duration::from_secs(10);
 /// Nobody is parked for longer at a time.
 const LONGEST_PARK: Duration = Duration::from_secs(900);
 /// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
@@ -156,7 +158,9 @@ impl Provider for Limited {
                 let taken = fate.taken.load(Ordering::Relaxed);
                 if code == "rate_limited" && question.last && !taken {
                     let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
-                    return later(until.unwrap_or_else(|| ports.clock.now()), OUTAGE, question, false, ports);
+                    // Not as often as it may say: each try is several requests to somebody who has too many.
+                    let soonest = ports.clock.now().plus(BREATHER);
+                    return later(until.map_or(soonest, |until| until.max(soonest)), OUTAGE, question, false, ports);
                 }
                 Answer::Failed { code, detail }
             }

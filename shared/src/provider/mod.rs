@@ -18,6 +18,7 @@ pub mod ip;
 mod keyed;
 pub mod limit;
 pub mod limited;
+mod notice;
 pub mod phone;
 pub mod refreshed;
 mod suffix;

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
+use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth};
 use crate::domain::time::Timestamp;
@@ -43,6 +44,7 @@ pub struct Step {
     outputs: Option<Vec<String>>,
     /// How its answers are kept, where they are.
     cache: Option<Arc<Rules>>,
+    notices: Arc<Notices>,
 }
 
 impl Step {
@@ -57,6 +59,7 @@ impl Step {
             takes_turns: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
+            notices: Arc::default(),
         }
     }
 
@@ -253,13 +256,19 @@ impl Waterfall {
                         let (code, detail) = if ticket.is_some() {
                             ("provider_timeout", "took the question and gave no answer in time")
                         } else {
-                            ("provider_unavailable", "could not be asked in time")
+                            (
+                                "provider_unavailable",
+                                "could not be asked in time: its rate, its circuit or the upstream itself stood before it",
+                            )
                         };
                         Answer::failed(code, detail)
                     }
                     answer => answer,
                 };
                 let now = ports.clock.now();
+                if let Answer::Failed { code, detail } = &answer {
+                    step.notices.failed(&step.name, code, detail, now);
+                }
                 if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
                     cache.keep(rules, request.input, &answer, now).await;
                 }
