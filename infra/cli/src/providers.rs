@@ -65,7 +65,7 @@ impl Report<'_> {
         let mut ports = ports(settings)?;
         // Without an account everything else can be looked at all the same.
         let mut no_account = None;
-        if config.providers.iter().any(ProviderConfig::uses_assets) {
+        if config.providers.iter().any(|provider| provider.uses_assets(&|name| settings.get(name))) {
             match assets(settings, &args.account).await {
                 Ok(assets) => ports.assets = assets,
                 Err(failure) => no_account = failure.text(),
@@ -93,7 +93,7 @@ impl Report<'_> {
                     continue;
                 }
             };
-            let about = match no_account.clone().filter(|_| provider.uses_assets()) {
+            let about = match no_account.clone().filter(|_| provider.uses_assets(&secrets)) {
                 Some(why) => Err(why),
                 None => ready.inspect(&ports).await,
             };
@@ -182,7 +182,7 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let input = record(&config, args)?;
     let mut ports = ports(settings)?;
     let config = asked(config, &args.kind, args.providers.as_deref());
-    if config.providers.iter().any(ProviderConfig::uses_assets) {
+    if config.providers.iter().any(|provider| provider.uses_assets(&|name| settings.get(name))) {
         ports.assets = assets(settings, &args.account).await?;
     }
     let registry = registry_of(&config, |provider| build(provider, &dir, &|name| settings.get(name)))?;

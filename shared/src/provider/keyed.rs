@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::config::{ConfigError, ProviderConfig, SecretRef};
 use super::refreshed::{Refreshed, Unread};
-use super::{Answer, Ports, Provider, Question, Secrets};
+use super::{Answer, Environment, Ports, Provider, Question, Secrets};
 use crate::ports::{AssetError, within};
 
 /// Reading parameters takes at most this long, with the retries of whoever reads.
@@ -28,8 +28,8 @@ pub(super) struct Keyed {
     name: String,
     /// The names of the parameters, each once.
     parameters: Vec<String>,
-    /// The other secrets, by their variables.
-    environment: BTreeMap<String, String>,
+    /// The secrets that the environment has.
+    known: BTreeMap<SecretRef, String>,
     make: Make,
     /// Without its secrets, for what does not depend on them. It is never asked.
     blank: Arc<dyn Provider>,
@@ -51,29 +51,27 @@ impl Keyed {
     /// What `make` makes, at once where no secret is a parameter. Secrets of the environment are looked up now.
     pub(super) fn around(
         config: &ProviderConfig,
-        secrets: &dyn Fn(&str) -> Option<String>,
+        environment: Environment<'_>,
         make: impl Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + Send + Sync + 'static,
     ) -> Result<Arc<dyn Provider>, ConfigError> {
-        let (mut parameters, mut environment) = (Vec::new(), BTreeMap::new());
+        let (mut parameters, mut known) = (Vec::new(), BTreeMap::new());
         for secret in config.kind.settings().secrets() {
-            match &secret.from {
-                SecretRef::Parameter(name) if parameters.contains(name) => {}
-                SecretRef::Parameter(name) => parameters.push(name.clone()),
-                SecretRef::Env(variable) => {
-                    environment.extend(secrets(variable).map(|value| (variable.clone(), value)));
-                }
+            match secret.place(environment) {
+                (from, Some(value)) => drop(known.insert(from.clone(), value)),
+                (SecretRef::Parameter(name), None) if !parameters.contains(name) => parameters.push(name.clone()),
+                _ => {}
             }
         }
         // Where all is known, this is the provider; else it shows what is wrong with the rest.
-        let blank = make(&|from| match from {
-            SecretRef::Env(variable) => environment.get(variable).cloned(),
-            SecretRef::Parameter(_) => Some("not read yet".to_owned()),
+        let blank = make(&|from| {
+            let unread = matches!(from, SecretRef::Parameter(_)).then(|| "not read yet".to_owned());
+            known.get(from).cloned().or(unread)
         })?;
         if parameters.is_empty() {
             return Ok(blank);
         }
         let name = config.name.clone();
-        Ok(Arc::new(Self { name, parameters, environment, make: Box::new(make), blank, made: Refreshed::default() }))
+        Ok(Arc::new(Self { name, parameters, known, make: Box::new(make), blank, made: Refreshed::default() }))
     }
 
     /// The provider with the secrets as they are now; `None` where they are those of `before`.
@@ -92,8 +90,8 @@ impl Keyed {
             return Ok(None);
         }
         let provider = (self.make)(&|from| match from {
-            SecretRef::Env(variable) => self.environment.get(variable).cloned(),
-            SecretRef::Parameter(name) => values.get(name).cloned(),
+            SecretRef::Parameter(name) if values.contains_key(name) => values.get(name).cloned(),
+            from => self.known.get(from).cloned(),
         });
         let provider = provider.map_err(|error| Unread::lasting(error.to_string()))?;
         Ok(Some(Made { values, provider }))
@@ -321,6 +319,27 @@ mod tests {
         let sent = keys_sent(&script);
         assert_eq!((sent.len(), sent[1].as_str(), sent[3].as_str()), (4, "Bearer t1", "Bearer t2"));
         assert!(sent[0] != sent[2] && sent[0].starts_with("Basic "), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_variable_goes_before_a_parameter_where_it_is_set() {
+        for (set, sent) in [(Some("mine"), "Bearer mine"), (Some(""), "Bearer one"), (None, "Bearer one")] {
+            let config = declared(&format!(
+                "headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\n\
+                 secrets = {{ key = {{ ssm = \"{NAME}\", env = \"ACME_KEY\" }} }}"
+            ));
+            let environment = |name: &str| (name == "ACME_KEY").then_some(set?.to_owned());
+            let acme = build(&config.providers[0], Path::new(""), &environment).unwrap();
+            let (ports, script) = ports();
+            script.parameter(NAME, "one");
+            script.answer(200, r#"{"name": "A"}"#);
+            assert_eq!(ask(&*acme, &ports).await, found("A"));
+            assert_eq!(
+                (keys_sent(&script), script.reads()),
+                (vec![sent.to_owned()], usize::from(sent == "Bearer one"))
+            );
+            assert_eq!(config.providers[0].uses_assets(&environment), sent == "Bearer one");
+        }
     }
 
     #[test]

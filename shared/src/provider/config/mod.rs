@@ -190,11 +190,11 @@ pub enum Kind {
 }
 
 impl ProviderConfig {
-    /// Whether it needs what the operator keeps outside of the bundle: parameters or objects.
-    pub fn uses_assets(&self) -> bool {
+    /// Whether it needs what the operator keeps outside of the bundle, parameters or objects, in this environment.
+    pub fn uses_assets(&self, environment: &dyn Fn(&str) -> Option<String>) -> bool {
         let secrets = self.kind.settings().secrets();
         let table = matches!(&self.kind, Kind::Dataset(table) if table.object().is_some());
-        table || secrets.iter().any(|secret| matches!(secret.from, SecretRef::Parameter(_)))
+        table || secrets.iter().any(|secret| matches!(secret.place(environment), (SecretRef::Parameter(_), None)))
     }
 }
 

@@ -6,7 +6,7 @@ use super::reader::{Entry, FIELD_RULE, is_field};
 use super::{ConfigError, Place};
 
 /// Where a secret is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SecretRef {
     /// An environment variable, read when the function starts.
     Env(String),
@@ -28,10 +28,18 @@ impl std::fmt::Display for SecretRef {
 pub struct SecretConfig {
     pub name: String,
     pub from: SecretRef,
+    /// A variable that goes before a parameter where it is set: for trying things out away from AWS.
+    pub unless: Option<String>,
     pub at: Place,
 }
 
 impl SecretConfig {
+    /// Where it is, and its value where that is in this environment.
+    pub fn place(&self, environment: &dyn Fn(&str) -> Option<String>) -> (&SecretRef, Option<String>) {
+        let variable = if let SecretRef::Env(variable) = &self.from { Some(variable) } else { self.unless.as_ref() };
+        (&self.from, variable.and_then(|variable| environment(variable)).filter(|value| !value.is_empty()))
+    }
+
     /// `secrets = { NAME = { ssm = "/path/name" } }`.
     pub(super) fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
         let mut secrets = Vec::new();
@@ -44,24 +52,28 @@ impl SecretConfig {
         Ok(secrets)
     }
 
-    /// `{ env = "VARIABLE" }` or `{ ssm = "/path/name" }`.
+    /// `{ env = "VARIABLE" }`, `{ ssm = "/path/name" }`, or both.
     pub(super) fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
         const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }; never the value";
         let inner = entry.table("{}").map_err(|_| entry.error(REFERENCE))?;
         inner.only(&["env", "ssm"])?;
-        let from = match (inner.get("env"), inner.get("ssm")) {
-            (Some(env), None) => {
-                let variable = env.str()?;
-                if variable.is_empty() || !variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                    return Err(env.error("the name of an environment variable has letters, digits and _ only"));
-                }
-                SecretRef::Env(variable.to_owned())
-            }
-            (None, Some(ssm)) => SecretRef::Parameter(parameter(&ssm)?),
-            _ => return Err(entry.error(REFERENCE)),
+        let env = inner.get("env").map(|env| variable(&env)).transpose()?;
+        let ssm = inner.get("ssm").map(|ssm| parameter(&ssm)).transpose()?;
+        let (from, unless) = match (env, ssm) {
+            (Some(variable), None) => (SecretRef::Env(variable), None),
+            (unless, Some(name)) => (SecretRef::Parameter(name), unless),
+            (None, None) => return Err(entry.error(REFERENCE)),
         };
-        Ok(Self { name: name.to_owned(), from, at: entry.place() })
+        Ok(Self { name: name.to_owned(), from, unless, at: entry.place() })
     }
+}
+
+fn variable(entry: &Entry<'_>) -> Result<String, ConfigError> {
+    let name = entry.str()?;
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(name.to_owned());
+    }
+    Err(entry.error("the name of an environment variable has letters, digits and _ only"))
 }
 
 /// The full name of a parameter: that is what a role is given permission for. Source of the rule: AWS Systems Manager, "Creating

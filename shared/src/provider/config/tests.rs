@@ -220,9 +220,10 @@ fn faults_of_an_http_provider() {
         ),
         ("secrets = { key = { ssm = \"/a//b\" } }", "p.toml:8:27: providers.api: secrets.key: ssm: the full name"),
         (
-            "secrets = { key = { ssm = \"/a\", env = \"A\" } }",
-            "p.toml:8:19: providers.api: secrets.key: a secret is a reference",
+            "secrets = { key = { ssm = \"/a\", env = \"A B\" } }",
+            "p.toml:8:39: providers.api: secrets.key: env: the name",
         ),
+        ("secrets = { key = {} }", "p.toml:8:19: providers.api: secrets.key: a secret is a reference"),
         (
             "secrets = { key = { vault = \"A\" } }",
             "p.toml:8:21: providers.api: secrets.key: the key `vault` is not known",
