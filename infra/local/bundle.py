@@ -28,12 +28,13 @@ def files_of(provider: dict) -> list[str]:
 
 
 def missing_files(providers: Path) -> str | None:
-    """What is wrong with the files of the providers: only infra/data is deployed. Absolute ones are a layer's or a mount's."""
+    """What is wrong with the files of the providers: only infra/data is deployed. Absolute ones are a layer's or a mount's,
+    those of S3 are read from there."""
     if not providers.is_file():
         return None
     for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
         for file in files_of(provider):
-            if file.startswith("/"):
+            if file.startswith(("/", "s3://")):
                 continue
             if not file.startswith("data/"):
                 return f"{providers.name}: providers.{name}: {file!r} is not deployed; put it under infra/data, and name it data/…"
