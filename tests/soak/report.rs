@@ -41,6 +41,18 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
         tally.requests,
         tally.after_erasure
     );
+    let later = &tally.later;
+    println!(
+        "Upstreams that answer later: {} questions in {} requests, {} of them while dead; bought again {}; lines with a kept answer {}",
+        later.questions, later.requests, later.dead, later.again, later.kept
+    );
+    println!(
+        "  most in a second {}; most at once of an instance {}; callbacks {}, forged {}",
+        list(&later.busiest),
+        list(&later.at_once),
+        later.posts,
+        later.forged
+    );
     println!(
         "Time: {:.0} s with faults, then {:.0} s until everything had ended",
         faulty.as_secs_f64(),
