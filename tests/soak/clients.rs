@@ -212,13 +212,15 @@ impl Clients {
 fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
     let hopeless = if rng.below(25) == 0 { HOPELESS } else { "" };
     let tells_of_records = rng.below(8) == 0;
-    let awaits = (rng.below(3) == 0).then(|| TYPES[rng.below(TYPES.len())]);
+    let awaits = (rng.below(2) == 0).then(|| TYPES[rng.below(TYPES.len())]);
     let most = if tells_of_records { 8 } else { [20, 60, 150][rng.below(3)] };
     // Their rate is what they have for all clients together.
     let most = if awaits.is_some() { most.min(30) } else { most };
     Job {
         awaits,
-        pooled: awaits.filter(|kind| KEPT.contains(kind)).map(|_| u32::try_from(number * 7 % u64::from(POOL)).unwrap_or(0)),
+        pooled: awaits
+            .filter(|kind| KEPT.contains(kind))
+            .map(|_| u32::try_from(number * 7 % u64::from(POOL)).unwrap_or(0)),
         key: format!("{hopeless}job-{number}"),
         tenant: rng.below(tenants),
         records: u32::try_from(1 + rng.below(most)).unwrap_or(1),

@@ -23,12 +23,12 @@ use crate::faults::Faults;
 pub(crate) const TYPES: [&str; 3] = ["called", "polled", "hinted"];
 /// Those of them whose answers are kept. Their records ask about so many numbers, again and again.
 pub(crate) const KEPT: [&str; 2] = ["called", "hinted"];
-pub(crate) const POOL: u32 = 60;
+pub(crate) const POOL: u32 = 40;
 
 /// One request in so many is answered badly or not at all.
 const SPOILED: usize = 14;
 /// At one request in so many the upstream begins to be dead.
-const DIES: usize = 150;
+const DIES: usize = 80;
 /// One request in so many ends with its sender's process killed.
 const KILLED: usize = 200;
 /// A question in so many is never answered.
@@ -197,7 +197,7 @@ impl Upstreams {
         let about = body["key"].as_str().unwrap_or_default().to_owned();
         let id = format!("{provider}-{}", log.questions.len());
         let direct = faults.below(10) == 0;
-        let never = !direct && faults.once_in(NEVER);
+        let never = !direct && faults.slow() && faults.once_in(NEVER);
         if never {
             faults.count("never answered", provider);
         }
@@ -228,6 +228,7 @@ impl Upstreams {
         tokio::time::sleep(first).await;
         let kind = if faults.on() { faults.below(16) } else { 16 };
         match kind {
+            0 | 1 if !faults.slow() => {}
             0 => return faults.count("callback lost", provider),
             1 => {
                 faults.count("called back long after", provider);

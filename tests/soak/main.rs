@@ -49,7 +49,7 @@ pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 const SETTLE: Duration = Duration::from_secs(300);
 const TIMES: u32 = 2;
 /// Clients at once, one job each at a time.
-const CLIENTS: u64 = 12;
+const CLIENTS: u64 = 18;
 const CREDITS: u64 = 10_000_000;
 /// Seconds between the attempts of a delivery; as many as the faults may spoil in a row.
 const SCHEDULE: [u64; 8] = [1, 1, 2, 2, 3, 3, 5, 5];

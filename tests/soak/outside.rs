@@ -12,9 +12,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::check::{Place, Received, Taken, known};
 use crate::Failed;
 use crate::check::Later;
+use crate::check::{Place, Received, Taken, known};
 use crate::faults::Faults;
 use crate::later::Upstreams;
 use crate::proxy;

@@ -85,8 +85,12 @@ impl Server {
     /// The same at this address.
     pub async fn start_at(address: SocketAddr, script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
-        let server =
-            Self { address: listener.local_addr().unwrap(), got: Arc::default(), ends: Arc::default(), changed: Arc::default() };
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            got: Arc::default(),
+            ends: Arc::default(),
+            changed: Arc::default(),
+        };
         let (server_too, script): (_, Script) = (server.clone(), Arc::new(script));
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {

@@ -163,6 +163,8 @@ pub(crate) struct Violation {
 pub(crate) struct Tally {
     pub(crate) jobs: usize,
     pub(crate) ended: BTreeMap<String, usize>,
+    /// By type, as long as their clients had to do with them.
+    pub(crate) took: BTreeMap<&'static str, Vec<Duration>>,
     pub(crate) records: u64,
     pub(crate) lines: BTreeMap<String, u64>,
     pub(crate) lost_workers: u64,
@@ -250,6 +252,7 @@ fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
         None => return tally.wrong(STUCK, Some(job), "it has not ended".to_owned()),
     };
     *tally.ended.entry(status.to_owned()).or_default() += 1;
+    tally.took.entry(job.awaits.unwrap_or("lookup")).or_default().push(job.over.saturating_sub(job.began));
     if job.deleted {
         erased::judge(seen, job, tally);
         events::came(seen, job, None, tally);

@@ -74,7 +74,10 @@ pub(super) fn judge(seen: &Seen, job: &Job, end: &Value, tally: &mut Tally) {
             Is::Right => {}
             Is::Lost => lost += 1,
             Is::Slow => tally.slow += 1,
-            Is::Wrong => tally.wrong(OUTCOME, Some(job), format!("line {n} is {line}")),
+            Is::Wrong => {
+                let upstream = if job.awaits.is_some() { later::account(seen, job, n) } else { String::new() };
+                tally.wrong(OUTCOME, Some(job), format!("line {n} is {line}{upstream}"));
+            }
         }
     }
     tally.lost_workers += lost;

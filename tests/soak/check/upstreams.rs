@@ -169,7 +169,10 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
         let Some((most, at)) = asked.iter().map(|one| (beside(one.at), one.at)).max() else { continue };
         highest = highest.max(most);
         if most > limits.concurrency {
-            let detail = format!("{provider} got {most} requests at once from {instance}, at {at:?}; it grants {}", limits.concurrency);
+            let detail = format!(
+                "{provider} got {most} requests at once from {instance}, at {at:?}; it grants {}",
+                limits.concurrency
+            );
             tally.wrong(AT_ONCE, None, detail);
         }
     }
@@ -183,7 +186,8 @@ fn let_alone(provider: &str, asked: &[&Asked], tally: &mut Tally) {
         let meanwhile = |a: &&&Asked| a.instance == told.instance && a.at > over + LATE && a.at + LATE < over + wait;
         let came: Vec<Duration> = asked.iter().filter(meanwhile).map(|asked| asked.at).collect();
         if !came.is_empty() {
-            let detail = format!("{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}", told.instance);
+            let detail =
+                format!("{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}", told.instance);
             tally.wrong(LET_ALONE, None, detail);
         }
     }
@@ -192,7 +196,8 @@ fn let_alone(provider: &str, asked: &[&Asked], tally: &mut Tally) {
 /// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
 /// for each opening.
 fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
-    let came: Vec<&&Asked> = asked.iter().filter(|asked| asked.dead && (dead.from..dead.until).contains(&asked.at)).collect();
+    let came: Vec<&&Asked> =
+        asked.iter().filter(|asked| asked.dead && (dead.from..dead.until).contains(&asked.at)).collect();
     let instances: BTreeSet<&str> = came.iter().map(|asked| asked.instance.as_str()).collect();
     let probes = ((dead.until - dead.from).as_millis() / limits.open.mul_f64(0.9).as_millis()) as usize + 1;
     let most = instances.len() * (limits.failures - 1 + limits.concurrency) + probes;
@@ -203,8 +208,8 @@ fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
     }
 }
 
-/// A question is put once more where the instance was killed that had put it, where its answer was lost, where a call failed
-/// that was to remember it, and where the message that began the chunk was sent twice.
+/// A question is put once more where the instance was killed that had put it, where its answer was lost, where a write failed
+/// that was to remember it, and where the message that began a chunk was sent twice and its first run needs no hold.
 fn bought_once(seen: &Seen, tally: &mut Tally) {
     let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for asked in seen.later.asked.iter().filter(|asked| asked.puts && asked.taken) {
@@ -220,13 +225,19 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
         for pair in taken.windows(2) {
             let between = pair[0].at..=pair[1].at;
             let killed = seen.later.killed.get(&pair[0].instance).is_some_and(|at| between.contains(at));
-            let failed = faults.iter().any(|(at, operation)| {
-                between.contains(at) || (operation.starts_with("SendMessage") && (job.began..=pair[1].at).contains(at))
+            let failed = faults.iter().any(|(at, operation)| match operation.as_str() {
+                "PutItem" | "BatchWriteItem" => between.contains(at),
+                // Where upstreams call back, whoever comes second finds the chunk held.
+                "SendMessageBatch" => job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at),
+                _ => false,
             });
             if killed || failed || !pair[0].answered {
                 tally.later.again += 1;
             } else {
-                let detail = format!("record {n} was bought at {:?}, and again at {:?}", pair[0].at, pair[1].at);
+                let detail = format!(
+                    "record {n} was bought at {:?} by {}, and again at {:?} by {}",
+                    pair[0].at, pair[0].instance, pair[1].at, pair[1].instance
+                );
                 tally.wrong(BOUGHT, Some(job), detail);
             }
         }
@@ -242,5 +253,104 @@ fn callbacks(seen: &Seen, tally: &mut Tally) {
             tally.wrong(CALLBACK, job, format!("{post:?}"));
         }
         if post.forged { tally.later.forged += 1 } else { tally.later.posts += 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::super::example::{asked, at, called, caught_in, dead, first};
+    use super::*;
+
+    fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
+        caught_in(called(), rule, change);
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn too_many_requests_in_a_second_are_noticed() {
+        let more = |count: u64| {
+            let mut seen = called();
+            let looks = (0..count).map(|n| Asked { puts: false, ..asked(&first(), at(30) + millis(n * 300)) });
+            seen.later.asked.extend(looks);
+            check(&seen).of(RATE)
+        };
+        // Two a second and a tenth of that, so three.
+        assert_eq!((more(3), more(4)), (0, 1));
+    }
+
+    #[test]
+    fn too_many_requests_at_once_of_one_instance_are_noticed() {
+        let at_once = |instances: [&str; 3], over: Option<Duration>| {
+            let mut seen = called();
+            for (n, instance) in (0..).zip(instances) {
+                let one = Asked { puts: false, over, ..asked(&first(), at(30) + millis(n * 600)) };
+                seen.later.asked.push(Asked { instance: instance.to_owned(), ..one });
+            }
+            check(&seen).of(AT_ONCE)
+        };
+        assert_eq!(at_once(["a", "a", "a"], Some(at(32))), 1);
+        assert_eq!(at_once(["a", "a", "a"], None), 1);
+        assert_eq!(at_once(["a", "a", "b"], Some(at(32))), 0);
+        assert_eq!(at_once(["a", "a", "a"], Some(at(31))), 0);
+    }
+
+    #[test]
+    fn a_request_of_an_instance_that_was_asked_to_wait_is_noticed() {
+        let again = |after: Duration, instance: &str| {
+            let mut seen = called();
+            let refused = Asked { wait: Some(at(2)), taken: false, answered: false, ..asked(&first(), at(30)) };
+            let look = Asked { puts: false, ..asked(&first(), at(30) + after) };
+            seen.later.asked.extend([refused, Asked { instance: instance.to_owned(), ..look }]);
+            check(&seen).of(LET_ALONE)
+        };
+        assert_eq!(again(at(1), "one"), 1);
+        assert_eq!((again(millis(150), "one"), again(millis(2050), "one"), again(at(1), "two")), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_dead_upstream_that_is_asked_on_and_on_is_noticed() {
+        // Three failures, one more under way, and three probes in four seconds.
+        assert_eq!((check(&dead(7)).of(DEAD), check(&dead(8)).of(DEAD)), (0, 1));
+    }
+
+    #[test]
+    fn a_question_that_is_bought_twice_without_a_reason_is_noticed() {
+        let again = |seen: &mut Seen| seen.later.asked.push(asked(&first(), at(18)));
+        caught(BOUGHT, again);
+        caught(BOUGHT, |seen| seen.later.asked.push(asked("nobody's", at(18))));
+        let excused = |excuse: &dyn Fn(&mut Seen)| {
+            let mut seen = called();
+            again(&mut seen);
+            excuse(&mut seen);
+            let tally = check(&seen);
+            (tally.of(BOUGHT), tally.later.again)
+        };
+        let killed = |instance: &str, when: u64| {
+            let instance = instance.to_owned();
+            excused(&move |seen| seen.later.killed.extend([(instance.clone(), at(when))]))
+        };
+        assert_eq!((killed("one", 15), killed("two", 15), killed("one", 19)), ((0, 1), (1, 0), (1, 0)));
+        assert_eq!(excused(&|seen| seen.later.asked[0].answered = false), (0, 1));
+        let failed = |job: &str, operation: &str, when: u64| {
+            let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
+            excused(&move |seen| seen.later.faults.extend([fault.clone()]))
+        };
+        assert_eq!((failed("job_1", "PutItem", 15), failed("job_2", "PutItem", 15)), ((0, 1), (1, 0)));
+        assert_eq!((failed("job_1", "PutItem", 9), failed("job_1", "Query", 15)), ((1, 0), (1, 0)));
+        assert_eq!(failed("job_1", "SendMessageBatch", 9), (1, 0), "its first run holds the chunk");
+    }
+
+    #[test]
+    fn a_callback_that_is_refused_or_a_forged_one_that_is_taken_is_noticed() {
+        for (forged, status) in [(false, 404), (false, 0), (true, 204), (true, 400)] {
+            caught(CALLBACK, |seen| (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status));
+        }
+        let mut right = called();
+        (right.later.posts[5].forged, right.later.posts[5].status) = (true, 404);
+        assert_eq!(check(&right).of(CALLBACK), 0);
     }
 }
