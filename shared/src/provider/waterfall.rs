@@ -118,6 +118,11 @@ impl Parked {
         self.resume_at
     }
 
+    /// Whether the provider has taken the question, and is not yet to be asked it.
+    pub fn is_taken(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// Whether the provider has seen what its upstream posted.
     pub fn heard(&self) -> bool {
         self.heard
@@ -168,7 +173,8 @@ impl Waterfall {
         }
         let (names, mut merged, mut waiting, heard);
         if let Some((before, posted)) = parked {
-            heard = (before.heard, posted.is_some());
+            // Who has not taken the question is shown nothing.
+            heard = (before.heard, posted.is_some() && before.ticket.is_some());
             (names, merged) = (before.left, before.merged);
             waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
         } else {
@@ -833,6 +839,27 @@ mod tests {
             let again = registry.waterfall("t").unwrap().run(&request, Some((*first, Some(json!("posted")))), &ports);
             let Progress::Parked(parked) = again.await else { panic!() };
             assert_eq!(parked.heard(), heard);
+        }
+    }
+
+    /// A run that had put it died; the upstream answered, and the next run was first kept from putting it again.
+    #[tokio::test]
+    async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+                    url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let answers = vec![later(None, 100), later(Some(json!(1)), 100), later(Some(json!(1)), 100)];
+        let provider = Arc::new(Turns(Mutex::new(answers.into())));
+        let registry = Registry::assemble(&config, |_| Ok(provider.clone())).unwrap();
+        let (value, ports) = (input(json!({"x": "1"})), ports().0);
+        let limit = Duration::from_secs(5);
+        let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+        let mut before = None;
+        for (taken, heard) in [(false, false), (true, false), (true, true)] {
+            let again = registry.waterfall("t").unwrap().run(&request, before, &ports).await;
+            let Progress::Parked(parked) = again else { panic!("{again:?}") };
+            assert_eq!((parked.is_taken(), parked.heard()), (taken, heard));
+            before = Some((*parked, Some(json!("posted"))));
         }
     }
 
