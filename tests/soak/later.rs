@@ -70,7 +70,6 @@ struct Spoiled {
     answer: Answer,
     /// Only the answer is lost.
     taken: bool,
-    dead: bool,
 }
 
 /// The upstreams. They live as long as their server.
@@ -149,7 +148,6 @@ impl Upstreams {
             puts: id.is_none(),
             taken,
             answered: spoiled.is_none(),
-            dead: spoiled.as_ref().is_some_and(|spoiled| spoiled.dead),
             wait,
         };
         log.asked.push((n, asked));
@@ -171,7 +169,7 @@ impl Upstreams {
         let taken = faults.below(2) == 0;
         if faults.on() && log.dead.iter().any(|dead| dead.provider == provider && now < dead.until) {
             let answer = if faults.below(5) == 0 { Answer::Hold } else { Answer::Status(500) };
-            return Some(Spoiled { answer, taken: false, dead: true });
+            return Some(Spoiled { answer, taken: false });
         }
         if faults.once_in(DIES) {
             faults.count("dead for some seconds", provider);
@@ -179,13 +177,13 @@ impl Upstreams {
             log.dead.push(Dead { provider: provider.to_owned(), from: now, until });
         }
         if faults.slow() && faults.once_in(KILLED) {
-            return Some(Spoiled { answer: kill(), taken, dead: false });
+            return Some(Spoiled { answer: kill(), taken });
         }
         let (name, answer) = faults.of_exchange(SPOILED, self.location)?;
         faults.count(name, provider);
         // Who says that it is busy has taken nothing.
         let taken = taken && !matches!(answer, Answer::With(..));
-        Some(Spoiled { answer, taken, dead: false })
+        Some(Spoiled { answer, taken })
     }
 
     /// Begins to work on a question, if it is a new one.

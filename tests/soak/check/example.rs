@@ -111,7 +111,6 @@ pub(super) fn asked(key: &str, when: Duration) -> Asked {
         puts: true,
         taken: true,
         answered: true,
-        dead: false,
         wait: None,
     }
 }
@@ -145,7 +144,7 @@ pub(super) fn dead(times: u64) -> Seen {
     seen.later.limits.get_mut("called").unwrap().rate = 100.0;
     for n in 0..times {
         let when = at(30) + Duration::from_millis(n * 200);
-        seen.later.asked.push(Asked { dead: true, taken: false, answered: false, ..asked(&first(), when) });
+        seen.later.asked.push(Asked { taken: false, answered: false, ..asked(&first(), when) });
     }
     seen
 }

@@ -49,16 +49,16 @@ pub(super) fn of(seen: &Seen, job: &Job, kind: &str, n: u32, line: &Value) -> Is
 /// What the upstream has to say of a record, for people.
 pub(super) fn account(seen: &Seen, job: &Job, n: u32) -> String {
     let Some(key) = question(job, n) else { return String::new() };
-    let mut said = format!("; its upstream: {:?}", seen.later.questions.get(&key));
+    let mut said = vec![format!("; its upstream: {:?}", seen.later.questions.get(&key))];
     for asked in seen.later.asked.iter().filter(|asked| asked.question == key) {
         let (what, how) =
             (if asked.puts { "put" } else { "looked" }, if asked.answered { "answered" } else { "spoiled" });
-        said += &format!("; {what} at {:?} by {}, {how} at {:?}", asked.at, asked.instance, asked.over);
+        said.push(format!("{what} at {:?} by {}, {how} at {:?}", asked.at, asked.instance, asked.over));
     }
     for post in seen.later.posts.iter().filter(|post| post.question == key && !post.forged) {
-        said += &format!("; called back {:?} to {:?}: {}", post.began, post.ended, post.status);
+        said.push(format!("called back {:?} to {:?}: {}", post.began, post.ended, post.status));
     }
-    said
+    said.join("; ")
 }
 
 /// A found answer is one that the upstream gave to this question, or a kept one that it gave to this tenant about the same

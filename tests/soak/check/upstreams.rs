@@ -48,8 +48,6 @@ pub(crate) struct Asked {
     pub(crate) taken: bool,
     /// It was answered as it should, and its sender was there.
     pub(crate) answered: bool,
-    /// It came while the upstream was dead.
-    pub(crate) dead: bool,
     /// So long its sender was asked to wait.
     pub(crate) wait: Option<Duration>,
 }
@@ -159,7 +157,9 @@ fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Ta
 
 fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
     let mut by_instance: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
-    asked.iter().for_each(|asked| by_instance.entry(&asked.instance).or_default().push(asked));
+    for asked in asked {
+        by_instance.entry(&asked.instance).or_default().push(asked);
+    }
     let mut highest = 0;
     for (instance, asked) in by_instance {
         let beside = |at: Duration| {
@@ -196,10 +196,10 @@ fn let_alone(provider: &str, asked: &[&Asked], tally: &mut Tally) {
 /// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
 /// for each opening.
 fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
-    let came: Vec<&&Asked> =
-        asked.iter().filter(|asked| asked.dead && (dead.from..dead.until).contains(&asked.at)).collect();
+    let came: Vec<&&Asked> = asked.iter().filter(|asked| (dead.from..dead.until).contains(&asked.at)).collect();
     let instances: BTreeSet<&str> = came.iter().map(|asked| asked.instance.as_str()).collect();
-    let probes = ((dead.until - dead.from).as_millis() / limits.open.mul_f64(0.9).as_millis()) as usize + 1;
+    let time = dead.until.saturating_sub(dead.from);
+    let probes = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis()).unwrap_or(usize::MAX - 1) + 1;
     let most = instances.len() * (limits.failures - 1 + limits.concurrency) + probes;
     tally.later.dead += came.len();
     if came.len() > most {
