@@ -291,8 +291,9 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
         put(f"MaximumConcurrency: !Ref {name} ", f"MaximumConcurrency: {int(parameters[name])} ")
     text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
     text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
-    # Those that the template itself sets are left to it.
-    secrets = [name for name in provider_secrets(bundle) if not re.search(rf"^ +{re.escape(name)}:", text, re.M)]
+    # Those that the template itself sets are left to it, and those that Lambda sets to Lambda.
+    secrets = [name for name in provider_secrets(bundle)
+               if not re.search(rf"^ +{re.escape(name)}:", text, re.M) and not name.startswith("AWS_LAMBDA_")]
     missing = [name for name in secrets if not os.environ.get(name)]
     if missing:
         raise Failed(f"infra/providers.toml names the secret {', '.join(missing)}, which is not in your environment.\n"

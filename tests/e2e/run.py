@@ -11,6 +11,7 @@ patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM
 
 With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
 before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
+It has the providers of tests/soak/providers.toml besides.
 
 With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly waits, and the command runs beside it.
 """
@@ -98,7 +99,8 @@ def on_a_stack(command: list, prepared: bool) -> int:
     providers, bundle = own / "providers.toml", own / "bundle"
     own.mkdir(parents=True)
     try:
-        extra = (HERE / "providers.toml").read_text().replace("UPSTREAM_PORT", str(upstream))
+        extras = [HERE / "providers.toml", *([HERE.parent / "soak" / "providers.toml"] if prepared else [])]
+        extra = "\n".join(extra.read_text() for extra in extras).replace("UPSTREAM_PORT", str(upstream))
         providers.write_text(f"{configured((ROOT / 'infra' / 'providers.toml').read_text(), extra)}\n{extra}")
         made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{TARGET}/debug/{{}}", "--strip",
                                "--providers", str(providers)])

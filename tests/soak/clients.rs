@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Failed;
 use crate::api::{Api, Tenant};
 use crate::check::Job;
+use crate::later::{KEPT, POOL, TYPES};
 use crate::outside::{HOPELESS, Outside};
 
 /// What the clients share.
@@ -211,8 +212,15 @@ impl Clients {
 fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
     let hopeless = if rng.below(25) == 0 { HOPELESS } else { "" };
     let tells_of_records = rng.below(8) == 0;
+    let awaits = (rng.below(2) == 0).then(|| TYPES[rng.below(TYPES.len())]);
     let most = if tells_of_records { 8 } else { [20, 60, 150][rng.below(3)] };
+    // Their rate is what they have for all clients together.
+    let most = if awaits.is_some() { most.min(30) } else { most };
     Job {
+        awaits,
+        pooled: awaits
+            .filter(|kind| KEPT.contains(kind))
+            .map(|_| u32::try_from(number * 7 % u64::from(POOL)).unwrap_or(0)),
         key: format!("{hopeless}job-{number}"),
         tenant: rng.below(tenants),
         records: u32::try_from(1 + rng.below(most)).unwrap_or(1),
@@ -222,9 +230,9 @@ fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
 }
 
 fn submission(job: &Job, hook: &str) -> Value {
-    let record = |n| json!({"id": format!("n{n}"), "input": {"key": format!("{}.{n}", job.key)}, "metadata": {"n": n}});
+    let record = |n| json!({"id": format!("n{n}"), "input": {"key": job.about(n)}, "metadata": {"n": n}});
     let records: Vec<_> = (0..job.records).map(record).collect();
-    let mut body = json!({"type": "lookup", "records": records, "webhook_url": hook});
+    let mut body = json!({"type": job.awaits.unwrap_or("lookup"), "records": records, "webhook_url": hook});
     if job.tells_of_records {
         body["webhook_events"] = json!({"record.finished": hook});
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use ::tests::servers::Answer;
 use ::tests::sim::SimEntropy;
 
+use crate::wire;
+
 /// One reading call in so many to the table meets a fault.
 const READS: usize = 16;
 /// One of the others in so many. There are fewer of them, and more depends on each.
@@ -88,8 +90,10 @@ pub(crate) struct Faults {
     /// What clients did of their own accord, which is no fault of the stack's.
     gave_up: AtomicU64,
     begun: Instant,
-    /// When an enrich function was killed, since `begun`.
-    enrich_kills: Mutex<Vec<Duration>>,
+    /// When an enrich function was killed, since `begun`, and the name of its instance.
+    enrich_kills: Mutex<Vec<(Duration, String)>>,
+    /// When a call about a job met a fault, and its operation, by the job's id.
+    of_jobs: Mutex<BTreeMap<String, Vec<(Duration, String)>>>,
 }
 
 impl Faults {
@@ -104,6 +108,7 @@ impl Faults {
             gave_up: AtomicU64::new(0),
             begun: Instant::now(),
             enrich_kills: Mutex::default(),
+            of_jobs: Mutex::default(),
         }
     }
 
@@ -139,9 +144,27 @@ impl Faults {
     pub(crate) fn count(&self, kind: &'static str, place: &str) {
         self.total.fetch_add(1, Ordering::SeqCst);
         *self.counts.lock().unwrap().entry((kind, place.to_owned())).or_default() += 1;
-        if kind.starts_with(KILLED) && place == "enrich" {
-            self.enrich_kills.lock().unwrap().push(self.elapsed());
+    }
+
+    /// Notes that an instance of a function was killed.
+    pub(crate) fn count_kill(&self, kind: &'static str, function: &str, instance: &str) {
+        self.count(kind, function);
+        if function == "enrich" {
+            self.enrich_kills.lock().unwrap().push((self.elapsed(), instance.to_owned()));
         }
+    }
+
+    /// Notes that a call with this body met a fault.
+    pub(crate) fn note_call(&self, operation: &str, body: &[u8]) {
+        let mut of_jobs = self.of_jobs.lock().unwrap();
+        for job in wire::jobs(body) {
+            of_jobs.entry(job).or_default().push((self.elapsed(), operation.to_owned()));
+        }
+    }
+
+    /// The faults of calls, by the job that they were about.
+    pub(crate) fn of_jobs(&self) -> BTreeMap<String, Vec<(Duration, String)>> {
+        self.of_jobs.lock().unwrap().clone()
     }
 
     /// Notes that a client gave a request up; no injection.
@@ -158,7 +181,7 @@ impl Faults {
         self.begun.elapsed()
     }
 
-    pub(crate) fn enrich_kills(&self) -> Vec<Duration> {
+    pub(crate) fn enrich_kills(&self) -> Vec<(Duration, String)> {
         self.enrich_kills.lock().unwrap().clone()
     }
 
@@ -301,8 +324,9 @@ mod tests {
         faults.count(Fault::Throttle.name(), "Query");
         assert!(faults.missing(true).is_empty());
         assert!(faults.enrich_kills().is_empty());
-        faults.count(Fault::KillAfter.name(), "enrich");
-        assert_eq!(faults.enrich_kills().len(), 1);
+        faults.count_kill(Fault::KillAfter.name(), "submit", "a");
+        faults.count_kill(Fault::KillAfter.name(), "enrich", "b");
+        assert_eq!(faults.enrich_kills().iter().map(|(_, instance)| instance.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod check;
 mod clients;
 mod faults;
 mod interference;
+mod later;
 mod outside;
 mod proxy;
 mod report;
@@ -35,7 +36,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::api::Api;
-use crate::check::{Account, Job, Seen};
+use crate::check::{Account, Job, Later, Seen};
 use crate::clients::Clients;
 use crate::faults::Faults;
 use crate::outside::Outside;
@@ -48,7 +49,7 @@ pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 const SETTLE: Duration = Duration::from_secs(300);
 const TIMES: u32 = 2;
 /// Clients at once, one job each at a time.
-const CLIENTS: u64 = 12;
+const CLIENTS: u64 = 18;
 const CREDITS: u64 = 10_000_000;
 /// Seconds between the attempts of a delivery; as many as the faults may spoil in a row.
 const SCHEDULE: [u64; 8] = [1, 1, 2, 2, 3, 3, 5, 5];
@@ -232,9 +233,15 @@ async fn seen(clients: &Clients, mut jobs: Vec<Job>) -> Result<Seen, Failed> {
         accounts,
         answered: lookups.answered,
         spoiled: lookups.spoiled,
-        enrich_kills: faults.enrich_kills(),
+        enrich_kills: faults.enrich_kills().into_iter().map(|(at, _)| at).collect(),
         attempts: u64::try_from(SCHEDULE.len())? + 1,
         followed: clients.outside.followed(),
+        later: Later {
+            killed: faults.enrich_kills().into_iter().map(|(at, instance)| (instance, at)).collect(),
+            faults: faults.of_jobs(),
+            ..clients.outside.later()?
+        },
+        ..Seen::default()
     })
 }
 
@@ -275,9 +282,10 @@ async fn kills(clients: Arc<Clients>, port: u16) {
             if running.is_empty() {
                 return;
             }
-            let (pid, function) = &running[faults.below(running.len())];
-            if stack::kill(*pid) {
-                faults.count("process killed at any moment", function);
+            let (pid, _) = running[faults.below(running.len())];
+            let Some((function, instance)) = stack::execution(pid) else { return };
+            if stack::kill(pid) {
+                faults.count_kill("process killed at any moment", &function, &instance);
             }
         });
         let _ = killed.await;

@@ -12,8 +12,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
+use crate::Failed;
+use crate::check::Later;
 use crate::check::{Place, Received, Taken, known};
 use crate::faults::Faults;
+use crate::later::Upstreams;
 use crate::proxy;
 
 /// One exchange in so many ends with the sender's process killed in the middle of it.
@@ -31,10 +34,11 @@ const PROMPT: Duration = Duration::from_secs(2);
 pub(crate) const HOPELESS: &str = "hopeless-";
 
 /// Everything that the functions talk to besides AWS.
-#[derive(Debug)]
 pub(crate) struct Outside {
     receiver: Server,
     trap: Server,
+    upstream: Server,
+    later: Arc<Upstreams>,
     received: Arc<Mutex<Vec<Received>>>,
     lookups: Arc<Mutex<Lookups>>,
     /// The webhook secrets of the tenants.
@@ -64,8 +68,14 @@ impl Outside {
         .await;
         let lookups: Arc<Mutex<Lookups>> = Arc::default();
         let (log, made) = (Arc::clone(&lookups), Arc::clone(faults));
-        Server::start_at(upstream, move |_, got| look_up(&made, location, &log, got)).await;
-        Self { receiver, trap, received, lookups, secrets }
+        let later = Upstreams::new(faults, location);
+        let answers = Arc::clone(&later);
+        let upstream = Server::start_at(upstream, move |n, got| {
+            let later = answers.answer(n, got, || kill(&made, got, "upstream that answers later", || ()));
+            later.unwrap_or_else(|| look_up(&made, location, &log, got))
+        })
+        .await;
+        Self { receiver, trap, upstream, later, received, lookups, secrets }
     }
 
     pub(crate) fn know(&self, secrets: Vec<String>) {
@@ -83,6 +93,11 @@ impl Outside {
 
     pub(crate) fn lookups(&self) -> Lookups {
         self.lookups.lock().unwrap().clone()
+    }
+
+    /// What the upstreams that answer later saw.
+    pub(crate) fn later(&self) -> Result<Later, Failed> {
+        self.later.seen(&self.upstream.ends(), &self.upstream.got())
     }
 
     /// Requests that came to where redirects led.

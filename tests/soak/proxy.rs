@@ -87,6 +87,7 @@ impl Proxy {
         if !matches!(fault, Fault::KillBefore | Fault::KillAfter) {
             self.faults.count(fault.name(), &call.operation);
         }
+        self.faults.note_call(&call.operation, &call.body);
         let killed = if ping { "process killed in its Init" } else { fault.name() };
         match fault {
             Fault::Delay(by) => {
@@ -186,10 +187,10 @@ pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketA
     let faults = Arc::clone(faults);
     let killed = tokio::task::spawn_blocking(move || {
         let Some(pid) = (0..LOOKS).find_map(|_| stack::owner(peer)) else { return false };
-        let Some(function) = stack::function(pid) else { return false };
+        let Some((function, instance)) = stack::execution(pid) else { return false };
         let killed = stack::kill(pid);
         if killed {
-            faults.count(kind, &function);
+            faults.count_kill(kind, &function, &instance);
         }
         killed
     });

@@ -30,6 +30,14 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
     }
     println!("Requests that clients gave up before the answer, no injections: {}", faults.given_up());
     println!("\nJobs: {} ({})", tally.jobs, list(&tally.ended));
+    let took = |all: &Vec<Duration>| {
+        let mut all = all.clone();
+        all.sort_unstable();
+        let of = |part: usize| all.get((all.len() * part / 100).min(all.len() - 1)).map_or(0, Duration::as_secs);
+        format!("({}, half of them within {} s, the longest {} s)", all.len(), of(50), of(100))
+    };
+    let took: Vec<String> = tally.took.iter().map(|(kind, all)| format!("{kind} {}", took(all))).collect();
+    println!("  of the types {}", took.join(", "));
     println!("Records: {} (of jobs not deleted: {})", tally.records, list(&tally.lines));
     println!(
         "  of the failed, worker_lost {}, timed out without a fault of the upstream API {}",
@@ -40,6 +48,18 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
         list(&tally.deliveries),
         tally.requests,
         tally.after_erasure
+    );
+    let later = &tally.later;
+    println!(
+        "Upstreams that answer later: {} questions in {} requests, {} of them while dead; bought again {}; lines with a kept answer {}",
+        later.questions, later.requests, later.dead, later.again, later.kept
+    );
+    println!(
+        "  most in a second {}; most at once of an instance {}; callbacks {}, forged {}",
+        list(&later.busiest),
+        list(&later.at_once),
+        later.posts,
+        later.forged
     );
     println!(
         "Time: {:.0} s with faults, then {:.0} s until everything had ended",

@@ -1,5 +1,7 @@
 //! Answers of `DynamoDB` and SQS in their JSON protocol, as the services give them under load, and batches cut in two.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 /// An answer made up here.
@@ -17,6 +19,14 @@ fn error(status: u16, kind: &str, more: Value) -> Made {
         body.extend(more);
     }
     Made { status, body, query_error: None }
+}
+
+/// The ids of the jobs that a call is about, by the keys of its items and the messages in it.
+pub(crate) fn jobs(body: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(body);
+    let behind = text.match_indices("job_").filter_map(|(at, mark)| text.get(at + mark.len()..at + mark.len() + 26));
+    let ulids = behind.filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()));
+    ulids.map(|ulid| format!("job_{ulid}")).collect()
 }
 
 /// The service was asked too much. Source: Amazon `DynamoDB` developer guide, "error handling"; Amazon SQS API reference,
@@ -165,6 +175,15 @@ impl Cut {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_jobs_of_a_call_are_found_in_keys_and_messages() {
+        let (one, two) = ("01JABCDEFGHJKMNPQRSTVWXYZ0", "01JABCDEFGHJKMNPQRSTVWXYZ1");
+        let put = format!("{{\"pk\":{{\"S\":\"JOB#job_{one}#0000\"}},\"x\":\"JOB#job_short\"}}");
+        let message = format!("{{\"MessageBody\":\"{{\\\"job\\\":\\\"job_{two}\\\"}}\"}}");
+        assert_eq!(jobs(put.as_bytes()), BTreeSet::from([format!("job_{one}")]));
+        assert_eq!(jobs(message.as_bytes()), BTreeSet::from([format!("job_{two}")]));
+    }
 
     #[test]
     fn both_halves_of_a_batch_are_the_whole() {

@@ -1,5 +1,6 @@
 //! An HTTP server on loopback that answers as a script says, badly where it says so, and keeps what it got.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -63,7 +64,16 @@ type Script = Arc<dyn Fn(usize, &Got) -> Answer + Send + Sync>;
 pub struct Server {
     pub address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
+    ends: Arc<Mutex<BTreeMap<usize, End>>>,
     changed: Arc<Notify>,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub at: Timestamp,
+    /// The answer was written to its end; the other side may have left before it read that.
+    pub answered: bool,
 }
 
 impl Server {
@@ -75,8 +85,12 @@ impl Server {
     /// The same at this address.
     pub async fn start_at(address: SocketAddr, script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
-        let server =
-            Self { address: listener.local_addr().unwrap(), got: Arc::default(), changed: Arc::new(Notify::new()) };
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            got: Arc::default(),
+            ends: Arc::default(),
+            changed: Arc::default(),
+        };
         let (server_too, script): (_, Script) = (server.clone(), Arc::new(script));
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
@@ -94,6 +108,15 @@ impl Server {
     /// The requests that came so far.
     pub fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
+    }
+
+    /// How the exchanges ended, by the number of requests before; those that go on are missing.
+    pub fn ends(&self) -> BTreeMap<usize, End> {
+        self.ends.lock().unwrap().clone()
+    }
+
+    fn end(&self, n: usize, answered: bool) {
+        self.ends.lock().unwrap().insert(n, End { at: SystemClock.now(), answered });
     }
 
     /// Waits until what came satisfies `enough`, and returns it.
@@ -116,11 +139,11 @@ impl Server {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
         let mut stream = BufReader::new(stream);
         while let Some(got) = read(&mut stream, peer).await {
-            let answer = {
+            let (n, answer) = {
                 let mut all = self.got.lock().unwrap();
                 let answer = script(all.len(), &got);
                 all.push(got);
-                answer
+                (all.len() - 1, answer)
             };
             self.changed.notify_waiters();
             let (status, header, body) = match answer {
@@ -128,16 +151,36 @@ impl Server {
                 Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
                 Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
                 Answer::Later(after, value) => {
-                    tokio::time::sleep(after).await;
+                    if left(&mut stream, after).await {
+                        return self.end(n, false);
+                    }
                     (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
                 }
-                bad => return misbehave(stream, &bad).await,
+                bad => {
+                    misbehave(stream, &bad).await;
+                    return self.end(n, false);
+                }
             };
             let head = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n", body.len());
-            if stream.write_all((head + &body).as_bytes()).await.is_err() {
+            let written = stream.write_all((head + &body).as_bytes()).await;
+            self.end(n, written.is_ok());
+            if written.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// Waits so long, or until the other side has left: whether it has.
+async fn left(stream: &mut BufReader<TcpStream>, pause: Duration) -> bool {
+    let until = tokio::time::Instant::now() + pause;
+    match tokio::time::timeout_at(until, stream.fill_buf()).await {
+        Err(_) => false,
+        Ok(Ok(more)) if !more.is_empty() => {
+            tokio::time::sleep_until(until).await;
+            false
+        }
+        Ok(_) => true,
     }
 }
 
@@ -159,7 +202,9 @@ async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     };
     let mut sent = stream.write_all(head).await;
     while sent.is_ok() {
-        tokio::time::sleep(pause).await;
+        if !pause.is_zero() && left(&mut stream, pause).await {
+            return;
+        }
         sent = stream.write_all(again).await;
     }
 }

@@ -102,10 +102,8 @@ pub async fn invoke(http: &dyn HttpSender, endpoint: &str, function: &str, event
     aws_request(http, endpoint, ("POST", &path), "lambda", ROOT, &[], event.to_string().as_bytes()).await
 }
 
-/// The real adapters on the stack's table and queues.
-pub fn ports(config: &Config) -> Ports {
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let clients = AwsClients::new(&config.aws).unwrap();
+/// A sender that reaches loopback alone.
+pub fn http() -> Arc<dyn HttpSender> {
     let http = ReqwestSender::new(Settings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: true,
@@ -115,10 +113,17 @@ pub fn ports(config: &Config) -> Ports {
         decompress: false,
         keep_idle: Duration::ZERO,
     });
+    Arc::new(http.unwrap())
+}
+
+/// The real adapters on the stack's table and queues.
+pub fn ports(config: &Config) -> Ports {
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let clients = AwsClients::new(&config.aws).unwrap();
     Ports {
         store: Arc::new(clients.store(&config.table, Arc::clone(&clock), Arc::clone(&entropy))),
         queue: Arc::new(clients.queue(config.queues.clone(), Arc::clone(&clock), Arc::clone(&entropy))),
-        http: Arc::new(http.unwrap()),
+        http: http(),
         dns: Arc::new(NoDns),
         assets: Arc::new(NoAssets),
         clock,
@@ -171,8 +176,15 @@ pub fn variables(pid: u32) -> Vec<(String, String)> {
 
 /// The function that a process is, without its stack's name in front.
 pub fn function(pid: u32) -> Option<String> {
-    let name = variables(pid).into_iter().find(|(n, _)| n == "AWS_LAMBDA_FUNCTION_NAME")?.1;
-    name.strip_prefix("millrace-").map(str::to_owned)
+    Some(execution(pid)?.0)
+}
+
+/// The same, with the name of the instance: its log stream's.
+pub fn execution(pid: u32) -> Option<(String, String)> {
+    let variables = variables(pid);
+    let of = |name: &str| variables.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
+    let function = of("AWS_LAMBDA_FUNCTION_NAME").strip_prefix("millrace-")?;
+    Some((function.to_owned(), of("AWS_LAMBDA_LOG_STREAM_NAME").to_owned()))
 }
 
 /// The function processes of the stack whose emulator listens on this port: pid and function. None where the system does not

@@ -143,8 +143,20 @@ impl Run<'_> {
         }
     }
 
-    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
+    /// Asks the waterfall. What an upstream posted for a question that a run had put which died is looked at as soon as the
+    /// question has been put again: it may not be posted a second time.
     async fn ask(&self, at: u32, parked: Option<Parked>) -> Came {
+        let taken = parked.as_ref().is_some_and(Parked::is_taken);
+        match self.ask_once(at, parked).await {
+            Came::Parked(now) if !taken && now.is_taken() && self.posted(at, &now).is_some() => {
+                self.ask_once(at, Some(*now)).await
+            }
+            came => came,
+        }
+    }
+
+    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
+    async fn ask_once(&self, at: u32, parked: Option<Parked>) -> Came {
         let (Some(record), Some(waterfall)) = (self.record(at), self.registry.waterfall(&self.job.spec.kind)) else {
             return Came::Done(Outcome::failed(
                 "provider_unconfigured",

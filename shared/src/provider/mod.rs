@@ -116,7 +116,8 @@ pub struct Later {
     pub look_in: Duration,
     /// From the first such answer of this provider on: with no answer by then, the provider has failed.
     pub give_up_in: Duration,
-    /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard.
+    /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
+    /// after a question that was taken is made up for within `give_up_in` of the time at which it would have been given up.
     pub refused: bool,
 }
 

@@ -121,6 +121,11 @@ impl Parked {
         self.resume_at
     }
 
+    /// Whether the provider has taken the question, and is not yet to be asked it.
+    pub fn is_taken(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// Whether the provider has seen what its upstream posted.
     pub fn heard(&self) -> bool {
         self.heard
@@ -171,7 +176,8 @@ impl Waterfall {
         }
         let (names, mut merged, mut waiting, heard);
         if let Some((before, posted)) = parked {
-            heard = (before.heard, posted.is_some());
+            // Who has not taken the question is shown nothing.
+            heard = (before.heard, posted.is_some() && before.ticket.is_some());
             (names, merged) = (before.left, before.merged);
             waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
         } else {
@@ -241,8 +247,11 @@ impl Waterfall {
                         if let Some(unfit) = merged.unfit(ticket.as_ref()) {
                             return Progress::Done(unfit);
                         }
-                        if now < give_up_at {
-                            let resume_at = now.plus(look_in.max(MIN_WAIT)).min(give_up_at);
+                        // A look that limits of ours put off is made before the question is given up.
+                        let put_off = refused && ticket.is_some();
+                        let until = if put_off { give_up_at.plus(give_up_in) } else { give_up_at };
+                        if now < until {
+                            let resume_at = now.plus(look_in.max(MIN_WAIT)).min(until);
                             let left = steps[at..].iter().map(|step| step.name.clone()).collect();
                             return Progress::Parked(Box::new(Parked {
                                 left,
@@ -780,6 +789,12 @@ mod tests {
         Answer::Later(Later { ticket, look_in, give_up_in, refused: false })
     }
 
+    /// A look after a question that was taken is put off.
+    fn refused(give_up_s: u64) -> Answer {
+        let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
+        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true })
+    }
+
     /// Runs of one record with a first and a second provider that wants `n` and `m`.
     async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progress {
         let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\"]\nuntil = [\"n\", \"m\"]\n\
@@ -820,13 +835,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
-        let refused = Answer::Later(Later {
-            ticket: Some(json!(1)),
-            look_in: Duration::from_secs(10),
-            give_up_in: Duration::from_secs(100),
-            refused: true,
-        });
-        for (second, heard) in [(refused, false), (later(Some(json!(1)), 100), true)] {
+        for (second, heard) in [(refused(100), false), (later(Some(json!(1)), 100), true)] {
             let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await else { panic!() };
             let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                         url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
@@ -842,6 +851,27 @@ mod tests {
         }
     }
 
+    /// A run that had put it died; the upstream answered, and the next run was first kept from putting it again.
+    #[tokio::test]
+    async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+                    url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let answers = vec![later(None, 100), later(Some(json!(1)), 100), later(Some(json!(1)), 100)];
+        let provider = Arc::new(Turns(Mutex::new(answers.into())));
+        let registry = Registry::assemble(&config, |_| Ok(provider.clone())).unwrap();
+        let (value, ports) = (input(json!({"x": "1"})), ports().0);
+        let limit = Duration::from_secs(5);
+        let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+        let mut before = None;
+        for (taken, heard) in [(false, false), (true, false), (true, true)] {
+            let again = registry.waterfall("t").unwrap().run(&request, before, &ports).await;
+            let Progress::Parked(parked) = again else { panic!("{again:?}") };
+            assert_eq!((parked.is_taken(), parked.heard()), (taken, heard));
+            before = Some((*parked, Some(json!("posted"))));
+        }
+    }
+
     #[tokio::test]
     async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_be_put() {
         let answers = || vec![later(None, 100), later(Some(json!(1)), 150)];
@@ -851,6 +881,23 @@ mod tests {
         let again = vec![later(None, 100), later(None, 100)];
         let Progress::Parked(parked) = turns(again, vec![], &[90]).await else { panic!("not parked") };
         assert_eq!(parked.give_up_at, began.plus(Duration::from_secs(100)), "waiting on is no new wait");
+    }
+
+    #[tokio::test]
+    async fn a_question_was_given_up_unasked_because_its_last_look_was_put_off() {
+        let taken = || later(Some(json!(1)), 100);
+        let answers = vec![taken(), refused(600), refused(600), found(json!({"n": 1, "m": 2}))];
+        let Progress::Done(outcome) = turns(answers, vec![], &[150, 10, 10]).await else { panic!("not done") };
+        assert_eq!(outcome.status, OutcomeStatus::Found);
+        let code = |progress| match progress {
+            Progress::Done(outcome) => outcome.error.map(|error| error.code),
+            Progress::Parked(_) => None,
+        };
+        let nothing = || vec![Answer::NotFound];
+        let asked = turns(vec![taken(), refused(600), taken()], nothing(), &[150, 10]).await;
+        assert_eq!(code(asked).as_deref(), Some("provider_timeout"), "the look that was made up for is the last");
+        let never = turns(vec![taken(), refused(600), refused(600)], nothing(), &[150, 560]).await;
+        assert_eq!(code(never).as_deref(), Some("provider_timeout"), "nor is it put off for ever");
     }
 
     #[tokio::test]

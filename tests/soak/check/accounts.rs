@@ -19,7 +19,9 @@ fn used(seen: &Seen, job: &Job) -> (u64, u64) {
     match job.end.as_ref().and_then(of).or_else(told) {
         Some(used) => (used, used),
         None if job.deleted => {
-            let answered = (0..job.records).filter(|n| known(*n) && seen.answered.contains(&(job.key.clone(), *n)));
+            // A kept answer costs what a new one does.
+            let asked = |n: u32| job.awaits.is_some() || seen.answered.contains(&(job.key.clone(), n));
+            let answered = (0..job.records).filter(|n| known(job.number(*n)) && asked(*n));
             (job.shown.last().and_then(of).unwrap_or(0), answered.count() as u64 * PRICE)
         }
         None => (0, 0),

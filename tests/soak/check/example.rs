@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Account, Job, PRICE, Received, Seen, Taken, check, known};
+use super::{
+    Account, Asked, Dead, Job, Later, Limits, PRICE, Post, Question, Received, Seen, Taken, check, known, later,
+};
 
 pub(super) fn line(n: u32, status: &str) -> Value {
     let data = if status == "found" { json!({"answer": n}) } else { json!({}) };
@@ -57,10 +59,105 @@ pub(super) fn good() -> Seen {
     }
 }
 
+/// The same with a job whose upstream called back for each record, 2 s after it was asked, one a second from 10 s on.
+pub(super) fn called() -> Seen {
+    let mut seen = good();
+    seen.jobs[0].awaits = Some("called");
+    (seen.jobs[0].began, seen.jobs[0].over) = (at(9), at(20));
+    let limits = Limits { rate: 2.0, concurrency: 2, give_up: at(30), failures: 3, open: at(2), kept: Some(at(60)) };
+    let mut log = Later { limits: [("called".to_owned(), limits)].into(), ..Later::default() };
+    for n in 0..6 {
+        let key = later::question(&seen.jobs[0], n).unwrap();
+        let question = Question {
+            provider: "called".to_owned(),
+            id: format!("called-{n}"),
+            about: format!("k.{n}"),
+            taken: at(10 + u64::from(n)),
+            ready: Some(at(12 + u64::from(n))),
+            direct: false,
+        };
+        let says = known(n).then(|| format!("k.{n}/called-{n}"));
+        if let Some(says) = &says {
+            let job = &mut seen.jobs[0];
+            for lines in job.early.iter_mut().chain([&mut job.lines]) {
+                lines
+                    .iter_mut()
+                    .filter(|line| line["index"] == n)
+                    .for_each(|line| line["data"]["answer"] = json!(says));
+            }
+        }
+        let (began, ended) = (at(12 + u64::from(n)), at(13 + u64::from(n)));
+        log.posts.push(Post { question: key.clone(), forged: false, says, began, ended, status: 204 });
+        log.asked.push(asked(&key, question.taken));
+        log.ids.insert(question.id.clone(), key.clone());
+        log.questions.insert(key, question);
+    }
+    seen.later = log;
+    seen
+}
+
+pub(super) fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A question that was put and taken, and answered within 100 ms.
+pub(super) fn asked(key: &str, when: Duration) -> Asked {
+    Asked {
+        at: when,
+        over: Some(when + Duration::from_millis(100)),
+        provider: "called".to_owned(),
+        instance: "one".to_owned(),
+        question: key.to_owned(),
+        puts: true,
+        taken: true,
+        answered: true,
+        wait: None,
+    }
+}
+
+/// The first record's question, as [`called`] has it.
+pub(super) fn first() -> String {
+    later::question(&called().jobs[0], 0).unwrap()
+}
+
+/// The second job of the same tenant or another asks about the first of the numbers that [`called`] asked about, and has
+/// the answer that was kept then.
+pub(super) fn kept(tenant: usize, began: Duration) -> Seen {
+    let mut seen = called();
+    let first = seen.jobs.remove(0);
+    let pooled = |job: Job| Job { pooled: Some(0), ..job };
+    let mut second = Job { key: "l".to_owned(), ids: ["job_2".to_owned()].into(), tenant, records: 1, ..first.clone() };
+    (second.began, second.over) = (began, began + at(5));
+    second.lines.truncate(1);
+    second.lines[0]["data"]["answer"] = json!("pool.0/called-0");
+    second.lines[0]["sources"] = json!({"answer": {"provider": "called", "cached": true}});
+    second.lines[0]["input"]["key"] = json!("pool.0");
+    seen.jobs = vec![pooled(second), pooled(first)];
+    seen.later.questions.values_mut().for_each(|question| question.about = question.about.replace("k.", "pool."));
+    seen
+}
+
+/// The upstream is dead from 30 s to 34 s and asked so often meanwhile by one instance.
+pub(super) fn dead(times: u64) -> Seen {
+    let mut seen = called();
+    seen.later.dead.push(Dead { provider: "called".to_owned(), from: at(30), until: at(34) });
+    seen.later.limits.get_mut("called").unwrap().rate = 100.0;
+    for n in 0..times {
+        let when = at(30) + Duration::from_millis(n * 200);
+        seen.later.asked.push(Asked { taken: false, answered: false, ..asked(&first(), when) });
+    }
+    seen
+}
+
 /// This change breaks this rule.
 #[track_caller]
 pub(super) fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
-    let mut seen = good();
+    caught_in(good(), rule, change);
+}
+
+/// The same of another run.
+#[track_caller]
+pub(super) fn caught_in(mut seen: Seen, rule: &str, change: impl FnOnce(&mut Seen)) {
     change(&mut seen);
     let tally = check(&seen);
     assert!(tally.of(rule) > 0, "not noticed: {rule}; but {:?}", tally.violations);

@@ -6,12 +6,18 @@ mod erased;
 mod events;
 #[cfg(test)]
 mod example;
+mod later;
 mod outcomes;
+mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub(crate) use self::upstreams::{Asked, Dead, Later, Limits, Post, Question};
+use crate::later::POOL;
 
 /// What a found record costs, as `tests/e2e/providers.toml` says.
 pub(crate) const PRICE: u64 = 3;
@@ -30,6 +36,10 @@ pub(crate) struct Job {
     /// Every id that an answer to its submission gave.
     pub(crate) ids: BTreeSet<String>,
     pub(crate) records: u32,
+    /// The type whose provider answers later, where it is one of those and not `lookup`.
+    pub(crate) awaits: Option<&'static str>,
+    /// Where its records begin among the numbers that many jobs ask about; `None`: it asks about numbers of its own.
+    pub(crate) pooled: Option<u32>,
     /// Whether it asks for an event of each record besides the one of its end.
     pub(crate) tells_of_records: bool,
     pub(crate) canceled: bool,
@@ -54,6 +64,19 @@ pub(crate) struct Job {
     pub(crate) after: Vec<(String, u16)>,
     /// What went against what the API says while it ran.
     pub(crate) odd: Vec<String>,
+}
+
+impl Job {
+    /// The number that a record asks about.
+    pub(crate) fn number(&self, n: u32) -> u32 {
+        self.pooled.map_or(n, |first| (first + n) % POOL)
+    }
+
+    /// The input of a record.
+    pub(crate) fn about(&self, n: u32) -> String {
+        let whose = if self.pooled.is_some() { "pool" } else { &self.key };
+        format!("{whose}.{}", self.number(n))
+    }
 }
 
 /// How a receiver answered a delivery.
@@ -110,6 +133,21 @@ pub(crate) struct Seen {
     pub(crate) attempts: u64,
     /// Requests that came to an address that a redirect led to.
     pub(crate) followed: usize,
+    pub(crate) later: Later,
+    /// Found when first asked for: see [`Seen::asker`].
+    pub(crate) askers: OnceLock<BTreeMap<String, (usize, u32)>>,
+}
+
+impl Seen {
+    /// The record that asked a question of an upstream that answers later, by the question's key.
+    fn asker(&self, question: &str) -> Option<(&Job, u32)> {
+        let askers = self.askers.get_or_init(|| {
+            let jobs = self.jobs.iter().enumerate().filter(|(_, job)| job.awaits.is_some());
+            let records = jobs.flat_map(|(at, job)| (0..job.records).map(move |n| (at, job, n)));
+            records.filter_map(|(at, job, n)| Some((later::question(job, n)?, (at, n)))).collect()
+        });
+        askers.get(question).map(|(at, n)| (&self.jobs[*at], *n))
+    }
 }
 
 /// What is wrong, and with which job.
@@ -125,6 +163,8 @@ pub(crate) struct Violation {
 pub(crate) struct Tally {
     pub(crate) jobs: usize,
     pub(crate) ended: BTreeMap<String, usize>,
+    /// By type, as long as their clients had to do with them.
+    pub(crate) took: BTreeMap<&'static str, Vec<Duration>>,
     pub(crate) records: u64,
     pub(crate) lines: BTreeMap<String, u64>,
     pub(crate) lost_workers: u64,
@@ -134,6 +174,7 @@ pub(crate) struct Tally {
     pub(crate) requests: usize,
     /// Requests for events of jobs that were erased by then.
     pub(crate) after_erasure: usize,
+    pub(crate) later: upstreams::Counts,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -165,6 +206,12 @@ const GONE: &str = "a job that is erased is gone";
 const TOLD: &str = "an end is delivered or exhausted";
 const SIGNED: &str = "what is sent is signed and the same each time";
 const REDIRECT: &str = "no redirect is followed";
+const RATE: &str = "an upstream is asked at its rate";
+const AT_ONCE: &str = "an instance asks so many things at once";
+const LET_ALONE: &str = "an upstream that asks to wait is let alone";
+const DEAD: &str = "a dead upstream costs a few requests";
+const BOUGHT: &str = "a question is bought once";
+const CALLBACK: &str = "a callback that was signed is taken, and no other";
 
 /// Holds what was seen against the rules.
 pub(crate) fn check(seen: &Seen) -> Tally {
@@ -174,6 +221,7 @@ pub(crate) fn check(seen: &Seen) -> Tally {
     }
     outcomes::not_too_many_slow(&mut tally);
     accounts::judge(seen, &mut tally);
+    upstreams::judge(seen, &mut tally);
     events::bodies(seen, &mut tally);
     if seen.followed > 0 {
         tally.wrong(REDIRECT, None, format!("{} requests came to where a redirect led", seen.followed));
@@ -204,6 +252,7 @@ fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
         None => return tally.wrong(STUCK, Some(job), "it has not ended".to_owned()),
     };
     *tally.ended.entry(status.to_owned()).or_default() += 1;
+    tally.took.entry(job.awaits.unwrap_or("lookup")).or_default().push(job.over.saturating_sub(job.began));
     if job.deleted {
         erased::judge(seen, job, tally);
         events::came(seen, job, None, tally);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{COUNTS, CREDITS, Job, LOST, OUTCOME, PRICE, Seen, Tally, known, text};
+use super::{COUNTS, CREDITS, Job, LOST, OUTCOME, PRICE, Seen, Tally, known, later, text};
 
 /// So many lookups at least may time out on a busy machine: all that one process has under way, by `concurrency` in
 /// `tests/e2e/providers.toml`. In a long soak it is one record in a hundred.
@@ -25,6 +25,9 @@ pub(super) enum Is {
 }
 
 pub(super) fn of(seen: &Seen, job: &Job, n: u32, line: &Value) -> Is {
+    if let Some(kind) = job.awaits {
+        return later::of(seen, job, kind, n, line);
+    }
     let place = (job.key.clone(), n);
     let (answered, spoiled) = (seen.answered.contains(&place), seen.spoiled.contains(&place));
     let right = match (text(line, "status"), text(&line["error"], "code")) {
@@ -49,7 +52,7 @@ pub(super) fn of(seen: &Seen, job: &Job, n: u32, line: &Value) -> Is {
 
 /// A line is about the record in its place.
 pub(super) fn place(job: &Job, n: u32, line: &Value, tally: &mut Tally) {
-    let expected = (json!(n), json!(format!("n{n}")), json!({"n": n}), json!({"key": format!("{}.{n}", job.key)}));
+    let expected = (json!(n), json!(format!("n{n}")), json!({"n": n}), json!({"key": job.about(n)}));
     let is = (&line["index"], &line["id"], &line["metadata"], &line["input"]);
     if is != (&expected.0, &expected.1, &expected.2, &expected.3) {
         tally.wrong(LOST, Some(job), format!("line {n} is {line}"));
@@ -66,11 +69,15 @@ pub(super) fn judge(seen: &Seen, job: &Job, end: &Value, tally: &mut Tally) {
         let status = text(line, "status");
         *counted.entry(status).or_default() += 1;
         *tally.lines.entry(status.to_owned()).or_default() += 1;
+        tally.later.kept += u64::from(line["sources"]["answer"]["cached"] == true);
         match of(seen, job, n, line) {
             Is::Right => {}
             Is::Lost => lost += 1,
             Is::Slow => tally.slow += 1,
-            Is::Wrong => tally.wrong(OUTCOME, Some(job), format!("line {n} is {line}")),
+            Is::Wrong => {
+                let upstream = if job.awaits.is_some() { later::account(seen, job, n) } else { String::new() };
+                tally.wrong(OUTCOME, Some(job), format!("line {n} is {line}{upstream}"));
+            }
         }
     }
     tally.lost_workers += lost;

@@ -1,0 +1,356 @@
+//! What the upstreams that answer later saw: how often, how many at once, what twice, and what became of their callbacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ::tests::upstreams::busiest_second;
+use shared::domain::time::Timestamp;
+
+use super::{AT_ONCE, BOUGHT, CALLBACK, DEAD, LET_ALONE, RATE, Seen, Tally};
+
+/// Requests beyond the rate in one second that are put down to the ways that they take, as a share of the rate.
+const TOLERANCE: f64 = 0.1;
+/// A connection that was given up is closed so much later, and what was decided before an answer came is sent so much
+/// later.
+const LATE: Duration = Duration::from_millis(100);
+
+/// What the functions may do to an upstream, by `tests/soak/providers.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Limits {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Of one instance.
+    pub(crate) concurrency: usize,
+    /// After so long a question is given up.
+    pub(crate) give_up: Duration,
+    /// So many failures in a row open the circuit.
+    pub(crate) failures: usize,
+    /// For at least so long.
+    pub(crate) open: Duration,
+    /// An answer is kept so long.
+    pub(crate) kept: Option<Duration>,
+}
+
+/// One request, as the upstream saw it. Times are since the soak began.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) at: Duration,
+    /// When it was answered, or its sender had gone.
+    pub(crate) over: Option<Duration>,
+    pub(crate) provider: String,
+    /// The instance of the function.
+    pub(crate) instance: String,
+    /// The key of the question.
+    pub(crate) question: String,
+    /// It puts the question, and does not ask after it.
+    pub(crate) puts: bool,
+    /// The upstream took the question.
+    pub(crate) taken: bool,
+    /// It was answered as it should, and its sender was there.
+    pub(crate) answered: bool,
+    /// So long its sender was asked to wait.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// A question that an upstream took.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Question {
+    pub(crate) provider: String,
+    /// The upstream's name of it.
+    pub(crate) id: String,
+    /// The input that it is about.
+    pub(crate) about: String,
+    /// When it was first taken.
+    pub(crate) taken: Duration,
+    /// From when on whoever asks is told the answer; `None`: never.
+    pub(crate) ready: Option<Duration>,
+    /// It is answered at once.
+    pub(crate) direct: bool,
+}
+
+/// One callback, repeated until it was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Post {
+    pub(crate) question: String,
+    /// Nobody signed its URL.
+    pub(crate) forged: bool,
+    /// The answer in it.
+    pub(crate) says: Option<String>,
+    pub(crate) began: Duration,
+    pub(crate) ended: Duration,
+    /// 0: it was not answered in time.
+    pub(crate) status: u16,
+}
+
+/// An upstream answers nothing but errors.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Dead {
+    pub(crate) provider: String,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+}
+
+/// Everything that upstreams which answer later saw and did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Later {
+    /// In the order in which they came.
+    pub(crate) asked: Vec<Asked>,
+    /// By their keys.
+    pub(crate) questions: BTreeMap<String, Question>,
+    /// The keys by the upstreams' names.
+    pub(crate) ids: BTreeMap<String, String>,
+    pub(crate) posts: Vec<Post>,
+    pub(crate) dead: Vec<Dead>,
+    /// By provider.
+    pub(crate) limits: BTreeMap<String, Limits>,
+    /// When an instance of enrich was killed.
+    pub(crate) killed: BTreeMap<String, Duration>,
+    /// When calls about a job met faults, and their operations, by the job's id.
+    pub(crate) faults: BTreeMap<String, Vec<(Duration, String)>>,
+}
+
+/// What there was of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) questions: usize,
+    pub(crate) requests: usize,
+    /// By provider: the most in any second.
+    pub(crate) busiest: BTreeMap<String, usize>,
+    /// By provider: the most at once of one instance.
+    pub(crate) at_once: BTreeMap<String, usize>,
+    /// Questions taken once more, beside a kill, a lost answer or a failed call.
+    pub(crate) again: usize,
+    pub(crate) posts: usize,
+    pub(crate) forged: usize,
+    /// Requests of dead upstreams.
+    pub(crate) dead: usize,
+    /// Lines with a kept answer.
+    pub(crate) kept: u64,
+}
+
+pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
+    let later = &seen.later;
+    tally.later.questions = later.questions.len();
+    tally.later.requests = later.asked.len();
+    for (provider, limits) in &later.limits {
+        let asked: Vec<&Asked> = later.asked.iter().filter(|asked| asked.provider == *provider).collect();
+        at_its_rate(provider, limits, &asked, tally);
+        at_once(provider, limits, &asked, tally);
+        let_alone(provider, &asked, tally);
+        let dead = later.dead.iter().filter(|dead| dead.provider == *provider);
+        dead.for_each(|dead| while_dead(dead, limits, &asked, tally));
+    }
+    bought_once(seen, tally);
+    callbacks(seen, tally);
+}
+
+fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+    let times: Vec<_> = asked.iter().map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX))).collect();
+    let busiest = busiest_second(&times);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1,000, by its configuration")]
+    let most = (limits.rate * (1.0 + TOLERANCE)).ceil() as usize;
+    if busiest > most {
+        tally.wrong(RATE, None, format!("{provider} was asked {busiest} times in one second; its rate allows {most}"));
+    }
+    tally.later.busiest.insert(provider.to_owned(), busiest);
+}
+
+fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+    let mut by_instance: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
+    for asked in asked {
+        by_instance.entry(&asked.instance).or_default().push(asked);
+    }
+    let mut highest = 0;
+    for (instance, asked) in by_instance {
+        let beside = |at: Duration| {
+            let under_way = |other: &&&Asked| other.at <= at && other.over.is_none_or(|over| over > at + LATE);
+            asked.iter().filter(under_way).count()
+        };
+        let Some((most, at)) = asked.iter().map(|one| (beside(one.at), one.at)).max() else { continue };
+        highest = highest.max(most);
+        if most > limits.concurrency {
+            let detail = format!(
+                "{provider} got {most} requests at once from {instance}, at {at:?}; it grants {}",
+                limits.concurrency
+            );
+            tally.wrong(AT_ONCE, None, detail);
+        }
+    }
+    tally.later.at_once.insert(provider.to_owned(), highest);
+}
+
+/// Those of the same instance: what the others had leased before goes out.
+fn let_alone(provider: &str, asked: &[&Asked], tally: &mut Tally) {
+    for told in asked {
+        let (Some(wait), Some(over)) = (told.wait, told.over) else { continue };
+        let meanwhile = |a: &&&Asked| a.instance == told.instance && a.at > over + LATE && a.at + LATE < over + wait;
+        let came: Vec<Duration> = asked.iter().filter(meanwhile).map(|asked| asked.at).collect();
+        if !came.is_empty() {
+            let detail =
+                format!("{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}", told.instance);
+            tally.wrong(LET_ALONE, None, detail);
+        }
+    }
+}
+
+/// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
+/// for each opening.
+fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+    let came: Vec<&&Asked> = asked.iter().filter(|asked| (dead.from..dead.until).contains(&asked.at)).collect();
+    let instances: BTreeSet<&str> = came.iter().map(|asked| asked.instance.as_str()).collect();
+    let time = dead.until.saturating_sub(dead.from);
+    let probes = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis()).unwrap_or(usize::MAX - 1) + 1;
+    let most = instances.len() * (limits.failures - 1 + limits.concurrency) + probes;
+    tally.later.dead += came.len();
+    if came.len() > most {
+        let detail = format!("{dead:?} got {} requests of {} instances, not {most}", came.len(), instances.len());
+        tally.wrong(DEAD, None, detail);
+    }
+}
+
+/// A question is put once more where the instance was killed that had put it, where its answer was lost, where a write failed
+/// that was to remember it, and where the message that began a chunk was sent twice and its first run needs no hold.
+fn bought_once(seen: &Seen, tally: &mut Tally) {
+    let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
+    for asked in seen.later.asked.iter().filter(|asked| asked.puts && asked.taken) {
+        taken.entry(&asked.question).or_default().push(asked);
+    }
+    for (question, taken) in taken {
+        let Some((job, n)) = seen.asker(question) else {
+            tally.wrong(BOUGHT, None, format!("nobody asked {question} of {}", taken[0].provider));
+            continue;
+        };
+        let id = job.ids.first().map_or("", String::as_str);
+        let faults = seen.later.faults.get(id).map_or(&[][..], Vec::as_slice);
+        for pair in taken.windows(2) {
+            let between = pair[0].at..=pair[1].at;
+            let killed = seen.later.killed.get(&pair[0].instance).is_some_and(|at| between.contains(at));
+            let failed = faults.iter().any(|(at, operation)| match operation.as_str() {
+                "PutItem" | "BatchWriteItem" => between.contains(at),
+                // Where upstreams call back, whoever comes second finds the chunk held.
+                "SendMessageBatch" => job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at),
+                _ => false,
+            });
+            if killed || failed || !pair[0].answered {
+                tally.later.again += 1;
+            } else {
+                let detail = format!(
+                    "record {n} was bought at {:?} by {}, and again at {:?} by {}",
+                    pair[0].at, pair[0].instance, pair[1].at, pair[1].instance
+                );
+                tally.wrong(BOUGHT, Some(job), detail);
+            }
+        }
+    }
+}
+
+fn callbacks(seen: &Seen, tally: &mut Tally) {
+    for post in &seen.later.posts {
+        let job = seen.asker(&post.question).map(|(job, _)| job);
+        let gone = job.is_none_or(|job| job.deleted);
+        let right = if post.forged { post.status == 404 } else { post.status == 204 || (post.status == 404 && gone) };
+        if !right {
+            tally.wrong(CALLBACK, job, format!("{post:?}"));
+        }
+        if post.forged { tally.later.forged += 1 } else { tally.later.posts += 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::super::example::{asked, at, called, caught_in, dead, first};
+    use super::*;
+
+    fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
+        caught_in(called(), rule, change);
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn too_many_requests_in_a_second_are_noticed() {
+        let more = |count: u64| {
+            let mut seen = called();
+            let looks = (0..count).map(|n| Asked { puts: false, ..asked(&first(), at(30) + millis(n * 300)) });
+            seen.later.asked.extend(looks);
+            check(&seen).of(RATE)
+        };
+        // Two a second and a tenth of that, so three.
+        assert_eq!((more(3), more(4)), (0, 1));
+    }
+
+    #[test]
+    fn too_many_requests_at_once_of_one_instance_are_noticed() {
+        let at_once = |instances: [&str; 3], over: Option<Duration>| {
+            let mut seen = called();
+            for (n, instance) in (0..).zip(instances) {
+                let one = Asked { puts: false, over, ..asked(&first(), at(30) + millis(n * 600)) };
+                seen.later.asked.push(Asked { instance: instance.to_owned(), ..one });
+            }
+            check(&seen).of(AT_ONCE)
+        };
+        assert_eq!(at_once(["a", "a", "a"], Some(at(32))), 1);
+        assert_eq!(at_once(["a", "a", "a"], None), 1);
+        assert_eq!(at_once(["a", "a", "b"], Some(at(32))), 0);
+        assert_eq!(at_once(["a", "a", "a"], Some(at(31))), 0);
+    }
+
+    #[test]
+    fn a_request_of_an_instance_that_was_asked_to_wait_is_noticed() {
+        let again = |after: Duration, instance: &str| {
+            let mut seen = called();
+            let refused = Asked { wait: Some(at(2)), taken: false, answered: false, ..asked(&first(), at(30)) };
+            let look = Asked { puts: false, ..asked(&first(), at(30) + after) };
+            seen.later.asked.extend([refused, Asked { instance: instance.to_owned(), ..look }]);
+            check(&seen).of(LET_ALONE)
+        };
+        assert_eq!(again(at(1), "one"), 1);
+        assert_eq!((again(millis(150), "one"), again(millis(2050), "one"), again(at(1), "two")), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_dead_upstream_that_is_asked_on_and_on_is_noticed() {
+        // Three failures, one more under way, and three probes in four seconds.
+        assert_eq!((check(&dead(7)).of(DEAD), check(&dead(8)).of(DEAD)), (0, 1));
+    }
+
+    #[test]
+    fn a_question_that_is_bought_twice_without_a_reason_is_noticed() {
+        let again = |seen: &mut Seen| seen.later.asked.push(asked(&first(), at(18)));
+        caught(BOUGHT, again);
+        caught(BOUGHT, |seen| seen.later.asked.push(asked("nobody's", at(18))));
+        let excused = |excuse: &dyn Fn(&mut Seen)| {
+            let mut seen = called();
+            again(&mut seen);
+            excuse(&mut seen);
+            let tally = check(&seen);
+            (tally.of(BOUGHT), tally.later.again)
+        };
+        let killed = |instance: &str, when: u64| {
+            let instance = instance.to_owned();
+            excused(&move |seen| seen.later.killed.extend([(instance.clone(), at(when))]))
+        };
+        assert_eq!((killed("one", 15), killed("two", 15), killed("one", 19)), ((0, 1), (1, 0), (1, 0)));
+        assert_eq!(excused(&|seen| seen.later.asked[0].answered = false), (0, 1));
+        let failed = |job: &str, operation: &str, when: u64| {
+            let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
+            excused(&move |seen| seen.later.faults.extend([fault.clone()]))
+        };
+        assert_eq!((failed("job_1", "PutItem", 15), failed("job_2", "PutItem", 15)), ((0, 1), (1, 0)));
+        assert_eq!((failed("job_1", "PutItem", 9), failed("job_1", "Query", 15)), ((1, 0), (1, 0)));
+        assert_eq!(failed("job_1", "SendMessageBatch", 9), (1, 0), "its first run holds the chunk");
+    }
+
+    #[test]
+    fn a_callback_that_is_refused_or_a_forged_one_that_is_taken_is_noticed() {
+        for (forged, status) in [(false, 404), (false, 0), (true, 204), (true, 400)] {
+            caught(CALLBACK, |seen| (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status));
+        }
+        let mut right = called();
+        (right.later.posts[5].forged, right.later.posts[5].status) = (true, 404);
+        assert_eq!(check(&right).of(CALLBACK), 0);
+    }
+}
