@@ -418,9 +418,8 @@ pub enum AssetError {
 /// S3. Reading changes nothing.
 #[async_trait]
 pub trait Assets: Send + Sync {
-    /// The values of parameters by their names, decrypted; the ones that do not exist are not in it. Any number of names; none
-    /// may repeat.
-    async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError>;
+    /// The value of a parameter, decrypted.
+    async fn parameter(&self, name: &str) -> Result<String, AssetError>;
 
     /// An object's content, `max_bytes` at most; `None` where it is still what it was when it had the tag `unless`.
     async fn object(

@@ -34,8 +34,7 @@ macro_rules! cases {
 }
 
 cases!(
-    parameters_come_by_their_names_and_unknown_ones_are_left_out,
-    more_names_than_one_call_takes_are_all_answered,
+    a_parameter_comes_as_it_was_put,
     a_parameter_that_was_changed_has_the_new_value,
     an_object_comes_whole_and_with_its_tag,
     an_object_that_is_the_same_is_not_read_again,
@@ -43,35 +42,21 @@ cases!(
     what_is_not_there_is_missing,
 );
 
-fn names(all: &[&str]) -> Vec<String> {
-    all.iter().map(|name| (*name).to_owned()).collect()
-}
-
 fn object(bucket: &str, key: &str) -> ObjectName {
     ObjectName { bucket: bucket.to_owned(), key: key.to_owned() }
 }
 
-async fn parameters_come_by_their_names_and_unknown_ones_are_left_out(bench: &dyn Bench) {
-    bench.parameter("/some/a", "one \u{e9}\u{1f511}");
-    bench.parameter("/some/b", "two");
-    let asked = names(&["/some/a", "/some/none", "/some/b"]);
-    let values = bench.assets().parameters(&asked).await.unwrap();
-    let wanted = [("/some/a", "one \u{e9}\u{1f511}"), ("/some/b", "two")];
-    assert!(values.iter().map(|(n, v)| (n.as_str(), v.as_str())).eq(wanted), "{:?}", values.keys());
-    assert!(bench.assets().parameters(&names(&["/some/none"])).await.unwrap().is_empty());
-}
-
-async fn more_names_than_one_call_takes_are_all_answered(bench: &dyn Bench) {
-    let asked: Vec<String> = (0..25).map(|n| format!("/many/{n:02}")).collect();
-    asked.iter().for_each(|name| bench.parameter(name, name));
-    let values = bench.assets().parameters(&asked).await.unwrap();
-    assert!(values.len() == 25 && values.iter().all(|(name, value)| name == value), "{values:?}");
+async fn a_parameter_comes_as_it_was_put(bench: &dyn Bench) {
+    for (name, value) in [("/some/a", "one \u{e9}\u{1f511}"), ("/some/b-c_d.e", "two")] {
+        bench.parameter(name, value);
+        assert_eq!(bench.assets().parameter(name).await.as_deref(), Ok(value));
+    }
 }
 
 async fn a_parameter_that_was_changed_has_the_new_value(bench: &dyn Bench) {
     for value in ["one", "two"] {
         bench.parameter("/changed/a", value);
-        assert_eq!(bench.assets().parameters(&names(&["/changed/a"])).await.unwrap()["/changed/a"], value);
+        assert_eq!(bench.assets().parameter("/changed/a").await.as_deref(), Ok(value));
     }
 }
 
@@ -101,6 +86,7 @@ async fn an_object_that_is_too_large_is_refused(bench: &dyn Bench) {
 
 async fn what_is_not_there_is_missing(bench: &dyn Bench) {
     bench.put("there", "t.csv", b"x");
+    assert_eq!(bench.assets().parameter("/nowhere").await, Err(AssetError::Missing));
     for name in [object("there", "none.csv"), object("nowhere", "t.csv")] {
         assert_eq!(bench.assets().object(&name, None, 100).await, Err(AssetError::Missing));
     }

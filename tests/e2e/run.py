@@ -109,7 +109,7 @@ def on_a_stack(command: list, prepared: bool) -> int:
         environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
                        "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
         stack = [sys.executable, str(LOCAL / "stack.py"), "--port"]
-        settings = ["--bundle", str(bundle), "--parameter", "EnrichTimeout=15", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
+        settings = ["--bundle", str(bundle), "--parameter", "EnrichTimeout=15", "--parameter", "TablesBucket=millrace-e2e", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
         if not prepared:
             return run([*stack, "0", "with", *settings, "--", *command], environment)
         port, env_file = free_port(socket.SOCK_STREAM), own / "env"

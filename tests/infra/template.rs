@@ -219,7 +219,7 @@ fn roles_have_no_wildcards_and_status_has_no_write() {
         for (actions, resources) in permissions(function) {
             // What an operator keeps for providers is told by where it is.
             let below = match (function, actions.as_slice()) {
-                ("Enrich", [action]) if action == "ssm:GetParameters" => ":parameter${SecretsPath}/*",
+                ("Enrich", [action]) if action == "ssm:GetParameter" => ":parameter${SecretsPath}/*",
                 ("Enrich", [action]) if action == "s3:GetObject" => ":s3:::${TablesBucket}/*",
                 _ => "",
             };
@@ -235,7 +235,7 @@ fn roles_have_no_wildcards_and_status_has_no_write() {
             .filter(|action| !["dynamodb:", "sqs:", "logs:"].iter().any(|own| action.starts_with(own)))
             .collect::<Vec<_>>()
     };
-    assert_eq!(assets("Enrich"), ["ssm:GetParameters", "s3:GetObject", "kms:Decrypt"]);
+    assert_eq!(assets("Enrich"), ["ssm:GetParameter", "s3:GetObject", "kms:Decrypt"]);
     assert!(FUNCTIONS.iter().filter(|function| **function != "Enrich").all(|function| assets(function).is_empty()));
     let reads =
         ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "logs:CreateLogStream", "logs:PutLogEvents"];

@@ -36,6 +36,7 @@ secrets = { key = { ssm = "/millrace/acme" } }
 fields = { name = "/name" }
 retries = 0
 breaker = false
+timeout_s = 5
 credits = 2
 "#;
 

@@ -85,6 +85,8 @@ pub(crate) fn ways(op: Op) -> Vec<Fault> {
         Op::PutAll | Op::DeleteAll | Op::Send => ways.push(Fault::FailPartly),
         Op::Update | Op::Put => ways.push(Fault::Throttle),
         Op::Transact => ways.extend([Fault::Throttle, Fault::Conflict]),
+        // Longer than a record's provider has, and shorter than its own limit.
+        Op::Asset => ways.push(Fault::Delay(Duration::from_secs(9))),
         _ => {}
     }
     if !matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset) {

@@ -1,6 +1,5 @@
 //! Secrets in parameters of AWS Systems Manager, tables in Amazon S3.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -8,9 +7,6 @@ use async_trait::async_trait;
 
 use super::failure::{Failure, failure};
 use crate::ports::{AssetError, Assets, Object, ObjectName};
-
-/// The most names of one call. Source: AWS Systems Manager API reference, `GetParameters`.
-const NAMES_OF_A_CALL: usize = 10;
 
 type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
@@ -48,15 +44,14 @@ impl From<Failure> for AssetError {
 
 #[async_trait]
 impl Assets for AwsAssets {
-    async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
-        let mut values = BTreeMap::new();
-        for names in names.chunks(NAMES_OF_A_CALL) {
-            let call = self.ssm.get_parameters().set_names(Some(names.to_vec())).with_decryption(true);
-            let answer = call.send().await.map_err(|error| failure(&error))?;
-            let pairs = answer.parameters.unwrap_or_default().into_iter();
-            values.extend(pairs.filter_map(|parameter| parameter.name.zip(parameter.value)));
+    async fn parameter(&self, name: &str) -> Result<String, AssetError> {
+        match self.ssm.get_parameter().name(name).with_decryption(true).send().await {
+            Ok(answer) => answer.parameter.and_then(|parameter| parameter.value).ok_or(AssetError::Missing),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_parameter_not_found()) => {
+                Err(AssetError::Missing)
+            }
+            Err(error) => Err(failure(&error).into()),
         }
-        Ok(values)
     }
 
     async fn object(

@@ -1,6 +1,5 @@
 //! The real clock and the real randomness: their one door each.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -61,7 +60,7 @@ pub struct NoAssets;
 
 #[async_trait]
 impl Assets for NoAssets {
-    async fn parameters(&self, _: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
+    async fn parameter(&self, _: &str) -> Result<String, AssetError> {
         Err(AssetError::Refused("this process reads none".to_owned()))
     }
 

@@ -2,8 +2,7 @@
 //!
 //! It is made when the first record asks, so that a start waits for no secret, and made anew when a value has changed: what
 //! hangs on a secret, access tokens too, goes with the old one. Values are read again every [`FRESH`](super::refreshed::FRESH),
-//! and when the provider fails as it does where its credentials are refused; if there are other values by then, the question is
-//! put once more with them. So a secret may be changed at any time and no record is lost to it.
+//! and when the upstream refuses its credentials; if there are other values by then, the question is put once more with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,13 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 
-use super::config::{ConfigError, ProviderConfig, SecretRef};
-use super::refreshed::{Refreshed, Unread};
+use super::config::{ConfigError, ProviderConfig, SecretConfig, SecretRef};
+use super::http::exchange::REFUSED;
+use super::refreshed::{Reading, Refreshed, Unread};
 use super::{Answer, Environment, Ports, Provider, Question, Secrets};
 use crate::ports::{AssetError, within};
 
-/// Reading parameters takes at most this long, with the retries of whoever reads.
+/// Reading the parameters takes at most this long, with the retries of whoever reads.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Makes the provider with these secrets.
@@ -25,15 +26,19 @@ type Make = Box<dyn Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + 
 
 /// A provider that is made when its secrets are known.
 pub(super) struct Keyed {
-    name: String,
-    /// The names of the parameters, each once.
-    parameters: Vec<String>,
-    /// The secrets that the environment has.
-    known: BTreeMap<SecretRef, String>,
-    make: Make,
+    core: Arc<Core>,
     /// Without its secrets, for what does not depend on them. It is never asked.
     blank: Arc<dyn Provider>,
     made: Refreshed<Made>,
+}
+
+struct Core {
+    name: String,
+    /// The names of the parameters, each once.
+    parameters: Vec<String>,
+    /// The variables that hold the other secrets.
+    environment: BTreeMap<String, String>,
+    make: Make,
 }
 
 struct Made {
@@ -43,7 +48,8 @@ struct Made {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed").field("name", &self.name).field("parameters", &self.parameters).finish_non_exhaustive()
+        let Core { name, parameters, .. } = self.core.as_ref();
+        f.debug_struct("Keyed").field("name", name).field("parameters", parameters).finish_non_exhaustive()
     }
 }
 
@@ -56,69 +62,84 @@ impl Keyed {
     ) -> Result<Arc<dyn Provider>, ConfigError> {
         let (mut parameters, mut known) = (Vec::new(), BTreeMap::new());
         for secret in config.kind.settings().secrets() {
-            match secret.place(environment) {
-                (from, Some(value)) => drop(known.insert(from.clone(), value)),
-                (SecretRef::Parameter(name), None) if !parameters.contains(name) => parameters.push(name.clone()),
-                _ => {}
+            let value = secret.variable().and_then(|name| Some((name.to_owned(), environment(name)?)));
+            known.extend(value);
+            if let (SecretRef::Parameter(name), None) = (&secret.from, secret.known(environment))
+                && !parameters.contains(name)
+            {
+                parameters.push(name.clone());
             }
         }
+        let core = Core { name: config.name.clone(), parameters, environment: known, make: Box::new(make) };
         // Where all is known, this is the provider; else it shows what is wrong with the rest.
-        let blank = make(&|from| {
-            let unread = matches!(from, SecretRef::Parameter(_)).then(|| "not read yet".to_owned());
-            known.get(from).cloned().or(unread)
-        })?;
-        if parameters.is_empty() {
+        let blank = core.with(&|_| Some("not read yet".to_owned()))?;
+        if core.parameters.is_empty() {
             return Ok(blank);
         }
-        let name = config.name.clone();
-        Ok(Arc::new(Self { name, parameters, known, make: Box::new(make), blank, made: Refreshed::default() }))
+        Ok(Arc::new(Self { core: Arc::new(core), blank, made: Refreshed::default() }))
+    }
+
+    fn read(&self, before: Option<Arc<Made>>, ports: &Ports) -> Reading<Made> {
+        let (core, ports) = (self.core.clone(), ports.clone());
+        async move { core.read(before, &ports).await }.boxed()
+    }
+
+    async fn made(&self, wait: Duration, ports: &Ports) -> Result<Arc<Made>, Unread> {
+        self.made.get(wait, ports, |before| self.read(before, ports)).await
+    }
+}
+
+impl Core {
+    /// The provider with these values of parameters.
+    fn with(&self, parameter: &dyn Fn(&str) -> Option<String>) -> Result<Arc<dyn Provider>, ConfigError> {
+        (self.make)(&|secret: &SecretConfig| {
+            let known = secret.known(&|name| self.environment.get(name).cloned());
+            known.or_else(|| if let SecretRef::Parameter(name) = &secret.from { parameter(name) } else { None })
+        })
     }
 
     /// The provider with the secrets as they are now; `None` where they are those of `before`.
-    async fn make(&self, before: Option<Arc<Made>>, ports: &Ports) -> Result<Option<Made>, Unread> {
-        let read = within(ports.clock.as_ref(), READ_LIMIT, ports.assets.parameters(&self.parameters)).await;
-        let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
-        let unread = |names: &[String], error: &AssetError| {
-            Unread::of(&format!("providers.{}: the parameter {}", self.name, names.join(", ")), error)
-        };
-        let values = read.map_err(|error| unread(&self.parameters, &error))?;
-        let missing: Vec<String> = self.parameters.iter().filter(|name| !values.contains_key(*name)).cloned().collect();
-        if !missing.is_empty() {
-            return Err(unread(&missing, &AssetError::Missing));
+    async fn read(&self, before: Option<Arc<Made>>, ports: &Ports) -> Result<Option<Made>, Unread> {
+        let mut values = BTreeMap::new();
+        let end = ports.clock.now().plus(READ_LIMIT);
+        for name in &self.parameters {
+            let left = end.since(ports.clock.now());
+            let value = within(ports.clock.as_ref(), left, ports.assets.parameter(name)).await;
+            let value = value.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
+            let what = || format!("providers.{}: the parameter {name}", self.name);
+            values.insert(name.clone(), value.map_err(|error| Unread::of(&what(), &error))?);
         }
         if before.is_some_and(|before| before.values == values) {
             return Ok(None);
         }
-        let provider = (self.make)(&|from| match from {
-            SecretRef::Parameter(name) if values.contains_key(name) => values.get(name).cloned(),
-            from => self.known.get(from).cloned(),
-        });
+        let provider = self.with(&|name| values.get(name).cloned());
         let provider = provider.map_err(|error| Unread::lasting(error.to_string()))?;
         Ok(Some(Made { values, provider }))
-    }
-
-    async fn made(&self, ports: &Ports) -> Result<Arc<Made>, Unread> {
-        self.made.get(ports.clock.as_ref(), |before| self.make(before, ports)).await
     }
 }
 
 #[async_trait]
 impl Provider for Keyed {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let end = ports.clock.now().plus(question.limit);
+        let clock = ports.clock.as_ref();
+        let (begun, end) = (clock.now(), clock.now().plus(question.limit));
         let put = |made: Arc<Made>| async move {
-            let question = Question { limit: end.since(ports.clock.now()), ..*question };
+            let question = Question { limit: end.since(clock.now()), ..*question };
             made.provider.ask(&question, ports).await
         };
-        let made = match self.made(ports).await {
+        let made = match self.made(question.limit / 2, ports).await {
+            // What came late leaves the upstream too little time, and its answer would be paid for: the next try has all of it.
+            Ok(_) if clock.now().since(begun) > question.limit / 4 => return Unread::soon().answer(question, ports),
             Ok(made) => made,
-            Err(unread) => return unread.answer(question),
+            Err(unread) => return unread.answer(question, ports),
         };
         let answer = put(made.clone()).await;
-        if matches!(&answer, Answer::Failed { code, .. } if code == "provider_error")
-            && let Some(other) = self.made.another(&made, ports.clock.as_ref(), |before| self.make(before, ports)).await
-        {
-            return put(other).await;
+        if matches!(&answer, Answer::Failed { detail, .. } if detail.starts_with(REFUSED)) {
+            // The answer that there is goes before one for which there is no time.
+            let wait = end.since(clock.now()) / 2;
+            if let Some(other) = self.made.another(&made, wait, ports, |before| self.read(before, ports)).await {
+                return put(other).await;
+            }
         }
         answer
     }
@@ -132,8 +153,8 @@ impl Provider for Keyed {
     }
 
     async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
-        let made = self.made(ports).await.map_err(Unread::why)?;
-        let parameters = self.parameters.iter().map(|name| format!("{name} was read"));
+        let made = self.made(READ_LIMIT, ports).await.map_err(Unread::why)?;
+        let parameters = self.core.parameters.iter().map(|name| format!("{name} was read"));
         Ok([made.provider.inspect(ports).await?, parameters.collect()].concat())
     }
 }
@@ -245,14 +266,18 @@ mod tests {
             assert!(code == "provider_error" && !detail.contains("wrong"), "{detail}");
             script.pass(Duration::from_secs(1));
         }
-        assert_eq!(script.reads(), 2);
+        assert_eq!(script.reads(), 3, "at the first question, and twice in ten seconds of refusals");
     }
 
     #[tokio::test]
     async fn what_is_wrong_with_a_parameter_is_told_without_its_value() {
         for (fault, value, wanted) in [
             (None, None, "there is no such thing; create it, in the region of the functions"),
-            (Some("400 AccessDeniedException"), None, "see that it exists, and that the role of enrich may read it"),
+            (
+                Some("400 AccessDeniedException"),
+                Some("one"),
+                "see that it exists, and that the role of enrich may read it",
+            ),
             (None, Some(""), "p.toml:10:19: providers.acme needs the parameter /millrace/acme-key, which is empty"),
             (
                 None,
@@ -266,10 +291,10 @@ mod tests {
             let acme = bearing();
             for _ in 0..2 {
                 let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("{wanted}") };
-                assert!(code == "provider_error" && detail.contains(NAME) && detail.contains(wanted), "{detail}");
-                assert!(!detail.contains("hidden"), "{detail}");
+                assert!(code == "provider_error" && !detail.contains(NAME), "no business of a tenant's: {detail}");
             }
-            assert!(acme.inspect(&ports).await.unwrap_err().contains(wanted));
+            let told = acme.inspect(&ports).await.unwrap_err();
+            assert!(told.contains(NAME) && told.contains(wanted) && !told.contains("hidden"), "{told}");
             assert_eq!(script.reads(), 1, "a fault is kept for a moment");
             // And put right.
             script.assets_fail(None);
@@ -288,17 +313,74 @@ mod tests {
         let acme = bearing();
         let input = input(json!({"domain": "a.com"}));
         let first = question(&input, Duration::from_secs(20));
-        assert!(matches!(acme.ask(&first, &ports).await, Answer::Failed { .. }), "another provider is asked instead");
         let earlier = Earlier { ticket: json!({"id": 7}), posted: None };
-        for (question, ticket) in [
-            (Question { last: true, ..first }, None),
-            (Question { earlier: Some(&earlier), ..first }, Some(json!({"id": 7}))),
+        for (question, ticket, patience) in [
+            (first, None, 30),
+            (Question { last: true, ..first }, None, 600),
+            (Question { earlier: Some(&earlier), ..first }, Some(json!({"id": 7})), 600),
         ] {
-            let Answer::Later(Later { ticket: kept, refused, look_in, .. }) = acme.ask(&question, &ports).await else {
+            let Answer::Later(Later { ticket: kept, refused, look_in, give_up_in }) = acme.ask(&question, &ports).await
+            else {
                 panic!("it waits")
             };
-            assert_eq!((kept, refused, look_in), (ticket, true, Duration::from_secs(5)));
+            assert_eq!((kept, refused, give_up_in), (ticket, true, Duration::from_secs(patience)));
+            assert!((Duration::from_secs(5)..Duration::from_secs(8)).contains(&look_in), "{look_in:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_outlasts_every_record_ends_all_the_same() {
+        let (ports, script) = ports();
+        let acme = bearing();
+        script.parameter(NAME, "one");
+        script.assets_take(Duration::from_secs(9));
+        let input = input(json!({"domain": "a.com"}));
+        let asked = Question { last: true, ..question(&input, Duration::from_secs(4)) };
+        script.answer(200, r#"{"name": "A"}"#);
+        let mut waited = 0;
+        let answer = loop {
+            match within(ports.clock.as_ref(), asked.limit, acme.ask(&asked, &ports)).await {
+                Some(Answer::Later(_)) => waited += 1,
+                answer => break answer,
+            }
+        };
+        assert!(waited > 2, "{waited}");
+        assert_eq!((answer, script.reads()), (Some(found("A")), 1), "read once, by all together");
+        // And what is kept is used at once while it is read again.
+        script.pass(Duration::from_secs(400));
+        for _ in 0..3 {
+            script.answer(200, r#"{"name": "B"}"#);
+            let began = ports.clock.now();
+            assert_eq!(acme.ask(&asked, &ports).await, found("B"));
+            assert!(ports.clock.now().since(began) <= Duration::from_millis(500));
+        }
+        assert_eq!(script.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_read_just_before_it_changed_is_read_again() {
+        let (ports, script) = ports();
+        let acme = bearing();
+        script.parameter(NAME, "one");
+        script.answer(200, r#"{"name": "A"}"#);
+        assert_eq!(ask(&*acme, &ports).await, found("A"));
+        script.parameter(NAME, "two");
+        script.answer(401, "{}");
+        script.answer(200, r#"{"name": "B"}"#);
+        assert_eq!((ask(&*acme, &ports).await, script.reads()), (found("B"), 2));
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_is_down_is_no_reason_to_read_its_secret() {
+        let (ports, script) = ports();
+        let acme = bearing();
+        script.parameter(NAME, "one");
+        for _ in 0..10 {
+            script.answer(500, "{}");
+            assert!(matches!(ask(&*acme, &ports).await, Answer::Failed { .. }));
+            script.pass(Duration::from_secs(6));
+        }
+        assert_eq!(script.reads(), 1);
     }
 
     #[tokio::test]

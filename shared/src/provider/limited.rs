@@ -219,7 +219,13 @@ impl Joint {
 }
 
 /// To be asked again soon after `at`.
-fn later(at: Timestamp, give_up_in: Duration, question: &Question<'_>, refused: bool, ports: &Ports) -> Answer {
+pub(super) fn later(
+    at: Timestamp,
+    give_up_in: Duration,
+    question: &Question<'_>,
+    refused: bool,
+    ports: &Ports,
+) -> Answer {
     let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
     let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
@@ -265,7 +271,8 @@ impl Sender {
         let (failed, taken) = match result {
             Ok(answer) => {
                 let failed = answer.status >= 500 && asked_to_wait.is_none();
-                (failed, !matches!(answer.status, 429 | 503))
+                // Nobody works on what is not allowed to be asked.
+                (failed, !matches!(answer.status, 401 | 403 | 429 | 503))
             }
             Err(HttpError::Timeout | HttpError::Protocol(_)) => (true, true),
             Err(_) => (true, false),

@@ -39,7 +39,7 @@ use serde_json::{Map, Value};
 use self::cache::Cache;
 use self::chat::Chat;
 pub use self::config::ConfigError;
-use self::config::{Config, Kind, ProviderConfig, SecretRef, Until};
+use self::config::{Config, Kind, ProviderConfig, SecretConfig, Until};
 use self::dataset::Dataset;
 use self::email_check::EmailCheck;
 use self::hem::Hem;
@@ -197,8 +197,8 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// The value of a secret by where it is; `None` where there is none.
-pub type Secrets<'a> = &'a dyn Fn(&SecretRef) -> Option<String>;
+/// The value of a secret; `None` where there is none.
+pub type Secrets<'a> = &'a dyn Fn(&SecretConfig) -> Option<String>;
 
 /// The value of an environment variable; `None` where it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

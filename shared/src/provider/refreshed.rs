@@ -1,51 +1,55 @@
 //! What is read from outside of the bundle, kept in this process, and read again.
 //!
-//! Whoever finds nothing kept reads, and the others wait for what comes. After [`FRESH`] the first who asks reads again while
-//! the others go on with what is kept; what cannot be read again stays in use, whatever the reason: the record that needs it is
-//! better served by it than by none.
+//! Whoever finds nothing kept reads, and the others wait with it. After [`FRESH`] it is read again while what is kept stays in
+//! use; what cannot be read again stays in use, whatever the reason: a record that needs it is better served by it than by none.
+//!
+//! A reading belongs to nobody: whoever asks drives it on, and one whose time is up leaves it to the next, so that what takes
+//! longer than any record may is read all the same.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::limited::OUTAGE;
-use super::{Answer, Later, Question};
-use crate::domain::time::Timestamp;
-use crate::ports::{AssetError, Clock};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 
-/// What is kept is read again after this long: a new secret is in use within it, at 12 calls an hour and process.
+use super::limited::{OUTAGE, later};
+use super::{Answer, Ports, Question};
+use crate::domain::time::Timestamp;
+use crate::ports::{AssetError, within};
+
+/// What is kept is read again after this long, give or take a fifth, so that processes which began together do not read
+/// together for ever: a new secret is in use within it, at 12 calls an hour and process.
 pub const FRESH: Duration = Duration::from_secs(300);
 /// Nobody tries again sooner after a failure: the records of a chunk all want to know.
 pub const PAUSE: Duration = Duration::from_secs(5);
+/// The same where something is kept that serves meanwhile.
+const CALM: Duration = Duration::from_secs(30);
+/// With something kept, whoever begins a reading waits for it this long.
+const GLANCE: Duration = Duration::from_millis(500);
+/// A record whose provider could be asked once this is read waits so long before the next provider is asked instead.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a reading comes to: `None` where it is what it was.
+pub(super) type Reading<T> = BoxFuture<'static, Result<Option<T>, Unread>>;
 
 /// A value of elsewhere.
-pub(super) struct Refreshed<T> {
-    kept: Mutex<Kept<T>>,
-    reading: tokio::sync::Mutex<()>,
-}
+pub(super) struct Refreshed<T>(Arc<Mutex<Kept<T>>>);
 
 struct Kept<T> {
     value: Option<Arc<T>>,
-    /// When it was last read or tried to.
-    read_at: Option<Timestamp>,
-    /// Why that failed.
+    /// Why the last reading failed, if it did.
     fault: Option<Unread>,
-}
-
-impl<T> Kept<T> {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        let good_for = if self.fault.is_none() { FRESH } else { PAUSE };
-        self.read_at.is_some_and(|at| now < at.plus(good_for))
-    }
-
-    fn known(&self) -> Option<Result<Arc<T>, Unread>> {
-        self.value.clone().map(Ok).or_else(|| self.fault.clone().map(Err))
-    }
+    /// When to read again.
+    until: Option<Timestamp>,
+    doubted_at: Option<Timestamp>,
+    reading: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
 /// Why something was not to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unread {
-    /// For people: what it is, why, and what to do.
+    /// For the operator: what it is, why, and what to do. Not for tenants, who have no business with it.
     why: String,
     /// Asking again may help.
     passing: bool,
@@ -54,6 +58,11 @@ pub(super) struct Unread {
 impl Unread {
     pub(super) fn lasting(why: impl Into<String>) -> Self {
         Self { why: why.into(), passing: false }
+    }
+
+    /// It is not read yet.
+    pub(super) fn soon() -> Self {
+        Self { why: "it is still being read".to_owned(), passing: true }
     }
 
     /// `what` could not be read.
@@ -71,107 +80,143 @@ impl Unread {
         self.why
     }
 
-    /// The answer to a question that needs it. Where it may be there soon, a question that nobody else is left to answer, or that
-    /// was taken before, is put again then.
-    pub(super) fn answer(self, question: &Question<'_>) -> Answer {
-        if self.passing && (question.last || question.earlier.is_some()) {
-            let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
-            return Answer::Later(Later { ticket, look_in: PAUSE, give_up_in: OUTAGE, refused: true });
+    /// The answer to a question that needs it. What may be there soon is waited for: for a while where somebody else could be
+    /// asked, longer where nobody could or the question was taken before.
+    pub(super) fn answer(self, question: &Question<'_>, ports: &Ports) -> Answer {
+        if !self.passing {
+            let detail =
+                "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
+            return Answer::failed("provider_error", detail);
         }
-        Answer::failed("provider_error", self.why)
+        let patience = if question.last || question.earlier.is_some() { OUTAGE } else { PATIENCE };
+        later(ports.clock.now().plus(PAUSE), patience, question, true, ports)
     }
 }
 
 impl<T> Default for Refreshed<T> {
     fn default() -> Self {
-        let kept = Kept { value: None, read_at: None, fault: None };
-        Self { kept: Mutex::new(kept), reading: tokio::sync::Mutex::default() }
+        let kept = Kept { value: None, fault: None, until: None, doubted_at: None, reading: None };
+        Self(Arc::new(Mutex::new(kept)))
     }
 }
 
-impl<T> Refreshed<T> {
-    /// The value. `read` is handed the one that is kept, and says `None` where it is still the same.
-    pub(super) async fn get<F>(
+impl<T: Send + Sync + 'static> Refreshed<T> {
+    /// The value, waited for at most `wait` where there is none. `read` is handed the one that is kept.
+    pub(super) async fn get(
         &self,
-        clock: &dyn Clock,
-        read: impl FnOnce(Option<Arc<T>>) -> F,
-    ) -> Result<Arc<T>, Unread>
-    where
-        F: Future<Output = Result<Option<T>, Unread>>,
-    {
-        let (known, fresh) = self.look(clock.now());
-        let held = match known {
-            Some(known) if fresh => return known,
-            Some(Ok(value)) => match self.reading.try_lock() {
-                Ok(held) => held,
-                Err(_) => return Ok(value),
-            },
-            _ => self.reading.lock().await,
+        wait: Duration,
+        ports: &Ports,
+        read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
+    ) -> Result<Arc<T>, Unread> {
+        let (reading, wait) = {
+            let mut kept = lock(&self.0);
+            let known = kept.known();
+            if let Some(known) = known.clone().filter(|_| kept.is_fresh(ports.clock.now())) {
+                return known;
+            }
+            let begun = kept.reading.is_some();
+            let reading = self.reading(&mut kept, ports, read);
+            match known {
+                Some(Ok(value)) if begun => {
+                    drop(kept);
+                    // Only helped on.
+                    let _ = reading.now_or_never();
+                    return Ok(value);
+                }
+                Some(Ok(_)) => (reading, GLANCE.min(wait)),
+                _ => (reading, wait),
+            }
         };
-        // Somebody else may have read meanwhile.
-        let known = match self.look(clock.now()) {
-            (Some(known), true) => known,
-            _ => self.read(clock, read).await,
-        };
-        drop(held);
-        known
+        let done = within(ports.clock.as_ref(), wait, reading).await;
+        let known = lock(&self.0).known();
+        match known {
+            Some(Err(_)) | None if done.is_none() => Err(Unread::soon()),
+            known => known.unwrap_or_else(|| Err(Unread::soon())),
+        }
     }
 
-    /// Another value than `doubted`, which was used to no good: read now, unless somebody did in the last [`PAUSE`]. `None`
-    /// where there is no other.
-    pub(super) async fn another<F>(
+    /// Another value than `doubted`, which was used to no good: read now, unless somebody did for the same reason in the last
+    /// [`PAUSE`]. `None` where there is no other within `wait`.
+    pub(super) async fn another(
         &self,
         doubted: &Arc<T>,
-        clock: &dyn Clock,
-        read: impl FnOnce(Option<Arc<T>>) -> F,
-    ) -> Option<Arc<T>>
-    where
-        F: Future<Output = Result<Option<T>, Unread>>,
-    {
-        let held = self.reading.lock().await;
-        let other = |value: &Arc<T>| !Arc::ptr_eq(value, doubted);
-        let (known, recent) = {
-            let kept = self.kept();
-            (kept.value.clone(), kept.read_at.is_some_and(|at| clock.now() < at.plus(PAUSE)))
-        };
-        let known = match known {
-            Some(known) if recent || other(&known) => Some(known),
-            _ => self.read(clock, read).await.ok(),
-        };
-        drop(held);
-        known.filter(other)
-    }
-
-    /// Reads, and keeps what comes. For who holds `reading`.
-    async fn read<F>(&self, clock: &dyn Clock, read: impl FnOnce(Option<Arc<T>>) -> F) -> Result<Arc<T>, Unread>
-    where
-        F: Future<Output = Result<Option<T>, Unread>>,
-    {
-        let before = self.kept().value.clone();
-        let came = read(before).await;
-        let mut kept = self.kept();
-        kept.read_at = Some(clock.now());
-        kept.fault = None;
-        match came {
-            Ok(Some(value)) => kept.value = Some(Arc::new(value)),
-            Ok(None) => {}
-            Err(fault) => {
-                if kept.value.is_some() {
-                    tracing::warn!(why = fault.why, "what was read earlier stays in use");
-                }
-                kept.fault = Some(fault);
+        wait: Duration,
+        ports: &Ports,
+        read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
+    ) -> Option<Arc<T>> {
+        let other = |kept: &Kept<T>| kept.value.clone().filter(|value| !Arc::ptr_eq(value, doubted));
+        let reading = {
+            let mut kept = lock(&self.0);
+            if let Some(value) = other(&kept) {
+                return Some(value);
             }
+            let now = ports.clock.now();
+            if kept.reading.is_none() {
+                if kept.doubted_at.is_some_and(|at| now < at.plus(PAUSE)) {
+                    return None;
+                }
+                kept.doubted_at = Some(now);
+            }
+            self.reading(&mut kept, ports, read)
+        };
+        within(ports.clock.as_ref(), wait, reading).await;
+        other(&lock(&self.0))
+    }
+
+    /// The reading that is under way, or a new one.
+    fn reading(
+        &self,
+        kept: &mut Kept<T>,
+        ports: &Ports,
+        read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
+    ) -> Shared<BoxFuture<'static, ()>> {
+        if let Some(reading) = &kept.reading {
+            return reading.clone();
         }
-        kept.known().unwrap_or_else(|| Err(Unread::lasting("nothing was read")))
+        let (all, ports, read) = (Arc::downgrade(&self.0), ports.clone(), read(kept.value.clone()));
+        let reading = async move {
+            let came = AssertUnwindSafe(read).catch_unwind().await;
+            let came = came.unwrap_or_else(|_| Err(Unread::lasting("reading it broke; the log has the cause")));
+            if let Some(all) = all.upgrade() {
+                lock(&all).note(came, &ports);
+            }
+        };
+        let reading = reading.boxed().shared();
+        kept.reading = Some(reading.clone());
+        reading
+    }
+}
+
+impl<T> Kept<T> {
+    fn known(&self) -> Option<Result<Arc<T>, Unread>> {
+        self.value.clone().map(Ok).or_else(|| self.fault.clone().map(Err))
     }
 
-    /// What is known, and whether it is to be left at that.
-    fn look(&self, now: Timestamp) -> (Option<Result<Arc<T>, Unread>>, bool) {
-        let kept = self.kept();
-        (kept.known(), kept.is_fresh(now))
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<T>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what came of a reading.
+    fn note(&mut self, came: Result<Option<T>, Unread>, ports: &Ports) {
+        let fresh = FRESH.mul_f64(0.8 + 0.4 * ports.entropy.unit());
+        let wait = match &came {
+            Ok(_) => fresh,
+            Err(_) if self.value.is_none() => PAUSE,
+            Err(fault) if fault.passing => CALM,
+            Err(_) => fresh,
+        };
+        self.until = Some(ports.clock.now().plus(wait));
+        self.reading = None;
+        if let Err(fault) = &came {
+            tracing::warn!(why = fault.why, stays = self.value.is_some(), "what a provider needs was not read");
+        }
+        self.fault = came.as_ref().err().cloned();
+        if let Ok(Some(value)) = came {
+            self.value = Some(Arc::new(value));
+        }
     }
+}
+
+fn lock<T>(kept: &Mutex<Kept<T>>) -> MutexGuard<'_, Kept<T>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

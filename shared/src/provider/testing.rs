@@ -86,6 +86,8 @@ struct Kept {
     parameters: BTreeMap<String, String>,
     objects: BTreeMap<String, Vec<u8>>,
     fault: Option<AssetError>,
+    /// How long reading takes.
+    slow: Duration,
     /// How often something of it was asked for.
     reads: usize,
 }
@@ -144,6 +146,26 @@ impl Script {
         self.assets.lock().unwrap().fault = fault;
     }
 
+    /// Reading an asset takes this long from now on.
+    pub(super) fn assets_take(&self, slow: Duration) {
+        self.assets.lock().unwrap().slow = slow;
+    }
+
+    async fn read_asset(&self) -> Option<AssetError> {
+        let slow = {
+            let mut kept = self.assets.lock().unwrap();
+            kept.reads += 1;
+            kept.slow
+        };
+        // Others have their turn meanwhile, as with a real one.
+        if slow.is_zero() {
+            tokio::task::yield_now().await
+        } else {
+            self.sleep(slow).await
+        }
+        self.assets.lock().unwrap().fault.clone()
+    }
+
     /// How often an asset was asked for so far.
     pub(super) fn reads(&self) -> usize {
         self.assets.lock().unwrap().reads
@@ -179,14 +201,10 @@ impl Dns for Script {
 
 #[async_trait]
 impl Assets for Script {
-    async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
-        // Others have their turn meanwhile, as with a real one.
-        tokio::task::yield_now().await;
-        let mut kept = self.assets.lock().unwrap();
-        kept.reads += 1;
-        let known = names.iter().filter_map(|name| kept.parameters.get_key_value(name));
-        let known = known.map(|(name, value)| (name.clone(), value.clone())).collect();
-        kept.fault.clone().map_or(Ok(known), Err)
+    async fn parameter(&self, name: &str) -> Result<String, AssetError> {
+        let fault = self.read_asset().await;
+        let value = self.assets.lock().unwrap().parameters.get(name).cloned().ok_or(AssetError::Missing);
+        fault.map_or(value, Err)
     }
 
     async fn object(
@@ -195,11 +213,9 @@ impl Assets for Script {
         unless: Option<&str>,
         max_bytes: usize,
     ) -> Result<Option<Object>, AssetError> {
-        tokio::task::yield_now().await;
-        let mut kept = self.assets.lock().unwrap();
-        kept.reads += 1;
-        let bytes = kept.objects.get(&name.to_string()).cloned().ok_or(AssetError::Missing);
-        let bytes = kept.fault.clone().map_or(bytes, Err)?;
+        let fault = self.read_asset().await;
+        let bytes = self.assets.lock().unwrap().objects.get(&name.to_string()).cloned().ok_or(AssetError::Missing);
+        let bytes = fault.map_or(bytes, Err)?;
         let tag = format!("{bytes:?}");
         match bytes.len() {
             _ if unless == Some(&tag) => Ok(None),

@@ -8,7 +8,7 @@ use shared::dialect::SURFACES;
 use shared::domain::delivery::{LOG_LENGTH, RESPONSE_LOG_BYTES};
 use shared::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, depth};
 use shared::ports::HttpRequest;
-use shared::provider::config::{Config, Kind, SecretRef};
+use shared::provider::config::{Config, Kind, SecretConfig};
 use shared::provider::hem::Hem;
 use shared::provider::http::Http;
 use shared::provider::{Answer, Ports, Provider, Question, Registry};
@@ -56,7 +56,7 @@ fn config() -> Config {
 }
 
 fn provider(kind: &Kind) -> Arc<dyn Provider> {
-    let secret = |from: &SecretRef| (*from == SecretRef::Env("API_KEY".to_owned())).then(|| SECRET.to_owned());
+    let secret = |secret: &SecretConfig| (secret.name == "key").then(|| SECRET.to_owned());
     match kind {
         Kind::Http(http) => Arc::new(Http::new("api", http, &secret).expect("its secret is there")),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),

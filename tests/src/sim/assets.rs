@@ -47,14 +47,10 @@ impl SimAssets {
 
 #[async_trait]
 impl Assets for SimAssets {
-    async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
-        let read = || {
-            let state = self.state.lock().unwrap();
-            let known = names.iter().filter_map(|name| state.parameters.get_key_value(name));
-            known.map(|(name, value)| (name.clone(), value.clone())).collect()
-        };
+    async fn parameter(&self, name: &str) -> Result<String, AssetError> {
+        let read = || self.state.lock().unwrap().parameters.get(name).cloned().ok_or(AssetError::Missing);
         let lost = |_| AssetError::Unavailable("no answer".to_owned());
-        self.gate.call(Op::Asset, names.join(" "), lost, |_| Ok(read())).await
+        self.gate.call(Op::Asset, name.to_owned(), lost, |_| read()).await
     }
 
     async fn object(

@@ -265,7 +265,7 @@ async fn an_answer_that_comes_later_is_waited_for() {
 
 #[tokio::test]
 async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_shown() {
-    let parameter = r#"{"Parameters": [{"Name": "/millrace/key", "Value": "hidden"}], "InvalidParameters": []}"#;
+    let parameter = r#"{"Parameter": {"Name": "/millrace/key", "Value": "hidden"}}"#;
     let table = Reply::json(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
     let toml = "[types.city]\ninputs = [[\"domain\"]]\nwaterfall = [\"table\", \"keyed\"]\n\
          [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\nfields = { name = \"/name\" }\n\
@@ -284,12 +284,12 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     assert!(report.text.contains("  table: 1 credit, s3://tables/cities.csv has 1 rows\n"), "{}", report.text);
     assert!(!report.text.contains("hidden"), "{}", report.text);
     let seen = served.seen();
-    assert_eq!(seen[0].header("x-amz-target"), Some("AmazonSSM.GetParameters"));
+    assert_eq!(seen[0].header("x-amz-target"), Some("AmazonSSM.GetParameter"));
     assert_eq!(seen[1].path.split('?').next(), Some("/tables/cities.csv"));
 
-    let gone = r#"{"Parameters": [], "InvalidParameters": ["/millrace/key"]}"#;
+    let gone = r#"{"__type": "ParameterNotFound"}"#;
     let served =
-        serve(vec![Reply::json(200, gone), Reply::json(403, "<Error><Code>AccessDenied</Code></Error>")]).await;
+        serve(vec![Reply::json(400, gone), Reply::json(403, "<Error><Code>AccessDenied</Code></Error>")]).await;
     let bundle = Bundle::new("no-account", toml, &account(&served.base));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);

@@ -22,7 +22,8 @@ fn parsed(body: &str) -> Result<Config, ConfigError> {
 fn agent(body: &str) -> Chat {
     let config = parsed(body).unwrap_or_else(|e| panic!("{e}"));
     let Kind::Chat(chat) = &config.providers[0].kind else { panic!("not chat") };
-    Chat::new("agent", chat, &|from| (*from == SecretRef::Env("KEY".to_owned())).then(|| "s3cret".to_owned())).unwrap()
+    Chat::new("agent", chat, &|secret| (secret.from == SecretRef::Env("KEY".to_owned())).then(|| "s3cret".to_owned()))
+        .unwrap()
 }
 
 fn says(content: &str) -> String {

@@ -1,7 +1,5 @@
 //! `kind = "dataset"`: a table in a file beside `providers.toml`, or in Amazon S3.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
@@ -13,7 +11,7 @@ use super::{COMMON, ConfigError, Place, Settings};
 pub struct DatasetConfig {
     /// Relative to the directory of `providers.toml`, without `..`; or `s3://BUCKET/KEY`.
     pub file: String,
-    /// How many MiB a table in S3 may have, 1 to 1024; 64 where the file says nothing.
+    /// How many MiB a table in S3 may have, 1 to 64; 16 where the file says nothing.
     pub max_mib: usize,
     pub format: Format,
     pub file_at: Place,
@@ -108,7 +106,7 @@ impl DatasetConfig {
         let advice = "name the table, such as file = \"data/brands.csv\" or file = \"s3://bucket/brands.csv\"";
         let file_entry = table.need("file", advice)?;
         let file = table_file(&file_entry)?;
-        let max_mib = table.number("max_mib", 1, 1024)?;
+        let max_mib = table.number("max_mib", 1, 64)?;
         if let (Some(entry), false) = (table.get("max_mib"), file.starts_with(S3)) {
             return Err(entry.error("is for tables in S3; one of the bundle has the size that it was deployed with"));
         }
@@ -136,7 +134,7 @@ impl DatasetConfig {
         if fields.is_empty() {
             return Err(fields_entry.error("fields is empty; write fields = { OUTPUT = \"COLUMN\" }"));
         }
-        let max_mib = max_mib.and_then(|mib| usize::try_from(mib).ok()).unwrap_or(64);
+        let max_mib = max_mib.and_then(|mib| usize::try_from(mib).ok()).unwrap_or(16);
         Ok(Self { file, max_mib, format, file_at: file_entry.place(), lookup, fields })
     }
 
@@ -160,16 +158,16 @@ impl DatasetConfig {
 /// How a table in S3 is named.
 const S3: &str = "s3://";
 
-/// A table outside of the bundle may take this long to be read.
-const S3_TIMEOUT: Duration = Duration::from_secs(30);
-
 fn table_file(entry: &Entry<'_>) -> Result<String, ConfigError> {
     const ENDS: [&str; 3] = [".csv", ".ndjson", ".jsonl"];
     let Some(place) = entry.str()?.strip_prefix(S3) else { return entry.file(&ENDS) };
     let rule = "a table in S3 is s3://BUCKET/KEY, and its key ends in .csv, .ndjson or .jsonl";
     let (bucket, key) = place.split_once('/').ok_or_else(|| entry.error(rule))?;
     // Source: Amazon S3 user guide, "Bucket naming rules" and "Naming Amazon S3 objects".
+    let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_bucket = (3..=63).contains(&bucket.len())
+        && bucket.starts_with(ends)
+        && bucket.ends_with(ends)
         && bucket.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
     let is_key = key.len() <= 1_024 && !key.chars().any(char::is_control) && ENDS.iter().any(|end| key.ends_with(end));
     if is_bucket && is_key { Ok(format!("{S3}{place}")) } else { Err(entry.error(rule)) }
@@ -244,10 +242,6 @@ impl Settings for DatasetConfig {
             Lookup::Key(_) => self.fields.iter().map(|(name, ..)| name.clone()).collect(),
             Lookup::Search(search) => vec![search.output.clone()],
         })
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        self.object().map(|_| S3_TIMEOUT)
     }
 
     fn places(&mut self) -> Vec<&mut Place> {

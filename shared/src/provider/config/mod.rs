@@ -194,7 +194,10 @@ impl ProviderConfig {
     pub fn uses_assets(&self, environment: &dyn Fn(&str) -> Option<String>) -> bool {
         let secrets = self.kind.settings().secrets();
         let table = matches!(&self.kind, Kind::Dataset(table) if table.object().is_some());
-        table || secrets.iter().any(|secret| matches!(secret.place(environment), (SecretRef::Parameter(_), None)))
+        let unread = |secret: &&SecretConfig| {
+            matches!(secret.from, SecretRef::Parameter(_)) && secret.known(environment).is_none()
+        };
+        table || secrets.iter().any(unread)
     }
 }
 

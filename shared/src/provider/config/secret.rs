@@ -29,15 +29,20 @@ pub struct SecretConfig {
     pub name: String,
     pub from: SecretRef,
     /// A variable that goes before a parameter where it is set: for trying things out away from AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<String>,
     pub at: Place,
 }
 
 impl SecretConfig {
-    /// Where it is, and its value where that is in this environment.
-    pub fn place(&self, environment: &dyn Fn(&str) -> Option<String>) -> (&SecretRef, Option<String>) {
-        let variable = if let SecretRef::Env(variable) = &self.from { Some(variable) } else { self.unless.as_ref() };
-        (&self.from, variable.and_then(|variable| environment(variable)).filter(|value| !value.is_empty()))
+    /// The environment variable that may hold it.
+    pub fn variable(&self) -> Option<&str> {
+        if let SecretRef::Env(variable) = &self.from { Some(variable) } else { self.unless.as_deref() }
+    }
+
+    /// Its value, where that is in this environment.
+    pub fn known(&self, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        environment(self.variable()?).filter(|value| !value.is_empty())
     }
 
     /// `secrets = { NAME = { ssm = "/path/name" } }`.

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use self::keys::Keys;
@@ -49,7 +50,7 @@ enum Source {
     },
     Object {
         name: ObjectName,
-        read: Refreshed<Revision>,
+        revision: Refreshed<Revision>,
     },
 }
 
@@ -73,6 +74,27 @@ struct Revision {
     index: Index,
 }
 
+impl Revision {
+    /// The table as it is now; `None` where it is still the one before.
+    async fn read(
+        config: &DatasetConfig,
+        name: &ObjectName,
+        before: Option<Arc<Self>>,
+        ports: &Ports,
+    ) -> Result<Option<Self>, Unread> {
+        let tag = before.as_ref().map(|before| before.tag.as_str()).filter(|tag| !tag.is_empty());
+        let read = ports.assets.object(name, tag, config.max_mib * 1024 * 1024);
+        let read = within(ports.clock.as_ref(), READ_LIMIT, read).await;
+        let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
+        let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
+        let text = String::from_utf8(object.bytes);
+        let text = text.map_err(|e| Unread::lasting(format!("{name}: is not UTF-8: {}", e.utf8_error())))?;
+        check_header(config, text.as_bytes()).map_err(|e| Unread::lasting(e.to_string()))?;
+        let index = Index::checked(config, &text).map_err(Unread::lasting)?;
+        Ok(Some(Self { tag: object.tag, index }))
+    }
+}
+
 enum Index {
     Keys(Keys),
     Words(Words),
@@ -94,6 +116,16 @@ impl Index {
                 rows::read(config, text, &mut |texts, values| words.add(texts, values))?;
                 Ok(Self::Words(words))
             }
+        }
+    }
+
+    /// The same, of a table that has a row that can be found. The error names the table.
+    fn checked(config: &DatasetConfig, text: &str) -> Result<Self, String> {
+        let index = Self::read(config, text).map_err(|e| format!("{}: {e}", config.file))?;
+        match (&index, index.counts()) {
+            (Self::Keys(_), (0, _)) => Err(format!("{}: the table has no row with a usable key", config.file)),
+            (Self::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", config.file)),
+            _ => Ok(index),
         }
     }
 
@@ -125,7 +157,10 @@ impl Dataset {
     pub fn open(name: &str, config: &DatasetConfig, dir: &Path) -> Result<Self, ConfigError> {
         if let Some((bucket, key)) = config.object() {
             let name = ObjectName { bucket: bucket.to_owned(), key: key.to_owned() };
-            return Ok(Self { config: config.clone(), source: Source::Object { name, read: Refreshed::default() } });
+            return Ok(Self {
+                config: config.clone(),
+                source: Source::Object { name, revision: Refreshed::default() },
+            });
         }
         let path = dir.join(&config.file);
         let unread = |e| config.file_at.error(format!("providers.{name}: {} cannot be read: {e}", config.file));
@@ -137,52 +172,28 @@ impl Dataset {
         Self { config: config.clone(), source: Source::Held { text: Mutex::new(text), index: OnceLock::new() } }
     }
 
-    fn index_of(&self, text: &str) -> Result<Index, String> {
-        let index = Index::read(&self.config, text).map_err(|e| format!("{}: {e}", self.config.file))?;
-        match (&index, index.counts()) {
-            (Index::Keys(_), (0, _)) => Err(format!("{}: the table has no row with a usable key", self.config.file)),
-            (Index::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", self.config.file)),
-            _ => Ok(index),
-        }
-    }
-
-    /// The table in S3, unless it is still the one before.
-    async fn revision(
-        &self,
-        name: &ObjectName,
-        before: Option<Arc<Revision>>,
-        ports: &Ports,
-    ) -> Result<Option<Revision>, Unread> {
-        let tag = before.as_ref().map(|before| before.tag.as_str()).filter(|tag| !tag.is_empty());
-        let read = ports.assets.object(name, tag, self.config.max_mib * 1024 * 1024);
-        let read = within(ports.clock.as_ref(), READ_LIMIT, read).await;
-        let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
-        let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
-        let wrong = |why: String| Unread::lasting(format!("{name}: {why}"));
-        let text = String::from_utf8(object.bytes).map_err(|e| wrong(format!("is not UTF-8: {e}")))?;
-        check_header(&self.config, text.as_bytes()).map_err(|e| Unread::lasting(e.to_string()))?;
-        Ok(Some(Revision { tag: object.tag, index: self.index_of(&text).map_err(Unread::lasting)? }))
-    }
-
     /// Reads the rows, where that is not done yet: how many there are, and how many were left out (no usable key, or one that
     /// an earlier row has; no word to search for).
     pub async fn counts(&self, ports: &Ports) -> Result<(usize, usize), String> {
-        self.with_index(ports, Index::counts).await.map_err(Unread::why)
+        self.with_index(READ_LIMIT, ports, Index::counts).await.map_err(Unread::why)
     }
 
     /// Does something with the rows.
-    async fn with_index<T>(&self, ports: &Ports, work: impl FnOnce(&Index) -> T) -> Result<T, Unread> {
+    async fn with_index<T>(&self, wait: Duration, ports: &Ports, work: impl FnOnce(&Index) -> T) -> Result<T, Unread> {
         match &self.source {
             Source::Held { text, index } => {
                 let index = index.get_or_init(|| {
                     let text = text.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    self.index_of(&text.map_err(|e| format!("{}: {e}", self.config.file))?)
+                    Index::checked(&self.config, &text.map_err(|e| format!("{}: {e}", self.config.file))?)
                 });
                 index.as_ref().map(work).map_err(Unread::lasting)
             }
-            Source::Object { name, read } => {
-                let kept = read.get(ports.clock.as_ref(), |before| self.revision(name, before, ports)).await?;
-                Ok(work(&kept.index))
+            Source::Object { name, revision } => {
+                let read = |before: Option<Arc<Revision>>| {
+                    let (config, name, ports) = (self.config.clone(), name.clone(), ports.clone());
+                    async move { Revision::read(&config, &name, before, &ports).await }.boxed()
+                };
+                Ok(work(&revision.get(wait, ports, read).await?.index))
             }
         }
     }
@@ -227,10 +238,12 @@ impl Provider for Dataset {
             Ok(asked) => asked,
             Err(why) => return Answer::Invalid(why),
         };
-        match self.with_index(ports, |index| self.find(&asked, index)).await {
+        match self.with_index(question.limit / 2, ports, |index| self.find(&asked, index)).await {
             Ok(fields) if fields.is_empty() => Answer::NotFound,
             Ok(fields) => Answer::Found { fields, confidence: None },
-            Err(unread) => unread.answer(question),
+            // What is wrong with a table of the bundle is told by its line.
+            Err(unread) if matches!(self.source, Source::Held { .. }) => Answer::failed("provider_error", unread.why()),
+            Err(unread) => unread.answer(question, ports),
         }
     }
 

@@ -322,10 +322,10 @@ async fn a_table_that_cannot_be_read_again_stays_in_use() {
     script.assets_fail(Some(AssetError::Refused("403 AccessDenied".to_owned())));
     script.pass(Duration::from_secs(300));
     assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("A"));
-    // And it is tried again soon.
+    // And it is tried again.
     script.assets_fail(None);
     script.object(S3, b"domain,name\na.com,B\n");
-    script.pass(Duration::from_secs(5));
+    script.pass(Duration::from_secs(300));
     assert_eq!(name_of(&ask_in(&table, &ports, "a.com").await), Some("B"));
 }
 
@@ -340,14 +340,13 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
     ] {
         let (table, ports, script) = in_s3("");
         script.object(S3, text);
-        let answer = ask_in(&table, &ports, "a.com").await;
-        assert_eq!(answer, Answer::failed("provider_error", wanted));
+        let Answer::Failed { code, detail } = ask_in(&table, &ports, "a.com").await else { panic!("{wanted}") };
+        assert!(code == "provider_error" && !detail.contains("s3:"), "no business of a tenant's: {detail}");
         assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
         assert_eq!(script.reads(), 1, "a fault is kept for a moment");
     }
     let (table, ports, script) = in_s3("");
     script.assets_fail(Some(AssetError::Missing));
-    let answer = ask_in(&table, &ports, "a.com").await;
     let wanted = "s3://tables/d.csv: there is no such thing; create it, in the region of the functions";
-    assert_eq!(answer, Answer::failed("provider_error", wanted));
+    assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
 }

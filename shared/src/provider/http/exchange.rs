@@ -42,6 +42,9 @@ impl From<Fault> for Answer {
     }
 }
 
+/// How a fault begins that other credentials would mend.
+pub(in crate::provider) const REFUSED: &str = "the provider refused its credentials";
+
 /// Sends until there is an answer that repeating would not change, `retries` are used up, or the deadline comes.
 /// `ends` are statuses that end it although they may pass elsewhere.
 pub(in crate::provider) async fn exchange(
@@ -108,9 +111,7 @@ fn broken(error: &HttpError) -> Fault {
 /// The fault of an answer whose status is no success.
 pub(in crate::provider) fn refused(status: u16) -> Fault {
     match status {
-        401 | 403 => Fault::lasting(format!(
-            "the provider refused its credentials (HTTP {status}); check the secret in its configuration"
-        )),
+        401 | 403 => Fault::lasting(format!("{REFUSED} (HTTP {status}); check the secret in its configuration")),
         _ => Fault::lasting(format!("the provider answered HTTP {status}")),
     }
 }

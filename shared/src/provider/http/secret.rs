@@ -14,7 +14,7 @@ pub(in crate::provider) fn resolve(
     let mut values = Map::new();
     for secret in wanted {
         let from = &secret.from;
-        let value = secrets(from).filter(|v| !v.is_empty()).ok_or_else(|| {
+        let value = secrets(secret).filter(|v| !v.is_empty()).ok_or_else(|| {
             let what = if matches!(from, SecretRef::Env(_)) { "not set" } else { "empty" };
             secret.at.error(format!("providers.{provider} needs {from}, which is {what}"))
         })?;

@@ -24,8 +24,10 @@ fn provider(body: &str) -> Http {
     );
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Kind::Http(http) = &config.providers[0].kind else { panic!("not http") };
-    Http::new("api", http, &|from| (*from == SecretRef::Env("API_KEY".to_owned())).then(|| "s3cr&t \"key".to_owned()))
-        .unwrap()
+    Http::new("api", http, &|secret| {
+        (secret.from == SecretRef::Env("API_KEY".to_owned())).then(|| "s3cr&t \"key".to_owned())
+    })
+    .unwrap()
 }
 
 const GET: &str = "url = \"https://api.example.com/v1/{{ input.domain }}\"\nfields = { name = \"/data/name\" }\n";
