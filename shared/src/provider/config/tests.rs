@@ -244,7 +244,12 @@ fn faults_of_an_http_provider() {
         ),
         (
             "later = { id = \"/id\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
-            "p.toml:8:9: providers.api: later: say how an answer is told",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come? Say it in `done`, such as \
+             done = \"response.status == 'done'\", or",
+        ),
+        (
+            "later = { id = \"/id\", when = \"status == 202\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come?",
         ),
         (
             "query = { c = \"{{ callback.url }}\" }",
@@ -272,6 +277,20 @@ fn faults_of_an_http_provider() {
         error,
         "p.toml:7:19: providers.api: fields.name: `$.data.name` is not a JSON Pointer (RFC 6901); write \"/data/name\""
     );
+}
+
+#[test]
+fn a_poll_needs_a_word_for_done() {
+    for said in [
+        "done = \"response.status == 'done'\"",
+        "done = \"status == 200\"",
+        "when = \"response.status == 'running'\"",
+        "when = \"status == 202\", done = \"status == 200\"",
+    ] {
+        let later =
+            format!("later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}");
+        Config::parse("p.toml", &format!("{HTTP}{later}\n")).unwrap_or_else(|e| panic!("{said}: {e}"));
+    }
 }
 
 #[test]
