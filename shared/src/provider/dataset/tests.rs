@@ -388,7 +388,7 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
         (b"domain,name\n", "s3://tables/d.csv: the table has no row with a usable key"),
         (b"\xff", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
         (b"domain,name\n\xff,A\n", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 12"),
-        (&[b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
+        (&vec![b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
     ] {
         let (table, ports, script) = in_s3("");
         script.object(S3, text);
