@@ -42,7 +42,7 @@ impl Watched {
         Self { inner, clock, telling, count: AtomicU64::new(0), last: Mutex::default() }
     }
 
-    /// The status of the last answer; `None` where there was none since it was last taken, or that exchange broke.
+    /// The status of the last answer; `None` where there was none since it was last taken.
     pub(crate) fn take_status(&self) -> Option<u16> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -70,7 +70,9 @@ impl HttpSender for Watched {
             let took = u64::try_from(self.clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
             tell(&format!("< {number} {}", veil.told(&url, &answer, took)));
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_ref().ok().map(|answer| answer.status);
+        if let Ok(answer) = &answer {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.status);
+        }
         answer
     }
 
@@ -165,10 +167,12 @@ impl Veil {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::collections::{BTreeMap, VecDeque};
     use std::time::Duration;
 
     use shared::edge::system::SystemClock;
+    use shared::ports::{AssetError, Object, ObjectName};
+    use shared::provider::config::Config;
 
     use super::*;
 
@@ -190,6 +194,18 @@ mod tests {
         HttpAnswer { status, headers, body: body.into(), truncated: false }
     }
 
+    fn request(url: &str) -> HttpRequest {
+        HttpRequest {
+            method: "POST".to_owned(),
+            url: url.to_owned(),
+            headers: vec![("authorization".to_owned(), "Bearer in-a-header".to_owned())],
+            body: b"in-a-body".to_vec(),
+            deadline: Duration::from_secs(1),
+            plain_http: false,
+            max_response_bytes: 1,
+        }
+    }
+
     /// What is told of exchanges with `url`, each line without its time.
     async fn lines(url: &str, veil: Veil, answers: Vec<Result<HttpAnswer, HttpError>>) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -199,16 +215,7 @@ mod tests {
         let inner = Arc::new(Scripted(Mutex::new(answers.into())));
         let watched = Watched::new(inner, Arc::new(SystemClock), Some((tell, veil)));
         for _ in 0..count {
-            let request = HttpRequest {
-                method: "POST".to_owned(),
-                url: url.to_owned(),
-                headers: vec![("authorization".to_owned(), "Bearer in-a-header".to_owned())],
-                body: b"in-a-body".to_vec(),
-                deadline: Duration::from_secs(1),
-                plain_http: false,
-                max_response_bytes: 1,
-            };
-            let _ = watched.send(request).await;
+            let _ = watched.send(request(url)).await;
         }
         let lines = lines.lock().unwrap();
         lines.iter().map(|line| without_time(line)).collect()
@@ -259,6 +266,49 @@ mod tests {
              otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
         );
         assert!(told[3].starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"), "{told:?}");
+    }
+
+    struct Kept(Result<BTreeMap<String, String>, AssetError>);
+
+    #[async_trait]
+    impl Assets for Kept {
+        async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
+            assert_eq!(names, ["/millrace/key"]);
+            self.0.clone()
+        }
+
+        async fn object(&self, _: &ObjectName, _: Option<&str>, _: usize) -> Result<Option<Object>, AssetError> {
+            Err(AssetError::Missing)
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_them() {
+        let toml = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+            url = \"https://api.example.com/{{ secret.key }}\"\nfields = { name = \"/name\" }\n\
+            secrets = { key = { ssm = \"/millrace/key\" } }\n\
+            oauth = { token_url = \"https://login.example.com/t\", client_id = { ssm = \"/millrace/key\" }, \
+            client_secret = { ssm = \"/millrace/key\" } }\n";
+        let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
+        let settings = Settings::default();
+        let kept = Kept(Ok(BTreeMap::from([("/millrace/key".to_owned(), "hidden".to_owned())])));
+        let veil = Veil::of(config.providers.iter(), &settings, &kept).await.unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(veil.place("https://api.example.com/hidden?hidden"), "https://api.example.com/[secret]");
+        assert_eq!(veil.token_urls, ["https://login.example.com/t"]);
+        let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
+        let failure = Veil::of(config.providers.iter(), &settings, &refused).await.err().and_then(|f| f.text());
+        assert!(failure.as_ref().is_some_and(|text| text.starts_with("error: reading secrets: ")), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn the_last_status_stays_until_it_is_taken() {
+        let answers = VecDeque::from([Ok(answer(200, "")), Ok(answer(404, "")), Err(HttpError::Timeout)]);
+        let watched = Watched::new(Arc::new(Scripted(Mutex::new(answers))), Arc::new(SystemClock), None);
+        for _ in 0..3 {
+            let _ = watched.send(request("https://api.example.com/")).await;
+        }
+        assert_eq!(watched.about_nothing(), " (HTTP 404; --verbose shows the answer)");
+        assert_eq!((watched.take_status(), watched.about_nothing().as_str()), (None, ""));
     }
 
     #[tokio::test]
