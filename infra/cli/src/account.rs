@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Options of what goes straight to AWS.
+#[expect(clippy::doc_markdown, reason = "these comments are the help text, where backticks are only noise")]
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Account {
     /// A profile of the AWS command line, which must be installed [env: AWS_PROFILE]

@@ -286,6 +286,12 @@ pub(crate) struct Check {
     /// Ask every provider once, for real: paid ones may charge for it
     #[arg(long)]
     pub(crate) dry_call: bool,
+    /// Ask these alone
+    #[arg(long, value_delimiter = ',', value_name = "A,B", requires = "dry_call")]
+    pub(crate) provider: Vec<String>,
+    /// Show on standard error what upstreams answer; secrets are masked
+    #[arg(long, requires = "dry_call")]
+    pub(crate) verbose: bool,
     /// What to ask about instead of the usual example; FIELD:=JSON for what is no text
     #[arg(long, value_name = "FIELD=VALUE", value_parser = sample::field, requires = "dry_call")]
     pub(crate) input: Vec<(String, Value)>,
@@ -317,6 +323,9 @@ pub(crate) struct Enrich {
     /// Print the line that the API would give
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show on standard error what upstreams answer; secrets are masked
+    #[arg(long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) account: Account,
 }

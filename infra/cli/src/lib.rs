@@ -19,6 +19,7 @@ mod screen;
 #[cfg(test)]
 mod server;
 mod settings;
+mod watched;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use shared::edge::config::Reach;
 use shared::edge::start::upstreams;
 use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::ports::{Assets, Entropy as _, within};
-use shared::provider::config::{Config, ProviderConfig};
+use shared::provider::config::{Config, Kind, ProviderConfig};
 use shared::provider::waterfall::{Progress, Request};
 use shared::provider::{
     Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, load_config,
@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{Screen, plain, plural, print, thousands};
 use crate::settings::Settings;
+use crate::watched::{Tell, Veil, Watched};
 
 /// How long a provider that names no time of its own may take for a try.
 const TRY_LIMIT: Duration = Duration::from_secs(30);
@@ -62,6 +63,11 @@ impl Report<'_> {
     async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
         let report = self;
         let config = load_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
+        let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+        if let Some(unknown) = args.provider.iter().find(|name| !known.contains(&name.as_str())) {
+            let known = known.join(", ");
+            return Err(Failure::usage(format!("--provider: there is no provider {unknown}; there are {known}")));
+        }
         let mut ports = ports(settings)?;
         // Without an account everything else can be looked at all the same.
         let mut no_account = None;
@@ -111,8 +117,11 @@ impl Report<'_> {
         }
         if args.dry_call {
             report.line("dry calls")?;
+            built.retain(|(provider, _)| args.provider.is_empty() || args.provider.contains(&provider.name));
+            let asked = built.iter().map(|(provider, _)| *provider);
+            let (watched, ports) = watch(asked, args.verbose, settings, ports).await?;
             for (provider, ready) in built {
-                report.tried(provider, ready.as_ref(), &ports, &args.input).await?;
+                report.tried(provider, ready.as_ref(), &ports, &watched, &args.input).await?;
             }
         }
         Ok(())
@@ -133,6 +142,7 @@ impl Report<'_> {
         config: &ProviderConfig,
         provider: &dyn Provider,
         ports: &Ports,
+        watched: &Watched,
         given: &[(String, Value)],
     ) -> Result<(), Failure> {
         let input = sample::input(&config.kind.settings().needs(), given);
@@ -140,6 +150,7 @@ impl Report<'_> {
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
         let question = Question { input: &input, limit, key: &key, callback: None, earlier: None, last: true };
         let begun = ports.clock.now();
+        watched.take_status();
         let answer = within(ports.clock.as_ref(), limit, provider.ask(&question, ports)).await;
         let took = thousands(u64::try_from(ports.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX));
         let name = &config.name;
@@ -149,7 +160,10 @@ impl Report<'_> {
                 let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
                 self.line(&format!("  {name}: found {} in {took} ms", plain(&fields.join(", "), 300)))
             }
-            Some(Answer::NotFound) => self.line(&format!("  {name}: not found, in {took} ms")),
+            Some(Answer::NotFound) => {
+                let about = if asks_an_api(config) { watched.about_nothing() } else { String::new() };
+                self.line(&format!("  {name}: not found{about}, in {took} ms"))
+            }
             Some(Answer::Later(_)) => {
                 self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"))
             }
@@ -186,14 +200,16 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
         ports.assets = assets(settings, &args.account).await?;
     }
     let registry = registry_of(&config, |provider| build(provider, &dir, &|name| settings.get(name)))?;
+    let (watched, ports) = watch(config.providers.iter(), args.verbose, settings, ports).await?;
+    let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
     let begun = ports.clock.now();
-    let outcome = run(&registry, args, &input, &ports).await?;
+    let outcome = trial.run(args, &input).await?;
     let status = outcome.status;
     if args.json {
         let record = Record { id: None, input, metadata: None, original: None };
         print(ResultLine { index: 0, record, outcome }.to_json())?;
     } else {
-        print(outcome_text(&outcome, ports.clock.now().since(begun)))?;
+        print(outcome_text(&outcome, ports.clock.now().since(begun), &trial.about_nothing()))?;
     }
     match status {
         OutcomeStatus::Found | OutcomeStatus::NotFound => Ok(()),
@@ -255,34 +271,76 @@ fn registry_of(
     Registry::assemble(config, build).map_err(|error| Failure::failed(error.to_string()))
 }
 
-/// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
-async fn run(
-    registry: &Registry,
-    args: &Enrich,
-    input: &Map<String, Value>,
-    ports: &Ports,
-) -> Result<Outcome, Failure> {
-    let waterfall = registry.waterfall(&args.kind).ok_or_else(|| Failure::failed("the type is gone"))?;
-    let (screen, key) = (Screen::new(), fresh_key());
-    let mut parked = None;
-    loop {
-        let limit = waterfall.kind().record_timeout();
-        let request = Request { input, limit, order: args.providers.as_deref(), key: &key, callback: None };
-        match waterfall.run(&request, parked.take(), ports).await {
-            Progress::Done(outcome) => return Ok(outcome),
-            Progress::Parked(waiting) => {
-                let wait = waiting.resume_at().since(ports.clock.now());
-                screen.note(&format!("{} answers later; asking again in {} s", waiting.provider(), wait.as_secs()));
-                ports.clock.sleep(wait).await;
-                parked = Some((*waiting, None));
+/// A record's way through a type's waterfall on this machine.
+struct Trial<'a> {
+    config: &'a Config,
+    registry: &'a Registry,
+    watched: &'a Watched,
+    ports: &'a Ports,
+}
+
+impl Trial<'_> {
+    /// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
+    /// An error where a provider's upstream would do nothing else.
+    async fn run(&self, args: &Enrich, input: &Map<String, Value>) -> Result<Outcome, Failure> {
+        let waterfall = self.registry.waterfall(&args.kind).ok_or_else(|| Failure::failed("the type is gone"))?;
+        let (screen, key, clock) = (Screen::new(), fresh_key(), self.ports.clock.as_ref());
+        let mut parked = None;
+        loop {
+            let limit = waterfall.kind().record_timeout();
+            let request = Request { input, limit, order: args.providers.as_deref(), key: &key, callback: None };
+            match waterfall.run(&request, parked.take(), self.ports).await {
+                Progress::Done(outcome) => return Ok(outcome),
+                Progress::Parked(waiting) => {
+                    let wait = waiting.resume_at().since(clock.now());
+                    screen.note(&self.waits(waiting.provider(), wait)?);
+                    clock.sleep(wait).await;
+                    parked = Some((*waiting, None));
+                }
             }
         }
     }
+
+    /// What a provider is waited for. An error where that would be in vain.
+    fn waits(&self, name: &str, wait: Duration) -> Result<String, Failure> {
+        let provider = self.config.providers.iter().find(|provider| provider.name == name);
+        let later = provider.and_then(|provider| match &provider.kind {
+            Kind::Http(http) => http.later.as_ref(),
+            _ => None,
+        });
+        let busy = matches!(self.watched.take_status(), Some(429 | 503));
+        match later {
+            Some(later) if later.poll.is_none() => Err(Failure::failed(format!(
+                "{name} answers by a callback alone, which does not reach this machine; give its `later` a `poll`, or send \
+                 the record to a deployment"
+            ))),
+            Some(_) if !busy => Ok(format!("{name} answers later; asking again in {} s", wait.as_secs())),
+            _ => Ok(format!("{name} was told to wait; asking again in {} s", wait.as_secs())),
+        }
+    }
+
+    /// What to add to "not found". Nothing where sites were read too: the last answer says little then.
+    fn about_nothing(&self) -> String {
+        let sites = self.config.providers.iter().any(asks_sites);
+        if sites { String::new() } else { self.watched.about_nothing() }
+    }
 }
 
-fn outcome_text(outcome: &Outcome, took: Duration) -> String {
+fn asks_an_api(provider: &ProviderConfig) -> bool {
+    matches!(provider.kind, Kind::Http(_) | Kind::Chat(_))
+}
+
+fn asks_sites(provider: &ProviderConfig) -> bool {
+    matches!(provider.kind, Kind::Site(_) | Kind::Tech(_) | Kind::Signals(_) | Kind::DomainFinder(_))
+}
+
+/// `about_nothing` follows "not found".
+fn outcome_text(outcome: &Outcome, took: Duration, about_nothing: &str) -> String {
     let took = thousands(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    let status = outcome.status.as_str().replace('_', " ");
+    let mut status = outcome.status.as_str().replace('_', " ");
+    if outcome.status == OutcomeStatus::NotFound {
+        status += about_nothing;
+    }
     let mut shown = format!("{status}, {}, {took} ms", plural(u64::from(outcome.credits), "credit"));
     if let Some(error) = &outcome.error {
         shown += &format!("\n  {}: {}", error.code, plain(&error.detail, 600));
@@ -324,6 +382,24 @@ fn ports(settings: &Settings) -> Result<Ports, Failure> {
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, cache: None })
+}
+
+/// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.
+async fn watch(
+    asked: impl Iterator<Item = &ProviderConfig>,
+    verbose: bool,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<(Arc<Watched>, Ports), Failure> {
+    let telling = if verbose {
+        let screen = Screen::new();
+        let tell: Tell = Arc::new(move |line: &str| screen.note(line));
+        Some((tell, Veil::of(asked, settings, ports.assets.as_ref()).await?))
+    } else {
+        None
+    };
+    let watched = Arc::new(Watched::new(Arc::clone(&ports.http), Arc::clone(&ports.clock), telling));
+    Ok((Arc::clone(&watched), Ports { http: watched, ..ports }))
 }
 
 /// What providers need of the AWS account. Connects nowhere yet.

@@ -34,8 +34,19 @@ impl Bundle {
         let input = record(&config, args).unwrap();
         let config = asked(config, &args.kind, args.providers.as_deref());
         let registry = registry_of(&config, |provider| build(provider, &self.0, &|name| settings.get(name)));
-        run(&registry.unwrap(), args, &input, &ports(&settings).unwrap()).await.unwrap()
+        trial(&config, &registry.unwrap(), args, &input, ports(&settings).unwrap()).await.unwrap()
     }
+}
+
+async fn trial(
+    config: &Config,
+    registry: &Registry,
+    args: &Enrich,
+    input: &Map<String, Value>,
+    ports: Ports,
+) -> Result<Outcome, Failure> {
+    let (watched, ports) = watch(config.providers.iter(), false, &Settings::default(), ports).await?;
+    Trial { config, registry, watched: &watched, ports: &ports }.run(args, input).await
 }
 
 /// What was told of a `providers.toml`.
@@ -46,7 +57,18 @@ struct Told {
 
 impl Told {
     async fn of(dir: &Path, settings: &Settings, dry_call: bool) -> Result<Self, Failure> {
-        let args = Check { dir: None, dry_call, input: Vec::new(), account: Account::default() };
+        Self::of_some(dir, settings, dry_call, &[]).await
+    }
+
+    async fn of_some(dir: &Path, settings: &Settings, dry_call: bool, only: &[&str]) -> Result<Self, Failure> {
+        let args = Check {
+            dir: None,
+            dry_call,
+            provider: only.iter().map(|name| (*name).to_owned()).collect(),
+            verbose: false,
+            input: Vec::new(),
+            account: Account::default(),
+        };
         let mut text = String::new();
         let mut say = |line: &str| {
             text += line;
@@ -76,6 +98,7 @@ fn args(kind: &str, value: Option<&str>) -> Enrich {
         providers: None,
         dir: None,
         json: false,
+        verbose: false,
         account: Account::default(),
     }
 }
@@ -145,7 +168,8 @@ async fn a_dry_call_asks_each_provider_once() {
     let report = bundle.report(true).await;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
-        report.text.contains("first: found name in ") && report.text.contains("second: not found, in "),
+        report.text.contains("first: found name in ")
+            && report.text.contains("second: not found (HTTP 404; --verbose shows the answer), in "),
         "{}",
         report.text
     );
@@ -170,13 +194,16 @@ async fn a_record_runs_through_its_types_waterfall() {
     let bundle = Bundle::new("run", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
     let outcome = bundle.outcome(&args("company", Some("stripe.com"))).await;
     assert_eq!((outcome.status, outcome.credits), (OutcomeStatus::Found, 7));
-    let shown = outcome_text(&outcome, Duration::from_millis(1234));
+    let shown = outcome_text(&outcome, Duration::from_millis(1234), "");
     assert_eq!(shown, "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs");
     assert_eq!(served.seen().len(), 2);
 
     let names = vec![("last_name".to_owned(), json!("Doe"))];
     let outcome = bundle.outcome(&Enrich { input: names, ..args("person", Some("Jane")) }).await;
-    assert_eq!(outcome_text(&outcome, Duration::ZERO), "failed, 0 credits, 0 ms\n  provider_unconfigured: name one");
+    assert_eq!(
+        outcome_text(&outcome, Duration::ZERO, ""),
+        "failed, 0 credits, 0 ms\n  provider_unconfigured: name one"
+    );
 }
 
 #[tokio::test]
@@ -254,13 +281,90 @@ impl Clock for Virtual {
 async fn an_answer_that_comes_later_is_waited_for() {
     let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
-    let registry = registry_of(&asked(load_config(&bundle.0).unwrap(), "paid", None), |_| Ok(slow.clone())).unwrap();
+    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let registry = registry_of(&config, |_| Ok(slow.clone())).unwrap();
     let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
-    let outcome = run(&registry, &args("paid", None), &input, &ports).await.unwrap();
+    let outcome = trial(&config, &registry, &args("paid", None), &input, ports).await.unwrap();
     assert_eq!((outcome.status, &outcome.data["name"]), (OutcomeStatus::Found, &json!("Late")));
     assert_eq!(*slow.0.lock().unwrap(), [None, Some(json!("t1")), Some(json!("t1"))]);
     assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(630), "as long as the provider said, and no longer");
+}
+
+/// One upstream on loopback that takes a question and answers it later.
+fn later_at(base: &str, more: &str) -> String {
+    format!(
+        "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"slow\"]\n[providers.slow]\nkind = \"http\"\n\
+         method = \"POST\"\nurl = \"{base}/jobs\"\nbody = {{ domain = \"{{{{ input.domain }}}}\", hook = \"{{{{ callback.url }}}}\" }}\n\
+         fields = {{ name = \"/name\" }}\n[providers.slow.later]\nid = \"/id\"\ndone = \"response.name is defined\"\n{more}\n"
+    )
+}
+
+#[tokio::test]
+async fn nobody_waits_here_for_a_callback() {
+    let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
+    let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
+    let settings = bundle.settings();
+    let config = asked(load_config(&bundle.0).unwrap(), "company", None);
+    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
+    let asked = trial(&config, &registry, &args("company", None), &input, ports(&settings).unwrap()).await;
+    let failure = asked.unwrap_err();
+    let text = failure.text().unwrap();
+    assert!(text.starts_with("error: slow answers by a callback alone, which does not reach this machine"), "{text}");
+    assert_eq!(served.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_said() {
+    let later = later_at("https://api.example.com", "poll = { url = \"https://api.example.com/{{ later.id }}\" }");
+    let (bundle, plain) =
+        (Bundle::new("waits-later", &later, ""), Bundle::new("waits", &upstreams_at("https://api.example.com"), ""));
+    let settings = plain.settings();
+    let told = async |bundle: &Bundle, name: &str| {
+        let config = load_config(&bundle.0).unwrap();
+        let registry = registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
+        let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap()).await.unwrap();
+        let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
+        trial.waits(name, Duration::from_secs(30)).unwrap()
+    };
+    assert_eq!(told(&bundle, "slow").await, "slow answers later; asking again in 30 s");
+    assert_eq!(told(&plain, "first").await, "first was told to wait; asking again in 30 s");
+}
+
+#[tokio::test]
+async fn a_dry_call_can_be_of_some_alone() {
+    let served = serve(vec![Reply::json(200, r#"{"label": "A"}"#)]).await;
+    let bundle = Bundle::new("some", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let settings = bundle.settings();
+    let report = Told::of_some(&bundle.0, &settings, true, &["second"]).await.unwrap();
+    assert!(report.text.contains("  second: not found (HTTP 200; --verbose shows the answer), in "), "{}", report.text);
+    assert!(!report.text.contains("first: not found"), "{}", report.text);
+    assert_eq!(served.seen().len(), 1);
+    let unknown = Told::of_some(&bundle.0, &settings, true, &["second", "third"]).await.err();
+    assert_eq!(
+        unknown,
+        Some(Failure::Usage("--provider: there is no provider third; there are first, second".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn nothing_found_tells_the_last_status() {
+    let served = serve(vec![Reply::json(404, "{}")]).await;
+    let bundle = Bundle::new("nothing", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let settings = bundle.settings();
+    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let told = async |verbose: bool| {
+        let given = ports(&settings).unwrap();
+        let (watched, ports) = watch(config.providers.iter(), verbose, &settings, given).await.unwrap();
+        let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
+        let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
+        let outcome = trial.run(&args("paid", None), &input).await.unwrap();
+        outcome_text(&outcome, Duration::ZERO, &trial.about_nothing())
+    };
+    assert_eq!(told(false).await, "not found (HTTP 404; --verbose shows the answer), 0 credits, 0 ms");
+    assert_eq!(told(true).await, "not found (HTTP 404), 0 credits, 0 ms");
 }
 
 #[tokio::test]
@@ -281,7 +385,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(report.text.contains("  keyed: 1 credit, /millrace/key was read\n"), "{}", report.text);
-    assert!(report.text.contains("  table: 1 credit, s3://tables/cities.csv has 1 rows\n"), "{}", report.text);
+    assert!(report.text.contains("  table: 1 credit, s3://tables/cities.csv has 1 row\n"), "{}", report.text);
     assert!(!report.text.contains("hidden"), "{}", report.text);
     let seen = served.seen();
     assert_eq!(seen[0].header("x-amz-target"), Some("AmazonSSM.GetParameter"));
@@ -307,6 +411,6 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let ports = Ports { assets: assets(&settings, &Account::default()).await.unwrap(), ..ports(&settings).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("a.com"))]);
-    let outcome = run(&registry, &args("city", None), &input, &ports).await.unwrap();
+    let outcome = trial(&config, &registry, &args("city", None), &input, ports).await.unwrap();
     assert_eq!(outcome.data["city"], "Bremen");
 }

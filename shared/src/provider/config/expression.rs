@@ -37,14 +37,21 @@ impl Expr {
     /// Checks an expression that may read these roots. The error says what is wrong with it.
     pub fn parse(text: &str, roots: &[&str]) -> Result<Self, String> {
         let (text, checker) = (text.trim(), &*CHECKER);
-        let compiled = checker.compile_expression(text).map_err(|e| format!("`{text}`: {}", said(&e)))?;
+        let compiled = checker.compile_expression(text).map_err(|e| {
+            let hint = if assigns(text) { "; a comparison is written ==" } else { "" };
+            format!("`{text}`: {}{hint}", said(&e))
+        })?;
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
         for name in &names {
             let root = name.split('.').next().unwrap_or_default();
             if !roots.contains(&root) {
-                let known: Vec<String> = roots.iter().map(|root| format!("{root}.NAME")).collect();
-                return Err(format!("`{name}` is not known here; known are {}", known.join(", ")));
+                let known = roots.iter().map(|root| shown(root)).collect::<Vec<_>>().join(", ");
+                let known = if known.is_empty() { "nothing is".to_owned() } else { format!("known are {known}") };
+                return Err(format!("`{name}` is not known here; {known}"));
+            }
+            if root == "status" && name != root {
+                return Err(format!("`{name}`: `status` is a number, such as in status == 202"));
             }
             let named = ["input", "secret"].contains(&root);
             if named && *name == root {
@@ -98,6 +105,39 @@ impl Expr {
             Err(e) => Err(kind(&e)),
         }
     }
+}
+
+/// How a root is read.
+fn shown(root: &str) -> String {
+    match root {
+        "status" => "status (a number)".to_owned(),
+        "request" => "request.key".to_owned(),
+        "callback" => "callback.url".to_owned(),
+        "later" => "later.id".to_owned(),
+        root => format!("{root}.NAME"),
+    }
+}
+
+/// Whether there is a single `=` outside of texts in quotes.
+fn assigns(text: &str) -> bool {
+    let (mut quote, mut before) = (None, ' ');
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match quote {
+            Some(end) => {
+                if c == '\\' {
+                    characters.next();
+                } else if c == end {
+                    quote = None;
+                }
+            }
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '=' && !"=!<>".contains(before) && characters.peek() != Some(&'=') => return true,
+            None => {}
+        }
+        before = c;
+    }
+    false
 }
 
 /// The fault in a few words. Details may quote values.

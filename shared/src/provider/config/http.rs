@@ -82,9 +82,17 @@ impl HttpConfig {
         };
         let mut named = Vec::new();
         http.each_template(&mut |template| named.extend(template.secrets()));
-        if let Some(name) = named.into_iter().find(|name| !http.secrets.iter().any(|s| s.name == **name)) {
+        if let Some(name) = named.iter().find(|name| !http.secrets.iter().any(|s| s.name == **name)) {
             return Err(table.error(format!(
                 "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
+            )));
+        }
+        if let Some(idle) = http.secrets.iter().find(|secret| !named.contains(&secret.name.as_str())) {
+            let name = &idle.name;
+            return Err(idle.at.error(format!(
+                "{}: secrets.{name} is used nowhere; name it where it belongs, such as headers = {{ Authorization = \"Bearer \
+                 {{{{ secret.{name} }}}}\" }}, or remove it",
+                table.path
             )));
         }
         http.requires = match table.get("requires") {

@@ -21,7 +21,8 @@ pub struct LaterConfig {
     pub poll: Option<RequestTemplate>,
     /// Between two polls, 1 to 900 s; 30 s where the file says nothing.
     pub every: Duration,
-    /// Whether a response holds the answer; any does, where the file says nothing and `when` does not hold of it.
+    /// Whether a response holds the answer; where the file says nothing, one of which `when` does not hold does. With a poll, one
+    /// of the two reads the response.
     pub done: Option<Expr>,
     /// Whether a response says that there will be no answer.
     pub failed: Option<Expr>,
@@ -73,8 +74,12 @@ impl LaterConfig {
                 "how does the answer come? Add poll = { url = … }, or name {{ callback.url }} in the request, or both",
             ));
         }
-        if poll.is_some() && done.is_none() && when.is_none() {
-            return Err(table.error("say how an answer is told from one that is still to come: `done`, or `when`"));
+        // The status alone, which is what most say of a first response, seldom tells one answer to a poll from another.
+        if poll.is_some() && done.is_none() && !when.as_ref().is_some_and(|when| when.reads("response")) {
+            return Err(table.error(
+                "how is a poll's answer told from one that is still to come? Say it in `done`, such as done = \
+                 \"response.status == 'done'\", or done = \"status == 200\" where the status tells",
+            ));
         }
         let mut verify = if poll.is_some() { Verify::Poll } else { Verify::Nothing };
         if let Some(entry) = table.get("callback") {

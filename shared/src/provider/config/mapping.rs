@@ -80,8 +80,14 @@ impl Mapping {
             }
             nothing = inner.get("when").map(|entry| entry.expression(&RESPONSE_ROOTS)).transpose()?;
         }
-        let confidence =
-            table.get("confidence").filter(|entry| !entry.is_number()).map(|entry| Pick::read(&entry)).transpose()?;
+        let computed = table.get("confidence").filter(|entry| !entry.is_number());
+        let confidence = match computed {
+            // Fails, and says what is wrong with it.
+            Some(entry) if entry.is_quoted_number() => {
+                return Err(entry.fraction().err().unwrap_or_else(|| entry.error("must be a number")));
+            }
+            entry => entry.map(|entry| Pick::read(&entry)).transpose()?,
+        };
         Ok((Self { fields, missing, nothing, confidence }, status))
     }
 

@@ -295,8 +295,13 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let source = Source { file, text };
         let root = DeTable::parse(text).map_err(|e| {
-            let at = e.span().map_or(0, |s| s.start);
-            source.place(at).error(e.message().to_owned())
+            let at = e.span().unwrap_or_default();
+            let place = source.place(at.start);
+            match text.get(at).filter(|name| !name.is_empty()) {
+                Some(name) if e.message() == "duplicate key" => place
+                    .error(format!("duplicate key: the key or table `{name}` stands twice; remove one, or rename it")),
+                _ => place.error(e.message().to_owned()),
+            }
         })?;
         let root = Table::new(source, "the file", root.span().start, root.get_ref());
         root.only(&["types", "providers", "operations"])?;

@@ -172,7 +172,13 @@ impl<'t> Entry<'t> {
             DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse::<f64>().ok(),
             _ => None,
         };
-        number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(|| self.error("a confidence is a number from 0 to 1"))
+        let advice = if self.is_quoted_number() { "; take the quotes off" } else { "" };
+        let wrong = || self.error(format!("a confidence is a number from 0 to 1{advice}"));
+        number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(wrong)
+    }
+
+    pub(super) fn is_quoted_number(&self) -> bool {
+        matches!(self.value, DeValue::String(text) if text.trim().parse::<f64>().is_ok())
     }
 
     /// A file below the directory of `providers.toml`, without `..`; its name ends in one of `ends`, where there are any.

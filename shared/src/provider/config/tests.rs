@@ -85,6 +85,11 @@ fn faults_name_line_column_and_what_to_do() {
             with(GOOD, "[[\"domain\"]]", "[[]]"),
             "p.toml:2:11: types.company: inputs: a set of inputs needs at least one field",
         ),
+        (
+            with(GOOD, "[[\"domain\"]]", "[\"domain\"]"),
+            "p.toml:2:11: types.company: inputs: inputs is a list of lists, each of fields that are enough together: [[\"domain\"]]",
+        ),
+        (with(GOOD, "[[\"domain\"]]", "\"domain\""), "p.toml:2:10: types.company: inputs: inputs is a list of lists"),
         (with(GOOD, "[[\"domain\"]]", "[[\"a/b\"]]"), "p.toml:2:12: types.company: inputs: a field's name has"),
         (
             with(GOOD, "[[\"domain\"]]", "[[\"name\"]]"),
@@ -132,6 +137,10 @@ fn faults_name_line_column_and_what_to_do() {
             "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
         (
+            format!("{GOOD}confidence = \"0.7\"\n"),
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1; take the quotes off",
+        ),
+        (
             format!("{GOOD}confidence = nan\n"),
             "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
         ),
@@ -139,8 +148,11 @@ fn faults_name_line_column_and_what_to_do() {
             format!("{GOOD}credits = 1001\n"),
             "p.toml:10:11: providers.brands: credits: must be a whole number from 0 to 1000",
         ),
-        (format!("{GOOD}kind = \"hem\"\n"), "p.toml:10:1: duplicate key"),
-        (format!("{GOOD}[providers.brands]\n"), "p.toml:10:12: duplicate key"),
+        (
+            format!("{GOOD}kind = \"hem\"\n"),
+            "p.toml:10:1: duplicate key: the key or table `kind` stands twice; remove one",
+        ),
+        (format!("{GOOD}[providers.brands]\n"), "p.toml:10:12: duplicate key: the key or table `brands` stands twice"),
         (format!("{GOOD}[providers.Brands]\nkind = \"hem\"\n"), "p.toml:10:12: providers.Brands: a name has"),
         (format!("{GOOD}[other]\n"), "p.toml:10:2: the file: the key `other` is not known"),
         (format!("{GOOD}x = \n"), "p.toml:10:"),
@@ -234,9 +246,23 @@ fn faults_of_an_http_provider() {
         ),
         (
             "not_found = { when = \"secret.x\" }",
-            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here",
+            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here; known are response.NAME, status (a \
+             number), input.NAME",
+        ),
+        (
+            "not_found = { when = \"status.code == 404\" }",
+            "p.toml:8:22: providers.api: not_found: when: `status.code`: `status` is a number, such as in status == 202",
+        ),
+        (
+            "secrets = { key = { env = \"A\" } }",
+            "p.toml:8:19: providers.api: secrets.key is used nowhere; name it where it belongs, such as headers = { \
+             Authorization = \"Bearer {{ secret.key }}\" }, or remove it",
         ),
         ("confidence = 3", "p.toml:8:14: providers.api: confidence: a confidence is a number"),
+        (
+            "confidence = \"0.7\"",
+            "p.toml:8:14: providers.api: confidence: a confidence is a number from 0 to 1; take the quotes off",
+        ),
         ("confidence = \"score\"", "p.toml:8:14: providers.api: confidence: `score` is not a JSON Pointer"),
         ("later = { id = \"/id\" }", "p.toml:8:9: providers.api: later: how does the answer come?"),
         (
@@ -245,7 +271,12 @@ fn faults_of_an_http_provider() {
         ),
         (
             "later = { id = \"/id\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
-            "p.toml:8:9: providers.api: later: say how an answer is told",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come? Say it in `done`, such as \
+             done = \"response.status == 'done'\", or",
+        ),
+        (
+            "later = { id = \"/id\", when = \"status == 202\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come?",
         ),
         (
             "query = { c = \"{{ callback.url }}\" }",
@@ -273,6 +304,36 @@ fn faults_of_an_http_provider() {
         error,
         "p.toml:7:19: providers.api: fields.name: `$.data.name` is not a JSON Pointer (RFC 6901); write \"/data/name\""
     );
+}
+
+#[test]
+fn a_comparison_with_one_sign_is_told() {
+    for (condition, told) in [
+        ("response.state = 'done'", true),
+        ("response.state == 'a' and status = 200", true),
+        ("response.a = ", true),
+        ("response.state == 'a=b' and", false),
+        ("response.score >= 0.5 and", false),
+        ("response.a != 'x' or", false),
+    ] {
+        let error = error(&format!("{HTTP}not_found = {{ when = \"{condition}\" }}\n"));
+        assert!(error.contains("syntax error"), "{error}");
+        assert_eq!(error.ends_with("; a comparison is written =="), told, "{error}");
+    }
+}
+
+#[test]
+fn a_poll_needs_a_word_for_done() {
+    for said in [
+        "done = \"response.status == 'done'\"",
+        "done = \"status == 200\"",
+        "when = \"response.status == 'running'\"",
+        "when = \"status == 202\", done = \"status == 200\"",
+    ] {
+        let later =
+            format!("later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}");
+        Config::parse("p.toml", &format!("{HTTP}{later}\n")).unwrap_or_else(|e| panic!("{said}: {e}"));
+    }
 }
 
 #[test]

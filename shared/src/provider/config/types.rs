@@ -56,7 +56,7 @@ impl TypeConfig {
 
         let inputs_entry = table.need("inputs", "say which fields a record has, such as inputs = [[\"domain\"]]")?;
         let mut inputs = Vec::new();
-        for set in inputs_entry.array()? {
+        for set in Self::sets(&inputs_entry)? {
             let fields = set.fields()?;
             if fields.is_empty() {
                 return Err(set.error("a set of inputs needs at least one field"));
@@ -130,6 +130,27 @@ impl TypeConfig {
             concurrency: usize::try_from(table.number("concurrency", 1, 64)?.unwrap_or(16)).unwrap_or(16),
             unconfigured,
         })
+    }
+}
+
+impl TypeConfig {
+    /// The lists in `inputs`.
+    fn sets<'t>(entry: &Entry<'t>) -> Result<Vec<Entry<'t>>, ConfigError> {
+        let flat = |value: &DeValue<'_>| match value {
+            DeValue::String(name) => Some(if is_field(name) { name.to_string() } else { "domain".to_owned() }),
+            _ => None,
+        };
+        let told = |entry: &Entry<'_>, name: String| {
+            entry.error(format!("inputs is a list of lists, each of fields that are enough together: [[\"{name}\"]]"))
+        };
+        if let Some(name) = flat(entry.value) {
+            return Err(told(entry, name));
+        }
+        let sets = entry.array()?;
+        match sets.iter().find_map(|set| Some((set, flat(set.value)?))) {
+            Some((set, name)) => Err(told(set, name)),
+            None => Ok(sets),
+        }
     }
 }
 

@@ -249,9 +249,17 @@ impl Provider for Dataset {
 
     async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
         let (rows, skipped) = self.counts(ports).await?;
-        let left_out = (skipped > 0).then(|| format!("{skipped} rows left out"));
-        Ok([format!("{} has {rows} rows", self.config.file)].into_iter().chain(left_out).collect())
+        let why = match &self.config.lookup {
+            Lookup::Key(_) => "no usable key, or the key of an earlier row",
+            Lookup::Search(_) => "no word to search for",
+        };
+        let left_out = (skipped > 0).then(|| format!("{} left out ({why})", counted(skipped)));
+        Ok([format!("{} has {}", self.config.file, counted(rows))].into_iter().chain(left_out).collect())
     }
+}
+
+fn counted(rows: usize) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
 /// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).

@@ -10,7 +10,10 @@ use super::super::config::{ConfigError, DatasetConfig, Format, Lookup};
 /// Takes a row: the texts of its key or search columns, and the values of its fields.
 type Take<'a> = dyn FnMut(&[&str], Vec<Value>) -> Result<(), String> + 'a;
 
-/// Hands over every row in the file's order. The error names the line.
+/// At most so many names of columns are told.
+const MAX_NAMES: usize = 20;
+
+/// Hands over every row in the file's order. The error names the line, or a column that no row of an NDJSON table has.
 pub(super) fn read(config: &DatasetConfig, text: &str, take: &mut Take<'_>) -> Result<(), String> {
     // Spreadsheets begin their files with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
@@ -45,18 +48,30 @@ fn read_csv(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut Tak
 
 fn read_ndjson(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut Take<'_>) -> Result<(), String> {
     let lists = matches!(config.lookup, Lookup::Search(_));
+    let mut unseen: Vec<&str> = config.columns().map(|(column, _)| column).collect();
+    let mut first: Option<Vec<String>> = None;
     for (at, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }
         let row: Map<String, Value> =
             serde_json::from_str(line).map_err(|e| format!("line {} is not a JSON object: {e}", at + 1))?;
+        unseen.retain(|column| !row.contains_key(*column));
+        first.get_or_insert_with(|| row.keys().cloned().collect());
         let texts: Vec<String> = columns.iter().map(|column| text_of(row.get(*column), lists)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let values = config.fields.iter().map(|(_, name, _)| row.get(name).cloned().unwrap_or(Value::Null));
         take(&texts, values.collect())?;
     }
-    Ok(())
+    match (unseen.first(), first) {
+        (Some(column), Some(first)) => Err(format!("no row has `{column}`; the first row has {}", listed(&first))),
+        _ => Ok(()),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let more = if names.len() > MAX_NAMES { ", …" } else { "" };
+    format!("{}{more}", names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// A value to compare with. A list of texts counts only where words are searched in it.
@@ -87,9 +102,15 @@ pub(super) fn check_header(config: &DatasetConfig, table: impl Read) -> Result<(
     } else {
         first.split(',').map(str::to_owned).collect()
     };
+    if header.iter().all(String::is_empty) {
+        return Err(wrong(&"the file is empty; its first line names the columns, separated by commas"));
+    }
     for (column, at) in config.columns() {
         if !header.iter().any(|h| h == column) {
-            return Err(at.error(format!("{} has no column `{column}`; it has {}", config.file, header.join(", "))));
+            let glued = header.iter().any(|h| h.contains([';', '\t']));
+            let advice = if glued { "; columns are separated by commas" } else { "" };
+            let known = listed(&header);
+            return Err(at.error(format!("{} has no column `{column}`; it has {known}{advice}", config.file)));
         }
     }
     Ok(())

@@ -110,6 +110,58 @@ fn a_missing_column_is_told_at_once_and_where() {
     assert!(dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", &format!("\u{feff}{CSV}")).is_ok());
 }
 
+#[test]
+fn an_empty_file_and_other_separators_are_told() {
+    let told = |text: &str| dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", text).unwrap_err().to_string();
+    for empty in ["", "\u{feff}", "\n\n", "\r\n"] {
+        assert_eq!(
+            told(empty),
+            "p.toml:6:8: d.csv: the file is empty; its first line names the columns, separated by commas",
+            "{empty:?}"
+        );
+    }
+    assert_eq!(
+        told("domain;name\na.com;A\n"),
+        "p.toml:7:18: d.csv has no column `domain`; it has domain;name; columns are separated by commas"
+    );
+    assert!(told("domain\tname\na.com\tA\n").ends_with("; columns are separated by commas"));
+    assert!(!told("domain,nmae\na.com,A\n").contains("commas"));
+}
+
+#[tokio::test]
+async fn a_column_that_no_row_has_is_told() {
+    let rows = "{\"domain\": \"a.com\", \"staff\": 5}\n{\"domain\": \"b.com\", \"city\": null}\n";
+    let told = async |lookup: &str, field: &str, rows: &str| {
+        let table = declared("d.ndjson", lookup, &format!("{{ name = \"{field}\" }}"), rows).unwrap();
+        table.inspect(&ports().0).await
+    };
+    let key = "key = { domain = \"domain\" }";
+    let missing = |column: &str| Err(format!("d.ndjson: no row has `{column}`; the first row has domain, staff"));
+    assert_eq!(told(key, "staf", rows).await, missing("staf"));
+    assert_eq!(told("key = { domain = \"host\" }", "staff", rows).await, missing("host"));
+    assert_eq!(told("search = { columns = [\"domain\", \"tags\"] }", "staff", rows).await, missing("tags"));
+    // One row that has it is enough, whatever it has there.
+    assert_eq!(told(key, "city", rows).await, Ok(vec!["d.ndjson has 2 rows".to_owned()]));
+    let wide = (0..30).map(|n| format!("\"c{n:02}\": 1")).collect::<Vec<_>>().join(", ");
+    let why = told(key, "staff", &format!("{{{wide}}}\n")).await.unwrap_err();
+    assert!(why.ends_with(", c18, c19, …"), "{why}");
+}
+
+#[tokio::test]
+async fn rows_that_are_left_out_are_counted_and_why() {
+    let table = dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", "domain,name\na.com,A\na.com,B\n").unwrap();
+    assert_eq!(
+        table.inspect(&ports().0).await.unwrap(),
+        ["d.csv has 1 row", "1 row left out (no usable key, or the key of an earlier row)"]
+    );
+    let text = "name,tags,about\nA,x,\nB,,\nC,,-\n";
+    let table = declared("d.csv", SEARCH, "{ name = \"name\" }", text).unwrap();
+    assert_eq!(
+        table.inspect(&ports().0).await.unwrap(),
+        ["d.csv has 1 row", "2 rows left out (no word to search for)"]
+    );
+}
+
 #[tokio::test]
 async fn headers_of_every_kind_are_read() {
     for header in [
@@ -336,7 +388,7 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
         (b"domain,name\n", "s3://tables/d.csv: the table has no row with a usable key"),
         (b"\xff", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
         (b"domain,name\n\xff,A\n", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 12"),
-        (&[b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
+        (&vec![b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
     ] {
         let (table, ports, script) = in_s3("");
         script.object(S3, text);

@@ -96,9 +96,29 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     Some(Fault { wait, ..Fault::passing(code, format!("the provider answered HTTP {status}")) })
 }
 
-/// The fault of a broken exchange. Only the class is told: the texts may quote the URL.
+/// What to look at where an exchange with an upstream broke: settings and the configuration, nothing of the exchange.
+pub fn upstream_advice(error: &HttpError) -> &'static str {
+    match error {
+        HttpError::Url(_) => "the URL cannot be used; plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)",
+        HttpError::Blocked => {
+            "the host's address is private or otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
+        }
+        HttpError::Dns(_) => "the host's name was not resolved; see that it is spelled right",
+        HttpError::Connect(_) => {
+            "nothing takes connections there; look at host and port, and for a firewall on the way"
+        }
+        HttpError::Tls(_) => {
+            "see that the certificate is valid, for this host and of a known issuer; ExtraCaFile \
+             (MILLRACE_EXTRA_CA_FILE) makes one known"
+        }
+        HttpError::Timeout => "it took longer than it may; `timeout_s` gives it more time",
+        HttpError::Protocol(_) => "the connection broke, or what answers there is no HTTP; look at host and port",
+    }
+}
+
+/// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote the URL.
 fn broken(error: &HttpError) -> Fault {
-    let detail = format!("no answer from the provider ({})", error.class());
+    let detail = format!("no answer from the provider ({}): {}", error.class(), upstream_advice(error));
     match error {
         HttpError::Timeout => Fault::passing("provider_timeout", detail),
         HttpError::Dns(_) | HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Protocol(_) => {

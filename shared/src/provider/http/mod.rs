@@ -27,9 +27,11 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use self::batch::Batches;
+pub use self::exchange::upstream_advice;
 use self::exchange::{Fault, exchange, refused};
 use self::expression::Known;
 use self::oauth::Tokens;
+pub use self::request::percent_encode;
 use self::request::scalar;
 use self::response::Response;
 use super::config::{ConfigError, HttpConfig, Verify};

@@ -139,7 +139,7 @@ pub(in crate::provider) fn scalar(value: Option<&Value>) -> Option<String> {
 }
 
 /// Everything but RFC 3986's unreserved characters, so that a value is one segment or one query value whatever it holds.
-pub(super) fn percent_encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -269,12 +269,43 @@ async fn final_faults_are_not_retried_and_tell_nothing_of_the_exchange() {
     script.truncated(200, r#"{"data": {"name": "A"}}"#);
     let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
     assert!(failed(&answer).1.contains("larger than 1048576"));
-    for error in [HttpError::Blocked, HttpError::Url("https://x/?key=s3cr".to_owned())] {
+    for (error, advice) in [
+        (
+            HttpError::Blocked,
+            "no answer from the provider (blocked): the host's address is private or otherwise refused; \
+          AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks",
+        ),
+        (
+            HttpError::Url("https://x/?key=s3cr".to_owned()),
+            "no answer from the provider (url): the URL cannot be used; \
+          plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)",
+        ),
+    ] {
         let (ports, script) = super::super::testing::ports();
         script.fail(error);
         let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
-        assert!(!failed(&answer).1.contains("s3cr"));
+        assert_eq!(failed(&answer).1, advice);
         assert_eq!(script.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_broke_says_what_to_look_at_and_nothing_of_the_exchange() {
+    let api = provider(&format!("{GET}retries = 0"));
+    let quoting = || "https://api.example.com/s3cr at 10.0.0.7".to_owned();
+    for (error, class, hint) in [
+        (HttpError::Dns(quoting()), "(dns)", "spelled right"),
+        (HttpError::Connect(quoting()), "(connect)", "host and port"),
+        (HttpError::Tls(quoting()), "(tls)", "ExtraCaFile (MILLRACE_EXTRA_CA_FILE)"),
+        (HttpError::Protocol(quoting()), "(protocol)", "no HTTP"),
+        (HttpError::Timeout, "(timeout)", "`timeout_s`"),
+    ] {
+        let (ports, script) = super::super::testing::ports();
+        script.fail(error);
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
+        let detail = failed(&answer).1;
+        assert!(detail.contains(class) && detail.contains(hint), "{detail}");
+        assert!(!detail.contains("s3cr") && !detail.contains("10.0.0.7"), "{detail}");
     }
 }
 
