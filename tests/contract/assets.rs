@@ -136,6 +136,7 @@ impl Bench for Aws {
 #[test]
 fn parameters_and_objects_of_the_emulator_keep_the_contract() {
     let stack = MiniStack::start();
-    let bench = Aws { assets: wire::clients(stack.port, false).assets(), port: stack.port };
+    let bench =
+        Aws { assets: wire::clients(stack.port, false).assets(wire::clock(), wire::entropy()), port: stack.port };
     ministack::run_all(CASES, |_, case| wire::block_on(case(&bench)));
 }

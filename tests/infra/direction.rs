@@ -21,7 +21,7 @@ const MODULES: [(&str, &[&str]); 8] = [
 const FOR_FUNCTIONS: [&str; 4] = ["edge", "app", "aws", "net"];
 
 /// Beginnings of paths, and the places (beginnings of file names) that alone may name them.
-const DOORS: [(&[&str], &[&str]); 21] = [
+const DOORS: [(&[&str], &[&str]); 22] = [
     (&["aws_sdk_dynamodb"], &["shared/src/aws/"]),
     (&["aws_sdk_sqs"], &["shared/src/aws/"]),
     (&["aws_smithy_async"], &["shared/src/aws/"]),
@@ -29,6 +29,7 @@ const DOORS: [(&[&str], &[&str]); 21] = [
     (&["aws_smithy_runtime_api"], &["shared/src/aws/"]),
     (&["aws_smithy_types"], &["shared/src/aws/"]),
     (&["aws_credential_types"], &["shared/src/aws/"]),
+    (&["aws_sigv4"], &["shared/src/aws/"]),
     (&["reqwest"], &["shared/src/net/"]),
     (&["aws_lambda_events"], &["shared/src/edge/", "functions/"]),
     (&["lambda_http"], &["functions/"]),

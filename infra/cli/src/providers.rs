@@ -406,7 +406,7 @@ async fn watch(
 async fn assets(settings: &Settings, account: &Account) -> Result<Arc<dyn Assets>, Failure> {
     let aws = account::settings(settings, account, None).await?;
     let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Arc::new(clients.assets()))
+    Ok(Arc::new(clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy))))
 }
 
 /// Another one each time: an upstream that recognises a repeated request shall answer this one.

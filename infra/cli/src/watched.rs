@@ -103,9 +103,10 @@ impl Veil {
         let (mut secrets, mut parameters, mut token_urls) = (Vec::new(), Vec::new(), Vec::new());
         for provider in providers {
             for secret in provider.kind.settings().secrets() {
-                match &secret.from {
-                    SecretRef::Env(variable) => secrets.extend(settings.get(variable)),
-                    SecretRef::Parameter(name) => parameters.push(name.clone()),
+                match (secret.known(&|name| settings.get(name)), &secret.from) {
+                    (Some(value), _) => secrets.push(value),
+                    (None, SecretRef::Parameter(name)) => parameters.push(name.clone()),
+                    (None, SecretRef::Env(_)) => {}
                 }
             }
             if let Kind::Http(http) = &provider.kind {
@@ -114,9 +115,9 @@ impl Veil {
         }
         parameters.sort_unstable();
         parameters.dedup();
-        if !parameters.is_empty() {
-            let kept = assets.parameters(&parameters).await;
-            secrets.extend(kept.map_err(|error| Failure::failed(format!("reading secrets: {error}")))?.into_values());
+        for name in &parameters {
+            let kept = assets.parameter(name).await;
+            secrets.push(kept.map_err(|error| Failure::failed(format!("reading the parameter {name}: {error}")))?);
         }
         Ok(Self::new(secrets, token_urls))
     }
@@ -167,7 +168,7 @@ impl Veil {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, VecDeque};
+    use std::collections::VecDeque;
     use std::time::Duration;
 
     use shared::edge::system::SystemClock;
@@ -268,12 +269,12 @@ mod tests {
         assert!(told[3].starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"), "{told:?}");
     }
 
-    struct Kept(Result<BTreeMap<String, String>, AssetError>);
+    struct Kept(Result<String, AssetError>);
 
     #[async_trait]
     impl Assets for Kept {
-        async fn parameters(&self, names: &[String]) -> Result<BTreeMap<String, String>, AssetError> {
-            assert_eq!(names, ["/millrace/key"]);
+        async fn parameter(&self, name: &str) -> Result<String, AssetError> {
+            assert_eq!(name, "/millrace/key");
             self.0.clone()
         }
 
@@ -291,13 +292,16 @@ mod tests {
             client_secret = { ssm = \"/millrace/key\" } }\n";
         let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
         let settings = Settings::default();
-        let kept = Kept(Ok(BTreeMap::from([("/millrace/key".to_owned(), "hidden".to_owned())])));
+        let kept = Kept(Ok("hidden".to_owned()));
         let veil = Veil::of(config.providers.iter(), &settings, &kept).await.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(veil.place("https://api.example.com/hidden?hidden"), "https://api.example.com/[secret]");
         assert_eq!(veil.token_urls, ["https://login.example.com/t"]);
         let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
         let failure = Veil::of(config.providers.iter(), &settings, &refused).await.err().and_then(|f| f.text());
-        assert!(failure.as_ref().is_some_and(|text| text.starts_with("error: reading secrets: ")), "{failure:?}");
+        assert!(
+            failure.as_ref().is_some_and(|text| text.starts_with("error: reading the parameter /millrace/key: ")),
+            "{failure:?}"
+        );
     }
 
     #[tokio::test]

@@ -98,15 +98,26 @@ pub enum SettingsError {
 pub enum Service {
     Table,
     Queues,
+    /// AWS Systems Manager.
+    Parameters,
+    /// Amazon S3.
+    Objects,
 }
 
 impl Service {
-    /// Source: AWS general reference, service endpoints. China has a domain of its own.
-    fn endpoint(self, region: &str) -> String {
-        let service = match self {
+    /// Its name in endpoints and signatures.
+    pub(super) fn name(self) -> &'static str {
+        match self {
             Self::Table => "dynamodb",
             Self::Queues => "sqs",
-        };
+            Self::Parameters => "ssm",
+            Self::Objects => "s3",
+        }
+    }
+
+    /// Source: AWS general reference, service endpoints. China has a domain of its own.
+    pub(super) fn endpoint(self, region: &str) -> String {
+        let service = self.name();
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         format!("https://{service}.{region}.{domain}")
     }
@@ -166,19 +177,9 @@ impl AwsClients {
         SqsQueue::new(self.sqs.clone(), urls, clock, entropy, self.meter.clone())
     }
 
-    /// What providers need beside the bundle. Apart from [`new`](Self::new), so that the two SDKs are linked into no function
-    /// that does not ask for it.
-    pub fn assets(&self) -> AwsAssets {
-        let base = Base::new(&self.settings, &self.connector);
-        let own = base.clone();
-        AwsAssets::new(
-            Box::new(move || aws_sdk_ssm::Client::from_conf(ssm(&base).build())),
-            Box::new(move || {
-                // Behind an endpoint of one's own there are no names for buckets.
-                let by_path = own.settings.endpoint_url.is_some();
-                aws_sdk_s3::Client::from_conf(s3(&own).force_path_style(by_path).build())
-            }),
-        )
+    /// What providers need beside the bundle. The clock is for signatures, the randomness for the waits between attempts.
+    pub fn assets(&self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> AwsAssets {
+        AwsAssets::new(self.settings.clone(), self.connector.clone(), clock, entropy)
     }
 
     /// The meter, where metering is on.
@@ -251,8 +252,7 @@ fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), SettingsError> {
     if none { Err(SettingsError::ExtraCa("none found".to_owned())) } else { Ok(()) }
 }
 
-/// What all clients are made from.
-#[derive(Clone)]
+/// What both clients are made from.
 struct Base {
     settings: AwsSettings,
     client: SharedHttpClient,
@@ -283,7 +283,7 @@ impl Base {
     }
 }
 
-/// The SDKs have config types of the same shape and nothing in common.
+/// The two SDKs have config types of the same shape and nothing in common.
 macro_rules! config {
     ($name:ident, $sdk:ident) => {
         fn $name(base: &Base) -> $sdk::config::Builder {
@@ -298,7 +298,7 @@ macro_rules! config {
                 .sleep_impl(TokioSleep::new())
                 .retry_config(base.retry.clone())
                 .timeout_config(base.timeouts.clone())
-                // The time-out of an attempt covers its body; who reads an object has a limit for it.
+                // The time-out of an attempt covers its body.
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
             if let Some(url) = &base.settings.endpoint_url {
                 config = config.endpoint_url(url);
@@ -310,8 +310,6 @@ macro_rules! config {
 
 config!(dynamo, aws_sdk_dynamodb);
 config!(sqs, aws_sdk_sqs);
-config!(ssm, aws_sdk_ssm);
-config!(s3, aws_sdk_s3);
 
 #[cfg(test)]
 mod tests {

@@ -53,7 +53,7 @@ pub(super) fn failure<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
 }
 
 /// Source of the codes: Amazon `DynamoDB` API reference, "error handling"; Amazon SQS API reference, "common errors".
-fn coded(code: Option<&str>, status: u16) -> Failure {
+pub(super) fn coded(code: Option<&str>, status: u16) -> Failure {
     match code {
         Some(
             "ThrottlingException"

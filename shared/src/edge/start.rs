@@ -69,7 +69,8 @@ pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError
 /// As [`start`], for a function that asks providers. Apart from the others for what providers use alone.
 pub fn start_asking() -> Result<Started, StartError> {
     start_with(&[], |config, clients| {
-        Ok(Linked { outside: upstreams(&config.reach)?, assets: Arc::new(clients.assets()) })
+        let assets = clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Ok(Linked { outside: upstreams(&config.reach)?, assets: Arc::new(assets) })
     })
 }
 
