@@ -17,6 +17,12 @@ const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueNa
 /// No JSON, other JSON, a message without what it needs, and one of a job that was never there.
 const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#];
 
+/// What an upstream does that answers later; see `tests/src/harness/upstream.rs`.
+const LATER: &[&str] = &[
+    "late40", "late200", "late700", "late1500", "calls30", "calls90", "calls400", "twice60", "tardy300", "forged90",
+    "crossed60", "chatty60", "never", "none90", "broken30", "found",
+];
+
 /// One schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
@@ -207,6 +213,12 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 }
 
 impl Plan {
+    /// Whether a job of it asks an upstream that answers later.
+    pub(super) fn waits(&self) -> bool {
+        let waits = |what: &What| matches!(what, What::Submit(Job { kind: "late" | "vendor", .. }));
+        self.actions.iter().any(|action| waits(&action.what))
+    }
+
     /// Whose client carries an action out.
     pub(super) fn tenant_of(&self, action: usize) -> Option<usize> {
         self.actions.iter().find(|other| other.number == action).map(|action| action.tenant)
@@ -343,7 +355,28 @@ impl Job {
         }
     }
 
+    /// Of a type whose upstream answers later.
+    fn of_an_upstream(dice: &SimEntropy, kind: &'static str) -> Self {
+        let spared: &[&str] = if kind == "vendor" { &["busy", "down", "down", "slow25"] } else { &[] };
+        let scripts = [LATER, spared].concat();
+        let records = pick(dice, &[1, 3, 8, 8, 70]);
+        let tells = one_in(dice, 6);
+        Self {
+            surface: if tells { "native" } else { pick(dice, &["native", "apione", "springbolt"]) },
+            kind,
+            scripts: (0..records).map(|n| if n < 8 { pick(dice, &scripts) } else { "found" }).collect(),
+            webhook: !one_in(dice, 4),
+            record_webhook: tells && records < 70,
+            max_credits: pick(dice, &[None, None, Some(9)]),
+            partial_budget: one_in(dice, 3),
+            clients: pick(dice, &[1, 1, 2]),
+        }
+    }
+
     fn draw(dice: &SimEntropy) -> Self {
+        if one_in(dice, 6) {
+            return Self::of_an_upstream(dice, pick(dice, &["late", "vendor"]));
+        }
         let scripts: &[&str] = if one_in(dice, 4) {
             &["found", "big", "poison", "poison", "slow200", "deep70"]
         } else {
