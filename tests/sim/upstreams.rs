@@ -171,20 +171,61 @@ fn forged_and_repeated_callbacks_change_nothing() {
     }
     assert_eq!(world.sim.store.items(), before, "nothing was written");
 
-    // The upstream says that it is not ready yet, and then sends no more than that; a second post is not looked at.
-    assert_eq!(world.call(async |p| post(p, &ours[0], &json!({"answer": "wait"})).await), Ok(Posted::Taken));
+    // Of what is said again nothing is looked at again.
+    let waits = json!({"id": body["id"], "status": "pending"});
+    assert_eq!(world.call(async |p| post(p, &ours[0], &waits).await), Ok(Posted::Taken));
     world.run_for(MINUTE);
     for _ in 0..3 {
-        assert_eq!(world.call(async |p| post(p, &ours[0], &body).await), Ok(Posted::Moot));
+        assert_eq!(world.call(async |p| post(p, &ours[0], &waits).await), Ok(Posted::Moot));
         world.run_for(MINUTE);
     }
-    assert!(world.view(&id).status().is_live(), "the answer that counts is the first");
+    assert!(world.view(&id).status().is_live(), "nothing was answered");
     let looks = up.taken().iter().map(|taken| taken.polled.len()).max();
     assert_eq!(looks, Some(1), "one look for the first post, none for its repetitions");
     world.settle(3 * HOUR);
     assert_eq!(all_found(&world, &id, 2), Ok(()));
     assert_eq!(all_found(&world, &other, 2), Ok(()));
     assert_eq!(world.call(async |p| post(p, &ours[1], &body).await), Ok(Posted::Moot), "the job has ended");
+}
+
+/// A record whose upstream is not polled for hours, and the URL that it was given.
+fn unpolled(world: &mut World) -> (Arc<Upstream>, JobId, String) {
+    let up = Treatment::new(10 * MINUTE, 5 * HOUR).serve(world);
+    let id = world.job(some(1));
+    world.run_for(5 * SECOND);
+    let url = urls(&up).pop().expect("a URL");
+    (up, id, url)
+}
+
+#[test]
+fn a_callback_about_another_question_used_the_url_up() {
+    for pause in [0, 60] {
+        let mut world = World::new();
+        let (up, id, url) = unpolled(&mut world);
+        let other = json!({"id": "another question", "status": "done", "name": "Name of another"});
+        assert_eq!(world.call(async |p| post(p, &url, &other).await), Ok(Posted::Taken));
+        world.run_for(pause * SECOND);
+        assert_eq!(world.call(async |p| post(p, &url, &ready(&up, &url)).await), Ok(Posted::Taken));
+        assert!(world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()), "the answer was not heard");
+        world.settle(HOUR);
+        assert_eq!(all_found(&world, &id, 1), Ok(()));
+        assert_eq!(world.results(&id)[0].outcome.data["name"], "Name of some-0");
+    }
+}
+
+#[test]
+fn a_url_takes_few_posts_that_say_nothing() {
+    let mut world = World::new();
+    let (_, id, url) = unpolled(&mut world);
+    for percent in 0..6 {
+        let said = json!({"status": "pending", "percent": percent});
+        let expected = if percent < 3 { Posted::Taken } else { Posted::Moot };
+        assert_eq!(world.call(async |p| post(p, &url, &said).await), Ok(expected));
+        assert_eq!(world.call(async |p| post(p, &url, &said).await), Ok(Posted::Moot));
+        world.run_for(MINUTE);
+    }
+    world.settle(6 * HOUR);
+    assert_eq!(all_found(&world, &id, 1), Ok(()), "polls go on");
 }
 
 #[test]

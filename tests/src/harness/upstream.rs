@@ -293,7 +293,10 @@ fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> V
         Calls::Never => Vec::new(),
         Calls::InTime => vec![right(ready)],
         Calls::Twice => vec![right(ready), right(ready), right(ready.plus(100 * second))],
-        Calls::Tardy => vec![right(ready.max(now.plus(GIVE_UP)).plus(60 * second))],
+        Calls::Tardy => {
+            let at = ready.max(now.plus(GIVE_UP)).plus(200 * second);
+            vec![own(at, body(key, said.filter(|_| taken.ready_at.is_some())))]
+        }
         Calls::Crossed => {
             let other = body("another question", Some((Says::Name, "another domain")));
             vec![own(soon, other), right(ready)]
