@@ -171,6 +171,12 @@ fn waited(world: &mut World) {
     world.spawn("upstream", calling);
 }
 
+/// A job whose upstream is polled.
+fn polled(world: &mut World) {
+    let scripts = ["late40-0", "late200-1"];
+    let _ = world.insist_on_job(&Submission { kind: "late".to_owned(), ..submission(&scripts) }, "one");
+}
+
 fn options() -> Options {
     Options { dispatchers: 2, credits: 1000, ..Options::default() }
 }
@@ -370,7 +376,7 @@ controls! {
     a_tombstone_that_goes_is_found_out: "nothing_goes_before_its_time", HeadIsErased, erased, Sweep;
     a_tenant_taken_from_the_request_is_found_out: "no_tenant_reaches_anothers_jobs", TenantIsTakenFromTheRequest, of_two, Sweep;
     a_secret_of_another_tenant_is_found_out: "events_reach_their_own_tenant_alone", SecretOfAnother, of_two, Sweep;
-    a_question_that_is_bought_twice_is_found_out: "no_question_is_bought_twice", PartsAreLost, waited, Sweep;
+    a_question_that_is_bought_twice_is_found_out: "no_question_is_bought_twice", PartsAreLost, polled, Sweep;
     a_callback_that_is_taken_twice_is_found_out: "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
     a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
     a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;

@@ -280,6 +280,21 @@ fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_w
 }
 
 #[test]
+fn a_mark_that_took_all_of_a_records_time_failed_it_unasked() {
+    let mut world = World::with(Options { enrich_timeout: 45 * SECOND, ..Options::default() });
+    let mut delayed = false;
+    // The first mark of the first run in which the records go one by one.
+    world.faults(move |call| {
+        let first = !delayed && call.op == Op::Put && call.subject.contains("#PART#");
+        delayed |= first;
+        if first { Fault::Delay(40 * SECOND) } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&["found-0", "found-1", "poison-2"]));
+    world.settle(6 * HOUR);
+    assert_eq!(codes(&world, &id), ["", "", "worker_lost"]);
+}
+
+#[test]
 fn a_mark_that_was_slow_to_be_written_took_the_time_of_its_record() {
     let mut world = World::new();
     let mut puts = BTreeMap::new();

@@ -11,7 +11,7 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
-use shared::ports::Clock;
+use shared::ports::{Clock, QueueName};
 use tests::harness::upstream::{Calls, Manners, Says, Taken, Upstream, post};
 use tests::harness::{Options, World, domains, submission};
 use tests::sim::{Fault, Op};
@@ -226,6 +226,27 @@ fn a_url_takes_few_posts_that_say_nothing() {
     }
     world.settle(6 * HOUR);
     assert_eq!(all_found(&world, &id, 1), Ok(()), "polls go on");
+}
+
+#[test]
+fn a_message_that_came_twice_bought_an_answer_twice() {
+    let mut world = World::with(Options { enrichers: 2, ..Options::default() });
+    let up = Treatment::new(10 * MINUTE, HOUR).serve(&world);
+    let id = world.job(some(1));
+    for message in world.sim.queue.peek(QueueName::Enrich) {
+        world.sim.queue.duplicate(QueueName::Enrich, &message.id);
+    }
+    // Both have read the chunk before either takes it. The second takes it when the first has left it.
+    let mut first = None;
+    world.faults(move |call| {
+        let takes = call.op == Op::Update && call.name.starts_with("Enrich") && call.subject.contains("PROGRESS");
+        let other = takes && *first.get_or_insert(call.process) != call.process;
+        if other { Fault::Delay(SECOND) } else { Fault::Proceed }
+    });
+    world.run_for(MINUTE);
+    assert_eq!(up.taken()[0].bought.len(), 1);
+    world.settle(HOUR);
+    assert_eq!(all_found(&world, &id, 1), Ok(()));
 }
 
 #[test]

@@ -107,9 +107,14 @@ pub struct Parked {
     ticket: Option<Value>,
     resume_at: Timestamp,
     give_up_at: Timestamp,
-    /// Whether the provider has seen what its upstream posted: it is shown that once.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    heard: bool,
+    /// How many of its upstream's posts the provider has seen: it is shown each of them once.
+    #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
+    heard: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none_yet(heard: &usize) -> bool {
+    *heard == 0
 }
 
 impl Parked {
@@ -118,8 +123,8 @@ impl Parked {
         self.resume_at
     }
 
-    /// Whether the provider has seen what its upstream posted.
-    pub fn heard(&self) -> bool {
+    /// How many of its upstream's posts the provider has seen.
+    pub fn heard(&self) -> usize {
         self.heard
     }
 
@@ -174,7 +179,7 @@ impl Waterfall {
         } else {
             let own = || self.steps.iter().map(|step| step.name.clone()).collect();
             names = request.order.map_or_else(own, <[String]>::to_vec);
-            (merged, waiting, heard) = (Merged::default(), None, (false, false));
+            (merged, waiting, heard) = (Merged::default(), None, (0, false));
         }
         // Who was waited for and is gone from the configuration is not waited for any more.
         let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
@@ -184,7 +189,7 @@ impl Waterfall {
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
             let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
-            let (heard, posted) = if give_up_at.is_some() { heard } else { (false, false) };
+            let (heard, posted) = if give_up_at.is_some() { heard } else { (0, false) };
             // What was asked for is taken, whatever else came meanwhile.
             if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
                 continue;
@@ -230,7 +235,7 @@ impl Waterfall {
                 let answer = match answer {
                     Answer::Later(Later { ticket, look_in, give_up_in, refused }) => {
                         // What was posted is shown to the provider until it has seen it.
-                        let heard = heard || (posted && !refused);
+                        let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
@@ -730,11 +735,11 @@ mod tests {
         let began = ports.clock.now();
         assert_eq!(
             (first.provider(), first.resume_at(), first.heard()),
-            ("slow", began.plus(Duration::from_secs(60)), false)
+            ("slow", began.plus(Duration::from_secs(60)), 0)
         );
         script.pass(Duration::from_secs(60));
         let second = run(Some((first.clone(), Some(Value::Null)))).await.unwrap_err();
-        assert!(second.heard(), "a posted answer is shown once");
+        assert_eq!(second.heard(), 1, "a posted answer is shown once");
         assert!(!first.waits_as(&second));
         assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
         // Whatever the provider says, the whole wait began with its first answer.
@@ -817,7 +822,7 @@ mod tests {
             give_up_in: Duration::from_secs(100),
             refused: true,
         });
-        for (second, heard) in [(refused, false), (later(Some(json!(1)), 100), true)] {
+        for (second, heard) in [(refused, 0), (later(Some(json!(1)), 100), 1)] {
             let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await else { panic!() };
             let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                         url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";

@@ -167,6 +167,14 @@ impl What {
         }
     }
 
+    /// The type of a submission whose upstream answers later.
+    fn upstream(&self) -> Option<&'static str> {
+        match self {
+            Self::Submit(Job { kind: kind @ ("late" | "vendor"), .. }) => Some(*kind),
+            _ => None,
+        }
+    }
+
     pub(super) fn makes_a_job(&self) -> bool {
         matches!(self, Self::Submit(_) | Self::Retry { .. })
     }
@@ -215,8 +223,7 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 impl Plan {
     /// Whether a job of it asks an upstream that answers later.
     pub(super) fn waits(&self) -> bool {
-        let waits = |what: &What| matches!(what, What::Submit(Job { kind: "late" | "vendor", .. }));
-        self.actions.iter().any(|action| waits(&action.what))
+        self.actions.iter().any(|action| action.what.upstream().is_some())
     }
 
     /// Whose client carries an action out.
@@ -238,12 +245,13 @@ impl Plan {
                 continue;
             }
             let tenant = dice.below(tenants.len());
+            let upstream = actions.iter().find_map(|action| action.what.upstream());
             let jobs: Vec<usize> = actions
                 .iter()
                 .filter(|action| action.tenant == tenant && action.what.makes_a_job())
                 .map(|action| action.number)
                 .collect();
-            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other) });
+            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other, upstream) });
             at += Duration::from_millis(pick(&dice, &[0, 0, 10, 700, 5_000, 40_000, 200_000]));
         }
         let rate = pick(&dice, &[0, 10, 30, 100]);
@@ -307,10 +315,12 @@ impl Tenant {
 }
 
 impl What {
-    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
-        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
+    /// `upstream` is a type that was asked for before whose upstream answers later.
+    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version, upstream: Option<&'static str>) -> Self {
+        let submit = || Self::Submit(Job::draw(dice, upstream));
+        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return submit() };
         match dice.below(23) {
-            0..=4 => Self::Submit(Job::draw(dice)),
+            0..=4 => submit(),
             5 => Self::Repeat { job },
             6 | 7 => Self::Cancel { job },
             8 => Self::Delete { job },
@@ -359,7 +369,7 @@ impl Job {
     fn of_an_upstream(dice: &SimEntropy, kind: &'static str) -> Self {
         let spared: &[&str] = if kind == "vendor" { &["busy", "down", "down", "slow25"] } else { &[] };
         let scripts = [LATER, spared].concat();
-        let records = pick(dice, &[1, 3, 8, 8, 70]);
+        let records = pick(dice, &[1, 3, 8, 8, 12, 12, 66]);
         let tells = one_in(dice, 6);
         Self {
             surface: if tells { "native" } else { pick(dice, &["native", "apione", "springbolt"]) },
@@ -373,8 +383,12 @@ impl Job {
         }
     }
 
-    fn draw(dice: &SimEntropy) -> Self {
-        if one_in(dice, 6) {
+    fn draw(dice: &SimEntropy, upstream: Option<&'static str>) -> Self {
+        // What is asked for again may have been kept.
+        if let Some(again) = upstream.filter(|_| one_in(dice, 3)) {
+            return Self::of_an_upstream(dice, again);
+        }
+        if one_in(dice, 12) {
             return Self::of_an_upstream(dice, pick(dice, &["late", "vendor"]));
         }
         let scripts: &[&str] = if one_in(dice, 4) {

@@ -15,7 +15,7 @@ use tests::sim::Reply;
 use crate::SECOND;
 
 /// Upstreams that post at the same time, each in a process of its own that may die.
-const CALLERS: usize = 4;
+const CALLERS: usize = 2;
 
 /// Lets upstreams call back until then.
 pub(super) fn call_back(world: &mut World, until: Timestamp) {

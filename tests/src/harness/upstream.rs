@@ -27,6 +27,8 @@ const REQUEST: Duration = Duration::from_secs(29);
 /// Who got no answer posts again so much later, so often.
 const AGAIN: Duration = Duration::from_secs(40);
 const TRIES: u32 = 3;
+/// Who has nothing to post looks again so much later whether it was asked anything.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// What the answer will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,7 +243,9 @@ impl Upstream {
     pub async fn call_back(self: Arc<Self>, ports: Ports, clock: Arc<dyn Clock>, until: Timestamp) {
         while clock.now() < until {
             let Some((n, url, body)) = self.due(clock.now()) else {
-                clock.sleep(Duration::from_secs(2)).await;
+                let next = lock(&self.posts).iter().filter(|post| !post.over).map(|post| post.at).min();
+                let idle = next.map_or(IDLE, |at| at.since(clock.now()).min(IDLE));
+                clock.sleep(idle).await;
                 continue;
             };
             let answer = within(&*clock, REQUEST, post(&ports, &url, &body)).await;

@@ -44,7 +44,9 @@ impl Steps {
         }
         self.account(store, changes);
         self.past.see(store, at, changes);
-        self.past.see_parked(at, changes);
+        if !upstream.is_idle() {
+            self.past.see_parked(at, changes);
+        }
         let moment = Moment { store, at, changes, ledgers: &self.ledgers, upstream };
         STEPS.iter().filter_map(|(name, step)| step(&moment).err().map(|why| format!("{name}: {why}"))).collect()
     }
