@@ -171,6 +171,18 @@ fn waited(world: &mut World) {
     world.spawn("upstream", calling);
 }
 
+/// A job that is canceled while its upstream has a question, of which it says something long afterwards.
+fn ended_early(world: &mut World) {
+    let sent = Submission { kind: "late".to_owned(), ..submission(&["never-0"]) };
+    let Ok(id) = world.insist_on_job(&sent, "one") else { return };
+    let (ports, clock, until) = (world.ports.clone(), world.sim.clock.clone(), world.now().plus(30 * MINUTE));
+    let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
+    world.spawn("upstream", calling);
+    world.run_for(10 * SECOND);
+    let tenant = world.tenant.id.clone();
+    let _ = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+}
+
 /// A job whose upstream is polled.
 fn polled(world: &mut World) {
     let scripts = ["late40-0", "late200-1"];
@@ -381,7 +393,7 @@ controls! {
     a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
     a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
     a_record_that_waits_too_long_is_found_out: "nobody_waits_beyond_the_limit", WakesAreFar, waited, Sweep;
-    a_record_that_waits_after_the_end_is_found_out: "nobody_is_polled_after_the_end", EndsAreNotSeen, waited, Sweep;
+    a_record_that_waits_after_the_end_is_found_out: "nobody_is_polled_after_the_end", EndsAreNotSeen, ended_early, Sweep;
     an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 

@@ -287,8 +287,9 @@ fn a_live_jobs_head_was_deleted_by_the_table_before_its_credits_were_settled() {
     // The table deletes what has expired at once; the sweep comes later.
     let store = StoreFaults { expiry: Some(SECOND), ..StoreFaults::NONE };
     let mut world = World::with(Options { store, ..Options::default() });
-    let id = world.job(submission(&domains("found", 100)));
-    assert!(world.run_until(MINUTE, |world| world.view(&id).progress.chunks() == 1));
+    let id = world.job(submission(&[domains("found", 50), domains("slow20", 50)].concat()));
+    world.run_for(5 * SECOND);
+    assert_eq!(world.view(&id).progress.chunks(), 1);
     world.kill_enrichers();
     world.options.enrichers = 0;
     world.options.sweeping = false;

@@ -273,7 +273,7 @@ fn an_upstream_that_never_answers_is_given_up_and_the_next_one_asked() {
     let mut world = World::new();
     let up = Treatment { after: None, give_up_in: 30 * MINUTE, ..Treatment::new(MINUTE, 10 * MINUTE) };
     let _up = up.serve(&world);
-    let id = world.job(some(3));
+    let id = world.job(named("never", 3));
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 3), Ok(()));
     let lines = world.results(&id);

@@ -190,11 +190,7 @@ async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let mut changes =
         vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)];
     changes.extend(settled(job));
-    let end = Update {
-        key: meta_key(id),
-        changes,
-        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
-    };
+    let end = Update { key: meta_key(id), changes, condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))) };
     match transact(ports, vec![Write::Update(end), settle(job, &read_progress(&shards))]).await {
         Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),

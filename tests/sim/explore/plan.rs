@@ -19,8 +19,22 @@ const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?",
 
 /// What an upstream does that answers later; see `tests/src/harness/upstream.rs`.
 const LATER: &[&str] = &[
-    "late40", "late200", "late700", "late1500", "calls30", "calls90", "calls400", "twice60", "tardy300", "forged90",
-    "crossed60", "chatty60", "never", "none90", "broken30", "found",
+    "late40",
+    "late200",
+    "late700",
+    "late1500",
+    "calls30",
+    "calls90",
+    "calls400",
+    "twice60",
+    "tardy300",
+    "forged90",
+    "crossed60",
+    "chatty60",
+    "never",
+    "none90",
+    "broken30",
+    "found",
 ];
 
 /// One schedule.
@@ -385,10 +399,10 @@ impl Job {
 
     fn draw(dice: &SimEntropy, upstream: Option<&'static str>) -> Self {
         // What is asked for again may have been kept.
-        if let Some(again) = upstream.filter(|_| one_in(dice, 3)) {
+        if let Some(again) = upstream.filter(|_| one_in(dice, 2)) {
             return Self::of_an_upstream(dice, again);
         }
-        if one_in(dice, 12) {
+        if one_in(dice, 14) {
             return Self::of_an_upstream(dice, pick(dice, &["late", "vendor"]));
         }
         let scripts: &[&str] = if one_in(dice, 4) {

@@ -87,6 +87,8 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     }
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
+    // What is broken may never end, and is found out before.
+    let bound = if broken.is_some() { bound.min(12 * HOUR) } else { bound };
     let quiet = game.world.quiet_within(bound);
     let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {

@@ -30,9 +30,10 @@ pub(super) fn call_back(world: &mut World, until: Timestamp) {
 pub(super) fn listen(world: &World) {
     let (upstream, clock) = (Arc::clone(&world.upstream), world.sim.clock.clone());
     let mut refused: BTreeSet<String> = BTreeSet::new();
-    world.sim.http.on("https://vendor.example/v1/jobs", move |request| {
-        vendor(&upstream, request, clock.now(), &mut refused)
-    });
+    world
+        .sim
+        .http
+        .on("https://vendor.example/v1/jobs", move |request| vendor(&upstream, request, clock.now(), &mut refused));
     let mut asked: BTreeMap<String, u32> = BTreeMap::new();
     world.sim.http.on("https://web.example/", move |request| {
         let domain = request.url.rsplit('/').next().unwrap_or_default().to_owned();

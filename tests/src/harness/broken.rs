@@ -194,8 +194,10 @@ impl BrokenStore {
                 item.attributes.insert(STATUS.to_owned(), completed);
             }
             (Broken::EndsAreNotSeen, "META") => {
-                let running = Value::S(Status::Running.as_str().to_owned());
-                item.attributes.insert(STATUS.to_owned(), running);
+                if get_s(&item, STATUS).and_then(Status::parse).is_some_and(|status| !status.is_live()) {
+                    let running = Value::S(Status::Running.as_str().to_owned());
+                    item.attributes.insert(STATUS.to_owned(), running);
+                }
             }
             _ => {}
         }

@@ -115,7 +115,8 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
             };
     }
     if kind == "late" {
-        let from = |field: &str| status == Found && outcome.data.get(field) == Some(&format!("Name of {domain}").into());
+        let from =
+            |field: &str| status == Found && outcome.data.get(field) == Some(&format!("Name of {domain}").into());
         let in_time = seconds < GIVE_UP.as_secs();
         return match name {
             "none" => status == NotFound,
@@ -124,7 +125,8 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
         };
     }
     if kind == "vendor" {
-        let spared = ["provider_error", "provider_timeout", "provider_unavailable", "rate_limited", "deadline_exceeded"];
+        let spared =
+            ["provider_error", "provider_timeout", "provider_unavailable", "rate_limited", "deadline_exceeded"];
         let failed = status == Failed && code.is_some_and(|code| spared.contains(&code));
         return failed
             || match name {

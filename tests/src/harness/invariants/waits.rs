@@ -39,9 +39,12 @@ pub(super) fn a_callback_is_taken_once(world: &World, _: &End) -> Verdict {
     for post in world.upstream.posts().into_iter().filter(|post| post.answer == Some(Ok(Posted::Taken))) {
         *taken.entry((post.url, post.body.to_string())).or_default() += 1;
     }
-    all(taken, |((url, body), times)| {
-        if times == 1 { Ok(()) } else { Err(format!("{body} was taken {times} times at {url}")) }
-    })
+    all(
+        taken,
+        |((url, body), times)| {
+            if times == 1 { Ok(()) } else { Err(format!("{body} was taken {times} times at {url}")) }
+        },
+    )
 }
 
 /// A URL that nobody was given is unknown, whatever it is made of.
@@ -92,7 +95,8 @@ pub(super) fn posts_are_kept_as_they_came(moment: &Moment<'_>) -> Verdict {
         all(kept.into_values().flatten(), |body| {
             let here = |of| (0..MAX_POSTS).any(|nth| call_key(&of, nth) == changed.key);
             // The next version may say more.
-            let as_posted = |said: &serde_json::Value| ["id", "status", "name"].iter().all(|name| said[name] == body[name]);
+            let as_posted =
+                |said: &serde_json::Value| ["id", "status", "name"].iter().all(|name| said[name] == body[name]);
             let own = posted.iter().any(|post| !post.forged && as_posted(&post.body) && post.of().is_some_and(here));
             if posted.is_empty() || own { Ok(()) } else { Err(format!("{:?} holds {body}", changed.key)) }
         })
