@@ -244,6 +244,11 @@ impl Past {
         begun || known.between(from, to).any(|there| !there)
     }
 
+    /// Every delivery that there ever was.
+    pub(super) fn ever_delivered(&self) -> impl Iterator<Item = &DeliveryId> {
+        self.deliveries.keys()
+    }
+
     /// Whether a newer job's event made this one void.
     pub fn was_superseded(&self, delivery: &DeliveryId) -> bool {
         self.superseded.contains(delivery)
