@@ -193,11 +193,11 @@ impl BrokenStore {
                 let completed = Value::S(Status::Completed.as_str().to_owned());
                 item.attributes.insert(STATUS.to_owned(), completed);
             }
-            (Broken::EndsAreNotSeen, "META") => {
-                if get_s(&item, STATUS).and_then(Status::parse).is_some_and(|status| !status.is_live()) {
-                    let running = Value::S(Status::Running.as_str().to_owned());
-                    item.attributes.insert(STATUS.to_owned(), running);
-                }
+            (Broken::EndsAreNotSeen, "META")
+                if get_s(&item, STATUS).and_then(Status::parse).is_some_and(|status| !status.is_live()) =>
+            {
+                let running = Value::S(Status::Running.as_str().to_owned());
+                item.attributes.insert(STATUS.to_owned(), running);
             }
             _ => {}
         }

@@ -140,9 +140,12 @@ impl Post {
     }
 }
 
+/// How a question about a domain is treated.
+type Rules = Box<dyn Fn(&str) -> Manners + Send>;
+
 /// The upstream.
 pub struct Upstream {
-    manners: Mutex<Box<dyn Fn(&str) -> Manners + Send>>,
+    manners: Mutex<Rules>,
     look: Mutex<(Duration, Duration)>,
     taken: Mutex<BTreeMap<String, Taken>>,
     posts: Mutex<Vec<Post>>,
@@ -156,7 +159,7 @@ impl fmt::Debug for Upstream {
 
 impl Default for Upstream {
     fn default() -> Self {
-        let manners: Box<dyn Fn(&str) -> Manners + Send> = Box::new(Manners::of);
+        let manners: Rules = Box::new(Manners::of);
         Self {
             manners: Mutex::new(manners),
             look: Mutex::new((LOOK, GIVE_UP)),
