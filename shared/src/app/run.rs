@@ -293,6 +293,8 @@ impl Run<'_> {
     pub(super) async fn one_by_one(&self, known: &mut Known) -> Result<(), StepError> {
         let begin_until = self.until.minus(self.limit());
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
+            // The outcome stands behind its mark, which may come in once more.
+            let mark = 2 * at;
             let status = self.status().await?;
             if self.goes_on_at(at, known, status) > self.ports.clock.now() {
                 continue;
@@ -301,12 +303,12 @@ impl Run<'_> {
                 Some(outcome) => Came::Done(outcome),
                 None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
-                    self.keep(at, &Part { begun: Some(at), ..Part::default() }).await?;
+                    self.keep(mark, &Part { begun: Some(at), ..Part::default() }).await?;
                     // The mark took the record's time. The next run has more, unless it would begin with the same, and then
                     // most of it must be left.
                     let left = self.until.since(self.ports.clock.now());
                     if nth > 0 && self.ports.clock.now() > begin_until || left < self.limit() / 2 {
-                        self.keep(at, &Part::default()).await?;
+                        self.keep(mark, &Part::default()).await?;
                         return Ok(());
                     }
                     let came = self.ask(at, known.parked.get(&at).cloned()).await;
@@ -314,7 +316,7 @@ impl Run<'_> {
                         Came::Done(outcome) => Part { outcomes: vec![(at, outcome.clone())], ..Part::default() },
                         Came::Parked(parked) => Part { parked: vec![(at, (**parked).clone())], ..Part::default() },
                     };
-                    self.keep(at, &part).await?;
+                    self.keep(mark + 1, &part).await?;
                     came
                 }
             };
