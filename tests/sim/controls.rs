@@ -161,6 +161,34 @@ fn slowly_told(world: &mut World) {
     let _ = world.insist_on_job(&submission(&["found-0"]), "one");
 }
 
+/// A job whose upstream answers later: when it is polled, by calling back, never. Somebody forges callbacks.
+fn waited(world: &mut World) {
+    world.calm_since = Some(world.now().plus(2 * MINUTE));
+    let scripts = ["late200-0", "twice60-1", "forged90-2", "never-3"];
+    let _ = world.insist_on_job(&Submission { kind: "late".to_owned(), ..submission(&scripts) }, "one");
+    let (ports, clock, until) = (world.ports.clone(), world.sim.clock.clone(), world.now().plus(30 * MINUTE));
+    let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
+    world.spawn("upstream", calling);
+}
+
+/// A job that is canceled while its upstream has a question, of which it says something long afterwards.
+fn ended_early(world: &mut World) {
+    let sent = Submission { kind: "late".to_owned(), ..submission(&["never-0"]) };
+    let Ok(id) = world.insist_on_job(&sent, "one") else { return };
+    let (ports, clock, until) = (world.ports.clone(), world.sim.clock.clone(), world.now().plus(30 * MINUTE));
+    let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
+    world.spawn("upstream", calling);
+    world.run_for(10 * SECOND);
+    let tenant = world.tenant.id.clone();
+    let _ = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+}
+
+/// A job whose upstream is polled.
+fn polled(world: &mut World) {
+    let scripts = ["late40-0", "late200-1"];
+    let _ = world.insist_on_job(&Submission { kind: "late".to_owned(), ..submission(&scripts) }, "one");
+}
+
 fn options() -> Options {
     Options { dispatchers: 2, credits: 1000, ..Options::default() }
 }
@@ -360,6 +388,12 @@ controls! {
     a_tombstone_that_goes_is_found_out: "nothing_goes_before_its_time", HeadIsErased, erased, Sweep;
     a_tenant_taken_from_the_request_is_found_out: "no_tenant_reaches_anothers_jobs", TenantIsTakenFromTheRequest, of_two, Sweep;
     a_secret_of_another_tenant_is_found_out: "events_reach_their_own_tenant_alone", SecretOfAnother, of_two, Sweep;
+    a_question_that_is_bought_twice_is_found_out: "no_question_is_bought_twice", PartsAreLost, polled, Sweep;
+    a_callback_that_is_taken_twice_is_found_out: "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
+    a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
+    a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
+    a_record_that_waits_too_long_is_found_out: "nobody_waits_beyond_the_limit", WakesAreFar, waited, Sweep;
+    a_record_that_waits_after_the_end_is_found_out: "nobody_is_polled_after_the_end", EndsAreNotSeen, ended_early, Sweep;
     an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 

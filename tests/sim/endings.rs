@@ -1,5 +1,6 @@
 //! Jobs that end otherwise: canceled, erased, tried again.
 
+use shared::app::table::meta_key;
 use shared::app::{cancel, delete, enrich, retry, status, sweep};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
@@ -7,7 +8,7 @@ use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::QueueName;
 use tests::harness::{Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op};
+use tests::sim::{Fault, Op, StoreFaults};
 
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
@@ -279,6 +280,30 @@ fn a_live_job_that_nobody_finished_before_it_expired_kept_its_credits() {
         Err(ApiError::NotFound { .. })
     ));
     assert_eq!(world.credits(&world.tenant.id), (100_000, 0, 0));
+}
+
+#[test]
+fn a_live_jobs_head_was_deleted_by_the_table_before_its_credits_were_settled() {
+    // The table deletes what has expired at once; the sweep comes later.
+    let store = StoreFaults { expiry: Some(SECOND), ..StoreFaults::NONE };
+    let mut world = World::with(Options { store, ..Options::default() });
+    let id = world.job(submission(&[domains("found", 50), domains("slow20", 50)].concat()));
+    world.run_for(5 * SECOND);
+    assert_eq!(world.view(&id).progress.chunks(), 1);
+    world.kill_enrichers();
+    world.options.enrichers = 0;
+    world.options.sweeping = false;
+    world.run_for(SECOND);
+    world.sim.clock.advance_to(world.view(&id).job.spec.expires_at.plus(2 * SECOND));
+    world.run_for(20 * MINUTE);
+    let answer = world.call(async |p| sweep::step(p, ENRICH_TIMEOUT, world.now().plus(MINUTE)).await);
+    assert!(answer.is_ok());
+    assert_eq!(world.credits(&world.tenant.id), (99_900, 100, 0), "one of two chunks was done, at 2 credits a record");
+    let tenant = &world.tenant.id;
+    let seen = world.call(async |p| status::job(p, tenant, &id).await);
+    assert!(matches!(seen, Err(ApiError::NotFound { .. })));
+    world.run_for(2 * SECOND);
+    assert_eq!(world.sim.store.peek(&meta_key(&id)), None, "settled, it goes as everything else");
 }
 
 #[test]

@@ -280,6 +280,37 @@ fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_w
 }
 
 #[test]
+fn a_mark_that_came_in_once_more_took_its_records_answer_away() {
+    let mut world = World::new();
+    let mut marked = false;
+    // The first mark of the first run in which the records go one by one. That run dies of the last record.
+    world.faults(move |call| {
+        let first = !marked && call.op == Op::Put && call.subject.contains("#PART#");
+        marked |= first;
+        if first { Fault::Again(Duration::from_millis(20)) } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&["found-0", "slow3-1", "poison-2"]));
+    world.settle(6 * HOUR);
+    assert_eq!(codes(&world, &id), ["", "", "worker_lost"]);
+    assert_eq!(world.asked_of("found-0"), world.asked_of("slow3-1"), "an answer that was put away was bought again");
+}
+
+#[test]
+fn a_mark_that_took_all_of_a_records_time_failed_it_unasked() {
+    let mut world = World::with(Options { enrich_timeout: 45 * SECOND, ..Options::default() });
+    let mut delayed = false;
+    // The first mark of the first run in which the records go one by one.
+    world.faults(move |call| {
+        let first = !delayed && call.op == Op::Put && call.subject.contains("#PART#");
+        delayed |= first;
+        if first { Fault::Delay(40 * SECOND) } else { Fault::Proceed }
+    });
+    let id = world.job(submission(&["found-0", "found-1", "poison-2"]));
+    world.settle(6 * HOUR);
+    assert_eq!(codes(&world, &id), ["", "", "worker_lost"]);
+}
+
+#[test]
 fn a_mark_that_was_slow_to_be_written_took_the_time_of_its_record() {
     let mut world = World::new();
     let mut puts = BTreeMap::new();

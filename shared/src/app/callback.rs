@@ -1,5 +1,6 @@
-//! Takes what an upstream posts for a record that waits for it. It is stored once, under the record and the provider; a
-//! message has the chunk's next run look at it. A message that is lost costs time: the run that was due anyway finds it.
+//! Takes what an upstream posts for a record that waits for it. It is stored under the record and the provider, what says
+//! the same once; a message has the chunk's next run look at it. A message that is lost costs time: the run that was due
+//! anyway finds it.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use serde_json::Value;
 
 use super::submit::{lanes, send_later};
 use super::table::{
-    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n, meta_key, read_meta,
+    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n, meta_key, read_call,
+    read_meta,
 };
 use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, Claimed};
@@ -19,6 +21,9 @@ use crate::ports::{self, Change, Condition, Put, StoreError, Update};
 /// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
 /// otherwise have each chunk read as often as it has records.
 const GATHER: Duration = Duration::from_secs(2);
+/// What a URL takes: an upstream may say first that it has begun, or say what belongs to another question, and that must
+/// not keep its answer out. More than that is a nuisance, and each costs a run.
+pub const MAX_POSTS: usize = 3;
 /// How far two instances' clocks may be apart.
 const SKEW: Duration = Duration::from_millis(500);
 
@@ -26,7 +31,7 @@ const SKEW: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
     Taken,
-    /// There is one already, or nobody waits any more: nothing was changed.
+    /// It was said before, or enough was, or nobody waits any more: nothing was changed.
     Moot,
 }
 
@@ -50,15 +55,28 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
     if !job.status.is_live() || of.chunk >= job.spec.chunks {
         return Ok(Posted::Moot);
     }
-    let item = call_item(of, body, job.spec.expires_at)?;
-    let posted = match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
-        Ok(()) => Posted::Taken,
-        // Ours, whose answer was lost, or an earlier one; its message may not have been sent.
-        Err(StoreError::ConditionFailed(_)) => Posted::Moot,
-        Err(error) => return Err(StepError::from(error).into()),
-    };
+    let posted = keep(ports, &job, of, body).await?;
+    // What was said before may be ours, whose answer was lost: its message may not have been sent.
     wake(ports, &job, of).await?;
     Ok(posted)
+}
+
+/// Stores what was posted behind what was posted before, unless that says the same or there is no place.
+async fn keep(ports: &Ports, job: &Job, of: &CallbackFor, body: &Value) -> Result<Posted, StepError> {
+    for nth in 0..MAX_POSTS {
+        let item = call_item(of, nth, body, job.spec.expires_at)?;
+        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+            Ok(()) => return Ok(Posted::Taken),
+            Err(StoreError::ConditionFailed(failed)) => {
+                let before = failed.iter().find_map(|failed| failed.existing.as_ref());
+                if before.is_some_and(|before| read_call(before).is_ok_and(|said| said == *body)) {
+                    return Ok(Posted::Moot);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Posted::Moot)
 }
 
 /// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.

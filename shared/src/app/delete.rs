@@ -27,6 +27,7 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             Change::Remove("end"),
         ];
         changes.extend(look_at(id, ports.clock.now().plus(2 * timeout)));
+        changes.extend(super::table::settled(&view.job));
         let stripped =
             crate::domain::job::Spec { name: None, webhook: None, record_webhook: None, ..view.job.spec.clone() };
         changes.push(Change::Set("spec", s(super::table::json(&stripped))));

@@ -312,7 +312,8 @@ async fn work(
         park(ports, job, message.chunk, hold, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
-        if calls.keys().any(|call| !run.calls.contains_key(call)) {
+        let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();
+        if count(&calls) > count(&run.calls) {
             wait(ports, job, message.chunk, ports.clock.now(), lane).await?;
         }
         return Ok(Found::Some(Ran::Waits));

@@ -2,7 +2,7 @@
 
 use super::table::{
     BALANCE, DUE, DUE_SHARD, END, OPEN_CHUNKS, STATUS, USED, credits_key, current, delivery_item, json, meta_key,
-    progress_key, read_meta, read_progress, s,
+    progress_key, read_meta, read_progress, s, settled,
 };
 use super::{Ports, StepError, transact};
 use crate::domain::chunk::shard_count;
@@ -105,14 +105,16 @@ fn event(status: Status) -> Option<EventType> {
 }
 
 fn close(job: &Job, status: Status, end: &End) -> Write {
+    let mut changes = vec![
+        Change::Set(STATUS, s(status.as_str())),
+        Change::Set(END, s(json(end))),
+        Change::Remove(DUE),
+        Change::Remove(DUE_SHARD),
+    ];
+    changes.extend(settled(job));
     Write::Update(Update {
         key: meta_key(&job.spec.id),
-        changes: vec![
-            Change::Set(STATUS, s(status.as_str())),
-            Change::Set(END, s(json(end))),
-            Change::Remove(DUE),
-            Change::Remove(DUE_SHARD),
-        ],
+        changes,
         condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
     })
 }

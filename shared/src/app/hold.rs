@@ -27,8 +27,9 @@ pub(super) struct Hold {
     pub(super) until: Option<i64>,
 }
 
-/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it: that
-/// one ends the chunk, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
+/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it, or has
+/// held it since `shard` was read, so that what this run knows of the chunk is old: that one ends the chunk or sends for
+/// it, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
 /// that waited together do not count as deaths. A hint all the same: nothing but money depends on it. `alone` says that
 /// nobody but submit and the sweep sends messages for the chunk; then a first run needs no hold.
 pub(super) async fn take(
@@ -52,9 +53,17 @@ pub(super) async fn take(
     if again {
         changes.push(Change::Add(starts, 1));
     }
-    let mut free = vec![Condition::Absent(held), Condition::AtMost(held, now.0)];
+    let is = |known| Condition::Equals(held, Value::N(known));
+    let mut free = match get_n(shard, held) {
+        None => vec![Condition::Absent(held)],
+        Some(over) if over <= now.0 => vec![is(over)],
+        Some(_) => Vec::new(),
+    };
     // A run that stopped leaves its hold to the one that resumes; another's it may not take.
-    free.extend(message.hold.map(|left| Condition::Equals(held, Value::N(left))));
+    free.extend(message.hold.map(is));
+    if free.is_empty() {
+        return Ok(None);
+    }
     let key = progress_key(&job.spec.id, shard_of(message.chunk));
     let condition = Some(Condition::All(vec![Condition::ItemExists, Condition::Any(free)]));
     let item = match ports.store.update(Update { key: key.clone(), changes, condition }).await {
@@ -96,6 +105,11 @@ pub(super) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
     }
 }
 
+/// A hold that is over. Each is another: whoever has seen the one before knows that there was a run since.
+fn over(ports: &Ports) -> i64 {
+    ports.clock.now().0 - i64::from(u16::from_be_bytes(ports.random::<2>()))
+}
+
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
 /// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
 pub(super) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
@@ -103,7 +117,7 @@ pub(super) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
     let mut conditions = vec![Condition::ItemExists];
     if let Some(until) = hold.until {
         let held = held_attribute(chunk);
-        changes.push(Change::Remove(held));
+        changes.push(Change::Set(held, Value::N(over(ports))));
         conditions.push(Condition::Equals(held, Value::N(until)));
     }
     let key = progress_key(&job.spec.id, shard_of(chunk));
@@ -122,7 +136,7 @@ pub(super) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
     let held = held_attribute(chunk);
     let update = Update {
         key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: vec![Change::Remove(held)],
+        changes: vec![Change::Set(held, Value::N(over(ports)))],
         condition: Some(Condition::Equals(held, Value::N(until))),
     };
     if let Err(error) = ports.store.update(update).await {

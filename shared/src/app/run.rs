@@ -1,6 +1,6 @@
 //! One run over a chunk's records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ const CANCEL_CHECK: Duration = Duration::from_secs(3);
 /// How long an outcome waits for its chunk's others before it is put away without them.
 const KEEP_AFTER: Duration = Duration::from_secs(3);
 
-/// What upstreams posted for a chunk's records: by position in the chunk and provider.
-pub(super) type Calls = BTreeMap<(u32, String), serde_json::Value>;
+/// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider.
+pub(super) type Calls = BTreeMap<(u32, String), Vec<serde_json::Value>>;
 
 /// What is known of a chunk's records.
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ pub(super) struct Known {
     pub(super) finished: BTreeMap<u32, Outcome>,
     /// Of records that have not finished: where they wait. Entries of those that have are passed over.
     pub(super) parked: BTreeMap<u32, Parked>,
-    /// Asked for in this run.
-    pub(super) tried: BTreeSet<u32>,
+    /// Asked for in this run; with how many posts had been seen before.
+    pub(super) tried: BTreeMap<u32, usize>,
 }
 
 /// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
@@ -100,9 +100,11 @@ impl Run<'_> {
     fn goes_on_at(&self, at: u32, known: &Known, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let Some(parked) = known.parked.get(&at) else { return now };
-        let (tried, ends) = (known.tried.contains(&at), matches!(status, Status::Canceling | Status::Expiring));
-        if tried {
-            parked.resume_at()
+        let (tried, ends) = (known.tried.get(&at), matches!(status, Status::Canceling | Status::Expiring));
+        if let Some(heard) = tried {
+            // Of several posts each is shown by itself, unless the first could not be.
+            let more = parked.heard() > *heard && self.posted(at, parked).is_some();
+            if more { now } else { parked.resume_at() }
         } else if ends || self.posted(at, parked).is_some() {
             now
         } else {
@@ -110,9 +112,9 @@ impl Run<'_> {
         }
     }
 
-    /// What the upstream that a record waits for has posted, if that was not looked at before.
+    /// What the upstream that a record waits for has posted first of what was not looked at before.
     fn posted(&self, at: u32, parked: &Parked) -> Option<&serde_json::Value> {
-        self.calls.get(&(at, parked.provider().to_owned())).filter(|_| !parked.heard())
+        self.calls.get(&(at, parked.provider().to_owned()))?.get(parked.heard())
     }
 
     fn record(&self, at: u32) -> Option<&Record> {
@@ -290,7 +292,7 @@ impl Run<'_> {
             self.put_away(&fresh[kept..], known, &mut parts).await?;
         }
         for (at, came) in fresh {
-            known.tried.insert(at);
+            known.tried.insert(at, known.parked.get(&at).map_or(0, Parked::heard));
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
@@ -304,6 +306,8 @@ impl Run<'_> {
     pub(super) async fn one_by_one(&self, known: &mut Known) -> Result<(), StepError> {
         let begin_until = self.until.minus(self.limit());
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
+            // The outcome stands behind its mark, which may come in once more.
+            let mark = 2 * at;
             let status = self.status().await?;
             if self.goes_on_at(at, known, status) > self.ports.clock.now() {
                 continue;
@@ -312,10 +316,12 @@ impl Run<'_> {
                 Some(outcome) => Came::Done(outcome),
                 None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
-                    self.keep(at, &Part { begun: Some(at), ..Part::default() }).await?;
-                    // The mark took the record's time. The next run has more, unless it would begin with the same.
-                    if nth > 0 && self.ports.clock.now() > begin_until {
-                        self.keep(at, &Part::default()).await?;
+                    self.keep(mark, &Part { begun: Some(at), ..Part::default() }).await?;
+                    // The mark took the record's time. The next run has more, unless it would begin with the same, and then
+                    // most of it must be left.
+                    let left = self.until.since(self.ports.clock.now());
+                    if nth > 0 && self.ports.clock.now() > begin_until || left < self.limit() / 2 {
+                        self.keep(mark, &Part::default()).await?;
                         return Ok(());
                     }
                     let came = self.ask(at, known.parked.get(&at).cloned()).await;
@@ -323,11 +329,11 @@ impl Run<'_> {
                         Came::Done(outcome) => Part { outcomes: vec![(at, outcome.clone())], ..Part::default() },
                         Came::Parked(parked) => Part { parked: vec![(at, (**parked).clone())], ..Part::default() },
                     };
-                    self.keep(at, &part).await?;
+                    self.keep(mark + 1, &part).await?;
                     came
                 }
             };
-            known.tried.insert(at);
+            known.tried.insert(at, known.parked.get(&at).map_or(0, Parked::heard));
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),

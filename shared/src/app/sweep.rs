@@ -10,7 +10,7 @@ use super::submit::{FIRST_LOOK, enqueue, lanes};
 use super::table::{
     DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
     due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis, progress_key, read_delivery,
-    read_meta, read_progress, s,
+    read_meta, read_progress, s, settled,
 };
 use super::{Ports, StepError, transact};
 use crate::domain::chunk::{Start, shard_count, shard_of};
@@ -187,11 +187,10 @@ async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let id = &job.spec.id;
     let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(id, shard)).collect();
     let shards: Vec<Item> = ports.store.get_many(&keys).await?.into_iter().flatten().collect();
-    let end = Update {
-        key: meta_key(id),
-        changes: vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)],
-        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
-    };
+    let mut changes =
+        vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)];
+    changes.extend(settled(job));
+    let end = Update { key: meta_key(id), changes, condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))) };
     match transact(ports, vec![Write::Update(end), settle(job, &read_progress(&shards))]).await {
         Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),

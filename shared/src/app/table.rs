@@ -9,7 +9,7 @@
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
-//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n; until when a message is on its way for that |
+//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#r#provider#k`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n, and then; until when a message is on its way for that |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
@@ -66,6 +66,8 @@ pub const BALANCE: &str = "balance";
 pub const USED: &str = "used";
 pub const OPEN_CHUNKS: &str = "open_chunks";
 pub const EXPIRES_AT: &str = "expires_at";
+/// Of a live job's head: when its time is over. It is there for longer.
+pub const OVER_AT: &str = "over_at";
 pub const ATTEMPTS: &str = "attempts";
 pub const STATE: &str = "state";
 pub const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
@@ -169,9 +171,11 @@ fn part_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
     key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#PART#{run}#{k:03}"))
 }
 
-/// What an upstream posted. Behind all chunks of the shard, so that who reads results does not read it along.
-pub fn call_key(of: &CallbackFor) -> Key {
-    key(shard_pk(&of.job, shard_of(of.chunk)), format!("CHUNK#CALL#{:05}#{:05}#{}", of.chunk, of.at, of.provider))
+/// What an upstream posted, the `nth` time. Behind all chunks of the shard, so that who reads results does not read it along.
+pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
+    let again = if nth == 0 { String::new() } else { format!("#{nth}") };
+    let sk = format!("CHUNK#CALL#{:05}#{:05}#{}{again}", of.chunk, of.at, of.provider);
+    key(shard_pk(&of.job, shard_of(of.chunk)), sk)
 }
 
 /// Of the message that is sent for what upstreams posted for a chunk.
@@ -309,8 +313,17 @@ fn ttl(at: Timestamp) -> (String, Value) {
     (EXPIRES_AT.into(), Value::N(at.seconds()))
 }
 
+/// How much longer than its job a live head and its progress are kept from the table, which may delete what has expired at
+/// any moment: until the sweep has settled what the job used. A sweep that stood still for longer was told of by its alarm.
+const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
+
 fn is_expired(item: &Item, now: Timestamp) -> bool {
-    get_n(item, EXPIRES_AT).is_some_and(|at| now.seconds() >= at)
+    get_n(item, OVER_AT).or_else(|| get_n(item, EXPIRES_AT)).is_some_and(|at| now.seconds() >= at)
+}
+
+/// The changes by which a head that is settled goes at its job's time.
+pub(crate) fn settled(job: &Job) -> [Change; 2] {
+    [Change::Set(EXPIRES_AT, Value::N(job.spec.expires_at.seconds())), Change::Remove(OVER_AT)]
 }
 
 /// The item, unless its time is over: the table removes what has expired only days later.
@@ -326,7 +339,8 @@ pub fn meta_item(job: &Job) -> Item {
         ("job_id".into(), s(job.spec.id.as_str())),
         (SEEN.into(), Value::N(i64::from(job.seen))),
         (WINDOW.into(), Value::N(millis(job.window))),
-        ttl(job.spec.expires_at),
+        (OVER_AT.into(), Value::N(job.spec.expires_at.seconds())),
+        ttl(job.spec.expires_at.plus(UNSETTLED)),
     ]);
     if let Some(due) = job.due {
         attributes.insert(DUE.into(), Value::N(due.0));
@@ -352,7 +366,7 @@ pub fn read_meta(item: &Item) -> Result<Job, StepError> {
 }
 
 pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
-    Item { key: progress_key(job, shard), attributes: Attributes::from([ttl(expires_at)]) }
+    Item { key: progress_key(job, shard), attributes: Attributes::from([ttl(expires_at.plus(UNSETTLED))]) }
 }
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
@@ -421,18 +435,33 @@ pub struct Part {
 }
 
 /// What an upstream posted, to be put once.
-pub fn call_item(of: &CallbackFor, posted: &serde_json::Value, expires_at: Timestamp) -> Result<Item, StepError> {
+pub fn call_item(
+    of: &CallbackFor,
+    nth: usize,
+    posted: &serde_json::Value,
+    expires_at: Timestamp,
+) -> Result<Item, StepError> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(posted)?)), ttl(expires_at)]);
-    Ok(Item { key: call_key(of), attributes })
+    Ok(Item { key: call_key(of, nth), attributes })
 }
 
-/// What upstreams posted for a chunk's records: by position in the chunk and provider.
-pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), serde_json::Value>, StepError> {
+/// What was posted, of one item.
+pub fn read_call(item: &Item) -> Result<serde_json::Value, StepError> {
+    unpack(item)
+}
+
+/// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The
+/// items stand in the order of their keys.
+pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, StepError> {
     let of = |item: &Item| {
-        let mut parts = item.key.sk.splitn(5, '#').skip(3);
+        let mut parts = item.key.sk.split('#').skip(3);
         Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     };
-    items.iter().filter_map(|item| of(item).map(|of| Ok((of, unpack(item)?)))).collect()
+    let mut calls = BTreeMap::<_, Vec<_>>::new();
+    for (of, item) in items.iter().filter_map(|item| of(item).map(|of| (of, item))) {
+        calls.entry(of).or_default().push(read_call(item)?);
+    }
+    Ok(calls)
 }
 
 pub fn part_item(

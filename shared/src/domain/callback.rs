@@ -1,5 +1,5 @@
 //! The URLs at which upstreams leave answers that they give later. A URL is for one record and one provider, is signed with
-//! a key of its job's own, and works once: what is posted again changes nothing.
+//! a key of its job's own, and takes few posts: what is posted again changes nothing.
 //!
 //! `BASE/v1/callbacks/ULID.CHUNK.RECORD.PROVIDER.MAC`; MAC is HMAC-SHA256 over what stands before its dot, in base 64 for
 //! URLs. Whoever has the URL can answer for the upstream, so it goes nowhere but to the upstream.

@@ -110,9 +110,14 @@ pub struct Parked {
     ticket: Option<Value>,
     resume_at: Timestamp,
     give_up_at: Timestamp,
-    /// Whether the provider has seen what its upstream posted: it is shown that once.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    heard: bool,
+    /// How many of its upstream's posts the provider has seen: it is shown each of them once.
+    #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
+    heard: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none_yet(heard: &usize) -> bool {
+    *heard == 0
 }
 
 impl Parked {
@@ -126,8 +131,8 @@ impl Parked {
         self.ticket.is_some()
     }
 
-    /// Whether the provider has seen what its upstream posted.
-    pub fn heard(&self) -> bool {
+    /// How many of its upstream's posts the provider has seen.
+    pub fn heard(&self) -> usize {
         self.heard
     }
 
@@ -183,7 +188,7 @@ impl Waterfall {
         } else {
             let own = || self.steps.iter().map(|step| step.name.clone()).collect();
             names = request.order.map_or_else(own, <[String]>::to_vec);
-            (merged, waiting, heard) = (Merged::default(), None, (false, false));
+            (merged, waiting, heard) = (Merged::default(), None, (0, false));
         }
         // Who was waited for and is gone from the configuration is not waited for any more.
         let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
@@ -193,7 +198,7 @@ impl Waterfall {
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
             let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
-            let (heard, posted) = if give_up_at.is_some() { heard } else { (false, false) };
+            let (heard, posted) = if give_up_at.is_some() { heard } else { (0, false) };
             // What was asked for is taken, whatever else came meanwhile.
             if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
                 continue;
@@ -239,7 +244,7 @@ impl Waterfall {
                 let answer = match answer {
                     Answer::Later(Later { ticket, look_in, give_up_in, refused }) => {
                         // What was posted is shown to the provider until it has seen it.
-                        let heard = heard || (posted && !refused);
+                        let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
@@ -748,11 +753,11 @@ mod tests {
         let began = ports.clock.now();
         assert_eq!(
             (first.provider(), first.resume_at(), first.heard()),
-            ("slow", began.plus(Duration::from_secs(60)), false)
+            ("slow", began.plus(Duration::from_secs(60)), 0)
         );
         script.pass(Duration::from_secs(60));
         let second = run(Some((first.clone(), Some(Value::Null)))).await.unwrap_err();
-        assert!(second.heard(), "a posted answer is shown once");
+        assert_eq!(second.heard(), 1, "a posted answer is shown once");
         assert!(!first.waits_as(&second));
         assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
         // Whatever the provider says, the whole wait began with its first answer.
@@ -835,7 +840,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
-        for (second, heard) in [(refused(100), false), (later(Some(json!(1)), 100), true)] {
+        for (second, heard) in [(refused(100), 0), (later(Some(json!(1)), 100), 1)] {
             let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await else { panic!() };
             let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                         url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
@@ -864,7 +869,7 @@ mod tests {
         let limit = Duration::from_secs(5);
         let request = Request { input: &value, limit, order: None, key: "record", callback: None };
         let mut before = None;
-        for (taken, heard) in [(false, false), (true, false), (true, true)] {
+        for (taken, heard) in [(false, 0), (true, 0), (true, 1)] {
             let again = registry.waterfall("t").unwrap().run(&request, before, &ports).await;
             let Progress::Parked(parked) = again else { panic!("{again:?}") };
             assert_eq!((parked.is_taken(), parked.heard()), (taken, heard));

@@ -115,7 +115,7 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
     let record: Arc<Mutex<Record>> = Arc::default();
     let note = Arc::clone(&record);
     let (dice, clock, start) = (World::dice(seed ^ 0xfa01_7ed0), world.sim.clock.clone(), world.now());
-    let faults = faults.clone();
+    let (faults, upstream) = (faults.clone(), Arc::clone(&world.upstream));
     let places = places || matches!(faults, Faults::Listed(_));
     world.faults(move |call| {
         let mut record = note.lock().unwrap();
@@ -134,7 +134,7 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
             }
         };
         if fault != Fault::Proceed {
-            record.tally.fault(call, fault);
+            record.tally.fault(call, fault, upstream.waiting(clock.now()) > 0);
             record.listed.extend(place.map(|place| (place, fault)));
         }
         fault

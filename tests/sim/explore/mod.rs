@@ -38,6 +38,7 @@ const MUST_HAPPEN: &[&str] = &[
     "answer: replayed",
     "answer: rotated",
     "answer: test sent",
+    "answer of a provider: kept from before",
     "attempt: delivered",
     "attempt: gave up",
     "attempt: interrupted",
@@ -48,6 +49,9 @@ const MUST_HAPPEN: &[&str] = &[
     "began with: Current",
     "began with: Next",
     "began with: Previous",
+    "callback: moot",
+    "callback: refused",
+    "callback: taken",
     "chunk: continues in another run",
     "chunk: received again",
     "chunk: run failed",
@@ -111,6 +115,8 @@ const MUST_HAPPEN: &[&str] = &[
     "killed: client",
     "killed: reader",
     "killed: sweep",
+    "killed: upstream",
+    "killed: while records are parked",
     "late effect: applied",
     "late effect: refused",
     "message: unreadable",
@@ -134,6 +140,11 @@ const MUST_HAPPEN: &[&str] = &[
     "sweep: repair failed",
     "sweep: sent chunks again",
     "sweep: sent deliveries again",
+    "waits: bought again",
+    "waits: given up",
+    "waits: parked for an answer",
+    "waits: parked for its turn",
+    "waits: polled",
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -17,6 +17,26 @@ const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueNa
 /// No JSON, other JSON, a message without what it needs, and one of a job that was never there.
 const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#];
 
+/// What an upstream does that answers later; see `tests/src/harness/upstream.rs`.
+const LATER: &[&str] = &[
+    "late40",
+    "late200",
+    "late700",
+    "late1500",
+    "calls30",
+    "calls90",
+    "calls400",
+    "twice60",
+    "tardy300",
+    "forged90",
+    "crossed60",
+    "chatty60",
+    "never",
+    "none90",
+    "broken30",
+    "found",
+];
+
 /// One schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
@@ -161,6 +181,14 @@ impl What {
         }
     }
 
+    /// The type of a submission whose upstream answers later.
+    fn upstream(&self) -> Option<&'static str> {
+        match self {
+            Self::Submit(Job { kind: kind @ ("late" | "vendor"), .. }) => Some(*kind),
+            _ => None,
+        }
+    }
+
     pub(super) fn makes_a_job(&self) -> bool {
         matches!(self, Self::Submit(_) | Self::Retry { .. })
     }
@@ -207,6 +235,11 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 }
 
 impl Plan {
+    /// Whether a job of it asks an upstream that answers later.
+    pub(super) fn waits(&self) -> bool {
+        self.actions.iter().any(|action| action.what.upstream().is_some())
+    }
+
     /// Whose client carries an action out.
     pub(super) fn tenant_of(&self, action: usize) -> Option<usize> {
         self.actions.iter().find(|other| other.number == action).map(|action| action.tenant)
@@ -226,12 +259,13 @@ impl Plan {
                 continue;
             }
             let tenant = dice.below(tenants.len());
+            let upstream = actions.iter().find_map(|action| action.what.upstream());
             let jobs: Vec<usize> = actions
                 .iter()
                 .filter(|action| action.tenant == tenant && action.what.makes_a_job())
                 .map(|action| action.number)
                 .collect();
-            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other) });
+            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other, upstream) });
             at += Duration::from_millis(pick(&dice, &[0, 0, 10, 700, 5_000, 40_000, 200_000]));
         }
         let rate = pick(&dice, &[0, 10, 30, 100]);
@@ -295,10 +329,12 @@ impl Tenant {
 }
 
 impl What {
-    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version) -> Self {
-        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return Self::Submit(Job::draw(dice)) };
+    /// `upstream` is a type that was asked for before whose upstream answers later.
+    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version, upstream: Option<&'static str>) -> Self {
+        let submit = || Self::Submit(Job::draw(dice, upstream));
+        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return submit() };
         match dice.below(23) {
-            0..=4 => Self::Submit(Job::draw(dice)),
+            0..=4 => submit(),
             5 => Self::Repeat { job },
             6 | 7 => Self::Cancel { job },
             8 => Self::Delete { job },
@@ -343,7 +379,32 @@ impl Job {
         }
     }
 
-    fn draw(dice: &SimEntropy) -> Self {
+    /// Of a type whose upstream answers later.
+    fn of_an_upstream(dice: &SimEntropy, kind: &'static str) -> Self {
+        let spared: &[&str] = if kind == "vendor" { &["busy", "down", "down", "slow25"] } else { &[] };
+        let scripts = [LATER, spared].concat();
+        let records = pick(dice, &[1, 3, 8, 8, 12, 12, 66]);
+        let tells = one_in(dice, 6);
+        Self {
+            surface: if tells { "native" } else { pick(dice, &["native", "apione", "springbolt"]) },
+            kind,
+            scripts: (0..records).map(|n| if n < 8 { pick(dice, &scripts) } else { "found" }).collect(),
+            webhook: !one_in(dice, 4),
+            record_webhook: tells && records < 70,
+            max_credits: pick(dice, &[None, None, Some(9)]),
+            partial_budget: one_in(dice, 3),
+            clients: pick(dice, &[1, 1, 2]),
+        }
+    }
+
+    fn draw(dice: &SimEntropy, upstream: Option<&'static str>) -> Self {
+        // What is asked for again may have been kept.
+        if let Some(again) = upstream.filter(|_| one_in(dice, 2)) {
+            return Self::of_an_upstream(dice, again);
+        }
+        if one_in(dice, 14) {
+            return Self::of_an_upstream(dice, pick(dice, &["late", "vendor"]));
+        }
         let scripts: &[&str] = if one_in(dice, 4) {
             &["found", "big", "poison", "poison", "slow200", "deep70"]
         } else {

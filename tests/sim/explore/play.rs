@@ -29,6 +29,8 @@ use crate::HOUR;
 const NAMES: [&str; 3] = ["acme", "globex", "initech"];
 /// Receivers answer well from so long after the beginning, and nothing goes wrong any more.
 const PEACE: Duration = Duration::from_secs(20 * 60);
+/// So long afterwards upstreams go on to call back.
+const PATIENT_FOR: Duration = Duration::from_secs(30 * 60);
 /// A client that got no answer asks again so much later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -67,15 +69,26 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     }
     let record = inject(&game.world, plan.seed, &plan.faults, detail == Detail::Full);
     let start = game.world.now();
+    let waits = plan.waits();
+    if waits {
+        upstream::call_back(&mut game.world, start.plus(PEACE + PATIENT_FOR));
+    }
     game.clients();
     let left = start.plus(PEACE).since(game.world.now());
     game.world.run_for(left);
     game.go_on();
+    game.world.calm_since = Some(game.world.now());
+    if waits && game.world.now() > start.plus(PEACE + PATIENT_FOR) {
+        let until = game.world.now().plus(PATIENT_FOR);
+        upstream::call_back(&mut game.world, until);
+    }
     for tenant in &game.world.tenants {
         tenant.receiver.from_then_on(Reply::status(200));
     }
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
+    // What is broken may never end, and is found out before.
+    let bound = if broken.is_some() { bound.min(12 * HOUR) } else { bound };
     let quiet = game.world.quiet_within(bound);
     let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {
@@ -164,6 +177,9 @@ impl<'a> Game<'a> {
             None => World::with(options),
         };
         upstream::listen(&world);
+        if plan.waits() {
+            world.start_cold();
+        }
         for (tenant, name) in plan.tenants.iter().zip(NAMES).skip(1) {
             world.tenant_with(name, tenant.credits);
         }
@@ -466,6 +482,7 @@ impl<'a> Game<'a> {
                         let code = line.outcome.error.as_ref().map(|error| format!(" {}", error.code));
                         let code = code.unwrap_or_default();
                         self.tally.one(format!("record: {}{code}", line.outcome.status.as_str()));
+                        self.tally.waited(&view.job.spec.kind, &line);
                     }
                 }
                 Err(_) => self.tally.one("job: erased"),

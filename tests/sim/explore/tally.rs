@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use shared::app::callback::Posted;
 use shared::app::dispatch::Dispatched;
 use shared::app::enrich::Ran;
 use shared::domain::delivery::DeliveryState;
+use shared::domain::error::ApiError;
+use shared::domain::job::ResultLine;
 use shared::ports::QueueName;
 use tests::harness::{Happened, World};
 use tests::sim::{Call, Fault};
@@ -26,7 +29,8 @@ impl Tally {
         self.add(name, 1);
     }
 
-    pub(super) fn fault(&mut self, call: &Call, fault: Fault) {
+    /// `parked` says whether an upstream has questions that it has not answered.
+    pub(super) fn fault(&mut self, call: &Call, fault: Fault, parked: bool) {
         let kind = match fault {
             Fault::Delay(by) if by > crate::MINUTE / 2 => "Delay, standing still".to_owned(),
             other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
@@ -36,6 +40,7 @@ impl Tally {
             self.one(format!("killed at: {:?}", call.op));
             let who = call.name.split(' ').next().unwrap_or_default();
             self.one(format!("killed: {who}"));
+            self.add("killed: while records are parked", u64::from(parked && who.starts_with("Enrich")));
         }
     }
 
@@ -71,9 +76,42 @@ impl Tally {
         self.add("sweep: erased", swept.erased.into());
         self.add("sweep: expired", swept.expiring.into());
         self.add("sweep: repair failed", swept.errors.into());
+        let (parked, turns) = world.steps.past().parked();
+        self.add("waits: parked for an answer", parked as u64);
+        self.add("waits: parked for its turn", turns);
+        self.add("waits: polled", world.upstream.taken().iter().map(|taken| taken.polled.len() as u64).sum());
+        self.add(
+            "waits: bought again",
+            world.upstream.taken().iter().filter(|taken| taken.bought.len() > 1).count() as u64,
+        );
+        for post in world.upstream.posts() {
+            let answer = match post.answer {
+                Some(Ok(Posted::Taken)) => "taken",
+                Some(Ok(Posted::Moot)) => "moot",
+                Some(Err(ApiError::NotFound { .. })) if post.forged => "refused",
+                Some(Err(ApiError::NotFound { .. })) => "of a job that is gone",
+                _ => continue,
+            };
+            self.one(format!("callback: {answer}"));
+        }
         for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
             self.add(format!("dead letters: {lane:?}"), world.sim.queue.dead_letters(lane).len() as u64);
         }
+    }
+
+    /// A record of a job whose upstream answers later, as it ended.
+    pub(super) fn waited(&mut self, kind: &str, line: &ResultLine) {
+        let from = |name: &str| line.outcome.sources.iter().any(|(_, source)| source.provider == name);
+        let code = line.outcome.error.as_ref().map(|error| error.code.as_str());
+        let domain = line.record.input.get("domain").and_then(|domain| domain.as_str()).unwrap_or_default();
+        let script = domain.split('-').next().unwrap_or_default();
+        if matches!(script, "never" | "late1500")
+            && (kind == "late" && from("second") || kind == "vendor" && code == Some("provider_timeout"))
+        {
+            self.one("waits: given up");
+        }
+        let cached = line.outcome.sources.iter().any(|(_, source)| source.cached);
+        self.add("answer of a provider: kept from before", u64::from(cached));
     }
 
     /// A delivery as it ended.

@@ -1,17 +1,39 @@
-//! The upstream of the `web` provider, which is asked over HTTP: it does what the domain's first letters say.
+//! The upstreams that are asked over HTTP, of `web` and `vendor`: they do what the domain's first letters say. And who posts
+//! to callback URLs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::ports::{HttpError, HttpRequest};
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, HttpError, HttpRequest};
 use tests::harness::World;
+use tests::harness::upstream::{Upstream, body};
 use tests::sim::Reply;
 
 use crate::SECOND;
 
-/// Puts it into a world.
+/// Upstreams that post at the same time, each in a process of its own that may die.
+const CALLERS: usize = 2;
+
+/// Lets upstreams call back until then.
+pub(super) fn call_back(world: &mut World, until: Timestamp) {
+    for _ in 0..CALLERS {
+        let (ports, clock) = (world.ports.clone(), world.sim.clock.clone());
+        let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
+        world.spawn("upstream", calling);
+    }
+}
+
+/// Puts them into a world.
 pub(super) fn listen(world: &World) {
+    let (upstream, clock) = (Arc::clone(&world.upstream), world.sim.clock.clone());
+    let mut refused: BTreeSet<String> = BTreeSet::new();
+    world
+        .sim
+        .http
+        .on("https://vendor.example/v1/jobs", move |request| vendor(&upstream, request, clock.now(), &mut refused));
     let mut asked: BTreeMap<String, u32> = BTreeMap::new();
     world.sim.http.on("https://web.example/", move |request| {
         let domain = request.url.rsplit('/').next().unwrap_or_default().to_owned();
@@ -19,6 +41,34 @@ pub(super) fn listen(world: &World) {
         *times += 1;
         answer(request, *times)
     });
+}
+
+/// A vendor that takes questions and answers later. Who is in `refused` was told to come back.
+fn vendor(upstream: &Upstream, request: &HttpRequest, now: Timestamp, refused: &mut BTreeSet<String>) -> Reply {
+    if request.method == "GET" {
+        let key = request.url.rsplit('/').next().unwrap_or_default();
+        return match upstream.poll(key, now) {
+            Some(said) => {
+                let said = said.as_ref().map(|(says, domain)| (*says, domain.as_str()));
+                Reply::json(200, &body(key, said))
+            }
+            None => Reply::status(404),
+        };
+    }
+    let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let domain = asked["domain"].as_str().unwrap_or_default();
+    let named = |(name, value): &(String, String)| name.eq_ignore_ascii_case("idempotency-key").then(|| value.clone());
+    let key = request.headers.iter().find_map(named).unwrap_or_default();
+    match domain.split('-').next().unwrap_or_default() {
+        "down" => return Reply::status(500),
+        "busy" if refused.insert(key.clone()) => return Reply::status(429).header("retry-after", "40"),
+        "slow25" => return Reply::status(200).after(Duration::from_secs(25)),
+        _ => {}
+    }
+    match upstream.ask(&key, domain, asked["callback"].as_str(), now) {
+        Some(says) => Reply::json(200, &body(&key, Some((says, domain)))),
+        None => Reply::json(202, &body(&key, None)),
+    }
 }
 
 fn answer(request: &HttpRequest, times: u32) -> Reply {

@@ -13,11 +13,12 @@ use shared::app::enrich::Ran;
 use shared::app::sweep::Swept;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::ids::JobId;
+use shared::domain::time::Timestamp;
 use shared::edge::sqs::{self, Batch, Handled, Invocation, NoIdentity};
-use shared::ports::{QueueName, within};
+use shared::ports::{Clock, QueueName, within};
 use shared::provider::Registry;
 
-use crate::sim::{Received, Sim, mapping};
+use crate::sim::{Received, Sim, SimClock, mapping};
 
 /// What a function did, in the order it ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,19 +44,20 @@ pub enum Happened {
     Malformed,
 }
 
-/// How many runs over each chunk ended without an answer that was good.
-pub type LostRuns = Rc<RefCell<BTreeMap<(JobId, u32), u32>>>;
+/// When runs over each chunk ended without an answer that was good.
+pub type LostRuns = Rc<RefCell<BTreeMap<(JobId, u32), Vec<Timestamp>>>>;
 
 /// The runs of an invocation that have not ended well. What is left when it ends or dies is lost.
 struct Unended {
     runs: Vec<(JobId, u32)>,
     lost: LostRuns,
+    clock: Arc<SimClock>,
 }
 
 impl Drop for Unended {
     fn drop(&mut self) {
         for run in self.runs.drain(..) {
-            *self.lost.borrow_mut().entry(run).or_default() += 1;
+            self.lost.borrow_mut().entry(run).or_default().push(self.clock.now());
         }
     }
 }
@@ -88,7 +90,8 @@ impl Function {
     pub(super) async fn enrich(self, registry: Arc<Registry>) {
         let timeout = self.timeout;
         let asked = self.batch.iter().filter_map(|message| serde_json::from_str::<ChunkMessage>(&message.body).ok());
-        let mut unended = Unended { runs: asked.map(|m| (m.job, m.chunk)).collect(), lost: self.lost_runs.clone() };
+        let runs = asked.map(|m| (m.job, m.chunk)).collect();
+        let mut unended = Unended { runs, lost: self.lost_runs.clone(), clock: self.sim.clock.clone() };
         let done = self.invoke(async |on, event| sqs::enrich(on, &registry, timeout, event).await).await;
         for Handled { message, receives, outcome, .. } in done {
             let answer = outcome.map_err(|error| error.to_string());

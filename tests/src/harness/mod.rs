@@ -8,6 +8,7 @@ mod providers;
 mod receiver;
 mod served;
 pub mod strangers;
+pub mod upstream;
 mod version;
 mod world;
 

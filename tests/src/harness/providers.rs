@@ -11,8 +11,10 @@ use shared::provider::config::{Config, Kind};
 use shared::provider::http::Http;
 use shared::provider::{Answer, Ports, Provider, Question, Registry};
 
+use super::upstream::{Late, Upstream};
+
 /// What the registry is made from. The kind of `first` and `second` is for the reader of the file alone: their place is
-/// taken by scripted ones. `web` is what it says.
+/// taken by scripted ones, and so is that of `late`. `web` and `vendor` are what they say.
 pub const CONFIG: &str = r#"
 [types.company]
 description = "One provider"
@@ -36,6 +38,17 @@ concurrency = 2
 description = "A provider that is asked over HTTP, as any is that an operator configures"
 inputs = [["domain"]]
 waterfall = ["web"]
+
+[types.late]
+description = "A provider that answers later, and one that is asked where that never comes"
+inputs = [["domain"]]
+waterfall = ["late", "second"]
+
+[types.vendor]
+description = "A provider that answers later, is asked over HTTP and spared, and whose answers are kept"
+inputs = [["domain"]]
+waterfall = ["vendor"]
+record_timeout_s = 20
 
 [types.bare]
 description = "Nobody to ask"
@@ -70,6 +83,40 @@ credits = 2
 timeout_s = 20
 # What comes of a record follows from that record alone; tests/sim/limits.rs is about what upstreams make of many.
 breaker = false
+
+[providers.late]
+kind = "http"
+url = "https://late.example/"
+fields = { name = "/name" }
+credits = 2
+breaker = false
+
+[providers.vendor]
+kind = "http"
+method = "POST"
+url = "https://vendor.example/v1/jobs"
+headers = { Idempotency-Key = "{{ request.key }}" }
+body = { domain = "{{ input.domain }}", callback = "{{ callback.url }}" }
+requires = ["domain"]
+fields = { name = "/name" }
+not_found = { missing = ["/name"] }
+# Its questions are paid for: nobody puts one twice.
+retries = 0
+timeout_s = 10
+credits = 2
+rate = { per_second = 5 }
+concurrency = 3
+breaker = { failures = 3, open_s = 20, max_open_s = 60 }
+cache = { found_s = 3600, not_found_s = 600 }
+
+[providers.vendor.later]
+id = "/id"
+when = "status == 202"
+done = "response.status == 'done'"
+failed = "response.status == 'failed'"
+give_up_s = 1200
+poll = { url = "https://vendor.example/v1/jobs/{{ later.id }}", every_s = 120 }
+callback = { verify = "nothing" }
 "#;
 
 /// One question to a provider.
@@ -158,11 +205,26 @@ impl Provider for Scripted {
     }
 }
 
-pub(super) fn registry(asked: &Arc<Mutex<Vec<Asked>>>) -> Registry {
-    let config = Config::parse("harness", CONFIG).expect("the harness's configuration");
-    Registry::assemble(&config, |provider| match &provider.kind {
-        Kind::Http(http) if provider.name == "web" => Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?)),
-        _ => Ok(Arc::new(Scripted { name: provider.name.clone(), asked: Arc::clone(asked) })),
-    })
-    .expect("providers without secrets are always complete")
+/// What the harness's registries are made of, and what they share.
+#[derive(Debug)]
+pub(super) struct Makings {
+    config: Config,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    upstream: Arc<Upstream>,
+}
+
+impl Makings {
+    pub(super) fn new(asked: Arc<Mutex<Vec<Asked>>>, upstream: Arc<Upstream>) -> Self {
+        Self { config: Config::parse("harness", CONFIG).expect("the harness's configuration"), asked, upstream }
+    }
+
+    /// A registry as one process has it.
+    pub(super) fn registry(&self) -> Registry {
+        Registry::assemble(&self.config, |provider| match (&provider.kind, provider.name.as_str()) {
+            (Kind::Http(http), "web" | "vendor") => Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?)),
+            (_, "late") => Ok(Arc::new(Late(Arc::clone(&self.upstream)))),
+            (_, name) => Ok(Arc::new(Scripted { name: name.to_owned(), asked: Arc::clone(&self.asked) })),
+        })
+        .expect("providers without secrets are always complete")
+    }
 }

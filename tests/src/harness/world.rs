@@ -26,8 +26,9 @@ use shared::provider::Registry;
 
 use super::functions::{Function, Happened, LostRuns};
 use super::invariants;
-use super::providers::{self, Asked};
+use super::providers::{Asked, Makings};
 use super::receiver::Receiver;
+use super::upstream::Upstream;
 use super::version::Version;
 pub use crate::sim::Ended;
 use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
@@ -153,6 +154,11 @@ pub struct World {
     version: Version,
     /// Every version that was deployed so far.
     pub deployed: BTreeSet<Version>,
+    /// Where types `late` and `vendor` ask.
+    pub upstream: Arc<Upstream>,
+    /// Whether faults have ended, and since when.
+    pub calm_since: Option<Timestamp>,
+    makings: Rc<Makings>,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
@@ -229,7 +235,9 @@ impl World {
         sim.store.note_changes();
         let first = TenantId::parse("acme").expect("a tenant id");
         let tenant = create(&sim, &ports, first, options.credits, "https://hook.example/".to_owned());
-        let scripted = Arc::new(providers::registry(&asked));
+        let upstream = Arc::<Upstream>::default();
+        let makings = Rc::new(Makings::new(Arc::clone(&asked), Arc::clone(&upstream)));
+        let scripted = Arc::new(makings.registry());
         let mut world = Self {
             registry: Arc::clone(&scripted),
             cold: None,
@@ -253,6 +261,9 @@ impl World {
             ports,
             options,
             tenant,
+            upstream,
+            calm_since: None,
+            makings,
             asked,
         };
         world.watch();
@@ -291,6 +302,12 @@ impl World {
             let told = hook(call);
             if call.op == Op::Http && call.subject.contains("poison") { Fault::Die } else { told }
         });
+    }
+
+    /// From now on every run of enrich is a process of its own, that knows no more of others than the table says.
+    pub fn start_cold(&mut self) {
+        let makings = Rc::clone(&self.makings);
+        self.cold = Some(Rc::new(move || Arc::new(makings.registry())));
     }
 
     /// Whether the harness's own providers answer.
@@ -641,7 +658,7 @@ impl World {
     /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
         let changes = self.sim.store.take_changes();
-        for why in self.steps.see(&self.sim.store, self.sim.clock.now(), &changes) {
+        for why in self.steps.see(&self.sim.store, &self.upstream, self.sim.clock.now(), &changes) {
             self.sim.gate.note(&format!("!!! {why}"));
             if !self.broken.contains(&why) {
                 self.broken.push(why);

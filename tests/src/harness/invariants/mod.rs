@@ -12,6 +12,7 @@ mod past;
 mod reasons;
 mod steps;
 mod tenants;
+mod waits;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub use self::end::End;
 pub use self::past::{Past, Steps};
 pub use self::steps::{Moment, STEPS, Step};
 use super::World;
+use super::upstream::GIVE_UP;
 
 /// Whether an invariant holds, or how it does not.
 pub type Verdict = Result<(), String>;
@@ -32,7 +34,7 @@ pub type Verdict = Result<(), String>;
 pub type Check = fn(&World, &End) -> Verdict;
 
 /// What must hold when nothing is left to do.
-pub const INVARIANTS: [(&str, Check); 18] = [
+pub const INVARIANTS: [(&str, Check); 23] = [
     ("everything_ends_in_time", everything_ends_in_time),
     ("jobs_are_over", end::jobs_are_over),
     ("one_outcome_per_record", end::one_outcome_per_record),
@@ -51,6 +53,11 @@ pub const INVARIANTS: [(&str, Check); 18] = [
     ("an_erased_job_leaves_nothing", end::an_erased_job_leaves_nothing),
     ("events_reach_their_own_tenant_alone", tenants::events_reach_their_own_tenant_alone),
     ("no_tenant_reaches_anothers_jobs", tenants::no_tenant_reaches_anothers_jobs),
+    ("no_question_is_bought_twice", waits::no_question_is_bought_twice),
+    ("a_callback_is_taken_once", waits::a_callback_is_taken_once),
+    ("forged_callbacks_are_refused", waits::forged_callbacks_are_refused),
+    ("nobody_is_polled_after_the_end", waits::nobody_is_polled_after_the_end),
+    ("nobody_waits_beyond_the_limit", waits::nobody_waits_beyond_the_limit),
 ];
 
 /// What does not hold of a world that should be quiet: [`INVARIANTS`], and what the steps on the way found. Run it on for
@@ -76,7 +83,8 @@ const STARTS: u32 = 8;
 const LOOKS: u32 = 3;
 
 /// When faults stop, everything is over so much later: the sweep has looked at each job as often as it needs, and the
-/// job's event has had every attempt of the longest schedule there is, each repeated by the sweep.
+/// job's event has had every attempt of the longest schedule there is, each repeated by the sweep. An upstream that
+/// answers later is waited for before that, until its limit.
 ///
 /// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
 pub fn bound(world: &World) -> Duration {
@@ -93,7 +101,8 @@ pub fn bound(world: &World) -> Duration {
     let kills =
         |record: &Record| record.input.get("domain").and_then(|d| d.as_str()).is_some_and(|d| d.starts_with("poison"));
     let looks = if world.submitted.values().flatten().any(kills) { STARTS + 1 } else { LOOKS };
-    looks * LOOK + told.max().unwrap_or_default()
+    let waited = if world.upstream.is_idle() { Duration::ZERO } else { GIVE_UP };
+    looks * LOOK + told.max().unwrap_or_default() + waited
 }
 
 fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> Verdict {

@@ -11,9 +11,10 @@ use shared::provider::RecordType;
 use super::{End, Verdict, all, same};
 use crate::harness::World;
 use crate::harness::providers::{BIG, noise};
+use crate::harness::upstream::GIVE_UP;
 
 /// A chunk is given up, and a record begun on its own, when so many of the chunk's runs ended without an answer.
-const LOST_RUNS: u32 = 2;
+const LOST_RUNS: usize = 2;
 /// A call that something delays may take so much of a record's time.
 const DELAYED: Duration = Duration::from_secs(10);
 
@@ -40,7 +41,7 @@ pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
                 &&line.record,
                 &&chunk.records[(line.index - chunk.first) as usize],
             )?;
-            let lost = world.lost_runs.borrow().get(&(id.clone(), *n)).copied().unwrap_or(0);
+            let lost = world.lost_runs.borrow().get(&(id.clone(), *n)).map_or(0, Vec::len);
             let funded = line.index - chunk.first < chunk.funded;
             fits(world, job, line, funded, lost)
                 .map_err(|why| format!("record {} of {id}, {:?}: {why}", line.index, line.record.input.get("domain")))
@@ -66,7 +67,7 @@ fn chunk(world: &World, job: &Job, n: u32) -> Option<Chunk> {
     read_chunks(&[item]).ok()?.remove(&n)?.chunk
 }
 
-fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: u32) -> Verdict {
+fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) -> Verdict {
     let Outcome { status, error, .. } = &line.outcome;
     let code = error.as_ref().map(|error| error.code.as_str());
     let (spec, domain) = (&job.spec, line.record.input.get("domain").and_then(|d| d.as_str()).unwrap_or_default());
@@ -118,6 +119,27 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
                 _ => found,
             };
     }
+    if kind == "late" {
+        let from =
+            |field: &str| status == Found && outcome.data.get(field) == Some(&format!("Name of {domain}").into());
+        let in_time = seconds < GIVE_UP.as_secs();
+        return match name {
+            "none" => status == NotFound,
+            "never" | "broken" => from("second_name"),
+            _ => from("name") || !in_time && from("second_name"),
+        };
+    }
+    if kind == "vendor" {
+        let spared =
+            ["provider_error", "provider_timeout", "provider_unavailable", "rate_limited", "deadline_exceeded"];
+        let failed = status == Failed && code.is_some_and(|code| spared.contains(&code));
+        return failed
+            || match name {
+                "never" | "broken" | "down" => false,
+                "none" => status == NotFound,
+                _ => status == Found && outcome.data.get("name") == Some(&format!("Name of {domain}").into()),
+            };
+    }
     match name {
         "none" => status == NotFound,
         "fail" => status == Failed && code == Some("provider_error"),
@@ -138,6 +160,8 @@ fn asked(job: &Job) -> Vec<&str> {
         (Some(chosen), _) => chosen.iter().map(String::as_str).collect(),
         (None, "duo") => vec!["first", "second"],
         (None, "web") => vec!["web"],
+        (None, "late") => vec!["late", "second"],
+        (None, "vendor") => vec!["vendor"],
         (None, _) => vec!["first"],
     }
 }

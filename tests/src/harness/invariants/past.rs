@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use shared::app::table::{BALANCE, DONE, STATE, USED, credits_key, get_s, get_set, progress_key, read_chunks};
+use shared::domain::callback::CallbackFor;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::DeliveryState;
 use shared::domain::ids::{DeliveryId, JobId, TenantId};
@@ -14,6 +15,7 @@ use shared::ports::{Item, Key};
 
 use super::steps::{Moment, STEPS, head, is_meta, job_of, number};
 use crate::harness::Version;
+use crate::harness::upstream::Upstream;
 use crate::sim::{Changed, SimStore};
 
 /// What the steps so far add up to.
@@ -36,13 +38,16 @@ pub(super) struct Ledger {
 
 impl Steps {
     /// Looks at what one step changed; answers what does not hold, each line beginning with its invariant's name.
-    pub fn see(&mut self, store: &SimStore, at: Timestamp, changes: &[Changed]) -> Vec<String> {
+    pub fn see(&mut self, store: &SimStore, upstream: &Upstream, at: Timestamp, changes: &[Changed]) -> Vec<String> {
         if changes.is_empty() {
             return Vec::new();
         }
         self.account(store, changes);
         self.past.see(store, at, changes);
-        let moment = Moment { store, at, changes, ledgers: &self.ledgers };
+        if !upstream.is_idle() {
+            self.past.see_parked(at, changes);
+        }
+        let moment = Moment { store, at, changes, ledgers: &self.ledgers, upstream };
         STEPS.iter().filter_map(|(name, step)| step(&moment).err().map(|why| format!("{name}: {why}"))).collect()
     }
 
@@ -123,6 +128,10 @@ pub struct Past {
     deliveries: BTreeMap<DeliveryId, History<bool>>,
     superseded: BTreeSet<DeliveryId>,
     rotations: BTreeMap<TenantId, Vec<Timestamp>>,
+    /// When each question's ticket was first stored.
+    tickets: BTreeMap<CallbackFor, Timestamp>,
+    /// How often a record was stored as waiting for its turn.
+    turns: u64,
 }
 
 impl Past {
@@ -177,6 +186,42 @@ impl Past {
         }
     }
 
+    /// What was put away of records that wait.
+    fn see_parked(&mut self, at: Timestamp, changes: &[Changed]) {
+        for changed in changes {
+            let Some(item) = changed.after.as_deref().filter(|item| item.key.sk.contains("#PART#")) else { continue };
+            let Some(job) = job_of(&changed.key) else { continue };
+            for (chunk, state) in read_chunks(std::slice::from_ref(item)).unwrap_or_default() {
+                for (place, parked) in state.parked {
+                    let provider = parked.provider().to_owned();
+                    let of = CallbackFor { job: job.clone(), chunk, at: place, provider };
+                    let stored = serde_json::to_value(&parked).unwrap_or_default();
+                    if stored["ticket"].is_null() {
+                        self.turns += 1;
+                    } else {
+                        self.tickets.entry(of).or_insert(at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When this question's ticket was first stored, if it was.
+    pub fn ticket(&self, of: &CallbackFor) -> Option<Timestamp> {
+        self.tickets.get(of).copied()
+    }
+
+    /// How many records were stored as waiting for an answer, and how often one was as waiting for its turn.
+    pub fn parked(&self) -> (usize, u64) {
+        (self.tickets.len(), self.turns)
+    }
+
+    /// When a job was over, ended or erased.
+    pub fn over_at(&self, job: &JobId) -> Option<Timestamp> {
+        let known = &self.statuses.get(job)?.0;
+        known.iter().find(|(_, status)| !status.is_live()).map(|(at, _)| *at)
+    }
+
     /// The balances that a tenant had in this time.
     pub fn balances(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> impl Iterator<Item = i64> {
         self.balances.get(tenant).into_iter().flat_map(move |known| known.between(from, to)).copied()
@@ -197,6 +242,11 @@ impl Past {
         let Some(known) = self.deliveries.get(delivery) else { return true };
         let begun = known.0.first().is_none_or(|(at, _)| *at >= from);
         begun || known.between(from, to).any(|there| !there)
+    }
+
+    /// Every delivery that there ever was.
+    pub(super) fn ever_delivered(&self) -> impl Iterator<Item = &DeliveryId> {
+        self.deliveries.keys()
     }
 
     /// Whether a newer job's event made this one void.

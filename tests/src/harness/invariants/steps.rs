@@ -16,14 +16,15 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
 
 use super::past::Ledger;
-use super::{Verdict, agree, all, same};
+use super::{Verdict, agree, all, same, waits};
+use crate::harness::upstream::Upstream;
 use crate::sim::{Changed, SimStore};
 
 /// An invariant of the changes that one step of a process made.
 pub type Step = fn(&Moment<'_>) -> Verdict;
 
 /// What must hold of every change.
-pub const STEPS: [(&str, Step); 17] = [
+pub const STEPS: [(&str, Step); 18] = [
     ("what_was_accepted_never_changes", what_was_accepted_never_changes),
     ("status_moves_along_its_edges", status_moves_along_its_edges),
     ("terminal_stays_terminal", terminal_stays_terminal),
@@ -41,6 +42,7 @@ pub const STEPS: [(&str, Step); 17] = [
     ("nothing_goes_before_its_time", nothing_goes_before_its_time),
     ("credits_never_negative", credits_never_negative),
     ("credits_are_conserved", credits_are_conserved),
+    ("posts_are_kept_as_they_came", waits::posts_are_kept_as_they_came),
 ];
 
 /// What a step of a process changed, and the table as it is then.
@@ -51,6 +53,7 @@ pub struct Moment<'a> {
     /// In order. Those of several writes where a request ran while everything else stood still.
     pub changes: &'a [Changed],
     pub(super) ledgers: &'a BTreeMap<TenantId, Ledger>,
+    pub(super) upstream: &'a Upstream,
 }
 
 pub(super) fn is_meta(key: &Key) -> bool {
@@ -84,7 +87,7 @@ impl Moment<'_> {
     }
 
     /// Items of which this is said, before where they were there, and after a change.
-    fn written(
+    pub(super) fn written(
         &self,
         which: impl Fn(&Key) -> bool,
         check: impl Fn(&Changed, Option<&Item>, &Item) -> Verdict,
