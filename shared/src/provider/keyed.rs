@@ -348,12 +348,10 @@ mod tests {
         assert_eq!((answer, script.reads()), (Some(found("A")), 1), "read once, by all together");
         // And what is kept is used at once while it is read again.
         script.pass(Duration::from_secs(400));
-        for _ in 0..3 {
-            script.answer(200, r#"{"name": "B"}"#);
-            let began = ports.clock.now();
-            assert_eq!(acme.ask(&asked, &ports).await, found("B"));
-            assert!(ports.clock.now().since(began) <= Duration::from_millis(500));
-        }
+        script.answer(200, r#"{"name": "B"}"#);
+        let began = ports.clock.now();
+        assert_eq!(acme.ask(&asked, &ports).await, found("B"));
+        assert!(ports.clock.now().since(began) <= Duration::from_millis(500));
         assert_eq!(script.reads(), 2);
     }
 
