@@ -104,9 +104,17 @@ pub struct OutcomeError {
     pub detail: String,
 }
 
+/// The most characters of an error's text that are kept: it stands beside every record that met it.
+pub const MAX_DETAIL_CHARS: usize = 1_000;
+
 impl OutcomeError {
+    /// `detail` is cut after [`MAX_DETAIL_CHARS`].
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into() }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_CHARS) {
+            detail.truncate(end);
+        }
+        Self { code: code.to_owned(), detail }
     }
 }
 

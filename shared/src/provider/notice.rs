@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The most codes that are told apart; what upstreams say does not make codes, so that there are few.
 const MAX_CODES: usize = 32;
 
-/// The failures of one provider.
+/// The failures of one provider, in the waterfall of one type.
 #[derive(Debug, Default)]
 pub(super) struct Notices(Mutex<BTreeMap<String, Told>>);
 
@@ -40,9 +40,10 @@ impl Notices {
             told.at = now;
             return Some(std::mem::take(&mut told.since));
         }
-        if told.len() < MAX_CODES {
-            told.insert(code.to_owned(), Told { at: now, since: 0 });
+        if told.len() >= MAX_CODES {
+            return None;
         }
+        told.insert(code.to_owned(), Told { at: now, since: 0 });
         Some(1)
     }
 }

@@ -51,18 +51,25 @@ struct Kept<T> {
 pub(super) struct Unread {
     /// For the operator: what it is, why, and what to do. Not for tenants, who have no business with it.
     why: String,
+    /// The same for the log, where it must hold nothing of the content.
+    logged: Option<String>,
     /// Asking again may help.
     passing: bool,
 }
 
 impl Unread {
     pub(super) fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), passing: false }
+        Self { why: why.into(), logged: None, passing: false }
+    }
+
+    /// As [`lasting`](Self::lasting), with other words for the log.
+    pub(super) fn logged_as(self, logged: &str) -> Self {
+        Self { logged: Some(logged.to_owned()), ..self }
     }
 
     /// It is not read yet.
     pub(super) fn soon() -> Self {
-        Self { why: "it is still being read".to_owned(), passing: true }
+        Self { why: "it is still being read".to_owned(), logged: None, passing: true }
     }
 
     /// `what` could not be read.
@@ -73,7 +80,8 @@ impl Unread {
             AssetError::TooLarge(_) => "; raise `max_mib`",
             AssetError::Unavailable(_) => "",
         };
-        Self { why: format!("{what}: {error}{advice}"), passing: matches!(error, AssetError::Unavailable(_)) }
+        let passing = matches!(error, AssetError::Unavailable(_));
+        Self { why: format!("{what}: {error}{advice}"), logged: None, passing }
     }
 
     pub(super) fn why(self) -> String {
@@ -208,7 +216,8 @@ impl<T> Kept<T> {
         self.until = Some(ports.clock.now().plus(wait));
         self.reading = None;
         if let Err(fault) = &came {
-            tracing::warn!(why = fault.why, stays = self.value.is_some(), "what a provider needs was not read");
+            let why = fault.logged.as_ref().unwrap_or(&fault.why);
+            tracing::warn!(why, stays = self.value.is_some(), "what a provider needs was not read");
         }
         self.fault = came.as_ref().err().cloned();
         if let Ok(Some(value)) = came {

@@ -23,7 +23,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use self::keys::Keys;
-use self::rows::check_header;
+use self::rows::{check_header, without_names};
 use self::search::Words;
 use super::config::{ConfigError, DatasetConfig, Lookup};
 use super::refreshed::{Refreshed, Unread};
@@ -89,8 +89,9 @@ impl Revision {
         let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
         let text = String::from_utf8(object.bytes);
         let text = text.map_err(|e| Unread::lasting(format!("{name}: is not UTF-8: {}", e.utf8_error())))?;
-        check_header(config, text.as_bytes()).map_err(|e| Unread::lasting(e.to_string()))?;
-        let index = Index::checked(config, &text).map_err(Unread::lasting)?;
+        let wrong = |why: String| Unread::lasting(why.clone()).logged_as(without_names(&why));
+        check_header(config, text.as_bytes()).map_err(|e| wrong(e.to_string()))?;
+        let index = Index::checked(config, &text).map_err(wrong)?;
         Ok(Some(Self { tag: object.tag, index }))
     }
 }
@@ -242,7 +243,9 @@ impl Provider for Dataset {
             Ok(fields) if fields.is_empty() => Answer::NotFound,
             Ok(fields) => Answer::Found { fields, confidence: None },
             // What is wrong with a table of the bundle is told by its line.
-            Err(unread) if matches!(self.source, Source::Held { .. }) => Answer::failed("provider_error", unread.why()),
+            Err(unread) if matches!(self.source, Source::Held { .. }) => {
+                Answer::failed("provider_error", without_names(&unread.why()))
+            }
             Err(unread) => unread.answer(question, ports),
         }
     }

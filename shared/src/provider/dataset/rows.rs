@@ -54,8 +54,8 @@ fn read_ndjson(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut 
         if line.trim().is_empty() {
             continue;
         }
-        let row: Map<String, Value> =
-            serde_json::from_str(line).map_err(|e| format!("line {} is not a JSON object: {e}", at + 1))?;
+        let row: Map<String, Value> = serde_json::from_str(line)
+            .map_err(|e| format!("line {} is not a JSON object, from column {} on", at + 1, e.column()))?;
         unseen.retain(|column| !row.contains_key(*column));
         first.get_or_insert_with(|| row.keys().cloned().collect());
         let texts: Vec<String> = columns.iter().map(|column| text_of(row.get(*column), lists)).collect();
@@ -67,6 +67,12 @@ fn read_ndjson(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut 
         (Some(column), Some(first)) => Err(format!("no row has `{column}`; the first row has {}", listed(&first))),
         _ => Ok(()),
     }
+}
+
+/// What is wrong, without the names that the table has: where it has no header, they are somebody's data.
+pub(super) fn without_names(why: &str) -> &str {
+    let ends = ["; it has ", "; the first row has "].map(|begin| why.find(begin).unwrap_or(why.len()));
+    &why[..ends.into_iter().min().unwrap_or(why.len())]
 }
 
 fn listed(names: &[String]) -> String {

@@ -402,3 +402,18 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
     let wanted = "s3://tables/d.csv: there is no such thing; create it, in the region of the functions";
     assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
 }
+
+#[tokio::test]
+async fn rows_of_a_table_without_a_header_were_told_to_tenants_and_the_log() {
+    let rows = "jane@x.example,Jane Doe\n";
+    let fault = dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", rows).unwrap_err().to_string();
+    assert!(fault.contains("jane@") && !without_names(&fault).contains("jane@"), "{fault}");
+    let (table, ports, _) = in_s3(rows);
+    let Answer::Failed { detail, .. } = ask_in(&table, &ports, "a.com").await else { panic!("no header") };
+    assert!(!detail.contains("jane@"), "{detail}");
+    let table = dataset("d.ndjson", BY_DOMAIN, "{ name = \"name\" }", "\"jane@x.example\"\n").unwrap();
+    let Answer::Failed { detail, .. } = ask(&table, serde_json::json!({"domain": "a.com"})).await else {
+        panic!("no row")
+    };
+    assert!(detail.contains("line 1") && !detail.contains("jane@"), "{detail}");
+}
