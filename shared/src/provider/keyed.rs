@@ -287,7 +287,9 @@ mod tests {
         ] {
             let (ports, script) = ports();
             script.assets_fail(fault.map(|code| AssetError::Refused(code.to_owned())));
-            value.into_iter().for_each(|value| script.parameter(NAME, value));
+            if let Some(value) = value {
+                script.parameter(NAME, value);
+            }
             let acme = bearing();
             for _ in 0..2 {
                 let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("{wanted}") };

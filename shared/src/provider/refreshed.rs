@@ -208,10 +208,9 @@ impl<T> Kept<T> {
     fn note(&mut self, came: Result<Option<T>, Unread>, ports: &Ports) {
         let fresh = FRESH.mul_f64(0.8 + 0.4 * ports.entropy.unit());
         let wait = match &came {
-            Ok(_) => fresh,
             Err(_) if self.value.is_none() => PAUSE,
             Err(fault) if fault.passing => CALM,
-            Err(_) => fresh,
+            _ => fresh,
         };
         self.until = Some(ports.clock.now().plus(wait));
         self.reading = None;

@@ -159,9 +159,9 @@ impl Script {
         };
         // Others have their turn meanwhile, as with a real one.
         if slow.is_zero() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         } else {
-            self.sleep(slow).await
+            self.sleep(slow).await;
         }
         self.assets.lock().unwrap().fault.clone()
     }
