@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
+use shared::app::retry;
+use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::Status;
 use shared::ports::Clock;
@@ -129,4 +131,24 @@ fn no_record_is_lost_to_a_secret_that_changes_under_way() {
     let id = world.job(submission(&domains("some", 40)));
     world.settle(HOUR);
     assert_eq!(found(&world, &id, 40), Ok(()));
+}
+
+#[test]
+fn a_record_that_nobody_knew_while_its_vendor_refused_could_not_be_retried() {
+    let mut world = World::new();
+    need(&mut world, "two");
+    world.sim.assets.parameter("/millrace/acme", "one");
+    let id = world.job(submission(&domains("other", 3)));
+    world.settle(HOUR);
+    let counts = world.view(&id).counts();
+    assert_eq!((counts.not_found, counts.failed), (3, 0), "the table says no");
+    world.sim.assets.parameter("/millrace/acme", "two");
+    let tenant = world.tenant.id.clone();
+    let again = world.call(async |p| retry::read(p, &tenant, &id).await).unwrap();
+    assert_eq!(again.records.len(), 3);
+    let id = world.job(again);
+    world.settle(HOUR);
+    assert_eq!(world.view(&id).counts().found, 3);
+    let nothing = world.call(async |p| retry::read(p, &tenant, &id).await);
+    assert!(matches!(nothing, Err(ApiError::Conflict { .. })), "{nothing:?}");
 }
