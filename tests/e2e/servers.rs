@@ -28,7 +28,7 @@ impl Upstream {
             if let Some(kind) = got.path.strip_prefix("/vendor/") {
                 return vendor(kind, &got.json());
             }
-            if got.path == "/keyed" {
+            if got.path.starts_with("/keyed?") {
                 let right = got.header("authorization") == "Bearer kept-in-a-parameter";
                 return if right { Answer::Json(json!({"name": "Keyed"})) } else { Answer::Status(401) };
             }

@@ -148,7 +148,9 @@ pub fn owner(peer: SocketAddr) -> Option<u32> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let inode = table.lines().find_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        (columns.get(1) == Some(&local.as_str())).then(|| columns.get(9).map(|i| format!("socket:[{i}]")))?
+        // Established: one that is over keeps its port for a minute, which another to somebody else may have by then.
+        let is = columns.get(1) == Some(&local.as_str()) && columns.get(3) == Some(&"01");
+        is.then(|| columns.get(9).map(|i| format!("socket:[{i}]")))?
     })?;
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
