@@ -184,12 +184,15 @@ async fn left(stream: &mut BufReader<TcpStream>, pause: Duration) -> bool {
     }
 }
 
+/// What has no end comes this slowly: headers at full speed meet a limit before they meet the deadline, or not.
+const BIT_BY_BIT: Duration = Duration::from_millis(1);
+
 /// Ends a connection in one of the ways that are no answer.
 async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     let (head, again, pause): (&[u8], &[u8], _) = match answer {
         Answer::Drip => (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n", b".", Duration::from_secs(1)),
-        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 4096], Duration::ZERO),
-        Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", Duration::ZERO),
+        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 4096], BIT_BY_BIT),
+        Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", BIT_BY_BIT),
         Answer::Reset => {
             let _ = stream.get_ref().set_zero_linger();
             return;
@@ -202,7 +205,7 @@ async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     };
     let mut sent = stream.write_all(head).await;
     while sent.is_ok() {
-        if !pause.is_zero() && left(&mut stream, pause).await {
+        if left(&mut stream, pause).await {
             return;
         }
         sent = stream.write_all(again).await;
