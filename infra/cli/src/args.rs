@@ -72,7 +72,7 @@ pub(crate) enum Command {
     },
     /// Stop what has not started; partial results stay
     Cancel(OneJob),
-    /// Start a new job of the records that failed; prints its id
+    /// Start a new job of the records that failed or that a provider could not be asked about; prints its id
     Retry(OneJob),
     /// Erase a job's inputs, results and deliveries
     Delete {

@@ -74,7 +74,7 @@ impl Report<'_> {
         if config.providers.iter().any(|provider| provider.uses_assets(&|name| settings.get(name))) {
             match assets(settings, &args.account).await {
                 Ok(assets) => ports.assets = assets,
-                Err(failure) => no_account = failure.text(),
+                Err(failure) => no_account = failure.text().map(|why| why.trim_start_matches("error: ").to_owned()),
             }
         }
         let path = dir.join(CONFIG_FILE);

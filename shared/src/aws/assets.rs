@@ -118,17 +118,22 @@ impl AwsAssets {
         let answer: HttpResponse = answer.map_err(|_| unavailable("the connection failed"))?;
         let status = answer.status().as_u16();
         let tag = answer.headers().get("etag").map(str::to_owned);
-        let max_bytes = if (200..=299).contains(&status) { wanted.max_bytes } else { MAX_ERROR_BYTES };
+        // Of what is no content only the beginning counts, however long it is or says that the content would be (304).
+        let content = (200..=299).contains(&status);
+        let max_bytes = if content { wanted.max_bytes } else { MAX_ERROR_BYTES };
         let length = answer.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
-        if length.is_some_and(|length| length > max_bytes) {
+        if content && length.is_some_and(|length| length > max_bytes) {
             return Err(AssetError::TooLarge(max_bytes));
         }
         let mut stream = ByteStream::new(answer.into_body());
-        let mut body = Vec::with_capacity(length.unwrap_or_default());
+        let mut body = Vec::with_capacity(length.unwrap_or_default().min(max_bytes));
         while let Some(part) = stream.next().await {
             let part = part.map_err(|_| unavailable("the answer broke off"))?;
             if body.len() + part.len() > max_bytes {
-                return Err(AssetError::TooLarge(max_bytes));
+                if content {
+                    return Err(AssetError::TooLarge(max_bytes));
+                }
+                break;
             }
             body.extend_from_slice(&part);
         }
