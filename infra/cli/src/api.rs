@@ -231,7 +231,7 @@ impl Api {
             if body.is_empty() {
                 return Try::Done(Answer { status, etag, json: Value::Null });
             }
-            return match serde_json::from_slice(&body) {
+            return match shared::domain::json::read(&body) {
                 Ok(json) => Try::Done(Answer { status, etag, json }),
                 Err(_) => Try::Refused(Problem::read(status, b"")),
             };

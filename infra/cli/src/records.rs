@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
+use shared::domain::json;
 use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
 
 use crate::screen::plain;
@@ -276,7 +277,7 @@ impl Reader<'_> {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let object = match serde_json::from_slice(text) {
+            let object = match json::read(text).or_else(|_| serde_json::from_slice(text)) {
                 Ok(Value::Object(object)) => object,
                 Ok(_) => {
                     self.fault(line, "is no JSON object");

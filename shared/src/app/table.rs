@@ -36,6 +36,7 @@ use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{End, Job, Spec, Status};
+use crate::domain::json;
 use crate::domain::progress::Progress;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature::LiveSecret;
@@ -303,10 +304,13 @@ fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, StepError> {
     zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| StepError::Corrupt("payload"))
 }
 
-fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
+fn unpacked(item: &Item) -> Result<Vec<u8>, StepError> {
     let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(StepError::Corrupt(DATA)) };
-    let bytes = zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| StepError::Corrupt(DATA))?;
-    serde_json::from_slice(&bytes).map_err(|_| StepError::Corrupt(DATA))
+    zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| StepError::Corrupt(DATA))
+}
+
+fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
+    serde_json::from_slice(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
 }
 
 fn ttl(at: Timestamp) -> (String, Value) {
@@ -447,7 +451,7 @@ pub fn call_item(
 
 /// What was posted, of one item.
 pub fn read_call(item: &Item) -> Result<serde_json::Value, StepError> {
-    unpack(item)
+    json::read(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
 }
 
 /// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The

@@ -15,6 +15,7 @@ use crate::domain::delivery::{DeliveryRules, EventType};
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
+use crate::domain::json;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature;
 use crate::domain::tenant::Caller;
@@ -500,13 +501,13 @@ fn batch<'a>(
 ) -> Value {
     let enriched = is(view, ENRICH);
     let data: Vec<Value> = contacts.map(|(record, outcome)| entry(enriched, record, outcome)).collect();
-    json!({
-        "id": view.job.spec.id.uuid(),
-        "name": view.job.spec.name,
-        "status": state,
-        "data": data,
-        "cost": {"credits": credits},
-    })
+    json::object([
+        ("id", view.job.spec.id.uuid().into()),
+        ("name", view.job.spec.name.clone().into()),
+        ("status", state.into()),
+        ("data", data.into()),
+        ("cost", json!({"credits": credits})),
+    ])
 }
 
 /// One contact; `enriched`: of an enrichment and not of a reverse lookup.

@@ -13,6 +13,7 @@ use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
+use crate::domain::json;
 use crate::domain::record::{MAX_RECORD_BYTES, Record};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
@@ -358,7 +359,8 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
         Some("text/csv" | "text/*") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
         _ => {
             let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
-            return ApiResponse::json(200, &json!({"results": lines, "next_cursor": page.next}));
+            let next = page.next.clone().into();
+            return ApiResponse::json(200, &json::object([("results", lines.into()), ("next_cursor", next)]));
         }
     };
     match &page.next {
@@ -470,7 +472,8 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
     let mut data = match event.job {
         Some(view) if event.kind == EventType::RecordFinished => {
             let result = event.results.and_then(<[ResultLine]>::first).map(ResultLine::to_json);
-            json!({"object": "record", "job_id": view.job.spec.id.as_str(), "result": result})
+            let job = view.job.spec.id.as_str().into();
+            json::object([("object", "record".into()), ("job_id", job), ("result", result.into())])
         }
         Some(view) => job(view, event.at),
         None => json!({"object": "test", "message": "This is a test event. Its signature is as real as any."}),
@@ -479,8 +482,8 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
     if let (Some(members), Some(lines)) = (data.as_object_mut(), lines) {
         members.insert("results".to_owned(), lines.iter().map(ResultLine::to_json).collect());
     }
-    let body = json!({"type": event.kind.as_str(), "timestamp": event.at.rfc3339(), "data": data});
-    body.to_string().into_bytes()
+    let (kind, at) = (event.kind.as_str().into(), event.at.rfc3339().into());
+    json::object([("type", kind), ("timestamp", at), ("data", data)]).to_string().into_bytes()
 }
 
 fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
@@ -497,8 +500,9 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     if header {
         rows.push(CSV_COLUMNS.map(str::to_owned));
     }
-    let cell =
-        |members: &Map<String, Value>| if members.is_empty() { String::new() } else { json!(members).to_string() };
+    let cell = |members: &Map<String, Value>| {
+        if members.is_empty() { String::new() } else { serde_json::to_string(members).unwrap_or_default() }
+    };
     for line in lines {
         rows.push([
             line.index.to_string(),

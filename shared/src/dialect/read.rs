@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::error::{ApiError, InputError, pointer_escape};
+use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
 
 /// The most faults that one answer lists.
@@ -100,7 +101,7 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
     }
-    match serde_json::from_slice(body) {
+    match json::read(body) {
         Ok(Value::Object(object)) => {
             if object.values().any(|value| depth(value) >= MAX_DEPTH) {
                 return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });

@@ -16,6 +16,7 @@ use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
+use crate::domain::json;
 use crate::domain::record::{Outcome, OutcomeStatus, Record};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
@@ -314,7 +315,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 fn read_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     object(body).map_err(|error| {
         let ApiError::Malformed { detail } = error else { return error };
-        let code = match serde_json::from_slice::<Value>(body) {
+        let code = match json::read(body) {
             _ if body.iter().all(u8::is_ascii_whitespace) => "missing",
             Err(_) => "json_invalid",
             Ok(Value::Object(_)) => "recursion_loop",
@@ -596,7 +597,7 @@ fn result(name: &str, results: &[(&Record, &Outcome)]) -> Result<Value, String> 
                 found.into()
             })
             .collect();
-        return Ok(json!({"results": results}));
+        return Ok(json::object([("results", results.into())]));
     }
     let Some((record, outcome)) = results.first() else { return Err("the task has no record".to_owned()) };
     match failure(outcome) {
@@ -709,7 +710,7 @@ fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     let mut structured = Map::new();
     match data.shift_remove("structured_data") {
         Some(Value::Object(fields)) => structured = fields,
-        Some(Value::String(text)) => match serde_json::from_str(unfenced(&text)) {
+        Some(Value::String(text)) => match json::read(unfenced(&text).as_bytes()) {
             // A chat endpoint gives its answer as text: the whole of it, or the fields alone.
             Ok(Value::Object(mut answer)) => match answer.shift_remove("structured_data") {
                 Some(Value::Object(fields)) => {
@@ -742,7 +743,12 @@ fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     for name in record.input.get("struct").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
         structured.entry(name).or_insert(Value::Null);
     }
-    json!({"structured_data": structured, "notes": notes, "references": references, "confidence_score": score})
+    json::object([
+        ("structured_data", structured.into()),
+        ("notes", notes.into()),
+        ("references", references),
+        ("confidence_score", score),
+    ])
 }
 
 /// URLs with what they are about.
@@ -874,7 +880,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
 
 /// Faults as `FastAPI` lists them.
 fn faults_of(faults: &[InputError], body: &[u8]) -> Value {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let body = json::read(body).unwrap_or_default();
     let shown = faults.iter().map(|fault| {
         let (loc, input) = locate(&fault.pointer, &body);
         let mut shown = json!({"type": fault.code.unwrap_or("value_error"), "loc": loc, "msg": fault.detail});

@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod error;
 pub mod ids;
 pub mod job;
+pub mod json;
 pub mod progress;
 pub mod record;
 pub mod signature;

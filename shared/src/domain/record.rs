@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::json;
+
 /// The most bytes a record may have as JSON. Source: the API's limits.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// The most bytes an outcome may have as JSON; a larger one becomes `failed: outcome_too_large`.
@@ -27,12 +29,13 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What is known, by field name.
+    #[serde(deserialize_with = "json::sent")]
     pub input: Map<String, Value>,
     /// The caller's own data, echoed and never looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub original: Option<Map<String, Value>>,
 }
 
@@ -123,7 +126,7 @@ impl OutcomeError {
 pub struct Outcome {
     pub status: OutcomeStatus,
     /// The found fields; empty unless `found`.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
     /// The source of each found field, by field name, in the order of `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

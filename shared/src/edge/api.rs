@@ -17,6 +17,7 @@ use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::job::{JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
@@ -79,7 +80,7 @@ impl Api {
             let detail = format!("the body has {} bytes; at most {MAX_POSTED_BYTES} are taken", request.body.len());
             return Err(ApiError::TooLarge { detail });
         }
-        let body = match serde_json::from_slice(&request.body) {
+        let body = match json::read(&request.body) {
             Ok(body) if depth(&body) <= MAX_DEPTH => body,
             Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),

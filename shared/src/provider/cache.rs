@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::{CacheConfig, ProviderConfig};
 use super::{Answer, Confidence, Ports};
+use crate::domain::json;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within};
 
@@ -117,7 +118,7 @@ pub struct Kept {
     /// RFC 3339, UTC.
     pub fetched_at: String,
     /// `None`: the provider knew nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     fields: Option<Map<String, Json>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confidence: Option<Confidence>,

@@ -33,7 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use self::cache::Cache;
@@ -81,13 +82,22 @@ pub enum Answer {
 }
 
 /// How sure an answer is, from 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Confidence {
     /// Of every field.
     Same(f64),
     /// Of each field by its name.
     Each(BTreeMap<String, f64>),
+}
+
+/// By hand: where numbers keep their text, serde's `untagged` takes some for objects.
+impl<'de> Deserialize<'de> for Confidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let same = serde_json::from_str(raw.get()).map(Self::Same);
+        same.or_else(|_| serde_json::from_str(raw.get()).map(Self::Each)).map_err(de::Error::custom)
+    }
 }
 
 impl Confidence {

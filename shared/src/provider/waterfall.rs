@@ -24,6 +24,7 @@ use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
+use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
@@ -106,7 +107,7 @@ pub struct Parked {
     /// The providers still to be asked, first the one that is waited for. Never empty.
     left: Vec<String>,
     merged: Merged,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     ticket: Option<Value>,
     resume_at: Timestamp,
     give_up_at: Timestamp,
@@ -320,7 +321,7 @@ struct Origin {
 /// What the providers said so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Merged {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::sent")]
     data: Map<String, Value>,
     #[serde(default)]
     sources: Vec<(String, Source)>,
