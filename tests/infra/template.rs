@@ -320,7 +320,8 @@ fn who_enqueues_chunks_is_told_how_many_run_at_once() {
 #[test]
 fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
     for (function, needs) in [
-        ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP"][..]),
+        ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_PUBLIC_URL"][..]),
+        ("Status", &["MILLRACE_PUBLIC_URL"]),
         ("Enrich", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER", "MILLRACE_PUBLIC_URL"]),
         ("Dispatch", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER"]),
     ] {

@@ -13,3 +13,4 @@ mod sixtyfour;
 mod sizes;
 mod springbolt;
 mod tenants;
+mod wire;

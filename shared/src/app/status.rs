@@ -159,7 +159,7 @@ pub async fn results(
 /// [`ApiError::ResultsTooLarge`] past [`MAX_PAGE_BYTES`] of JSON, or what a response can carry.
 pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiError> {
     let (job, at_once) = (&view.job, chunks_at_once(view));
-    let too_large = || ApiError::ResultsTooLarge { results_url: format!("/v1/jobs/{}/results", job.spec.id) };
+    let too_large = || ApiError::ResultsTooLarge { results_url: view.results_url() };
     let (mut entries, mut bytes, mut escaped, mut next) = (Vec::new(), 0, 0, 0);
     while next < job.spec.chunks {
         let to = (next + at_once).min(job.spec.chunks) - 1;
@@ -266,7 +266,7 @@ async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> 
         let view = if job.status.is_live() && job.spec.chunks > crate::domain::chunk::SHARD_CHUNKS {
             load(ports, &job.spec.id).await?
         } else {
-            Some(JobView { job, progress: read_progress(pair[1].as_ref()) })
+            Some(JobView::new(job, read_progress(pair[1].as_ref())))
         };
         views.extend(view);
     }

@@ -153,7 +153,7 @@ async fn offer(
             tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
-    Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
+    Ok(Some(Accepted::Job { view: Box::new(JobView::new(job, Progress::default())), replayed: false }))
 }
 
 /// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What

@@ -11,12 +11,13 @@ use sha2::Sha256;
 
 use super::message::{ApiRequest, ApiResponse};
 use super::native::NOMINAL_PER_RECORD;
-use super::read::{Faults, blank, object, too_large};
+use super::read::{Faults, blank, object_by, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface, ecmascript};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_RECORDS, Status, Submission, Webhook};
+use crate::domain::json;
 use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
@@ -68,7 +69,7 @@ fn delivery() -> DeliveryRules {
 
 /// Reads a submission. Members besides the three are left out of account, as are members of records that no provider asks for.
 fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-    let mut request = object(&request.body)?;
+    let mut request = object_by(json::read_unchanged, &request.body)?;
     let mut faults = Faults::default();
     let operation = match request.get("type").and_then(Value::as_str) {
         Some(text) => OPERATIONS.into_iter().find(|known| *known == text),
@@ -230,10 +231,6 @@ fn records_at_end(_: &ApiRequest, view: &JobView) -> bool {
     !view.job.status.is_live() && fits(view)
 }
 
-fn results_url(view: &JobView) -> String {
-    format!("/v1/jobs/{}/results", view.job.spec.id)
-}
-
 fn too_large_for_one(results_url: &str) -> String {
     format!("the results are too large for one response; read them page by page from {results_url} with the same key")
 }
@@ -248,7 +245,7 @@ fn trouble(view: &JobView, fits: bool) -> Option<String> {
             Some(said.unwrap_or_else(|| "the job could not be run".to_owned()))
         }
     };
-    let rest = (!fits).then(|| too_large_for_one(&results_url(view)));
+    let rest = (!fits).then(|| too_large_for_one(&view.results_url()));
     let all: Vec<String> = end.into_iter().chain(rest).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
@@ -308,7 +305,7 @@ fn show(shown: &Shown<'_>, results: Option<Vec<Value>>, fits: bool) -> Result<Ap
     // Numbers can take more room here than where they were counted: 1e20 has 21 digits.
     let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
     if escaped > MAX_ESCAPED_PAGE_BYTES {
-        return Err(ApiError::ResultsTooLarge { results_url: results_url(view) });
+        return Err(ApiError::ResultsTooLarge { results_url: view.results_url() });
     }
     Ok(response)
 }
@@ -330,7 +327,7 @@ fn show_status(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
 fn show_results(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     match ended(shown) {
         Some(results) => show(shown, Some(results), true),
-        None => Err(ApiError::ResultsTooLarge { results_url: results_url(shown.view) }),
+        None => Err(ApiError::ResultsTooLarge { results_url: shown.view.results_url() }),
     }
 }
 
@@ -400,6 +397,7 @@ fn describe(error: &ApiError) -> (u16, String) {
         ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
         ApiError::Malformed { detail } => (400, detail.clone()),
         ApiError::Invalid(faults) => (400, faults_as_text(faults)),
+        ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
         ApiError::IdempotencyMismatch => {
             (422, "this Idempotency-Key came before with another request; use a new key for a new request".to_owned())

@@ -118,6 +118,7 @@ mod code {
     pub(super) const TYPE: &str = "error.request.type";
     pub(super) const INVALID: &str = "error.request.invalid";
     pub(super) const MALFORMED: &str = "error.request.malformed";
+    pub(super) const CODING: &str = "error.request.coding";
     pub(super) const TOO_LARGE: &str = "error.request.too_large";
     pub(super) const PATH: &str = "error.request.path";
     pub(super) const METHOD: &str = "error.request.method";
@@ -679,7 +680,7 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
         }
         (Some(view), Some(lines)) => batch(view, state(view), view.credits_used(), lines),
         (Some(view), None) => {
-            let results_url = format!("/v1/jobs/{}/results", view.job.spec.id);
+            let results_url = view.results_url();
             let mut body = batch(view, state(view), view.credits_used(), std::iter::empty());
             if let Some(members) = body.as_object_mut() {
                 members.shift_remove("data");
@@ -736,6 +737,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, Strin
             None => (400, code::INVALID, "the request is not valid".to_owned()),
             Some(fault) => (400, fault.code.unwrap_or(code::INVALID), format!("{} {}", fault.pointer, fault.detail)),
         },
+        ApiError::Coding { detail } => (415, code::CODING, detail.clone()),
         ApiError::TooLarge { detail } => (413, code::TOO_LARGE, detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,

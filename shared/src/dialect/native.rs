@@ -309,7 +309,7 @@ fn job(view: &JobView, now: Timestamp) -> Value {
         "completed_at": time(view.job.end.as_ref().map(|end| end.at)),
         "estimated_completion_at": time(view.estimate(now, NOMINAL_PER_RECORD)),
         "expires_at": spec.expires_at.rfc3339(),
-        "results_url": format!("/v1/jobs/{}/results", spec.id),
+        "results_url": view.results_url(),
     })
 }
 
@@ -350,13 +350,23 @@ fn job_page(jobs: &[JobView], next: Option<&JobId>, now: Timestamp) -> ApiRespon
 
 /// A page of results, as JSON, NDJSON or CSV.
 fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
-    const KNOWN: [&str; 6] = ["application/json", "application/x-ndjson", "text/csv", "*/*", "application/*", "text/*"];
-    let response = match page.request.accepts().find(|media| KNOWN.contains(media)) {
-        Some("application/x-ndjson") => {
-            let lines = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
-            ApiResponse::new(200, "application/x-ndjson", lines.collect::<String>().into_bytes())
+    // Lines of JSON have no registered name; an answer has the one that was asked for.
+    const OFFERS: [&str; 8] = [
+        "application/json",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/x-jsonlines",
+        "text/csv",
+    ];
+    let response = match page.request.preferred(&OFFERS) {
+        Some(lines) if ![OFFERS[0], "text/csv"].contains(&lines) => {
+            let text = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
+            ApiResponse::new(200, lines, text.collect::<String>().into_bytes())
         }
-        Some("text/csv" | "text/*") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
+        Some("text/csv") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
         _ => {
             let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
             let next = page.next.clone().into();
@@ -574,6 +584,7 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             };
             (400, "invalid", "The request is not valid", detail)
         }
+        ApiError::Coding { detail } => (415, "unsupported-coding", "The body's coding is not read", detail.clone()),
         ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,

@@ -98,10 +98,18 @@ impl Faults {
 /// # Errors
 /// [`ApiError::Malformed`] where it is none, or nests deeper than [`MAX_DEPTH`].
 pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    object_by(json::read, body)
+}
+
+/// As [`object`], by a reader of the surface's choice.
+///
+/// # Errors
+/// As [`object`].
+pub fn object_by(read: fn(&[u8]) -> Result<Value, json::NotJson>, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
     }
-    match json::read(body) {
+    match read(body) {
         Ok(Value::Object(object)) => {
             if object.values().any(|value| depth(value) >= MAX_DEPTH) {
                 return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });

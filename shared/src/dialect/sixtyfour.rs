@@ -558,7 +558,7 @@ fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
 fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
     let spec = &view.job.spec;
     let name = spec.operation.as_deref().unwrap_or_default();
-    let pages = format!("/v1/jobs/{}/results", spec.id);
+    let pages = view.results_url();
     let failed = |error: String| ("failed", Some(("error", Value::String(error))));
     let reason = || view.job.end.as_ref().and_then(|end| end.error.clone());
     let (status, end) = match view.status() {
@@ -862,6 +862,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
             (404, format!("there is no such {}", if *what == "job" { "task" } else { what }))
         }
         ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
+        ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
         ApiError::NotEnoughCredits { needed, available } => {
             (402, format!("the task needs up to {needed} credits and {available} are free"))

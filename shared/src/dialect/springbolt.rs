@@ -211,7 +211,7 @@ fn body(event: &Event<'_>) -> Vec<u8> {
     let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
         (Some(_), Some(line)) => resolved(line),
         (Some(view), None) => {
-            let pages = format!("/v1/jobs/{}/results", view.job.spec.id);
+            let pages = view.results_url();
             unresolved(Map::new(), "failed", format!("the result does not fit a callback; read it from {pages}"))
         }
         (None, _) => Map::from_iter([("message".to_owned(), "a test of this callback URL".into())]),
@@ -289,6 +289,7 @@ fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
             });
             failed(400, told.collect::<Vec<_>>().join("; "))
         }
+        ApiError::Coding { detail } => failed(415, detail),
         ApiError::TooLarge { detail } => failed(413, detail),
         ApiError::IdempotencyMismatch => {
             failed(422, "this Idempotency-Key came before with another request; use a new one for a new request")

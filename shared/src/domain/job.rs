@@ -265,9 +265,21 @@ pub struct JobView {
     pub job: Job,
     /// Of a live job; a job that has ended has its counts in `end`.
     pub progress: Progress,
+    /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes stay the same, whatever
+    /// the deployment is told meanwhile.
+    pub base_path: String,
 }
 
 impl JobView {
+    pub fn new(job: Job, progress: Progress) -> Self {
+        Self { job, progress, base_path: String::new() }
+    }
+
+    /// Where the native surface has the results.
+    pub fn results_url(&self) -> String {
+        format!("{}/v1/jobs/{}/results", self.base_path, self.job.spec.id)
+    }
+
     pub fn counts(&self) -> Counts {
         self.job.end.as_ref().map_or_else(|| self.progress.counts(), |end| end.counts)
     }
@@ -418,7 +430,7 @@ mod tests {
             window: Duration::ZERO,
             shards_done: 0,
         };
-        let view = JobView { job, progress: Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]) };
+        let view = JobView::new(job, Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]));
         let now = Timestamp(1_800_000_000_000);
         assert_eq!(view.estimate(now, Duration::ZERO), Some(now.plus(RUN_LIMIT)));
     }

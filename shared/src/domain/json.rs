@@ -52,9 +52,22 @@ impl NotJson {
 /// # Errors
 /// [`NotJson`] where it is none, or nests deeper than [`MAX_DEPTH`].
 pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
+    read_with(bytes, false)
+}
+
+/// As [`read`], for those who read it again with JavaScript: what changes on that way is refused, which is a number beyond
+/// the doubles, and half a surrogate pair.
+///
+/// # Errors
+/// As [`read`], and for what is refused.
+pub fn read_unchanged(bytes: &[u8]) -> Result<Value, NotJson> {
+    read_with(bytes, true)
+}
+
+fn read_with(bytes: &[u8], unchanged: bool) -> Result<Value, NotJson> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| NotJson::at("bytes that are not UTF-8", &bytes[..(e.valid_up_to() + 1).min(bytes.len())]))?;
-    let mut reader = Reader { text: text.strip_prefix(BOM).unwrap_or(text), at: 0 };
+    let mut reader = Reader { text: text.strip_prefix(BOM).unwrap_or(text), at: 0, unchanged };
     let value = reader.value(0).and_then(|value| match reader.skip_spaces() {
         None => Ok(value),
         Some(_) => Err("trailing characters"),
@@ -69,6 +82,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    unchanged: bool,
 }
 
 const ENDS: &str = "the end comes too early";
@@ -197,7 +211,11 @@ impl Reader<'_> {
                     self.at += 6;
                     return Ok(pair);
                 }
-                return Ok(char::from_u32(first.into()).unwrap_or(char::REPLACEMENT_CHARACTER));
+                return match char::from_u32(first.into()) {
+                    Some(own) => Ok(own),
+                    None if self.unchanged => Err("half a surrogate pair"),
+                    None => Ok(char::REPLACEMENT_CHARACTER),
+                };
             }
             _ => return Err("invalid escape"),
         };
@@ -234,6 +252,9 @@ impl Reader<'_> {
         }
         if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             return Err("invalid number");
+        }
+        if self.unchanged && self.text[start..self.at].parse().is_ok_and(f64::is_infinite) {
+            return Err("number out of range");
         }
         // `Number` has no other way in that leaves an exponent as it is.
         Ok(Number::from_string_unchecked(self.text[start..self.at].to_owned()))

@@ -2,21 +2,23 @@
 //! `write` serves POST and DELETE for the submit function, `read` serves GET for the status function, which IAM does not
 //! let write.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
 use crate::app::idempotency::{Idempotency, MAX_KEY_CHARS};
 use crate::app::status::ResultCursor;
 use crate::app::submit::{Terms, submit};
 use crate::app::{Ports, callback, cancel, delete, deliveries, retry, secrets, status, tenants};
-use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, route};
+use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, is_path, route};
 use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
 use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
@@ -65,12 +67,29 @@ impl Api {
 
     /// Serves POST and DELETE.
     pub async fn write(&self, request: &ApiRequest) -> ApiResponse {
+        let request = &*self.own(request);
         if let Some(token) = request.path.strip_prefix(CALLBACKS)
             && request.method == "POST"
         {
-            return respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
+            return self.respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
         }
         self.serve(request, Door::Write).await
+    }
+
+    /// The request with its path as routes have it: callers add a slash at the end, or join a base that ends in one, and
+    /// where a domain shares its paths, the API's come behind its base path.
+    fn own<'r>(&self, request: &'r ApiRequest) -> Cow<'r, ApiRequest> {
+        let mut path = String::with_capacity(request.path.len());
+        for segment in request.path.split('/').filter(|segment| !segment.is_empty()) {
+            path.push('/');
+            path.push_str(segment);
+        }
+        let base = self.ports.base_path();
+        let known = path.starts_with(CALLBACKS) || is_path(self.ports.surfaces, &path);
+        if let Some(rest) = path.strip_prefix(base).filter(|rest| !known && rest.starts_with('/')) {
+            path = rest.to_owned();
+        }
+        if path == request.path { Cow::Borrowed(request) } else { Cow::Owned(ApiRequest { path, ..request.clone() }) }
     }
 
     /// Takes an upstream's answer. The URL is all that it needs to be known by.
@@ -80,7 +99,8 @@ impl Api {
             let detail = format!("the body has {} bytes; at most {MAX_POSTED_BYTES} are taken", request.body.len());
             return Err(ApiError::TooLarge { detail });
         }
-        let body = match json::read(&request.body) {
+        let unpacked = unpacked(request, MAX_POSTED_BYTES)?;
+        let body = match json::read(unpacked.as_deref().unwrap_or(&request.body)) {
             Ok(body) if depth(&body) <= MAX_DEPTH => body,
             Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
@@ -92,17 +112,18 @@ impl Api {
 
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
     pub async fn read(&self, request: &ApiRequest, deadline: Timestamp) -> ApiResponse {
-        self.serve(request, Door::Read(deadline)).await
+        self.serve(&self.own(request), Door::Read(deadline)).await
     }
 
     async fn serve(&self, request: &ApiRequest, door: Door) -> ApiResponse {
         let surfaces = self.ports.surfaces;
+        let mut read = Cow::Borrowed(request);
         let (surface, answer) = match route(surfaces, request) {
             Routed::To { surface, call, id } => {
-                let suits = (request.method == "GET") == matches!(door, Door::Read(_));
+                let suits = matches!(request.method.as_str(), "GET" | "HEAD") == matches!(door, Door::Read(_));
                 // API Gateway leads GET to one function and the rest to the other; what came to the wrong one has no path.
                 let served = if suits {
-                    self.call(surface, call, id, request, door).await
+                    self.call(surface, call, id, &mut read, door).await
                 } else {
                     Err(ApiError::NotFound { what: "path" })
                 };
@@ -112,7 +133,7 @@ impl Api {
             // An unknown path is answered before the key is looked at: it tells nothing, and costs nothing.
             Routed::Nowhere => (surfaces.first(), Err(ApiError::NotFound { what: "path" })),
         };
-        respond(surface, request, answer)
+        self.respond(surface, &read, answer)
     }
 
     async fn call(
@@ -120,7 +141,7 @@ impl Api {
         surface: &Surface,
         call: &Call,
         id: Option<&str>,
-        request: &ApiRequest,
+        request: &mut Cow<'_, ApiRequest>,
         door: Door,
     ) -> Result<ApiResponse, ApiError> {
         let (scope, deadline) = match door {
@@ -132,6 +153,12 @@ impl Api {
             return Err(ApiError::TooLarge { detail });
         }
         let caller = &tenants::authenticate(&self.ports, (surface.key)(request), scope).await?;
+        if door == Door::Write
+            && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
+        {
+            *request = Cow::Owned(ApiRequest { body, ..(**request).clone() });
+        }
+        let request: &ApiRequest = request;
         let key = idempotency(request)?;
         let key = key.as_ref();
         let (ports, tenant) = (&self.ports, caller.tenant());
@@ -143,16 +170,16 @@ impl Api {
             Call::Submit { read, answer } => {
                 let submission = read(request, &reading)?;
                 let terms = self.terms(&submission);
-                answer(&submit(ports, caller, submission, &terms, key).await?, now())
+                answer(&self.accepted(submit(ports, caller, submission, &terms, key).await?), now())
             }
             Call::Retry { answer } => {
                 let id = self.shown(surface, caller, job()?).await?;
                 let terms = |submission: &Submission| self.terms(submission);
-                answer(&retry::retry(ports, caller, &id, terms, key).await?, now())
+                answer(&self.accepted(retry::retry(ports, caller, &id, terms, key).await?), now())
             }
             Call::Cancel { show } => {
                 let id = self.shown(surface, caller, job()?).await?;
-                show(&cancel::cancel(ports, tenant, &id, self.enrich_timeout).await?, now())
+                show(&self.seen(cancel::cancel(ports, tenant, &id, self.enrich_timeout).await?), now())
             }
             Call::Delete => {
                 let id = self.shown(surface, caller, job()?).await?;
@@ -167,8 +194,7 @@ impl Api {
                 // A surface's own form of the records may take more room than where they were counted.
                 let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
                 if escaped > MAX_ESCAPED_PAGE_BYTES {
-                    let results_url = format!("/v1/jobs/{}/results", view.job.spec.id);
-                    return Err(ApiError::ResultsTooLarge { results_url });
+                    return Err(ApiError::ResultsTooLarge { results_url: view.results_url() });
                 }
                 response
             }
@@ -178,7 +204,8 @@ impl Api {
             }
             Call::Jobs { show } => {
                 let page = self.jobs(request, caller).await?;
-                show(&page.jobs, page.next.as_ref(), now())
+                let jobs: Vec<_> = page.jobs.into_iter().map(|view| self.seen(view)).collect();
+                show(&jobs, page.next.as_ref(), now())
             }
             Call::Results { show } => {
                 let id = job()?;
@@ -218,6 +245,18 @@ impl Api {
         })
     }
 
+    /// A job as the caller reaches it.
+    fn seen(&self, view: JobView) -> JobView {
+        JobView { base_path: self.ports.base_path().to_owned(), ..view }
+    }
+
+    fn accepted(&self, accepted: Accepted) -> Accepted {
+        match accepted {
+            Accepted::Job { view, replayed } => Accepted::Job { view: Box::new(self.seen(*view)), replayed },
+            priced @ Accepted::Priced { .. } => priced,
+        }
+    }
+
     /// Reads a job's id as the surface writes it; one that shows every job takes the other surfaces' too.
     fn job_id(&self, surface: &Surface, text: &str) -> Result<JobId, ApiError> {
         let others = self.ports.surfaces.iter().filter(|_| surface.shows == Shows::Every);
@@ -235,7 +274,7 @@ impl Api {
 
     /// A job that the surface shows.
     async fn view(&self, surface: &Surface, caller: &Caller, id: &JobId) -> Result<JobView, ApiError> {
-        let view = status::job(&self.ports, caller.tenant(), id).await?;
+        let view = self.seen(status::job(&self.ports, caller.tenant(), id).await?);
         let shown = surface.shows == Shows::Every || view.job.spec.dialect == surface.name;
         if shown { Ok(view) } else { Err(ApiError::NotFound { what: "job" }) }
     }
@@ -264,8 +303,10 @@ impl Api {
         state: fn(&JobView) -> String,
     ) -> Result<ApiResponse, ApiError> {
         let seen = request.header("if-none-match");
-        let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &etag(&state(view))));
-        let asked = wait(request)?;
+        let tag = |view: &JobView| etag(&state(&self.seen(view.clone())));
+        let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
+        // Who asks for the head alone asks how things are now.
+        let asked = wait(request)?.filter(|_| request.method != "HEAD");
         let view = match asked {
             None => status::job(&self.ports, caller.tenant(), id).await?,
             Some(asked) => {
@@ -274,6 +315,7 @@ impl Api {
                 status::wait_for(&self.ports, caller.tenant(), id, asked.min(left), settled).await?
             }
         };
+        let view = self.seen(view);
         let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, self.ports.clock.now()) };
         let response = match asked {
             Some(asked) if request.parameter("wait").is_none() => {
@@ -281,7 +323,7 @@ impl Api {
             }
             _ => response,
         };
-        Ok(response.with("etag", etag(&state(&view))))
+        Ok(response.with("etag", tag(&view)))
     }
 
     async fn jobs(&self, request: &ApiRequest, caller: &Caller) -> Result<status::JobPage, ApiError> {
@@ -299,36 +341,56 @@ impl Api {
         };
         status::jobs(&self.ports, caller.tenant(), wanted, before, limit(request, ROWS)?).await
     }
-}
 
-/// Makes the response, of an error too, and logs it.
-fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiResponse {
-    let response = answer.unwrap_or_else(|error| {
-        let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
-        if response.status >= 500 {
-            tracing::error!(
-                request.id = %request.request_id, http.status = response.status, error = ?error, "request failed"
-            );
-        }
-        match error {
-            ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
-            ApiError::MethodNotAllowed { allow } => response.with("allow", allow.join(", ")),
-            ApiError::Unavailable { retry_after_seconds } => {
-                response.with("retry-after", retry_after_seconds.to_string())
+    /// Makes the response, of an error too, and logs it.
+    fn respond(
+        &self,
+        surface: Option<&Surface>,
+        request: &ApiRequest,
+        answer: Result<ApiResponse, ApiError>,
+    ) -> ApiResponse {
+        let mut response = answer.unwrap_or_else(|error| {
+            let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
+            if response.status >= 500 {
+                tracing::error!(
+                    request.id = %request.request_id, http.status = response.status, error = ?error, "request failed"
+                );
             }
-            _ => response,
+            match error {
+                ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
+                ApiError::MethodNotAllowed { allow } => {
+                    let allow = allow.into_iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
+                    response.with("allow", allow.collect::<Vec<_>>().join(", "))
+                }
+                ApiError::Coding { .. } => response.with("accept-encoding", "gzip"),
+                ApiError::Unavailable { retry_after_seconds } => {
+                    response.with("retry-after", retry_after_seconds.to_string())
+                }
+                _ => response,
+            }
+        });
+        tracing::info!(
+            request.id = %request.request_id,
+            api.surface = surface.map(|s| s.name),
+            http.method = method_shown(&request.method),
+            http.status = response.status,
+            http.request_bytes = request.body.len(),
+            http.response_bytes = response.body.len(),
+            "request served"
+        );
+        let base = self.ports.base_path();
+        for (name, value) in &mut response.headers {
+            match *name {
+                "location" => value.insert_str(0, base),
+                "link" => value.insert_str(1, base),
+                _ => {}
+            }
         }
-    });
-    tracing::info!(
-        request.id = %request.request_id,
-        api.surface = surface.map(|s| s.name),
-        http.method = method_shown(&request.method),
-        http.status = response.status,
-        http.request_bytes = request.body.len(),
-        http.response_bytes = response.body.len(),
-        "request served"
-    );
-    response
+        if request.method == "HEAD" {
+            response.body.clear();
+        }
+        response
+    }
 }
 
 /// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.

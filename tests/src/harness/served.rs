@@ -133,7 +133,7 @@ impl Served {
     /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
     pub fn carry_out(&mut self, request: &ApiRequest) -> ApiResponse {
         let deadline = self.world.now().plus(Duration::from_secs(29));
-        if request.method == "GET" {
+        if ["GET", "HEAD"].contains(&request.method.as_str()) {
             self.world.sim.finish(self.api.read(request, deadline))
         } else {
             let response = self.world.sim.finish(self.api.write(request));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::config::{ConfigError, DatasetConfig, Format, Lookup};
 use crate::domain::json;
