@@ -348,8 +348,10 @@ def function_settings(stack: Stack) -> dict:
     client = stack.client("lambda")
     settings = {}
     for name in FUNCTIONS:
-        settings.update(client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"])
-    return {key: value for key, value in sorted(settings.items()) if value}
+        given = client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"]
+        # What is empty for one may be set for another.
+        settings.update({key: value for key, value in given.items() if value})
+    return dict(sorted(settings.items()))
 
 
 def tell_public_url(stack: Stack, url: str) -> None:
