@@ -77,7 +77,7 @@ async fn fields(tenant: &Tenant) {
         (json!({"type": "company", "records": [record], "providers": ["hem"]}), vec!["/providers"]),
         (json!({"type": "company", "records": [record], "max_credits": -1}), vec!["/max_credits"]),
         (json!({"type": "company", "records": [record], "dry_run": "yes"}), vec!["/dry_run"]),
-        (json!({"type": "company", "records": [record], "name": ""}), vec!["/name"]),
+        (json!({"type": "company", "records": [record], "name": 7}), vec!["/name"]),
     ] {
         let problem = assert_problem(&tenant.post("/v1/jobs", &body).await, 400, "invalid");
         assert_eq!(pointers(&problem), expected, "{problem}");

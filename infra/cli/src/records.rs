@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
-use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
 use crate::screen::plain;
 
@@ -54,7 +54,7 @@ impl Kind {
     }
 
     fn satisfied(&self, input: &Map<String, Value>) -> bool {
-        self.inputs.iter().any(|set| set.iter().all(|field| input.contains_key(field)))
+        self.inputs.iter().any(|set| set.iter().all(|field| present(input, field).is_some()))
     }
 }
 
@@ -299,8 +299,7 @@ impl Reader<'_> {
             let roles = self.columns.plan(&names, self.kind);
             unseen.retain(|name| !object.contains_key(*name));
             let cells = object.into_iter().map(|(_, value)| value).zip(&roles);
-            let cells =
-                cells.filter(|(value, _)| !value.is_null() && value.as_str().is_none_or(|t| !t.trim().is_empty()));
+            let cells = cells.filter(|(value, _)| !is_blank(value));
             let record = place(cells.map(|(value, roles)| (value, &roles[..])));
             self.take(line, record);
         }
@@ -317,8 +316,8 @@ impl Reader<'_> {
             let id = id.to_string();
             record.insert("id".to_owned(), id.into());
         }
-        match record.get("id") {
-            None | Some(Value::Null) => {}
+        match present(&record, "id") {
+            None => {}
             Some(Value::String(id)) if id.chars().count() <= MAX_ID_CHARS => {}
             Some(Value::String(_)) => {
                 return self.fault(line, format!("the id is longer than {MAX_ID_CHARS} characters"));

@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, object, too_large};
+use super::read::{Faults, object, texts, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shows, Signing, Surface};
 use crate::domain::credits::Deal;
 use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::record::{MAX_RECORD_BYTES, Record, is_blank, present};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -95,8 +95,8 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     let kind = read_kind(&request, reading.catalog, &mut faults);
     let name = faults.text(&request, "", "name", MAX_NAME_CHARS);
     let webhook = read_url(&request, "", "webhook_url", reading, &mut faults).map(|url| Webhook { url });
-    let record_webhook = match request.get("webhook_events") {
-        None | Some(Value::Null) => None,
+    let record_webhook = match present(&request, "webhook_events") {
+        None => None,
         Some(Value::Object(events)) => {
             let finished = EventType::RecordFinished.as_str();
             faults.closed("/webhook_events", events, &[finished]);
@@ -108,8 +108,8 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
         }
     };
     let providers = kind.and_then(|kind| read_providers(&request, kind, &mut faults));
-    let max_credits = match request.get("max_credits") {
-        None | Some(Value::Null) => None,
+    let max_credits = match present(&request, "max_credits") {
+        None => None,
         Some(value) => {
             let number = value.as_u64();
             if number.is_none() {
@@ -118,17 +118,10 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             number
         }
     };
-    let dry_run = match request.get("dry_run") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(dry)) => *dry,
-        Some(_) => {
-            faults.add("/dry_run", "must be true or false");
-            false
-        }
-    };
+    let dry_run = faults.flag(&request, "", "dry_run");
     let mut oversize = None;
-    let records = match request.swap_remove("records") {
-        None | Some(Value::Null) => {
+    let records = match request.swap_remove("records").filter(|value| !is_blank(value)) {
+        None => {
             faults.add("/records", "is required: 1 to 1,000 records");
             Vec::new()
         }
@@ -162,8 +155,8 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
 
 fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mut Faults) -> Option<&'a RecordType> {
     let offered = || catalog.kinds().map(RecordType::name).collect::<Vec<_>>().join(", ");
-    match request.get("type") {
-        None | Some(Value::Null) => {
+    match present(request, "type") {
+        None => {
             faults.add("/type", format!("is required; this deployment offers {}", offered()));
             None
         }
@@ -182,22 +175,18 @@ fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mu
 }
 
 fn read_providers(request: &Map<String, Value>, kind: &RecordType, faults: &mut Faults) -> Option<Vec<String>> {
-    let value = request.get("providers").filter(|v| !v.is_null())?;
-    let names: Option<Vec<String>> =
-        value.as_array().and_then(|items| items.iter().map(|i| i.as_str().map(str::to_owned)).collect());
-    let Some(names) = names else {
+    let Ok(names) = texts(request.get("providers")) else {
         faults.add("/providers", "must be an array of provider names");
         return None;
     };
-    match kind.validate_order(&names) {
-        Ok(()) => Some(names),
-        Err(wrong) => {
-            let has = kind.providers().collect::<Vec<_>>().join(", ");
-            let what = if wrong.is_empty() { "is empty".to_owned() } else { format!("names {}", wrong.join(", ")) };
-            faults.add("/providers", format!("{what}; type {} has {has}, each at most once", kind.name()));
-            None
-        }
+    let names = names?;
+    if let Err(wrong) = kind.validate_order(&names) {
+        let has = kind.providers().collect::<Vec<_>>().join(", ");
+        let detail = format!("names {}; type {} has {has}, each at most once", wrong.join(", "), kind.name());
+        faults.add("/providers", detail);
+        return None;
     }
+    Some(names)
 }
 
 fn read_record(
@@ -217,16 +206,16 @@ fn read_record(
     }
     faults.closed(&pointer, &record, &["id", "input", "metadata"]);
     let id = faults.text(&record, &pointer, "id", MAX_ID_CHARS);
-    let metadata = match record.swap_remove("metadata") {
-        None | Some(Value::Null) => None,
+    let metadata = match record.swap_remove("metadata").filter(|value| !is_blank(value)) {
+        None => None,
         Some(Value::Object(metadata)) => Some(metadata),
         Some(_) => {
             faults.add(format!("{pointer}/metadata"), "must be an object");
             None
         }
     };
-    match record.swap_remove("input") {
-        None | Some(Value::Null) => {
+    match record.swap_remove("input").filter(|value| !is_blank(value)) {
+        None => {
             faults.add(format!("{pointer}/input"), "is required");
             None
         }
@@ -266,8 +255,8 @@ fn read_rotation(request: &ApiRequest) -> Result<Duration, ApiError> {
     let request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &["overlap_hours"]);
-    let hours = match request.get("overlap_hours") {
-        None | Some(Value::Null) => 24,
+    let hours = match present(&request, "overlap_hours") {
+        None => 24,
         Some(value) => value.as_u64().filter(|h| *h <= 72).unwrap_or_else(|| {
             faults.add("/overlap_hours", "must be a whole number from 0 to 72");
             0

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::error::{ApiError, InputError, pointer_escape};
-use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
@@ -28,6 +28,18 @@ fn cut(text: String) -> String {
 impl Faults {
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.push(InputError::new(pointer, detail));
+    }
+
+    /// An optional truth value; `false` where it is absent.
+    pub fn flag(&mut self, object: &Map<String, Value>, at: &str, name: &str) -> bool {
+        match present(object, name) {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => {
+                self.add(format!("{at}/{name}"), "must be true or false");
+                false
+            }
+        }
     }
 
     /// With the surface's own word for it.
@@ -64,21 +76,18 @@ impl Faults {
         Err(ApiError::Invalid(self.first))
     }
 
-    /// Says of every member that is not among `known` that it is unknown.
+    /// Says of every member that is not among `known`, and not blank, that it is unknown.
     pub fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
-        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+        let unknown = object.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !is_blank(value));
+        for (name, _) in unknown {
             self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
         }
     }
 
-    /// An optional text, not empty and of at most `max` characters.
+    /// An optional text of at most `max` characters.
     pub fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
-        match object.get(name) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.is_empty() => {
-                self.add(format!("{at}/{name}"), "must not be empty; leave it out instead");
-                None
-            }
+        match present(object, name) {
+            None => None,
             Some(Value::String(text)) if text.chars().count() > max => {
                 self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
                 None
@@ -127,9 +136,31 @@ pub(super) fn too_large(at: usize) -> ApiError {
     }
 }
 
-/// Whether a field says nothing, as spreadsheets leave cells: `null`, or text of nothing but spaces.
-pub fn blank(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+/// The texts of a list, those that are blank left out; no list at all where none is left. `Err` where it is no list of texts.
+pub fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
+    let Some(value) = value.filter(|value| !is_blank(value)) else { return Ok(None) };
+    let there = value.as_array().ok_or(())?.iter().filter(|item| !is_blank(item));
+    let texts = there.map(|item| item.as_str().map(str::to_owned).ok_or(())).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(texts).filter(|texts| !texts.is_empty()))
+}
+
+/// Adds a found member to what was sent: where nothing stands yet, or nothing that says anything. Says whether it did.
+pub fn fill(shown: &mut Map<String, Value>, name: &str, found: &Value) -> bool {
+    let open = shown.get(name).is_none_or(is_unfilled);
+    if open && !is_blank(found) {
+        shown.insert(name.to_owned(), found.clone());
+    }
+    open
+}
+
+/// Whether a field was sent to be filled: it is blank, or a list or object of nothing.
+pub fn is_unfilled(value: &Value) -> bool {
+    let empty = |value: &Value| match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    is_blank(value) || empty(value)
 }
 
 /// A field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.
