@@ -55,6 +55,7 @@ async fn bodies(tenant: &Tenant) {
     assert_problem(&tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await, 413, "too-large");
     let mut large = companies(&["spotify.com", "stripe.com"], None);
     large["records"][1]["metadata"] = json!({"note": "x".repeat(65 * 1024)});
+    large["strict"] = true.into();
     let problem = assert_problem(&tenant.post("/v1/jobs", &large).await, 413, "too-large");
     assert!(text(&problem, "detail").contains("record 1"), "{problem}");
 }

@@ -207,7 +207,7 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let outcome = trial.run(args, &input).await?;
     let status = outcome.status;
     if args.json {
-        let record = Record { id: None, input, metadata: None, original: None };
+        let record = Record { input, ..Record::default() };
         print(ResultLine { index: 0, record, outcome }.to_json())?;
     } else {
         print(outcome_text(&outcome, ports.clock.now().since(begun), &trial.about_nothing()))?;

@@ -132,7 +132,7 @@ fn record(sent: Map<String, Value>, operation: &str) -> Record {
         input.insert("domain".to_owned(), website);
     }
     let original = (input != sent).then_some(sent);
-    Record { id: None, input, metadata: None, original }
+    Record { input, original, ..Record::default() }
 }
 
 /// What providers call a field that clients write in one of the usual ways, in any case and with any separator.

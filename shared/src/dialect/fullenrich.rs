@@ -300,7 +300,7 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     }
     input.insert("enrich_fields".to_owned(), read_fields(at, contact)?.into());
     let metadata = read_custom(at, contact, MAX_CUSTOM_KEYS)?;
-    Ok(Record { id: None, input, metadata, original: Some(sent) })
+    Ok(Record { input, metadata, original: Some(sent), ..Record::default() })
 }
 
 fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
@@ -316,7 +316,7 @@ fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     let metadata = read_custom(at, contact, MAX_REVERSE_CUSTOM_KEYS)?;
     let members = contact.iter().filter(|(name, _)| *name != "custom");
     let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(Record { id: None, input, metadata, original: None })
+    Ok(Record { input, metadata, ..Record::default() })
 }
 
 /// What is asked for, each once.
@@ -878,7 +878,7 @@ mod tests {
 
     #[test]
     fn the_least_doubtful_address_is_the_most_probable() {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        let record = Record::default();
         let best = |statuses: &[Value]| {
             let emails = (0..).zip(statuses).map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
             let info = contact_info(&record, map(&json!({"work_emails": emails.collect::<Vec<_>>()})));

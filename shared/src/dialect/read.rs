@@ -64,16 +64,35 @@ impl Faults {
         self.first.iter().any(|f| f.pointer == pointer)
     }
 
-    /// # Errors
-    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
-    pub fn finish(mut self) -> Result<(), ApiError> {
-        if self.first.is_empty() {
-            return Ok(());
+    /// Adds the faults of a part of the request, which stands at this place.
+    pub fn under(&mut self, at: &str, part: &Self) {
+        for fault in &part.first {
+            self.push(InputError { pointer: format!("{at}{}", fault.pointer), ..fault.clone() });
         }
+        self.more += part.more;
+    }
+
+    /// The faults in one sentence, each with its place.
+    pub fn words(&self) -> String {
+        let words = self.first.iter().map(|fault| match fault.pointer.strip_prefix('/') {
+            Some(place) => format!("{place} {}", fault.detail),
+            None => fault.detail.clone(),
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The first [`MAX_FAULTS`] faults, and how many there are beside them.
+    pub fn listed(mut self) -> Vec<InputError> {
         if self.more > 0 {
             self.first.push(InputError::new("", format!("and {} more faults", self.more)));
         }
-        Err(ApiError::Invalid(self.first))
+        self.first
+    }
+
+    /// # Errors
+    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.first.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.listed())) }
     }
 
     /// Says of every member that is not among `known`, and not blank, that it is unknown.
@@ -124,10 +143,12 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 /// # Errors
 /// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
-    if serde_json::to_vec(record).map_or(0, |b| b.len()) > MAX_RECORD_BYTES {
-        return Err(too_large(at));
-    }
-    Ok(())
+    if bytes(record) > MAX_RECORD_BYTES { Err(too_large(at)) } else { Ok(()) }
+}
+
+/// How many bytes a value has as JSON.
+pub fn bytes(value: &impl serde::Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
 pub(super) fn too_large(at: usize) -> ApiError {

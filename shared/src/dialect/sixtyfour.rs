@@ -491,7 +491,7 @@ fn record(
         }
     }
     let original = (input != sent).then_some(sent);
-    Record { id: None, input, metadata: None, original }
+    Record { input, original, ..Record::default() }
 }
 
 /// The fields under the names that providers know. A field that has such a name already is never pushed aside; the first of
@@ -932,7 +932,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_a_code_block_was_taken_for_prose() {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        let record = Record::default();
         for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
         {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);

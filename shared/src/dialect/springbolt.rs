@@ -121,7 +121,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
         detail: format!("the request has more than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
     })?;
     let input = input(&sent, &operation);
-    let record = Record { id: None, input, metadata: None, original: Some(sent) };
+    let record = Record { input, original: Some(sent), ..Record::default() };
     Ok(Submission {
         webhook: url.map(|url| Webhook { url }),
         operation: Some(operation.clone()),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     fn told(sent: Value, outcome: Outcome) -> Value {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: Some(map(sent)) };
+        let record = Record { original: Some(map(sent)), ..Record::default() };
         Value::Object(resolved(&ResultLine { index: 0, record, outcome }))
     }
 

@@ -43,7 +43,7 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
 }
 
 /// One record of a job, as the caller sent it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The caller's own id, echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,12 +56,28 @@ pub struct Record {
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Map<String, Value>>,
+    /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them: the record has not the
+    /// form of one, is worked on by nobody, and is echoed from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<Map<String, Value>>,
 }
 
 impl Record {
     /// What the client sent, to be echoed.
     pub fn sent(&self) -> &Map<String, Value> {
         self.original.as_ref().unwrap_or(&self.input)
+    }
+
+    /// `id`, `input` and `metadata` as a result line shows them.
+    pub fn echo(&self) -> [Value; 3] {
+        match &self.malformed {
+            Some(sent) => ["id", "input", "metadata"].map(|name| sent.get(name).cloned().unwrap_or_default()),
+            None => [
+                self.id.clone().map_or(Value::Null, Value::String),
+                Value::Object(self.input.clone()),
+                self.metadata.clone().map_or(Value::Null, Value::Object),
+            ],
+        }
     }
 }
 
