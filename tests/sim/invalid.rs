@@ -138,7 +138,7 @@ fn a_job_that_tells_of_each_record_survives_every_crash_with_invalid_ones_among_
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
                 let told =
-                    world.receiver.exchanges().iter().map(|e| e.json()).filter(|e| e["type"] == "record.finished");
+                    world.receiver.exchanges().into_iter().map(|e| e.json()).filter(|e| e["type"] == "record.finished");
                 let invalid = told.filter(|event| event["data"]["result"]["status"] == "invalid").count();
                 if invalid >= 2 { Ok(()) } else { Err(format!("told of {invalid} invalid records")) }
             })
