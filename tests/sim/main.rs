@@ -7,6 +7,7 @@ mod deliveries;
 mod endings;
 mod explore;
 mod interference;
+mod invalid;
 mod jobs;
 mod late;
 mod latest;

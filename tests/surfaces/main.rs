@@ -1,6 +1,7 @@
 //! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in the test's hand.
 
 mod apione;
+mod blanks;
 mod callbacks;
 mod contract;
 mod ecmascript;

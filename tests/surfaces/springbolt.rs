@@ -321,7 +321,7 @@ fn requests_that_cannot_be_taken_say_why_and_leave_nothing() {
     for (sent, says) in [
         (json!({"companyName": "Acme"}), "callbackUrl is required"),
         (json!({"companyName": "Acme", "callbackUrl": null}), "callbackUrl is required"),
-        (json!({"callbackUrl": ""}), "callbackUrl must not be empty"),
+        (json!({"callbackUrl": ""}), "callbackUrl is required"),
         (json!({"callback_url": 7}), "callback_url must be a string"),
         (json!({"callbackUrl": ["x"], "callback_url": HOOK}), "callbackUrl must be a string"),
         (json!({"callbackUrl": HOOK, "callback_url": format!("{HOOK}/2")}), "callback_url differs from callbackUrl"),

@@ -161,6 +161,9 @@ pub(crate) struct Submit {
     /// Spend at most so many credits on the file; records past it end `skipped`
     #[arg(long, value_name = "N")]
     pub(crate) max_credits: Option<u64>,
+    /// Send nothing if any record is bad; without this, bad records end `invalid` in their places and the rest is worked on
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Check the records and price them, start nothing
     #[arg(long, conflicts_with = "wait")]
     pub(crate) dry_run: bool,

@@ -1,5 +1,6 @@
 //! Jobs from the caller's side: send, follow, list, stop.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -14,7 +15,8 @@ use shared::domain::job::MAX_RECORDS;
 use crate::api::{Answer, Api, ApiError, Request, follow, new_key};
 use crate::args::{InputFormat, Submit};
 use crate::failure::Failure;
-use crate::records::{Columns, Fault, Form, Kind, Record, read, split};
+use crate::problem::faults;
+use crate::records::{Columns, Fault, Form, Kind, Record, by_kind, read, read_leniently, split};
 use crate::screen::{plain, plural, print, thousands};
 
 /// How long the server holds a request for a change, in seconds. Source: the API description.
@@ -49,12 +51,37 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
         omit: args.omit.clone(),
     };
     let form = form(&args.file, args.format, args.delimiter)?;
-    let records = read(&load(&args.file)?, form, &columns, kind.as_ref())
-        .map_err(|faults| Failure::failed(bad_lines(&args.file, &faults)))?;
+    let file = load(&args.file)?;
+    let read = if args.strict {
+        read(&file, form, &columns, kind.as_ref()).map(|records| (records, Vec::new()))
+    } else {
+        read_leniently(&file, form, &columns, kind.as_ref())
+    };
+    let refused = |faults: Vec<Fault>| Failure::failed(bad_lines(&args.file, &faults));
+    let (records, unfit) = read.map_err(refused)?;
+    if unfit.len() == records.len() {
+        return Err(refused(unfit));
+    }
+    if !unfit.is_empty() {
+        let rows = thousands(unfit.len() as u64);
+        let of = plural(records.len() as u64, "row");
+        let text = format!("{}: {rows} of {of} will end `invalid` (--strict sends nothing then)", args.file.display());
+        api.screen().note(&listed(text, &by_kind(&unfit)));
+    }
+    let unfit: BTreeSet<u64> = unfit.iter().map(|fault| fault.line).collect();
 
     let around = envelope(args, 1, 1, Some(u64::MAX)).to_string().len() + 16;
-    let parts = split(&records, around);
-    let jobs = send_parts(api, args, &records, &parts).await?;
+    let mut parts = split(&records, around);
+    parts.retain(|part| {
+        let rows = &records[part.clone()];
+        let some = rows.iter().any(|row| !unfit.contains(&row.line));
+        // The server makes no job of nothing but such records.
+        if let (false, [first, .., last]) = (some, rows) {
+            api.screen().note(&format!("lines {} to {}: no row is good; they are not sent", first.line, last.line));
+        }
+        some
+    });
+    let jobs = send_parts(api, args, &records, &parts, &unfit).await?;
     if args.dry_run || !args.wait {
         return Ok(());
     }
@@ -94,14 +121,30 @@ fn load(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn bad_lines(file: &Path, faults: &[Fault]) -> String {
-    let mut text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
-    for fault in faults.iter().take(FAULTS_SHOWN) {
-        text += &format!("\n  {fault}");
+    let text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
+    listed(text, &by_kind(faults))
+}
+
+/// A text, and under it the first of these kinds of faults.
+fn listed(mut text: String, kinds: &[String]) -> String {
+    for kind in kinds.iter().take(FAULTS_SHOWN) {
+        text += &format!("\n  {kind}");
     }
-    if faults.len() > FAULTS_SHOWN {
-        text += &format!("\n  and {} more", thousands((faults.len() - FAULTS_SHOWN) as u64));
+    if kinds.len() > FAULTS_SHOWN {
+        text += &format!("\n  and {} more", thousands((kinds.len() - FAULTS_SHOWN) as u64));
     }
     text
+}
+
+/// Says what the server found wrong with records that it took all the same, but for those that were told of.
+fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], told: &BTreeSet<u64>) {
+    let errors = answer["errors"].as_array().into_iter().flatten();
+    let errors: Vec<(String, String)> = errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect();
+    let mut new = faults(&errors, &|at| records.get(at).map(|record| record.line));
+    new.retain(|fault| !told.contains(&fault.line) && (fault.line > 0 || told.is_empty()));
+    if !new.is_empty() {
+        api.screen().note(&listed("these will end `invalid`:".to_owned(), &by_kind(&new)));
+    }
 }
 
 /// A request without its records.
@@ -125,8 +168,10 @@ fn envelope(args: &Submit, number: usize, of: usize, max_credits: Option<u64>) -
     if let Some(credits) = max_credits {
         body.insert("max_credits".into(), credits.into());
     }
-    if args.dry_run {
-        body.insert("dry_run".into(), true.into());
+    for (name, flag) in [("strict", args.strict), ("dry_run", args.dry_run)] {
+        if flag {
+            body.insert(name.into(), true.into());
+        }
     }
     body.into()
 }
@@ -157,6 +202,7 @@ async fn send_parts(
     args: &Submit,
     records: &[Record],
     parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
 ) -> Result<Vec<Value>, Failure> {
     let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
     if key.is_empty() || part_key(&key, parts.len(), parts.len()).len() > MAX_KEY_CHARS {
@@ -179,6 +225,7 @@ async fn send_parts(
             Ok(answer) => answer.json,
             Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], &key, at, of))),
         };
+        tell_of_invalid(api, &answer, &records[part.clone()], unfit);
         // What one job may spend is no longer there for the next. A repeated submission is told the same number.
         left = left.map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
         if args.dry_run {
@@ -217,6 +264,7 @@ fn stopped(error: &ApiError, records: &[Record], key: &str, done: usize, of: usi
 #[derive(Default)]
 struct Estimate {
     records: u64,
+    invalid: u64,
     reserved: u64,
     skipped: u64,
     price: u64,
@@ -225,6 +273,7 @@ struct Estimate {
 impl Estimate {
     fn add(&mut self, answer: &Value) {
         self.records += answer["records"].as_u64().unwrap_or(0);
+        self.invalid += answer["invalid"].as_u64().unwrap_or(0);
         self.reserved += answer["credits"]["reserved"].as_u64().unwrap_or(0);
         self.skipped += answer["skipped"].as_u64().unwrap_or(0);
         self.price = answer["credits"]["per_record_at_most"].as_u64().unwrap_or(0);
@@ -232,13 +281,15 @@ impl Estimate {
 
     fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
-            return print(json!({"object": "estimate", "records": self.records, "skipped": self.skipped,
-                "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
+            return print(json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
+                "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
         }
         let skipped =
             if self.skipped > 0 { format!("; {} would be skipped", thousands(self.skipped)) } else { String::new() };
+        let invalid =
+            if self.invalid > 0 { format!("; {} are invalid", thousands(self.invalid)) } else { String::new() };
         print(format!(
-            "{}, at most {} ({} each){skipped}; nothing was started",
+            "{}, at most {} ({} each){skipped}{invalid}; nothing was started",
             plural(self.records, "record"),
             plural(self.reserved, "credit"),
             self.price
@@ -590,6 +641,42 @@ mod tests {
         )
     }
 
+    #[tokio::test]
+    async fn bad_rows_are_sent_unless_all_are_or_the_caller_is_strict() {
+        let file = std::env::temp_dir().join(format!("millrace-bad-rows-{}.csv", std::process::id()));
+        let good: String = (0..1000).map(|n| format!("a{n}.example,x\n")).collect();
+        let bad = ",x\n".repeat(1000);
+        for (rows, more, jobs) in [
+            (format!("{good},x\n"), vec![], Some(1)),
+            (format!("{good}{bad}b.example,x\n"), vec![], Some(2)),
+            (format!("{good},x\n"), vec!["--strict"], None),
+            (bad.clone(), vec![], None),
+        ] {
+            std::fs::write(&file, format!("domain,note\n{rows}")).unwrap();
+            let answer =
+                Reply::json(202, r#"{"id": "job_1", "errors": [{"pointer": "/records/0/input", "detail": "is bad"}]}"#);
+            let server = serve(vec![Reply::json(200, ACCOUNT), answer]).await;
+            let args = Submit { file: file.clone(), ..submit_args(&more) };
+            let answer = submit(&client(&server.base), &args).await;
+            let sent: Vec<Value> =
+                server.seen().iter().skip(1).map(|r| serde_json::from_slice(&r.body).unwrap()).collect();
+            match jobs {
+                Some(jobs) => {
+                    answer.unwrap();
+                    let records = sent.iter().map(|body| body["records"].as_array().unwrap().len());
+                    assert_eq!((sent.len(), records.max(), &sent[0]["strict"]), (jobs, Some(1000), &Value::Null));
+                }
+                None => {
+                    let said = answer.unwrap_err().text().unwrap().to_owned();
+                    assert!(said.contains("domain is missing") && said.contains("nothing was sent"), "{said}");
+                    assert!(said.lines().count() == 2 && sent.is_empty(), "{said}");
+                }
+            }
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(envelope(&submit_args(&["--strict"]), 1, 1, None)["strict"], true);
+    }
+
     #[test]
     fn events_go_where_they_are_asked_for() {
         let args = submit_args(&["--webhook", "https://a.example", "--record-webhook", "https://b.example"]);
@@ -602,7 +689,8 @@ mod tests {
     async fn parts_share_the_budget_and_derive_their_keys() {
         let server = serve(vec![Reply::json(202, &job("queued", 0))]).await;
         let args = submit_args(&["--max-credits", "10", "--name", "leads"]);
-        let jobs = send_parts(&client(&server.base), &args, &records(5), &[0..2, 2..4, 4..5]).await.unwrap();
+        let jobs =
+            send_parts(&client(&server.base), &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new()).await.unwrap();
         assert_eq!(jobs.len(), 3);
         let seen: Vec<(Option<String>, Value)> = server
             .seen()
@@ -632,7 +720,8 @@ mod tests {
         let fault = r#"{"type": "urn:millrace:problem:invalid", "title": "No", "errors": [{"pointer": "/records/1/input/domain", "detail": "is bad"}]}"#;
         let server = serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(400, fault)]).await;
         let args = submit_args(&[]);
-        let failed = send_parts(&client(&server.base), &args, &records(4), &[0..2, 2..4]).await.unwrap_err();
+        let sent = send_parts(&client(&server.base), &args, &records(4), &[0..2, 2..4], &BTreeSet::new()).await;
+        let failed = sent.unwrap_err();
         let text = failed.text().unwrap();
         assert!(text.contains("line 5: input/domain: is bad"), "{text}");
         assert!(text.contains("1 of 2 jobs were submitted") && text.contains("--idempotency-key k"), "{text}");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use shared::aws::AwsClients;
 use shared::dialect::{SURFACES, check_operations};
 use shared::domain::job::ResultLine;
-use shared::domain::record::{Outcome, OutcomeStatus, Record};
+use shared::domain::record::{Outcome, OutcomeStatus, Record, without_blanks};
 use shared::edge::config::Reach;
 use shared::edge::start::upstreams;
 use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
@@ -146,6 +146,7 @@ impl Report<'_> {
         given: &[(String, Value)],
     ) -> Result<(), Failure> {
         let input = sample::input(&config.kind.settings().needs(), given);
+        let input = without_blanks(&input);
         let key = fresh_key();
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
         let question = Question { input: &input, limit, key: &key, callback: None, earlier: None, last: true };
@@ -206,7 +207,7 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let outcome = trial.run(args, &input).await?;
     let status = outcome.status;
     if args.json {
-        let record = Record { id: None, input, metadata: None, original: None };
+        let record = Record { input, ..Record::default() };
         print(ResultLine { index: 0, record, outcome }.to_json())?;
     } else {
         print(outcome_text(&outcome, ports.clock.now().since(begun), &trial.about_nothing()))?;

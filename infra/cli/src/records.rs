@@ -1,17 +1,21 @@
 //! Records from files: CSV and NDJSON in, the parts of one or more jobs out. Every bad line is reported, with its number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
 use shared::domain::json;
-use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
-use crate::screen::plain;
+use crate::screen::{plain, thousands};
 
 /// The most characters of a record's id. Source: the API's limits.
 const MAX_ID_CHARS: usize = 256;
+/// A record that is over its limit is sent, and ends invalid, up to so many bytes: a request must hold it.
+const MAX_SENT_BYTES: usize = 1024 * 1024;
+/// The lines that are named of a fault that several have.
+const LINES_SHOWN: usize = 5;
 /// The most characters of what is said about one line.
 const MAX_FAULT_CHARS: usize = 400;
 /// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes, where every quote and
@@ -54,8 +58,21 @@ impl Kind {
         self.inputs.iter().map(|set| set.join(" and ")).collect::<Vec<_>>().join(", or ")
     }
 
-    fn satisfied(&self, input: &Map<String, Value>) -> bool {
-        self.inputs.iter().any(|set| set.iter().all(|field| input.contains_key(field)))
+    /// What an input lacks, if it lacks something; the same words for every input of which the same is missing.
+    fn lack(&self, input: &Map<String, Value>) -> Option<String> {
+        let missing = |set: &[String]| -> Vec<String> {
+            set.iter().filter(|field| present(input, field).is_none()).cloned().collect()
+        };
+        if self.inputs.iter().any(|set| missing(set).is_empty()) {
+            return None;
+        }
+        Some(match &self.inputs[..] {
+            [only] => match &missing(only)[..] {
+                [field] => format!("{field} is missing"),
+                fields => format!("{} are missing", fields.join(" and ")),
+            },
+            _ => format!("lacks input; type {} needs {}", self.name, self.needs()),
+        })
     }
 }
 
@@ -153,6 +170,31 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// Faults by their kind, in the order in which the kinds come up: how many rows have it, and where the first of them are.
+pub fn by_kind(faults: &[Fault]) -> Vec<String> {
+    let mut kinds: Vec<(&str, Vec<&Fault>)> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for fault in faults {
+        let at = *places.entry(&fault.text).or_insert(kinds.len());
+        match kinds.get_mut(at) {
+            Some((_, of_kind)) => of_kind.push(fault),
+            None => kinds.push((&fault.text, vec![fault])),
+        }
+    }
+    let told = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
+        [only] => only.to_string(),
+        several => {
+            let lines: Vec<String> =
+                several.iter().filter(|fault| fault.line > 0).map(|fault| fault.line.to_string()).collect();
+            let more = if lines.len() > LINES_SHOWN { ", …" } else { "" };
+            let lines = lines.into_iter().take(LINES_SHOWN).collect::<Vec<_>>().join(", ");
+            let places = if lines.is_empty() { String::new() } else { format!(" (lines {lines}{more})") };
+            format!("{} rows: {text}{places}", thousands(several.len() as u64))
+        }
+    });
+    told.collect()
+}
+
 /// The two forms of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -164,8 +206,23 @@ pub enum Form {
 
 /// Reads a file: all of its records, or everything that is wrong with it.
 pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
+    let (records, unfit) = read_leniently(bytes, form, columns, kind)?;
+    if unfit.is_empty() { Ok(records) } else { Err(unfit) }
+}
+
+/// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them: one
+/// a record, in the order of the lines.
+///
+/// # Errors
+/// Everything that is wrong with the file, where lines of it cannot be read or sent as records.
+pub fn read_leniently(
+    bytes: &[u8],
+    form: Form,
+    columns: &Columns,
+    kind: Option<&Kind>,
+) -> Result<(Vec<Record>, Vec<Fault>), Vec<Fault>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new() };
+    let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new(), unfit: Vec::new() };
     match form {
         Form::Csv(delimiter) => reader.csv(bytes, delimiter),
         Form::Ndjson => reader.ndjson(bytes),
@@ -173,7 +230,12 @@ pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) ->
     if reader.faults.is_empty() && reader.records.is_empty() {
         reader.fault(0, "the file has no records");
     }
-    if reader.faults.is_empty() { Ok(reader.records) } else { Err(reader.faults) }
+    if reader.faults.is_empty() {
+        return Ok((reader.records, reader.unfit));
+    }
+    reader.faults.append(&mut reader.unfit);
+    reader.faults.sort_by_key(|fault| fault.line);
+    Err(reader.faults)
 }
 
 struct Reader<'a> {
@@ -181,6 +243,8 @@ struct Reader<'a> {
     kind: Option<&'a Kind>,
     records: Vec<Record>,
     faults: Vec<Fault>,
+    /// Of records that are sent all the same.
+    unfit: Vec<Fault>,
 }
 
 impl Reader<'_> {
@@ -300,8 +364,7 @@ impl Reader<'_> {
             let roles = self.columns.plan(&names, self.kind);
             unseen.retain(|name| !object.contains_key(*name));
             let cells = object.into_iter().map(|(_, value)| value).zip(&roles);
-            let cells =
-                cells.filter(|(value, _)| !value.is_null() && value.as_str().is_none_or(|t| !t.trim().is_empty()));
+            let cells = cells.filter(|(value, _)| !is_blank(value));
             let record = place(cells.map(|(value, roles)| (value, &roles[..])));
             self.take(line, record);
         }
@@ -312,43 +375,38 @@ impl Reader<'_> {
         }
     }
 
-    /// Checks what the server would, as far as a line number helps, and keeps the record.
+    /// Keeps a record, and says what the server would find wrong with it, as far as a line number helps.
     fn take(&mut self, line: u64, mut record: Map<String, Value>) {
         if let Some(Value::Number(id)) = record.get("id") {
             let id = id.to_string();
             record.insert("id".to_owned(), id.into());
         }
-        match record.get("id") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(id)) if id.chars().count() <= MAX_ID_CHARS => {}
-            Some(Value::String(_)) => {
-                return self.fault(line, format!("the id is longer than {MAX_ID_CHARS} characters"));
+        let unfit = match present(&record, "id") {
+            Some(Value::String(id)) if id.chars().count() > MAX_ID_CHARS => {
+                Some(format!("the id is longer than {MAX_ID_CHARS} characters"))
             }
-            Some(_) => return self.fault(line, "the id is neither a text nor a number"),
-        }
-        match record.get("input").and_then(Value::as_object).filter(|input| !input.is_empty()) {
-            None => {
-                let needs = self.kind.map(|kind| format!(": type {} needs {}", kind.name, kind.needs()));
-                return self.fault(line, format!("has no input{}", needs.unwrap_or_default()));
-            }
-            Some(input) => {
-                if let Some(kind) = self.kind.filter(|kind| !kind.satisfied(input)) {
-                    let has: Vec<&str> = input.keys().map(String::as_str).collect();
-                    let text =
-                        format!("has only {}; type {} needs {}", plain(&has.join(", "), 200), kind.name, kind.needs());
-                    return self.fault(line, text);
-                }
-            }
-        }
+            None | Some(Value::String(_)) => None,
+            Some(_) => Some("the id is neither a text nor a number".to_owned()),
+        };
+        let input = record.get("input").and_then(Value::as_object);
+        let lack = |input: &Map<String, Value>| match self.kind {
+            Some(kind) => kind.lack(input),
+            None => input.is_empty().then(|| "has no input".to_owned()),
+        };
+        let unfit = unfit.or_else(|| input.and_then(lack));
         let record = Value::Object(record);
         // In the body it stands one level deeper, and the server refuses the whole of it.
         if depth(&record) + 1 >= MAX_DEPTH {
             return self.fault(line, format!("nests deeper than {} levels", MAX_DEPTH - 2));
         }
         let json = record.to_string().into_bytes();
-        if json.len() > MAX_RECORD_BYTES {
-            return self
-                .fault(line, format!("is {} bytes as JSON; a record has at most {MAX_RECORD_BYTES}", json.len()));
+        let large = format!("is larger than a record may be, which is at most {MAX_RECORD_BYTES} bytes as JSON");
+        if json.len() > MAX_SENT_BYTES {
+            return self.fault(line, large);
+        }
+        let unfit = unfit.or_else(|| (json.len() > MAX_RECORD_BYTES).then_some(large));
+        if let Some(text) = unfit {
+            self.unfit.push(Fault { line, text: plain(&text, MAX_FAULT_CHARS) });
         }
         self.records.push(Record { line, json });
     }
@@ -504,13 +562,38 @@ mod tests {
             faults,
             [
                 "line 2: has 2 of the header's 3 cells; is a quote missing?",
-                "line 3: has no input: type company needs domain, or company_name and country",
-                "line 5: has only company_name; type company needs domain, or company_name and country",
+                "line 3: lacks input; type company needs domain, or company_name and country",
+                "line 5: lacks input; type company needs domain, or company_name and country",
                 "line 7: has 2 of the header's 3 cells; is a quote missing?",
             ]
         );
         let latin = read(b"domain\na.com\nm\xfcller.de\n", Form::Csv(b','), &Columns::default(), Some(&kind()));
         assert_eq!(shown(latin).unwrap_err(), ["line 3: is not UTF-8; save the file as UTF-8"]);
+    }
+
+    #[test]
+    fn rows_that_end_invalid_are_sent_and_counted_by_kind() {
+        let kind = Kind { name: "hem".into(), inputs: vec![vec!["email".into()]], optional: Vec::new() };
+        let rows: String = (0..40).map(|n| if n % 4 == 0 { "x@y.example,a\n" } else { ",a\n" }).collect();
+        let long = format!("z@y.example,a\n\"{}\",b\n", "e".repeat(MAX_RECORD_BYTES));
+        let text = format!("email,note\n{rows}{long}");
+        let lenient = |text: &str| read_leniently(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind));
+        let (records, unfit) = lenient(&text).unwrap();
+        assert_eq!((records.len(), unfit.len()), (42, 31));
+        assert_eq!(
+            by_kind(&unfit),
+            [
+                "30 rows: email is missing (lines 3, 4, 5, 7, 8, …)",
+                "line 43: is larger than a record may be, which is at most 65536 bytes as JSON"
+            ]
+        );
+        assert_eq!(read(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind)).unwrap_err(), unfit);
+        // What cannot be read as rows takes the file along, and nothing is left unsaid.
+        let faults = lenient("email,note\n,a\nb@c.example\n").unwrap_err();
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3]);
+        let two = |line: u64| Fault { line, text: "is bad".into() };
+        assert_eq!(by_kind(&[two(2), two(9)]), ["2 rows: is bad (lines 2, 9)"]);
+        assert_eq!(by_kind(&[two(0), two(0)]), ["2 rows: is bad"]);
     }
 
     #[test]
@@ -556,7 +639,7 @@ mod tests {
         let faults = ndjson(text, &Columns::default()).unwrap_err();
         assert_eq!(faults[0], "line 1: is no JSON object on one line: breaks off");
         assert_eq!(faults[1], "line 2: is no JSON object");
-        assert!(faults[2].starts_with("line 3: has no input"), "{}", faults[2]);
+        assert!(faults[2].starts_with("line 3: lacks input"), "{}", faults[2]);
         assert_eq!(faults[3], "line 4: the id is neither a text nor a number");
         assert_eq!(faults[4], "line 5: is no JSON object on one line: key must be a string (column 2)");
         let columns = Columns { omit: vec!["nowhere".into()], ..Columns::default() };

@@ -8,7 +8,7 @@
 //! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job |
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
-//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
+//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun; run `0`: what was known at submit |
 //! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#r#provider#k`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n, and then; until when a message is on its way for that |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
@@ -438,6 +438,25 @@ pub struct Part {
     pub parked: Vec<(u32, Parked)>,
 }
 
+/// Names the part that a submission itself puts. It sorts before those of runs, whose names are ULIDs of this age.
+const AT_SUBMIT: &str = "0";
+
+/// The outcomes that a chunk's records have from the beginning, kept as those of a run that had to stop: every version
+/// takes them as they are, and asks nobody about these records.
+pub fn known_item(
+    job: &JobId,
+    chunk: u32,
+    outcomes: Vec<(u32, Outcome)>,
+    expires_at: Timestamp,
+) -> Result<Item, StepError> {
+    part_item(job, chunk, AT_SUBMIT, 0, &Part { outcomes, ..Part::default() }, expires_at)
+}
+
+/// Of [`known_item`].
+pub fn known_key(job: &JobId, chunk: u32) -> Key {
+    part_key(job, chunk, AT_SUBMIT, 0)
+}
+
 /// What an upstream posted, to be put once.
 pub fn call_item(
     of: &CallbackFor,
@@ -781,7 +800,7 @@ mod tests {
             Delivery::new(id.clone(), tenant, "d", EventType::JobCompleted, at, "https://a.example/", at);
         delivery.attempts = u32::MAX;
         assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(StepError::Corrupt(ATTEMPTS)));
-        let record = Record { id: None, input: serde_json::Map::new(), metadata: None, original: None };
+        let record = Record::default();
         let item = |first| {
             chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, at).unwrap()
         };

@@ -11,14 +11,14 @@ use sha2::Sha256;
 
 use super::message::{ApiRequest, ApiResponse};
 use super::native::NOMINAL_PER_RECORD;
-use super::read::{Faults, blank, object_by, too_large};
+use super::read::{Faults, object_by, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface, ecmascript};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_RECORDS, Status, Submission, Webhook};
 use crate::domain::json;
-use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record};
+use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record, present, without_blanks};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 
@@ -120,26 +120,20 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 /// A record with the names that providers know, and as it was sent where that differs.
 fn record(sent: Map<String, Value>, operation: &str) -> Record {
     let mut input = Map::with_capacity(sent.len());
-    let mut renamed = false;
-    for (name, value) in &sent {
+    for (name, value) in without_blanks(&sent).iter() {
         let wanted = canonical(name, operation).filter(|_| value.is_string());
-        match wanted.filter(|wanted| !sent.contains_key(*wanted) && !input.contains_key(*wanted)) {
-            Some(wanted) => {
-                renamed = true;
-                input.insert(wanted.to_owned(), value.clone());
-            }
-            None => _ = input.insert(name.clone(), value.clone()),
-        }
+        let wanted = wanted.filter(|wanted| present(&sent, wanted).is_none() && !input.contains_key(*wanted));
+        input.insert(wanted.unwrap_or(name).to_owned(), value.clone());
     }
     // A company's website is on its domain; a person's need not be.
     if !matches!(operation, "people" | "email")
-        && input.get("domain").is_none_or(blank)
+        && !input.contains_key("domain")
         && let Some(website) = input.get("website").filter(|website| website.is_string()).cloned()
     {
-        renamed = true;
         input.insert("domain".to_owned(), website);
     }
-    Record { id: None, input, metadata: None, original: renamed.then_some(sent) }
+    let original = (input != sent).then_some(sent);
+    Record { input, original, ..Record::default() }
 }
 
 /// What providers call a field that clients write in one of the usual ways, in any case and with any separator.

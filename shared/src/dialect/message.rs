@@ -18,12 +18,14 @@ pub struct ApiRequest {
 }
 
 impl ApiRequest {
+    /// A header's value without the spaces around it; one without a value is as good as not sent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim()).filter(|value| !value.is_empty())
     }
 
+    /// A parameter of the query; one that is blank is as good as not sent.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.query.iter().find(|(n, v)| n == name && !v.trim().is_empty()).map(|(_, v)| v.as_str())
     }
 
     /// The path's segments.
@@ -34,7 +36,7 @@ impl ApiRequest {
     /// The key of `Authorization: Bearer KEY`.
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, key) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
     }
 
     /// The media type that the caller wants most of those on offer; `None` where it wants none of them, or says nothing.

@@ -10,14 +10,14 @@ use sha2::Sha256;
 
 use super::contact::{self, EMAIL_FIELDS, Email, EmailStatus, PHONE_FIELDS};
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, blank, bounded, object, snake_case};
+use super::read::{Faults, bounded, fill, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::json;
-use crate::domain::record::{Outcome, OutcomeStatus, Record};
+use crate::domain::record::{Outcome, OutcomeStatus, Record, is_blank, present, without_blanks};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
 
@@ -295,6 +295,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 
     let mut records = Vec::with_capacity(subjects.len());
     for (at, sent) in subjects.into_iter().enumerate() {
+        bounded(at, &sent)?;
         let record = record(operation.subject, sent, &given, &preset);
         bounded(at, &record.input)?;
         records.push(record);
@@ -373,7 +374,8 @@ fn read_options(
     check_fields(body, fields, "", faults);
     for field in fields {
         match (body.shift_remove(field.name), &field.need) {
-            (Some(Value::Null), _) | (None, Need::Required) => {}
+            (None, Need::Required) => {}
+            (Some(value), _) if is_blank(&value) => {}
             (Some(value), _) => {
                 given.insert(field.name.to_owned(), value);
             }
@@ -490,20 +492,20 @@ fn record(
         }
     }
     let original = (input != sent).then_some(sent);
-    Record { id: None, input, metadata: None, original }
+    Record { input, original, ..Record::default() }
 }
 
 /// The fields under the names that providers know. A field that has such a name already is never pushed aside; the first of
 /// several names for one thing wins, and the others stay what they are called.
 fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> {
     let mut input = Map::new();
-    for (name, value) in sent {
-        let known = meaning(subject, &snake_case(name)).filter(|known| !sent.contains_key(*known));
+    for (name, value) in without_blanks(sent).iter() {
+        let known = meaning(subject, &snake_case(name)).filter(|known| present(sent, known).is_none());
         let name = known.filter(|known| !input.contains_key(*known)).unwrap_or(name);
         input.insert(name.to_owned(), value.clone());
     }
     if subject == Subject::Company
-        && input.get("domain").is_none_or(blank)
+        && !input.contains_key("domain")
         && let Some(website) = input.get("website").filter(|w| w.is_string()).cloned()
     {
         input.insert("domain".to_owned(), website);
@@ -625,10 +627,8 @@ fn contacts(name: &str, record: &Record, outcome: &Outcome) -> Map<String, Value
     let wants_email = name.starts_with("find_email");
     let own: &[&str] = if wants_email { &EMAIL_FIELDS } else { &PHONE_FIELDS };
     let mut shown = sent.clone();
-    for (field, value) in &outcome.data {
-        if !own.contains(&field.as_str()) && !sent.contains_key(field) {
-            shown.insert(field.clone(), value.clone());
-        }
+    for (field, value) in outcome.data.iter().filter(|(field, _)| !own.contains(&field.as_str())) {
+        fill(&mut shown, field, value);
     }
     if wants_email {
         show_emails(record, outcome, &mut shown);
@@ -690,7 +690,7 @@ fn word(status: Option<EmailStatus>) -> &'static str {
 fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>) {
     let found = contact::phones(&outcome.data);
     let value = match found.as_slice() {
-        [] if shown.get("phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
+        [] if present(shown, "phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
         [] => Value::String(String::new()),
         [only] => Value::String(only.number.clone()),
         several => several.iter().map(|p| json!({"number": p.number, "region": p.region})).collect(),
@@ -706,7 +706,7 @@ fn unfenced(text: &str) -> &str {
 
 /// What an agent found out.
 fn intelligence(record: &Record, outcome: &Outcome) -> Value {
-    let mut data = outcome.data.clone();
+    let mut data = without_blanks(&outcome.data).into_owned();
     let mut structured = Map::new();
     match data.shift_remove("structured_data") {
         Some(Value::Object(fields)) => structured = fields,
@@ -736,8 +736,8 @@ fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     };
     let references = references(data.shift_remove("references"));
     let score = data.shift_remove("confidence_score").filter(Value::is_number).unwrap_or_else(|| score(outcome));
-    for (name, value) in data {
-        structured.entry(name).or_insert(value);
+    for (name, value) in &data {
+        fill(&mut structured, name, value);
     }
     // Every field that was asked for is there.
     for name in record.input.get("struct").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
@@ -939,7 +939,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_a_code_block_was_taken_for_prose() {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        let record = Record::default();
         for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
         {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);

@@ -424,7 +424,9 @@ fn limit(request: &ApiRequest, (default, max): (usize, usize)) -> Result<usize, 
 }
 
 fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, ApiError> {
-    let Some(key) = request.header("idempotency-key") else { return Ok(None) };
+    // An empty key is refused and not taken for none: its sender counts on it.
+    let Some((_, key)) = request.headers.iter().find(|(name, _)| name == "idempotency-key") else { return Ok(None) };
+    let key = key.trim();
     if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
         let detail = format!("must have 1 to {MAX_KEY_CHARS} characters");
         return Err(ApiError::invalid("Idempotency-Key", detail));

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use super::config::{CacheConfig, ProviderConfig};
 use super::{Answer, Confidence, Ports};
 use crate::domain::json;
+use crate::domain::record::is_blank;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within};
 
@@ -102,7 +103,7 @@ impl Rules {
 /// Domains and addresses are the same in any case; other texts only but for the spaces around them.
 fn comparable(field: &str, value: &Json) -> Option<Json> {
     match value {
-        Json::Null => None,
+        blank if is_blank(blank) => None,
         Json::String(text) => Some(Json::String(match field {
             "domain" => text.trim().trim_end_matches('.').to_lowercase(),
             "email" => text.trim().to_lowercase(),
@@ -331,6 +332,7 @@ mod tests {
         for same in [
             json!({"city": " Bonn ", "domain": " Example.COM. "}),
             json!({"domain": "example.com", "city": "Bonn", "unused": 1, "email": null}),
+            json!({"domain": "example.com", "city": "Bonn", "email": " "}),
         ] {
             assert_eq!(key(&plain, "acme", same.clone()), one, "{same}");
         }

@@ -52,6 +52,7 @@ use self::phone::Phone;
 pub use self::waterfall::Waterfall;
 use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::domain::ids::TenantId;
+use crate::domain::record::{is_blank, present};
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
 /// The configuration's name in the directory that holds it.
@@ -296,13 +297,13 @@ impl RecordType {
         if wrong.is_empty() && !order.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Whether an input has the shape this type asks for: every field of at least one set, each a non-empty string of
-    /// at most [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. `Err` holds every fault as
-    /// (JSON Pointer into the input, what is wrong).
+    /// Whether an input has the shape this type asks for: every field of at least one set, each a string of at most
+    /// [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. Blank fields count as absent. `Err` holds
+    /// every fault as (JSON Pointer into the input, what is wrong).
     pub fn check_input(&self, input: &Map<String, Value>) -> Result<(), Vec<(String, String)>> {
         let known = |name: &str| self.inputs.iter().flatten().chain(&self.optional_inputs).any(|f| f == name);
         let mut faults = Vec::new();
-        for (name, value) in input {
+        for (name, value) in input.iter().filter(|(_, value)| !is_blank(value)) {
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             if !known(name) {
                 faults.push((pointer, format!("is not a field of type {}", self.name)));
@@ -312,11 +313,12 @@ impl RecordType {
                 faults.push((pointer, fault));
             }
         }
-        if !self.inputs.iter().any(|set| set.iter().all(|field| input.contains_key(field))) {
+        let missing = |field: &String| present(input, field).is_none();
+        if !self.inputs.iter().any(|set| !set.iter().any(missing)) {
             match self.inputs.as_slice() {
                 [only] => faults.extend(
                     only.iter()
-                        .filter(|field| !input.contains_key(*field))
+                        .filter(|field| missing(field))
                         .map(|field| (format!("/{field}"), "is required".to_owned())),
                 ),
                 sets => {
@@ -331,9 +333,6 @@ impl RecordType {
 
 fn text_fault(value: &Value) -> Option<String> {
     let Some(text) = value.as_str() else { return Some("must be a string".to_owned()) };
-    if text.trim().is_empty() {
-        return Some("must not be empty".to_owned());
-    }
     // Bytes bound characters from above, so that short texts need no counting.
     (text.len() > MAX_INPUT_CHARS && text.chars().count() > MAX_INPUT_CHARS)
         .then(|| format!("is longer than {MAX_INPUT_CHARS} characters"))
@@ -563,7 +562,11 @@ mod tests {
         assert_eq!(run("domain", json!({"company_name": "spotify"})).await.data["domain"], "spotify.com");
         let outcome = run("hem", json!({"email": "User@Example.com"})).await;
         assert_eq!(outcome.data["hashes"]["uid2"]["sha256_base64"], "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ=");
-        for known in [json!({"company_name": "Spotify AB"}), json!({"domain": "spotify.com"})] {
+        for blank in [json!(""), Value::Null, json!("\u{a0} ")] {
+            let outcome = run("phone-check", json!({"phone": "+14155552671", "country": blank})).await;
+            assert_eq!(outcome.status, OutcomeStatus::Found, "{blank}: {outcome:?}");
+        }
+        for known in [json!({"company_name": "Spotify AB"}), json!({"domain": "spotify.com", "company_name": " "})] {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
@@ -626,13 +629,12 @@ mod tests {
         assert_eq!(faults(kind, json!({"b": "1"})), [fault("", "needs a, or b and c")]);
         assert_eq!(
             faults(kind, json!({"a": 5, "x/y~": 1, "c": " "})),
-            [
-                fault("/a", "must be a string"),
-                fault("/x~1y~0", "is not a field of type t"),
-                fault("/c", "must not be empty")
-            ]
+            [fault("/a", "must be a string"), fault("/x~1y~0", "is not a field of type t")]
         );
-        assert_eq!(faults(kind, json!({"a": null})), [fault("/a", "must be a string")]);
+        for blank in [json!(null), json!(""), json!(" \t\n"), json!("\u{a0}\u{3000}")] {
+            assert_eq!(faults(kind, json!({"a": blank})), [fault("", "needs a, or b and c")], "{blank}");
+            assert_eq!(faults(kind, json!({"a": "1", "b": blank, "n": blank, "unknown": blank})), [], "{blank}");
+        }
         assert_eq!(faults(kind, json!({"a": "ü".repeat(2048)})), []);
         assert_eq!(faults(kind, json!({"a": "ü".repeat(2049)})), [fault("/a", "is longer than 2048 characters")]);
         let single = Catalog::load(&infra()).unwrap();

@@ -25,7 +25,9 @@ use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::json;
-use crate::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth};
+use crate::domain::record::{
+    MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank, without_blanks,
+};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
 
@@ -73,6 +75,7 @@ impl Step {
 /// One record's turn at a waterfall.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// As it was sent; providers see nothing of it that is blank.
     pub input: &'a Map<String, Value>,
     /// How long this run may take.
     pub limit: Duration,
@@ -180,6 +183,7 @@ impl Waterfall {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
+        let input = without_blanks(request.input);
         let (names, mut merged, mut waiting, heard);
         if let Some((before, posted)) = parked {
             // Who has not taken the question is shown nothing.
@@ -207,7 +211,7 @@ impl Waterfall {
             // A question that was taken is answered by who took it.
             let kept = match (&step.cache, &ports.cache) {
                 (Some(rules), Some(cache)) if earlier.is_none() => {
-                    let reading = cache.look_up(rules, request.input, ports);
+                    let reading = cache.look_up(rules, &input, ports);
                     within(ports.clock.as_ref(), deadline.since(ports.clock.now()), reading).await.flatten()
                 }
                 _ => None,
@@ -225,7 +229,7 @@ impl Waterfall {
                     let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
                     let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
                     let question = Question {
-                        input: request.input,
+                        input: &input,
                         limit,
                         key: &key,
                         callback: callback.as_deref(),
@@ -285,7 +289,7 @@ impl Waterfall {
                     step.notices.failed(&step.name, code, detail, now);
                 }
                 if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
-                    cache.keep(rules, request.input, &answer, now).await;
+                    cache.keep(rules, &input, &answer, now).await;
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
@@ -368,7 +372,7 @@ impl Merged {
             cached: origin.cached,
         };
         let mut gave = false;
-        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in fields.into_iter().filter(|(_, value)| !is_blank(value)) {
             let source = source(&name);
             match self.sources.iter_mut().find(|(field, _)| *field == name) {
                 None => self.sources.push((name.clone(), source)),
@@ -574,8 +578,8 @@ mod tests {
         let f = Fixture::new(
             "[\"n\", \"m\"]",
             vec![
-                now(found(json!({"n": 1, "null": null}))),
-                now(found(json!({"n": 2}))),
+                now(found(json!({"n": 1, "null": null, "empty": "", "m": " \u{a0}"}))),
+                now(found(json!({"n": 2, "m": null}))),
                 now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75.into()) }),
                 now(found(json!({"m": 4}))),
             ],
@@ -618,6 +622,7 @@ mod tests {
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
+            (vec![found(json!({"n": ""})), broken()], NotFound, Some("provider_error")),
             (vec![found(json!({"n": null})), broken()], NotFound, Some("provider_error")),
         ] {
             let f = Fixture::new("\"any\"", answers.iter().cloned().map(now).collect());

@@ -16,8 +16,8 @@ use shared::app::{Ports, status, tenants};
 use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
-use shared::domain::record::Record;
+use shared::domain::job::{Accepted, InvalidRecords, JobView, ResultLine, Submission, Webhook};
+use shared::domain::record::{OutcomeError, Record};
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, ENRICH_CONCURRENCY, Scope, fast_chunks};
 use shared::domain::time::Timestamp;
@@ -180,9 +180,18 @@ pub fn record(n: usize, domain: &str) -> Record {
     Record {
         id: Some(format!("row-{n}")),
         input: Map::from_iter([("domain".to_owned(), Value::from(domain))]),
-        original: None,
         metadata: Some(Map::from_iter([("crm".to_owned(), json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}))])),
+        ..Record::default()
     }
+}
+
+/// The script of records that are submitted as [`invalid`]: nobody may be asked about them.
+pub const UNFIT: &str = "unfit";
+
+/// Says of a submission's records at these places that they cannot be worked on.
+pub fn invalid(places: impl Iterator<Item = usize>) -> InvalidRecords {
+    let why = |at| (at, OutcomeError::new("invalid_input", "input/domain is required"));
+    InvalidRecords { records: places.map(why).collect(), faults: Vec::new() }
 }
 
 /// `n` times the same script.
