@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use servers::{NameServer, Says, Server, ips, read_request};
-use shared::net::{Guard, ReqwestSender, ResolveError, Resolver, Settings};
+use shared::net::{Guard, PlainHttp, ReqwestSender, ResolveError, Resolver, Settings};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 use simple_dns::{RCODE, TYPE};
 use tokio::io::AsyncWriteExt;
@@ -23,7 +23,8 @@ const SHORT: Duration = Duration::from_millis(300);
 pub(crate) fn settings(allowed: &[&str]) -> Settings {
     Settings {
         allowed: allowed.iter().map(|cidr| cidr.parse().unwrap()).collect(),
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         user_agent: "millrace-test".into(),
         ..Settings::default()
     }
@@ -418,7 +419,7 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
 #[tokio::test]
 async fn the_systems_resolver_is_filtered_too() {
     // A short form that getaddrinfo reads by itself, so that no name server is asked.
-    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, true)), None);
+    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, PlainHttp::Always).local(true)), None);
     assert_eq!(resolver(Vec::new()).addresses("127.1").await, Err(ResolveError::Blocked));
     assert_eq!(resolver(vec!["127.0.0.0/8".parse().unwrap()]).addresses("127.1").await, Ok(ips(&["127.0.0.1"])));
 }

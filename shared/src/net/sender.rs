@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::guard::{Cidr, Guard};
+use super::guard::{Cidr, Guard, PlainHttp};
 use super::limited;
 use super::resolver::{ResolveError, Resolver};
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
@@ -49,7 +49,9 @@ pub struct Settings {
     /// Networks that may be reached though they are not global.
     pub allowed: Vec<Cidr>,
     /// Whether `http:` URLs are taken too.
-    pub allow_http: bool,
+    pub allow_http: PlainHttp,
+    /// Whether this machine's own addresses can be among the allowed ones. See [`Guard::local`].
+    pub local: bool,
     /// The name server to ask instead of the system's.
     pub nameserver: Option<SocketAddr>,
     /// Certificate authorities to trust besides the public ones, PEM: for operators behind TLS inspection.
@@ -90,7 +92,8 @@ impl ReqwestSender {
     /// Builds the client. It reads no file and opens no socket: the public roots are a table in the program, ready to
     /// use, so there is nothing to put off until the first exchange.
     pub fn new(mut settings: Settings) -> Result<Self, BadSettings> {
-        let guard = Arc::new(Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http));
+        let guard =
+            Arc::new(Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http).local(settings.local));
         let tls = tls(settings.extra_ca_pem.take().as_deref())?;
         let client = RwLock::new(client(&settings, &guard, &tls)?);
         Ok(Self { guard, settings, tls, client })
