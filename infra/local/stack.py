@@ -39,6 +39,8 @@ REGION = "us-east-1"
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # MiniStack's root credentials. They open nothing but the stack on this machine.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template cannot set it.
+LOCAL = {"MILLRACE_LOCAL": "true"}
 # Marks MiniStack and, because they inherit its environment, every function process it starts.
 MARK = "LOCAL_STACK_TOKEN"
 # Enough for two cores; the template's defaults are meant for AWS.
@@ -238,8 +240,9 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
         "MINISTACK_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(stack.port),
         "MINISTACK_REGION": REGION,
-        # Only the functions read it.
+        # Only the functions read these two.
         "AWS_ENDPOINT_URL": functions_endpoint,
+        **LOCAL,
         "AUTH": "true",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -406,7 +409,7 @@ def up(stack: Stack, options) -> None:
                 raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")
             starts(stack)
             values = {"MILLRACE_URL": url, "MILLRACE_TABLE": outputs["TableName"],
-                      "AWS_ENDPOINT_URL": stack.endpoint, **CREDENTIALS, **function_settings(stack)}
+                      "AWS_ENDPOINT_URL": stack.endpoint, **LOCAL, **CREDENTIALS, **function_settings(stack)}
             if not options.no_tenant:
                 say("Creating the tenant demo …")
                 values.update(create_tenant(stack, options.cli, outputs["TableName"]))

@@ -14,13 +14,14 @@ use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::api::Api;
 use shared::edge::config::Config;
 use shared::edge::http::ApiRequest;
+use shared::net::PlainHttp;
 use shared::ports::Clock;
 use shared::provider::Catalog;
 use tests::sim::Sim;
 
 use crate::{root, source};
 
-const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
+pub(crate) const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
 
 /// The template as JSON, its short forms written out (`{"Ref": …}`, `{"Fn::GetAtt": […]}`), by the reader that sam has.
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
@@ -58,7 +59,7 @@ fn target(value: &Value) -> &str {
     value["Fn::GetAtt"][0].as_str().or(value["Ref"].as_str()).unwrap_or_else(|| panic!("{value} names no resource"))
 }
 
-fn list(value: &Value) -> Vec<&Value> {
+pub(crate) fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         Value::Null => Vec::new(),
@@ -149,7 +150,13 @@ fn the_table_expires_items_and_can_be_restored() {
     assert_eq!((ttl["AttributeName"].as_str(), ttl["Enabled"].as_bool()), (Some(table::EXPIRES_AT), Some(true)));
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
-    assert_eq!(TEMPLATE["Resources"]["Table"]["DeletionPolicy"], "Retain");
+    let resource = &TEMPLATE["Resources"]["Table"];
+    assert_eq!(
+        (&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]),
+        (&"RetainExceptOnCreate".into(), &"Retain".into())
+    );
+    assert_eq!(table["DeletionProtectionEnabled"]["Ref"], "DeletionProtection");
+    assert_eq!(TEMPLATE["Parameters"]["DeletionProtection"]["Default"], "false", "a failed first deployment is undone");
     let keys = |schema: &Value| -> Vec<String> {
         schema.as_array().unwrap().iter().map(|k| k["AttributeName"].as_str().unwrap().to_owned()).collect()
     };
@@ -165,7 +172,7 @@ fn the_table_expires_items_and_can_be_restored() {
 }
 
 /// Statements of a function's role that have this effect.
-fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
+pub(crate) fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
     let role = properties(target(&properties(function)["Role"]));
     assert!(role["ManagedPolicyArns"].is_null(), "{function}: managed policies are for all resources");
     let policies = list(&role["Policies"]).into_iter();
@@ -204,6 +211,7 @@ fn only_submit_and_dispatch_can_read_webhook_secrets() {
     assert!(table::secret_key(&tenant).pk.starts_with("SECRET#"));
     for function in FUNCTIONS {
         let denials = statements(function, "Deny");
+        assert!(denials.len() <= 2, "{function}: {denials:?}");
         let secrets = denials.iter().any(|statement| {
             statement["Action"] == "dynamodb:*"
                 && target(&statement["Resource"]) == "Table"
@@ -235,7 +243,7 @@ fn roles_have_no_wildcards_and_status_has_no_write() {
             .filter(|action| !["dynamodb:", "sqs:", "logs:"].iter().any(|own| action.starts_with(own)))
             .collect::<Vec<_>>()
     };
-    assert_eq!(assets("Enrich"), ["ssm:GetParameter", "s3:GetObject", "kms:Decrypt"]);
+    assert_eq!(assets("Enrich"), ["ssm:GetParameter", "s3:GetObject", "s3:ListBucket", "kms:Decrypt"]);
     assert!(FUNCTIONS.iter().filter(|function| **function != "Enrich").all(|function| assets(function).is_empty()));
     let reads =
         ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "logs:CreateLogStream", "logs:PutLogEvents"];
@@ -248,6 +256,82 @@ fn variables(function: &str) -> BTreeMap<String, &'static Value> {
     let global = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let own = properties(function)["Environment"]["Variables"].as_object();
     global.iter().chain(own.into_iter().flatten()).map(|(name, value)| (name.clone(), value)).collect()
+}
+
+#[test]
+fn every_parameter_is_in_one_group() {
+    let groups = &TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
+    let mut grouped: Vec<&str> = list(groups)
+        .into_iter()
+        .flat_map(|group| list(&group["Parameters"]))
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    grouped.sort_unstable();
+    let parameters: BTreeSet<&str> = TEMPLATE["Parameters"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(grouped, parameters.into_iter().collect::<Vec<_>>());
+}
+
+/// Parameters that a value is made of, however deep.
+fn parameters_in<'a>(template: &'a Value, value: &'a Value) -> Vec<&'a str> {
+    let known = |name: &str| template["Parameters"].get(name).is_some();
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match (name.as_str(), value.as_str()) {
+                ("Ref", Some(name)) => vec![name],
+                ("Fn::Sub", Some(text)) => {
+                    text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
+                }
+                _ => parameters_in(template, value),
+            })
+            .filter(|name| known(name))
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(|item| parameters_in(template, item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Parameters that become variables of a function other than our own settings, which are secrets of providers, and are
+/// shown to whoever may look at the stack.
+fn shown_secrets(template: &Value) -> Vec<String> {
+    let globals = &template["Globals"]["Function"];
+    let resources = template["Resources"].as_object().unwrap().values().map(|resource| &resource["Properties"]);
+    std::iter::once(globals)
+        .chain(resources)
+        .filter_map(|owner| owner["Environment"]["Variables"].as_object())
+        .flatten()
+        .filter(|(variable, _)| !variable.starts_with("MILLRACE_"))
+        .flat_map(|(_, value)| parameters_in(template, value))
+        .filter(|parameter| template["Parameters"][*parameter]["NoEcho"] != true)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_secret_that_is_a_variable_is_not_shown() {
+    assert_eq!(shown_secrets(&TEMPLATE), Vec::<String>::new());
+    let with = |parameter: &Value, variable: Value| {
+        let mut template = TEMPLATE.clone();
+        template["Parameters"]["MyApiKey"] = parameter.clone();
+        template["Resources"]["Enrich"]["Properties"]["Environment"]["Variables"]["MY_API_KEY"] = variable;
+        shown_secrets(&template)
+    };
+    // As the comments beside the variables say to do it.
+    let text = source("infra/template.yaml");
+    assert!(
+        text.contains("MY_API_KEY: !Ref MyApiKey\n") && text.contains(" MyApiKey: { Type: String, NoEcho: true }\n")
+    );
+    let variable = serde_json::json!({"Ref": "MyApiKey"});
+    assert_eq!(with(&serde_json::json!({"Type": "String", "NoEcho": true}), variable.clone()), Vec::<String>::new());
+    let plain = serde_json::json!({"Type": "String"});
+    for variable in [
+        variable,
+        serde_json::json!({"Fn::Sub": "Bearer ${MyApiKey}"}),
+        serde_json::json!({"Fn::If": ["HasKey", {"Ref": "MyApiKey"}, ""]}),
+        serde_json::json!({"Fn::Join": ["", ["a", {"Ref": "MyApiKey"}]]}),
+    ] {
+        assert_eq!(with(&plain, variable.clone()), ["MyApiKey"], "{variable}");
+    }
 }
 
 /// Names that the code asks the environment for.
@@ -263,11 +347,23 @@ fn asked() -> BTreeSet<String> {
 #[test]
 fn every_setting_is_set_and_every_variable_is_read() {
     // Lambda's own, and what is set by hand for a run outside Lambda.
-    let elsewhere = |name: &str| name.starts_with("AWS_") || ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE"].contains(&name);
+    let by_hand = ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE", "MILLRACE_LOCAL"];
+    let elsewhere = |name: &str| name.starts_with("AWS_") || by_hand.contains(&name);
     let deployed: BTreeSet<String> = FUNCTIONS.iter().flat_map(|f| variables(f).into_keys()).collect();
     let wanted: BTreeSet<String> = asked().into_iter().filter(|name| !elsewhere(name)).collect();
     assert!(wanted.len() >= 10, "{wanted:?}");
     assert_eq!(wanted, deployed);
+}
+
+/// What opens a machine's own addresses is not for Lambda, where the runtime API and the credentials are at them.
+#[test]
+fn the_template_cannot_say_that_a_function_runs_elsewhere() {
+    assert!(asked().contains("MILLRACE_LOCAL"));
+    for function in FUNCTIONS {
+        for name in variables(function).into_keys() {
+            assert!(name != "MILLRACE_LOCAL" && !name.starts_with("AWS_"), "{function}: {name}");
+        }
+    }
 }
 
 #[test]
@@ -331,7 +427,16 @@ fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
         }
     }
     let default = |name: &str| &TEMPLATE["Parameters"][name]["Default"];
-    assert_eq!((default("AllowedCidrs"), default("AllowHttp")), (&"".into(), &"false".into()), "closed unless opened");
+    assert_eq!(
+        (default("AllowedCidrs"), default("AllowHttp")),
+        (&"".into(), &"surfaces".into()),
+        "closed unless opened"
+    );
+    let choices = list(&TEMPLATE["Parameters"]["AllowHttp"]["AllowedValues"]);
+    for choice in &choices {
+        assert!(choice.as_str().unwrap().parse::<PlainHttp>().is_ok(), "{choice}");
+    }
+    assert_eq!(choices, ["false", "surfaces", "true"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::provider::config::Config;
 use shared::provider::waterfall::{Parked, Progress, Request};
 use shared::provider::{Ports, Registry, build};
@@ -30,7 +30,8 @@ fn registry(server: &Server, providers: &str) -> Registry {
 fn ports() -> Ports {
     let sender = ReqwestSender::new(Settings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         user_agent: "millrace-test".to_owned(),
         decompress: true,
         ..Settings::default()

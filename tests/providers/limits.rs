@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use shared::domain::time::Timestamp;
 use shared::edge::system::{SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::Clock;
 use shared::provider::Ports;
 use tests::servers::{Answer, Server};
@@ -28,7 +28,8 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     let sim = Sim::new(1);
     let settings = || Settings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         keep_idle: Duration::from_secs(5),
         ..Settings::default()
     };

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::Value;
+use shared::domain::delivery::retry_after;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
 use url::{Host, Url};
 
 use crate::failure::Failure;
@@ -216,7 +220,7 @@ impl Api {
         };
         self.heard.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
-        let asked = retry_after(response.headers(), SystemTime::now());
+        let asked = asked_to_wait(response.headers(), SystemClock.now());
         let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         loop {
@@ -277,16 +281,9 @@ fn check_base(base: &str) -> Result<(String, bool, bool), String> {
     Ok((shown.to_owned(), local, url.scheme() == "http"))
 }
 
-/// Seconds or an HTTP date. Source: RFC 9110, section 10.2.3.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get("retry-after")?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    // An HTTP date is an RFC 2822 date whose zone has its old name.
-    let date = text.strip_suffix("GMT").map(|date| format!("{date}+0000"))?;
-    let at = time::OffsetDateTime::parse(&date, &time::format_description::well_known::Rfc2822).ok()?;
-    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
+/// The wait that an answer asks for.
+fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    retry_after(headers.get("retry-after")?.to_str().ok()?, now)
 }
 
 /// An error and what caused it; reqwest's own words leave the cause out.
@@ -390,11 +387,12 @@ pub(crate) mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let header =
             |text: &'static str| HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))]);
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        assert_eq!(retry_after(&header("7"), now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:20 GMT"), now), Some(Duration::ZERO));
-        assert_eq!(retry_after(&header("soon"), now), None);
+        let now = Timestamp(784_111_770_000);
+        assert_eq!(asked_to_wait(&header("7"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sunday, 06-Nov-94 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sun Nov  6 08:49:20 1994"), now), Some(Duration::ZERO));
+        assert_eq!(asked_to_wait(&header("soon"), now), None);
     }
 
     #[tokio::test]

@@ -274,7 +274,7 @@ impl Sender {
                 // Nobody works on what is not allowed to be asked.
                 (failed, !matches!(answer.status, 401 | 403 | 429 | 503))
             }
-            Err(HttpError::Timeout | HttpError::Protocol(_)) => (true, true),
+            Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => (true, true),
             Err(_) => (true, false),
         };
         if taken {

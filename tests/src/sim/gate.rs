@@ -221,6 +221,12 @@ impl Gate {
         (poll, state.dead.contains(&process))
     }
 
+    /// The name of the process that is polled, as it was spawned; empty outside of any driver.
+    pub fn caller(&self) -> Arc<str> {
+        let state = self.state.lock().unwrap();
+        state.names.get(&state.current).cloned().unwrap_or_default()
+    }
+
     /// Ends a process from outside, between two of its steps.
     pub(super) fn mark_dead(&self, process: u64) {
         self.state.lock().unwrap().dead.insert(process);
