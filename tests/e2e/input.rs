@@ -30,7 +30,7 @@ pub(crate) async fn bad_requests_are_refused_and_leave_nothing() {
         (&account["credits"], &account["usage"]),
         (&json!({"balance": 100_000, "used": 0}), &json!({"open_chunks": 0}))
     );
-    eventually(30, "table without orphans", async || orphans().await.is_empty().then_some(())).await;
+    eventually("table without orphans", async || orphans().await.is_empty().then_some(())).await;
 }
 
 async fn bodies(tenant: &Tenant) {

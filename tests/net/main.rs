@@ -55,12 +55,13 @@ async fn send(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnsw
     sender.send(post(url)).await
 }
 
-/// Sends under the short deadline, and checks that it took at least that and not much more.
+/// Sends under the short deadline, and checks that it took at least that and not the servers' whole patience. Alone it takes
+/// 0.01 s more.
 async fn send_until_deadline(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnswer, HttpError> {
     let began = Instant::now();
     let answer = sender.send(HttpRequest { deadline: SHORT, ..post(url) }).await;
     let took = began.elapsed();
-    assert!(took >= SHORT && took < SHORT + Duration::from_secs(5), "took {took:?}");
+    assert!(took >= SHORT && took < SHORT + PATIENCE / 2, "took {took:?}");
     answer
 }
 
