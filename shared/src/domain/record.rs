@@ -61,7 +61,7 @@ pub struct Record {
     pub original: Option<Map<String, Value>>,
     /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them: the record has not the
     /// form of one, is worked on by nobody, and is echoed from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub malformed: Option<Map<String, Value>>,
 }
 
