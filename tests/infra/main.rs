@@ -5,6 +5,7 @@ mod events;
 mod found;
 mod fuzz;
 mod local;
+mod moved;
 mod providers;
 mod scan;
 mod template;

@@ -13,14 +13,14 @@ use shared::edge::config::Reach;
 use shared::edge::start::upstreams;
 use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::ports::{Assets, Entropy as _, within};
-use shared::provider::config::{Config, Kind, ProviderConfig};
+use shared::provider::config::{Config, Kind, ProviderConfig, compiled};
 use shared::provider::waterfall::{Progress, Request};
 use shared::provider::{
-    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, load_config,
+    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, parse_config,
 };
 
 use crate::account::{self, Account};
-use crate::args::{Check, Enrich};
+use crate::args::{Check, Compile, Enrich};
 use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{Screen, plain, plural, print, thousands};
@@ -39,6 +39,25 @@ pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failu
         0 => Ok(()),
         faults => Err(Failure::failed(plural(faults, "fault"))),
     }
+}
+
+/// `millrace providers compile`.
+pub(crate) fn compile(args: &Compile) -> Result<(), Failure> {
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => directory(None)?.join(CONFIG_FILE),
+    };
+    let shown = file.display().to_string();
+    let text =
+        std::fs::read_to_string(&file).map_err(|error| Failure::failed(format!("{shown}: cannot be read: {error}")))?;
+    let config = Config::parse(&shown, &text).map_err(|error| Failure::failed(error.to_string()))?;
+    check_operations(SURFACES, &Catalog::of(&config)).map_err(|why| Failure::failed(format!("{shown}: {why}")))?;
+    if let Some(output) = &args.output {
+        let compiled = compiled::compile(&config, &text).map_err(|error| Failure::failed(error.to_string()))?;
+        std::fs::write(output, compiled)
+            .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", output.display())))?;
+    }
+    Ok(())
 }
 
 /// Says what there is to say about a `providers.toml`, line by line as it is found out, and how many faults there are. Every
@@ -62,7 +81,7 @@ struct Report<'s> {
 impl Report<'_> {
     async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
         let report = self;
-        let config = load_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
+        let config = parse_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
         let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
         if let Some(unknown) = args.provider.iter().find(|name| !known.contains(&name.as_str())) {
             let known = known.join(", ");
@@ -192,7 +211,7 @@ fn type_text(kind: &RecordType) -> String {
 /// `millrace enrich`.
 pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
-    let config = load_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let config = parse_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
     let input = record(&config, args)?;
     let mut ports = ports(settings)?;
     let config = asked(config, &args.kind, args.providers.as_deref());

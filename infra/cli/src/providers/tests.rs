@@ -30,7 +30,7 @@ impl Bundle {
     }
 
     async fn outcome(&self, args: &Enrich) -> Outcome {
-        let (config, settings) = (load_config(&self.0).unwrap(), self.settings());
+        let (config, settings) = (parse_config(&self.0).unwrap(), self.settings());
         let input = record(&config, args).unwrap();
         let config = asked(config, &args.kind, args.providers.as_deref());
         let registry = registry_of(&config, |provider| build(provider, &self.0, &|name| settings.get(name)));
@@ -212,7 +212,7 @@ async fn what_other_providers_lack_is_no_matter() {
     let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
     let only = Enrich { providers: Some(vec!["first".to_owned()]), ..args("company", Some("stripe.com")) };
     assert_eq!(bundle.outcome(&only).await.data["name"], "A");
-    let config = load_config(&bundle.0).unwrap();
+    let config = parse_config(&bundle.0).unwrap();
     let settings = bundle.settings();
     let failure = registry_of(&asked(config, "paid", None), |p| build(p, &bundle.0, &|name| settings.get(name))).err();
     assert!(failure.and_then(|f| f.text()).unwrap().contains("MILLRACE_TEST_KEY, which is not set"));
@@ -221,7 +221,7 @@ async fn what_other_providers_lack_is_no_matter() {
 #[test]
 fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let bundle = Bundle::new("record", &upstreams_at("https://api.example.com"), "");
-    let config = load_config(&bundle.0).unwrap();
+    let config = parse_config(&bundle.0).unwrap();
     let told = |args: &Enrich| record(&config, args).unwrap_err();
     let usage = |text: &str| Failure::Usage(text.to_owned());
     assert_eq!(told(&args("compani", Some("x"))), usage("there is no type compani; there are company, paid, person"));
@@ -281,7 +281,7 @@ impl Clock for Virtual {
 async fn an_answer_that_comes_later_is_waited_for() {
     let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
-    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |_| Ok(slow.clone())).unwrap();
     let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
@@ -305,7 +305,7 @@ async fn nobody_waits_here_for_a_callback() {
     let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
     let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "company", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "company", None);
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
     let asked = trial(&config, &registry, &args("company", None), &input, ports(&settings).unwrap()).await;
@@ -322,7 +322,7 @@ async fn what_is_waited_for_is_said() {
         (Bundle::new("waits-later", &later, ""), Bundle::new("waits", &upstreams_at("https://api.example.com"), ""));
     let settings = plain.settings();
     let told = async |bundle: &Bundle, name: &str| {
-        let config = load_config(&bundle.0).unwrap();
+        let config = parse_config(&bundle.0).unwrap();
         let registry = registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
         let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap()).await.unwrap();
         let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
@@ -353,7 +353,7 @@ async fn nothing_found_tells_the_last_status() {
     let served = serve(vec![Reply::json(404, "{}")]).await;
     let bundle = Bundle::new("nothing", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let told = async |verbose: bool| {
         let given = ports(&settings).unwrap();
@@ -407,7 +407,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let served = serve(vec![table]).await;
     let bundle = Bundle::new("city", toml, &account(&served.base));
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
+    let config = asked(parse_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let ports = Ports { assets: assets(&settings, &Account::default()).await.unwrap(), ..ports(&settings).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("a.com"))]);
