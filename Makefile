@@ -30,7 +30,7 @@ endif
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: local ## the main job on a local stack: 1,000 real domains, a verified webhook, a table of results
+run: local ## the main job on a local stack: 1,000 records, 700 of them real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
 test: validate built node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own

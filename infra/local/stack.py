@@ -426,6 +426,10 @@ def up(stack: Stack, options) -> None:
     port = "" if stack.port == DEFAULT_PORT else f" MILLRACE_PORT={stack.port}"
     say(f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
         f"Settings in {shown(options.env_file)}; logs by make logs{port}; stop it by make down{port}")
+    # `with` hands them over itself.
+    if options.command_name == "up":
+        say("URL and key are new. A shell that has those of an earlier stack must read them again:\n"
+            f"    set -a; . {shown(options.env_file)}; set +a")
 
 
 # ---------------------------------------------------------------- down

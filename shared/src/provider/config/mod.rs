@@ -145,6 +145,11 @@ pub trait Settings {
     /// of them.
     fn needs(&self) -> Vec<String>;
 
+    /// The input fields without which it is not asked.
+    fn required(&self) -> Vec<String> {
+        self.needs()
+    }
+
     /// The input fields on which an answer may depend; `None`: all that there are.
     fn reads(&self) -> Option<Vec<String>> {
         Some(self.needs())
