@@ -181,12 +181,12 @@ impl Report<'_> {
         match answer {
             None => self.fault(&format!("{name}: did not answer within {took} ms")),
             Some(Answer::Found { fields, confidence }) => {
-                let absent = nothing_at(absent_fields(config, &fields, confidence.is_some()));
+                let absent = nothing_at(&absent_fields(config, &fields, confidence.is_some()));
                 let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
                 self.line(&format!("  {name}: found {} in {took} ms{absent}", plain(&fields.join(", "), 300)))
             }
             Some(Answer::NotFound) => {
-                let absent = nothing_at(watched.last_json().map(|json| absent_of(config, &json)).unwrap_or_default());
+                let absent = nothing_at(&watched.last_json().map(|json| absent_of(config, &json)).unwrap_or_default());
                 let about = if asks_an_api(config) { watched.about_nothing() } else { String::new() };
                 self.line(&format!("  {name}: not found{about}, in {took} ms{absent}"))
             }
@@ -204,7 +204,7 @@ impl Report<'_> {
 }
 
 /// What a provider's mapping looked for in vain, for a line about it.
-fn nothing_at(absent: Vec<String>) -> String {
+fn nothing_at(absent: &[String]) -> String {
     if absent.is_empty() { String::new() } else { format!("; nothing at {}", plain(&absent.join(", "), 600)) }
 }
 
@@ -277,7 +277,8 @@ fn type_text(kind: &RecordType, config: &Config) -> String {
 /// Which of a type's sets of inputs each of its providers serves, a line each, and which sets nobody serves. Nothing where
 /// there is one set and all serve it.
 fn served_text(kind: &RecordType, config: &Config) -> String {
-    let providers = || config.providers.iter().filter(|provider| kind.providers().any(|name| name == provider.name));
+    let providers =
+        || config.providers.iter().filter(move |provider| kind.providers().any(|name| name == provider.name));
     let shown = |set: &[String]| set.join(" and ");
     // What stands in no set may be there or not.
     let served = |provider: &ProviderConfig, set: &[String]| {

@@ -85,7 +85,7 @@ impl HttpSender for Watched {
         }
         if let Ok(answer) = &answer {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.status);
-            *self.body.lock().unwrap_or_else(PoisonError::into_inner) = answer.body.to_vec();
+            *self.body.lock().unwrap_or_else(PoisonError::into_inner) = answer.body.clone();
         }
         answer
     }
@@ -126,7 +126,8 @@ impl Masks {
                 let json = serde_json::to_string(&form).unwrap_or_default();
                 let query: String = url::form_urlencoded::byte_serialize(form.as_bytes()).collect();
                 let path = percent_encode(&form);
-                let texts = [json.trim_matches('"').to_owned(), percent_encode(&path), path, query, form];
+                let again = [percent_encode(&path), percent_encode(&query)];
+                let texts = [json.trim_matches('"').to_owned(), path, query, form].into_iter().chain(again);
                 self.texts.extend(texts.map(|text| text.to_ascii_lowercase()));
             }
         }

@@ -364,7 +364,7 @@ async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
     let served = serve(vec![Reply::json(200, answer)]).await;
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nretries = 0\n\
-         url = \"{}/a\"\n{mapping}\n",
+         url = \"{}/a?q={{{{ input.domain }}}}\"\n{mapping}\n",
         served.base
     );
     let bundle = Bundle::new(name, &toml, LOOPBACK);
@@ -380,7 +380,7 @@ async fn a_pointer_that_found_nothing_is_named() {
     let missing = format!("{fields}\nnot_found = {{ missing = [\"/d\"] }}");
     let batch = "method = \"POST\"\nfields = { name = \"/name\" }\nbatch = { max = 2, items = { d = \"{{ input.domain }}\" }, \
                  body = { q = \"{{ items }}\" }, results = \"/results\", \
-                 match = { by = \"key\", pointer = \"/id\", key = \"{{ input.domain }}\" } }";
+                 match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
     for (name, mapping, answer, told) in [
         ("some", fields, r#"{"d": {"name": "A", "size": ""}}"#, Some("/d/size (size), { response.d.city } (city)")),
         (
@@ -439,9 +439,10 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     let read = compiled::read(&std::fs::read(&output).unwrap(), &text).unwrap();
     assert_eq!(read.types.len(), 3);
     std::fs::remove_file(&output).unwrap();
+    let line = format!(":{}:", text.lines().count() + 1);
     for (wrong, told) in [
-        (format!("{text}x = \n"), ":25:5: "),
-        (format!("{text}nobody = 5\n"), ":25:1: "),
+        (format!("{text}x = \n"), line.as_str()),
+        (format!("{text}nobody = 5\n"), &line),
         (format!("{text}[operations.nobody]\nx = \"company\"\n"), ": [operations.nobody]: "),
     ] {
         std::fs::write(&file, wrong).unwrap();
