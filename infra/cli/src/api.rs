@@ -30,10 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// API Gateway hands out at most 10 MB.
 const MAX_ANSWER_BYTES: usize = 12 * 1024 * 1024;
 
+/// On this machine nothing but the local stack is likely to be meant, and one that was started again is another one.
+const OTHER_STACK: &str = "If this is the local stack: each make up starts it anew, with another URL and key. Once it is up, read \
+                           them again:\n    set -a; . infra/local/.env; set +a";
+
 /// A deployment, and a key to it.
 pub(crate) struct Api {
     client: Client,
     base: String,
+    /// It is on this machine.
+    local: bool,
     key: HeaderValue,
     screen: Arc<Screen>,
     first_wait: Duration,
@@ -147,7 +153,15 @@ impl Api {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
-        Ok(Self { client, base, key, screen, first_wait: Duration::from_millis(500), heard: AtomicBool::new(false) })
+        Ok(Self {
+            client,
+            base,
+            local,
+            key,
+            screen,
+            first_wait: Duration::from_millis(500),
+            heard: AtomicBool::new(false),
+        })
     }
 
     /// The screen that notes go to.
@@ -162,18 +176,29 @@ impl Api {
         loop {
             let (why, asked, problem) = match self.attempt(&request, url.clone()).await {
                 Try::Done(answer) => return Ok(answer),
-                Try::Refused(problem) => return Err(ApiError::Refused { problem, tries }),
+                Try::Refused(problem) => return Err(ApiError::Refused { problem: self.hinted(problem), tries }),
                 Try::Again { why, asked, problem } => (why, asked, problem),
             };
             let wait = asked.unwrap_or_else(|| self.backoff(tries));
             let most = if self.heard.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
             if tries >= most || wait > LONGEST_ASKED {
+                let never = self.local && !self.heard.load(Ordering::Relaxed);
+                let why = if never { format!("{why}\n{OTHER_STACK}") } else { why };
                 return Err(problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused { problem, tries }));
             }
             self.screen.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
             tokio::time::sleep(wait).await;
             tries += 1;
         }
+    }
+
+    /// Says what a stack that is gone looks like: an unknown key, or somebody else's answer that nothing is there.
+    fn hinted(&self, mut problem: Problem) -> Problem {
+        let foreign = problem.kind.is_empty() && matches!(problem.status, 403 | 404);
+        if self.local && (foreign || problem.status == 401) {
+            problem.hint = Some(OTHER_STACK);
+        }
+        problem
     }
 
     /// Half of a doubling wait for certain, half by chance.
@@ -433,6 +458,38 @@ pub(crate) mod tests {
             assert!(error.is(status), "{status}: {error:?}");
             assert_eq!(server.seen().len(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
+        let told = async |reply: Reply| {
+            let server = serve(vec![reply]).await;
+            client(&server.base).send(Request::get("/v1/account")).await.unwrap_err().text(&|_| None)
+        };
+        let remedy = "set -a; . infra/local/.env; set +a";
+        for gone in [
+            Reply::json(404, r#"{"message": "Not Found"}"#),
+            Reply::json(403, r#"{"message": "Forbidden"}"#),
+            Reply::problem(401),
+            Reply::broken(),
+        ] {
+            let told = told(gone).await;
+            assert!(told.ends_with(remedy), "{told}");
+        }
+        // Millrace's own word, or a fault, is no sign of another stack.
+        for there in [Reply::problem(404), Reply::problem(403), Reply::json(400, "{}")] {
+            let told = told(there).await;
+            assert!(!told.contains(remedy), "{told}");
+        }
+        let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let base = format!("http://{}/_aws/execute-api/ab12", refused.local_addr().unwrap());
+        drop(refused);
+        let error = client(&base).send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(error.text(&|_| None).ends_with(remedy), "{error:?}");
+        let mut elsewhere = client(&base);
+        elsewhere.local = false;
+        let error = elsewhere.send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(!error.text(&|_| None).contains(remedy), "{error:?}");
     }
 
     #[tokio::test]

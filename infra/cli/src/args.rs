@@ -274,6 +274,18 @@ pub(crate) struct Listen {
 pub(crate) enum Providers {
     /// Say what is wrong with providers.toml, its tables and its secrets; list the types and whom they ask
     Check(Check),
+    /// Check providers.toml as the build does, and write what the functions read at their start
+    Compile(Compile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    /// The file [default: infra/providers.toml, else providers.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where to write it: providers.compiled beside the copy that is deployed. Nothing is written without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -491,6 +503,7 @@ mod tests {
             &["enrich", "--type", "company", "stripe.com", "--providers", "brands", "--json"],
             &["enrich", "--type", "person", "--input", "first_name=A", "--input", "n:=5"],
             &["providers", "check", "--dir", "infra", "--dry-call", "--input", "a=b"],
+            &["providers", "compile", "infra/providers.toml", "--output", "providers.compiled"],
         ];
         for args in right {
             assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(), "{args:?}");

@@ -76,6 +76,7 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Listen(args) => listen::listen(&settings, args).await,
         Command::Providers(Providers::Check(args)) => providers::check(&settings, args).await,
+        Command::Providers(Providers::Compile(args)) => providers::compile(args),
         Command::Enrich(args) => providers::enrich(&settings, args).await,
         Command::Tenants(command) => operator::tenants(&settings, command).await,
         Command::Keys(command) => operator::keys(&settings, command).await,

@@ -15,6 +15,8 @@ pub(crate) struct Problem {
     detail: String,
     request_id: String,
     errors: Vec<(String, String)>,
+    /// What to do about it, where this side knows more than the API says.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl Problem {
@@ -31,6 +33,7 @@ impl Problem {
             detail: text(&document, "detail"),
             request_id: text(&document, "request_id"),
             errors: errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect(),
+            hint: None,
         }
     }
 
@@ -47,6 +50,7 @@ impl Problem {
             }
         }
         shown += &format!("\n  ({}{})", self.status, prefixed(", request ", &self.request_id));
+        shown += &prefixed("\n", self.hint.unwrap_or_default());
         shown
     }
 }

@@ -40,6 +40,7 @@ use serde_json::{Map, Value};
 use self::cache::Cache;
 use self::chat::Chat;
 pub use self::config::ConfigError;
+use self::config::compiled::{self, COMPILED_FILE, Unfit};
 use self::config::{Config, Kind, ProviderConfig, SecretConfig, Until};
 use self::dataset::Dataset;
 use self::email_check::EmailCheck;
@@ -465,26 +466,49 @@ impl Registry {
     }
 }
 
-/// Reads and checks `providers.toml` in `dir`; touches no table and no secret.
+/// Reads `providers.toml` in `dir` at Init; touches no table and no secret. Takes what the bundle step read of it where that
+/// was made of this very text by this code, and parses the text where not. Reading JSON takes a fraction of what reading
+/// TOML with its places takes, and it is most of what Init computes.
 pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
-    let label = dir.join(CONFIG_FILE).display().to_string();
-    let text =
-        std::fs::read_to_string(&label).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
-    match built_in(&text) {
-        Some(mut config) => {
+    let (label, text) = config_text(dir)?;
+    match read_compiled(dir, &text) {
+        Ok(mut config) => {
             config.relabel(&label);
             Ok(config)
         }
-        None => Config::parse(&label, &text),
+        Err(why) => {
+            // There is none in a checkout; one that does not fit is a mistake of whoever made the bundle.
+            if why == Unfit::Missing {
+                tracing::info!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+            } else {
+                tracing::warn!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+            }
+            Config::parse(&label, &text)
+        }
     }
 }
 
-/// What the build read of `infra/providers.toml`, if that is the file. Reading JSON takes a fraction of what reading TOML
-/// with its places takes, and it is most of what Init computes.
-fn built_in(text: &str) -> Option<Config> {
-    const BUILT: (&str, &str) =
-        (include_str!("../../../infra/providers.toml"), include_str!(concat!(env!("OUT_DIR"), "/providers.json")));
-    (text == BUILT.0).then(|| serde_json::from_str(BUILT.1).ok())?
+/// Parses and checks `providers.toml` in `dir` itself; touches no table and no secret.
+pub fn parse_config(dir: &Path) -> Result<Config, ConfigError> {
+    let (label, text) = config_text(dir)?;
+    Config::parse(&label, &text)
+}
+
+/// The file's name in messages, and its text.
+fn config_text(dir: &Path) -> Result<(String, String), ConfigError> {
+    let label = dir.join(CONFIG_FILE).display().to_string();
+    match std::fs::read_to_string(&label) {
+        Ok(text) => Ok((label, text)),
+        Err(error) => Err(ConfigError::file(&label, format!("cannot be read: {error}"))),
+    }
+}
+
+fn read_compiled(dir: &Path, text: &str) -> Result<Config, Unfit> {
+    let kept = std::fs::read(dir.join(COMPILED_FILE)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Unfit::Missing,
+        _ => Unfit::Unreadable(error.to_string()),
+    })?;
+    compiled::read(&kept, text)
 }
 
 /// A provider, with its files below `dir` opened and its secrets of the environment resolved.
@@ -521,16 +545,6 @@ mod tests {
 
     use super::testing::{input, outcome, ports};
     use super::*;
-
-    #[test]
-    fn what_the_build_kept_is_what_the_file_says() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra");
-        let (label, text) = ("x.toml", std::fs::read_to_string(dir.join(CONFIG_FILE)).unwrap());
-        let mut kept = built_in(&text).expect("the file that was built in");
-        kept.relabel(label);
-        assert_eq!(format!("{kept:?}"), format!("{:?}", Config::parse(label, &text).unwrap()));
-        assert!(built_in(&format!("{text}\n")).is_none(), "another file is read anew");
-    }
     use crate::domain::record::OutcomeStatus;
 
     fn infra() -> std::path::PathBuf {
@@ -602,6 +616,61 @@ mod tests {
             *counts.entry(outcome.status.as_str()).or_insert(0) += 1;
         }
         assert_eq!(counts, BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)]));
+    }
+
+    /// A directory with this `providers.toml` and what was compiled; gone with the test.
+    struct Bundle(std::path::PathBuf);
+
+    impl Bundle {
+        fn new(name: &str, toml: &str, kept: Option<&[u8]>) -> Self {
+            let dir = std::env::temp_dir().join(format!("millrace-bundle-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join(CONFIG_FILE), toml).unwrap();
+            kept.map(|kept| std::fs::write(dir.join(COMPILED_FILE), kept).unwrap());
+            Self(dir)
+        }
+    }
+
+    impl Drop for Bundle {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn init_takes_the_compiled_file_of_this_text_and_the_text_where_it_does_not_fit() {
+        let toml = |kind: &str| {
+            format!(
+                "[types.{kind}]\ninputs = [[\"a\"]]\nwaterfall = [\"h\"]\n[providers.h]\nkind = \"hem\"\ninput = \"a\"\n"
+            )
+        };
+        let compile = |text: &str| compiled::compile(&Config::parse("elsewhere.toml", text).unwrap(), text).unwrap();
+        let (here, there) = (toml("here"), toml("there"));
+        let types = |bundle: &Bundle| {
+            let config = load_config(&bundle.0).unwrap();
+            let file = bundle.0.join(CONFIG_FILE).display().to_string();
+            assert!(config.providers.iter().all(|provider| provider.at.file == file), "{config:?}");
+            config.types.into_iter().map(|kind| kind.name).collect::<Vec<_>>().concat()
+        };
+        // Of another type than the text says, so that it shows which of the two was read.
+        let forged = compile(&here).replace("\"here\"", "\"forged\"");
+        let cut = &forged.as_bytes()[..forged.len() - 2];
+        for (name, kept, read) in [
+            ("fits", Some(forged.as_bytes()), "forged"),
+            ("missing", None, "here"),
+            ("other", Some(compile(&there).as_bytes()), "here"),
+            ("cut", Some(cut), "here"),
+            ("empty", Some(&[][..]), "here"),
+            ("binary", Some(&[0xff; 200][..]), "here"),
+        ] {
+            assert_eq!(types(&Bundle::new(name, &here, kept)), read, "{name}");
+        }
+        // A directory cannot be read as a file.
+        let bundle = Bundle::new("directory", &here, None);
+        std::fs::create_dir(bundle.0.join(COMPILED_FILE)).unwrap();
+        assert_eq!(types(&bundle), "here");
+        let parsed = parse_config(&Bundle::new("parsed", &here, Some(forged.as_bytes())).0).unwrap();
+        assert_eq!(parsed.types[0].name, "here", "a check reads the text");
     }
 
     #[test]

@@ -179,6 +179,10 @@ impl Settings for ChatConfig {
         None
     }
 
+    fn required(&self) -> Vec<String> {
+        self.requires.clone()
+    }
+
     /// Each record may ask for fields of its own.
     fn outputs(&self) -> Option<Vec<String>> {
         None
