@@ -11,9 +11,10 @@ use super::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shows, Sign
 use crate::domain::credits::Deal;
 use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::ApiError;
+use crate::domain::export;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::record::{MAX_RECORD_BYTES, OutcomeError, Record};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -352,7 +353,7 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
     const KNOWN: [&str; 6] = ["application/json", "application/x-ndjson", "text/csv", "*/*", "application/*", "text/*"];
     let response = match page.request.accepts().find(|media| KNOWN.contains(media)) {
         Some("application/x-ndjson") => {
-            let lines = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
+            let lines = page.lines.iter().flat_map(|line| [export::json_line(&line.to_json()), "\n".to_owned()]);
             ApiResponse::new(200, "application/x-ndjson", lines.collect::<String>().into_bytes())
         }
         Some("text/csv" | "text/*") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
@@ -502,13 +503,13 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     for line in lines {
         rows.push([
             line.index.to_string(),
-            guarded(line.record.id.clone().unwrap_or_default()),
+            export::cell(line.record.id.as_deref().unwrap_or_default()).into_owned(),
             line.outcome.status.as_str().to_owned(),
             cell(&line.record.input),
             line.record.metadata.as_ref().map(cell).unwrap_or_default(),
             cell(&line.outcome.data),
             line.outcome.credits.to_string(),
-            line.outcome.error.as_ref().map(|e| guarded(format!("{}: {}", e.code, e.detail))).unwrap_or_default(),
+            line.outcome.error.as_ref().map(error_cell).unwrap_or_default(),
         ]);
     }
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -519,9 +520,8 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// Keeps spreadsheets from taking a cell for a formula. Source: OWASP, CSV injection.
-fn guarded(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+fn error_cell(error: &OutcomeError) -> String {
+    export::cell(&format!("{}: {}", error.code, error.detail)).into_owned()
 }
 
 fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
@@ -671,9 +671,9 @@ mod tests {
 
     #[test]
     fn cells_that_look_like_formulas_are_escaped() {
-        for cell in ["=1+1", "+1", "-1", "@x", "\tx"] {
-            assert_eq!(guarded(cell.to_owned()), format!("'{cell}"));
+        for code in ["=1+1", "+1", "-1", "@x", "\tx", "\u{ff1d}1"] {
+            let error = OutcomeError { code: code.to_owned(), detail: "d".to_owned() };
+            assert_eq!(error_cell(&error), format!("'{code}: d"));
         }
-        assert_eq!(guarded("a=1".to_owned()), "a=1");
     }
 }
