@@ -145,7 +145,9 @@ fn strip_glued(words: &mut Vec<Word>) -> bool {
         }
         for form in WITHOUT_SPACE {
             let rest = |text: &str| text.strip_suffix(form).or_else(|| text.strip_prefix(form)).map(str::to_owned);
-            if let Some((plain, german)) = rest(&word.plain).zip(rest(&word.german)) {
+            if let Some((plain, german)) = rest(&word.plain).zip(rest(&word.german))
+                && plain.chars().any(char::is_alphanumeric)
+            {
                 words[at] = Word { plain, german, sign: false };
                 return true;
             }
