@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
+use shared::domain::export::json_line;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::job::MAX_RECORDS;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
 
 use crate::api::{Answer, Api, ApiError, Request, follow, new_key};
-use crate::args::{InputFormat, Submit};
+use crate::args::{DeliveriesOf, InputFormat, Submit};
 use crate::failure::Failure;
+use crate::file::spreadsheet_name;
 use crate::problem::faults;
 use crate::records::{Columns, Fault, Form, Kind, Record, by_kind, read, read_leniently, split};
 use crate::screen::{plain, plural, print, thousands};
@@ -25,6 +30,13 @@ const HOLD_SECONDS: u32 = 20;
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// Jobs followed at once.
 const FOLLOWED_AT_ONCE: usize = 4;
+/// Jobs of a list whose deliveries are asked for, and how many at once.
+const WEBHOOKS_SHOWN: usize = 100;
+const WEBHOOKS_AT_ONCE: usize = 8;
+/// A test whose next attempt is further away than this is not waited for, nor one of which nothing is heard for that long.
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
+/// Ids of jobs that are shown after Ctrl-C.
+const IDS_SHOWN: usize = 20;
 /// Bad lines that are shown.
 const FAULTS_SHOWN: usize = 20;
 /// The most characters of a job's name, and of an idempotency key. Source: the API's limits.
@@ -43,6 +55,8 @@ const OUTCOMES: [(&str, &str); 6] = [
 
 /// `millrace submit`.
 pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
+    let form = form(&args.file, args.format, args.delimiter)?;
+    let bytes = load(&args.file)?;
     let kind = find_kind(api, &args.kind).await?;
     let columns = Columns {
         id: args.id_column.clone(),
@@ -50,12 +64,10 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
         metadata: args.metadata.clone(),
         omit: args.omit.clone(),
     };
-    let form = form(&args.file, args.format, args.delimiter)?;
-    let file = load(&args.file)?;
     let read = if args.strict {
-        read(&file, form, &columns, kind.as_ref()).map(|records| (records, Vec::new()))
+        read(&bytes, form, &columns, kind.as_ref()).map(|records| (records, Vec::new()))
     } else {
-        read_leniently(&file, form, &columns, kind.as_ref())
+        read_leniently(&bytes, form, &columns, kind.as_ref())
     };
     let refused = |faults: Vec<Fault>| Failure::failed(bad_lines(&args.file, &faults));
     let (records, unfit) = read.map_err(refused)?;
@@ -103,9 +115,15 @@ async fn find_kind(api: &Api, name: &str) -> Result<Option<Kind>, Failure> {
 
 fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Result<Form, Failure> {
     let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    let csv = Form::Csv(delimiter.unwrap_or(if extension == "tsv" { b'\t' } else { b',' }));
+    if format.is_none()
+        && let Some(why) = spreadsheet_name(&extension)
+    {
+        return Err(Failure::usage(format!("{} {why}", file.display())));
+    }
+    let tabs = matches!(extension.as_str(), "tsv" | "tab").then_some(b'\t');
+    let csv = delimiter.or(tabs).map_or(Form::Table, Form::Csv);
     match (format, extension.as_str()) {
-        (Some(InputFormat::Csv), _) | (None, "csv" | "tsv") => Ok(csv),
+        (Some(InputFormat::Csv), _) | (None, "csv" | "tsv" | "tab" | "txt") => Ok(csv),
         (Some(InputFormat::Ndjson), _) | (None, "ndjson" | "jsonl") => Ok(Form::Ndjson),
         (None, _) => Err(Failure::usage(format!("{} tells no form; give --format csv or ndjson", file.display()))),
     }
@@ -204,6 +222,18 @@ async fn send_parts(
     parts: &[Range<usize>],
     unfit: &BTreeSet<u64>,
 ) -> Result<Vec<Value>, Failure> {
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    send_until(api, args, records, parts, stop).await
+}
+
+/// Sends the parts one after the other; `stop` breaks off and says what was started.
+async fn send_until(
+    api: &Api,
+    args: &Submit,
+    records: &[Record],
+    parts: &[Range<usize>],
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<Value>, Failure> {
     let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
     if key.is_empty() || part_key(&key, parts.len(), parts.len()).len() > MAX_KEY_CHARS {
         return Err(Failure::usage(format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters")));
@@ -216,14 +246,34 @@ async fn send_parts(
             thousands(MAX_RECORDS as u64)
         ));
     }
-    let (mut jobs, mut left, mut estimate) = (Vec::new(), args.max_credits, Estimate::default());
+    let started = Mutex::new(Vec::new());
+    let outcome = tokio::select! {
+        outcome = send_each(api, args, records, parts, &key, &started) => outcome,
+        () = stop => {
+            let started = started.lock().unwrap_or_else(PoisonError::into_inner);
+            Err(Failure::Interrupted(broken_off(&started, args.dry_run, records, parts, &key)))
+        }
+    };
+    outcome?;
+    Ok(started.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn send_each(
+    api: &Api,
+    args: &Submit,
+    records: &[Record],
+    parts: &[Range<usize>],
+    key: &str,
+    started: &Mutex<Vec<Value>>,
+) -> Result<(), Failure> {
+    let (mut left, mut estimate) = (args.max_credits, Estimate::default());
     for (at, part) in parts.iter().enumerate() {
         let (number, of) = (at + 1, parts.len());
         let body = body(&envelope(args, number, of, left), &records[part.clone()]);
-        let request = Request::post("/v1/jobs", body, part_key(&key, number, of));
+        let request = Request::post("/v1/jobs", body, part_key(key, number, of));
         let answer = match api.send(request).await {
             Ok(answer) => answer.json,
-            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], &key, at, of))),
+            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], key, at, of))),
         };
         tell_of_invalid(api, &answer, &records[part.clone()], unfit);
         // What one job may spend is no longer there for the next. A repeated submission is told the same number.
@@ -234,17 +284,44 @@ async fn send_parts(
         }
         let id = answer["id"].as_str().map(str::to_owned);
         let id = id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
+        // Before anything is printed: what exists is told, whatever breaks off next.
+        started.lock().unwrap_or_else(PoisonError::into_inner).push(answer.clone());
         if !args.json {
             print(plain(&id, 80))?;
         } else if !args.wait {
-            print(&answer)?;
+            print(json_line(&answer))?;
         }
-        jobs.push(answer);
     }
     if args.dry_run {
         estimate.print(args.json)?;
     }
-    Ok(jobs)
+    Ok(())
+}
+
+/// What a submission that was interrupted has started, and how to go on.
+fn broken_off(started: &[Value], dry_run: bool, records: &[Record], parts: &[Range<usize>], key: &str) -> String {
+    if dry_run {
+        return "interrupted; a dry run starts nothing".to_owned();
+    }
+    let sent = parts[..started.len().min(parts.len())].last().map_or(0, |part| part.end);
+    let mut shown = format!(
+        "interrupted: {} of {} started, {} of {}",
+        thousands(started.len() as u64),
+        plural(parts.len() as u64, "job"),
+        thousands(sent as u64),
+        plural(records.len() as u64, "record")
+    );
+    for job in started.iter().take(IDS_SHOWN) {
+        shown += &format!("\n  {}", text(job, "id"));
+    }
+    if started.len() > IDS_SHOWN {
+        shown += &format!("\n  and {} more", thousands((started.len() - IDS_SHOWN) as u64));
+    }
+    let next = parts.get(started.len()).and_then(|part| records.get(part.clone()));
+    if let Some([first, .., last]) | Some([first @ last]) = next {
+        shown += &format!("\nThe job of lines {} to {} may have started as well.", first.line, last.line);
+    }
+    shown + &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}")
 }
 
 /// Why a submission stopped, and how to go on.
@@ -317,7 +394,7 @@ async fn finish(api: &Api, jobs: &[Value], as_json: bool) -> Result<(), Failure>
 fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
     for job in ended {
         if as_json {
-            print(job)?;
+            print(json_line(job))?;
         }
         api.screen().note(&summary(job));
     }
@@ -433,35 +510,60 @@ pub(crate) async fn list(api: &Api, status: Option<&str>, limit: u32, as_json: b
     if let Some(status) = status {
         request = request.query("status", status);
     }
+    let mut jobs = Vec::new();
     let mut left = limit;
-    if !as_json {
-        print(format!(
-            "{:30} {:10} {:8} {:>7} {:>7}  {:20} NAME",
-            "JOB", "STATUS", "TYPE", "RECORDS", "FOUND", "CREATED"
-        ))?;
-    }
     follow(api, &request, "jobs", |job| {
-        if as_json {
-            print(&job)?;
-        } else {
-            print(row(&job).trim_end())?;
-        }
         left -= 1;
+        if as_json {
+            print(json_line(&job))?;
+        } else {
+            jobs.push(job);
+        }
         Ok(left > 0)
     })
     .await?;
+    if as_json {
+        return Ok(());
+    }
+    print(format!(
+        "{:30} {:10} {:8} {:>7} {:>7}  {:9} {:20} NAME",
+        "JOB", "STATUS", "TYPE", "RECORDS", "FOUND", "WEBHOOK", "CREATED"
+    ))?;
+    let rows = jobs.iter().enumerate().map(|(at, job)| async move {
+        // A job that runs has sent nothing of its end.
+        let asked = at < WEBHOOKS_SHOWN && ended(job);
+        (job, if asked { webhook(api, &text(job, "id")).await } else { String::new() })
+    });
+    let mut rows = futures_util::stream::iter(rows).buffered(WEBHOOKS_AT_ONCE);
+    while let Some((job, webhook)) = rows.next().await {
+        print(row(job, &webhook).trim_end())?;
+    }
     Ok(())
 }
 
-fn row(job: &Value) -> String {
+/// The state of the delivery that tells of a job's end: its first. `-` where there is none.
+async fn webhook(api: &Api, id: &str) -> String {
+    let path = format!("/v1/jobs/{id}/deliveries");
+    match api.send(Request::get(&path).query("limit", "1")).await {
+        Ok(answer) => match &answer.json["deliveries"][0] {
+            first if first["state"].is_string() && first["type"] != "record.finished" => text(first, "state"),
+            _ => "-".to_owned(),
+        },
+        // The list is what was asked for.
+        Err(_) => "?".to_owned(),
+    }
+}
+
+fn row(job: &Value, webhook: &str) -> String {
     let number = |name: &str| thousands(job["counts"][name].as_u64().unwrap_or(0));
     format!(
-        "{:30} {:10} {:8} {:>7} {:>7}  {:20} {}",
+        "{:30} {:10} {:8} {:>7} {:>7}  {:9} {:20} {}",
         text(job, "id"),
         text(job, "status"),
         text(job, "type"),
         number("total"),
         number("found"),
+        webhook,
         text(job, "created_at").split('.').next().unwrap_or_default(),
         text(job, "name"),
     )
@@ -494,25 +596,38 @@ pub(crate) async fn delete(api: &Api, id: &JobId) -> Result<(), Failure> {
 }
 
 /// `millrace deliveries`.
-pub(crate) async fn deliveries(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn deliveries(api: &Api, of: &DeliveriesOf, as_json: bool) -> Result<(), Failure> {
+    let id = match of {
+        DeliveriesOf::Job(id) => id,
+        DeliveriesOf::One(id) => {
+            let path = format!("/v1/deliveries/{id}");
+            return show_delivery(&api.send(Request::get(&path)).await?.json, as_json);
+        }
+    };
     let path = format!("/v1/jobs/{id}/deliveries");
     let mut any = false;
     follow(api, &Request::get(&path), "deliveries", |delivery| {
         any = true;
-        if as_json {
-            return print(&delivery).map(|()| true);
-        }
-        print(delivery_text(&delivery))?;
-        for attempt in delivery["log"].as_array().into_iter().flatten() {
-            print(attempt_text(attempt))?;
-        }
-        Ok(true)
+        show_delivery(&delivery, as_json).map(|()| true)
     })
     .await?;
     if !any && !as_json {
         api.screen().note("no deliveries: the job has no webhook, or has not ended");
     }
     Ok(())
+}
+
+/// A delivery with its attempts.
+fn show_delivery(delivery: &Value, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(json_line(delivery));
+    }
+    print(delivery_text(delivery))?;
+    attempts(delivery).iter().try_for_each(|attempt| print(attempt_text(attempt)))
+}
+
+fn attempts(delivery: &Value) -> &[Value] {
+    delivery["log"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn delivery_text(delivery: &Value) -> String {
@@ -551,11 +666,52 @@ pub(crate) async fn replay(api: &Api, id: &DeliveryId, as_json: bool) -> Result<
     if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
 }
 
-/// `millrace webhook test`.
-pub(crate) async fn webhook_test(api: &Api, url: &str, as_json: bool) -> Result<(), Failure> {
+/// `millrace webhook test`: waits until it is known what came of the event.
+pub(crate) async fn webhook_test(api: &Api, url: &str, wait: bool, as_json: bool) -> Result<(), Failure> {
     let body = json!({"url": url}).to_string().into_bytes();
-    let delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
-    if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
+    let mut delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
+    if !wait {
+        return if as_json { print(&delivery) } else { print(delivery_text(&delivery)) };
+    }
+    let id = delivery["id"].as_str().and_then(DeliveryId::parse);
+    let id = id.ok_or_else(|| Failure::failed("the answer has no delivery id; is the URL right?"))?;
+    let (path, mut heard, mut seen) = (format!("/v1/deliveries/{id}"), Instant::now(), 0);
+    while delivery["state"] == "pending" && heard.elapsed() < TEST_PATIENCE {
+        tokio::time::sleep(ASK_EVERY).await;
+        delivery = match api.send(Request::get(&path)).await {
+            Ok(answer) => answer.json,
+            Err(error) if error.is(403) => {
+                api.screen().note("the key may not read what came of it");
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let over = attempts(&delivery).iter().filter(|attempt| has_outcome(attempt)).count();
+        if over > seen {
+            (seen, heard) = (over, Instant::now());
+            if far(&delivery, SystemClock.now()) {
+                break;
+            }
+        }
+    }
+    show_delivery(&delivery, as_json)?;
+    if delivery["state"] == "delivered" {
+        return Ok(());
+    }
+    if delivery["state"] == "pending" {
+        api.screen().note(&format!("not delivered yet; look again with: millrace deliveries {id}"));
+    }
+    Err(Failure::Told)
+}
+
+fn has_outcome(attempt: &Value) -> bool {
+    !attempt["status_code"].is_null() || !attempt["error"].is_null()
+}
+
+/// Whether the next attempt is too far away to wait for.
+fn far(delivery: &Value, now: Timestamp) -> bool {
+    let next = delivery["next_attempt_at"].as_str().and_then(Timestamp::parse);
+    next.is_some_and(|at| at.since(now) > TEST_PATIENCE)
 }
 
 /// `millrace webhook rotate`: prints the new secret.
@@ -756,10 +912,98 @@ mod tests {
         assert_eq!(find_kind(&client(&server.base), "company").await.unwrap(), None);
     }
 
+    #[tokio::test]
+    async fn an_interrupted_submission_says_what_was_started_and_how_to_go_on() {
+        let second = job("queued", 0).replace("job_1", "job_2");
+        let server =
+            serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(202, &second), Reply::problem(503)]).await;
+        let stop = async {
+            while server.seen().len() < 3 {
+                tokio::task::yield_now().await
+            }
+        };
+        let (api, args) = (client(&server.base), submit_args(&[]));
+        let failed = send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], stop).await.unwrap_err();
+        let Failure::Interrupted(text) = &failed else { panic!("{failed:?}") };
+        assert!(text.starts_with("interrupted: 2 of 3 jobs started, 4 of 5 records\n  job_1\n  job_2\n"), "{text}");
+        assert!(text.contains("lines 6 to 6 may have started"), "{text}");
+        assert!(text.ends_with("the same command with --idempotency-key k"), "{text}");
+        assert_eq!(format!("{:?}", failed.code()), format!("{:?}", std::process::ExitCode::from(130)));
+    }
+
+    const TEST: &str = "dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV_0";
+
+    fn test_delivery(state: &str, next: &str, log: &Value) -> Reply {
+        let delivery = json!({"id": TEST, "type": "webhook.test", "url": "u", "state": state, "log": log,
+            "next_attempt_at": next});
+        Reply::json(200, &delivery.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_test_waits_for_what_comes_of_it() {
+        let (soon, late) = ("2020-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z");
+        let (none, bad, good) = (
+            json!([]),
+            json!([{"number": 1, "status_code": 500, "error": "status"}]),
+            json!([
+            {"number": 1, "status_code": 500, "error": "status"}, {"number": 2, "status_code": 200}]),
+        );
+        for (then, wanted) in [
+            (vec![("pending", soon, &none), ("pending", soon, &bad), ("delivered", soon, &good)], Ok(())),
+            (vec![("pending", soon, &bad), ("exhausted", soon, &bad)], Err(Failure::Told)),
+            (vec![("pending", late, &none), ("pending", late, &bad)], Err(Failure::Told)),
+        ] {
+            let first = test_delivery("pending", soon, &none);
+            let replies =
+                [first].into_iter().chain(then.iter().map(|(state, next, log)| test_delivery(state, next, log)));
+            let server = serve(replies.collect()).await;
+            assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, wanted);
+            assert_eq!(server.seen().len(), then.len() + 1);
+        }
+        let server = serve(vec![test_delivery("pending", soon, &none)]).await;
+        assert_eq!(webhook_test(&client(&server.base), "u", false, false).await, Ok(()));
+        assert_eq!(server.seen().len(), 1);
+        let server = serve(vec![test_delivery("pending", soon, &none), Reply::problem(403)]).await;
+        assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, Err(Failure::Told));
+    }
+
+    #[tokio::test]
+    async fn a_delivery_is_shown_by_its_own_id_and_by_its_events() {
+        for id in [TEST.to_owned(), TEST.to_lowercase(), TEST.replace("dlv_", "evt_")] {
+            let server = serve(vec![test_delivery("delivered", "", &json!([]))]).await;
+            let of = DeliveriesOf::parse(&id).unwrap();
+            deliveries(&client(&server.base), &of, false).await.unwrap();
+            assert_eq!(server.seen()[0].path, format!("/base/v1/deliveries/{TEST}"));
+        }
+        assert!(matches!(DeliveriesOf::parse("job_01arz3ndektsv4rrffq69g5fav"), Ok(DeliveriesOf::Job(_))));
+        assert!(DeliveriesOf::parse("evt_1").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_list_of_jobs_has_the_state_of_each_webhook() {
+        for (first, wanted) in [
+            (json!({"state": "exhausted", "type": "job.completed"}), "exhausted"),
+            (json!({"state": "delivered", "type": "record.finished"}), "-"),
+            (Value::Null, "-"),
+        ] {
+            let server = serve(vec![Reply::json(200, &json!({"deliveries": [first]}).to_string())]).await;
+            assert_eq!(webhook(&client(&server.base), "job_1").await, wanted);
+        }
+        let server = serve(vec![Reply::problem(403)]).await;
+        assert_eq!(webhook(&client(&server.base), "job_1").await, "?");
+        assert!(row(&json!({"id": "job_1", "name": "n"}), "pending").contains(" pending   "));
+    }
+
     #[test]
     fn the_file_name_tells_the_form() {
         let of = |name: &str| form(Path::new(name), None, None);
-        assert_eq!(of("a.CSV").unwrap(), Form::Csv(b','));
+        assert_eq!(of("a.CSV").unwrap(), Form::Table);
+        assert_eq!(of("a.txt").unwrap(), Form::Table);
+        for name in ["a.xlsx", "a.XLS", "a.ods", "a.numbers", "a.xlsm"] {
+            let failure = of(name).unwrap_err();
+            assert!(matches!(&failure, Failure::Usage(text) if text.contains("save it as CSV first")), "{failure:?}");
+        }
+        assert_eq!(form(Path::new("a.xls"), Some(InputFormat::Csv), None).unwrap(), Form::Table);
         assert_eq!(of("a.tsv").unwrap(), Form::Csv(b'\t'));
         assert_eq!(of("a.jsonl").unwrap(), Form::Ndjson);
         assert!(of("-").is_err());

@@ -10,6 +10,7 @@ use super::read::{Faults, bytes, object, texts, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shows, Signing, Surface};
 use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::{ApiError, InputError};
+use crate::domain::export;
 use crate::domain::ids::JobId;
 use crate::domain::job::{
     Accepted, INLINE_RESULT_BYTES, InvalidRecords, JobView, MAX_RECORDS, ResultLine, Submission, Webhook,
@@ -414,7 +415,7 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
     ];
     let response = match page.request.preferred(&OFFERS) {
         Some(lines) if ![OFFERS[0], "text/csv"].contains(&lines) => {
-            let text = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
+            let text = page.lines.iter().flat_map(|line| [export::json_line(&line.to_json()), "\n".to_owned()]);
             ApiResponse::new(200, lines, text.collect::<String>().into_bytes())
         }
         Some("text/csv") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
@@ -568,8 +569,8 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     let echo = |value: Value| match value {
         Value::Null => String::new(),
         Value::Object(members) => cell(&members),
-        Value::String(text) => guarded(text),
-        other => guarded(other.to_string()),
+        Value::String(text) => export::cell(&text).into_owned(),
+        other => export::cell(&other.to_string()).into_owned(),
     };
     for line in lines {
         let [id, input, metadata] = line.record.echo().map(echo);
@@ -581,7 +582,7 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
             metadata,
             cell(&line.outcome.data),
             line.outcome.credits.to_string(),
-            line.outcome.error.as_ref().map(|e| guarded(format!("{}: {}", e.code, e.detail))).unwrap_or_default(),
+            line.outcome.error.as_ref().map(error_cell).unwrap_or_default(),
         ]);
     }
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -592,9 +593,8 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// Keeps spreadsheets from taking a cell for a formula. Source: OWASP, CSV injection.
-fn guarded(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+fn error_cell(error: &OutcomeError) -> String {
+    export::cell(&format!("{}: {}", error.code, error.detail)).into_owned()
 }
 
 fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
@@ -847,9 +847,9 @@ mod tests {
 
     #[test]
     fn cells_that_look_like_formulas_are_escaped() {
-        for cell in ["=1+1", "+1", "-1", "@x", "\tx"] {
-            assert_eq!(guarded(cell.to_owned()), format!("'{cell}"));
+        for code in ["=1+1", "+1", "-1", "@x", "\tx", "\u{ff1d}1"] {
+            let error = OutcomeError { code: code.to_owned(), detail: "d".to_owned() };
+            assert_eq!(error_cell(&error), format!("'{code}: d"));
         }
-        assert_eq!(guarded("a=1".to_owned()), "a=1");
     }
 }

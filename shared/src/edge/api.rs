@@ -164,7 +164,12 @@ impl Api {
         let (ports, tenant) = (&self.ports, caller.tenant());
         let reading = Reading { surface, catalog: &self.catalog, http: ports.http.as_ref() };
         let job = || self.job_id(surface, id.unwrap_or_default());
-        let delivery = || DeliveryId::parse(id.unwrap_or_default()).ok_or(ApiError::NotFound { what: "delivery" });
+        let delivery = || {
+            let text = id.unwrap_or_default();
+            // A receiver knows its event by the `webhook-id`.
+            let id = DeliveryId::parse(text).or_else(|| DeliveryId::parse_event(text));
+            id.ok_or(ApiError::NotFound { what: "delivery" })
+        };
         let now = || ports.clock.now();
         Ok(match call {
             Call::Submit { read, answer } => {
