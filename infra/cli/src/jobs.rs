@@ -21,6 +21,8 @@ use crate::screen::{plain, plural, print, thousands};
 const HOLD_SECONDS: u32 = 20;
 /// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two of them while nothing changes and nobody is held.
+const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// Jobs followed at once.
 const FOLLOWED_AT_ONCE: usize = 4;
 /// Bad lines that are shown.
@@ -315,6 +317,7 @@ fn left_alone(live: &[String]) -> String {
 async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}");
     let mut etag: Option<String> = None;
+    let mut pause = ASK_EVERY;
     loop {
         let asked = Instant::now();
         let mut request = Request::get(&path);
@@ -322,7 +325,11 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
             request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
         }
         let answer: Answer = api.send(request).await?;
-        if answer.status != 304 {
+        if answer.status == 304 {
+            // Held for as long as was asked, this adds nothing; a deployment that holds nobody is asked less and less often.
+            pause = (pause * 3 / 2).min(ASK_AT_LEAST_EVERY);
+        } else {
+            pause = ASK_EVERY;
             etag = answer.etag.or(etag);
             let over = ended(&answer.json);
             seen(answer.json);
@@ -330,7 +337,7 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
                 return Ok(());
             }
         }
-        tokio::time::sleep(ASK_EVERY.saturating_sub(asked.elapsed())).await;
+        tokio::time::sleep(pause.saturating_sub(asked.elapsed())).await;
     }
 }
 
