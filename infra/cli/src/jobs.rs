@@ -325,11 +325,8 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
             request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
         }
         let answer: Answer = api.send(request).await?;
-        if answer.status == 304 {
-            // Held for as long as was asked, this adds nothing; a deployment that holds nobody is asked less and less often.
-            pause = (pause * 3 / 2).min(ASK_AT_LEAST_EVERY);
-        } else {
-            pause = ASK_EVERY;
+        pause = next_pause(pause, answer.status == 304);
+        if answer.status != 304 {
             etag = answer.etag.or(etag);
             let over = ended(&answer.json);
             seen(answer.json);
@@ -339,6 +336,12 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
         }
         tokio::time::sleep(pause.saturating_sub(asked.elapsed())).await;
     }
+}
+
+/// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
+/// that holds nobody is asked less and less often while nothing changes.
+fn next_pause(pause: Duration, unchanged: bool) -> Duration {
+    if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
 }
 
 fn ended(job: &Value) -> bool {
@@ -662,6 +665,17 @@ mod tests {
         let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
         let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
         assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
+    }
+
+    #[test]
+    fn a_server_that_holds_nobody_is_asked_less_often_until_something_changes() {
+        let mut pauses = vec![ASK_EVERY];
+        for _ in 0..20 {
+            pauses.push(next_pause(pauses[pauses.len() - 1], true));
+        }
+        assert!(pauses.windows(2).all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY), "{pauses:?}");
+        assert_eq!(pauses[20], ASK_AT_LEAST_EVERY);
+        assert_eq!(next_pause(pauses[20], false), ASK_EVERY);
     }
 
     #[tokio::test]
