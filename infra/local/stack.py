@@ -52,6 +52,7 @@ PARAMETERS = {
     "EnrichBulkConcurrency": "4",
     "WebhookConcurrency": "4",
     "WebhookRetryConcurrency": "2",
+    "StatusConcurrency": "0",
 }
 READY_S = 60
 DEPLOY_S = 300
@@ -306,7 +307,7 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     for name in FUNCTIONS:
         put(f"CodeUri: ../target/bundle/{name}/", f"CodeUri: {json.dumps(str(bundle / name))}")
     for name in ("EnrichConcurrency", "EnrichBulkConcurrency", "WebhookConcurrency", "WebhookRetryConcurrency"):
-        put(f"MaximumConcurrency: !Ref {name} ", f"MaximumConcurrency: {int(parameters[name])} ")
+        put(f"MaximumConcurrency: !If [IsSmall, 2, !Ref {name}] ", f"MaximumConcurrency: {int(parameters[name])} ")
     text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
     text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
     secrets = check_secrets(bundle / "enrich" / "providers.toml")

@@ -12,12 +12,12 @@ use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::api::Api;
-use shared::edge::config::Config;
+use shared::edge::config::{Config, MAX_WAIT};
 use shared::edge::http::ApiRequest;
 use shared::net::PlainHttp;
-use shared::ports::Clock;
+use shared::ports::{Clock, QueueName};
 use shared::provider::Catalog;
-use tests::sim::Sim;
+use tests::sim::{Sim, mapping};
 
 use crate::{root, source};
 
@@ -86,6 +86,16 @@ fn seconds(value: &Value) -> Vec<u64> {
     choices.map(|_| number(value)).collect()
 }
 
+/// A value under a profile.
+fn under<'v>(profile: &str, value: &'v Value) -> &'v Value {
+    let small = &TEMPLATE["Conditions"]["IsSmall"]["Fn::Equals"];
+    assert_eq!((&small[0]["Ref"], &small[1]), (&"Profile".into(), &"small".into()));
+    match value["Fn::If"].as_array() {
+        Some(either) if either[0] == "IsSmall" => under(profile, &either[if profile == "small" { 1 } else { 2 }]),
+        _ => value,
+    }
+}
+
 /// Every mapping from a queue to a function: function, mapping, queue.
 fn mappings() -> Vec<(&'static str, &'static Value, &'static str)> {
     let mut found = Vec::new();
@@ -117,7 +127,7 @@ fn every_mapping_reports_failures_one_by_one_under_a_bound() {
     for (function, mapping, queue) in mappings() {
         let at = format!("{function} on {queue}");
         assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]), "{at}");
-        let bound = mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        let bound = under("standard", &mapping["ScalingConfig"]["MaximumConcurrency"])["Ref"].as_str();
         let parameter = &TEMPLATE["Parameters"][bound.unwrap_or_else(|| panic!("{at} has no bound"))];
         assert!(number(&parameter["MinValue"]) >= 2, "{at}: Lambda takes 2 and more");
         let batch = number(&mapping["BatchSize"]);
@@ -402,14 +412,112 @@ fn a_function_knows_the_queues_that_it_may_use_and_no_others() {
     }
 }
 
+/// The functions that messages lead to from what a function sends, over however many functions.
+fn leads_to(from: &str) -> BTreeSet<&'static str> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(function) = open.pop() {
+        let sends =
+            permissions(function).into_iter().filter(|(actions, _)| actions.iter().any(|a| a == "sqs:SendMessage"));
+        let queues: BTreeSet<String> = sends.flat_map(|(_, queues)| queues).collect();
+        let next =
+            mappings().into_iter().filter(|(_, _, queue)| queues.contains(*queue)).map(|(function, ..)| function);
+        open.extend(next.filter(|function| reached.insert(*function)));
+    }
+    reached
+}
+
+/// Lambda stops a chain of runs and messages after about 16 runs of a function, unless the function says that it is meant.
+#[test]
+fn every_function_whose_messages_lead_back_to_it_may_recur_and_no_other() {
+    let recur: Vec<&str> = FUNCTIONS.into_iter().filter(|function| leads_to(function).contains(function)).collect();
+    assert_eq!(recur, ["Enrich", "Dispatch"], "what is derived, if this is right");
+    for function in FUNCTIONS {
+        let wanted = if recur.contains(&function) { Value::from("Allow") } else { Value::Null };
+        assert_eq!(properties(function)["RecursiveLoop"], wanted, "{function}");
+        let watched = of_type("AWS::CloudWatch::Alarm").iter().any(|(_, alarm)| {
+            alarm["MetricName"] == "RecursiveInvocationsDropped"
+                && alarm["Namespace"] == "AWS/Lambda"
+                && alarm["Dimensions"] == serde_json::json!([{"Name": "FunctionName", "Value": {"Ref": function}}])
+        });
+        assert_eq!(watched, recur.contains(&function), "{function}: the alarm on what is dropped");
+    }
+    // The simulation reads the same from the text.
+    let readers = mapping::readers();
+    let simulated: BTreeSet<&str> = readers.values().filter(|r| r.may_recur).map(|r| r.function.as_str()).collect();
+    assert_eq!(simulated, recur.into_iter().collect());
+    let by_name = |queue: &QueueName| format!("{queue:?}Queue");
+    let simulated: BTreeSet<(String, &str)> = readers.iter().map(|(q, r)| (by_name(q), r.function.as_str())).collect();
+    assert_eq!(simulated, mappings().into_iter().map(|(function, _, queue)| (queue.to_owned(), function)).collect());
+}
+
+/// A new account has a quota of 10 runs at once. Nothing can be reserved of it: AWS keeps 100 for the rest.
+#[test]
+fn the_small_profile_fits_a_new_account() {
+    let queues: u64 =
+        mappings().iter().map(|(_, m, _)| number(under("small", &m["ScalingConfig"]["MaximumConcurrency"]))).sum();
+    assert!(queues < 10, "{queues} for the queues; requests and the sweep need some too");
+    for function in FUNCTIONS {
+        let reserved = under("small", &properties(function)["ReservedConcurrentExecutions"]);
+        assert!(reserved.is_null() || reserved["Ref"] == "AWS::NoValue", "{function} reserves {reserved}");
+    }
+    assert_eq!(number(under("small", variables("Status")["MILLRACE_MAX_WAIT_S"])), 0, "no waits");
+}
+
+#[test]
+fn the_standard_profile_bounds_waiting_gets_by_parameters() {
+    let parameter = |name: &str| &TEMPLATE["Parameters"][name];
+    assert_eq!(parameter("Profile")["Default"], "standard");
+    assert_eq!(under("standard", variables("Status")["MILLRACE_MAX_WAIT_S"])["Ref"], "MaxWaitSeconds");
+    let wait = parameter("MaxWaitSeconds");
+    assert_eq!((number(&wait["MinValue"]), number(&wait["MaxValue"])), (0, MAX_WAIT.as_secs()));
+    assert!(number(&properties("Status")["Timeout"]) > MAX_WAIT.as_secs());
+    let reserved = under("standard", &properties("Status")["ReservedConcurrentExecutions"]);
+    assert_eq!(
+        (&reserved["Fn::If"][0], &reserved["Fn::If"][1]["Ref"]),
+        (&"HasStatusConcurrency".into(), &"StatusConcurrency".into())
+    );
+    // What is left of 1,000 is for the others.
+    assert!((1..=500).contains(&number(&parameter("StatusConcurrency")["Default"])));
+    for (function, mapping, _) in mappings() {
+        let bound = under("standard", &mapping["ScalingConfig"]["MaximumConcurrency"]);
+        assert!(parameter(target(bound)).is_object(), "{function}: {bound}");
+    }
+}
+
+/// What submit accepts, those who read it know by then: CloudFormation updates a resource after those that it depends on.
+#[test]
+fn submit_is_updated_after_whoever_reads_what_it_writes() {
+    let depends = |resource: &str| -> BTreeSet<String> {
+        list(&TEMPLATE["Resources"][resource]["DependsOn"]).iter().map(|on| on.as_str().unwrap().to_owned()).collect()
+    };
+    let others: BTreeSet<String> = FUNCTIONS.into_iter().filter(|f| *f != "Submit").map(str::to_owned).collect();
+    assert!(leads_to("Submit").iter().all(|reader| others.contains(*reader)));
+    assert_eq!(depends("Submit"), others);
+    assert!(others.iter().all(|other| depends(other).is_empty()));
+}
+
+#[test]
+fn every_alarm_tells_the_topic() {
+    for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        let actions = &alarm["AlarmActions"]["Fn::If"];
+        assert_eq!((&actions[0], &actions[1][0]["Ref"]), (&"HasAlarmTopic".into(), &"AlarmTopicArn".into()), "{name}");
+    }
+}
+
 #[test]
 fn who_enqueues_chunks_is_told_how_many_run_at_once() {
     let default = &TEMPLATE["Parameters"]["EnrichConcurrency"]["Default"];
     assert_eq!(number(default), u64::from(ENRICH_CONCURRENCY));
     for function in FUNCTIONS {
-        let told = variables(function).get("MILLRACE_ENRICH_CONCURRENCY").map(|value| target(value).to_owned());
-        let wanted = ["Submit", "Sweep"].contains(&function).then(|| "EnrichConcurrency".to_owned());
-        assert_eq!(told, wanted, "{function}");
+        let variables = variables(function);
+        let told = variables.get("MILLRACE_ENRICH_CONCURRENCY").copied();
+        assert_eq!(told.is_some(), ["Submit", "Sweep"].contains(&function), "{function}");
+        let Some(told) = told else { continue };
+        let (_, lane, _) = mappings().into_iter().find(|(_, _, queue)| *queue == "EnrichQueue").unwrap();
+        let effective = &lane["ScalingConfig"]["MaximumConcurrency"];
+        assert_eq!(under("standard", told), under("standard", effective), "{function}");
+        assert_eq!(number(under("small", told)), number(under("small", effective)), "{function}");
     }
 }
 
@@ -496,7 +604,7 @@ impl Served {
         let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;
         let catalog = Catalog::load(&root().join("infra")).unwrap();
         let (retention, enrich_timeout) = (Duration::from_secs(86_400), Duration::from_secs(120));
-        Self { api: Api { ports, catalog, retention, enrich_timeout }, sim, key }
+        Self { api: Api { ports, catalog, retention, enrich_timeout, max_wait: MAX_WAIT }, sim, key }
     }
 
     /// Whether the function's own code has a route for this.

@@ -15,6 +15,7 @@ mod limits;
 mod pairs;
 mod queues;
 mod records;
+mod recursion;
 mod reviewed;
 mod runs;
 mod sweeps;

@@ -691,6 +691,7 @@ fn batches_that_race_for_the_last_credits_share_them() {
             catalog: served.world.registry.catalog().clone(),
             retention: 600 * MINUTE,
             enrich_timeout: served.world.options.enrich_timeout,
+            max_wait: shared::edge::config::MAX_WAIT,
         });
         for n in 0..2 {
             let request = ApiRequest {

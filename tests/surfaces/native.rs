@@ -80,6 +80,27 @@ fn a_job_answers_to_its_id_in_every_surfaces_form() {
 }
 
 #[test]
+fn a_wait_lasts_no_longer_than_the_deployment_lets_it() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let key = ("authorization", bearer.as_str());
+    let job = body(&served.post("/v1/jobs", &[key], &submission(&["0.example"])), 202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    // Nothing runs meanwhile, so that the job does not end.
+    for (bound, held) in [(25, 20), (3, 3), (0, 0)] {
+        served.api.max_wait = Duration::from_secs(bound);
+        for (path, preference) in [(path.clone(), "wait=20"), (format!("{path}?wait=20"), "other=1")] {
+            let before = served.world.now();
+            let response = served.get(&path, &[key, ("prefer", preference)]);
+            assert_eq!(served.world.now().since(before), Duration::from_secs(held), "{path}, at most {bound} s");
+            let applied = response.headers.iter().find(|(name, _)| *name == "preference-applied");
+            let expected = (preference == "wait=20").then(|| format!("wait={held}"));
+            assert_eq!((response.status, applied.map(|(_, value)| value.clone())), (200, expected), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
     let mut served = served();
     let bearer = format!("Bearer {}", served.key());

@@ -28,6 +28,8 @@ use crate::screen::{plain, plural, print, thousands};
 const HOLD_SECONDS: u32 = 20;
 /// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two of them while nothing changes and nobody is held.
+const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// Jobs followed at once.
 const FOLLOWED_AT_ONCE: usize = 4;
 /// Jobs of a list whose deliveries are asked for, and how many at once.
@@ -443,6 +445,7 @@ fn left_alone(live: &[String]) -> String {
 async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}");
     let mut etag: Option<String> = None;
+    let mut pause = ASK_EVERY;
     loop {
         let asked = Instant::now();
         let mut request = Request::get(&path);
@@ -450,6 +453,7 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
             request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
         }
         let answer: Answer = api.send(request).await?;
+        pause = next_pause(pause, answer.status == 304);
         if answer.status != 304 {
             etag = answer.etag.or(etag);
             let over = ended(&answer.json);
@@ -458,8 +462,14 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
                 return Ok(());
             }
         }
-        tokio::time::sleep(ASK_EVERY.saturating_sub(asked.elapsed())).await;
+        tokio::time::sleep(pause.saturating_sub(asked.elapsed())).await;
     }
+}
+
+/// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
+/// that holds nobody is asked less and less often while nothing changes.
+fn next_pause(pause: Duration, unchanged: bool) -> Duration {
+    if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
 }
 
 fn ended(job: &Value) -> bool {
@@ -900,6 +910,17 @@ mod tests {
         let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
         let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
         assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
+    }
+
+    #[test]
+    fn a_server_that_holds_nobody_is_asked_less_often_until_something_changes() {
+        let mut pauses = vec![ASK_EVERY];
+        for _ in 0..20 {
+            pauses.push(next_pause(pauses[pauses.len() - 1], true));
+        }
+        assert!(pauses.windows(2).all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY), "{pauses:?}");
+        assert_eq!(pauses[20], ASK_AT_LEAST_EVERY);
+        assert_eq!(next_pause(pauses[20], false), ASK_EVERY);
     }
 
     #[tokio::test]

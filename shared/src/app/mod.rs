@@ -10,6 +10,7 @@ pub mod enrich;
 pub mod finish;
 mod hold;
 pub mod idempotency;
+pub mod newer;
 mod origin;
 pub mod retry;
 mod run;

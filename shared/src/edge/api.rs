@@ -25,8 +25,6 @@ use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::provider::Catalog;
 
-/// The longest that a request is held. API Gateway ends one after 30 s.
-const MAX_WAIT: Duration = Duration::from_secs(25);
 /// Kept free at the end of an invocation for the answer.
 const RESERVE: Duration = Duration::from_secs(3);
 /// Result lines of a page, unless asked otherwise, and at most.
@@ -43,6 +41,8 @@ pub struct Api {
     pub retention: Duration,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
+    /// How long a waiting GET is held at most.
+    pub max_wait: Duration,
 }
 
 /// What one of the two functions does with a request.
@@ -62,6 +62,7 @@ impl Api {
             catalog: started.catalog()?,
             retention: started.config.retention,
             enrich_timeout: started.config.enrich_timeout,
+            max_wait: started.config.max_wait,
         })
     }
 
@@ -311,7 +312,7 @@ impl Api {
         let tag = |view: &JobView| etag(&state(&self.seen(view.clone())));
         let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
         // Who asks for the head alone asks how things are now.
-        let asked = wait(request)?.filter(|_| request.method != "HEAD");
+        let asked = wait(request, self.max_wait)?.filter(|_| request.method != "HEAD");
         let view = match asked {
             None => status::job(&self.ports, caller.tenant(), id).await?,
             Some(asked) => {
@@ -439,8 +440,9 @@ fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, ApiError> {
     Ok(Some(Idempotency::new(key, &request.method, &request.path, &request.body)))
 }
 
-/// How long the caller wants to be held: `?wait=20`, or `Prefer: wait=20` (RFC 7240), in seconds.
-fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
+/// How long the caller is held, at most as long as this deployment holds anybody: `?wait=20`, or `Prefer: wait=20`
+/// (RFC 7240), in seconds.
+fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiError> {
     let seconds = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
     let asked = match request.parameter("wait") {
         Some(text) => Some(seconds(text).ok_or_else(|| ApiError::invalid("wait", "must be a number of seconds"))?),
@@ -453,7 +455,7 @@ fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
                 .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value)).flatten())
         }),
     };
-    Ok(asked.map(|s| Duration::from_secs(s).min(MAX_WAIT)))
+    Ok(asked.map(|s| Duration::from_secs(s).min(most)))
 }
 
 fn etag(state: &str) -> String {

@@ -10,6 +10,9 @@ use crate::domain::tenant::ENRICH_CONCURRENCY;
 use crate::net::{Cidr, PlainHttp};
 use crate::ports::QueueName;
 
+/// The longest that a waiting GET may be held: its answer must come before API Gateway gives up, after 30 s.
+pub const MAX_WAIT: Duration = Duration::from_secs(25);
+
 /// Everything a function is told by its environment. Secrets of providers are not in it; they are looked up by name.
 #[derive(Debug)]
 pub struct Config {
@@ -24,6 +27,8 @@ pub struct Config {
     pub enrich_timeout: Duration,
     /// How many chunks the fast enrich lane works on at once.
     pub enrich_concurrency: u32,
+    /// How long a waiting GET is held at most.
+    pub max_wait: Duration,
     /// How long jobs and results are kept.
     pub retention: Duration,
     /// The least severe level that is logged.
@@ -140,6 +145,12 @@ impl Config {
                 "a number of chunks",
                 |text| text.parse().ok().filter(|n| *n > 0),
             ),
+            max_wait: Duration::from_secs(reader.parsed(
+                "MILLRACE_MAX_WAIT_S",
+                MAX_WAIT.as_secs(),
+                "a number of seconds from 0 to 25",
+                |text| text.parse().ok().filter(|n| *n <= MAX_WAIT.as_secs()),
+            )),
             retention: Duration::from_secs(24 * 3600)
                 * u32::try_from(reader.parsed("MILLRACE_RETENTION_DAYS", 7, "a number of days from 1 to 365", |t| {
                     whole(t).filter(|d| *d <= 365)
@@ -247,6 +258,16 @@ mod tests {
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(config.enrich_concurrency, ENRICH_CONCURRENCY);
+        assert_eq!(config.max_wait, MAX_WAIT);
+    }
+
+    #[test]
+    fn a_deployment_may_bound_waits_down_to_none() {
+        for seconds in [0, 7, 25] {
+            let text = seconds.to_string();
+            let pairs = [&LEAST[..], &[("MILLRACE_MAX_WAIT_S", text.as_str())]].concat();
+            assert_eq!(read(&pairs).unwrap().max_wait, Duration::from_secs(seconds));
+        }
     }
 
     /// What Lambda sets, MiniStack and `cargo lambda watch` set too: it decides nothing.
@@ -279,6 +300,8 @@ mod tests {
         for pair in [
             ("MILLRACE_RETENTION_DAYS", "0"),
             ("MILLRACE_ENRICH_CONCURRENCY", "0"),
+            ("MILLRACE_MAX_WAIT_S", "26"),
+            ("MILLRACE_MAX_WAIT_S", "-1"),
             ("MILLRACE_ALLOW_HTTP", "maybe"),
             ("MILLRACE_NAMESERVER", "dns"),
         ] {
