@@ -258,7 +258,9 @@ impl Api {
 
     fn accepted(&self, accepted: Accepted) -> Accepted {
         match accepted {
-            Accepted::Job { view, replayed } => Accepted::Job { view: Box::new(self.seen(*view)), replayed },
+            Accepted::Job { view, replayed, faults } => {
+                Accepted::Job { view: Box::new(self.seen(*view)), replayed, faults }
+            }
             priced @ Accepted::Priced { .. } => priced,
         }
     }
