@@ -413,7 +413,7 @@ fn a_function_knows_the_queues_that_it_may_use_and_no_others() {
 }
 
 /// The functions that messages lead to from what a function sends, over however many functions.
-fn leads_to(from: &str) -> BTreeSet<&'static str> {
+fn leads_to(from: &'static str) -> BTreeSet<&'static str> {
     let mut reached = BTreeSet::new();
     let mut open = vec![from];
     while let Some(function) = open.pop() {
