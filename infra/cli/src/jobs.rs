@@ -225,7 +225,7 @@ async fn send_parts(
     unfit: &BTreeSet<u64>,
 ) -> Result<Vec<Value>, Failure> {
     let stop = async { drop(tokio::signal::ctrl_c().await) };
-    send_until(api, args, records, parts, stop).await
+    send_until(api, args, records, parts, unfit, stop).await
 }
 
 /// Sends the parts one after the other; `stop` breaks off and says what was started.
@@ -234,6 +234,7 @@ async fn send_until(
     args: &Submit,
     records: &[Record],
     parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<Value>, Failure> {
     let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
@@ -250,7 +251,7 @@ async fn send_until(
     }
     let started = Mutex::new(Vec::new());
     let outcome = tokio::select! {
-        outcome = send_each(api, args, records, parts, &key, &started) => outcome,
+        outcome = send_each(api, args, records, parts, unfit, &key, &started) => outcome,
         () = stop => {
             let started = started.lock().unwrap_or_else(PoisonError::into_inner);
             Err(Failure::Interrupted(broken_off(&started, args.dry_run, records, parts, &key)))
@@ -265,6 +266,7 @@ async fn send_each(
     args: &Submit,
     records: &[Record],
     parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
     key: &str,
     started: &Mutex<Vec<Value>>,
 ) -> Result<(), Failure> {
@@ -944,7 +946,7 @@ mod tests {
             }
         };
         let (api, args) = (client(&server.base), submit_args(&[]));
-        let failed = send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], stop).await.unwrap_err();
+        let failed = send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
         let Failure::Interrupted(text) = &failed else { panic!("{failed:?}") };
         assert!(text.starts_with("interrupted: 2 of 3 jobs started, 4 of 5 records\n  job_1\n  job_2\n"), "{text}");
         assert!(text.contains("lines 6 to 6 may have started"), "{text}");
