@@ -48,7 +48,7 @@ fn submissions() -> [(&'static str, String); 6] {
         (
             "/v1/jobs",
             format!(
-                r#"{{"type":"any","records":[{{"id":"a","input":{{"domain":"a.example","odd":{ODD}}},"metadata":{{"odd":{ODD},"half":{half}}}}}],
+                r#"{{"type":"any","records":[{{"id":"a","input":{{"domain":"a.example"}},"metadata":{{"odd":{ODD},"half":{half}}}}}],
                 "webhook_url":"{HOOK}","webhook_events":{{"record.finished":"{HOOK}?record"}}}}"#
             ),
         ),
@@ -148,7 +148,7 @@ fn results_deliveries_and_retries_have_it_as_it_was_written() {
         let response = send(&mut served, "GET", &results, &[("accept", accept)], b"");
         assert_eq!((response.status, of(&response, "content-type")), (200, Some(kind)), "{accept}");
         let page = text(&response.body);
-        assert_eq!(page.matches(&shown).count(), 4, "{accept}: {page}");
+        assert_eq!(page.matches(&shown).count(), 3, "{accept}: {page}");
         assert!(page.contains("1E400"), "{page}");
     }
     let retried = body(&send(&mut served, "POST", &results.replace("results", "retry"), &[], b""), 202);
@@ -193,7 +193,7 @@ fn what_cannot_be_unpacked_is_refused_in_each_surfaces_form() {
             assert_eq!(of(&answer, "accept-encoding"), (status == 415).then_some("gzip"), "{path} {coding}");
             let plain = send(&mut served, "POST", path, &[], b"[]");
             let names = |response: &ApiResponse| {
-                let body: Value = serde_json::from_slice(&response.body).unwrap();
+                let body = json::read(&response.body).unwrap();
                 body.as_object().unwrap().keys().filter(|name| *name != "errors").cloned().collect::<Vec<_>>()
             };
             assert_eq!(names(&answer), names(&plain), "{path} {coding}");
@@ -298,7 +298,7 @@ fn a_base_path_stands_in_front_of_routes_and_of_what_the_caller_is_told() {
         assert_eq!(job["results_url"], results);
         served.settle();
         let told = served.world.receiver.exchanges();
-        let told = told.iter().map(|exchange| exchange.json()["data"]["results_url"].clone());
+        let told = told.iter().map(|exchange| json::read(&exchange.body).unwrap()["data"]["results_url"].clone());
         let plain = format!("/v1/jobs/{id}/results");
         assert!(told.filter(|url| url.as_str().is_some_and(|url| url.contains(&id))).all(|url| url == plain));
         let shown = send(&mut served, "GET", of(&made, "location").unwrap(), &[], b"");
