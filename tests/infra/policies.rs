@@ -1,8 +1,8 @@
 //! The template's policies, evaluated as IAM does it, over the calls that the functions make in a run.
 //!
 //! The emulator does not know the condition key `dynamodb:LeadingKeys`, so what hangs on it is shown here. Sources: IAM user
-//! guide, "Policy evaluation logic" and "Multivalued context keys"; Amazon DynamoDB developer guide, "Using IAM policy
-//! conditions for fine-grained access control" and "Using IAM with DynamoDB transactions".
+//! guide, "Policy evaluation logic" and "Multivalued context keys"; Amazon `DynamoDB` developer guide, "Using IAM policy
+//! conditions for fine-grained access control" and "Using IAM with `DynamoDB` transactions".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -258,8 +258,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     served.settle();
     ask(&mut served, "DELETE", &at, Value::Null);
     served.settle();
-    let asked = recorder.asked.lock().unwrap().clone();
-    asked
+    recorder.asked.lock().unwrap().clone()
 }
 
 #[test]
