@@ -709,7 +709,7 @@ mod tests {
         );
         assert_eq!(read(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind)).unwrap_err(), unfit);
         // What cannot be read as rows takes the file along, and nothing is left unsaid.
-        let faults = lenient("email,note\n,a\nb@c.example\n").unwrap_err();
+        let faults = lenient("email,note\n,a\nb@c.example,b,c\n").unwrap_err();
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3]);
         let two = |line: u64| Fault { line, text: "is bad".into() };
         assert_eq!(by_kind(&[two(2), two(9)]), ["2 rows: is bad (lines 2, 9)"]);
