@@ -304,7 +304,8 @@ fn a_base_path_stands_in_front_of_routes_and_of_what_the_caller_is_told() {
         let shown = send(&mut served, "GET", of(&made, "location").unwrap(), &[], b"");
         assert_eq!(body(&shown, 200)["results_url"], results);
         let list = body(&send(&mut served, "GET", &format!("{base}/v1/jobs?limit=1"), &[], b""), 200);
-        assert_eq!(list["jobs"][0]["results_url"], results);
+        let first = list["jobs"][0]["id"].as_str().unwrap();
+        assert_eq!(list["jobs"][0]["results_url"], format!("{base}/v1/jobs/{first}/results"));
         let page = send(&mut served, "GET", &format!("{results}?limit=1"), &[("accept", "text/csv")], b"");
         let next = of(&page, "link").unwrap();
         let next = next.strip_prefix('<').unwrap().split('>').next().unwrap();
