@@ -221,7 +221,7 @@ fn an_upstreams_post_may_have_a_mark_in_front_and_be_packed() {
         (&[][..], "\u{feff}{\"n\":1e400,\"half\":\"\\ud800\"}".as_bytes().to_vec(), 404),
         (&[gzip], packed("\u{feff}{}".as_bytes()), 404),
         (&[gzip], b"{}".to_vec(), 400),
-        (&[gzip], packed(&[b' '; 256 * 1024 + 1]), 413),
+        (&[gzip], packed(&vec![b' '; 256 * 1024 + 1]), 413),
         (&[("content-encoding", "zstd")], b"{}".to_vec(), 415),
     ] {
         assert_eq!(served.call("POST", &url, headers, &body).status, status, "{headers:?}");

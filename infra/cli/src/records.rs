@@ -521,9 +521,8 @@ fn well_quoted(row: &[u8], delimiter: u8) -> bool {
     for b in row {
         let ends = *b == delimiter || matches!(b, b'\r' | b'\n');
         at = match (at, b) {
-            (At::Start | At::Closed, b'"') => At::Quoted,
             (At::Quoted, b'"') => At::Closed,
-            (At::Quoted, _) => At::Quoted,
+            (At::Start | At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
             (_, _) if ends => At::Start,
             (At::Closed, _) => return false,
             (At::Start | At::Plain, _) => At::Plain,
