@@ -212,7 +212,7 @@ fn a_dry_run_prices_and_stores_nothing() {
     let mut world = World::new();
     let before = world.sim.store.items();
     let dry = Submission { dry_run: true, max_credits: Some(5), ..submission(&domains("found", 10)) };
-    let Ok(Accepted::Priced { deal, records, price }) = world.submit(dry, Some("key")) else { panic!("no price") };
+    let Ok(Accepted::Priced { deal, records, price, .. }) = world.submit(dry, Some("key")) else { panic!("no price") };
     assert_eq!((deal.funded, deal.reserved, records, price), (2, 4, 10, 2));
     assert_eq!(world.sim.store.items(), before);
     assert_eq!(world.sim.queue.next_visible(), None);

@@ -311,7 +311,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         window: std::time::Duration::ZERO,
         shards_done: 0,
     };
-    JobView { job, progress: shared::domain::progress::Progress::default() }
+    JobView::new(job, shared::domain::progress::Progress::default())
 }
 
 #[test]

@@ -309,7 +309,8 @@ async fn work(
         if run.wake != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
-        park(ports, job, message.chunk, hold, next_at).await;
+        let ended = ChunkSummary::of_some(message.chunk, known.finished.values());
+        park(ports, job, &ended, hold, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
         let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();

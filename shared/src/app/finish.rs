@@ -43,7 +43,7 @@ pub(crate) async fn load(ports: &Ports, id: &JobId) -> Result<Option<JobView>, S
         let keys: Vec<_> = (1..more).map(|n| progress_key(id, n)).collect();
         shards.extend(ports.store.get_many(&keys).await?.into_iter().flatten());
     }
-    Ok(Some(JobView { job, progress: read_progress(&shards) }))
+    Ok(Some(JobView::new(job, read_progress(&shards))))
 }
 
 /// Ends the job if every chunk has its result. Safe to call at any time, any number of times.

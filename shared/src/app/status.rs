@@ -1,5 +1,6 @@
 //! What callers may read. Nothing here writes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finish::load;
@@ -13,12 +14,29 @@ use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told};
+use crate::domain::record::Outcome;
 use crate::ports::{Query, Select};
+use crate::provider::waits::waiting_for;
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
 pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
     let view = load(ports, id).await?;
     view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
+}
+
+/// A job with whom its records wait for, which is read only where some do. `order` are its type's providers.
+pub async fn with_waits<'a>(
+    ports: &Ports,
+    mut view: JobView,
+    order: impl Iterator<Item = &'a str>,
+) -> Result<JobView, ApiError> {
+    if view.job.status.is_live() && view.progress.has_waited() {
+        let own = view.job.spec.providers.clone();
+        let asked = order.filter(|name| own.as_ref().is_none_or(|own| own.iter().any(|own| own == name)));
+        let waits = waiting_for(ports.store.as_ref(), asked, ports.clock.now()).await;
+        view.waiting_for = waits.map_err(StepError::from)?;
+    }
+    Ok(view)
 }
 
 /// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
@@ -112,8 +130,8 @@ pub async fn page(ports: &Ports, view: &JobView, cursor: ResultCursor, limit: us
     }
 }
 
-/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
-/// has no result yet.
+/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first record that
+/// has no outcome yet.
 pub async fn results(
     ports: &Ports,
     view: &JobView,
@@ -130,12 +148,18 @@ pub async fn results(
         let mut chunks = read_chunks(&ports.store.query(&query).await?)?;
         for n in at.chunk..=to {
             let state = chunks.remove(&n).unwrap_or_default();
-            let Some((chunk, outcomes)) = state.chunk.zip(state.result) else {
-                return Ok(ResultPage { lines, next: Some(at) });
+            let Some(chunk) = state.chunk else { return Ok(ResultPage { lines, next: Some(at) }) };
+            // Of a chunk that is at work or waits, what its parts hold.
+            let mut finished: BTreeMap<u32, Outcome> = match state.result {
+                Some(outcomes) => (0..).zip(outcomes).collect(),
+                None => state.finished,
             };
             let skip = usize::try_from(at.offset).unwrap_or(usize::MAX);
-            let pairs = (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)).skip(skip);
-            for (index, (record, outcome)) in pairs {
+            for (place, record) in (0..).zip(chunk.records).skip(skip) {
+                let Some(outcome) = finished.remove(&place) else {
+                    return Ok(ResultPage { lines, next: Some(at) });
+                };
+                let index = chunk.first + place;
                 let line = ResultLine { index, record, outcome };
                 let text = super::table::json(&line.to_json());
                 bytes += text.len() + 1;
@@ -266,7 +290,7 @@ async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> 
         let view = if job.status.is_live() && job.spec.chunks > crate::domain::chunk::SHARD_CHUNKS {
             load(ports, &job.spec.id).await?
         } else {
-            Some(JobView { job, progress: read_progress(pair[1].as_ref()) })
+            Some(JobView::new(job, read_progress(pair[1].as_ref())))
         };
         views.extend(view);
     }

@@ -62,7 +62,8 @@ pub(crate) async fn accept(
     for _ in 0..TURNS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
-            return Ok(Accepted::Priced { deal: budget.deal, records: submission.records.len(), price });
+            let (deal, records) = (budget.deal, submission.records.len());
+            return Ok(Accepted::Priced { deal, records, price, unconfigured: terms.unconfigured.clone() });
         }
         if let Some(accepted) = offer(ports, caller, &submission, terms, &budget, idempotency).await? {
             return Ok(accepted);
@@ -153,7 +154,7 @@ async fn offer(
             tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
-    Ok(Some(Accepted::Job { view: Box::new(JobView { job, progress: Progress::default() }), replayed: false }))
+    Ok(Some(Accepted::Job { view: Box::new(JobView::new(job, Progress::default())), replayed: false }))
 }
 
 /// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What

@@ -370,7 +370,15 @@ pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
 }
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
-    Progress::of(shards.into_iter().flat_map(|item| get_set(item, DONE)))
+    let shards: Vec<&Item> = shards.into_iter().collect();
+    let waiting = shards.iter().flat_map(|item| (0..SHARD_CHUNKS).filter_map(|n| get_s(item, ended_attribute(n))));
+    Progress::of(shards.iter().flat_map(|item| get_set(item, DONE))).with_waiting(waiting)
+}
+
+/// The attribute of a progress shard that says what has ended of a chunk when the run before left it to wait for upstreams.
+pub fn ended_attribute(chunk: u32) -> &'static str {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    chunk_attribute(&NAMES, "ended", chunk)
 }
 
 /// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.

@@ -13,7 +13,7 @@ use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, Record};
+use crate::domain::record::{FailureCode, MAX_RECORD_BYTES, Record};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -322,7 +322,19 @@ fn job_state(view: &JobView) -> String {
 }
 
 fn show_job(view: &JobView, now: Timestamp) -> ApiResponse {
-    ApiResponse::json(200, &job(view, now))
+    let mut shown = job(view, now);
+    if let Some(members) = shown.as_object_mut().filter(|_| view.job.status.is_live()) {
+        let waits = view.waiting_for.iter().map(|wait| {
+            json!({
+                "provider": wait.provider,
+                "status": wait.status,
+                "since": wait.since.rfc3339(),
+                "until": wait.until.rfc3339(),
+            })
+        });
+        members.insert("waiting_for".to_owned(), waits.collect());
+    }
+    ApiResponse::json(200, &shown)
 }
 
 fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
@@ -332,7 +344,9 @@ fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 /// The answer to a submission.
 fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
-        Accepted::Priced { deal, records, price } => ApiResponse::json(200, &priced(*deal, *records, *price)),
+        Accepted::Priced { deal, records, price, unconfigured } => {
+            ApiResponse::json(200, &priced(*deal, *records, *price, unconfigured.as_deref()))
+        }
         Accepted::Job { view, .. } => {
             let left = view.estimate(now, NOMINAL_PER_RECORD).map_or(0, |at| at.since(now).as_secs());
             ApiResponse::json(202, &job(view, now))
@@ -371,12 +385,17 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
 }
 
 /// The answer to a dry run.
-fn priced(deal: Deal, records: usize, price: u32) -> Value {
+fn priced(deal: Deal, records: usize, price: u32, unconfigured: Option<&str>) -> Value {
+    let warnings: Vec<Value> = unconfigured
+        .iter()
+        .map(|detail| json!({"code": FailureCode::ProviderUnconfigured.as_str(), "detail": detail}))
+        .collect();
     json!({
         "object": "estimate",
         "records": records,
         "credits": {"per_record_at_most": price, "reserved": deal.reserved},
         "skipped": records - deal.funded,
+        "warnings": warnings,
     })
 }
 

@@ -155,7 +155,13 @@ pub enum Accepted {
         replayed: bool,
     },
     /// A dry run: nothing was stored.
-    Priced { deal: Deal, records: usize, price: u32 },
+    Priced {
+        deal: Deal,
+        records: usize,
+        price: u32,
+        /// Why every record of such a job would fail, where its type cannot be run.
+        unconfigured: Option<String>,
+    },
 }
 
 /// The part of a job that never changes after its submission.
@@ -265,9 +271,28 @@ pub struct JobView {
     pub job: Job,
     /// Of a live job; a job that has ended has its counts in `end`.
     pub progress: Progress,
+    /// Whom its records wait for, where that was asked.
+    pub waiting_for: Vec<WaitingFor>,
+}
+
+/// A provider that records wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// Its name in `providers.toml`.
+    pub provider: String,
+    /// The HTTP status that its upstream answered with, where that is why.
+    pub status: Option<u16>,
+    pub since: Timestamp,
+    /// When it is asked again.
+    pub until: Timestamp,
 }
 
 impl JobView {
+    /// A job with its progress.
+    pub fn new(job: Job, progress: Progress) -> Self {
+        Self { job, progress, waiting_for: Vec::new() }
+    }
+
     pub fn counts(&self) -> Counts {
         self.job.end.as_ref().map_or_else(|| self.progress.counts(), |end| end.counts)
     }
@@ -418,7 +443,7 @@ mod tests {
             window: Duration::ZERO,
             shards_done: 0,
         };
-        let view = JobView { job, progress: Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]) };
+        let view = JobView::new(job, Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]));
         let now = Timestamp(1_800_000_000_000);
         assert_eq!(view.estimate(now, Duration::ZERO), Some(now.plus(RUN_LIMIT)));
     }

@@ -273,7 +273,15 @@ impl Api {
                 status::wait_for(&self.ports, caller.tenant(), id, asked.min(left), settled).await?
             }
         };
-        let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, self.ports.clock.now()) };
+        let kind = self.catalog.kind(&view.job.spec.kind);
+        let order = kind.into_iter().flat_map(|kind| kind.providers());
+        let view = status::with_waits(&self.ports, view, order).await?;
+        // Whom it waits for is no state of the job: what moves with each look would end every wait.
+        let response = if unchanged(&view) && view.waiting_for.is_empty() {
+            ApiResponse::empty(304)
+        } else {
+            show(&view, self.ports.clock.now())
+        };
         let response = match asked {
             Some(asked) if request.parameter("wait").is_none() => {
                 response.with("preference-applied", format!("wait={}", asked.as_secs()))

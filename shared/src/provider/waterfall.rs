@@ -6,7 +6,8 @@
 //! - nothing found and at least one said no: `not_found`. Where others could not answer, `error` names the first of
 //!   them, so that a reader can tell "nobody has it" from "nobody that could be asked has it";
 //! - every provider that the input suits failed: `failed`, with the first one's code;
-//! - the input suits no provider: `invalid`.
+//! - the input is not what the type asks for: `invalid`; it suits no provider, each for a need of its own: `failed`, with
+//!   `provider_input`.
 //!
 //! Credits are the sum over the providers that the found fields came from; anything but `found` costs nothing.
 //!
@@ -24,7 +25,9 @@ use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
-use crate::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth};
+use crate::domain::record::{
+    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
+};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
 
@@ -45,6 +48,17 @@ pub struct Step {
     /// How its answers are kept, where they are.
     cache: Option<Arc<Rules>>,
     notices: Arc<Notices>,
+    /// The fields without which it cannot be asked.
+    requires: Vec<String>,
+    /// What it cannot take is its upstream's own matter, and says nothing of what the type asks for.
+    own_rules: bool,
+}
+
+/// A provider's answer as the waterfall takes it.
+enum Judged {
+    Answer(Answer),
+    /// The input does not suit this provider, whatever the type asks for.
+    Unsuited(String),
 }
 
 impl Step {
@@ -60,6 +74,19 @@ impl Step {
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
             notices: Arc::default(),
+            requires: config.kind.settings().requires(),
+            own_rules: config.kind.settings().one_upstream(),
+        }
+    }
+
+    /// Tells an input that is wrong for the type from one that this provider cannot take: it lacks a field that the record
+    /// did not need to have, or its upstream has rules of its own.
+    fn judged(&self, answer: Answer, input: &Map<String, Value>) -> Judged {
+        match answer {
+            Answer::Invalid(why) if self.own_rules || self.requires.iter().any(|field| !input.contains_key(field)) => {
+                Judged::Unsuited(why)
+            }
+            answer => Judged::Answer(answer),
         }
     }
 
@@ -113,6 +140,9 @@ pub struct Parked {
     /// How many of its upstream's posts the provider has seen: it is shown each of them once.
     #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
     heard: usize,
+    /// The HTTP status with which the upstream said that it cannot be asked, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -180,6 +210,7 @@ impl Waterfall {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
         let (names, mut merged, mut waiting, heard);
+        let said = parked.as_ref().and_then(|(before, _)| before.status);
         if let Some((before, posted)) = parked {
             // Who has not taken the question is shown nothing.
             heard = (before.heard, posted.is_some() && before.ticket.is_some());
@@ -230,6 +261,7 @@ impl Waterfall {
                         callback: callback.as_deref(),
                         earlier: earlier.as_ref(),
                         last: at + 1 == steps.len() && merged.data.is_empty(),
+                        wait: self.kind.wait(),
                     };
                     within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
                 };
@@ -242,13 +274,23 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in, refused }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, refused, status }) => {
                         // What was posted is shown to the provider until it has seen it.
                         let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
-                        let give_up_at = give_up_at.filter(|_| !put_now).unwrap_or_else(|| now.plus(give_up_in));
+                        let said = said.filter(|_| give_up_at.is_some() && !put_now);
+                        // A wait for our own rate, which can be long, has become one for the upstream.
+                        let turns = !refused && status.is_some() && said.is_none();
+                        let give_up_at = give_up_at.filter(|_| !put_now).map_or_else(
+                            || now.plus(give_up_in),
+                            |until| if turns { until.min(now.plus(give_up_in)) } else { until },
+                        );
+                        let status = status.or(said);
+                        if let Some(status) = status {
+                            step.notices.waits(&step.name, status, now);
+                        }
                         if let Some(unfit) = merged.unfit(ticket.as_ref()) {
                             return Progress::Done(unfit);
                         }
@@ -265,15 +307,18 @@ impl Waterfall {
                                 resume_at,
                                 give_up_at,
                                 heard,
+                                status,
                             }));
                         }
-                        let (code, detail) = if ticket.is_some() {
-                            ("provider_timeout", "took the question and gave no answer in time")
-                        } else {
-                            (
-                                "provider_unavailable",
-                                "could not be asked in time: its rate, its circuit or the upstream itself stood before it",
-                            )
+                        let (code, detail) = match status {
+                            _ if ticket.is_some() => {
+                                ("provider_timeout", "took the question and gave no answer in time".to_owned())
+                            }
+                            Some(status) => (waited_in_vain(status).as_str(), said_until_the_end(status)),
+                            None => (
+                                FailureCode::ProviderUnavailable.as_str(),
+                                "could not be asked in time: its rate or its circuit stood before it".to_owned(),
+                            ),
                         };
                         Answer::failed(code, detail)
                     }
@@ -288,6 +333,7 @@ impl Waterfall {
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
+            let answer = step.judged(answer, request.input);
             merged.take(step, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
@@ -295,6 +341,15 @@ impl Waterfall {
         }
         Progress::Done(merged.into_outcome())
     }
+}
+
+/// What it is called that an upstream refused with this status until the wait was over.
+fn waited_in_vain(status: u16) -> FailureCode {
+    if status == 429 { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable }
+}
+
+fn said_until_the_end(status: u16) -> String {
+    format!("answered HTTP {status} until the record had waited long enough (`wait_s`)")
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -333,10 +388,20 @@ struct Merged {
     failure: Option<OutcomeError>,
     #[serde(default)]
     invalid: Option<String>,
+    /// Why the first provider that the input does not suit cannot take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsuited: Option<String>,
 }
 
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: &Origin) {
+    fn take(&mut self, step: &Step, answer: Judged, until: &Until, origin: &Origin) {
+        let answer = match answer {
+            Judged::Answer(answer) => answer,
+            Judged::Unsuited(why) => {
+                self.unsuited.get_or_insert_with(|| format!("{}: {why}", step.name));
+                return;
+            }
+        };
         match answer {
             Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, origin),
             Answer::NotFound => self.said_no = true,
@@ -344,6 +409,8 @@ impl Merged {
                 self.invalid.get_or_insert(why);
             }
             Answer::Failed { code, detail } => {
+                // What may pass says more than an input that never will.
+                self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
                 self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", step.name)));
             }
             // Whoever waits was parked before.
@@ -420,7 +487,10 @@ impl Merged {
                 (false, None, Some(why)) => {
                     Outcome::without_data(OutcomeStatus::Invalid, Some(OutcomeError::new("invalid_input", why)))
                 }
-                (false, None, None) => Outcome::failed("no_provider", "no provider was asked"),
+                (false, None, None) => match self.unsuited {
+                    Some(why) => Outcome::failed(FailureCode::ProviderInput.as_str(), why),
+                    None => Outcome::failed("no_provider", "no provider was asked"),
+                },
             };
         }
         // Who gave only what a surer answer replaced is not paid.
@@ -711,6 +781,7 @@ mod tests {
                     look_in: Duration::from_secs(60),
                     give_up_in: Duration::from_secs(150),
                     refused: false,
+                    status: None,
                 }),
             }
         }
@@ -791,13 +862,13 @@ mod tests {
 
     fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket, look_in, give_up_in, refused: false })
+        Answer::Later(Later { ticket, look_in, give_up_in, refused: false, status: None })
     }
 
     /// A look after a question that was taken is put off.
     fn refused(give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true })
+        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true, status: None })
     }
 
     /// Runs of one record with a first and a second provider that wants `n` and `m`.

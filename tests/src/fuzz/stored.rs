@@ -70,7 +70,7 @@ fn head(item: &Item) {
     let _ = (progress.counts().total(), progress.credits(), progress.bytes(), progress.told());
     let Ok(job) = read_meta(item) else { return };
     let _ = progress.undone(job.spec.chunks.min(1000)).count();
-    let view = JobView { job, progress };
+    let view = JobView::new(job, progress);
     assert!(view.percent() <= 100);
     let _ = (view.status(), view.credits_used(), view.job.is_expired(NOW), view.job.spec.hopeless());
     let _ = view.estimate(NOW, Duration::from_millis(10)).map(Timestamp::rfc3339);

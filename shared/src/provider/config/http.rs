@@ -147,6 +147,10 @@ impl Settings for HttpConfig {
         fields
     }
 
+    fn requires(&self) -> Vec<String> {
+        self.requires.clone()
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(self.mapping.fields.iter().map(|(name, _)| name.clone()).collect())
     }

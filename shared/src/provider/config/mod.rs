@@ -56,7 +56,7 @@ pub use self::signals::{SIGNALS_FIELDS, SignalsConfig};
 pub use self::site::{SITE_FIELDS, SiteConfig};
 pub use self::tech::{TECH_FIELD, TechConfig};
 pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
-pub use self::types::{TypeConfig, Until};
+pub use self::types::{DEFAULT_WAIT, TypeConfig, Until};
 pub use self::web::WebConfig;
 
 /// A place in the file.
@@ -143,6 +143,11 @@ pub trait Settings {
     /// The input fields without which it cannot be asked, and those that it uses where they are there: a type must know all
     /// of them.
     fn needs(&self) -> Vec<String>;
+
+    /// Those of them without which it cannot be asked.
+    fn requires(&self) -> Vec<String> {
+        self.needs()
+    }
 
     /// The input fields on which an answer may depend; `None`: all that there are.
     fn reads(&self) -> Option<Vec<String>> {

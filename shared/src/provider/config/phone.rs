@@ -44,6 +44,10 @@ impl Settings for PhoneConfig {
         [Some(&self.input), self.country_input.as_ref()].into_iter().flatten().cloned().collect()
     }
 
+    fn requires(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(PHONE_FIELDS.map(str::to_owned).to_vec())
     }

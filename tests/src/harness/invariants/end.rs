@@ -48,7 +48,7 @@ impl End {
         told.sort_by_key(|(_, exchange)| exchange.at);
         let mut lines = BTreeMap::new();
         for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
-            let view = &JobView { job: job.clone(), progress: Progress::default() };
+            let view = &JobView::new(job.clone(), Progress::default());
             let page = world.call(async |ports| results(ports, view, ResultCursor::default(), usize::MAX).await);
             let mut all = Vec::new();
             let mut page = page.ok();
