@@ -25,12 +25,12 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust built local tools validate node
+.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust checked secrets built local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: local ## the main job on a local stack: 1,000 real domains, a verified webhook, a table of results
+run: local ## the main job on a local stack: 1,000 records, 700 of them real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
 test: validate built node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own
@@ -65,7 +65,7 @@ FN ?= enrich
 invoke:
 	@PATH="$(CURDIR)/.local/build/bin:$$PATH" $(CARGO) lambda invoke $(FN) --invoke-address 127.0.0.1 --data-file infra/events/$(FN).json
 
-build: rust ## the bundle for AWS in target/bundle (ARCH=arm64 or x86_64)
+build: checked ## the bundle for AWS in target/bundle (ARCH=arm64 or x86_64)
 	@test -d "$$(rustc --print target-libdir --target $(RUST_TARGET))" || { \
 	  echo "error: Rust has no $(RUST_TARGET) target here. Add it: rustup target add $(RUST_TARGET)" >&2; exit 1; }
 	@$(PYTHON) infra/local/venvs.py build
@@ -84,7 +84,7 @@ lint: rust validate ## formatting, clippy, template
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 # Release binaries, because Init and size are theirs; most of the time goes into linking them.
-bench: rust ## calls, capacity units, bytes and their price of the main job; Init times and sizes (about 10 minutes the first time)
+bench: checked ## calls, capacity units, bytes and their price of the main job; Init times and sizes (about 10 minutes the first time)
 	@$(PYTHON) infra/local/venvs.py ministack tools
 	$(CARGO) build --release --locked $(addprefix --package ,submit enrich status dispatch sweep hello overhead)
 	$(CARGO) build --locked --package tests --bin bench
@@ -123,12 +123,21 @@ rust:
 tools: rust
 	@$(PYTHON) infra/local/venvs.py tools
 
+# The command line alone, to check providers.toml before what takes long. With --workspace it has the features of the whole
+# build, so that nothing of it is compiled twice.
+checked: rust
+	$(CARGO) build --workspace --locked --bin millrace
+	@$(PYTHON) infra/local/bundle.py --check
+
+secrets:
+	@$(STACK) secrets
+
 # One build serves the local stack and the tests: same profile, same features.
 built: rust
 	@$(PYTHON) infra/local/venvs.py ministack tools
 	$(CARGO) build --workspace --locked
 
-local: built
+local: checked secrets built
 	@$(PYTHON) infra/local/bundle.py target/bundle-local '$(TARGET)/debug/{}' --strip
 
 validate: tools

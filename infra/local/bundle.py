@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Puts the five deployment directories together: each function's binary as `bootstrap`, and what it reads at start.
 
-    python3 infra/local/bundle.py OUT PATTERN [--strip] [--providers FILE]
+    python3 infra/local/bundle.py OUT PATTERN [--strip] [--providers FILE] [--cli MILLRACE]
+    python3 infra/local/bundle.py --check [--providers FILE] [--cli MILLRACE]
 
-PATTERN is where the binaries are, with {} for the function's name. Standard library only.
+PATTERN is where the binaries are, with {} for the function's name. providers.toml is checked and compiled by the command
+line, a build for this machine; with --check nothing else is done. Standard library only.
 """
 
 import argparse
@@ -19,6 +21,8 @@ FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # submit prices and checks by the types, status shows them, enrich runs the providers; the others do not know them.
 WITH_TYPES = ("submit", "status", "enrich")
 WITH_TABLES = ("enrich",)
+# What `millrace providers compile` makes of providers.toml. A function reads it where it was made of the text beside it.
+COMPILED = "providers.compiled"
 
 
 def files_of(provider: dict) -> list[str]:
@@ -30,8 +34,6 @@ def files_of(provider: dict) -> list[str]:
 def missing_files(providers: Path) -> str | None:
     """What is wrong with the files of the providers: only infra/data is deployed. Absolute ones are a layer's or a mount's,
     those of S3 are read from there."""
-    if not providers.is_file():
-        return None
     for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
         for file in files_of(provider):
             if file.startswith(("/", "s3://")):
@@ -43,23 +45,52 @@ def missing_files(providers: Path) -> str | None:
     return None
 
 
+def shown(path: Path) -> str:
+    """The path as the user would type it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def compiled(cli: Path, providers: Path, output: Path | None) -> bool:
+    """Checks the file, and writes what functions read of it at Init. What is wrong is said by the command line itself."""
+    if not os.access(cli, os.X_OK):
+        print(f"error: {shown(cli)} is missing: build it first (make does)", file=sys.stderr)
+        return False
+    written = ["--output", str(output)] if output else []
+    return subprocess.run([str(cli), "providers", "compile", shown(providers), *written]).returncode == 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("pattern")
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("pattern", nargs="?")
+    parser.add_argument("--check", action="store_true", help="only say what is wrong with providers.toml and its files")
+    parser.add_argument("--cli", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "millrace",
+                        help="the command line of Millrace")
     parser.add_argument("--strip", action="store_true", help="leave symbols out of the copies; they are most of a debug build")
     parser.add_argument("--providers", type=Path, default=ROOT / "infra" / "providers.toml", help="another providers.toml")
     options = parser.parse_args()
+    if not options.check and options.pattern is None:
+        parser.error("OUT and PATTERN are needed, or --check")
 
     providers, data = options.providers, ROOT / "infra" / "data"
+    if not options.check:
+        # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
+        fresh = options.out.with_name(options.out.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        made = fresh / COMPILED
+    if not compiled(options.cli, providers, None if options.check else made):
+        return 1
     missing = missing_files(providers)
     if missing:
         print(f"error: {missing}", file=sys.stderr)
         return 1
+    if options.check:
+        return 0
     strip = shutil.which("strip") if options.strip else None
-    # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
-    fresh = options.out.with_name(options.out.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
     for name in FUNCTIONS:
         binary = Path(options.pattern.format(name))
         if not binary.is_file():
@@ -72,16 +103,15 @@ def main() -> int:
             shutil.copyfile(binary, bootstrap)
         bootstrap.chmod(0o755)
         if name in WITH_TYPES:
-            if not providers.is_file():
-                print(f"error: {providers} is missing", file=sys.stderr)
-                return 1
             shutil.copyfile(providers, directory / "providers.toml")
+            shutil.copyfile(made, directory / COMPILED)
             if name in WITH_TABLES and data.is_dir():
                 # The scripts that make the tables stay at home.
                 shutil.copytree(data, directory / "data", ignore=shutil.ignore_patterns("*.py", "*.md", ".*", "__pycache__"))
         # Times in the zip change its hash, and with it what sam uploads.
         for path in directory.rglob("*"):
             os.utime(path, (946684800, 946684800))
+    made.unlink()
     shutil.rmtree(options.out, ignore_errors=True)
     fresh.rename(options.out)
     return 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The local stack: MiniStack on loopback with the real template deployed to it.
 
-    stack.py up | down | status | pids FUNCTION | logs [FUNCTION] | invoke FUNCTION [EVENT.json] | with -- COMMAND …
+    stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION] | invoke FUNCTION [EVENT.json] | with -- COMMAND …
 
 Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them writes is under
 .local/stack-PORT/, but for the environment file that `up` writes for its user. README.md beside this file says where
@@ -39,6 +39,8 @@ REGION = "us-east-1"
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # MiniStack's root credentials. They open nothing but the stack on this machine.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template cannot set it.
+LOCAL = {"MILLRACE_LOCAL": "true"}
 # Marks MiniStack and, because they inherit its environment, every function process it starts.
 MARK = "LOCAL_STACK_TOKEN"
 # Enough for two cores; the template's defaults are meant for AWS.
@@ -50,6 +52,7 @@ PARAMETERS = {
     "EnrichBulkConcurrency": "4",
     "WebhookConcurrency": "4",
     "WebhookRetryConcurrency": "2",
+    "StatusConcurrency": "0",
 }
 READY_S = 60
 DEPLOY_S = 300
@@ -207,6 +210,7 @@ def check(stack: Stack, options) -> None:
     for name in FUNCTIONS:
         if not os.access(options.bundle / name / "bootstrap", os.X_OK):
             raise Failed(f"{shown(options.bundle / name)}/bootstrap is missing: build it first (make up does)")
+    check_secrets(options.bundle / "enrich" / "providers.toml")
     if options.env_file.exists():
         told = dict(line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line)
         other = told.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]
@@ -238,8 +242,9 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
         "MINISTACK_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(stack.port),
         "MINISTACK_REGION": REGION,
-        # Only the functions read it.
+        # Only the functions read these two.
         "AWS_ENDPOINT_URL": functions_endpoint,
+        **LOCAL,
         "AUTH": "true",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -260,13 +265,27 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
         time.sleep(0.1)
 
 
-def provider_secrets(bundle: Path) -> list:
-    """The environment variables that the bundle's providers take their secrets from."""
-    providers = tomllib.loads((bundle / "enrich" / "providers.toml").read_text()).get("providers", {}).values()
+def provider_secrets(file: Path) -> list:
+    """The environment variables that providers take their secrets from, and the user has to set."""
+    providers = tomllib.loads(file.read_text()).get("providers", {}).values()
     references = [secret for provider in providers for secret in provider.get("secrets", {}).values()]
     references += [provider["key"] for provider in providers if provider.get("kind") == "chat" and "key" in provider]
     references += [secret for provider in providers for secret in provider.get("oauth", {}).values()]
-    return sorted({secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret})
+    named = sorted({secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret})
+    # Those that the template itself sets are left to it, and those that Lambda sets to Lambda.
+    template = TEMPLATE.read_text()
+    return [name for name in named
+            if not re.search(rf"^ +{re.escape(name)}:", template, re.M) and not name.startswith("AWS_LAMBDA_")]
+
+
+def check_secrets(file: Path) -> list:
+    """The same list, when each of them is set."""
+    secrets = provider_secrets(file)
+    missing = [name for name in secrets if not os.environ.get(name)]
+    if missing:
+        raise Failed(f"{shown(file)} names the secret {', '.join(missing)}, which is not in your environment.\n"
+                     f"Set it and start again: export {missing[0]}=…")
+    return secrets
 
 
 def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
@@ -288,16 +307,10 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     for name in FUNCTIONS:
         put(f"CodeUri: ../target/bundle/{name}/", f"CodeUri: {json.dumps(str(bundle / name))}")
     for name in ("EnrichConcurrency", "EnrichBulkConcurrency", "WebhookConcurrency", "WebhookRetryConcurrency"):
-        put(f"MaximumConcurrency: !Ref {name} ", f"MaximumConcurrency: {int(parameters[name])} ")
+        put(f"MaximumConcurrency: !If [IsSmall, 2, !Ref {name}] ", f"MaximumConcurrency: {int(parameters[name])} ")
     text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
     text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
-    # Those that the template itself sets are left to it, and those that Lambda sets to Lambda.
-    secrets = [name for name in provider_secrets(bundle)
-               if not re.search(rf"^ +{re.escape(name)}:", text, re.M) and not name.startswith("AWS_LAMBDA_")]
-    missing = [name for name in secrets if not os.environ.get(name)]
-    if missing:
-        raise Failed(f"infra/providers.toml names the secret {', '.join(missing)}, which is not in your environment.\n"
-                     f"Set it and start again: export {missing[0]}=…")
+    secrets = check_secrets(bundle / "enrich" / "providers.toml")
     marker = "          # Secrets of providers.toml, a line each,"
     given = "".join(f"          {name}: {json.dumps(os.environ[name])}\n" for name in secrets)
     put(marker, given + marker)
@@ -348,8 +361,10 @@ def function_settings(stack: Stack) -> dict:
     client = stack.client("lambda")
     settings = {}
     for name in FUNCTIONS:
-        settings.update(client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"])
-    return {key: value for key, value in sorted(settings.items()) if value}
+        given = client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"]
+        # What is empty for one may be set for another.
+        settings.update({key: value for key, value in given.items() if value})
+    return dict(sorted(settings.items()))
 
 
 def tell_public_url(stack: Stack, url: str) -> None:
@@ -404,7 +419,7 @@ def up(stack: Stack, options) -> None:
                 raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")
             starts(stack)
             values = {"MILLRACE_URL": url, "MILLRACE_TABLE": outputs["TableName"],
-                      "AWS_ENDPOINT_URL": stack.endpoint, **CREDENTIALS, **function_settings(stack)}
+                      "AWS_ENDPOINT_URL": stack.endpoint, **LOCAL, **CREDENTIALS, **function_settings(stack)}
             if not options.no_tenant:
                 say("Creating the tenant demo …")
                 values.update(create_tenant(stack, options.cli, outputs["TableName"]))
@@ -417,6 +432,10 @@ def up(stack: Stack, options) -> None:
     port = "" if stack.port == DEFAULT_PORT else f" MILLRACE_PORT={stack.port}"
     say(f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
         f"Settings in {shown(options.env_file)}; logs by make logs{port}; stop it by make down{port}")
+    # `with` hands them over itself.
+    if options.command_name == "up":
+        say("URL and key are new. A shell that has those of an earlier stack must read them again:\n"
+            f"    set -a; . {shown(options.env_file)}; set +a")
 
 
 # ---------------------------------------------------------------- down
@@ -609,6 +628,7 @@ def arguments():
     starting.add_argument("--no-tenant", action="store_true", help="do not create the tenant demo")
 
     commands.add_parser("up", parents=[starting], help="start and deploy")
+    commands.add_parser("secrets", help="whether the secrets that infra/providers.toml names are set, where no stack is up")
     commands.add_parser("down", help="stop, and leave nothing running")
     commands.add_parser("status", help="exit code 0 if up, 3 if not")
     commands.add_parser("pids", help="process ids of a function").add_argument("function", choices=FUNCTIONS)
@@ -649,6 +669,9 @@ def main() -> int:
             raise Failed("port 0 is for `with` alone")
         if options.command_name == "up":
             up(stack, options)
+        elif options.command_name == "secrets":
+            if not stack.up():
+                check_secrets(ROOT / "infra" / "providers.toml")
         elif options.command_name == "down":
             down(stack)
         elif options.command_name == "status":

@@ -273,7 +273,7 @@ impl std::fmt::Debug for HttpAnswer {
     }
 }
 
-/// Why an exchange gave no answer. The texts name no address that a name resolved to.
+/// Why an exchange gave no whole answer. The texts name no address that a name resolved to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The URL cannot be used (scheme, host, credentials in it).
@@ -293,12 +293,25 @@ pub enum HttpError {
     /// The connection broke, or the answer was no HTTP.
     #[error("the exchange broke off: {0}")]
     Protocol(String),
+    /// The answer's head came, its body not to the end: `answer` has what did come. Who goes by the head alone reads it;
+    /// for everybody else this is the failure that `cause` is.
+    #[error("{cause}")]
+    Cut { answer: Box<HttpAnswer>, cause: Box<HttpError> },
 }
 
 impl HttpError {
+    /// Returns what broke the exchange, whether or not a head had come by then.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Cut { cause, .. } => cause.cause(),
+            plain => plain,
+        }
+    }
+
     /// The error class as the delivery log and provider errors show it.
     pub fn class(&self) -> &'static str {
         match self {
+            Self::Cut { cause, .. } => cause.class(),
             Self::Url(_) => "url",
             Self::Blocked => "blocked",
             Self::Dns(_) => "dns",
@@ -314,7 +327,8 @@ impl HttpError {
 #[async_trait]
 pub trait HttpSender: Any + Send + Sync {
     /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no redirect, uses no proxy, and
-    /// reaches only global unicast addresses and the networks the operator allows. It never retries.
+    /// reaches only global unicast addresses and the networks the operator allows. It never retries. `Ok` is an answer
+    /// that came whole or was cut by `max_response_bytes`; where only its head is sure, it is in [`HttpError::Cut`].
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError>;
 
     /// Gives up connections kept for reuse. Called when an invocation begins: they may have died while it was frozen.

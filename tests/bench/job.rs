@@ -15,7 +15,7 @@ use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,7 +80,8 @@ async fn measure() -> Result<Vec<Target>, Failed> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let http = Arc::new(ReqwestSender::new(Settings {
         allowed: vec!["127.0.0.0/8".parse()?],
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         nameserver: None,
         extra_ca_pem: None,
         user_agent: "bench".to_owned(),

@@ -66,7 +66,13 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         request_id: "bench".to_owned(),
     };
     let retention = Duration::from_secs(7 * 24 * 3600);
-    let api = Api { ports: ports.clone(), catalog, retention, enrich_timeout: TIMEOUT };
+    let api = Api {
+        ports: ports.clone(),
+        catalog,
+        retention,
+        enrich_timeout: TIMEOUT,
+        max_wait: shared::edge::config::MAX_WAIT,
+    };
     let answer = sim.finish(api.write(&request));
     if answer.status != 202 {
         return Err(format!("the model's submit answers {}", answer.status).into());

@@ -302,13 +302,13 @@ fn silence_and_refused_connections_end_within_the_operation_time_out() {
     let silent = Scripted::start(|_, _| Answer::Silence);
     for port in [silent.port, wire::closed_port()] {
         let clients = wire::hasty_clients(port);
-        let start = Instant::now();
         unavailable(&block_on(store(&clients).get(&key("a"))));
         assert!(block_on(queue(&clients).send(QueueName::Enrich, messages(1))).is_err());
-        assert!(start.elapsed() < 2 * wire::hasty_limits().operation + Duration::from_secs(1), "{:?}", start.elapsed());
     }
-    // Each attempt was cut off by itself: more than one fitted into the operation.
-    assert!(silent.got().len() >= 4, "{}", silent.got().len());
+    // Each attempt was cut off by itself, for more than one fitted into the operation; and each operation was, for not all
+    // its attempts were made.
+    let (got, all) = (silent.got().len(), wire::hasty_limits().attempts as usize);
+    assert!((4..2 * all - 1).contains(&got), "{got} of twice {all} attempts");
 }
 
 #[test]
@@ -335,9 +335,8 @@ fn warming_opens_a_connection_and_never_fails() {
     block_on(server.clients().warm());
     assert_eq!(server.got().len(), 2);
     block_on(wire::clients(wire::closed_port(), false).warm());
-    let start = Instant::now();
+    // It ends although no answer ever comes.
     block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
-    assert!(start.elapsed() < Duration::from_secs(3));
 }
 
 /// A certificate for 127.0.0.1 and the PEM of the authority that signed it.

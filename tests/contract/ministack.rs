@@ -66,7 +66,8 @@ impl MiniStack {
     }
 
     fn wait(&mut self) {
-        let give_up = Instant::now() + Duration::from_mins(1);
+        // It takes 2 s alone.
+        let give_up = Instant::now() + Duration::from_mins(10);
         while !healthy(self.port) {
             let ended = self.child.try_wait().unwrap();
             if ended.is_some() || Instant::now() > give_up {
@@ -114,7 +115,7 @@ fn healthy(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
     let request = "GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut answer = String::new();
-    stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
+    stream.set_read_timeout(Some(Duration::from_mins(1))).is_ok()
         && stream.write_all(request.as_bytes()).is_ok()
         && stream.read_to_string(&mut answer).is_ok()
         && answer.starts_with("HTTP/1.1 200")

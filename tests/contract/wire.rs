@@ -31,7 +31,7 @@ pub(crate) fn put(port: u16, path: &str, bytes: &[u8]) -> u16 {
 
 fn request(port: u16, line: &str, service: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(5))).unwrap();
     // The emulator finds the service by the credential scope; it verifies no signature.
     write!(
         stream,
@@ -174,7 +174,9 @@ fn serve(stream: impl Read + Write, got: &Mutex<Vec<Got>>, script: &Script) {
                 }
             }
             Answer::Close => return,
-            Answer::Silence => std::thread::sleep(Duration::from_mins(1)),
+            Answer::Silence => loop {
+                std::thread::park();
+            },
         }
     }
 }
@@ -214,7 +216,9 @@ pub(crate) fn hasty_clients(port: u16) -> AwsClients {
 }
 
 pub(crate) fn hasty_limits() -> Limits {
-    let (attempt, operation) = (Duration::from_millis(400), Duration::from_secs(1));
+    // Between the second attempt's planned beginning and the operation's end lies more time than any delay should take, and
+    // the operation ends before the fourth attempt does.
+    let (attempt, operation) = (Duration::from_secs(1), Duration::from_millis(2500));
     Limits { attempt, operation, ..settings(0, false).limits }
 }
 

@@ -28,7 +28,7 @@ async fn held_from(tag: &str, from: u32) -> Arc<AtomicBool> {
 /// The process that waits for record `from` or a later one is killed, and the API answers from then on.
 async fn kill_held(tag: &str, from: u32, holds: &AtomicBool) {
     let held = |got: &[Got]| Upstream::of(got, tag).into_iter().find(|g| key(g).is_some_and(|(_, n)| n >= from));
-    let got = world().await.upstream.server.wait(60, "held lookup", |got| held(got).is_some()).await;
+    let got = world().await.upstream.server.wait("held lookup", |got| held(got).is_some()).await;
     kill_peer(held(&got).unwrap().peer, "enrich").await;
     holds.store(false, Ordering::SeqCst);
 }
@@ -39,7 +39,7 @@ pub(crate) async fn sweep_when_due(item: Key) {
     let item = ports.store.get(&item).await.unwrap().expect("the item");
     let Some(shared::ports::Value::N(due)) = item.attributes.get("due") else { panic!("nothing due: {item:?}") };
     let wait = u64::try_from(due - ports.clock.now().0).unwrap_or(0);
-    assert!(wait < 100_000, "due in {wait} ms");
+    assert!(wait < 200_000, "due in {wait} ms");
     tokio::time::sleep(Duration::from_millis(wait + 1)).await;
     invoke("sweep", &json!({})).await;
 }
@@ -63,7 +63,7 @@ async fn assert_settled(tenant: &Tenant, job: &Value, found: u64, not_found: u64
     assert_eq!(lines.len() as u64, found + not_found);
 
     tenant.delivery(job, "delivered").await;
-    let got = receiver.wait(20, "webhook", |got| !got.is_empty()).await;
+    let got = receiver.wait("webhook", |got| !got.is_empty()).await;
     let ids: std::collections::BTreeSet<&str> = got.iter().map(|g| g.header("webhook-id")).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
     assert_eq!(got[0].json()["data"]["counts"], job["counts"]);
@@ -109,7 +109,7 @@ pub(crate) async fn an_attempt_whose_process_was_killed_shows_as_interrupted() {
     let (world, tenant) = (world().await, Tenant::scheduled("interrupted", &[1]).await);
     let receiver = Server::start(|n, _| if n == 0 { Answer::Hold } else { Answer::Status(204) }).await;
     let sent = tenant.post("/v1/webhooks/test", &json!({"url": receiver.url("/hook")})).await.json(202);
-    let got = receiver.wait(30, "attempt", |got| !got.is_empty()).await;
+    let got = receiver.wait("attempt", |got| !got.is_empty()).await;
     kill_peer(got[0].peer, "dispatch").await;
     killed("crashes::an_attempt_whose_process_was_killed_shows_as_interrupted");
 

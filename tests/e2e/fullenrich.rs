@@ -35,7 +35,7 @@ pub(crate) async fn a_receiver_that_fails_is_tried_a_minute_later() {
         let sent = json!({"name": "n", "data": [{"email": "a@b.example"}], "webhook_url": receiver.url("/hook")});
         let answer = tenant.post("/api/v2/contact/reverse/email/bulk", &sent).await.json(200);
         let id = text(&answer, "enrichment_id");
-        let delivery = eventually(40, "failed attempt", async || {
+        let delivery = eventually("failed attempt", async || {
             let page = tenant.get(&format!("/v1/jobs/{id}/deliveries")).await.json(200);
             let first: Option<Value> = page["deliveries"].get(0).cloned();
             first.filter(|delivery| delivery["log"].get(0).is_some())

@@ -1,7 +1,6 @@
 //! Jobs from submit to their end.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use shared::domain::ids::JobId;
 use shared::ports::{Query, Select};
 
 use crate::crashes::sweep_when_due;
-use crate::servers::{Answer, Server, Upstream};
+use crate::servers::{Answer, Gate, Server, Upstream};
 use crate::world::{Reply, Tenant, assert_counts, companies, lookups, millis, root, text, verify, world};
 
 fn rows(file: &str) -> Vec<Vec<String>> {
@@ -87,7 +86,7 @@ pub(crate) async fn a_thousand_domains() {
     }
 
     tenant.delivery(&job, "delivered").await;
-    let got = receiver.wait(20, "webhook", |got| !got.is_empty()).await;
+    let got = receiver.wait("webhook", |got| !got.is_empty()).await;
     assert_eq!((got.len(), got[0].path.as_str()), (1, "/done"));
     let event = got[0].json();
     assert_eq!((text(&event, "type"), &event["timestamp"]), ("job.completed", &job["completed_at"]));
@@ -158,10 +157,14 @@ pub(crate) fn assert_problem(reply: &Reply, status: u16, kind: &str) -> Value {
 
 pub(crate) async fn a_waiting_get_answers_when_the_job_changes() {
     let (world, tenant) = (world().await, Tenant::new("waiting").await);
-    world.upstream.script("waiting", |n, _| if n == 0 { Answer::Hold } else { Answer::Json(json!({"answer": n})) });
+    let gate = Gate::default();
+    let held = gate.clone();
+    world.upstream.script("waiting", move |n, _| {
+        if n == 0 { Answer::After(held.clone(), json!({"answer": n})) } else { Answer::Json(json!({"answer": n})) }
+    });
     let job = tenant.submit(&lookups("waiting", 2, None)).await;
     let path = format!("/v1/jobs/{}", text(&job, "id"));
-    world.upstream.server.wait(60, "lookup", |got| !Upstream::of(got, "waiting").is_empty()).await;
+    world.upstream.server.wait("lookup", |got| !Upstream::of(got, "waiting").is_empty()).await;
 
     let running = tenant.get(&path).await;
     assert_eq!(running.json(200)["status"], "running");
@@ -172,43 +175,38 @@ pub(crate) async fn a_waiting_get_answers_when_the_job_changes() {
     let strong = format!("\"other\", {}", tag.trim_start_matches("W/"));
     assert_eq!(tenant.call("GET", &path, &[("if-none-match", &strong)], b"").await.status, 304);
 
-    // Record 0 has 3 s of this stack's 15 and fails then; the answer comes with it and not after the 20 s asked for.
-    let begun = Instant::now();
+    // How soon after the change the answer comes, the simulation shows in its own time.
+    gate.open();
     let waiting =
         async |tag: &str| tenant.call("GET", &path, &[("prefer", "wait=20"), ("if-none-match", tag)], b"").await;
-    let mut waited = waiting(&tag).await;
-    if waited.json(200)["status"] == "running" {
-        // The chunk's outcomes were there and the job had not ended yet: a change as well.
-        assert_ne!(waited.header("etag"), tag);
-        waited = waiting(waited.header("etag")).await;
+    let (mut waited, mut before) = (waiting(&tag).await, tag.clone());
+    while waited.status == 304 || waited.json(200)["status"] == "running" {
+        // Nothing changed in 20 s, or the chunk's outcomes were there and the job had not ended yet: a change as well.
+        assert_eq!(waited.status == 304, waited.header("etag") == before);
+        before = waited.header("etag").to_owned();
+        waited = waiting(&before).await;
     }
     let ended = waited.json(200);
-    assert!(begun.elapsed() < Duration::from_secs(15), "held for {:?}", begun.elapsed());
     assert_eq!((text(&ended, "status"), waited.header("preference-applied")), ("completed", "wait=20"));
-    assert_counts(&ended, &[("found", 1), ("failed", 1)]);
+    assert_counts(&ended, &[("found", 2)]);
     assert_ne!(waited.header("etag"), tag);
-    let lines = tenant.results(&job, 10).await;
-    assert_eq!((text(&lines[0], "status"), text(&lines[1], "status")), ("failed", "found"));
-    assert!(!text(&lines[0]["error"], "code").is_empty(), "{}", lines[0]);
 
     let tag = waited.header("etag").to_owned();
-    let begun = Instant::now();
     let same = tenant.call("GET", &format!("{path}?wait=20"), &[("if-none-match", &tag)], b"").await;
     assert_eq!(same.status, 304);
-    assert!(begun.elapsed() < Duration::from_secs(10), "an ended job changes no more: {:?}", begun.elapsed());
 }
 
 pub(crate) async fn a_canceled_job_keeps_what_it_has_and_can_be_retried() {
     let (world, tenant) = (world().await, Tenant::new("cancel").await);
     let receiver = Server::start(|_, _| Answer::Status(200)).await;
-    // Four answers come at once. Sixteen records hold the chunk's sixteen places until their limit of 3 s, by which time
-    // the run has seen that its job was canceled.
+    // Four answers come at once. Sixteen records hold the chunk's sixteen places until their limit of 18 s on this stack, by
+    // which time the run has seen that its job was canceled: it looks every 3 s, and the request takes 0.1 s alone.
     world.upstream.script("cancel", |n, before| {
         if n >= 4 && before == 0 { Answer::Hold } else { Answer::Json(json!({"answer": n})) }
     });
     let job = tenant.submit(&lookups("cancel", 60, Some(&receiver.url("/hook")))).await;
     let path = format!("/v1/jobs/{}", text(&job, "id"));
-    world.upstream.server.wait(60, "lookups", |got| Upstream::of(got, "cancel").len() >= 20).await;
+    world.upstream.server.wait("lookups", |got| Upstream::of(got, "cancel").len() >= 20).await;
 
     assert_problem(&tenant.post(&format!("{path}/retry"), &Value::Null).await, 409, "conflict");
     assert_eq!(tenant.post(&format!("{path}/cancel"), &Value::Null).await.json(202)["status"], "canceling");
@@ -268,7 +266,7 @@ pub(crate) async fn a_job_deleted_while_it_runs_stays_gone() {
     world.upstream.script("gone", |n, _| if n < 8 { Answer::Json(json!({"answer": n})) } else { Answer::Hold });
     let job = tenant.submit(&lookups("gone", 20, Some(&receiver.url("/hook")))).await;
     let (path, id) = (format!("/v1/jobs/{}", text(&job, "id")), JobId::parse(text(&job, "id")).unwrap());
-    world.upstream.server.wait(60, "lookups", |got| Upstream::of(got, "gone").len() >= 20).await;
+    world.upstream.server.wait("lookups", |got| Upstream::of(got, "gone").len() >= 20).await;
     assert_eq!(tenant.call("DELETE", &path, &[], b"").await.status, 204);
     assert_problem(&tenant.get(&path).await, 404, "not-found");
     let settled = tenant.account().await;
@@ -295,10 +293,12 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_status() {
         tenant.ended(&job).await;
         ids.insert(0, text(&job, "id").to_owned());
     }
-    world.upstream.script("list", |_, _| Answer::Hold);
+    let gate = Gate::default();
+    let held = gate.clone();
+    world.upstream.script("list", move |_, _| Answer::After(held.clone(), json!({"answer": 1})));
     let job = tenant.submit(&lookups("list", 1, None)).await;
     ids.insert(0, text(&job, "id").to_owned());
-    world.upstream.server.wait(60, "lookup", |got| !Upstream::of(got, "list").is_empty()).await;
+    world.upstream.server.wait("lookup", |got| !Upstream::of(got, "list").is_empty()).await;
 
     let list = async |query: &str| {
         let page = tenant.get(&format!("/v1/jobs{query}")).await.json(200);
@@ -319,6 +319,7 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_status() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(seen, ids);
+    gate.open();
     tenant.ended(&job).await;
 }
 

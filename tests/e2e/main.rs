@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tests::servers::PATIENCE;
 use tokio::sync::Semaphore;
 
 type Run = Pin<Box<dyn Future<Output = ()>>>;
@@ -90,7 +91,8 @@ fn all() -> Vec<Case> {
 
 /// So many cases at once: the functions have two cores to themselves and their callers.
 const AT_ONCE: usize = 8;
-const LIMIT: Duration = Duration::from_secs(200);
+/// Twenty times what the longest case takes alone, and more.
+const LIMIT: Duration = Duration::from_secs(3 * PATIENCE.as_secs());
 
 fn main() -> ExitCode {
     let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();

@@ -91,7 +91,7 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
     for id in [first, last] {
         tenant.delivery_at(&format!("/v1/deliveries/{id}"), "delivered").await;
     }
-    let received = eventually(60, "dead letter", async || {
+    let received = eventually("dead letter", async || {
         let take = json!({"QueueUrl": dead, "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10});
         let (_, answer) = aws("AmazonSQS.ReceiveMessage", ROOT, &take).await;
         answer["Messages"].as_array().and_then(|all| all.iter().find(|m| m["Body"] == garbage).cloned())

@@ -6,8 +6,8 @@
     python3 tests/e2e/run.py --soak target/debug/soak -- cargo test --workspace
 
 The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
-script, a name server that they are, and an enrich function of 15 s, so that what is killed comes back within a test's
-patience. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+script, a name server that they are, and an enrich function of 30 s (of 15 s for the soak), so that what is killed
+comes back soon, and a record still has 18 s. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
 
 With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
 before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
@@ -109,7 +109,8 @@ def on_a_stack(command: list, prepared: bool) -> int:
         environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
                        "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
         stack = [sys.executable, str(LOCAL / "stack.py"), "--port"]
-        settings = ["--bundle", str(bundle), "--parameter", "EnrichTimeout=15", "--parameter", "TablesBucket=millrace-e2e", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
+        settings = ["--bundle", str(bundle), "--parameter", f"EnrichTimeout={15 if prepared else 30}",
+                    "--parameter", "TablesBucket=millrace-e2e", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
         if not prepared:
             return run([*stack, "0", "with", *settings, "--", *command], environment)
         port, env_file = free_port(socket.SOCK_STREAM), own / "env"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Name, Packet, QTYPE, ResourceRecord, TYPE};
-pub(crate) use tests::servers::{Answer, Got, Server};
+pub(crate) use tests::servers::{Answer, Gate, Got, Server};
 use tokio::net::UdpSocket;
 
 type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;
@@ -16,6 +16,8 @@ type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;
 /// The API that the provider `upstream` of the tests' `providers.toml` asks, at `/lookup/TAG.NUMBER`.
 pub(crate) struct Upstream {
     pub(crate) server: Server,
+    /// What the vendor holds back until it is opened.
+    pub(crate) held: Gate,
     scripts: Arc<Mutex<HashMap<String, Lookup>>>,
 }
 
@@ -24,9 +26,11 @@ impl Upstream {
         let scripts: Arc<Mutex<HashMap<String, Lookup>>> = Arc::default();
         let known = Arc::clone(&scripts);
         let asked: Mutex<HashMap<String, usize>> = Mutex::default();
+        let held = Gate::default();
+        let until = held.clone();
         let server = Server::start_at(address, move |n, got| {
             if let Some(kind) = got.path.strip_prefix("/vendor/") {
-                return vendor(kind, &got.json());
+                return vendor(kind, &got.json(), &until);
             }
             if got.path.starts_with("/keyed?") {
                 let right = got.header("authorization") == "Bearer kept-in-a-parameter";
@@ -46,7 +50,7 @@ impl Upstream {
             script.map_or(Answer::Status(404), |script| script(number, before))
         })
         .await;
-        Self { server, scripts }
+        Self { server, held, scripts }
     }
 
     /// `script` gets the record's number and how often it was asked for before.
@@ -59,9 +63,9 @@ impl Upstream {
     }
 }
 
-/// A vendor that knows everybody but those whose input says `unknown`, breaks on `broken`, and takes N seconds over
-/// `slowN`.
-fn vendor(kind: &str, input: &Value) -> Answer {
+/// A vendor that knows everybody but those whose input says `unknown`, breaks on `broken`, takes N seconds over
+/// `slowN`, and has no answer for `/held` until it is open.
+fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
     let text = input.to_string();
     if text.contains("unknown") {
         return Answer::Status(404);
@@ -97,6 +101,9 @@ fn vendor(kind: &str, input: &Value) -> Answer {
             "confidence_score": 8.5,
         }),
     };
+    if text.contains("/held\"") {
+        return Answer::After(held.clone(), found);
+    }
     match text.split("slow").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()) {
         Some(seconds) => Answer::Later(Duration::from_secs(seconds), found),
         None => Answer::Json(found),

@@ -35,7 +35,7 @@ async fn ask(tenant: &Tenant, operation: &str, sent: &Value) -> String {
 
 /// The delivery of a request, once it is over.
 async fn over(tenant: &Tenant, id: &str) -> Value {
-    eventually(60, "end of the delivery", async || {
+    eventually("end of the delivery", async || {
         let page = tenant.get(&format!("/v1/jobs/{id}/deliveries")).await.json(200);
         page["deliveries"].get(0).filter(|delivery| delivery["state"] != "pending").cloned()
     })
@@ -44,16 +44,17 @@ async fn over(tenant: &Tenant, id: &str) -> Value {
 
 pub(crate) async fn an_older_request_that_ends_later_is_superseded() {
     let tenant = Tenant::new("springbolt-late").await;
-    // Should the older one come first, on a machine with much to do, it is refused: then it is its second try that is late.
+    // Should the older one come first, because its record's 18 s were over, it is refused: then its second try is late.
     let older_one = |got: &Got| got.json().get("linkedinUrl").is_some();
     let receiver = Server::start(move |_, got| Answer::Status(if older_one(got) { 500 } else { 200 })).await;
     let url = receiver.url("/row");
-    let slow = json!({"linkedinUrl": "https://www.linkedin.com/in/slow2", "callbackUrl": url});
+    let slow = json!({"linkedinUrl": "https://www.linkedin.com/in/held", "callbackUrl": url});
     let older = ask(&tenant, "/linkedin-to-phone", &slow).await;
     let status = tenant.get(&format!("/v1/jobs/{older}")).await.json(200);
     assert!(["queued", "running"].contains(&text(&status, "status")), "{status}");
     let newer = ask(&tenant, "/enrichment", &json!({"companyName": "Spotify", "callbackUrl": url})).await;
     assert_eq!(over(&tenant, &newer).await["state"], "delivered");
+    world().await.upstream.held.open();
     let late = over(&tenant, &older).await;
     assert_eq!((text(&late, "state"), text(&late, "reason")), ("exhausted", "superseded"));
     let got = receiver.got();
@@ -64,7 +65,7 @@ pub(crate) async fn an_older_request_that_ends_later_is_superseded() {
     let status = tenant.get(&format!("/v1/jobs/{older}")).await.json(200);
     assert_eq!(text(&status, "status"), "completed");
     let results = tenant.get(&format!("/v1/jobs/{older}/results")).await.json(200);
-    assert_eq!(results["results"][0]["status"], "found", "its result is there: {results}");
+    assert!(["found", "failed"].contains(&text(&results["results"][0], "status")), "its result is there: {results}");
 }
 
 pub(crate) async fn callbacks_to_one_url_come_one_at_a_time_and_the_newest_last() {

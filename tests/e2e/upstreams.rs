@@ -15,7 +15,7 @@ async fn taken(tag: &str, count: usize) -> BTreeMap<String, String> {
         domain.contains(tag).then(|| (domain, body["callback"].as_str().unwrap_or_default().to_owned()))
     };
     let enough = |got: &[Got]| got.iter().filter_map(of).count() >= count;
-    let got = world().await.upstream.server.wait(60, "questions to the late upstream", enough).await;
+    let got = world().await.upstream.server.wait("questions to the late upstream", enough).await;
     let all: Vec<_> = got.iter().filter_map(of).collect();
     assert_eq!(all.len(), count, "nothing is asked twice");
     let keys = got.iter().filter(|got| of(got).is_some()).map(|got| got.header("idempotency-key").to_owned());

@@ -12,6 +12,7 @@ use shared::app::{Ports, tenants};
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
 use shared::edge::config::{Config, environment};
+use tests::servers::PATIENCE;
 use tests::stack::{self, owner};
 pub(crate) use tests::stack::{ROOT, Reply, ports};
 use tokio::sync::{OnceCell, watch};
@@ -178,7 +179,7 @@ impl Tenant {
     }
 
     pub(crate) async fn delivery_at(&self, path: &str, state: &str) -> Value {
-        eventually(60, &format!("delivery {state}"), async || {
+        eventually(&format!("delivery {state}"), async || {
             let delivery = self.get(path).await.json(200);
             (text(&delivery, "state") == state).then_some(delivery)
         })
@@ -191,13 +192,13 @@ impl Tenant {
 }
 
 /// What is shown of a state that no event announces: asks until `look` finds it.
-pub(crate) async fn eventually<T>(seconds: u64, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < until, "no {what} after {seconds} s");
+        assert!(tokio::time::Instant::now() < until, "no {what} after {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -333,7 +334,7 @@ pub(crate) async fn invoke(function: &str, event: &Value) -> Value {
 
 /// Ends, by `kill -9`, the process of a function that holds the connection from `peer`.
 pub(crate) async fn kill_peer(peer: SocketAddr, function: &str) {
-    let pid = eventually(5, &format!("process with the connection from {peer}"), async || owner(peer)).await;
+    let pid = eventually(&format!("process with the connection from {peer}"), async || owner(peer)).await;
     if let Some(found) = stack::function(pid) {
         assert_eq!(found, function, "process {pid}");
     }

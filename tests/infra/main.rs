@@ -5,6 +5,8 @@ mod events;
 mod found;
 mod fuzz;
 mod local;
+mod moved;
+mod policies;
 mod providers;
 mod scan;
 mod template;

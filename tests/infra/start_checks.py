@@ -41,6 +41,8 @@ class Checks(unittest.TestCase):
         self.executable(self.options.cli)
         for name in stack.FUNCTIONS:
             self.executable(self.options.bundle / name / "bootstrap")
+        self.providers = self.options.bundle / "enrich" / "providers.toml"
+        self.providers.write_text("")
         self.port = free_port()
 
     @staticmethod
@@ -77,6 +79,18 @@ class Checks(unittest.TestCase):
         if os.access(self.options.bundle / "enrich" / "bootstrap", os.X_OK):
             self.skipTest("whoever runs this may execute anything")
         self.assertIn("enrich/bootstrap is missing", self.refused())
+
+    def test_a_secret_is_missing(self):
+        self.providers.write_text('[providers.a]\nkind = "http"\nsecrets = { a = { env = "OWN_A" }, b = { ssm = "/b" } }\n'
+                                  '[providers.b]\nkind = "chat"\nkey = { env = "OWN_B" }\n'
+                                  '[providers.c]\nkind = "http"\noauth = { client_id = { env = "OWN_C" } }\n'
+                                  'secrets = { t = { env = "MILLRACE_TABLE" } }\n')
+        with mock.patch.dict(os.environ, {"OWN_B": "set", "OWN_C": ""}):
+            told = self.refused()
+            self.assertIn("names the secret OWN_A, OWN_C, which is not in your environment", told)
+            self.assertIn("export OWN_A=", told)
+        with mock.patch.dict(os.environ, {"OWN_A": "set", "OWN_B": "set", "OWN_C": "set"}):
+            self.check()
 
     def test_the_port_is_taken(self):
         with socket.socket() as other:

@@ -12,15 +12,16 @@ use shared::dialect::SURFACES;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::api::Api;
-use shared::edge::config::Config;
+use shared::edge::config::{Config, MAX_WAIT};
 use shared::edge::http::ApiRequest;
-use shared::ports::Clock;
+use shared::net::PlainHttp;
+use shared::ports::{Clock, QueueName};
 use shared::provider::Catalog;
-use tests::sim::Sim;
+use tests::sim::{Sim, mapping};
 
 use crate::{root, source};
 
-const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
+pub(crate) const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
 
 /// The template as JSON, its short forms written out (`{"Ref": …}`, `{"Fn::GetAtt": […]}`), by the reader that sam has.
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
@@ -58,7 +59,7 @@ fn target(value: &Value) -> &str {
     value["Fn::GetAtt"][0].as_str().or(value["Ref"].as_str()).unwrap_or_else(|| panic!("{value} names no resource"))
 }
 
-fn list(value: &Value) -> Vec<&Value> {
+pub(crate) fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         Value::Null => Vec::new(),
@@ -83,6 +84,16 @@ fn seconds(value: &Value) -> Vec<u64> {
         return choices.map(|c| number(&map[c][find[2].as_str().unwrap()])).collect();
     }
     choices.map(|_| number(value)).collect()
+}
+
+/// A value under a profile.
+fn under<'v>(profile: &str, value: &'v Value) -> &'v Value {
+    let small = &TEMPLATE["Conditions"]["IsSmall"]["Fn::Equals"];
+    assert_eq!((&small[0]["Ref"], &small[1]), (&"Profile".into(), &"small".into()));
+    match value["Fn::If"].as_array() {
+        Some(either) if either[0] == "IsSmall" => under(profile, &either[if profile == "small" { 1 } else { 2 }]),
+        _ => value,
+    }
 }
 
 /// Every mapping from a queue to a function: function, mapping, queue.
@@ -116,7 +127,7 @@ fn every_mapping_reports_failures_one_by_one_under_a_bound() {
     for (function, mapping, queue) in mappings() {
         let at = format!("{function} on {queue}");
         assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]), "{at}");
-        let bound = mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        let bound = under("standard", &mapping["ScalingConfig"]["MaximumConcurrency"])["Ref"].as_str();
         let parameter = &TEMPLATE["Parameters"][bound.unwrap_or_else(|| panic!("{at} has no bound"))];
         assert!(number(&parameter["MinValue"]) >= 2, "{at}: Lambda takes 2 and more");
         let batch = number(&mapping["BatchSize"]);
@@ -149,7 +160,13 @@ fn the_table_expires_items_and_can_be_restored() {
     assert_eq!((ttl["AttributeName"].as_str(), ttl["Enabled"].as_bool()), (Some(table::EXPIRES_AT), Some(true)));
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
-    assert_eq!(TEMPLATE["Resources"]["Table"]["DeletionPolicy"], "Retain");
+    let resource = &TEMPLATE["Resources"]["Table"];
+    assert_eq!(
+        (&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]),
+        (&"RetainExceptOnCreate".into(), &"Retain".into())
+    );
+    assert_eq!(table["DeletionProtectionEnabled"]["Ref"], "DeletionProtection");
+    assert_eq!(TEMPLATE["Parameters"]["DeletionProtection"]["Default"], "false", "a failed first deployment is undone");
     let keys = |schema: &Value| -> Vec<String> {
         schema.as_array().unwrap().iter().map(|k| k["AttributeName"].as_str().unwrap().to_owned()).collect()
     };
@@ -165,7 +182,7 @@ fn the_table_expires_items_and_can_be_restored() {
 }
 
 /// Statements of a function's role that have this effect.
-fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
+pub(crate) fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
     let role = properties(target(&properties(function)["Role"]));
     assert!(role["ManagedPolicyArns"].is_null(), "{function}: managed policies are for all resources");
     let policies = list(&role["Policies"]).into_iter();
@@ -204,6 +221,7 @@ fn only_submit_and_dispatch_can_read_webhook_secrets() {
     assert!(table::secret_key(&tenant).pk.starts_with("SECRET#"));
     for function in FUNCTIONS {
         let denials = statements(function, "Deny");
+        assert!(denials.len() <= 2, "{function}: {denials:?}");
         let secrets = denials.iter().any(|statement| {
             statement["Action"] == "dynamodb:*"
                 && target(&statement["Resource"]) == "Table"
@@ -235,7 +253,7 @@ fn roles_have_no_wildcards_and_status_has_no_write() {
             .filter(|action| !["dynamodb:", "sqs:", "logs:"].iter().any(|own| action.starts_with(own)))
             .collect::<Vec<_>>()
     };
-    assert_eq!(assets("Enrich"), ["ssm:GetParameter", "s3:GetObject", "kms:Decrypt"]);
+    assert_eq!(assets("Enrich"), ["ssm:GetParameter", "s3:GetObject", "s3:ListBucket", "kms:Decrypt"]);
     assert!(FUNCTIONS.iter().filter(|function| **function != "Enrich").all(|function| assets(function).is_empty()));
     let reads =
         ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "logs:CreateLogStream", "logs:PutLogEvents"];
@@ -248,6 +266,82 @@ fn variables(function: &str) -> BTreeMap<String, &'static Value> {
     let global = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let own = properties(function)["Environment"]["Variables"].as_object();
     global.iter().chain(own.into_iter().flatten()).map(|(name, value)| (name.clone(), value)).collect()
+}
+
+#[test]
+fn every_parameter_is_in_one_group() {
+    let groups = &TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
+    let mut grouped: Vec<&str> = list(groups)
+        .into_iter()
+        .flat_map(|group| list(&group["Parameters"]))
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    grouped.sort_unstable();
+    let parameters: BTreeSet<&str> = TEMPLATE["Parameters"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(grouped, parameters.into_iter().collect::<Vec<_>>());
+}
+
+/// Parameters that a value is made of, however deep.
+fn parameters_in<'a>(template: &'a Value, value: &'a Value) -> Vec<&'a str> {
+    let known = |name: &str| template["Parameters"].get(name).is_some();
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match (name.as_str(), value.as_str()) {
+                ("Ref", Some(name)) => vec![name],
+                ("Fn::Sub", Some(text)) => {
+                    text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
+                }
+                _ => parameters_in(template, value),
+            })
+            .filter(|name| known(name))
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(|item| parameters_in(template, item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Parameters that become variables of a function other than our own settings, which are secrets of providers, and are
+/// shown to whoever may look at the stack.
+fn shown_secrets(template: &Value) -> Vec<String> {
+    let globals = &template["Globals"]["Function"];
+    let resources = template["Resources"].as_object().unwrap().values().map(|resource| &resource["Properties"]);
+    std::iter::once(globals)
+        .chain(resources)
+        .filter_map(|owner| owner["Environment"]["Variables"].as_object())
+        .flatten()
+        .filter(|(variable, _)| !variable.starts_with("MILLRACE_"))
+        .flat_map(|(_, value)| parameters_in(template, value))
+        .filter(|parameter| template["Parameters"][*parameter]["NoEcho"] != true)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_secret_that_is_a_variable_is_not_shown() {
+    assert_eq!(shown_secrets(&TEMPLATE), Vec::<String>::new());
+    let with = |parameter: &Value, variable: Value| {
+        let mut template = TEMPLATE.clone();
+        template["Parameters"]["MyApiKey"] = parameter.clone();
+        template["Resources"]["Enrich"]["Properties"]["Environment"]["Variables"]["MY_API_KEY"] = variable;
+        shown_secrets(&template)
+    };
+    // As the comments beside the variables say to do it.
+    let text = source("infra/template.yaml");
+    assert!(
+        text.contains("MY_API_KEY: !Ref MyApiKey\n") && text.contains(" MyApiKey: { Type: String, NoEcho: true }\n")
+    );
+    let variable = serde_json::json!({"Ref": "MyApiKey"});
+    assert_eq!(with(&serde_json::json!({"Type": "String", "NoEcho": true}), variable.clone()), Vec::<String>::new());
+    let plain = serde_json::json!({"Type": "String"});
+    for variable in [
+        variable,
+        serde_json::json!({"Fn::Sub": "Bearer ${MyApiKey}"}),
+        serde_json::json!({"Fn::If": ["HasKey", {"Ref": "MyApiKey"}, ""]}),
+        serde_json::json!({"Fn::Join": ["", ["a", {"Ref": "MyApiKey"}]]}),
+    ] {
+        assert_eq!(with(&plain, variable.clone()), ["MyApiKey"], "{variable}");
+    }
 }
 
 /// Names that the code asks the environment for.
@@ -263,11 +357,23 @@ fn asked() -> BTreeSet<String> {
 #[test]
 fn every_setting_is_set_and_every_variable_is_read() {
     // Lambda's own, and what is set by hand for a run outside Lambda.
-    let elsewhere = |name: &str| name.starts_with("AWS_") || ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE"].contains(&name);
+    let by_hand = ["LAMBDA_TASK_ROOT", "MILLRACE_BUNDLE", "MILLRACE_LOCAL"];
+    let elsewhere = |name: &str| name.starts_with("AWS_") || by_hand.contains(&name);
     let deployed: BTreeSet<String> = FUNCTIONS.iter().flat_map(|f| variables(f).into_keys()).collect();
     let wanted: BTreeSet<String> = asked().into_iter().filter(|name| !elsewhere(name)).collect();
     assert!(wanted.len() >= 10, "{wanted:?}");
     assert_eq!(wanted, deployed);
+}
+
+/// What opens a machine's own addresses is not for Lambda, where the runtime API and the credentials are at them.
+#[test]
+fn the_template_cannot_say_that_a_function_runs_elsewhere() {
+    assert!(asked().contains("MILLRACE_LOCAL"));
+    for function in FUNCTIONS {
+        for name in variables(function).into_keys() {
+            assert!(name != "MILLRACE_LOCAL" && !name.starts_with("AWS_"), "{function}: {name}");
+        }
+    }
 }
 
 #[test]
@@ -306,21 +412,120 @@ fn a_function_knows_the_queues_that_it_may_use_and_no_others() {
     }
 }
 
+/// The functions that messages lead to from what a function sends, over however many functions.
+fn leads_to(from: &'static str) -> BTreeSet<&'static str> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(function) = open.pop() {
+        let sends =
+            permissions(function).into_iter().filter(|(actions, _)| actions.iter().any(|a| a == "sqs:SendMessage"));
+        let queues: BTreeSet<String> = sends.flat_map(|(_, queues)| queues).collect();
+        let next =
+            mappings().into_iter().filter(|(_, _, queue)| queues.contains(*queue)).map(|(function, ..)| function);
+        open.extend(next.filter(|function| reached.insert(*function)));
+    }
+    reached
+}
+
+/// Lambda stops a chain of runs and messages after about 16 runs of a function, unless the function says that it is meant.
+#[test]
+fn every_function_whose_messages_lead_back_to_it_may_recur_and_no_other() {
+    let recur: Vec<&str> = FUNCTIONS.into_iter().filter(|function| leads_to(function).contains(function)).collect();
+    assert_eq!(recur, ["Enrich", "Dispatch"], "what is derived, if this is right");
+    for function in FUNCTIONS {
+        let wanted = if recur.contains(&function) { Value::from("Allow") } else { Value::Null };
+        assert_eq!(properties(function)["RecursiveLoop"], wanted, "{function}");
+        let watched = of_type("AWS::CloudWatch::Alarm").iter().any(|(_, alarm)| {
+            alarm["MetricName"] == "RecursiveInvocationsDropped"
+                && alarm["Namespace"] == "AWS/Lambda"
+                && alarm["Dimensions"] == serde_json::json!([{"Name": "FunctionName", "Value": {"Ref": function}}])
+        });
+        assert_eq!(watched, recur.contains(&function), "{function}: the alarm on what is dropped");
+    }
+    // The simulation reads the same from the text.
+    let readers = mapping::readers();
+    let simulated: BTreeSet<&str> = readers.values().filter(|r| r.may_recur).map(|r| r.function.as_str()).collect();
+    assert_eq!(simulated, recur.into_iter().collect());
+    let by_name = |queue: &QueueName| format!("{queue:?}Queue");
+    let simulated: BTreeSet<(String, &str)> = readers.iter().map(|(q, r)| (by_name(q), r.function.as_str())).collect();
+    assert_eq!(simulated, mappings().into_iter().map(|(function, _, queue)| (queue.to_owned(), function)).collect());
+}
+
+/// A new account has a quota of 10 runs at once. Nothing can be reserved of it: AWS keeps 100 for the rest.
+#[test]
+fn the_small_profile_fits_a_new_account() {
+    let queues: u64 =
+        mappings().iter().map(|(_, m, _)| number(under("small", &m["ScalingConfig"]["MaximumConcurrency"]))).sum();
+    assert!(queues < 10, "{queues} for the queues; requests and the sweep need some too");
+    for function in FUNCTIONS {
+        let reserved = under("small", &properties(function)["ReservedConcurrentExecutions"]);
+        assert!(reserved.is_null() || reserved["Ref"] == "AWS::NoValue", "{function} reserves {reserved}");
+    }
+    assert_eq!(number(under("small", variables("Status")["MILLRACE_MAX_WAIT_S"])), 0, "no waits");
+}
+
+#[test]
+fn the_standard_profile_bounds_waiting_gets_by_parameters() {
+    let parameter = |name: &str| &TEMPLATE["Parameters"][name];
+    assert_eq!(parameter("Profile")["Default"], "standard");
+    assert_eq!(under("standard", variables("Status")["MILLRACE_MAX_WAIT_S"])["Ref"], "MaxWaitSeconds");
+    let wait = parameter("MaxWaitSeconds");
+    assert_eq!((number(&wait["MinValue"]), number(&wait["MaxValue"])), (0, MAX_WAIT.as_secs()));
+    assert!(number(&properties("Status")["Timeout"]) > MAX_WAIT.as_secs());
+    let reserved = under("standard", &properties("Status")["ReservedConcurrentExecutions"]);
+    assert_eq!(
+        (&reserved["Fn::If"][0], &reserved["Fn::If"][1]["Ref"]),
+        (&"HasStatusConcurrency".into(), &"StatusConcurrency".into())
+    );
+    // What is left of 1,000 is for the others.
+    assert!((1..=500).contains(&number(&parameter("StatusConcurrency")["Default"])));
+    for (function, mapping, _) in mappings() {
+        let bound = under("standard", &mapping["ScalingConfig"]["MaximumConcurrency"]);
+        assert!(parameter(target(bound)).is_object(), "{function}: {bound}");
+    }
+}
+
+/// What submit accepts, those who read it know by then: CloudFormation updates a resource after those that it depends on.
+#[test]
+fn submit_is_updated_after_whoever_reads_what_it_writes() {
+    let depends = |resource: &str| -> BTreeSet<String> {
+        list(&TEMPLATE["Resources"][resource]["DependsOn"]).iter().map(|on| on.as_str().unwrap().to_owned()).collect()
+    };
+    let others: BTreeSet<String> = FUNCTIONS.into_iter().filter(|f| *f != "Submit").map(str::to_owned).collect();
+    assert!(leads_to("Submit").iter().all(|reader| others.contains(*reader)));
+    assert_eq!(depends("Submit"), others);
+    assert!(others.iter().all(|other| depends(other).is_empty()));
+}
+
+#[test]
+fn every_alarm_tells_the_topic() {
+    for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        let actions = &alarm["AlarmActions"]["Fn::If"];
+        assert_eq!((&actions[0], &actions[1][0]["Ref"]), (&"HasAlarmTopic".into(), &"AlarmTopicArn".into()), "{name}");
+    }
+}
+
 #[test]
 fn who_enqueues_chunks_is_told_how_many_run_at_once() {
     let default = &TEMPLATE["Parameters"]["EnrichConcurrency"]["Default"];
     assert_eq!(number(default), u64::from(ENRICH_CONCURRENCY));
     for function in FUNCTIONS {
-        let told = variables(function).get("MILLRACE_ENRICH_CONCURRENCY").map(|value| target(value).to_owned());
-        let wanted = ["Submit", "Sweep"].contains(&function).then(|| "EnrichConcurrency".to_owned());
-        assert_eq!(told, wanted, "{function}");
+        let variables = variables(function);
+        let told = variables.get("MILLRACE_ENRICH_CONCURRENCY").copied();
+        assert_eq!(told.is_some(), ["Submit", "Sweep"].contains(&function), "{function}");
+        let Some(told) = told else { continue };
+        let (_, lane, _) = mappings().into_iter().find(|(_, _, queue)| *queue == "EnrichQueue").unwrap();
+        let effective = &lane["ScalingConfig"]["MaximumConcurrency"];
+        assert_eq!(under("standard", told), under("standard", effective), "{function}");
+        assert_eq!(number(under("small", told)), number(under("small", effective)), "{function}");
     }
 }
 
 #[test]
 fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
     for (function, needs) in [
-        ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP"][..]),
+        ("Submit", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_PUBLIC_URL"][..]),
+        ("Status", &["MILLRACE_PUBLIC_URL"]),
         ("Enrich", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER", "MILLRACE_PUBLIC_URL"]),
         ("Dispatch", &["MILLRACE_ALLOWED_CIDRS", "MILLRACE_ALLOW_HTTP", "MILLRACE_NAMESERVER"]),
     ] {
@@ -330,7 +535,16 @@ fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
         }
     }
     let default = |name: &str| &TEMPLATE["Parameters"][name]["Default"];
-    assert_eq!((default("AllowedCidrs"), default("AllowHttp")), (&"".into(), &"false".into()), "closed unless opened");
+    assert_eq!(
+        (default("AllowedCidrs"), default("AllowHttp")),
+        (&"".into(), &"surfaces".into()),
+        "closed unless opened"
+    );
+    let choices = list(&TEMPLATE["Parameters"]["AllowHttp"]["AllowedValues"]);
+    for choice in &choices {
+        assert!(choice.as_str().unwrap().parse::<PlainHttp>().is_ok(), "{choice}");
+    }
+    assert_eq!(choices, ["false", "surfaces", "true"]);
 }
 
 #[test]
@@ -390,7 +604,7 @@ impl Served {
         let key = sim.finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10)).unwrap().api_key;
         let catalog = Catalog::load(&root().join("infra")).unwrap();
         let (retention, enrich_timeout) = (Duration::from_secs(86_400), Duration::from_secs(120));
-        Self { api: Api { ports, catalog, retention, enrich_timeout }, sim, key }
+        Self { api: Api { ports, catalog, retention, enrich_timeout, max_wait: MAX_WAIT }, sim, key }
     }
 
     /// Whether the function's own code has a route for this.

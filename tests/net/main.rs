@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use servers::{NameServer, Says, Server, ips, read_request};
-use shared::net::{Guard, ReqwestSender, ResolveError, Resolver, Settings};
+use shared::net::{Guard, PlainHttp, ReqwestSender, ResolveError, Resolver, Settings};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 use simple_dns::{RCODE, TYPE};
 use tokio::io::AsyncWriteExt;
@@ -23,7 +23,8 @@ const SHORT: Duration = Duration::from_millis(300);
 pub(crate) fn settings(allowed: &[&str]) -> Settings {
     Settings {
         allowed: allowed.iter().map(|cidr| cidr.parse().unwrap()).collect(),
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         user_agent: "millrace-test".into(),
         ..Settings::default()
     }
@@ -54,12 +55,13 @@ async fn send(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnsw
     sender.send(post(url)).await
 }
 
-/// Sends under the short deadline, and checks that it took at least that and not much more.
+/// Sends under the short deadline, and checks that it took at least that and not the servers' whole patience. Alone it takes
+/// 0.01 s more.
 async fn send_until_deadline(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnswer, HttpError> {
     let began = Instant::now();
     let answer = sender.send(HttpRequest { deadline: SHORT, ..post(url) }).await;
     let took = began.elapsed();
-    assert!(took >= SHORT && took < SHORT + Duration::from_secs(5), "took {took:?}");
+    assert!(took >= SHORT && took < SHORT + PATIENCE / 2, "took {took:?}");
     answer
 }
 
@@ -164,7 +166,9 @@ async fn a_dripped_body_ends_at_the_deadline() {
         }
     })
     .await;
-    assert_eq!(send_until_deadline(&local(), dripping.url()).await, Err(HttpError::Timeout));
+    let (answer, cause) = cut(send_until_deadline(&local(), dripping.url()).await);
+    assert_eq!((answer.status, cause), (200, HttpError::Timeout));
+    assert!(!answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'x'), "what came is kept");
     tokio::time::timeout(PATIENCE, closing).await.expect("the connection is closed at the deadline").unwrap();
 }
 
@@ -256,13 +260,87 @@ async fn broken_exchanges_are_protocol_errors() {
     })
     .await;
     assert_eq!(send(&local(), resetting.url()).await.unwrap_err().class(), "protocol");
-    let short = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
-    assert_eq!(send(&local(), short.url()).await.unwrap_err().class(), "protocol");
     let other = Server::answering("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
     assert_eq!(send(&local(), other.url()).await.unwrap_err().class(), "protocol");
     let twice = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab").await;
     assert_eq!(send(&local(), twice.url()).await.unwrap_err().class(), "protocol");
     assert_eq!(closing.connections(), 1, "nothing is sent twice");
+}
+
+/// The head of an answer whose body did not come whole, with what came of it, and why.
+fn cut(answer: Result<HttpAnswer, HttpError>) -> (HttpAnswer, HttpError) {
+    match answer {
+        Err(HttpError::Cut { answer, cause }) => (*answer, *cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What follows a head of this status with a `Retry-After`: how the body goes wrong, what of it comes, the fault's class.
+/// The last of them drips until the deadline.
+const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
+    ("closed too early", "content-length: 50\r\n\r\n{}", "{}", "protocol"),
+    ("closed before it began", "content-length: 50\r\n\r\n", "", "protocol"),
+    ("closed between chunks", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", "{}", "protocol"),
+    ("closed in a chunk", "transfer-encoding: chunked\r\n\r\n9\r\n{}", "{}", "protocol"),
+    ("a size that is no number", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n", "{}", "protocol"),
+    ("a size beyond all numbers", "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}", "", "protocol"),
+    ("no gzip", "content-encoding: gzip\r\ncontent-length: 7\r\n\r\nno gzip", "", "protocol"),
+    ("reset", "content-length: 50\r\n\r\n{}", "{}", "protocol"),
+    ("dripping", "content-length: 50\r\n\r\n{}", "{}", "timeout"),
+];
+
+/// Of a head that came all is handed back, whatever becomes of the body, and the body's fault beside it.
+#[tokio::test]
+async fn a_broken_body_takes_nothing_from_its_head() {
+    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    for status in [200, 204, 299, 410, 429, 500, 503] {
+        // Whatever its headers say, a 204 has no body, so nothing of it can break.
+        for &(how, rest, body, class) in BROKEN_BODIES.iter().filter(|_| status != 204) {
+            let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 7\r\n{rest}");
+            let server = Server::start(move |mut stream| {
+                let answer = answer.clone();
+                async move {
+                    read_request(&mut stream).await;
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                    match how {
+                        // A reset throws away what the other side has not yet taken from its socket.
+                        "reset" => {
+                            tokio::time::sleep(SHORT).await;
+                            let _ = stream.set_zero_linger();
+                        }
+                        "dripping" => std::future::pending().await,
+                        _ => {}
+                    }
+                }
+            })
+            .await;
+            let deadline = if how == "dripping" { SHORT } else { PATIENCE };
+            let (answer, cause) = cut(sender.send(HttpRequest { deadline, ..post(server.url()) }).await);
+            assert_eq!((answer.status, cause.class()), (status, class), "{how}: {cause}");
+            assert_eq!(answer.header("retry-after"), Some("7"), "{status} {how}");
+            assert_eq!((answer.body.as_slice(), answer.truncated), (body.as_bytes(), false), "{status} {how}");
+            assert_eq!(server.connections(), 1, "{status} {how}");
+        }
+        let huge = Server::answering(http(&format!("{status} X\r\nretry-after: 7"), &[b'x'; 5000])).await;
+        let answer = send(&sender, huge.url()).await.unwrap();
+        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("7")));
+        assert_eq!((answer.body.len(), answer.truncated), if status == 204 { (0, false) } else { (1000, true) });
+    }
+}
+
+#[tokio::test]
+async fn what_came_of_a_cut_body_is_bounded_too() {
+    let endless = Server::start(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n").await;
+        let _ = stream.write_all(&[b'x'; 4000]).await;
+    })
+    .await;
+    let answer = send(&local(), endless.url()).await.unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (1000, true), "the limit is met before the cut");
+    let request = HttpRequest { max_response_bytes: 4500, ..post(endless.url()) };
+    let (answer, cause) = cut(local().send(request).await);
+    assert_eq!((answer.body.len(), answer.truncated, cause.class()), (4000, false, "protocol"));
 }
 
 /// A port where nobody listens, and that nobody else gets as long as the socket lives.
@@ -342,7 +420,7 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
 #[tokio::test]
 async fn the_systems_resolver_is_filtered_too() {
     // A short form that getaddrinfo reads by itself, so that no name server is asked.
-    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, true)), None);
+    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, PlainHttp::Always).local(true)), None);
     assert_eq!(resolver(Vec::new()).addresses("127.1").await, Err(ResolveError::Blocked));
     assert_eq!(resolver(vec!["127.0.0.0/8".parse().unwrap()]).addresses("127.1").await, Ok(ips(&["127.0.0.1"])));
 }

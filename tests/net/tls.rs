@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shared::net::{BadSettings, ReqwestSender, Settings};
+use shared::net::{BadSettings, PlainHttp, ReqwestSender, Settings};
 use shared::ports::{HttpError, HttpRequest, HttpSender};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -58,7 +58,7 @@ async fn trusting(pem: Option<String>) -> (NameServer, ReqwestSender) {
     let sender = ReqwestSender::new(Settings {
         nameserver: Some(names.address),
         extra_ca_pem: pem.map(String::into_bytes),
-        allow_http: false,
+        allow_http: PlainHttp::Surfaces,
         ..settings(&["127.0.0.0/8"])
     })
     .unwrap();

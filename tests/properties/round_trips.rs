@@ -43,8 +43,8 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let optional = || proptest::option::of(members());
-    (proptest::option::of(text()), members(), optional(), optional())
-        .prop_map(|(id, input, metadata, original)| Record { id, input, metadata, original })
+    (proptest::option::of(text()), members(), optional(), optional(), optional())
+        .prop_map(|(id, input, metadata, original, malformed)| Record { id, input, metadata, original, malformed })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

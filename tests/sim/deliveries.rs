@@ -10,6 +10,7 @@ use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{self, Submission};
 use shared::domain::signature::{Secret, verify};
+use shared::domain::time::Timestamp;
 use shared::ports::{HttpError, QueueName};
 use tests::harness::{Exchange, HOOK, Happened, Options, World, submission};
 use tests::sim::{Fault, Op, Reply};
@@ -152,6 +153,102 @@ fn redirects_timeouts_and_broken_answers_are_tried_again() {
     assert_eq!(log, ["status", "timeout", "tls", "protocol", "ok"]);
     assert_eq!(delivery.log[4].response.as_ref().map(String::len), Some(1024));
     assert_eq!(delivery.log[1].latency_ms, Some(20_000));
+}
+
+/// Every way in which a body can fail to come whole.
+fn broken_bodies(status: u16) -> Vec<Reply> {
+    let begun = || Reply::body(status, "{\"o").header("retry-after", "120");
+    vec![
+        begun().cut(HttpError::Protocol("connection closed before message completed".to_owned())),
+        begun().cut(HttpError::Protocol("connection reset by peer".to_owned())),
+        begun().cut(HttpError::Protocol("invalid chunk size line".to_owned())),
+        begun().cut(HttpError::Protocol("invalid gzip header".to_owned())),
+        begun().cut(HttpError::Timeout),
+        Reply::body(status, "x".repeat(100_000)).header("retry-after", "120"),
+    ]
+}
+
+#[test]
+fn a_2xx_head_is_success_whatever_becomes_of_the_body() {
+    for status in [200, 202, 204, 299] {
+        for reply in broken_bodies(status) {
+            let mut world = World::new();
+            world.receiver.replies([reply.clone()]);
+            let id = world.job(small());
+            world.settle(100 * HOUR);
+            let delivery = delivery(&world, &id);
+            assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Delivered, 1), "{reply:?}");
+            assert_eq!(world.receiver.exchanges().len(), 1, "{reply:?}");
+            let attempt = &delivery.log[0];
+            assert_eq!((attempt.status, attempt.error.as_deref()), (Some(status), None), "{reply:?}");
+            let response = attempt.response.as_deref().unwrap_or_default();
+            assert!(response == "{\"o" || response.len() == 1024, "{response}");
+            assert_eq!(attempt.detail.is_some(), reply.result.is_err(), "{attempt:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refusals_head_counts_whatever_becomes_of_its_body() {
+    for (place, _) in broken_bodies(0).iter().enumerate() {
+        for (status, state, second) in [
+            (410, DeliveryState::Exhausted, None),
+            (429, DeliveryState::Delivered, Some(120 * SECOND)),
+            (503, DeliveryState::Delivered, Some(120 * SECOND)),
+            (500, DeliveryState::Delivered, Some(SECOND)),
+        ] {
+            let reply = broken_bodies(status)[place].clone();
+            let mut world = World::new();
+            schedule(&world, &[1, 2]);
+            world.receiver.replies([reply.clone(), Reply::status(200)]);
+            let id = world.job(small());
+            world.settle(HOUR);
+            let delivery = delivery(&world, &id);
+            assert_eq!(delivery.state, state, "{reply:?}");
+            let attempt = &delivery.log[0];
+            assert_eq!((attempt.status, attempt.error.as_deref()), (Some(status), Some("status")), "{reply:?}");
+            let ended = attempt.at.plus(Duration::from_millis(attempt.latency_ms.unwrap()));
+            let waited = delivery.log.get(1).map(|attempt| attempt.at.since(ended));
+            match second {
+                None => assert_eq!((waited, delivery.reason.as_deref()), (None, Some("endpoint_gone")), "{reply:?}"),
+                Some(at) => {
+                    let waited = waited.unwrap();
+                    assert!(
+                        waited >= at.mul_f64(0.8) && waited <= at.mul_f64(1.2) + 2 * SECOND,
+                        "{reply:?}: {waited:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dripping_receiver_is_slow_although_it_is_delivered_to() {
+    let mut world = World::new();
+    world.receiver.from_then_on(Reply::status(200).cut(HttpError::Timeout));
+    let first = world.job(small());
+    world.settle(HOUR);
+    assert_eq!(delivery(&world, &first).log[0].latency_ms, Some(20_000));
+    world.job(submission(&["found-1"]));
+    world.settle(HOUR);
+    let moved = |h: &&Happened| matches!(h, Happened::Dispatched { answer: Ok(Moved), .. });
+    assert_eq!(world.happened().iter().filter(moved).count(), 1, "the second leaves the fast lane");
+    assert_eq!(world.receiver.exchanges().len(), 2);
+}
+
+#[test]
+fn a_receiver_asks_for_a_pause_by_any_form_of_date() {
+    let asked = Timestamp::parse("2026-01-01T00:05:00Z").unwrap();
+    for form in ["Thu, 01 Jan 2026 00:05:00 GMT", "Thursday, 01-Jan-26 00:05:00 GMT", "Thu Jan  1 00:05:00 2026"] {
+        let mut world = World::new();
+        schedule(&world, &[1]);
+        world.receiver.replies([Reply::status(429).header("retry-after", form)]);
+        let id = world.job(small());
+        world.settle(HOUR);
+        let second = delivery(&world, &id).log[1].at;
+        assert!(second >= asked.minus(SECOND) && second <= asked.plus(2 * SECOND), "{form}: {second}");
+    }
 }
 
 #[test]

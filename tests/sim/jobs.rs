@@ -344,6 +344,11 @@ fn waiting_for_a_job_ends_with_the_job_or_with_the_time() {
     let view = world.call(async |ports| status::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
     assert_eq!(view.unwrap().status(), Status::Running);
     assert_eq!(world.sim.clock.now().since(start), 20 * SECOND);
+    world.settle(HOUR);
+    let start = world.now();
+    let view = world.call(async |ports| status::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
+    assert!(over(&view.unwrap()));
+    assert!(world.sim.clock.now().since(start) < SECOND, "an ended job changes no more");
 }
 
 #[test]

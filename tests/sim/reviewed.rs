@@ -52,7 +52,7 @@ fn a_retry_read_its_idempotency_key_twice() {
         let caller = World::caller(ports, &tenant).await?;
         retry::retry(ports, &caller, &id, |sent| World::terms(&registry, sent), Some(&key)).await
     });
-    let Ok(Accepted::Job { view, replayed: false }) = retried else { panic!("no new job: {retried:?}") };
+    let Ok(Accepted::Job { view, replayed: false, .. }) = retried else { panic!("no new job: {retried:?}") };
     assert_eq!(reads.load(Ordering::Relaxed), 1);
     world.learn(&view.job.spec.id, &tenant.id);
     world.settle(HOUR);

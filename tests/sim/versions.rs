@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use shared::app::table::{profile_key, secret_key};
+use shared::app::newer::DEPLOYED_WITHIN;
+use shared::app::table::{profile_key, progress_key, secret_key, starts_attribute};
 use shared::app::{cancel, deliveries, secrets, tenants};
 use shared::domain::job::{Status, Submission};
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-use tests::harness::{Options, Version, World, invariants, submission};
+use tests::harness::{CONFIG, Happened, Options, Version, World, invariants, submission};
 
-use crate::crash::{ended, had_a_delivery};
-use crate::{ENRICH_TIMEOUT, HOUR, SECOND};
+use crate::crash::{After, case, ended, had_a_delivery, sweep};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
 const VERSIONS: [Version; 3] = [Version::Previous, Version::Current, Version::Next];
 
@@ -145,4 +146,112 @@ fn a_chunk_that_a_later_version_finished_is_not_asked_for_again() {
     world.deploy(Version::Current);
     all_is_well(&mut world, &id, "after the switch");
     assert_eq!((world.swept().nudged_chunks, world.asked_of("found-50")), (0, 1));
+}
+
+/// What an enrich function that is older than submit does not know.
+#[derive(Debug, Clone, Copy)]
+enum Lacks {
+    TheType,
+    AProviderOfTheType,
+    TheProviderThatIsNamed,
+}
+
+impl Lacks {
+    const ALL: [Self; 3] = [Self::TheType, Self::AProviderOfTheType, Self::TheProviderThatIsNamed];
+
+    /// The configuration of the older one.
+    fn config(self) -> String {
+        let duo = r#"waterfall = ["first", "second"]
+until = ["name", "second_name"]"#;
+        assert_eq!(CONFIG.matches(duo).count(), 1);
+        match self {
+            Self::TheType => CONFIG.replace("[types.duo]", "[types.single]"),
+            Self::AProviderOfTheType => CONFIG.replace(duo, "waterfall = []\nunconfigured = \"name a provider\""),
+            Self::TheProviderThatIsNamed => CONFIG.replace(duo, "waterfall = [\"first\"]"),
+        }
+    }
+
+    /// Five records in one chunk that submit takes and the older enrich cannot serve.
+    fn job(self) -> Submission {
+        let providers = matches!(self, Self::TheProviderThatIsNamed).then(|| vec!["second".to_owned()]);
+        let records = ["found-0", "found-1", "found-2", "found-3", "found-4"];
+        Submission { kind: "duo".to_owned(), providers, ..submission(&records) }
+    }
+}
+
+fn starts(world: &World, id: &shared::domain::ids::JobId) -> bool {
+    let shard = world.sim.store.peek(&progress_key(id, 0)).expect("progress");
+    shard.attributes.contains_key(starts_attribute(0))
+}
+
+#[test]
+fn what_enrich_does_not_know_yet_waits_until_it_does() {
+    for lacks in Lacks::ALL {
+        for updated_after in [3 * SECOND, 90 * SECOND, 14 * MINUTE] {
+            let what = format!("{lacks:?}, updated after {updated_after:?}");
+            let mut world = world(1);
+            world.enrich_is_older(&lacks.config());
+            let id = world.insist_on_job(&lacks.job(), "one").expect("a job");
+            world.run_for(updated_after);
+            let view = world.view(&id);
+            assert_eq!((view.status(), view.progress.chunks()), (Status::Queued, 0), "{what}");
+            assert!(world.asked().is_empty() && !starts(&world, &id), "{what}");
+            // Of the first message and of each that the sweep sends.
+            let runs = world.happened().into_iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+            assert!(runs <= 60, "{what}: {runs} runs");
+            world.enrich_is_updated();
+            let ended_soon = world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live());
+            assert!(ended_soon, "{what}: {:?}", world.view(&id).status());
+            world.settle(HOUR);
+            assert_eq!(world.view(&id).counts().found, 5, "{what}");
+            assert_eq!(world.asked_of("found-0"), if lacks.job().providers.is_some() { 1 } else { 2 }, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_enrich_never_learns_fails_when_the_job_is_15_minutes_old() {
+    for lacks in Lacks::ALL {
+        let mut world = world(1);
+        let before = world.credits(&world.tenant.id);
+        world.enrich_is_older(&lacks.config());
+        let id = world.insist_on_job(&lacks.job(), "one").expect("a job");
+        world.run_for(DEPLOYED_WITHIN.saturating_sub(SECOND));
+        assert_eq!(world.view(&id).status(), Status::Queued, "{lacks:?}");
+        let ended_soon = world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live());
+        assert!(ended_soon, "{lacks:?}");
+        assert_eq!(world.quiet_within(HOUR), Ok(()), "{lacks:?}");
+        // By the rules of a world whose enrich knows the type these outcomes are wrong.
+        let mut wrong = invariants::check(&world);
+        wrong.retain(|why| !why.starts_with("outcomes_are_what_was_asked"));
+        assert_eq!(wrong, Vec::<String>::new(), "{lacks:?}");
+        for line in world.results(&id) {
+            let error = line.outcome.error.expect("a reason");
+            assert_eq!(
+                (error.code.as_str(), error.detail.contains("duo") || error.detail == "name a provider"),
+                ("provider_unconfigured", true),
+                "{lacks:?}: {error:?}"
+            );
+        }
+        assert_eq!(world.credits(&world.tenant.id), before, "{lacks:?}: nothing is billed");
+    }
+}
+
+/// The job of [`Lacks`] while enrich is updated a minute and a half after submit.
+fn updated_late(world: &mut World, lacks: Lacks) -> After {
+    world.enrich_is_older(&lacks.config());
+    let id = world.insist_on_job(&lacks.job(), "one").expect("a job");
+    world.run_for(90 * SECOND);
+    world.enrich_is_updated();
+    Box::new(move |world| {
+        ended(world, &id, &[Status::Completed])?;
+        let counts = world.view(&id).counts();
+        if counts.found == 5 { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+    })
+}
+
+#[test]
+fn a_job_that_waits_for_enrich_to_be_updated_survives_every_crash() {
+    sweep("a type to come", &case(|world| updated_late(world, Lacks::TheType)));
+    sweep("a provider to come", &case(|world| updated_late(world, Lacks::TheProviderThatIsNamed)));
 }

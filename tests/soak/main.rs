@@ -46,7 +46,7 @@ pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 /// After the last fault everything ends within this, or within [`TIMES`] the time with faults if that is more. An attempt whose
 /// sender was killed is looked at after 87 s, a killed chunk after 45 s, and what lost its message each time that the sweep
 /// looked, after twice as long each time.
-const SETTLE: Duration = Duration::from_secs(300);
+const SETTLE: Duration = Duration::from_secs(1200);
 const TIMES: u32 = 2;
 /// Clients at once, one job each at a time.
 const CLIENTS: u64 = 18;

@@ -141,7 +141,7 @@ fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got
     };
     let taken = match &answer {
         Answer::Status(200..300) => Taken::Yes,
-        Answer::EndlessBody => Taken::Perhaps,
+        Answer::EndlessBody | Answer::Drip => Taken::Perhaps,
         Answer::Status(410) => Taken::Gone,
         _ => Taken::No,
     };

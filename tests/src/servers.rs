@@ -11,7 +11,7 @@ use shared::edge::system::SystemClock;
 use shared::ports::Clock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -35,6 +35,31 @@ impl Got {
     }
 }
 
+/// How long a test waits for what must happen: long enough that only what never happens exceeds it, however much else the
+/// machine has to do. Alone, no single wait of the tests takes 30 s.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Holds answers back until the test has seen what must come before them.
+#[derive(Debug, Clone)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(watch::channel(false).0)
+    }
+}
+
+impl Gate {
+    /// Lets every answer go, now and later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn opened(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
 /// What a server does with a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -43,6 +68,8 @@ pub enum Answer {
     Json(Value),
     /// The same after a while.
     Later(Duration, Value),
+    /// The same once the gate is open.
+    After(Gate, Value),
     /// Says nothing until the other side is gone.
     Hold,
     /// 200 and a promise of a hundred bytes, one of which comes each second.
@@ -120,7 +147,7 @@ impl Server {
     }
 
     /// Waits until what came satisfies `enough`, and returns it.
-    pub async fn wait(&self, seconds: u64, what: &str, enough: impl Fn(&[Got]) -> bool) -> Vec<Got> {
+    pub async fn wait(&self, what: &str, enough: impl Fn(&[Got]) -> bool) -> Vec<Got> {
         let waiting = async {
             loop {
                 let changed = self.changed.notified();
@@ -131,9 +158,9 @@ impl Server {
                 changed.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(seconds), waiting)
+        tokio::time::timeout(PATIENCE, waiting)
             .await
-            .unwrap_or_else(|_| panic!("no {what} after {seconds} s; {} requests came", self.got().len()))
+            .unwrap_or_else(|_| panic!("no {what} after {PATIENCE:?}; {} requests came", self.got().len()))
     }
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
@@ -151,7 +178,13 @@ impl Server {
                 Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
                 Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
                 Answer::Later(after, value) => {
-                    if left(&mut stream, after).await {
+                    if left(&mut stream, tokio::time::sleep(after)).await {
+                        return self.end(n, false);
+                    }
+                    (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
+                }
+                Answer::After(gate, value) => {
+                    if left(&mut stream, gate.opened()).await {
                         return self.end(n, false);
                     }
                     (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
@@ -171,17 +204,20 @@ impl Server {
     }
 }
 
-/// Waits so long, or until the other side has left: whether it has.
-async fn left(stream: &mut BufReader<TcpStream>, pause: Duration) -> bool {
-    let until = tokio::time::Instant::now() + pause;
-    match tokio::time::timeout_at(until, stream.fill_buf()).await {
-        Err(_) => false,
-        Ok(Ok(more)) if !more.is_empty() => {
-            tokio::time::sleep_until(until).await;
-            false
+/// Waits until `pause` is over, or until the other side has left: whether it has.
+async fn left(stream: &mut BufReader<TcpStream>, pause: impl Future<Output = ()>) -> bool {
+    let mut pause = std::pin::pin!(pause);
+    tokio::select! {
+        biased;
+        () = &mut pause => return false,
+        more = stream.fill_buf() => {
+            if !more.is_ok_and(|more| !more.is_empty()) {
+                return true;
+            }
         }
-        Ok(_) => true,
     }
+    pause.await;
+    false
 }
 
 /// What has no end comes this slowly: headers at full speed meet a limit before they meet the deadline, or not.
@@ -191,7 +227,7 @@ const BIT_BY_BIT: Duration = Duration::from_millis(1);
 async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     let (head, again, pause): (&[u8], &[u8], _) = match answer {
         Answer::Drip => (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n", b".", Duration::from_secs(1)),
-        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 4096], BIT_BY_BIT),
+        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 1 << 16], BIT_BY_BIT),
         Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", BIT_BY_BIT),
         Answer::Reset => {
             let _ = stream.get_ref().set_zero_linger();
@@ -205,7 +241,7 @@ async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     };
     let mut sent = stream.write_all(head).await;
     while sent.is_ok() {
-        if left(&mut stream, pause).await {
+        if left(&mut stream, tokio::time::sleep(pause)).await {
             return;
         }
         sent = stream.write_all(again).await;

@@ -13,7 +13,7 @@ use shared::dialect::SURFACES;
 use shared::domain::tenant::fast_chunks;
 use shared::edge::config::Config;
 use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Clock, Entropy, HttpError, HttpRequest, HttpSender};
 
 /// The emulator's root.
@@ -106,7 +106,8 @@ pub async fn invoke(http: &dyn HttpSender, endpoint: &str, function: &str, event
 pub fn http() -> Arc<dyn HttpSender> {
     let http = ReqwestSender::new(Settings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
+        allow_http: PlainHttp::Always,
+        local: true,
         nameserver: None,
         extra_ca_pem: None,
         user_agent: "millrace-tests".to_owned(),

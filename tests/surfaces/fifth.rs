@@ -58,10 +58,8 @@ mod loft {
             return Err(ApiError::invalid("line 1", fault));
         }
         let record = |line: &str| Record {
-            id: None,
             input: Map::from_iter([("domain".to_owned(), Value::from(line))]),
-            metadata: None,
-            original: None,
+            ..Record::default()
         };
         let job = Submission::new(SURFACE.name, reading.kind("lookup"), lines.map(record).collect());
         Ok(Submission { webhook: Some(Webhook { url }), ..job })

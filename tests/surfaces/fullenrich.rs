@@ -334,7 +334,7 @@ fn each_fault_has_its_own_code_and_the_first_is_told() {
         assert_refused(&served.submit(REVERSE, &sent), 400, code);
     }
     let bearer = format!("Bearer {}", served.key());
-    for text in ["", "[]", "{", r#"{"name": "\ud800"}"#] {
+    for text in ["", "[]", "{", r#"{"name": "\ud8"}"#] {
         let response = served.call("POST", ENRICH, &[("authorization", &bearer)], text.as_bytes());
         assert_refused(&response, 400, "error.request.malformed");
     }
@@ -691,6 +691,7 @@ fn batches_that_race_for_the_last_credits_share_them() {
             catalog: served.world.registry.catalog().clone(),
             retention: 600 * MINUTE,
             enrich_timeout: served.world.options.enrich_timeout,
+            max_wait: shared::edge::config::MAX_WAIT,
         });
         for n in 0..2 {
             let request = ApiRequest {

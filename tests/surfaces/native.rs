@@ -80,6 +80,27 @@ fn a_job_answers_to_its_id_in_every_surfaces_form() {
 }
 
 #[test]
+fn a_wait_lasts_no_longer_than_the_deployment_lets_it() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let key = ("authorization", bearer.as_str());
+    let job = body(&served.post("/v1/jobs", &[key], &submission(&["0.example"])), 202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    // Nothing runs meanwhile, so that the job does not end.
+    for (bound, held) in [(25, 20), (3, 3), (0, 0)] {
+        served.api.max_wait = Duration::from_secs(bound);
+        for (path, preference) in [(path.clone(), "wait=20"), (format!("{path}?wait=20"), "other=1")] {
+            let before = served.world.now();
+            let response = served.get(&path, &[key, ("prefer", preference)]);
+            assert_eq!(served.world.now().since(before), Duration::from_secs(held), "{path}, at most {bound} s");
+            let applied = response.headers.iter().find(|(name, _)| *name == "preference-applied");
+            let expected = (preference == "wait=20").then(|| format!("wait={held}"));
+            assert_eq!((response.status, applied.map(|(_, value)| value.clone())), (200, expected), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
     let mut served = served();
     let bearer = format!("Bearer {}", served.key());
@@ -109,7 +130,9 @@ fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
     }
     // What was asked for in the query is no preference.
     assert_eq!(of(&served.get(&format!("{path}?wait=1"), &[key, ("prefer", "wait=7")]), "preference-applied"), None);
-    for (method, path, allow) in [("DELETE", "/v1/jobs", "POST, GET"), ("POST", path.as_str(), "GET, DELETE")] {
+    for (method, path, allow) in
+        [("DELETE", "/v1/jobs", "POST, GET, HEAD"), ("POST", path.as_str(), "GET, HEAD, DELETE")]
+    {
         let refused = served.call(method, path, &[key], b"");
         assert_eq!((refused.status, of(&refused, "allow").as_deref()), (405, Some(allow)));
     }
@@ -139,4 +162,96 @@ fn pages_of_quotes_grew_past_what_lambda_returns() {
         next = page["next_cursor"].as_str().map(str::to_owned);
     }
     assert_eq!((lines, pages), (30, 2));
+}
+
+#[test]
+fn one_bad_record_does_not_cost_the_others() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let key = [("authorization", bearer.as_str())];
+    let records = json!([
+        {"id": "good", "input": {"domain": "0.example"}, "metadata": {"n": 1}},
+        {"id": "lacks", "input": {"domain": " "}, "metadata": {"n": 2}},
+        {"id": 3, "input": {"domain": "0.three.example"}},
+        "0.four.example",
+        {"id": "type", "input": {"domain": ["0.five.example"]}},
+        {"id": "large", "input": {"domain": "x".repeat(70_000)}},
+        {"id": "also good", "input": {"domain": "0.none.example"}},
+    ]);
+    let sent = json!({"type": "any", "records": records, "webhook_url": HOOK});
+    let with = |name: &str, value: Value| {
+        let mut sent = sent.clone();
+        sent[name] = value;
+        sent
+    };
+    let dry = body(&served.post("/v1/jobs", &key, &with("dry_run", true.into())), 200);
+    assert_eq!(
+        (&dry["records"], &dry["invalid"], &dry["credits"]["reserved"]),
+        (&json!(7), &json!(5), &json!(2)),
+        "{dry}"
+    );
+    let strict = body(&served.post("/v1/jobs", &key, &with("strict", true.into())), 400);
+    assert_eq!(strict["errors"], dry["errors"]);
+
+    let idempotent = [key[0], ("idempotency-key", "one")];
+    let job = body(&served.post("/v1/jobs", &idempotent, &sent), 202);
+    assert_eq!((&job["credits"]["reserved"], &job["errors"]), (&json!(2), &dry["errors"]));
+    let again = body(&served.post("/v1/jobs", &idempotent, &sent), 202);
+    assert_eq!((&again["id"], &again["errors"]), (&job["id"], &job["errors"]));
+    served.settle();
+    let id = job["id"].as_str().unwrap();
+    let ended = served.native(id);
+    let counts =
+        json!({"total": 7, "found": 1, "not_found": 1, "failed": 0, "invalid": 5, "skipped": 0, "canceled": 0});
+    assert_eq!((&ended["status"], &ended["counts"], &ended["progress"]), (&json!("completed"), &counts, &json!(100)));
+    assert_eq!(ended["credits"], json!({"reserved": 2, "used": 1}));
+    assert_eq!(served.asked.lock().unwrap().len(), 2, "nobody was asked about the others");
+
+    let lines = body(&served.get(&format!("/v1/jobs/{id}/results"), &key), 200)["results"].take();
+    for (at, (line, record)) in lines.as_array().unwrap().iter().zip(records.as_array().unwrap()).enumerate() {
+        let bad = (1..=5).contains(&at);
+        assert_eq!(
+            (&line["index"], line["status"] == "invalid", &line["credits"]),
+            (&json!(at), bad, &json!(u8::from(at == 0)))
+        );
+        let input = if record.is_object() { &record["input"] } else { record };
+        let kept = if at == 5 { &Value::Null } else { input };
+        assert_eq!(
+            (&line["id"], &line["input"], &line["metadata"]),
+            (&record["id"], kept, &record["metadata"]),
+            "{line}"
+        );
+    }
+    let errors: Vec<&str> = (1..=5).map(|at| lines[at]["error"]["code"].as_str().unwrap()).collect();
+    assert_eq!(errors, ["invalid_input", "invalid_record", "invalid_record", "invalid_input", "record_too_large"]);
+    assert_eq!(lines[1]["error"]["detail"], "input/domain is required");
+    assert_eq!(served.world.receiver.exchanges()[0].json()["data"]["results"], lines);
+
+    let csv = served.get(&format!("/v1/jobs/{id}/results"), &[key[0], ("accept", "text/csv")]);
+    let rows: Vec<csv::StringRecord> =
+        csv::Reader::from_reader(&csv.body[..]).into_records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 7);
+    assert_eq!((&rows[2][1], &rows[3][1], &rows[3][3], &rows[5][3]), ("3", "", "0.four.example", ""));
+    body(&served.post(&format!("/v1/jobs/{id}/retry"), &key, &json!({})), 409);
+}
+
+#[test]
+fn a_request_without_any_good_record_is_refused_with_every_fault() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let large = json!({"input": {"domain": "x".repeat(70_000)}});
+    let good = json!({"input": {"domain": "0.example"}});
+    for (records, strict, status, places) in [
+        (json!([{"input": {}}, 7]), false, 400, vec!["/records/0/input/domain", "/records/1"]),
+        (json!([large, {"input": {}}]), false, 400, vec!["/records/0", "/records/1/input/domain"]),
+        (json!([large, large]), false, 413, vec![]),
+        (json!([good, large]), true, 413, vec![]),
+        (json!([good, {"input": {}}, large]), true, 400, vec!["/records/1/input/domain", "/records/2"]),
+    ] {
+        let sent = json!({"type": "any", "records": records, "strict": strict});
+        let problem = body(&served.post("/v1/jobs", &[("authorization", &bearer)], &sent), status);
+        let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert_eq!(errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect::<Vec<_>>(), places);
+    }
+    assert_eq!(served.world.accepted.len(), 0, "nothing was stored");
 }

@@ -664,8 +664,6 @@ fn bodies_that_are_no_request_are_422_as_well() {
         ("", "missing"),
         ("  ", "missing"),
         ("{", "json_invalid"),
-        ("{\"lead\": {\"n\": 1e400}}", "json_invalid"),
-        ("{\"lead\": {\"n\": \"\\ud800\"}}", "json_invalid"),
         ("[]", "model_attributes_type"),
         ("null", "model_attributes_type"),
         (&deep, "recursion_loop"),

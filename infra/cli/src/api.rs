@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::Value;
+use shared::domain::delivery::retry_after;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
 use url::{Host, Url};
 
 use crate::failure::Failure;
@@ -26,10 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// API Gateway hands out at most 10 MB.
 const MAX_ANSWER_BYTES: usize = 12 * 1024 * 1024;
 
+/// On this machine nothing but the local stack is likely to be meant, and one that was started again is another one.
+const OTHER_STACK: &str = "If this is the local stack: each make up starts it anew, with another URL and key. Once it is up, read \
+                           them again:\n    set -a; . infra/local/.env; set +a";
+
 /// A deployment, and a key to it.
 pub(crate) struct Api {
     client: Client,
     base: String,
+    /// It is on this machine.
+    local: bool,
     key: HeaderValue,
     screen: Arc<Screen>,
     first_wait: Duration,
@@ -143,7 +153,15 @@ impl Api {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
-        Ok(Self { client, base, key, screen, first_wait: Duration::from_millis(500), heard: AtomicBool::new(false) })
+        Ok(Self {
+            client,
+            base,
+            local,
+            key,
+            screen,
+            first_wait: Duration::from_millis(500),
+            heard: AtomicBool::new(false),
+        })
     }
 
     /// The screen that notes go to.
@@ -158,18 +176,29 @@ impl Api {
         loop {
             let (why, asked, problem) = match self.attempt(&request, url.clone()).await {
                 Try::Done(answer) => return Ok(answer),
-                Try::Refused(problem) => return Err(ApiError::Refused { problem, tries }),
+                Try::Refused(problem) => return Err(ApiError::Refused { problem: self.hinted(problem), tries }),
                 Try::Again { why, asked, problem } => (why, asked, problem),
             };
             let wait = asked.unwrap_or_else(|| self.backoff(tries));
             let most = if self.heard.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
             if tries >= most || wait > LONGEST_ASKED {
+                let never = self.local && !self.heard.load(Ordering::Relaxed);
+                let why = if never { format!("{why}\n{OTHER_STACK}") } else { why };
                 return Err(problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused { problem, tries }));
             }
             self.screen.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
             tokio::time::sleep(wait).await;
             tries += 1;
         }
+    }
+
+    /// Says what a stack that is gone looks like: an unknown key, or somebody else's answer that nothing is there.
+    fn hinted(&self, mut problem: Problem) -> Problem {
+        let foreign = problem.kind.is_empty() && matches!(problem.status, 403 | 404);
+        if self.local && (foreign || problem.status == 401) {
+            problem.hint = Some(OTHER_STACK);
+        }
+        problem
     }
 
     /// Half of a doubling wait for certain, half by chance.
@@ -216,7 +245,7 @@ impl Api {
         };
         self.heard.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
-        let asked = retry_after(response.headers(), SystemTime::now());
+        let asked = asked_to_wait(response.headers(), SystemClock.now());
         let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         loop {
@@ -231,7 +260,7 @@ impl Api {
             if body.is_empty() {
                 return Try::Done(Answer { status, etag, json: Value::Null });
             }
-            return match serde_json::from_slice(&body) {
+            return match shared::domain::json::read(&body) {
                 Ok(json) => Try::Done(Answer { status, etag, json }),
                 Err(_) => Try::Refused(Problem::read(status, b"")),
             };
@@ -277,16 +306,9 @@ fn check_base(base: &str) -> Result<(String, bool, bool), String> {
     Ok((shown.to_owned(), local, url.scheme() == "http"))
 }
 
-/// Seconds or an HTTP date. Source: RFC 9110, section 10.2.3.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get("retry-after")?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    // An HTTP date is an RFC 2822 date whose zone has its old name.
-    let date = text.strip_suffix("GMT").map(|date| format!("{date}+0000"))?;
-    let at = time::OffsetDateTime::parse(&date, &time::format_description::well_known::Rfc2822).ok()?;
-    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
+/// The wait that an answer asks for.
+fn asked_to_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    retry_after(headers.get("retry-after")?.to_str().ok()?, now)
 }
 
 /// An error and what caused it; reqwest's own words leave the cause out.
@@ -390,11 +412,12 @@ pub(crate) mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let header =
             |text: &'static str| HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))]);
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        assert_eq!(retry_after(&header("7"), now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Sun, 06 Nov 1994 08:49:20 GMT"), now), Some(Duration::ZERO));
-        assert_eq!(retry_after(&header("soon"), now), None);
+        let now = Timestamp(784_111_770_000);
+        assert_eq!(asked_to_wait(&header("7"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sunday, 06-Nov-94 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
+        assert_eq!(asked_to_wait(&header("Sun Nov  6 08:49:20 1994"), now), Some(Duration::ZERO));
+        assert_eq!(asked_to_wait(&header("soon"), now), None);
     }
 
     #[tokio::test]
@@ -435,6 +458,38 @@ pub(crate) mod tests {
             assert!(error.is(status), "{status}: {error:?}");
             assert_eq!(server.seen().len(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
+        let told = async |reply: Reply| {
+            let server = serve(vec![reply]).await;
+            client(&server.base).send(Request::get("/v1/account")).await.unwrap_err().text(&|_| None)
+        };
+        let remedy = "set -a; . infra/local/.env; set +a";
+        for gone in [
+            Reply::json(404, r#"{"message": "Not Found"}"#),
+            Reply::json(403, r#"{"message": "Forbidden"}"#),
+            Reply::problem(401),
+            Reply::broken(),
+        ] {
+            let told = told(gone).await;
+            assert!(told.ends_with(remedy), "{told}");
+        }
+        // Millrace's own word, or a fault, is no sign of another stack.
+        for there in [Reply::problem(404), Reply::problem(403), Reply::json(400, "{}")] {
+            let told = told(there).await;
+            assert!(!told.contains(remedy), "{told}");
+        }
+        let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let base = format!("http://{}/_aws/execute-api/ab12", refused.local_addr().unwrap());
+        drop(refused);
+        let error = client(&base).send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(error.text(&|_| None).ends_with(remedy), "{error:?}");
+        let mut elsewhere = client(&base);
+        elsewhere.local = false;
+        let error = elsewhere.send(Request::get("/v1/account")).await.unwrap_err();
+        assert!(!error.text(&|_| None).contains(remedy), "{error:?}");
     }
 
     #[tokio::test]

@@ -58,7 +58,7 @@ pub(crate) enum Command {
     },
     /// Fetch the results of jobs, in input order
     Results(Results),
-    /// List jobs, newest first
+    /// List jobs, newest first, with the state of each ended job's webhook
     Jobs {
         /// Only those of this status: queued, running, canceling, completed, canceled, failed, expired
         #[arg(long)]
@@ -79,8 +79,14 @@ pub(crate) enum Command {
         #[arg(value_name = "JOB", value_parser = job_id)]
         job: JobId,
     },
-    /// Show a job's delivery log: every attempt and what came of it
-    Deliveries(OneJob),
+    /// Show the delivery log of a job, or of one delivery or event: every attempt and what came of it
+    Deliveries {
+        #[arg(value_name = "JOB|DELIVERY|EVENT", value_parser = DeliveriesOf::parse)]
+        of: DeliveriesOf,
+        /// Print each delivery as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Send the event of a delivery again
     Replay {
         #[arg(value_name = "DELIVERY", value_parser = delivery_id)]
@@ -113,6 +119,22 @@ pub(crate) enum Command {
     Keys(Keys),
 }
 
+/// Whose deliveries are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DeliveriesOf {
+    Job(JobId),
+    One(DeliveryId),
+}
+
+impl DeliveriesOf {
+    /// Reads the id of a job, a delivery or an event.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let job = JobId::parse(text).map(Self::Job);
+        let of = job.or_else(|| delivery_id(text).ok().map(Self::One));
+        of.ok_or_else(|| "is no id of a job, a delivery or an event (job_…, dlv_…, evt_…)".to_owned())
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct OneJob {
     #[arg(value_name = "JOB", value_parser = job_id)]
@@ -134,12 +156,14 @@ pub(crate) enum InputFormat {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Columns: `id` is the record's id, columns named like an input field of the type are input (`millrace account` \
-lists them), all others are metadata and come back with the result. Empty cells are left out.\n\
+lists them), all others are metadata and come back with the result. Empty cells are left out. Two columns of one name are an \
+error unless --omit leaves them out.\n\
+Files are UTF-8, or UTF-16 as Excel's \"Unicode text\". A spreadsheet has to be saved as CSV first.\n\
 A file of more than 1,000 records, or more than a request holds, becomes several jobs. When something fails on the way, the \
 same command with the same --idempotency-key goes on where it stopped and starts nothing twice."
 )]
 pub(crate) struct Submit {
-    /// A .csv, .tsv, .ndjson or .jsonl file; - reads standard input
+    /// A .csv, .tsv, .txt, .ndjson or .jsonl file; - reads standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// What the records are: company, hem, … (`millrace account` lists the types)
@@ -161,6 +185,9 @@ pub(crate) struct Submit {
     /// Spend at most so many credits on the file; records past it end `skipped`
     #[arg(long, value_name = "N")]
     pub(crate) max_credits: Option<u64>,
+    /// Send nothing if any record is bad; without this, bad records end `invalid` in their places and the rest is worked on
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Check the records and price them, start nothing
     #[arg(long, conflicts_with = "wait")]
     pub(crate) dry_run: bool,
@@ -176,7 +203,7 @@ pub(crate) struct Submit {
     /// The file's form, where its name does not tell
     #[arg(long, value_enum)]
     pub(crate) format: Option<InputFormat>,
-    /// What is between cells: one character, or `tab` [default: a comma, a tab in .tsv]
+    /// What is between cells: one character, or `tab` [default: what a first line `sep=;` or the rows show, a tab in .tsv]
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,
     /// The column with the id
@@ -213,6 +240,9 @@ pub(crate) struct Results {
     /// Write here instead of standard output; the file appears when it is complete
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Make the CSV file for Excel: UTF-8 with a byte order mark, lines that end in CR LF
+    #[arg(long)]
+    pub(crate) excel: bool,
     /// Only records with these outcomes: found, not_found, failed, invalid, skipped, canceled
     #[arg(long, value_delimiter = ',', value_name = "STATUS,…", value_parser = OUTCOMES)]
     pub(crate) status: Vec<String>,
@@ -222,10 +252,13 @@ const OUTCOMES: [&str; 6] = ["found", "not_found", "failed", "invalid", "skipped
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
-    /// Send a signed webhook.test event to a URL
+    /// Send a signed webhook.test event to a URL and wait for what comes of it; exit code 1 unless it is delivered
     Test {
         #[arg(value_name = "URL")]
         target: String,
+        /// Do not wait
+        #[arg(long)]
+        no_wait: bool,
         /// Print the delivery as JSON
         #[arg(long)]
         json: bool,
@@ -271,6 +304,18 @@ pub(crate) struct Listen {
 pub(crate) enum Providers {
     /// Say what is wrong with providers.toml, its tables and its secrets; list the types and whom they ask
     Check(Check),
+    /// Check providers.toml as the build does, and write what the functions read at their start
+    Compile(Compile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    /// The file [default: infra/providers.toml, else providers.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where to write it: providers.compiled beside the copy that is deployed. Nothing is written without it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -409,7 +454,8 @@ fn job_id(text: &str) -> Result<JobId, String> {
 }
 
 fn delivery_id(text: &str) -> Result<DeliveryId, String> {
-    DeliveryId::parse(text).ok_or_else(|| "is no delivery id (dlv_…; `millrace deliveries JOB` lists them)".to_owned())
+    let id = DeliveryId::parse(text).or_else(|| DeliveryId::parse_event(text));
+    id.ok_or_else(|| "is no delivery id (dlv_…; `millrace deliveries JOB` lists them)".to_owned())
 }
 
 fn tenant_id(text: &str) -> Result<TenantId, String> {
@@ -488,6 +534,7 @@ mod tests {
             &["enrich", "--type", "company", "stripe.com", "--providers", "brands", "--json"],
             &["enrich", "--type", "person", "--input", "first_name=A", "--input", "n:=5"],
             &["providers", "check", "--dir", "infra", "--dry-call", "--input", "a=b"],
+            &["providers", "compile", "infra/providers.toml", "--output", "providers.compiled"],
         ];
         for args in right {
             assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(), "{args:?}");

@@ -1,5 +1,6 @@
 //! Jobs from the caller's side: send, follow, list, stop.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -8,21 +9,36 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
+use shared::domain::export::json_line;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::job::MAX_RECORDS;
+use shared::domain::time::Timestamp;
+use shared::edge::system::SystemClock;
+use shared::ports::Clock;
 
 use crate::api::{Answer, Api, ApiError, Request, follow, new_key};
-use crate::args::{InputFormat, Submit};
+use crate::args::{DeliveriesOf, InputFormat, Submit};
 use crate::failure::Failure;
-use crate::records::{Columns, Fault, Form, Kind, Record, read, split};
+use crate::file::spreadsheet_name;
+use crate::problem::faults;
+use crate::records::{Columns, Fault, Form, Kind, Record, by_kind, read, read_leniently, split};
 use crate::screen::{plain, plural, print, thousands};
 
 /// How long the server holds a request for a change, in seconds. Source: the API description.
 const HOLD_SECONDS: u32 = 20;
 /// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two of them while nothing changes and nobody is held.
+const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// Jobs followed at once.
 const FOLLOWED_AT_ONCE: usize = 4;
+/// Jobs of a list whose deliveries are asked for, and how many at once.
+const WEBHOOKS_SHOWN: usize = 100;
+const WEBHOOKS_AT_ONCE: usize = 8;
+/// A test whose next attempt is further away than this is not waited for, nor one of which nothing is heard for that long.
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
+/// Ids of jobs that are shown after Ctrl-C.
+const IDS_SHOWN: usize = 20;
 /// Bad lines that are shown.
 const FAULTS_SHOWN: usize = 20;
 /// The most characters of a job's name, and of an idempotency key. Source: the API's limits.
@@ -41,6 +57,8 @@ const OUTCOMES: [(&str, &str); 6] = [
 
 /// `millrace submit`.
 pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
+    let form = form(&args.file, args.format, args.delimiter)?;
+    let bytes = load(&args.file)?;
     let kind = find_kind(api, &args.kind).await?;
     let columns = Columns {
         id: args.id_column.clone(),
@@ -48,13 +66,36 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
         metadata: args.metadata.clone(),
         omit: args.omit.clone(),
     };
-    let form = form(&args.file, args.format, args.delimiter)?;
-    let records = read(&load(&args.file)?, form, &columns, kind.as_ref())
-        .map_err(|faults| Failure::failed(bad_lines(&args.file, &faults)))?;
+    let read = if args.strict {
+        read(&bytes, form, &columns, kind.as_ref()).map(|records| (records, Vec::new()))
+    } else {
+        read_leniently(&bytes, form, &columns, kind.as_ref())
+    };
+    let refused = |faults: Vec<Fault>| Failure::failed(bad_lines(&args.file, &faults));
+    let (records, unfit) = read.map_err(refused)?;
+    if unfit.len() == records.len() {
+        return Err(refused(unfit));
+    }
+    if !unfit.is_empty() {
+        let rows = thousands(unfit.len() as u64);
+        let of = plural(records.len() as u64, "row");
+        let text = format!("{}: {rows} of {of} will end `invalid` (--strict sends nothing then)", args.file.display());
+        api.screen().note(&listed(text, &by_kind(&unfit)));
+    }
+    let unfit: BTreeSet<u64> = unfit.iter().map(|fault| fault.line).collect();
 
     let around = envelope(args, 1, 1, Some(u64::MAX)).to_string().len() + 16;
-    let parts = split(&records, around);
-    let jobs = send_parts(api, args, &records, &parts).await?;
+    let mut parts = split(&records, around);
+    parts.retain(|part| {
+        let rows = &records[part.clone()];
+        let some = rows.iter().any(|row| !unfit.contains(&row.line));
+        // The server makes no job of nothing but such records.
+        if let (false, [first, .., last]) = (some, rows) {
+            api.screen().note(&format!("lines {} to {}: no row is good; they are not sent", first.line, last.line));
+        }
+        some
+    });
+    let jobs = send_parts(api, args, &records, &parts, &unfit).await?;
     if args.dry_run || !args.wait {
         return Ok(());
     }
@@ -76,9 +117,15 @@ async fn find_kind(api: &Api, name: &str) -> Result<Option<Kind>, Failure> {
 
 fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Result<Form, Failure> {
     let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    let csv = Form::Csv(delimiter.unwrap_or(if extension == "tsv" { b'\t' } else { b',' }));
+    if format.is_none()
+        && let Some(why) = spreadsheet_name(&extension)
+    {
+        return Err(Failure::usage(format!("{} {why}", file.display())));
+    }
+    let tabs = matches!(extension.as_str(), "tsv" | "tab").then_some(b'\t');
+    let csv = delimiter.or(tabs).map_or(Form::Table, Form::Csv);
     match (format, extension.as_str()) {
-        (Some(InputFormat::Csv), _) | (None, "csv" | "tsv") => Ok(csv),
+        (Some(InputFormat::Csv), _) | (None, "csv" | "tsv" | "tab" | "txt") => Ok(csv),
         (Some(InputFormat::Ndjson), _) | (None, "ndjson" | "jsonl") => Ok(Form::Ndjson),
         (None, _) => Err(Failure::usage(format!("{} tells no form; give --format csv or ndjson", file.display()))),
     }
@@ -94,14 +141,30 @@ fn load(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn bad_lines(file: &Path, faults: &[Fault]) -> String {
-    let mut text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
-    for fault in faults.iter().take(FAULTS_SHOWN) {
-        text += &format!("\n  {fault}");
+    let text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
+    listed(text, &by_kind(faults))
+}
+
+/// A text, and under it the first of these kinds of faults.
+fn listed(mut text: String, kinds: &[String]) -> String {
+    for kind in kinds.iter().take(FAULTS_SHOWN) {
+        text += &format!("\n  {kind}");
     }
-    if faults.len() > FAULTS_SHOWN {
-        text += &format!("\n  and {} more", thousands((faults.len() - FAULTS_SHOWN) as u64));
+    if kinds.len() > FAULTS_SHOWN {
+        text += &format!("\n  and {} more", thousands((kinds.len() - FAULTS_SHOWN) as u64));
     }
     text
+}
+
+/// Says what the server found wrong with records that it took all the same, but for those that were told of.
+fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], told: &BTreeSet<u64>) {
+    let errors = answer["errors"].as_array().into_iter().flatten();
+    let errors: Vec<(String, String)> = errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect();
+    let mut new = faults(&errors, &|at| records.get(at).map(|record| record.line));
+    new.retain(|fault| !told.contains(&fault.line) && (fault.line > 0 || told.is_empty()));
+    if !new.is_empty() {
+        api.screen().note(&listed("these will end `invalid`:".to_owned(), &by_kind(&new)));
+    }
 }
 
 /// A request without its records.
@@ -125,8 +188,10 @@ fn envelope(args: &Submit, number: usize, of: usize, max_credits: Option<u64>) -
     if let Some(credits) = max_credits {
         body.insert("max_credits".into(), credits.into());
     }
-    if args.dry_run {
-        body.insert("dry_run".into(), true.into());
+    for (name, flag) in [("strict", args.strict), ("dry_run", args.dry_run)] {
+        if flag {
+            body.insert(name.into(), true.into());
+        }
     }
     body.into()
 }
@@ -157,6 +222,20 @@ async fn send_parts(
     args: &Submit,
     records: &[Record],
     parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
+) -> Result<Vec<Value>, Failure> {
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    send_until(api, args, records, parts, unfit, stop).await
+}
+
+/// Sends the parts one after the other; `stop` breaks off and says what was started.
+async fn send_until(
+    api: &Api,
+    args: &Submit,
+    records: &[Record],
+    parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
+    stop: impl Future<Output = ()>,
 ) -> Result<Vec<Value>, Failure> {
     let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
     if key.is_empty() || part_key(&key, parts.len(), parts.len()).len() > MAX_KEY_CHARS {
@@ -170,15 +249,37 @@ async fn send_parts(
             thousands(MAX_RECORDS as u64)
         ));
     }
-    let (mut jobs, mut left, mut estimate) = (Vec::new(), args.max_credits, Estimate::default());
+    let started = Mutex::new(Vec::new());
+    let outcome = tokio::select! {
+        outcome = send_each(api, args, records, parts, unfit, &key, &started) => outcome,
+        () = stop => {
+            let started = started.lock().unwrap_or_else(PoisonError::into_inner);
+            Err(Failure::Interrupted(broken_off(&started, args.dry_run, records, parts, &key)))
+        }
+    };
+    outcome?;
+    Ok(started.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn send_each(
+    api: &Api,
+    args: &Submit,
+    records: &[Record],
+    parts: &[Range<usize>],
+    unfit: &BTreeSet<u64>,
+    key: &str,
+    started: &Mutex<Vec<Value>>,
+) -> Result<(), Failure> {
+    let (mut left, mut estimate) = (args.max_credits, Estimate::default());
     for (at, part) in parts.iter().enumerate() {
         let (number, of) = (at + 1, parts.len());
         let body = body(&envelope(args, number, of, left), &records[part.clone()]);
-        let request = Request::post("/v1/jobs", body, part_key(&key, number, of));
+        let request = Request::post("/v1/jobs", body, part_key(key, number, of));
         let answer = match api.send(request).await {
             Ok(answer) => answer.json,
-            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], &key, at, of))),
+            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], key, at, of))),
         };
+        tell_of_invalid(api, &answer, &records[part.clone()], unfit);
         // What one job may spend is no longer there for the next. A repeated submission is told the same number.
         left = left.map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
         if args.dry_run {
@@ -187,17 +288,44 @@ async fn send_parts(
         }
         let id = answer["id"].as_str().map(str::to_owned);
         let id = id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
+        // Before anything is printed: what exists is told, whatever breaks off next.
+        started.lock().unwrap_or_else(PoisonError::into_inner).push(answer.clone());
         if !args.json {
             print(plain(&id, 80))?;
         } else if !args.wait {
-            print(&answer)?;
+            print(json_line(&answer))?;
         }
-        jobs.push(answer);
     }
     if args.dry_run {
         estimate.print(args.json)?;
     }
-    Ok(jobs)
+    Ok(())
+}
+
+/// What a submission that was interrupted has started, and how to go on.
+fn broken_off(started: &[Value], dry_run: bool, records: &[Record], parts: &[Range<usize>], key: &str) -> String {
+    if dry_run {
+        return "interrupted; a dry run starts nothing".to_owned();
+    }
+    let sent = parts[..started.len().min(parts.len())].last().map_or(0, |part| part.end);
+    let mut shown = format!(
+        "interrupted: {} of {} started, {} of {}",
+        thousands(started.len() as u64),
+        plural(parts.len() as u64, "job"),
+        thousands(sent as u64),
+        plural(records.len() as u64, "record")
+    );
+    for job in started.iter().take(IDS_SHOWN) {
+        shown += &format!("\n  {}", text(job, "id"));
+    }
+    if started.len() > IDS_SHOWN {
+        shown += &format!("\n  and {} more", thousands((started.len() - IDS_SHOWN) as u64));
+    }
+    let next = parts.get(started.len()).and_then(|part| records.get(part.clone()));
+    if let Some([first, .., last]) | Some([first @ last]) = next {
+        shown += &format!("\nThe job of lines {} to {} may have started as well.", first.line, last.line);
+    }
+    shown + &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}")
 }
 
 /// Why a submission stopped, and how to go on.
@@ -217,6 +345,7 @@ fn stopped(error: &ApiError, records: &[Record], key: &str, done: usize, of: usi
 #[derive(Default)]
 struct Estimate {
     records: u64,
+    invalid: u64,
     reserved: u64,
     skipped: u64,
     price: u64,
@@ -225,6 +354,7 @@ struct Estimate {
 impl Estimate {
     fn add(&mut self, answer: &Value) {
         self.records += answer["records"].as_u64().unwrap_or(0);
+        self.invalid += answer["invalid"].as_u64().unwrap_or(0);
         self.reserved += answer["credits"]["reserved"].as_u64().unwrap_or(0);
         self.skipped += answer["skipped"].as_u64().unwrap_or(0);
         self.price = answer["credits"]["per_record_at_most"].as_u64().unwrap_or(0);
@@ -232,13 +362,15 @@ impl Estimate {
 
     fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
-            return print(json!({"object": "estimate", "records": self.records, "skipped": self.skipped,
-                "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
+            return print(json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
+                "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
         }
         let skipped =
             if self.skipped > 0 { format!("; {} would be skipped", thousands(self.skipped)) } else { String::new() };
+        let invalid =
+            if self.invalid > 0 { format!("; {} are invalid", thousands(self.invalid)) } else { String::new() };
         print(format!(
-            "{}, at most {} ({} each){skipped}; nothing was started",
+            "{}, at most {} ({} each){skipped}{invalid}; nothing was started",
             plural(self.records, "record"),
             plural(self.reserved, "credit"),
             self.price
@@ -266,7 +398,7 @@ async fn finish(api: &Api, jobs: &[Value], as_json: bool) -> Result<(), Failure>
 fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
     for job in ended {
         if as_json {
-            print(job)?;
+            print(json_line(job))?;
         }
         api.screen().note(&summary(job));
     }
@@ -315,6 +447,7 @@ fn left_alone(live: &[String]) -> String {
 async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}");
     let mut etag: Option<String> = None;
+    let mut pause = ASK_EVERY;
     loop {
         let asked = Instant::now();
         let mut request = Request::get(&path);
@@ -322,6 +455,7 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
             request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
         }
         let answer: Answer = api.send(request).await?;
+        pause = next_pause(pause, answer.status == 304);
         if answer.status != 304 {
             etag = answer.etag.or(etag);
             let over = ended(&answer.json);
@@ -330,8 +464,14 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
                 return Ok(());
             }
         }
-        tokio::time::sleep(ASK_EVERY.saturating_sub(asked.elapsed())).await;
+        tokio::time::sleep(pause.saturating_sub(asked.elapsed())).await;
     }
+}
+
+/// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
+/// that holds nobody is asked less and less often while nothing changes.
+fn next_pause(pause: Duration, unchanged: bool) -> Duration {
+    if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
 }
 
 fn ended(job: &Value) -> bool {
@@ -382,35 +522,60 @@ pub(crate) async fn list(api: &Api, status: Option<&str>, limit: u32, as_json: b
     if let Some(status) = status {
         request = request.query("status", status);
     }
+    let mut jobs = Vec::new();
     let mut left = limit;
-    if !as_json {
-        print(format!(
-            "{:30} {:10} {:8} {:>7} {:>7}  {:20} NAME",
-            "JOB", "STATUS", "TYPE", "RECORDS", "FOUND", "CREATED"
-        ))?;
-    }
     follow(api, &request, "jobs", |job| {
-        if as_json {
-            print(&job)?;
-        } else {
-            print(row(&job).trim_end())?;
-        }
         left -= 1;
+        if as_json {
+            print(json_line(&job))?;
+        } else {
+            jobs.push(job);
+        }
         Ok(left > 0)
     })
     .await?;
+    if as_json {
+        return Ok(());
+    }
+    print(format!(
+        "{:30} {:10} {:8} {:>7} {:>7}  {:9} {:20} NAME",
+        "JOB", "STATUS", "TYPE", "RECORDS", "FOUND", "WEBHOOK", "CREATED"
+    ))?;
+    let rows = jobs.iter().enumerate().map(|(at, job)| async move {
+        // A job that runs has sent nothing of its end.
+        let asked = at < WEBHOOKS_SHOWN && ended(job);
+        (job, if asked { webhook(api, &text(job, "id")).await } else { String::new() })
+    });
+    let mut rows = futures_util::stream::iter(rows).buffered(WEBHOOKS_AT_ONCE);
+    while let Some((job, webhook)) = rows.next().await {
+        print(row(job, &webhook).trim_end())?;
+    }
     Ok(())
 }
 
-fn row(job: &Value) -> String {
+/// The state of the delivery that tells of a job's end: its first. `-` where there is none.
+async fn webhook(api: &Api, id: &str) -> String {
+    let path = format!("/v1/jobs/{id}/deliveries");
+    match api.send(Request::get(&path).query("limit", "1")).await {
+        Ok(answer) => match &answer.json["deliveries"][0] {
+            first if first["state"].is_string() && first["type"] != "record.finished" => text(first, "state"),
+            _ => "-".to_owned(),
+        },
+        // The list is what was asked for.
+        Err(_) => "?".to_owned(),
+    }
+}
+
+fn row(job: &Value, webhook: &str) -> String {
     let number = |name: &str| thousands(job["counts"][name].as_u64().unwrap_or(0));
     format!(
-        "{:30} {:10} {:8} {:>7} {:>7}  {:20} {}",
+        "{:30} {:10} {:8} {:>7} {:>7}  {:9} {:20} {}",
         text(job, "id"),
         text(job, "status"),
         text(job, "type"),
         number("total"),
         number("found"),
+        webhook,
         text(job, "created_at").split('.').next().unwrap_or_default(),
         text(job, "name"),
     )
@@ -443,25 +608,38 @@ pub(crate) async fn delete(api: &Api, id: &JobId) -> Result<(), Failure> {
 }
 
 /// `millrace deliveries`.
-pub(crate) async fn deliveries(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn deliveries(api: &Api, of: &DeliveriesOf, as_json: bool) -> Result<(), Failure> {
+    let id = match of {
+        DeliveriesOf::Job(id) => id,
+        DeliveriesOf::One(id) => {
+            let path = format!("/v1/deliveries/{id}");
+            return show_delivery(&api.send(Request::get(&path)).await?.json, as_json);
+        }
+    };
     let path = format!("/v1/jobs/{id}/deliveries");
     let mut any = false;
     follow(api, &Request::get(&path), "deliveries", |delivery| {
         any = true;
-        if as_json {
-            return print(&delivery).map(|()| true);
-        }
-        print(delivery_text(&delivery))?;
-        for attempt in delivery["log"].as_array().into_iter().flatten() {
-            print(attempt_text(attempt))?;
-        }
-        Ok(true)
+        show_delivery(&delivery, as_json).map(|()| true)
     })
     .await?;
     if !any && !as_json {
         api.screen().note("no deliveries: the job has no webhook, or has not ended");
     }
     Ok(())
+}
+
+/// A delivery with its attempts.
+fn show_delivery(delivery: &Value, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print(json_line(delivery));
+    }
+    print(delivery_text(delivery))?;
+    attempts(delivery).iter().try_for_each(|attempt| print(attempt_text(attempt)))
+}
+
+fn attempts(delivery: &Value) -> &[Value] {
+    delivery["log"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn delivery_text(delivery: &Value) -> String {
@@ -500,11 +678,52 @@ pub(crate) async fn replay(api: &Api, id: &DeliveryId, as_json: bool) -> Result<
     if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
 }
 
-/// `millrace webhook test`.
-pub(crate) async fn webhook_test(api: &Api, url: &str, as_json: bool) -> Result<(), Failure> {
+/// `millrace webhook test`: waits until it is known what came of the event.
+pub(crate) async fn webhook_test(api: &Api, url: &str, wait: bool, as_json: bool) -> Result<(), Failure> {
     let body = json!({"url": url}).to_string().into_bytes();
-    let delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
-    if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
+    let mut delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
+    if !wait {
+        return if as_json { print(&delivery) } else { print(delivery_text(&delivery)) };
+    }
+    let id = delivery["id"].as_str().and_then(DeliveryId::parse);
+    let id = id.ok_or_else(|| Failure::failed("the answer has no delivery id; is the URL right?"))?;
+    let (path, mut heard, mut seen) = (format!("/v1/deliveries/{id}"), Instant::now(), 0);
+    while delivery["state"] == "pending" && heard.elapsed() < TEST_PATIENCE {
+        tokio::time::sleep(ASK_EVERY).await;
+        delivery = match api.send(Request::get(&path)).await {
+            Ok(answer) => answer.json,
+            Err(error) if error.is(403) => {
+                api.screen().note("the key may not read what came of it");
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let over = attempts(&delivery).iter().filter(|attempt| has_outcome(attempt)).count();
+        if over > seen {
+            (seen, heard) = (over, Instant::now());
+            if far(&delivery, SystemClock.now()) {
+                break;
+            }
+        }
+    }
+    show_delivery(&delivery, as_json)?;
+    if delivery["state"] == "delivered" {
+        return Ok(());
+    }
+    if delivery["state"] == "pending" {
+        api.screen().note(&format!("not delivered yet; look again with: millrace deliveries {id}"));
+    }
+    Err(Failure::Told)
+}
+
+fn has_outcome(attempt: &Value) -> bool {
+    !attempt["status_code"].is_null() || !attempt["error"].is_null()
+}
+
+/// Whether the next attempt is too far away to wait for.
+fn far(delivery: &Value, now: Timestamp) -> bool {
+    let next = delivery["next_attempt_at"].as_str().and_then(Timestamp::parse);
+    next.is_some_and(|at| at.since(now) > TEST_PATIENCE)
 }
 
 /// `millrace webhook rotate`: prints the new secret.
@@ -590,6 +809,42 @@ mod tests {
         )
     }
 
+    #[tokio::test]
+    async fn bad_rows_are_sent_unless_all_are_or_the_caller_is_strict() {
+        let file = std::env::temp_dir().join(format!("millrace-bad-rows-{}.csv", std::process::id()));
+        let good: String = (0..1000).map(|n| format!("a{n}.example,x\n")).collect();
+        let bad = ",x\n".repeat(1000);
+        for (rows, more, jobs) in [
+            (format!("{good},x\n"), vec![], Some(1)),
+            (format!("{good}{bad}b.example,x\n"), vec![], Some(2)),
+            (format!("{good},x\n"), vec!["--strict"], None),
+            (bad.clone(), vec![], None),
+        ] {
+            std::fs::write(&file, format!("domain,note\n{rows}")).unwrap();
+            let answer =
+                Reply::json(202, r#"{"id": "job_1", "errors": [{"pointer": "/records/0/input", "detail": "is bad"}]}"#);
+            let server = serve(vec![Reply::json(200, ACCOUNT), answer]).await;
+            let args = Submit { file: file.clone(), ..submit_args(&more) };
+            let answer = submit(&client(&server.base), &args).await;
+            let sent: Vec<Value> =
+                server.seen().iter().skip(1).map(|r| serde_json::from_slice(&r.body).unwrap()).collect();
+            match jobs {
+                Some(jobs) => {
+                    answer.unwrap();
+                    let records = sent.iter().map(|body| body["records"].as_array().unwrap().len());
+                    assert_eq!((sent.len(), records.max(), &sent[0]["strict"]), (jobs, Some(1000), &Value::Null));
+                }
+                None => {
+                    let said = answer.unwrap_err().text().unwrap().to_owned();
+                    assert!(said.contains("domain is missing") && said.contains("nothing was sent"), "{said}");
+                    assert!(said.lines().count() == 2 && sent.is_empty(), "{said}");
+                }
+            }
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(envelope(&submit_args(&["--strict"]), 1, 1, None)["strict"], true);
+    }
+
     #[test]
     fn events_go_where_they_are_asked_for() {
         let args = submit_args(&["--webhook", "https://a.example", "--record-webhook", "https://b.example"]);
@@ -602,7 +857,8 @@ mod tests {
     async fn parts_share_the_budget_and_derive_their_keys() {
         let server = serve(vec![Reply::json(202, &job("queued", 0))]).await;
         let args = submit_args(&["--max-credits", "10", "--name", "leads"]);
-        let jobs = send_parts(&client(&server.base), &args, &records(5), &[0..2, 2..4, 4..5]).await.unwrap();
+        let jobs =
+            send_parts(&client(&server.base), &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new()).await.unwrap();
         assert_eq!(jobs.len(), 3);
         let seen: Vec<(Option<String>, Value)> = server
             .seen()
@@ -632,7 +888,8 @@ mod tests {
         let fault = r#"{"type": "urn:millrace:problem:invalid", "title": "No", "errors": [{"pointer": "/records/1/input/domain", "detail": "is bad"}]}"#;
         let server = serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(400, fault)]).await;
         let args = submit_args(&[]);
-        let failed = send_parts(&client(&server.base), &args, &records(4), &[0..2, 2..4]).await.unwrap_err();
+        let sent = send_parts(&client(&server.base), &args, &records(4), &[0..2, 2..4], &BTreeSet::new()).await;
+        let failed = sent.unwrap_err();
         let text = failed.text().unwrap();
         assert!(text.contains("line 5: input/domain: is bad"), "{text}");
         assert!(text.contains("1 of 2 jobs were submitted") && text.contains("--idempotency-key k"), "{text}");
@@ -657,6 +914,17 @@ mod tests {
         assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
     }
 
+    #[test]
+    fn a_server_that_holds_nobody_is_asked_less_often_until_something_changes() {
+        let mut pauses = vec![ASK_EVERY];
+        for _ in 0..20 {
+            pauses.push(next_pause(pauses[pauses.len() - 1], true));
+        }
+        assert!(pauses.windows(2).all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY), "{pauses:?}");
+        assert_eq!(pauses[20], ASK_AT_LEAST_EVERY);
+        assert_eq!(next_pause(pauses[20], false), ASK_EVERY);
+    }
+
     #[tokio::test]
     async fn types_come_from_the_account_unless_the_key_may_not_read() {
         let server = serve(vec![Reply::json(200, ACCOUNT)]).await;
@@ -667,10 +935,99 @@ mod tests {
         assert_eq!(find_kind(&client(&server.base), "company").await.unwrap(), None);
     }
 
+    #[tokio::test]
+    async fn an_interrupted_submission_says_what_was_started_and_how_to_go_on() {
+        let second = job("queued", 0).replace("job_1", "job_2");
+        let server =
+            serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(202, &second), Reply::problem(503)]).await;
+        let stop = async {
+            while server.seen().len() < 3 {
+                tokio::task::yield_now().await
+            }
+        };
+        let (api, args) = (client(&server.base), submit_args(&[]));
+        let failed =
+            send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
+        let Failure::Interrupted(text) = &failed else { panic!("{failed:?}") };
+        assert!(text.starts_with("interrupted: 2 of 3 jobs started, 4 of 5 records\n  job_1\n  job_2\n"), "{text}");
+        assert!(text.contains("lines 6 to 6 may have started"), "{text}");
+        assert!(text.ends_with("the same command with --idempotency-key k"), "{text}");
+        assert_eq!(format!("{:?}", failed.code()), format!("{:?}", std::process::ExitCode::from(130)));
+    }
+
+    const TEST: &str = "dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV_0";
+
+    fn test_delivery(state: &str, next: &str, log: &Value) -> Reply {
+        let delivery = json!({"id": TEST, "type": "webhook.test", "url": "u", "state": state, "log": log,
+            "next_attempt_at": next});
+        Reply::json(200, &delivery.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_test_waits_for_what_comes_of_it() {
+        let (soon, late) = ("2020-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z");
+        let (none, bad, good) = (
+            json!([]),
+            json!([{"number": 1, "status_code": 500, "error": "status"}]),
+            json!([
+            {"number": 1, "status_code": 500, "error": "status"}, {"number": 2, "status_code": 200}]),
+        );
+        for (then, wanted) in [
+            (vec![("pending", soon, &none), ("pending", soon, &bad), ("delivered", soon, &good)], Ok(())),
+            (vec![("pending", soon, &bad), ("exhausted", soon, &bad)], Err(Failure::Told)),
+            (vec![("pending", late, &none), ("pending", late, &bad)], Err(Failure::Told)),
+        ] {
+            let first = test_delivery("pending", soon, &none);
+            let replies =
+                [first].into_iter().chain(then.iter().map(|(state, next, log)| test_delivery(state, next, log)));
+            let server = serve(replies.collect()).await;
+            assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, wanted);
+            assert_eq!(server.seen().len(), then.len() + 1);
+        }
+        let server = serve(vec![test_delivery("pending", soon, &none)]).await;
+        assert_eq!(webhook_test(&client(&server.base), "u", false, false).await, Ok(()));
+        assert_eq!(server.seen().len(), 1);
+        let server = serve(vec![test_delivery("pending", soon, &none), Reply::problem(403)]).await;
+        assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, Err(Failure::Told));
+    }
+
+    #[tokio::test]
+    async fn a_delivery_is_shown_by_its_own_id_and_by_its_events() {
+        for id in [TEST.to_owned(), TEST.to_lowercase(), TEST.replace("dlv_", "evt_")] {
+            let server = serve(vec![test_delivery("delivered", "", &json!([]))]).await;
+            let of = DeliveriesOf::parse(&id).unwrap();
+            deliveries(&client(&server.base), &of, false).await.unwrap();
+            assert_eq!(server.seen()[0].path, format!("/base/v1/deliveries/{TEST}"));
+        }
+        assert!(matches!(DeliveriesOf::parse("job_01arz3ndektsv4rrffq69g5fav"), Ok(DeliveriesOf::Job(_))));
+        assert!(DeliveriesOf::parse("evt_1").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_list_of_jobs_has_the_state_of_each_webhook() {
+        for (first, wanted) in [
+            (json!({"state": "exhausted", "type": "job.completed"}), "exhausted"),
+            (json!({"state": "delivered", "type": "record.finished"}), "-"),
+            (Value::Null, "-"),
+        ] {
+            let server = serve(vec![Reply::json(200, &json!({"deliveries": [first]}).to_string())]).await;
+            assert_eq!(webhook(&client(&server.base), "job_1").await, wanted);
+        }
+        let server = serve(vec![Reply::problem(403)]).await;
+        assert_eq!(webhook(&client(&server.base), "job_1").await, "?");
+        assert!(row(&json!({"id": "job_1", "name": "n"}), "pending").contains(" pending   "));
+    }
+
     #[test]
     fn the_file_name_tells_the_form() {
         let of = |name: &str| form(Path::new(name), None, None);
-        assert_eq!(of("a.CSV").unwrap(), Form::Csv(b','));
+        assert_eq!(of("a.CSV").unwrap(), Form::Table);
+        assert_eq!(of("a.txt").unwrap(), Form::Table);
+        for name in ["a.xlsx", "a.XLS", "a.ods", "a.numbers", "a.xlsm"] {
+            let failure = of(name).unwrap_err();
+            assert!(matches!(&failure, Failure::Usage(text) if text.contains("save it as CSV first")), "{failure:?}");
+        }
+        assert_eq!(form(Path::new("a.xls"), Some(InputFormat::Csv), None).unwrap(), Form::Table);
         assert_eq!(of("a.tsv").unwrap(), Form::Csv(b'\t'));
         assert_eq!(of("a.jsonl").unwrap(), Form::Ndjson);
         assert!(of("-").is_err());

@@ -7,6 +7,8 @@ mod account;
 mod api;
 mod args;
 mod failure;
+mod file;
+mod headers;
 mod jobs;
 mod listen;
 mod operator;
@@ -67,15 +69,18 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Cancel(args) => jobs::cancel(&api()?, &args.job, args.json).await,
         Command::Retry(args) => jobs::retry(&api()?, &args.job, args.json).await,
         Command::Delete { job } => jobs::delete(&api()?, job).await,
-        Command::Deliveries(args) => jobs::deliveries(&api()?, &args.job, args.json).await,
+        Command::Deliveries { of, json } => jobs::deliveries(&api()?, of, *json).await,
         Command::Replay { delivery, json } => jobs::replay(&api()?, delivery, *json).await,
         Command::Account { json } => jobs::account(&api()?, *json).await,
-        Command::Webhook(Webhook::Test { target, json }) => jobs::webhook_test(&api()?, target, *json).await,
+        Command::Webhook(Webhook::Test { target, no_wait, json }) => {
+            jobs::webhook_test(&api()?, target, !no_wait, *json).await
+        }
         Command::Webhook(Webhook::Rotate { overlap_hours, json }) => {
             jobs::webhook_rotate(&api()?, *overlap_hours, *json).await
         }
         Command::Listen(args) => listen::listen(&settings, args).await,
         Command::Providers(Providers::Check(args)) => providers::check(&settings, args).await,
+        Command::Providers(Providers::Compile(args)) => providers::compile(args),
         Command::Enrich(args) => providers::enrich(&settings, args).await,
         Command::Tenants(command) => operator::tenants(&settings, command).await,
         Command::Keys(command) => operator::keys(&settings, command).await,

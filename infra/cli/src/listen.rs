@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use shared::domain::json;
 use shared::domain::signature::{Secret, Unverified, verify};
 use shared::domain::time::Timestamp;
 use shared::edge::system::SystemClock;
@@ -315,7 +316,7 @@ fn contents(delivery: &Delivery<'_>, verdict: &Verdict) -> Value {
     if verdict.refused.is_some() {
         return Value::Null;
     }
-    serde_json::from_slice(delivery.body).unwrap_or(Value::Null)
+    json::read(delivery.body).unwrap_or(Value::Null)
 }
 
 fn as_text(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> String {

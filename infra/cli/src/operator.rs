@@ -167,7 +167,7 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
     Ok(Ports {
         store: Arc::new(clients.store(&name, Arc::clone(&clock), Arc::clone(&entropy))),
         queue: Arc::new(clients.queue(BTreeMap::new(), Arc::clone(&clock), Arc::clone(&entropy))),
-        http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
+        http: Arc::new(CheckOnly(Guard::default())),
         dns: Arc::new(NoDns),
         assets: Arc::new(NoAssets),
         clock,

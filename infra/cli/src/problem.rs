@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::records::{Fault, by_kind};
 use crate::screen::plain;
 
 /// A refusal. API Gateway's own answers (`{"message": …}`) are read as well.
@@ -14,6 +15,8 @@ pub(crate) struct Problem {
     detail: String,
     request_id: String,
     errors: Vec<(String, String)>,
+    /// What to do about it, where this side knows more than the API says.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl Problem {
@@ -30,22 +33,24 @@ impl Problem {
             detail: text(&document, "detail"),
             request_id: text(&document, "request_id"),
             errors: errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect(),
+            hint: None,
         }
     }
 
-    /// In words, one line for each fault. `line` knows which line of the file the record at a position came from.
+    /// In words, one line for each kind of fault. `line` knows which line of the file the record at a position came from.
     pub(crate) fn text(&self, line: &dyn Fn(usize) -> Option<u64>) -> String {
         let mut shown = self.title.clone();
         match &self.errors[..] {
             [] if self.detail.is_empty() => {}
             [] => shown += &format!(": {}", self.detail),
             errors => {
-                for (pointer, detail) in errors {
-                    shown += &format!("\n  {}{detail}", place(pointer, line));
+                for kind in by_kind(&faults(errors, line)) {
+                    shown += &format!("\n  {kind}");
                 }
             }
         }
         shown += &format!("\n  ({}{})", self.status, prefixed(", request ", &self.request_id));
+        shown += &prefixed("\n", self.hint.unwrap_or_default());
         shown
     }
 }
@@ -54,16 +59,18 @@ fn prefixed(prefix: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{prefix}{text}") }
 }
 
-/// Where a fault is: a line of the file where the pointer leads into a record that came from one.
-fn place(pointer: &str, line: &dyn Fn(usize) -> Option<u64>) -> String {
-    let record = pointer.strip_prefix("/records/").map(|rest| rest.split_once('/').unwrap_or((rest, "")));
-    let at = record.and_then(|(at, rest)| Some((line(at.parse().ok()?)?, rest)));
-    match at {
-        Some((line, "")) => format!("line {line}: "),
-        Some((line, rest)) => format!("line {line}: {}: ", rest.replace("~1", "/").replace("~0", "~")),
-        None if pointer.is_empty() => String::new(),
-        None => format!("{pointer}: "),
-    }
+/// Faults of a request, given as pointers and details: of a line of the file where the pointer leads into a record that
+/// came from one.
+pub(crate) fn faults(errors: &[(String, String)], line: &dyn Fn(usize) -> Option<u64>) -> Vec<Fault> {
+    let fault = |(pointer, detail): &(String, String)| {
+        let record = pointer.strip_prefix("/records/").map(|rest| rest.split_once('/').unwrap_or((rest, "")));
+        let at = record.and_then(|(at, rest)| Some((line(at.parse().ok()?)?, rest)));
+        let (line, place) =
+            at.map_or_else(|| (0, pointer.clone()), |(line, rest)| (line, rest.replace("~1", "/").replace("~0", "~")));
+        let text = if place.is_empty() { detail.clone() } else { format!("{place}: {detail}") };
+        Fault { line, text: plain(&text, 600) }
+    };
+    errors.iter().map(fault).collect()
 }
 
 #[cfg(test)]
@@ -84,6 +91,16 @@ mod tests {
             "The request is not valid\n  line 3: input/domain: must be a text\n  /records/7: must be an object\n  \
              /webhook_url: is relative\n  (400, request r-1)"
         );
+    }
+
+    #[test]
+    fn equal_faults_are_one_line() {
+        let errors: Vec<String> = (0..90)
+            .map(|n| format!(r#"{{"pointer": "/records/{n}/input/domain", "detail": "is required"}}"#))
+            .collect();
+        let body = format!(r#"{{"title": "No", "errors": [{}]}}"#, errors.join(","));
+        let text = Problem::read(400, body.as_bytes()).text(&|at| Some(at as u64 + 2));
+        assert_eq!(text, "No\n  90 rows: input/domain: is required (lines 2, 3, 4, 5, 6, …)\n  (400)");
     }
 
     #[test]

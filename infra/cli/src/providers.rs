@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use shared::aws::AwsClients;
 use shared::dialect::{SURFACES, check_operations};
 use shared::domain::job::ResultLine;
-use shared::domain::record::{Outcome, OutcomeStatus, Record};
+use shared::domain::record::{Outcome, OutcomeStatus, Record, without_blanks};
 use shared::edge::config::Reach;
 use shared::edge::start::upstreams;
 use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::ports::{Assets, Entropy as _, within};
-use shared::provider::config::{Config, Kind, ProviderConfig};
+use shared::provider::config::{Config, Kind, Matching, Pick, ProviderConfig, compiled};
 use shared::provider::waterfall::{Progress, Request};
 use shared::provider::{
-    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, load_config,
+    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, parse_config,
 };
 
 use crate::account::{self, Account};
-use crate::args::{Check, Enrich};
+use crate::args::{Check, Compile, Enrich};
 use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{Screen, plain, plural, print, thousands};
@@ -39,6 +39,25 @@ pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failu
         0 => Ok(()),
         faults => Err(Failure::failed(plural(faults, "fault"))),
     }
+}
+
+/// `millrace providers compile`.
+pub(crate) fn compile(args: &Compile) -> Result<(), Failure> {
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => directory(None)?.join(CONFIG_FILE),
+    };
+    let shown = file.display().to_string();
+    let text =
+        std::fs::read_to_string(&file).map_err(|error| Failure::failed(format!("{shown}: cannot be read: {error}")))?;
+    let config = Config::parse(&shown, &text).map_err(|error| Failure::failed(error.to_string()))?;
+    check_operations(SURFACES, &Catalog::of(&config)).map_err(|why| Failure::failed(format!("{shown}: {why}")))?;
+    if let Some(output) = &args.output {
+        let compiled = compiled::compile(&config, &text).map_err(|error| Failure::failed(error.to_string()))?;
+        std::fs::write(output, compiled)
+            .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", output.display())))?;
+    }
+    Ok(())
 }
 
 /// Says what there is to say about a `providers.toml`, line by line as it is found out, and how many faults there are. Every
@@ -62,16 +81,18 @@ struct Report<'s> {
 impl Report<'_> {
     async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
         let report = self;
-        let config = load_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
+        let config = parse_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
         let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
         if let Some(unknown) = args.provider.iter().find(|name| !known.contains(&name.as_str())) {
             let known = known.join(", ");
             return Err(Failure::usage(format!("--provider: there is no provider {unknown}; there are {known}")));
         }
+        // A dry call of some is about those alone.
+        let wanted = |provider: &&ProviderConfig| args.provider.is_empty() || args.provider.contains(&provider.name);
         let mut ports = ports(settings)?;
         // Without an account everything else can be looked at all the same.
         let mut no_account = None;
-        if config.providers.iter().any(|provider| provider.uses_assets(&|name| settings.get(name))) {
+        if config.providers.iter().filter(wanted).any(|provider| provider.uses_assets(&|name| settings.get(name))) {
             match assets(settings, &args.account).await {
                 Ok(assets) => ports.assets = assets,
                 Err(failure) => no_account = failure.text().map(|why| why.trim_start_matches("error: ").to_owned()),
@@ -84,13 +105,15 @@ impl Report<'_> {
             plural(config.types.len() as u64, "type"),
             plural(config.providers.len() as u64, "provider")
         ))?;
-        if let Err(why) = check_operations(SURFACES, &Catalog::of(&config)) {
+        if args.provider.is_empty()
+            && let Err(why) = check_operations(SURFACES, &Catalog::of(&config))
+        {
             report.fault(&why)?;
         }
         report.line("providers")?;
         let secrets = |name: &str| settings.get(name);
         let mut built: Vec<(&ProviderConfig, Arc<dyn Provider>)> = Vec::new();
-        for provider in &config.providers {
+        for provider in config.providers.iter().filter(wanted) {
             let (name, price) = (&provider.name, plural(u64::from(provider.credits), "credit"));
             let ready = match build(provider, dir, &secrets) {
                 Ok(ready) => ready,
@@ -111,13 +134,14 @@ impl Report<'_> {
                 }
             }
         }
-        report.line("types")?;
-        for kind in Catalog::of(&config).kinds() {
-            report.line(&type_text(kind))?;
+        if args.provider.is_empty() {
+            report.line("types")?;
+            for kind in Catalog::of(&config).kinds() {
+                report.line(&type_text(kind, &config))?;
+            }
         }
         if args.dry_call {
             report.line("dry calls")?;
-            built.retain(|(provider, _)| args.provider.is_empty() || args.provider.contains(&provider.name));
             let asked = built.iter().map(|(provider, _)| *provider);
             let (watched, ports) = watch(asked, args.verbose, settings, ports).await?;
             for (provider, ready) in built {
@@ -146,6 +170,7 @@ impl Report<'_> {
         given: &[(String, Value)],
     ) -> Result<(), Failure> {
         let input = sample::input(&config.kind.settings().needs(), given);
+        let input = without_blanks(&input);
         let key = fresh_key();
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
         let question = Question {
@@ -164,13 +189,15 @@ impl Report<'_> {
         let name = &config.name;
         match answer {
             None => self.fault(&format!("{name}: did not answer within {took} ms")),
-            Some(Answer::Found { fields, .. }) => {
+            Some(Answer::Found { fields, confidence }) => {
+                let absent = nothing_at(&absent_fields(config, &fields, confidence.is_some()));
                 let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
-                self.line(&format!("  {name}: found {} in {took} ms", plain(&fields.join(", "), 300)))
+                self.line(&format!("  {name}: found {} in {took} ms{absent}", plain(&fields.join(", "), 300)))
             }
             Some(Answer::NotFound) => {
+                let absent = nothing_at(&watched.last_json().map(|json| absent_of(config, &json)).unwrap_or_default());
                 let about = if asks_an_api(config) { watched.about_nothing() } else { String::new() };
-                self.line(&format!("  {name}: not found{about}, in {took} ms"))
+                self.line(&format!("  {name}: not found{about}, in {took} ms{absent}"))
             }
             Some(Answer::Later(_)) => {
                 self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"))
@@ -185,22 +212,116 @@ impl Report<'_> {
     }
 }
 
-fn type_text(kind: &RecordType) -> String {
+/// What a provider's mapping looked for in vain, for a line about it.
+fn nothing_at(absent: &[String]) -> String {
+    if absent.is_empty() { String::new() } else { format!("; nothing at {}", plain(&absent.join(", "), 600)) }
+}
+
+/// Where a value is looked for, and for what.
+fn looked_for(field: &str, pick: &Pick) -> String {
+    match pick {
+        Pick::Pointer(pointer) if pointer.is_empty() => format!("the whole answer ({field})"),
+        Pick::Pointer(pointer) => format!("{pointer} ({field})"),
+        Pick::Expr(expr) => format!("{{ {} }} ({field})", expr.text),
+    }
+}
+
+/// The fields of an answer's mapping that it does not have.
+fn absent_fields(provider: &ProviderConfig, fields: &Map<String, Value>, confidence: bool) -> Vec<String> {
+    let Kind::Http(http) = &provider.kind else { return Vec::new() };
+    let absent = http.mapping.fields.iter().filter(|(name, _)| !fields.contains_key(name));
+    let sure = http.mapping.confidence.iter().filter(|_| !confidence).map(|pick| looked_for("confidence", pick));
+    absent.map(|(name, pick)| looked_for(name, pick)).chain(sure).collect()
+}
+
+/// Which pointers of a mapping find nothing in a response. Nothing where a condition of the file may have decided.
+fn absent_of(provider: &ProviderConfig, response: &Value) -> Vec<String> {
+    let Kind::Http(http) = &provider.kind else { return Vec::new() };
+    let is_nothing = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
+        Some(_) => false,
+    };
+    let mut json = response;
+    if let Some(batch) = &http.batch {
+        let results = response.pointer(&batch.results).and_then(Value::as_array);
+        let Some(first) = results.and_then(|results| results.first()) else {
+            return vec![format!("{} (batch.results)", batch.results)];
+        };
+        if let Matching::Key { pointer, .. } = &batch.matching
+            && results.into_iter().flatten().all(|result| is_nothing(result.pointer(pointer)))
+        {
+            return vec![format!("{pointer} (batch.match)")];
+        }
+        json = first;
+    }
+    let absent = |pointer: &String| is_nothing(json.pointer(pointer));
+    let missing: Vec<String> =
+        http.mapping.missing.iter().filter(|p| absent(p)).map(|p| format!("{p} (not_found.missing)")).collect();
+    if !missing.is_empty() {
+        return missing;
+    }
+    let fields = http.mapping.fields.iter().filter(|(_, pick)| match pick {
+        Pick::Pointer(pointer) => absent(pointer),
+        Pick::Expr(_) => http.mapping.nothing.is_none(),
+    });
+    fields.map(|(name, pick)| looked_for(name, pick)).collect()
+}
+
+fn type_text(kind: &RecordType, config: &Config) -> String {
     let sets: Vec<String> = kind.inputs().iter().map(|set| set.join(" and ")).collect();
     let needs = format!("  {}: needs {}", kind.name(), sets.join(", or "));
     match kind.usable() {
         Ok(()) => {
             let price = plural(u64::from(kind.price(None)), "credit");
-            format!("{needs}; at most {price} a record; asks {}", kind.providers().collect::<Vec<_>>().join(", "))
+            let asked = kind.providers().collect::<Vec<_>>().join(", ");
+            let served = served_text(kind, config);
+            format!("{needs}; at most {price} a record; asks {asked}{served}")
         }
         Err(why) => format!("{needs}; not set up: {why}"),
     }
+}
+/// Which of a type's sets of inputs each of its providers serves, a line each, and which sets nobody serves. Nothing where
+/// there is one set and all serve it.
+fn served_text(kind: &RecordType, config: &Config) -> String {
+    let providers =
+        || config.providers.iter().filter(move |provider| kind.providers().any(|name| name == provider.name));
+    let shown = |set: &[String]| set.join(" and ");
+    // What stands in no set may be there or not.
+    let served = |provider: &ProviderConfig, set: &[String]| {
+        let needed = provider.kind.settings().required();
+        let beyond: Vec<String> = needed.into_iter().filter(|field| !set.contains(field)).collect();
+        let optional = beyond.iter().all(|field| kind.optional_inputs().contains(field));
+        match &beyond[..] {
+            [] => Some(shown(set)),
+            beyond if optional => Some(format!("{} (with {})", shown(set), shown(beyond))),
+            _ => None,
+        }
+    };
+    let sets = kind.inputs();
+    let whole = |provider: &ProviderConfig| sets.iter().all(|set| served(provider, set) == Some(shown(set)));
+    if sets.len() == 1 && providers().all(whole) {
+        return String::new();
+    }
+    let mut text = String::new();
+    for name in kind.providers() {
+        let Some(provider) = providers().find(|provider| provider.name == name) else { continue };
+        let of: Vec<String> = sets.iter().filter_map(|set| served(provider, set)).collect();
+        let of = if of.is_empty() { "no set of inputs alone".to_owned() } else { of.join(", or ") };
+        text += &format!("\n    {name}: serves {of}");
+    }
+    for set in sets.iter().filter(|set| providers().all(|provider| served(provider, set).is_none())) {
+        text += &format!("\n    nobody serves {} alone", shown(set));
+    }
+    text
 }
 
 /// `millrace enrich`.
 pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
-    let config = load_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let config = parse_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
     let input = record(&config, args)?;
     let mut ports = ports(settings)?;
     let config = asked(config, &args.kind, args.providers.as_deref());
@@ -214,7 +335,7 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let outcome = trial.run(args, &input).await?;
     let status = outcome.status;
     if args.json {
-        let record = Record { id: None, input, metadata: None, original: None };
+        let record = Record { input, ..Record::default() };
         print(ResultLine { index: 0, record, outcome }.to_json())?;
     } else {
         print(outcome_text(&outcome, ports.clock.now().since(begun), &trial.about_nothing()))?;

@@ -1,21 +1,33 @@
 //! Records from files: CSV and NDJSON in, the parts of one or more jobs out. Every bad line is reported, with its number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
-use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+use shared::domain::json;
+use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
-use crate::screen::plain;
+use crate::file::{decode, sep_line, separator};
+use crate::headers::{likely, option};
+use crate::screen::{plain, thousands};
 
 /// The most characters of a record's id. Source: the API's limits.
 const MAX_ID_CHARS: usize = 256;
+/// A record that is over its limit is sent, and ends invalid, up to so many bytes: a request must hold it.
+const MAX_SENT_BYTES: usize = 1024 * 1024;
+/// The lines that are named of a fault that several have.
+const LINES_SHOWN: usize = 5;
 /// The most characters of what is said about one line.
 const MAX_FAULT_CHARS: usize = 400;
 /// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes, where every quote and
 /// backslash of the body takes one more. What is left is for the event's other members. Source: AWS Lambda quotas.
 const MAX_ESCAPED_BYTES: usize = 6_291_456 - 128 * 1024;
+
+/// A byte order mark in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+const NOT_UTF_8: &str =
+    "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
 
 /// What a type wants to know of a record, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +65,26 @@ impl Kind {
         self.inputs.iter().map(|set| set.join(" and ")).collect::<Vec<_>>().join(", or ")
     }
 
-    fn satisfied(&self, input: &Map<String, Value>) -> bool {
-        self.inputs.iter().any(|set| set.iter().all(|field| input.contains_key(field)))
+    /// What an input lacks, if it lacks something; the same words for every input of which the same is missing.
+    fn lack(&self, input: &Map<String, Value>) -> Option<String> {
+        let missing = |set: &[String]| -> Vec<String> {
+            set.iter().filter(|field| present(input, field).is_none()).cloned().collect()
+        };
+        if self.inputs.iter().any(|set| missing(set).is_empty()) {
+            return None;
+        }
+        Some(match &self.inputs[..] {
+            [only] => match &missing(only)[..] {
+                [field] => format!("{field} is missing"),
+                fields => format!("{} are missing", fields.join(" and ")),
+            },
+            _ => format!("lacks input; type {} needs {}", self.name, self.needs()),
+        })
+    }
+
+    /// Whether one of the sets is among the fields that `has` knows.
+    fn served(&self, has: impl Fn(&str) -> bool) -> bool {
+        self.inputs.iter().any(|set| set.iter().all(|field| has(field)))
     }
 }
 
@@ -152,9 +182,36 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// The two forms of a file.
+/// Faults by their kind, in the order in which the kinds come up: how many rows have it, and where the first of them are.
+pub fn by_kind(faults: &[Fault]) -> Vec<String> {
+    let mut kinds: Vec<(&str, Vec<&Fault>)> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for fault in faults {
+        let at = *places.entry(&fault.text).or_insert(kinds.len());
+        match kinds.get_mut(at) {
+            Some((_, of_kind)) => of_kind.push(fault),
+            None => kinds.push((&fault.text, vec![fault])),
+        }
+    }
+    let told = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
+        [only] => only.to_string(),
+        several => {
+            let lines: Vec<String> =
+                several.iter().filter(|fault| fault.line > 0).map(|fault| fault.line.to_string()).collect();
+            let more = if lines.len() > LINES_SHOWN { ", …" } else { "" };
+            let lines = lines.into_iter().take(LINES_SHOWN).collect::<Vec<_>>().join(", ");
+            let places = if lines.is_empty() { String::new() } else { format!(" (lines {lines}{more})") };
+            format!("{} rows: {text}{places}", thousands(several.len() as u64))
+        }
+    });
+    told.collect()
+}
+
+/// The forms of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// A header line and cells apart by what the file shows: its `sep=` line, else its first rows.
+    Table,
     /// A header line and cells apart by this byte.
     Csv(u8),
     /// One JSON object a line.
@@ -163,16 +220,37 @@ pub enum Form {
 
 /// Reads a file: all of its records, or everything that is wrong with it.
 pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new() };
-    match form {
-        Form::Csv(delimiter) => reader.csv(bytes, delimiter),
-        Form::Ndjson => reader.ndjson(bytes),
+    let (records, unfit) = read_leniently(bytes, form, columns, kind)?;
+    if unfit.is_empty() { Ok(records) } else { Err(unfit) }
+}
+
+/// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them: one
+/// a record, in the order of the lines.
+///
+/// # Errors
+/// Everything that is wrong with the file, where lines of it cannot be read or sent as records.
+pub fn read_leniently(
+    bytes: &[u8],
+    form: Form,
+    columns: &Columns,
+    kind: Option<&Kind>,
+) -> Result<(Vec<Record>, Vec<Fault>), Vec<Fault>> {
+    let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new(), unfit: Vec::new() };
+    match (decode(bytes), form) {
+        (Err(why), _) => reader.fault(0, why),
+        (Ok(bytes), Form::Table) => reader.csv(&bytes, None),
+        (Ok(bytes), Form::Csv(delimiter)) => reader.csv(&bytes, Some(delimiter)),
+        (Ok(bytes), Form::Ndjson) => reader.ndjson(&bytes),
     }
     if reader.faults.is_empty() && reader.records.is_empty() {
         reader.fault(0, "the file has no records");
     }
-    if reader.faults.is_empty() { Ok(reader.records) } else { Err(reader.faults) }
+    if reader.faults.is_empty() {
+        return Ok((reader.records, reader.unfit));
+    }
+    reader.faults.append(&mut reader.unfit);
+    reader.faults.sort_by_key(|fault| fault.line);
+    Err(reader.faults)
 }
 
 struct Reader<'a> {
@@ -180,6 +258,8 @@ struct Reader<'a> {
     kind: Option<&'a Kind>,
     records: Vec<Record>,
     faults: Vec<Fault>,
+    /// Of records that are sent all the same.
+    unfit: Vec<Fault>,
 }
 
 impl Reader<'_> {
@@ -188,14 +268,23 @@ impl Reader<'_> {
         self.faults.push(Fault { line, text: plain(text.as_ref(), MAX_FAULT_CHARS) });
     }
 
-    fn csv(&mut self, bytes: &[u8], delimiter: u8) {
+    fn csv(&mut self, bytes: &[u8], delimiter: Option<u8>) {
+        let named = sep_line(bytes);
+        let mut start = named.map_or(0, |(_, end)| end);
+        if start > 0 {
+            start += bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            start += if bytes[start..].starts_with(MARK) { MARK.len() } else { 0 };
+        }
+        let table = &bytes[start..];
+        let named = named.and_then(|(separator, _)| separator);
+        let delimiter = delimiter.or(named).unwrap_or_else(|| separator(table));
         let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(table);
         let mut lines = Lines { bytes, at: 0, line: 1 };
         let mut row = csv::ByteRecord::new();
         let mut header: Option<(Vec<String>, Vec<Vec<Role>>)> = None;
         loop {
-            let begin = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+            let begin = start.saturating_add(usize::try_from(reader.position().byte()).unwrap_or(usize::MAX));
             match reader.read_byte_record(&mut row) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -205,27 +294,40 @@ impl Reader<'_> {
             let line = lines.number(begin);
             let cells: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
             let Ok(cells) = cells else {
-                self.fault(line, "is not UTF-8; save the file as UTF-8");
+                self.fault(line, NOT_UTF_8);
                 if header.is_none() {
                     return;
                 }
                 continue;
             };
+            if cells.iter().all(|cell| cell.trim().is_empty()) {
+                continue;
+            }
             let Some((names, roles)) = &header else {
-                let names: Vec<String> = cells.iter().map(|cell| cell.trim().to_owned()).collect();
+                let bare = |c: char| c.is_whitespace() || c == '\u{feff}';
+                let names: Vec<String> = cells.iter().map(|cell| cell.trim_matches(bare).to_owned()).collect();
                 let Some(roles) = self.header(line, &names) else { return };
                 header = Some((names, roles));
                 continue;
             };
-            if cells.iter().all(|cell| cell.trim().is_empty()) {
+            if cells.len() != names.len() || cells.iter().any(|cell| cell.contains(['\r', '\n'])) {
+                // A row that a stray quote ran together with others is not one whose last cells were left out.
+                let end = start.saturating_add(usize::try_from(reader.position().byte()).unwrap_or(usize::MAX));
+                if !well_quoted(bytes.get(begin..end.min(bytes.len())).unwrap_or_default(), delimiter) {
+                    let text =
+                        format!("has {} of the header's {} cells; is a quote missing?", cells.len(), names.len());
+                    self.fault(line, text);
+                    continue;
+                }
+            }
+            if let Some(at) = (names.len()..cells.len()).find(|at| !cells[*at].trim().is_empty()) {
+                let (has, wanted) = (cells.len(), names.len());
+                let text = format!("has {has} of the header's {wanted} cells: cell {} has no column", at + 1);
+                self.fault(line, format!("{text}; is it to be in quotes with the one before?"));
                 continue;
             }
-            if cells.len() != names.len() {
-                let text = format!("has {} of the header's {} cells; is a quote missing?", cells.len(), names.len());
-                self.fault(line, text);
-                continue;
-            }
-            if let Some(at) = (0..cells.len()).find(|at| names[*at].is_empty() && !cells[*at].trim().is_empty()) {
+            let known = cells.len().min(names.len());
+            if let Some(at) = (0..known).find(|at| names[*at].is_empty() && !cells[*at].trim().is_empty()) {
                 self.fault(line, format!("cell {} has no name in the header", at + 1));
                 continue;
             }
@@ -236,16 +338,6 @@ impl Reader<'_> {
     }
 
     fn header(&mut self, line: u64, names: &[String]) -> Option<Vec<Vec<Role>>> {
-        if names.iter().all(String::is_empty) {
-            self.fault(line, "the header has no names");
-            return None;
-        }
-        let mut seen = BTreeSet::new();
-        for name in names.iter().filter(|name| !name.is_empty()) {
-            if !seen.insert(name) {
-                self.fault(line, format!("the header has {name:?} twice"));
-            }
-        }
         if let [only] = names
             && let Some(found) = [';', '\t', ','].into_iter().find(|c| only.contains(*c))
         {
@@ -257,15 +349,68 @@ impl Reader<'_> {
             self.fault(line, format!("there is no column {name:?}; there are {}", has()));
         }
         let roles = self.columns.plan(names, self.kind);
-        if self.faults.is_empty() && !roles.iter().flatten().any(|role| matches!(role, Role::Input(_))) {
-            let wanted = match self.kind {
-                Some(kind) => format!("type {} needs {}", kind.name, kind.needs()),
-                None => "the key may not ask what the type needs".to_owned(),
-            };
-            let text = format!("no column is input ({wanted}); there are {}. Name one: --input COLUMN=FIELD", has());
-            self.fault(line, text);
+        for (at, name) in names.iter().enumerate().filter(|(at, name)| !name.is_empty() && !names[..*at].contains(name))
+        {
+            let places: Vec<usize> = (at..names.len()).filter(|at| names[*at] == *name).collect();
+            let used = places.iter().any(|at| roles[*at].iter().any(|role| *role != Role::Omit));
+            if places.len() > 1 && used {
+                let places: Vec<String> = places.iter().map(|at| (at + 1).to_string()).collect();
+                let times = if places.len() == 2 { "twice".to_owned() } else { format!("{} times", places.len()) };
+                let places = places.join(" and ");
+                self.fault(
+                    line,
+                    format!("the header has {name:?} {times}, in columns {places}; rename one, or --omit them"),
+                );
+            }
+        }
+        if self.faults.is_empty() {
+            let fields: Vec<&str> = inputs(&roles).collect();
+            let hint = self.hint(names, &roles);
+            match self.kind {
+                _ if fields.is_empty() => {
+                    let wanted = match self.kind {
+                        Some(kind) => format!("type {} needs {}", kind.name, kind.needs()),
+                        None => "the key may not ask what the type needs".to_owned(),
+                    };
+                    let hint = hint.unwrap_or_else(|| "Name one: --input COLUMN=FIELD".to_owned());
+                    self.fault(line, format!("no column is input ({wanted}); there are {}. {hint}", has()));
+                }
+                Some(kind) if !kind.served(|field| fields.contains(&field)) => {
+                    let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+                    let fields = fields.join(", ");
+                    self.fault(
+                        line,
+                        format!("input is only {fields}; type {} needs {}{hint}", kind.name, kind.needs()),
+                    );
+                }
+                _ => {}
+            }
         }
         self.faults.is_empty().then_some(roles)
+    }
+
+    /// Asks whether columns that nobody named are what the type lacks.
+    fn hint(&self, names: &[String], roles: &[Vec<Role>]) -> Option<String> {
+        let kind = self.kind?;
+        let mapped: Vec<&str> = inputs(roles).collect();
+        let mut missing: Vec<&str> = Vec::new();
+        for field in kind.inputs.iter().flatten() {
+            if !mapped.contains(&field.as_str()) && !missing.contains(&field.as_str()) {
+                missing.push(field);
+            }
+        }
+        let free = names.iter().zip(roles).filter(|(name, roles)| {
+            let own = matches!(&roles[..], [Role::Metadata(_)]);
+            own && !name.is_empty() && !self.columns.named().any(|named| named == name.as_str())
+        });
+        let free: Vec<&str> = free.map(|(name, _)| name.as_str()).collect();
+        let pairs = likely(&free, &missing);
+        let found = |field: &str| mapped.contains(&field) || pairs.iter().any(|(_, f)| *f == field);
+        // One set of fields is enough.
+        let set = kind.inputs.iter().find(|set| set.iter().all(|field| found(field)));
+        let pairs = pairs.iter().filter(|(_, field)| set.is_none_or(|set| set.iter().any(|f| f == field)));
+        let options: Vec<String> = pairs.map(|(column, field)| option(&plain(column, 80), field)).collect();
+        (!options.is_empty()).then(|| format!("Did you mean {}?", options.join(" ")))
     }
 
     fn ndjson(&mut self, bytes: &[u8]) {
@@ -273,10 +418,12 @@ impl Reader<'_> {
         let mut rows = false;
         for (at, text) in bytes.split(|b| *b == b'\n').enumerate() {
             let line = at as u64 + 1;
+            // Files put together keep their marks.
+            let text = text.strip_prefix(MARK).unwrap_or(text);
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let object = match serde_json::from_slice(text) {
+            let object = match json::read(text).or_else(|_| serde_json::from_slice(text)) {
                 Ok(Value::Object(object)) => object,
                 Ok(_) => {
                     self.fault(line, "is no JSON object");
@@ -298,9 +445,14 @@ impl Reader<'_> {
             let names: Vec<String> = object.keys().cloned().collect();
             let roles = self.columns.plan(&names, self.kind);
             unseen.retain(|name| !object.contains_key(*name));
+            if inputs(&roles).next().is_none()
+                && let (Some(kind), Some(hint)) = (self.kind, self.hint(&names, &roles))
+            {
+                self.fault(line, format!("has no input: type {} needs {}. {hint}", kind.name, kind.needs()));
+                continue;
+            }
             let cells = object.into_iter().map(|(_, value)| value).zip(&roles);
-            let cells =
-                cells.filter(|(value, _)| !value.is_null() && value.as_str().is_none_or(|t| !t.trim().is_empty()));
+            let cells = cells.filter(|(value, _)| !is_blank(value));
             let record = place(cells.map(|(value, roles)| (value, &roles[..])));
             self.take(line, record);
         }
@@ -311,46 +463,73 @@ impl Reader<'_> {
         }
     }
 
-    /// Checks what the server would, as far as a line number helps, and keeps the record.
+    /// Keeps a record, and says what the server would find wrong with it, as far as a line number helps.
     fn take(&mut self, line: u64, mut record: Map<String, Value>) {
         if let Some(Value::Number(id)) = record.get("id") {
             let id = id.to_string();
             record.insert("id".to_owned(), id.into());
         }
-        match record.get("id") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(id)) if id.chars().count() <= MAX_ID_CHARS => {}
-            Some(Value::String(_)) => {
-                return self.fault(line, format!("the id is longer than {MAX_ID_CHARS} characters"));
+        let unfit = match present(&record, "id") {
+            Some(Value::String(id)) if id.chars().count() > MAX_ID_CHARS => {
+                Some(format!("the id is longer than {MAX_ID_CHARS} characters"))
             }
-            Some(_) => return self.fault(line, "the id is neither a text nor a number"),
-        }
-        match record.get("input").and_then(Value::as_object).filter(|input| !input.is_empty()) {
-            None => {
-                let needs = self.kind.map(|kind| format!(": type {} needs {}", kind.name, kind.needs()));
-                return self.fault(line, format!("has no input{}", needs.unwrap_or_default()));
-            }
-            Some(input) => {
-                if let Some(kind) = self.kind.filter(|kind| !kind.satisfied(input)) {
-                    let has: Vec<&str> = input.keys().map(String::as_str).collect();
-                    let text =
-                        format!("has only {}; type {} needs {}", plain(&has.join(", "), 200), kind.name, kind.needs());
-                    return self.fault(line, text);
-                }
-            }
-        }
+            None | Some(Value::String(_)) => None,
+            Some(_) => Some("the id is neither a text nor a number".to_owned()),
+        };
+        let input = record.get("input").and_then(Value::as_object);
+        let lack = |input: &Map<String, Value>| match self.kind {
+            Some(kind) => kind.lack(input),
+            None => input.is_empty().then(|| "has no input".to_owned()),
+        };
+        let unfit = unfit.or_else(|| input.and_then(lack));
         let record = Value::Object(record);
         // In the body it stands one level deeper, and the server refuses the whole of it.
         if depth(&record) + 1 >= MAX_DEPTH {
             return self.fault(line, format!("nests deeper than {} levels", MAX_DEPTH - 2));
         }
         let json = record.to_string().into_bytes();
-        if json.len() > MAX_RECORD_BYTES {
-            return self
-                .fault(line, format!("is {} bytes as JSON; a record has at most {MAX_RECORD_BYTES}", json.len()));
+        let large = format!("is larger than a record may be, which is at most {MAX_RECORD_BYTES} bytes as JSON");
+        if json.len() > MAX_SENT_BYTES {
+            return self.fault(line, large);
+        }
+        let unfit = unfit.or_else(|| (json.len() > MAX_RECORD_BYTES).then_some(large));
+        if let Some(text) = unfit {
+            self.unfit.push(Fault { line, text: plain(&text, MAX_FAULT_CHARS) });
         }
         self.records.push(Record { line, json });
     }
+}
+
+/// The fields that columns are input for.
+fn inputs(roles: &[Vec<Role>]) -> impl Iterator<Item = &str> {
+    roles.iter().flatten().filter_map(|role| match role {
+        Role::Input(field) => Some(field.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether every quote of a row that opens a cell is closed where the cell ends.
+fn well_quoted(row: &[u8], delimiter: u8) -> bool {
+    #[derive(PartialEq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Closed,
+    }
+    let mut at = At::Start;
+    for b in row {
+        let ends = *b == delimiter || matches!(b, b'\r' | b'\n');
+        at = match (at, b) {
+            (At::Start | At::Closed, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) => At::Quoted,
+            (_, _) if ends => At::Start,
+            (At::Closed, _) => return false,
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+    }
+    at != At::Quoted
 }
 
 /// serde's words without its own line number, which is always 1 here.
@@ -497,19 +676,44 @@ mod tests {
 
     #[test]
     fn every_bad_row_is_reported_with_its_line() {
-        let text = "id,domain,company_name\n1,a.com\n2,,\n\n3,,Acme\n4,d.com,x\n5,\"e.com,x\n";
+        let text = "id,domain,company_name\n1,a.com,Acme, Inc\n2,,\n\n3,,Acme\n4,d.com,x\n5,\"e.com,x\n";
         let faults = csv(text, &Columns::default()).unwrap_err();
         assert_eq!(
             faults,
             [
-                "line 2: has 2 of the header's 3 cells; is a quote missing?",
-                "line 3: has no input: type company needs domain, or company_name and country",
-                "line 5: has only company_name; type company needs domain, or company_name and country",
+                "line 2: has 4 of the header's 3 cells: cell 4 has no column; is it to be in quotes with the one before?",
+                "line 3: lacks input; type company needs domain, or company_name and country",
+                "line 5: lacks input; type company needs domain, or company_name and country",
                 "line 7: has 2 of the header's 3 cells; is a quote missing?",
             ]
         );
         let latin = read(b"domain\na.com\nm\xfcller.de\n", Form::Csv(b','), &Columns::default(), Some(&kind()));
-        assert_eq!(shown(latin).unwrap_err(), ["line 3: is not UTF-8; save the file as UTF-8"]);
+        assert_eq!(shown(latin).unwrap_err(), [format!("line 3: {NOT_UTF_8}")]);
+    }
+
+    #[test]
+    fn rows_that_end_invalid_are_sent_and_counted_by_kind() {
+        let kind = Kind { name: "hem".into(), inputs: vec![vec!["email".into()]], optional: Vec::new() };
+        let rows: String = (0..40).map(|n| if n % 4 == 0 { "x@y.example,a\n" } else { ",a\n" }).collect();
+        let long = format!("z@y.example,a\n\"{}\",b\n", "e".repeat(MAX_RECORD_BYTES));
+        let text = format!("email,note\n{rows}{long}");
+        let lenient = |text: &str| read_leniently(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind));
+        let (records, unfit) = lenient(&text).unwrap();
+        assert_eq!((records.len(), unfit.len()), (42, 31));
+        assert_eq!(
+            by_kind(&unfit),
+            [
+                "30 rows: email is missing (lines 3, 4, 5, 7, 8, …)",
+                "line 43: is larger than a record may be, which is at most 65536 bytes as JSON"
+            ]
+        );
+        assert_eq!(read(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind)).unwrap_err(), unfit);
+        // What cannot be read as rows takes the file along, and nothing is left unsaid.
+        let faults = lenient("email,note\n,a\nb@c.example\n").unwrap_err();
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3]);
+        let two = |line: u64| Fault { line, text: "is bad".into() };
+        assert_eq!(by_kind(&[two(2), two(9)]), ["2 rows: is bad (lines 2, 9)"]);
+        assert_eq!(by_kind(&[two(0), two(0)]), ["2 rows: is bad"]);
     }
 
     #[test]
@@ -521,10 +725,90 @@ mod tests {
             fault("domain;name\na;b\n"),
             "line 1: the header is one cell; are cells apart by ';'? See --delimiter"
         );
-        assert_eq!(fault("domain,domain\n"), "line 1: the header has \"domain\" twice");
+        assert_eq!(
+            fault("domain,domain\n"),
+            "line 1: the header has \"domain\" twice, in columns 1 and 2; rename one, or --omit them"
+        );
         assert!(fault("website\na.com\n").contains("no column is input (type company needs domain"));
         assert_eq!(fault("domain,\na.com,x\n"), "line 2: cell 2 has no name in the header");
         assert!(csv("domain,\na.com,\n", &Columns::default()).is_ok());
+    }
+
+    fn table(bytes: &[u8], columns: &Columns) -> Result<Vec<(u64, Value)>, Vec<String>> {
+        shown(read(bytes, Form::Table, columns, Some(&kind())))
+    }
+
+    #[test]
+    fn files_of_spreadsheets_are_read_as_they_come() {
+        let utf_16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let wanted = json!({"id": "7", "input": {"domain": "a.com", "city": "K\u{f6}ln"}});
+        for (bytes, line) in [
+            ("sep=;\nid;domain;city\n7;a.com;K\u{f6}ln\n".as_bytes().to_vec(), 3),
+            ("sep=,\r\nid,domain,city\r\n7,a.com,K\u{f6}ln\r\n".as_bytes().to_vec(), 3),
+            ("sep=\t\nid\tdomain\tcity\n7\ta.com\tK\u{f6}ln".as_bytes().to_vec(), 3),
+            ("\u{feff}sep=;\n\u{feff}\"id\";domain;city\n7;a.com;K\u{f6}ln\n".as_bytes().to_vec(), 3),
+            ("\"sep=;\"\r\rid;domain;city\r7;a.com;K\u{f6}ln\r".as_bytes().to_vec(), 4),
+            ("\u{feff}\u{feff}\"id\",\"domain\",\"city\"\n7,a.com,K\u{f6}ln\n".as_bytes().to_vec(), 2),
+            ("id;domain;city\n7;a.com;K\u{f6}ln\n".as_bytes().to_vec(), 2),
+            ("id\tdomain\tcity\r7\ta.com\tK\u{f6}ln".as_bytes().to_vec(), 2),
+            ("\n , , \nid,domain,city\n\n   \n,,\n7,a.com,K\u{f6}ln\n\n".as_bytes().to_vec(), 7),
+            (utf_16("\u{feff}id\tdomain\tcity\r\n7\ta.com\tK\u{f6}ln\r\n"), 2),
+            (utf_16("\u{feff}sep=;\r\nid;domain;city\r\n7;a.com;K\u{f6}ln\r\n"), 3),
+            (utf_16("id,domain,city\r\n7,a.com,K\u{f6}ln\r\n"), 2),
+        ] {
+            assert_eq!(table(&bytes, &Columns::default()), Ok(vec![(line, wanted.clone())]), "{bytes:?}");
+        }
+        let given = shown(read(b"sep=,\nid;domain\n7;a.com\n", Form::Csv(b';'), &Columns::default(), Some(&kind())));
+        assert_eq!(given, Ok(vec![(3, json!({"id": "7", "input": {"domain": "a.com"}}))]));
+        let marked = "{\"domain\": \"a.com\"}\n\u{feff}{\"domain\": \"b.com\"}\n";
+        assert_eq!(ndjson(&format!("\u{feff}{marked}"), &Columns::default()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn missing_last_cells_and_empty_ones_too_many_are_taken() {
+        let text = "id,domain,city\n1,a.com\n2,b.com,Bonn,, \n3,\"c.com\"\n4,d.com,\"two\nlines\"\n";
+        let records = csv(text, &Columns::default()).unwrap();
+        let wanted = [
+            (2, json!({"id": "1", "input": {"domain": "a.com"}})),
+            (3, json!({"id": "2", "input": {"domain": "b.com", "city": "Bonn"}})),
+            (4, json!({"id": "3", "input": {"domain": "c.com"}})),
+            (5, json!({"id": "4", "input": {"domain": "d.com", "city": "two\nlines"}})),
+        ];
+        assert_eq!(records, wanted);
+        for row in ["2,b.com,Bonn,,x", "2,\"b.com,Bonn\n3,c.com,Bonn\n4,d.com,Ulm", "2,\"b.com,Bonn\n3,\"c.com\",Bonn"]
+        {
+            let faults = csv(&format!("id,domain,city\n1,a.com,\n{row}\n"), &Columns::default()).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with("line 3: has "), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_doubled_column_stops_nothing_that_leaves_it_out() {
+        let text = "domain,notes,notes,notes\na.com,x,y,z\n";
+        let omit = Columns { omit: vec!["notes".into()], ..Columns::default() };
+        assert_eq!(csv(text, &omit), Ok(vec![(2, json!({"input": {"domain": "a.com"}}))]));
+        let used = |columns: &Columns| csv(text, columns).unwrap_err().join("; ");
+        let wanted = "line 1: the header has \"notes\" 3 times, in columns 2 and 3 and 4; rename one, or --omit them";
+        assert_eq!(used(&Columns::default()), wanted);
+        assert_eq!(used(&Columns { input: pairs(&["notes=city"]), ..Columns::default() }), wanted);
+        assert_eq!(used(&Columns { id: Some("notes".into()), ..Columns::default() }), wanted);
+    }
+
+    #[test]
+    fn a_column_that_is_probably_meant_is_named() {
+        for (text, hint) in [
+            ("Website\na.com\n", "Did you mean --input Website=domain?"),
+            ("ID,Company Website,Country\n1,a.com,DE\n", "Did you mean --input 'Company Website=domain'?"),
+            ("Company,Land\nAcme,DE\n", "Did you mean --input Company=company_name --input Land=country?"),
+            ("Company,Country\nAcme,DE\n", "Did you mean --input Company=company_name?"),
+            ("domian;x\na.com;y\n", "Did you mean --input domian=domain?"),
+        ] {
+            let faults = table(text.as_bytes(), &Columns::default()).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].ends_with(hint), "{faults:?}");
+        }
+        assert!(table(b"e-mail\na@a.com\n", &Columns::default()).unwrap_err()[0].ends_with("--input COLUMN=FIELD"));
+        let faults = ndjson("{\"Website\": \"a.com\"}", &Columns::default()).unwrap_err();
+        assert!(faults[0].ends_with("Did you mean --input Website=domain?"), "{faults:?}");
     }
 
     #[test]
@@ -555,7 +839,7 @@ mod tests {
         let faults = ndjson(text, &Columns::default()).unwrap_err();
         assert_eq!(faults[0], "line 1: is no JSON object on one line: breaks off");
         assert_eq!(faults[1], "line 2: is no JSON object");
-        assert!(faults[2].starts_with("line 3: has no input"), "{}", faults[2]);
+        assert!(faults[2].starts_with("line 3: lacks input"), "{}", faults[2]);
         assert_eq!(faults[3], "line 4: the id is neither a text nor a number");
         assert_eq!(faults[4], "line 5: is no JSON object on one line: key must be a string (column 2)");
         let columns = Columns { omit: vec!["nowhere".into()], ..Columns::default() };

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use shared::domain::export;
 use shared::domain::ids::JobId;
 
 use crate::api::{Api, Request, follow};
@@ -17,6 +18,9 @@ const PAGE: &str = "500";
 
 /// `millrace results`.
 pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
+    if args.excel && args.format != OutputFormat::Csv {
+        return Err(Failure::usage("--excel is for --format csv"));
+    }
     let mut target = Target::open(args.output.as_deref())?;
     let mut table = Table::default();
     let mut kept = 0;
@@ -29,7 +33,7 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
             }
             kept += 1;
             match args.format {
-                OutputFormat::Ndjson => writeln!(target.writer(), "{line}")?,
+                OutputFormat::Ndjson => writeln!(target.writer(), "{}", export::json_line(&line))?,
                 OutputFormat::Json => {
                     write!(target.writer(), "{}{line}", if kept == 1 { "[\n" } else { ",\n" })?;
                 }
@@ -41,7 +45,7 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
     }
     match args.format {
         OutputFormat::Json => target.writer().write_all(if kept == 0 { b"[]\n" } else { b"\n]\n" })?,
-        OutputFormat::Csv => table.write(target.writer())?,
+        OutputFormat::Csv => table.write(target.writer(), args.excel)?,
         OutputFormat::Ndjson => {}
     }
     if let Some(path) = target.close()? {
@@ -103,17 +107,23 @@ impl Table {
         self.rows.push(row);
     }
 
-    fn write(&self, out: &mut dyn Write) -> Result<(), Failure> {
+    fn write(&self, out: &mut dyn Write, excel: bool) -> Result<(), Failure> {
         let fixed = |names: &'static [&'static str]| names.iter().copied();
         let fields = self.columns.iter().flatten().map(String::as_str);
         let columns: Vec<&str> =
             fixed(&["index", "id", "status"]).chain(fields).chain(fixed(&["credits", "error"])).collect();
-        let mut writer = csv::Writer::from_writer(out);
+        let mut ends = csv::Terminator::Any(b'\n');
+        if excel {
+            // Without the mark Excel takes UTF-8 for the system's old code page.
+            out.write_all("\u{feff}".as_bytes())?;
+            ends = csv::Terminator::CRLF;
+        }
+        let mut writer = csv::WriterBuilder::new().terminator(ends).from_writer(out);
         let broken = |error: csv::Error| match error.into_kind() {
             csv::ErrorKind::Io(error) => Failure::from(error),
             other => Failure::failed(format!("{other:?}")),
         };
-        writer.write_record(columns.iter().map(|name| guarded(name))).map_err(broken)?;
+        writer.write_record(columns.iter().map(|name| export::cell(name).into_owned())).map_err(broken)?;
         for row in &self.rows {
             writer.write_record(columns.iter().map(|name| cell(row.get(*name)))).map_err(broken)?;
         }
@@ -124,14 +134,9 @@ impl Table {
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => guarded(text),
+        Some(Value::String(text)) => export::cell(text).into_owned(),
         Some(other) => other.to_string(),
     }
-}
-
-/// Keeps spreadsheets from taking a text for a formula, as the API's own CSV does. Source: OWASP, CSV injection.
-fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Where results go: standard output, or a file that takes its name when it is complete.
@@ -196,7 +201,13 @@ mod tests {
 
     fn args(format: OutputFormat, output: PathBuf, status: &[&str]) -> Results {
         let jobs = vec![JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()];
-        Results { jobs, format, output: Some(output), status: status.iter().map(|s| (*s).to_owned()).collect() }
+        Results {
+            jobs,
+            format,
+            excel: false,
+            output: Some(output),
+            status: status.iter().map(|s| (*s).to_owned()).collect(),
+        }
     }
 
     fn page(lines: &[Value], next: Option<&str>) -> Reply {
@@ -230,6 +241,34 @@ mod tests {
             1,,failed,b.com,,,,,0,timeout: late\n";
         assert_eq!(std::fs::read_to_string(place.join("r.csv")).unwrap(), expected);
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[tokio::test]
+    async fn excel_gets_its_mark_its_line_ends_and_no_formula() {
+        let place = directory("excel");
+        let line = json!({"index": 0, "id": "\u{ff1d}1+1", "status": "found", "input": {"n": "M\u{fc}ller"}, "metadata": {"a": "\u{ff20}x"},
+            "data": {}, "credits": 1, "error": null});
+        let server = serve(vec![page(&[line], None)]).await;
+        let excel = Results { excel: true, ..args(OutputFormat::Csv, place.join("r.csv"), &[]) };
+        results(&client(&server.base), &excel).await.unwrap();
+        let expected = "\u{feff}index,id,status,input.n,metadata.a,credits,error\r\n\
+            0,'\u{ff1d}1+1,found,M\u{fc}ller,'\u{ff20}x,1,\r\n";
+        assert_eq!(std::fs::read_to_string(place.join("r.csv")).unwrap(), expected);
+        let wrong = Results { excel: true, ..args(OutputFormat::Ndjson, place.join("r"), &[]) };
+        assert!(matches!(results(&client(&server.base), &wrong).await, Err(Failure::Usage(_))));
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_line_of_ndjson_is_one_for_every_reader() {
+        let place = directory("lines");
+        let line = json!({"index": 0, "status": "found", "data": {"a": "b\u{2028}c\u{2029}d\u{85}e"}});
+        let server = serve(vec![page(&[line.clone()], None)]).await;
+        results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &[])).await.unwrap();
+        let text = std::fs::read_to_string(place.join("r")).unwrap();
+        assert!(!text.contains(['\u{2028}', '\u{2029}', '\u{85}']) && text.contains("\\u2028"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), line);
         std::fs::remove_dir_all(place).unwrap();
     }
 

@@ -1,12 +1,13 @@
 //! What a record is made of on the command line, and what a provider is asked for a try.
 
 use serde_json::{Map, Value};
+use shared::domain::json;
 
 /// A field and its value: `NAME=TEXT`, or `NAME:=JSON` for what is no text.
 pub(crate) fn field(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("is no FIELD=VALUE, such as domain=stripe.com")?;
     let (name, value) = match name.strip_suffix(':') {
-        Some(name) => (name, serde_json::from_str(value).map_err(|e| format!("has no JSON behind :=, {e}"))?),
+        Some(name) => (name, json::read(value.as_bytes()).map_err(|e| format!("has no JSON behind :=, {e}"))?),
         None => (name, Value::from(value)),
     };
     if name.is_empty() { Err("has no field's name before =".to_owned()) } else { Ok((name.to_owned(), value)) }

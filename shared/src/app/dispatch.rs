@@ -253,7 +253,7 @@ async fn attempt(
     } else if rules.latest_wins {
         turn::give_back(ports, &delivery, &token).await;
     }
-    visit.learn(ports, answer.is_ok() && ended.since(begun) <= SLOW_AFTER).await;
+    visit.learn(ports, attempt.status.is_some() && ended.since(begun) <= SLOW_AFTER).await;
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
     delivery.record(attempt);
     delivery.lease = None;
@@ -381,23 +381,27 @@ fn describe(
         detail: None,
         response: None,
     };
-    match answer {
+    // The head decides: a receiver that sent it has the event, whatever becomes of the body.
+    let (answer, cut) = match answer {
+        Ok(answer) => (answer, None),
+        Err(HttpError::Cut { answer, cause }) => (&**answer, Some(format!("its body did not come whole: {cause}"))),
         Err(error) => {
-            (Attempt { error: Some(error.class().to_owned()), detail: Some(error.to_string()), ..entry }, None)
+            let (error, detail) = (Some(error.class().to_owned()), Some(error.to_string()));
+            return (Attempt { error, detail, ..entry }, None);
         }
-        Ok(answer) => {
-            let success = (200..300).contains(&answer.status);
-            let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
-            let attempt = Attempt {
-                status: Some(answer.status),
-                error: (!success).then(|| "status".to_owned()),
-                detail: (!success).then(|| format!("the receiver answered {}; only 2xx is success", answer.status)),
-                response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
-                ..entry
-            };
-            (attempt, answer.header("retry-after").and_then(|v| retry_after(v, ended)))
-        }
-    }
+    };
+    let success = (200..300).contains(&answer.status);
+    let refused = (!success).then(|| format!("the receiver answered {}; only 2xx is success", answer.status));
+    let said: Vec<String> = refused.into_iter().chain(cut).collect();
+    let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
+    let attempt = Attempt {
+        status: Some(answer.status),
+        error: (!success).then(|| "status".to_owned()),
+        detail: (!said.is_empty()).then(|| said.join("; ")),
+        response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
+        ..entry
+    };
+    (attempt, answer.header("retry-after").and_then(|v| retry_after(v, ended)))
 }
 
 /// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two

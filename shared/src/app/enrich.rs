@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::finish::{Finished, finish, look_at, wake};
 use super::hold::{Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take};
+use super::newer;
 use super::run::{Calls, Known, Run};
 use super::submit::{send, send_later};
 use super::table::{
@@ -48,7 +49,8 @@ pub enum Ran {
     Done,
     /// Time ran out; what was finished is kept, and a message for the rest is sent.
     Continues,
-    /// What is left waits for upstreams that answer later; a message for the time when one is asked again is sent.
+    /// What is left waits for upstreams that answer later, or for a version that knows what the job asks for; a message for
+    /// the time when to go on is sent.
     Waits,
     /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
     Moot,
@@ -212,6 +214,12 @@ async fn find(
 ) -> Result<Found, StepError> {
     let Read { meta, shard, chunk, state } = read;
     let ChunkState { finished, parked, begun, .. } = state;
+    let waited_for = parked.iter().filter(|(at, _)| !finished.contains_key(at)).map(|(_, parked)| parked);
+    if let Some(what) = newer::unknown(registry, job, waited_for)
+        && let Some(at) = newer::try_again_at(job, ports.clock.now())
+    {
+        return put_off(ports, job, message, receipt.lane, &what, at).await.map(Found::Some);
+    }
     let mut known = Known { finished, parked, ..Known::default() };
     let mut run = Run {
         ports,
@@ -309,8 +317,7 @@ async fn work(
         if run.wake != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
-        let ended = ChunkSummary::of_some(message.chunk, known.finished.values());
-        park(ports, job, &ended, hold, next_at).await;
+        park(ports, job, message.chunk, hold, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
         let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();
@@ -332,6 +339,24 @@ async fn work(
 async fn wait(ports: &Ports, job: &Job, chunk: u32, at: Timestamp, lane: QueueName) -> Result<(), StepError> {
     let next = ChunkMessage { wake: Some(at.0), ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume) };
     send_later(ports, &job.spec.tenant, vec![next], lane, at.since(ports.clock.now())).await
+}
+
+/// Sends the message again for a time when this function may have been updated. Nothing is written: no start is counted, and
+/// the chunk is as it was.
+async fn put_off(
+    ports: &Ports,
+    job: &Job,
+    message: &ChunkMessage,
+    lane: QueueName,
+    what: &str,
+    at: Timestamp,
+) -> Result<Ran, StepError> {
+    tracing::warn!(job.id = %job.spec.id, chunk = message.chunk, what, "not known to this version; tried again later");
+    // A first message has its chunk to itself only right after the submission.
+    let start = if message.start == Start::First { Start::Resume } else { message.start };
+    let again = ChunkMessage { start, ..message.clone() };
+    send_later(ports, &job.spec.tenant, vec![again], lane, at.since(ports.clock.now())).await?;
+    Ok(Ran::Waits)
 }
 
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {

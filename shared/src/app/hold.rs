@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use super::enrich::Receipt;
-use super::table::{ended_attribute, get_n, held_attribute, progress_key, s, starts_attribute, wake_attribute};
+use super::table::{get_n, held_attribute, progress_key, starts_attribute, wake_attribute};
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, shard_of};
 use crate::domain::job::Job;
-use crate::domain::progress::ChunkSummary;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, StoreError, Update, Value};
 
@@ -112,13 +111,9 @@ fn over(ports: &Ports) -> i64 {
 }
 
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
-/// and says when the next look is and what has ended. Lost, the hold runs out by itself, and every message looks.
-pub(super) async fn park(ports: &Ports, job: &Job, ended: &ChunkSummary, hold: &Hold, next_at: Timestamp) {
-    let chunk = ended.chunk;
-    let mut changes = vec![
-        Change::Set(wake_attribute(chunk), Value::N(next_at.0)),
-        Change::Set(ended_attribute(chunk), s(ended.element())),
-    ];
+/// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
+pub(super) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
+    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(next_at.0))];
     let mut conditions = vec![Condition::ItemExists];
     if let Some(until) = hold.until {
         let held = held_attribute(chunk);

@@ -10,6 +10,7 @@ pub mod enrich;
 pub mod finish;
 mod hold;
 pub mod idempotency;
+pub mod newer;
 mod origin;
 pub mod retry;
 mod run;
@@ -59,6 +60,13 @@ impl std::fmt::Debug for Ports {
 }
 
 impl Ports {
+    /// The path of [`Self::public_url`], without a slash at the end: it stands in front of the API's own paths.
+    pub fn base_path(&self) -> &str {
+        let url = self.public_url.as_deref().unwrap_or_default();
+        let behind = url.split_once("://").map_or("", |(_, rest)| rest);
+        behind.find('/').map_or("", |at| behind[at..].trim_end_matches('/'))
+    }
+
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.entropy.fill(&mut bytes);

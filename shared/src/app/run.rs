@@ -162,9 +162,20 @@ impl Run<'_> {
         let (Some(record), Some(waterfall)) = (self.record(at), self.registry.waterfall(&self.job.spec.kind)) else {
             return Came::Done(Outcome::failed(
                 "provider_unconfigured",
-                format!("type {} is not in this deployment's providers.toml any more", self.job.spec.kind),
+                format!("type {} is not in this deployment's providers.toml", self.job.spec.kind),
             ));
         };
+        let known = |name: &String| waterfall.kind().providers().any(|provider| provider == name);
+        if let Some(order) = &self.job.spec.providers
+            && parked.is_none()
+            && !order.iter().any(known)
+        {
+            let (names, kind) = (order.join(", "), &self.job.spec.kind);
+            return Came::Done(Outcome::failed(
+                "provider_unconfigured",
+                format!("type {kind} has none of the providers that the job names in this deployment: {names}"),
+            ));
+        }
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
         let ports = provider::Ports {
             http: self.ports.http.clone(),

@@ -1,6 +1,5 @@
 //! What callers may read. Nothing here writes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finish::load;
@@ -14,7 +13,6 @@ use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told};
-use crate::domain::record::Outcome;
 use crate::ports::{Query, Select};
 use crate::provider::waits::waiting_for;
 
@@ -24,19 +22,18 @@ pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView
     view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
 }
 
-/// A job with whom its records wait for, which is read only where some do. `order` are its type's providers.
-pub async fn with_waits<'a>(
-    ports: &Ports,
-    mut view: JobView,
-    order: impl Iterator<Item = &'a str>,
-) -> Result<JobView, ApiError> {
+/// A job with whom its records wait for, which is read only where some do. `order` are its type's providers. Where that
+/// cannot be read, the job is shown without.
+pub async fn with_waits<'a>(ports: &Ports, mut view: JobView, order: impl Iterator<Item = &'a str>) -> JobView {
     if view.job.status.is_live() && view.progress.has_waited() {
         let own = view.job.spec.providers.clone();
         let asked = order.filter(|name| own.as_ref().is_none_or(|own| own.iter().any(|own| own == name)));
-        let waits = waiting_for(ports.store.as_ref(), asked, ports.clock.now()).await;
-        view.waiting_for = waits.map_err(StepError::from)?;
+        match waiting_for(ports.store.as_ref(), asked, ports.clock.now()).await {
+            Ok(waits) => view.waiting_for = waits,
+            Err(error) => tracing::warn!(job.id = %view.job.spec.id, error = %error, "whom it waits for is not read"),
+        }
     }
-    Ok(view)
+    view
 }
 
 /// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
@@ -130,8 +127,8 @@ pub async fn page(ports: &Ports, view: &JobView, cursor: ResultCursor, limit: us
     }
 }
 
-/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first record that
-/// has no outcome yet.
+/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
+/// has no result yet.
 pub async fn results(
     ports: &Ports,
     view: &JobView,
@@ -148,18 +145,12 @@ pub async fn results(
         let mut chunks = read_chunks(&ports.store.query(&query).await?)?;
         for n in at.chunk..=to {
             let state = chunks.remove(&n).unwrap_or_default();
-            let Some(chunk) = state.chunk else { return Ok(ResultPage { lines, next: Some(at) }) };
-            // Of a chunk that is at work or waits, what its parts hold.
-            let mut finished: BTreeMap<u32, Outcome> = match state.result {
-                Some(outcomes) => (0..).zip(outcomes).collect(),
-                None => state.finished,
+            let Some((chunk, outcomes)) = state.chunk.zip(state.result) else {
+                return Ok(ResultPage { lines, next: Some(at) });
             };
             let skip = usize::try_from(at.offset).unwrap_or(usize::MAX);
-            for (place, record) in (0..).zip(chunk.records).skip(skip) {
-                let Some(outcome) = finished.remove(&place) else {
-                    return Ok(ResultPage { lines, next: Some(at) });
-                };
-                let index = chunk.first + place;
+            let pairs = (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)).skip(skip);
+            for (index, (record, outcome)) in pairs {
                 let line = ResultLine { index, record, outcome };
                 let text = super::table::json(&line.to_json());
                 bytes += text.len() + 1;
@@ -183,7 +174,7 @@ pub async fn results(
 /// [`ApiError::ResultsTooLarge`] past [`MAX_PAGE_BYTES`] of JSON, or what a response can carry.
 pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiError> {
     let (job, at_once) = (&view.job, chunks_at_once(view));
-    let too_large = || ApiError::ResultsTooLarge { results_url: format!("/v1/jobs/{}/results", job.spec.id) };
+    let too_large = || ApiError::ResultsTooLarge { results_url: view.results_url() };
     let (mut entries, mut bytes, mut escaped, mut next) = (Vec::new(), 0, 0, 0);
     while next < job.spec.chunks {
         let to = (next + at_once).min(job.spec.chunks) - 1;

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use super::idempotency::Idempotency;
 use super::table::{
-    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, meta_item, meta_key, progress_item,
+    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, known_item, known_key, meta_item,
+    meta_key, progress_item,
 };
 use super::{Ports, StepError, status, transact_told};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Deal, deal};
-use crate::domain::error::ApiError;
+use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
+use crate::domain::record::{Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
 use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
 
@@ -41,7 +43,7 @@ pub async fn submit(
     terms: &Terms,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    match earlier(ports, caller, idempotency).await? {
+    match earlier(ports, caller, &submission.invalid.faults, idempotency).await? {
         Some(accepted) => Ok(accepted),
         None => accept(ports, caller, submission, terms, idempotency).await,
     }
@@ -62,8 +64,13 @@ pub(crate) async fn accept(
     for _ in 0..TURNS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
-            let (deal, records) = (budget.deal, submission.records.len());
-            return Ok(Accepted::Priced { deal, records, price, unconfigured: terms.unconfigured.clone() });
+            return Ok(Accepted::Priced {
+                deal: budget.deal,
+                records: submission.records.len(),
+                price,
+                invalid: submission.invalid,
+                unconfigured: terms.unconfigured.clone(),
+            });
         }
         if let Some(accepted) = offer(ports, caller, &submission, terms, &budget, idempotency).await? {
             return Ok(accepted);
@@ -74,15 +81,16 @@ pub(crate) async fn accept(
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
 }
 
-/// What an earlier request with this key was answered, if there was one.
+/// What an earlier request with this key was answered, if there was one. The same request has the same `faults`.
 pub(crate) async fn earlier(
     ports: &Ports,
     caller: &Caller,
+    faults: &[InputError],
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
     let Some(key) = idempotency else { return Ok(None) };
     match key.find(ports, caller.tenant()).await? {
-        Some(job) => replayed(ports, caller.tenant(), &job).await.map(Some),
+        Some(job) => replayed(ports, caller.tenant(), &job, faults).await.map(Some),
         None => Ok(None),
     }
 }
@@ -100,7 +108,7 @@ struct Budget {
 
 impl Budget {
     fn of(submission: &Submission, price: u32, balance: i64) -> Result<Self, ApiError> {
-        let records = submission.records.len();
+        let records = submission.records.len() - submission.invalid.records.len();
         let wanted = deal(records, price, submission.max_credits);
         // What costs nothing is taken in debt too.
         if wanted.reserved == 0 || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance) {
@@ -127,6 +135,10 @@ async fn offer(
     let mut items = Vec::with_capacity(chunks.len());
     for (n, chunk) in (0..).zip(&chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
+        let known = known(submission, chunk);
+        if !known.is_empty() {
+            items.push(known_item(&job.spec.id, n, known, job.spec.expires_at)?);
+        }
     }
     ports.store.put_all(items).await.map_err(StepError::from)?;
 
@@ -134,7 +146,7 @@ async fn offer(
         Commit::Done => {}
         Commit::Other(id) => {
             withdraw(ports, &job).await;
-            return replayed(ports, caller.tenant(), &id).await.map(Some);
+            return replayed(ports, caller.tenant(), &id, &submission.invalid.faults).await.map(Some);
         }
         Commit::NoCredits => {
             withdraw(ports, &job).await;
@@ -154,7 +166,23 @@ async fn offer(
             tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
-    Ok(Some(Accepted::Job { view: Box::new(JobView::new(job, Progress::default())), replayed: false }))
+    let view = Box::new(JobView::new(job, Progress::default()));
+    Ok(Some(Accepted::Job { view, replayed: false, faults: submission.invalid.faults.clone() }))
+}
+
+/// The outcomes of a chunk's records that cannot be worked on, by position in the chunk.
+fn known(submission: &Submission, chunk: &ChunkOf<'_>) -> Vec<(u32, Outcome)> {
+    let first = usize::try_from(chunk.first).unwrap_or(usize::MAX);
+    let within = submission.invalid.records.range(first..first.saturating_add(chunk.records.len()));
+    let invalid = |error| Outcome::without_data(OutcomeStatus::Invalid, Some(error));
+    within.filter_map(|(at, why)| Some((u32::try_from(at - first).ok()?, invalid(why.clone())))).collect()
+}
+
+/// The position up to which records may run, so that `funded` of those that can be worked on do.
+fn funded_until(submission: &Submission, funded: usize) -> usize {
+    let records = submission.records.len();
+    let mut workable = (0..records).filter(|at| !submission.invalid.records.contains_key(at));
+    workable.nth(funded).unwrap_or(records)
 }
 
 /// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What
@@ -220,11 +248,12 @@ fn prepare<'a>(
     let sizes: Vec<usize> = submission.records.iter().map(|r| super::table::json(r).len()).collect();
     let ranges = if submission.record_webhook.is_some() { plan_singly(sizes.len()) } else { plan(&sizes) };
     let deal = budget.deal;
+    let until = funded_until(submission, deal.funded);
     let chunks: Vec<ChunkOf<'_>> = ranges
         .iter()
         .map(|range| ChunkOf {
             first: u32::try_from(range.start).unwrap_or(u32::MAX),
-            funded: u32::try_from(deal.funded.clamp(range.start, range.end) - range.start).unwrap_or(u32::MAX),
+            funded: u32::try_from(until.clamp(range.start, range.end) - range.start).unwrap_or(u32::MAX),
             records: &submission.records[range.clone()],
         })
         .collect();
@@ -322,13 +351,13 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
 /// Removes the chunks of a job that was not committed. They would expire by themselves.
 async fn withdraw(ports: &Ports, job: &Job) {
     let id = &job.spec.id;
-    let chunks = (0..job.spec.chunks).map(|n| chunk_key(id, n));
-    if let Err(error) = ports.store.delete_all(chunks.collect()).await {
+    let keys = (0..job.spec.chunks).flat_map(|n| [chunk_key(id, n), known_key(id, n)]);
+    if let Err(error) = ports.store.delete_all(keys.collect()).await {
         tracing::warn!(error = %error, "chunks of a refused job left to expire");
     }
 }
 
-async fn replayed(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Accepted, ApiError> {
+async fn replayed(ports: &Ports, tenant: &TenantId, id: &JobId, faults: &[InputError]) -> Result<Accepted, ApiError> {
     let view = status::job(ports, tenant, id).await?;
-    Ok(Accepted::Job { view: Box::new(view), replayed: true })
+    Ok(Accepted::Job { view: Box::new(view), replayed: true, faults: faults.to_vec() })
 }

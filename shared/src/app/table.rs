@@ -8,7 +8,7 @@
 //! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job |
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
-//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun |
+//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun; run `0`: what was known at submit |
 //! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#r#provider#k`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n, and then; until when a message is on its way for that |
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
@@ -36,6 +36,7 @@ use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{End, Job, Spec, Status};
+use crate::domain::json;
 use crate::domain::progress::Progress;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature::LiveSecret;
@@ -303,10 +304,13 @@ fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, StepError> {
     zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| StepError::Corrupt("payload"))
 }
 
-fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
+fn unpacked(item: &Item) -> Result<Vec<u8>, StepError> {
     let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(StepError::Corrupt(DATA)) };
-    let bytes = zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| StepError::Corrupt(DATA))?;
-    serde_json::from_slice(&bytes).map_err(|_| StepError::Corrupt(DATA))
+    zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| StepError::Corrupt(DATA))
+}
+
+fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
+    serde_json::from_slice(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
 }
 
 fn ttl(at: Timestamp) -> (String, Value) {
@@ -371,14 +375,12 @@ pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
     let shards: Vec<&Item> = shards.into_iter().collect();
-    let waiting = shards.iter().flat_map(|item| (0..SHARD_CHUNKS).filter_map(|n| get_s(item, ended_attribute(n))));
-    Progress::of(shards.iter().flat_map(|item| get_set(item, DONE))).with_waiting(waiting)
-}
-
-/// The attribute of a progress shard that says what has ended of a chunk when the run before left it to wait for upstreams.
-pub fn ended_attribute(chunk: u32) -> &'static str {
-    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    chunk_attribute(&NAMES, "ended", chunk)
+    let waited = shards.iter().any(|item| {
+        let done = Progress::of(get_set(item, DONE));
+        let done: BTreeSet<u32> = done.numbers().map(|chunk| chunk % SHARD_CHUNKS).collect();
+        (0..SHARD_CHUNKS).any(|n| !done.contains(&n) && item.attributes.contains_key(wake_attribute(n)))
+    });
+    Progress::of(shards.iter().flat_map(|item| get_set(item, DONE))).with_waited(waited)
 }
 
 /// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.
@@ -442,6 +444,25 @@ pub struct Part {
     pub parked: Vec<(u32, Parked)>,
 }
 
+/// Names the part that a submission itself puts. It sorts before those of runs, whose names are ULIDs of this age.
+const AT_SUBMIT: &str = "0";
+
+/// The outcomes that a chunk's records have from the beginning, kept as those of a run that had to stop: every version
+/// takes them as they are, and asks nobody about these records.
+pub fn known_item(
+    job: &JobId,
+    chunk: u32,
+    outcomes: Vec<(u32, Outcome)>,
+    expires_at: Timestamp,
+) -> Result<Item, StepError> {
+    part_item(job, chunk, AT_SUBMIT, 0, &Part { outcomes, ..Part::default() }, expires_at)
+}
+
+/// Of [`known_item`].
+pub fn known_key(job: &JobId, chunk: u32) -> Key {
+    part_key(job, chunk, AT_SUBMIT, 0)
+}
+
 /// What an upstream posted, to be put once.
 pub fn call_item(
     of: &CallbackFor,
@@ -455,7 +476,7 @@ pub fn call_item(
 
 /// What was posted, of one item.
 pub fn read_call(item: &Item) -> Result<serde_json::Value, StepError> {
-    unpack(item)
+    json::read(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
 }
 
 /// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The
@@ -785,7 +806,7 @@ mod tests {
             Delivery::new(id.clone(), tenant, "d", EventType::JobCompleted, at, "https://a.example/", at);
         delivery.attempts = u32::MAX;
         assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(StepError::Corrupt(ATTEMPTS)));
-        let record = Record { id: None, input: serde_json::Map::new(), metadata: None, original: None };
+        let record = Record::default();
         let item = |first| {
             chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, at).unwrap()
         };

@@ -11,13 +11,14 @@ use sha2::Sha256;
 
 use super::message::{ApiRequest, ApiResponse};
 use super::native::NOMINAL_PER_RECORD;
-use super::read::{Faults, blank, object, too_large};
+use super::read::{Faults, object_by, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface, ecmascript};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_RECORDS, Status, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record};
+use crate::domain::json;
+use crate::domain::record::{MAX_RECORD_BYTES, Outcome, OutcomeStatus, Record, present, without_blanks};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 
@@ -68,7 +69,7 @@ fn delivery() -> DeliveryRules {
 
 /// Reads a submission. Members besides the three are left out of account, as are members of records that no provider asks for.
 fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-    let mut request = object(&request.body)?;
+    let mut request = object_by(json::read_unchanged, &request.body)?;
     let mut faults = Faults::default();
     let operation = match request.get("type").and_then(Value::as_str) {
         Some(text) => OPERATIONS.into_iter().find(|known| *known == text),
@@ -119,26 +120,20 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 /// A record with the names that providers know, and as it was sent where that differs.
 fn record(sent: Map<String, Value>, operation: &str) -> Record {
     let mut input = Map::with_capacity(sent.len());
-    let mut renamed = false;
-    for (name, value) in &sent {
+    for (name, value) in without_blanks(&sent).iter() {
         let wanted = canonical(name, operation).filter(|_| value.is_string());
-        match wanted.filter(|wanted| !sent.contains_key(*wanted) && !input.contains_key(*wanted)) {
-            Some(wanted) => {
-                renamed = true;
-                input.insert(wanted.to_owned(), value.clone());
-            }
-            None => _ = input.insert(name.clone(), value.clone()),
-        }
+        let wanted = wanted.filter(|wanted| present(&sent, wanted).is_none() && !input.contains_key(*wanted));
+        input.insert(wanted.unwrap_or(name).to_owned(), value.clone());
     }
     // A company's website is on its domain; a person's need not be.
     if !matches!(operation, "people" | "email")
-        && input.get("domain").is_none_or(blank)
+        && !input.contains_key("domain")
         && let Some(website) = input.get("website").filter(|website| website.is_string()).cloned()
     {
-        renamed = true;
         input.insert("domain".to_owned(), website);
     }
-    Record { id: None, input, metadata: None, original: renamed.then_some(sent) }
+    let original = (input != sent).then_some(sent);
+    Record { input, original, ..Record::default() }
 }
 
 /// What providers call a field that clients write in one of the usual ways, in any case and with any separator.
@@ -230,10 +225,6 @@ fn records_at_end(_: &ApiRequest, view: &JobView) -> bool {
     !view.job.status.is_live() && fits(view)
 }
 
-fn results_url(view: &JobView) -> String {
-    format!("/v1/jobs/{}/results", view.job.spec.id)
-}
-
 fn too_large_for_one(results_url: &str) -> String {
     format!("the results are too large for one response; read them page by page from {results_url} with the same key")
 }
@@ -248,7 +239,7 @@ fn trouble(view: &JobView, fits: bool) -> Option<String> {
             Some(said.unwrap_or_else(|| "the job could not be run".to_owned()))
         }
     };
-    let rest = (!fits).then(|| too_large_for_one(&results_url(view)));
+    let rest = (!fits).then(|| too_large_for_one(&view.results_url()));
     let all: Vec<String> = end.into_iter().chain(rest).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
@@ -308,7 +299,7 @@ fn show(shown: &Shown<'_>, results: Option<Vec<Value>>, fits: bool) -> Result<Ap
     // Numbers can take more room here than where they were counted: 1e20 has 21 digits.
     let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
     if escaped > MAX_ESCAPED_PAGE_BYTES {
-        return Err(ApiError::ResultsTooLarge { results_url: results_url(view) });
+        return Err(ApiError::ResultsTooLarge { results_url: view.results_url() });
     }
     Ok(response)
 }
@@ -330,7 +321,7 @@ fn show_status(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
 fn show_results(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     match ended(shown) {
         Some(results) => show(shown, Some(results), true),
-        None => Err(ApiError::ResultsTooLarge { results_url: results_url(shown.view) }),
+        None => Err(ApiError::ResultsTooLarge { results_url: shown.view.results_url() }),
     }
 }
 
@@ -400,6 +391,7 @@ fn describe(error: &ApiError) -> (u16, String) {
         ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
         ApiError::Malformed { detail } => (400, detail.clone()),
         ApiError::Invalid(faults) => (400, faults_as_text(faults)),
+        ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
         ApiError::IdempotencyMismatch => {
             (422, "this Idempotency-Key came before with another request; use a new key for a new request".to_owned())

@@ -9,6 +9,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::record::{is_blank, present};
+
 /// How sure it is that mail to an address arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailStatus {
@@ -76,7 +78,7 @@ pub fn emails(data: &Map<String, Value>) -> Vec<Email> {
             }
         }
     }
-    let text = |name: &str| data.get(name).and_then(Value::as_str);
+    let text = |name: &str| present(data, name).and_then(Value::as_str);
     if let Some(address) = text("email") {
         let status = text("email_status").and_then(EmailStatus::parse);
         add(Email { address: address.trim().to_owned(), status, personal: text("email_type").and_then(personal) });
@@ -90,13 +92,18 @@ pub fn emails(data: &Map<String, Value>) -> Vec<Email> {
 }
 
 fn email(value: &Value, known: Option<bool>) -> Option<Email> {
-    let member = |name: &str| value.get(name).and_then(Value::as_str);
+    let member = |name: &str| text(value, name);
     let address = value.as_str().or_else(|| member("email")).or_else(|| member("address"))?;
     Some(Email {
         address: address.trim().to_owned(),
         status: member("status").and_then(EmailStatus::parse),
         personal: known.or_else(|| member("type").and_then(personal)),
     })
+}
+
+/// A member that is a text and not blank.
+fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+    value.get(name).filter(|member| !is_blank(member)).and_then(Value::as_str)
 }
 
 fn personal(kind: &str) -> Option<bool> {
@@ -111,7 +118,7 @@ fn personal(kind: &str) -> Option<bool> {
 pub fn phones(data: &Map<String, Value>) -> Vec<Phone> {
     let mut found: Vec<Phone> = Vec::new();
     let listed = data.get("phones").and_then(Value::as_array).into_iter().flatten().filter_map(phone);
-    let region = data.get("phone_region").and_then(Value::as_str).map(str::to_owned);
+    let region = present(data, "phone_region").and_then(Value::as_str).map(str::to_owned);
     let single = data.get("phone").and_then(phone).map(|p| Phone { region: p.region.or(region), ..p });
     for phone in listed.chain(single) {
         if !phone.number.is_empty() && !found.iter().any(|f| f.number == phone.number) {
@@ -122,7 +129,7 @@ pub fn phones(data: &Map<String, Value>) -> Vec<Phone> {
 }
 
 fn phone(value: &Value) -> Option<Phone> {
-    let member = |name: &str| value.get(name).and_then(Value::as_str);
+    let member = |name: &str| text(value, name);
     let number = value.as_str().or_else(|| member("number")).or_else(|| member("phone"))?;
     Some(Phone { number: number.trim().to_owned(), region: member("region").map(str::to_owned) })
 }
@@ -162,5 +169,15 @@ mod tests {
             |number: &str, region: Option<&str>| Phone { number: number.to_owned(), region: region.map(str::to_owned) };
         assert_eq!(phones(map(&data)), [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]);
         assert_eq!(phones(map(&json!({"phone": "+1", "phone_region": "US"}))), [phone("+1", Some("US"))]);
+        let blanks = json!({"phones": ["", null, {"number": " ", "phone": "+2", "region": ""}], "phone": "+1", "phone_region": " "});
+        assert_eq!(phones(map(&blanks)), [phone("+2", None), phone("+1", None)]);
+    }
+
+    #[test]
+    fn blank_members_hide_no_address() {
+        let data = json!({"emails": ["", {"email": "", "address": "a@x.example", "status": "", "type": " "}], "email": "\u{a0}",
+            "email_status": "valid", "work_email": "b@x.example", "personal_email": null});
+        let addresses: Vec<String> = emails(map(&data)).into_iter().map(|email| email.address).collect();
+        assert_eq!(addresses, ["a@x.example", "b@x.example"]);
     }
 }

@@ -15,7 +15,8 @@ use crate::domain::delivery::{DeliveryRules, EventType};
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
-use crate::domain::record::{Outcome, Record};
+use crate::domain::json;
+use crate::domain::record::{Outcome, Record, is_blank, present};
 use crate::domain::signature;
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -117,6 +118,7 @@ mod code {
     pub(super) const TYPE: &str = "error.request.type";
     pub(super) const INVALID: &str = "error.request.invalid";
     pub(super) const MALFORMED: &str = "error.request.malformed";
+    pub(super) const CODING: &str = "error.request.coding";
     pub(super) const TOO_LARGE: &str = "error.request.too_large";
     pub(super) const PATH: &str = "error.request.path";
     pub(super) const METHOD: &str = "error.request.method";
@@ -149,9 +151,9 @@ fn short(text: &str) -> String {
 
 /// A text that has more than white space. Null and an empty text are as good as absent.
 fn text<'a>(object: &'a Map<String, Value>, at: &str, name: &str) -> Result<Option<&'a str>, ApiError> {
-    match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.trim().is_empty())),
+    match present(object, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(refused(code::TYPE, format!("{at}/{name}"), "must be a string")),
     }
 }
@@ -205,8 +207,8 @@ fn read_batch(
             return Err(refused(code::TYPE, pointer, "must be an object"));
         };
         let record = read(&pointer, contact)?;
-        // What it was sent as is kept beside the input, and is not more.
         bounded(at, &(&record.input, &record.metadata))?;
+        bounded(at, &(&record.original, &record.metadata))?;
         records.push(record);
     }
     Ok(Submission {
@@ -225,9 +227,8 @@ fn read_url(
     name: &str,
     reading: &Reading<'_>,
 ) -> Result<Option<Webhook>, ApiError> {
-    let url = match object.get(name) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(url)) if url.is_empty() => return Ok(None),
+    let url = match present(object, name) {
+        None => return Ok(None),
         Some(Value::String(url)) => url,
         Some(_) => return Err(refused(code::WEBHOOK_URL, format!("{at}/{name}"), "must be a URL, as a string")),
     };
@@ -262,7 +263,9 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
         }
         match TEXTS.iter().find(|(own, echo, _)| name == own || name == echo) {
             None => {
-                input.insert(name.clone(), value.clone());
+                if !is_blank(value) {
+                    input.insert(name.clone(), value.clone());
+                }
                 sent.insert(name.clone(), value.clone());
             }
             Some((own, echo, canonical)) => {
@@ -299,26 +302,23 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     }
     input.insert("enrich_fields".to_owned(), read_fields(at, contact)?.into());
     let metadata = read_custom(at, contact, MAX_CUSTOM_KEYS)?;
-    Ok(Record { id: None, input, metadata, original: Some(sent) })
+    Ok(Record { input, metadata, original: Some(sent), ..Record::default() })
 }
 
 fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
     let pointer = format!("{at}/email");
-    let email = match contact.get("email") {
-        None | Some(Value::Null) => "",
+    let email = match present(contact, "email") {
+        None => return Err(refused(code::EMAIL_EMPTY, pointer, "is required")),
         Some(Value::String(email)) => email,
         Some(_) => return Err(refused(code::EMAIL_INVALID, pointer, "must be a string")),
     };
-    if email.trim().is_empty() {
-        return Err(refused(code::EMAIL_EMPTY, pointer, "is required"));
-    }
     if !is_email(email) {
         return Err(refused(code::EMAIL_INVALID, pointer, "must be an e-mail address"));
     }
     let metadata = read_custom(at, contact, MAX_REVERSE_CUSTOM_KEYS)?;
     let members = contact.iter().filter(|(name, _)| *name != "custom");
     let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(Record { id: None, input, metadata, original: None })
+    Ok(Record { input, metadata, ..Record::default() })
 }
 
 /// What is asked for, each once.
@@ -500,13 +500,13 @@ fn batch<'a>(
 ) -> Value {
     let enriched = is(view, ENRICH);
     let data: Vec<Value> = contacts.map(|(record, outcome)| entry(enriched, record, outcome)).collect();
-    json!({
-        "id": view.job.spec.id.uuid(),
-        "name": view.job.spec.name,
-        "status": state,
-        "data": data,
-        "cost": {"credits": credits},
-    })
+    json::object([
+        ("id", view.job.spec.id.uuid().into()),
+        ("name", view.job.spec.name.clone().into()),
+        ("status", state.into()),
+        ("data", data.into()),
+        ("cost", json!({"credits": credits})),
+    ])
 }
 
 /// One contact; `enriched`: of an enrichment and not of a reverse lookup.
@@ -522,7 +522,7 @@ fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>) -> Value {
         shown.insert("contact_info".to_owned(), Value::Object(contact_info(record, found)));
     }
     // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
-    let made = !enriched || record.input.contains_key("linkedin_url");
+    let made = !enriched || present(&record.input, "linkedin_url").is_some();
     if let Some(profile) = profile(found, made) {
         shown.insert("profile".to_owned(), Value::Object(profile));
     }
@@ -606,7 +606,7 @@ fn profile(found: &Map<String, Value>, made: bool) -> Option<Map<String, Value>>
         return None;
     }
     let pick = |names: &[(&str, &str)]| -> Map<String, Value> {
-        let text = |name: &str| found.get(name).filter(|v| v.as_str().is_some_and(|text| !text.is_empty()));
+        let text = |name: &str| present(found, name).filter(|value| value.is_string());
         names.iter().filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone()))).collect()
     };
     let same = |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
@@ -678,7 +678,7 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
         }
         (Some(view), Some(lines)) => batch(view, state(view), view.credits_used(), lines),
         (Some(view), None) => {
-            let results_url = format!("/v1/jobs/{}/results", view.job.spec.id);
+            let results_url = view.results_url();
             let mut body = batch(view, state(view), view.credits_used(), std::iter::empty());
             if let Some(members) = body.as_object_mut() {
                 members.shift_remove("data");
@@ -735,6 +735,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, Strin
             None => (400, code::INVALID, "the request is not valid".to_owned()),
             Some(fault) => (400, fault.code.unwrap_or(code::INVALID), format!("{} {}", fault.pointer, fault.detail)),
         },
+        ApiError::Coding { detail } => (415, code::CODING, detail.clone()),
         ApiError::TooLarge { detail } => (413, code::TOO_LARGE, detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,
@@ -880,7 +881,7 @@ mod tests {
 
     #[test]
     fn the_least_doubtful_address_is_the_most_probable() {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        let record = Record::default();
         let best = |statuses: &[Value]| {
             let emails = (0..).zip(statuses).map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
             let info = contact_info(&record, map(&json!({"work_emails": emails.collect::<Vec<_>>()})));

@@ -6,7 +6,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequest {
     pub method: String,
-    /// Without a stage's name, as sent.
+    /// Without a stage's name; with a slash in front, and as routes have it.
     pub path: String,
     /// Decoded, in the order sent.
     pub query: Vec<(String, String)>,
@@ -18,12 +18,14 @@ pub struct ApiRequest {
 }
 
 impl ApiRequest {
+    /// A header's value without the spaces around it; one without a value is as good as not sent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim()).filter(|value| !value.is_empty())
     }
 
+    /// A parameter of the query; one that is blank is as good as not sent.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.query.iter().find(|(n, v)| n == name && !v.trim().is_empty()).map(|(_, v)| v.as_str())
     }
 
     /// The path's segments.
@@ -34,20 +36,56 @@ impl ApiRequest {
     /// The key of `Authorization: Bearer KEY`.
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, key) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
     }
 
-    /// The types that the caller accepts, without their parameters, in the order sent; those of weight 0 left out.
-    pub fn accepts(&self) -> impl Iterator<Item = &str> {
-        let refused = |parameter: &str| {
-            let weight = parameter.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-            weight.is_some_and(|q| q <= 0.0)
-        };
-        self.header("accept").unwrap_or_default().split(',').filter_map(move |accepted| {
-            let mut parts = accepted.split(';');
-            let media = parts.next()?.trim();
-            (!parts.any(refused)).then_some(media)
-        })
+    /// The media type that the caller wants most of those on offer; `None` where it wants none of them, or says nothing.
+    /// Of equal ones one that was named goes before one that a `*` stands for, then the first in the header, then the first
+    /// on offer. Parameters other than the weight are not looked at. Source: RFC 9110, section 12.5.1.
+    pub fn preferred<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
+        let ranges: Vec<(&str, u16)> = self.header("accept").unwrap_or_default().split(',').map(range).collect();
+        let wanted = offers.iter().enumerate().filter_map(|(nth, offer)| {
+            let fits = |(at, (range, weight)): (usize, &(&str, u16))| {
+                Some((specificity(range, offer)?, std::cmp::Reverse(at), *weight))
+            };
+            // What is said of it most specifically counts.
+            let (specific, at, weight) = ranges.iter().enumerate().filter_map(fits).max()?;
+            Some(((weight, specific, at, std::cmp::Reverse(nth)), *offer)).filter(|_| weight > 0)
+        });
+        wanted.max().map(|(_, offer)| offer)
+    }
+}
+
+/// A media range and its weight in thousandths; 1 where it has none that can be read.
+fn range(accepted: &str) -> (&str, u16) {
+    let mut parts = accepted.split(';').map(str::trim);
+    let range = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q")));
+    (range, weight.and_then(|(_, weight)| thousandths(weight.trim())).unwrap_or(1000))
+}
+
+/// `0`, `0.5`, `1.000`. Source: RFC 9110, section 12.4.2.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction: u16 = format!("{fraction:0<3.3}").parse().ok().filter(|_| digits)?;
+    match whole {
+        "1" => Some(1000),
+        "0" => Some(fraction),
+        "" if weight.len() > 1 => Some(fraction),
+        _ => None,
+    }
+}
+
+/// How closely a range names a media type; `None` where it is not in it.
+fn specificity(range: &str, media: &str) -> Option<u8> {
+    if range.eq_ignore_ascii_case(media) {
+        return Some(2);
+    }
+    let whole = range.strip_suffix("/*")?;
+    match whole {
+        "*" => Some(0),
+        _ => media.split('/').next().filter(|kind| kind.eq_ignore_ascii_case(whole)).map(|_| 1),
     }
 }
 
@@ -104,8 +142,45 @@ mod tests {
     }
 
     #[test]
-    fn a_type_of_weight_zero_was_taken_for_the_wanted_one() {
-        let request = request(&[("accept", "text/csv;q=0, application/json; q=0.5,*/*")]);
-        assert_eq!(request.accepts().collect::<Vec<_>>(), ["application/json", "*/*"]);
+    fn the_type_that_is_wanted_most_is_chosen() {
+        const OFFERS: [&str; 4] = ["application/json", "application/x-ndjson", "application/jsonl", "text/csv"];
+        for (accept, wanted) in [
+            ("", None),
+            ("*/*", Some("application/json")),
+            ("application/*", Some("application/json")),
+            ("text/*", Some("text/csv")),
+            ("Text/CSV", Some("text/csv")),
+            ("APPLICATION/JSONL; charset=utf-8", Some("application/jsonl")),
+            ("text/csv;charset=utf-8;q=0.9", Some("text/csv")),
+            ("application/json;q=0.5, text/csv", Some("text/csv")),
+            ("application/json;q=0.5,text/csv;q=0.4", Some("application/json")),
+            ("text/csv;q=0.501,application/json;q=0.5", Some("text/csv")),
+            ("text/csv ; Q=0.9 , application/json ; q = 0.95", Some("application/json")),
+            ("text/csv, application/json", Some("text/csv")),
+            ("application/json, text/csv", Some("application/json")),
+            ("text/csv, */*", Some("text/csv")),
+            ("*/*, text/csv", Some("text/csv")),
+            ("*/*;q=0.1, application/x-ndjson;q=0.2", Some("application/x-ndjson")),
+            ("text/csv;q=0, application/json; q=0.5,*/*", Some("application/x-ndjson")),
+            ("text/csv;q=0, application/json; q=0.5", Some("application/json")),
+            ("application/*;q=0.3, application/json;q=0, text/csv;q=0.2", Some("application/x-ndjson")),
+            ("application/json;q=0.000", None),
+            ("*/*;q=0", None),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some("application/json")),
+            ("text/html", None),
+            ("text/csv;q=abc", Some("text/csv")),
+            ("text/csv;q=", Some("text/csv")),
+            ("text/csv;q=-1", Some("text/csv")),
+            ("text/csv;q=NaN, application/json", Some("text/csv")),
+            (",, ;q=1, text/csv,", Some("text/csv")),
+            ("*", None),
+            ("text", None),
+            ("text/csvx, text", None),
+            ("text/csv;q=0.33333", Some("text/csv")),
+            ("text/csv;q=0.ü", Some("text/csv")),
+        ] {
+            assert_eq!(request(&[("accept", accept)]).preferred(&OFFERS), wanted, "{accept}");
+        }
+        assert_eq!(request(&[]).preferred(&OFFERS), None);
     }
 }

@@ -244,6 +244,12 @@ pub enum Routed<'s, 'r> {
     Nowhere,
 }
 
+/// Whether a path is one of these surfaces', with whatever method.
+pub fn is_path(surfaces: &[Surface], path: &str) -> bool {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    surfaces.iter().flat_map(|surface| surface.routes).any(|route| fits(route.path, &segments).is_some())
+}
+
 /// Finds the operation of a request.
 pub fn route<'s, 'r>(surfaces: &'s [Surface], request: &'r ApiRequest) -> Routed<'s, 'r> {
     let segments = request.segments();
@@ -251,7 +257,8 @@ pub fn route<'s, 'r>(surfaces: &'s [Surface], request: &'r ApiRequest) -> Routed
     for surface in surfaces {
         for route in surface.routes {
             let Some(id) = fits(route.path, &segments) else { continue };
-            if route.method == request.method {
+            // Where there is GET there is HEAD (RFC 9110, section 9.1).
+            if route.method == request.method || (route.method == "GET" && request.method == "HEAD") {
                 return Routed::To { surface, call: &route.call, id };
             }
             owner = owner.or(Some(surface));

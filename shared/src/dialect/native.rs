@@ -6,14 +6,17 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, object, too_large};
+use super::read::{Faults, bytes, object, texts, too_large};
 use super::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shows, Signing, Surface};
-use crate::domain::credits::Deal;
 use crate::domain::delivery::{Delivery, DeliveryRules, EventType};
-use crate::domain::error::ApiError;
+use crate::domain::error::{ApiError, InputError};
+use crate::domain::export;
 use crate::domain::ids::JobId;
-use crate::domain::job::{Accepted, INLINE_RESULT_BYTES, JobView, MAX_RECORDS, ResultLine, Submission, Webhook};
-use crate::domain::record::{FailureCode, MAX_RECORD_BYTES, Record};
+use crate::domain::job::{
+    Accepted, INLINE_RESULT_BYTES, InvalidRecords, JobView, MAX_RECORDS, ResultLine, Submission, Webhook,
+};
+use crate::domain::json;
+use crate::domain::record::{FailureCode, MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -84,10 +87,10 @@ fn read_url(
     }
 }
 
-/// Reads `POST /v1/jobs`. Every fault of the request is reported at once.
+/// Reads `POST /v1/jobs`. Every fault of a request that is refused is reported at once.
 fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-    const KNOWN: [&str; 8] =
-        ["type", "name", "records", "webhook_url", "webhook_events", "providers", "max_credits", "dry_run"];
+    const KNOWN: [&str; 9] =
+        ["type", "name", "records", "webhook_url", "webhook_events", "providers", "max_credits", "dry_run", "strict"];
     let mut request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &KNOWN);
@@ -95,8 +98,8 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     let kind = read_kind(&request, reading.catalog, &mut faults);
     let name = faults.text(&request, "", "name", MAX_NAME_CHARS);
     let webhook = read_url(&request, "", "webhook_url", reading, &mut faults).map(|url| Webhook { url });
-    let record_webhook = match request.get("webhook_events") {
-        None | Some(Value::Null) => None,
+    let record_webhook = match present(&request, "webhook_events") {
+        None => None,
         Some(Value::Object(events)) => {
             let finished = EventType::RecordFinished.as_str();
             faults.closed("/webhook_events", events, &[finished]);
@@ -108,8 +111,8 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
         }
     };
     let providers = kind.and_then(|kind| read_providers(&request, kind, &mut faults));
-    let max_credits = match request.get("max_credits") {
-        None | Some(Value::Null) => None,
+    let max_credits = match present(&request, "max_credits") {
+        None => None,
         Some(value) => {
             let number = value.as_u64();
             if number.is_none() {
@@ -118,17 +121,10 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             number
         }
     };
-    let dry_run = match request.get("dry_run") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(dry)) => *dry,
-        Some(_) => {
-            faults.add("/dry_run", "must be true or false");
-            false
-        }
-    };
-    let mut oversize = None;
-    let records = match request.swap_remove("records") {
-        None | Some(Value::Null) => {
+    let dry_run = faults.flag(&request, "", "dry_run");
+    let strict = faults.flag(&request, "", "strict");
+    let items = match request.swap_remove("records").filter(|value| !is_blank(value)) {
+        None => {
             faults.add("/records", "is required: 1 to 1,000 records");
             Vec::new()
         }
@@ -140,30 +136,56 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             faults.add("/records", format!("has {} records; a job has at most {MAX_RECORDS}", items.len()));
             Vec::new()
         }
-        Some(Value::Array(items)) => {
-            let read = |(at, item)| read_record(at, item, kind, &mut faults, &mut oversize);
-            items.into_iter().enumerate().filter_map(read).collect()
-        }
+        Some(Value::Array(items)) => items,
         Some(_) => {
             faults.add("/records", "must be an array of records");
             Vec::new()
         }
     };
-    if faults.is_empty()
-        && let Some(at) = oversize
-    {
-        return Err(too_large(at));
-    }
-    faults.finish()?;
+    let (records, invalid) = read_records(items, kind, strict, faults)?;
     let kind = kind.map(|k| k.name().to_owned()).unwrap_or_default();
     let job = Submission::new(SURFACE.name, kind, records);
-    Ok(Submission { name, webhook, record_webhook, providers, max_credits, dry_run, ..job })
+    Ok(Submission { invalid, name, webhook, record_webhook, providers, max_credits, dry_run, ..job })
+}
+
+/// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left, they are to be refused,
+/// or the rest of the request has `faults`: then every fault is reported at once.
+fn read_records(
+    items: Vec<Value>,
+    kind: Option<&RecordType>,
+    strict: bool,
+    mut faults: Faults,
+) -> Result<(Vec<Record>, InvalidRecords), ApiError> {
+    let (mut records, mut invalid, mut theirs) =
+        (Vec::with_capacity(items.len()), InvalidRecords::default(), Faults::default());
+    for (at, item) in items.into_iter().enumerate() {
+        let (record, wrong) = read_record(item, kind);
+        records.push(record);
+        if let Some((code, wrong)) = wrong {
+            theirs.under(&format!("/records/{at}"), &wrong);
+            invalid.records.insert(at, OutcomeError::new(code, wrong.words()));
+        }
+    }
+    let none = invalid.records.len() == records.len();
+    if !faults.is_empty() || none || strict && !invalid.records.is_empty() {
+        let large = |error: &OutcomeError| error.code == RECORD_TOO_LARGE;
+        if let Some((at, _)) = invalid.records.first_key_value()
+            && faults.is_empty()
+            && invalid.records.values().all(large)
+        {
+            return Err(too_large(*at));
+        }
+        faults.under("", &theirs);
+        faults.finish()?;
+    }
+    invalid.faults = theirs.listed();
+    Ok((records, invalid))
 }
 
 fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mut Faults) -> Option<&'a RecordType> {
     let offered = || catalog.kinds().map(RecordType::name).collect::<Vec<_>>().join(", ");
-    match request.get("type") {
-        None | Some(Value::Null) => {
+    match present(request, "type") {
+        None => {
             faults.add("/type", format!("is required; this deployment offers {}", offered()));
             None
         }
@@ -182,67 +204,85 @@ fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mu
 }
 
 fn read_providers(request: &Map<String, Value>, kind: &RecordType, faults: &mut Faults) -> Option<Vec<String>> {
-    let value = request.get("providers").filter(|v| !v.is_null())?;
-    let names: Option<Vec<String>> =
-        value.as_array().and_then(|items| items.iter().map(|i| i.as_str().map(str::to_owned)).collect());
-    let Some(names) = names else {
+    let Ok(names) = texts(request.get("providers")) else {
         faults.add("/providers", "must be an array of provider names");
         return None;
     };
-    match kind.validate_order(&names) {
-        Ok(()) => Some(names),
-        Err(wrong) => {
-            let has = kind.providers().collect::<Vec<_>>().join(", ");
-            let what = if wrong.is_empty() { "is empty".to_owned() } else { format!("names {}", wrong.join(", ")) };
-            faults.add("/providers", format!("{what}; type {} has {has}, each at most once", kind.name()));
-            None
-        }
+    let names = names?;
+    if let Err(wrong) = kind.validate_order(&names) {
+        let has = kind.providers().collect::<Vec<_>>().join(", ");
+        let detail = format!("names {}; type {} has {has}, each at most once", wrong.join(", "), kind.name());
+        faults.add("/providers", detail);
+        return None;
     }
+    Some(names)
 }
 
-fn read_record(
-    at: usize,
-    item: Value,
-    kind: Option<&RecordType>,
-    faults: &mut Faults,
-    oversize: &mut Option<usize>,
-) -> Option<Record> {
-    let pointer = format!("/records/{at}");
-    let Value::Object(mut record) = item else {
-        faults.add(pointer, "must be an object like {\"id\": …, \"input\": {…}}");
-        return None;
-    };
-    if serde_json::to_vec(&record).map_or(0, |b| b.len()) > MAX_RECORD_BYTES {
-        oversize.get_or_insert(at);
+/// Why a record of this surface is invalid: its input is not what the type asks for; it has not the form of a record; it is
+/// over the limit.
+const INVALID_INPUT: &str = "invalid_input";
+const INVALID_RECORD: &str = "invalid_record";
+const RECORD_TOO_LARGE: &str = "record_too_large";
+
+/// Reads a record. One that cannot be worked on is kept as far as it can be echoed, with the code and the faults, whose
+/// places are within the record.
+fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'static str, Faults)>) {
+    let malformed = |sent| Record { malformed: Some(sent), ..Record::default() };
+    let mut faults = Faults::default();
+    if bytes(&item) > MAX_RECORD_BYTES {
+        faults.add("", format!("is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"));
+        return (malformed(small(item)), Some((RECORD_TOO_LARGE, faults)));
     }
-    faults.closed(&pointer, &record, &["id", "input", "metadata"]);
-    let id = faults.text(&record, &pointer, "id", MAX_ID_CHARS);
-    let metadata = match record.swap_remove("metadata") {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(metadata)) => Some(metadata),
-        Some(_) => {
-            faults.add(format!("{pointer}/metadata"), "must be an object");
-            None
-        }
+    let Value::Object(mut sent) = item else {
+        faults.add("", "must be an object like {\"id\": …, \"input\": {…}}");
+        let sent = Map::from_iter([("input".to_owned(), item)]);
+        return (malformed(sent), Some((INVALID_RECORD, faults)));
     };
-    match record.swap_remove("input") {
-        None | Some(Value::Null) => {
-            faults.add(format!("{pointer}/input"), "is required");
-            None
-        }
+    faults.closed("", &sent, &["id", "input", "metadata"]);
+    let id = faults.text(&sent, "", "id", MAX_ID_CHARS);
+    if present(&sent, "metadata").is_some_and(|metadata| !metadata.is_object()) {
+        faults.add("/metadata", "must be an object");
+    }
+    let code = if faults.is_empty() { INVALID_INPUT } else { INVALID_RECORD };
+    let mut fits = faults.is_empty();
+    match present(&sent, "input") {
         Some(Value::Object(input)) => {
-            if let Some(Err(wrong)) = kind.map(|k| k.check_input(&input)) {
-                for (place, detail) in wrong {
-                    faults.add(format!("{pointer}/input{place}"), detail);
-                }
+            for (place, detail) in kind.and_then(|kind| kind.check_input(input).err()).unwrap_or_default() {
+                faults.add(format!("/input{place}"), detail);
             }
-            Some(Record { id, input, metadata, original: None })
         }
-        Some(_) => {
-            faults.add(format!("{pointer}/input"), "must be an object");
-            None
+        other => {
+            fits = false;
+            faults.add("/input", if other.is_some() { "must be an object" } else { "is required" });
         }
     }
+    let record = if fits {
+        let mut members = |name: &str| match sent.swap_remove(name) {
+            Some(Value::Object(members)) => Some(members),
+            _ => None,
+        };
+        let metadata = members("metadata");
+        Record { id, input: members("input").unwrap_or_default(), metadata, ..Record::default() }
+    } else {
+        sent.retain(|name, _| matches!(name.as_str(), "id" | "input" | "metadata"));
+        malformed(sent)
+    };
+    (record, (!faults.is_empty()).then_some((code, faults)))
+}
+
+/// What is kept of a record over the limit: its id, and of its metadata and input what is within the limit with that.
+fn small(item: Value) -> Map<String, Value> {
+    let (mut kept, mut size) = (Map::new(), 0);
+    let Value::Object(mut sent) = item else { return kept };
+    for name in ["id", "metadata", "input"] {
+        let Some(value) = sent.swap_remove(name) else { continue };
+        let more = bytes(&value);
+        if size + more <= MAX_RECORD_BYTES {
+            size += more;
+            kept.insert(name.to_owned(), value);
+        }
+    }
+    kept
 }
 
 /// Reads `POST /v1/webhooks/test`: the URL.
@@ -266,8 +306,8 @@ fn read_rotation(request: &ApiRequest) -> Result<Duration, ApiError> {
     let request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &["overlap_hours"]);
-    let hours = match request.get("overlap_hours") {
-        None | Some(Value::Null) => 24,
+    let hours = match present(&request, "overlap_hours") {
+        None => 24,
         Some(value) => value.as_u64().filter(|h| *h <= 72).unwrap_or_else(|| {
             faults.add("/overlap_hours", "must be a whole number from 0 to 72");
             0
@@ -308,7 +348,7 @@ fn job(view: &JobView, now: Timestamp) -> Value {
         "completed_at": time(view.job.end.as_ref().map(|end| end.at)),
         "estimated_completion_at": time(view.estimate(now, NOMINAL_PER_RECORD)),
         "expires_at": spec.expires_at.rfc3339(),
-        "results_url": format!("/v1/jobs/{}/results", spec.id),
+        "results_url": view.results_url(),
     })
 }
 
@@ -344,12 +384,28 @@ fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 /// The answer to a submission.
 fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
-        Accepted::Priced { deal, records, price, unconfigured } => {
-            ApiResponse::json(200, &priced(*deal, *records, *price, unconfigured.as_deref()))
+        Accepted::Priced { deal, records, price, invalid, unconfigured } => {
+            let valid = records - invalid.records.len();
+            let warnings: Vec<Value> = unconfigured
+                .iter()
+                .map(|detail| json!({"code": FailureCode::ProviderUnconfigured.as_str(), "detail": detail}))
+                .collect();
+            let mut estimate = json!({
+                "object": "estimate",
+                "records": records,
+                "invalid": invalid.records.len(),
+                "credits": {"per_record_at_most": price, "reserved": deal.reserved},
+                "skipped": valid - deal.funded,
+                "warnings": warnings,
+            });
+            show_faults(&mut estimate, &invalid.faults);
+            ApiResponse::json(200, &estimate)
         }
-        Accepted::Job { view, .. } => {
+        Accepted::Job { view, faults, .. } => {
             let left = view.estimate(now, NOMINAL_PER_RECORD).map_or(0, |at| at.since(now).as_secs());
-            ApiResponse::json(202, &job(view, now))
+            let mut shown = job(view, now);
+            show_faults(&mut shown, faults);
+            ApiResponse::json(202, &shown)
                 .with("location", format!("/v1/jobs/{}", view.job.spec.id))
                 .with("retry-after", left.clamp(1, 30).to_string())
         }
@@ -363,16 +419,27 @@ fn job_page(jobs: &[JobView], next: Option<&JobId>, now: Timestamp) -> ApiRespon
 
 /// A page of results, as JSON, NDJSON or CSV.
 fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
-    const KNOWN: [&str; 6] = ["application/json", "application/x-ndjson", "text/csv", "*/*", "application/*", "text/*"];
-    let response = match page.request.accepts().find(|media| KNOWN.contains(media)) {
-        Some("application/x-ndjson") => {
-            let lines = page.lines.iter().flat_map(|line| [line.to_json().to_string(), "\n".to_owned()]);
-            ApiResponse::new(200, "application/x-ndjson", lines.collect::<String>().into_bytes())
+    // Lines of JSON have no registered name; an answer has the one that was asked for.
+    const OFFERS: [&str; 8] = [
+        "application/json",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/x-jsonlines",
+        "text/csv",
+    ];
+    let response = match page.request.preferred(&OFFERS) {
+        Some(lines) if ![OFFERS[0], "text/csv"].contains(&lines) => {
+            let text = page.lines.iter().flat_map(|line| [export::json_line(&line.to_json()), "\n".to_owned()]);
+            ApiResponse::new(200, lines, text.collect::<String>().into_bytes())
         }
-        Some("text/csv" | "text/*") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
+        Some("text/csv") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
         _ => {
             let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
-            return ApiResponse::json(200, &json!({"results": lines, "next_cursor": page.next}));
+            let next = page.next.clone().into();
+            return ApiResponse::json(200, &json::object([("results", lines.into()), ("next_cursor", next)]));
         }
     };
     match &page.next {
@@ -384,19 +451,15 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
     }
 }
 
-/// The answer to a dry run.
-fn priced(deal: Deal, records: usize, price: u32, unconfigured: Option<&str>) -> Value {
-    let warnings: Vec<Value> = unconfigured
-        .iter()
-        .map(|detail| json!({"code": FailureCode::ProviderUnconfigured.as_str(), "detail": detail}))
-        .collect();
-    json!({
-        "object": "estimate",
-        "records": records,
-        "credits": {"per_record_at_most": price, "reserved": deal.reserved},
-        "skipped": records - deal.funded,
-        "warnings": warnings,
-    })
+/// Says of an answer what is wrong with records that end `invalid`, where there are any.
+fn show_faults(answer: &mut Value, faults: &[InputError]) {
+    if !faults.is_empty() {
+        answer["errors"] = faults_shown(faults);
+    }
+}
+
+fn faults_shown(faults: &[InputError]) -> Value {
+    faults.iter().map(|fault| json!({"pointer": fault.pointer, "detail": fault.detail})).collect()
 }
 
 /// A delivery and its log.
@@ -489,7 +552,8 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
     let mut data = match event.job {
         Some(view) if event.kind == EventType::RecordFinished => {
             let result = event.results.and_then(<[ResultLine]>::first).map(ResultLine::to_json);
-            json!({"object": "record", "job_id": view.job.spec.id.as_str(), "result": result})
+            let job = view.job.spec.id.as_str().into();
+            json::object([("object", "record".into()), ("job_id", job), ("result", result.into())])
         }
         Some(view) => job(view, event.at),
         None => json!({"object": "test", "message": "This is a test event. Its signature is as real as any."}),
@@ -498,8 +562,8 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
     if let (Some(members), Some(lines)) = (data.as_object_mut(), lines) {
         members.insert("results".to_owned(), lines.iter().map(ResultLine::to_json).collect());
     }
-    let body = json!({"type": event.kind.as_str(), "timestamp": event.at.rfc3339(), "data": data});
-    body.to_string().into_bytes()
+    let (kind, at) = (event.kind.as_str().into(), event.at.rfc3339().into());
+    json::object([("type", kind), ("timestamp", at), ("data", data)]).to_string().into_bytes()
 }
 
 fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
@@ -516,18 +580,26 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     if header {
         rows.push(CSV_COLUMNS.map(str::to_owned));
     }
-    let cell =
-        |members: &Map<String, Value>| if members.is_empty() { String::new() } else { json!(members).to_string() };
+    let cell = |members: &Map<String, Value>| {
+        if members.is_empty() { String::new() } else { serde_json::to_string(members).unwrap_or_default() }
+    };
+    let echo = |value: Value| match value {
+        Value::Null => String::new(),
+        Value::Object(members) => cell(&members),
+        Value::String(text) => export::cell(&text).into_owned(),
+        other => export::cell(&other.to_string()).into_owned(),
+    };
     for line in lines {
+        let [id, input, metadata] = line.record.echo().map(echo);
         rows.push([
             line.index.to_string(),
-            guarded(line.record.id.clone().unwrap_or_default()),
+            id,
             line.outcome.status.as_str().to_owned(),
-            cell(&line.record.input),
-            line.record.metadata.as_ref().map(cell).unwrap_or_default(),
+            input,
+            metadata,
             cell(&line.outcome.data),
             line.outcome.credits.to_string(),
-            line.outcome.error.as_ref().map(|e| guarded(format!("{}: {}", e.code, e.detail))).unwrap_or_default(),
+            line.outcome.error.as_ref().map(error_cell).unwrap_or_default(),
         ]);
     }
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -538,9 +610,8 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// Keeps spreadsheets from taking a cell for a formula. Source: OWASP, CSV injection.
-fn guarded(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+fn error_cell(error: &OutcomeError) -> String {
+    export::cell(&format!("{}: {}", error.code, error.detail)).into_owned()
 }
 
 fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
@@ -559,8 +630,7 @@ fn problem(error: &ApiError, request_id: &str) -> (u16, Value) {
         "request_id": request_id,
     });
     if let (ApiError::Invalid(faults), Some(members)) = (error, document.as_object_mut()) {
-        let errors = faults.iter().map(|f| json!({"pointer": f.pointer, "detail": f.detail}));
-        members.insert("errors".to_owned(), errors.collect());
+        members.insert("errors".to_owned(), faults_shown(faults));
     }
     (status, document)
 }
@@ -589,6 +659,7 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             };
             (400, "invalid", "The request is not valid", detail)
         }
+        ApiError::Coding { detail } => (415, "unsupported-coding", "The body's coding is not read", detail.clone()),
         ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,
@@ -678,6 +749,109 @@ mod tests {
         assert_eq!(places, expected);
     }
 
+    /// A request with these records beside a good one.
+    fn with_good(records: &Value, more: &str) -> Result<Submission, ApiError> {
+        let mut all = vec![json!({"id": "good", "input": {"domain": "a.example"}})];
+        all.extend(records.as_array().unwrap().iter().cloned());
+        read(&format!(r#"{{"type": "company", "records": {}{more}}}"#, Value::from(all)))
+    }
+
+    #[test]
+    fn a_bad_record_is_told_apart_with_its_reason_and_its_echo() {
+        let long = "x".repeat(MAX_ID_CHARS + 1);
+        let large = "x".repeat(MAX_RECORD_BYTES);
+        for (sent, code, detail, echo) in [
+            (json!({"id": "r", "input": {}}), "invalid_input", "input/domain is required", json!(["r", {}, null])),
+            (
+                json!({"input": {"domain": "", "x": 1}, "metadata": {"n": 1}}),
+                "invalid_input",
+                "input/x is not a field of type company; input/domain is required",
+                json!([null, {"domain": "", "x": 1}, {"n": 1}]),
+            ),
+            (json!({"id": "r"}), "invalid_input", "input is required", json!(["r", null, null])),
+            (
+                json!({"input": "a.example"}),
+                "invalid_input",
+                "input must be an object",
+                json!([null, "a.example", null]),
+            ),
+            (
+                json!({"id": 7, "input": {"domain": "a.example"}, "metadata": {"n": 1}}),
+                "invalid_record",
+                "id must be a string",
+                json!([7, {"domain": "a.example"}, {"n": 1}]),
+            ),
+            (
+                json!({"id": long, "input": {"domain": 5}}),
+                "invalid_record",
+                "id is longer than 256 characters; input/domain must be a string",
+                json!([long, {"domain": 5}, null]),
+            ),
+            (
+                json!({"input": {"domain": "a.example"}, "metadata": [1], "more": 1}),
+                "invalid_record",
+                "more is unknown; known are id, input, metadata; metadata must be an object",
+                json!([null, {"domain": "a.example"}, [1]]),
+            ),
+            (
+                json!("a.example"),
+                "invalid_record",
+                "must be an object like {\"id\": …, \"input\": {…}}",
+                json!([null, "a.example", null]),
+            ),
+            (
+                json!({"id": "r", "input": {"domain": large}, "metadata": {"n": 1}}),
+                "record_too_large",
+                "is larger than 65536 bytes as JSON; send less with it",
+                json!(["r", null, {"n": 1}]),
+            ),
+            (
+                json!({"id": "r", "input": {"domain": "a.example"}, "metadata": {"n": large}}),
+                "record_too_large",
+                "is larger than 65536 bytes as JSON; send less with it",
+                json!(["r", {"domain": "a.example"}, null]),
+            ),
+        ] {
+            let submission = with_good(&json!([sent]), "").unwrap_or_else(|error| panic!("{sent}: {error:?}"));
+            assert_eq!(submission.records.len(), 2);
+            let invalid = &submission.invalid;
+            let error = &invalid.records[&1];
+            assert_eq!(
+                (invalid.records.len(), error.code.as_str(), error.detail.as_str()),
+                (1, code, detail),
+                "{sent}"
+            );
+            assert!(invalid.faults.iter().all(|fault| fault.pointer.starts_with("/records/1")), "{invalid:?}");
+            assert_eq!(json!(submission.records[1].echo()), echo, "{sent}");
+            // Alone, or where the caller wants it so, it is refused as a whole.
+            for body in [
+                with_good(&json!([sent]), r#", "strict": true"#),
+                read(&json!({"type": "company", "records": [sent]}).to_string()),
+            ] {
+                match body.unwrap_err() {
+                    ApiError::TooLarge { .. } => assert_eq!(code, "record_too_large"),
+                    ApiError::Invalid(faults) => assert_eq!(faults.len(), detail.split("; ").count().min(faults.len())),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_bad_records_the_first_faults_are_listed_and_all_are_told_apart() {
+        let submission =
+            with_good(&json!(vec![json!({"input": {}}); 300]), r#", "strict": "","dry_run": false"#).unwrap();
+        assert_eq!((submission.invalid.records.len(), submission.invalid.faults.len()), (300, 101));
+        assert_eq!(submission.invalid.faults[100].detail, "and 200 more faults");
+        let Err(ApiError::Invalid(faults)) = with_good(&json!([7]), r#", "strict": 1"#) else { panic!("accepted") };
+        let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(places, ["/strict", "/records/1"], "with a fault of the body all are reported");
+        assert!(
+            with_good(&json!([]), r#", "strict": true"#)
+                .is_ok_and(|submission| submission.invalid == InvalidRecords::default())
+        );
+    }
+
     #[test]
     fn a_name_of_megabytes_made_an_answer_too_large_for_lambda() {
         let body = format!(
@@ -690,9 +864,9 @@ mod tests {
 
     #[test]
     fn cells_that_look_like_formulas_are_escaped() {
-        for cell in ["=1+1", "+1", "-1", "@x", "\tx"] {
-            assert_eq!(guarded(cell.to_owned()), format!("'{cell}"));
+        for code in ["=1+1", "+1", "-1", "@x", "\tx", "\u{ff1d}1"] {
+            let error = OutcomeError { code: code.to_owned(), detail: "d".to_owned() };
+            assert_eq!(error_cell(&error), format!("'{code}: d"));
         }
-        assert_eq!(guarded("a=1".to_owned()), "a=1");
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::domain::error::{ApiError, InputError, pointer_escape};
-use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth};
+use crate::domain::json;
+use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
@@ -30,6 +31,18 @@ impl Faults {
         self.push(InputError::new(pointer, detail));
     }
 
+    /// An optional truth value; `false` where it is absent.
+    pub fn flag(&mut self, object: &Map<String, Value>, at: &str, name: &str) -> bool {
+        match present(object, name) {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => {
+                self.add(format!("{at}/{name}"), "must be true or false");
+                false
+            }
+        }
+    }
+
     /// With the surface's own word for it.
     pub fn coded(&mut self, code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) {
         self.push(InputError::new(pointer, detail).with_code(code));
@@ -52,33 +65,49 @@ impl Faults {
         self.first.iter().any(|f| f.pointer == pointer)
     }
 
-    /// # Errors
-    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
-    pub fn finish(mut self) -> Result<(), ApiError> {
-        if self.first.is_empty() {
-            return Ok(());
+    /// Adds the faults of a part of the request, which stands at this place.
+    pub fn under(&mut self, at: &str, part: &Self) {
+        for fault in &part.first {
+            self.push(InputError { pointer: format!("{at}{}", fault.pointer), ..fault.clone() });
         }
+        self.more += part.more;
+    }
+
+    /// The faults in one sentence, each with its place.
+    pub fn words(&self) -> String {
+        let words = self.first.iter().map(|fault| match fault.pointer.strip_prefix('/') {
+            Some(place) => format!("{place} {}", fault.detail),
+            None => fault.detail.clone(),
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The first [`MAX_FAULTS`] faults, and how many there are beside them.
+    pub fn listed(mut self) -> Vec<InputError> {
         if self.more > 0 {
             self.first.push(InputError::new("", format!("and {} more faults", self.more)));
         }
-        Err(ApiError::Invalid(self.first))
+        self.first
     }
 
-    /// Says of every member that is not among `known` that it is unknown.
+    /// # Errors
+    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.first.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.listed())) }
+    }
+
+    /// Says of every member that is not among `known`, and not blank, that it is unknown.
     pub fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
-        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+        let unknown = object.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !is_blank(value));
+        for (name, _) in unknown {
             self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
         }
     }
 
-    /// An optional text, not empty and of at most `max` characters.
+    /// An optional text of at most `max` characters.
     pub fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
-        match object.get(name) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.is_empty() => {
-                self.add(format!("{at}/{name}"), "must not be empty; leave it out instead");
-                None
-            }
+        match present(object, name) {
+            None => None,
             Some(Value::String(text)) if text.chars().count() > max => {
                 self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
                 None
@@ -97,10 +126,18 @@ impl Faults {
 /// # Errors
 /// [`ApiError::Malformed`] where it is none, or nests deeper than [`MAX_DEPTH`].
 pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    object_by(json::read, body)
+}
+
+/// As [`object`], by a reader of the surface's choice.
+///
+/// # Errors
+/// As [`object`].
+pub fn object_by(read: fn(&[u8]) -> Result<Value, json::NotJson>, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
     }
-    match serde_json::from_slice(body) {
+    match read(body) {
         Ok(Value::Object(object)) => {
             if object.values().any(|value| depth(value) >= MAX_DEPTH) {
                 return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });
@@ -115,10 +152,12 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 /// # Errors
 /// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
-    if serde_json::to_vec(record).map_or(0, |b| b.len()) > MAX_RECORD_BYTES {
-        return Err(too_large(at));
-    }
-    Ok(())
+    if bytes(record) > MAX_RECORD_BYTES { Err(too_large(at)) } else { Ok(()) }
+}
+
+/// How many bytes a value has as JSON.
+pub fn bytes(value: &impl serde::Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
 pub(super) fn too_large(at: usize) -> ApiError {
@@ -127,9 +166,31 @@ pub(super) fn too_large(at: usize) -> ApiError {
     }
 }
 
-/// Whether a field says nothing, as spreadsheets leave cells: `null`, or text of nothing but spaces.
-pub fn blank(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+/// The texts of a list, those that are blank left out; no list at all where none is left. `Err` where it is no list of texts.
+pub fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
+    let Some(value) = value.filter(|value| !is_blank(value)) else { return Ok(None) };
+    let there = value.as_array().ok_or(())?.iter().filter(|item| !is_blank(item));
+    let texts = there.map(|item| item.as_str().map(str::to_owned).ok_or(())).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(texts).filter(|texts| !texts.is_empty()))
+}
+
+/// Adds a found member to what was sent: where nothing stands yet, or nothing that says anything. Says whether it did.
+pub fn fill(shown: &mut Map<String, Value>, name: &str, found: &Value) -> bool {
+    let open = shown.get(name).is_none_or(is_unfilled);
+    if open && !is_blank(found) {
+        shown.insert(name.to_owned(), found.clone());
+    }
+    open
+}
+
+/// Whether a field was sent to be filled: it is blank, or a list or object of nothing.
+pub fn is_unfilled(value: &Value) -> bool {
+    let empty = |value: &Value| match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    is_blank(value) || empty(value)
 }
 
 /// A field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.

@@ -10,13 +10,14 @@ use sha2::Sha256;
 
 use super::contact::{self, EMAIL_FIELDS, Email, EmailStatus, PHONE_FIELDS};
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, blank, bounded, object, snake_case};
+use super::read::{Faults, bounded, fill, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shown, Shows, Signing, Surface};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
-use crate::domain::record::{Outcome, OutcomeStatus, Record};
+use crate::domain::json;
+use crate::domain::record::{Outcome, OutcomeStatus, Record, is_blank, present, without_blanks};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
 
@@ -294,6 +295,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 
     let mut records = Vec::with_capacity(subjects.len());
     for (at, sent) in subjects.into_iter().enumerate() {
+        bounded(at, &sent)?;
         let record = record(operation.subject, sent, &given, &preset);
         bounded(at, &record.input)?;
         records.push(record);
@@ -314,7 +316,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 fn read_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     object(body).map_err(|error| {
         let ApiError::Malformed { detail } = error else { return error };
-        let code = match serde_json::from_slice::<Value>(body) {
+        let code = match json::read(body) {
             _ if body.iter().all(u8::is_ascii_whitespace) => "missing",
             Err(_) => "json_invalid",
             Ok(Value::Object(_)) => "recursion_loop",
@@ -372,7 +374,8 @@ fn read_options(
     check_fields(body, fields, "", faults);
     for field in fields {
         match (body.shift_remove(field.name), &field.need) {
-            (Some(Value::Null), _) | (None, Need::Required) => {}
+            (None, Need::Required) => {}
+            (Some(value), _) if is_blank(&value) => {}
             (Some(value), _) => {
                 given.insert(field.name.to_owned(), value);
             }
@@ -489,20 +492,20 @@ fn record(
         }
     }
     let original = (input != sent).then_some(sent);
-    Record { id: None, input, metadata: None, original }
+    Record { input, original, ..Record::default() }
 }
 
 /// The fields under the names that providers know. A field that has such a name already is never pushed aside; the first of
 /// several names for one thing wins, and the others stay what they are called.
 fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> {
     let mut input = Map::new();
-    for (name, value) in sent {
-        let known = meaning(subject, &snake_case(name)).filter(|known| !sent.contains_key(*known));
+    for (name, value) in without_blanks(sent).iter() {
+        let known = meaning(subject, &snake_case(name)).filter(|known| present(sent, known).is_none());
         let name = known.filter(|known| !input.contains_key(*known)).unwrap_or(name);
         input.insert(name.to_owned(), value.clone());
     }
     if subject == Subject::Company
-        && input.get("domain").is_none_or(blank)
+        && !input.contains_key("domain")
         && let Some(website) = input.get("website").filter(|w| w.is_string()).cloned()
     {
         input.insert("domain".to_owned(), website);
@@ -557,7 +560,7 @@ fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
 fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
     let spec = &view.job.spec;
     let name = spec.operation.as_deref().unwrap_or_default();
-    let pages = format!("/v1/jobs/{}/results", spec.id);
+    let pages = view.results_url();
     let failed = |error: String| ("failed", Some(("error", Value::String(error))));
     let reason = || view.job.end.as_ref().and_then(|end| end.error.clone());
     let (status, end) = match view.status() {
@@ -596,7 +599,7 @@ fn result(name: &str, results: &[(&Record, &Outcome)]) -> Result<Value, String> 
                 found.into()
             })
             .collect();
-        return Ok(json!({"results": results}));
+        return Ok(json::object([("results", results.into())]));
     }
     let Some((record, outcome)) = results.first() else { return Err("the task has no record".to_owned()) };
     match failure(outcome) {
@@ -624,10 +627,8 @@ fn contacts(name: &str, record: &Record, outcome: &Outcome) -> Map<String, Value
     let wants_email = name.starts_with("find_email");
     let own: &[&str] = if wants_email { &EMAIL_FIELDS } else { &PHONE_FIELDS };
     let mut shown = sent.clone();
-    for (field, value) in &outcome.data {
-        if !own.contains(&field.as_str()) && !sent.contains_key(field) {
-            shown.insert(field.clone(), value.clone());
-        }
+    for (field, value) in outcome.data.iter().filter(|(field, _)| !own.contains(&field.as_str())) {
+        fill(&mut shown, field, value);
     }
     if wants_email {
         show_emails(record, outcome, &mut shown);
@@ -689,7 +690,7 @@ fn word(status: Option<EmailStatus>) -> &'static str {
 fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>) {
     let found = contact::phones(&outcome.data);
     let value = match found.as_slice() {
-        [] if shown.get("phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
+        [] if present(shown, "phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
         [] => Value::String(String::new()),
         [only] => Value::String(only.number.clone()),
         several => several.iter().map(|p| json!({"number": p.number, "region": p.region})).collect(),
@@ -705,11 +706,11 @@ fn unfenced(text: &str) -> &str {
 
 /// What an agent found out.
 fn intelligence(record: &Record, outcome: &Outcome) -> Value {
-    let mut data = outcome.data.clone();
+    let mut data = without_blanks(&outcome.data).into_owned();
     let mut structured = Map::new();
     match data.shift_remove("structured_data") {
         Some(Value::Object(fields)) => structured = fields,
-        Some(Value::String(text)) => match serde_json::from_str(unfenced(&text)) {
+        Some(Value::String(text)) => match json::read(unfenced(&text).as_bytes()) {
             // A chat endpoint gives its answer as text: the whole of it, or the fields alone.
             Ok(Value::Object(mut answer)) => match answer.shift_remove("structured_data") {
                 Some(Value::Object(fields)) => {
@@ -735,14 +736,19 @@ fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     };
     let references = references(data.shift_remove("references"));
     let score = data.shift_remove("confidence_score").filter(Value::is_number).unwrap_or_else(|| score(outcome));
-    for (name, value) in data {
-        structured.entry(name).or_insert(value);
+    for (name, value) in &data {
+        fill(&mut structured, name, value);
     }
     // Every field that was asked for is there.
     for name in record.input.get("struct").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
         structured.entry(name).or_insert(Value::Null);
     }
-    json!({"structured_data": structured, "notes": notes, "references": references, "confidence_score": score})
+    json::object([
+        ("structured_data", structured.into()),
+        ("notes", notes.into()),
+        ("references", references),
+        ("confidence_score", score),
+    ])
 }
 
 /// URLs with what they are about.
@@ -856,6 +862,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
             (404, format!("there is no such {}", if *what == "job" { "task" } else { what }))
         }
         ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
+        ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
         ApiError::NotEnoughCredits { needed, available } => {
             (402, format!("the task needs up to {needed} credits and {available} are free"))
@@ -874,7 +881,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
 
 /// Faults as `FastAPI` lists them.
 fn faults_of(faults: &[InputError], body: &[u8]) -> Value {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let body = json::read(body).unwrap_or_default();
     let shown = faults.iter().map(|fault| {
         let (loc, input) = locate(&fault.pointer, &body);
         let mut shown = json!({"type": fault.code.unwrap_or("value_error"), "loc": loc, "msg": fault.detail});
@@ -932,7 +939,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_a_code_block_was_taken_for_prose() {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: None };
+        let record = Record::default();
         for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
         {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);

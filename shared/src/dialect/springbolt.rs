@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::message::{ApiRequest, ApiResponse};
-use super::read::{Faults, bounded, object, snake_case};
+use super::read::{Faults, bounded, is_unfilled, object, snake_case};
 use super::{Call, Event, MAX_URL_CHARS, Reading, Route, Shows, Signing, Surface};
 use crate::domain::backoff::NATIVE_DELAYS;
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, OutcomeStatus, Record};
+use crate::domain::record::{MAX_RECORD_BYTES, OutcomeStatus, Record, is_blank, present, without_blanks};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 
@@ -121,7 +121,7 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
         detail: format!("the request has more than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
     })?;
     let input = input(&sent, &operation);
-    let record = Record { id: None, input, metadata: None, original: Some(sent) };
+    let record = Record { input, original: Some(sent), ..Record::default() };
     Ok(Submission {
         webhook: url.map(|url| Webhook { url }),
         operation: Some(operation.clone()),
@@ -133,9 +133,9 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 /// the known name goes before all others, then the first; the rest stay what they are called.
 fn input(sent: &Map<String, Value>, operation: &str) -> Map<String, Value> {
     let mut input = Map::new();
-    for (name, value) in sent.iter().filter(|(name, _)| !is_callback(name)) {
+    for (name, value) in without_blanks(sent).iter().filter(|(name, _)| !is_callback(name)) {
         let known = meaning(name, operation).map_or_else(|| snake_case(name), str::to_owned);
-        let taken = known != *name && (sent.contains_key(&known) || input.contains_key(&known));
+        let taken = known != *name && (present(sent, &known).is_some() || input.contains_key(&known));
         input.insert(if taken { name.clone() } else { known }, value.clone());
     }
     input
@@ -211,7 +211,7 @@ fn body(event: &Event<'_>) -> Vec<u8> {
     let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
         (Some(_), Some(line)) => resolved(line),
         (Some(view), None) => {
-            let pages = format!("/v1/jobs/{}/results", view.job.spec.id);
+            let pages = view.results_url();
             unresolved(Map::new(), "failed", format!("the result does not fit a callback; read it from {pages}"))
         }
         (None, _) => Map::from_iter([("message".to_owned(), "a test of this callback URL".into())]),
@@ -222,7 +222,7 @@ fn body(event: &Event<'_>) -> Vec<u8> {
 /// What was sent, and beside it what was found or why there is nothing.
 fn resolved(line: &ResultLine) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
-    let camel = sent.contains_key(CALLBACK[0]);
+    let camel = present(sent, CALLBACK[0]).is_some();
     let echoed = sent.iter().filter(|(name, _)| !is_callback(name));
     let mut payload: Map<String, Value> = echoed.map(|(name, value)| (name.clone(), value.clone())).collect();
     let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
@@ -230,11 +230,12 @@ fn resolved(line: &ResultLine) -> Map<String, Value> {
     match outcome.status {
         OutcomeStatus::Found => {
             let known: Vec<(String, String)> = payload.keys().map(|name| (folded(name), name.clone())).collect();
-            for (name, value) in &outcome.data {
-                if let Some((_, sent)) = known.iter().find(|(known, _)| *known == folded(name)) {
-                    // A client that sends every column has nulls where it knows nothing; they are there to be filled.
-                    if let Some(unknown) = payload.get_mut(sent).filter(|value| value.is_null()) {
-                        unknown.clone_from(value);
+            for (name, value) in outcome.data.iter().filter(|(_, value)| !is_blank(value)) {
+                let same = || known.iter().filter(|(known, _)| *known == folded(name)).map(|(_, sent)| sent);
+                if let Some(first) = same().next() {
+                    // A client that sends every column has blanks where it knows nothing; they are there to be filled.
+                    if same().all(|sent| payload.get(sent).is_none_or(is_unfilled)) {
+                        payload.insert(first.clone(), value.clone());
                     }
                     continue;
                 }
@@ -289,6 +290,7 @@ fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
             });
             failed(400, told.collect::<Vec<_>>().join("; "))
         }
+        ApiError::Coding { detail } => failed(415, detail),
         ApiError::TooLarge { detail } => failed(413, detail),
         ApiError::IdempotencyMismatch => {
             failed(422, "this Idempotency-Key came before with another request; use a new one for a new request")
@@ -320,7 +322,7 @@ mod tests {
     }
 
     fn told(sent: Value, outcome: Outcome) -> Value {
-        let record = Record { id: None, input: Map::new(), metadata: None, original: Some(map(sent)) };
+        let record = Record { original: Some(map(sent)), ..Record::default() };
         Value::Object(resolved(&ResultLine { index: 0, record, outcome }))
     }
 
@@ -351,6 +353,8 @@ mod tests {
             (json!({"company": "A", "organization": "B"}), json!({"company_name": "A", "organization": "B"})),
             (json!({"companyName": "A", "company_name": "B"}), json!({"company_name": "B", "companyName": "A"})),
             (json!({"teamSize": 1, "team_size": 2}), json!({"teamSize": 1, "team_size": 2})),
+            (json!({"company": "", "organization": "B"}), json!({"company_name": "B"})),
+            (json!({"companyName": "A", "company_name": "\u{2003}", "teamSize": null}), json!({"company_name": "A"})),
             (
                 json!({"teamSize": 1, "name": "N", "color": [1]}),
                 json!({"team_size": 1, "full_name": "N", "color": [1]}),
@@ -369,8 +373,19 @@ mod tests {
         assert_eq!(camel, json!({"companyName": "Sent", "brandColor": "red", "hq": {"zip_code": 1}}));
         let mixed = told(json!({"companyName": "Sent", "callback_url": "u"}), found(data.clone()));
         assert_eq!(mixed, json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}}));
-        let snake = told(json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}), found(data));
+        let snake = told(json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}), found(data.clone()));
         assert_eq!(snake, json!({"company_name": "Found", "brandcolor": 1, "hq": {"zip_code": 1}}));
+        for blank in [json!(""), json!(" \t"), json!("\u{a0}"), json!([]), json!({})] {
+            let filled = told(json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}), found(data.clone()));
+            let expected = json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
+            assert_eq!(filled, expected, "{blank}");
+        }
+        let both = told(json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}), found(data.clone()));
+        assert_eq!((&both["companyName"], &both["company_name"]), (&json!(""), &json!("Sent")));
+        let blank = told(json!({"city": null, "callbackUrl": "u"}), found(json!({"city": "", "hq": 1})));
+        assert_eq!(blank, json!({"city": null, "hq": 1}), "nothing was found for it");
+        let named = told(json!({"callbackUrl": " ", "callback_url": "u"}), found(data));
+        assert_eq!(named["brand_color"], "red", "a blank name of the URL is none");
     }
 
     #[test]

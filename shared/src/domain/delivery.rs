@@ -335,24 +335,61 @@ impl Delivery {
     }
 }
 
-/// Reads `Retry-After`: whole seconds, of which more than `u32` has are as long, or an HTTP date. Sources: RFC 9110,
-/// section 10.2.3; RFC 9111, section 1.2.2, for numbers that do not fit.
+/// The longest wait that [`retry_after`] returns.
+const LONGEST_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Reads `Retry-After`: whole seconds, or an HTTP date in any of its three forms. A date that has passed asks for no wait;
+/// waits longer than `u32` has seconds are as long. Sources: RFC 9110, section 10.2.3; RFC 9111, section 1.2.2.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u32::MAX).into()));
+        return Some(value.parse().map_or(LONGEST_WAIT, |seconds: u32| Duration::from_secs(seconds.into())));
     }
-    http_date(value).map(|at| at.since(now))
+    http_date(value, now).map(|at| at.since(now).min(LONGEST_WAIT))
 }
 
-/// Reads the fixed form of an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<Timestamp> {
+/// Reads an HTTP date. Source: RFC 9110, section 5.6.7. Whether the day of the week is the date's own is not checked.
+///
+/// Not by the crate `httpdate`: it takes two-digit years from 70 for those of the last century, whatever the time is.
+fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
+    const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, rest) = text.split_once(", ")?;
-    let parts: Vec<&str> = rest.split(' ').collect();
-    let [day, month, year, clock, "GMT"] = parts[..] else { return None };
-    let month = MONTHS.iter().position(|m| *m == month)? + 1;
-    Timestamp::parse(&format!("{year}-{month:02}-{day}T{clock}Z"))
+    let month_number = |name: &str| Some(MONTHS.iter().position(|month| *month == name)? + 1);
+    let short_day = |name: &str| DAYS.iter().any(|day| day[..3] == *name);
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    // A leap second, which no calendar here has, is the second before it.
+    let at = |year: &str, month: &str, day: &str, clock: &str| {
+        let clock = clock.strip_suffix(":60").map_or_else(|| clock.to_owned(), |minute| format!("{minute}:59"));
+        let whole = digits(year, 4) && digits(day, 2) && clock.len() == "08:49:37".len();
+        Timestamp::parse(&format!("{year}-{:02}-{day}T{clock}Z", month_number(month)?)).filter(|_| whole)
+    };
+    let parts: Vec<&str> = text.split(' ').collect();
+    match parts[..] {
+        // IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`.
+        [name, day, month, year, clock, "GMT"] => {
+            at(year, month, day, clock).filter(|_| name.strip_suffix(',').is_some_and(short_day))
+        }
+        // RFC 850: `Sunday, 06-Nov-94 08:49:37 GMT`. The year is the latest such one that is at most 50 years ahead.
+        [name, date, clock, "GMT"] => {
+            let name = name.strip_suffix(',').filter(|name| DAYS.contains(name));
+            let [day, month, year] = date.split('-').collect::<Vec<_>>()[..] else { return None };
+            name.filter(|_| digits(year, 2))?;
+            let (year, today): (u32, _) = (year.parse().ok()?, now.rfc3339());
+            let century = today.get(..2)?.parse::<u32>().ok()?;
+            let latest = |year: &u32| {
+                let earlier = format!("{:04}-{:02}-{day}T{clock}", year.checked_sub(50)?, month_number(month)?);
+                (earlier <= today).then_some(*year)
+            };
+            let years = [century + 1, century, century.checked_sub(1)?].map(|century| century * 100 + year);
+            at(&years.iter().find_map(latest)?.to_string(), month, day, clock)
+        }
+        // asctime: `Sun Nov  6 08:49:37 1994`, a day of one digit padded by a space.
+        [name, month, "", day, clock, year] => {
+            at(year, month, &format!("0{day}"), clock).filter(|_| short_day(name) && digits(day, 1))
+        }
+        [name, month, day, clock, year] => at(year, month, day, clock).filter(|_| short_day(name)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -456,13 +493,92 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
-        assert_eq!(retry_after(" 120 ", Timestamp(0)), Some(Duration::from_secs(120)));
+    fn retry_after_is_read_in_every_form() {
         let now = Timestamp::parse("1994-11-06T08:49:00Z").unwrap();
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
-        for bad in ["", "-1", "1.5", "soon", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+        for (text, seconds) in [
+            (" 120 ", 120),
+            ("\t007", 7),
+            ("0", 0),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 37),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 37),
+            ("Sun Nov  6 08:49:37 1994", 37),
+            ("  Sun Nov  6 08:49:37 1994 ", 37),
+            ("Wed Nov 16 08:49:00 1994", 10 * 86_400),
+            ("Wednesday, 16-Nov-94 08:49:00 GMT", 10 * 86_400),
+            // A day of the week that is another one's is a slip that says nothing about the wait.
+            ("Mon, 06 Nov 1994 08:49:37 GMT", 37),
+            ("Sun, 06 Nov 1994 08:49:60 GMT", 59),
+            // What has passed is now.
+            ("Sun, 06 Nov 1994 08:48:37 GMT", 0),
+            ("Saturday, 06-Nov-93 08:49:37 GMT", 0),
+            ("Thu Jan  1 00:00:00 1970", 0),
+            ("Tue, 01 Jan 0001 00:00:00 GMT", 0),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", u32::MAX.into()),
+        ] {
+            assert_eq!(retry_after(text, now), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in [
+            "",
+            " ",
+            "-1",
+            "1.5",
+            "1e3",
+            "soon",
+            "١٢",
+            "1 2",
+            "Sun, 99 Nov 1994 08:49:37 GMT",
+            "Wed, 30 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 GMT GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Xyz, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sunday, 06-Nov-9 08:49:37 GMT",
+            "Sunday, 6-Nov-94 08:49:37 GMT",
+            "Sunday, 06-11-94 08:49:37 GMT",
+            "Sunday, 06-Nov-94 8:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov   6 08:49:37 1994",
+            "Sun Nov  06 08:49:37 1994",
+            "Sun Nov  6 08:49:37 94",
+            "Sun Nov  6 08:49:37 1994 GMT",
+            "1994-11-06T08:49:37Z",
+            "Sun, ０６ Nov 1994 08:49:37 GMT",
+        ] {
             assert_eq!(retry_after(bad, now), None, "{bad}");
         }
+    }
+
+    /// "More than 50 years in the future" is the most recent year in the past with the same last two digits.
+    #[test]
+    fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
+        let now = Timestamp::parse("2026-11-30T12:00:00Z").unwrap();
+        let year = |date: &str| http_date(&format!("Monday, {date} 12:00:00 GMT"), now).map(|at| at.rfc3339());
+        for (date, wanted) in [
+            ("01-Dec-26", "2026-12-01"),
+            ("29-Nov-26", "2026-11-29"),
+            ("01-Jan-70", "2070-01-01"),
+            ("30-Nov-76", "2076-11-30"),
+            ("01-Dec-76", "1976-12-01"),
+            ("01-Jan-77", "1977-01-01"),
+            ("31-Dec-99", "1999-12-31"),
+            ("29-Feb-76", "2076-02-29"),
+            ("29-Feb-00", "2000-02-29"),
+        ] {
+            assert_eq!(year(date), Some(format!("{wanted}T12:00:00.000Z")), "{date}");
+        }
+        assert_eq!(year("29-Feb-75"), None);
+        let late = Timestamp::parse("2090-01-01T00:00:00Z").unwrap();
+        let next = http_date("Monday, 06-Nov-05 08:49:37 GMT", late).unwrap();
+        assert_eq!(next.rfc3339(), "2105-11-06T08:49:37.000Z", "the next century is fifteen years ahead");
     }
 
     #[test]

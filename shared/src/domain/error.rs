@@ -48,6 +48,10 @@ pub enum ApiError {
     TooLarge {
         detail: String,
     },
+    /// The body is packed in a way that is not read.
+    Coding {
+        detail: String,
+    },
     /// The same `Idempotency-Key` came with another body.
     IdempotencyMismatch,
     NotEnoughCredits {

@@ -22,9 +22,9 @@ impl JobId {
         Self(format!("job_{}", ulid(at, random)))
     }
 
-    /// Accepts `job_` and a ULID, as [`JobId::new`] makes them.
+    /// Accepts `job_` and a ULID, as [`JobId::new`] makes them, in any case; the id has the usual one.
     pub fn parse(text: &str) -> Option<Self> {
-        text.strip_prefix("job_").filter(|u| is_ulid(u)).map(|_| Self(text.to_owned()))
+        Some(Self(format!("job_{}", read_ulid(after("job_", text)?)?)))
     }
 
     /// When the job was submitted.
@@ -113,12 +113,21 @@ pub struct DeliveryId {
 }
 
 impl DeliveryId {
-    /// Accepts exactly what [`fmt::Display`] shows.
+    /// Accepts what [`fmt::Display`] shows, in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        let (ulid, n) = text.strip_prefix("dlv_")?.split_once('_')?;
-        let job = JobId::parse(&format!("job_{ulid}"))?;
-        let id = Self { job, n: n.parse().ok()? };
-        (id.to_string() == text).then_some(id)
+        Self::of("dlv_", text)
+    }
+
+    /// Reads the id of an event, the `webhook-id`: it names the delivery that brings the event.
+    pub fn parse_event(text: &str) -> Option<Self> {
+        Self::of("evt_", text)
+    }
+
+    fn of(prefix: &str, text: &str) -> Option<Self> {
+        let (ulid, n) = after(prefix, text)?.split_once('_')?;
+        let job = JobId(format!("job_{}", read_ulid(ulid)?));
+        let number: u32 = n.parse().ok()?;
+        (number.to_string() == n).then_some(Self { job, n: number })
     }
 
     /// The index of the record that it tells of; `None` for the job's end.
@@ -191,8 +200,21 @@ fn ulid_of(mut bits: u128) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn is_ulid(text: &str) -> bool {
-    text.len() == 26 && text.bytes().all(|b| ALPHABET.contains(&b)) && text.as_bytes()[0] <= b'7'
+/// What follows a prefix that is written in any case.
+fn after<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+    let (begin, rest) = text.split_at_checked(prefix.len())?;
+    begin.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A ULID as [`ulid`] writes it, from one in any case. Crockford's base 32 reads I and L as 1, O as 0.
+fn read_ulid(text: &str) -> Option<String> {
+    let digit = |b: u8| match b.to_ascii_uppercase() {
+        b'I' | b'L' => Some('1'),
+        b'O' => Some('0'),
+        b => ALPHABET.contains(&b).then_some(char::from(b)),
+    };
+    let ulid = (text.len() == 26).then(|| text.bytes().map(digit).collect::<Option<String>>())??;
+    (ulid.as_bytes()[0] <= b'7').then_some(ulid)
 }
 
 #[cfg(test)]
@@ -234,9 +256,41 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_read_in_any_case_and_written_in_one() {
+        let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FA0").unwrap();
+        for text in [
+            "job_01arz3ndektsv4rrffq69g5fa0",
+            "JOB_01ARZ3NDEKTSV4RRFFQ69G5FA0",
+            "Job_o1Arz3NdekTsv4rrffq69g5fao",
+            "job_OIARZ3NDEKTSV4RRFFQ69G5FAO",
+            "job_0larz3ndektsv4rrffq69g5fa0",
+        ] {
+            assert_eq!(JobId::parse(text), Some(id.clone()), "{text}");
+        }
+        let delivery = id.delivery(12);
+        for text in [delivery.to_string(), delivery.to_string().to_lowercase(), delivery.to_string().to_uppercase()] {
+            assert_eq!(DeliveryId::parse(&text), Some(delivery.clone()), "{text}");
+            assert_eq!(DeliveryId::parse_event(&text), None, "{text}");
+        }
+        for text in [delivery.event(), delivery.event().to_lowercase(), delivery.event().to_uppercase()] {
+            assert_eq!(DeliveryId::parse_event(&text), Some(delivery.clone()), "{text}");
+            assert_eq!(DeliveryId::parse(&text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn foreign_ids_are_refused() {
-        for text in ["", "job_", "job_01", "job_8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "job_01ARZ3NDEKTSV4RRFFQ69G5FAu", "evt_1"]
-        {
+        for text in [
+            "",
+            "job_",
+            "job_01",
+            "job_8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "job_01ARZ3NDEKTSV4RRFFQ69G5FAu",
+            "evt_1",
+            "job_01ARZ3NDEKTSV4RRFFQ69G5FA\u{131}",
+            "jo\u{e9}_",
+            "job-01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        ] {
             assert_eq!(JobId::parse(text), None, "{text}");
         }
         let job = JobId::new(Timestamp(1), [0; 10]);

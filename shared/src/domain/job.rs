@@ -1,14 +1,16 @@
 //! A job: its fixed part, its state, and what may follow what.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credits::Deal;
+use super::error::InputError;
 use super::ids::{JobId, TenantId};
 use super::progress::{Counts, Progress};
-use super::record::Record;
+use super::record::{OutcomeError, Record};
 use super::time::Timestamp;
 
 /// The most records of a job.
@@ -100,6 +102,15 @@ pub struct Webhook {
     pub url: String,
 }
 
+/// Records of a submission that cannot be worked on. They keep their places and end `invalid`; nothing is reserved for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InvalidRecords {
+    /// Why, by position in the request.
+    pub records: BTreeMap<usize, OutcomeError>,
+    /// Their first faults with their places, for the answer.
+    pub faults: Vec<InputError>,
+}
+
 /// What a surface made of a request to start a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
@@ -110,7 +121,9 @@ pub struct Submission {
     /// What the surface calls the thing that was asked for, where that is more than the type says.
     pub operation: Option<String>,
     pub name: Option<String>,
+    /// All of them, the invalid ones too.
     pub records: Vec<Record>,
+    pub invalid: InvalidRecords,
     /// Told of the job's end.
     pub webhook: Option<Webhook>,
     /// Told of each record's end.
@@ -134,6 +147,7 @@ impl Submission {
             operation: None,
             name: None,
             records,
+            invalid: InvalidRecords::default(),
             webhook: None,
             record_webhook: None,
             providers: None,
@@ -153,12 +167,15 @@ pub enum Accepted {
         view: Box<JobView>,
         /// It was made by an earlier request with the same idempotency key.
         replayed: bool,
+        /// Of the records that end `invalid`.
+        faults: Vec<InputError>,
     },
     /// A dry run: nothing was stored.
     Priced {
         deal: Deal,
         records: usize,
         price: u32,
+        invalid: InvalidRecords,
         /// Why every record of such a job would fail, where its type cannot be run.
         unconfigured: Option<String>,
     },
@@ -271,6 +288,9 @@ pub struct JobView {
     pub job: Job,
     /// Of a live job; a job that has ended has its counts in `end`.
     pub progress: Progress,
+    /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes stay the same, whatever
+    /// the deployment is told meanwhile.
+    pub base_path: String,
     /// Whom its records wait for, where that was asked.
     pub waiting_for: Vec<WaitingFor>,
 }
@@ -290,7 +310,12 @@ pub struct WaitingFor {
 impl JobView {
     /// A job with its progress.
     pub fn new(job: Job, progress: Progress) -> Self {
-        Self { job, progress, waiting_for: Vec::new() }
+        Self { job, progress, base_path: String::new(), waiting_for: Vec::new() }
+    }
+
+    /// Where the native surface has the results.
+    pub fn results_url(&self) -> String {
+        format!("{}/v1/jobs/{}/results", self.base_path, self.job.spec.id)
     }
 
     pub fn counts(&self) -> Counts {
@@ -359,10 +384,11 @@ impl ResultLine {
         let outcome = &self.outcome;
         let mut line = Map::new();
         line.insert("index".into(), self.index.into());
-        line.insert("id".into(), self.record.id.clone().map_or(Value::Null, Value::String));
+        let [id, input, metadata] = self.record.echo();
+        line.insert("id".into(), id);
         line.insert("status".into(), outcome.status.as_str().into());
-        line.insert("input".into(), Value::Object(self.record.input.clone()));
-        line.insert("metadata".into(), self.record.metadata.clone().map_or(Value::Null, Value::Object));
+        line.insert("input".into(), input);
+        line.insert("metadata".into(), metadata);
         line.insert("data".into(), Value::Object(outcome.data.clone()));
         let sources = outcome.sources.iter().map(|(field, source)| {
             let mut shown = Map::new();

@@ -71,16 +71,6 @@ impl ChunkSummary {
         Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes, told: Some(told) }
     }
 
-    /// What has ended of a chunk that is not finished.
-    pub fn of_some<'a>(chunk: u32, outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
-        let mut some = Self { chunk, counts: Counts::default(), credits: 0, bytes: 0, told: None };
-        for outcome in outcomes {
-            some.counts.count(outcome.status);
-            some.credits = some.credits.saturating_add(outcome.credits.into());
-        }
-        some
-    }
-
     /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:told`.
     pub fn element(&self) -> String {
         let Self { chunk, counts: c, credits, bytes, told } = self;
@@ -118,8 +108,8 @@ impl ChunkSummary {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     done: BTreeMap<u32, ChunkSummary>,
-    /// What has ended of chunks that wait for upstreams.
-    waiting: BTreeMap<u32, ChunkSummary>,
+    /// A chunk that is not finished has waited for upstreams.
+    waited: bool,
 }
 
 impl Progress {
@@ -136,17 +126,15 @@ impl Progress {
         progress
     }
 
-    /// The same with what has ended of chunks that wait, an element each. A chunk that is finished by now waits no more.
+    /// The same, knowing whether a chunk that is not finished has waited for upstreams.
     #[must_use]
-    pub fn with_waiting<'a>(mut self, elements: impl IntoIterator<Item = &'a str>) -> Self {
-        let waiting = elements.into_iter().filter_map(ChunkSummary::parse).filter(|part| !self.has(part.chunk));
-        self.waiting = waiting.map(|part| (part.chunk, part)).collect();
-        self
+    pub fn with_waited(self, waited: bool) -> Self {
+        Self { waited, ..self }
     }
 
-    /// Whether a chunk has waited for upstreams and is not finished.
+    /// Whether a chunk that is not finished has waited for upstreams.
     pub fn has_waited(&self) -> bool {
-        !self.waiting.is_empty()
+        self.waited
     }
 
     pub fn has(&self, chunk: u32) -> bool {
@@ -163,6 +151,11 @@ impl Progress {
         u32::try_from(self.done.keys().filter(|c| super::chunk::shard_of(**c) == shard).count()).unwrap_or(u32::MAX)
     }
 
+    /// The numbers, ascending, of the finished chunks.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.done.keys().copied()
+    }
+
     /// The numbers, ascending, of the chunks not finished of a job of `chunks`.
     pub fn undone(&self, chunks: u32) -> impl Iterator<Item = u32> + '_ {
         (0..chunks).filter(|c| !self.has(*c))
@@ -170,15 +163,14 @@ impl Progress {
 
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for summary in self.done.values().chain(self.waiting.values()) {
+        for summary in self.done.values() {
             counts.add(&summary.counts);
         }
         counts
     }
 
     pub fn credits(&self) -> u64 {
-        let waiting = self.waiting.values().map(|part| part.credits).fold(0, u64::saturating_add);
-        self.sum(|summary| summary.credits).saturating_add(waiting)
+        self.sum(|summary| summary.credits)
     }
 
     pub fn bytes(&self) -> u64 {

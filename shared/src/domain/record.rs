@@ -1,7 +1,11 @@
 //! Records as callers send them, and the one outcome each of them ends in.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::json;
 
 /// The most bytes a record may have as JSON. Source: the API's limits.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024;
@@ -20,26 +24,63 @@ pub fn depth(value: &Value) -> usize {
     }
 }
 
+/// Whether a value says nothing, as spreadsheets and forms leave a field: `null`, or text of nothing but white space of
+/// Unicode. What says nothing counts as absent wherever it is looked at, and is echoed as it was sent.
+pub fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// The member of this name, unless it is blank.
+pub fn present<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).filter(|value| !is_blank(value))
+}
+
+/// The members that are not blank.
+pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    if !members.values().any(is_blank) {
+        return Cow::Borrowed(members);
+    }
+    let there = members.iter().filter(|(_, value)| !is_blank(value));
+    Cow::Owned(there.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 /// One record of a job, as the caller sent it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The caller's own id, echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What is known, by field name.
+    #[serde(deserialize_with = "json::sent")]
     pub input: Map<String, Value>,
     /// The caller's own data, echoed and never looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub original: Option<Map<String, Value>>,
+    /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them: the record has not the
+    /// form of one, is worked on by nobody, and is echoed from here.
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<Map<String, Value>>,
 }
 
 impl Record {
     /// What the client sent, to be echoed.
     pub fn sent(&self) -> &Map<String, Value> {
         self.original.as_ref().unwrap_or(&self.input)
+    }
+
+    /// `id`, `input` and `metadata` as a result line shows them.
+    pub fn echo(&self) -> [Value; 3] {
+        match &self.malformed {
+            Some(sent) => ["id", "input", "metadata"].map(|name| sent.get(name).cloned().unwrap_or_default()),
+            None => [
+                self.id.clone().map_or(Value::Null, Value::String),
+                Value::Object(self.input.clone()),
+                self.metadata.clone().map_or(Value::Null, Value::Object),
+            ],
+        }
     }
 }
 
@@ -155,7 +196,7 @@ impl OutcomeError {
 pub struct Outcome {
     pub status: OutcomeStatus,
     /// The found fields; empty unless `found`.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
     /// The source of each found field, by field name, in the order of `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -188,5 +229,34 @@ impl Outcome {
             OutcomeStatus::NotFound => self.error.is_some(),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_and_white_space_say_nothing_and_everything_else_does() {
+        for blank in ["", " ", "\t\r\n", "\u{a0}", "\u{2003}\u{3000}", "\u{85}\u{2028}"] {
+            assert!(is_blank(&json!(blank)), "{blank:?}");
+        }
+        assert!(is_blank(&Value::Null));
+        for said in
+            [json!("x"), json!(" x "), json!("null"), json!("\u{200b}"), json!(0), json!(false), json!([]), json!({})]
+        {
+            assert!(!is_blank(&said), "{said}");
+        }
+    }
+
+    #[test]
+    fn members_that_say_something_keep_their_order() {
+        let Value::Object(members) = json!({"z": 1, "a": "", "m": [""], "b": null, "c": "x"}) else { panic!() };
+        assert_eq!(json!(*without_blanks(&members)).to_string(), r#"{"z":1,"m":[""],"c":"x"}"#);
+        assert_eq!((present(&members, "a"), present(&members, "none")), (None, None));
+        assert_eq!(present(&members, "c"), Some(&json!("x")));
+        assert!(matches!(without_blanks(&Map::new()), Cow::Borrowed(_)));
     }
 }

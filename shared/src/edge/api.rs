@@ -2,28 +2,29 @@
 //! `write` serves POST and DELETE for the submit function, `read` serves GET for the status function, which IAM does not
 //! let write.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
 use crate::app::idempotency::{Idempotency, MAX_KEY_CHARS};
 use crate::app::status::ResultCursor;
 use crate::app::submit::{Terms, submit};
 use crate::app::{Ports, callback, cancel, delete, deliveries, retry, secrets, status, tenants};
-use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, route};
+use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, is_path, route};
 use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission, WaitingFor};
+use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::provider::Catalog;
 
-/// The longest that a request is held. API Gateway ends one after 30 s.
-const MAX_WAIT: Duration = Duration::from_secs(25);
 /// Kept free at the end of an invocation for the answer.
 const RESERVE: Duration = Duration::from_secs(3);
 /// Result lines of a page, unless asked otherwise, and at most.
@@ -40,6 +41,8 @@ pub struct Api {
     pub retention: Duration,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
+    /// How long a waiting GET is held at most.
+    pub max_wait: Duration,
 }
 
 /// What one of the two functions does with a request.
@@ -59,17 +62,35 @@ impl Api {
             catalog: started.catalog()?,
             retention: started.config.retention,
             enrich_timeout: started.config.enrich_timeout,
+            max_wait: started.config.max_wait,
         })
     }
 
     /// Serves POST and DELETE.
     pub async fn write(&self, request: &ApiRequest) -> ApiResponse {
+        let request = &*self.own(request);
         if let Some(token) = request.path.strip_prefix(CALLBACKS)
             && request.method == "POST"
         {
-            return respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
+            return self.respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
         }
         self.serve(request, Door::Write).await
+    }
+
+    /// The request with its path as routes have it: callers add a slash at the end, or join a base that ends in one, and
+    /// where a domain shares its paths, the API's come behind its base path.
+    fn own<'r>(&self, request: &'r ApiRequest) -> Cow<'r, ApiRequest> {
+        let mut path = String::with_capacity(request.path.len());
+        for segment in request.path.split('/').filter(|segment| !segment.is_empty()) {
+            path.push('/');
+            path.push_str(segment);
+        }
+        let base = self.ports.base_path();
+        let known = path.starts_with(CALLBACKS) || is_path(self.ports.surfaces, &path);
+        if let Some(rest) = path.strip_prefix(base).filter(|rest| !known && rest.starts_with('/')) {
+            path = rest.to_owned();
+        }
+        if path == request.path { Cow::Borrowed(request) } else { Cow::Owned(ApiRequest { path, ..request.clone() }) }
     }
 
     /// Takes an upstream's answer. The URL is all that it needs to be known by.
@@ -79,7 +100,8 @@ impl Api {
             let detail = format!("the body has {} bytes; at most {MAX_POSTED_BYTES} are taken", request.body.len());
             return Err(ApiError::TooLarge { detail });
         }
-        let body = match serde_json::from_slice(&request.body) {
+        let unpacked = unpacked(request, MAX_POSTED_BYTES)?;
+        let body = match json::read(unpacked.as_deref().unwrap_or(&request.body)) {
             Ok(body) if depth(&body) <= MAX_DEPTH => body,
             Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
@@ -91,17 +113,18 @@ impl Api {
 
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
     pub async fn read(&self, request: &ApiRequest, deadline: Timestamp) -> ApiResponse {
-        self.serve(request, Door::Read(deadline)).await
+        self.serve(&self.own(request), Door::Read(deadline)).await
     }
 
     async fn serve(&self, request: &ApiRequest, door: Door) -> ApiResponse {
         let surfaces = self.ports.surfaces;
+        let mut read = Cow::Borrowed(request);
         let (surface, answer) = match route(surfaces, request) {
             Routed::To { surface, call, id } => {
-                let suits = (request.method == "GET") == matches!(door, Door::Read(_));
+                let suits = matches!(request.method.as_str(), "GET" | "HEAD") == matches!(door, Door::Read(_));
                 // API Gateway leads GET to one function and the rest to the other; what came to the wrong one has no path.
                 let served = if suits {
-                    self.call(surface, call, id, request, door).await
+                    self.call(surface, call, id, &mut read, door).await
                 } else {
                     Err(ApiError::NotFound { what: "path" })
                 };
@@ -111,7 +134,7 @@ impl Api {
             // An unknown path is answered before the key is looked at: it tells nothing, and costs nothing.
             Routed::Nowhere => (surfaces.first(), Err(ApiError::NotFound { what: "path" })),
         };
-        respond(surface, request, answer)
+        self.respond(surface, &read, answer)
     }
 
     async fn call(
@@ -119,7 +142,7 @@ impl Api {
         surface: &Surface,
         call: &Call,
         id: Option<&str>,
-        request: &ApiRequest,
+        request: &mut Cow<'_, ApiRequest>,
         door: Door,
     ) -> Result<ApiResponse, ApiError> {
         let (scope, deadline) = match door {
@@ -131,27 +154,38 @@ impl Api {
             return Err(ApiError::TooLarge { detail });
         }
         let caller = &tenants::authenticate(&self.ports, (surface.key)(request), scope).await?;
+        if door == Door::Write
+            && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
+        {
+            *request = Cow::Owned(ApiRequest { body, ..(**request).clone() });
+        }
+        let request: &ApiRequest = request;
         let key = idempotency(request)?;
         let key = key.as_ref();
         let (ports, tenant) = (&self.ports, caller.tenant());
         let reading = Reading { surface, catalog: &self.catalog, http: ports.http.as_ref() };
         let job = || self.job_id(surface, id.unwrap_or_default());
-        let delivery = || DeliveryId::parse(id.unwrap_or_default()).ok_or(ApiError::NotFound { what: "delivery" });
+        let delivery = || {
+            let text = id.unwrap_or_default();
+            // A receiver knows its event by the `webhook-id`.
+            let id = DeliveryId::parse(text).or_else(|| DeliveryId::parse_event(text));
+            id.ok_or(ApiError::NotFound { what: "delivery" })
+        };
         let now = || ports.clock.now();
         Ok(match call {
             Call::Submit { read, answer } => {
                 let submission = read(request, &reading)?;
                 let terms = self.terms(&submission);
-                answer(&submit(ports, caller, submission, &terms, key).await?, now())
+                answer(&self.accepted(submit(ports, caller, submission, &terms, key).await?), now())
             }
             Call::Retry { answer } => {
                 let id = self.shown(surface, caller, job()?).await?;
                 let terms = |submission: &Submission| self.terms(submission);
-                answer(&retry::retry(ports, caller, &id, terms, key).await?, now())
+                answer(&self.accepted(retry::retry(ports, caller, &id, terms, key).await?), now())
             }
             Call::Cancel { show } => {
                 let id = self.shown(surface, caller, job()?).await?;
-                show(&cancel::cancel(ports, tenant, &id, self.enrich_timeout).await?, now())
+                show(&self.seen(cancel::cancel(ports, tenant, &id, self.enrich_timeout).await?), now())
             }
             Call::Delete => {
                 let id = self.shown(surface, caller, job()?).await?;
@@ -166,8 +200,7 @@ impl Api {
                 // A surface's own form of the records may take more room than where they were counted.
                 let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
                 if escaped > MAX_ESCAPED_PAGE_BYTES {
-                    let results_url = format!("/v1/jobs/{}/results", view.job.spec.id);
-                    return Err(ApiError::ResultsTooLarge { results_url });
+                    return Err(ApiError::ResultsTooLarge { results_url: view.results_url() });
                 }
                 response
             }
@@ -177,7 +210,8 @@ impl Api {
             }
             Call::Jobs { show } => {
                 let page = self.jobs(request, caller).await?;
-                show(&page.jobs, page.next.as_ref(), now())
+                let jobs: Vec<_> = page.jobs.into_iter().map(|view| self.seen(view)).collect();
+                show(&jobs, page.next.as_ref(), now())
             }
             Call::Results { show } => {
                 let id = job()?;
@@ -217,6 +251,20 @@ impl Api {
         })
     }
 
+    /// A job as the caller reaches it.
+    fn seen(&self, view: JobView) -> JobView {
+        JobView { base_path: self.ports.base_path().to_owned(), ..view }
+    }
+
+    fn accepted(&self, accepted: Accepted) -> Accepted {
+        match accepted {
+            Accepted::Job { view, replayed, faults } => {
+                Accepted::Job { view: Box::new(self.seen(*view)), replayed, faults }
+            }
+            priced @ Accepted::Priced { .. } => priced,
+        }
+    }
+
     /// Reads a job's id as the surface writes it; one that shows every job takes the other surfaces' too.
     fn job_id(&self, surface: &Surface, text: &str) -> Result<JobId, ApiError> {
         let others = self.ports.surfaces.iter().filter(|_| surface.shows == Shows::Every);
@@ -234,7 +282,7 @@ impl Api {
 
     /// A job that the surface shows.
     async fn view(&self, surface: &Surface, caller: &Caller, id: &JobId) -> Result<JobView, ApiError> {
-        let view = status::job(&self.ports, caller.tenant(), id).await?;
+        let view = self.seen(status::job(&self.ports, caller.tenant(), id).await?);
         let shown = surface.shows == Shows::Every || view.job.spec.dialect == surface.name;
         if shown { Ok(view) } else { Err(ApiError::NotFound { what: "job" }) }
     }
@@ -263,32 +311,31 @@ impl Api {
         state: fn(&JobView) -> String,
     ) -> Result<ApiResponse, ApiError> {
         let seen = request.header("if-none-match");
-        let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &etag(&state(view))));
-        let asked = wait(request)?;
+        let tag = |view: &JobView| etag(&state(&self.seen(view.clone())), &view.waiting_for);
+        let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
+        // Whom a job waits for is read once, when the answer is made: who is held is not told of it before.
+        let moved = |view: &JobView| seen.is_some_and(|tags| !matches_state(tags, &tag(view)));
+        // Who asks for the head alone asks how things are now.
+        let asked = wait(request, self.max_wait)?.filter(|_| request.method != "HEAD");
         let view = match asked {
             None => status::job(&self.ports, caller.tenant(), id).await?,
             Some(asked) => {
                 let left = deadline.since(self.ports.clock.now()).saturating_sub(RESERVE);
-                let settled = |view: &JobView| !view.job.status.is_live() || (seen.is_some() && !unchanged(view));
+                let settled = |view: &JobView| !view.job.status.is_live() || moved(view);
                 status::wait_for(&self.ports, caller.tenant(), id, asked.min(left), settled).await?
             }
         };
         let kind = self.catalog.kind(&view.job.spec.kind);
         let order = kind.into_iter().flat_map(|kind| kind.providers());
-        let view = status::with_waits(&self.ports, view, order).await?;
-        // Whom it waits for is no state of the job: what moves with each look would end every wait.
-        let response = if unchanged(&view) && view.waiting_for.is_empty() {
-            ApiResponse::empty(304)
-        } else {
-            show(&view, self.ports.clock.now())
-        };
+        let view = self.seen(status::with_waits(&self.ports, view, order).await);
+        let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, self.ports.clock.now()) };
         let response = match asked {
             Some(asked) if request.parameter("wait").is_none() => {
                 response.with("preference-applied", format!("wait={}", asked.as_secs()))
             }
             _ => response,
         };
-        Ok(response.with("etag", etag(&state(&view))))
+        Ok(response.with("etag", tag(&view)))
     }
 
     async fn jobs(&self, request: &ApiRequest, caller: &Caller) -> Result<status::JobPage, ApiError> {
@@ -306,36 +353,56 @@ impl Api {
         };
         status::jobs(&self.ports, caller.tenant(), wanted, before, limit(request, ROWS)?).await
     }
-}
 
-/// Makes the response, of an error too, and logs it.
-fn respond(surface: Option<&Surface>, request: &ApiRequest, answer: Result<ApiResponse, ApiError>) -> ApiResponse {
-    let response = answer.unwrap_or_else(|error| {
-        let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
-        if response.status >= 500 {
-            tracing::error!(
-                request.id = %request.request_id, http.status = response.status, error = ?error, "request failed"
-            );
-        }
-        match error {
-            ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
-            ApiError::MethodNotAllowed { allow } => response.with("allow", allow.join(", ")),
-            ApiError::Unavailable { retry_after_seconds } => {
-                response.with("retry-after", retry_after_seconds.to_string())
+    /// Makes the response, of an error too, and logs it.
+    fn respond(
+        &self,
+        surface: Option<&Surface>,
+        request: &ApiRequest,
+        answer: Result<ApiResponse, ApiError>,
+    ) -> ApiResponse {
+        let mut response = answer.unwrap_or_else(|error| {
+            let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
+            if response.status >= 500 {
+                tracing::error!(
+                    request.id = %request.request_id, http.status = response.status, error = ?error, "request failed"
+                );
             }
-            _ => response,
+            match error {
+                ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
+                ApiError::MethodNotAllowed { allow } => {
+                    let allow = allow.into_iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
+                    response.with("allow", allow.collect::<Vec<_>>().join(", "))
+                }
+                ApiError::Coding { .. } => response.with("accept-encoding", "gzip"),
+                ApiError::Unavailable { retry_after_seconds } => {
+                    response.with("retry-after", retry_after_seconds.to_string())
+                }
+                _ => response,
+            }
+        });
+        tracing::info!(
+            request.id = %request.request_id,
+            api.surface = surface.map(|s| s.name),
+            http.method = method_shown(&request.method),
+            http.status = response.status,
+            http.request_bytes = request.body.len(),
+            http.response_bytes = response.body.len(),
+            "request served"
+        );
+        let base = self.ports.base_path();
+        for (name, value) in &mut response.headers {
+            match *name {
+                "location" => value.insert_str(0, base),
+                "link" => value.insert_str(1, base),
+                _ => {}
+            }
         }
-    });
-    tracing::info!(
-        request.id = %request.request_id,
-        api.surface = surface.map(|s| s.name),
-        http.method = method_shown(&request.method),
-        http.status = response.status,
-        http.request_bytes = request.body.len(),
-        http.response_bytes = response.body.len(),
-        "request served"
-    );
-    response
+        if request.method == "HEAD" {
+            response.body.clear();
+        }
+        response
+    }
 }
 
 /// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.
@@ -369,7 +436,9 @@ fn limit(request: &ApiRequest, (default, max): (usize, usize)) -> Result<usize, 
 }
 
 fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, ApiError> {
-    let Some(key) = request.header("idempotency-key") else { return Ok(None) };
+    // An empty key is refused and not taken for none: its sender counts on it.
+    let Some((_, key)) = request.headers.iter().find(|(name, _)| name == "idempotency-key") else { return Ok(None) };
+    let key = key.trim();
     if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
         let detail = format!("must have 1 to {MAX_KEY_CHARS} characters");
         return Err(ApiError::invalid("Idempotency-Key", detail));
@@ -377,8 +446,9 @@ fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, ApiError> {
     Ok(Some(Idempotency::new(key, &request.method, &request.path, &request.body)))
 }
 
-/// How long the caller wants to be held: `?wait=20`, or `Prefer: wait=20` (RFC 7240), in seconds.
-fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
+/// How long the caller is held, at most as long as this deployment holds anybody: `?wait=20`, or `Prefer: wait=20`
+/// (RFC 7240), in seconds.
+fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiError> {
     let seconds = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
     let asked = match request.parameter("wait") {
         Some(text) => Some(seconds(text).ok_or_else(|| ApiError::invalid("wait", "must be a number of seconds"))?),
@@ -391,17 +461,29 @@ fn wait(request: &ApiRequest) -> Result<Option<Duration>, ApiError> {
                 .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value)).flatten())
         }),
     };
-    Ok(asked.map(|s| Duration::from_secs(s).min(MAX_WAIT)))
+    Ok(asked.map(|s| Duration::from_secs(s).min(most)))
 }
 
-fn etag(state: &str) -> String {
-    let digest = Sha256::digest(state);
-    // Weak: the estimate, which only the clock moves, is left out of it.
-    format!("W/\"{}\"", hex::encode(&digest[..16]))
+/// Two parts, the second only where records wait for providers.
+fn etag(state: &str, waiting_for: &[WaitingFor]) -> String {
+    let digest = |text: &[u8], bytes| hex::encode(&Sha256::digest(text)[..bytes]);
+    let state = digest(state.as_bytes(), 16);
+    let waits: Vec<_> = waiting_for.iter().map(|wait| (&wait.provider, wait.status, wait.since.0)).collect();
+    // Weak: the estimate, which only the clock moves, and the next look at a provider are left out of it.
+    if waits.is_empty() {
+        return format!("W/\"{state}\"");
+    }
+    format!("W/\"{state}.{}\"", digest(format!("{waits:?}").as_bytes(), 4))
 }
 
 /// Weak comparison (RFC 9110, section 13.1.2).
 fn matches_tag(tags: &str, tag: &str) -> bool {
     let opaque = |t: &str| t.trim().trim_start_matches("W/").to_owned();
     tags.split(',').any(|t| t.trim() == "*" || opaque(t) == opaque(tag))
+}
+
+/// The same by the first part alone.
+fn matches_state(tags: &str, tag: &str) -> bool {
+    let state = |t: &str| t.trim().trim_start_matches("W/").trim_matches('"').split('.').next().map(str::to_owned);
+    tags.split(',').any(|t| t.trim() == "*" || state(t) == state(tag))
 }

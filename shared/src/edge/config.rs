@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use crate::aws::{AwsSettings, Limits};
 use crate::domain::tenant::ENRICH_CONCURRENCY;
-use crate::net::Cidr;
+use crate::net::{Cidr, PlainHttp};
 use crate::ports::QueueName;
+
+/// The longest that a waiting GET may be held: its answer must come before API Gateway gives up, after 30 s.
+pub const MAX_WAIT: Duration = Duration::from_secs(25);
 
 /// Everything a function is told by its environment. Secrets of providers are not in it; they are looked up by name.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Config {
     pub enrich_timeout: Duration,
     /// How many chunks the fast enrich lane works on at once.
     pub enrich_concurrency: u32,
+    /// How long a waiting GET is held at most.
+    pub max_wait: Duration,
     /// How long jobs and results are kept.
     pub retention: Duration,
     /// The least severe level that is logged.
@@ -38,7 +43,10 @@ pub struct Config {
 pub struct Reach {
     /// Networks that may be reached although they are not public.
     pub allowed_cidrs: Vec<Cidr>,
-    pub allow_http: bool,
+    pub allow_http: PlainHttp,
+    /// Whether `allowed_cidrs` can open this machine's own addresses. Never on Lambda, whose runtime API and credentials are
+    /// there.
+    pub local: bool,
     /// Asked for names instead of the system's.
     pub nameserver: Option<SocketAddr>,
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -69,6 +77,24 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads whether a function runs on this machine and not on Lambda. What Lambda sets is no sign of it, because emulators
+    /// set the same. So the local stack says it, the template cannot, and AWS must be here too: on Lambda it never is.
+    fn local(&mut self) -> bool {
+        let local = self.parsed("MILLRACE_LOCAL", false, "true or false", flag);
+        let endpoint = (self.get)("AWS_ENDPOINT_URL").and_then(|url| url::Url::parse(&url).ok());
+        let here = match endpoint.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if local && !here {
+            let why = "MILLRACE_LOCAL is for a stack on this machine, and AWS_ENDPOINT_URL names none here";
+            self.wrong.push(why.to_owned());
+        }
+        local && here
+    }
+
     fn parsed<T>(&mut self, name: &str, default: T, what: &str, parse: impl Fn(&str) -> Option<T>) -> T {
         match (self.get)(name) {
             None => default,
@@ -90,7 +116,7 @@ impl Config {
             (QueueName::Webhook, "MILLRACE_QUEUE_WEBHOOK"),
             (QueueName::WebhookRetry, "MILLRACE_QUEUE_WEBHOOK_RETRY"),
         ];
-        let reach = Reach::of(&mut reader);
+        let reach = Reach { local: reader.local(), ..Reach::of(&mut reader) };
         let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
         let config = Self {
             table: reader.required("MILLRACE_TABLE"),
@@ -119,6 +145,12 @@ impl Config {
                 "a number of chunks",
                 |text| text.parse().ok().filter(|n| *n > 0),
             ),
+            max_wait: Duration::from_secs(reader.parsed(
+                "MILLRACE_MAX_WAIT_S",
+                MAX_WAIT.as_secs(),
+                "a number of seconds from 0 to 25",
+                |text| text.parse().ok().filter(|n| *n <= MAX_WAIT.as_secs()),
+            )),
             retention: Duration::from_secs(24 * 3600)
                 * u32::try_from(reader.parsed("MILLRACE_RETENTION_DAYS", 7, "a number of days from 1 to 365", |t| {
                     whole(t).filter(|d| *d <= 365)
@@ -133,10 +165,10 @@ impl Config {
 }
 
 impl Reach {
-    /// Reads the settings through `get`, and the extra CA file where one is named.
+    /// Reads the settings of a process that is no function through `get`, and the extra CA file where one is named.
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { get, wrong: Vec::new() };
-        let reach = Self::of(&mut reader);
+        let reach = Self { local: true, ..Self::of(&mut reader) };
         if reader.wrong.is_empty() { Ok(reach) } else { Err(ConfigError(reader.wrong)) }
     }
 
@@ -162,7 +194,10 @@ impl Reach {
         }
         Self {
             allowed_cidrs,
-            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", false, "true or false", flag),
+            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", PlainHttp::default(), "false, surfaces or true", |text| {
+                text.parse().ok()
+            }),
+            local: false,
             nameserver: reader.parsed("MILLRACE_NAMESERVER", None, "an address and port like 10.0.0.2:53", |text| {
                 text.parse().ok().map(Some)
             }),
@@ -218,10 +253,46 @@ mod tests {
     #[test]
     fn the_least_configuration_has_safe_defaults() {
         let config = read(&LEAST).unwrap();
-        assert!(!config.reach.allow_http && config.reach.allowed_cidrs.is_empty() && config.reach.nameserver.is_none());
+        assert_eq!(config.reach.allow_http, PlainHttp::Surfaces);
+        assert!(!config.reach.local && config.reach.allowed_cidrs.is_empty() && config.reach.nameserver.is_none());
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(config.enrich_concurrency, ENRICH_CONCURRENCY);
+        assert_eq!(config.max_wait, MAX_WAIT);
+    }
+
+    #[test]
+    fn a_deployment_may_bound_waits_down_to_none() {
+        for seconds in [0, 7, 25] {
+            let text = seconds.to_string();
+            let pairs = [&LEAST[..], &[("MILLRACE_MAX_WAIT_S", text.as_str())]].concat();
+            assert_eq!(read(&pairs).unwrap().max_wait, Duration::from_secs(seconds));
+        }
+    }
+
+    /// What Lambda sets, MiniStack and `cargo lambda watch` set too: it decides nothing.
+    #[test]
+    fn a_function_is_local_only_where_the_local_stack_says_so() {
+        let (local, here) = (("MILLRACE_LOCAL", "true"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"));
+        let lambda = [
+            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+            ("AWS_EXECUTION_ENV", "x"),
+        ];
+        let of = |more: &[(&str, &str)]| read(&[&LEAST[..], more].concat());
+        assert!(!of(&[]).unwrap().reach.local);
+        assert!(!of(&lambda).unwrap().reach.local);
+        assert!(!of(&[here]).unwrap().reach.local);
+        assert!(of(&[local, here]).unwrap().reach.local);
+        assert!(of(&[&[local, here][..], &lambda].concat()).unwrap().reach.local);
+        assert!(of(&[local, ("AWS_ENDPOINT_URL", "http://[::1]:4566")]).unwrap().reach.local);
+        assert!(!of(&[("MILLRACE_LOCAL", "false"), here]).unwrap().reach.local);
+        for elsewhere in
+            ["https://dynamodb.eu-west-1.amazonaws.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "x"]
+        {
+            assert!(of(&[local, ("AWS_ENDPOINT_URL", elsewhere)]).is_err(), "{elsewhere}");
+        }
+        assert!(of(&[local]).is_err());
     }
 
     #[test]
@@ -229,6 +300,8 @@ mod tests {
         for pair in [
             ("MILLRACE_RETENTION_DAYS", "0"),
             ("MILLRACE_ENRICH_CONCURRENCY", "0"),
+            ("MILLRACE_MAX_WAIT_S", "26"),
+            ("MILLRACE_MAX_WAIT_S", "-1"),
             ("MILLRACE_ALLOW_HTTP", "maybe"),
             ("MILLRACE_NAMESERVER", "dns"),
         ] {

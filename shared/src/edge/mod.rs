@@ -2,6 +2,7 @@
 //! here to the adapters and runs it.
 
 pub mod api;
+mod coding;
 pub mod config;
 pub mod http;
 pub mod sqs;

@@ -122,7 +122,7 @@ pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
 }
 
 fn guard(reach: &Reach) -> Guard {
-    Guard::new(reach.allowed_cidrs.clone(), reach.allow_http)
+    Guard::new(reach.allowed_cidrs.clone(), reach.allow_http).local(reach.local)
 }
 
 fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError> {
@@ -130,6 +130,7 @@ fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError
     let settings = Settings {
         allowed: reach.allowed_cidrs.clone(),
         allow_http: reach.allow_http,
+        local: reach.local,
         nameserver: reach.nameserver,
         extra_ca_pem: reach.extra_ca_pem.clone(),
         user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),

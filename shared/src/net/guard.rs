@@ -45,6 +45,50 @@ const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
+/// IPv4 addresses of the machine itself: the unspecified ones, loopback, and link-local, where AWS hands out credentials.
+const OWN_V4: [(Ipv4Addr, u8); 3] =
+    [(Ipv4Addr::UNSPECIFIED, 8), (Ipv4Addr::new(127, 0, 0, 0), 8), (Ipv4Addr::new(169, 254, 0, 0), 16)];
+
+/// The same of IPv6. Source of `fd00:ec2::/32`: Amazon EC2 user guide, instance metadata at `fd00:ec2::254`; Amazon EKS user
+/// guide, credentials at `fd00:ec2::23`.
+const OWN_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::UNSPECIFIED, 128),
+    (Ipv6Addr::LOCALHOST, 128),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32),
+];
+
+/// NAT64's prefixes for local use. Source: RFC 8215.
+const LOCAL_NAT64_LENGTH: u8 = 48;
+
+/// The lengths that a prefix of NAT64 can have. Source: RFC 6052 section 2.2.
+const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
+
+/// Whether `http:` URLs are taken: the setting `AllowHttp`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Nowhere, whatever a surface's document says.
+    Never,
+    /// By the surfaces whose documents take it, for their receivers.
+    #[default]
+    Surfaces,
+    /// By every surface, and for providers too.
+    Always,
+}
+
+impl FromStr for PlainHttp {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "false" | "0" => Ok(Self::Never),
+            "surfaces" => Ok(Self::Surfaces),
+            "true" | "1" => Ok(Self::Always),
+            _ => Err(()),
+        }
+    }
+}
+
 /// A network that the operator allows, such as `10.20.0.0/16`, `fd00:1::/32` or a lone address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cidr(IpNet);
@@ -85,16 +129,24 @@ impl FromStr for Cidr {
 
 /// The rules: which addresses and URLs may be reached.
 ///
-/// Global unicast addresses are permitted, and those of the allowed networks. Everything else is refused.
+/// Global unicast addresses are permitted, and those of the allowed networks. Everything else is refused, and addresses of
+/// the machine itself whatever is allowed: on Lambda the runtime API and the function's credentials are there.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allowed: Vec<Cidr>,
-    allow_http: bool,
+    allow_http: PlainHttp,
+    local: bool,
 }
 
 impl Guard {
-    pub fn new(allowed: Vec<Cidr>, allow_http: bool) -> Self {
-        Self { allowed, allow_http }
+    pub fn new(allowed: Vec<Cidr>, allow_http: PlainHttp) -> Self {
+        Self { allowed, allow_http, local: false }
+    }
+
+    /// Lets allowed networks hold the machine's own addresses: for processes that do not run on Lambda.
+    #[must_use]
+    pub fn local(self, local: bool) -> Self {
+        Self { local, ..self }
     }
 
     /// Whether a connection to this address may be opened.
@@ -103,16 +155,48 @@ impl Guard {
     /// address is: an allowed IPv6 network does not open a way round to a refused IPv4 address.
     pub fn permits(&self, address: IpAddr) -> bool {
         let v6 = match address {
-            IpAddr::V4(v4) => return self.allows(address) || is_global_v4(v4),
+            IpAddr::V4(v4) => {
+                return (self.local || !is_own_v4(v4)) && (self.allows(address) || is_global_v4(v4));
+            }
             IpAddr::V6(v6) => v6,
         };
+        if !self.local && is_own_v6(v6) {
+            return false;
+        }
         match embedded(v6) {
-            Embedded::None => self.allows(address) || is_global_v6(v6),
+            Embedded::None => (self.allows(address) || is_global_v6(v6)) && self.permits_translated(v6),
             Embedded::Is(v4) => self.permits(v4.into()),
             Embedded::Through(carried) => {
                 self.allows(address) && carried.into_iter().flatten().all(|v4| self.permits(v4.into()))
             }
+            Embedded::LocalNat64 => self.allows(address) && self.permits_local_nat64(v6),
         }
+    }
+
+    /// The allowed networks around an address that can be prefixes of NAT64, by their lengths.
+    fn nat64_lengths(&self, address: Ipv6Addr) -> impl Iterator<Item = u8> {
+        let around = self.allowed.iter().filter(move |cidr| cidr.0.contains(&IpAddr::V6(address)));
+        around.map(|cidr| cidr.0.prefix_len()).filter(|length| NAT64_LENGTHS.contains(length))
+    }
+
+    /// An allowed network may be a prefix of NAT64 as well as one of hosts. What it would translate to is judged, unless the
+    /// address can only be a host's: translators send nothing to `0.0.0.0/8`, and that is where low host numbers would lead.
+    fn permits_translated(&self, address: Ipv6Addr) -> bool {
+        self.nat64_lengths(address).filter_map(|length| Some((length, translated(address, length)?))).all(
+            |(length, v4)| match v4.octets() {
+                [0, ..] => address.to_bits() & (u128::MAX >> length) != 0,
+                _ => self.permits(v4.into()),
+            },
+        )
+    }
+
+    /// A prefix of NAT64 for local use has the length at which it is allowed. Where that can be none, it is read as a /96.
+    fn permits_local_nat64(&self, address: Ipv6Addr) -> bool {
+        let mut lengths: Vec<u8> = self.nat64_lengths(address).filter(|length| *length >= LOCAL_NAT64_LENGTH).collect();
+        if lengths.is_empty() {
+            lengths.push(96);
+        }
+        lengths.into_iter().all(|length| translated(address, length).is_some_and(|v4| self.permits(v4.into())))
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -120,12 +204,17 @@ impl Guard {
     }
 
     /// Judges a URL without asking the network: form, scheme, credentials, port, literal address, `localhost`.
-    /// `plain_http` takes `http:` too, whatever the operator says.
+    /// `plain_http` is a surface's word for taking `http:` too, which counts unless the operator forbids it.
     /// Returns it normalised and without fragment. Names other than `localhost` are judged when they are resolved.
     ///
     /// Errors: [`HttpError::Url`] when it cannot be used at all, [`HttpError::Blocked`] when its address is refused.
     pub fn check(&self, url: &str, plain_http: bool) -> Result<Url, HttpError> {
         let refuse = |why: &str| Err(HttpError::Url(why.to_owned()));
+        let http = match self.allow_http {
+            PlainHttp::Never => false,
+            PlainHttp::Surfaces => plain_http,
+            PlainHttp::Always => true,
+        };
         if url.len() > MAX_URL {
             return Err(HttpError::Url(format!("it is longer than {MAX_URL} bytes")));
         }
@@ -137,9 +226,9 @@ impl Guard {
         })?;
         match url.scheme() {
             "https" => {}
-            "http" if self.allow_http || plain_http => {}
+            "http" if http => {}
             "http" => return refuse("only https is allowed"),
-            _ if self.allow_http || plain_http => return refuse("the scheme is neither https nor http"),
+            _ if http => return refuse("the scheme is neither https nor http"),
             _ => return refuse("the scheme is not https"),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -182,14 +271,38 @@ fn is_host_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
+fn within_v4(address: Ipv4Addr, nets: &[(Ipv4Addr, u8)]) -> bool {
+    nets.iter().any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (32 - prefix) == 0)
+}
+
+fn within_v6(address: Ipv6Addr, nets: &[(Ipv6Addr, u8)]) -> bool {
+    nets.iter().any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0)
+}
+
 fn is_global_v4(address: Ipv4Addr) -> bool {
-    let bits = address.to_bits();
-    !REFUSED_V4.iter().any(|(net, prefix)| (bits ^ net.to_bits()) >> (32 - prefix) == 0)
+    !within_v4(address, &REFUSED_V4)
 }
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
-    let within = |(net, prefix): &(Ipv6Addr, u8)| (address.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0;
-    within(&GLOBAL_V6) && !REFUSED_V6.iter().any(within)
+    within_v6(address, &[GLOBAL_V6]) && !within_v6(address, &REFUSED_V6)
+}
+
+fn is_own_v4(address: Ipv4Addr) -> bool {
+    within_v4(address, &OWN_V4)
+}
+
+fn is_own_v6(address: Ipv6Addr) -> bool {
+    within_v6(address, &OWN_V6)
+}
+
+/// The IPv4 address behind a NAT64 prefix of this length: the four octets after it, leaving out the octet `u` of bits 64 to
+/// 71. `None` where that one is not zero, as it must be. Source: RFC 6052 section 2.2.
+fn translated(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
+    const U: usize = 8;
+    let octets = address.octets();
+    let mut behind = (usize::from(length) / 8..octets.len()).filter(|at| *at != U).map(|at| octets[at]);
+    let v4 = Ipv4Addr::new(behind.next()?, behind.next()?, behind.next()?, behind.next()?);
+    (octets[U] == 0).then_some(v4)
 }
 
 /// An IPv4 address inside an IPv6 one.
@@ -199,6 +312,8 @@ enum Embedded {
     Is(Ipv4Addr),
     /// A tunnel or a deprecated form: refused of itself, and what it carries counts besides.
     Through([Option<Ipv4Addr>; 2]),
+    /// NAT64 for local use (RFC 8215): where in the address the IPv4 one is depends on the prefix.
+    LocalNat64,
 }
 
 fn embedded(address: Ipv6Addr) -> Embedded {
@@ -211,11 +326,12 @@ fn embedded(address: Ipv6Addr) -> Embedded {
         [0, 0, 0, 0, 0, 0xffff, high, low]
         // NAT64's well-known prefix (RFC 6052); DNS64 in an IPv6-only subnet answers with it for every IPv4-only host.
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Embedded::Is(v4(high, low)),
-        // IPv4-compatible (deprecated, RFC 4291 section 2.5.5.1) and IPv4-translated (RFC 2765); local-use NAT64
-        // (RFC 8215), read as a /96; 6to4 (RFC 3056), the router's address.
-        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 1, _, _, _, high, low]
-        | [0x2002, high, low, ..] => Embedded::Through([Some(v4(high, low)), None]),
+        [0x64, 0xff9b, 1, ..] => Embedded::LocalNat64,
+        // IPv4-compatible (deprecated, RFC 4291 section 2.5.5.1) and IPv4-translated (RFC 2765); 6to4 (RFC 3056), the
+        // router's address.
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x2002, high, low, ..] => {
+            Embedded::Through([Some(v4(high, low)), None])
+        }
         // Teredo (RFC 4380): the server's address, and the client's with all bits turned over.
         [0x2001, 0, server_high, server_low, _, _, high, low] => {
             Embedded::Through([Some(v4(server_high, server_low)), Some(v4(!high, !low))])
@@ -233,7 +349,11 @@ mod tests {
     }
 
     fn guard(allowed: &[&str]) -> Guard {
-        Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), true)
+        on_lambda(allowed).local(true)
+    }
+
+    fn on_lambda(allowed: &[&str]) -> Guard {
+        Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), PlainHttp::Always)
     }
 
     /// First and last address of every refused range, and its neighbours where those are global.
@@ -353,6 +473,157 @@ mod tests {
         }
         for permitted in ["2002:808:808::1", "2001:0:808:808::f7f7:f7f7", "64:ff9b:1::8.8.8.8"] {
             assert!(everything.permits(ip(permitted)), "{permitted} is refused");
+        }
+    }
+
+    /// The examples of RFC 6052 section 2.4, each with what follows its prefix for 192.0.2.33.
+    const NAT64: [(&str, &str); 6] = [
+        ("2001:db8::/32", "2001:db8:c000:221::"),
+        ("2001:db8:100::/40", "2001:db8:1c0:2:21::"),
+        ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::"),
+        ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"),
+        ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
+        ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
+    ];
+
+    /// The address that a translator with this prefix has for `v4`, built bit by bit as RFC 6052 section 2.2 draws it.
+    fn behind(prefix: &str, v4: &str, suffix: u128) -> IpAddr {
+        let Ok(IpNet::V6(net)) = prefix.parse() else { panic!("{prefix}") };
+        let (length, v4) = (net.prefix_len(), u128::from(v4.parse::<Ipv4Addr>().unwrap().to_bits()));
+        let bits = (0..32).filter(|bit| v4 & (1 << (31 - bit)) != 0).map(|bit| u32::from(length) + bit);
+        // Whatever would reach bit 64 makes room for the octet there.
+        let bits = bits.map(|bit| if bit >= 64 && length <= 64 { bit + 8 } else { bit });
+        let embedded: u128 = bits.map(|bit| 1 << (127 - bit)).sum();
+        Ipv6Addr::from_bits(net.addr().to_bits() | embedded | suffix).into()
+    }
+
+    #[test]
+    fn nat64_is_read_at_the_length_of_its_prefix() {
+        for (prefix, example) in NAT64 {
+            let length = prefix.rsplit_once('/').unwrap().1.parse().unwrap();
+            let IpAddr::V6(address) = ip(example) else { panic!("{example}") };
+            assert_eq!(behind(prefix, "192.0.2.33", 0), ip(example), "{prefix}");
+            assert_eq!(translated(address, length), Some(Ipv4Addr::new(192, 0, 2, 33)), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_an_allowed_prefix_of_nat64_leads_to_is_judged() {
+        let local_use = ["64:ff9b:1::/48", "64:ff9b:1:ab00::/56", "64:ff9b:1:abcd::/64", "64:ff9b:1:abcd::/96"];
+        let global = ["2600:1f00::/32", "2600:1f00:100::/40", "2600:1f00:122:344::/96"];
+        for prefix in NAT64.map(|(prefix, _)| prefix).into_iter().chain(local_use).chain(global) {
+            let (lambda, local, inside) = (on_lambda(&[prefix]), guard(&[prefix]), guard(&[prefix, "10.1.0.0/16"]));
+            for v4 in ["8.8.8.8", "1.2.3.4", "52.95.110.1", "223.255.255.254"] {
+                for guard in [&lambda, &local] {
+                    assert!(guard.permits(behind(prefix, v4, 0)), "{v4} behind {prefix} is refused");
+                }
+            }
+            for v4 in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.31.0.2", "100.64.0.1", "0.0.0.0"]
+            {
+                for guard in [&lambda, &local, &inside] {
+                    assert!(!guard.permits(behind(prefix, v4, 0)), "{v4} behind {prefix} is permitted");
+                }
+                // A translator looks at no bit behind the address.
+                let refused = v4 == "0.0.0.0" || prefix.ends_with("/96") || !local.permits(behind(prefix, v4, 1));
+                assert!(refused, "{v4} behind {prefix}, with a suffix, is permitted");
+            }
+            assert!(inside.permits(behind(prefix, "10.1.2.3", 0)), "behind {prefix}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_an_allowed_ipv6_network_are_no_translations() {
+        for (network, host) in [
+            ("fd00:1::/32", "fd00:1::5"),
+            ("fd00:1::/32", "fd00:1:0:7::5"),
+            ("fd00:1:2::/48", "fd00:1:2::53"),
+            ("fd00:1:2:3::/64", "fd00:1:2:3::1"),
+            ("fd00:1:2:3::/64", "fd00:1:2:3:a00:1ff:fe02:304"),
+            ("fd00:1:2:3::/96", "fd00:1:2:3::5"),
+            ("fd00::/8", "fd00:7f00:1::1"),
+            ("fd00:1:2:3::a00:1/128", "fd00:1:2:3::a00:1"),
+        ] {
+            assert!(on_lambda(&[network]).permits(ip(host)), "{host} of {network} is refused");
+        }
+    }
+
+    #[test]
+    fn on_lambda_nothing_opens_the_machines_own_addresses() {
+        let everything = ["0.0.0.0/0", "::/0"];
+        let own = [
+            "127.0.0.1",
+            "127.255.255.255",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.0.0",
+            "169.254.100.1",
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "febf:ffff::1",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+        ];
+        for address in own {
+            let lone = format!("{address}/{}", if address.contains(':') { 128 } else { 32 });
+            for allowed in
+                [&everything[..], &[lone.as_str()], &["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"]]
+            {
+                assert!(!on_lambda(allowed).permits(ip(address)), "{address} is permitted by {allowed:?}");
+            }
+            // Elsewhere an operator's word counts.
+            assert!(guard(&everything).permits(ip(address)), "{address} is refused");
+        }
+        for v4 in own.into_iter().filter_map(|own| own.parse::<Ipv4Addr>().ok()) {
+            let [a, b, c, d] = v4.octets();
+            for form in [
+                format!("::ffff:{v4}"),
+                format!("::ffff:0:{v4}"),
+                format!("64:ff9b::{v4}"),
+                format!("64:ff9b:1::{v4}"),
+                format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1"),
+                format!("2001:0:{a:02x}{b:02x}:{c:02x}{d:02x}::f7f7:f7f7"),
+                format!("2001:0:808:808::{:02x}{:02x}:{:02x}{:02x}", !a, !b, !c, !d),
+            ] {
+                assert!(!on_lambda(&everything).permits(ip(&form)), "{form} is permitted");
+            }
+        }
+        for url in [
+            "http://127.0.0.1:9001/2018-06-01/runtime/invocation/next",
+            "http://localhost:9001/",
+            "http://a.localhost/",
+        ] {
+            assert_eq!(on_lambda(&everything).check(url, true), Err(HttpError::Blocked), "{url}");
+            assert!(guard(&everything).check(url, true).is_ok(), "{url}");
+        }
+        for other in ["10.0.0.1", "169.253.255.255", "169.255.0.0", "128.0.0.1", "fec0::1", "fd00:ec3::1", "fd00:1::1"]
+        {
+            assert!(on_lambda(&everything).permits(ip(other)), "{other} is refused");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_the_operators_to_allow_and_to_forbid() {
+        for (setting, without, with) in [
+            ("false", false, false),
+            ("surfaces", false, true),
+            ("true", true, true),
+            ("0", false, false),
+            ("1", true, true),
+        ] {
+            let guard = Guard::new(Vec::new(), setting.parse().unwrap());
+            for (plain_http, taken) in [(false, without), (true, with)] {
+                let checked = guard.check("http://example.com/", plain_http);
+                assert_eq!(checked.is_ok(), taken, "{setting}, {plain_http}: {checked:?}");
+                assert!(guard.check("https://example.com/", plain_http).is_ok());
+            }
+        }
+        assert_eq!(PlainHttp::default(), PlainHttp::Surfaces);
+        for bad in ["", "yes", "True", "surface"] {
+            assert!(bad.parse::<PlainHttp>().is_err(), "{bad}");
         }
     }
 

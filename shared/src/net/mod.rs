@@ -13,7 +13,7 @@ mod resolver;
 mod sender;
 
 pub use dns::{DnsError, DnsQuery, DnsReply};
-pub use guard::{BadCidr, Cidr, Guard};
+pub use guard::{BadCidr, Cidr, Guard, PlainHttp};
 pub use resolver::{ResolveError, Resolver};
 pub use sender::{BadSettings, ReqwestSender, Settings};
 

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, Response};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError};
 use rustls::{ClientConfig, RootCertStore};
-use url::Url;
 
-use super::guard::{Cidr, Guard};
+use super::guard::{Cidr, Guard, PlainHttp};
 use super::limited;
 use super::resolver::{ResolveError, Resolver};
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
@@ -50,7 +49,9 @@ pub struct Settings {
     /// Networks that may be reached though they are not global.
     pub allowed: Vec<Cidr>,
     /// Whether `http:` URLs are taken too.
-    pub allow_http: bool,
+    pub allow_http: PlainHttp,
+    /// Whether this machine's own addresses can be among the allowed ones. See [`Guard::local`].
+    pub local: bool,
     /// The name server to ask instead of the system's.
     pub nameserver: Option<SocketAddr>,
     /// Certificate authorities to trust besides the public ones, PEM: for operators behind TLS inspection.
@@ -91,7 +92,8 @@ impl ReqwestSender {
     /// Builds the client. It reads no file and opens no socket: the public roots are a table in the program, ready to
     /// use, so there is nothing to put off until the first exchange.
     pub fn new(mut settings: Settings) -> Result<Self, BadSettings> {
-        let guard = Arc::new(Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http));
+        let guard =
+            Arc::new(Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http).local(settings.local));
         let tls = tls(settings.extra_ca_pem.take().as_deref())?;
         let client = RwLock::new(client(&settings, &guard, &tls)?);
         Ok(Self { guard, settings, tls, client })
@@ -163,10 +165,28 @@ impl HttpSender for ReqwestSender {
         let method = method(&request.method)?;
         let headers = headers(&request.headers)?;
         let https = url.scheme() == "https";
-        let exchange = exchange(self.client(), method, url, headers, request.body, request.max_response_bytes);
-        match limited(request.deadline, exchange).await {
-            Some(done) => done.map_err(|error| classify(&error, https)),
-            None => Err(HttpError::Timeout),
+        let head = self.client().request(method, url).headers(headers).body(request.body).send();
+        // Outside of what the deadline drops, so that it survives a body that breaks off or never ends.
+        let mut answer = None;
+        let exchange = async {
+            let mut response = head.await?;
+            let answer = answer.insert(HttpAnswer {
+                status: response.status().as_u16(),
+                headers: kept_headers(response.headers()),
+                body: Vec::new(),
+                truncated: false,
+            });
+            read_body(&mut response, request.max_response_bytes, answer).await
+        };
+        let fault = match limited(request.deadline, exchange).await {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(classify(&error, https)),
+            None => Some(HttpError::Timeout),
+        };
+        match (answer, fault) {
+            (Some(answer), None) => Ok(answer),
+            (Some(answer), Some(cause)) => Err(HttpError::Cut { answer: Box::new(answer), cause: Box::new(cause) }),
+            (None, fault) => Err(fault.unwrap_or(HttpError::Timeout)),
         }
     }
 
@@ -175,30 +195,18 @@ impl HttpSender for ReqwestSender {
     }
 }
 
-async fn exchange(
-    client: Client,
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    max_response_bytes: usize,
-) -> Result<HttpAnswer, reqwest::Error> {
-    let mut response = client.request(method, url).headers(headers).body(body).send().await?;
-    let status = response.status().as_u16();
-    let headers = kept_headers(response.headers());
-    let mut body = Vec::new();
-    let mut truncated = false;
+/// Reads the body into `answer`, `max_bytes` at most. A response that is not read to its end takes its connection with it.
+async fn read_body(response: &mut Response, max_bytes: usize, answer: &mut HttpAnswer) -> Result<(), reqwest::Error> {
     while let Some(chunk) = response.chunk().await? {
-        let room = max_response_bytes - body.len();
+        let room = max_bytes - answer.body.len();
         if chunk.len() > room {
-            body.extend_from_slice(&chunk[..room]);
-            truncated = true;
+            answer.body.extend_from_slice(&chunk[..room]);
+            answer.truncated = true;
             break;
         }
-        body.extend_from_slice(&chunk);
+        answer.body.extend_from_slice(&chunk);
     }
-    // A response that was not read to its end takes its connection with it.
-    Ok(HttpAnswer { status, headers, body, truncated })
+    Ok(())
 }
 
 fn method(name: &str) -> Result<Method, HttpError> {

@@ -20,6 +20,8 @@ use sha2::{Digest, Sha256};
 
 use super::config::{CacheConfig, ProviderConfig};
 use super::{Answer, Confidence, Ports};
+use crate::domain::json;
+use crate::domain::record::is_blank;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within};
 
@@ -101,7 +103,7 @@ impl Rules {
 /// Domains and addresses are the same in any case; other texts only but for the spaces around them.
 fn comparable(field: &str, value: &Json) -> Option<Json> {
     match value {
-        Json::Null => None,
+        blank if is_blank(blank) => None,
         Json::String(text) => Some(Json::String(match field {
             "domain" => text.trim().trim_end_matches('.').to_lowercase(),
             "email" => text.trim().to_lowercase(),
@@ -117,7 +119,7 @@ pub struct Kept {
     /// RFC 3339, UTC.
     pub fetched_at: String,
     /// `None`: the provider knew nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     fields: Option<Map<String, Json>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confidence: Option<Confidence>,
@@ -330,6 +332,7 @@ mod tests {
         for same in [
             json!({"city": " Bonn ", "domain": " Example.COM. "}),
             json!({"domain": "example.com", "city": "Bonn", "unused": 1, "email": null}),
+            json!({"domain": "example.com", "city": "Bonn", "email": " "}),
         ] {
             assert_eq!(key(&plain, "acme", same.clone()), one, "{same}");
         }

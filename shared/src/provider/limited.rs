@@ -7,8 +7,8 @@
 //!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
 //!   does the provider fail, with `rate_limited`;
 //! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
-//!   anything is waited for instead, for the type's `wait_s` at most, so that a short outage fails nobody; and so is one that has taken
-//!   the question before, whose answer is paid for.
+//!   anything is waited for instead, for the type's `wait_s` at most, so that a short outage fails nobody; and so is one
+//!   that has taken the question before, whose answer is paid for.
 //!
 //! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
 //! last provider that could find anything is waited for in the same way.
@@ -256,9 +256,7 @@ pub(super) fn later(
 
 fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, status: Option<u16>, ports: &Ports) -> Answer {
     match refused {
-        Refused::Busy(at) if !taken || question.earlier.is_some() => {
-            later(at, BUSY, question, !taken, status.filter(|status| matches!(status, 429 | 503)), ports)
-        }
+        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, !taken, None, ports),
         Refused::Busy(_) => Answer::failed(
             "rate_limited",
             "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
@@ -304,7 +302,7 @@ impl Sender {
                 // Nobody works on what is not allowed to be asked.
                 (failed, !matches!(answer.status, 401..=403 | 429 | 503))
             }
-            Err(HttpError::Timeout | HttpError::Protocol(_)) => (true, true),
+            Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => (true, true),
             Err(_) => (true, false),
         };
         if taken {

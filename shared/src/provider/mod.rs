@@ -34,12 +34,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use self::cache::Cache;
 use self::chat::Chat;
 pub use self::config::ConfigError;
+use self::config::compiled::{self, COMPILED_FILE, Unfit};
 use self::config::{Config, Kind, ProviderConfig, SecretConfig, Until};
 use self::dataset::Dataset;
 use self::email_check::EmailCheck;
@@ -52,6 +54,7 @@ use self::phone::Phone;
 pub use self::waterfall::Waterfall;
 use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::domain::ids::TenantId;
+use crate::domain::record::{is_blank, present};
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
 /// The configuration's name in the directory that holds it.
@@ -82,13 +85,22 @@ pub enum Answer {
 }
 
 /// How sure an answer is, from 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Confidence {
     /// Of every field.
     Same(f64),
     /// Of each field by its name.
     Each(BTreeMap<String, f64>),
+}
+
+/// By hand: where numbers keep their text, serde's `untagged` takes some for objects.
+impl<'de> Deserialize<'de> for Confidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let same = serde_json::from_str(raw.get()).map(Self::Same);
+        same.or_else(|_| serde_json::from_str(raw.get()).map(Self::Each)).map_err(de::Error::custom)
+    }
 }
 
 impl Confidence {
@@ -297,13 +309,13 @@ impl RecordType {
         if wrong.is_empty() && !order.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Whether an input has the shape this type asks for: every field of at least one set, each a non-empty string of
-    /// at most [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. `Err` holds every fault as
-    /// (JSON Pointer into the input, what is wrong).
+    /// Whether an input has the shape this type asks for: every field of at least one set, each a string of at most
+    /// [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. Blank fields count as absent. `Err` holds
+    /// every fault as (JSON Pointer into the input, what is wrong).
     pub fn check_input(&self, input: &Map<String, Value>) -> Result<(), Vec<(String, String)>> {
         let known = |name: &str| self.inputs.iter().flatten().chain(&self.optional_inputs).any(|f| f == name);
         let mut faults = Vec::new();
-        for (name, value) in input {
+        for (name, value) in input.iter().filter(|(_, value)| !is_blank(value)) {
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             if !known(name) {
                 faults.push((pointer, format!("is not a field of type {}", self.name)));
@@ -313,11 +325,12 @@ impl RecordType {
                 faults.push((pointer, fault));
             }
         }
-        if !self.inputs.iter().any(|set| set.iter().all(|field| input.contains_key(field))) {
+        let missing = |field: &String| present(input, field).is_none();
+        if !self.inputs.iter().any(|set| !set.iter().any(missing)) {
             match self.inputs.as_slice() {
                 [only] => faults.extend(
                     only.iter()
-                        .filter(|field| !input.contains_key(*field))
+                        .filter(|field| missing(field))
                         .map(|field| (format!("/{field}"), "is required".to_owned())),
                 ),
                 sets => {
@@ -332,9 +345,6 @@ impl RecordType {
 
 fn text_fault(value: &Value) -> Option<String> {
     let Some(text) = value.as_str() else { return Some("must be a string".to_owned()) };
-    if text.trim().is_empty() {
-        return Some("must not be empty".to_owned());
-    }
     // Bytes bound characters from above, so that short texts need no counting.
     (text.len() > MAX_INPUT_CHARS && text.chars().count() > MAX_INPUT_CHARS)
         .then(|| format!("is longer than {MAX_INPUT_CHARS} characters"))
@@ -468,26 +478,49 @@ impl Registry {
     }
 }
 
-/// Reads and checks `providers.toml` in `dir`; touches no table and no secret.
+/// Reads `providers.toml` in `dir` at Init; touches no table and no secret. Takes what the bundle step read of it where that
+/// was made of this very text by this code, and parses the text where not. Reading JSON takes a fraction of what reading
+/// TOML with its places takes, and it is most of what Init computes.
 pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
-    let label = dir.join(CONFIG_FILE).display().to_string();
-    let text =
-        std::fs::read_to_string(&label).map_err(|e| ConfigError::file(&label, format!("cannot be read: {e}")))?;
-    match built_in(&text) {
-        Some(mut config) => {
+    let (label, text) = config_text(dir)?;
+    match read_compiled(dir, &text) {
+        Ok(mut config) => {
             config.relabel(&label);
             Ok(config)
         }
-        None => Config::parse(&label, &text),
+        Err(why) => {
+            // There is none in a checkout; one that does not fit is a mistake of whoever made the bundle.
+            if why == Unfit::Missing {
+                tracing::info!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+            } else {
+                tracing::warn!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+            }
+            Config::parse(&label, &text)
+        }
     }
 }
 
-/// What the build read of `infra/providers.toml`, if that is the file. Reading JSON takes a fraction of what reading TOML
-/// with its places takes, and it is most of what Init computes.
-fn built_in(text: &str) -> Option<Config> {
-    const BUILT: (&str, &str) =
-        (include_str!("../../../infra/providers.toml"), include_str!(concat!(env!("OUT_DIR"), "/providers.json")));
-    (text == BUILT.0).then(|| serde_json::from_str(BUILT.1).ok())?
+/// Parses and checks `providers.toml` in `dir` itself; touches no table and no secret.
+pub fn parse_config(dir: &Path) -> Result<Config, ConfigError> {
+    let (label, text) = config_text(dir)?;
+    Config::parse(&label, &text)
+}
+
+/// The file's name in messages, and its text.
+fn config_text(dir: &Path) -> Result<(String, String), ConfigError> {
+    let label = dir.join(CONFIG_FILE).display().to_string();
+    match std::fs::read_to_string(&label) {
+        Ok(text) => Ok((label, text)),
+        Err(error) => Err(ConfigError::file(&label, format!("cannot be read: {error}"))),
+    }
+}
+
+fn read_compiled(dir: &Path, text: &str) -> Result<Config, Unfit> {
+    let kept = std::fs::read(dir.join(COMPILED_FILE)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Unfit::Missing,
+        _ => Unfit::Unreadable(error.to_string()),
+    })?;
+    compiled::read(&kept, text)
 }
 
 /// A provider, with its files below `dir` opened and its secrets of the environment resolved.
@@ -524,16 +557,6 @@ mod tests {
 
     use super::testing::{input, outcome, ports};
     use super::*;
-
-    #[test]
-    fn what_the_build_kept_is_what_the_file_says() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra");
-        let (label, text) = ("x.toml", std::fs::read_to_string(dir.join(CONFIG_FILE)).unwrap());
-        let mut kept = built_in(&text).expect("the file that was built in");
-        kept.relabel(label);
-        assert_eq!(format!("{kept:?}"), format!("{:?}", Config::parse(label, &text).unwrap()));
-        assert!(built_in(&format!("{text}\n")).is_none(), "another file is read anew");
-    }
     use crate::domain::record::OutcomeStatus;
 
     fn infra() -> std::path::PathBuf {
@@ -565,7 +588,11 @@ mod tests {
         assert_eq!(run("domain", json!({"company_name": "spotify"})).await.data["domain"], "spotify.com");
         let outcome = run("hem", json!({"email": "User@Example.com"})).await;
         assert_eq!(outcome.data["hashes"]["uid2"]["sha256_base64"], "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ=");
-        for known in [json!({"company_name": "Spotify AB"}), json!({"domain": "spotify.com"})] {
+        for blank in [json!(""), Value::Null, json!("\u{a0} ")] {
+            let outcome = run("phone-check", json!({"phone": "+14155552671", "country": blank})).await;
+            assert_eq!(outcome.status, OutcomeStatus::Found, "{blank}: {outcome:?}");
+        }
+        for known in [json!({"company_name": "Spotify AB"}), json!({"domain": "spotify.com", "company_name": " "})] {
             assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
         }
         let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
@@ -603,6 +630,61 @@ mod tests {
         assert_eq!(counts, BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)]));
     }
 
+    /// A directory with this `providers.toml` and what was compiled; gone with the test.
+    struct Bundle(std::path::PathBuf);
+
+    impl Bundle {
+        fn new(name: &str, toml: &str, kept: Option<&[u8]>) -> Self {
+            let dir = std::env::temp_dir().join(format!("millrace-bundle-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join(CONFIG_FILE), toml).unwrap();
+            kept.map(|kept| std::fs::write(dir.join(COMPILED_FILE), kept).unwrap());
+            Self(dir)
+        }
+    }
+
+    impl Drop for Bundle {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn init_takes_the_compiled_file_of_this_text_and_the_text_where_it_does_not_fit() {
+        let toml = |kind: &str| {
+            format!(
+                "[types.{kind}]\ninputs = [[\"a\"]]\nwaterfall = [\"h\"]\n[providers.h]\nkind = \"hem\"\ninput = \"a\"\n"
+            )
+        };
+        let compile = |text: &str| compiled::compile(&Config::parse("elsewhere.toml", text).unwrap(), text).unwrap();
+        let (here, there) = (toml("here"), toml("there"));
+        let types = |bundle: &Bundle| {
+            let config = load_config(&bundle.0).unwrap();
+            let file = bundle.0.join(CONFIG_FILE).display().to_string();
+            assert!(config.providers.iter().all(|provider| provider.at.file == file), "{config:?}");
+            config.types.into_iter().map(|kind| kind.name).collect::<Vec<_>>().concat()
+        };
+        // Of another type than the text says, so that it shows which of the two was read.
+        let forged = compile(&here).replace("\"here\"", "\"forged\"");
+        let cut = &forged.as_bytes()[..forged.len() - 2];
+        for (name, kept, read) in [
+            ("fits", Some(forged.as_bytes()), "forged"),
+            ("missing", None, "here"),
+            ("other", Some(compile(&there).as_bytes()), "here"),
+            ("cut", Some(cut), "here"),
+            ("empty", Some(&[][..]), "here"),
+            ("binary", Some(&[0xff; 200][..]), "here"),
+        ] {
+            assert_eq!(types(&Bundle::new(name, &here, kept)), read, "{name}");
+        }
+        // A directory cannot be read as a file.
+        let bundle = Bundle::new("directory", &here, None);
+        std::fs::create_dir(bundle.0.join(COMPILED_FILE)).unwrap();
+        assert_eq!(types(&bundle), "here");
+        let parsed = parse_config(&Bundle::new("parsed", &here, Some(forged.as_bytes())).0).unwrap();
+        assert_eq!(parsed.types[0].name, "here", "a check reads the text");
+    }
+
     #[test]
     fn a_missing_file_or_table_is_named() {
         let error = Catalog::load(Path::new("/nowhere")).unwrap_err().to_string();
@@ -628,13 +710,12 @@ mod tests {
         assert_eq!(faults(kind, json!({"b": "1"})), [fault("", "needs a, or b and c")]);
         assert_eq!(
             faults(kind, json!({"a": 5, "x/y~": 1, "c": " "})),
-            [
-                fault("/a", "must be a string"),
-                fault("/x~1y~0", "is not a field of type t"),
-                fault("/c", "must not be empty")
-            ]
+            [fault("/a", "must be a string"), fault("/x~1y~0", "is not a field of type t")]
         );
-        assert_eq!(faults(kind, json!({"a": null})), [fault("/a", "must be a string")]);
+        for blank in [json!(null), json!(""), json!(" \t\n"), json!("\u{a0}\u{3000}")] {
+            assert_eq!(faults(kind, json!({"a": blank})), [fault("", "needs a, or b and c")], "{blank}");
+            assert_eq!(faults(kind, json!({"a": "1", "b": blank, "n": blank, "unknown": blank})), [], "{blank}");
+        }
         assert_eq!(faults(kind, json!({"a": "ü".repeat(2048)})), []);
         assert_eq!(faults(kind, json!({"a": "ü".repeat(2049)})), [fault("/a", "is longer than 2048 characters")]);
         let single = Catalog::load(&infra()).unwrap();

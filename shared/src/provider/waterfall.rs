@@ -25,8 +25,10 @@ use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
+use crate::domain::json;
 use crate::domain::record::{
-    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
+    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
+    without_blanks,
 };
 use crate::domain::time::Timestamp;
 use crate::ports::within;
@@ -49,7 +51,7 @@ pub struct Step {
     cache: Option<Arc<Rules>>,
     notices: Arc<Notices>,
     /// The fields without which it cannot be asked.
-    requires: Vec<String>,
+    required: Vec<String>,
     /// What it cannot take is its upstream's own matter, and says nothing of what the type asks for.
     own_rules: bool,
 }
@@ -74,7 +76,7 @@ impl Step {
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
             notices: Arc::default(),
-            requires: config.kind.settings().requires(),
+            required: config.kind.settings().required(),
             own_rules: config.kind.settings().one_upstream(),
         }
     }
@@ -83,7 +85,7 @@ impl Step {
     /// did not need to have, or its upstream has rules of its own.
     fn judged(&self, answer: Answer, input: &Map<String, Value>) -> Judged {
         match answer {
-            Answer::Invalid(why) if self.own_rules || self.requires.iter().any(|field| !input.contains_key(field)) => {
+            Answer::Invalid(why) if self.own_rules || self.required.iter().any(|field| !input.contains_key(field)) => {
                 Judged::Unsuited(why)
             }
             answer => Judged::Answer(answer),
@@ -99,6 +101,7 @@ impl Step {
 /// One record's turn at a waterfall.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// As it was sent; providers see nothing of it that is blank.
     pub input: &'a Map<String, Value>,
     /// How long this run may take.
     pub limit: Duration,
@@ -133,7 +136,7 @@ pub struct Parked {
     /// The providers still to be asked, first the one that is waited for. Never empty.
     left: Vec<String>,
     merged: Merged,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     ticket: Option<Value>,
     resume_at: Timestamp,
     give_up_at: Timestamp,
@@ -209,6 +212,7 @@ impl Waterfall {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
+        let input = without_blanks(request.input);
         let (names, mut merged, mut waiting, heard);
         let said = parked.as_ref().and_then(|(before, _)| before.status);
         if let Some((before, posted)) = parked {
@@ -237,7 +241,7 @@ impl Waterfall {
             // A question that was taken is answered by who took it.
             let kept = match (&step.cache, &ports.cache) {
                 (Some(rules), Some(cache)) if earlier.is_none() => {
-                    let reading = cache.look_up(rules, request.input, ports);
+                    let reading = cache.look_up(rules, &input, ports);
                     within(ports.clock.as_ref(), deadline.since(ports.clock.now()), reading).await.flatten()
                 }
                 _ => None,
@@ -255,7 +259,7 @@ impl Waterfall {
                     let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
                     let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
                     let question = Question {
-                        input: request.input,
+                        input: &input,
                         limit,
                         key: &key,
                         callback: callback.as_deref(),
@@ -282,7 +286,7 @@ impl Waterfall {
                         let put_now = earlier.is_none() && ticket.is_some();
                         let said = said.filter(|_| give_up_at.is_some() && !put_now);
                         // A wait for our own rate, which can be long, has become one for the upstream.
-                        let turns = !refused && status.is_some() && said.is_none();
+                        let turns = ticket.is_none() && status.is_some() && said.is_none();
                         let give_up_at = give_up_at.filter(|_| !put_now).map_or_else(
                             || now.plus(give_up_in),
                             |until| if turns { until.min(now.plus(give_up_in)) } else { until },
@@ -329,11 +333,11 @@ impl Waterfall {
                     step.notices.failed(&step.name, code, detail, now);
                 }
                 if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
-                    cache.keep(rules, request.input, &answer, now).await;
+                    cache.keep(rules, &input, &answer, now).await;
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
-            let answer = step.judged(answer, request.input);
+            let answer = step.judged(answer, &input);
             merged.take(step, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
@@ -375,7 +379,7 @@ struct Origin {
 /// What the providers said so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Merged {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::sent")]
     data: Map<String, Value>,
     #[serde(default)]
     sources: Vec<(String, Source)>,
@@ -434,7 +438,7 @@ impl Merged {
             cached: origin.cached,
         };
         let mut gave = false;
-        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in fields.into_iter().filter(|(_, value)| !is_blank(value)) {
             let source = source(&name);
             match self.sources.iter_mut().find(|(field, _)| *field == name) {
                 None => self.sources.push((name.clone(), source)),
@@ -643,8 +647,8 @@ mod tests {
         let f = Fixture::new(
             "[\"n\", \"m\"]",
             vec![
-                now(found(json!({"n": 1, "null": null}))),
-                now(found(json!({"n": 2}))),
+                now(found(json!({"n": 1, "null": null, "empty": "", "m": " \u{a0}"}))),
+                now(found(json!({"n": 2, "m": null}))),
                 now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75.into()) }),
                 now(found(json!({"m": 4}))),
             ],
@@ -687,6 +691,7 @@ mod tests {
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
+            (vec![found(json!({"n": ""})), broken()], NotFound, Some("provider_error")),
             (vec![found(json!({"n": null})), broken()], NotFound, Some("provider_error")),
         ] {
             let f = Fixture::new("\"any\"", answers.iter().cloned().map(now).collect());

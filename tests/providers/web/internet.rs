@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
-use shared::net::{ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender};
 use shared::provider::Ports;
 use simple_dns::RCODE;
@@ -182,7 +182,8 @@ impl Internet {
         .await;
         let sender = ReqwestSender::new(Settings {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
-            allow_http,
+            allow_http: if allow_http { PlainHttp::Always } else { PlainHttp::Surfaces },
+            local: true,
             nameserver: Some(names.address),
             extra_ca_pem: Some(authority.pem().into_bytes()),
             user_agent: "the sender's own".to_owned(),

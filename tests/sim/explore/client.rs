@@ -185,6 +185,7 @@ impl Desk {
             catalog: self.registry.catalog().clone(),
             retention: Duration::from_secs(30 * 24 * 3600),
             enrich_timeout: ENRICH_TIMEOUT,
+            max_wait: shared::edge::config::MAX_WAIT,
         };
         for question in Question::all(self.ports.surfaces, &job) {
             let there = question.ask(&api, &self.tenant, &question.id).await;

@@ -64,6 +64,7 @@ impl Tally {
                 Happened::Unreadable => self.one("message: unreadable"),
                 Happened::TimedOut => self.one("function: timed out"),
                 Happened::Malformed => self.one("function: answer malformed"),
+                Happened::Stopped(_) => self.one("function: stopped as a loop"),
             }
         }
         let late = world.sim.gate.late_effects();

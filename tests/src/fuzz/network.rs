@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
 
 use ipnet::IpNet;
-use shared::net::{DnsQuery, DnsReply, Guard};
+use shared::net::{DnsQuery, DnsReply, Guard, PlainHttp};
 use shared::ports::DnsRecord;
 use simple_dns::TYPE;
 
@@ -67,7 +67,7 @@ pub fn url(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for (guard, plain_http, schemes) in [
         (&guard, false, &["https"][..]),
-        (&Guard::new(Vec::new(), true), false, &["https", "http"]),
+        (&Guard::new(Vec::new(), PlainHttp::Always), false, &["https", "http"]),
         (&guard, true, &["https", "http"]),
     ] {
         let Ok(url) = guard.check(text, plain_http) else { continue };

@@ -42,6 +42,8 @@ pub enum Happened {
     TimedOut,
     /// Its answer did not arrive as it was, and Lambda could make nothing of it.
     Malformed,
+    /// Lambda stopped it before it began: it had run too often in one chain.
+    Stopped(QueueName),
 }
 
 /// When runs over each chunk ended without an answer that was good.

@@ -17,7 +17,7 @@ pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
 pub use served::{Served, body, found};
 pub use version::Version;
-pub use world::{Ended, Options, Tenant, World, domains, record, submission};
+pub use world::{Ended, Options, Tenant, UNFIT, World, domains, invalid, record, submission};
 
 /// The receiver that jobs of [`submission`] tell of their end.
 pub const HOOK: &str = "https://hook.example/one";

@@ -220,7 +220,12 @@ impl Makings {
 
     /// A registry as one process has it.
     pub(super) fn registry(&self) -> Registry {
-        Registry::assemble(&self.config, |provider| match (&provider.kind, provider.name.as_str()) {
+        self.registry_of(&self.config)
+    }
+
+    /// One of another configuration, whose providers have the names and the manners of these.
+    pub(super) fn registry_of(&self, config: &Config) -> Registry {
+        Registry::assemble(config, |provider| match (&provider.kind, provider.name.as_str()) {
             (Kind::Http(http), "web" | "vendor") => Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?)),
             (_, "late") => Ok(Arc::new(Late(Arc::clone(&self.upstream)))),
             (_, name) => Ok(Arc::new(Scripted { name: name.to_owned(), asked: Arc::clone(&self.asked) })),

@@ -80,14 +80,13 @@ impl Receiver {
         let mut state = self.state.lock().unwrap();
         let reply = state.replies.pop_front().unwrap_or_else(|| state.after.clone());
         let at = self.clock.now();
-        let late = reply.after >= request.deadline;
         state.exchanges.push(Exchange {
             at,
-            until: at.plus(reply.after.min(request.deadline)),
+            until: at.plus(reply.took(request.deadline)),
             url: request.url.clone(),
             headers: request.headers.clone(),
             body: request.body.clone(),
-            status: reply.result.as_ref().ok().filter(|_| !late).map(|a| a.status),
+            status: reply.head(request.deadline),
         });
         reply
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use shared::app::table::read_meta;
 use shared::dialect::Surface;
 use shared::edge::api::Api;
+use shared::edge::config::MAX_WAIT;
 use shared::edge::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpRequest;
 use shared::provider::config::Config;
@@ -105,6 +106,7 @@ impl Served {
             catalog: world.registry.catalog().clone(),
             retention: RETENTION,
             enrich_timeout: world.options.enrich_timeout,
+            max_wait: MAX_WAIT,
         };
         Self { world, api, asked }
     }
@@ -133,7 +135,7 @@ impl Served {
     /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
     pub fn carry_out(&mut self, request: &ApiRequest) -> ApiResponse {
         let deadline = self.world.now().plus(Duration::from_secs(29));
-        if request.method == "GET" {
+        if ["GET", "HEAD"].contains(&request.method.as_str()) {
             self.world.sim.finish(self.api.read(request, deadline))
         } else {
             let response = self.world.sim.finish(self.api.write(request));

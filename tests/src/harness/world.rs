@@ -16,13 +16,14 @@ use shared::app::{Ports, status, tenants};
 use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{Accepted, JobView, ResultLine, Submission, Webhook};
-use shared::domain::record::Record;
+use shared::domain::job::{Accepted, InvalidRecords, JobView, ResultLine, Submission, Webhook};
+use shared::domain::record::{OutcomeError, Record};
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, ENRICH_CONCURRENCY, Scope, fast_chunks};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::provider::Registry;
+use shared::provider::config::Config;
 
 use super::functions::{Function, Happened, LostRuns};
 use super::invariants;
@@ -31,6 +32,7 @@ use super::receiver::Receiver;
 use super::upstream::Upstream;
 use super::version::Version;
 pub use crate::sim::Ended;
+use crate::sim::mapping::{self, Readers};
 use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
 /// The record types' price is per record; this pays for thousands.
@@ -158,6 +160,10 @@ pub struct World {
     pub upstream: Arc<Upstream>,
     /// Whether faults have ended, and since when.
     pub calm_since: Option<Timestamp>,
+    /// What the template says of the functions that read the queues. A test may say something else.
+    pub readers: Readers,
+    /// What enrich knows while it is older than submit.
+    older: Option<Arc<Registry>>,
     makings: Rc<Makings>,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
@@ -180,9 +186,18 @@ pub fn record(n: usize, domain: &str) -> Record {
     Record {
         id: Some(format!("row-{n}")),
         input: Map::from_iter([("domain".to_owned(), Value::from(domain))]),
-        original: None,
         metadata: Some(Map::from_iter([("crm".to_owned(), json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}))])),
+        ..Record::default()
     }
+}
+
+/// The script of records that are submitted as [`invalid`]: nobody may be asked about them.
+pub const UNFIT: &str = "unfit";
+
+/// Says of a submission's records at these places that they cannot be worked on.
+pub fn invalid(places: impl Iterator<Item = usize>) -> InvalidRecords {
+    let why = |at| (at, OutcomeError::new("invalid_input", "input/domain is required"));
+    InvalidRecords { records: places.map(why).collect(), faults: Vec::new() }
 }
 
 /// `n` times the same script.
@@ -263,6 +278,8 @@ impl World {
             tenant,
             upstream,
             calm_since: None,
+            readers: mapping::readers(),
+            older: None,
             makings,
             asked,
         };
@@ -296,6 +313,19 @@ impl World {
         self.sim.gate.note(&format!("{version:?} is deployed"));
     }
 
+    /// From now on runs of enrich that start have this configuration, while submit has the harness's own: it was updated first.
+    pub fn enrich_is_older(&mut self, config: &str) {
+        let config = Config::parse("older", config).expect("a configuration");
+        self.older = Some(Arc::new(self.makings.registry_of(&config)));
+        self.sim.gate.note("submit is updated, enrich is not");
+    }
+
+    /// From now on runs of enrich that start have what submit has.
+    pub fn enrich_is_updated(&mut self) {
+        self.older = None;
+        self.sim.gate.note("enrich is updated");
+    }
+
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
     pub fn faults(&self, mut hook: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.sim.gate.inject(move |call| {
@@ -312,7 +342,7 @@ impl World {
 
     /// Whether the harness's own providers answer.
     pub(super) fn is_scripted(&self) -> bool {
-        Arc::ptr_eq(&self.registry, &self.scripted)
+        self.older.is_none() && Arc::ptr_eq(&self.registry, &self.scripted)
     }
 
     pub fn now(&self) -> Timestamp {
@@ -613,6 +643,10 @@ impl World {
                 if batch.is_empty() {
                     break;
                 }
+                let Some(chain) = mapping::chain_of_run(&self.readers[&lane], &batch) else {
+                    self.happened.borrow_mut().push(Happened::Stopped(lane));
+                    continue;
+                };
                 let malformed = self.options.malformed;
                 let function = Function {
                     malformed: (malformed > 0 && self.spoiler.below(1000) < malformed).then(|| self.spoiler.below(4)),
@@ -626,12 +660,14 @@ impl World {
                     _at_work: Rc::clone(&at_work),
                 };
                 let name = format!("{lane:?}");
-                if enriching {
-                    let registry = self.cold.as_ref().map_or_else(|| self.registry.clone(), |cold| cold());
-                    self.schedule.spawn(name, function.enrich(registry));
+                let process = if enriching {
+                    let own = || self.cold.as_ref().map_or_else(|| self.registry.clone(), |cold| cold());
+                    let registry = self.older.clone().unwrap_or_else(own);
+                    self.schedule.spawn(name, function.enrich(registry))
                 } else {
-                    self.schedule.spawn(name, function.dispatch());
-                }
+                    self.schedule.spawn(name, function.dispatch())
+                };
+                self.sim.gate.continue_chain(process, chain);
             }
         }
         if self.options.sweeping && self.now() >= self.next_sweep {

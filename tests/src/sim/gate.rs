@@ -107,6 +107,10 @@ pub(super) enum Extent {
     FirstHalf,
 }
 
+/// How often each function has run in one chain of invocations and messages: the trace that the SDK passes on with what
+/// it sends.
+pub type Chain = BTreeMap<String, u32>;
+
 type Hook = Box<dyn FnMut(&Call) -> Fault + Send>;
 
 /// Numbers, counts, traces and breaks the calls of all ports.
@@ -123,6 +127,7 @@ struct State {
     trace: Option<Vec<String>>,
     processes: u64,
     names: BTreeMap<u64, Arc<str>>,
+    chains: BTreeMap<u64, Chain>,
     current: u64,
     dead: BTreeSet<u64>,
     late: LateEffects,
@@ -209,7 +214,20 @@ impl Gate {
 
     /// Forgets the name of a process that has ended.
     pub(super) fn end_process(&self, process: u64) {
-        self.state.lock().unwrap().names.remove(&process);
+        let mut state = self.state.lock().unwrap();
+        state.names.remove(&process);
+        state.chains.remove(&process);
+    }
+
+    /// Makes a process part of a chain: what it sends carries the chain on.
+    pub fn continue_chain(&self, process: u64, chain: Chain) {
+        self.state.lock().unwrap().chains.insert(process, chain);
+    }
+
+    /// The chain that the process at work is part of. One that no message started begins a chain.
+    pub(super) fn chain(&self) -> Chain {
+        let state = self.state.lock().unwrap();
+        state.chains.get(&state.current).cloned().unwrap_or_default()
     }
 
     /// Polls `work` as the process, and says whether it died of it.
@@ -219,6 +237,12 @@ impl Gate {
         let mut state = self.state.lock().unwrap();
         state.current = before;
         (poll, state.dead.contains(&process))
+    }
+
+    /// The name of the process that is polled, as it was spawned; empty outside of any driver.
+    pub fn caller(&self) -> Arc<str> {
+        let state = self.state.lock().unwrap();
+        state.names.get(&state.current).cloned().unwrap_or_default()
     }
 
     /// Ends a process from outside, between two of its steps.

@@ -49,6 +49,33 @@ impl Reply {
         self
     }
 
+    /// Sends the head and what there is of the body, and then breaks off so. [`HttpError::Timeout`] is a body that drips
+    /// until the request's deadline.
+    #[must_use]
+    pub fn cut(mut self, cause: HttpError) -> Self {
+        self.result =
+            self.result.and_then(|answer| Err(HttpError::Cut { answer: Box::new(answer), cause: Box::new(cause) }));
+        self
+    }
+
+    /// Returns how long the exchange takes under this deadline.
+    pub fn took(&self, deadline: Duration) -> Duration {
+        match &self.result {
+            Err(HttpError::Cut { cause, .. }) if **cause == HttpError::Timeout => deadline,
+            _ => self.after.min(deadline),
+        }
+    }
+
+    /// Returns the status of the head, if one comes by the deadline.
+    pub fn head(&self, deadline: Duration) -> Option<u16> {
+        match &self.result {
+            _ if self.after >= deadline => None,
+            Ok(answer) => Some(answer.status),
+            Err(HttpError::Cut { answer, .. }) => Some(answer.status),
+            Err(_) => None,
+        }
+    }
+
     /// Answers so much later.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
@@ -138,15 +165,18 @@ impl HttpSender for SimHttp {
             self.clock.sleep(request.deadline).await;
             return Err(HttpError::Timeout);
         }
-        if !reply.after.is_zero() {
-            self.clock.sleep(reply.after).await;
+        let took = reply.took(request.deadline);
+        if !took.is_zero() {
+            self.clock.sleep(took).await;
         }
-        let mut answer = reply.result?;
-        if answer.body.len() > request.max_response_bytes {
+        let mut result = reply.result;
+        if let Ok(answer) = &mut result
+            && answer.body.len() > request.max_response_bytes
+        {
             answer.body.truncate(request.max_response_bytes);
             answer.truncated = true;
         }
-        Ok(answer)
+        result
     }
 
     fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {

@@ -1,12 +1,14 @@
-//! What Lambda's event source mapping makes of a batch: the event that a function gets, and which messages its answer
-//! lets be deleted.
+//! What Lambda's event source mapping makes of a batch: whether a function runs for it, the event that it gets, and which
+//! messages its answer lets be deleted.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use shared::ports::QueueName;
 
-use super::{Received, SimQueue};
+use super::{Chain, Received, SimQueue};
 
 /// Where the queues would be, by which the functions tell them apart.
 pub fn queue_urls() -> BTreeMap<QueueName, String> {
@@ -22,6 +24,73 @@ fn name(queue: QueueName) -> &'static str {
         QueueName::Webhook => "WebhookQueue",
         QueueName::WebhookRetry => "WebhookRetryQueue",
     }
+}
+
+/// So often a function runs in one chain before recursive loop detection stops the next run. Source: AWS Lambda developer
+/// guide, "Use Lambda recursive loop detection to prevent infinite loops": "approximately 16 times in the same chain".
+pub const MAX_RUNS_IN_CHAIN: u32 = 16;
+
+/// The template that is deployed.
+pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+});
+
+/// The function that reads a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// Its resource in the template.
+    pub function: String,
+    /// Whether it says `RecursiveLoop: Allow`. Without, the default is that Lambda stops loops.
+    pub may_recur: bool,
+}
+
+/// Which function reads each queue.
+pub type Readers = Arc<BTreeMap<QueueName, Reader>>;
+
+/// As the template says.
+pub fn readers() -> Readers {
+    static READERS: LazyLock<Readers> = LazyLock::new(|| readers_in(&TEMPLATE));
+    Arc::clone(&READERS)
+}
+
+/// The readers that a template's text tells of, line by line: resources are indented by two, their properties by six.
+///
+/// # Panics
+/// When a queue has no reader.
+pub fn readers_in(template: &str) -> Readers {
+    let all = queue_urls().into_keys().map(|queue| {
+        let (mut resource, mut recurs, mut reads) = ("", false, false);
+        let source = format!("Queue: !GetAtt {}.Arn", name(queue));
+        for line in template.lines() {
+            let text = line.trim();
+            match line.len() - line.trim_start().len() {
+                _ if text.starts_with('#') => {}
+                0 | 2 if text.ends_with(':') && reads => break,
+                2 if text.ends_with(':') => (resource, recurs) = (text.trim_end_matches(':'), false),
+                6 if text == "RecursiveLoop: Allow" => recurs = true,
+                _ => reads |= text == source,
+            }
+        }
+        assert!(reads, "no function reads {}", name(queue));
+        (queue, Reader { function: resource.to_owned(), may_recur: recurs })
+    });
+    Arc::new(all.collect())
+}
+
+/// The chain that the run for a batch is part of; `None` where Lambda stops it. Then nothing of the batch is deleted: it
+/// comes back after its visibility time-out, is stopped again, and becomes a dead letter after its last receive.
+///
+/// Source: the same page. Whose chain a run for several messages continues is not documented; here it is the longest.
+pub fn chain_of_run(reader: &Reader, batch: &[Received]) -> Option<Chain> {
+    let mut chain = Chain::new();
+    for (function, runs) in batch.iter().flat_map(|message| &message.chain) {
+        let most = chain.entry(function.clone()).or_default();
+        *most = (*most).max(*runs);
+    }
+    let runs = chain.entry(reader.function.clone()).or_default();
+    *runs += 1;
+    (reader.may_recur || *runs <= MAX_RUNS_IN_CHAIN).then_some(chain)
 }
 
 /// The event of a batch. Source of its shape: AWS Lambda developer guide, "Using Lambda with Amazon SQS".

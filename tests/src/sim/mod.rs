@@ -35,7 +35,7 @@ pub use assets::SimAssets;
 pub use clock::SimClock;
 pub use dns::SimDns;
 pub use entropy::SimEntropy;
-pub use gate::{Call, Fault, Gate, LateEffects, Op, at};
+pub use gate::{Call, Chain, Fault, Gate, LateEffects, Op, at};
 pub use http::{Reply, Sent, SimHttp};
 pub use queue::{QueueFaults, Received, SimQueue};
 pub use run::{Ended, Schedule};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
 
-use super::gate::{Extent, Later};
+use super::gate::{Chain, Extent, Later};
 use super::{Gate, Op, SimClock, SimEntropy};
 
 /// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August 2025); 256 KiB is what
@@ -29,6 +29,8 @@ pub struct Received {
     /// 1 the first time.
     pub receive_count: u32,
     pub sent_at: Timestamp,
+    /// The chain of invocations that sent it.
+    pub chain: Chain,
 }
 
 /// What a standard queue may do and a small test does not see. Off by default; shares are of a thousand.
@@ -115,7 +117,13 @@ impl State {
         line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt).map(|(at, _)| *at)
     }
 
-    fn accept(&mut self, queue: QueueName, messages: &[Message], now: Timestamp) -> Result<(), QueueError> {
+    fn accept(
+        &mut self,
+        queue: QueueName,
+        messages: &[Message],
+        chain: &Chain,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
         if messages.iter().any(|message| message.body.is_empty() || message.body.len() > MAX_BODY) {
             return Err(QueueError("a body is empty or over 256 KiB".to_owned()));
         }
@@ -128,6 +136,7 @@ impl State {
                 receipt: String::new(),
                 receive_count: 0,
                 sent_at: now,
+                chain: chain.clone(),
             };
             let copies = if self.hit(self.faults.duplicate) { 2 } else { 1 };
             for _ in 0..copies {
@@ -255,7 +264,11 @@ impl SimQueue {
     /// Puts a message into the queue outside of any call, visible now, as whoever may send there can.
     pub fn place(&self, queue: QueueName, body: &str) {
         let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "anybody".to_owned() };
-        self.state.lock().unwrap().accept(queue, &[message], self.clock.now()).expect("a body that a queue takes");
+        self.state
+            .lock()
+            .unwrap()
+            .accept(queue, &[message], &Chain::new(), self.clock.now())
+            .expect("a body that a queue takes");
     }
 
     /// Puts a second copy of a message into the queue, visible now, as standard queues sometimes do.
@@ -287,14 +300,15 @@ fn lost(_: super::gate::Failure) -> QueueError {
 #[async_trait]
 impl Queue for SimQueue {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
+        let chain = self.gate.chain();
         for batch in messages.chunks(10) {
             let effect = |extent| {
                 let reached = if extent == Extent::Whole { batch.len() } else { batch.len() / 2 };
-                self.state.lock().unwrap().accept(queue, &batch[..reached], self.clock.now())
+                self.state.lock().unwrap().accept(queue, &batch[..reached], &chain, self.clock.now())
             };
             let later = || {
-                let batch = batch.to_vec();
-                self.later(move |state, at| state.accept(queue, &batch, at))
+                let (batch, chain) = (batch.to_vec(), chain.clone());
+                self.later(move |state, at| state.accept(queue, &batch, &chain, at))
             };
             self.gate.write(Op::Send, format!("{queue:?} x{}", batch.len()), lost, effect, &later).await?;
         }

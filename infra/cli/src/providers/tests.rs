@@ -30,7 +30,7 @@ impl Bundle {
     }
 
     async fn outcome(&self, args: &Enrich) -> Outcome {
-        let (config, settings) = (load_config(&self.0).unwrap(), self.settings());
+        let (config, settings) = (parse_config(&self.0).unwrap(), self.settings());
         let input = record(&config, args).unwrap();
         let config = asked(config, &args.kind, args.providers.as_deref());
         let registry = registry_of(&config, |provider| build(provider, &self.0, &|name| settings.get(name)));
@@ -212,7 +212,7 @@ async fn what_other_providers_lack_is_no_matter() {
     let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
     let only = Enrich { providers: Some(vec!["first".to_owned()]), ..args("company", Some("stripe.com")) };
     assert_eq!(bundle.outcome(&only).await.data["name"], "A");
-    let config = load_config(&bundle.0).unwrap();
+    let config = parse_config(&bundle.0).unwrap();
     let settings = bundle.settings();
     let failure = registry_of(&asked(config, "paid", None), |p| build(p, &bundle.0, &|name| settings.get(name))).err();
     assert!(failure.and_then(|f| f.text()).unwrap().contains("MILLRACE_TEST_KEY, which is not set"));
@@ -221,7 +221,7 @@ async fn what_other_providers_lack_is_no_matter() {
 #[test]
 fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let bundle = Bundle::new("record", &upstreams_at("https://api.example.com"), "");
-    let config = load_config(&bundle.0).unwrap();
+    let config = parse_config(&bundle.0).unwrap();
     let told = |args: &Enrich| record(&config, args).unwrap_err();
     let usage = |text: &str| Failure::Usage(text.to_owned());
     assert_eq!(told(&args("compani", Some("x"))), usage("there is no type compani; there are company, paid, person"));
@@ -281,7 +281,7 @@ impl Clock for Virtual {
 async fn an_answer_that_comes_later_is_waited_for() {
     let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
-    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |_| Ok(slow.clone())).unwrap();
     let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
@@ -305,7 +305,7 @@ async fn nobody_waits_here_for_a_callback() {
     let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
     let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "company", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "company", None);
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
     let asked = trial(&config, &registry, &args("company", None), &input, ports(&settings).unwrap()).await;
@@ -322,7 +322,7 @@ async fn what_is_waited_for_is_said() {
         (Bundle::new("waits-later", &later, ""), Bundle::new("waits", &upstreams_at("https://api.example.com"), ""));
     let settings = plain.settings();
     let told = async |bundle: &Bundle, name: &str| {
-        let config = load_config(&bundle.0).unwrap();
+        let config = parse_config(&bundle.0).unwrap();
         let registry = registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
         let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap()).await.unwrap();
         let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
@@ -339,7 +339,8 @@ async fn a_dry_call_can_be_of_some_alone() {
     let settings = bundle.settings();
     let report = Told::of_some(&bundle.0, &settings, true, &["second"]).await.unwrap();
     assert!(report.text.contains("  second: not found (HTTP 200; --verbose shows the answer), in "), "{}", report.text);
-    assert!(!report.text.contains("first: not found"), "{}", report.text);
+    // The secret of another is no matter here, and neither are the types.
+    assert!(!report.text.contains("first") && !report.text.contains("types\n"), "{}", report.text);
     assert_eq!(served.seen().len(), 1);
     let unknown = Told::of_some(&bundle.0, &settings, true, &["second", "third"]).await.err();
     assert_eq!(
@@ -349,11 +350,114 @@ async fn a_dry_call_can_be_of_some_alone() {
 }
 
 #[tokio::test]
+async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
+    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("alone", &upstreams_at(&served.base), LOOPBACK);
+    let report = Told::of_some(&bundle.0, &bundle.settings(), true, &["first"]).await.unwrap();
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(!report.text.contains("second"), "{}", report.text);
+    assert_eq!(bundle.report(false).await.faults, 1, "the whole file lacks a secret");
+}
+
+/// What a dry call of a provider with this mapping says to this answer.
+async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
+    let served = serve(vec![Reply::json(200, answer)]).await;
+    let toml = format!(
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nretries = 0\n\
+         url = \"{}/a?q={{{{ input.domain }}}}\"\n{mapping}\n",
+        served.base
+    );
+    let bundle = Bundle::new(name, &toml, LOOPBACK);
+    let report = bundle.report(true).await;
+    let (_, calls) = report.text.split_once("dry calls\n").unwrap_or_else(|| panic!("{}", report.text));
+    calls.trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_pointer_that_found_nothing_is_named() {
+    let fields = "fields = { name = \"/d/name\", size = \"/d/size\", city = { expr = \"response.d.city\" } }";
+    let sure = format!("{fields}\nconfidence = \"/score\"");
+    let missing = format!("{fields}\nnot_found = {{ missing = [\"/d\"] }}");
+    let batch = "method = \"POST\"\nfields = { name = \"/name\" }\nbatch = { max = 2, items = { d = \"{{ input.domain }}\" }, \
+                 body = { q = \"{{ items }}\" }, results = \"/results\", \
+                 match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
+    for (name, mapping, answer, told) in [
+        ("some", fields, r#"{"d": {"name": "A", "size": ""}}"#, Some("/d/size (size), { response.d.city } (city)")),
+        (
+            "all",
+            fields,
+            r#"{"data": {"name": "A"}}"#,
+            Some("/d/name (name), /d/size (size), { response.d.city } (city)"),
+        ),
+        ("none", fields, r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#, None),
+        ("sure", &sure, r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#, Some("/score (confidence)")),
+        ("missing", &missing, r#"{"data": 1}"#, Some("/d (not_found.missing)")),
+        ("batch", batch, r#"{"results": [{"key": "x", "name": "A"}]}"#, Some("/id (batch.match)")),
+    ] {
+        let said = dry_call(name, mapping, answer).await;
+        let absent = said.split_once("; nothing at ").map(|(_, absent)| absent);
+        assert_eq!(absent, told, "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_type_says_which_provider_serves_which_inputs() {
+    let hem = |name: &str, input: &str| format!("[providers.{name}]\nkind = \"hem\"\ninput = \"{input}\"\n");
+    let toml = format!(
+        "[types.one]\ninputs = [[\"email\"]]\nwaterfall = [\"by-email\"]\n\
+         [types.two]\ninputs = [[\"email\"], [\"domain\"], [\"name\", \"city\"]]\noptional_inputs = [\"country\"]\n\
+         waterfall = [\"by-email\", \"by-name\", \"by-country\", \"by-email-and-name\"]\n{}{}{}\
+         [providers.by-email-and-name]\nkind = \"http\"\nurl = \"https://a.example/{{{{ input.email }}}}/{{{{ input.name }}}}\"\n\
+         fields = {{ x = \"/x\" }}\n",
+        hem("by-email", "email"),
+        hem("by-name", "name"),
+        hem("by-country", "country")
+    );
+    let bundle = Bundle::new("served", &toml, "");
+    let report = bundle.report(false).await;
+    let (_, types) = report.text.split_once("types\n").unwrap();
+    assert_eq!(
+        types,
+        "  one: needs email; at most 1 credit a record; asks by-email\n  \
+         two: needs email, or domain, or name and city; at most 1 credit a record; \
+         asks by-email, by-name, by-country, by-email-and-name\n    \
+         by-email: serves email\n    by-name: serves name and city\n    \
+         by-country: serves email (with country), or domain (with country), or name and city (with country)\n    \
+         by-email-and-name: serves no set of inputs alone\n",
+        "{}",
+        report.text
+    );
+}
+
+#[test]
+fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
+    let bundle = Bundle::new("compile", &upstreams_at("https://api.example.com"), "");
+    let (file, output) = (bundle.0.join(CONFIG_FILE), bundle.0.join("providers.compiled"));
+    let compile = || super::compile(&Compile { file: Some(file.clone()), output: Some(output.clone()) });
+    compile().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let read = compiled::read(&std::fs::read(&output).unwrap(), &text).unwrap();
+    assert_eq!(read.types.len(), 3);
+    std::fs::remove_file(&output).unwrap();
+    let line = format!(":{}:", text.lines().count() + 1);
+    for (wrong, told) in [
+        (format!("{text}x = \n"), line.as_str()),
+        (format!("{text}nobody = 5\n"), &line),
+        (format!("{text}[operations.nobody]\nx = \"company\"\n"), ": [operations.nobody]: "),
+    ] {
+        std::fs::write(&file, wrong).unwrap();
+        let why = compile().unwrap_err().text().unwrap();
+        assert!(why.starts_with(&format!("error: {}{told}", file.display())), "{why}");
+        assert!(!output.exists());
+    }
+}
+
+#[tokio::test]
 async fn nothing_found_tells_the_last_status() {
     let served = serve(vec![Reply::json(404, "{}")]).await;
     let bundle = Bundle::new("nothing", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let told = async |verbose: bool| {
         let given = ports(&settings).unwrap();
@@ -407,7 +511,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let served = serve(vec![table]).await;
     let bundle = Bundle::new("city", toml, &account(&served.base));
     let settings = bundle.settings();
-    let config = asked(load_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
+    let config = asked(parse_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
     let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let ports = Ports { assets: assets(&settings, &Account::default()).await.unwrap(), ..ports(&settings).unwrap() };
     let input = Map::from_iter([("domain".to_owned(), json!("a.com"))]);

@@ -263,3 +263,18 @@ fn faults_of_the_configuration() {
         assert!(error.contains(wanted), "{error}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_is_passed_on_as_it_was_written_and_may_have_a_mark_in_front() {
+    let given = r#"{"age": 123456789012345678901234567890, "title": "\ud800"}"#;
+    let sent =
+        json!({"full_name": "A", "struct": {"age": {"description": "in years", "type": "int"}, "title": "the title"}});
+    let asked = ask(&agent(AGENT), sent, |script| {
+        script.answer(200, &format!("\u{feff}{}", says(&format!("\u{feff}{given}"))));
+    })
+    .await;
+    let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };
+    let shown = Value::Object(fields.clone()).to_string();
+    assert!(shown.contains("\"age\":123456789012345678901234567890"), "{shown}");
+    assert!(shown.contains("\"title\":\"\u{fffd}\""), "{shown}");
+}

@@ -174,13 +174,13 @@ impl Settings for ChatConfig {
         self.requires.iter().cloned().chain(self.instructions.inputs().map(str::to_owned)).collect()
     }
 
-    fn requires(&self) -> Vec<String> {
-        self.requires.clone()
-    }
-
     /// The model is shown the whole record.
     fn reads(&self) -> Option<Vec<String>> {
         None
+    }
+
+    fn required(&self) -> Vec<String> {
+        self.requires.clone()
     }
 
     /// Each record may ask for fields of its own.

@@ -7,13 +7,14 @@
 //! What is null counts as absent, and an expression over something absent has no value itself, unless `default(…)`,
 //! `is defined` or `a if b else c` says otherwise. A condition without a value does not hold.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value, tests};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 /// An expression that was found right, ready to be compiled when it is first used.
 #[derive(Clone, Serialize, Deserialize)]
@@ -194,7 +195,9 @@ pub fn environment(natives: Natives) -> Environment<'static> {
     });
     environment.add_filter("int", |value: Value| {
         let whole = |text: &str| text.trim().parse::<i64>().map_or(Value::UNDEFINED, Value::from);
-        if value.is_number() {
+        if value.is_integer() {
+            Ok(value)
+        } else if value.is_number() {
             Ok(value.as_i64().map_or(Value::UNDEFINED, Value::from))
         } else {
             on_text(&value, whole)
@@ -218,7 +221,7 @@ pub fn environment(natives: Natives) -> Environment<'static> {
         let texts: Vec<String> = value.try_iter()?.filter(|v| !absent(v)).map(|v| v.to_string()).collect();
         Ok(Value::from(texts.join(&by.unwrap_or_default())))
     });
-    environment.add_filter("tojson", |value: Value| match to_json(&value) {
+    environment.add_filter("tojson", |value: Value| match to_json(&value, &Written::default()) {
         Some(json) => Ok(Value::from(json.to_string())),
         None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
     });
@@ -259,16 +262,46 @@ pub fn context(roots: impl IntoIterator<Item = (String, Value)>) -> Value {
     Value::from_pairs(roots)
 }
 
+/// A whole number that is written as it is counted with.
+fn whole(number: &Number) -> Option<Value> {
+    let signed = number.as_i128().filter(|whole| whole.to_string() == number.as_str()).map(Value::from);
+    signed.or_else(|| number.as_u128().map(Value::from))
+}
+
+/// The nearest number that is counted with; infinite where there is none.
+fn float(number: &Number) -> f64 {
+    number.as_str().parse().unwrap_or_default()
+}
+
+/// The numbers that are counted with as floats, so that one which an expression only passes on is as it was written: by
+/// their bits, `None` where several are written differently.
+#[derive(Debug, Default)]
+pub struct Written(HashMap<u64, Option<Number>>);
+
+impl Written {
+    pub fn add(&mut self, json: &Json) {
+        match json {
+            Json::Number(number) if whole(number).is_none() => {
+                let known = self.0.entry(float(number).to_bits()).or_insert_with(|| Some(number.clone()));
+                known.take_if(|known| known != number);
+            }
+            Json::Array(items) => items.iter().for_each(|item| self.add(item)),
+            Json::Object(members) => members.values().for_each(|member| self.add(member)),
+            _ => {}
+        }
+    }
+
+    fn number(&self, number: f64) -> Option<Number> {
+        self.0.get(&number.to_bits()).cloned().flatten().or_else(|| Number::from_f64(number))
+    }
+}
+
 /// JSON for expressions: null is absent.
 pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::UNDEFINED,
         Json::Bool(flag) => Value::from(*flag),
-        Json::Number(number) => number
-            .as_i64()
-            .map(Value::from)
-            .or_else(|| number.as_u64().map(Value::from))
-            .unwrap_or_else(|| Value::from(number.as_f64().unwrap_or_default())),
+        Json::Number(number) => whole(number).unwrap_or_else(|| Value::from(float(number))),
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
         Json::Object(members) => {
@@ -278,25 +311,24 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// The JSON of a value; `None` where JSON has no such thing.
-pub fn to_json(value: &Value) -> Option<Json> {
+/// The JSON of a value that was computed of what is `written`; `None` where JSON has no such thing.
+pub fn to_json(value: &Value, written: &Written) -> Option<Json> {
     Some(match value.kind() {
         ValueKind::Undefined | ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),
-        ValueKind::Number => match (value.as_i64(), u64::try_from(value.clone()), f64::try_from(value.clone())) {
-            (Some(whole), ..) if value.is_integer() => whole.into(),
-            (_, Ok(whole), _) if value.is_integer() => whole.into(),
-            (.., Ok(number)) => serde_json::Number::from_f64(number)?.into(),
-            _ => return None,
-        },
+        ValueKind::Number if value.is_integer() => {
+            let signed = i128::try_from(value.clone()).ok().and_then(Number::from_i128);
+            signed.or_else(|| Number::from_u128(u128::try_from(value.clone()).ok()?))?.into()
+        }
+        ValueKind::Number => written.number(f64::try_from(value.clone()).ok()?)?.into(),
         ValueKind::String => Json::String(value.as_str()?.to_owned()),
         ValueKind::Seq | ValueKind::Iterable => {
-            Json::Array(value.try_iter().ok()?.map(|item| to_json(&item)).collect::<Option<_>>()?)
+            Json::Array(value.try_iter().ok()?.map(|item| to_json(&item, written)).collect::<Option<_>>()?)
         }
         ValueKind::Map => {
             let mut members = serde_json::Map::new();
             for key in value.try_iter().ok()? {
-                members.insert(key.to_string(), to_json(&value.get_item(&key).ok()?)?);
+                members.insert(key.to_string(), to_json(&value.get_item(&key).ok()?, written)?);
             }
             Json::Object(members)
         }

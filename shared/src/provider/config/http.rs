@@ -147,7 +147,7 @@ impl Settings for HttpConfig {
         fields
     }
 
-    fn requires(&self) -> Vec<String> {
+    fn required(&self) -> Vec<String> {
         self.requires.clone()
     }
 

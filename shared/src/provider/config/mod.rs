@@ -1,7 +1,7 @@
 //! `providers.toml`: the types of record and the providers behind them.
 //!
-//! Self-contained on purpose (std, serde, toml, `serde_json` and minijinja): `build.rs` includes this folder, so that a wrong
-//! `infra/providers.toml` stops the build with the same message that stops the function's Init.
+//! `millrace providers compile` reads the file when a bundle is made, so that a wrong one stops the build with the same message
+//! that would stop the function's Init; what it read goes into the bundle too (`compiled.rs`).
 //!
 //! One file per kind of provider: a struct of what the file says, its reader, and [`Settings`], which is what the waterfall
 //! must know of it. A new kind is that file, a variant of [`Kind`], and a line in each of `Kind::read`, `Kind::settings`
@@ -10,6 +10,7 @@
 mod address;
 mod batch;
 mod chat;
+pub mod compiled;
 mod dataset;
 mod domain_finder;
 mod email_check;
@@ -144,8 +145,8 @@ pub trait Settings {
     /// of them.
     fn needs(&self) -> Vec<String>;
 
-    /// Those of them without which it cannot be asked.
-    fn requires(&self) -> Vec<String> {
+    /// The input fields without which it is not asked.
+    fn required(&self) -> Vec<String> {
         self.needs()
     }
 

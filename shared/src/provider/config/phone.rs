@@ -44,7 +44,7 @@ impl Settings for PhoneConfig {
         [Some(&self.input), self.country_input.as_ref()].into_iter().flatten().cloned().collect()
     }
 
-    fn requires(&self) -> Vec<String> {
+    fn required(&self) -> Vec<String> {
         vec![self.input.clone()]
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::config::{KeyColumn, Normal};
 use super::super::hem::Email;
 use super::super::suffix;
-use super::word;
+use crate::domain::organisation;
 
 /// Separates the parts of a key; no normalised value holds it.
 const SEPARATOR: char = '\u{1f}';
@@ -20,6 +20,8 @@ const SEPARATOR: char = '\u{1f}';
 pub(super) struct Keys {
     rows: Vec<Vec<Value>>,
     by_key: HashMap<String, usize>,
+    /// Names with an umlaut, spelled out; asked where no row has that name itself.
+    spelled_out: HashMap<String, usize>,
     /// How long the prefixes of the one such column are, in bytes; of networks in bits, with whether they are IPv6.
     lengths: BTreeSet<(usize, bool)>,
     skipped: usize,
@@ -30,9 +32,9 @@ impl Keys {
         (self.rows.len(), self.skipped)
     }
 
-    pub(super) fn add(&mut self, key: &[KeyColumn], parts: &[&str], values: Vec<Value>) {
+    pub(super) fn add(&mut self, key: &[KeyColumn], texts: &[&str], values: Vec<Value>) {
         let mut length = None;
-        let parts = key.iter().zip(parts).map(|(key, text)| match key.normal {
+        let parts = key.iter().zip(texts).map(|(key, text)| match key.normal {
             Normal::Network => {
                 let network = network(text)?;
                 length = Some((usize::from(network.prefix_len()), matches!(network, IpNet::V6(_))));
@@ -51,10 +53,14 @@ impl Keys {
             self.skipped += 1;
             return;
         };
+        let spelled_out = spelled_out(key, texts, &parts);
         match self.by_key.entry(parts.join(&SEPARATOR.to_string())) {
             Entry::Occupied(_) => self.skipped += 1,
             Entry::Vacant(entry) => {
                 entry.insert(self.rows.len());
+                if let Some(parts) = spelled_out {
+                    self.spelled_out.entry(parts.join(&SEPARATOR.to_string())).or_insert(self.rows.len());
+                }
                 self.rows.push(values);
                 self.lengths.extend(length);
             }
@@ -71,7 +77,8 @@ impl Keys {
             });
             keys = longer.collect();
         }
-        keys.iter().find_map(|key| self.by_key.get(key)).map(|row| self.rows[*row].as_slice())
+        let by = |index: &HashMap<String, usize>| keys.iter().find_map(|key| index.get(key)).copied();
+        by(&self.by_key).or_else(|| by(&self.spelled_out)).map(|row| self.rows[row].as_slice())
     }
 
     /// The values to try for one column, the likeliest first.
@@ -87,7 +94,8 @@ impl Keys {
                 });
                 networks.collect()
             }
-            Normal::Exact | Normal::Email | Normal::Name => vec![text.to_owned()],
+            Normal::Name => organisation::keys(text),
+            Normal::Exact | Normal::Email => vec![text.to_owned()],
         }
     }
 }
@@ -99,6 +107,8 @@ pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec
         let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
         let normal = match column.normal {
             Normal::Network => address(text).map(|address| address.to_string()),
+            // A name has several spellings, which its normal form no longer tells.
+            Normal::Name => normalise(Normal::Name, text).map(|_| text.to_owned()),
             normal => normalise(normal, text),
         };
         normal.map_err(|why| format!("`{name}` {why}"))
@@ -106,26 +116,15 @@ pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec
     asked.collect()
 }
 
-/// Legal forms that are left out at the end of a name. Single words after punctuation is gone, so that `S.A.` is not one.
-const LEGAL_FORMS: [&str; 17] = [
-    "inc",
-    "incorporated",
-    "llc",
-    "ltd",
-    "limited",
-    "corp",
-    "corporation",
-    "co",
-    "company",
-    "plc",
-    "gmbh",
-    "ag",
-    "sa",
-    "sas",
-    "bv",
-    "nv",
-    "ab",
-];
+/// The parts of a key with names spelled out, where that makes a difference.
+fn spelled_out(key: &[KeyColumn], texts: &[&str], parts: &[String]) -> Option<Vec<String>> {
+    let spelled = key.iter().zip(texts).zip(parts).map(|((column, text), part)| {
+        let spelled = (column.normal == Normal::Name).then(|| organisation::keys(text).pop()).flatten();
+        spelled.unwrap_or_else(|| part.clone())
+    });
+    let spelled: Vec<String> = spelled.collect();
+    (spelled != parts).then_some(spelled)
+}
 
 fn normalise(normal: Normal, text: &str) -> Result<String, &'static str> {
     match normal {
@@ -135,15 +134,7 @@ fn normalise(normal: Normal, text: &str) -> Result<String, &'static str> {
         }
         Normal::Domain => suffix::host(text),
         Normal::Email => Email::parse(text).map(|email| email.plain()),
-        Normal::Name => {
-            let plain: String =
-                text.to_lowercase().replace('&', " and ").replace(['\'', '’', '.'], "").chars().map(word).collect();
-            let mut words: Vec<&str> = plain.split(' ').filter(|w| !w.is_empty()).collect();
-            if words.len() > 1 && words.last().is_some_and(|w| LEGAL_FORMS.contains(w)) {
-                words.pop();
-            }
-            if words.is_empty() { Err("holds no letter or digit") } else { Ok(words.join(" ")) }
-        }
+        Normal::Name => organisation::key(text).ok_or("holds no letter or digit"),
         Normal::Network => network(text).map(|network| network.to_string()),
     }
 }

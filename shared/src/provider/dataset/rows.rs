@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::config::{ConfigError, DatasetConfig, Format, Lookup};
+use crate::domain::json;
 
 /// Takes a row: the texts of its key or search columns, and the values of its fields.
 type Take<'a> = dyn FnMut(&[&str], Vec<Value>) -> Result<(), String> + 'a;
@@ -54,8 +55,12 @@ fn read_ndjson(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut 
         if line.trim().is_empty() {
             continue;
         }
-        let row: Map<String, Value> = serde_json::from_str(line)
-            .map_err(|e| format!("line {} is not a JSON object, from column {} on", at + 1, e.column()))?;
+        let row = match json::read(line.as_bytes()) {
+            Ok(Value::Object(row)) => Ok(row),
+            Ok(_) => Err(0),
+            Err(error) => Err(error.column()),
+        };
+        let row = row.map_err(|column| format!("line {} is not a JSON object, from column {column} on", at + 1))?;
         unseen.retain(|column| !row.contains_key(*column));
         first.get_or_insert_with(|| row.keys().cloned().collect());
         let texts: Vec<String> = columns.iter().map(|column| text_of(row.get(*column), lists)).collect();

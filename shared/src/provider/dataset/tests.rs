@@ -84,8 +84,8 @@ async fn ndjson_keeps_types_and_composite_keys_need_every_part() {
 #[tokio::test]
 async fn names_are_compared_without_case_marks_and_legal_form() {
     let key = "{ name = { column = \"name\", as = \"name\" } }";
-    let text =
-        "name,domain\n\"Yahoo! Inc.\",yahoo.com\nAT&T,att.com\nCo,co.example\nC++,cpp.example\nYahoo,second.example\n";
+    let text = "name,domain\n\"Yahoo! Inc.\",yahoo.com\nAT&T,att.com\nCo,co.example\nC++,cpp.example\nYahoo,second.example\n\
+         Nestl\u{e9} S.A.,nestle.com\nM\u{fc}ller GmbH & Co. KG,mueller.de\nSchroeder,schroeder.example\n";
     let table = dataset("d.csv", key, "{ name = \"domain\" }", text).unwrap();
     for (name, wanted) in [
         ("yahoo", Some("yahoo.com")),
@@ -95,6 +95,13 @@ async fn names_are_compared_without_case_marks_and_legal_form() {
         ("C++", Some("cpp.example")),
         ("c", None),
         ("yahoo japan", None),
+        ("Nestle", Some("nestle.com")),
+        ("NESTLE\u{301}", Some("nestle.com")),
+        ("M\u{fc}ller", Some("mueller.de")),
+        ("Mueller Inc", Some("mueller.de")),
+        ("Muller S.p.A.", Some("mueller.de")),
+        ("Schr\u{f6}der", Some("schroeder.example")),
+        ("Schroder", None),
     ] {
         assert_eq!(name_of(&ask(&table, serde_json::json!({"name": name})).await), wanted, "{name}");
     }

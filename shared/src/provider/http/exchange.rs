@@ -100,6 +100,7 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
 /// What to look at where an exchange with an upstream broke: settings and the configuration, nothing of the exchange.
 pub fn upstream_advice(error: &HttpError) -> &'static str {
     match error {
+        HttpError::Cut { cause, .. } => upstream_advice(cause),
         HttpError::Url(_) => "the URL cannot be used; plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)",
         HttpError::Blocked => {
             "the host's address is private or otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
@@ -120,11 +121,13 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
 /// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote the URL.
 fn broken(error: &HttpError) -> Fault {
     let detail = format!("no answer from the provider ({}): {}", error.class(), upstream_advice(error));
-    match error {
+    match error.cause() {
         HttpError::Timeout => Fault::passing("provider_timeout", detail),
-        HttpError::Dns(_) | HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Protocol(_) => {
-            Fault::passing("provider_error", detail)
-        }
+        HttpError::Dns(_)
+        | HttpError::Connect(_)
+        | HttpError::Tls(_)
+        | HttpError::Protocol(_)
+        | HttpError::Cut { .. } => Fault::passing("provider_error", detail),
         HttpError::Url(_) | HttpError::Blocked => Fault::lasting(detail),
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, Value};
 use serde_json::{Map, Value as Json};
 
-use super::super::config::expression::{Expr, Natives, context, environment, from_json, to_json};
+use super::super::config::expression::{Expr, Natives, Written, context, environment, from_json, to_json};
 use super::super::suffix;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -76,7 +76,17 @@ impl<'a> Known<'a> {
         match value {
             None => Ok(None),
             Some(value) => {
-                to_json(&value).map(Some).ok_or_else(|| format!("`{}` comes to something that is no JSON", expr.text))
+                let mut written = Written::default();
+                for (_, root, _) in self.0.iter().filter(|(root, ..)| expr.reads(root)) {
+                    match root {
+                        Root::Object(members) => members.values().for_each(|value| written.add(value)),
+                        Root::Value(value) => written.add(value),
+                        Root::Own(value) => written.add(value),
+                    }
+                }
+                to_json(&value, &written)
+                    .map(Some)
+                    .ok_or_else(|| format!("`{}` comes to something that is no JSON", expr.text))
             }
         }
     }

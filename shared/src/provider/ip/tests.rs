@@ -129,7 +129,7 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new(name: &str) -> Self {
-        let path = Path::new(env!("OUT_DIR")).join(format!("ip-{name}"));
+        let path = std::env::temp_dir().join(format!("millrace-ip-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }

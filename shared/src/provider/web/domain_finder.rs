@@ -11,6 +11,7 @@ use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
 use super::parked::is_parked;
 use super::{names, owner};
+use crate::domain::organisation;
 use crate::ports::{DnsFailure, DnsKind};
 use crate::provider::config::DomainFinderConfig;
 use crate::provider::{Answer, Ports, Provider, Question, suffix};
@@ -48,7 +49,7 @@ impl Provider for DomainFinder {
         let Some(name) = question.input.get(field).and_then(Value::as_str) else {
             return Answer::Invalid(format!("`{field}` is needed"));
         };
-        if names::words(name).is_empty() {
+        if organisation::key(name).is_none() {
             return Answer::Invalid(format!("`{field}` holds no letter or digit"));
         }
         let mut candidates = candidates(name, &self.config.tlds);
@@ -128,10 +129,14 @@ fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
     // Some names are domains: Booking.com.
     candidates
         .extend(suffix::host(name).ok().filter(|h| !name.trim().contains(' ') && suffix::registrable(h).is_some()));
-    let words: Vec<String> = names::words(name);
-    let spellings = if words.len() > 1 { vec![words.concat(), words.join("-")] } else { vec![words.concat()] };
+    let spelled = organisation::spellings(name);
+    // `mueller` alone, as `mueller-soehne`, then `muller`.
+    let glued = spelled.iter().map(|words| words.concat());
+    let hyphens = spelled.first().filter(|words| words.len() > 1).map(|words| words.join("-"));
+    let mut spellings: Vec<String> = glued.collect();
+    spellings.splice(spellings.len().min(1)..spellings.len().min(1), hyphens);
     for (at, spelling) in spellings.iter().enumerate() {
-        // Hyphens are tried at the likeliest only.
+        // Further spellings are tried at the likeliest only.
         let tlds = if at == 0 { tlds } else { &tlds[..tlds.len().min(3)] };
         candidates.extend(tlds.iter().filter_map(|tld| suffix::host(&format!("{spelling}.{tld}")).ok()));
     }
@@ -175,12 +180,16 @@ fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let said = said.chain(meta.map(|said| (said.to_owned(), sure::OPEN_GRAPH)));
     let title = page.title.as_deref().unwrap_or_default();
     let said = said.chain(names::segments(title).map(|said| (said.to_owned(), sure::TITLE)));
-    let exact = said.filter(|(said, _)| names::same(said, name)).max_by(|a, b| a.1.total_cmp(&b.1));
-    let wanted = names::words(name);
+    let exact = said.filter(|(said, _)| organisation::same(said, name)).max_by(|a, b| a.1.total_cmp(&b.1));
+    let wanted = organisation::spellings(name);
     let in_title = || {
-        let within = |part: &&str| names::words(part).windows(wanted.len()).any(|w| *w == wanted[..]);
+        let holds = |words: &[String], wanted: &[String]| words.windows(wanted.len()).any(|w| w == wanted);
+        let within = |part: &&str| {
+            let spelled = organisation::spellings(part);
+            spelled.iter().any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
+        };
         // One short word is in many titles.
-        let telling = wanted.len() > 1 || wanted.concat().len() >= 5;
+        let telling = wanted.iter().all(|words| words.len() > 1 || words.concat().len() >= 5);
         names::segments(title).find(within).filter(|_| telling).map(|_| (name.trim().to_owned(), sure::IN_TITLE))
     };
     let (company_name, confidence) = exact.or_else(in_title)?;

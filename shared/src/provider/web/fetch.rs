@@ -89,11 +89,11 @@ impl Miss {
             code: "provider_error",
             detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
         };
-        match error {
+        match error.cause() {
             HttpError::Timeout => Self::timeout(),
             HttpError::Blocked => refused("an address that is not allowed: private or local"),
             HttpError::Url(_) => refused("a URL that cannot be used"),
-            other => Self::Unreachable(other),
+            other => Self::Unreachable(other.clone()),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::domain::json;
+
 /// The most nodes that are looked at on a page.
 const MAX_NODES: usize = 5_000;
 /// How deep nodes are looked for.
@@ -29,10 +31,10 @@ fn parse_block(text: &str) -> Option<Value> {
         }
     }
     let text = text.trim_end_matches(';');
-    serde_json::from_str(text).ok().or_else(|| {
+    json::read(text.as_bytes()).ok().or_else(|| {
         // Line breaks and tabs inside of strings are a common fault, and mean a space.
         let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        serde_json::from_str(&plain).ok()
+        json::read(plain.as_bytes()).ok()
     })
 }
 

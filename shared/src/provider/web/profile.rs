@@ -9,6 +9,7 @@ use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text, types};
 use super::links;
 use super::{names, owner};
+use crate::domain::organisation;
 
 /// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
 /// people who share the page; a title for those who look at it.
@@ -240,7 +241,8 @@ fn employees(value: &Value) -> (Option<u64>, Option<String>) {
 fn name_in_title<'t>(title: &'t str, domain: &str) -> Option<(&'t str, f64)> {
     let label: String = domain.split('.').next().unwrap_or_default().replace('-', "");
     let parts: Vec<&str> = names::segments(title).collect();
-    let spelled = parts.iter().find(|part| !label.is_empty() && names::words(part).concat() == label);
+    let spells = |part: &&&str| organisation::spellings(part).iter().any(|words| words.concat() == label);
+    let spelled = parts.iter().find(|part| !label.is_empty() && spells(part));
     if let Some(part) = spelled {
         return Some((part, sure::TITLE_AND_DOMAIN));
     }

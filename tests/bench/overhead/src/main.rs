@@ -116,7 +116,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let registry =
         Registry::assemble(&config, |provider| Ok(Arc::new(Instantly { finds: provider.name == "second" })))?;
     let ports = Ports {
-        http: Arc::new(CheckOnly(Guard::new(Vec::new(), false))),
+        http: Arc::new(CheckOnly(Guard::default())),
         dns: Arc::new(NoDns),
         assets: Arc::new(NoAssets),
         clock: Arc::new(SystemClock),

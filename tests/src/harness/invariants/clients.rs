@@ -385,7 +385,8 @@ fn is_missing(told: &Told, sent: &Sent<'_>) -> bool {
 fn needs(request: &Request, past: &Past, registry: &Registry) -> Option<u64> {
     let (kind, providers, records, most) = match request {
         Request::Submit { sent, .. } if !sent.partial_budget => {
-            (&sent.kind, &sent.providers, sent.records.len() as u64, sent.max_credits)
+            let valid = sent.records.len() - sent.invalid.records.len();
+            (&sent.kind, &sent.providers, valid as u64, sent.max_credits)
         }
         Request::Retry { job, .. } => {
             let job = past.job(job)?;

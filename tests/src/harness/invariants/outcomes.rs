@@ -9,9 +9,9 @@ use shared::domain::record::{Outcome, OutcomeStatus, Record};
 use shared::provider::RecordType;
 
 use super::{End, Verdict, all, same};
-use crate::harness::World;
 use crate::harness::providers::{BIG, noise};
 use crate::harness::upstream::GIVE_UP;
+use crate::harness::{UNFIT, World};
 
 /// A chunk is given up, and a record begun on its own, when so many of the chunk's runs ended without an answer.
 const LOST_RUNS: usize = 2;
@@ -75,6 +75,8 @@ fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) 
     let told = match (status, code) {
         (OutcomeStatus::Failed, Some("worker_lost")) if script == "poison" || lost >= LOST_RUNS => return Ok(()),
         (OutcomeStatus::Failed, Some("worker_lost")) => Err(format!("lost with {lost} lost runs of its chunk")),
+        (OutcomeStatus::Invalid, Some("invalid_input")) if script == UNFIT => return Ok(()),
+        _ if script == UNFIT => Ok(false),
         (OutcomeStatus::Failed, Some("provider_unconfigured")) => Ok(spec.unconfigured.is_some()),
         (OutcomeStatus::Failed, Some("job_expired")) => Ok(job.status == Status::Expired),
         (OutcomeStatus::Canceled, None) => Ok(job.status == Status::Canceled),

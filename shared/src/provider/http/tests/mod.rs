@@ -162,6 +162,37 @@ async fn half_a_surrogate_pair_in_one_text_lost_the_whole_answer() {
 }
 
 #[tokio::test]
+async fn what_an_answer_holds_is_passed_on_as_it_was_written() {
+    const NUMBERS: &str = r#"{"whole":-123456789012345678901234567890,"wider":340282366920938463463374607431768211456,"long":0.1234567890123456789,"far":1e400,"form":1.50E+02,"zero":-0}"#;
+    let api = provider(
+        "url = \"https://api.example.com/\"\nfields = { at = \"/numbers\", all = { expr = \"response.numbers\" }, \
+         whole = { expr = \"response.numbers.whole | default(1)\" }, wider = { expr = \"[response.numbers.wider] | first\" }, \
+         long = { expr = \"response.numbers.long if response.numbers.form > 149 else 1\" }, \
+         far = { expr = \"response.numbers.far\" }, double = { expr = \"response.numbers.form * 2\" }, \
+         key = \"/key\", computed = { expr = \"response.key\" }, text = { expr = \"response.numbers.whole ~ ''\" } }",
+    );
+    let key = r#"{"$serde_json::private::Number":"1","$serde_json::private::RawValue":"["}"#;
+    let (ports, script) = ports();
+    script.answer(200, &format!("\u{feff}{{\"numbers\":{NUMBERS},\"key\":{key}}}"));
+    let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
+    let fields = found(&answer).unwrap_or_else(|| panic!("{answer:?}"));
+    for (name, written) in [
+        ("at", NUMBERS),
+        ("all", NUMBERS),
+        ("whole", "-123456789012345678901234567890"),
+        ("wider", "340282366920938463463374607431768211456"),
+        ("long", "0.1234567890123456789"),
+        ("far", "1e400"),
+        ("double", "300.0"),
+        ("key", key),
+        ("computed", key),
+        ("text", "\"-123456789012345678901234567890\""),
+    ] {
+        assert_eq!(fields.get(name).map(ToString::to_string).as_deref(), Some(written), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn not_found_by_status_by_missing_path_and_by_no_field() {
     let api =
         provider(&format!("{GET}not_found = {{ status = [404, 410], missing = [\"/data\"] }}\ninvalid_status = [422]"));

@@ -32,7 +32,7 @@ const NAMED: &str = r#"{"name": "A"}"#;
 async fn a_token_is_fetched_once_and_renewed_before_it_ends() {
     let api = api("");
     let (ports, script) = ports();
-    script.answer(200, r#"{"access_token": "t1", "token_type": "Bearer", "expires_in": 600}"#);
+    script.answer(200, "\u{feff}{\"access_token\": \"t1\", \"token_type\": \"Bearer\", \"expires_in\": 600}");
     script.answer(200, NAMED);
     script.answer(200, NAMED);
     // Both at once, one token.

@@ -44,7 +44,9 @@ fn names_become_likely_domains() {
     let tlds = ["com", "co.uk"].map(str::to_owned);
     for (name, wanted) in [
         ("Acme Anvils, Inc.", &["acmeanvils.com", "acmeanvils.co.uk", "acme-anvils.com", "acme-anvils.co.uk"][..]),
-        ("M\u{fc}ller GmbH", &["mueller.com", "mueller.co.uk"]),
+        ("M\u{fc}ller GmbH", &["mueller.com", "mueller.co.uk", "muller.com", "muller.co.uk"]),
+        ("Acme GmbH & Co. KG", &["acme.com", "acme.co.uk"]),
+        ("Nestl\u{e9} S.A.", &["nestle.com", "nestle.co.uk"]),
         ("Booking.com", &["booking.com", "bookingcom.com", "bookingcom.co.uk"]),
         ("\u{682a}", &["xn--rhqv96g.com", "xn--rhqv96g.co.uk"]),
     ] {

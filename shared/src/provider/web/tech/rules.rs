@@ -11,6 +11,7 @@
 use serde_json::{Map, Value};
 
 use super::matcher::Matcher;
+use crate::domain::json;
 use crate::ports::DnsKind;
 
 /// Where a pattern is looked for.
@@ -83,7 +84,7 @@ impl Rules {
 
     /// Reads the text of a file. The error names the technology, the member and the reason.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let file: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+        let file = json::read(text.as_bytes()).map_err(|e| format!("is not JSON: {e}"))?;
         let file = file.as_object().ok_or("is not an object of technologies")?;
         let whole = ["technologies", "apps"].iter().find_map(|name| file.get(*name));
         let technologies = match whole {
