@@ -946,8 +946,7 @@ mod tests {
             }
         };
         let (api, args) = (client(&server.base), submit_args(&[]));
-        let failed =
-            send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
+        let failed = send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
         let Failure::Interrupted(text) = &failed else { panic!("{failed:?}") };
         assert!(text.starts_with("interrupted: 2 of 3 jobs started, 4 of 5 records\n  job_1\n  job_2\n"), "{text}");
         assert!(text.contains("lines 6 to 6 may have started"), "{text}");

@@ -16,7 +16,7 @@
 use std::any::Any;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -28,7 +28,6 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, Pass};
 use super::config::ProviderConfig;
 use super::limit::{Limiter, Slot, TooLate};
-use super::waits::Waits;
 use super::{Answer, Later, Ports, Provider, Question};
 use crate::domain::delivery::retry_after;
 use crate::domain::record::FailureCode;
@@ -54,12 +53,18 @@ struct Limits {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
-    waits: Waits,
+    /// The status with which the upstream refused last; 0 where it did not.
+    said: AtomicU16,
     /// The provider's own.
     timeout: Duration,
 }
 
 impl Limits {
+    /// The status with which the upstream refused last; `None` where it did not.
+    fn said(&self) -> Option<u16> {
+        Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    }
+
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
     async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
         let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
@@ -91,7 +96,7 @@ impl Limited {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
-            waits: Waits::new(name),
+            said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
         };
         Arc::new(Self { inner: provider, limits: Arc::new(limits) })
@@ -137,14 +142,14 @@ impl Fate {
     }
 }
 
-impl Limited {
-    async fn put(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let waits = &self.limits.waits;
+#[async_trait]
+impl Provider for Limited {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let (mut slot, mut limit) = (None, question.limit);
         if self.inner.takes_turn(question) {
             (slot, limit) = match self.limits.turn(question.limit, ports).await {
                 Ok(turn) => turn,
-                Err(refused) => return answer_to(refused, question, false, waits.status(), ports),
+                Err(refused) => return answer_to(refused, question, false, self.limits.said(), ports),
             };
         }
         let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
@@ -163,30 +168,13 @@ impl Limited {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
                     let until = until.map_or(soonest, |until| until.max(soonest));
-                    return later(until, question.wait, question, false, waits.status(), ports);
+                    return later(until, question.wait, question, false, self.limits.said(), ports);
                 }
                 Answer::Failed { code, detail }
             }
             Ok(answer) => answer,
-            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), waits.status(), ports),
+            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), self.limits.said(), ports),
         }
-    }
-}
-
-#[async_trait]
-impl Provider for Limited {
-    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let end = ports.clock.now().plus(question.limit);
-        let answer = self.put(question, ports).await;
-        let (waits, now) = (&self.limits.waits, ports.clock.now());
-        match &answer {
-            Answer::Later(Later { look_in, refused, status, .. }) if *refused || status.is_some() => {
-                waits.begin(ports, now.plus(*look_in), *status, end.since(now)).await;
-            }
-            Answer::Found { .. } | Answer::NotFound => waits.end(ports, end.since(now)).await,
-            _ => {}
-        }
-        answer
     }
 
     fn calls_back(&self) -> bool {
@@ -292,10 +280,11 @@ impl Sender {
             .ok()
             .filter(|answer| matches!(answer.status, 429 | 503))
             .and_then(|answer| retry_after(answer.header("retry-after")?, self.ports.clock.now()));
-        self.limits.waits.heard(match result {
-            Ok(answer) if answer.status == 429 || answer.status >= 500 => Some(answer.status),
-            _ => None,
-        });
+        let said = match result {
+            Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.status,
+            _ => 0,
+        };
+        self.limits.said.store(said, Ordering::Relaxed);
         let (failed, taken) = match result {
             Ok(answer) => {
                 let failed = answer.status >= 500 && asked_to_wait.is_none();

@@ -24,7 +24,6 @@ pub mod refreshed;
 mod suffix;
 #[cfg(test)]
 mod testing;
-pub mod waits;
 pub mod waterfall;
 pub mod web;
 

@@ -50,10 +50,8 @@ pub struct Step {
     /// How its answers are kept, where they are.
     cache: Option<Arc<Rules>>,
     notices: Arc<Notices>,
-    /// The fields without which it cannot be asked.
+    /// The fields without which it may not take an input, whatever the type asks for.
     required: Vec<String>,
-    /// What it cannot take is its upstream's own matter, and says nothing of what the type asks for.
-    own_rules: bool,
 }
 
 /// A provider's answer as the waterfall takes it.
@@ -76,18 +74,15 @@ impl Step {
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
             notices: Arc::default(),
-            required: config.kind.settings().required(),
-            own_rules: config.kind.settings().one_upstream(),
+            required: own_needs(config),
         }
     }
 
-    /// Tells an input that is wrong for the type from one that this provider cannot take: it lacks a field that the record
-    /// did not need to have, or its upstream has rules of its own.
-    fn judged(&self, answer: Answer, input: &Map<String, Value>) -> Judged {
+    /// Tells an input that is wrong for the type from one that lacks a field of this provider's own need.
+    fn judged(&self, answer: Answer, input: &Map<String, Value>, kind: &RecordType) -> Judged {
+        let own = || self.required.iter().any(|field| !input.contains_key(field)) && kind.check_input(input).is_ok();
         match answer {
-            Answer::Invalid(why) if self.own_rules || self.required.iter().any(|field| !input.contains_key(field)) => {
-                Judged::Unsuited(why)
-            }
+            Answer::Invalid(why) if own() => Judged::Unsuited(why),
             answer => Judged::Answer(answer),
         }
     }
@@ -96,6 +91,12 @@ impl Step {
     fn gives(&self, wanted: &[&str]) -> bool {
         self.outputs.as_ref().is_none_or(|outputs| outputs.iter().any(|output| wanted.contains(&output.as_str())))
     }
+}
+
+/// An upstream's own needs stand in its templates too.
+fn own_needs(config: &ProviderConfig) -> Vec<String> {
+    let settings = config.kind.settings();
+    if settings.one_upstream() { settings.needs() } else { settings.required() }
 }
 
 /// One record's turn at a waterfall.
@@ -337,7 +338,7 @@ impl Waterfall {
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
-            let answer = step.judged(answer, &input);
+            let answer = step.judged(answer, &input, &self.kind);
             merged.take(step, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
@@ -700,6 +701,55 @@ mod tests {
             assert_eq!(outcome.error.as_ref().map(|e| e.code.as_str()), code, "{answers:?}");
             assert_eq!(outcome.credits, 0);
             assert_eq!(f.asked(), "ab");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_providers_own_need_is_no_fault_of_the_record() {
+        use OutcomeStatus::{Failed, Found, Invalid, NotFound};
+        let text = "[types.t]\ninputs = [[\"x\"], [\"y\"]]\nwaterfall = [\"a\", \"b\"]\n\
+                    [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
+                    [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let refused = || Answer::failed(FailureCode::ProviderInput.as_str(), "HTTP 422");
+        for (field, first, second, status, code) in [
+            ("x", invalid(), refused(), Failed, Some("provider_input")),
+            ("x", invalid(), broken(), Failed, Some("provider_error")),
+            ("x", invalid(), no(), NotFound, None),
+            ("x", invalid(), found(json!({"n": 1})), Found, None),
+            ("x", refused(), broken(), Failed, Some("provider_error")),
+            ("x", refused(), no(), NotFound, Some("provider_input")),
+            ("y", invalid(), invalid(), Invalid, Some("invalid_input")),
+            ("z", invalid(), invalid(), Invalid, Some("invalid_input")),
+        ] {
+            let mut answers = vec![second.clone(), first.clone()];
+            let registry =
+                Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(answers.pop().into_iter().collect())))));
+            let (registry, (ports, _)) = (registry.unwrap(), ports());
+            let limit = Duration::from_secs(5);
+            let outcome = outcome(registry.waterfall("t").unwrap(), json!({field: "1"}), limit, None, &ports).await;
+            let told = outcome.error.as_ref().map(|error| error.code.as_str());
+            assert_eq!((outcome.status, told), (status, code), "{field} {first:?} {second:?}");
+            assert_eq!(outcome.may_be_retried(), told == Some("provider_error"), "{field} {first:?} {second:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_never_stops_refusing_is_named_with_its_status() {
+        for (status, code) in [(Some(429), "rate_limited"), (Some(503), "provider_unavailable")] {
+            let said = || {
+                let Answer::Later(later) = later(None, 30) else { panic!() };
+                Answer::Later(Later { status, ..later })
+            };
+            // First a long wait for the rate that is configured, then one for the vendor.
+            let first = vec![later(None, 86_400), said(), said()];
+            let Progress::Done(outcome) = turns(first, vec![broken()], &[1_000, 30]).await else {
+                panic!("{status:?}")
+            };
+            let error = outcome.error.unwrap();
+            assert_eq!((outcome.status, error.code.as_str()), (OutcomeStatus::Failed, code));
+            assert!(error.detail.starts_with("a: answered HTTP "), "{}", error.detail);
+            assert!(error.detail.contains(&status.unwrap().to_string()), "{}", error.detail);
         }
     }
 
