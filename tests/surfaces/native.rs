@@ -165,6 +165,18 @@ fn pages_of_quotes_grew_past_what_lambda_returns() {
 }
 
 #[test]
+fn a_dry_run_says_that_nobody_could_be_asked() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    for (kind, code, credits) in [("any", Value::Null, 1), ("bare", json!("provider_unconfigured"), 0)] {
+        let records = json!([{"input": {"domain": "0.example"}}]);
+        let sent = json!({"type": kind, "records": records, "dry_run": true});
+        let dry = body(&served.post("/v1/jobs", &[("authorization", bearer.as_str())], &sent), 200);
+        assert_eq!((&dry["warnings"][0]["code"], &dry["credits"]["reserved"]), (&code, &json!(credits)), "{dry}");
+    }
+}
+
+#[test]
 fn one_bad_record_does_not_cost_the_others() {
     let mut served = served();
     let bearer = format!("Bearer {}", served.key());

@@ -173,7 +173,15 @@ impl Report<'_> {
         let input = without_blanks(&input);
         let key = fresh_key();
         let limit = config.timeout().unwrap_or(TRY_LIMIT);
-        let question = Question { input: &input, limit, key: &key, callback: None, earlier: None, last: true };
+        let question = Question {
+            input: &input,
+            limit,
+            key: &key,
+            callback: None,
+            earlier: None,
+            last: true,
+            wait: shared::provider::config::DEFAULT_WAIT,
+        };
         let begun = ports.clock.now();
         watched.take_status();
         let answer = within(ports.clock.as_ref(), limit, provider.ask(&question, ports)).await;

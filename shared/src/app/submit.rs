@@ -64,8 +64,13 @@ pub(crate) async fn accept(
     for _ in 0..TURNS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
-            let records = submission.records.len();
-            return Ok(Accepted::Priced { deal: budget.deal, records, price, invalid: submission.invalid });
+            return Ok(Accepted::Priced {
+                deal: budget.deal,
+                records: submission.records.len(),
+                price,
+                invalid: submission.invalid,
+                unconfigured: terms.unconfigured.clone(),
+            });
         }
         if let Some(accepted) = offer(ports, caller, &submission, terms, &budget, idempotency).await? {
             return Ok(accepted);

@@ -16,7 +16,7 @@ use crate::domain::job::{
     Accepted, INLINE_RESULT_BYTES, InvalidRecords, JobView, MAX_RECORDS, ResultLine, Submission, Webhook,
 };
 use crate::domain::json;
-use crate::domain::record::{MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present};
+use crate::domain::record::{FailureCode, MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -372,14 +372,19 @@ fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 /// The answer to a submission.
 fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
-        Accepted::Priced { deal, records, price, invalid } => {
+        Accepted::Priced { deal, records, price, invalid, unconfigured } => {
             let valid = records - invalid.records.len();
+            let warnings: Vec<Value> = unconfigured
+                .iter()
+                .map(|detail| json!({"code": FailureCode::ProviderUnconfigured.as_str(), "detail": detail}))
+                .collect();
             let mut estimate = json!({
                 "object": "estimate",
                 "records": records,
                 "invalid": invalid.records.len(),
                 "credits": {"per_record_at_most": price, "reserved": deal.reserved},
                 "skipped": valid - deal.funded,
+                "warnings": warnings,
             });
             show_faults(&mut estimate, &invalid.faults);
             ApiResponse::json(200, &estimate)

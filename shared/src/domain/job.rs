@@ -171,7 +171,14 @@ pub enum Accepted {
         faults: Vec<InputError>,
     },
     /// A dry run: nothing was stored.
-    Priced { deal: Deal, records: usize, price: u32, invalid: InvalidRecords },
+    Priced {
+        deal: Deal,
+        records: usize,
+        price: u32,
+        invalid: InvalidRecords,
+        /// Why every record of such a job would fail, where its type cannot be run.
+        unconfigured: Option<String>,
+    },
 }
 
 /// The part of a job that never changes after its submission.
@@ -287,6 +294,7 @@ pub struct JobView {
 }
 
 impl JobView {
+    /// A job with its progress.
     pub fn new(job: Job, progress: Progress) -> Self {
         Self { job, progress, base_path: String::new() }
     }

@@ -145,10 +145,42 @@ pub struct OutcomeError {
     pub detail: String,
 }
 
+/// The codes of failures on which something is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// A provider's own need: a field that the type does not ask for, or a value that the provider refuses.
+    ProviderInput,
+    /// The type has no provider that could be asked.
+    ProviderUnconfigured,
+    /// The provider kept failing, or the record's turn never came.
+    ProviderUnavailable,
+    /// The vendor wants to be paid first (HTTP 402).
+    ProviderUnpaid,
+    /// The vendor said that there were too many requests.
+    RateLimited,
+}
+
+impl FailureCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProviderInput => "provider_input",
+            Self::ProviderUnconfigured => "provider_unconfigured",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::ProviderUnpaid => "provider_unpaid",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
 /// The most characters of an error's text that are kept: it stands beside every record that met it.
 pub const MAX_DETAIL_CHARS: usize = 1_000;
 
 impl OutcomeError {
+    /// Returns whether this is a failure of that code.
+    pub fn is(&self, code: FailureCode) -> bool {
+        self.code == code.as_str()
+    }
+
     /// `detail` is cut after [`MAX_DETAIL_CHARS`].
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
@@ -186,8 +218,12 @@ impl Outcome {
         Self::without_data(OutcomeStatus::Failed, Some(OutcomeError::new(code, detail)))
     }
 
-    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked.
+    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked. An
+    /// input that suits no provider suits none the next time either.
     pub fn may_be_retried(&self) -> bool {
+        if self.error.as_ref().is_some_and(|error| error.is(FailureCode::ProviderInput)) {
+            return false;
+        }
         match self.status {
             OutcomeStatus::Failed => true,
             OutcomeStatus::NotFound => self.error.is_some(),

@@ -321,7 +321,8 @@ mod tests {
             (Question { last: true, ..first }, None, 600),
             (Question { earlier: Some(&earlier), ..first }, Some(json!({"id": 7})), 600),
         ] {
-            let Answer::Later(Later { ticket: kept, refused, look_in, give_up_in }) = acme.ask(&question, &ports).await
+            let Answer::Later(Later { ticket: kept, refused, look_in, give_up_in, .. }) =
+                acme.ask(&question, &ports).await
             else {
                 panic!("it waits")
             };

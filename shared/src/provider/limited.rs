@@ -7,8 +7,8 @@
 //!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
 //!   does the provider fail, with `rate_limited`;
 //! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
-//!   anything is waited for instead, [`OUTAGE`] at most, so that a short outage fails nobody; and so is one that has taken
-//!   the question before, whose answer is paid for.
+//!   anything is waited for instead, for the type's `wait_s` at most, so that a short outage fails nobody; and so is one
+//!   that has taken the question before, whose answer is paid for.
 //!
 //! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
 //! last provider that could find anything is waited for in the same way.
@@ -16,7 +16,7 @@
 use std::any::Any;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -30,11 +30,10 @@ use super::config::ProviderConfig;
 use super::limit::{Limiter, Slot, TooLate};
 use super::{Answer, Later, Ports, Provider, Question};
 use crate::domain::delivery::retry_after;
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
 
-/// A record waits so long for an upstream that is dead, where nobody else could answer.
-pub const OUTAGE: Duration = Duration::from_secs(600);
 /// A record waits so long for its turn at an upstream that is busy with others.
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
 /// An upstream that says that it has too many requests is let alone for this long at least.
@@ -54,11 +53,18 @@ struct Limits {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
+    /// The status with which the upstream refused last; 0 where it did not.
+    said: AtomicU16,
     /// The provider's own.
     timeout: Duration,
 }
 
 impl Limits {
+    /// The status with which the upstream refused last; `None` where it did not.
+    fn said(&self) -> Option<u16> {
+        Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    }
+
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
     async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
         let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
@@ -90,6 +96,7 @@ impl Limited {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
         };
         Arc::new(Self { inner: provider, limits: Arc::new(limits) })
@@ -142,7 +149,7 @@ impl Provider for Limited {
         if self.inner.takes_turn(question) {
             (slot, limit) = match self.limits.turn(question.limit, ports).await {
                 Ok(turn) => turn,
-                Err(refused) => return answer_to(refused, question, false, ports),
+                Err(refused) => return answer_to(refused, question, false, self.limits.said(), ports),
             };
         }
         let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
@@ -156,16 +163,17 @@ impl Provider for Limited {
         match answer {
             Ok(Answer::Failed { code, detail }) => {
                 let taken = fate.taken.load(Ordering::Relaxed);
-                if code == "rate_limited" && question.last && !taken {
+                if code == FailureCode::RateLimited.as_str() && question.last && !taken {
                     let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
-                    return later(until.map_or(soonest, |until| until.max(soonest)), OUTAGE, question, false, ports);
+                    let until = until.map_or(soonest, |until| until.max(soonest));
+                    return later(until, question.wait, question, false, self.limits.said(), ports);
                 }
                 Answer::Failed { code, detail }
             }
             Ok(answer) => answer,
-            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
+            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), self.limits.said(), ports),
         }
     }
 
@@ -224,22 +232,26 @@ pub(super) fn later(
     give_up_in: Duration,
     question: &Question<'_>,
     refused: bool,
+    status: Option<u16>,
     ports: &Ports,
 ) -> Answer {
     let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
     let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
-    Answer::Later(Later { ticket, look_in: at.since(ports.clock.now()).min(LONGEST_PARK), give_up_in, refused })
+    let look_in = at.since(ports.clock.now()).min(LONGEST_PARK);
+    Answer::Later(Later { ticket, look_in, give_up_in, refused, status })
 }
 
-fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, status: Option<u16>, ports: &Ports) -> Answer {
     match refused {
-        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, !taken, ports),
+        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, !taken, None, ports),
         Refused::Busy(_) => Answer::failed(
             "rate_limited",
             "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
         ),
-        Refused::Open(at) if question.last || question.earlier.is_some() => later(at, OUTAGE, question, !taken, ports),
+        Refused::Open(at) if question.last || question.earlier.is_some() => {
+            later(at, question.wait, question, !taken, status, ports)
+        }
         Refused::Open(at) => Answer::failed(
             "provider_unavailable",
             format!("the provider kept failing and is not asked before {at}; look at its own status"),
@@ -268,11 +280,16 @@ impl Sender {
             .ok()
             .filter(|answer| matches!(answer.status, 429 | 503))
             .and_then(|answer| retry_after(answer.header("retry-after")?, self.ports.clock.now()));
+        let said = match result {
+            Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.status,
+            _ => 0,
+        };
+        self.limits.said.store(said, Ordering::Relaxed);
         let (failed, taken) = match result {
             Ok(answer) => {
                 let failed = answer.status >= 500 && asked_to_wait.is_none();
                 // Nobody works on what is not allowed to be asked.
-                (failed, !matches!(answer.status, 401 | 403 | 429 | 503))
+                (failed, !matches!(answer.status, 401..=403 | 429 | 503))
             }
             Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => (true, true),
             Err(_) => (true, false),

@@ -131,6 +131,8 @@ pub struct Later {
     /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
     /// after a question that was taken is made up for within `give_up_in` of the time at which it would have been given up.
     pub refused: bool,
+    /// The HTTP status with which the upstream last said that it cannot be asked, where that is what is waited for.
+    pub status: Option<u16>,
 }
 
 /// A question that a provider took before.
@@ -158,6 +160,8 @@ pub struct Question<'a> {
     pub earlier: Option<&'a Earlier>,
     /// Nothing was found so far and nobody else is left to be asked: to wait is better than to fail.
     pub last: bool,
+    /// How long the record may wait for an upstream that cannot be asked, where waiting is all that is left.
+    pub wait: Duration,
 }
 
 impl Answer {
@@ -227,6 +231,7 @@ pub struct RecordType {
     until: Until,
     record_timeout: Duration,
     concurrency: usize,
+    wait: Duration,
     unconfigured: Option<String>,
 }
 
@@ -268,6 +273,11 @@ impl RecordType {
     /// How many records of a chunk are worked on at once, 1 to 64.
     pub fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// How long a record waits for an upstream that cannot be asked, where nobody else could answer.
+    pub fn wait(&self) -> Duration {
+        self.wait
     }
 
     /// Whether this type can be run at all; where not, what to configure (for the error `provider_unconfigured`).
@@ -372,6 +382,7 @@ impl Catalog {
                 until: t.until.clone(),
                 record_timeout: t.record_timeout,
                 concurrency: t.concurrency,
+                wait: t.wait,
                 unconfigured: t.unconfigured.clone(),
             })
         });

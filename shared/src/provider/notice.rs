@@ -29,6 +29,14 @@ impl Notices {
         }
     }
 
+    /// Notes that a record waits because the upstream answered with this status, and logs it unless that was logged just
+    /// before.
+    pub(super) fn waits(&self, provider: &str, status: u16, now: Timestamp) {
+        if let Some(records) = self.due(&format!("waits: {status}"), now) {
+            tracing::warn!(provider, status, records, "records wait for a provider");
+        }
+    }
+
     /// How many failures with this code there were since the last line, where it is time for another.
     fn due(&self, code: &str, now: Timestamp) -> Option<u64> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);

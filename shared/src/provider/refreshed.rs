@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-use super::limited::{OUTAGE, later};
+use super::limited::later;
 use super::{Answer, Ports, Question};
 use crate::domain::time::Timestamp;
 use crate::ports::{AssetError, within};
@@ -96,8 +96,9 @@ impl Unread {
                 "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
             return Answer::failed("provider_error", detail);
         }
-        let patience = if question.last || question.earlier.is_some() { OUTAGE } else { PATIENCE };
-        later(ports.clock.now().plus(PAUSE), patience, question, true, ports)
+        let waits = question.last || question.earlier.is_some();
+        let patience = if waits { question.wait } else { PATIENCE.min(question.wait) };
+        later(ports.clock.now().plus(PAUSE), patience, question, true, None, ports)
     }
 }
 

@@ -26,7 +26,15 @@ pub(super) fn input(value: Value) -> Map<String, Value> {
 
 /// A first question, from where nobody can be called back.
 pub(super) fn question(input: &Map<String, Value>, limit: Duration) -> Question<'_> {
-    Question { input, limit, key: "record", callback: None, earlier: None, last: false }
+    Question {
+        input,
+        limit,
+        key: "record",
+        callback: None,
+        earlier: None,
+        last: false,
+        wait: super::config::DEFAULT_WAIT,
+    }
 }
 
 /// What a waterfall comes to with one record, where nobody answers later.

@@ -6,7 +6,8 @@
 //! - nothing found and at least one said no: `not_found`. Where others could not answer, `error` names the first of
 //!   them, so that a reader can tell "nobody has it" from "nobody that could be asked has it";
 //! - every provider that the input suits failed: `failed`, with the first one's code;
-//! - the input suits no provider: `invalid`.
+//! - the input is not what the type asks for: `invalid`; it suits no provider, each for a need of its own: `failed`, with
+//!   `provider_input`.
 //!
 //! Credits are the sum over the providers that the found fields came from; anything but `found` costs nothing.
 //!
@@ -26,7 +27,8 @@ use super::notice::Notices;
 use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
 use crate::domain::json;
 use crate::domain::record::{
-    MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank, without_blanks,
+    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
+    without_blanks,
 };
 use crate::domain::time::Timestamp;
 use crate::ports::within;
@@ -48,6 +50,15 @@ pub struct Step {
     /// How its answers are kept, where they are.
     cache: Option<Arc<Rules>>,
     notices: Arc<Notices>,
+    /// The fields without which it may not take an input, whatever the type asks for.
+    required: Vec<String>,
+}
+
+/// A provider's answer as the waterfall takes it.
+enum Judged {
+    Answer(Answer),
+    /// The input does not suit this provider, whatever the type asks for.
+    Unsuited(String),
 }
 
 impl Step {
@@ -63,6 +74,16 @@ impl Step {
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
             notices: Arc::default(),
+            required: own_needs(config),
+        }
+    }
+
+    /// Tells an input that is wrong for the type from one that lacks a field of this provider's own need.
+    fn judged(&self, answer: Answer, input: &Map<String, Value>, kind: &RecordType) -> Judged {
+        let own = || self.required.iter().any(|field| !input.contains_key(field)) && kind.check_input(input).is_ok();
+        match answer {
+            Answer::Invalid(why) if own() => Judged::Unsuited(why),
+            answer => Judged::Answer(answer),
         }
     }
 
@@ -70,6 +91,12 @@ impl Step {
     fn gives(&self, wanted: &[&str]) -> bool {
         self.outputs.as_ref().is_none_or(|outputs| outputs.iter().any(|output| wanted.contains(&output.as_str())))
     }
+}
+
+/// An upstream's own needs stand in its templates too.
+fn own_needs(config: &ProviderConfig) -> Vec<String> {
+    let settings = config.kind.settings();
+    if settings.one_upstream() { settings.needs() } else { settings.required() }
 }
 
 /// One record's turn at a waterfall.
@@ -117,6 +144,9 @@ pub struct Parked {
     /// How many of its upstream's posts the provider has seen: it is shown each of them once.
     #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
     heard: usize,
+    /// The HTTP status with which the upstream said that it cannot be asked, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -185,6 +215,7 @@ impl Waterfall {
         }
         let input = without_blanks(request.input);
         let (names, mut merged, mut waiting, heard);
+        let said = parked.as_ref().and_then(|(before, _)| before.status);
         if let Some((before, posted)) = parked {
             // Who has not taken the question is shown nothing.
             heard = (before.heard, posted.is_some() && before.ticket.is_some());
@@ -235,6 +266,7 @@ impl Waterfall {
                         callback: callback.as_deref(),
                         earlier: earlier.as_ref(),
                         last: at + 1 == steps.len() && merged.data.is_empty(),
+                        wait: self.kind.wait(),
                     };
                     within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
                 };
@@ -247,13 +279,23 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in, refused }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, refused, status }) => {
                         // What was posted is shown to the provider until it has seen it.
                         let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
-                        let give_up_at = give_up_at.filter(|_| !put_now).unwrap_or_else(|| now.plus(give_up_in));
+                        let said = said.filter(|_| give_up_at.is_some() && !put_now);
+                        // A wait for our own rate, which can be long, has become one for the upstream.
+                        let turns = ticket.is_none() && status.is_some() && said.is_none();
+                        let give_up_at = give_up_at.filter(|_| !put_now).map_or_else(
+                            || now.plus(give_up_in),
+                            |until| if turns { until.min(now.plus(give_up_in)) } else { until },
+                        );
+                        let status = status.or(said);
+                        if let Some(status) = status {
+                            step.notices.waits(&step.name, status, now);
+                        }
                         if let Some(unfit) = merged.unfit(ticket.as_ref()) {
                             return Progress::Done(unfit);
                         }
@@ -270,15 +312,18 @@ impl Waterfall {
                                 resume_at,
                                 give_up_at,
                                 heard,
+                                status,
                             }));
                         }
-                        let (code, detail) = if ticket.is_some() {
-                            ("provider_timeout", "took the question and gave no answer in time")
-                        } else {
-                            (
-                                "provider_unavailable",
-                                "could not be asked in time: its rate, its circuit or the upstream itself stood before it",
-                            )
+                        let (code, detail) = match status {
+                            _ if ticket.is_some() => {
+                                ("provider_timeout", "took the question and gave no answer in time".to_owned())
+                            }
+                            Some(status) => (waited_in_vain(status).as_str(), said_until_the_end(status)),
+                            None => (
+                                FailureCode::ProviderUnavailable.as_str(),
+                                "could not be asked in time: its rate or its circuit stood before it".to_owned(),
+                            ),
                         };
                         Answer::failed(code, detail)
                     }
@@ -293,6 +338,7 @@ impl Waterfall {
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
+            let answer = step.judged(answer, &input, &self.kind);
             merged.take(step, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
@@ -300,6 +346,15 @@ impl Waterfall {
         }
         Progress::Done(merged.into_outcome())
     }
+}
+
+/// What it is called that an upstream refused with this status until the wait was over.
+fn waited_in_vain(status: u16) -> FailureCode {
+    if status == 429 { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable }
+}
+
+fn said_until_the_end(status: u16) -> String {
+    format!("answered HTTP {status} until the record had waited long enough (`wait_s`)")
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -338,10 +393,20 @@ struct Merged {
     failure: Option<OutcomeError>,
     #[serde(default)]
     invalid: Option<String>,
+    /// Why the first provider that the input does not suit cannot take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsuited: Option<String>,
 }
 
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Answer, until: &Until, origin: &Origin) {
+    fn take(&mut self, step: &Step, answer: Judged, until: &Until, origin: &Origin) {
+        let answer = match answer {
+            Judged::Answer(answer) => answer,
+            Judged::Unsuited(why) => {
+                self.unsuited.get_or_insert_with(|| format!("{}: {why}", step.name));
+                return;
+            }
+        };
         match answer {
             Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, origin),
             Answer::NotFound => self.said_no = true,
@@ -349,6 +414,8 @@ impl Merged {
                 self.invalid.get_or_insert(why);
             }
             Answer::Failed { code, detail } => {
+                // What may pass says more than an input that never will.
+                self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
                 self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", step.name)));
             }
             // Whoever waits was parked before.
@@ -425,7 +492,10 @@ impl Merged {
                 (false, None, Some(why)) => {
                     Outcome::without_data(OutcomeStatus::Invalid, Some(OutcomeError::new("invalid_input", why)))
                 }
-                (false, None, None) => Outcome::failed("no_provider", "no provider was asked"),
+                (false, None, None) => match self.unsuited {
+                    Some(why) => Outcome::failed(FailureCode::ProviderInput.as_str(), why),
+                    None => Outcome::failed("no_provider", "no provider was asked"),
+                },
             };
         }
         // Who gave only what a surer answer replaced is not paid.
@@ -634,6 +704,55 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_providers_own_need_is_no_fault_of_the_record() {
+        use OutcomeStatus::{Failed, Found, Invalid, NotFound};
+        let text = "[types.t]\ninputs = [[\"x\"], [\"y\"]]\nwaterfall = [\"a\", \"b\"]\n\
+                    [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
+                    [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+        let config = Config::parse("p.toml", text).unwrap();
+        let refused = || Answer::failed(FailureCode::ProviderInput.as_str(), "HTTP 422");
+        for (field, first, second, status, code) in [
+            ("x", invalid(), refused(), Failed, Some("provider_input")),
+            ("x", invalid(), broken(), Failed, Some("provider_error")),
+            ("x", invalid(), no(), NotFound, None),
+            ("x", invalid(), found(json!({"n": 1})), Found, None),
+            ("x", refused(), broken(), Failed, Some("provider_error")),
+            ("x", refused(), no(), NotFound, Some("provider_input")),
+            ("y", invalid(), invalid(), Invalid, Some("invalid_input")),
+            ("z", invalid(), invalid(), Invalid, Some("invalid_input")),
+        ] {
+            let mut answers = vec![second.clone(), first.clone()];
+            let registry =
+                Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(answers.pop().into_iter().collect())))));
+            let (registry, (ports, _)) = (registry.unwrap(), ports());
+            let limit = Duration::from_secs(5);
+            let outcome = outcome(registry.waterfall("t").unwrap(), json!({field: "1"}), limit, None, &ports).await;
+            let told = outcome.error.as_ref().map(|error| error.code.as_str());
+            assert_eq!((outcome.status, told), (status, code), "{field} {first:?} {second:?}");
+            assert_eq!(outcome.may_be_retried(), told == Some("provider_error"), "{field} {first:?} {second:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_never_stops_refusing_is_named_with_its_status() {
+        for (status, code) in [(Some(429), "rate_limited"), (Some(503), "provider_unavailable")] {
+            let said = || {
+                let Answer::Later(later) = later(None, 30) else { panic!() };
+                Answer::Later(Later { status, ..later })
+            };
+            // First a long wait for the rate that is configured, then one for the vendor.
+            let first = vec![later(None, 86_400), said(), said()];
+            let Progress::Done(outcome) = turns(first, vec![broken()], &[1_000, 30]).await else {
+                panic!("{status:?}")
+            };
+            let error = outcome.error.unwrap();
+            assert_eq!((outcome.status, error.code.as_str()), (OutcomeStatus::Failed, code));
+            assert!(error.detail.starts_with("a: answered HTTP "), "{}", error.detail);
+            assert!(error.detail.contains(&status.unwrap().to_string()), "{}", error.detail);
+        }
+    }
+
     fn sure_of(fields: Value, confidence: f64) -> Answer {
         Answer::Found { fields: input(fields), confidence: Some(confidence.into()) }
     }
@@ -717,6 +836,7 @@ mod tests {
                     look_in: Duration::from_secs(60),
                     give_up_in: Duration::from_secs(150),
                     refused: false,
+                    status: None,
                 }),
             }
         }
@@ -797,13 +917,13 @@ mod tests {
 
     fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket, look_in, give_up_in, refused: false })
+        Answer::Later(Later { ticket, look_in, give_up_in, refused: false, status: None })
     }
 
     /// A look after a question that was taken is put off.
     fn refused(give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true })
+        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true, status: None })
     }
 
     /// Runs of one record with a first and a second provider that wants `n` and `m`.

@@ -65,8 +65,15 @@ fn provider(name: &str) -> Arc<dyn Provider> {
 
 async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
     let Value::Object(input) = json!({ "domain": domain }) else { panic!() };
-    let question =
-        Question { input: &input, limit: PATIENCE, key: "record", callback: None, earlier: None, last: true };
+    let question = Question {
+        input: &input,
+        limit: PATIENCE,
+        key: "record",
+        callback: None,
+        earlier: None,
+        last: true,
+        wait: shared::provider::config::DEFAULT_WAIT,
+    };
     provider(name).ask(&question, &net.ports).await
 }
 
@@ -74,7 +81,15 @@ async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
 async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
     let Value::Object(input) = input else { panic!() };
     let limit = Duration::from_secs(8);
-    let question = Question { input: &input, limit, key: "record", callback: None, earlier: None, last: true };
+    let question = Question {
+        input: &input,
+        limit,
+        key: "record",
+        callback: None,
+        earlier: None,
+        last: true,
+        wait: shared::provider::config::DEFAULT_WAIT,
+    };
     let answer = tokio::time::timeout(limit, async { provider(name).ask(&question, &net.ports).await }).await;
     answer.expect("what was found is lost")
 }

@@ -151,7 +151,15 @@ fn outcome(line: &Value) {
 
 /// A first question, from where nobody can be called back.
 pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
-    Question { input, limit: Duration::from_secs(30), key: "record", callback: None, earlier: None, last: false }
+    Question {
+        input,
+        limit: Duration::from_secs(30),
+        key: "record",
+        callback: None,
+        earlier: None,
+        last: false,
+        wait: shared::provider::config::DEFAULT_WAIT,
+    }
 }
 
 /// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.

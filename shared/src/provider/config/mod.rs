@@ -57,7 +57,7 @@ pub use self::signals::{SIGNALS_FIELDS, SignalsConfig};
 pub use self::site::{SITE_FIELDS, SiteConfig};
 pub use self::tech::{TECH_FIELD, TechConfig};
 pub use self::template::{BodyTemplate, Part, RequestTemplate, Template};
-pub use self::types::{TypeConfig, Until};
+pub use self::types::{DEFAULT_WAIT, TypeConfig, Until};
 pub use self::web::WebConfig;
 
 /// A place in the file.

@@ -36,8 +36,18 @@ pub struct TypeConfig {
     pub record_timeout: Duration,
     /// Records of a chunk at once, 1 to 64; 16 where the file says nothing.
     pub concurrency: usize,
+    /// How long a record waits for an upstream that cannot be asked, where nobody else could answer; 0 to 86,400 s.
+    #[serde(default = "default_wait")]
+    pub wait: Duration,
     /// What to configure before this type can be used.
     pub unconfigured: Option<String>,
+}
+
+/// A record waits so long for an upstream that is dead, where nobody else could answer and the file says nothing.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(600);
+
+fn default_wait() -> Duration {
+    DEFAULT_WAIT
 }
 
 impl TypeConfig {
@@ -50,6 +60,7 @@ impl TypeConfig {
             "until",
             "record_timeout_s",
             "concurrency",
+            "wait_s",
             "unconfigured",
         ])?;
         let description = table.text("description")?.map(|(text, _)| text).unwrap_or_default();
@@ -128,6 +139,7 @@ impl TypeConfig {
             until,
             record_timeout: Duration::from_secs(table.number("record_timeout_s", 1, 100)?.unwrap_or(30)),
             concurrency: usize::try_from(table.number("concurrency", 1, 64)?.unwrap_or(16)).unwrap_or(16),
+            wait: table.number("wait_s", 0, 86_400)?.map_or_else(default_wait, Duration::from_secs),
             unconfigured,
         })
     }

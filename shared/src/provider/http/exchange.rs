@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{Answer, Ports};
 use crate::domain::delivery::retry_after;
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest};
 
@@ -135,6 +136,10 @@ fn broken(error: &HttpError) -> Fault {
 pub(in crate::provider) fn refused(status: u16) -> Fault {
     match status {
         401 | 403 => Fault::lasting(format!("{REFUSED} (HTTP {status}); check the secret in its configuration")),
+        402 => Fault {
+            code: FailureCode::ProviderUnpaid.as_str(),
+            ..Fault::lasting("the provider wants to be paid (HTTP 402); look at your account there")
+        },
         _ => Fault::lasting(format!("the provider answered HTTP {status}")),
     }
 }

@@ -36,6 +36,7 @@ use self::request::scalar;
 use self::response::Response;
 use super::config::{ConfigError, HttpConfig, Verify};
 use super::{Answer, Ports, Provider, Question, Secrets};
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpRequest};
 
@@ -147,7 +148,8 @@ impl Http {
             return Ok(Answer::NotFound);
         }
         if self.config().invalid_status.contains(&status) {
-            return Ok(Answer::Invalid(format!("the provider says that the input is wrong (HTTP {status})")));
+            let detail = format!("the provider says that the input is wrong (HTTP {status})");
+            return Ok(Answer::failed(FailureCode::ProviderInput.as_str(), detail));
         }
         if !(200..=299).contains(&status) {
             return Err(refused(status));
