@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use shared::app::status;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
@@ -22,19 +23,19 @@ use crate::crash::{After, case, ended, sweep};
 use crate::interference::parameter;
 use crate::{HOUR, MINUTE, SECOND};
 
-fn api(more: &str) -> String {
+pub(crate) fn api(more: &str) -> String {
     format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\nrecord_timeout_s = 20\n[providers.api]\nkind = \"http\"\n\
          url = \"https://api.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\ncredits = 2\n{more}\n"
     )
 }
 
-fn of(kind: &str, records: usize) -> Submission {
+pub(crate) fn of(kind: &str, records: usize) -> Submission {
     Submission { kind: kind.to_owned(), webhook: None, ..submission(&domains("found", records)) }
 }
 
 /// A world of these providers. Every run of enrich is a process of its own, that knows only what the table says.
-fn world(config: &str, options: Options) -> World {
+pub(crate) fn world(config: &str, options: Options) -> World {
     let mut world = World::with(options);
     world.registry = Arc::new(registry(config));
     let config = config.to_owned();
@@ -47,7 +48,7 @@ fn latency(call: &Call) -> Fault {
     if call.op == Op::Http { Fault::Proceed } else { Fault::Delay(Duration::from_millis(6)) }
 }
 
-fn found() -> Reply {
+pub(crate) fn found() -> Reply {
     Reply::json(200, &json!({"name": "N"}))
 }
 
@@ -275,6 +276,69 @@ fn an_upstream_that_stays_dead_fails_its_records_in_the_end() {
     assert!(took(&world, &id) < 15 * MINUTE && calls <= 16 * 3 + 8, "{calls} calls in {:?}", took(&world, &id));
 }
 
+/// What an upstream that refuses without end answers, and what its records are told.
+const ENDLESS: [(&str, u16, Option<&str>, &str); 5] = [
+    ("", 429, None, "rate_limited"),
+    ("", 429, Some("20"), "rate_limited"),
+    ("", 503, Some("20"), "provider_unavailable"),
+    ("concurrency = 1", 429, None, "rate_limited"),
+    ("rate = { per_second = 2 }", 429, Some("20"), "rate_limited"),
+];
+
+#[test]
+fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_named() {
+    for (limits, status, after, code) in ENDLESS {
+        let config = api(limits).replace("record_timeout_s = 20", "record_timeout_s = 20\nwait_s = 90");
+        let mut world = world(&config, Options { enrichers: 4, ..Options::default() });
+        world.sim.http.on("https://api.example/", move |_| match after {
+            Some(after) => Reply::status(status).header("retry-after", after),
+            None => Reply::status(status),
+        });
+        let id = world.job(of("t", 100));
+        world.run_for(MINUTE);
+        let now = world.now();
+        let waits = world.call(async |p| {
+            let view = status::job(p, &world.tenant.id, &id).await.expect("the job");
+            status::with_waits(p, view, ["api"].into_iter()).await.waiting_for
+        });
+        let [wait] = &waits[..] else { panic!("{limits} {status}: {waits:?}") };
+        assert_eq!((wait.provider.as_str(), wait.status), ("api", Some(status)), "{limits}");
+        assert!(wait.since < now && now < wait.until.plus(MINUTE / 2), "{limits}: {wait:?} at {now}");
+        world.settle(HOUR);
+        let told = format!("api: answered HTTP {status} ");
+        for line in world.results(&id) {
+            let error = line.outcome.error.expect("an error");
+            assert_eq!((line.outcome.status, error.code.as_str()), (OutcomeStatus::Failed, code), "{limits} {status}");
+            assert!(error.detail.starts_with(&told), "{limits} {status}: {}", error.detail);
+        }
+        let took = took(&world, &id);
+        println!("{limits} {status} {after:?}: {took:?}, {} requests", sent(&world, "https://api.example/").len());
+        assert!((90 * SECOND..150 * SECOND).contains(&took), "{limits} {status} {after:?}: {took:?}");
+        let waits = world.call(async |p| {
+            let view = status::job(p, &world.tenant.id, &id).await.expect("the job");
+            status::with_waits(p, view, ["api"].into_iter()).await.waiting_for
+        });
+        assert_eq!(waits, [], "a job that has ended waits for nobody");
+    }
+}
+
+#[test]
+fn a_record_waits_longer_than_wait_s_for_its_turn_at_an_upstream_that_refused_once() {
+    let config =
+        api("rate = { per_minute = 20 }").replace("record_timeout_s = 20", "record_timeout_s = 20\nwait_s = 30");
+    let mut world = world(&config, Options { enrichers: 4, ..Options::default() });
+    let mut asked = 0;
+    world.sim.http.on("https://api.example/", move |_| {
+        asked += 1;
+        if asked == 5 { Reply::status(429).header("retry-after", "20") } else { found() }
+    });
+    let id = world.job(of("t", 130));
+    world.settle(HOUR);
+    let counts = world.view(&id).counts();
+    println!("{counts:?} in {:?}", took(&world, &id));
+    assert_eq!(all_found(&world, &id, 130), Ok(()));
+}
+
 const KEPT: &str = "cache = { found_s = 600, not_found_s = 60 }";
 
 /// A job of these domains by this tenant, ended: the calls that it took, and its records that were not fetched for it.
@@ -388,7 +452,11 @@ fn limits_and_kept_answers_survive_every_crash() {
         let mut asked = 0;
         world.sim.http.on("https://api.example/", move |_| {
             asked += 1;
-            if asked == 2 || asked == 3 { Reply::status(500) } else { found() }
+            match asked {
+                2 | 3 => Reply::status(500),
+                4 => Reply::status(429).header("retry-after", "30"),
+                _ => found(),
+            }
         });
         let id = world.insist_on_job(&of("t", 4), "one").expect("a job");
         Box::new(move |world| {

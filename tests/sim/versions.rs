@@ -6,11 +6,13 @@ use shared::app::newer::DEPLOYED_WITHIN;
 use shared::app::table::{profile_key, progress_key, secret_key, starts_attribute};
 use shared::app::{cancel, deliveries, secrets, tenants};
 use shared::domain::job::{Status, Submission};
+use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use tests::harness::{CONFIG, Happened, Options, Version, World, invariants, submission};
+use tests::sim::Reply;
 
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
-use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
+use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND, limits};
 
 const VERSIONS: [Version; 3] = [Version::Previous, Version::Current, Version::Next];
 
@@ -83,6 +85,33 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
 }
 
 /// Cancel, replay and rotation by one version of what another wrote, while versions come and go.
+#[test]
+fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
+    let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
+    for (from, to) in pairs.filter(|(from, to)| from != to) {
+        for (limits, minutes, code) in
+            [("", 1, None), ("", 60, Some("rate_limited")), ("rate = { per_second = 5 }", 1, None)]
+        {
+            let mut world = limits::world(&limits::api(limits), Options { enrichers: 2, ..Options::default() });
+            world.deploy(from);
+            let (clock, back) = (world.sim.clock.clone(), world.now().plus(minutes * MINUTE));
+            world.sim.http.on("https://api.example/", move |_| {
+                if clock.now() < back { Reply::status(429).header("retry-after", "20") } else { limits::found() }
+            });
+            let id = world.insist_on_job(&limits::of("t", 40), "one").expect("a job");
+            world.run_for(30 * SECOND);
+            world.deploy(to);
+            world.kill_enrichers();
+            let what = format!("{from:?}, {to:?}, {limits}, {minutes} minutes");
+            assert_eq!(world.quiet_within(3 * HOUR), Ok(()), "{what}");
+            assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()), "{what}");
+            let results = world.results(&id);
+            let codes = results.iter().map(|line| line.outcome.error.as_ref().map(|error| error.code.as_str()));
+            assert!(results.len() == 40 && codes.clone().all(|told| told == code), "{what}: {:?}", codes.last());
+        }
+    }
+}
+
 #[test]
 fn requests_are_answered_whichever_version_wrote_what_they_read() {
     for seed in 0..24 {

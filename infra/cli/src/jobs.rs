@@ -1,6 +1,6 @@
 //! Jobs from the caller's side: send, follow, list, stop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -349,6 +349,8 @@ struct Estimate {
     reserved: u64,
     skipped: u64,
     price: u64,
+    /// The server's, the same for every part.
+    warnings: Vec<Value>,
 }
 
 impl Estimate {
@@ -358,23 +360,34 @@ impl Estimate {
         self.reserved += answer["credits"]["reserved"].as_u64().unwrap_or(0);
         self.skipped += answer["skipped"].as_u64().unwrap_or(0);
         self.price = answer["credits"]["per_record_at_most"].as_u64().unwrap_or(0);
+        self.warnings = answer["warnings"].as_array().cloned().unwrap_or_default();
     }
 
     fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             return print(json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
-                "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved}}));
+                "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved},
+                "warnings": self.warnings}));
         }
         let skipped =
             if self.skipped > 0 { format!("; {} would be skipped", thousands(self.skipped)) } else { String::new() };
         let invalid =
             if self.invalid > 0 { format!("; {} are invalid", thousands(self.invalid)) } else { String::new() };
         print(format!(
-            "{}, at most {} ({} each){skipped}{invalid}; nothing was started",
+            "{}, at most {} ({} each){skipped}{invalid}; nothing was started{}",
             plural(self.records, "record"),
             plural(self.reserved, "credit"),
-            self.price
+            self.price,
+            self.warned()
         ))
+    }
+
+    /// A line for each warning.
+    fn warned(&self) -> String {
+        let lines = self.warnings.iter().map(|warning| {
+            format!("\nwarning: {}: every record would fail: {}", text(warning, "code"), text(warning, "detail"))
+        });
+        lines.collect()
     }
 }
 
@@ -485,7 +498,18 @@ fn show(api: &Api, states: &[Value]) {
         [only] => text(only, "status"),
         _ => format!("{} of {} jobs ended", states.iter().filter(|job| ended(job)).count(), states.len()),
     };
-    api.screen().progress(done, sum("total"), &status, &counts(sum));
+    api.screen().progress(done, sum("total"), &status, &format!("{}{}", counts(sum), waits(states)));
+}
+
+/// `; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z`: whom the jobs wait for, each provider once.
+fn waits(jobs: &[Value]) -> String {
+    let all = jobs.iter().filter_map(|job| job["waiting_for"].as_array()).flatten();
+    let by_name: BTreeMap<String, &Value> = all.map(|wait| (text(wait, "provider"), wait)).collect();
+    let told = by_name.iter().map(|(provider, wait)| {
+        let why = wait["status"].as_u64().map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+        format!("; waiting for {provider}{why} until {}", text(wait, "until"))
+    });
+    told.collect()
 }
 
 /// `412 found, 15 not found`: what there is any of.
@@ -502,11 +526,12 @@ fn summary(job: &Value) -> String {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let error = job["error"].as_str().map(|e| format!(" ({})", plain(e, 200))).unwrap_or_default();
     format!(
-        "{}: {}{error}: {}: {}; {} used of {} reserved",
+        "{}: {}{error}: {}: {}{}; {} used of {} reserved",
         text(job, "id"),
         text(job, "status"),
         plural(number(&job["counts"]["total"]), "record"),
         counts(|name| number(&job["counts"][name])),
+        waits(std::slice::from_ref(job)),
         plural(number(&job["credits"]["used"]), "credit"),
         thousands(number(&job["credits"]["reserved"]))
     )
@@ -840,6 +865,32 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         assert_eq!(envelope(&submit_args(&["--strict"]), 1, 1, None)["strict"], true);
+    }
+
+    #[test]
+    fn an_estimate_tells_that_every_record_would_fail() {
+        let mut estimate = Estimate::default();
+        let warning = json!({"code": "provider_unconfigured", "detail": "set X"});
+        for _ in 0..2 {
+            estimate.add(&json!({"records": 1, "warnings": [warning]}));
+        }
+        let told = "\nwarning: provider_unconfigured: every record would fail: set X";
+        assert_eq!((estimate.records, estimate.warned().as_str()), (2, told));
+        assert_eq!(Estimate::default().warned(), "");
+    }
+
+    #[test]
+    fn whom_jobs_wait_for_is_told_once() {
+        let wait = |provider: &str, status: Value| json!({"provider": provider, "status": status, "since": "s", "until": "2026-08-01T12:00:10Z"});
+        let jobs = [
+            json!({"waiting_for": [wait("acme", json!(429)), wait("own", Value::Null)]}),
+            json!({"waiting_for": [wait("acme", json!(429))]}),
+            json!({"waiting_for": []}),
+            json!({}),
+        ];
+        let told =
+            "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
+        assert_eq!((waits(&jobs).as_str(), waits(&jobs[2..]).as_str()), (told, ""));
     }
 
     #[test]

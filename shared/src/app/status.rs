@@ -14,11 +14,26 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told};
 use crate::ports::{Query, Select};
+use crate::provider::waits::waiting_for;
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
 pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
     let view = load(ports, id).await?;
     view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
+}
+
+/// A job with whom its records wait for, which is read only where some do. `order` are its type's providers. Where that
+/// cannot be read, the job is shown without.
+pub async fn with_waits<'a>(ports: &Ports, mut view: JobView, order: impl Iterator<Item = &'a str>) -> JobView {
+    if view.job.status.is_live() && view.progress.has_waited() {
+        let own = view.job.spec.providers.clone();
+        let asked = order.filter(|name| own.as_ref().is_none_or(|own| own.iter().any(|own| own == name)));
+        match waiting_for(ports.store.as_ref(), asked, ports.clock.now()).await {
+            Ok(waits) => view.waiting_for = waits,
+            Err(error) => tracing::warn!(job.id = %view.job.spec.id, error = %error, "whom it waits for is not read"),
+        }
+    }
+    view
 }
 
 /// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which

@@ -15,6 +15,7 @@
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
 //! | `RATE#p` | `RATE` | a provider's next free slot, of all processes (`provider::limit`) |
 //! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`provider::breaker`) |
+//! | `WAITS#p` | `WAITS` | since when records wait for a provider, and why; only shown (`provider::waits`) |
 //! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`provider::cache`) |
 //! | `CACHE` | `KEY` | that HMAC's key |
 //!
@@ -374,7 +375,13 @@ pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
 }
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
-    Progress::of(shards.into_iter().flat_map(|item| get_set(item, DONE)))
+    let shards: Vec<&Item> = shards.into_iter().collect();
+    let waited = shards.iter().any(|item| {
+        let done = Progress::of(get_set(item, DONE));
+        let done: BTreeSet<u32> = done.numbers().map(|chunk| chunk % SHARD_CHUNKS).collect();
+        (0..SHARD_CHUNKS).any(|n| !done.contains(&n) && item.attributes.contains_key(wake_attribute(n)))
+    });
+    Progress::of(shards.iter().flat_map(|item| get_set(item, DONE))).with_waited(waited)
 }
 
 /// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.

@@ -362,7 +362,19 @@ fn job_state(view: &JobView) -> String {
 }
 
 fn show_job(view: &JobView, now: Timestamp) -> ApiResponse {
-    ApiResponse::json(200, &job(view, now))
+    let mut shown = job(view, now);
+    if let Some(members) = shown.as_object_mut().filter(|_| view.job.status.is_live()) {
+        let waits = view.waiting_for.iter().map(|wait| {
+            json!({
+                "provider": wait.provider,
+                "status": wait.status,
+                "since": wait.since.rfc3339(),
+                "until": wait.until.rfc3339(),
+            })
+        });
+        members.insert("waiting_for".to_owned(), waits.collect());
+    }
+    ApiResponse::json(200, &shown)
 }
 
 fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {

@@ -291,12 +291,26 @@ pub struct JobView {
     /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes stay the same, whatever
     /// the deployment is told meanwhile.
     pub base_path: String,
+    /// Whom its records wait for, where that was asked.
+    pub waiting_for: Vec<WaitingFor>,
+}
+
+/// A provider that records wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// Its name in `providers.toml`.
+    pub provider: String,
+    /// The HTTP status that its upstream answered with, where that is why.
+    pub status: Option<u16>,
+    pub since: Timestamp,
+    /// When it is asked again.
+    pub until: Timestamp,
 }
 
 impl JobView {
     /// A job with its progress.
     pub fn new(job: Job, progress: Progress) -> Self {
-        Self { job, progress, base_path: String::new() }
+        Self { job, progress, base_path: String::new(), waiting_for: Vec::new() }
     }
 
     /// Where the native surface has the results.

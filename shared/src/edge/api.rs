@@ -18,7 +18,7 @@ use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, 
 use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission, WaitingFor};
 use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
@@ -311,19 +311,23 @@ impl Api {
         state: fn(&JobView) -> String,
     ) -> Result<ApiResponse, ApiError> {
         let seen = request.header("if-none-match");
-        let tag = |view: &JobView| etag(&state(&self.seen(view.clone())));
+        let tag = |view: &JobView| etag(&state(&self.seen(view.clone())), &view.waiting_for);
         let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
+        // Whom a job waits for is read once, when the answer is made: who is held is not told of it before.
+        let moved = |view: &JobView| seen.is_some_and(|tags| !matches_state(tags, &tag(view)));
         // Who asks for the head alone asks how things are now.
         let asked = wait(request, self.max_wait)?.filter(|_| request.method != "HEAD");
         let view = match asked {
             None => status::job(&self.ports, caller.tenant(), id).await?,
             Some(asked) => {
                 let left = deadline.since(self.ports.clock.now()).saturating_sub(RESERVE);
-                let settled = |view: &JobView| !view.job.status.is_live() || (seen.is_some() && !unchanged(view));
+                let settled = |view: &JobView| !view.job.status.is_live() || moved(view);
                 status::wait_for(&self.ports, caller.tenant(), id, asked.min(left), settled).await?
             }
         };
-        let view = self.seen(view);
+        let kind = self.catalog.kind(&view.job.spec.kind);
+        let order = kind.into_iter().flat_map(|kind| kind.providers());
+        let view = self.seen(status::with_waits(&self.ports, view, order).await);
         let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, self.ports.clock.now()) };
         let response = match asked {
             Some(asked) if request.parameter("wait").is_none() => {
@@ -460,14 +464,26 @@ fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiErr
     Ok(asked.map(|s| Duration::from_secs(s).min(most)))
 }
 
-fn etag(state: &str) -> String {
-    let digest = Sha256::digest(state);
-    // Weak: the estimate, which only the clock moves, is left out of it.
-    format!("W/\"{}\"", hex::encode(&digest[..16]))
+/// Two parts, the second only where records wait for providers.
+fn etag(state: &str, waiting_for: &[WaitingFor]) -> String {
+    let digest = |text: &[u8], bytes| hex::encode(&Sha256::digest(text)[..bytes]);
+    let state = digest(state.as_bytes(), 16);
+    let waits: Vec<_> = waiting_for.iter().map(|wait| (&wait.provider, wait.status, wait.since.0)).collect();
+    // Weak: the estimate, which only the clock moves, and the next look at a provider are left out of it.
+    if waits.is_empty() {
+        return format!("W/\"{state}\"");
+    }
+    format!("W/\"{state}.{}\"", digest(format!("{waits:?}").as_bytes(), 4))
 }
 
 /// Weak comparison (RFC 9110, section 13.1.2).
 fn matches_tag(tags: &str, tag: &str) -> bool {
     let opaque = |t: &str| t.trim().trim_start_matches("W/").to_owned();
     tags.split(',').any(|t| t.trim() == "*" || opaque(t) == opaque(tag))
+}
+
+/// The same by the first part alone.
+fn matches_state(tags: &str, tag: &str) -> bool {
+    let state = |t: &str| t.trim().trim_start_matches("W/").trim_matches('"').split('.').next().map(str::to_owned);
+    tags.split(',').any(|t| t.trim() == "*" || state(t) == state(tag))
 }

@@ -11,8 +11,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Ports;
 use super::config::BreakerConfig;
+use super::{Outage, Ports};
 use crate::domain::backoff::jittered;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
@@ -33,6 +33,8 @@ const KEPT: i64 = 24 * 3600;
 const OPEN_UNTIL: &str = "open_until";
 const TIMES: &str = "times";
 const PROBE_UNTIL: &str = "probe_until";
+/// The HTTP status of the failure that opened it, where there was one.
+const STATUS: &str = "open_status";
 const EXPIRES_AT: &str = "expires_at";
 
 /// An opening.
@@ -43,6 +45,8 @@ struct Open {
     times: u32,
     /// Somebody is finding out until then.
     probe_until: Option<Timestamp>,
+    /// The failure that opened it.
+    outage: Outage,
 }
 
 impl Open {
@@ -60,6 +64,7 @@ impl Open {
             until: Timestamp(number(OPEN_UNTIL)?),
             times: number(TIMES).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
             probe_until: number(PROBE_UNTIL).map(Timestamp),
+            outage: Outage { status: number(STATUS).and_then(|n| u16::try_from(n).ok()) },
         })
     }
 }
@@ -163,6 +168,11 @@ impl Breaker {
         Key { pk: format!("BREAKER#{}", self.name), sk: "BREAKER".to_owned() }
     }
 
+    /// What opened the circuit, as far as is known here.
+    pub fn outage(&self) -> Outage {
+        self.local().open.map(|open| open.outage).unwrap_or_default()
+    }
+
     /// Whether a request could be sent at all, or when to ask again.
     pub async fn check(&self, ports: &Ports) -> Result<(), Timestamp> {
         self.tell(ports).await;
@@ -239,38 +249,38 @@ impl Breaker {
         }
     }
 
-    /// Notes what became of a request, and tells the table where that changes the circuit.
-    pub async fn report(&self, ports: &Ports, pass: &Pass, failed: bool) {
-        self.count(ports, pass, failed);
+    /// Notes that a request failed or did not, and tells the table where that changes the circuit.
+    pub async fn report(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
+        self.count(ports, pass, failure);
         self.tell(ports).await;
     }
 
     /// As [`report`](Self::report), and leaves telling the table to the next request.
-    pub fn count(&self, ports: &Ports, pass: &Pass, failed: bool) {
+    pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         let now = ports.clock.now();
         let mut local = self.local();
-        let (times, condition) = match pass.probe {
+        let (outage, times, condition) = match pass.probe {
             Some(before) => {
                 let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
-                if !failed {
+                let Some(outage) = failure else {
                     tracing::info!(provider = self.name, "circuit is closed: the probe was answered");
-                    let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL].map(Change::Remove);
+                    let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL, STATUS].map(Change::Remove);
                     local.learn(None);
                     local.untold = Some(Update { key: self.key(), changes: removed.to_vec(), condition: Some(same) });
                     return;
-                }
-                (before.times.saturating_add(1), same)
+                };
+                (outage, before.times.saturating_add(1), same)
             }
             None if pass.era != local.era || local.open.is_some() => return,
-            None if !local.tally.count(failed, now, &self.rules) => return,
+            None if !local.tally.count(failure.is_some(), now, &self.rules) => return,
             None => {
                 let expired = Condition::AtMost(EXPIRES_AT, now.seconds());
-                (1, Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]))
+                (failure.unwrap_or_default(), 1, Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]))
             }
         };
         let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
         tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
-        local.learn(Some(Open { until, times, probe_until: None }));
+        local.learn(Some(Open { until, times, probe_until: None, outage }));
         local.untold = Some(Update {
             key: self.key(),
             changes: vec![
@@ -278,6 +288,7 @@ impl Breaker {
                 Change::Set(TIMES, Value::N(i64::from(times))),
                 Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
                 Change::Remove(PROBE_UNTIL),
+                outage.status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
             ],
             condition: Some(condition),
         });
@@ -318,6 +329,8 @@ mod tests {
     use super::super::testing::ports;
     use super::*;
 
+    const FAILED: Option<Outage> = Some(Outage { status: Some(500) });
+
     const RULES: BreakerConfig = BreakerConfig {
         failures: 3,
         share: 0.5,
@@ -354,24 +367,25 @@ mod tests {
         let early = breaker.admit(&ports).await.unwrap();
         for _ in 0..3 {
             let pass = breaker.admit(&ports).await.unwrap();
-            breaker.report(&ports, &pass, true).await;
+            breaker.report(&ports, &pass, FAILED).await;
         }
         let until = breaker.admit(&ports).await.unwrap_err();
-        breaker.report(&ports, &early, false).await;
+        breaker.report(&ports, &early, None).await;
         assert_eq!(breaker.admit(&ports).await.unwrap_err(), until, "a straggler's answer closes nothing");
         script.pass(until.since(ports.clock.now()));
         let probe = breaker.admit(&ports).await.unwrap();
         assert!(breaker.admit(&ports).await.is_err(), "one at a time");
-        breaker.report(&ports, &probe, true).await;
+        breaker.report(&ports, &probe, FAILED).await;
         let again = breaker.admit(&ports).await.unwrap_err();
         assert!(again.since(ports.clock.now()) >= Duration::from_secs(18), "twice as long");
+        assert_eq!(Some(breaker.outage()), FAILED);
         script.pass(Duration::from_secs(25));
         let probe = breaker.admit(&ports).await.unwrap();
-        breaker.report(&ports, &probe, false).await;
+        breaker.report(&ports, &probe, None).await;
         for _ in 0..2 {
             let pass = breaker.admit(&ports).await.unwrap();
-            breaker.report(&ports, &early, true).await;
-            breaker.report(&ports, &pass, true).await;
+            breaker.report(&ports, &early, FAILED).await;
+            breaker.report(&ports, &pass, FAILED).await;
         }
         assert!(breaker.admit(&ports).await.is_ok(), "counted from new, without the straggler");
     }
@@ -382,7 +396,7 @@ mod tests {
         let breaker = Breaker::new("api", &RULES);
         for _ in 0..3 {
             let pass = breaker.admit(&ports).await.unwrap();
-            breaker.report(&ports, &pass, true).await;
+            breaker.report(&ports, &pass, FAILED).await;
         }
         script.pass(Duration::from_secs(12));
         breaker.admit(&ports).await.unwrap();

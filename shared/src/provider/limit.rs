@@ -34,11 +34,16 @@ const LONGEST_GATHER: Duration = Duration::from_secs(2);
 const MAX_LEAD: i64 = 1_000_000;
 /// The longest that an upstream is let alone because it says so.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+/// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
+const TOLD_EVERY: i64 = 10_000_000;
 /// The item of a schedule that nobody uses is removed after so long, in seconds.
 const KEPT: i64 = 24 * 3600;
 
 /// When the next free slot is, in microseconds since the epoch.
 const NEXT: &str = "next_us";
+/// Until when the upstream wanted to be let alone, in microseconds since the epoch, and the HTTP status with which it said so.
+const HELD: &str = "held_us";
+const HELD_STATUS: &str = "held_status";
 const EXPIRES_AT: &str = "expires_at";
 
 /// A provider's schedule as this process sees it.
@@ -60,8 +65,9 @@ struct Slots {
     waiting: usize,
     /// The next free slot of the schedule is not before.
     next: i64,
-    /// The upstream wants to be let alone until then.
+    /// The upstream wants to be let alone until then, and answered so.
     held: i64,
+    held_status: u16,
     /// How long a lease took of late.
     lead: i64,
 }
@@ -70,9 +76,14 @@ struct Slots {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slot(i64);
 
-/// There is no slot in time; the schedule has one about then.
+/// There is no slot in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLate(pub Timestamp);
+pub struct TooLate {
+    /// The schedule has one about then.
+    pub at: Timestamp,
+    /// Until when the upstream wanted to be let alone last, which may be over, and the HTTP status with which it said so.
+    pub held: Option<(Timestamp, u16)>,
+}
 
 fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
@@ -98,6 +109,18 @@ impl Slots {
 
     fn is_lost(&self, at: i64, now: i64) -> bool {
         at < now - TOLERANCE || at < self.held
+    }
+
+    fn too_late(&self, at: Timestamp) -> TooLate {
+        TooLate { at, held: (self.held > 0).then(|| (millis(self.held), self.held_status)) }
+    }
+
+    /// Takes over from the item that the upstream wants to be let alone.
+    fn learn(&mut self, item: &Item) {
+        let (until, status) = (number(item, HELD), number(item, HELD_STATUS));
+        if until > self.held {
+            (self.held, self.held_status) = (until, u16::try_from(status).unwrap_or_default());
+        }
     }
 
     fn give_back(&mut self, at: i64) {
@@ -184,7 +207,7 @@ impl Limiter {
             }
             // One lease at a time: whoever gets here next finds what the one before brought.
             let Some(_leasing) = within(clock, latest.since(clock.now()), self.leasing.lock()).await else {
-                return Err(TooLate(latest));
+                return Err(self.slots().too_late(latest));
             };
             if let Some(slot) = self.reserved(clock.now(), latest)? {
                 return Ok(slot);
@@ -198,7 +221,10 @@ impl Limiter {
             };
             match within(clock, latest.since(clock.now()), lease).await {
                 Some(true) => {}
-                Some(false) | None => return Err(TooLate(millis(self.slots().next).max(latest))),
+                Some(false) | None => {
+                    let slots = self.slots();
+                    return Err(slots.too_late(millis(slots.next).max(latest)));
+                }
             }
         }
     }
@@ -218,9 +244,9 @@ impl Limiter {
             Some(at) if at <= micros(latest) => Ok(Some(at)),
             Some(at) => {
                 slots.give_back(at);
-                Err(TooLate(millis(at)))
+                Err(slots.too_late(millis(at)))
             }
-            None if slots.next > micros(latest) || now >= latest => Err(TooLate(millis(slots.next).max(latest))),
+            None if slots.next > micros(latest) || now >= latest => Err(slots.too_late(millis(slots.next).max(latest))),
             None => Ok(None),
         }
     }
@@ -254,11 +280,16 @@ impl Limiter {
                         let update = self.update(plan, from, slots, latest);
                         match (store.update(update).await, plan) {
                             (Ok(item), Plan::Append) => {
+                                self.slots().learn(&item);
                                 break Ok(Leased::From(next(&item) - slots * self.interval, slots));
                             }
                             (Ok(_), Plan::Begin) => break Ok(Leased::From(from, slots)),
                             (Err(StoreError::ConditionFailed(failed)), _) => {
-                                let found = failed.iter().find_map(|f| f.existing.as_ref()).map_or(0, next);
+                                let found = failed.iter().find_map(|f| f.existing.as_ref());
+                                if let Some(item) = found {
+                                    self.slots().learn(item);
+                                }
+                                let found = found.map_or(0, next);
                                 if found > latest {
                                     break Ok(Leased::Full(found));
                                 }
@@ -314,30 +345,35 @@ impl Limiter {
         Update { key: self.key.clone(), changes: vec![change, kept], condition: Some(condition) }
     }
 
-    /// The upstream wants no request for so long: nobody's slot is before then.
-    pub async fn hold(&self, ports: &Ports, wait: Duration) {
+    /// The upstream refused with this status and wants no request for so long, which may be no time: nobody's slot is before
+    /// then, and who waits for one knows why.
+    pub async fn hold(&self, ports: &Ports, wait: Duration, status: u16) {
         let until = micros(ports.clock.now().plus(wait.min(LONGEST_HOLD)));
         {
             let mut slots = self.slots();
-            if until <= slots.held {
+            if until <= slots.held || (wait.is_zero() && until < slots.held + TOLD_EVERY) {
                 return;
             }
-            slots.held = until;
-            if until <= slots.next {
-                return;
-            }
-            slots.next = until;
+            (slots.held, slots.held_status) = (until, status);
+            slots.next = slots.next.max(until);
         }
         let Some(store) = &ports.shared else { return };
-        let update = Update {
-            key: self.key.clone(),
-            changes: vec![
-                Change::Set(NEXT, Value::N(until)),
-                Change::Set(EXPIRES_AT, Value::N(until / 1_000_000 + KEPT)),
-            ],
-            condition: Some(Condition::Any(vec![Condition::Absent(NEXT), Condition::AtMost(NEXT, until)])),
+        let told = vec![
+            Change::Set(HELD, Value::N(until)),
+            Change::Set(HELD_STATUS, Value::N(status.into())),
+            Change::Set(EXPIRES_AT, Value::N(until / 1_000_000 + KEPT)),
+        ];
+        let moved = [told.clone(), vec![Change::Set(NEXT, Value::N(until))]].concat();
+        let update = |changes, behind| {
+            let condition = Condition::Any(vec![Condition::Absent(behind), Condition::AtMost(behind, until)]);
+            store.update(Update { key: self.key.clone(), changes, condition: Some(condition) })
         };
-        match store.update(update).await {
+        let told = match update(moved, NEXT).await {
+            // The slots before then are taken already.
+            Err(StoreError::ConditionFailed(_)) => update(told, HELD).await,
+            told => told,
+        };
+        match told {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
                 tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream wants to be let alone");
@@ -363,8 +399,13 @@ enum Leased {
 }
 
 fn next(item: &Item) -> i64 {
-    match item.attributes.get(NEXT) {
-        Some(Value::N(next)) => *next,
+    number(item, NEXT)
+}
+
+/// A number of the item; 0 where it has none of that name.
+fn number(item: &Item, name: &str) -> i64 {
+    match item.attributes.get(name) {
+        Some(Value::N(number)) => *number,
         _ => 0,
     }
 }
@@ -412,7 +453,7 @@ mod tests {
         limiter.take(&ports, now.plus(Duration::from_secs(5))).await.unwrap();
         let soon = now.plus(Duration::from_secs(1));
         let late = limiter.take(&ports, soon).await.unwrap_err();
-        assert_eq!(late.0.since(now).as_millis(), 1042);
+        assert_eq!((late.at.since(now).as_millis(), late.held), (1042, None));
         assert_eq!(limiter.take(&ports, soon).await.unwrap_err(), late, "the schedule did not move");
         assert_eq!(limiter.slots().waiting, 0);
     }
@@ -437,8 +478,8 @@ mod tests {
         let now = ports.clock.now();
         let latest = now.plus(Duration::from_secs(30));
         let (_, _, ()) = futures_util::join!(limiter.take(&ports, latest), limiter.take(&ports, latest), async {
-            limiter.hold(&ports, Duration::from_secs(7)).await;
-            limiter.hold(&ports, Duration::from_secs(3)).await;
+            limiter.hold(&ports, Duration::from_secs(7), 429).await;
+            limiter.hold(&ports, Duration::from_secs(3), 429).await;
         });
         assert!(ports.clock.now().since(now) >= Duration::from_secs(7), "the leased slot was before");
     }

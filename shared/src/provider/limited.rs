@@ -28,7 +28,8 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, Pass};
 use super::config::ProviderConfig;
 use super::limit::{Limiter, Slot, TooLate};
-use super::{Answer, Later, Ports, Provider, Question};
+use super::waits::Waits;
+use super::{Answer, Later, Outage, Ports, Provider, Question};
 use crate::domain::delivery::retry_after;
 use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
@@ -38,6 +39,8 @@ use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
 /// An upstream that says that it has too many requests is let alone for this long at least.
 const BREATHER: Duration = Duration::from_secs(10);
+/// Whoever waits for a slot so soon after an upstream refused waits for the upstream.
+const LATELY: Duration = Duration::from_secs(30);
 /// Nobody is parked for longer at a time.
 const LONGEST_PARK: Duration = Duration::from_secs(900);
 /// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
@@ -53,6 +56,7 @@ struct Limits {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
+    waits: Waits,
     /// The status with which the upstream refused last; 0 where it did not.
     said: AtomicU16,
     /// The provider's own.
@@ -60,9 +64,12 @@ struct Limits {
 }
 
 impl Limits {
-    /// The status with which the upstream refused last; `None` where it did not.
-    fn said(&self) -> Option<u16> {
-        Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    /// An outage, with what the upstream said of it to this process, or else to the one that opened the circuit.
+    fn outage(&self) -> Outage {
+        match self.said.load(Ordering::Relaxed) {
+            0 => self.breaker.as_ref().map(Breaker::outage).unwrap_or_default(),
+            status => Outage { status: Some(status) },
+        }
     }
 
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
@@ -73,7 +80,7 @@ impl Limits {
             breaker.check(ports).await.map_err(Refused::Open)?;
         }
         let wait = limit.saturating_sub(self.timeout).max(limit / 2);
-        let slot = limiter.take(ports, began.plus(wait)).await.map_err(|TooLate(at)| Refused::Busy(at))?;
+        let slot = limiter.take(ports, began.plus(wait)).await.map_err(Refused::Busy)?;
         let left = limit.saturating_sub(ports.clock.now().since(began));
         Ok((Some(slot), left.min(self.timeout)))
     }
@@ -96,6 +103,7 @@ impl Limited {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            waits: Waits::new(name),
             said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
         };
@@ -106,7 +114,9 @@ impl Limited {
 /// Why a request was not sent, and when to try again.
 #[derive(Debug, Clone, Copy)]
 enum Refused {
-    Busy(Timestamp),
+    /// No slot or place in time.
+    Busy(TooLate),
+    /// The circuit is open.
     Open(Timestamp),
 }
 
@@ -142,14 +152,13 @@ impl Fate {
     }
 }
 
-#[async_trait]
-impl Provider for Limited {
-    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+impl Limited {
+    async fn put(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let (mut slot, mut limit) = (None, question.limit);
         if self.inner.takes_turn(question) {
             (slot, limit) = match self.limits.turn(question.limit, ports).await {
                 Ok(turn) => turn,
-                Err(refused) => return answer_to(refused, question, false, self.limits.said(), ports),
+                Err(refused) => return self.answer_to(refused, question, false, ports),
             };
         }
         let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
@@ -168,13 +177,53 @@ impl Provider for Limited {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
                     let until = until.map_or(soonest, |until| until.max(soonest));
-                    return later(until, question.wait, question, false, self.limits.said(), ports);
+                    return later(until, question.wait, question, false, Some(self.limits.outage()), ports);
                 }
                 Answer::Failed { code, detail }
             }
             Ok(answer) => answer,
-            Err(refused) => answer_to(refused, question, fate.taken.load(Ordering::Relaxed), self.limits.said(), ports),
+            Err(refused) => self.answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
         }
+    }
+
+    fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+        match refused {
+            Refused::Busy(TooLate { at, held }) if !taken || question.earlier.is_some() => {
+                // Nobody was asked since, or not for long: it may refuse again.
+                let lately = LATELY.min(question.wait / 4);
+                let held = held.filter(|(until, _)| ports.clock.now() < until.plus(lately));
+                let held = held.map(|(_, status)| Outage { status: Some(status) });
+                let outage = held.or_else(|| Some(self.limits.outage()).filter(|outage| outage.status == Some(429)));
+                let give_up_in = if outage.is_some() { question.wait } else { BUSY };
+                later(at, give_up_in, question, !taken, outage, ports)
+            }
+            Refused::Busy(_) => Answer::failed(
+                FailureCode::RateLimited.as_str(),
+                "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
+            ),
+            Refused::Open(at) if question.last || question.earlier.is_some() => {
+                later(at, question.wait, question, !taken, Some(self.limits.outage()), ports)
+            }
+            Refused::Open(at) => Answer::failed(
+                FailureCode::ProviderUnavailable.as_str(),
+                format!("the provider kept failing and is not asked before {at}; look at its own status"),
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Limited {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let end = ports.clock.now().plus(question.limit);
+        let answer = self.put(question, ports).await;
+        if let Answer::Later(Later { look_in, refused, outage, .. }) = &answer
+            && (*refused || outage.is_some())
+        {
+            let now = ports.clock.now();
+            self.limits.waits.tell(ports, now.plus(*look_in), *outage, end.since(now)).await;
+        }
+        answer
     }
 
     fn calls_back(&self) -> bool {
@@ -232,31 +281,14 @@ pub(super) fn later(
     give_up_in: Duration,
     question: &Question<'_>,
     refused: bool,
-    status: Option<u16>,
+    outage: Option<Outage>,
     ports: &Ports,
 ) -> Answer {
     let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
     let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
     let look_in = at.since(ports.clock.now()).min(LONGEST_PARK);
-    Answer::Later(Later { ticket, look_in, give_up_in, refused, status })
-}
-
-fn answer_to(refused: Refused, question: &Question<'_>, taken: bool, status: Option<u16>, ports: &Ports) -> Answer {
-    match refused {
-        Refused::Busy(at) if !taken || question.earlier.is_some() => later(at, BUSY, question, !taken, None, ports),
-        Refused::Busy(_) => Answer::failed(
-            "rate_limited",
-            "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
-        ),
-        Refused::Open(at) if question.last || question.earlier.is_some() => {
-            later(at, question.wait, question, !taken, status, ports)
-        }
-        Refused::Open(at) => Answer::failed(
-            "provider_unavailable",
-            format!("the provider kept failing and is not asked before {at}; look at its own status"),
-        ),
-    }
+    Answer::Later(Later { ticket, look_in, give_up_in, refused, outage })
 }
 
 /// What the provider sends through.
@@ -301,11 +333,14 @@ impl Sender {
             let until = self.ports.clock.now().plus(wait);
             *self.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
-        if let (Some(limiter), Some(wait)) = (&self.limits.limiter, asked_to_wait) {
-            limiter.hold(&self.ports, wait).await;
+        if let Some(limiter) = &self.limits.limiter
+            && (asked_to_wait.is_some() || said == 429)
+        {
+            limiter.hold(&self.ports, asked_to_wait.unwrap_or_default(), said).await;
         }
         if let (Some(breaker), Some(pass)) = (&self.limits.breaker, pass) {
-            breaker.report(&self.ports, pass, failed).await;
+            let status = result.as_ref().ok().map(|answer| answer.status);
+            breaker.report(&self.ports, pass, failed.then_some(Outage { status })).await;
         }
     }
 }
@@ -328,14 +363,14 @@ impl HttpSender for Sender {
             None => None,
             Some(places) => match within(clock, latest.since(clock.now()), places.acquire()).await {
                 Some(Ok(place)) => Some(place),
-                _ => return self.refuse(Refused::Busy(latest)).await,
+                _ => return self.refuse(Refused::Busy(TooLate { at: latest, held: None })).await,
             },
         };
         if let Some(limiter) = &self.limits.limiter
             && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
-            && let Err(TooLate(at)) = limiter.take(&self.ports, latest).await
+            && let Err(late) = limiter.take(&self.ports, latest).await
         {
-            return self.refuse(Refused::Busy(at)).await;
+            return self.refuse(Refused::Busy(late)).await;
         }
         let pass = match &self.limits.breaker {
             None => None,
@@ -375,7 +410,7 @@ impl Drop for Flight<'_> {
             return;
         }
         if let (Some(breaker), Some(pass)) = (&self.sender.limits.breaker, self.pass) {
-            breaker.count(&self.sender.ports, pass, true);
+            breaker.count(&self.sender.ports, pass, Some(Outage::default()));
         }
     }
 }

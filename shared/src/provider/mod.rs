@@ -24,6 +24,7 @@ pub mod refreshed;
 mod suffix;
 #[cfg(test)]
 mod testing;
+pub mod waits;
 pub mod waterfall;
 pub mod web;
 
@@ -131,7 +132,15 @@ pub struct Later {
     /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
     /// after a question that was taken is made up for within `give_up_in` of the time at which it would have been given up.
     pub refused: bool,
-    /// The HTTP status with which the upstream last said that it cannot be asked, where that is what is waited for.
+    /// That the upstream cannot be asked, where that is what is waited for, and not our own rate.
+    pub outage: Option<Outage>,
+}
+
+/// An upstream that cannot be asked: it has too many requests, is unavailable, or its circuit is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// The HTTP status that it answered with; `None` where it did not answer, or others met it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }
 

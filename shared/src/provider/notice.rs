@@ -29,10 +29,10 @@ impl Notices {
         }
     }
 
-    /// Notes that a record waits because the upstream answered with this status, and logs it unless that was logged just
-    /// before.
-    pub(super) fn waits(&self, provider: &str, status: u16, now: Timestamp) {
-        if let Some(records) = self.due(&format!("waits: {status}"), now) {
+    /// Notes that a record waits because the upstream cannot be asked, with the HTTP status that it answered with where it
+    /// did, and logs it unless that was logged just before.
+    pub(super) fn waits(&self, provider: &str, status: Option<u16>, now: Timestamp) {
+        if let Some(records) = self.due(&format!("waits: {status:?}"), now) {
             tracing::warn!(provider, status, records, "records wait for a provider");
         }
     }

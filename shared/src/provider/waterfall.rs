@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
-use super::{Answer, Confidence, Earlier, Later, Ports, Provider, Question, RecordType};
+use super::{Answer, Confidence, Earlier, Later, Outage, Ports, Provider, Question, RecordType};
 use crate::domain::json;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
@@ -144,9 +144,12 @@ pub struct Parked {
     /// How many of its upstream's posts the provider has seen: it is shown each of them once.
     #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
     heard: usize,
-    /// The HTTP status with which the upstream said that it cannot be asked, where it did.
+    /// That the upstream cannot be asked, where that is what is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
+    outage: Option<Outage>,
+    /// When the record was first suspended at this provider, for whatever reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -215,7 +218,7 @@ impl Waterfall {
         }
         let input = without_blanks(request.input);
         let (names, mut merged, mut waiting, heard);
-        let said = parked.as_ref().and_then(|(before, _)| before.status);
+        let before = parked.as_ref().map_or((None, None), |(before, _)| (before.outage, before.since));
         if let Some((before, posted)) = parked {
             // Who has not taken the question is shown nothing.
             heard = (before.heard, posted.is_some() && before.ticket.is_some());
@@ -279,22 +282,30 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in, refused, status }) => {
+                    Answer::Later(Later { ticket, look_in, give_up_in, refused, outage }) => {
                         // What was posted is shown to the provider until it has seen it.
                         let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
-                        let said = said.filter(|_| give_up_at.is_some() && !put_now);
-                        // A wait for our own rate, which can be long, has become one for the upstream.
-                        let turns = ticket.is_none() && status.is_some() && said.is_none();
-                        let give_up_at = give_up_at.filter(|_| !put_now).map_or_else(
-                            || now.plus(give_up_in),
-                            |until| if turns { until.min(now.plus(give_up_in)) } else { until },
-                        );
-                        let status = status.or(said);
-                        if let Some(status) = status {
-                            step.notices.waits(&step.name, status, now);
+                        let before = if give_up_at.is_some() && !put_now { before } else { (None, None) };
+                        let since = before.1.unwrap_or(now);
+                        let give_up_at = match give_up_at {
+                            None => now.plus(give_up_in),
+                            Some(_) if put_now => now.plus(give_up_in),
+                            Some(until) if ticket.is_some() => until,
+                            // A wait for our own rate, which can be long, has become one for the upstream, or ceased to be.
+                            Some(until) => match (before.0, outage) {
+                                (None, Some(_)) => until.min(now.plus(give_up_in)),
+                                (Some(_), None) => since.plus(give_up_in),
+                                _ => until,
+                            },
+                        };
+                        let outage = outage.map(|outage| Outage {
+                            status: outage.status.or_else(|| before.0.and_then(|before| before.status)),
+                        });
+                        if let Some(outage) = outage {
+                            step.notices.waits(&step.name, outage.status, now);
                         }
                         if let Some(unfit) = merged.unfit(ticket.as_ref()) {
                             return Progress::Done(unfit);
@@ -312,20 +323,15 @@ impl Waterfall {
                                 resume_at,
                                 give_up_at,
                                 heard,
-                                status,
+                                outage,
+                                since: Some(since),
                             }));
                         }
-                        let (code, detail) = match status {
-                            _ if ticket.is_some() => {
-                                ("provider_timeout", "took the question and gave no answer in time".to_owned())
-                            }
-                            Some(status) => (waited_in_vain(status).as_str(), said_until_the_end(status)),
-                            None => (
-                                FailureCode::ProviderUnavailable.as_str(),
-                                "could not be asked in time: its rate or its circuit stood before it".to_owned(),
-                            ),
-                        };
-                        Answer::failed(code, detail)
+                        if ticket.is_some() {
+                            Answer::failed("provider_timeout", "took the question and gave no answer in time")
+                        } else {
+                            waited_in_vain(outage)
+                        }
                     }
                     answer => answer,
                 };
@@ -348,13 +354,15 @@ impl Waterfall {
     }
 }
 
-/// What it is called that an upstream refused with this status until the wait was over.
-fn waited_in_vain(status: u16) -> FailureCode {
-    if status == 429 { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable }
-}
-
-fn said_until_the_end(status: u16) -> String {
-    format!("answered HTTP {status} until the record had waited long enough (`wait_s`)")
+/// What becomes of a question that could not be put until the wait was over.
+fn waited_in_vain(outage: Option<Outage>) -> Answer {
+    let Some(Outage { status }) = outage else {
+        let detail = "could not be asked in time: its rate stood before it; raise `rate` or ask for less at once";
+        return Answer::failed(FailureCode::ProviderUnavailable.as_str(), detail);
+    };
+    let code = if status == Some(429) { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable };
+    let did = status.map_or_else(|| "could not be reached".to_owned(), |status| format!("answered HTTP {status}"));
+    Answer::failed(code.as_str(), format!("{did} until the record had waited long enough (`wait_s`)"))
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -689,6 +697,7 @@ mod tests {
             (vec![broken(), broken()], Failed, Some("provider_error")),
             (vec![broken(), no()], NotFound, Some("provider_error")),
             (vec![no(), broken()], NotFound, Some("provider_error")),
+            (vec![no(), Answer::failed("provider_unpaid", "HTTP 402")], NotFound, Some("provider_unpaid")),
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
@@ -736,11 +745,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_vendor_that_never_stops_refusing_is_named_with_its_status() {
-        for (status, code) in [(Some(429), "rate_limited"), (Some(503), "provider_unavailable")] {
-            let said = || {
-                let Answer::Later(later) = later(None, 30) else { panic!() };
-                Answer::Later(Later { status, ..later })
-            };
+        for (status, code, named) in [
+            (Some(429), "rate_limited", "a: answered HTTP 429 "),
+            (Some(503), "provider_unavailable", "a: answered HTTP 503 "),
+            (None, "provider_unavailable", "a: could not be reached "),
+        ] {
+            let said = || outage(status, 30);
             // First a long wait for the rate that is configured, then one for the vendor.
             let first = vec![later(None, 86_400), said(), said()];
             let Progress::Done(outcome) = turns(first, vec![broken()], &[1_000, 30]).await else {
@@ -748,9 +758,23 @@ mod tests {
             };
             let error = outcome.error.unwrap();
             assert_eq!((outcome.status, error.code.as_str()), (OutcomeStatus::Failed, code));
-            assert!(error.detail.starts_with("a: answered HTTP "), "{}", error.detail);
-            assert!(error.detail.contains(&status.unwrap().to_string()), "{}", error.detail);
+            assert!(error.detail.starts_with(named), "{}", error.detail);
         }
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_answers_again_ends_the_wait_for_it() {
+        // Refused for a moment, then kept from it by our own rate for longer than `wait_s`, refused again, and asked.
+        let rounds = vec![outage(Some(429), 30), later(None, 86_400), outage(Some(429), 30), later(None, 86_400)];
+        let Progress::Parked(parked) = turns(rounds, vec![], &[10, 600, 10]).await else { panic!() };
+        assert_eq!(parked.outage, None);
+        assert_eq!(parked.give_up_at.since(parked.since.unwrap()), Duration::from_secs(86_400), "all together");
+    }
+
+    /// The upstream cannot be asked.
+    fn outage(status: Option<u16>, give_up_s: u64) -> Answer {
+        let Answer::Later(later) = later(None, give_up_s) else { panic!() };
+        Answer::Later(Later { outage: Some(Outage { status }), ..later })
     }
 
     fn sure_of(fields: Value, confidence: f64) -> Answer {
@@ -836,7 +860,7 @@ mod tests {
                     look_in: Duration::from_secs(60),
                     give_up_in: Duration::from_secs(150),
                     refused: false,
-                    status: None,
+                    outage: None,
                 }),
             }
         }
@@ -917,13 +941,13 @@ mod tests {
 
     fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket, look_in, give_up_in, refused: false, status: None })
+        Answer::Later(Later { ticket, look_in, give_up_in, refused: false, outage: None })
     }
 
     /// A look after a question that was taken is put off.
     fn refused(give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true, status: None })
+        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true, outage: None })
     }
 
     /// Runs of one record with a first and a second provider that wants `n` and `m`.

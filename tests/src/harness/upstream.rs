@@ -360,7 +360,7 @@ impl Provider for Late {
         let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default();
         let (look_in, give_up_in) = *lock(&self.0.look);
         let later = |key: &str| {
-            Answer::Later(Later { ticket: Some(Value::from(key)), look_in, give_up_in, refused: false, status: None })
+            Answer::Later(Later { ticket: Some(Value::from(key)), look_in, give_up_in, refused: false, outage: None })
         };
         let Some(earlier) = question.earlier else {
             let said = self.0.ask(question.key, domain, question.callback, now);

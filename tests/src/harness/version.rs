@@ -20,7 +20,8 @@ use crate::sim::Received;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// Before progress told of two sizes: its elements have nine parts and it reads no others, ends have no `told_bytes`;
-    /// before messages said which planned attempt (`at`) and whose hold they mean (`hold`).
+    /// before messages said which planned attempt (`at`) and whose hold they mean (`hold`), and suspended records why and
+    /// since when they wait.
     Previous,
     #[default]
     Current,
@@ -82,7 +83,7 @@ fn forget(value: &mut Json, names: &[&str]) {
 fn mark(value: &mut Json) {
     match value {
         Json::Object(fields) => {
-            for name in ["records", "outcomes", "webhook", "record_webhook", "counts", "error"] {
+            for name in ["records", "outcomes", "parked", "webhook", "record_webhook", "counts", "error"] {
                 fields.get_mut(name).into_iter().for_each(mark);
             }
             fields.insert("later".to_owned(), json!({"since": 7}));
@@ -105,12 +106,21 @@ const LATER: &str = "later";
 fn mark_attribute(name: &str, value: &mut Value) {
     match (name, value) {
         ("spec" | "end" | "log" | "secrets", Value::S(text)) => *text = edited(text, mark),
-        ("data", Value::B(packed)) => {
-            let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
-            let text = edited(&String::from_utf8(bytes).expect("JSON"), mark);
-            *packed = zstd::bulk::compress(text.as_bytes(), 3).expect("it compressed before");
-        }
+        ("data", Value::B(packed)) => edit_packed(packed, mark),
         _ => {}
+    }
+}
+
+fn edit_packed(packed: &mut Vec<u8>, edit: impl FnOnce(&mut Json)) {
+    let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
+    let text = edited(&String::from_utf8(bytes).expect("JSON"), edit);
+    *packed = zstd::bulk::compress(text.as_bytes(), 3).expect("it compressed before");
+}
+
+/// What a run left of a chunk, as the version before wrote it.
+fn without_reasons(part: &mut Json) {
+    for suspended in part["parked"].as_array_mut().into_iter().flatten() {
+        forget(&mut suspended[1], &["outage", "since"]);
     }
 }
 
@@ -136,6 +146,12 @@ impl VersionStore {
         // What an upstream posted is its own.
         if self.version == Version::Next && !item.key.sk.starts_with("CHUNK#CALL#") {
             mark_attributes(&mut item.attributes);
+        }
+        if self.version == Version::Previous
+            && item.key.sk.starts_with("CHUNK#")
+            && let Some(Value::B(packed)) = item.attributes.get_mut("data")
+        {
+            edit_packed(packed, without_reasons);
         }
         item
     }

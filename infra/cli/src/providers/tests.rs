@@ -252,7 +252,7 @@ impl Provider for Slow {
         assert!(question.callback.is_none(), "nobody can call back");
         let wait = |seconds| {
             let (look_in, give_up_in) = (Duration::from_secs(seconds), Duration::from_secs(3_600));
-            Answer::Later(Later { ticket: Some(json!("t1")), look_in, give_up_in, refused: false, status: None })
+            Answer::Later(Later { ticket: Some(json!("t1")), look_in, give_up_in, refused: false, outage: None })
         };
         match seen.len() {
             1 => wait(30),

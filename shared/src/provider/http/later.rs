@@ -59,7 +59,7 @@ fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
         look_in: every.max(asked.unwrap_or_default()),
         give_up_in: later.give_up,
         refused: false,
-        status: None,
+        outage: None,
     })
 }
 

@@ -39,7 +39,7 @@ fn taken(id: impl Into<Value>, look_in: u64, give_up_in: u64) -> Answer {
         look_in: Duration::from_secs(look_in),
         give_up_in: Duration::from_secs(give_up_in),
         refused: false,
-        status: None,
+        outage: None,
     })
 }
 

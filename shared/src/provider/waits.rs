@@ -1,0 +1,130 @@
+//! Whom records wait for, in one small item of each provider, so that callers can be shown it.
+//!
+//! It is written where a record is suspended because of a provider's limits or its upstream, at most every [`EVERY`] by each
+//! process. Nothing is decided by it, and nothing depends on a write of it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Outage, Ports};
+use crate::domain::job::WaitingFor;
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
+
+/// A process writes the item at most this often.
+const EVERY: Duration = Duration::from_secs(5);
+/// A write takes at most this long of a record's time.
+const WRITE_LIMIT: Duration = Duration::from_secs(2);
+/// A wait that nobody has told of for this long after the provider was to be asked again is over.
+const GRACE: Duration = Duration::from_secs(30);
+/// The item is removed this long after that, in seconds.
+const KEPT: i64 = 24 * 3600;
+/// The most providers that one answer names.
+const MAX_SHOWN: usize = 25;
+
+const SINCE: &str = "wait_since";
+const UNTIL: &str = "wait_until";
+const STATUS: &str = "wait_status";
+const EXPIRES_AT: &str = "expires_at";
+
+fn key(provider: &str) -> Key {
+    Key { pk: format!("WAITS#{provider}"), sk: "WAITS".to_owned() }
+}
+
+/// A provider's wait as this process tells it.
+#[derive(Debug)]
+pub struct Waits {
+    provider: String,
+    written: Mutex<Option<Timestamp>>,
+}
+
+impl Waits {
+    /// Nothing is written yet.
+    pub fn new(provider: &str) -> Self {
+        Self { provider: provider.to_owned(), written: Mutex::default() }
+    }
+
+    /// Tells that a record waits until then, because of an outage or else for its turn. Takes at most half of `left`.
+    pub async fn tell(&self, ports: &Ports, until: Timestamp, outage: Option<Outage>, left: Duration) {
+        let Some(store) = &ports.shared else { return };
+        let now = ports.clock.now();
+        {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.is_some_and(|at| now < at.plus(EVERY)) {
+                return;
+            }
+            *written = Some(now);
+        }
+        let status = outage.and_then(|outage| outage.status);
+        let write = self.write(store.as_ref(), now, until, status);
+        match within(ports.clock.as_ref(), WRITE_LIMIT.min(left / 2), write).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(provider = self.provider, error = %error, "not told that records wait");
+            }
+            None => tracing::warn!(provider = self.provider, "not told in time that records wait"),
+        }
+    }
+
+    async fn write(
+        &self,
+        store: &dyn Store,
+        now: Timestamp,
+        until: Timestamp,
+        status: Option<u16>,
+    ) -> Result<(), StoreError> {
+        let alive = now.minus(GRACE).0;
+        let mut changes = vec![
+            Change::Set(UNTIL, Value::N(until.0)),
+            Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
+            status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
+        ];
+        let condition = Some(Condition::AtLeast(UNTIL, alive));
+        let goes_on = Update { key: key(&self.provider), changes: changes.clone(), condition };
+        match store.update(goes_on).await {
+            Err(StoreError::ConditionFailed(_)) => {}
+            answer => return answer.map(drop),
+        }
+        changes.push(Change::Set(SINCE, Value::N(now.0)));
+        let over = vec![Condition::Absent(UNTIL), Condition::AtMost(UNTIL, alive - 1)];
+        let begins = Update { key: key(&self.provider), changes, condition: Some(Condition::Any(over)) };
+        match store.update(begins).await {
+            // Another process was first.
+            Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns which of these providers are waited for now, in their order, read at once.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn waiting_for<'a>(
+    store: &dyn Store,
+    providers: impl Iterator<Item = &'a str>,
+    now: Timestamp,
+) -> Result<Vec<WaitingFor>, StoreError> {
+    let names: Vec<&str> = providers.take(MAX_SHOWN).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<Key> = names.iter().map(|name| key(name)).collect();
+    let items = store.get_many(&keys).await?;
+    let waits = names.into_iter().zip(items);
+    Ok(waits.filter_map(|(name, item)| read(name, &item?, now)).collect())
+}
+
+fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
+    let number = |name: &str| match item.attributes.get(name) {
+        Some(Value::N(n)) => Some(*n),
+        _ => None,
+    };
+    let (since, until) = (Timestamp(number(SINCE)?), Timestamp(number(UNTIL)?));
+    (now < until.plus(GRACE)).then(|| WaitingFor {
+        provider: provider.to_owned(),
+        status: number(STATUS).and_then(|status| u16::try_from(status).ok()),
+        since,
+        until,
+    })
+}
