@@ -64,8 +64,9 @@ fn blank_members_of_a_native_job_are_absent() {
         assert_eq!((&job["name"], &job["counts"]["total"]), (&Value::Null, &json!(1)), "{sent}");
         served.settle();
         let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
-        assert_eq!((&line["status"], &line["id"], &line["metadata"]), (&json!("found"), &Value::Null, &Value::Null));
-        assert_eq!(line["input"], json!({"domain": "a.example", "other": blank}), "the echo is what was sent");
+        assert_eq!(line["status"], "found");
+        let echoed = json!([line["id"], line["input"], line["metadata"]]);
+        assert_eq!(echoed, json!([blank, {"domain": "a.example", "other": blank}, blank]), "the echo is what was sent");
         assert_eq!(asked(&served), [json!({"domain": "a.example"})], "providers see nothing of it");
 
         let nested = json!({"type": "any", "webhook_events": {"record.finished": blank}, "providers": [],

@@ -47,7 +47,7 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
 /// One record of a job, as the caller sent it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The caller's own id, echoed.
+    /// The caller's own id, echoed. A blank one is none, and echoed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What is known, by field name.
@@ -56,6 +56,9 @@ pub struct Record {
     /// The caller's own data, echoed and never looked at.
     #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
+    /// What stood in place of `metadata` where that was a blank text, to be echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank_metadata: Option<String>,
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
     #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub original: Option<Map<String, Value>>,
@@ -78,7 +81,10 @@ impl Record {
             None => [
                 self.id.clone().map_or(Value::Null, Value::String),
                 Value::Object(self.input.clone()),
-                self.metadata.clone().map_or(Value::Null, Value::Object),
+                match &self.metadata {
+                    Some(metadata) => Value::Object(metadata.clone()),
+                    None => self.blank_metadata.clone().into(),
+                },
             ],
         }
     }
