@@ -17,7 +17,7 @@ use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
-use crate::domain::record::{Outcome, OutcomeStatus};
+use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
 use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
 
@@ -277,6 +277,7 @@ fn prepare<'a>(
         retry_of: submission.retry_of.clone(),
         unconfigured: terms.unconfigured.clone(),
         short_of_credits: budget.short,
+        blanks: Blanks::Absent,
     };
     let job = Job {
         spec,

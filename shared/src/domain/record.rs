@@ -44,6 +44,34 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
     Cow::Owned(there.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
+/// Whether blanks count as absent where a job's results are shown. It is stored with the job, because a body that was sent
+/// is sent again the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blanks {
+    /// Of jobs that were accepted before this was stored: a blank is a value like any other.
+    #[default]
+    Count,
+    Absent,
+}
+
+impl Blanks {
+    /// Whether they count.
+    pub fn count(&self) -> bool {
+        *self == Self::Count
+    }
+
+    /// As [`is_blank`], where blanks are absent.
+    pub fn is_blank(self, value: &Value) -> bool {
+        self == Self::Absent && is_blank(value)
+    }
+
+    /// As [`present`], where blanks are absent.
+    pub fn present<'a>(self, members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+        members.get(name).filter(|value| !self.is_blank(value))
+    }
+}
+
 /// One record of a job, as the caller sent it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
