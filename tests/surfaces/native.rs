@@ -275,7 +275,7 @@ fn a_repeated_request_is_answered_as_before_whatever_would_be_refused_by_now() {
     let mut served = served();
     let bearer = format!("Bearer {}", served.key());
     let key = |name: &'static str| [("authorization", bearer.clone()), ("idempotency-key", name.to_owned())];
-    let mut post = |served: &mut Served, path: &str, name, sent: &Value, status| {
+    let post = |served: &mut Served, path: &str, name, sent: &Value, status| {
         let headers = key(name);
         body(&served.post(path, &headers.each_ref().map(|(n, v)| (*n, v.as_str())), sent), status)
     };
