@@ -8,8 +8,10 @@ PYTHON ?= python3
 CARGO ?= cargo
 ARCH ?= arm64
 
-# Binaries follow CARGO_TARGET_DIR; the bundles stay where infra/template.yaml looks for them.
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Binaries follow CARGO_TARGET_DIR; the bundles stay where infra/template.yaml looks for them. What is built here runs on
+# this machine, and the bundle for AWS names its target.
+TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
+unexport CARGO_BUILD_TARGET
 STACK := $(PYTHON) infra/local/stack.py
 TOOLS := .local/tools/bin
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam

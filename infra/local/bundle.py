@@ -16,6 +16,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import built
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # submit prices and checks by the types, status shows them, enrich runs the providers; the others do not know them.
@@ -67,7 +69,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("pattern", nargs="?")
     parser.add_argument("--check", action="store_true", help="only say what is wrong with providers.toml and its files")
-    parser.add_argument("--cli", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "millrace",
+    parser.add_argument("--cli", type=Path, default=built.debug(ROOT / "target") / "millrace",
                         help="the command line of Millrace")
     parser.add_argument("--strip", action="store_true", help="leave symbols out of the copies; they are most of a debug build")
     parser.add_argument("--providers", type=Path, default=ROOT / "infra" / "providers.toml", help="another providers.toml")

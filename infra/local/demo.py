@@ -18,11 +18,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import built
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 INPUT = Path("infra/local/demo/domains-1000.csv")
 RESULTS = Path(".local/results.csv")
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-CLI = os.environ.get("MILLRACE_CLI", str(TARGET / "debug" / "millrace"))
+CLI = os.environ.get("MILLRACE_CLI", str(built.debug(Path("target")) / "millrace"))
 WEBHOOK_S = 60
 
 

@@ -27,6 +27,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import built
 import venvs
 from venvs import Failed
 
@@ -611,7 +612,6 @@ def port_number(text: str) -> int:
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", help="of MiniStack; for `with`, 0 takes a free one and keeps its settings out of the way",
                         type=port_number, default=os.environ.get("MILLRACE_PORT") or str(DEFAULT_PORT))
@@ -620,7 +620,7 @@ def arguments():
     starting = argparse.ArgumentParser(add_help=False)
     starting.add_argument("--env-file", type=Path, default=HERE / ".env", help="where to write the stack's settings")
     starting.add_argument("--bundle", type=Path, default=ROOT / "target" / "bundle-local")
-    starting.add_argument("--cli", type=Path, default=target / "debug" / "millrace")
+    starting.add_argument("--cli", type=Path, default=built.debug(ROOT / "target") / "millrace")
     starting.add_argument("--parameter", type=parameter, action="append", default=[], metavar="NAME=VALUE",
                           help="a parameter of the template")
     starting.add_argument("--functions-endpoint", metavar="URL",

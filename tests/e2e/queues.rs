@@ -28,7 +28,7 @@ impl Queue for Lossy {
 /// A stored delivery that no message was sent for: its id, and the message.
 async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
     let ports = Ports { queue: Arc::new(Lossy), ..world().await.ports.clone() };
-    let delivery = deliveries::test(&ports, &tenant.id, "native", url, None).await.unwrap();
+    let delivery = deliveries::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None).await.unwrap();
     let wake = json!({"v": 1, "job": delivery.id.job.as_str(), "delivery": 0, "attempt": 1});
     (delivery.id.to_string(), wake.to_string())
 }

@@ -31,7 +31,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LOCAL = ROOT / "infra" / "local"
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+sys.path.insert(0, str(LOCAL))
+from built import debug
+
+BUILT = debug(ROOT / "target").resolve()
 
 
 def free_port(kind: socket.SocketKind) -> int:
@@ -102,7 +105,7 @@ def on_a_stack(command: list, prepared: bool) -> int:
         extras = [HERE / "providers.toml", *([HERE.parent / "soak" / "providers.toml"] if prepared else [])]
         extra = "\n".join(extra.read_text() for extra in extras).replace("UPSTREAM_PORT", str(upstream))
         providers.write_text(f"{configured((ROOT / 'infra' / 'providers.toml').read_text(), extra)}\n{extra}")
-        made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{TARGET}/debug/{{}}", "--strip",
+        made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{BUILT}/{{}}", "--strip",
                                "--providers", str(providers)])
         if made.returncode != 0:
             return made.returncode

@@ -14,6 +14,9 @@ use super::{root, rust_files, source};
 /// Far more than an Init takes; only a function that hangs waits so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What moves cargo's builds.
+const CARGO_PLACES: [&str; 3] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_TARGET"];
+
 /// Where cargo put the functions and the command line: beside this test.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -70,7 +73,10 @@ impl Checkout {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let mut command = Command::new(&python);
         command.args(["-B", "infra/local/bundle.py", "target/bundle", "target/debug/{}", "--strip"]);
-        command.current_dir(&self.0).env_remove("CARGO_TARGET_DIR");
+        command.current_dir(&self.0);
+        for name in CARGO_PLACES {
+            command.env_remove(name);
+        }
         command.output().unwrap_or_else(|error| panic!("{python}: {error}"))
     }
 
@@ -178,6 +184,43 @@ fn a_copied_checkout_deploys_its_own_providers() {
     let told = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(!said.status.success() && told.contains(&format!("error: infra/providers.toml:{line}:10: ")), "{told}");
     assert!(copy.0.join("target/bundle/enrich/bootstrap").is_file());
+}
+
+/// A directory of debug builds that is there from before would be deployed instead.
+#[test]
+fn binaries_are_taken_from_where_cargo_puts_them() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let run = |program: &str, arguments: &[&str], places: &[(&str, &str)]| {
+        let mut command = Command::new(program);
+        for name in CARGO_PLACES.into_iter().chain(["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"]) {
+            command.env_remove(name);
+        }
+        let output = command.args(arguments).envs(places.iter().copied()).current_dir(root()).output();
+        output.unwrap_or_else(|error| panic!("{program}: {error}"))
+    };
+    let (nowhere, elsewhere) = (("CARGO_TARGET_DIR", "/nowhere"), ("CARGO_BUILD_TARGET_DIR", "/elsewhere"));
+    let triple = ("CARGO_BUILD_TARGET", "x86_64-unknown-linux-musl");
+    for (places, wanted) in [
+        (&[nowhere][..], "/nowhere/debug/millrace"),
+        (&[elsewhere], "/elsewhere/debug/millrace"),
+        (&[nowhere, elsewhere], "/nowhere/debug/millrace"),
+        (&[nowhere, triple], "/nowhere/x86_64-unknown-linux-musl/debug/millrace"),
+    ] {
+        let said = run(&python, &["-B", "infra/local/bundle.py", "--check"], places);
+        let told = String::from_utf8(said.stderr).unwrap();
+        assert!(!said.status.success() && told.starts_with(&format!("error: {wanted} is missing")), "{told}");
+    }
+    let said = run("make", &["-n", "PYTHON=true", "local"], &[elsewhere]);
+    assert!(String::from_utf8(said.stdout).unwrap().contains("'/elsewhere/debug/{}'"));
+
+    // make builds for this machine, whatever else is built for.
+    let cargo = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cargo-{}", std::process::id()));
+    fs::write(&cargo, "#!/bin/sh\necho \"for [$CARGO_BUILD_TARGET] in [$CARGO_TARGET_DIR]\"\n").unwrap();
+    fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let said =
+        run("make", &["-s", &format!("CARGO={}", cargo.display()), "PYTHON=true", "checked"], &[nowhere, triple]);
+    fs::remove_file(&cargo).unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), "for [] in [/nowhere]\n");
 }
 
 /// A path that the compiler writes into a binary is that of the checkout where it ran.

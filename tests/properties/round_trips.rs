@@ -43,8 +43,17 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let optional = || proptest::option::of(members());
-    (proptest::option::of(text()), members(), optional(), optional(), optional())
-        .prop_map(|(id, input, metadata, original, malformed)| Record { id, input, metadata, original, malformed })
+    let blank = proptest::option::of(proptest::sample::select(&["", " ", "\u{a0}"][..]).prop_map(str::to_owned));
+    (proptest::option::of(text()), members(), optional(), blank, optional(), optional()).prop_map(
+        |(id, input, metadata, blank_metadata, original, malformed)| Record {
+            id,
+            input,
+            metadata,
+            blank_metadata,
+            original,
+            malformed,
+        },
+    )
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {

@@ -283,7 +283,10 @@ fn a_test_delivery_survives_every_crash() {
         &case(|world| {
             world.receiver.answers([500]);
             let tenant = world.tenant.id.clone();
-            let send = async |ports: &Ports| deliveries::test(ports, &tenant, "native", HOOK, Some(&key("test"))).await;
+            let send = async |ports: &Ports| {
+                let url = || Ok(HOOK.to_owned());
+                deliveries::test(ports, &tenant, "native", url, Some(&key("test"))).await
+            };
             let answer = world.insist(send);
             Box::new(move |world| {
                 let id = answer.as_ref().map_err(|e| format!("test answered {e:?}"))?.id.clone();

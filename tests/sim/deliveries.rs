@@ -505,7 +505,7 @@ fn a_test_delivery_is_signed_and_of_no_job() {
     let mut world = World::new();
     let key = Idempotency::new("k", "POST", "test", b"");
     let send = async |p: &shared::app::Ports| {
-        deliveries::test(p, &world.tenant.id, "native", HOOK, Some(&key)).await.unwrap().id
+        deliveries::test(p, &world.tenant.id, "native", || Ok(HOOK.to_owned()), Some(&key)).await.unwrap().id
     };
     let first = world.call(send);
     assert_eq!(world.call(send), first);

@@ -81,7 +81,7 @@ fn submit_under(world: &mut World, domains: &[String], terms: &Terms) -> shared:
     let submission = submission(domains);
     let accepted = world.sim.finish(async move {
         let caller = World::caller(&ports, &tenant).await?;
-        submit(&ports, &caller, submission, &terms, None).await
+        submit(&ports, &caller, || Ok((submission, terms)), None).await
     });
     let shared::domain::job::Accepted::Job { view, .. } = accepted.unwrap() else { panic!("no job") };
     let tenant = world.tenant.id.clone();

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use shared::app::newer::DEPLOYED_WITHIN;
 use shared::app::table::{profile_key, progress_key, secret_key, starts_attribute};
 use shared::app::{cancel, deliveries, secrets, tenants};
 use shared::domain::job::{Status, Submission};
+use shared::domain::record::Record;
 use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-use tests::harness::{CONFIG, Happened, Options, Version, World, invariants, submission};
+use tests::harness::{CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission};
 use tests::sim::Reply;
 
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
@@ -84,7 +86,33 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
     }
 }
 
-/// Cancel, replay and rotation by one version of what another wrote, while versions come and go.
+/// How blanks are shown is stored with the job: a version before showed them otherwise.
+#[test]
+fn an_event_keeps_its_bytes_whichever_version_sends_it() {
+    let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
+    for (from, to) in pairs {
+        let what = format!("{from:?}, {to:?}");
+        let mut world = world(1);
+        world.deploy(from);
+        world.receiver.answers([500, 500]);
+        let sent = json!({"domain": "found-0", "Name": " ", "callback_url": HOOK});
+        let record = Record { original: sent.as_object().cloned(), ..record(0, "found-0") };
+        let (dialect, operation) = ("springbolt".to_owned(), Some("enrichment".to_owned()));
+        let job = Submission { dialect, operation, records: vec![record], ..submission(&["found-0"]) };
+        let id = world.insist_on_job(&job, "one").expect("a job");
+        assert!(world.run_until(MINUTE, |world| world.receiver.exchanges().len() == 1), "{what}");
+        world.deploy(to);
+        assert_eq!(world.quiet_within(3 * HOUR), Ok(()), "{what}");
+        assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()), "{what}");
+        let exchanges = world.receiver.exchanges();
+        assert_eq!(exchanges.len(), 3, "{what}");
+        let name = if from == Version::Previous { " " } else { "Name of found-0" };
+        for exchange in &exchanges {
+            assert_eq!((&exchange.body, &exchange.json()["Name"]), (&exchanges[0].body, &json!(name)), "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
     let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
@@ -112,6 +140,7 @@ fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
     }
 }
 
+/// Cancel, replay and rotation by one version of what another wrote, while versions come and go.
 #[test]
 fn requests_are_answered_whichever_version_wrote_what_they_read() {
     for seed in 0..24 {

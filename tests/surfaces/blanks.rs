@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::dialect::SURFACES;
-use tests::harness::{HOOK, Served, World, body, found};
+use tests::harness::{HOOK, Served, Version, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.apione]
@@ -64,8 +64,9 @@ fn blank_members_of_a_native_job_are_absent() {
         assert_eq!((&job["name"], &job["counts"]["total"]), (&Value::Null, &json!(1)), "{sent}");
         served.settle();
         let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
-        assert_eq!((&line["status"], &line["id"], &line["metadata"]), (&json!("found"), &Value::Null, &Value::Null));
-        assert_eq!(line["input"], json!({"domain": "a.example", "other": blank}), "the echo is what was sent");
+        assert_eq!(line["status"], "found");
+        let echoed = json!([line["id"], line["input"], line["metadata"]]);
+        assert_eq!(echoed, json!([blank, {"domain": "a.example", "other": blank}, blank]), "the echo is what was sent");
         assert_eq!(asked(&served), [json!({"domain": "a.example"})], "providers see nothing of it");
 
         let nested = json!({"type": "any", "webhook_events": {"record.finished": blank}, "providers": [],
@@ -288,4 +289,81 @@ fn what_a_provider_says_with_blanks_alone_is_not_found_and_costs_nothing() {
     served.settle();
     let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
     assert_eq!((&line["status"], &line["credits"]), (&json!("not_found"), &json!(0)), "{line}");
+}
+
+/// What the version before sent, whose attempts this one repeats.
+#[test]
+fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
+    let springbolt = json!({"domain": "a.example", "companyName": "", "EmployeeCount": null, "phones": [], "note": " ",
+        "callbackUrl": HOOK});
+    let lead = json!({"name": "John", "title": "", "employees": [], "email": null, "phone": null});
+    let lead = json!({"lead": lead, "webhook_url": HOOK});
+    let company = json!({"target_company": {"name": "Acme"}, "struct": {"age": "a"}, "webhook_url": HOOK});
+    let contact = json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": " ", "crm": ""});
+    let contact = json!({"name": "n", "data": [contact], "webhook_url": HOOK});
+    for (path, sent, data, at, then, now) in [
+        (
+            "/enrichment",
+            springbolt,
+            json!({"company_name": "Acme", "employee_count": 400, "phones": ["+1"]}),
+            "",
+            json!({"domain": "a.example", "companyName": "", "EmployeeCount": 400, "phones": [], "note": " "}),
+            json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400, "phones": ["+1"], "note": " "}),
+        ),
+        (
+            "/find-phone-async",
+            lead.clone(),
+            json!({"title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1"}),
+            "/result",
+            json!({"name": "John", "title": "", "employees": [], "email": null, "phone": "+1"}),
+            json!({"name": "John", "title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1"}),
+        ),
+        (
+            "/find-email-async",
+            lead,
+            json!({"emails": [{"email": "", "address": "a@acme.example"}], "city": "Bonn"}),
+            "/result",
+            json!({"name": "John", "title": "", "employees": [], "email": [], "phone": null, "city": "Bonn"}),
+            json!({"name": "John", "title": "", "employees": [], "email": [["a@acme.example", "UNKNOWN", "COMPANY"]],
+                "phone": null, "city": "Bonn"}),
+        ),
+        (
+            "/company-intelligence-async",
+            company,
+            json!({"structured_data": "{\"age\": \"\", \"role\": null}", "age": 40, "role": "CEO"}),
+            "/result/structured_data",
+            json!({"age": "", "role": null}),
+            json!({"age": 40, "role": "CEO"}),
+        ),
+        (
+            "/api/v2/contact/enrich/bulk",
+            contact,
+            json!({"phones": [{"number": "+1", "region": ""}], "headline": "h"}),
+            "/data/0",
+            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x", "crm": ""},
+                "contact_info": {"most_probable_phone": {"number": "+1", "region": ""},
+                    "phones": [{"number": "+1", "region": ""}]}, "profile": {"headline": "h"}}),
+            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x", "crm": ""},
+                "contact_info": {"most_probable_phone": {"number": "+1"}, "phones": [{"number": "+1"}]},
+                "profile": {"headline": "h"}}),
+        ),
+    ] {
+        for (version, expected) in [(Version::Previous, &then), (Version::Current, &now), (Version::Next, &now)] {
+            let answer = found(data.clone());
+            let mut world = World::new();
+            world.deploy(version);
+            let mut served = Served::new(world, SURFACES, OPERATIONS, move |_| (Duration::ZERO, answer.clone()));
+            submit(&mut served, path, &sent);
+            served.world.receiver.answers([500]);
+            served.world.run_for(Duration::from_secs(4));
+            served.world.deploy(Version::Current);
+            served.settle();
+            let exchanges = served.world.receiver.exchanges();
+            assert_eq!(exchanges.len(), 2, "{path}, {version:?}");
+            for exchange in &exchanges {
+                assert_eq!(exchange.json().pointer(at), Some(expected), "{path}, {version:?}");
+                assert_eq!(exchange.body, exchanges[0].body, "{path}, {version:?}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::job::{End, Entry, Job, JobView, ResultLine, Spec, Status, Submission};
 use shared::domain::progress::Counts;
-use shared::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record};
+use shared::domain::record::{Blanks, MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record};
 use shared::domain::signature::Secret;
 use shared::domain::time::Timestamp;
 use shared::ports::{Entropy, HttpSender};
@@ -298,6 +298,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         retry_of: None,
         unconfigured: None,
         short_of_credits: false,
+        blanks: Blanks::Absent,
     };
     let error = (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());
     let end = End { at, counts, credits: dice.next() >> dice.below(64), bytes: 1, told_bytes: None, error };

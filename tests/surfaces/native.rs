@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::dialect::SURFACES;
-use shared::provider::Answer;
+use shared::ports::HttpError;
+use shared::provider::config::Config;
+use shared::provider::{Answer, Registry};
 use tests::harness::{HOOK, Served, World, body, found};
 
 fn served() -> Served {
@@ -266,4 +268,43 @@ fn a_request_without_any_good_record_is_refused_with_every_fault() {
         assert_eq!(errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect::<Vec<_>>(), places);
     }
     assert_eq!(served.world.accepted.len(), 0, "nothing was stored");
+}
+
+#[test]
+fn a_repeated_request_is_answered_as_before_whatever_would_be_refused_by_now() {
+    let mut served = served();
+    let bearer = format!("Bearer {}", served.key());
+    let key = |name: &'static str| [("authorization", bearer.clone()), ("idempotency-key", name.to_owned())];
+    let post = |served: &mut Served, path: &str, name, sent: &Value, status| {
+        let headers = key(name);
+        body(&served.post(path, &headers.each_ref().map(|(n, v)| (*n, v.as_str())), sent), status)
+    };
+    let records = json!([{"input": {"domain": "0.example"}}, {"input": {"domain": " "}, "x\u{1f}": "\""}, 7]);
+    let sent = json!({"type": "any", "records": records, "webhook_url": HOOK});
+    let first = post(&mut served, "/v1/jobs", "one", &sent, 202);
+    assert_eq!(first["errors"].as_array().map(Vec::len), Some(3), "{first}");
+    let plain = submission(&["0.example"]);
+    let all_good = post(&mut served, "/v1/jobs", "two", &plain, 202);
+    let tested = post(&mut served, "/v1/webhooks/test", "three", &json!({"url": HOOK}), 202);
+
+    // A deployment whose type asks for something else, then one without it; neither sends to the receiver any more.
+    served.world.sim.http.refuse(HOOK, HttpError::Blocked);
+    for providers in [
+        "[types.any]\ndescription = \"d\"\ninputs = [[\"email\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
+        "[types.other]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
+    ] {
+        let config = Config::parse("later", providers).unwrap();
+        let registry = Registry::assemble(&config, |_| unreachable!("no provider")).unwrap();
+        served.api.catalog = registry.catalog().clone();
+        let again = post(&mut served, "/v1/jobs", "one", &sent, 202);
+        assert_eq!((&again["id"], &again["errors"]), (&first["id"], &first["errors"]));
+        let again = post(&mut served, "/v1/jobs", "two", &plain, 202);
+        assert_eq!((&again["id"], again.get("errors")), (&all_good["id"], None));
+        assert_eq!(post(&mut served, "/v1/webhooks/test", "three", &json!({"url": HOOK}), 202)["id"], tested["id"]);
+        post(&mut served, "/v1/jobs", "one", &plain, 422);
+        post(&mut served, "/v1/jobs", "new", &sent, 400);
+        post(&mut served, "/v1/webhooks/test", "new", &json!({"url": HOOK}), 400);
+    }
+    served.settle();
+    assert_eq!(served.world.accepted.len(), 2);
 }

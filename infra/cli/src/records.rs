@@ -423,14 +423,19 @@ impl Reader<'_> {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let object = match json::read(text).or_else(|_| serde_json::from_slice(text)) {
+            let object = match json::read(text) {
                 Ok(Value::Object(object)) => object,
                 Ok(_) => {
                     self.fault(line, "is no JSON object");
                     continue;
                 }
                 Err(error) => {
-                    let why = if error.is_eof() { "breaks off".to_owned() } else { reason(&error) };
+                    // serde_json has the better words, and its value is not what is sent.
+                    let why = match serde_json::from_slice::<Value>(text) {
+                        Err(error) if error.is_eof() => "breaks off".to_owned(),
+                        Err(error) => reason(&error),
+                        Ok(_) => error.to_string(),
+                    };
                     self.fault(line, format!("is no JSON object on one line: {why}"));
                     continue;
                 }

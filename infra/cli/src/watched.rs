@@ -1,9 +1,9 @@
 //! What providers ask the network, and what they are answered: remembered, and told to a person who wants to see it.
 //!
 //! Told are method and URL, and of the answer its status, type, time, size and beginning. Not told are the headers and body of
-//! a request. A secret in a path or a query, or one that an upstream repeats in its answer, is masked in every form that a
-//! template can give it: encoded, in capitals, as part of a base 64 text. A query parameter whose template reads a secret
-//! is masked whatever it comes to. The answer that holds an access token is not shown at all.
+//! a request. A piece of a path or a query whose template reads a secret is masked whatever it comes to, and so is that, or
+//! what a header comes to, where the upstream repeats it. A secret anywhere else is masked in the forms that it is likely
+//! to have: encoded, in capitals, as part of a base 64 text. The answer that holds an access token is not shown at all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 use shared::ports::{Assets, Clock, HttpAnswer, HttpError, HttpRequest, HttpSender};
-use shared::provider::config::{Kind, Part, ProviderConfig, RequestTemplate, SecretRef};
+use shared::provider::config::{Kind, Part, ProviderConfig, RequestTemplate, SecretRef, Template};
 use shared::provider::http::{percent_encode, upstream_advice};
 
 use crate::failure::Failure;
@@ -75,6 +75,7 @@ impl HttpSender for Watched {
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let url = request.url.clone();
         if let Some((tell, veil)) = &self.telling {
+            veil.learn_request(&request);
             tell(&format!("> {number} {} {}", request.method, veil.place(&url)));
         }
         let began = self.clock.now();
@@ -102,8 +103,8 @@ impl HttpSender for Watched {
 /// What nobody is shown. Has no `Debug`.
 pub(crate) struct Veil {
     masks: Mutex<Masks>,
-    /// Query parameters whose values are made of secrets.
-    parameters: Vec<String>,
+    /// Of every request that may be sent.
+    places: Vec<Places>,
     /// What answers from there is an access token.
     token_urls: Vec<String>,
 }
@@ -181,29 +182,73 @@ fn masked_where(text: &str, find: impl Fn(&str) -> Option<(usize, usize)>) -> St
     shown + rest
 }
 
-/// The query parameters of a request whose values are made of secrets.
-fn secret_parameters(request: &RequestTemplate) -> Vec<String> {
-    let secret = |part: &Part| match part {
-        Part::Secret(_) => true,
-        Part::Expr(expr) => expr.reads("secret"),
-        Part::Text(_) | Part::Input(_) => false,
-    };
-    let named = request.query.iter().filter(|(_, value)| value.0.iter().any(secret)).map(|(name, _)| name.clone());
-    let mut found: Vec<String> = named.collect();
-    // Those that stand in the URL itself: NAME={{ secret.key }}.
-    let mut before = String::new();
-    for part in &request.url.0 {
-        match part {
-            Part::Text(text) => before += text,
-            part if secret(part) => {
-                let query = before.split_once('?').map_or("", |(_, query)| query);
-                let name = query.rsplit('&').next().and_then(|pair| pair.split_once('='));
-                found.extend(name.map(|(name, _)| name.to_owned()));
-            }
-            _ => {}
-        }
+/// Where the requests of one template have values that are made of secrets. Has no secret itself.
+struct Places {
+    /// The URL as it is declared, with [`SECRET`] and [`VALUE`] for what a template puts there.
+    url: String,
+    /// Names of parameters and of headers.
+    query: Vec<String>,
+    headers: Vec<String>,
+}
+
+const SECRET: char = '\u{1}';
+const VALUE: char = '\u{2}';
+
+impl Places {
+    fn of(request: &RequestTemplate) -> Self {
+        let secret = |part: &Part| match part {
+            Part::Secret(_) => true,
+            Part::Expr(expr) => expr.reads("secret"),
+            Part::Text(_) | Part::Input(_) => false,
+        };
+        let url = request.url.0.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            part if secret(part) => SECRET.to_string(),
+            _ => VALUE.to_string(),
+        });
+        let named = |templates: &[(String, Template)]| {
+            let named = templates.iter().filter(|(_, template)| template.0.iter().any(secret));
+            named.map(|(name, _)| name.clone()).collect()
+        };
+        Self { url: url.collect(), query: named(&request.query), headers: named(&request.headers) }
     }
-    found
+
+    /// The secret pieces of a URL, each with how much of it is not secret: the mark that it begins with, and the name of a
+    /// parameter. Values are encoded, so that none of them begins a piece.
+    fn secret_pieces(&self, url: &[&str]) -> Vec<(usize, usize)> {
+        let mut secret = Vec::new();
+        for (at, piece) in url.iter().enumerate() {
+            let Some((name, _)) = piece.split_once('=') else { continue };
+            let bare = name.trim_start_matches(['?', '&']);
+            if self.query.iter().any(|p| name != bare && (p == bare || percent_encode(p) == bare)) {
+                secret.push((at, name.len() + 1));
+            }
+        }
+        let declared = pieces(&self.url);
+        let fits = |(declared, piece): (&&str, &&str)| declared.contains([SECRET, VALUE]) || declared == piece;
+        if declared.len() > url.len() || !declared.iter().zip(url).all(fits) {
+            return secret;
+        }
+        for (at, declared) in declared.iter().enumerate().filter(|(_, declared)| declared.contains(SECRET)) {
+            let literal = declared.split([SECRET, VALUE]).next().unwrap_or_default();
+            let mark = usize::from(literal.starts_with(['/', '?', '&']));
+            secret.push((at, literal.rfind('=').map_or(mark, |equals| equals + 1)));
+        }
+        secret
+    }
+}
+
+/// A URL in pieces, each with the mark that it begins with.
+fn pieces(url: &str) -> Vec<&str> {
+    let mut marks: Vec<usize> = url.match_indices(['/', '?', '&']).map(|(at, _)| at).collect();
+    marks.push(url.len());
+    let mut from = 0;
+    let piece = |to| {
+        let piece = &url[from..to];
+        from = to;
+        piece
+    };
+    marks.into_iter().map(piece).collect()
 }
 
 impl Veil {
@@ -214,7 +259,7 @@ impl Veil {
         assets: &dyn Assets,
     ) -> Result<Self, Failure> {
         let (mut secrets, mut parameters, mut token_urls) = (Vec::new(), Vec::new(), Vec::new());
-        let mut queries = Vec::new();
+        let mut places = Vec::new();
         for provider in providers {
             for secret in provider.kind.settings().secrets() {
                 match (secret.known(&|name| settings.get(name)), &secret.from) {
@@ -225,7 +270,7 @@ impl Veil {
             }
             if let Kind::Http(http) = &provider.kind {
                 let poll = http.later.as_ref().and_then(|later| later.poll.as_ref());
-                queries.extend(std::iter::once(&http.request).chain(poll).flat_map(secret_parameters));
+                places.extend(std::iter::once(&http.request).chain(poll).map(Places::of));
                 token_urls.extend(http.oauth.iter().map(|oauth| oauth.token_url.clone()));
             }
         }
@@ -235,7 +280,7 @@ impl Veil {
             let kept = assets.parameter(name).await;
             secrets.push(kept.map_err(|error| Failure::failed(format!("reading the parameter {name}: {error}")))?);
         }
-        Ok(Self { parameters: queries, ..Self::new(&secrets, token_urls) })
+        Ok(Self { places, ..Self::new(&secrets, token_urls) })
     }
 
     fn new(secrets: &[String], token_urls: Vec<String>) -> Self {
@@ -243,7 +288,7 @@ impl Veil {
         for secret in secrets {
             masks.add(secret);
         }
-        Self { masks: Mutex::new(masks), parameters: Vec::new(), token_urls }
+        Self { masks: Mutex::new(masks), places: Vec::new(), token_urls }
     }
 
     fn masked(&self, text: &str) -> String {
@@ -252,16 +297,36 @@ impl Veil {
 
     /// A URL without its fragment.
     fn place(&self, url: &str) -> String {
-        let url = url.split('#').next().unwrap_or_default();
-        let Some((path, query)) = url.split_once('?') else { return plain(&self.masked(url), MAX_PART) };
-        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if self.parameters.iter().any(|p| p == name || percent_encode(p) == name) => {
-                format!("{name}=[secret]")
-            }
-            _ => pair.to_owned(),
+        let url = pieces(url.split('#').next().unwrap_or_default());
+        let secret = self.secret_pieces(&url);
+        let shown = url.iter().enumerate().map(|(at, piece)| match secret.iter().find(|(secret, _)| *secret == at) {
+            Some((_, shown)) => format!("{}[secret]", &piece[..*shown]),
+            None => (*piece).to_owned(),
         });
-        let query = pairs.collect::<Vec<_>>().join("&");
-        plain(&self.masked(&format!("{path}?{query}")), MAX_PART)
+        plain(&self.masked(&shown.collect::<String>()), MAX_PART)
+    }
+
+    fn secret_pieces(&self, url: &[&str]) -> Vec<(usize, usize)> {
+        self.places.iter().flat_map(|places| places.secret_pieces(url)).collect()
+    }
+
+    /// What secrets came to in a request may come back in its answer.
+    fn learn_request(&self, request: &HttpRequest) {
+        let url = pieces(&request.url);
+        let of_url = self.secret_pieces(&url).into_iter().filter_map(|(at, shown)| {
+            let value = url::form_urlencoded::parse(&url[at].as_bytes()[shown..]).next();
+            value.map(|(value, _)| value.into_owned())
+        });
+        let named = |name: &str| self.places.iter().any(|places| places.headers.iter().any(|h| h == name));
+        let headers = request.headers.iter().filter(|(name, _)| named(name));
+        // `Bearer`, `Basic` and the like stand in front of what is secret.
+        let of_headers =
+            headers.flat_map(|(_, value)| [value.clone(), value.rsplit(' ').next().unwrap_or("").to_owned()]);
+        let values: Vec<String> = of_url.chain(of_headers).collect();
+        let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        for value in values {
+            masks.add(&value);
+        }
     }
 
     /// An access token is a secret too: it may come back in an answer.
@@ -442,11 +507,42 @@ mod tests {
             secrets = { key = { env = \"K\" } }\n";
         let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
         let Kind::Http(http) = &config.providers[0].kind else { panic!("{config:?}") };
-        let veil = Veil { parameters: secret_parameters(&http.request), ..Veil::new(&[], Vec::new()) };
+        let veil = Veil { places: vec![Places::of(&http.request)], ..Veil::new(&[], Vec::new()) };
         assert_eq!(
             veil.place("https://api.example.com/x?v=1&k=abc&part=ab&domain=b.com"),
             "https://api.example.com/x?v=1&k=[secret]&part=[secret]&domain=b.com"
         );
+    }
+
+    #[tokio::test]
+    async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
+        let url = "https://api.example.com/v1/{{ secret.key | split('-') | first }}/c-{{ secret.key | replace('-', '') }}\
+            /{{ input.domain }}?v=1&{{ secret.key | last }}&k={{ (input.domain ~ secret.key) | base64 }}\
+            &{{ secret.key | length }}={{ input.domain }}&a=b";
+        let toml = format!(
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nurl = \"{url}\"\n\
+             fields = {{ name = \"/name\" }}\nsecrets = {{ key = {{ env = \"K\" }} }}\n\
+             headers = {{ \"X-Sign\" = \"Custom {{{{ secret.key | replace('-', '_') }}}}\" }}\n"
+        );
+        let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+        let Kind::Http(http) = &config.providers[0].kind else { panic!("{config:?}") };
+        let veil =
+            || Veil { places: vec![Places::of(&http.request)], ..Veil::new(&["to-ken-x".to_owned()], Vec::new()) };
+        let sent = "https://api.example.com/v1/to/c-tokenx/b.com?v=1&x&k=Yi5jb210by1rZW4teA%3D%3D&8=b.com&a=b&page=2";
+        let shown = "https://api.example.com/v1/[secret]/[secret]/b.com?v=1&[secret]&k=[secret]&[secret]&a=b&page=2";
+        assert_eq!(veil().place(sent), shown);
+        assert_eq!(
+            veil().place("https://api.example.com/v2/to/c/b.com?v=1"),
+            "https://api.example.com/v2/to/c/b.com?v=1"
+        );
+
+        let echo = "no key c-tokenx, signed to_ken_x, nor Yi5jb210by1rZW4teA==";
+        let mut request = request(sent);
+        request.headers.push(("x-sign".to_owned(), "Custom to_ken_x".to_owned()));
+        let veil = veil();
+        veil.learn_request(&request);
+        let told = veil.told(sent, &Ok(answer(403, echo)), 1);
+        assert!(told.ends_with("no key [secret], signed [secret], nor [secret]"), "{told}");
     }
 
     struct Kept(Result<String, AssetError>);

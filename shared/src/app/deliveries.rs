@@ -52,7 +52,9 @@ pub async fn replay(
         delivery.replay(now);
         let changes = delivery_changes(&delivery, Some(delivery.due(now)));
         let mut writes = vec![Write::Update(Update { key: delivery_key(id), changes, condition: Some(condition) })];
-        writes.extend(idempotency.map(|key| key.claim(tenant, &id.job, now)));
+        if let Some(key) = idempotency {
+            writes.push(key.claim(tenant, &id.job, &[], now)?);
+        }
         match transact(ports, writes).await {
             Ok(()) => {
                 wake(ports, &delivery, QueueName::Webhook).await;
@@ -70,21 +72,24 @@ pub async fn test(
     ports: &Ports,
     tenant: &TenantId,
     dialect: &str,
-    url: &str,
+    url: impl FnOnce() -> Result<String, ApiError>,
     idempotency: Option<&Idempotency>,
 ) -> Result<Delivery, ApiError> {
     if let Some(key) = idempotency
         && let Some(earlier) = key.find(ports, tenant).await?
     {
-        return status::delivery(ports, tenant, &earlier.delivery(0)).await;
+        return status::delivery(ports, tenant, &earlier.job.delivery(0)).await;
     }
+    let url = url()?;
     let now = ports.clock.now();
     let id = JobId::new(now, ports.random()).delivery(0);
     let event = EventType::WebhookTest;
-    let delivery = Delivery::new(id.clone(), tenant.clone(), dialect, event, now, url, now.plus(TEST_RETENTION));
+    let delivery = Delivery::new(id.clone(), tenant.clone(), dialect, event, now, &url, now.plus(TEST_RETENTION));
     let item = delivery_item(&delivery, Some(delivery.due(now)));
     let mut writes = vec![Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })];
-    writes.extend(idempotency.map(|key| key.claim(tenant, &id.job, now)));
+    if let Some(key) = idempotency {
+        writes.push(key.claim(tenant, &id.job, &[], now)?);
+    }
     match transact(ports, writes).await {
         Ok(()) => {}
         Err(StoreError::ConditionFailed(failed)) => {
@@ -95,7 +100,7 @@ pub async fn test(
             }
             let other = failed.iter().find(|f| f.at == 1).and_then(|f| f.existing.as_ref());
             let (Some(key), Some(item)) = (idempotency, other) else { return Err(ApiError::Internal) };
-            return status::delivery(ports, tenant, &key.resolve(item)?.delivery(0)).await;
+            return status::delivery(ports, tenant, &key.resolve(item)?.job.delivery(0)).await;
         }
         Err(error) => return Err(StepError::from(error).into()),
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::table::{EXPIRES_AT, current, get_s, idempotency_key, s};
+use super::table::{EXPIRES_AT, current, faults_attribute, get_s, idempotency_key, read_faults, s};
 use super::{Ports, StepError};
-use crate::domain::error::ApiError;
+use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Condition, Item, Put, Value, Write};
@@ -15,6 +15,14 @@ use crate::ports::{Attributes, Condition, Item, Put, Value, Write};
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The most characters of a key.
 pub const MAX_KEY_CHARS: usize = 255;
+
+/// What an earlier request with the same key made, and was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    pub job: JobId,
+    /// Of records that end `invalid`.
+    pub faults: Vec<InputError>,
+}
 
 /// A caller's key, and what it was used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +43,37 @@ impl Idempotency {
     }
 
     /// What an earlier request with this key made, if one did. Another fingerprint is an error.
-    pub async fn find(&self, ports: &Ports, tenant: &TenantId) -> Result<Option<JobId>, ApiError> {
+    pub async fn find(&self, ports: &Ports, tenant: &TenantId) -> Result<Option<Earlier>, ApiError> {
         let item = ports.store.get(&idempotency_key(tenant, &self.key)).await.map_err(StepError::from)?;
         current(item, ports.clock.now()).map(|item| self.resolve(&item)).transpose()
     }
 
     /// Reads an item that a request with this key left.
-    pub(crate) fn resolve(&self, item: &Item) -> Result<JobId, ApiError> {
+    pub(crate) fn resolve(&self, item: &Item) -> Result<Earlier, ApiError> {
         if get_s(item, "fingerprint") != Some(&self.fingerprint) {
             return Err(ApiError::IdempotencyMismatch);
         }
-        get_s(item, "job").and_then(JobId::parse).ok_or(ApiError::Internal)
+        let job = get_s(item, "job").and_then(JobId::parse).ok_or(ApiError::Internal)?;
+        Ok(Earlier { job, faults: read_faults(item)? })
     }
 
-    /// The write that takes the key, on condition that it is free.
-    pub(crate) fn claim(&self, tenant: &TenantId, job: &JobId, now: Timestamp) -> Write {
-        let attributes = Attributes::from([
+    /// The write that takes the key, on condition that it is free, and keeps the `faults` that the answer lists.
+    pub(crate) fn claim(
+        &self,
+        tenant: &TenantId,
+        job: &JobId,
+        faults: &[InputError],
+        now: Timestamp,
+    ) -> Result<Write, StepError> {
+        let mut attributes = Attributes::from([
             ("fingerprint".into(), s(&self.fingerprint)),
             ("job".into(), s(job.as_str())),
             (EXPIRES_AT.into(), Value::N(now.plus(LIFETIME).seconds())),
         ]);
-        Write::Put(Put {
+        attributes.extend(faults_attribute(faults)?);
+        Ok(Write::Put(Put {
             item: Item { key: idempotency_key(tenant, &self.key), attributes },
             condition: Some(Condition::Any(vec![Condition::ItemAbsent, Condition::AtMost(EXPIRES_AT, now.seconds())])),
-        })
+        }))
     }
 }

@@ -18,7 +18,7 @@ pub async fn retry(
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
     // Before the job is read: it may have been erased since the answer that this caller did not get.
-    if let Some(accepted) = earlier(ports, caller, &[], idempotency).await? {
+    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
         return Ok(accepted);
     }
     let submission = read(ports, caller.tenant(), id).await?;

@@ -43,7 +43,7 @@ pub async fn rotate(
         let secrets = read_secrets(stored.as_ref())?;
         if let Some(earlier) = earlier {
             return match stored.as_ref().and_then(|i| get_s(i, "rotation")) {
-                Some(current) if current == earlier.as_str() => answer(&secrets),
+                Some(current) if current == earlier.job.as_str() => answer(&secrets),
                 _ => Err(ApiError::Conflict {
                     detail: "that rotation was followed by another; its secret is not shown again".to_owned(),
                 }),
@@ -58,7 +58,9 @@ pub async fn rotate(
             None => Condition::Absent(SECRETS),
         };
         let mut writes = vec![Write::Update(Update { key: key.clone(), changes, condition: Some(condition) })];
-        writes.extend(idempotency.map(|i| i.claim(tenant, &rotation, ports.clock.now())));
+        if let Some(key) = idempotency {
+            writes.push(key.claim(tenant, &rotation, &[], ports.clock.now())?);
+        }
         match transact(ports, writes).await {
             Ok(()) => return answer(&next),
             Err(StoreError::ConditionFailed(failed)) => {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::idempotency::Idempotency;
+use super::idempotency::{Earlier, Idempotency};
 use super::table::{
     BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, known_item, known_key, meta_item,
     meta_key, progress_item,
@@ -17,7 +17,7 @@ use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
 use crate::domain::progress::Progress;
-use crate::domain::record::{Outcome, OutcomeStatus};
+use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
 use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
 
@@ -35,18 +35,19 @@ pub struct Terms {
     pub retention: Duration,
 }
 
-/// Accepts a job for good, or says why not and leaves nothing that counts.
+/// Accepts a job for good, or says why not and leaves nothing that counts. The request is read where no earlier one had its
+/// key: what was answered stands, whatever a request is refused for by now.
 pub async fn submit(
     ports: &Ports,
     caller: &Caller,
-    submission: Submission,
-    terms: &Terms,
+    read: impl FnOnce() -> Result<(Submission, Terms), ApiError>,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    match earlier(ports, caller, &submission.invalid.faults, idempotency).await? {
-        Some(accepted) => Ok(accepted),
-        None => accept(ports, caller, submission, terms, idempotency).await,
+    if let Some(accepted) = earlier(ports, caller, idempotency).await? {
+        return Ok(accepted);
     }
+    let (submission, terms) = read()?;
+    accept(ports, caller, submission, &terms, idempotency).await
 }
 
 /// As [`submit`], where the caller has looked for [`earlier`] itself. A request that came in between is found by the
@@ -81,16 +82,15 @@ pub(crate) async fn accept(
     Err(ApiError::Unavailable { retry_after_seconds: 1 })
 }
 
-/// What an earlier request with this key was answered, if there was one. The same request has the same `faults`.
+/// What an earlier request with this key was answered, if there was one.
 pub(crate) async fn earlier(
     ports: &Ports,
     caller: &Caller,
-    faults: &[InputError],
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
     let Some(key) = idempotency else { return Ok(None) };
     match key.find(ports, caller.tenant()).await? {
-        Some(job) => replayed(ports, caller.tenant(), &job, faults).await.map(Some),
+        Some(earlier) => replayed(ports, caller.tenant(), earlier).await.map(Some),
         None => Ok(None),
     }
 }
@@ -142,11 +142,11 @@ async fn offer(
     }
     ports.store.put_all(items).await.map_err(StepError::from)?;
 
-    match commit(ports, &job, idempotency).await? {
+    match commit(ports, &job, &submission.invalid.faults, idempotency).await? {
         Commit::Done => {}
-        Commit::Other(id) => {
+        Commit::Other(earlier) => {
             withdraw(ports, &job).await;
-            return replayed(ports, caller.tenant(), &id, &submission.invalid.faults).await.map(Some);
+            return replayed(ports, caller.tenant(), earlier).await.map(Some);
         }
         Commit::NoCredits => {
             withdraw(ports, &job).await;
@@ -277,6 +277,7 @@ fn prepare<'a>(
         retry_of: submission.retry_of.clone(),
         unconfigured: terms.unconfigured.clone(),
         short_of_credits: budget.short,
+        blanks: Blanks::Absent,
     };
     let job = Job {
         spec,
@@ -294,7 +295,7 @@ fn prepare<'a>(
 enum Commit {
     Done,
     /// The idempotency key belongs to this job.
-    Other(JobId),
+    Other(Earlier),
     NoCredits,
     /// There are no credits now, and a try that got no answer may still find some.
     Unsure,
@@ -304,7 +305,12 @@ enum Commit {
 const META: usize = 0;
 const IDEM: usize = 2;
 
-async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> Result<Commit, ApiError> {
+async fn commit(
+    ports: &Ports,
+    job: &Job,
+    faults: &[InputError],
+    idempotency: Option<&Idempotency>,
+) -> Result<Commit, ApiError> {
     let spec = &job.spec;
     let reserved = i64::try_from(spec.reserved).unwrap_or(i64::MAX);
     let mut afforded = vec![Condition::ItemExists];
@@ -318,7 +324,7 @@ async fn commit(ports: &Ports, job: &Job, idempotency: Option<&Idempotency>) -> 
         }),
     ];
     if let Some(key) = idempotency {
-        writes.push(key.claim(&spec.tenant, &spec.id, spec.created_at));
+        writes.push(key.claim(&spec.tenant, &spec.id, faults, spec.created_at)?);
     }
     // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
     writes.extend((0..shard_count(spec.chunks)).map(|shard| {
@@ -357,7 +363,7 @@ async fn withdraw(ports: &Ports, job: &Job) {
     }
 }
 
-async fn replayed(ports: &Ports, tenant: &TenantId, id: &JobId, faults: &[InputError]) -> Result<Accepted, ApiError> {
-    let view = status::job(ports, tenant, id).await?;
-    Ok(Accepted::Job { view: Box::new(view), replayed: true, faults: faults.to_vec() })
+async fn replayed(ports: &Ports, tenant: &TenantId, Earlier { job, faults }: Earlier) -> Result<Accepted, ApiError> {
+    let view = status::job(ports, tenant, &job).await?;
+    Ok(Accepted::Job { view: Box::new(view), replayed: true, faults })
 }

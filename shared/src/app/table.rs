@@ -5,7 +5,7 @@
 //! | `TENANT#t` | `PROFILE`, `CREDITS` | settings; balance and open chunks |
 //! | `SECRET#t` | `WEBHOOK` | live webhook secrets |
 //! | `KEY#sha256(key)` | `KEY` | API key → tenant, scopes |
-//! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job |
+//! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job, and the faults of its invalid records as they were answered |
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
 //! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun; run `0`: what was known at submit |
@@ -35,6 +35,7 @@ use super::StepError;
 use crate::domain::callback::CallbackFor;
 use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
+use crate::domain::error::InputError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{End, Job, Spec, Status};
 use crate::domain::json;
@@ -316,6 +317,21 @@ fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
 
 fn ttl(at: Timestamp) -> (String, Value) {
     (EXPIRES_AT.into(), Value::N(at.seconds()))
+}
+
+/// What an idempotency item keeps of the faults that a submission was answered with, where there are any.
+pub fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, StepError> {
+    let kept: Vec<_> = faults.iter().map(|fault| (&fault.pointer, &fault.detail)).collect();
+    if kept.is_empty() { Ok(None) } else { Ok(Some((DATA.into(), Value::B(pack(&kept)?)))) }
+}
+
+/// Reads them; an item of a version that kept none has none.
+pub fn read_faults(item: &Item) -> Result<Vec<InputError>, StepError> {
+    if !item.attributes.contains_key(DATA) {
+        return Ok(Vec::new());
+    }
+    let kept: Vec<(String, String)> = unpack(item)?;
+    Ok(kept.into_iter().map(|(pointer, detail)| InputError::new(pointer, detail)).collect())
 }
 
 /// How much longer than its job a live head and its progress are kept from the table, which may delete what has expired at

@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::record::{is_blank, present};
+use crate::domain::record::Blanks;
 
 /// How sure it is that mail to an address arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub const EMAIL_FIELDS: [&str; 8] =
 pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
 
 /// Every e-mail address among the fields, each once, in the fields' order of [`EMAIL_FIELDS`].
-pub fn emails(data: &Map<String, Value>) -> Vec<Email> {
+pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
     let mut found: Vec<Email> = Vec::new();
     let mut add = |email: Email| {
         if !email.address.is_empty() && !found.iter().any(|f| f.address.eq_ignore_ascii_case(&email.address)) {
@@ -73,26 +73,26 @@ pub fn emails(data: &Map<String, Value>) -> Vec<Email> {
     };
     for (name, personal) in [("emails", None), ("work_emails", Some(false)), ("personal_emails", Some(true))] {
         for item in data.get(name).and_then(Value::as_array).into_iter().flatten() {
-            if let Some(email) = email(item, personal) {
+            if let Some(email) = email(item, personal, blanks) {
                 add(email);
             }
         }
     }
-    let text = |name: &str| present(data, name).and_then(Value::as_str);
+    let text = |name: &str| blanks.present(data, name).and_then(Value::as_str);
     if let Some(address) = text("email") {
         let status = text("email_status").and_then(EmailStatus::parse);
         add(Email { address: address.trim().to_owned(), status, personal: text("email_type").and_then(personal) });
     }
     for (name, personal) in [("work_email", Some(false)), ("personal_email", Some(true))] {
-        if let Some(email) = data.get(name).and_then(|value| email(value, personal)) {
+        if let Some(email) = data.get(name).and_then(|value| email(value, personal, blanks)) {
             add(email);
         }
     }
     found
 }
 
-fn email(value: &Value, known: Option<bool>) -> Option<Email> {
-    let member = |name: &str| text(value, name);
+fn email(value: &Value, known: Option<bool>, blanks: Blanks) -> Option<Email> {
+    let member = |name: &str| text(value, name, blanks);
     let address = value.as_str().or_else(|| member("email")).or_else(|| member("address"))?;
     Some(Email {
         address: address.trim().to_owned(),
@@ -102,8 +102,8 @@ fn email(value: &Value, known: Option<bool>) -> Option<Email> {
 }
 
 /// A member that is a text and not blank.
-fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
-    value.get(name).filter(|member| !is_blank(member)).and_then(Value::as_str)
+fn text<'v>(value: &'v Value, name: &str, blanks: Blanks) -> Option<&'v str> {
+    value.get(name).filter(|member| !blanks.is_blank(member)).and_then(Value::as_str)
 }
 
 fn personal(kind: &str) -> Option<bool> {
@@ -115,10 +115,11 @@ fn personal(kind: &str) -> Option<bool> {
 }
 
 /// Every phone number among the fields, each once.
-pub fn phones(data: &Map<String, Value>) -> Vec<Phone> {
+pub fn phones(data: &Map<String, Value>, blanks: Blanks) -> Vec<Phone> {
     let mut found: Vec<Phone> = Vec::new();
+    let phone = |value: &Value| phone(value, blanks);
     let listed = data.get("phones").and_then(Value::as_array).into_iter().flatten().filter_map(phone);
-    let region = present(data, "phone_region").and_then(Value::as_str).map(str::to_owned);
+    let region = blanks.present(data, "phone_region").and_then(Value::as_str).map(str::to_owned);
     let single = data.get("phone").and_then(phone).map(|p| Phone { region: p.region.or(region), ..p });
     for phone in listed.chain(single) {
         if !phone.number.is_empty() && !found.iter().any(|f| f.number == phone.number) {
@@ -128,8 +129,8 @@ pub fn phones(data: &Map<String, Value>) -> Vec<Phone> {
     found
 }
 
-fn phone(value: &Value) -> Option<Phone> {
-    let member = |name: &str| text(value, name);
+fn phone(value: &Value, blanks: Blanks) -> Option<Phone> {
+    let member = |name: &str| text(value, name, blanks);
     let number = value.as_str().or_else(|| member("number")).or_else(|| member("phone"))?;
     Some(Phone { number: number.trim().to_owned(), region: member("region").map(str::to_owned) })
 }
@@ -159,7 +160,7 @@ mod tests {
             email("c@y.example", Some(EmailStatus::CatchAll), Some(true)),
             email("d@x.example", None, Some(false)),
         ];
-        assert_eq!(emails(map(&data)), expected);
+        assert_eq!(emails(map(&data), Blanks::Absent), expected);
     }
 
     #[test]
@@ -167,17 +168,21 @@ mod tests {
         let data = json!({"phones": ["+1 555 0100", {"number": "+33 1 23", "region": "FR"}], "phone": "+1 555 0100"});
         let phone =
             |number: &str, region: Option<&str>| Phone { number: number.to_owned(), region: region.map(str::to_owned) };
-        assert_eq!(phones(map(&data)), [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]);
-        assert_eq!(phones(map(&json!({"phone": "+1", "phone_region": "US"}))), [phone("+1", Some("US"))]);
+        assert_eq!(phones(map(&data), Blanks::Absent), [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]);
+        assert_eq!(
+            phones(map(&json!({"phone": "+1", "phone_region": "US"})), Blanks::Absent),
+            [phone("+1", Some("US"))]
+        );
         let blanks = json!({"phones": ["", null, {"number": " ", "phone": "+2", "region": ""}], "phone": "+1", "phone_region": " "});
-        assert_eq!(phones(map(&blanks)), [phone("+2", None), phone("+1", None)]);
+        assert_eq!(phones(map(&blanks), Blanks::Absent), [phone("+2", None), phone("+1", None)]);
     }
 
     #[test]
     fn blank_members_hide_no_address() {
         let data = json!({"emails": ["", {"email": "", "address": "a@x.example", "status": "", "type": " "}], "email": "\u{a0}",
             "email_status": "valid", "work_email": "b@x.example", "personal_email": null});
-        let addresses: Vec<String> = emails(map(&data)).into_iter().map(|email| email.address).collect();
+        let addresses: Vec<String> =
+            emails(map(&data), Blanks::Absent).into_iter().map(|email| email.address).collect();
         assert_eq!(addresses, ["a@x.example", "b@x.example"]);
     }
 }

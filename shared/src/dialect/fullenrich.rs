@@ -16,7 +16,7 @@ use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::json;
-use crate::domain::record::{Outcome, Record, is_blank, present};
+use crate::domain::record::{Blanks, Outcome, Record, is_blank, present};
 use crate::domain::signature;
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -498,8 +498,8 @@ fn batch<'a>(
     credits: u64,
     contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
 ) -> Value {
-    let enriched = is(view, ENRICH);
-    let data: Vec<Value> = contacts.map(|(record, outcome)| entry(enriched, record, outcome)).collect();
+    let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
+    let data: Vec<Value> = contacts.map(|(record, outcome)| entry(enriched, record, outcome, blanks)).collect();
     json::object([
         ("id", view.job.spec.id.uuid().into()),
         ("name", view.job.spec.name.clone().into()),
@@ -510,7 +510,7 @@ fn batch<'a>(
 }
 
 /// One contact; `enriched`: of an enrichment and not of a reverse lookup.
-fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>) -> Value {
+fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>, blanks: Blanks) -> Value {
     let nothing = Map::new();
     let found = outcome.map_or(&nothing, |outcome| &outcome.data);
     let mut shown = Map::new();
@@ -519,26 +519,26 @@ fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>) -> Value {
         shown.insert("custom".to_owned(), Value::Object(custom.clone()));
     }
     if enriched {
-        shown.insert("contact_info".to_owned(), Value::Object(contact_info(record, found)));
+        shown.insert("contact_info".to_owned(), Value::Object(contact_info(record, found, blanks)));
     }
     // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
-    let made = !enriched || present(&record.input, "linkedin_url").is_some();
-    if let Some(profile) = profile(found, made) {
+    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
+    if let Some(profile) = profile(found, made, blanks) {
         shown.insert("profile".to_owned(), Value::Object(profile));
     }
     Value::Object(shown)
 }
 
 /// What was found of what was asked for.
-fn contact_info(record: &Record, found: &Map<String, Value>) -> Map<String, Value> {
+fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> Map<String, Value> {
     let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
         Some(fields) => fields.iter().any(|asked| asked == field),
         None => true,
     };
     // An address that nobody calls personal is taken for one at work.
     let (personal, work): (Vec<Email>, Vec<Email>) =
-        contact::emails(found).into_iter().partition(|email| email.personal == Some(true));
-    let phones = contact::phones(found);
+        contact::emails(found, blanks).into_iter().partition(|email| email.personal == Some(true));
+    let phones = contact::phones(found, blanks);
     let (work, personal) = (work.as_slice(), personal.as_slice());
     let mut info = Map::new();
     let emails =
@@ -598,7 +598,7 @@ fn show_phone(phone: &Phone) -> Value {
 }
 
 /// The person: as a provider gave it, or where `made`, from what was found in single fields.
-fn profile(found: &Map<String, Value>, made: bool) -> Option<Map<String, Value>> {
+fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map<String, Value>> {
     if let Some(Value::Object(profile)) = found.get("profile") {
         return Some(profile.clone());
     }
@@ -606,7 +606,7 @@ fn profile(found: &Map<String, Value>, made: bool) -> Option<Map<String, Value>>
         return None;
     }
     let pick = |names: &[(&str, &str)]| -> Map<String, Value> {
-        let text = |name: &str| present(found, name).filter(|value| value.is_string());
+        let text = |name: &str| blanks.present(found, name).filter(|v| v.as_str().is_some_and(|text| !text.is_empty()));
         names.iter().filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone()))).collect()
     };
     let same = |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
@@ -884,7 +884,7 @@ mod tests {
         let record = Record::default();
         let best = |statuses: &[Value]| {
             let emails = (0..).zip(statuses).map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
-            let info = contact_info(&record, map(&json!({"work_emails": emails.collect::<Vec<_>>()})));
+            let info = contact_info(&record, map(&json!({"work_emails": emails.collect::<Vec<_>>()})), Blanks::Absent);
             (info["most_probable_work_email"].clone(), info["work_emails"].as_array().unwrap().len())
         };
         let email = |n: u8, status: &str| json!({"email": format!("{n}@x.example"), "status": status});
@@ -899,7 +899,10 @@ mod tests {
     #[test]
     fn a_profile_is_passed_on_or_made_of_single_fields() {
         let given = json!({"full_name": "A B", "connection_count": 7.50, "odd": null});
-        assert_eq!(profile(map(&json!({"profile": given, "title": "CEO"})), false).as_ref(), Some(map(&given)));
+        assert_eq!(
+            profile(map(&json!({"profile": given, "title": "CEO"})), false, Blanks::Absent).as_ref(),
+            Some(map(&given))
+        );
         let found = json!({
             "full_name": "A B", "headline": "", "first_name": 7, "title": "CEO", "company_name": "C", "domain": "c.example",
             "country": "France", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "languages": "French",
@@ -910,13 +913,17 @@ mod tests {
             "social_profiles": {"professional_network": {"url": "https://www.linkedin.com/in/x"}},
             "employment": {"current": {"title": "CEO", "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
         });
-        assert_eq!(profile(map(&found), true).map(Value::Object), Some(made));
-        assert_eq!(profile(map(&found), false), None);
-        assert_eq!(profile(map(&json!({"work_email": "a@c.example"})), true), None);
+        assert_eq!(profile(map(&found), true, Blanks::Absent).map(Value::Object), Some(made));
+        assert_eq!(profile(map(&found), false, Blanks::Absent), None);
+        assert_eq!(profile(map(&json!({"work_email": "a@c.example"})), true, Blanks::Absent), None);
         let whole =
             json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
         let made = json!({"location": {"city": "Paris"}, "employment": {"all": []}});
-        assert_eq!(profile(map(&whole), true).map(Value::Object), Some(made), "what is whole is not made anew");
+        assert_eq!(
+            profile(map(&whole), true, Blanks::Absent).map(Value::Object),
+            Some(made),
+            "what is whole is not made anew"
+        );
     }
 
     #[test]

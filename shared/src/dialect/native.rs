@@ -239,7 +239,7 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
         return (malformed(sent), Some((INVALID_RECORD, faults)));
     };
     faults.closed("", &sent, &["id", "input", "metadata"]);
-    let id = faults.text(&sent, "", "id", MAX_ID_CHARS);
+    _ = faults.text(&sent, "", "id", MAX_ID_CHARS);
     if present(&sent, "metadata").is_some_and(|metadata| !metadata.is_object()) {
         faults.add("/metadata", "must be an object");
     }
@@ -257,12 +257,18 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
         }
     }
     let record = if fits {
-        let mut members = |name: &str| match sent.swap_remove(name) {
-            Some(Value::Object(members)) => Some(members),
-            _ => None,
+        let (mut metadata, mut blank_metadata) = (None, None);
+        match sent.swap_remove("metadata") {
+            Some(Value::Object(members)) => metadata = Some(members),
+            Some(Value::String(blank)) => blank_metadata = Some(blank),
+            _ => {}
+        }
+        let id = sent.swap_remove("id").and_then(|id| id.as_str().map(str::to_owned));
+        let input = match sent.swap_remove("input") {
+            Some(Value::Object(members)) => members,
+            _ => Map::new(),
         };
-        let metadata = members("metadata");
-        Record { id, input: members("input").unwrap_or_default(), metadata, ..Record::default() }
+        Record { id, input, metadata, blank_metadata, ..Record::default() }
     } else {
         sent.retain(|name, _| matches!(name.as_str(), "id" | "input" | "metadata"));
         malformed(sent)

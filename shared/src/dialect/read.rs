@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::json;
-use crate::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
+use crate::domain::record::{Blanks, MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
 /// The most faults that one answer lists.
 const MAX_FAULTS: usize = 100;
@@ -174,13 +174,12 @@ pub(super) fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
     Ok(Some(texts).filter(|texts| !texts.is_empty()))
 }
 
-/// Adds a found member to what was sent: where nothing stands yet, or nothing that says anything. Says whether it did.
-pub fn fill(shown: &mut Map<String, Value>, name: &str, found: &Value) -> bool {
-    let open = shown.get(name).is_none_or(is_unfilled);
-    if open && !is_blank(found) {
+/// Adds a found member to what was sent: where nothing stands yet, or nothing that says anything.
+pub fn fill(shown: &mut Map<String, Value>, name: &str, found: &Value, blanks: Blanks) {
+    let open = |value| !blanks.count() && is_unfilled(value);
+    if shown.get(name).is_none_or(open) && !blanks.is_blank(found) {
         shown.insert(name.to_owned(), found.clone());
     }
-    open
 }
 
 /// Whether a field was sent to be filled: it is blank, or a list or object of nothing.

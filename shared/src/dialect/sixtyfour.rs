@@ -17,7 +17,7 @@ use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::json;
-use crate::domain::record::{Outcome, OutcomeStatus, Record, is_blank, present, without_blanks};
+use crate::domain::record::{Blanks, Outcome, OutcomeStatus, Record, is_blank, present, without_blanks};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
 
@@ -568,7 +568,7 @@ fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
         Status::Running | Status::Canceling | Status::Expiring => ("processing", None),
         Status::Completed => match results {
             None => failed(format!("the result is too large for one answer; read it page by page from {pages}")),
-            Some(results) => match result(name, results) {
+            Some(results) => match result(name, results, spec.blanks) {
                 Ok(result) => ("completed", Some(("result", result))),
                 Err(error) => failed(error),
             },
@@ -586,13 +586,13 @@ fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
 }
 
 /// What a task came to. `Err` where its only record failed.
-fn result(name: &str, results: &[(&Record, &Outcome)]) -> Result<Value, String> {
+fn result(name: &str, results: &[(&Record, &Outcome)], blanks: Blanks) -> Result<Value, String> {
     let operation = OPERATIONS.iter().find(|o| o.task == name);
     if operation.is_some_and(|o| o.subject == Subject::People) {
         let results: Vec<Value> = results
             .iter()
             .map(|(record, outcome)| {
-                let mut found = contacts(name, record, outcome);
+                let mut found = contacts(name, record, outcome, blanks);
                 if let Some(error) = failure(outcome) {
                     found.insert("error".to_owned(), error.into());
                 }
@@ -604,8 +604,8 @@ fn result(name: &str, results: &[(&Record, &Outcome)]) -> Result<Value, String> 
     let Some((record, outcome)) = results.first() else { return Err("the task has no record".to_owned()) };
     match failure(outcome) {
         Some(error) => Err(error),
-        None if name.starts_with("find_") => Ok(contacts(name, record, outcome).into()),
-        None => Ok(intelligence(record, outcome)),
+        None if name.starts_with("find_") => Ok(contacts(name, record, outcome, blanks).into()),
+        None => Ok(intelligence(record, outcome, blanks)),
     }
 }
 
@@ -622,26 +622,26 @@ fn failure(outcome: &Outcome) -> Option<String> {
 }
 
 /// A lead's own fields, and what was found beside them.
-fn contacts(name: &str, record: &Record, outcome: &Outcome) -> Map<String, Value> {
+fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> Map<String, Value> {
     let sent = record.sent();
     let wants_email = name.starts_with("find_email");
     let own: &[&str] = if wants_email { &EMAIL_FIELDS } else { &PHONE_FIELDS };
     let mut shown = sent.clone();
     for (field, value) in outcome.data.iter().filter(|(field, _)| !own.contains(&field.as_str())) {
-        fill(&mut shown, field, value);
+        fill(&mut shown, field, value, blanks);
     }
     if wants_email {
-        show_emails(record, outcome, &mut shown);
+        show_emails(record, outcome, &mut shown, blanks);
     } else {
-        show_phones(outcome, &mut shown);
+        show_phones(outcome, &mut shown, blanks);
     }
     shown
 }
 
 /// E-mail addresses as triples of address, status and type; personal ones in a field of their own where these were asked
 /// for. An address that the lead came with is one of them.
-fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value>) {
-    let mut found = contact::emails(&outcome.data);
+fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
+    let mut found = contact::emails(&outcome.data, blanks);
     let mut add = |address: &str, personal| {
         if !address.is_empty() && !found.iter().any(|f| f.address.eq_ignore_ascii_case(address)) {
             found.push(Email { address: address.to_owned(), status: None, personal });
@@ -687,10 +687,10 @@ fn word(status: Option<EmailStatus>) -> &'static str {
 }
 
 /// One phone number as a text, several as an array, none as an empty text.
-fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>) {
-    let found = contact::phones(&outcome.data);
+fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
+    let found = contact::phones(&outcome.data, blanks);
     let value = match found.as_slice() {
-        [] if present(shown, "phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
+        [] if blanks.present(shown, "phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
         [] => Value::String(String::new()),
         [only] => Value::String(only.number.clone()),
         several => several.iter().map(|p| json!({"number": p.number, "region": p.region})).collect(),
@@ -705,8 +705,9 @@ fn unfenced(text: &str) -> &str {
 }
 
 /// What an agent found out.
-fn intelligence(record: &Record, outcome: &Outcome) -> Value {
-    let mut data = without_blanks(&outcome.data).into_owned();
+fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Value {
+    let mut data = outcome.data.clone();
+    data.retain(|_, value| !blanks.is_blank(value));
     let mut structured = Map::new();
     match data.shift_remove("structured_data") {
         Some(Value::Object(fields)) => structured = fields,
@@ -737,7 +738,7 @@ fn intelligence(record: &Record, outcome: &Outcome) -> Value {
     let references = references(data.shift_remove("references"));
     let score = data.shift_remove("confidence_score").filter(Value::is_number).unwrap_or_else(|| score(outcome));
     for (name, value) in &data {
-        fill(&mut structured, name, value);
+        fill(&mut structured, name, value, blanks);
     }
     // Every field that was asked for is there.
     for name in record.input.get("struct").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
@@ -943,12 +944,20 @@ mod tests {
         for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
         {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);
-            let told = intelligence(&record, &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) });
+            let told = intelligence(
+                &record,
+                &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) },
+                Blanks::Absent,
+            );
             assert_eq!((&told["structured_data"], &told["notes"]), (&json!({"age": 4}), &json!("")), "{text}");
         }
         for prose in ["```", "``````", "see ```x```", "```json\nnothing\n```"] {
             let data = Map::from_iter([("structured_data".to_owned(), prose.into())]);
-            let told = intelligence(&record, &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) });
+            let told = intelligence(
+                &record,
+                &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) },
+                Blanks::Absent,
+            );
             assert_eq!(told["notes"], prose);
         }
     }

@@ -15,7 +15,7 @@ use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, ResultLine, Submission, Webhook};
-use crate::domain::record::{MAX_RECORD_BYTES, OutcomeStatus, Record, is_blank, present, without_blanks};
+use crate::domain::record::{Blanks, MAX_RECORD_BYTES, OutcomeStatus, Record, present, without_blanks};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 
@@ -209,7 +209,7 @@ fn answer(accepted: &Accepted, _: Timestamp) -> ApiResponse {
 /// The body of a callback.
 fn body(event: &Event<'_>) -> Vec<u8> {
     let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
-        (Some(_), Some(line)) => resolved(line),
+        (Some(view), Some(line)) => resolved(line, view.job.spec.blanks),
         (Some(view), None) => {
             let pages = view.results_url();
             unresolved(Map::new(), "failed", format!("the result does not fit a callback; read it from {pages}"))
@@ -220,9 +220,9 @@ fn body(event: &Event<'_>) -> Vec<u8> {
 }
 
 /// What was sent, and beside it what was found or why there is nothing.
-fn resolved(line: &ResultLine) -> Map<String, Value> {
+fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
-    let camel = present(sent, CALLBACK[0]).is_some();
+    let camel = blanks.present(sent, CALLBACK[0]).is_some();
     let echoed = sent.iter().filter(|(name, _)| !is_callback(name));
     let mut payload: Map<String, Value> = echoed.map(|(name, value)| (name.clone(), value.clone())).collect();
     let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
@@ -230,11 +230,15 @@ fn resolved(line: &ResultLine) -> Map<String, Value> {
     match outcome.status {
         OutcomeStatus::Found => {
             let known: Vec<(String, String)> = payload.keys().map(|name| (folded(name), name.clone())).collect();
-            for (name, value) in outcome.data.iter().filter(|(_, value)| !is_blank(value)) {
+            for (name, value) in outcome.data.iter().filter(|(_, value)| !blanks.is_blank(value)) {
                 let same = || known.iter().filter(|(known, _)| *known == folded(name)).map(|(_, sent)| sent);
                 if let Some(first) = same().next() {
                     // A client that sends every column has blanks where it knows nothing; they are there to be filled.
-                    if same().all(|sent| payload.get(sent).is_none_or(is_unfilled)) {
+                    let open = match blanks {
+                        Blanks::Absent => same().all(|sent| payload.get(sent).is_none_or(is_unfilled)),
+                        Blanks::Count => payload.get(first).is_some_and(Value::is_null),
+                    };
+                    if open {
                         payload.insert(first.clone(), value.clone());
                     }
                     continue;
@@ -323,7 +327,7 @@ mod tests {
 
     fn told(sent: Value, outcome: Outcome) -> Value {
         let record = Record { original: Some(map(sent)), ..Record::default() };
-        Value::Object(resolved(&ResultLine { index: 0, record, outcome }))
+        Value::Object(resolved(&ResultLine { index: 0, record, outcome }, Blanks::Absent))
     }
 
     fn found(data: Value) -> Outcome {

@@ -10,7 +10,7 @@ use super::credits::Deal;
 use super::error::InputError;
 use super::ids::{JobId, TenantId};
 use super::progress::{Counts, Progress};
-use super::record::{OutcomeError, Record};
+use super::record::{Blanks, OutcomeError, Record};
 use super::time::Timestamp;
 
 /// The most records of a job.
@@ -218,6 +218,9 @@ pub struct Spec {
     /// The balance did not cover every record; those past it are `skipped`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short_of_credits: bool,
+    /// How blanks are shown in its results and events.
+    #[serde(default, skip_serializing_if = "Blanks::count")]
+    pub blanks: Blanks,
 }
 
 impl Spec {
@@ -457,6 +460,7 @@ mod tests {
             retry_of: None,
             unconfigured: None,
             short_of_credits: false,
+            blanks: Blanks::Absent,
             id,
         };
         let job = Job {

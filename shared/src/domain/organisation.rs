@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-use self::legal_forms::{AT_END, AT_START, WITHOUT_SPACE};
+use self::legal_forms::{AT_EITHER_END, AT_END, AT_START, WITHOUT_SPACE};
 
 /// The most words of one legal form, where each letter is a word: `S. de R. L. de C. V.`
 const MAX_FORM_WORDS: usize = 8;
@@ -21,8 +21,9 @@ const CONJUNCTIONS: [&str; 5] = ["and", "und", "et", "och", "og"];
 static END: LazyLock<HashSet<String>> = LazyLock::new(|| without_spaces(AT_END));
 static START: LazyLock<HashSet<String>> = LazyLock::new(|| without_spaces(AT_START));
 
+/// With those that stand at either end.
 fn without_spaces(forms: &[&str]) -> HashSet<String> {
-    forms.iter().map(|form| form.replace(' ', "")).collect()
+    forms.iter().chain(AT_EITHER_END).map(|form| form.replace(' ', "")).collect()
 }
 
 /// Returns the normal form of a name, by which it is looked up: `Nestlé S.A.` is `nestle`, `Johnson und Johnson` is

@@ -44,10 +44,38 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
     Cow::Owned(there.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
+/// Whether blanks count as absent where a job's results are shown. It is stored with the job, because a body that was sent
+/// is sent again the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blanks {
+    /// Of jobs that were accepted before this was stored: a blank is a value like any other.
+    #[default]
+    Count,
+    Absent,
+}
+
+impl Blanks {
+    /// Whether they count.
+    pub fn count(&self) -> bool {
+        *self == Self::Count
+    }
+
+    /// As [`is_blank`], where blanks are absent.
+    pub fn is_blank(self, value: &Value) -> bool {
+        self == Self::Absent && is_blank(value)
+    }
+
+    /// As [`present`], where blanks are absent.
+    pub fn present<'a>(self, members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+        members.get(name).filter(|value| !self.is_blank(value))
+    }
+}
+
 /// One record of a job, as the caller sent it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The caller's own id, echoed.
+    /// The caller's own id, echoed. A blank one is none, and echoed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What is known, by field name.
@@ -56,6 +84,9 @@ pub struct Record {
     /// The caller's own data, echoed and never looked at.
     #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
+    /// What stood in place of `metadata` where that was a blank text, to be echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank_metadata: Option<String>,
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
     #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
     pub original: Option<Map<String, Value>>,
@@ -78,7 +109,10 @@ impl Record {
             None => [
                 self.id.clone().map_or(Value::Null, Value::String),
                 Value::Object(self.input.clone()),
-                self.metadata.clone().map_or(Value::Null, Value::Object),
+                match &self.metadata {
+                    Some(metadata) => Value::Object(metadata.clone()),
+                    None => self.blank_metadata.clone().into(),
+                },
             ],
         }
     }

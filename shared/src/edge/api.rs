@@ -174,9 +174,12 @@ impl Api {
         let now = || ports.clock.now();
         Ok(match call {
             Call::Submit { read, answer } => {
-                let submission = read(request, &reading)?;
-                let terms = self.terms(&submission);
-                answer(&self.accepted(submit(ports, caller, submission, &terms, key).await?), now())
+                let read = || {
+                    let submission = read(request, &reading)?;
+                    let terms = self.terms(&submission);
+                    Ok((submission, terms))
+                };
+                answer(&self.accepted(submit(ports, caller, read, key).await?), now())
             }
             Call::Retry { answer } => {
                 let id = self.shown(surface, caller, job()?).await?;
@@ -240,8 +243,8 @@ impl Api {
                 show(&deliveries::replay(ports, tenant, &id, key).await?)
             }
             Call::TestWebhook { read, show } => {
-                let url = read(request, &reading)?;
-                show(&deliveries::test(ports, tenant, surface.name, &url, key).await?)
+                let url = || read(request, &reading);
+                show(&deliveries::test(ports, tenant, surface.name, url, key).await?)
             }
             Call::RotateSecret { read, show } => {
                 let rotated = secrets::rotate(ports, tenant, read(request)?, key).await?;

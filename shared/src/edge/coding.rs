@@ -1,8 +1,8 @@
 //! Bodies as callers pack them.
 
-use std::io::Read;
+use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::http::ApiRequest;
 use crate::domain::error::ApiError;
@@ -20,12 +20,27 @@ pub(super) fn unpacked(request: &ApiRequest, limit: usize) -> Result<Option<Vec<
         let detail = "Content-Encoding names a coding that is not read; send the body as it is, or as gzip".to_owned();
         return Err(ApiError::Coding { detail });
     }
-    let mut body = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    match MultiGzDecoder::new(&*request.body).take(most).read_to_end(&mut body) {
-        Ok(_) if body.len() > limit => Err(too_large(limit)),
-        Ok(_) => Ok(Some(body)),
+    match members(&request.body, limit.saturating_add(1)) {
+        Ok(body) if body.len() > limit => Err(too_large(limit)),
+        Ok(body) => Ok(Some(body)),
         Err(_) => Err(ApiError::Malformed { detail: "the body is not gzip, or breaks off".to_owned() }),
+    }
+}
+
+/// The first `most` bytes that gzip's members unpack to. Programs that write in blocks put zeros behind a member, and
+/// readers pass over them.
+fn members(mut packed: &[u8], most: usize) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut member = GzDecoder::new(packed);
+        let left = u64::try_from(most - body.len()).unwrap_or(u64::MAX);
+        member.by_ref().take(left).read_to_end(&mut body)?;
+        packed = member.into_inner();
+        let padding = packed.iter().take_while(|byte| **byte == 0).count();
+        packed = &packed[padding..];
+        if packed.is_empty() || body.len() >= most {
+            return Ok(body);
+        }
     }
 }
 
@@ -73,6 +88,12 @@ mod tests {
             assert_eq!(read(coding, b""), Ok(None), "nothing is packed");
         }
         assert_eq!(read("gzip", &packed(b"")), Ok(Some(Vec::new())));
+        for zeros in [1, 2, 17, 511, 10_240] {
+            let zeros = vec![0; zeros];
+            for body in [[&one[..], &two, &zeros].concat(), [&one[..], &zeros, &two, &zeros].concat()] {
+                assert_eq!(read("gzip", &body), Ok(Some(b"{\"a\":1}".to_vec())));
+            }
+        }
     }
 
     #[test]
@@ -86,7 +107,10 @@ mod tests {
     fn unpacking_stops_at_the_limit() {
         assert_eq!(read("gzip", &packed(&[b'1'; 1000])).map(|body| body.map(|b| b.len())), Ok(Some(1000)));
         let bomb = packed(&vec![b' '; 50_000_000]);
-        for body in [packed(&[b'1'; 1001]), bomb.clone(), [packed(b"1"), bomb].concat()] {
+        let (most, padding) = (packed(&[b'1'; 1000]), vec![0; 9]);
+        assert!(read("gzip", &[&most[..], &padding, &packed(b""), &padding].concat()).is_ok());
+        let one_more = [&most[..], &padding, &packed(b"1")].concat();
+        for body in [packed(&[b'1'; 1001]), one_more, bomb.clone(), [packed(b"1"), bomb].concat()] {
             assert!(matches!(read("gzip", &body), Err(ApiError::TooLarge { .. })));
         }
     }
@@ -98,7 +122,10 @@ mod tests {
         let last = bent.len() - 5;
         bent[last] ^= 1;
         let cuts = (1..whole.len()).map(|end| whole[..end].to_vec());
-        for body in cuts.chain([b"{}".to_vec(), bent, [&whole[..], b"rest"].concat()]) {
+        let garbage =
+            [&b"rest"[..], b"\0rest", b"\0\0\0\x1f\x8b", b"\x1f\0", b"\0\0\x01"].map(|rest| [&whole, rest].concat());
+        let leading = [b"\0", &whole[..]].concat();
+        for body in cuts.chain([b"{}".to_vec(), b"\0\0".to_vec(), bent, leading]).chain(garbage) {
             assert!(matches!(read("gzip", &body), Err(ApiError::Malformed { .. })), "{body:?}");
         }
     }

@@ -173,30 +173,43 @@ impl Guard {
         }
     }
 
-    /// The allowed networks around an address that can be prefixes of NAT64, by their lengths.
-    fn nat64_lengths(&self, address: Ipv6Addr) -> impl Iterator<Item = u8> {
-        let around = self.allowed.iter().filter(move |cidr| cidr.0.contains(&IpAddr::V6(address)));
-        around.map(|cidr| cidr.0.prefix_len()).filter(|length| NAT64_LENGTHS.contains(length))
+    /// The prefix lengths of the allowed networks around an address.
+    fn around(&self, address: Ipv6Addr) -> impl Iterator<Item = u8> {
+        self.allowed.iter().filter(move |cidr| cidr.0.contains(&IpAddr::V6(address))).map(|cidr| cidr.0.prefix_len())
     }
 
-    /// An allowed network may be a prefix of NAT64 as well as one of hosts. What it would translate to is judged, unless the
-    /// address can only be a host's: translators send nothing to `0.0.0.0/8`, and that is where low host numbers would lead.
+    /// Whether everything that an address of allowed networks may be translated to is permitted.
+    ///
+    /// An allowed network may be a prefix of NAT64, have some inside, or have hosts. An address with the form of a translation
+    /// by the network itself is judged as that one; any other at each length that a prefix within the network can have, where
+    /// what leads nowhere makes it a host. A translation that ends in zeros can be one at a longer length as well, so a prefix
+    /// is to be allowed at its own length.
     fn permits_translated(&self, address: Ipv6Addr) -> bool {
-        self.nat64_lengths(address).filter_map(|length| Some((length, translated(address, length)?))).all(
-            |(length, v4)| match v4.octets() {
-                [0, ..] => address.to_bits() & (u128::MAX >> length) != 0,
-                _ => self.permits(v4.into()),
-            },
-        )
+        // Global addresses need no allowance: a network wider than any prefix says nothing about them.
+        let shortest = if is_global_v6(address) { NAT64_LENGTHS[0] } else { 0 };
+        self.around(address).filter(|length| *length >= shortest).all(|length| {
+            if NAT64_LENGTHS.contains(&length) {
+                if address.to_bits() & (u128::MAX >> length) == 0 {
+                    return false;
+                }
+                if let Some(v4) = translation(address, length) {
+                    return self.permits(v4.into());
+                }
+            }
+            readings(address, length).all(|v4| leads_nowhere(v4) || self.permits(v4.into()))
+        })
     }
 
-    /// A prefix of NAT64 for local use has the length at which it is allowed. Where that can be none, it is read as a /96.
+    /// The same in the network of NAT64 for local use, which has no hosts: something must be what it is translated to.
     fn permits_local_nat64(&self, address: Ipv6Addr) -> bool {
-        let mut lengths: Vec<u8> = self.nat64_lengths(address).filter(|length| *length >= LOCAL_NAT64_LENGTH).collect();
-        if lengths.is_empty() {
-            lengths.push(96);
-        }
-        lengths.into_iter().all(|length| translated(address, length).is_some_and(|v4| self.permits(v4.into())))
+        self.around(address).all(|length| {
+            let length = length.clamp(LOCAL_NAT64_LENGTH, 96);
+            if let Some(v4) = translation(address, length) {
+                return self.permits(v4.into());
+            }
+            let mut somewhere = readings(address, length).filter(|v4| !leads_nowhere(*v4)).peekable();
+            somewhere.peek().is_some() && somewhere.all(|v4| self.permits(v4.into()))
+        })
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -295,14 +308,40 @@ fn is_own_v6(address: Ipv6Addr) -> bool {
     within_v6(address, &OWN_V6)
 }
 
-/// The IPv4 address behind a NAT64 prefix of this length: the four octets after it, leaving out the octet `u` of bits 64 to
-/// 71. `None` where that one is not zero, as it must be. Source: RFC 6052 section 2.2.
-fn translated(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
-    const U: usize = 8;
+/// The octet `u` of bits 64 to 71, which an IPv4 address is written around.
+const U: usize = 8;
+
+/// The octets behind a NAT64 prefix of this length: the IPv4 address, and the suffix that translators ignore. The octet `u`
+/// is left out whatever it is, as a translator does. Source: RFC 6052 sections 2.2 and 2.3.
+fn octets_behind(address: Ipv6Addr, length: u8) -> impl Iterator<Item = u8> {
     let octets = address.octets();
-    let mut behind = (usize::from(length) / 8..octets.len()).filter(|at| *at != U).map(|at| octets[at]);
-    let v4 = Ipv4Addr::new(behind.next()?, behind.next()?, behind.next()?, behind.next()?);
-    (octets[U] == 0).then_some(v4)
+    (usize::from(length) / 8..octets.len()).filter(|at| *at != U).map(move |at| octets[at])
+}
+
+/// The IPv4 address behind a NAT64 prefix of this length.
+fn translated(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
+    let mut octets = octets_behind(address, length);
+    Some(Ipv4Addr::new(octets.next()?, octets.next()?, octets.next()?, octets.next()?))
+}
+
+/// The same, where the address has the very form of a translation: the octet `u` and the suffix are zero, and it leads
+/// somewhere. In a prefix of 96 bits the octet is the prefix's own.
+fn translation(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
+    let bare = NAT64_LENGTHS.contains(&length)
+        && (length == 96 || address.octets()[U] == 0)
+        && octets_behind(address, length).skip(4).all(|octet| octet == 0);
+    translated(address, length).filter(|v4| bare && v4.octets()[0] != 0)
+}
+
+/// Every IPv4 address that this one can be a translation of, by prefixes of NAT64 within a network of `length` around it.
+fn readings(address: Ipv6Addr, length: u8) -> impl Iterator<Item = Ipv4Addr> {
+    NAT64_LENGTHS.into_iter().filter(move |inner| *inner >= length).filter_map(move |inner| translated(address, inner))
+}
+
+/// Whether no translator sends anything to this address: `0.0.0.0/8`, the first of a /8, which is a network's and no host's,
+/// multicast and the reserved space behind it. That is where most host numbers would lead.
+fn leads_nowhere(v4: Ipv4Addr) -> bool {
+    matches!(v4.octets(), [0 | 224.., ..] | [_, 0, 0, 0])
 }
 
 /// An IPv4 address inside an IPv6 one.
@@ -532,6 +571,64 @@ mod tests {
     }
 
     #[test]
+    fn no_octet_u_hides_what_a_prefix_leads_to() {
+        for (prefix, _) in NAT64.into_iter().filter(|(prefix, _)| !prefix.ends_with("/96")) {
+            for u in [1_u128, 0x0a, 0x80, 0xff] {
+                let at = |v4| behind(prefix, v4, u << 56);
+                for v4 in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.31.0.2", "100.64.0.1"] {
+                    for guard in [on_lambda(&[prefix]), guard(&[prefix])] {
+                        assert!(!guard.permits(at(v4)), "{} for {v4} is permitted", at(v4));
+                    }
+                }
+                assert!(on_lambda(&[prefix]).permits(at("52.95.110.1")), "{} is refused", at("52.95.110.1"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_inside_an_allowed_network_is_judged_too() {
+        let prefixes = [
+            "fd64:1::/32",
+            "fd64:1:200::/40",
+            "fd64:1:203::/48",
+            "fd64:1:203:400::/56",
+            "fd64:1:203:405::/64",
+            "fd64:1:203:405:6:7::/96",
+            "64:ff9b:1::/48",
+            "64:ff9b:1:400::/56",
+            "64:ff9b:1:405::/64",
+            "64:ff9b:1:405:6:7::/96",
+        ];
+        for prefix in prefixes {
+            let Ok(IpNet::V6(net)) = prefix.parse() else { panic!("{prefix}") };
+            let shortest = if prefix.starts_with("fd") { 0 } else { 47 };
+            for wider in shortest..net.prefix_len() {
+                let network = IpNet::new(net.addr().into(), wider).unwrap().trunc().to_string();
+                let (lambda, local) = (on_lambda(&[&network]), guard(&[&network]));
+                for v4 in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.31.0.2", "100.64.0.1"] {
+                    for guard in [&lambda, &local] {
+                        assert!(!guard.permits(behind(prefix, v4, 0)), "{v4} behind {prefix} of {network}");
+                        let suffixed = net.prefix_len() < 96 && guard.permits(behind(prefix, v4, 7));
+                        assert!(!suffixed, "{v4} behind {prefix} of {network}, with a suffix");
+                    }
+                }
+                for v4 in ["8.8.8.8", "52.95.110.1"] {
+                    assert!(lambda.permits(behind(prefix, v4, 0)), "{v4} behind {prefix} of {network} is refused");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_wide_allowed_network_takes_nothing_from_global_addresses() {
+        for network in ["::/0", "2000::/3", "2600::/12"] {
+            for host in ["2606:4700:a00:1::7f00:1", "2600:1f18:7f00:1:a9fe:a9fe:c0a8:101"] {
+                assert!(on_lambda(&[network]).permits(ip(host)), "{host} is refused where {network} is allowed");
+            }
+        }
+    }
+
+    #[test]
     fn hosts_of_an_allowed_ipv6_network_are_no_translations() {
         for (network, host) in [
             ("fd00:1::/32", "fd00:1::5"),
@@ -542,6 +639,10 @@ mod tests {
             ("fd00:1:2:3::/96", "fd00:1:2:3::5"),
             ("fd00::/8", "fd00:7f00:1::1"),
             ("fd00:1:2:3::a00:1/128", "fd00:1:2:3::a00:1"),
+            ("fd00:1:2:3::/97", "fd00:1:2:3::a00:1"),
+            ("fd00:1:2::/48", "fd00:1:2:a::1"),
+            ("fd00:1:2::/48", "fd00:1:2:7f::53"),
+            ("fd00:1:2::/48", "fd00:1:2:1:1c2d:3e4f:5a6b:7c8d"),
         ] {
             assert!(on_lambda(&[network]).permits(ip(host)), "{host} of {network} is refused");
         }

@@ -123,7 +123,7 @@ impl Desk {
             }
             Request::TestWebhook { key } => {
                 let url = self.tenant.webhook("test").url;
-                deliveries::test(ports, tenant, "native", &url, Some(&key_of(key))).await?;
+                deliveries::test(ports, tenant, "native", || Ok(url), Some(&key_of(key))).await?;
                 Ok(Got::Done("test sent"))
             }
         }

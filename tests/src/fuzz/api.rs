@@ -287,7 +287,9 @@ fn accepted(served: &Served, job: &JobId) {
             assert!(size <= most * MAX_RECORD_BYTES, "a record of {size} bytes");
             assert!(deep <= MAX_DEPTH, "a record of depth {deep}");
         }
-        assert!(record.id.as_ref().is_none_or(|id| (1..=256).contains(&id.chars().count())), "{:?}", record.id);
+        let bounded = |id: &String| id.trim().is_empty() || id.chars().count() <= 256;
+        assert!(record.id.as_ref().is_none_or(bounded), "{:?}", record.id);
+        assert!(record.blank_metadata.as_ref().is_none_or(|text| text.trim().is_empty()), "{record:?}");
     }
 }
 

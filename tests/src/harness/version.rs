@@ -20,8 +20,8 @@ use crate::sim::Received;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// Before progress told of two sizes: its elements have nine parts and it reads no others, ends have no `told_bytes`;
-    /// before messages said which planned attempt (`at`) and whose hold they mean (`hold`), and suspended records why and
-    /// since when they wait.
+    /// before messages said which planned attempt (`at`) and whose hold they mean (`hold`), jobs how blanks are shown, and
+    /// suspended records why and since when they wait.
     Previous,
     #[default]
     Current,
@@ -143,6 +143,11 @@ impl VersionStore {
     }
 
     fn item_of(&self, mut item: Item) -> Item {
+        if self.version == Version::Previous
+            && let Some(Value::S(spec)) = item.attributes.get_mut("spec").filter(|_| item.key.sk == "META")
+        {
+            *spec = edited(spec, |spec| forget(spec, &["blanks"]));
+        }
         // What an upstream posted is its own.
         if self.version == Version::Next && !item.key.sk.starts_with("CHUNK#CALL#") {
             mark_attributes(&mut item.attributes);

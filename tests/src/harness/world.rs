@@ -411,7 +411,7 @@ impl World {
         let caller = Self::caller(ports, tenant).await?;
         let terms = Self::terms(registry, &submission);
         let key = key.map(|key| Self::idempotency(key, &submission));
-        submit(ports, &caller, submission, &terms, key.as_ref()).await
+        submit(ports, &caller, || Ok((submission, terms)), key.as_ref()).await
     }
 
     /// Submits as the first tenant.

@@ -5,7 +5,7 @@
 //! Left out on purpose: forms that are ordinary words or well-known names as often as forms (`group`, `holding`, `me`, `eu`, `pc`,
 //! `ad`), and at the start all that begin names of their own (`SAS Institute`, `AB InBev`, `CV Library`).
 
-/// Forms that stand at the end.
+/// Forms that stand at the end alone.
 pub(super) const AT_END: &[&str] = &[
     // English: United States, United Kingdom, Ireland, Canada, Australia, South Africa, India, Singapore, Malaysia, Thailand.
     "co",
@@ -86,7 +86,6 @@ pub(super) const AT_END: &[&str] = &[
     "gbr",
     "gag",
     "gesmbh",
-    "ges mbh",
     "ggmbh",
     "gmbh",
     "gmbh and co kg",
@@ -122,7 +121,6 @@ pub(super) const AT_END: &[&str] = &[
     "offene handelsgesellschaft",
     "partg",
     "partgmbb",
-    "partg mbb",
     "stiftung and co kg",
     "ug",
     "ug haftungsbeschrankt",
@@ -130,12 +128,10 @@ pub(super) const AT_END: &[&str] = &[
     "vvag",
     "unternehmergesellschaft",
     // French: France, Belgium, Switzerland, Luxembourg, Canada.
-    "eurl",
     "gie",
     "limitee",
     "ltee",
     "sa",
-    "sarl",
     "sas",
     "sasu",
     "sca",
@@ -144,9 +140,7 @@ pub(super) const AT_END: &[&str] = &[
     "scs",
     "selarl",
     "snc",
-    "sprl",
     "srl",
-    "societe anonyme",
     "societe a responsabilite limitee",
     "societe par actions simplifiee",
     "societe en commandite",
@@ -203,7 +197,6 @@ pub(super) const AT_END: &[&str] = &[
     "ab",
     "ab publ",
     "aktiebolag",
-    "aktiebolaget",
     "aktieselskab",
     "aksjeselskap",
     "allmennaksjeselskap",
@@ -216,7 +209,6 @@ pub(super) const AT_END: &[&str] = &[
     "hb",
     "hf",
     "ivs",
-    "oy",
     "oy ab",
     "oyj",
     "osakeyhtio",
@@ -225,7 +217,6 @@ pub(super) const AT_END: &[&str] = &[
     "osauhing",
     "aktsiaselts",
     "sia",
-    "uab",
     "publ",
     // Poland, Czechia, Slovakia, Hungary, Romania, Bulgaria, the former Yugoslavia.
     "psa",
@@ -265,23 +256,7 @@ pub(super) const AT_END: &[&str] = &[
     "\u{3b5}\u{3c0}\u{3b5}",
     "\u{3b9}\u{3ba}\u{3b5}",
     "\u{3bf}\u{3b5}",
-    // Russia, Ukraine, Belarus, Kazakhstan, Bulgaria, Serbia; in Latin letters as well.
-    "ooo",
-    "oao",
-    "zao",
-    "pao",
-    "tov",
-    "\u{43e}\u{43e}\u{43e}",
-    "\u{43e}\u{430}\u{43e}",
-    "\u{437}\u{430}\u{43e}",
-    "\u{43f}\u{430}\u{43e}",
-    "\u{430}\u{43e}",
-    "\u{43d}\u{430}\u{43e}",
-    "\u{438}\u{43f}",
-    "\u{442}\u{43e}\u{432}",
-    "\u{442}\u{43e}\u{43e}",
-    "\u{43f}\u{440}\u{430}\u{442}",
-    "\u{43f}\u{430}\u{442}",
+    // Bulgaria, Serbia.
     "\u{43e}\u{43e}\u{434}",
     "\u{435}\u{43e}\u{43e}\u{434}",
     "\u{430}\u{434}",
@@ -299,27 +274,16 @@ pub(super) const AT_END: &[&str] = &[
     "kk",
     "gk",
     "yk",
-    "kabushiki kaisha",
     "kabushiki gaisha",
     "godo kaisha",
     "yugen kaisha",
-    "\u{682a}",
-    "\u{6709}",
-    "\u{c8fc}",
     // Indonesia.
     "tbk",
 ];
 
-/// Forms that stand at the start.
-pub(super) const AT_START: &[&str] = &[
-    // Indonesia, Vietnam.
-    "pt",
-    "cong ty tnhh",
-    "cong ty co phan",
-    "cong ty cp",
-    "cong ty trach nhiem huu han",
-    "cong ty tnhh mtv",
-    // Finland, Lithuania, France, Belgium.
+/// Forms that stand at either end.
+pub(super) const AT_EITHER_END: &[&str] = &[
+    // Finland, Lithuania, Sweden, France, Belgium.
     "oy",
     "uab",
     "sarl",
@@ -327,8 +291,7 @@ pub(super) const AT_START: &[&str] = &[
     "sprl",
     "societe anonyme",
     "aktiebolaget",
-    "kabushiki kaisha",
-    // Russia, Ukraine, Belarus, Kazakhstan.
+    // Russia, Ukraine, Belarus, Kazakhstan; in Latin letters as well.
     "ooo",
     "oao",
     "zao",
@@ -345,14 +308,26 @@ pub(super) const AT_START: &[&str] = &[
     "\u{442}\u{43e}\u{43e}",
     "\u{43f}\u{440}\u{430}\u{442}",
     "\u{43f}\u{430}\u{442}",
+    // Japan and Korea, as in (株) and (주).
+    "kabushiki kaisha",
+    "\u{682a}",
+    "\u{6709}",
+    "\u{c8fc}",
+];
+
+/// Forms that stand at the start alone.
+pub(super) const AT_START: &[&str] = &[
+    // Indonesia, Vietnam.
+    "pt",
+    "cong ty tnhh",
+    "cong ty co phan",
+    "cong ty cp",
+    "cong ty trach nhiem huu han",
+    "cong ty tnhh mtv",
     // "Limited liability company", "joint-stock company", "public joint-stock company" in Russian.
     "\u{43e}\u{431}\u{449}\u{435}\u{441}\u{442}\u{432}\u{43e} \u{441} \u{43e}\u{433}\u{440}\u{430}\u{43d}\u{438}\u{447}\u{435}\u{43d}\u{43d}\u{43e}\u{439} \u{43e}\u{442}\u{432}\u{435}\u{442}\u{441}\u{442}\u{432}\u{435}\u{43d}\u{43d}\u{43e}\u{441}\u{442}\u{44c}\u{44e}",
     "\u{430}\u{43a}\u{446}\u{438}\u{43e}\u{43d}\u{435}\u{440}\u{43d}\u{43e}\u{435} \u{43e}\u{431}\u{449}\u{435}\u{441}\u{442}\u{432}\u{43e}",
     "\u{43f}\u{443}\u{431}\u{43b}\u{438}\u{447}\u{43d}\u{43e}\u{435} \u{430}\u{43a}\u{446}\u{438}\u{43e}\u{43d}\u{435}\u{440}\u{43d}\u{43e}\u{435} \u{43e}\u{431}\u{449}\u{435}\u{441}\u{442}\u{432}\u{43e}",
-    // Japan and Korea, as in (株) and (주).
-    "\u{682a}",
-    "\u{6709}",
-    "\u{c8fc}",
 ];
 
 /// Forms of scripts that put no space between words, at either end of one; the longest first.

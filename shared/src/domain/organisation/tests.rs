@@ -224,3 +224,14 @@ fn case_and_unicodes_forms_do_not_count() {
         assert_eq!(keys(&decompose.normalize(&name)), wanted, "NFD of {name:?}");
     }
 }
+
+#[test]
+fn no_legal_form_stands_twice() {
+    let mut forms: Vec<String> = [AT_END, AT_START, AT_EITHER_END, WITHOUT_SPACE]
+        .iter()
+        .flat_map(|forms| forms.iter().map(|form| form.replace(' ', "")))
+        .collect();
+    forms.sort();
+    let twice: Vec<_> = forms.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}

@@ -46,22 +46,41 @@ sources![
     "web.rs",
 ];
 
-/// Tells the code apart that made a file and that reads it: whatever is changed in the parser or in its types changes this
-/// number, and nobody has to think of it. It is computed by the compiler; the sources are not in the binary.
-const CODE: u64 = fingerprint(SOURCES);
+/// The versions of the dependencies: what an expression reads is found out by one, and another writes the JSON.
+const LOCK: &[u8] = include_bytes!("../../../../Cargo.lock");
 
-/// FNV-1a. Against accidents, not against attackers: who can write the one file can write the other.
-const fn fingerprint(sources: &[(&str, &[u8])]) -> u64 {
-    let (mut hash, mut file) = (0xcbf2_9ce4_8422_2325_u64, 0);
+/// Tells the code apart that made a file and that reads it: whatever is changed in the parser, in its types or in what they
+/// are made with changes this number, and nobody has to think of it. It is computed by the compiler; the sources are not in
+/// the binary.
+const CODE: u64 = fingerprint(SOURCES, LOCK);
+
+/// Of each file its name, its length and what is in it, after FNV-1a and by words, because a compiler's loops are slow.
+/// Against accidents, not against attackers: who can write the one file can write the other.
+const fn fingerprint(sources: &[(&str, &[u8])], lock: &[u8]) -> u64 {
+    let (mut hash, mut file) = (added(0xcbf2_9ce4_8422_2325, lock), 0);
     while file < sources.len() {
-        let (bytes, mut at) = (sources[file].1, 0);
-        while at < bytes.len() {
-            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
-            at += 1;
-        }
+        hash = added(added(hash, sources[file].0.as_bytes()), sources[file].1);
         file += 1;
     }
     hash
+}
+
+const fn added(hash: u64, mut bytes: &[u8]) -> u64 {
+    let mut hash = mixed(hash, bytes.len() as u64);
+    while let Some((word, rest)) = bytes.split_first_chunk() {
+        hash = mixed(hash, u64::from_le_bytes(*word));
+        bytes = rest;
+    }
+    while let Some((byte, rest)) = bytes.split_first() {
+        hash = mixed(hash, *byte as u64);
+        bytes = rest;
+    }
+    hash
+}
+
+const fn mixed(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
+    hash ^ (hash >> 32)
 }
 
 /// Why the text has to be parsed.
@@ -133,6 +152,33 @@ mod tests {
             .collect();
         files.sort();
         assert_eq!(SOURCES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(), files);
-        assert_ne!(fingerprint(&[("a", b"one")]), fingerprint(&[("a", b"two")]));
+    }
+
+    #[test]
+    fn whatever_differs_in_a_source_or_a_dependency_is_another_code() {
+        let long = [b'x'; 40];
+        let mut codes = vec![
+            fingerprint(&[("a.rs", b"one"), ("b.rs", b"two")], b"lock"),
+            fingerprint(&[("a.rs", b"on"), ("b.rs", b"etwo")], b"lock"),
+            fingerprint(&[("a.rs", b"onetwo"), ("b.rs", b"")], b"lock"),
+            fingerprint(&[("b.rs", b"one"), ("a.rs", b"two")], b"lock"),
+            fingerprint(&[("a.rs", b"one"), ("c.rs", b"two")], b"lock"),
+            fingerprint(&[("a.r", b"sone"), ("b.rs", b"two")], b"lock"),
+            fingerprint(&[("a.rs", b"one")], b"lock"),
+            fingerprint(&[("a.rs", b"one"), ("b.rs", b"two")], b"loch"),
+            fingerprint(&[("a.rs", b"one"), ("b.rs", b"two")], b""),
+            fingerprint(&[("a.rs", &long)], b""),
+        ];
+        for at in 0..long.len() {
+            let mut changed = long;
+            changed[at] = b'y';
+            codes.extend([fingerprint(&[("a.rs", &changed)], b""), fingerprint(&[("a.rs", &long[..at])], b"")]);
+        }
+        let known = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), known);
+        assert_eq!(CODE, fingerprint(SOURCES, LOCK));
+        assert!(std::str::from_utf8(LOCK).unwrap().contains("name = \"minijinja\""));
     }
 }
