@@ -7,7 +7,7 @@ use shared::ports::{
 };
 use tests::sim::{Sim, SimEntropy};
 
-use crate::ministack::{self, MiniStack};
+use crate::emulator::{Emulator, Kind, TABLE};
 use crate::wire;
 
 const NAMES: [&str; 4] = ["a", "b", "due", "due_shard"];
@@ -169,9 +169,9 @@ async fn take(store: &dyn Store, step: Step) -> Seen {
 
 #[test]
 fn the_simulation_and_ministack_tell_the_same_histories() {
-    let stack = MiniStack::start();
+    let stack = Emulator::start(Kind::MiniStack);
     stack.create_table();
-    let store = wire::clients(stack.port, false).store(ministack::TABLE, wire::clock(), wire::entropy());
+    let store = wire::clients(stack.port, false).store(TABLE, wire::clock(), wire::entropy());
     let sim = Sim::new(1);
     let (mut done, mut failed, mut refused) = (0, 0, 0);
     // A longer run looks further: MILLRACE_HISTORIES=200.
