@@ -1,8 +1,8 @@
 //! The template's policies, evaluated as IAM does it, over the calls that the functions make in a run.
 //!
 //! The emulator does not know the condition key `dynamodb:LeadingKeys`, so what hangs on it is shown here. Sources: IAM user
-//! guide, "Policy evaluation logic" and "Multivalued context keys"; Amazon DynamoDB developer guide, "Using IAM policy
-//! conditions for fine-grained access control" and "Using IAM with DynamoDB transactions".
+//! guide, "Policy evaluation logic" and "Multivalued context keys"; Amazon `DynamoDB` developer guide, "Using IAM policy
+//! conditions for fine-grained access control" and "Using IAM with `DynamoDB` transactions".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -115,7 +115,7 @@ impl Recorder {
             "Enrich" | "EnrichBulk" => Some("Enrich"),
             "Webhook" | "WebhookRetry" => Some("Dispatch"),
             "sweep" => Some("Sweep"),
-            "" => *self.api.lock().unwrap(),
+            "request" => *self.api.lock().unwrap(),
             other => panic!("{other} is no function"),
         };
         // Without, it is the test that looks.
@@ -211,7 +211,9 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     world.ports.queue = recorder.clone();
     world.receiver.replies([Reply::status(500), Reply::status(503).header("retry-after", "60")]);
     let mut served = Served::new(world, SURFACES, "", |input| match input["domain"].as_str().unwrap() {
-        "none.example" => (Duration::ZERO, Answer::NotFound),
+        "down.example" => {
+            (Duration::ZERO, Answer::Failed { code: "provider_error".to_owned(), detail: "down".to_owned() })
+        }
         domain => (Duration::from_secs(1), found(json!({"name": domain}))),
     });
     let bearer = format!("Bearer {}", served.key());
@@ -228,7 +230,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
         serde_json::from_str(&text).unwrap_or_default()
     };
     let records: Vec<Value> =
-        ["a", "none", "b"].iter().map(|name| json!({"input": {"domain": format!("{name}.example")}})).collect();
+        ["a", "down", "b"].iter().map(|name| json!({"input": {"domain": format!("{name}.example")}})).collect();
     let job = json!({"type": "any", "records": records, "webhook_url": HOOK,
         "webhook_events": {"record.finished": format!("{HOOK}?record")}});
     let first = ask(&mut served, "POST", "/v1/jobs", job)["id"].as_str().unwrap().to_owned();
@@ -256,8 +258,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     served.settle();
     ask(&mut served, "DELETE", &at, Value::Null);
     served.settle();
-    let asked = recorder.asked.lock().unwrap().clone();
-    asked
+    recorder.asked.lock().unwrap().clone()
 }
 
 #[test]

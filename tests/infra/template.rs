@@ -485,7 +485,7 @@ fn the_standard_profile_bounds_waiting_gets_by_parameters() {
     }
 }
 
-/// What submit accepts, those who read it know by then: CloudFormation updates a resource after those that it depends on.
+/// What submit accepts, those who read it know by then: `CloudFormation` updates a resource after those that it depends on.
 #[test]
 fn submit_is_updated_after_whoever_reads_what_it_writes() {
     let depends = |resource: &str| -> BTreeSet<String> {

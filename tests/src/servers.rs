@@ -222,12 +222,14 @@ async fn left(stream: &mut BufReader<TcpStream>, pause: impl Future<Output = ()>
 
 /// What has no end comes this slowly: headers at full speed meet a limit before they meet the deadline, or not.
 const BIT_BY_BIT: Duration = Duration::from_millis(1);
+/// A piece of a body without end.
+static DOTS: [u8; 1 << 16] = [b'.'; 1 << 16];
 
 /// Ends a connection in one of the ways that are no answer.
 async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     let (head, again, pause): (&[u8], &[u8], _) = match answer {
         Answer::Drip => (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n", b".", Duration::from_secs(1)),
-        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &[b'.'; 1 << 16], BIT_BY_BIT),
+        Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &DOTS, BIT_BY_BIT),
         Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", BIT_BY_BIT),
         Answer::Reset => {
             let _ = stream.get_ref().set_zero_linger();

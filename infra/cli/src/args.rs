@@ -162,6 +162,7 @@ Files are UTF-8, or UTF-16 as Excel's \"Unicode text\". A spreadsheet has to be 
 A file of more than 1,000 records, or more than a request holds, becomes several jobs. When something fails on the way, the \
 same command with the same --idempotency-key goes on where it stopped and starts nothing twice."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Submit {
     /// A .csv, .tsv, .txt, .ndjson or .jsonl file; - reads standard input
     #[arg(value_name = "FILE")]

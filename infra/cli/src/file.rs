@@ -33,10 +33,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     }
     // Text has no NUL: without a mark, one beside an ASCII character tells which byte comes first.
     let little = match bytes {
-        [0xff, 0xfe, ..] => true,
-        [0xfe, 0xff, ..] => false,
-        [1..=0x7f, 0, ..] => true,
-        [0, 1..=0x7f, ..] => false,
+        [0xff, 0xfe, ..] | [1..=0x7f, 0, ..] => true,
+        [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] => false,
         _ => {
             let mut rest = bytes;
             while let Some(unmarked) = rest.strip_prefix(b"\xef\xbb\xbf") {

@@ -322,7 +322,7 @@ fn broken_off(started: &[Value], dry_run: bool, records: &[Record], parts: &[Ran
         shown += &format!("\n  and {} more", thousands((started.len() - IDS_SHOWN) as u64));
     }
     let next = parts.get(started.len()).and_then(|part| records.get(part.clone()));
-    if let Some([first, .., last]) | Some([first @ last]) = next {
+    if let Some([first, .., last] | [first @ last]) = next {
         shown += &format!("\nThe job of lines {} to {} may have started as well.", first.line, last.line);
     }
     shown + &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}")
@@ -812,7 +812,7 @@ mod tests {
     #[tokio::test]
     async fn bad_rows_are_sent_unless_all_are_or_the_caller_is_strict() {
         let file = std::env::temp_dir().join(format!("millrace-bad-rows-{}.csv", std::process::id()));
-        let good: String = (0..1000).map(|n| format!("a{n}.example,x\n")).collect();
+        let good = "a.example,x\n".repeat(1000);
         let bad = ",x\n".repeat(1000);
         for (rows, more, jobs) in [
             (format!("{good},x\n"), vec![], Some(1)),
@@ -828,17 +828,14 @@ mod tests {
             let answer = submit(&client(&server.base), &args).await;
             let sent: Vec<Value> =
                 server.seen().iter().skip(1).map(|r| serde_json::from_slice(&r.body).unwrap()).collect();
-            match jobs {
-                Some(jobs) => {
-                    answer.unwrap();
-                    let records = sent.iter().map(|body| body["records"].as_array().unwrap().len());
-                    assert_eq!((sent.len(), records.max(), &sent[0]["strict"]), (jobs, Some(1000), &Value::Null));
-                }
-                None => {
-                    let said = answer.unwrap_err().text().unwrap().to_owned();
-                    assert!(said.contains("domain is missing") && said.contains("nothing was sent"), "{said}");
-                    assert!(said.lines().count() == 2 && sent.is_empty(), "{said}");
-                }
+            if let Some(jobs) = jobs {
+                answer.unwrap();
+                let records = sent.iter().map(|body| body["records"].as_array().unwrap().len());
+                assert_eq!((sent.len(), records.max(), &sent[0]["strict"]), (jobs, Some(1000), &Value::Null));
+            } else {
+                let said = answer.unwrap_err().text().unwrap().clone();
+                assert!(said.contains("domain is missing") && said.contains("nothing was sent"), "{said}");
+                assert!(said.lines().count() == 2 && sent.is_empty(), "{said}");
             }
         }
         std::fs::remove_file(&file).unwrap();
@@ -942,11 +939,12 @@ mod tests {
             serve(vec![Reply::json(202, &job("queued", 0)), Reply::json(202, &second), Reply::problem(503)]).await;
         let stop = async {
             while server.seen().len() < 3 {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         let (api, args) = (client(&server.base), submit_args(&[]));
-        let failed = send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
+        let failed =
+            send_until(&api, &args, &records(5), &[0..2, 2..4, 4..5], &BTreeSet::new(), stop).await.unwrap_err();
         let Failure::Interrupted(text) = &failed else { panic!("{failed:?}") };
         assert!(text.starts_with("interrupted: 2 of 3 jobs started, 4 of 5 records\n  job_1\n  job_2\n"), "{text}");
         assert!(text.contains("lines 6 to 6 may have started"), "{text}");

@@ -521,9 +521,8 @@ fn well_quoted(row: &[u8], delimiter: u8) -> bool {
     for b in row {
         let ends = *b == delimiter || matches!(b, b'\r' | b'\n');
         at = match (at, b) {
-            (At::Start | At::Closed, b'"') => At::Quoted,
             (At::Quoted, b'"') => At::Closed,
-            (At::Quoted, _) => At::Quoted,
+            (At::Start | At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
             (_, _) if ends => At::Start,
             (At::Closed, _) => return false,
             (At::Start | At::Plain, _) => At::Plain,
@@ -709,7 +708,7 @@ mod tests {
         );
         assert_eq!(read(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind)).unwrap_err(), unfit);
         // What cannot be read as rows takes the file along, and nothing is left unsaid.
-        let faults = lenient("email,note\n,a\nb@c.example\n").unwrap_err();
+        let faults = lenient("email,note\n,a\nb@c.example,b,c\n").unwrap_err();
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3]);
         let two = |line: u64| Fault { line, text: "is bad".into() };
         assert_eq!(by_kind(&[two(2), two(9)]), ["2 rows: is bad (lines 2, 9)"]);

@@ -264,7 +264,7 @@ mod tests {
     async fn a_line_of_ndjson_is_one_for_every_reader() {
         let place = directory("lines");
         let line = json!({"index": 0, "status": "found", "data": {"a": "b\u{2028}c\u{2029}d\u{85}e"}});
-        let server = serve(vec![page(&[line.clone()], None)]).await;
+        let server = serve(vec![page(std::slice::from_ref(&line), None)]).await;
         results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &[])).await.unwrap();
         let text = std::fs::read_to_string(place.join("r")).unwrap();
         assert!(!text.contains(['\u{2028}', '\u{2029}', '\u{85}']) && text.contains("\\u2028"), "{text}");

@@ -85,7 +85,7 @@ impl HttpSender for Watched {
         }
         if let Ok(answer) = &answer {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.status);
-            *self.body.lock().unwrap_or_else(PoisonError::into_inner) = answer.body.clone();
+            self.body.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&answer.body);
         }
         answer
     }
@@ -240,7 +240,9 @@ impl Veil {
 
     fn new(secrets: &[String], token_urls: Vec<String>) -> Self {
         let mut masks = Masks::default();
-        secrets.iter().for_each(|secret| masks.add(secret));
+        for secret in secrets {
+            masks.add(secret);
+        }
         Self { masks: Mutex::new(masks), parameters: Vec::new(), token_urls }
     }
 
@@ -267,7 +269,9 @@ impl Veil {
         let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return };
         let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = members.iter().filter(|(name, _)| name.ends_with("token")).filter_map(|(_, value)| value.as_str());
-        tokens.for_each(|token| masks.add(token));
+        for token in tokens {
+            masks.add(token);
+        }
     }
 
     /// What became of an exchange with `url` that took `took` ms.

@@ -145,7 +145,7 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     let (records, invalid) = read_records(items, kind, strict, faults)?;
     let kind = kind.map(|k| k.name().to_owned()).unwrap_or_default();
     let job = Submission::new(SURFACE.name, kind, records);
-    Ok(Submission { invalid, name, webhook, record_webhook, providers, max_credits, dry_run, ..job })
+    Ok(Submission { name, invalid, webhook, record_webhook, providers, max_credits, dry_run, ..job })
 }
 
 /// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left, they are to be refused,

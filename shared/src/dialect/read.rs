@@ -167,7 +167,7 @@ pub(super) fn too_large(at: usize) -> ApiError {
 }
 
 /// The texts of a list, those that are blank left out; no list at all where none is left. `Err` where it is no list of texts.
-pub fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
+pub(super) fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
     let Some(value) = value.filter(|value| !is_blank(value)) else { return Ok(None) };
     let there = value.as_array().ok_or(())?.iter().filter(|item| !is_blank(item));
     let texts = there.map(|item| item.as_str().map(str::to_owned).ok_or(())).collect::<Result<Vec<_>, _>>()?;

@@ -561,7 +561,7 @@ mod tests {
     #[test]
     fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
         let now = Timestamp::parse("2026-11-30T12:00:00Z").unwrap();
-        let year = |date: &str| http_date(&format!("Monday, {date} 12:00:00 GMT"), now).map(|at| at.rfc3339());
+        let year = |date: &str| http_date(&format!("Monday, {date} 12:00:00 GMT"), now).map(Timestamp::rfc3339);
         for (date, wanted) in [
             ("01-Dec-26", "2026-12-01"),
             ("29-Nov-26", "2026-11-29"),

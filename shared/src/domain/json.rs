@@ -40,7 +40,7 @@ impl NotJson {
     }
 
     fn at(what: &'static str, before: &[u8]) -> Self {
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
         Self { what, line, column }
     }

@@ -87,8 +87,8 @@ impl Api {
         }
         let base = self.ports.base_path();
         let known = path.starts_with(CALLBACKS) || is_path(self.ports.surfaces, &path);
-        if let Some(rest) = path.strip_prefix(base).filter(|rest| !known && rest.starts_with('/')) {
-            path = rest.to_owned();
+        if !known && path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')) {
+            path.replace_range(..base.len(), "");
         }
         if path == request.path { Cow::Borrowed(request) } else { Cow::Owned(ApiRequest { path, ..request.clone() }) }
     }

@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// What Lambda sets, MiniStack and `cargo lambda watch` set too: it decides nothing.
+    /// What Lambda sets, emulators set too: it decides nothing.
     #[test]
     fn a_function_is_local_only_where_the_local_stack_says_so() {
         let (local, here) = (("MILLRACE_LOCAL", "true"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"));

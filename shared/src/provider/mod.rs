@@ -623,10 +623,12 @@ mod tests {
 
     impl Bundle {
         fn new(name: &str, toml: &str, kept: Option<&[u8]>) -> Self {
-            let dir = std::env::temp_dir().join(format!("millrace-bundle-{name}-{}", std::process::id()));
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/tmp/bundle-{name}"));
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(dir.join(CONFIG_FILE), toml).unwrap();
-            kept.map(|kept| std::fs::write(dir.join(COMPILED_FILE), kept).unwrap());
+            if let Some(kept) = kept {
+                std::fs::write(dir.join(COMPILED_FILE), kept).unwrap();
+            }
             Self(dir)
         }
     }

@@ -11,6 +11,7 @@ use shared::dialect::message::{ApiRequest, ApiResponse};
 use shared::dialect::{Routed, SURFACES, route};
 use shared::domain::ids::JobId;
 use shared::domain::job::{MAX_RECORDS, Status};
+use shared::domain::json;
 use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank};
 use shared::edge::http::{GatewayRequest, GatewayResponse};
 use shared::ports::{Attributes, Item, Key};
@@ -308,7 +309,7 @@ fn ended(served: &mut Served, job: &JobId, request: &ApiRequest) {
             assert_eq!(page.status, 200, "{}", String::from_utf8_lossy(&page.body));
             let next = match media {
                 "application/json" => {
-                    let mut body: Value = serde_json::from_slice(&page.body).expect("a page is JSON");
+                    let mut body = json::read(&page.body).expect("a page is JSON");
                     let Value::Array(results) = body["results"].take() else { panic!("no results") };
                     rows += results.len() as u64;
                     lines.extend(results);
@@ -341,7 +342,7 @@ fn ended(served: &mut Served, job: &JobId, request: &ApiRequest) {
         assert_eq!(rows, total, "{media}");
     }
     if request.path == "/v1/jobs" {
-        let sent: Value = serde_json::from_slice(&request.body).expect("it was accepted");
+        let sent = json::read(&request.body).expect("it was accepted");
         for (line, sent) in lines.iter().zip(sent["records"].as_array().expect("it was accepted")) {
             let large = line["error"]["code"] == "record_too_large";
             for member in ["id", "input", "metadata"] {

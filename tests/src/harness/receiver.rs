@@ -33,7 +33,7 @@ impl Exchange {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).expect("a body is JSON")
+        shared::domain::json::read(&self.body).expect("a body is JSON")
     }
 }
 

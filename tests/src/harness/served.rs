@@ -182,5 +182,5 @@ impl Served {
 pub fn body(response: &ApiResponse, status: u16) -> Value {
     let text = String::from_utf8_lossy(&response.body);
     assert_eq!(response.status, status, "{text}");
-    serde_json::from_slice(&response.body).unwrap_or_else(|e| panic!("{e}: {text}"))
+    shared::domain::json::read(&response.body).unwrap_or_else(|e| panic!("{e}: {text}"))
 }

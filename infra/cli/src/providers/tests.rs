@@ -364,7 +364,7 @@ async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
     let served = serve(vec![Reply::json(200, answer)]).await;
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nretries = 0\n\
-         url = \"{}/a?q={{{{ input.domain }}}}\"\n{mapping}\n",
+         url = \"{}/a\"\n{mapping}\n",
         served.base
     );
     let bundle = Bundle::new(name, &toml, LOOPBACK);
@@ -375,7 +375,7 @@ async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
 
 #[tokio::test]
 async fn a_pointer_that_found_nothing_is_named() {
-    let fields = "fields = { name = \"/d/name\", size = \"/d/size\", city = { expr = \"response.d.city\" } }";
+    let fields = "query = { q = \"{{ input.domain }}\" }\nfields = { name = \"/d/name\", size = \"/d/size\", city = { expr = \"response.d.city\" } }";
     let sure = format!("{fields}\nconfidence = \"/score\"");
     let missing = format!("{fields}\nnot_found = {{ missing = [\"/d\"] }}");
     let batch = "method = \"POST\"\nfields = { name = \"/name\" }\nbatch = { max = 2, items = { d = \"{{ input.domain }}\" }, \

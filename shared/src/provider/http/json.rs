@@ -12,7 +12,7 @@ pub(in crate::provider) fn parse(body: &[u8]) -> Option<Value> {
 pub(in crate::provider) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::String(text) => text.is_empty(),
+        Value::String(text) => text.trim().is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,

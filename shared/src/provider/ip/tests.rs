@@ -129,7 +129,7 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("millrace-ip-{name}-{}", std::process::id()));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/tmp/ip-{name}"));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -89,11 +89,16 @@ impl Miss {
             code: "provider_error",
             detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
         };
-        match error.cause() {
+        // A page that did not come whole is none.
+        let cause = match error {
+            HttpError::Cut { cause, .. } => *cause,
+            cause => cause,
+        };
+        match cause {
             HttpError::Timeout => Self::timeout(),
             HttpError::Blocked => refused("an address that is not allowed: private or local"),
             HttpError::Url(_) => refused("a URL that cannot be used"),
-            other => Self::Unreachable(other.clone()),
+            other => Self::Unreachable(other),
         }
     }
 }
