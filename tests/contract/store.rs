@@ -43,6 +43,7 @@ cases!(
     changes_of_each_kind,
     adding_to_a_set_twice_changes_nothing,
     a_change_of_the_wrong_type_is_refused,
+    a_refused_change_takes_the_others_with_it,
     an_update_that_contradicts_itself_is_refused,
     an_empty_set_or_condition_is_refused,
     a_transaction_writes_all,
@@ -319,6 +320,17 @@ async fn a_change_of_the_wrong_type_is_refused(store: &dyn Store) {
     place(store, &before).await;
     refused(&store.update(update(&key, vec![Change::Add("text", 1)], None)).await);
     refused(&store.update(update(&key, vec![Change::AddToSet("text", ss(&["a"]))], None)).await);
+    assert_eq!(store.get(&key).await, Ok(Some(before)));
+}
+
+async fn a_refused_change_takes_the_others_with_it(store: &dyn Store) {
+    let key = key("refused whole", "x");
+    let before = item(&key, &[("text", s("t"))]);
+    place(store, &before).await;
+    let changes = || vec![Change::Set("n", Value::N(1)), Change::Add("text", 1)];
+    refused(&store.transact(vec![Write::Update(update(&key, changes(), None))]).await);
+    assert_eq!(store.get(&key).await, Ok(Some(before.clone())));
+    refused(&store.update(update(&key, changes(), None)).await);
     assert_eq!(store.get(&key).await, Ok(Some(before)));
 }
 
