@@ -82,7 +82,7 @@ fn a_transaction_with_a_token_has_its_effect_once(port: u16, name: &str) {
 fn a_transaction_of_more_than_4_megabytes_is_refused(port: u16, name: &str) {
     let put = |n| json!({"Put": {"TableName": TABLE, "Item": large(name, n)}});
     let body = json!({"TransactItems": (0..12).map(put).collect::<Vec<_>>()});
-    refused(&dynamo(port, "TransactWriteItems", &body), "");
+    refused(&dynamo(port, "TransactWriteItems", &body), "Exception");
 }
 
 fn a_batch_of_more_than_25_writes_is_refused(port: u16, name: &str) {

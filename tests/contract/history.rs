@@ -39,7 +39,7 @@ impl Random {
     /// Mostly what fits the attribute; at times what an index key or an addition refuses. Moto takes an index key of
     /// any type, so it gets none that does not fit.
     fn value(&self, name: &str) -> Value {
-        let odd = if self.kind == Kind::Moto && name.starts_with("due") { 1 } else { 0 };
+        let odd = usize::from(self.kind == Kind::Moto && name.starts_with("due"));
         match (name, self.below(10).max(odd)) {
             ("due_shard", 1..) => Value::S(["x", "y"][self.below(2)].to_owned()),
             ("due", 1..) | (_, 0..5) => Value::N(self.small()),
