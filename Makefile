@@ -27,7 +27,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust checked secrets built local tools validate node
+.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust checked secrets built moto local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ help: ## this list
 run: local ## the main job on a local stack: 1,000 records, 700 of them real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
-test: validate built node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own
+test: validate built moto node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own
 	$(CARGO) test --workspace --locked --no-run
 	$(PYTHON) tests/e2e/run.py --soak '$(TARGET)/debug/soak' -- $(CARGO) test --workspace --locked
 
@@ -138,6 +138,10 @@ secrets:
 built: rust
 	@$(PYTHON) infra/local/venvs.py ministack tools
 	$(CARGO) build --workspace --locked
+
+# The second emulator of the adapters' contract; only the tests need it.
+moto: rust
+	@$(PYTHON) infra/local/venvs.py moto
 
 local: checked secrets built
 	@$(PYTHON) infra/local/bundle.py target/bundle-local '$(TARGET)/debug/{}' --strip

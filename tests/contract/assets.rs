@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::ports::{AssetError, Assets, ObjectName};
 use tests::sim::{Sim, SimAssets};
 
-use crate::ministack::{self, MiniStack};
+use crate::emulator::{Emulator, Kind};
 use crate::wire;
 
 /// The side of the operator.
@@ -106,7 +106,7 @@ impl Bench for SimAssets {
     }
 }
 
-/// The emulator.
+/// An emulator.
 struct Aws {
     assets: shared::aws::AwsAssets,
     port: u16,
@@ -133,12 +133,25 @@ impl Bench for Aws {
     }
 }
 
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|(name, _)| *name)
+}
+
 #[test]
-fn parameters_and_objects_of_the_emulator_keep_the_contract() {
-    let stack = MiniStack::start();
+fn on_ministack() {
+    on(Kind::MiniStack);
+}
+
+#[test]
+fn on_moto() {
+    on(Kind::Moto);
+}
+
+fn on(kind: Kind) {
+    let stack = Emulator::start(kind);
     let bench =
         Aws { assets: wire::clients(stack.port, false).assets(wire::clock(), wire::entropy()), port: stack.port };
-    ministack::run_all(CASES, |_, case| wire::block_on(case(&bench)));
+    stack.run_all(CASES, |_, case| wire::block_on(case(&bench)));
 }
 
 /// No emulator can be asked for these.

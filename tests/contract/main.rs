@@ -1,17 +1,23 @@
 //! The adapters' contract.
 //!
 //! `store`, `queue` and `assets` hold one suite each, written against the ports alone. It runs over the simulated ports (every
-//! case a test of its own) and over the AWS adapters on `MiniStack` (one test, which starts the emulator and stops it).
-//! Where the emulator differs from AWS, AWS's documentation decides what the suite asks for, and
-//! [`ministack::DIFFERENCES`] names the case: it must fail there, so that the list cannot outlive the difference.
+//! case a test of its own) and over the AWS adapters on `MiniStack` and on moto (one test each, which starts the emulator and
+//! stops it). Where an emulator differs from AWS, AWS's documentation decides what the suite asks for, and
+//! [`emulator::Kind::differences`] names the case: it must fail there, so that the list cannot outlive the difference.
 //!
 //! `answers` scripts, over loopback, what no emulator can be asked for: throttling, conflicts, unprocessed items,
 //! half-accepted batches, silence.
 
 mod answers;
 mod assets;
+mod documented;
+mod emulator;
 mod history;
-mod ministack;
 mod queue;
 mod store;
 mod wire;
+
+/// Of all cases that run on an emulator.
+fn case_names() -> impl Iterator<Item = &'static str> {
+    store::names().chain(queue::names()).chain(assets::names()).chain(documented::names())
+}
