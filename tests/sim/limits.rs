@@ -277,12 +277,14 @@ fn an_upstream_that_stays_dead_fails_its_records_in_the_end() {
 }
 
 /// What an upstream that refuses without end answers, and what its records are told.
-const ENDLESS: [(&str, u16, Option<&str>, &str); 5] = [
+const ENDLESS: [(&str, u16, Option<&str>, &str); 7] = [
     ("", 429, None, "rate_limited"),
     ("", 429, Some("20"), "rate_limited"),
     ("", 503, Some("20"), "provider_unavailable"),
     ("concurrency = 1", 429, None, "rate_limited"),
     ("rate = { per_second = 2 }", 429, Some("20"), "rate_limited"),
+    ("rate = { per_second = 2 }", 429, None, "rate_limited"),
+    ("rate = { per_second = 2 }\nconcurrency = 2", 503, Some("20"), "provider_unavailable"),
 ];
 
 #[test]
@@ -323,20 +325,41 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
 }
 
 #[test]
-fn a_record_waits_longer_than_wait_s_for_its_turn_at_an_upstream_that_refused_once() {
-    let config =
-        api("rate = { per_minute = 20 }").replace("record_timeout_s = 20", "record_timeout_s = 20\nwait_s = 30");
+fn wait_s_bounds_the_wait_for_a_dead_upstream_that_has_a_rate() {
+    let limits = "rate = { per_second = 2 }\nbreaker = { failures = 3, open_s = 5, max_open_s = 10 }";
+    let config = api(limits).replace("record_timeout_s = 20", "record_timeout_s = 20\nwait_s = 90");
     let mut world = world(&config, Options { enrichers: 4, ..Options::default() });
-    let mut asked = 0;
-    world.sim.http.on("https://api.example/", move |_| {
-        asked += 1;
-        if asked == 5 { Reply::status(429).header("retry-after", "20") } else { found() }
-    });
-    let id = world.job(of("t", 130));
+    world.sim.http.on("https://api.example/", |_| Reply::status(500));
+    let id = world.job(of("t", 100));
     world.settle(HOUR);
-    let counts = world.view(&id).counts();
-    println!("{counts:?} in {:?}", took(&world, &id));
-    assert_eq!(all_found(&world, &id, 130), Ok(()));
+    let results = world.results(&id);
+    let errors = results.iter().filter_map(|line| line.outcome.error.as_ref());
+    let named = errors.filter(|error| error.detail.contains("HTTP 500")).count();
+    println!("{named} of {} name the status; {:?}", results.len(), took(&world, &id));
+    assert!(results.len() == 100 && named >= 80, "{named} of {}", results.len());
+    assert!(took(&world, &id) < 150 * SECOND, "{:?}", took(&world, &id));
+}
+
+#[test]
+fn a_record_waits_longer_than_wait_s_for_its_turn_at_an_upstream_that_refuses_now_and_then() {
+    let config =
+        api("rate = { per_minute = 20 }").replace("record_timeout_s = 20", "record_timeout_s = 20\nwait_s = 60");
+    for (every, after) in [(1000, Some("20")), (10, None)] {
+        let mut world = world(&config, Options { enrichers: 4, ..Options::default() });
+        let mut asked = 0;
+        world.sim.http.on("https://api.example/", move |_| {
+            asked += 1;
+            match after {
+                _ if asked % every != 5 => found(),
+                Some(after) => Reply::status(429).header("retry-after", after),
+                None => Reply::status(429),
+            }
+        });
+        let id = world.job(of("t", 130));
+        world.settle(HOUR);
+        println!("one of {every}: {:?} in {:?}", world.view(&id).counts(), took(&world, &id));
+        assert_eq!(all_found(&world, &id, 130), Ok(()), "one of {every}");
+    }
 }
 
 const KEPT: &str = "cache = { found_s = 600, not_found_s = 60 }";

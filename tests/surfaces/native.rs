@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::dialect::SURFACES;
 use shared::ports::HttpError;
 use shared::provider::config::Config;
-use shared::provider::{Answer, Registry};
+use shared::provider::{Answer, Later, Outage, Registry};
 use tests::harness::{HOOK, Served, World, body, found};
 
 fn served() -> Served {
@@ -102,6 +102,10 @@ fn a_wait_lasts_no_longer_than_the_deployment_lets_it() {
     }
 }
 
+fn of(response: &shared::edge::http::ApiResponse, name: &str) -> Option<String> {
+    response.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
+}
+
 #[test]
 fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
     let mut served = served();
@@ -110,9 +114,6 @@ fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
     let job = body(&served.post("/v1/jobs", &[key], &submission(&["0.example"])), 202);
     let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
     served.settle();
-    let of = |response: &shared::edge::http::ApiResponse, name: &str| {
-        response.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
-    };
     let tag = of(&served.get(&path, &[key]), "etag").unwrap();
     let strong = tag.strip_prefix("W/").unwrap().to_owned();
     for tags in [tag.clone(), strong.clone(), "*".to_owned(), format!("\"other\", {tag}"), format!("W/\"o\",{strong}")]
@@ -176,6 +177,41 @@ fn a_dry_run_says_that_nobody_could_be_asked() {
         let dry = body(&served.post("/v1/jobs", &[("authorization", bearer.as_str())], &sent), 200);
         assert_eq!((&dry["warnings"][0]["code"], &dry["credits"]["reserved"]), (&code, &json!(credits)), "{dry}");
     }
+}
+
+#[test]
+fn a_job_shows_whom_it_waits_for_and_its_tag_says_when_that_changes() {
+    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+        let (look_in, give_up_in) = (Duration::from_secs(20), Duration::from_secs(65));
+        let outage = Some(Outage { status: Some(429) });
+        let later = Later { ticket: None, look_in, give_up_in, refused: false, outage };
+        (Duration::ZERO, Answer::Later(later))
+    });
+    let bearer = format!("Bearer {}", served.key());
+    let job = body(&served.post("/v1/jobs", &[("authorization", &bearer)], &submission(&["0.example"])), 202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    served.world.run_for(Duration::from_secs(12));
+    let seen = served.get(&path, &[("authorization", &bearer)]);
+    let tag = of(&seen, "etag").unwrap();
+    let wait = &body(&seen, 200)["waiting_for"];
+    assert_eq!(
+        (&wait[0]["provider"], &wait[0]["status"], wait.as_array().unwrap().len()),
+        (&json!("any"), &json!(429), 1)
+    );
+    let ask = [("authorization", bearer.as_str()), ("if-none-match", tag.as_str())];
+    assert_eq!(served.get(&path, &ask).status, 304, "nothing has changed");
+    let asked_at = served.world.now();
+    assert_eq!(served.get(&format!("{path}?wait=5"), &ask).status, 304, "who waits is held");
+    assert!(served.world.now().since(asked_at) >= Duration::from_secs(4));
+    served.world.run_for(Duration::from_secs(20));
+    let later = body(&served.get(&path, &ask), 200);
+    assert_eq!(later["waiting_for"][0]["since"], wait[0]["since"]);
+    assert_ne!(later["waiting_for"][0]["until"], wait[0]["until"]);
+    served.settle();
+    let ended = body(&served.get(&path, &ask), 200);
+    assert_eq!((&ended["status"], ended.get("waiting_for")), (&json!("completed"), None));
+    let results = body(&served.get(&format!("{path}/results"), &[("authorization", &bearer)]), 200);
+    assert_eq!(results["results"][0]["error"]["code"], "rate_limited");
 }
 
 #[test]

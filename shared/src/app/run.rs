@@ -207,7 +207,10 @@ impl Run<'_> {
         let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
         Came::Done(match within(self.ports.clock.as_ref(), limit, asked).await {
             Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
-            Some(Ok(Progress::Parked(parked))) => return Came::Parked(parked),
+            Some(Ok(Progress::Parked(parked))) => {
+                waterfall.tell(&parked, self.until.since(self.ports.clock.now()), &ports).await;
+                return Came::Parked(parked);
+            }
             Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
             None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
         })

@@ -22,13 +22,17 @@ pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView
     view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
 }
 
-/// A job with whom its records wait for, which is read only where some do. `order` are its type's providers. Where that
-/// cannot be read, the job is shown without.
+/// A job that ends sooner waits for nobody worth reading of.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// A job with whom its records wait for, where it is not over and older than [`YOUNG`]. `order` are its type's providers.
+/// Where that cannot be read, the job is shown without.
 pub async fn with_waits<'a>(ports: &Ports, mut view: JobView, order: impl Iterator<Item = &'a str>) -> JobView {
-    if view.job.status.is_live() && view.progress.has_waited() {
+    let now = ports.clock.now();
+    if view.job.status.is_live() && now.since(view.job.spec.created_at) >= YOUNG {
         let own = view.job.spec.providers.clone();
         let asked = order.filter(|name| own.as_ref().is_none_or(|own| own.iter().any(|own| own == name)));
-        match waiting_for(ports.store.as_ref(), asked, ports.clock.now()).await {
+        match waiting_for(ports.store.as_ref(), asked, now).await {
             Ok(waits) => view.waiting_for = waits,
             Err(error) => tracing::warn!(job.id = %view.job.spec.id, error = %error, "whom it waits for is not read"),
         }

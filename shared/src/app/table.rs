@@ -391,13 +391,7 @@ pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
 }
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
-    let shards: Vec<&Item> = shards.into_iter().collect();
-    let waited = shards.iter().any(|item| {
-        let done = Progress::of(get_set(item, DONE));
-        let done: BTreeSet<u32> = done.numbers().map(|chunk| chunk % SHARD_CHUNKS).collect();
-        (0..SHARD_CHUNKS).any(|n| !done.contains(&n) && item.attributes.contains_key(wake_attribute(n)))
-    });
-    Progress::of(shards.iter().flat_map(|item| get_set(item, DONE))).with_waited(waited)
+    Progress::of(shards.into_iter().flat_map(|item| get_set(item, DONE)))
 }
 
 /// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.

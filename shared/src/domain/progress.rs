@@ -108,8 +108,6 @@ impl ChunkSummary {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     done: BTreeMap<u32, ChunkSummary>,
-    /// A chunk that is not finished has waited for upstreams.
-    waited: bool,
 }
 
 impl Progress {
@@ -126,17 +124,6 @@ impl Progress {
         progress
     }
 
-    /// The same, knowing whether a chunk that is not finished has waited for upstreams.
-    #[must_use]
-    pub fn with_waited(self, waited: bool) -> Self {
-        Self { waited, ..self }
-    }
-
-    /// Whether a chunk that is not finished has waited for upstreams.
-    pub fn has_waited(&self) -> bool {
-        self.waited
-    }
-
     pub fn has(&self, chunk: u32) -> bool {
         self.done.contains_key(&chunk)
     }
@@ -149,11 +136,6 @@ impl Progress {
     /// Finished chunks of one shard.
     pub fn chunks_of_shard(&self, shard: u32) -> u32 {
         u32::try_from(self.done.keys().filter(|c| super::chunk::shard_of(**c) == shard).count()).unwrap_or(u32::MAX)
-    }
-
-    /// The numbers, ascending, of the finished chunks.
-    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.done.keys().copied()
     }
 
     /// The numbers, ascending, of the chunks not finished of a job of `chunks`.

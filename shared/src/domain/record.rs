@@ -252,12 +252,8 @@ impl Outcome {
         Self::without_data(OutcomeStatus::Failed, Some(OutcomeError::new(code, detail)))
     }
 
-    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked. An
-    /// input that suits no provider suits none the next time either.
+    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked.
     pub fn may_be_retried(&self) -> bool {
-        if self.error.as_ref().is_some_and(|error| error.is(FailureCode::ProviderInput)) {
-            return false;
-        }
         match self.status {
             OutcomeStatus::Failed => true,
             OutcomeStatus::NotFound => self.error.is_some(),

@@ -471,8 +471,9 @@ fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiErr
 fn etag(state: &str, waiting_for: &[WaitingFor]) -> String {
     let digest = |text: &[u8], bytes| hex::encode(&Sha256::digest(text)[..bytes]);
     let state = digest(state.as_bytes(), 16);
-    let waits: Vec<_> = waiting_for.iter().map(|wait| (&wait.provider, wait.status, wait.since.0)).collect();
-    // Weak: the estimate, which only the clock moves, and the next look at a provider are left out of it.
+    let waits: Vec<_> =
+        waiting_for.iter().map(|wait| (&wait.provider, wait.status, wait.since.0, wait.until.0)).collect();
+    // Weak: the estimate, which only the clock moves, is left out of it.
     if waits.is_empty() {
         return format!("W/\"{state}\"");
     }

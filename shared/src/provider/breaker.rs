@@ -168,9 +168,9 @@ impl Breaker {
         Key { pk: format!("BREAKER#{}", self.name), sk: "BREAKER".to_owned() }
     }
 
-    /// What opened the circuit, as far as is known here.
-    pub fn outage(&self) -> Outage {
-        self.local().open.map(|open| open.outage).unwrap_or_default()
+    /// What opened the circuit, as far as is known here; `None` where it is closed.
+    pub fn outage(&self) -> Option<Outage> {
+        self.local().open.map(|open| open.outage)
     }
 
     /// Whether a request could be sent at all, or when to ask again.
@@ -378,7 +378,7 @@ mod tests {
         breaker.report(&ports, &probe, FAILED).await;
         let again = breaker.admit(&ports).await.unwrap_err();
         assert!(again.since(ports.clock.now()) >= Duration::from_secs(18), "twice as long");
-        assert_eq!(Some(breaker.outage()), FAILED);
+        assert_eq!(breaker.outage(), FAILED);
         script.pass(Duration::from_secs(25));
         let probe = breaker.admit(&ports).await.unwrap();
         breaker.report(&ports, &probe, None).await;

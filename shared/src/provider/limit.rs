@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Ports;
 use super::config::RateConfig;
+use super::{Outage, Ports};
 use crate::domain::backoff::full_jitter;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
@@ -42,6 +42,7 @@ const KEPT: i64 = 24 * 3600;
 /// When the next free slot is, in microseconds since the epoch.
 const NEXT: &str = "next_us";
 /// Until when the upstream wanted to be let alone, in microseconds since the epoch, and the HTTP status with which it said so.
+/// They are removed when it answers again.
 const HELD: &str = "held_us";
 const HELD_STATUS: &str = "held_status";
 const EXPIRES_AT: &str = "expires_at";
@@ -65,9 +66,14 @@ struct Slots {
     waiting: usize,
     /// The next free slot of the schedule is not before.
     next: i64,
-    /// The upstream wants to be let alone until then, and answered so.
+    /// The upstream wants to be let alone until then.
     held: i64,
+    /// The status with which it refused; 0 once it has answered anything else.
     held_status: u16,
+    /// When this process told the others that it refuses.
+    told: i64,
+    /// The item says that it refuses.
+    told_of: bool,
     /// How long a lease took of late.
     lead: i64,
 }
@@ -81,8 +87,8 @@ pub struct Slot(i64);
 pub struct TooLate {
     /// The schedule has one about then.
     pub at: Timestamp,
-    /// Until when the upstream wanted to be let alone last, which may be over, and the HTTP status with which it said so.
-    pub held: Option<(Timestamp, u16)>,
+    /// That the upstream refused, and has answered nothing else since.
+    pub held: Option<Outage>,
 }
 
 fn micros(at: Timestamp) -> i64 {
@@ -112,15 +118,15 @@ impl Slots {
     }
 
     fn too_late(&self, at: Timestamp) -> TooLate {
-        TooLate { at, held: (self.held > 0).then(|| (millis(self.held), self.held_status)) }
+        let status = Some(self.held_status).filter(|status| *status > 0);
+        TooLate { at, held: status.map(|status| Outage { status: Some(status) }) }
     }
 
-    /// Takes over from the item that the upstream wants to be let alone.
+    /// Takes over from the item whether the upstream refuses.
     fn learn(&mut self, item: &Item) {
-        let (until, status) = (number(item, HELD), number(item, HELD_STATUS));
-        if until > self.held {
-            (self.held, self.held_status) = (until, u16::try_from(status).unwrap_or_default());
-        }
+        self.held = self.held.max(number(item, HELD));
+        self.held_status = u16::try_from(number(item, HELD_STATUS)).unwrap_or_default();
+        self.told_of = self.held_status > 0;
     }
 
     fn give_back(&mut self, at: i64) {
@@ -283,7 +289,10 @@ impl Limiter {
                                 self.slots().learn(&item);
                                 break Ok(Leased::From(next(&item) - slots * self.interval, slots));
                             }
-                            (Ok(_), Plan::Begin) => break Ok(Leased::From(from, slots)),
+                            (Ok(item), Plan::Begin) => {
+                                self.slots().learn(&item);
+                                break Ok(Leased::From(from, slots));
+                            }
                             (Err(StoreError::ConditionFailed(failed)), _) => {
                                 let found = failed.iter().find_map(|f| f.existing.as_ref());
                                 if let Some(item) = found {
@@ -345,16 +354,43 @@ impl Limiter {
         Update { key: self.key.clone(), changes: vec![change, kept], condition: Some(condition) }
     }
 
+    /// The upstream answered something else than that it refuses.
+    pub async fn answered(&self, ports: &Ports) {
+        let now = micros(ports.clock.now());
+        {
+            let mut slots = self.slots();
+            // What was under way when it refused says nothing.
+            if slots.held_status == 0 || now < slots.held {
+                return;
+            }
+            slots.held_status = 0;
+            if !std::mem::take(&mut slots.told_of) {
+                return;
+            }
+        }
+        let Some(store) = &ports.shared else { return };
+        let changes = [HELD, HELD_STATUS].map(Change::Remove).to_vec();
+        let update = Update { key: self.key.clone(), changes, condition: Some(Condition::AtMost(HELD, now)) };
+        match store.update(update).await {
+            Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => {
+                tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream answers");
+            }
+        }
+    }
+
     /// The upstream refused with this status and wants no request for so long, which may be no time: nobody's slot is before
     /// then, and who waits for one knows why.
     pub async fn hold(&self, ports: &Ports, wait: Duration, status: u16) {
+        let now = micros(ports.clock.now());
         let until = micros(ports.clock.now().plus(wait.min(LONGEST_HOLD)));
         {
             let mut slots = self.slots();
-            if until <= slots.held || (wait.is_zero() && until < slots.held + TOLD_EVERY) {
+            slots.held_status = status;
+            if until <= slots.held || (wait.is_zero() && now < slots.told + TOLD_EVERY) {
                 return;
             }
-            (slots.held, slots.held_status) = (until, status);
+            (slots.held, slots.told, slots.told_of) = (until, now, true);
             slots.next = slots.next.max(until);
         }
         let Some(store) = &ports.shared else { return };

@@ -28,7 +28,6 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, Pass};
 use super::config::ProviderConfig;
 use super::limit::{Limiter, Slot, TooLate};
-use super::waits::Waits;
 use super::{Answer, Later, Outage, Ports, Provider, Question};
 use crate::domain::delivery::retry_after;
 use crate::domain::record::FailureCode;
@@ -39,8 +38,6 @@ use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
 /// An upstream that says that it has too many requests is let alone for this long at least.
 const BREATHER: Duration = Duration::from_secs(10);
-/// Whoever waits for a slot so soon after an upstream refused waits for the upstream.
-const LATELY: Duration = Duration::from_secs(30);
 /// Nobody is parked for longer at a time.
 const LONGEST_PARK: Duration = Duration::from_secs(900);
 /// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
@@ -56,20 +53,20 @@ struct Limits {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
-    waits: Waits,
-    /// The status with which the upstream refused last; 0 where it did not.
+    /// All requests go to one upstream, which speaks for itself when it refuses.
+    one_upstream: bool,
+    /// The status with which it refused last; 0 once it has answered anything else.
     said: AtomicU16,
     /// The provider's own.
     timeout: Duration,
 }
 
 impl Limits {
-    /// An outage, with what the upstream said of it to this process, or else to the one that opened the circuit.
-    fn outage(&self) -> Outage {
-        match self.said.load(Ordering::Relaxed) {
-            0 => self.breaker.as_ref().map(Breaker::outage).unwrap_or_default(),
-            status => Outage { status: Some(status) },
-        }
+    /// What is known of an outage: its circuit is not closed, or it refused and has answered nothing else since.
+    fn outage(&self) -> Option<Outage> {
+        let said = Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0);
+        let circuit = self.breaker.as_ref().and_then(Breaker::outage);
+        circuit.or(said.map(|status| Outage { status: Some(status) }))
     }
 
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
@@ -103,7 +100,7 @@ impl Limited {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
-            waits: Waits::new(name),
+            one_upstream: of.kind.settings().one_upstream(),
             said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
         };
@@ -128,6 +125,8 @@ struct Fate {
     taken: AtomicBool,
     /// Until when the upstream wants to be let alone.
     asked_to_wait: Mutex<Option<Timestamp>>,
+    /// The status with which it refused; 0 where it did not.
+    said: AtomicU16,
     /// For the first request.
     slot: Mutex<Option<Slot>>,
 }
@@ -135,6 +134,10 @@ struct Fate {
 impl Fate {
     fn take_slot(&self) -> Option<Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn said(&self) -> Option<u16> {
+        Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0)
     }
 
     fn refused(&self) -> Option<Refused> {
@@ -153,7 +156,32 @@ impl Fate {
 }
 
 impl Limited {
-    async fn put(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+    fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+        match refused {
+            Refused::Busy(TooLate { at, held }) if !taken || question.earlier.is_some() => {
+                let outage = self.limits.outage().or(held);
+                let give_up_in = if outage.is_some() { question.wait } else { BUSY };
+                later(at, give_up_in, question, !taken, outage, ports)
+            }
+            Refused::Busy(_) => Answer::failed(
+                FailureCode::RateLimited.as_str(),
+                "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
+            ),
+            Refused::Open(at) if question.last || question.earlier.is_some() => {
+                let outage = self.limits.outage().unwrap_or_default();
+                later(at, question.wait, question, !taken, Some(outage), ports)
+            }
+            Refused::Open(at) => Answer::failed(
+                FailureCode::ProviderUnavailable.as_str(),
+                format!("the provider kept failing and is not asked before {at}; look at its own status"),
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Limited {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let (mut slot, mut limit) = (None, question.limit);
         if self.inner.takes_turn(question) {
             (slot, limit) = match self.limits.turn(question.limit, ports).await {
@@ -177,53 +205,14 @@ impl Limited {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
                     let until = until.map_or(soonest, |until| until.max(soonest));
-                    return later(until, question.wait, question, false, Some(self.limits.outage()), ports);
+                    let outage = Outage { status: fate.said() };
+                    return later(until, question.wait, question, false, Some(outage), ports);
                 }
                 Answer::Failed { code, detail }
             }
             Ok(answer) => answer,
             Err(refused) => self.answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
         }
-    }
-
-    fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
-        match refused {
-            Refused::Busy(TooLate { at, held }) if !taken || question.earlier.is_some() => {
-                // Nobody was asked since, or not for long: it may refuse again.
-                let lately = LATELY.min(question.wait / 4);
-                let held = held.filter(|(until, _)| ports.clock.now() < until.plus(lately));
-                let held = held.map(|(_, status)| Outage { status: Some(status) });
-                let outage = held.or_else(|| Some(self.limits.outage()).filter(|outage| outage.status == Some(429)));
-                let give_up_in = if outage.is_some() { question.wait } else { BUSY };
-                later(at, give_up_in, question, !taken, outage, ports)
-            }
-            Refused::Busy(_) => Answer::failed(
-                FailureCode::RateLimited.as_str(),
-                "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
-            ),
-            Refused::Open(at) if question.last || question.earlier.is_some() => {
-                later(at, question.wait, question, !taken, Some(self.limits.outage()), ports)
-            }
-            Refused::Open(at) => Answer::failed(
-                FailureCode::ProviderUnavailable.as_str(),
-                format!("the provider kept failing and is not asked before {at}; look at its own status"),
-            ),
-        }
-    }
-}
-
-#[async_trait]
-impl Provider for Limited {
-    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let end = ports.clock.now().plus(question.limit);
-        let answer = self.put(question, ports).await;
-        if let Answer::Later(Later { look_in, refused, outage, .. }) = &answer
-            && (*refused || outage.is_some())
-        {
-            let now = ports.clock.now();
-            self.limits.waits.tell(ports, now.plus(*look_in), *outage, end.since(now)).await;
-        }
-        answer
     }
 
     fn calls_back(&self) -> bool {
@@ -266,6 +255,9 @@ impl Joint {
             sender.fate.taken.store(true, Ordering::Relaxed);
         }
         let until = *call.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = call.said() {
+            sender.fate.said.store(status, Ordering::Relaxed);
+        }
         if until.is_some() {
             *sender.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
@@ -312,11 +304,11 @@ impl Sender {
             .ok()
             .filter(|answer| matches!(answer.status, 429 | 503))
             .and_then(|answer| retry_after(answer.header("retry-after")?, self.ports.clock.now()));
-        let said = match result {
-            Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.status,
-            _ => 0,
-        };
-        self.limits.said.store(said, Ordering::Relaxed);
+        let refusal = result.as_ref().ok().map(|answer| answer.status);
+        let refusal = refusal.filter(|status| *status == 429 || asked_to_wait.is_some());
+        if let Some(status) = refusal {
+            self.fate.said.store(status, Ordering::Relaxed);
+        }
         let (failed, taken) = match result {
             Ok(answer) => {
                 let failed = answer.status >= 500 && asked_to_wait.is_none();
@@ -333,10 +325,18 @@ impl Sender {
             let until = self.ports.clock.now().plus(wait);
             *self.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
-        if let Some(limiter) = &self.limits.limiter
-            && (asked_to_wait.is_some() || said == 429)
-        {
-            limiter.hold(&self.ports, asked_to_wait.unwrap_or_default(), said).await;
+        // One of many hosts speaks for itself alone.
+        if self.limits.one_upstream {
+            if refusal.is_some() || result.is_ok() {
+                self.limits.said.store(refusal.unwrap_or_default(), Ordering::Relaxed);
+            }
+            match (&self.limits.limiter, refusal) {
+                (Some(limiter), Some(status)) => {
+                    limiter.hold(&self.ports, asked_to_wait.unwrap_or_default(), status).await;
+                }
+                (Some(limiter), None) if result.is_ok() => limiter.answered(&self.ports).await,
+                _ => {}
+            }
         }
         if let (Some(breaker), Some(pass)) = (&self.limits.breaker, pass) {
             let status = result.as_ref().ok().map(|answer| answer.status);

@@ -6,14 +6,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Outage, Ports};
+use super::Ports;
 use crate::domain::job::WaitingFor;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
 
 /// A process writes the item at most this often.
 const EVERY: Duration = Duration::from_secs(5);
-/// A write takes at most this long of a record's time.
+/// A write takes at most this long.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
 /// A wait that nobody has told of for this long after the provider was to be asked again is over.
 const GRACE: Duration = Duration::from_secs(30);
@@ -44,8 +44,8 @@ impl Waits {
         Self { provider: provider.to_owned(), written: Mutex::default() }
     }
 
-    /// Tells that a record waits until then, because of an outage or else for its turn. Takes at most half of `left`.
-    pub async fn tell(&self, ports: &Ports, until: Timestamp, outage: Option<Outage>, left: Duration) {
+    /// Tells that a record waits until then, because of the upstream's HTTP status where there is one. Takes at most `limit`.
+    pub async fn tell(&self, ports: &Ports, until: Timestamp, status: Option<u16>, limit: Duration) {
         let Some(store) = &ports.shared else { return };
         let now = ports.clock.now();
         {
@@ -55,9 +55,8 @@ impl Waits {
             }
             *written = Some(now);
         }
-        let status = outage.and_then(|outage| outage.status);
         let write = self.write(store.as_ref(), now, until, status);
-        match within(ports.clock.as_ref(), WRITE_LIMIT.min(left / 2), write).await {
+        match within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::warn!(provider = self.provider, error = %error, "not told that records wait");

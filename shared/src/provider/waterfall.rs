@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use super::cache::Rules;
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
+use super::waits::Waits;
 use super::{Answer, Confidence, Earlier, Later, Outage, Ports, Provider, Question, RecordType};
 use crate::domain::json;
 use crate::domain::record::{
@@ -50,6 +51,7 @@ pub struct Step {
     /// How its answers are kept, where they are.
     cache: Option<Arc<Rules>>,
     notices: Arc<Notices>,
+    waits: Arc<Waits>,
     /// The fields without which it may not take an input, whatever the type asks for.
     required: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Step {
             outputs: config.kind.settings().outputs(),
             cache: Rules::of(config),
             notices: Arc::default(),
+            waits: Arc::new(Waits::new(&config.name)),
             required: own_needs(config),
         }
     }
@@ -173,9 +176,9 @@ impl Parked {
         self.heard
     }
 
-    /// Whether `later` is the same but for the time of the next look.
+    /// Whether `later` is the same but for the time of the next look, and what the upstream said meanwhile.
     pub fn waits_as(&self, later: &Self) -> bool {
-        Self { resume_at: later.resume_at, ..self.clone() } == *later
+        Self { resume_at: later.resume_at, outage: later.outage, ..self.clone() } == *later
     }
 
     /// The provider that is waited for.
@@ -208,6 +211,15 @@ impl Waterfall {
     /// Whether any provider's answers are kept.
     pub fn keeps_answers(&self) -> bool {
         self.steps.iter().any(|step| step.cache.is_some())
+    }
+
+    /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
+    pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
+        let step = self.steps.iter().find(|step| step.name == parked.provider() && !parked.is_taken());
+        if let Some(step) = step {
+            let status = parked.outage.and_then(|outage| outage.status);
+            step.waits.tell(ports, parked.resume_at, status, limit).await;
+        }
     }
 
     /// Works on one record until its outcome is known or a provider answers later. `parked` is what an earlier run came to,
@@ -297,7 +309,7 @@ impl Waterfall {
                             // A wait for our own rate, which can be long, has become one for the upstream, or ceased to be.
                             Some(until) => match (before.0, outage) {
                                 (None, Some(_)) => until.min(now.plus(give_up_in)),
-                                (Some(_), None) => since.plus(give_up_in),
+                                (Some(_), None) => until.max(since.plus(give_up_in)),
                                 _ => until,
                             },
                         };
@@ -357,7 +369,8 @@ impl Waterfall {
 /// What becomes of a question that could not be put until the wait was over.
 fn waited_in_vain(outage: Option<Outage>) -> Answer {
     let Some(Outage { status }) = outage else {
-        let detail = "could not be asked in time: its rate stood before it; raise `rate` or ask for less at once";
+        let detail = "could not be asked in time: its turn never came (`rate`, `concurrency`), or its secret or table could \
+                      not be read";
         return Answer::failed(FailureCode::ProviderUnavailable.as_str(), detail);
     };
     let code = if status == Some(429) { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable };
@@ -423,7 +436,9 @@ impl Merged {
             }
             Answer::Failed { code, detail } => {
                 // What may pass says more than an input that never will.
-                self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
+                if code != FailureCode::ProviderInput.as_str() {
+                    self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
+                }
                 self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", step.name)));
             }
             // Whoever waits was parked before.
@@ -739,7 +754,6 @@ mod tests {
             let outcome = outcome(registry.waterfall("t").unwrap(), json!({field: "1"}), limit, None, &ports).await;
             let told = outcome.error.as_ref().map(|error| error.code.as_str());
             assert_eq!((outcome.status, told), (status, code), "{field} {first:?} {second:?}");
-            assert_eq!(outcome.may_be_retried(), told == Some("provider_error"), "{field} {first:?} {second:?}");
         }
     }
 

@@ -367,7 +367,8 @@ async fn news_by_feed_and_positions_by_careers_page() {
     assert_eq!((&outcome.data["open_positions"], source(&outcome, "signals")), (&json!(1), ("signals", 0.8)));
     assert_eq!(ask(&net, "signals", "quiet.test").await, Answer::NotFound);
     let outcome = run(&net, "signals", json!({"company_name": "Acme"})).await;
-    assert_eq!(outcome.status, OutcomeStatus::Invalid);
+    let told = outcome.error.map(|error| error.code);
+    assert_eq!((outcome.status, told.as_deref()), (OutcomeStatus::Failed, Some("provider_input")));
 }
 
 #[tokio::test]

@@ -132,6 +132,8 @@ fn outcome(line: &Value) {
         assert!(
             [
                 "provider_error",
+                "provider_input",
+                "provider_unpaid",
                 "rate_limited",
                 "provider_timeout",
                 "outcome_too_large",

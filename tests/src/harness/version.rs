@@ -119,7 +119,7 @@ fn edit_packed(packed: &mut Vec<u8>, edit: impl FnOnce(&mut Json)) {
 
 /// What a run left of a chunk, as the version before wrote it.
 fn without_reasons(part: &mut Json) {
-    for suspended in part["parked"].as_array_mut().into_iter().flatten() {
+    for suspended in part.get_mut("parked").and_then(Json::as_array_mut).into_iter().flatten() {
         forget(&mut suspended[1], &["outage", "since"]);
     }
 }

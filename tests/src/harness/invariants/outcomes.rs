@@ -112,7 +112,7 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
         return failed
             || match name {
                 "none" => status == NotFound,
-                "invalid" => status == Invalid,
+                "invalid" => status == Failed && code == Some("provider_input"),
                 "fail" | "panic" => false,
                 "limited" => status == Failed && matches!(code, Some("rate_limited" | "deadline_exceeded")),
                 "later" => found || status == Failed && code == Some("rate_limited"),
