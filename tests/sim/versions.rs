@@ -135,7 +135,11 @@ fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
             assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()), "{what}");
             let results = world.results(&id);
             let codes = results.iter().map(|line| line.outcome.error.as_ref().map(|error| error.code.as_str()));
-            assert!(results.len() == 40 && codes.clone().all(|told| told == code), "{what}: {:?}", codes.last());
+            assert!(
+                results.len() == 40 && codes.clone().all(|told| told == code),
+                "{what}: {:?}",
+                codes.collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::domain::json;
 use crate::domain::record::{MAX_DEPTH, depth};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
-use crate::provider::Catalog;
+use crate::provider::{Catalog, RecordType};
 
 /// Kept free at the end of an invocation for the answer.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -329,7 +329,7 @@ impl Api {
             }
         };
         let kind = self.catalog.kind(&view.job.spec.kind);
-        let order = kind.into_iter().flat_map(|kind| kind.providers());
+        let order = kind.into_iter().flat_map(RecordType::providers);
         let view = self.seen(status::with_waits(&self.ports, view, order).await);
         let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, self.ports.clock.now()) };
         let response = match asked {

@@ -225,12 +225,9 @@ impl Limiter {
                 }
                 self.lease(ports, micros(latest)).await
             };
-            match within(clock, latest.since(clock.now()), lease).await {
-                Some(true) => {}
-                Some(false) | None => {
-                    let slots = self.slots();
-                    return Err(slots.too_late(millis(slots.next).max(latest)));
-                }
+            if within(clock, latest.since(clock.now()), lease).await != Some(true) {
+                let slots = self.slots();
+                return Err(slots.too_late(millis(slots.next).max(latest)));
             }
         }
     }
