@@ -16,6 +16,7 @@ It has the providers of tests/soak/providers.toml besides.
 With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly waits, and the command runs beside it.
 """
 
+import collections
 import json
 import os
 import random
@@ -76,21 +77,25 @@ def main() -> int:
         return 2
     if not soak:
         return on_a_stack(command, options == ["--prepared"])
-    calm = threading.Event()
+    calm, last = threading.Event(), collections.deque(maxlen=80)
     soaking = subprocess.Popen([sys.executable, __file__, "--prepared", "--", soak, "--brief", "--seed", "1"],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    said = threading.Thread(target=follow, args=(soaking.stdout, calm))
+    said = threading.Thread(target=follow, args=(soaking.stdout, calm, last))
     said.start()
     calm.wait()
     code = on_a_stack(command, False)
     said.join()
-    return soaking.wait() or code
+    if soaking.wait() != 0:
+        # What the command said since is long.
+        print(f"The brief soak failed (exit code {soaking.returncode}). Its last lines:", *last, sep="\n", flush=True)
+    return soaking.returncode or code
 
 
-def follow(lines, calm: threading.Event) -> None:
-    """Passes on what the soak says, and sets `calm` when it makes no more faults or has ended."""
+def follow(lines, calm: threading.Event, last: collections.deque) -> None:
+    """Passes on what the soak says, sets `calm` when it makes no more faults or has ended, and keeps its last lines."""
     for line in lines:
         print(f"soak: {line}", end="", flush=True)
+        last.append(line.rstrip())
         if "no more faults" in line:
             calm.set()
     calm.set()

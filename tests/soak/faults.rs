@@ -1,6 +1,6 @@
 //! Which faults are injected, how often, and how many were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ::tests::servers::Answer;
 use ::tests::sim::SimEntropy;
 
+use crate::check::Life;
 use crate::wire;
 
 /// One reading call in so many to the table meets a fault.
@@ -90,8 +91,8 @@ pub(crate) struct Faults {
     /// What clients did of their own accord, which is no fault of the stack's.
     gave_up: AtomicU64,
     begun: Instant,
-    /// When an enrich function was killed, since `begun`, and the name of its instance.
-    enrich_kills: Mutex<Vec<(Duration, String)>>,
+    /// The instances of enrich that ran, by name.
+    lives: Mutex<BTreeMap<String, Life>>,
     /// When a call about a job met a fault, and its operation, by the job's id.
     of_jobs: Mutex<BTreeMap<String, Vec<(Duration, String)>>>,
 }
@@ -107,7 +108,7 @@ impl Faults {
             counts: Mutex::default(),
             gave_up: AtomicU64::new(0),
             begun: Instant::now(),
-            enrich_kills: Mutex::default(),
+            lives: Mutex::default(),
             of_jobs: Mutex::default(),
         }
     }
@@ -146,11 +147,27 @@ impl Faults {
         *self.counts.lock().unwrap().entry((kind, place.to_owned())).or_default() += 1;
     }
 
-    /// Notes that an instance of a function was killed.
-    pub(crate) fn count_kill(&self, kind: &'static str, function: &str, instance: &str) {
+    /// Notes that an instance of a function was killed, which ran `then`.
+    pub(crate) fn count_kill(&self, kind: &'static str, function: &str, instance: &str, then: Duration) {
         self.count(kind, function);
         if function == "enrich" {
-            self.enrich_kills.lock().unwrap().push((self.elapsed(), instance.to_owned()));
+            let life = Life { seen: then, gone: Some(self.elapsed()) };
+            self.lives.lock().unwrap().insert(instance.to_owned(), life);
+        }
+    }
+
+    /// Notes which instances of enrich run. Those that ran before have ended, whoever ended them: when one dies in its Init,
+    /// the emulator ends all others of its function as well, and a function has a time-out.
+    pub(crate) fn note_running(&self, instances: &BTreeSet<String>) {
+        let (at, mut lives) = (self.elapsed(), self.lives.lock().unwrap());
+        for (_, life) in lives.iter_mut().filter(|(name, life)| life.gone.is_none() && !instances.contains(*name)) {
+            life.gone = Some(at);
+        }
+        for instance in instances {
+            let life = lives.entry(instance.clone()).or_insert(Life { seen: at, gone: None });
+            if life.gone.is_none() {
+                life.seen = at;
+            }
         }
     }
 
@@ -181,8 +198,8 @@ impl Faults {
         self.begun.elapsed()
     }
 
-    pub(crate) fn enrich_kills(&self) -> Vec<(Duration, String)> {
-        self.enrich_kills.lock().unwrap().clone()
+    pub(crate) fn lives(&self) -> BTreeMap<String, Life> {
+        self.lives.lock().unwrap().clone()
     }
 
     /// Which of the kinds that must happen in every soak did not. `kills`: whether this system lets functions be told from
@@ -284,8 +301,6 @@ pub(crate) const INIT: &str = "Init";
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     /// What many seeds choose. Outages last longer than this takes, so that one seed would show a few alone.
@@ -323,10 +338,24 @@ mod tests {
         assert_eq!(faults.missing(true), ["throttled"]);
         faults.count(Fault::Throttle.name(), "Query");
         assert!(faults.missing(true).is_empty());
-        assert!(faults.enrich_kills().is_empty());
-        faults.count_kill(Fault::KillAfter.name(), "submit", "a");
-        faults.count_kill(Fault::KillAfter.name(), "enrich", "b");
-        assert_eq!(faults.enrich_kills().iter().map(|(_, instance)| instance.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn an_instance_of_enrich_has_ended_when_it_was_killed_or_is_not_there_any_more() {
+        let faults = Faults::new(1);
+        let running = |names: &[&str]| faults.note_running(&names.iter().map(|name| (*name).to_owned()).collect());
+        let ended = || {
+            let ended = faults.lives().into_iter().filter(|(_, life)| life.gone.is_some());
+            ended.map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        faults.count_kill(Fault::KillAfter.name(), "submit", "a", faults.elapsed());
+        running(&["b", "c", "d"]);
+        assert!(ended().is_empty());
+        faults.count_kill(Fault::KillAfter.name(), "enrich", "b", faults.elapsed());
+        let killed = faults.lives()["b"];
+        // Listed before it was killed, and told after.
+        running(&["b", "c"]);
+        assert_eq!((ended(), faults.lives()["b"]), (vec!["b".to_owned(), "d".to_owned()], killed));
     }
 
     #[test]

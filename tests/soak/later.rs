@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::tests::servers::{Answer, End, Got};
+use ::tests::servers::{Answer, End, Got, PATIENCE};
 use ::tests::stack;
 use serde_json::{Value, json};
 use shared::domain::callback::CALLBACKS;
@@ -35,8 +35,6 @@ const KILLED: usize = 200;
 const NEVER: usize = 40;
 /// Questions in so many are preceded by callbacks that nobody signed.
 const FORGED: usize = 5;
-/// So long a callback is repeated that finds no API.
-const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// What a forged callback says. No record may have it.
@@ -55,6 +53,7 @@ pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
         Some(Limits {
             rate: (f64::from(rate.requests) / rate.per.as_secs_f64()),
             concurrency: limits.concurrency?,
+            timeout: provider.timeout()?,
             give_up: later.give_up,
             failures: breaker.failures as usize,
             open: breaker.open,
@@ -242,7 +241,7 @@ impl Upstreams {
         }
     }
 
-    /// Posts until it is answered by anything but a server's error or a request to wait.
+    /// Posts until it is answered by anything but a server's error or a request to wait, or for [`PATIENCE`].
     async fn post(&self, question: &str, url: &str, forged: bool, body: &Value) {
         let began = self.faults.elapsed();
         let mut status = 0;

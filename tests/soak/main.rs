@@ -165,6 +165,7 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
         tokio::spawn(sweeps(Arc::clone(&clients))),
         tokio::spawn(purges(Arc::clone(&clients))),
         tokio::spawn(kills(Arc::clone(&clients), port)),
+        tokio::spawn(lives(Arc::clone(&clients), port)),
         tokio::spawn(progress(Arc::clone(&clients), begun)),
     ];
     let working: Vec<_> = (0..CLIENTS).map(|n| tokio::spawn(Arc::clone(&clients).work(n))).collect();
@@ -202,6 +203,7 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     let settled = begun.elapsed().saturating_sub(faulty);
     watcher.abort();
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    look(&clients.api.faults, port).await;
     let seen = seen(&clients, jobs).await?;
     let tally = check::check(&seen);
     Ok(report::print(&tally, &faults, options.seed, port, faulty, settled))
@@ -233,14 +235,10 @@ async fn seen(clients: &Clients, mut jobs: Vec<Job>) -> Result<Seen, Failed> {
         accounts,
         answered: lookups.answered,
         spoiled: lookups.spoiled,
-        enrich_kills: faults.enrich_kills().into_iter().map(|(at, _)| at).collect(),
+        lives: faults.lives(),
         attempts: u64::try_from(SCHEDULE.len())? + 1,
         followed: clients.outside.followed(),
-        later: Later {
-            killed: faults.enrich_kills().into_iter().map(|(at, instance)| (instance, at)).collect(),
-            faults: faults.of_jobs(),
-            ..clients.outside.later()?
-        },
+        later: Later { faults: faults.of_jobs(), ..clients.outside.later()? },
         ..Seen::default()
     })
 }
@@ -284,12 +282,31 @@ async fn kills(clients: Arc<Clients>, port: u16) {
             }
             let (pid, _) = running[faults.below(running.len())];
             let Some((function, instance)) = stack::execution(pid) else { return };
+            let then = faults.elapsed();
             if stack::kill(pid) {
-                faults.count_kill("process killed at any moment", &function, &instance);
+                faults.count_kill("process killed at any moment", &function, &instance, then);
             }
         });
         let _ = killed.await;
     }
+}
+
+/// Looks again and again which instances of enrich there are.
+async fn lives(clients: Arc<Clients>, port: u16) {
+    loop {
+        look(&clients.api.faults, port).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn look(faults: &Arc<Faults>, port: u16) {
+    let faults = Arc::clone(faults);
+    let looked = tokio::task::spawn_blocking(move || {
+        let running = stack::functions(port).into_iter().filter(|(_, function)| function == "enrich");
+        let instances = running.filter_map(|(pid, _)| Some(stack::execution(pid)?.1));
+        faults.note_running(&instances.collect());
+    });
+    let _ = looked.await;
 }
 
 async fn progress(clients: Arc<Clients>, begun: Instant) {

@@ -188,9 +188,10 @@ pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketA
     let killed = tokio::task::spawn_blocking(move || {
         let Some(pid) = (0..LOOKS).find_map(|_| stack::owner(peer)) else { return false };
         let Some((function, instance)) = stack::execution(pid) else { return false };
+        let then = faults.elapsed();
         let killed = stack::kill(pid);
         if killed {
-            faults.count_kill(kind, &function, &instance);
+            faults.count_kill(kind, &function, &instance, then);
         }
         killed
     });

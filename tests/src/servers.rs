@@ -98,6 +98,7 @@ pub struct Server {
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
+    /// Before the other side can have read the answer, or when it was seen to have left.
     pub at: Timestamp,
     /// The answer was written to its end; the other side may have left before it read that.
     pub answered: bool,
@@ -142,8 +143,8 @@ impl Server {
         self.ends.lock().unwrap().clone()
     }
 
-    fn end(&self, n: usize, answered: bool) {
-        self.ends.lock().unwrap().insert(n, End { at: SystemClock.now(), answered });
+    fn end(&self, n: usize, at: Timestamp, answered: bool) {
+        self.ends.lock().unwrap().insert(n, End { at, answered });
     }
 
     /// Waits until what came satisfies `enough`, and returns it.
@@ -179,24 +180,25 @@ impl Server {
                 Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
                 Answer::Later(after, value) => {
                     if left(&mut stream, tokio::time::sleep(after)).await {
-                        return self.end(n, false);
+                        return self.end(n, SystemClock.now(), false);
                     }
                     (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
                 }
                 Answer::After(gate, value) => {
                     if left(&mut stream, gate.opened()).await {
-                        return self.end(n, false);
+                        return self.end(n, SystemClock.now(), false);
                     }
                     (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
                 }
                 bad => {
                     misbehave(stream, &bad).await;
-                    return self.end(n, false);
+                    return self.end(n, SystemClock.now(), false);
                 }
             };
             let head = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n", body.len());
+            let at = SystemClock.now();
             let written = stream.write_all((head + &body).as_bytes()).await;
-            self.end(n, written.is_ok());
+            self.end(n, at, written.is_ok());
             if written.is_err() {
                 return;
             }

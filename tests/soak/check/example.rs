@@ -64,7 +64,15 @@ pub(super) fn called() -> Seen {
     let mut seen = good();
     seen.jobs[0].awaits = Some("called");
     (seen.jobs[0].began, seen.jobs[0].over) = (at(9), at(20));
-    let limits = Limits { rate: 2.0, concurrency: 2, give_up: at(30), failures: 3, open: at(2), kept: Some(at(60)) };
+    let limits = Limits {
+        rate: 2.0,
+        concurrency: 2,
+        timeout: at(2),
+        give_up: at(30),
+        failures: 3,
+        open: at(2),
+        kept: Some(at(60)),
+    };
     let mut log = Later { limits: [("called".to_owned(), limits)].into(), ..Later::default() };
     for n in 0..6 {
         let key = later::question(&seen.jobs[0], n).unwrap();

@@ -11,9 +11,6 @@ use super::{Asked, Job, PRICE, Seen, known, text};
 /// How a failure says that the upstream took the question.
 const GIVEN_UP: &str = "took the question and gave no answer in time";
 
-/// The last look may be so much before the time that the upstream counts to: a question is taken before that is noted.
-const BEFORE: Duration = Duration::from_secs(1);
-
 /// The key of the question that a record puts to the only provider of its type: what the upstream gets as its
 /// `Idempotency-Key`. `None`: its job has no id.
 pub(super) fn question(job: &Job, n: u32) -> Option<String> {
@@ -84,9 +81,10 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
     let Some((asker, m)) = seen.asker(theirs) else { return false };
     let kept = seen.later.limits.get(&asked.provider).and_then(|limits| limits.kept);
     let told = seen.later.asked.iter().filter(|a| a.question == *theirs && a.answered).filter_map(|a| a.over);
-    let told =
-        told.chain(seen.later.posts.iter().filter(|p| p.question == *theirs && !p.forged).map(|p| p.ended)).max();
-    let fresh = kept.zip(told).is_some_and(|(kept, told)| job.began <= told + kept);
+    let told = told.chain(seen.later.posts.iter().filter(|p| p.question == *theirs && !p.forged).map(|p| p.ended));
+    // It is kept from when the record that asked took it, at the latest when its client saw that.
+    let taken = told.chain([asker.over]).max();
+    let fresh = kept.zip(taken).is_some_and(|(kept, taken)| job.began <= taken + kept);
     asker.tenant == job.tenant && asker.awaits == job.awaits && asker.about(m) == asked.about && fresh
 }
 
@@ -114,13 +112,15 @@ fn spoiled(seen: &Seen, key: &str) -> bool {
 }
 
 /// The upstream took the question and did not answer it in time. Where it calls back and nothing else, an answer that was
-/// acknowledged in time must have been seen; whoever can ask has asked once more when the time was over.
+/// acknowledged in time must have been seen; whoever can ask has asked once more when the time was over. That time began
+/// before the upstream counts it from, by as much as the question was late on its way.
 fn in_vain(seen: &Seen, kind: &str, key: &str) -> bool {
     let (Some(question), Some(limits)) = (seen.later.questions.get(key), seen.later.limits.get(kind)) else {
         return false;
     };
     let put = seen.later.asked.iter().filter(|asked| asked.question == key && asked.puts && asked.taken);
-    let until = put.map(|asked| asked.at).max().unwrap_or(question.taken) + limits.give_up;
+    let until =
+        (put.map(|asked| asked.at).max().unwrap_or(question.taken) + limits.give_up).saturating_sub(limits.timeout);
     if question.direct {
         return false;
     }
@@ -129,7 +129,7 @@ fn in_vain(seen: &Seen, kind: &str, key: &str) -> bool {
         return seen.later.posts.iter().filter(told).all(|post| post.ended > until);
     }
     let last = seen.later.asked.iter().rfind(|asked| asked.question == key).map_or(Duration::ZERO, |asked| asked.at);
-    last + BEFORE >= until && question.ready.is_none_or(|ready| ready > last)
+    last >= until && question.ready.is_none_or(|ready| ready > last)
 }
 
 #[cfg(test)]
@@ -196,10 +196,10 @@ mod tests {
             let job = &seen.jobs[0];
             of(seen, job, "called", 0, &job.lines[0]) == Is::Right
         };
-        assert!(right(&kept(0, at(70))));
-        assert!(!right(&kept(1, at(70))), "another tenant's");
-        assert!(!right(&kept(0, at(74))), "too old");
-        let mut asked_anew = kept(0, at(70));
+        assert!(right(&kept(0, at(80))));
+        assert!(!right(&kept(1, at(80))), "another tenant's");
+        assert!(!right(&kept(0, at(81))), "too old");
+        let mut asked_anew = kept(0, at(80));
         asked_anew.jobs[0].lines[0]["sources"]["answer"]["cached"] = json!(false);
         assert!(!right(&asked_anew));
     }

@@ -117,6 +117,15 @@ pub(crate) struct Account {
 /// A job's key and the place of a record in it.
 pub(crate) type Place = (String, u32);
 
+/// As long as an instance of enrich was there. Times are since the soak began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// When it was last seen to run.
+    pub(crate) seen: Duration,
+    /// When it was first seen to be gone.
+    pub(crate) gone: Option<Duration>,
+}
+
 /// Everything that was seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
@@ -127,8 +136,8 @@ pub(crate) struct Seen {
     pub(crate) answered: BTreeSet<Place>,
     /// Records that it answered badly, or not at all, at least once.
     pub(crate) spoiled: BTreeSet<Place>,
-    /// When enrich was killed, since the soak began.
-    pub(crate) enrich_kills: Vec<Duration>,
+    /// The instances of enrich, by name. None where the system does not show them.
+    pub(crate) lives: BTreeMap<String, Life>,
     /// Attempts that a delivery has in one round.
     pub(crate) attempts: u64,
     /// Requests that came to an address that a redirect led to.
@@ -139,6 +148,17 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether an instance of enrich may have ended by then: it was not seen to run after that.
+    fn ended(&self, instance: &str, by: Duration) -> bool {
+        !self.lives.is_empty() && self.lives.get(instance).is_none_or(|life| life.seen < by)
+    }
+
+    /// How many instances of enrich ended in a time.
+    fn deaths(&self, from: Duration, to: Duration) -> usize {
+        let within = |life: &&Life| life.seen <= to && life.gone.is_some_and(|gone| gone >= from);
+        self.lives.values().filter(within).count()
+    }
+
     /// The record that asked a question of an upstream that answers later, by the question's key.
     fn asker(&self, question: &str) -> Option<(&Job, u32)> {
         let askers = self.askers.get_or_init(|| {

@@ -81,10 +81,10 @@ pub(super) fn judge(seen: &Seen, job: &Job, end: &Value, tally: &mut Tally) {
         }
     }
     tally.lost_workers += lost;
-    let kills = seen.enrich_kills.iter().filter(|at| (job.began..=job.over).contains(*at)).count() as u64;
-    if lost * 2 > kills {
+    let deaths = seen.deaths(job.began, job.over) as u64;
+    if lost * 2 > deaths {
         let detail =
-            format!("{lost} records are worker_lost, each of which takes two kills of enrich; there were {kills}");
+            format!("{lost} records are worker_lost, each of which takes two ends of enrich; there were {deaths}");
         tally.wrong(OUTCOME, Some(job), detail);
     }
     let total: u64 = counted.values().sum();
@@ -113,8 +113,8 @@ pub(super) fn not_too_many_slow(tally: &mut Tally) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::check;
     use super::super::example::{caught, good, line};
+    use super::super::{Life, check};
     use super::*;
 
     #[test]
@@ -168,9 +168,10 @@ mod tests {
         seen
     }
 
-    /// Kills of enrich at these seconds.
+    /// Ends of enrich at these seconds.
     fn killed(mut seen: Seen, at: &[u64]) -> Seen {
-        seen.enrich_kills = at.iter().copied().map(Duration::from_secs).collect();
+        let at = at.iter().copied().map(Duration::from_secs);
+        seen.lives = at.map(|at| (format!("{at:?}"), Life { seen: at, gone: Some(at) })).collect();
         seen
     }
 

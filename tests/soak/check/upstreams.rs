@@ -10,11 +10,8 @@ use super::{AT_ONCE, BOUGHT, CALLBACK, DEAD, LET_ALONE, RATE, Seen, Tally};
 
 /// Requests beyond the rate that are put down to clocks that differ, as a share of the rate.
 const TOLERANCE: f64 = 0.1;
-/// A request may be so late on its way, where the machine has much to do, and then be close to the next ones.
-const DELAY: Duration = Duration::from_secs(2);
-/// A connection that was given up is closed so much later, and what was decided before an answer came is sent so much
-/// later, where the machine has much to do.
-const LATE: Duration = Duration::from_millis(500);
+/// Times are noted to the millisecond, and some are the sum of two.
+const ROUNDED: Duration = Duration::from_millis(5);
 
 /// What the functions may do to an upstream, by `tests/soak/providers.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +20,8 @@ pub(crate) struct Limits {
     pub(crate) rate: f64,
     /// Of one instance.
     pub(crate) concurrency: usize,
+    /// Whoever asks waits so long for an answer: no request is later on its way.
+    pub(crate) timeout: Duration,
     /// After so long a question is given up.
     pub(crate) give_up: Duration,
     /// So many failures in a row open the circuit.
@@ -37,7 +36,7 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) at: Duration,
-    /// When it was answered, or its sender had gone.
+    /// When it was about to be answered, or its sender had gone.
     pub(crate) over: Option<Duration>,
     pub(crate) provider: String,
     /// The instance of the function.
@@ -105,8 +104,6 @@ pub(crate) struct Later {
     pub(crate) dead: Vec<Dead>,
     /// By provider.
     pub(crate) limits: BTreeMap<String, Limits>,
-    /// When an instance of enrich was killed.
-    pub(crate) killed: BTreeMap<String, Duration>,
     /// When calls about a job met faults, and their operations, by the job's id.
     pub(crate) faults: BTreeMap<String, Vec<(Duration, String)>>,
 }
@@ -138,7 +135,7 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
         let asked: Vec<&Asked> = later.asked.iter().filter(|asked| asked.provider == *provider).collect();
         at_its_rate(provider, limits, &asked, tally);
         at_once(provider, limits, &asked, tally);
-        let_alone(provider, &asked, tally);
+        let_alone(provider, limits, &asked, tally);
         let dead = later.dead.iter().filter(|dead| dead.provider == *provider);
         dead.for_each(|dead| while_dead(dead, limits, &asked, tally));
     }
@@ -154,7 +151,7 @@ fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Ta
     // However long the time between two requests is, the rate has places for all that came within it.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate and a time of the soak")]
     let places = |from: Timestamp, to: Timestamp| {
-        let time = to.since(from) + Duration::from_secs(1) + DELAY;
+        let time = to.since(from) + Duration::from_secs(1) + limits.timeout;
         (limits.rate * (1.0 + TOLERANCE) * time.as_secs_f64()).ceil() as usize
     };
     let over = times.iter().enumerate().find_map(|(first, from)| {
@@ -167,15 +164,17 @@ fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Ta
     tally.later.busiest.insert(provider.to_owned(), busiest);
 }
 
+/// Those that were answered: their senders waited for them at least from when they came until then. When one that gave up
+/// did so, nobody knows.
 fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
     let mut by_instance: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
-    for asked in asked {
+    for asked in asked.iter().filter(|asked| asked.answered) {
         by_instance.entry(&asked.instance).or_default().push(asked);
     }
     let mut highest = 0;
     for (instance, asked) in by_instance {
         let beside = |at: Duration| {
-            let under_way = |other: &&&Asked| other.at <= at && other.over.is_none_or(|over| over > at + LATE);
+            let under_way = |other: &&&Asked| other.at <= at && other.over.is_some_and(|over| over > at);
             asked.iter().filter(under_way).count()
         };
         let Some((most, at)) = asked.iter().map(|one| (beside(one.at), one.at)).max() else { continue };
@@ -191,13 +190,14 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
     tally.later.at_once.insert(provider.to_owned(), highest);
 }
 
-/// Those of the same instance: what the others had leased before goes out.
-fn let_alone(provider: &str, asked: &[&Asked], tally: &mut Tally) {
+/// Those of the same instance: what the others had leased before goes out. So does what is between the limiter and the
+/// upstream when the answer comes, which has one of the other places.
+fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
     for told in asked {
         let (Some(wait), Some(over)) = (told.wait, told.over) else { continue };
-        let meanwhile = |a: &&&Asked| a.instance == told.instance && a.at > over + LATE && a.at + LATE < over + wait;
+        let meanwhile = |a: &&&Asked| a.instance == told.instance && a.at > over && a.at + ROUNDED < over + wait;
         let came: Vec<Duration> = asked.iter().filter(meanwhile).map(|asked| asked.at).collect();
-        if !came.is_empty() {
+        if came.len() >= limits.concurrency {
             let detail =
                 format!("{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}", told.instance);
             tally.wrong(LET_ALONE, None, detail);
@@ -220,7 +220,7 @@ fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
     }
 }
 
-/// A question is put once more where the instance was killed that had put it, where its answer was lost, where a write failed
+/// A question is put once more where the instance had ended that had put it, where its answer was lost, where a write failed
 /// that was to remember it, and where the message that began a chunk was sent twice and its first run needs no hold.
 fn bought_once(seen: &Seen, tally: &mut Tally) {
     let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
@@ -236,14 +236,14 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
         let faults = seen.later.faults.get(id).map_or(&[][..], Vec::as_slice);
         for pair in taken.windows(2) {
             let between = pair[0].at..=pair[1].at;
-            let killed = seen.later.killed.get(&pair[0].instance).is_some_and(|at| between.contains(at));
+            let ended = seen.ended(&pair[0].instance, pair[1].at);
             let failed = faults.iter().any(|(at, operation)| match operation.as_str() {
                 "PutItem" | "BatchWriteItem" => between.contains(at),
                 // Where upstreams call back, whoever comes second finds the chunk held.
                 "SendMessageBatch" => job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at),
                 _ => false,
             });
-            if killed || failed || !pair[0].answered {
+            if ended || failed || !pair[0].answered {
                 tally.later.again += 1;
             } else {
                 let detail = format!(
@@ -270,8 +270,8 @@ fn callbacks(seen: &Seen, tally: &mut Tally) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check;
     use super::super::example::{asked, at, called, caught_in, dead, first};
+    use super::super::{Life, check};
     use super::*;
 
     fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
@@ -306,7 +306,6 @@ mod tests {
             check(&seen).of(AT_ONCE)
         };
         assert_eq!(at_once(["a", "a", "a"], Some(at(32))), 1);
-        assert_eq!(at_once(["a", "a", "a"], None), 1);
         assert_eq!(at_once(["a", "a", "b"], Some(at(32))), 0);
         assert_eq!(at_once(["a", "a", "a"], Some(at(31))), 0);
     }
@@ -316,12 +315,14 @@ mod tests {
         let again = |after: Duration, instance: &str| {
             let mut seen = called();
             let refused = Asked { wait: Some(at(2)), taken: false, answered: false, ..asked(&first(), at(30)) };
-            let look = Asked { puts: false, ..asked(&first(), at(30) + after) };
-            seen.later.asked.extend([refused, Asked { instance: instance.to_owned(), ..look }]);
+            let look = |after| Asked { puts: false, ..asked(&first(), at(30) + after) };
+            let looks = [look(millis(150)), look(after)];
+            seen.later.asked.push(refused);
+            seen.later.asked.extend(looks.map(|look| Asked { instance: instance.to_owned(), ..look }));
             check(&seen).of(LET_ALONE)
         };
-        assert_eq!(again(at(1), "one"), 1);
-        assert_eq!((again(millis(150), "one"), again(millis(2050), "one"), again(at(1), "two")), (0, 0, 0));
+        assert_eq!((again(millis(160), "one"), again(at(1), "one")), (1, 1));
+        assert_eq!((again(millis(2100), "one"), again(at(1), "two")), (0, 0), "one was under way");
     }
 
     #[test]
@@ -342,11 +343,13 @@ mod tests {
             let tally = check(&seen);
             (tally.of(BOUGHT), tally.later.again)
         };
-        let killed = |instance: &str, when: u64| {
-            let instance = instance.to_owned();
-            excused(&move |seen| seen.later.killed.extend([(instance.clone(), at(when))]))
+        let last_seen = |lives: &[(&str, u64)]| {
+            let lives = lives.iter().map(|(name, seen)| ((*name).to_owned(), Life { seen: at(*seen), gone: None }));
+            excused(&|seen| seen.lives = lives.clone().collect())
         };
-        assert_eq!((killed("one", 15), killed("two", 15), killed("one", 19)), ((0, 1), (1, 0), (1, 0)));
+        assert_eq!(last_seen(&[("one", 17), ("two", 19)]), (0, 1));
+        assert_eq!(last_seen(&[("two", 19)]), (0, 1), "it ended before anybody looked");
+        assert_eq!((last_seen(&[("one", 18), ("two", 17)]), last_seen(&[])), ((1, 0), (1, 0)));
         assert_eq!(excused(&|seen| seen.later.asked[0].answered = false), (0, 1));
         let failed = |job: &str, operation: &str, when: u64| {
             let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
