@@ -204,6 +204,19 @@ def tail(path: Path, lines: int) -> str:
 # ---------------------------------------------------------------- up
 
 
+def of(stack: Stack) -> str:
+    """What a make command needs besides its name to mean this stack."""
+    return "" if stack.port == DEFAULT_PORT else f" MILLRACE_PORT={stack.port}"
+
+
+def elsewhere(stack: Stack) -> str:
+    """Where there is another stack of this checkout, if there is."""
+    ports = [path.name.removeprefix("stack-") for path in venvs.LOCAL.glob("stack-*")]
+    stacks = [Stack(int(port)) for port in sorted(ports) if port.isdigit() and int(port) != stack.port]
+    up = [f"MILLRACE_PORT={other.port}" for other in stacks if other.up()]
+    return f" Another one is: name it by {' or '.join(up)}." if up else ""
+
+
 def check(stack: Stack, options) -> None:
     """What can be known to fail before anything is started."""
     if not options.no_tenant and not os.access(options.cli, os.X_OK):
@@ -401,7 +414,8 @@ def up(stack: Stack, options) -> None:
     with stack.lock():
         if stack.up():
             say(f"Already up: {stack.state()['url']} (settings in {shown(Path(stack.state()['env_file']))}). "
-                "New code is loaded by make down, then make up.")
+                "It runs what there was when it started. "
+                f"Changes of code and of providers.toml are loaded by make down{of(stack)}, then make up{of(stack)}.")
             return
         tear_down(stack)
         check(stack, options)
@@ -430,9 +444,8 @@ def up(stack: Stack, options) -> None:
             with uninterrupted():
                 tear_down(stack)
             raise
-    port = "" if stack.port == DEFAULT_PORT else f" MILLRACE_PORT={stack.port}"
     say(f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
-        f"Settings in {shown(options.env_file)}; logs by make logs{port}; stop it by make down{port}")
+        f"Settings in {shown(options.env_file)}; logs by make logs{of(stack)}; stop it by make down{of(stack)}")
     # `with` hands them over itself.
     if options.command_name == "up":
         say("URL and key are new. A shell that has those of an earlier stack must read them again:\n"
@@ -464,7 +477,7 @@ def tear_down(stack: Stack) -> bool:
 def down(stack: Stack, keep_logs: bool = True) -> None:
     with stack.lock(), uninterrupted():
         if not tear_down(stack):
-            say(f"No stack is up on port {stack.port}.")
+            say(f"No stack is up on port {stack.port}.{elsewhere(stack)}")
             return
         if not keep_logs:
             shutil.rmtree(stack.dir)
@@ -488,7 +501,7 @@ def uninterrupted():
 
 def need_up(stack: Stack) -> dict:
     if not stack.up():
-        raise Failed(f"no stack is up on port {stack.port}: make up")
+        raise Failed(f"no stack is up on port {stack.port}: make up{of(stack)}.{elsewhere(stack)}")
     return stack.state()
 
 

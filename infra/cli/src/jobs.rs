@@ -400,20 +400,23 @@ pub(crate) async fn watch(api: &Api, ids: &[JobId], as_json: bool) -> Result<(),
             print(format!("{} {}", text(job, "id"), text(job, "status")))?;
         }
     }
-    conclude(api, &ended, as_json)
+    conclude(api, &ended, as_json).await
 }
 
 async fn finish(api: &Api, jobs: &[Value], as_json: bool) -> Result<(), Failure> {
     let ended = follow_all(api, jobs).await?;
-    conclude(api, &ended, as_json)
+    conclude(api, &ended, as_json).await
 }
 
-fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
+async fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
     for job in ended {
         if as_json {
             print(json_line(job))?;
         }
         api.screen().note(&summary(job));
+        if let Some(why) = commonest_error(api, job).await {
+            api.screen().note(&why);
+        }
     }
     if ended.iter().all(|job| job["status"] == "completed") { Ok(()) } else { Err(Failure::Ended) }
 }
@@ -485,6 +488,34 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
 /// that holds nobody is asked less and less often while nothing changes.
 fn next_pause(pause: Duration, unchanged: bool) -> Duration {
     if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
+}
+
+/// What most records without a result say of it, of the first page of results: an account without money and a vendor that
+/// cannot be reached look like records that nobody knows. Nothing where none says anything, or where that cannot be read.
+async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
+    const PAGE: &str = "1000";
+    let number = |name: &str| job["counts"][name].as_u64().unwrap_or(0);
+    if number("not_found") + number("failed") == 0 {
+        return None;
+    }
+    let id = text(job, "id");
+    let path = format!("/v1/jobs/{id}/results");
+    let page = api.send(Request::get(&path).query("limit", PAGE)).await.ok()?.json;
+    let mut errors: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    for line in page["results"].as_array()? {
+        let error = &line["error"];
+        if line["status"] != "invalid" && error["code"].is_string() {
+            let entry = errors.entry(text(error, "code")).or_insert_with(|| (0, text(error, "detail")));
+            entry.0 += 1;
+        }
+    }
+    let (code, (times, detail)) = errors.into_iter().max_by_key(|(_, (times, _))| *times)?;
+    let of = if page["next_cursor"].is_null() { "" } else { " of the first results" };
+    Some(format!(
+        "  {}{of} with {code}: {}; when that is solved: millrace retry {id}",
+        plural(times, "record"),
+        plain(&detail, 300)
+    ))
 }
 
 fn ended(job: &Value) -> bool {

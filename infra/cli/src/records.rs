@@ -372,7 +372,10 @@ impl Reader<'_> {
                         Some(kind) => format!("type {} needs {}", kind.name, kind.needs()),
                         None => "the key may not ask what the type needs".to_owned(),
                     };
-                    let hint = hint.unwrap_or_else(|| "Name one: --input COLUMN=FIELD".to_owned());
+                    let hint = hint.unwrap_or_else(|| {
+                        "Name one: --input COLUMN=FIELD; or, where that is a record already, put a line with the columns' names above it"
+                            .to_owned()
+                    });
                     self.fault(line, format!("no column is input ({wanted}); there are {}. {hint}", has()));
                 }
                 Some(kind) if !kind.served(|field| fields.contains(&field)) => {

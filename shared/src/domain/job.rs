@@ -346,7 +346,8 @@ impl JobView {
         u32::try_from(done).unwrap_or(100).min(cap)
     }
 
-    /// When a live job will have ended if it goes on at its pace so far; `per_record` where it has none yet.
+    /// When a live job will have ended if it goes on at its pace so far; `per_record` where it has none yet. While records wait
+    /// for a provider, not before that is asked again.
     pub fn estimate(&self, now: Timestamp, per_record: Duration) -> Option<Timestamp> {
         if !self.job.status.is_live() {
             return None;
@@ -357,7 +358,8 @@ impl JobView {
             Some(started) if done > 0 => now.since(started) / done,
             _ => per_record,
         };
-        Some(now.plus(pace.saturating_mul(left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
+        let from = self.waiting_for.iter().map(|wait| wait.until).fold(now, Timestamp::max);
+        Some(from.plus(pace.saturating_mul(left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
     }
 }
 

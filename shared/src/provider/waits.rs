@@ -1,7 +1,8 @@
 //! Whom records wait for, in one small item of each provider, so that callers can be shown it.
 //!
-//! It is written where a record is suspended because of a provider's limits or its upstream, at most every [`EVERY`] by each
-//! process. Nothing is decided by it, and nothing depends on a write of it.
+//! It is written where a record is suspended because of a provider's limits or its upstream, and once more when the upstream
+//! has answered a question since, each about every [`EVERY`] by each process. Of several waits it tells the longest. Nothing is
+//! decided by it, and nothing depends on a write of it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,11 +12,12 @@ use crate::domain::job::WaitingFor;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
 
-/// A process writes the item at most this often.
+/// A process repeats what it wrote at most this often.
 const EVERY: Duration = Duration::from_secs(5);
 /// A write takes at most this long.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
-/// A wait that nobody has told of for this long after the provider was to be asked again is over.
+/// A wait is taken to go on for this long after the provider was to be asked again: whoever asks it then tells so, or that
+/// it has answered.
 const GRACE: Duration = Duration::from_secs(30);
 /// The item is removed this long after that, in seconds.
 const KEPT: i64 = 24 * 3600;
@@ -25,6 +27,8 @@ const MAX_SHOWN: usize = 25;
 const SINCE: &str = "wait_since";
 const UNTIL: &str = "wait_until";
 const STATUS: &str = "wait_status";
+/// When the upstream answered since; what waits still is asked at its time.
+const OVER: &str = "wait_over";
 const EXPIRES_AT: &str = "expires_at";
 
 fn key(provider: &str) -> Key {
@@ -35,7 +39,15 @@ fn key(provider: &str) -> Key {
 #[derive(Debug)]
 pub struct Waits {
     provider: String,
-    written: Mutex<Option<Timestamp>>,
+    written: Mutex<Option<Written>>,
+}
+
+/// What this process wrote last.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    at: Timestamp,
+    until: Timestamp,
+    over: bool,
 }
 
 impl Waits {
@@ -50,19 +62,56 @@ impl Waits {
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            if written.is_some_and(|at| now < at.plus(EVERY)) {
+            let told = written.filter(|written| !written.over);
+            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until) {
                 return;
             }
-            *written = Some(now);
+            let until = told.map_or(until, |told| told.until.max(until));
+            *written = Some(Written { at: now, until, over: false });
         }
         let write = self.write(store.as_ref(), now, until, status);
-        match within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                tracing::warn!(provider = self.provider, error = %error, "not told that records wait");
-            }
-            None => tracing::warn!(provider = self.provider, "not told in time that records wait"),
+        if !self.wrote(within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await) {
+            *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// Tells that the upstream has answered, where this process told that records wait for it, or where the record did
+    /// (`waited`). Takes at most `limit`.
+    pub async fn over(&self, ports: &Ports, waited: bool, limit: Duration) {
+        let Some(store) = &ports.shared else { return };
+        let now = ports.clock.now();
+        {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = written.map_or(waited, |told| (waited || !told.over) && now >= told.at.plus(EVERY));
+            if !due {
+                return;
+            }
+            *written = Some(Written { at: now, until: now, over: true });
+        }
+        let update = Update {
+            key: key(&self.provider),
+            changes: vec![Change::Set(OVER, Value::N(now.0))],
+            condition: Some(Condition::ItemExists),
+        };
+        let write = async {
+            match store.update(update).await {
+                // It has expired.
+                Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        self.wrote(within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await);
+    }
+
+    fn wrote(&self, answer: Option<Result<(), StoreError>>) -> bool {
+        match answer {
+            Some(Ok(())) => return true,
+            Some(Err(error)) => {
+                tracing::warn!(provider = self.provider, error = %error, "not told whether records wait");
+            }
+            None => tracing::warn!(provider = self.provider, "not told in time whether records wait"),
+        }
+        false
     }
 
     async fn write(
@@ -78,17 +127,23 @@ impl Waits {
             Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
             status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
         ];
-        let condition = Some(Condition::AtLeast(UNTIL, alive));
+        let same = vec![
+            Condition::Absent(OVER),
+            Condition::AtLeast(UNTIL, alive),
+            // Another record waits longer.
+            Condition::AtMost(UNTIL, until.0),
+        ];
+        let condition = Some(Condition::All(same));
         let goes_on = Update { key: key(&self.provider), changes: changes.clone(), condition };
         match store.update(goes_on).await {
             Err(StoreError::ConditionFailed(_)) => {}
             answer => return answer.map(drop),
         }
-        changes.push(Change::Set(SINCE, Value::N(now.0)));
-        let over = vec![Condition::Absent(UNTIL), Condition::AtMost(UNTIL, alive - 1)];
+        changes.extend([Change::Set(SINCE, Value::N(now.0)), Change::Remove(OVER)]);
+        let over = vec![Condition::Absent(UNTIL), Condition::AtMost(UNTIL, alive - 1), Condition::AtLeast(OVER, 0)];
         let begins = Update { key: key(&self.provider), changes, condition: Some(Condition::Any(over)) };
         match store.update(begins).await {
-            // Another process was first.
+            // A longer wait is told of, or another process was first.
             Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -120,7 +175,8 @@ fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
         _ => None,
     };
     let (since, until) = (Timestamp(number(SINCE)?), Timestamp(number(UNTIL)?));
-    (now < until.plus(GRACE)).then(|| WaitingFor {
+    let grace = if number(OVER).is_some() { Duration::ZERO } else { GRACE };
+    (now < until.plus(grace)).then(|| WaitingFor {
         provider: provider.to_owned(),
         status: number(STATUS).and_then(|status| u16::try_from(status).ok()),
         since,

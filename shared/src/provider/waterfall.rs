@@ -351,6 +351,10 @@ impl Waterfall {
                 if let Answer::Failed { code, detail } = &answer {
                     step.notices.failed(&step.name, code, detail, now);
                 }
+                if matches!(answer, Answer::Found { .. } | Answer::NotFound | Answer::Invalid(_)) {
+                    let waited = give_up_at.is_some() && before.0.is_some();
+                    step.waits.over(ports, waited, deadline.since(now)).await;
+                }
                 if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
                     cache.keep(rules, &input, &answer, now).await;
                 }
