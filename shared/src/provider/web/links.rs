@@ -5,62 +5,13 @@ use url::Url;
 
 use super::html::{Anchor, Document};
 use super::owner;
+use super::places::Place;
+use super::social::{Candidate, Profile};
 
 /// The longest URL that is kept, in bytes, once it is absolute.
 const MAX_URL: usize = 2_048;
 /// The longest host that there can be, in bytes (RFC 1035).
 const MAX_HOST: usize = 253;
-
-/// Networks by the domains their profiles are on. `x` is the network's present name for both of its domains.
-const NETWORKS: [(&str, &str); 15] = [
-    ("linkedin.com", "linkedin"),
-    ("x.com", "x"),
-    ("twitter.com", "x"),
-    ("facebook.com", "facebook"),
-    ("instagram.com", "instagram"),
-    ("youtube.com", "youtube"),
-    ("github.com", "github"),
-    ("tiktok.com", "tiktok"),
-    ("pinterest.com", "pinterest"),
-    ("xing.com", "xing"),
-    ("threads.net", "threads"),
-    ("bsky.app", "bluesky"),
-    ("medium.com", "medium"),
-    ("crunchbase.com", "crunchbase"),
-    ("vimeo.com", "vimeo"),
-];
-
-/// First path segments that are no profile of a company: sharing, signing in, single posts, people.
-const NO_PROFILE: [&str; 28] = [
-    "share",
-    "sharer",
-    "sharer.php",
-    "sharearticle",
-    "sharing",
-    "share.php",
-    "intent",
-    "home",
-    "hashtag",
-    "search",
-    "login",
-    "signup",
-    "dialog",
-    "plugins",
-    "tr",
-    "watch",
-    "embed",
-    "playlist",
-    "results",
-    "p",
-    "reel",
-    "explore",
-    "features",
-    "in",
-    "pin",
-    "i",
-    "about",
-    "status",
-];
 
 /// Where applications for jobs are taken for many companies.
 pub(super) const JOB_BOARDS: [&str; 12] = [
@@ -81,7 +32,8 @@ pub(super) const JOB_BOARDS: [&str; 12] = [
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) social: Vec<(&'static str, String)>,
+    /// Profiles on networks, whoever they belong to. See [`choose`](super::social::choose).
+    pub(super) profiles: Vec<Candidate>,
     pub(super) phones: Vec<String>,
     pub(super) emails: Vec<String>,
     pub(super) contact: Option<String>,
@@ -99,9 +51,22 @@ impl Found {
                 found.feeds.extend(absolute(base, &link.href));
             }
         }
+        let marked = |href: &str| Profile::of(&base.join(href).ok()?);
+        let head = page.links.iter().filter(|link| link.rel.split(' ').any(|rel| rel == "me"));
+        found.profiles.extend(head.filter_map(|link| {
+            let (place, label) = (Place::Body, String::new());
+            Some(Candidate { profile: marked(&link.href)?, place, own: true, label })
+        }));
         let own = base.host_str().filter(|host| host.len() <= MAX_HOST).map(owner);
         for anchor in &page.anchors {
             found.follow(base, own, anchor);
+        }
+        // What cards and articles say of who publishes them.
+        let account = page.meta(&["twitter:site"]).map(|name| name.trim_start_matches('@'));
+        let account = account.and_then(|name| marked(&format!("https://x.com/{name}")));
+        let publisher = page.meta(&["article:publisher"]).and_then(marked);
+        for candidate in &mut found.profiles {
+            candidate.own |= [&account, &publisher].into_iter().flatten().any(|own| own.same(&candidate.profile));
         }
         found.feeds = distinct(found.feeds.into_iter());
         found.phones = distinct(found.phones.into_iter());
@@ -117,10 +82,9 @@ impl Found {
             "mailto" => self.emails.extend(email(url.path())),
             "http" | "https" => {
                 let Some(link) = Link::new(&url, own) else { return };
-                if let Some((network, profile)) = link.social() {
-                    if !self.social.iter().any(|(n, _)| *n == network) {
-                        self.social.push((network, profile));
-                    }
+                if let Some(profile) = Profile::of(&url) {
+                    let own = anchor.rel.split(' ').any(|rel| rel == "me");
+                    self.profiles.push(Candidate { profile, place: anchor.place, own, label: anchor.text.clone() });
                 } else if link.leads_to(anchor, &JOBS, &JOB_BOARDS) {
                     self.careers.get_or_insert_with(|| plain(&url));
                 } else if link.leads_to(anchor, &CONTACT, &[]) {
@@ -166,19 +130,6 @@ impl<'u> Link<'u> {
         words.contains(&label) || words.contains(&said.as_str()) || { named }
             .any(|segment| words.contains(&segment.as_str()))
     }
-
-    /// The network and the profile's URL without what only counts clicks.
-    fn social(&self) -> Option<(&'static str, String)> {
-        let (_, network) = NETWORKS.iter().find(|(domain, _)| self.owner == *domain)?;
-        let first = self.url.path_segments()?.find(|s| !s.is_empty())?.to_ascii_lowercase();
-        if NO_PROFILE.contains(&first.as_str()) || !matches!(self.url.scheme(), "http" | "https") {
-            return None;
-        }
-        let mut url = self.url.clone();
-        let _ = url.set_scheme("https");
-        url.set_query(None);
-        Some((network, plain(&url).trim_end_matches('/').to_owned()))
-    }
 }
 
 /// Words for where jobs are, in the languages with the most sites.
@@ -211,7 +162,8 @@ fn is_feed(url: &Url) -> bool {
 
 /// The network and the profile's URL, where it leads to one.
 pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
-    Link::new(url, None)?.social()
+    let profile = Profile::of(url)?;
+    Some((profile.network, profile.url))
 }
 
 /// What relative links are relative to.
@@ -279,14 +231,10 @@ mod tests {
         let page = Document::read(html);
         let url = Url::parse("https://www.acme.example/").unwrap();
         let found = Found::read(&base(&url, &page), &page);
-        let social = |n: &'static str, url: &str| (n, url.to_owned());
+        let profiles: Vec<_> = found.profiles.iter().map(|candidate| candidate.profile.url.as_str()).collect();
         assert_eq!(
-            found.social,
-            [
-                social("linkedin", "https://www.linkedin.com/company/acme"),
-                social("x", "https://twitter.com/acme"),
-                social("youtube", "https://youtube.com/@acme")
-            ]
+            profiles,
+            ["https://www.linkedin.com/company/acme", "https://twitter.com/acme", "https://youtube.com/@acme"]
         );
         assert_eq!(found.phones, ["+1 (555) 010-9999"]);
         assert_eq!(found.emails, ["sales@acme.example"]);
@@ -315,6 +263,6 @@ mod tests {
             assert!(took < std::time::Duration::from_secs(15), "{took:?}");
         }
         let long = Url::parse(&format!("https://{}x.com/acme", "a.".repeat(130))).unwrap();
-        assert_eq!((social(&long), social(&Url::parse("https://a.x.com/acme").unwrap()).is_some()), (None, true));
+        assert_eq!((social(&long), social(&Url::parse("https://m.x.com/acme").unwrap()).is_some()), (None, true));
     }
 }

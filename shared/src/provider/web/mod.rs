@@ -20,10 +20,12 @@ mod json_ld;
 mod links;
 mod names;
 mod parked;
+mod places;
 mod profile;
 mod robots;
 mod signals;
 mod site;
+mod social;
 mod tech;
 
 use std::time::Duration;
