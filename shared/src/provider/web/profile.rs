@@ -181,7 +181,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         all.filter_map(|value| text(Some(value))).collect()
     };
     add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
-    add_values(profile, "emails", links::distinct(every("email").iter().filter_map(|t| links::email(t))), sure);
+    add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| node.get("location")?.get("address"));
     profile.put("address", place.and_then(address), sure);
     let founded = text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());
