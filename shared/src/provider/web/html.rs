@@ -188,6 +188,7 @@ impl Reader {
             b"html" => page.language = page.language.take().or_else(|| attribute(attributes, "lang")),
             b"base" => page.base = page.base.take().or_else(|| url(attributes, "href")),
             b"meta" if page.metas.len() < MAX_ITEMS => {
+                page.metas.extend(attribute(attributes, "charset").map(|name| ("charset".to_owned(), name)));
                 let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|n| attribute(attributes, n));
                 if let (Some(name), Some(mut content)) = (name, attribute(attributes, "content")) {
                     content.truncate(content.floor_char_boundary(MAX_TEXT));
