@@ -380,7 +380,7 @@ fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
 fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
     let head = &body[..body.floor_char_boundary(MAX_HEAD)];
     let says = || head.as_bytes().windows("refresh".len()).any(|word| word.eq_ignore_ascii_case(b"refresh"));
-    let document = says().then(|| Document::read(&without_noscript(head))).unwrap_or_default();
+    let document = if says() { Document::read(&without_noscript(head)) } else { Document::default() };
     let header = answer.header("refresh").and_then(refresh_target).and_then(|target| from.join(target).ok());
     let meta = || links::base(from, &document).join(document.meta(&["refresh"]).and_then(refresh_target)?).ok();
     let mut next = header.or_else(meta)?;

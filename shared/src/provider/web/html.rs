@@ -28,7 +28,7 @@ pub(super) struct Link {
     pub(super) media_type: String,
 }
 
-/// `<a>` with the text inside, its relations in lower case.
+/// `<a>` with the text inside, its relations and properties in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Anchor {
     pub(super) href: String,
@@ -206,7 +206,8 @@ impl Reader {
                 let text = attribute(attributes, "aria-label").or_else(|| attribute(attributes, "title"));
                 let mut words = String::new();
                 add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
-                let rel = attribute(attributes, "rel").unwrap_or_default().to_lowercase();
+                let says = |name| attribute(attributes, name).unwrap_or_default().to_lowercase();
+                let rel = format!("{} {}", says("rel"), says("itemprop"));
                 let place = self.places.of(marks);
                 self.anchor = url(attributes, "href").map(|href| Anchor { href, text: words, rel, place });
             }

@@ -96,7 +96,7 @@ impl Found {
             "http" | "https" => {
                 let Some(link) = Link::new(&url, own) else { return };
                 if let Some(profile) = Profile::of(&url) {
-                    let own = anchor.rel.split(' ').any(|rel| rel == "me");
+                    let own = anchor.rel.split(' ').any(|rel| matches!(rel, "me" | "sameas"));
                     self.profiles.push(Candidate { profile, place: anchor.place, own, label: anchor.text.clone() });
                     return;
                 }
@@ -196,7 +196,7 @@ fn is_feed(url: &Url) -> bool {
 
 /// The network and the profile's URL, where it leads to one.
 pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
-    let profile = Profile::of(url)?;
+    let profile = Profile::of(url).filter(|profile| !profile.is_default())?;
     Some((profile.network, profile.url))
 }
 

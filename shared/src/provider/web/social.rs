@@ -16,6 +16,10 @@ const MAX_PATH: usize = 300;
 /// The most profiles of a page that are held against each other.
 const MAX_CANDIDATES: usize = 200;
 
+/// Profiles that builders and themes show until their customer says another.
+const BUILDERS: &str = "squarespace wix wixcom shopify wordpress wordpressdotcom wordpresscom webflow weebly ghost tryghost \
+    jimdo godaddy elementor hubspot username yourusername yourcompany";
+
 /// A network, and what a company's profile there looks like. What fits no form is no profile: legal and help pages, posts,
 /// people where the network tells them apart, links that share, search or log in.
 struct Network {
@@ -296,13 +300,19 @@ impl Profile {
         // The first group is the whole profile's.
         let name = found.get(2).map_or("", |name| name.as_str());
         let first = path.split('/').next().unwrap_or_default();
-        let reserved = has(network.reserved, &name.to_ascii_lowercase()) || name.ends_with(".php");
+        let word = name.to_ascii_lowercase();
+        let reserved = has(network.reserved, &word) || word.rsplit_once('.').is_some_and(|(_, end)| end == "php");
         if first.trim_start_matches('@') == name && reserved {
             return None;
         }
         let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
         let url = format!("https://{host}/{}", found.name("profile")?.as_str());
         Some(Self { network: network.name, url, name, weak: weak.is_some() })
+    }
+
+    /// Whether it is what a builder of sites sets where its customer has set nothing.
+    pub(super) fn is_default(&self) -> bool {
+        has(BUILDERS, &self.name.to_ascii_lowercase())
     }
 
     /// Whether it is the same profile, at whichever of the network's hosts.
@@ -355,7 +365,7 @@ impl Candidate {
     fn weight(&self, names: &[String]) -> Option<u8> {
         let label = self.label();
         let mut fit = fit(&self.profile.name, names);
-        if self.profile.weak && fit < 2 {
+        if (self.profile.weak || self.profile.is_default()) && fit < 2 {
             return None;
         }
         if fit == 0 && label == Label::Mixed {
@@ -371,22 +381,23 @@ impl Candidate {
             _ if self.own => Some(UNFIT_OWN),
             (Place::Frame, 0) => (label != Label::Other).then_some(UNFIT_FRAME),
             (Place::Body, 1..) => Some(30 + fit),
-            (Place::Body, 0) => (label == Label::Network).then_some(UNFIT_BODY),
+            (Place::Body, 0) => matches!(label, Label::Network | Label::Blank).then_some(UNFIT_BODY),
         }
     }
 
     fn label(&self) -> Label {
         let said = self.label.to_lowercase();
         let words: Vec<&str> = said.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        if words.concat().chars().count() <= 2 {
-            return Label::Blank;
-        }
         let network = NETWORKS.iter().find(|network| network.name == self.profile.network);
         let names = network.map_or(&[][..], |network| network.words);
         let is_name = |word: &&str| names.contains(word);
         let follows = FOLLOW.split(' ').any(|follow| said.contains(follow));
-        if words.iter().all(|word| is_name(word) || has(FILLERS, word) || has(FOLLOW, word)) {
+        let named = words.iter().any(|word| is_name(word) || has(FOLLOW, word));
+        if named && words.iter().all(|word| is_name(word) || has(FILLERS, word) || has(FOLLOW, word)) {
             return Label::Network;
+        }
+        if words.concat().chars().count() <= 2 {
+            return Label::Blank;
         }
         // Some languages set no space behind a name.
         let within = names.iter().any(|name| name.len() >= 5 && said.contains(name));

@@ -219,6 +219,12 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             "<footer><a href=https://www.linkedin.com/company/rr>LinkedIn\u{3067}\u{30d5}\u{30a9}\u{30ed}\u{30fc}</a></footer>",
             vec!["www.linkedin.com/company/rr"],
         ),
+        ("<a href=https://www.facebook.com/profile.php?id=10006>fb</a>", vec!["www.facebook.com/profile.php?id=10006"]),
+        ("<a href=https://www.instagram.com/roadrunner><svg></svg></a>", vec!["www.instagram.com/roadrunner"]),
+        ("<p>See <a itemprop=sameAs href=https://x.com/roadrunner>here</a>", vec!["x.com/roadrunner"]),
+        ("<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to us</a>", vec![]),
+        // What a builder shows of itself.
+        ("<footer><a href=https://twitter.com/shopify>Twitter</a></footer>", vec![]),
         // Whoever made the site.
         ("<footer>Design by <a href=https://x.com/janedev>Jane</a></footer>", vec![]),
         (
