@@ -4,6 +4,8 @@ use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{HtmlString, Spanned, StartTag, Token, Tokenizer};
 use std::collections::BTreeMap;
 
+use super::places::{Marks, Place, Places};
+
 /// The most links, scripts and the like of each sort that are kept of a page.
 const MAX_ITEMS: usize = 2_000;
 /// The longest URL that is kept, in bytes.
@@ -26,11 +28,13 @@ pub(super) struct Link {
     pub(super) media_type: String,
 }
 
-/// `<a>` with the text inside.
+/// `<a>` with the text inside, its relations and properties in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Anchor {
     pub(super) href: String,
     pub(super) text: String,
+    pub(super) rel: String,
+    pub(super) place: Place,
 }
 
 /// A page's tags, as far as anybody here asks for them. URLs are as written.
@@ -143,6 +147,7 @@ struct Reader {
     document: Document,
     inside: Inside,
     anchor: Option<Anchor>,
+    places: Places,
     /// How many `<svg>` are open: a title in one is not the page's.
     drawings: usize,
 }
@@ -176,10 +181,14 @@ impl Reader {
     fn open(&mut self, tag: &StartTag<()>) {
         let page = &mut self.document;
         let attributes = &tag.attributes;
+        let [role, class, id] = ["role", "class", "id"].map(|name| attribute(attributes, name).unwrap_or_default());
+        let marks = Marks { role: &role, names: [&class, &id] };
+        self.places.open(&tag.name, marks);
         match tag.name.as_slice() {
             b"html" => page.language = page.language.take().or_else(|| attribute(attributes, "lang")),
             b"base" => page.base = page.base.take().or_else(|| url(attributes, "href")),
             b"meta" if page.metas.len() < MAX_ITEMS => {
+                page.metas.extend(attribute(attributes, "charset").map(|name| ("charset".to_owned(), name)));
                 let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|n| attribute(attributes, n));
                 if let (Some(name), Some(mut content)) = (name, attribute(attributes, "content")) {
                     content.truncate(content.floor_char_boundary(MAX_TEXT));
@@ -197,7 +206,15 @@ impl Reader {
                 let text = attribute(attributes, "aria-label").or_else(|| attribute(attributes, "title"));
                 let mut words = String::new();
                 add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
-                self.anchor = url(attributes, "href").map(|href| Anchor { href, text: words });
+                let says = |name| attribute(attributes, name).unwrap_or_default().to_lowercase();
+                let rel = format!("{} {}", says("rel"), says("itemprop"));
+                let place = self.places.of(marks);
+                self.anchor = url(attributes, "href").map(|href| Anchor { href, text: words, rel, place });
+            }
+            b"img" => {
+                if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.text.is_empty()) {
+                    add_words(&mut anchor.text, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
+                }
             }
             b"svg" if !tag.self_closing => self.drawings += 1,
             b"title" if self.drawings == 0 => self.inside = Inside::Title,
@@ -218,6 +235,7 @@ impl Reader {
     }
 
     fn close(&mut self, name: &[u8]) {
+        self.places.close(name);
         match name {
             b"title" | b"script" | b"style" | b"textarea" => self.inside = Inside::Body,
             b"a" => self.end_anchor(),

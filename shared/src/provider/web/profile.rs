@@ -8,7 +8,7 @@ use url::Url;
 use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text, types};
 use super::links;
-use super::{names, owner};
+use super::{names, owner, social};
 use crate::domain::organisation;
 
 /// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
@@ -89,7 +89,10 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let found = links::Found::read(&base, page);
     add_values(&mut profile, "phones", found.phones, sure::LINK);
     add_values(&mut profile, "emails", found.emails, sure::LINK);
-    let social = found.social.into_iter().map(|(network, url)| (network.to_owned(), Value::String(url)));
+    let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
+    let names = social::names(owner(host), called.into_iter().flatten());
+    let social = social::choose(&found.profiles, &names).into_iter();
+    let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
     match profile.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
         Some(known) => {
             for (network, url) in social {
@@ -178,7 +181,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         all.filter_map(|value| text(Some(value))).collect()
     };
     add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
-    add_values(profile, "emails", links::distinct(every("email").iter().filter_map(|t| links::email(t))), sure);
+    add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| node.get("location")?.get("address"));
     profile.put("address", place.and_then(address), sure);
     let founded = text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());
