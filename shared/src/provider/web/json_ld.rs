@@ -213,9 +213,9 @@ pub(super) fn is_organization(node: &Map<String, Value>) -> bool {
     is_a(node, "Organization")
 }
 
-/// What an organisation is called: by its name, or where it says none by its legal or another name.
-pub(super) fn name(node: &Map<String, Value>) -> Option<String> {
-    ["name", "legalName", "alternateName"].iter().find_map(|member| text(node.get(*member)))
+/// What an organisation or a site is called: its name, then its legal name and its first other one.
+pub(super) fn names(node: &Map<String, Value>) -> impl Iterator<Item = String> {
+    ["name", "legalName", "alternateName"].iter().filter_map(|member| text(node.get(*member)))
 }
 
 #[cfg(test)]

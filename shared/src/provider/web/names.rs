@@ -10,6 +10,9 @@ use crate::domain::organisation;
 const MAX_NAME: usize = 120;
 /// The most words of a part of a title that is taken for a name by its place and length alone.
 const MAX_WORDS: usize = 4;
+/// The most words that are looked through for the domain's in a longer part, and the most that are together a name.
+const MAX_LOOKED_THROUGH: usize = 30;
+const MAX_NAME_WORDS: usize = 6;
 /// The shortest spelling that tells something within a longer one.
 const MIN_TELLING: usize = 3;
 
@@ -144,7 +147,10 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
             Fit::Whole if is_address(part, host) => Evidence::Place,
             Fit::Whole => Evidence::Domain,
             _ if words <= 2 * MAX_WORDS && has_form(part) => Evidence::Form,
-            _ if words > MAX_WORDS => return None,
+            _ if words > MAX_WORDS => {
+                let name = within(part, host)?;
+                return Some((name, Evidence::Part, name.split_whitespace().count()));
+            }
             Fit::Part => Evidence::Part,
             Fit::Nothing => Evidence::Place,
         };
@@ -153,6 +159,24 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     // The last of equal ones would win.
     let best = rated.rev().max_by(|(_, one, words), (_, other, others)| one.cmp(other).then(others.cmp(words)))?;
     Some((best.0, best.1))
+}
+
+/// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says `Acme GmbH` at `acme.example`.
+fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
+    let label = label(host);
+    let mut at = 0;
+    let words = part.split(' ').take(MAX_LOOKED_THROUGH).map(|word| {
+        let from = at;
+        at += word.len() + 1;
+        (from, from + word.len())
+    });
+    let words: Vec<(usize, usize)> = words.collect();
+    words.iter().enumerate().find_map(|(at, (from, _))| {
+        let ends = words[at..].iter().take(MAX_NAME_WORDS).rev();
+        let names =
+            ends.map(|(_, to)| part[*from..*to].trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')'));
+        { names }.find(|name| organisation::spells(&label, name))
+    })
 }
 
 /// Whether a legal form ends a part of a title, written as forms are: a sentence may end with the same letters.
@@ -473,6 +497,9 @@ mod tests {
             ("Untitled Document", None),
             ("404 Not Found", None),
             ("We sell many anvils to everybody", None),
+            ("Buy anvils and hammers at Acme GmbH, Berlin", Some(("Acme GmbH", Evidence::Part))),
+            ("Anvils, hammers and tongs from Acme", Some(("Acme", Evidence::Part))),
+            ("Acme \u{2013} all that smiths ever need | Online Shop", Some(("Acme", Evidence::Domain))),
             ("", None),
         ] {
             assert_eq!(read(title), wanted, "{title}");

@@ -205,7 +205,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
         Some((node, sure, publishes))
     });
     let rated = rated.take(MAX_ORGANIZATIONS).map(|(node, sure, publishes)| {
-        let name = json_ld::name(node);
+        let name = name(node);
         let fit = name.as_deref().map_or(Fit::Nothing, |name| names::fit(name, host));
         let rank = (name.is_some(), fit, publishes, !is_a(node, "LocalBusiness"), node.len());
         (node, name, sure, rank)
@@ -228,11 +228,16 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
 fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
     let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
     let mut sites = tops.filter(|node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
-    sites.find_map(json_ld::name)
+    sites.find_map(name)
+}
+
+/// What a node is called, where that names anything.
+fn name(node: &Node) -> Option<String> {
+    json_ld::names(node).find(|name| !names::is_generic(name))
 }
 
 fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
-    profile.put_text("company_name", json_ld::name(node).filter(|name| !names::is_generic(name)), sure);
+    profile.put_text("company_name", name(node), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
     let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);

@@ -118,6 +118,7 @@ fn organisations_are_named_as_generators_name_them() {
             "Nordwerk",
             0.85,
         ),
+        (r#"{"@type":"Organization","name":"My Site","legalName":"Acme Inc."}"#, "Acme Inc.", 0.85),
         // And none that does.
         (r#"[{"@type":"Organization","name":"One","logo":"x"},{"@type":"Organization","name":"Two"}]"#, "One", 0.5),
     ] {
