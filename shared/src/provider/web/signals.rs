@@ -9,7 +9,7 @@ use super::fetch::{Agent, Miss, Page, Visit, Want};
 use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
 use super::links::{self, Found};
-use super::parked::is_parked;
+use super::parked::is_nobodys;
 use crate::domain::time::Timestamp;
 use crate::provider::config::{SIGNALS_FIELDS, SignalsConfig};
 use crate::provider::{Answer, Ports, Provider, Question};
@@ -64,8 +64,8 @@ impl Provider for Signals {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
         };
-        let document = Document::read(&home.body);
-        if !home.fits || is_parked(&home.url, &document) {
+        let document = Document::of(&home);
+        if !home.fits || is_nobodys(&home.url, &document) {
             return Answer::NotFound;
         }
         let found = Found::read(&links::base(&home.url, &document), &document);
@@ -86,7 +86,7 @@ impl Provider for Signals {
         let mut positions = hiring(&document, &home.url);
         if let Some(url) = &found.careers {
             match other(&mut visit, url, Want::Html).await {
-                Ok(Some(page)) => positions.extend(hiring(&Document::read(&page.body), &page.url)),
+                Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url)),
                 Ok(None) => {}
                 Err(miss) => failure = failure.or(Some(miss)),
             }
