@@ -116,7 +116,7 @@ impl Miss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Html,
-    /// RSS or Atom, which servers give many types.
+    /// RSS, Atom or JSON Feed, which servers give many types.
     Feed,
 }
 
@@ -124,19 +124,22 @@ impl Want {
     fn accept(self) -> &'static str {
         match self {
             Self::Html => "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
-            Self::Feed => "application/atom+xml,application/rss+xml,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1",
+            Self::Feed => {
+                "application/atom+xml,application/rss+xml,application/feed+json,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1"
+            }
         }
     }
 
     fn fits(self, content_type: Option<&str>, body: &[u8]) -> bool {
         let media_type = media_type(content_type.unwrap_or_default());
-        let marked = || {
-            body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<")
+        let begins = |with: &[u8]| {
+            let body = body.trim_ascii_start();
+            body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(with)
         };
         match self {
-            Self::Html if media_type.is_empty() => marked(),
+            Self::Html if media_type.is_empty() => begins(b"<"),
             Self::Html => ["text/html", "application/xhtml+xml"].iter().any(|t| media_type.eq_ignore_ascii_case(t)),
-            Self::Feed => marked(),
+            Self::Feed => begins(b"<") || begins(b"{"),
         }
     }
 }

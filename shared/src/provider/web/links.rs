@@ -33,6 +33,10 @@ pub(super) const JOB_BOARDS: [&str; 12] = [
     "myworkdayjobs.com",
 ];
 
+/// Media types of feeds, as pages name them.
+const FEEDS: [&str; 4] =
+    ["application/rss+xml", "application/atom+xml", "application/feed+json", "application/rdf+xml"];
+
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
@@ -50,7 +54,8 @@ impl Found {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
         let mut found = Self::default();
         for link in &page.links {
-            let feed = ["application/rss+xml", "application/atom+xml"].contains(&link.media_type.as_str());
+            let media_type = link.media_type.split(';').next().unwrap_or_default().trim();
+            let feed = FEEDS.iter().any(|feed| media_type.eq_ignore_ascii_case(feed));
             // Feeds of comments tell what visitors say.
             if feed && link.rel.split(' ').any(|r| r == "alternate") && !link.href.contains("comments") {
                 found.feeds.extend(absolute(base, &link.href));
