@@ -49,6 +49,34 @@ pub fn spellings(name: &str) -> Vec<Vec<String>> {
     distinct([spelled(true), spelled(false)].into_iter().filter(|words| !words.is_empty()))
 }
 
+/// Whether a label of a host name spells a name: with its legal form or without, and any word or none for `&`.
+pub fn spells(label: &str, name: &str) -> bool {
+    let full = split(name);
+    let stripped = words(name);
+    let label = split(&label.replace('-', ""));
+    let joined = |words: &[Word], german, conjunction: Option<&str>| -> String {
+        let word = |word: &Word| {
+            if word.joins() { conjunction.unwrap_or("").to_owned() } else { word.text(german).replace(['+', '#'], "") }
+        };
+        words.iter().map(word).collect()
+    };
+    let labels = [false, true].map(|german| joined(&label, german, None));
+    let conjunctions = CONJUNCTIONS.iter().map(|word| Some(*word)).chain([None]);
+    conjunctions.flat_map(|conjunction| [(false, conjunction), (true, conjunction)]).any(|(german, conjunction)| {
+        [&full, &stripped].iter().any(|words| {
+            let spelled = joined(words, german, conjunction);
+            !spelled.is_empty() && labels.contains(&spelled)
+        })
+    })
+}
+
+/// Whether a name has a legal form: `Acme GmbH`, and not `Acme`.
+pub fn has_legal_form(name: &str) -> bool {
+    let letters =
+        |words: &[Word]| words.iter().filter(|word| !word.joins()).map(|word| word.text(false)).collect::<String>();
+    letters(&words(name)) != letters(&split(name))
+}
+
 /// Whether two names are the same organisation's, as far as their letters tell: spaces do not count either.
 pub fn same(one: &str, other: &str) -> bool {
     !glued(one).is_disjoint(&glued(other))

@@ -96,7 +96,7 @@ fn bent_pages_are_read_to_their_end() {
         ends(&bytes, || {
             let text = charset::decode(&bytes, (n % 2 == 0).then_some("text/html"));
             let page = Document::read(&text);
-            parked::is_parked(&url, &page);
+            parked::is_nobodys(&url, &page);
             profile::profile("acme.example", &url, &page, 2026);
             links::Found::read(&links::base(&url, &page), &page);
             // The rules are slow to match in a build for tests.

@@ -9,7 +9,7 @@ use url::Url;
 use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
-use super::parked::is_parked;
+use super::parked::is_nobodys;
 use super::{names, owner};
 use crate::domain::organisation;
 use crate::ports::{DnsFailure, DnsKind};
@@ -99,8 +99,8 @@ impl DomainFinder {
             Err(Miss::Nothing) => return Ok(None),
             other => other?,
         };
-        let document = Document::read(&page.body);
-        if !page.fits || is_parked(&page.url, &document) {
+        let document = Document::of(&page);
+        if !page.fits || is_nobodys(&page.url, &document) {
             return Ok(None);
         }
         Ok(judge(name, domain, &page.url, &document))

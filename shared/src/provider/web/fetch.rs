@@ -5,17 +5,21 @@
 //! [`Page::url`] says where it ended: companies change their names, and whether that is still the same company is for the
 //! reader of the page to judge.
 
+use std::io::Read;
 use std::time::Duration;
 
+use encoding_rs::Encoding;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use url::Url;
 
-use super::charset;
+use super::html::Document;
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
+use super::{charset, links};
 use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
 use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::provider::config::WebConfig;
-use crate::provider::{Answer, Ports};
+use crate::provider::{Answer, Ports, suffix};
 
 /// What is read of a page, in bytes after decompression.
 pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
@@ -23,6 +27,11 @@ pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
 const MAX_REDIRECTS: usize = 3;
 /// Longer URLs are not followed, in bytes.
 const MAX_URL: usize = 1024;
+/// How far a page is searched for its own redirect, in bytes, and how long that may wait, in seconds.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_REFRESH: u64 = 10;
+/// More content codings on top of each other are no page.
+const MAX_CODINGS: usize = 3;
 
 /// Who we say we are.
 #[derive(Debug, Clone)]
@@ -107,7 +116,7 @@ impl Miss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Html,
-    /// RSS or Atom, which servers give many types.
+    /// RSS, Atom or JSON Feed, which servers give many types.
     Feed,
 }
 
@@ -115,19 +124,22 @@ impl Want {
     fn accept(self) -> &'static str {
         match self {
             Self::Html => "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
-            Self::Feed => "application/atom+xml,application/rss+xml,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1",
+            Self::Feed => {
+                "application/atom+xml,application/rss+xml,application/feed+json,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1"
+            }
         }
     }
 
     fn fits(self, content_type: Option<&str>, body: &[u8]) -> bool {
-        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let marked = || {
-            body.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.trim_ascii_start()).starts_with(b"<")
+        let media_type = media_type(content_type.unwrap_or_default());
+        let begins = |with: &[u8]| {
+            let body = body.trim_ascii_start();
+            body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(with)
         };
         match self {
-            Self::Html if media_type.is_empty() => marked(),
+            Self::Html if media_type.is_empty() => begins(b"<"),
             Self::Html => ["text/html", "application/xhtml+xml"].iter().any(|t| media_type.eq_ignore_ascii_case(t)),
-            Self::Feed => marked(),
+            Self::Feed => begins(b"<") || begins(b"{"),
         }
     }
 }
@@ -149,18 +161,28 @@ impl<'a> Visit<'a> {
         self.deadline.since(self.ports.clock.now())
     }
 
-    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http.
+    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http. A name that has
+    /// no such page may be one that nobody visits. A public suffix such as `nhs.uk` has its site at `www.`.
     pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
         let schemes: &[&str] = if self.http_allowed() { &["https", "http"] } else { &["https"] };
-        let names = [host.to_owned(), format!("www.{host}")];
-        let mut first = None;
+        let mut names = [host.to_owned(), format!("www.{host}")];
+        if suffix::registrable(host).is_none() {
+            names.reverse();
+        }
+        let (mut first, mut nothing) = (None, false);
         for scheme in schemes {
             for name in &names {
                 let Ok(url) = Url::parse(&format!("{scheme}://{name}/")) else { return Err(Miss::Nothing) };
                 match self.page(url, Want::Html).await {
-                    Err(Miss::Unreachable(error)) => first.get_or_insert(error),
+                    Err(Miss::Unreachable(error)) => {
+                        first.get_or_insert(error);
+                    }
+                    Err(Miss::Nothing) => nothing = true,
                     other => return other,
-                };
+                }
+            }
+            if nothing {
+                return Err(Miss::Nothing);
             }
         }
         if matches!(first, Some(HttpError::Dns(_))) && self.no_address(&names).await {
@@ -205,12 +227,18 @@ impl<'a> Visit<'a> {
                 url = next;
                 continue;
             }
-            let content_type = answer.header("content-type").map(str::to_owned);
+            let content_type = every(&answer, "content-type");
             return match answer.status {
                 200..=299 => {
+                    let answer = unpacked(answer)?;
                     let fits = want.fits(content_type.as_deref(), &answer.body);
                     let body =
                         if fits { charset::decode(&answer.body, content_type.as_deref()) } else { String::new() };
+                    let next = Some(&answer).filter(|_| want == Want::Html && fits);
+                    if let Some(next) = next.and_then(|answer| refresh(&url, answer, &body)) {
+                        url = next;
+                        continue;
+                    }
                     Ok(Page { url, headers: answer.headers, body, fits })
                 }
                 404 | 410 => Err(Miss::Nothing),
@@ -281,6 +309,7 @@ impl<'a> Visit<'a> {
             }
             return match answer.status {
                 200..=299 => {
+                    let answer = unpacked(answer)?;
                     let robots = Robots::parse(&robots_text(&answer), &self.agent.product);
                     // It stood at another host's own place, who will most likely be next.
                     let origin = url.origin().ascii_serialization();
@@ -347,6 +376,104 @@ fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     let leads = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
     let next = from.join(answer.header("location").filter(|_| leads)?.trim()).ok()?;
     matches!(next.scheme(), "http" | "https").then_some(next)
+}
+
+/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header of that name. Not what it
+/// does with those who run no scripts: the page is for everybody else.
+fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
+    let head = &body[..body.floor_char_boundary(MAX_HEAD)];
+    let says = || head.as_bytes().windows("refresh".len()).any(|word| word.eq_ignore_ascii_case(b"refresh"));
+    let document = if says() { Document::read(&without_noscript(head)) } else { Document::default() };
+    let header = answer.header("refresh").and_then(refresh_target).and_then(|target| from.join(target).ok());
+    let meta = || links::base(from, &document).join(document.meta(&["refresh"]).and_then(refresh_target)?).ok();
+    let mut next = header.or_else(meta)?;
+    next.set_fragment(None);
+    (matches!(next.scheme(), "http" | "https") && next != *from).then_some(next)
+}
+
+/// The URL of `5; url='/next'`, by HTML's shared declarative refresh steps.
+fn refresh_target(content: &str) -> Option<&str> {
+    let content = content.trim_start();
+    let rest = content.trim_start_matches(|c: char| c.is_ascii_digit());
+    let time = &content[..content.len() - rest.len()];
+    let wait = if time.is_empty() && rest.starts_with('.') { Ok(0) } else { time.parse::<u64>() };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let target = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';' || c == ',');
+    if target.len() == rest.len() || !wait.is_ok_and(|wait| wait <= MAX_REFRESH) {
+        return None;
+    }
+    let named = target.get(..3).filter(|word| word.eq_ignore_ascii_case("url")).and_then(|_| {
+        let value = target[3..].trim_start().strip_prefix('=')?;
+        Some(value.trim_start())
+    });
+    let target = named.unwrap_or(target);
+    match target.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => target[1..].split(quote).next(),
+        None => Some(target.trim_end()),
+    }
+}
+
+fn without_noscript(html: &str) -> String {
+    let lower = html.to_ascii_lowercase();
+    let (mut kept, mut at) = (String::new(), 0);
+    while let Some(start) = lower[at..].find("<noscript") {
+        kept.push_str(&html[at..at + start]);
+        let Some(end) = lower[at + start..].find("</noscript") else { return kept };
+        at += start + end;
+    }
+    kept + &html[at..]
+}
+
+/// Every value of a header, joined as lists are.
+fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
+    let values: Vec<&str> = answer.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a MIME type").
+fn media_type(content_type: &str) -> &str {
+    let values = content_type.rsplit(',').map(|value| value.split(';').next().unwrap_or_default().trim());
+    { values }.find(|value| value.contains('/') && *value != "*/*").unwrap_or_default()
+}
+
+/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any case, `x-gzip`,
+/// several. What some servers say there, a charset or `none`, is no coding.
+fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
+    let said = every(&answer, "content-encoding").unwrap_or_default().to_ascii_lowercase();
+    let is_coding = |coding: &&str| {
+        !matches!(*coding, "" | "identity" | "none") && Encoding::for_label(coding.as_bytes()).is_none()
+    };
+    let codings: Vec<&str> = said.split(',').map(str::trim).filter(is_coding).collect();
+    if answer.body.is_empty() {
+        return Ok(answer);
+    }
+    for (at, coding) in codings.iter().rev().enumerate() {
+        let body = answer.body.as_slice();
+        let unpacked = match *coding {
+            _ if at >= MAX_CODINGS => None,
+            "gzip" | "x-gzip" => inflated(MultiGzDecoder::new(body), answer.truncated),
+            // Some servers leave the zlib format out.
+            "deflate" => inflated(ZlibDecoder::new(body), answer.truncated)
+                .or_else(|| inflated(DeflateDecoder::new(body), answer.truncated)),
+            _ => None,
+        };
+        let Some(unpacked) = unpacked else {
+            let coding: String = coding.chars().take(40).collect();
+            let detail = format!("the site's answer is in a content coding that cannot be undone: {coding:?}");
+            return Err(Miss::Failed { code: "provider_error", detail });
+        };
+        answer.truncated |= unpacked.len() > MAX_PAGE_BYTES;
+        answer.body = unpacked;
+        answer.body.truncate(MAX_PAGE_BYTES);
+    }
+    Ok(answer)
+}
+
+/// What a decoder reads, a little more than a page at most; of what was cut, what there is.
+fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    let read = decoder.take(MAX_PAGE_BYTES as u64 + 1).read_to_end(&mut body);
+    (read.is_ok() || (cut && !body.is_empty())).then_some(body)
 }
 
 /// Half a line at the end of what was cut could forbid more than the whole.

@@ -1,8 +1,21 @@
 //! What a page says in its tags: no tree is built, and everything is bounded.
+//!
+//! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps what decides how the text behind a tag is
+//! read: which element's text is no markup, and which elements of SVG and MathML are open.
+
+mod foreign;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use html5gum::emitters::default::DefaultEmitter;
-use html5gum::{HtmlString, Spanned, StartTag, Token, Tokenizer};
-use std::collections::BTreeMap;
+use html5gum::{Emitter, ForwardingEmitter, HtmlString, Spanned, StartTag, State, Token, Tokenizer};
+
+use self::foreign::Foreign;
+use super::fetch::Page;
+
+use super::places::{Marks, Place, Places};
 
 /// The most links, scripts and the like of each sort that are kept of a page.
 const MAX_ITEMS: usize = 2_000;
@@ -17,6 +30,8 @@ const MAX_VISIBLE: usize = 16 * 1024;
 
 /// The most quoted attributes of one tag.
 const MAX_QUOTED: usize = 300;
+/// The longest name of a character reference, in bytes, with both signs around it.
+const MAX_REFERENCE: usize = 40;
 
 /// `<link>`, with its relations in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,11 +41,13 @@ pub(super) struct Link {
     pub(super) media_type: String,
 }
 
-/// `<a>` with the text inside.
+/// `<a>` with the text inside, its relations and properties in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Anchor {
     pub(super) href: String,
     pub(super) text: String,
+    pub(super) rel: String,
+    pub(super) place: Place,
 }
 
 /// A page's tags, as far as anybody here asks for them. URLs are as written.
@@ -53,20 +70,38 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// Reads a page as what its server says it is.
+    pub(super) fn of(page: &Page) -> Self {
+        let media_type = page.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let media_type = media_type.map_or("", |(_, value)| value.split([';', ',']).next().unwrap_or_default().trim());
+        Self::read_as(&page.body, ["application/xhtml+xml", "application/xml", "text/xml"].contains(&media_type))
+    }
+
     pub(super) fn read(html: &str) -> Self {
-        let mut emitter = DefaultEmitter::default();
-        emitter.naively_switch_states(true);
-        let mut reader = Reader::default();
-        for token in Tokenizer::new_with_emitter(Bounded::new(html), emitter) {
+        Self::read_as(html, false)
+    }
+
+    fn read_as(text: &str, xml: bool) -> Self {
+        let foreign = Rc::new(Cell::new(xml));
+        let emitter = Emitting { inner: DefaultEmitter::default(), foreign: Rc::clone(&foreign) };
+        let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(text), emitter);
+        let mut reader = Reader::new(text, xml);
+        while let Some(Ok(token)) = tokenizer.next() {
             match token {
-                Ok(Token::StartTag(tag)) => reader.open(&tag),
-                Ok(Token::EndTag(tag)) => reader.close(&tag.name),
-                Ok(Token::String(text)) => reader.text(&text),
-                Ok(_) => {}
-                Err(_) => break,
+                Token::Doctype(doctype) => reader.doctype(doctype.public_identifier.as_ref()),
+                Token::StartTag(tag) => {
+                    if let Some(state) = reader.start(&tag) {
+                        tokenizer.set_state(state);
+                    }
+                }
+                Token::EndTag(tag) => reader.end(&tag.name),
+                Token::String(text) => reader.text(&text),
+                _ => {}
             }
+            foreign.set(xml || reader.foreign.is_current());
         }
         reader.end_anchor();
+        reader.end_element();
         reader.document
     }
 
@@ -74,6 +109,48 @@ impl Document {
     pub(super) fn meta(&self, names: &[&str]) -> Option<&str> {
         let of = |name: &&str| self.metas.iter().find(|(n, content)| n == name && !content.is_empty());
         names.iter().find_map(of).map(|(_, content)| content.as_str())
+    }
+}
+
+/// Replaces the character references of a text by what they stand for. One that ends with no semicolon is none: what it is in
+/// most texts that are no HTML is a parameter of a URL.
+pub(super) fn dereference(text: &str) -> String {
+    if !text.contains('&') {
+        return text.to_owned();
+    }
+    let mut safe = String::with_capacity(text.len());
+    for (at, part) in text.split('&').enumerate() {
+        if at > 0 {
+            let name = part.bytes().take(MAX_REFERENCE).take_while(|b| b.is_ascii_alphanumeric() || *b == b'#').count();
+            safe.push_str(if name > 0 && part.as_bytes().get(name) == Some(&b';') { "&" } else { "&amp;" });
+        }
+        safe.push_str(part);
+    }
+    let mut tokenizer = Tokenizer::new(&safe);
+    // Of this text no tag is one.
+    tokenizer.set_state(State::RcData);
+    let strings = tokenizer.filter_map(|token| match token {
+        Ok(Token::String(text)) => Some(String::from_utf8_lossy(&text).into_owned()),
+        _ => None,
+    });
+    strings.collect()
+}
+
+/// The default emitter, which knows by us whether a CDATA section can stand here.
+struct Emitting {
+    inner: DefaultEmitter,
+    foreign: Rc<Cell<bool>>,
+}
+
+impl ForwardingEmitter for Emitting {
+    type Token = Token;
+
+    fn inner(&mut self) -> &mut impl Emitter<Token = Token> {
+        &mut self.inner
+    }
+
+    fn adjusted_current_node_present_but_not_in_html_namespace(&mut self) -> bool {
+        self.foreign.get()
     }
 }
 
@@ -142,9 +219,15 @@ enum Inside {
 struct Reader {
     document: Document,
     inside: Inside,
+    /// The text so far of a title or script, which markup declarations may part.
+    held: String,
     anchor: Option<Anchor>,
-    /// How many `<svg>` are open: a title in one is not the page's.
-    drawings: usize,
+    places: Places,
+    foreign: Foreign,
+    /// It is XML, where no text is anything but markup.
+    xml: bool,
+    /// Its author wrote XML: an element that its own tag closes is empty, whatever a browser would make of it.
+    xhtml: bool,
 }
 
 type Attributes = BTreeMap<HtmlString, Spanned<HtmlString, ()>>;
@@ -173,13 +256,67 @@ fn add_words(to: &mut String, text: &str, most: usize) {
 }
 
 impl Reader {
+    fn new(text: &str, xml: bool) -> Self {
+        Self { xml, xhtml: xml || text.trim_start().starts_with("<?xml"), ..Self::default() }
+    }
+
+    fn doctype(&mut self, public_identifier: Option<&HtmlString>) {
+        self.xhtml |= public_identifier.is_some_and(|id| id.windows(5).any(|word| word.eq_ignore_ascii_case(b"xhtml")));
+    }
+
+    /// Returns how the text behind a tag is to be read, where it is no markup.
+    fn start(&mut self, tag: &StartTag<()>) -> Option<State> {
+        let name = tag.name.as_slice();
+        let html = self.foreign.start(tag, self.xml);
+        if html {
+            if !self.xml {
+                // It ended a style or script of SVG.
+                self.end_element();
+            }
+            self.open(tag);
+        } else {
+            // Of SVG's elements these say something about the page.
+            match name {
+                b"a" => self.open_anchor(tag),
+                b"script" => self.open_script(tag),
+                b"style" => self.inside = Inside::Nothing,
+                _ => {}
+            }
+        }
+        if tag.self_closing && (!html || self.xhtml) {
+            self.close(name);
+            return None;
+        }
+        match name {
+            _ if self.xml || !html => None,
+            b"title" | b"textarea" => Some(State::RcData),
+            b"style" | b"xmp" | b"iframe" | b"noembed" | b"noframes" => Some(State::RawText),
+            b"script" => Some(State::ScriptData),
+            b"plaintext" => Some(State::PlainText),
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, name: &[u8]) {
+        self.foreign.end(name, self.xml);
+        self.close(name);
+    }
+
     fn open(&mut self, tag: &StartTag<()>) {
         let page = &mut self.document;
         let attributes = &tag.attributes;
+        let [role, class, id] = ["role", "class", "id"].map(|name| attribute(attributes, name).unwrap_or_default());
+        let marks = Marks { role: &role, names: [&class, &id] };
+        self.places.open(&tag.name, marks);
         match tag.name.as_slice() {
-            b"html" => page.language = page.language.take().or_else(|| attribute(attributes, "lang")),
+            b"html" => {
+                self.xhtml |= attribute(attributes, "xmlns").is_some();
+                let language = || attribute(attributes, "lang").or_else(|| attribute(attributes, "xml:lang"));
+                page.language = page.language.take().or_else(language);
+            }
             b"base" => page.base = page.base.take().or_else(|| url(attributes, "href")),
             b"meta" if page.metas.len() < MAX_ITEMS => {
+                page.metas.extend(attribute(attributes, "charset").map(|name| ("charset".to_owned(), name)));
                 let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|n| attribute(attributes, n));
                 if let (Some(name), Some(mut content)) = (name, attribute(attributes, "content")) {
                     content.truncate(content.floor_char_boundary(MAX_TEXT));
@@ -192,36 +329,68 @@ impl Reader {
                     page.links.push(Link { rel: rel.to_lowercase(), href, media_type });
                 }
             }
-            b"a" => {
-                self.end_anchor();
-                let text = attribute(attributes, "aria-label").or_else(|| attribute(attributes, "title"));
-                let mut words = String::new();
-                add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
-                self.anchor = url(attributes, "href").map(|href| Anchor { href, text: words });
-            }
-            b"svg" if !tag.self_closing => self.drawings += 1,
-            b"title" if self.drawings == 0 => self.inside = Inside::Title,
-            b"style" | b"textarea" => self.inside = Inside::Nothing,
-            b"script" => {
-                if let Some(src) = url(attributes, "src").filter(|_| page.script_urls.len() < MAX_ITEMS) {
-                    page.script_urls.push(src);
+            b"a" => self.open_anchor(tag, marks),
+            b"img" => {
+                if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.text.is_empty()) {
+                    add_words(&mut anchor.text, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
                 }
-                let kind = attribute(attributes, "type").unwrap_or_default().to_lowercase();
-                self.inside = match kind.split(';').next().unwrap_or_default().trim() {
-                    "application/ld+json" => Inside::JsonLd,
-                    "" | "module" | "text/javascript" | "application/javascript" => Inside::Script,
-                    _ => Inside::Nothing,
-                };
             }
+            b"title" => self.inside = if self.foreign.is_open() { Inside::Body } else { Inside::Title },
+            b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.inside = Inside::Nothing,
+            b"script" => self.open_script(tag),
             _ => {}
         }
     }
 
+    fn open_anchor(&mut self, tag: &StartTag<()>, marks: Marks<'_>) {
+        self.end_anchor();
+        let text = attribute(&tag.attributes, "aria-label").or_else(|| attribute(&tag.attributes, "title"));
+        let mut words = String::new();
+        add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
+        let says = |name| attribute(&tag.attributes, name).unwrap_or_default().to_lowercase();
+        let rel = format!("{} {}", says("rel"), says("itemprop"));
+        let place = self.places.of(marks);
+        let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
+        self.anchor = href.map(|href| Anchor { href, text: words, rel, place });
+    }
+
+    fn open_script(&mut self, tag: &StartTag<()>) {
+        let page = &mut self.document;
+        if let Some(src) = url(&tag.attributes, "src").filter(|_| page.script_urls.len() < MAX_ITEMS) {
+            page.script_urls.push(src);
+        }
+        let kind = attribute(&tag.attributes, "type").unwrap_or_default().to_lowercase();
+        self.inside = match kind.split(';').next().unwrap_or_default().trim() {
+            "application/ld+json" => Inside::JsonLd,
+            "" | "module" | "text/javascript" | "application/javascript" => Inside::Script,
+            _ => Inside::Nothing,
+        };
+    }
+
     fn close(&mut self, name: &[u8]) {
+        self.places.close(name);
         match name {
-            b"title" | b"script" | b"style" | b"textarea" => self.inside = Inside::Body,
+            b"title" | b"script" | b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.end_element(),
             b"a" => self.end_anchor(),
-            b"svg" => self.drawings = self.drawings.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Takes in what was held of a title or script.
+    fn end_element(&mut self) {
+        let (page, held) = (&mut self.document, std::mem::take(&mut self.held));
+        match std::mem::take(&mut self.inside) {
+            Inside::Title if page.title.is_none() => {
+                let mut title = String::new();
+                add_words(&mut title, &held, MAX_TEXT);
+                page.title = Some(title).filter(|title| !title.is_empty());
+            }
+            Inside::Script if !held.is_empty() => {
+                let room = MAX_SCRIPTS - page.scripts.len().min(MAX_SCRIPTS);
+                page.scripts.push_str(&held[..held.floor_char_boundary(room)]);
+                page.scripts.push('\n');
+            }
+            Inside::JsonLd if page.json_ld.len() < MAX_ITEMS && !held.is_empty() => page.json_ld.push(held),
             _ => {}
         }
     }
@@ -233,28 +402,15 @@ impl Reader {
     }
 
     fn text(&mut self, bytes: &[u8]) {
-        let page = &mut self.document;
         let text = String::from_utf8_lossy(bytes);
         match self.inside {
-            Inside::Title => {
-                if page.title.is_none() {
-                    let mut title = String::new();
-                    add_words(&mut title, &text, MAX_TEXT);
-                    page.title = Some(title).filter(|t| !t.is_empty());
-                }
-            }
-            Inside::Script => {
-                let room = MAX_SCRIPTS - page.scripts.len().min(MAX_SCRIPTS);
-                page.scripts.push_str(&text[..text.floor_char_boundary(room)]);
-                page.scripts.push('\n');
-            }
-            Inside::JsonLd if page.json_ld.len() < MAX_ITEMS => page.json_ld.push(text.into_owned()),
-            Inside::JsonLd | Inside::Nothing => {}
+            Inside::Title | Inside::Script | Inside::JsonLd => self.held.push_str(&text),
+            Inside::Nothing => {}
             Inside::Body => {
                 if let Some(anchor) = &mut self.anchor {
                     add_words(&mut anchor.text, &text, MAX_TEXT);
                 }
-                add_words(&mut page.text, &text, MAX_VISIBLE);
+                add_words(&mut self.document.text, &text, MAX_VISIBLE);
             }
         }
     }
@@ -290,6 +446,95 @@ mod tests {
         assert_eq!(page.text, "Icon One Two three Work with us no target unclosed");
     }
 
+    /// What is behind each is read: the title in the first place, and the link at the end.
+    #[test]
+    fn foreign_elements_end_as_in_browsers() {
+        for start in [
+            "<svg><style/></svg>",
+            "<svg><script/></svg>",
+            "<svg><title/></svg>",
+            "<svg><script href='x'/><path d=''/></svg>",
+            "<svg><style>a { }</style><g><textarea/></g></svg>",
+            "<svg><style><!-- a --> b</svg>",
+            "<svg><foreignObject><p>x</foreignObject></svg>",
+            "<svg><foreignObject><svg><style/></svg></foreignObject></svg>",
+            "<svg><iframe/><xmp/><plaintext/><noembed/></svg>",
+            "<svg/>",
+            "<svg><desc>x</desc><g>",
+            "<svg><g><style>a<p></p>",
+            "<svg><script>1</p>",
+            "<svg><font color=red>",
+            "<math><style/><mi>x</mi></math>",
+            "<math><mtext><b>x</b></mtext><annotation-xml encoding='text/html'><p>x</p></annotation-xml></math>",
+            "<math><annotation-xml><svg><style/></svg></annotation-xml></math>",
+            "<svg><style><![CDATA[ a > b { } </style> ]]></style></svg>",
+            "<noscript><p>Please turn on scripts</noscript>",
+            "<iframe src=x>no<a href=/no>no</a></iframe>",
+            "<noframes><title>no</title></noframes>",
+        ] {
+            let page = Document::read(&format!("{start}<div><title>Acme</title><a href=/end>end</a></div>"));
+            assert_eq!(page.title.as_deref(), Some("Acme"), "{start}");
+            assert_eq!(page.anchors.last().map(|a| a.href.as_str()), Some("/end"), "{start}");
+            assert!(page.text.ends_with("end") && !page.text.contains("{ }"), "{start}: {}", page.text);
+        }
+        let page = Document::read(
+            "<svg><title>Icon</title><a xlink:href=/svg><text>In</text></a></svg><![CDATA[x]]><title>T</title>",
+        );
+        assert_eq!((page.title.as_deref(), page.text.as_str()), (Some("T"), "Icon In"));
+        assert_eq!(page.anchors[0], Anchor { href: "/svg".to_owned(), text: "In".to_owned() });
+        let page = Document::read("<svg><text><![CDATA[a <b> &amp; c]]></text></svg>");
+        assert_eq!(page.text, "a <b> &amp; c");
+        // A slash says nothing in HTML.
+        let page = Document::read("<!doctype html><script src=/a /><title>no</title></script><title>Yes</title><p/>x");
+        assert_eq!((page.title.as_deref(), page.script_urls.len(), page.text.as_str()), (Some("Yes"), 1, "x"));
+    }
+
+    #[test]
+    fn xhtml_is_read_as_its_author_wrote_it() {
+        let body = "<head><script src=\"/a.js\"/><style type=\"text/css\"/><title>A &amp; B</title>\
+            <script type=\"application/ld+json\">{\"a\": 1}</script></head><body><a name=\"top\"/><a href=\"/x\"/>y</body></html>";
+        let strict = "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">";
+        for start in [
+            format!("{strict}<html>"),
+            "<?xml version=\"1.0\"?><html>".to_owned(),
+            "<html xmlns=\"http://www.w3.org/1999/xhtml\" xml:lang=\"de\">".to_owned(),
+        ] {
+            let page = Document::read(&format!("{start}{body}"));
+            assert_eq!((page.title.as_deref(), page.script_urls.len()), (Some("A & B"), 1), "{start}");
+            assert_eq!((page.json_ld.len(), page.text.as_str()), (1, "y"), "{start}");
+            assert_eq!(page.anchors, [Anchor { href: "/x".to_owned(), text: String::new() }]);
+        }
+        let of = |media_type: &str, body: &str| {
+            Document::of(&Page {
+                url: url::Url::parse("https://acme.example/").unwrap(),
+                headers: vec![("Content-Type".to_owned(), media_type.to_owned())],
+                body: body.to_owned(),
+                fits: true,
+            })
+        };
+        let page = of(
+            "application/xhtml+xml; charset=utf-8",
+            "<html><head><script src='a.js'/><title>A <![CDATA[& B]]></title><script type='application/ld+json'><![CDATA[{\"a\": \"</b>\"}]]>\
+             </script><script>a &lt; b</script></head><body><iframe/><textarea/>x</body></html>",
+        );
+        assert_eq!((page.title.as_deref(), page.text.as_str()), (Some("A & B"), "x"));
+        assert_eq!((&page.json_ld[..], page.scripts.as_str()), (&["{\"a\": \"</b>\"}".to_owned()][..], "a < b\n"));
+        assert_eq!(of("text/html", "<title/>x</title>y").title.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn references_are_read_in_texts_that_are_no_html() {
+        for (text, wanted) in [
+            ("Smith &#8217;n&#8217; Sons &#038; Co", "Smith \u{2019}n\u{2019} Sons & Co"),
+            ("Caf&eacute; &#x1F600; &NotEqualTilde; &amp;amp;", "Caf\u{e9} \u{1f600} \u{2242}\u{338} &amp;"),
+            ("/?a=1&copy=2&reg", "/?a=1&copy=2&reg"),
+            ("<b>R&D</b> &unknown; &; &#; & &lt;/title&gt;", "<b>R&D</b> &unknown; &; &#; & </title>"),
+            ("", ""),
+        ] {
+            assert_eq!(dereference(text), wanted, "{text}");
+        }
+    }
+
     #[test]
     fn hostile_pages_are_bounded() {
         let many = "<a href=/x>x</a><meta name=a content=b><script src=/y></script><script>z</script>".repeat(5_000);
@@ -306,6 +551,9 @@ mod tests {
             "<!--".repeat(100_000),
             "&".repeat(300_000),
             "\0\u{fffd}".repeat(10_000),
+            "<svg>".repeat(200_000),
+            format!("{}{}", "<svg><g>".repeat(60_000), "</x>".repeat(120_000)),
+            "<math><mi><svg><desc>".repeat(50_000),
         ] {
             let page = Document::read(&html);
             assert!(page.anchors.len() < 2 && page.scripts.len() <= MAX_SCRIPTS + 1 && page.text.len() <= MAX_VISIBLE);

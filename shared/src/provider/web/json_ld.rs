@@ -1,9 +1,12 @@
 //! JSON-LD as pages carry it (<https://schema.org>): the nodes of all blocks, whatever they are nested in.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
+use jsonc_parser::{JsonValue, ParseOptions, parse_to_value};
 use serde_json::{Map, Value};
 
+use super::html;
 use crate::domain::json;
 
 /// The most nodes that are looked at on a page.
@@ -16,26 +19,93 @@ const MAX_TYPES: usize = 20;
 pub(super) const MAX_TEXT: usize = 4_096;
 const MAX_READ: usize = 4 * MAX_TEXT;
 
-/// The JSON of a page's blocks. Blocks that are no JSON are left out.
+/// Each type with its parents, separated by spaces.
+static TYPES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let lines = include_str!("schema_types.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect()
+});
+
+/// Returns the JSON of a page's blocks, with the names of schema.org's terms alone. Blocks that are no JSON are left out.
 pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
     blocks.iter().filter_map(|block| parse_block(block)).collect()
 }
 
 fn parse_block(text: &str) -> Option<Value> {
-    let mut text = text.trim().trim_start_matches('\u{feff}');
-    for (before, after) in
-        [("<!--", "-->"), ("//<![CDATA[", "//]]>"), ("/*<![CDATA[*/", "/*]]>*/"), ("<![CDATA[", "]]>")]
-    {
-        if let Some(inner) = text.strip_prefix(before) {
-            text = inner.trim_end().strip_suffix(after).unwrap_or(inner).trim();
+    let text = unwrap(text);
+    let mut value = json::read(text.as_bytes()).ok().or_else(|| lenient(text))?;
+    shorten(&mut value);
+    Some(value)
+}
+
+/// Takes off what hides a block from old browsers and from XML, and the semicolon of a script.
+fn unwrap(text: &str) -> &str {
+    let mut text = text;
+    loop {
+        let before = text.len();
+        text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
+        for start in ["<![CDATA[", "//<![CDATA[", "/*<![CDATA[*/"] {
+            text = text.strip_prefix(start).unwrap_or(text);
+        }
+        if let Some(inner) = text.strip_prefix("<!--") {
+            // A comment of its own, or one around the JSON.
+            let end = inner.find("-->").filter(|end| inner.find(['{', '[']).is_none_or(|json| *end < json));
+            text = end.map_or(inner, |end| &inner[end + 3..]);
+        }
+        for end in [";", "//]]>", "/*]]>*/", "]]>", "//-->", "-->"] {
+            text = text.strip_suffix(end).unwrap_or(text);
+        }
+        if text.len() == before {
+            return text;
         }
     }
-    let text = text.trim_end_matches(';');
-    json::read(text.as_bytes()).ok().or_else(|| {
-        // Line breaks and tabs inside of strings are a common fault, and mean a space.
-        let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        json::read(plain.as_bytes()).ok()
-    })
+}
+
+/// Reads what people write for JSON: with comments, trailing or missing commas, bare names, and control characters in texts.
+fn lenient(text: &str) -> Option<Value> {
+    fn read(value: JsonValue<'_>) -> Value {
+        match value {
+            JsonValue::Null => Value::Null,
+            JsonValue::Boolean(value) => Value::Bool(value),
+            JsonValue::Number(text) => json::read(text.as_bytes()).unwrap_or_default(),
+            JsonValue::String(text) => Value::String(text.into_owned()),
+            JsonValue::Array(items) => items.into_iter().map(read).collect(),
+            JsonValue::Object(members) => {
+                members.into_iter().map(|(name, value)| (name.into_owned(), read(value))).collect()
+            }
+        }
+    }
+    // Lines end comments; other control characters mean a space wherever they are.
+    let text: String = text.chars().map(|c| if c.is_control() && !"\r\n".contains(c) { ' ' } else { c }).collect();
+    parse_to_value(&text, &ParseOptions::default()).ok().flatten().map(read)
+}
+
+/// Gives members the names that schema.org's own context gives them: `schema:name` and its address are `name`, `type` is `@type`.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(members) => {
+            let alias = |name: &str| match name {
+                "type" if !members.contains_key("@type") => "@type",
+                "id" if !members.contains_key("@id") => "@id",
+                _ => "",
+            };
+            if members.keys().any(|name| term(name) != name || !alias(name).is_empty()) {
+                let short: Vec<String> = { members.keys() }
+                    .map(|name| Some(alias(name)).filter(|a| !a.is_empty()).unwrap_or(term(name)).to_owned())
+                    .collect();
+                *members = short.into_iter().zip(std::mem::take(members).into_iter().map(|(_, value)| value)).collect();
+            }
+            members.values_mut().for_each(shorten);
+        }
+        _ => {}
+    }
+}
+
+/// The name of one of schema.org's terms, however it is written.
+fn term(name: &str) -> &str {
+    let rest = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+    let rest = rest.strip_prefix("www.").unwrap_or(rest);
+    rest.strip_prefix("schema.org/").or_else(|| name.strip_prefix("schema:")).unwrap_or(name)
 }
 
 /// A node and whether it stands for itself: at the top of a block, in its array or its `@graph`.
@@ -94,13 +164,17 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// The types of a node, without the vocabulary's address before them.
+/// The types of a node, those of schema.org by their names alone.
 pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    list(node.get("@type"))
-        .iter()
-        .take(MAX_TYPES)
-        .filter_map(Value::as_str)
-        .map(|name| name.rsplit(['/', '#', ':']).next().unwrap_or(name))
+    list(node.get("@type")).iter().take(MAX_TYPES).filter_map(Value::as_str).map(|name| term(name.trim()))
+}
+
+/// Whether a node is of a type of schema.org or of one below it. Only what is in `schema_types.txt` is below another.
+pub(super) fn is_a(node: &Map<String, Value>, wanted: &str) -> bool {
+    fn below(name: &str, wanted: &str) -> bool {
+        name == wanted || TYPES.get(name).is_some_and(|parents| parents.split(' ').any(|parent| below(parent, wanted)))
+    }
+    types(node).any(|name| below(name, wanted))
 }
 
 /// One value or several: several.
@@ -108,6 +182,8 @@ pub(super) fn list(value: Option<&Value>) -> &[Value] {
     match value {
         None | Some(Value::Null) => &[],
         Some(Value::Array(items)) => items,
+        Some(Value::Object(members)) if members.contains_key("@list") => list(members.get("@list")),
+        Some(Value::Object(members)) if members.contains_key("@set") => list(members.get("@set")),
         Some(one) => std::slice::from_ref(one),
     }
 }
@@ -122,60 +198,24 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     })
 }
 
-/// White space single, and the entities that generators leave in; nothing where nothing is left, and no more than
+/// White space single, and character references as what they stand for; nothing where nothing is left, and no more than
 /// [`MAX_TEXT`].
 pub(super) fn plain(text: &str) -> Option<String> {
     let text = &text[..text.floor_char_boundary(MAX_READ)];
+    let text = html::dereference(text);
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.contains('&') {
-        let entities =
-            [("&quot;", "\""), ("&#039;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
-        for (entity, sign) in entities {
-            words = words.replace(entity, sign);
-        }
-    }
     words.truncate(words.floor_char_boundary(MAX_TEXT));
     (!words.is_empty()).then_some(words)
 }
 
-/// Whether a node is an organisation: one of schema.org's subtypes of Organization, which say so by their names' last word.
+/// Whether a node is an organisation.
 pub(super) fn is_organization(node: &Map<String, Value>) -> bool {
-    const LAST_WORDS: [&str; 31] = [
-        "Organization",
-        "Corporation",
-        "Business",
-        "Company",
-        "Store",
-        "Shop",
-        "Service",
-        "Restaurant",
-        "Hotel",
-        "Airline",
-        "Agency",
-        "Agent",
-        "School",
-        "University",
-        "Clinic",
-        "Hospital",
-        "Dealer",
-        "Establishment",
-        "Consortium",
-        "Cooperative",
-        "Project",
-        "NGO",
-        "Attorney",
-        "Dentist",
-        "Bakery",
-        "Brewery",
-        "Winery",
-        "Library",
-        "Museum",
-        "Contractor",
-        "Club",
-    ];
-    // Of the same last words, but no organisations.
-    const OTHERS: [&str; 3] = ["Service", "TaxiService", "BroadcastService"];
-    types(node).any(|name| !OTHERS.contains(&name) && LAST_WORDS.iter().any(|word| name.ends_with(word)))
+    is_a(node, "Organization")
+}
+
+/// What an organisation or a site is called: its name, then its legal name and its first other one.
+pub(super) fn names(node: &Map<String, Value>) -> impl Iterator<Item = String> {
+    ["name", "legalName", "alternateName"].iter().filter_map(|member| text(node.get(*member)))
 }
 
 #[cfg(test)]
@@ -203,10 +243,109 @@ mod tests {
                 json!({"@type": "Organization", "name": "A"}),
                 json!([{"@type": "WebSite"}]),
                 json!({"a": 1}),
-                json!({"name": "two lines"})
+                json!({"name": "two\nlines"})
             ]
         );
         assert!(parse(&["[".repeat(100_000)]).is_empty(), "depth is bounded");
+    }
+
+    /// Each as the reference extractors read it: extruct, with Python's `strict=False` and jstyleson.
+    #[test]
+    fn blocks_are_read_with_the_faults_that_people_make() {
+        for block in [
+            r#"{"name": "A", "list": [1, 2,],}"#,
+            "{\"name\": \"A\", // the name\n \"list\": [1, /* two */ 2]}",
+            "// Organization\n{\"name\": \"A\", \"list\": [1, 2]}",
+            "<!-- Yoast --> {\"name\": \"A\", \"list\": [1, 2]}",
+            "<!-- {\"name\": \"A\", \"list\": [1, 2]} -->",
+            "<!--//--><![CDATA[//><!--\n{\"name\": \"A\", \"list\": [1, 2]}\n//--><!]]>",
+            "/* <![CDATA[ */ {\"name\": \"A\", \"list\": [1, 2]} /* ]]> */",
+            "<![CDATA[{\"name\": \"A\", \"list\": [1, 2]};]]>",
+            "\u{feff}{\"name\": \"A\", \"list\": [1, 2]}\0",
+            "{\"name\"\u{1}: \"A\",\u{b} \"list\": [1, 2]}",
+            "{name: 'A', 'list': [1, 2]}",
+            "{\"name\": \"A\"\n \"list\": [1, 2]};;",
+            r#"{"schema:name": "A", "http://schema.org/list": [1, 2]}"#,
+        ] {
+            assert_eq!(parse(&[block.to_owned()]), [json!({"name": "A", "list": [1, 2]})], "{block}");
+        }
+        let odd = parse(&["{\"a\": \"It\\'s\t// no \u{7}comment\", \"b\": NaN,}".to_owned()]);
+        assert_eq!(odd, [json!({"a": "It's // no  comment", "b": null})]);
+        for broken in ["{\"a\": ", "{\"a\": alert(1)}", "var x = {};", "<p>no</p>", "// nothing"] {
+            assert!(parse(&[broken.to_owned()]).is_empty(), "{broken}");
+        }
+        for deep in ["[".repeat(200_000), "{\"a\":".repeat(100_000), "[1,".repeat(300_000), "/*".repeat(300_000)] {
+            assert!(parse(&[deep]).is_empty());
+        }
+    }
+
+    #[test]
+    fn types_are_those_of_schema_org() {
+        let organization = |name: &str| is_organization(json!({"@type": name}).as_object().unwrap());
+        for name in [
+            "Organization",
+            "LocalBusiness",
+            "Corporation",
+            "NGO",
+            "AutoRepair",
+            "Pharmacy",
+            "FoodEstablishment",
+            "Dentist",
+            "HairSalon",
+            "Plumber",
+            "Electrician",
+            "Bakery",
+            "BarOrPub",
+            "CafeOrCoffeeShop",
+            "GroceryStore",
+            "Hotel",
+            "Hospital",
+            "CollegeOrUniversity",
+            "SportsTeam",
+            "MusicGroup",
+            "NewsMediaOrganization",
+            "OnlineStore",
+            "VeterinaryCare",
+            "Locksmith",
+            "schema:Corporation",
+            "http://schema.org/AutoRepair",
+            "https://schema.org/Pharmacy",
+            "https://www.schema.org/Hotel",
+        ] {
+            assert!(organization(name), "{name}");
+        }
+        for name in [
+            "GovernmentService",
+            "Service",
+            "TaxiService",
+            "BroadcastService",
+            "FinancialProduct",
+            "Person",
+            "Brand",
+            "Product",
+            "WebSite",
+            "Place",
+            "CreativeWork",
+            "Company",
+            "foaf:Organization",
+            "https://acme.example/Organization",
+            "",
+        ] {
+            assert!(!organization(name), "{name}");
+        }
+        assert!(is_a(json!({"@type": ["Thing", "FAQPage"]}).as_object().unwrap(), "WebPage"));
+        let node = &parse(&[r##"{"type": "schema:Corporation", "id": "#a"}"##.to_owned()])[0];
+        assert!(is_organization(node.as_object().unwrap()) && node["@id"] == "#a");
+    }
+
+    #[test]
+    fn every_type_has_its_parents_in_the_table() {
+        assert!(TYPES.len() > 200);
+        for (name, parents) in TYPES.iter() {
+            let roots = ["Organization", "WebPage", "WebSite"];
+            let known = parents.split(' ').all(|parent| TYPES.contains_key(parent));
+            assert!(if parents.is_empty() { roots.contains(name) } else { known }, "{name}: {parents}");
+        }
     }
 
     #[test]
@@ -245,15 +384,6 @@ mod tests {
             (json!({"a": 1}), None),
         ] {
             assert_eq!(text(Some(&value)).as_deref(), wanted, "{value}");
-        }
-        for (name, wanted) in [
-            ("LocalBusiness", true),
-            ("NGO", true),
-            ("FoodEstablishment", true),
-            ("TaxiService", false),
-            ("Person", false),
-        ] {
-            assert_eq!(is_organization(json!({"@type": name}).as_object().unwrap()), wanted, "{name}");
         }
     }
 }

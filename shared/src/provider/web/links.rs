@@ -1,66 +1,21 @@
 //! What the links of a page lead to: profiles, contact, careers, feeds.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::html::{Anchor, Document};
 use super::owner;
+use super::places::Place;
+use super::social::{Candidate, Profile};
+use crate::domain::organisation;
 
 /// The longest URL that is kept, in bytes, once it is absolute.
 const MAX_URL: usize = 2_048;
 /// The longest host that there can be, in bytes (RFC 1035).
 const MAX_HOST: usize = 253;
-
-/// Networks by the domains their profiles are on. `x` is the network's present name for both of its domains.
-const NETWORKS: [(&str, &str); 15] = [
-    ("linkedin.com", "linkedin"),
-    ("x.com", "x"),
-    ("twitter.com", "x"),
-    ("facebook.com", "facebook"),
-    ("instagram.com", "instagram"),
-    ("youtube.com", "youtube"),
-    ("github.com", "github"),
-    ("tiktok.com", "tiktok"),
-    ("pinterest.com", "pinterest"),
-    ("xing.com", "xing"),
-    ("threads.net", "threads"),
-    ("bsky.app", "bluesky"),
-    ("medium.com", "medium"),
-    ("crunchbase.com", "crunchbase"),
-    ("vimeo.com", "vimeo"),
-];
-
-/// First path segments that are no profile of a company: sharing, signing in, single posts, people.
-const NO_PROFILE: [&str; 28] = [
-    "share",
-    "sharer",
-    "sharer.php",
-    "sharearticle",
-    "sharing",
-    "share.php",
-    "intent",
-    "home",
-    "hashtag",
-    "search",
-    "login",
-    "signup",
-    "dialog",
-    "plugins",
-    "tr",
-    "watch",
-    "embed",
-    "playlist",
-    "results",
-    "p",
-    "reel",
-    "explore",
-    "features",
-    "in",
-    "pin",
-    "i",
-    "about",
-    "status",
-];
 
 /// Where applications for jobs are taken for many companies.
 pub(super) const JOB_BOARDS: [&str; 12] = [
@@ -78,13 +33,19 @@ pub(super) const JOB_BOARDS: [&str; 12] = [
     "myworkdayjobs.com",
 ];
 
+/// Media types of feeds, as pages name them.
+const FEEDS: [&str; 4] =
+    ["application/rss+xml", "application/atom+xml", "application/feed+json", "application/rdf+xml"];
+
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) social: Vec<(&'static str, String)>,
+    /// Profiles on networks, whoever they belong to. See [`choose`](super::social::choose).
+    pub(super) profiles: Vec<Candidate>,
     pub(super) phones: Vec<String>,
     pub(super) emails: Vec<String>,
     pub(super) contact: Option<String>,
+    imprint: Option<String>,
     pub(super) careers: Option<String>,
     pub(super) feeds: Vec<String>,
 }
@@ -93,16 +54,31 @@ impl Found {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
         let mut found = Self::default();
         for link in &page.links {
-            let feed = ["application/rss+xml", "application/atom+xml"].contains(&link.media_type.as_str());
+            let media_type = link.media_type.split(';').next().unwrap_or_default().trim();
+            let feed = FEEDS.iter().any(|feed| media_type.eq_ignore_ascii_case(feed));
             // Feeds of comments tell what visitors say.
             if feed && link.rel.split(' ').any(|r| r == "alternate") && !link.href.contains("comments") {
                 found.feeds.extend(absolute(base, &link.href));
             }
         }
+        let marked = |href: &str| Profile::of(&base.join(href).ok()?);
+        let head = page.links.iter().filter(|link| link.rel.split(' ').any(|rel| rel == "me"));
+        found.profiles.extend(head.filter_map(|link| {
+            let (place, label) = (Place::Body, String::new());
+            Some(Candidate { profile: marked(&link.href)?, place, own: true, label })
+        }));
         let own = base.host_str().filter(|host| host.len() <= MAX_HOST).map(owner);
         for anchor in &page.anchors {
             found.follow(base, own, anchor);
         }
+        // What cards and articles say of who publishes them.
+        let account = page.meta(&["twitter:site"]).map(|name| name.trim_start_matches('@'));
+        let account = account.and_then(|name| marked(&format!("https://x.com/{name}")));
+        let publisher = page.meta(&["article:publisher"]).and_then(marked);
+        for candidate in &mut found.profiles {
+            candidate.own |= [&account, &publisher].into_iter().flatten().any(|own| own.same(&candidate.profile));
+        }
+        found.contact = found.contact.take().or_else(|| found.imprint.take());
         found.feeds = distinct(found.feeds.into_iter());
         found.phones = distinct(found.phones.into_iter());
         found.emails = distinct(found.emails.into_iter());
@@ -111,22 +87,36 @@ impl Found {
 
     /// `own` is whose site it is.
     fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor) {
+        // As it is written: to a parser of URLs, `tel://+49 30 1` has a host.
+        if after_scheme(&anchor.href, "tel").is_some() {
+            self.phones.extend(phone(&anchor.href));
+            return;
+        }
+        if after_scheme(&anchor.href, "mailto").is_some() {
+            self.emails.extend(emails(&anchor.href));
+            return;
+        }
         let Ok(url) = base.join(&anchor.href) else { return };
         match url.scheme() {
-            "tel" => self.phones.extend(phone(url.path())),
-            "mailto" => self.emails.extend(email(url.path())),
             "http" | "https" => {
                 let Some(link) = Link::new(&url, own) else { return };
-                if let Some((network, profile)) = link.social() {
-                    if !self.social.iter().any(|(n, _)| *n == network) {
-                        self.social.push((network, profile));
+                if let Some(profile) = Profile::of(&url) {
+                    let own = anchor.rel.split(' ').any(|rel| matches!(rel, "me" | "sameas"));
+                    self.profiles.push(Candidate { profile, place: anchor.place, own, label: anchor.text.clone() });
+                    return;
+                }
+                match link.leads_to(anchor) {
+                    Some(Leads::Jobs) => {
+                        self.careers.get_or_insert_with(|| plain(&url));
                     }
-                } else if link.leads_to(anchor, &JOBS, &JOB_BOARDS) {
-                    self.careers.get_or_insert_with(|| plain(&url));
-                } else if link.leads_to(anchor, &CONTACT, &[]) {
-                    self.contact.get_or_insert_with(|| plain(&url));
-                } else if link.own && is_feed(&url) {
-                    self.feeds.push(plain(&url));
+                    Some(Leads::Contact) => {
+                        self.contact.get_or_insert_with(|| plain(&url));
+                    }
+                    Some(Leads::Imprint) => {
+                        self.imprint.get_or_insert_with(|| plain(&url));
+                    }
+                    None if link.own && is_feed(&url) => self.feeds.push(plain(&url)),
+                    None => {}
                 }
             }
             _ => {}
@@ -151,57 +141,57 @@ impl<'u> Link<'u> {
         Some(Self { url, host, owner, own: own == Some(owner) })
     }
 
-    /// Whether it leads to one of these by its last path segments or its text, on the company's own site or one of `hosts`.
-    fn leads_to(&self, anchor: &Anchor, words: &[&str], hosts: &[&str]) -> bool {
-        if hosts.contains(&self.owner) {
-            return true;
+    /// What it leads to by its last path segments or its text, on the company's own site, or by where it leads.
+    fn leads_to(&self, anchor: &Anchor) -> Option<Leads> {
+        if JOB_BOARDS.contains(&self.owner) {
+            return Some(Leads::Jobs);
         }
         if !self.own {
-            return false;
+            return None;
         }
         let label = self.host.split('.').next().unwrap_or_default();
         let segments = self.url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
-        let named = segments.map(|s| s.split('.').next().unwrap_or_default().to_ascii_lowercase());
-        let said = anchor.text.to_lowercase().replace(' ', "-");
-        words.contains(&label) || words.contains(&said.as_str()) || { named }
-            .any(|segment| words.contains(&segment.as_str()))
-    }
-
-    /// The network and the profile's URL without what only counts clicks.
-    fn social(&self) -> Option<(&'static str, String)> {
-        let (_, network) = NETWORKS.iter().find(|(domain, _)| self.owner == *domain)?;
-        let first = self.url.path_segments()?.find(|s| !s.is_empty())?.to_ascii_lowercase();
-        if NO_PROFILE.contains(&first.as_str()) || !matches!(self.url.scheme(), "http" | "https") {
-            return None;
-        }
-        let mut url = self.url.clone();
-        let _ = url.set_scheme("https");
-        url.set_query(None);
-        Some((network, plain(&url).trim_end_matches('/').to_owned()))
+        let named = segments.map(|s| s.split('.').next().unwrap_or_default());
+        let named = named.filter_map(|segment| leads(&percent_decode_str(segment).decode_utf8_lossy()));
+        named.chain(leads(label)).chain(leads(&anchor.text)).min()
     }
 }
 
-/// Words for where jobs are, in the languages with the most sites.
-const JOBS: [&str; 14] = [
-    "careers",
-    "career",
-    "jobs",
-    "join-us",
-    "joinus",
-    "work-with-us",
-    "we-are-hiring",
-    "hiring",
-    "vacancies",
-    "karriere",
-    "stellenangebote",
-    "recrutement",
-    "empleo",
-    "lavora-con-noi",
-];
+/// What a link of a site leads to, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leads {
+    Jobs,
+    Contact,
+    Imprint,
+}
 
-/// Words for where to write to.
-const CONTACT: [&str; 8] =
-    ["contact", "contact-us", "contactus", "kontakt", "contacto", "contatti", "contatto", "impressum"];
+/// The longest text that can say where a link leads, in bytes.
+const MAX_SAID: usize = 100;
+
+/// What links are called, by the normal form of it. See the file.
+static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
+    let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
+    let words = lines.filter_map(|line| {
+        let (sort, words) = line.split_once('\t')?;
+        let sort = match sort {
+            "jobs" => Leads::Jobs,
+            "contact" => Leads::Contact,
+            _ => Leads::Imprint,
+        };
+        let (_, words) = words.split_once('\t')?;
+        Some(words.split(", ").filter_map(move |word| Some((organisation::key(word)?, sort))))
+    });
+    words.flatten().collect()
+});
+
+/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and once where it says it twice.
+fn leads(said: &str) -> Option<Leads> {
+    let key = organisation::key(Some(said).filter(|said| said.len() <= MAX_SAID)?)?;
+    let words: Vec<&str> = key.split(' ').filter(|word| !word.bytes().all(|b| b.is_ascii_digit())).collect();
+    let half = &words[..words.len() / 2];
+    let words = if half.len() * 2 == words.len() && half == &words[half.len()..] { half } else { &words[..] };
+    WORDS.get(&words.join(" ")).copied()
+}
 
 fn is_feed(url: &Url) -> bool {
     let last =
@@ -211,7 +201,8 @@ fn is_feed(url: &Url) -> bool {
 
 /// The network and the profile's URL, where it leads to one.
 pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
-    Link::new(url, None)?.social()
+    let profile = Profile::of(url).filter(|profile| !profile.is_default())?;
+    Some((profile.network, profile.url))
 }
 
 /// What relative links are relative to.
@@ -233,22 +224,118 @@ fn plain(url: &Url) -> String {
     url.to_string()
 }
 
-/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most).
-pub(super) fn phone(text: &str) -> Option<String> {
-    let text = percent_decode_str(text).decode_utf8_lossy();
-    let text = text.trim().trim_start_matches("tel:").trim();
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let fits = text.len() <= 40 && text.chars().all(|c| c.is_ascii_digit() || "+-().\u{a0} /".contains(c));
-    ((6..=15).contains(&digits) && fits).then(|| text.to_owned())
+/// What stands behind `scheme:` and slashes, in whichever case; nothing of another scheme.
+fn after_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
+    let (before, rest) = text.trim().split_once(':')?;
+    before.trim().eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches('/').trim())
 }
 
-/// An e-mail address in lower case, without what a link adds to it.
-pub(super) fn email(text: &str) -> Option<String> {
-    let text = percent_decode_str(text).decode_utf8_lossy();
-    let text = text.trim().trim_start_matches("mailto:").split(['?', ',']).next()?.trim().to_lowercase();
+/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most), with its extension. `tel:` links are
+/// read by RFC 3966.
+pub(super) fn phone(text: &str) -> Option<String> {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let link = after_scheme(&decoded, "tel");
+    let plain: String = link.unwrap_or(&decoded).chars().map(typed).collect();
+    let text = without_label(plain.trim())?;
+    let end = text.find(|c: char| !(c.is_ascii_digit() || "+-(). /".contains(c))).unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let mut number = number.to_owned();
+    let rest = rest.trim();
+    let parameter = |name: &str| {
+        let of = |part: &str| {
+            part.split_once('=').filter(|(n, _)| n.trim().eq_ignore_ascii_case(name)).map(|(_, v)| v.trim().to_owned())
+        };
+        rest.split(';').skip(1).find_map(of)
+    };
+    let extension = if rest.starts_with(';') {
+        if let Some(context) = parameter("phone-context").filter(|c| c.starts_with('+') && !number.starts_with('+')) {
+            number = format!("{context}{number}");
+        }
+        parameter("ext").filter(|ext| is_extension(ext)).map(|ext| format!(";ext={ext}"))
+    } else if rest.is_empty() {
+        None
+    } else {
+        let written = rest.trim_start_matches([',', ' ']);
+        let digits = written.trim_start_matches(|c: char| c.is_alphabetic() || c == '#');
+        let word = written[..written.len() - digits.len()].to_lowercase();
+        let digits = digits.trim_start_matches([' ', '.', ':', '=', '-']).trim_end_matches(')');
+        if !EXTENSION.contains(&word.as_str()) || !is_extension(digits) {
+            return None;
+        }
+        Some(format!(" ext. {digits}"))
+    };
+    let fits = number.len() <= 40 && number.chars().all(|c| c.is_ascii_digit() || "+-(). /".contains(c));
+    ((6..=15).contains(&digits) && fits).then(|| number + &extension.unwrap_or_default())
+}
+
+/// Words before an extension, as libphonenumber knows them.
+const EXTENSION: [&str; 12] =
+    ["ext", "extn", "extension", "x", "xt", "#", "int", "anexo", "poste", "durchwahl", "dw", "\u{434}\u{43e}\u{431}"];
+
+fn is_extension(text: &str) -> bool {
+    (1..=7).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Typographic dashes and spaces, and digits of full width, as keyboards have them.
+fn typed(c: char) -> char {
+    match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        '\u{2044}' | '\u{2215}' => '/',
+        c => c,
+    }
+}
+
+/// What stands behind `Tel.:`, `Phone:` and the like; nothing of a fax.
+fn without_label(text: &str) -> Option<&str> {
+    let number = text.trim_start_matches(|c: char| c.is_alphabetic());
+    let word = text[..text.len() - number.len()].to_lowercase();
+    let known = [
+        "tel",
+        "tele",
+        "telefon",
+        "telephone",
+        "telefono",
+        "t\u{e9}l",
+        "t\u{e9}l\u{e9}phone",
+        "tel\u{e9}fono",
+        "fon",
+        "phone",
+        "call",
+        "ph",
+        "p",
+        "t",
+    ];
+    match word.as_str() {
+        "" => Some(number),
+        word if known.contains(&word) => Some(number.trim_start_matches(['.', ':', ' '])),
+        _ => None,
+    }
+}
+
+/// The addresses of a `mailto:` link (RFC 6068) or a text, in lower case, without what a link adds to them. Mail programs
+/// also take `;` between two.
+pub(super) fn emails(text: &str) -> Vec<String> {
+    let text = after_scheme(text, "mailto").unwrap_or(text.trim());
+    let (to, query) = text.split_once('?').unwrap_or((text, ""));
+    let more = query.split('&').filter_map(|field| field.split_once('=').filter(|(n, _)| n.eq_ignore_ascii_case("to")));
+    let all =
+        std::iter::once(to).chain(more.map(|(_, value)| value)).map(|to| percent_decode_str(to).decode_utf8_lossy());
+    all.flat_map(|to| to.split([',', ';']).filter_map(email).collect::<Vec<_>>()).collect()
+}
+
+fn email(text: &str) -> Option<String> {
+    // `Jane <jane@acme.example>`
+    let text = text.rsplit_once('<').map_or(text, |(_, rest)| rest.split('>').next().unwrap_or_default()).trim();
+    let text = after_scheme(text, "mailto").unwrap_or(text).split('?').next()?.trim_end_matches('.').to_lowercase();
     let (local, domain) = text.rsplit_once('@')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
-    let host = domain.contains('.') && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
+    let host = domain.contains('.')
+        && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
+        && domain.split('.').all(|label| !label.is_empty());
     (text.len() <= 254 && !local.is_empty() && local.chars().all(plain) && host).then_some(text)
 }
 
@@ -279,20 +366,115 @@ mod tests {
         let page = Document::read(html);
         let url = Url::parse("https://www.acme.example/").unwrap();
         let found = Found::read(&base(&url, &page), &page);
-        let social = |n: &'static str, url: &str| (n, url.to_owned());
+        let profiles: Vec<_> = found.profiles.iter().map(|candidate| candidate.profile.url.as_str()).collect();
         assert_eq!(
-            found.social,
-            [
-                social("linkedin", "https://www.linkedin.com/company/acme"),
-                social("x", "https://twitter.com/acme"),
-                social("youtube", "https://youtube.com/@acme")
-            ]
+            profiles,
+            ["https://www.linkedin.com/company/acme", "https://twitter.com/acme", "https://youtube.com/@acme"]
         );
         assert_eq!(found.phones, ["+1 (555) 010-9999"]);
         assert_eq!(found.emails, ["sales@acme.example"]);
         assert_eq!(found.careers.as_deref(), Some("https://www.acme.example/en/about/jobs.html"));
         assert_eq!(found.contact.as_deref(), Some("https://www.acme.example/hallo"));
         assert_eq!(found.feeds, ["https://www.acme.example/feed", "https://www.acme.example/blog/atom.xml"]);
+    }
+
+    #[test]
+    fn phones_are_read_as_links_and_people_write_them() {
+        for (text, wanted) in [
+            ("tel:+49\u{2013}30\u{2011}123456", Some("+49-30-123456")),
+            ("Tel:+49 30 123456", Some("+49 30 123456")),
+            ("TEL:+4930123456", Some("+4930123456")),
+            ("tel://+49 (30) 123456", Some("+49 (30) 123456")),
+            ("tel:+49%2030%20123456", Some("+49 30 123456")),
+            ("tel:+49\u{a0}30\u{2009}123456", Some("+49 30 123456")),
+            ("tel:\u{ff0b}\u{ff14}\u{ff19}30123456", Some("+4930123456")),
+            ("tel:+1-555-010-9999;ext=12", Some("+1-555-010-9999;ext=12")),
+            ("tel:+1-555-010-9999;EXT=12;isub=3", Some("+1-555-010-9999;ext=12")),
+            ("tel:0109999;phone-context=+1555", Some("+15550109999")),
+            ("tel:0109999;phone-context=acme.example", Some("0109999")),
+            ("+1 555 010 9999 ext. 12", Some("+1 555 010 9999 ext. 12")),
+            ("+1 555 010 9999 Ext 12", Some("+1 555 010 9999 ext. 12")),
+            ("+1 555 010 9999, extension 12", Some("+1 555 010 9999 ext. 12")),
+            ("+1 555 010 9999 x12", Some("+1 555 010 9999 ext. 12")),
+            ("+1 555 010 9999 (ext. 12)", Some("+1 555 010 9999 ext. 12")),
+            ("+1 555 010 9999 #12", Some("+1 555 010 9999 ext. 12")),
+            ("Tel.: +49 30 123456", Some("+49 30 123456")),
+            ("Telefon +49 30 123456", Some("+49 30 123456")),
+            ("+49 (0)30 / 123456", Some("+49 (0)30 / 123456")),
+            ("Fax: +49 30 123456", None),
+            ("+1 800 FLOWERS", None),
+            ("+1 555 010 9999 and more", None),
+            ("+1 555 010 9999 ext. 123456789", None),
+            ("12345", None),
+            ("1234567890123456", None),
+            ("tel:", None),
+            ("", None),
+        ] {
+            assert_eq!(phone(text).as_deref(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_address_of_a_mail_link_is_read() {
+        for (text, wanted) in [
+            ("mailto:a@acme.example;b@acme.example", &["a@acme.example", "b@acme.example"][..]),
+            ("mailto:a@acme.example,%20B@Acme.example?subject=x", &["a@acme.example", "b@acme.example"]),
+            ("mailto:a%40acme.example%3Bb%40acme.example", &["a@acme.example", "b@acme.example"]),
+            ("MailTo:%20a@acme.example%20", &["a@acme.example"]),
+            ("mailto://a@acme.example", &["a@acme.example"]),
+            ("mailto:?to=a@acme.example&cc=no@acme.example", &["a@acme.example"]),
+            ("mailto:Jane%20Doe%20%3Cjane@acme.example%3E", &["jane@acme.example"]),
+            ("mailto:mailto:a@acme.example", &["a@acme.example"]),
+            ("mailto:a@acme.example.", &["a@acme.example"]),
+            ("a@acme.example", &["a@acme.example"]),
+            ("mailto:a@acme..example;nobody;@acme.example", &[]),
+            ("mailto:?subject=a@acme.example", &[]),
+        ] {
+            assert_eq!(emails(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn contact_and_jobs_are_known_in_the_languages_of_the_web() {
+        for (said, wanted) in [
+            ("Contact us \u{2192}", Leads::Contact),
+            ("Cont\u{e1}ctenos", Leads::Contact),
+            ("kontaktieren-sie-uns", Leads::Contact),
+            ("\u{304a}\u{554f}\u{3044}\u{5408}\u{308f}\u{305b}", Leads::Contact),
+            ("Nous contacter", Leads::Contact),
+            ("fale-conosco", Leads::Contact),
+            ("\u{41a}\u{41e}\u{41d}\u{422}\u{410}\u{41a}\u{422}\u{42b}", Leads::Contact),
+            ("Contattaci", Leads::Contact),
+            ("Neem contact op", Leads::Contact),
+            ("Skontaktuj si\u{119}", Leads::Contact),
+            ("\u{8054}\u{7cfb}\u{6211}\u{4eec}", Leads::Contact),
+            ("Jobs (12)", Leads::Jobs),
+            ("Careers Careers", Leads::Jobs),
+            ("We\u{2019}re hiring!", Leads::Jobs),
+            ("Trabaja con nosotros", Leads::Jobs),
+            ("offene_stellen", Leads::Jobs),
+            ("\u{63a1}\u{7528}\u{60c5}\u{5831}", Leads::Jobs),
+            ("offres-demploi", Leads::Jobs),
+            ("Trabalhe conosco", Leads::Jobs),
+            ("\u{412}\u{430}\u{43a}\u{430}\u{43d}\u{441}\u{438}\u{438}", Leads::Jobs),
+            ("lavora-con-noi", Leads::Jobs),
+            ("Werken bij", Leads::Jobs),
+            ("Oferty pracy", Leads::Jobs),
+            ("Impressum", Leads::Imprint),
+        ] {
+            assert_eq!(leads(said), Some(wanted), "{said}");
+        }
+        for said in ["", "Steve Jobs", "contact lenses", "Products", &"jobs ".repeat(50)] {
+            assert_eq!(leads(said), None, "{said}");
+        }
+        assert!(WORDS.len() > 200, "{}", WORDS.len());
+        let found = |html: &str| {
+            let (page, url) = (Document::read(html), Url::parse("https://www.acme.example/").unwrap());
+            Found::read(&base(&url, &page), &page).contact
+        };
+        let imprint = "<a href=/i>Impressum</a>";
+        assert_eq!(found(imprint).as_deref(), Some("https://www.acme.example/i"));
+        assert_eq!(found(&format!("{imprint}<a href=/k>Kontakt</a>")).as_deref(), Some("https://www.acme.example/k"));
     }
 
     /// Twenty look-ups of each label of each host would be 40 million for this page.
@@ -315,6 +497,6 @@ mod tests {
             assert!(took < std::time::Duration::from_secs(15), "{took:?}");
         }
         let long = Url::parse(&format!("https://{}x.com/acme", "a.".repeat(130))).unwrap();
-        assert_eq!((social(&long), social(&Url::parse("https://a.x.com/acme").unwrap()).is_some()), (None, true));
+        assert_eq!((social(&long), social(&Url::parse("https://m.x.com/acme").unwrap()).is_some()), (None, true));
     }
 }

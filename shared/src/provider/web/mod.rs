@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod bent;
 mod charset;
+mod dates;
 mod domain_finder;
 mod feed;
 mod fetch;
@@ -20,10 +21,12 @@ mod json_ld;
 mod links;
 mod names;
 mod parked;
+mod places;
 mod profile;
 mod robots;
 mod signals;
 mod site;
+mod social;
 mod tech;
 
 use std::time::Duration;
@@ -48,7 +51,9 @@ fn time_for(question: &Question<'_>, own: Duration) -> Duration {
     (question.limit * 9 / 10).min(own)
 }
 
-/// The registrable domain of a host, or the host where it has none.
+/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too: `www.nhs.uk` is that of
+/// `nhs.uk`, and nobody's domain.
 fn owner(host: &str) -> &str {
-    suffix::registrable(host).unwrap_or(host)
+    let owner = suffix::registrable(host).unwrap_or(host);
+    owner.strip_prefix("www.").filter(|suffix| suffix.contains('.')).unwrap_or(owner)
 }

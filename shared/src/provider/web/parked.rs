@@ -1,9 +1,13 @@
-//! Whether a page is nobody's: a domain that is for sale or only registered.
+//! Whether a page is nobody's: a domain that is for sale or only registered, a server without a site, a site that is suspended or not
+//! built yet, an error, or a firewall that asks who is there.
+
+mod phrases;
 
 use url::Url;
 
+use self::phrases::{AFTER_STATUS, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED};
 use super::html::Document;
-use super::owner;
+use super::{names, owner};
 
 /// Sites that parked domains lead to or load their page from. Facts about the trade, read off their own parking pages.
 const MARKETS: [&str; 17] = [
@@ -26,31 +30,73 @@ const MARKETS: [&str; 17] = [
     "uniregistry.com",
 ];
 
-/// What parking pages say, in lower case. Long enough to be said by no page that is somebody's.
-const PHRASES: [&str; 12] = [
-    "this domain is for sale",
-    "this domain may be for sale",
-    "domain name is for sale",
-    "is for sale on ",
-    "buy this domain",
-    "this domain is parked",
-    "this web page is parked",
-    "parked free, courtesy of",
-    "the domain has expired",
-    "this domain has recently been registered",
-    "diese domain steht zum verkauf",
-    "ce domaine est \u{e0} vendre",
-];
+/// Longer texts are of pages that have something to say, in bytes. Some default pages explain where everything lies.
+const MAX_SAID: usize = 6_000;
+/// The same for sentences that may be quoted, for a title, for a part of one, and for words within the text.
+const MAX_SENTENCE: usize = 3_000;
+const MAX_TITLED: usize = 1_500;
+const MAX_TITLED_IN_PART: usize = 600;
+const MAX_WORDS: usize = 200;
 
-/// Whether nobody's page stands here. Phrases count only on pages with little else to say.
+/// Whether a domain is parked: its page is that of a market for domains.
 pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
     let market = |host: Option<&str>| host.is_some_and(|host| MARKETS.contains(&owner(host)));
-    let loads = || page.script_urls.iter().any(|src| url.join(src).is_ok_and(|src| market(src.host_str())));
-    if market(url.host_str()) || loads() {
+    let lander = |src: &Url| src.path().contains("parking-lander");
+    let loads =
+        || page.script_urls.iter().any(|src| url.join(src).is_ok_and(|src| market(src.host_str()) || lander(&src)));
+    market(url.host_str()) || loads() || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, is_for_sale))
+}
+
+/// Whether nobody's page stands here. What a page says counts only where it has little else to say.
+pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
+    if is_parked(url, page) {
         return true;
     }
-    let said = format!("{} {}", page.title.as_deref().unwrap_or_default(), page.text).to_lowercase();
-    said.len() < 3_000 && page.json_ld.is_empty() && PHRASES.iter().any(|phrase| said.contains(phrase))
+    if !page.json_ld.is_empty() {
+        return false;
+    }
+    let title = page.title.as_deref().unwrap_or_default();
+    let text = page.text.len();
+    (text < MAX_SAID && TITLE_STARTS.iter().any(|start| plain(title).starts_with(start)))
+        || (text < MAX_TITLED && is_notice(title))
+        || (text < MAX_TITLED_IN_PART && names::segments(title).any(is_notice))
+        || says_so(page, MAX_SENTENCE, |said| SENTENCES.iter().any(|sentence| said.contains(sentence)))
+        || says_so(page, MAX_WORDS, |said| UNFINISHED.iter().any(|words| said.contains(words)))
+        || ["it works", "it works!"].contains(&page.text.to_lowercase().as_str())
+}
+
+/// Whether a title, or a part of one, names no company, but says why there is none.
+pub(super) fn is_notice(title: &str) -> bool {
+    let title = plain(title);
+    let title = title.strip_prefix("http ").unwrap_or(&title);
+    let status = |text: &str| {
+        let code =
+            text.get(..3).filter(|code| code.starts_with(['4', '5']) && code.bytes().all(|b| b.is_ascii_digit()));
+        code.is_some_and(|_| AFTER_STATUS.contains(&text[3..].trim_matches(|c: char| !c.is_alphanumeric())))
+    };
+    let error = title.strip_prefix("error ").or_else(|| title.strip_prefix("fehler ")).unwrap_or(title);
+    TITLES.contains(&title)
+        || UNFINISHED.contains(&title)
+        || TITLE_STARTS.iter().any(|start| title.starts_with(start))
+        || status(error)
+}
+
+fn is_for_sale(said: &str) -> bool {
+    FOR_SALE.iter().any(|sentence| said.contains(sentence))
+}
+
+fn says_so(page: &Document, most: usize, says: impl FnOnce(&str) -> bool) -> bool {
+    if page.text.len() >= most {
+        return false;
+    }
+    let said = format!("{} {}", page.title.as_deref().unwrap_or_default(), page.text);
+    says(&said.to_lowercase().replace('\u{2019}', "'"))
+}
+
+/// In lower case, without signs at the ends.
+fn plain(title: &str) -> String {
+    let title = title.to_lowercase().replace('\u{2019}', "'");
+    title.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != ')').to_owned()
 }
 
 #[cfg(test)]
@@ -71,8 +117,74 @@ mod tests {
             ("https://www.dan.com.example/", "<p>anvils", false),
         ] {
             assert_eq!(is_parked(&Url::parse(url).unwrap(), &Document::read(html)), wanted, "{url} {html}");
+            assert_eq!(is_nobodys(&Url::parse(url).unwrap(), &Document::read(html)), wanted, "{url} {html}");
         }
         let shop = format!("<p>{} Buy this domain name book", "Anvils of all sizes. ".repeat(200));
         assert!(!is_parked(&Url::parse("https://acme.example/").unwrap(), &Document::read(&shop)));
+    }
+
+    fn nobodys(html: &str) -> bool {
+        is_nobodys(&Url::parse("https://acme.example/").unwrap(), &Document::read(html))
+    }
+
+    #[test]
+    fn pages_that_servers_hosters_and_firewalls_show_are_nobodys() {
+        let long = "The configuration layout for an Apache2 web server installation is as follows. ".repeat(50);
+        for html in [
+            "<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1><p>If you see this page, the nginx web server is successfully installed \
+             and working. Further configuration is required.",
+            "<html><body><h1>It works!</h1></body></html>",
+            &format!("<title>Apache2 Ubuntu Default Page: It works</title><p>{long}"),
+            &format!("<title>Apache2 Debian Default Page: It works</title><p>{long}"),
+            "<title>Test Page for the HTTP Server on AlmaLinux</title><p>This page is used to test the proper operation of the HTTP server.",
+            "<title>HTTP Server Test Page powered by: Rocky Linux</title>",
+            "<title>IIS Windows Server</title><a href=http://go.microsoft.com/><img src=iisstart.png alt=IIS></a>",
+            "<title>IIS7</title>",
+            "<title>Web Server's Default Page</title><p>This page is generated by Plesk",
+            "<title>Domain Default page</title><p>If you are seeing this message, the website is not available",
+            "<title>Default Web Site Page</title><p>SORRY! If you are the owner of this website, please contact your hosting provider",
+            "<title>Account Suspended</title><h1>Account Suspended</h1><p>This Account has been suspended.",
+            "<title>acme.example</title><p>This Account has been suspended. Contact your hosting provider for more information.",
+            "<title>Index of /</title><h1>Index of /</h1>",
+            "<title>Hier entsteht eine neue Internetpr\u{e4}senz</title>",
+            "<title>acme.example</title><p>Diese Website befindet sich im Aufbau.",
+            "<title>Acme \u{2013} Coming soon</title><p>Stay tuned",
+            "<title>Coming Soon</title>",
+            "<title>Acme</title><h1>Under construction</h1>",
+            "<title>Site en construction</title>",
+            "<title>404 Not Found</title><center><h1>404 Not Found</h1></center><hr><center>nginx</center>",
+            "<title>Error 404 - Not Found</title>",
+            "<title>503 Service Temporarily Unavailable</title>",
+            "<title>Page not found | Acme</title>",
+            "<title>Just a moment...</title><p>Verify you are human by completing the action below.",
+            "<title>Attention Required! | Cloudflare</title><p>Sorry, you have been blocked",
+            "<title>Access Denied</title><p>You don't have permission to access this server.",
+            "<title>Pardon Our Interruption</title>",
+            "<title>WordPress \u{203a} Error</title><p>There has been a critical error on this website.",
+            "<p>Error establishing a database connection",
+            "<title>acme.example</title><p>This domain name has been registered with a registrar.",
+        ] {
+            assert!(nobodys(html), "{html}");
+        }
+        let url = Url::parse("https://acme.example/").unwrap();
+        assert!(!is_parked(&url, &Document::read("<title>Welcome to nginx!</title>")), "a server tells its software");
+    }
+
+    #[test]
+    fn pages_of_companies_that_say_the_same_words_are_theirs() {
+        let about =
+            "We forge anvils in Berlin since 1920, by hand and to order, for smiths all over Europe. ".repeat(8);
+        for html in [
+            format!("<title>Acme</title><p>{about} Our new shop is coming soon!"),
+            format!("<title>Maintenance | Acme Facility Services</title><p>{about}"),
+            format!("<title>404 Media</title><p>{about}"),
+            "<title>500 Startups</title><p>We invest".to_owned(),
+            "<title>Error Coffee</title><p>We roast".to_owned(),
+            "<title>It Works Global</title><p>We sell".to_owned(),
+            format!("<title>Acme</title><p>{about} Under construction: our new forge."),
+            "<title>Coming soon</title><script type='application/ld+json'>{\"@type\":\"Organization\",\"name\":\"Acme\"}</script>".to_owned(),
+        ] {
+            assert!(!nobodys(&html), "{html}");
+        }
     }
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::html::Document;
-use super::json_ld::{self, Graph, is_organization, list, text, types};
-use super::links;
-use super::{names, owner};
+use super::json_ld::{self, Graph, is_a, is_organization, list, text};
+use super::names::{self, Evidence, Fit};
+use super::{links, owner, social, suffix};
 use crate::domain::organisation;
 
 /// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
@@ -17,12 +17,21 @@ mod sure {
     pub(super) const JSON_LD: f64 = 0.95;
     /// The same of a node that does not say whose site it is about.
     pub(super) const JSON_LD_UNNAMED: f64 = 0.85;
+    /// The same where another could as well be the one.
+    pub(super) const JSON_LD_OF_SEVERAL: f64 = 0.5;
+    /// A site's own name in JSON-LD.
+    pub(super) const WEB_SITE: f64 = 0.8;
     pub(super) const OPEN_GRAPH: f64 = 0.75;
     /// Links, which the page shows but does not explain.
     pub(super) const LINK: f64 = 0.7;
     pub(super) const META: f64 = 0.65;
     /// A part of the title that spells the domain.
     pub(super) const TITLE_AND_DOMAIN: f64 = 0.6;
+    /// One with a legal form, or that fits the domain in part.
+    pub(super) const TITLE_AND_FORM: f64 = 0.5;
+    pub(super) const TITLE_AND_PART: f64 = 0.45;
+    /// A name that is only the address again.
+    pub(super) const ADDRESS: f64 = 0.4;
     pub(super) const TITLE: f64 = 0.35;
     /// What was seen and not said: where the page was.
     pub(super) const SEEN: f64 = 1.0;
@@ -33,6 +42,10 @@ const MAX_VALUES: usize = 10;
 /// The most logos and images that are looked at, and the most publishers of pages.
 const MAX_LOGOS: usize = 20;
 const MAX_PUBLISHERS: usize = 100;
+/// The most organisations that are compared.
+const MAX_ORGANIZATIONS: usize = 200;
+/// The most profiles in one text.
+const MAX_LISTED: usize = 50;
 
 /// Fields with how sure they are. The first word on a field stands.
 #[derive(Debug, Default, PartialEq)]
@@ -67,17 +80,33 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let graph = Graph::new(&blocks);
     let host = url.host_str().unwrap_or_default();
     let base = links::base(url, page);
-    if let Some((organization, sure)) = organization(&graph, owner(host)) {
+    let own = [owner(host), owner(asked)];
+    if let Some((organization, sure)) = organization(&graph, host, own) {
         from_json_ld(&mut profile, &graph, organization, sure, &base, this_year);
     }
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
-    profile.put_text("company_name", meta(&["og:site_name"]), sure::OPEN_GRAPH);
-    profile.put_text("company_name", meta(&["application-name", "apple-mobile-web-app-title"]), sure::META);
-    let name = title.as_deref().and_then(|title| name_in_title(title, owner(host)));
-    if let Some((name, sure)) = name {
+    let site = site_name(&graph, own).map(|name| (name, sure::WEB_SITE));
+    let open_graph = meta(&["og:site_name"]).map(|name| (name, sure::OPEN_GRAPH));
+    let app = |name| meta(&[name]).map(|name| (name, sure::META));
+    let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
+    let (addresses, said): (Vec<_>, Vec<_>) =
+        said.filter(|(name, _)| !names::is_generic(name)).partition(|(name, _)| names::is_address(name, host));
+    for (name, sure) in said {
+        profile.put_text("company_name", Some(name), sure);
+    }
+    if let Some((name, evidence)) = title.as_deref().and_then(|title| names::in_title(title, url)) {
+        let sure = match evidence {
+            Evidence::Domain => sure::TITLE_AND_DOMAIN,
+            Evidence::Form => sure::TITLE_AND_FORM,
+            Evidence::Part => sure::TITLE_AND_PART,
+            Evidence::Place => sure::TITLE,
+        };
         profile.put_text("company_name", Some(name.to_owned()), sure);
+    }
+    for (name, _) in addresses {
+        profile.put_text("company_name", Some(name), sure::ADDRESS);
     }
     profile.put_text("description", meta(&["og:description", "twitter:description"]), sure::OPEN_GRAPH);
     profile.put_text("description", meta(&["description"]), sure::META);
@@ -89,7 +118,10 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let found = links::Found::read(&base, page);
     add_values(&mut profile, "phones", found.phones, sure::LINK);
     add_values(&mut profile, "emails", found.emails, sure::LINK);
-    let social = found.social.into_iter().map(|(network, url)| (network.to_owned(), Value::String(url)));
+    let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
+    let names = social::names(owner(host), called.into_iter().flatten());
+    let social = social::choose(&found.profiles, &names).into_iter();
+    let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
     match profile.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
         Some(known) => {
             for (network, url) in social {
@@ -133,31 +165,82 @@ fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64
 
 type Node = Map<String, Value>;
 
+/// Whose site a node is about by its own addresses: ours, or somebody else's. `None` where it has none.
+fn is_ours(node: &Node, own: [&str; 2]) -> Option<bool> {
+    let addresses = [node.get("url"), node.get("@id")].into_iter().flat_map(list).take(MAX_LISTED);
+    let urls = addresses.filter_map(|url| web_url(url.as_str()?));
+    let mut ours = urls.filter_map(|url| url.host_str().map(|host| own.contains(&owner(host)))).peekable();
+    ours.peek()?;
+    Some(ours.any(|ours| ours))
+}
+
+/// A web address, with its scheme or without.
+fn web_url(text: &str) -> Option<Url> {
+    let text = text.trim();
+    let text = text.trim_start_matches("//");
+    if let Ok(url) = Url::parse(text)
+        && matches!(url.scheme(), "http" | "https")
+    {
+        return Some(url);
+    }
+    let host = text.split(['/', '?', '#', ':']).next()?;
+    suffix::host(host).ok().filter(|host| host.contains('.'))?;
+    Url::parse(&format!("https://{text}")).ok()
+}
+
 /// The organisation that a page is about: one at the top of a block or the publisher of the site, whose own URL is the
 /// site's or that has none. One with another site's URL is somebody else: a customer, a member, an author.
-fn organization<'a>(graph: &Graph<'a>, domain: &str) -> Option<(&'a Node, f64)> {
+fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'a Node, f64)> {
     let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
-    let sites = tops.clone().filter(|node| types(node).any(|t| t == "WebSite" || t == "WebPage" || t == "AboutPage"));
+    let sites = tops.clone().filter(|node| is_a(node, "WebSite") || is_a(node, "WebPage"));
     let publishers = sites.flat_map(|site| {
         ["publisher", "about", "mainEntity", "author", "copyrightHolder"].into_iter().filter_map(|name| site.get(name))
     });
     let publishers: Vec<&Node> = publishers.take(MAX_PUBLISHERS).map(|value| graph.resolve(value)).collect();
-    let nodes = tops.chain(publishers).filter(|node| is_organization(node) && text(node.get("name")).is_some());
-    let rated = nodes.filter_map(|node| {
-        let addresses = [node.get("url"), node.get("@id")];
-        let own = addresses.into_iter().flatten().filter_map(|url| Url::parse(url.as_str()?).ok());
-        let mut hosts = own.filter_map(|url| url.host_str().map(|host| owner(host) == domain)).peekable();
-        match hosts.peek() {
-            None => Some((node, sure::JSON_LD_UNNAMED)),
-            Some(_) => hosts.any(|own| own).then_some((node, sure::JSON_LD)),
-        }
+    let all = { tops.map(|node| (node, false)) }.chain(publishers.into_iter().map(|node| (node, true)));
+    let all = all.filter(|(node, _)| is_organization(node));
+    let rated = all.filter_map(|(node, publishes)| {
+        let sure = match is_ours(node, own) {
+            Some(true) => sure::JSON_LD,
+            Some(false) => return None,
+            None => sure::JSON_LD_UNNAMED,
+        };
+        Some((node, sure, publishes))
     });
-    // The surest; of equal ones the one that says most.
-    rated.max_by(|(a, sure_a), (b, sure_b)| sure_a.total_cmp(sure_b).then(a.len().cmp(&b.len())))
+    let rated = rated.take(MAX_ORGANIZATIONS).map(|(node, sure, publishes)| {
+        let name = name(node);
+        let fit = name.as_deref().map_or(Fit::Nothing, |name| names::fit(name, host));
+        let rank = (name.is_some(), fit, publishes, !is_a(node, "LocalBusiness"), node.len());
+        (node, name, sure, rank)
+    });
+    let rated: Vec<_> = rated.collect();
+    // The surest; of equal ones the one that fits best, and the one that says most.
+    let best = rated.iter().max_by(|one, other| one.2.total_cmp(&other.2).then(one.3.cmp(&other.3)))?;
+    let (node, name, mut sure, (_, fit, publishes, ..)) = best.clone();
+    let rivals = || {
+        let equal = rated.iter().filter(|(_, _, s, (_, f, p, ..))| (*s, *f, *p) == (sure, fit, publishes));
+        equal.filter_map(|(_, name, ..)| name.as_deref()).take(MAX_PUBLISHERS)
+    };
+    if fit == Fit::Nothing && name.is_some_and(|name| rivals().any(|rival| !organisation::same(&name, rival))) {
+        sure = sure.min(sure::JSON_LD_OF_SEVERAL);
+    }
+    Some((node, sure))
+}
+
+/// What the site calls itself in JSON-LD.
+fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
+    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
+    let mut sites = tops.filter(|node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
+    sites.find_map(name)
+}
+
+/// What a node is called, where that names anything.
+fn name(node: &Node) -> Option<String> {
+    json_ld::names(node).find(|name| !names::is_generic(name))
 }
 
 fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
-    profile.put_text("company_name", text(node.get("name")), sure);
+    profile.put_text("company_name", name(node), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
     let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);
@@ -178,8 +261,11 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         all.filter_map(|value| text(Some(value))).collect()
     };
     add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
-    add_values(profile, "emails", links::distinct(every("email").iter().filter_map(|t| links::email(t))), sure);
-    let place = list(node.get("address")).first().or_else(|| node.get("location")?.get("address"));
+    add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
+    let place = list(node.get("address")).first().or_else(|| {
+        let places = list(node.get("location")).iter().take(MAX_LISTED);
+        places.filter_map(|place| list(place.get("address")).first()).next()
+    });
     profile.put("address", place.and_then(address), sure);
     let founded = text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());
     profile.put("founded_year", founded.filter(|year| (1000..=this_year).contains(year)).map(Value::from), sure);
@@ -188,7 +274,13 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         profile.put("employees", count.map(Value::from), sure);
         profile.put_text("employee_range", range, sure);
     }
-    let profiles = list(node.get("sameAs")).iter().filter_map(|url| links::social(&Url::parse(url.as_str()?).ok()?));
+    // Some list several in one text.
+    let same = list(node.get("sameAs")).iter().filter_map(|same| {
+        let members = || ["@id", "url", "@value"].into_iter().find_map(|name| same.get(name)?.as_str());
+        same.as_str().or_else(members)
+    });
+    let same = same.flat_map(|same| same.split([',', ' ', '\n', '\t', '\r']).take(MAX_LISTED));
+    let profiles = same.filter_map(|same| links::social(&web_url(same)?));
     let mut social = Map::new();
     for (network, url) in profiles {
         social.entry(network).or_insert(Value::String(url));
@@ -214,44 +306,80 @@ fn address(value: &Value) -> Option<Value> {
     (!address.is_empty()).then_some(Value::Object(address))
 }
 
-/// The number of employees, or the range of it as `51-200`: a number, a text, or `QuantitativeValue`.
+/// The number of employees, or the range of it as `51-200` or `1001+`: a number, a text, or `QuantitativeValue`.
 fn employees(value: &Value) -> (Option<u64>, Option<String>) {
-    let number = |value: Option<&Value>| text(value)?.replace([',', '\u{202f}', ' '], "").parse::<u64>().ok();
-    if let Some(node) = value.as_object() {
-        let value = text(node.get("value"));
-        return match (number(node.get("minValue")), number(node.get("maxValue"))) {
-            (Some(least), Some(most)) if least < most => (None, Some(format!("{least}-{most}"))),
-            (Some(least), None) => (None, Some(format!("{least}+"))),
-            _ => value.map_or((None, None), |value| employees(&Value::String(value))),
-        };
+    let Some(node) = value.as_object() else {
+        return text(Some(value)).map_or((None, None), |text| staff(&text));
+    };
+    let count = |name: &str| text(node.get(name)).and_then(|text| staff(&text).0);
+    let range = match (count("minValue"), count("maxValue")) {
+        (Some(least), Some(most)) => span(least, most),
+        (Some(least), None) => (None, Some(format!("{least}+"))),
+        _ => (None, None),
+    };
+    if range != (None, None) {
+        return range;
     }
-    if let Some(count) = number(Some(value)) {
-        return (Some(count), None);
-    }
-    let range = text(Some(value)).and_then(|text| {
-        let (least, most) = text.split_once(['-', '\u{2013}'])?;
-        let (least, most) = (least.trim().parse::<u64>().ok()?, most.trim().parse::<u64>().ok()?);
-        (least < most).then(|| format!("{least}-{most}"))
-    });
-    (None, range)
+    text(node.get("value")).map_or((None, None), |text| staff(&text))
 }
 
-/// The part of a title that is the name: one that spells the domain, else the last of several, where sites put it, or the
-/// only one where it is short.
-fn name_in_title<'t>(title: &'t str, domain: &str) -> Option<(&'t str, f64)> {
-    let label: String = domain.split('.').next().unwrap_or_default().replace('-', "");
-    let parts: Vec<&str> = names::segments(title).collect();
-    let spells = |part: &&&str| organisation::spellings(part).iter().any(|words| words.concat() == label);
-    let spelled = parts.iter().find(|part| !label.is_empty() && spells(part));
-    if let Some(part) = spelled {
-        return Some((part, sure::TITLE_AND_DOMAIN));
+fn span(least: u64, most: u64) -> (Option<u64>, Option<String>) {
+    match least.cmp(&most) {
+        std::cmp::Ordering::Less => (None, Some(format!("{least}-{most}"))),
+        std::cmp::Ordering::Equal => (Some(least), None),
+        std::cmp::Ordering::Greater => (None, None),
     }
-    let generic = |part: &&&str| {
-        !["home", "homepage", "welcome", "startseite", "accueil", "inicio", "index"]
-            .contains(&part.to_lowercase().as_str())
-    };
-    let part = parts.iter().rev().find(generic)?;
-    (part.split(' ').count() <= 4).then_some((*part, sure::TITLE))
+}
+
+/// What a text says of a number of people: `120`, `1,001-5,000`, `51 to 200 employees`, `10,001+`, `> 500`. Nothing where it has
+/// words that could mean something else.
+fn staff(text: &str) -> (Option<u64>, Option<String>) {
+    let text = text.trim().to_lowercase();
+    let text = PEOPLE.iter().find_map(|word| text.strip_suffix(word)).unwrap_or(&text).trim();
+    let above = ["more than ", "over ", ">=", "\u{2265}", ">", "\u{fc}ber ", "mehr als ", "plus de "];
+    if let Some(rest) = above.iter().find_map(|word| text.strip_prefix(word)) {
+        return (None, number(rest).map(|least| format!("{least}+")));
+    }
+    if let Some(least) = text.strip_suffix('+') {
+        return (None, number(least).map(|least| format!("{least}+")));
+    }
+    let dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let parts =
+        text.split_once(dash).or_else(|| [" to ", " bis ", " \u{e0} "].iter().find_map(|to| text.split_once(to)));
+    match parts {
+        Some((least, most)) => match (number(least), number(most)) {
+            (Some(least), Some(most)) => span(least, most),
+            _ => (None, None),
+        },
+        None => (number(text), None),
+    }
+}
+
+/// Words behind a number of people.
+const PEOPLE: [&str; 9] = [
+    "employees",
+    "employee",
+    "people",
+    "staff",
+    "mitarbeiter",
+    "mitarbeitende",
+    "salari\u{e9}s",
+    "empleados",
+    "dipendenti",
+];
+
+/// A whole number, its thousands parted or not.
+fn number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    // Of a number with a fraction, only zeros may be it.
+    let text = text.strip_suffix(".0").or_else(|| text.strip_suffix(".00")).unwrap_or(text);
+    let parted = |c: char| matches!(c, ',' | '.' | '\'' | '\u{2019}') || c.is_whitespace();
+    let mut groups = text.split(parted);
+    let first = groups.next()?;
+    let groups: Vec<&str> = groups.collect();
+    let fits = groups.iter().all(|group| group.len() == 3) && (groups.is_empty() || (1..=3).contains(&first.len()));
+    let digits = [&[first], &groups[..]].concat().concat();
+    (fits && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 /// `de_DE` and `DE-de` as `de-DE`; nothing of what is no language.

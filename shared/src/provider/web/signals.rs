@@ -1,15 +1,18 @@
 //! `signals`: what is new about a company, by its own site: what its feeds report, and whom it looks for.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::dates;
 use super::feed::{self, Entry};
 use super::fetch::{Agent, Miss, Page, Visit, Want};
 use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
 use super::links::{self, Found};
-use super::parked::is_parked;
+use super::parked::is_nobodys;
 use crate::domain::time::Timestamp;
 use crate::provider::config::{SIGNALS_FIELDS, SignalsConfig};
 use crate::provider::{Answer, Ports, Provider, Question};
@@ -64,8 +67,8 @@ impl Provider for Signals {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
         };
-        let document = Document::read(&home.body);
-        if !home.fits || is_parked(&home.url, &document) {
+        let document = Document::of(&home);
+        if !home.fits || is_nobodys(&home.url, &document) {
             return Answer::NotFound;
         }
         let found = Found::read(&links::base(&home.url, &document), &document);
@@ -83,19 +86,21 @@ impl Provider for Signals {
             }
         }
         // Some show their positions on the home page.
-        let mut positions = hiring(&document, &home.url);
+        let now = ports.clock.now();
+        let mut positions = hiring(&document, &home.url, now);
         if let Some(url) = &found.careers {
             match other(&mut visit, url, Want::Html).await {
-                Ok(Some(page)) => positions.extend(hiring(&Document::read(&page.body), &page.url)),
+                Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url, now)),
                 Ok(None) => {}
                 Err(miss) => failure = failure.or(Some(miss)),
             }
         }
-        let mut shown = std::collections::BTreeSet::new();
+        let mut shown = BTreeSet::new();
         positions.retain(|p| shown.insert((p.title.clone(), p.url.clone())));
+        signals = told_once(signals);
         let open = positions.len();
         signals.extend(positions);
-        let signals = newest(signals, ports.clock.now().minus(self.config.max_age), self.config.max_items);
+        let signals = newest(signals, now.minus(self.config.max_age), self.config.max_items);
 
         let mut fields = Map::new();
         if !signals.is_empty() {
@@ -130,21 +135,54 @@ fn news(entry: Entry, source: &Url) -> Signal {
     Signal { kind: "news", title: entry.title, url: entry.url, date: entry.date, source: source.to_string() }
 }
 
-/// The positions that a page shows as JSON-LD.
-fn hiring(page: &Document, source: &Url) -> Vec<Signal> {
+/// The news of several feeds without those that another feed told before: of one blog there is RSS beside Atom.
+fn told_once(news: Vec<Signal>) -> Vec<Signal> {
+    const DAY: i64 = 86_400_000;
+    let (mut pages, mut titles) = (BTreeMap::new(), BTreeMap::new());
+    let mut by_another = |signal: &Signal| {
+        let source = signal.source.as_str();
+        let page = signal.url.as_deref().map(|url| *pages.entry(page(url)).or_insert(source) != source);
+        let day = signal.date.map(|date| date.0.div_euclid(DAY));
+        let title = *titles.entry((signal.title.to_lowercase(), day)).or_insert(source) != source;
+        page.unwrap_or_default() || title
+    };
+    let again: Vec<bool> = news.iter().map(|signal| by_another(signal)).collect();
+    news.into_iter().zip(again).filter(|(_, again)| !again).map(|(signal, _)| signal).collect()
+}
+
+/// What is the same in two URLs of one page: without its scheme, `www.`, the slash at its end, and what counts clicks.
+fn page(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
+    url.set_fragment(None);
+    let query: Vec<String> = url
+        .query_pairs()
+        .filter(|(name, _)| !name.starts_with("utm_"))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    format!("{host}{}?{}", url.path().trim_end_matches('/'), query.join("&"))
+}
+
+/// The positions that a page shows as JSON-LD, those left out that could be applied for until `now`.
+fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
     let postings = graph.nodes.iter().map(|node| node.members).filter(|node| types(node).any(|t| t == "JobPosting"));
+    let open = |node: &&Map<String, Value>| {
+        let ends = text(node.get("validThrough")).and_then(|date| dates::read_end(&date));
+        ends.is_none_or(|ends| ends > now)
+    };
     let signal = |node: &Map<String, Value>| {
         Some(Signal {
             kind: "hiring",
             title: text(node.get("title")).or_else(|| text(node.get("name")))?,
             url: text(node.get("url")).and_then(|url| links::absolute(source, &url)),
-            date: text(node.get("datePosted")).and_then(|date| feed::date(&date)),
+            date: text(node.get("datePosted")).and_then(|date| dates::read(&date)),
             source: source.to_string(),
         })
     };
-    postings.filter_map(signal).collect()
+    postings.filter(open).filter_map(signal).collect()
 }
 
 /// The newest first, those without a date at the end; what is older than `since` left out.
@@ -240,5 +278,40 @@ mod tests {
         assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
         let (answer, _) = ask("", |s| s.answer(200, "User-agent: *\nDisallow: /")).await;
         assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_blog_with_two_feeds_is_told_once_and_a_posting_until_it_ends() {
+        let home = "<link rel=alternate type='application/rss+xml; charset=utf-8' href=/feed>\
+            <link rel=alternate type=application/feed+json href=/feed.json><a href=/careers>Careers</a>";
+        let (answer, _) = ask("max_age_days = 3650", |s| {
+            s.answer(404, "");
+            s.answer_with(200, HTML, home);
+            s.answer(
+                200,
+                "<rss><item><title>Raised</title><link>http://www.acme.example/r/?utm_source=rss</link>\
+                 <pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item>\
+                 <item><title>Hired</title><pubDate>Tue, 02 Dec 2025 09:00 CET</pubDate></item></rss>",
+            );
+            s.answer(
+                200,
+                r#"{"version": "https://jsonfeed.org/version/1", "items": [{"id": "1", "title": "Raised!", "url": "/r"},
+                    {"id": "2", "title": "hired", "url": "/h", "date_published": "2025-12-02T08:00:00Z"},
+                    {"id": "3", "title": "Moved", "url": "/m"}]}"#,
+            );
+            s.answer_with(
+                200,
+                HTML,
+                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","validThrough":"2001-02-03"},
+                   {"@type":"JobPosting","title":"Striker","validThrough":"2100-01-01T00:00"},
+                   {"@type":"JobPosting","title":"Helper","validThrough":"when found"}]</script>"#,
+            );
+        })
+        .await;
+        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+        let titles: Vec<&str> =
+            fields["signals"].as_array().unwrap().iter().map(|signal| signal["title"].as_str().unwrap()).collect();
+        assert_eq!(titles, ["Hired", "Raised", "Moved", "Striker", "Helper"]);
+        assert_eq!(fields["open_positions"], 2);
     }
 }

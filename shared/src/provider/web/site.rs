@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::fetch::{Agent, Visit};
 use super::html::Document;
-use super::parked::is_parked;
+use super::parked::is_nobodys;
 use super::profile::profile;
 use crate::domain::time::Timestamp;
 use crate::provider::config::SiteConfig;
@@ -35,8 +35,8 @@ impl Provider for Site {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
         };
-        let document = Document::read(&page.body);
-        if !page.fits || is_parked(&page.url, &document) {
+        let document = Document::of(&page);
+        if !page.fits || is_nobodys(&page.url, &document) {
             return Answer::NotFound;
         }
         let profile = profile(&host, &page.url, &document, year(ports.clock.now()));

@@ -98,12 +98,195 @@ async fn other_addresses_are_tried_only_where_none_answers() {
         urls[..3],
         ["https://acme.example/robots.txt", "https://www.acme.example/robots.txt", "http://acme.example/robots.txt"]
     );
+    let (page, urls) = home(|s| (0..4).for_each(|_| s.answer(404, ""))).await;
+    assert_eq!((page.unwrap_err(), urls.len()), (Miss::Nothing, 4), "both names, and not again by http");
+}
+
+#[tokio::test]
+async fn where_the_bare_name_has_no_page_www_is_asked() {
+    for status in [404, 410] {
+        let (page, urls) = home(|s| {
+            s.answer(404, "");
+            s.answer(status, "");
+            s.answer(404, "");
+            s.answer_with(200, &[HTML], "<title>Acme</title>");
+        })
+        .await;
+        assert_eq!(page.unwrap().url.as_str(), "https://www.acme.example/");
+        assert_eq!(urls[1], "https://acme.example/");
+    }
     let (page, urls) = home(|s| {
         s.answer(404, "");
         s.answer(404, "");
+        s.fail(dns());
     })
     .await;
-    assert_eq!((page.unwrap_err(), urls.len()), (Miss::Nothing, 2));
+    assert_eq!((page.unwrap_err(), urls.len()), (Miss::Nothing, 3), "the site answered, and there is no page");
+}
+
+#[tokio::test]
+async fn a_public_suffix_is_asked_at_www_and_is_its_own_company() {
+    let (ports, script) = ports();
+    script.answer(404, "");
+    script.answer_with(200, &[HTML], "<title>NHS</title>");
+    let agent = agent();
+    let page = Visit::new(&agent, &ports, LIMIT).home("nhs.uk").await.unwrap();
+    assert_eq!(page.url.as_str(), "https://www.nhs.uk/");
+    for (host, wanted) in [
+        ("www.nhs.uk", "nhs.uk"),
+        ("nhs.uk", "nhs.uk"),
+        ("www.barts.nhs.uk", "barts.nhs.uk"),
+        ("www.com", "www.com"),
+        ("www.acme.co.uk", "acme.co.uk"),
+    ] {
+        assert_eq!(super::super::owner(host), wanted, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_sends_its_readers_on_is_followed() {
+    for start in [
+        "<meta http-equiv=refresh content='0; url=/en/'>",
+        "<META HTTP-EQUIV=Refresh CONTENT=\"0;URL='/en/'\">",
+        "<meta content='3,/en/' http-equiv=REFRESH><p>We have moved",
+        "<base href=/en/><meta http-equiv=refresh content='0 url = \"\"#top'><meta http-equiv=refresh content=0;./>",
+        "<meta http-equiv=refresh content='.5;url=https://acme.example/en/#top'>",
+    ] {
+        let (page, urls) = home(|s| {
+            s.answer(404, "");
+            s.answer_with(200, &[HTML], start);
+            s.answer_with(200, &[HTML], "<title>Acme</title>");
+        })
+        .await;
+        let page = page.unwrap();
+        assert_eq!(
+            (page.url.as_str(), page.body.as_str()),
+            ("https://acme.example/en/", "<title>Acme</title>"),
+            "{start}"
+        );
+        assert_eq!(urls.len(), 3);
+    }
+    for stays in [
+        "<meta http-equiv=refresh content=300>",
+        "<meta http-equiv=refresh content='300;url=/en/'>",
+        "<meta http-equiv=refresh content='0;url=/'>",
+        "<meta http-equiv=refresh content='0;url=#top'>",
+        "<meta http-equiv=refresh content='url=/en/'>",
+        "<meta http-equiv=refresh content='0;url=javascript:x()'>",
+        "<noscript><meta http-equiv=refresh content='0;url=/noscript'></noscript>",
+        "<!-- <meta http-equiv=refresh content='0;url=/en/'> -->",
+        "<script>'<meta http-equiv=refresh content=\"0;url=/en/\">'</script>",
+        "<p>A refreshing <noscript>",
+    ] {
+        let (page, urls) = home(|s| {
+            s.answer(404, "");
+            s.answer_with(200, &[HTML], stays);
+        })
+        .await;
+        assert_eq!((page.unwrap().url.as_str(), urls.len()), ("https://acme.example/", 2), "{stays}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_sends_its_readers_on_is_bound_as_redirects_are() {
+    let (page, urls) = home(|s| {
+        s.answer(404, "");
+        (0..4).for_each(|n| {
+            s.answer_with(200, &[HTML], &format!("<meta http-equiv=refresh content='0;url=/{n}'>"));
+        });
+    })
+    .await;
+    assert!(matches!(page, Err(Miss::Failed { code: "provider_error", .. })), "{page:?}");
+    assert_eq!(urls.len(), 5);
+    let (page, _) = home(|s| {
+        s.answer(404, "");
+        s.answer_with(200, &[HTML, ("refresh", "0; url=https://inside.example/")], "<p>");
+        s.fail(HttpError::Blocked);
+    })
+    .await;
+    let Err(Miss::Failed { detail, .. }) = page else { panic!("{page:?}") };
+    assert_eq!(detail, "the site redirects to an address that is not allowed: private or local");
+    let (page, _) = home(|s| {
+        s.answer(404, "");
+        s.answer_with(200, &[HTML], "<meta http-equiv=refresh content='0;url=//other.example/private'>");
+        s.answer(200, "User-agent: *\nDisallow: /private");
+    })
+    .await;
+    assert!(matches!(page, Err(Miss::Refused(_))), "{page:?}");
+}
+
+#[test]
+fn types_are_read_as_browsers_read_them() {
+    for (said, fits) in [
+        (Some("text/html, text/html"), true),
+        (Some("text/html; charset=utf-8, text/html; charset=utf-8"), true),
+        (Some("text/plain, text/html"), true),
+        (Some("text/html, */*"), true),
+        (Some("TEXT/HTML;charset=x"), true),
+        (Some("html"), true),
+        (None, true),
+        (Some("text/html, application/pdf"), false),
+        (Some("text/plain"), false),
+    ] {
+        assert_eq!(Want::Html.fits(said, b" <p>"), fits, "{said:?}");
+    }
+    assert!(!Want::Html.fits(None, b"%PDF"));
+}
+
+fn packed(codings: &[&str], body: &[u8]) -> HttpAnswer {
+    let header = |coding: &&str| ("content-encoding".to_owned(), (*coding).to_owned());
+    HttpAnswer { status: 200, headers: codings.iter().map(header).collect(), body: body.to_vec(), truncated: false }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(body).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn content_codings_are_undone_or_said() {
+    use std::io::Write;
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(b"<p>").unwrap();
+    let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    raw.write_all(b"<p>").unwrap();
+    for (codings, body) in [
+        (&["x-gzip"][..], gzip(b"<p>")),
+        (&["GZIP"], gzip(b"<p>")),
+        (&["gzip, identity"], gzip(b"<p>")),
+        (&["gzip", "X-GZip"], gzip(&gzip(b"<p>"))),
+        (&["deflate"], zlib.finish().unwrap()),
+        (&["deflate"], raw.finish().unwrap()),
+        (&["identity"], b"<p>".to_vec()),
+        (&["utf-8"], b"<p>".to_vec()),
+        (&["none"], b"<p>".to_vec()),
+        (&[], b"<p>".to_vec()),
+    ] {
+        assert_eq!(unpacked(packed(codings, &body)).unwrap().body, b"<p>", "{codings:?}");
+    }
+    assert!(unpacked(packed(&["br"], b"")).unwrap().body.is_empty(), "nothing is packed in it");
+    for (codings, body) in [
+        (&["br"][..], b"\x0b\x01\x80<p>\x03".to_vec()),
+        (&["zstd"], b"(\xb5/\xfd".to_vec()),
+        (&["x-gzip"], b"<p>".to_vec()),
+        (&["GZIP"], gzip(b"<p>")[..12].to_vec()),
+        (&["gzip, gzip, gzip, gzip"], gzip(&gzip(&gzip(&gzip(b"<p>"))))),
+    ] {
+        let Err(Miss::Failed { code, detail }) = unpacked(packed(codings, &body)) else { panic!("{codings:?}") };
+        assert!(code == "provider_error" && detail.contains("content coding"), "{codings:?}: {detail}");
+    }
+}
+
+#[test]
+fn what_is_packed_is_bounded() {
+    let bomb = gzip(&vec![b'a'; 8 * MAX_PAGE_BYTES]);
+    let answer = unpacked(packed(&["x-gzip"], &bomb)).unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (MAX_PAGE_BYTES, true));
+    let mut cut = packed(&["x-gzip"], &bomb[..bomb.len() / 2]);
+    cut.truncated = true;
+    assert!(!unpacked(cut).unwrap().body.is_empty(), "of what was cut, what there is");
 }
 
 #[tokio::test]

@@ -71,6 +71,114 @@ fn a_name_is_as_sure_as_where_it_was_read() {
     assert_eq!(acme("<p>nothing"), Profile::default());
 }
 
+fn named(html: &str) -> (Option<String>, Option<f64>) {
+    let profile = acme(html);
+    let name = profile.fields.get("company_name").and_then(Value::as_str).map(str::to_owned);
+    (name, profile.sure.get("company_name").copied())
+}
+
+#[test]
+fn organisations_are_named_as_generators_name_them() {
+    for (block, name, sure) in [
+        // Squarespace, with a legal name and without.
+        (
+            r#"{"url":"https://www.acme.example","name":"Acme","@context":"http://schema.org","@type":"WebSite"}</script>
+            <script type="application/ld+json">{"legalName":"Acme Anvils, Inc.","address":"1 Road\nSpringfield","email":"a@acme.example",
+            "@context":"http://schema.org","@type":"LocalBusiness"}"#,
+            "Acme Anvils, Inc.",
+            0.85,
+        ),
+        (
+            r#"{"url":"https://www.acme.example","name":"Acme","@type":"WebSite"}</script>
+            <script type="application/ld+json">{"legalName":"","telephone":"+1 555 010 9999","@type":"Organization"}"#,
+            "Acme",
+            0.8,
+        ),
+        (r#"{"@type":"Organization","alternateName":["Acme"],"url":"/"}"#, "Acme", 0.85),
+        (r#"{"@type":"schema:Pharmacy","schema:name":"Acme","schema:url":"acme.example"}"#, "Acme", 0.95),
+        (
+            r#"{"@type":"Organization","name":"Smith &#8217;n&#8217; Sons &#038; Co"}"#,
+            "Smith \u{2019}n\u{2019} Sons & Co",
+            0.85,
+        ),
+        (
+            r#"{"@type":"WebSite","name":"Acme","publisher":{"@type":"Organization","name":"Acme Holding"}}"#,
+            "Acme Holding",
+            0.85,
+        ),
+        // Several, of which one fits.
+        (
+            r#"[{"@type":"Organization","name":"A member","logo":"x","description":"y"},{"@type":"Organization","name":"Acme GmbH"}]"#,
+            "Acme GmbH",
+            0.85,
+        ),
+        (
+            r##"[{"@type":"Organization","name":"A member","logo":"x"},{"@type":"WebPage","publisher":{"@id":"#o"}},
+            {"@type":"Organization","@id":"#o","name":"Nordwerk"}]"##,
+            "Nordwerk",
+            0.85,
+        ),
+        (r#"{"@type":"Organization","name":"My Site","legalName":"Acme Inc."}"#, "Acme Inc.", 0.85),
+        // And none that does.
+        (r#"[{"@type":"Organization","name":"One","logo":"x"},{"@type":"Organization","name":"Two"}]"#, "One", 0.5),
+    ] {
+        let html = format!("<script type=\"application/ld+json\">{block}</script>");
+        assert_eq!(named(&html), (Some(name.to_owned()), Some(sure)), "{block}");
+    }
+    let html = r#"<script type="application/ld+json">{"@type":"Organization","telephone":"+1 555 010 9999"}</script><title>Acme</title>"#;
+    assert_eq!((named(html).0.as_deref(), &acme(html).fields["phones"]), (Some("Acme"), &json!(["+1 555 010 9999"])));
+    let moved = read(
+        "old.example",
+        "https://new.example/",
+        r#"<script type="application/ld+json">{"@type":"Organization","name":"Old","url":"https://old.example"}</script>"#,
+    );
+    assert_eq!(moved.fields["company_name"], "Old", "its address is the one that was asked for");
+}
+
+#[test]
+fn profiles_are_read_with_and_without_a_scheme() {
+    let profile = acme(
+        r#"<script type="application/ld+json">{"@type":"Organization","name":"Acme","sameAs":["www.facebook.com/acme",
+        "//www.linkedin.com/company/acme", "https://x.com/acme, https://github.com/acme", {"@id":"https://www.instagram.com/acme"}, "", 1]}</script>"#,
+    );
+    let social = profile.fields["social_profiles"].as_object().unwrap();
+    for (network, url) in [
+        ("facebook", "https://www.facebook.com/acme"),
+        ("linkedin", "https://www.linkedin.com/company/acme"),
+        ("x", "https://x.com/acme"),
+        ("github", "https://github.com/acme"),
+        ("instagram", "https://www.instagram.com/acme"),
+    ] {
+        let url = url.trim_end_matches('/');
+        assert_eq!(
+            social.get(network).and_then(Value::as_str).map(|u| u.trim_end_matches('/')),
+            Some(url),
+            "{social:?}"
+        );
+    }
+}
+
+#[test]
+fn a_weak_source_is_not_sold_as_sure() {
+    for (html, name, sure) in [
+        ("<title>Acme GmbH | Ambosse aus Berlin</title>", Some("Acme GmbH"), Some(0.6)),
+        ("<title>Ambosse aus Berlin | Nordwerk GmbH</title>", Some("Nordwerk GmbH"), Some(0.5)),
+        ("<title>Acme Forge | Ambosse aus Berlin</title>", Some("Acme Forge"), Some(0.45)),
+        ("<title>Nordwerk | Ambosse aus Berlin</title>", Some("Nordwerk"), Some(0.35)),
+        ("<meta property=og:site_name content=acme.example><title>Acme</title>", Some("Acme"), Some(0.6)),
+        ("<meta property=og:site_name content=acme.example><title>Home</title>", Some("acme.example"), Some(0.4)),
+        ("<meta property=og:site_name content='My WordPress'><title>React App</title>", None, None),
+        ("<meta property=og:site_name content=Home><meta name=application-name content='Create Next App'>", None, None),
+        (
+            r#"<script type="application/ld+json">{"@type":"Organization","name":"My Site"}</script><title>Acme</title>"#,
+            Some("Acme"),
+            Some(0.6),
+        ),
+    ] {
+        assert_eq!(named(html), (name.map(str::to_owned), sure), "{html}");
+    }
+}
+
 #[test]
 fn somebody_elses_organisation_is_not_taken() {
     for block in [
@@ -78,6 +186,9 @@ fn somebody_elses_organisation_is_not_taken() {
         r#"{"@type":"Review","author":{"@type":"Organization","name":"Other"}}"#,
         r#"{"@type":"Organization"}"#,
         r#"{"@type":"Person","name":"Jo"}"#,
+        r#"{"@type":"GovernmentService","name":"Passports"}"#,
+        r#"{"@type":"Organization","name":"Other","url":"www.other.example"}"#,
+        r#"{"@type":"WebSite","name":"Other","url":"https://other.example"}"#,
     ] {
         let profile = acme(&format!("<title>Acme</title><script type=application/ld+json>{block}</script>"));
         assert_eq!(profile.fields["company_name"], "Acme", "{block}");
@@ -102,6 +213,25 @@ fn numbers_and_languages() {
         (json!({"value": "30"}), (Some(30), None)),
         (json!("11-50"), (None, Some("11-50"))),
         (json!({"minValue": 1000}), (None, Some("1000+"))),
+        (json!("1,001-5,000"), (None, Some("1001-5000"))),
+        (json!("1.001 \u{2013} 5.000 Mitarbeiter"), (None, Some("1001-5000"))),
+        (json!("10,001+"), (None, Some("10001+"))),
+        (json!("10,001+ employees"), (None, Some("10001+"))),
+        (json!("51 to 200 employees"), (None, Some("51-200"))),
+        (json!("> 500"), (None, Some("500+"))),
+        (json!("120 employees"), (Some(120), None)),
+        (json!("12 000"), (Some(12_000), None)),
+        (json!("50-50"), (Some(50), None)),
+        (json!(["11-50"]), (None, Some("11-50"))),
+        (json!({"minValue": "1,001", "maxValue": 5000.0}), (None, Some("1001-5000"))),
+        (json!({"value": "51-200"}), (None, Some("51-200"))),
+        (json!({"minValue": 7, "maxValue": 7}), (Some(7), None)),
+        (json!("since 1920"), (None, None)),
+        (json!("1-2-3"), (None, None)),
+        (json!("5,00"), (None, None)),
+        (json!("12.5"), (None, None)),
+        (json!("-5"), (None, None)),
+        (json!(""), (None, None)),
         (json!({"minValue": 9, "maxValue": 3}), (None, None)),
         (json!("many"), (None, None)),
     ] {

@@ -89,7 +89,7 @@ impl Provider for Tech {
 
 /// What a page shows; nothing where it is nobody's.
 fn seen(page: Page) -> Option<Seen> {
-    let document = Document::read(&page.body);
+    let document = Document::of(&page);
     if parked::is_parked(&page.url, &document) {
         return None;
     }
