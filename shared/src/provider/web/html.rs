@@ -1,7 +1,7 @@
 //! What a page says in its tags: no tree is built, and everything is bounded.
 //!
 //! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps what decides how the text behind a tag is
-//! read: which element's text is no markup, and which elements of SVG and MathML are open.
+//! read: which element's text is no markup, and which elements of SVG and `MathML` are open.
 
 mod foreign;
 
@@ -126,7 +126,8 @@ pub(super) fn dereference(text: &str) -> String {
         }
         safe.push_str(part);
     }
-    let mut tokenizer = Tokenizer::new(&safe);
+    // The tokenizer of pages: one of other types would be in the binary twice.
+    let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(&safe), Emitting::default());
     // Of this text no tag is one.
     tokenizer.set_state(State::RcData);
     let strings = tokenizer.filter_map(|token| match token {
@@ -137,6 +138,7 @@ pub(super) fn dereference(text: &str) -> String {
 }
 
 /// The default emitter, which knows by us whether a CDATA section can stand here.
+#[derive(Default)]
 struct Emitting {
     inner: DefaultEmitter,
     foreign: Rc<Cell<bool>>,

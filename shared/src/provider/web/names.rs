@@ -147,8 +147,8 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
             Fit::Whole if is_address(part, host) => Evidence::Place,
             Fit::Whole => Evidence::Domain,
             _ if words <= 2 * MAX_WORDS && has_form(part) => Evidence::Form,
-            _ if words > MAX_WORDS => {
-                let name = within(part, host)?;
+            fit if words > MAX_WORDS || (fit == Fit::Part && part.contains(", ")) => {
+                let name = within(part, host).or((words <= MAX_WORDS).then_some(*part))?;
                 return Some((name, Evidence::Part, name.split_whitespace().count()));
             }
             Fit::Part => Evidence::Part,
@@ -182,7 +182,7 @@ fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
 /// Whether a legal form ends a part of a title, written as forms are: a sentence may end with the same letters.
 fn has_form(part: &str) -> bool {
     let last = part.split_whitespace().next_back().unwrap_or_default();
-    last.chars().any(char::is_uppercase) && organisation::has_legal_form(part)
+    last.chars().any(|c| c.is_alphabetic() && !c.is_lowercase()) && organisation::has_legal_form(part)
 }
 
 /// `Welcome to Acme!` is `Acme`.
@@ -498,6 +498,12 @@ mod tests {
             ("404 Not Found", None),
             ("We sell many anvils to everybody", None),
             ("Buy anvils and hammers at Acme GmbH, Berlin", Some(("Acme GmbH", Evidence::Part))),
+            ("Acme GmbH, Berlin", Some(("Acme GmbH", Evidence::Part))),
+            ("Acme, Inc.", Some(("Acme, Inc.", Evidence::Domain))),
+            (
+                "\u{682a}\u{5f0f}\u{4f1a}\u{793e}\u{6771}\u{4eac}\u{ff5c}\u{516c}\u{5f0f}\u{30b5}\u{30a4}\u{30c8}",
+                Some(("\u{682a}\u{5f0f}\u{4f1a}\u{793e}\u{6771}\u{4eac}", Evidence::Form)),
+            ),
             ("Anvils, hammers and tongs from Acme", Some(("Acme", Evidence::Part))),
             ("Acme \u{2013} all that smiths ever need | Online Shop", Some(("Acme", Evidence::Domain))),
             ("", None),

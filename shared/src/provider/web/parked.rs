@@ -5,7 +5,7 @@ mod phrases;
 
 use url::Url;
 
-use self::phrases::{AFTER_STATUS, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED};
+use self::phrases::{AFTER_STATUS, BUILDING, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED};
 use super::html::Document;
 use super::{names, owner};
 
@@ -32,8 +32,10 @@ const MARKETS: [&str; 17] = [
 
 /// Longer texts are of pages that have something to say, in bytes. Some default pages explain where everything lies.
 const MAX_SAID: usize = 6_000;
-/// The same for sentences that may be quoted, for a title, for a part of one, and for words within the text.
+/// The same for sentences that may be quoted, for those of sites to come, for a title, for a part of one, and for words within the
+/// text.
 const MAX_SENTENCE: usize = 3_000;
+const MAX_BUILDING: usize = 1_000;
 const MAX_TITLED: usize = 1_500;
 const MAX_TITLED_IN_PART: usize = 600;
 const MAX_WORDS: usize = 200;
@@ -44,7 +46,14 @@ pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
     let lander = |src: &Url| src.path().contains("parking-lander");
     let loads =
         || page.script_urls.iter().any(|src| url.join(src).is_ok_and(|src| market(src.host_str()) || lander(&src)));
-    market(url.host_str()) || loads() || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, is_for_sale))
+    // A page that only leads on to the registrar's.
+    let leads = || page.text.is_empty() && page.scripts.contains("\"/lander\"");
+    let offered = || url.host_str().map(|host| format!("{} is for sale", owner(host)));
+    let for_sale = |said: &str| {
+        FOR_SALE.iter().any(|sentence| said.contains(sentence))
+            || offered().is_some_and(|offered| said.contains(&offered))
+    };
+    market(url.host_str()) || loads() || leads() || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, for_sale))
 }
 
 /// Whether nobody's page stands here. What a page says counts only where it has little else to say.
@@ -61,6 +70,7 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
         || (text < MAX_TITLED && is_notice(title))
         || (text < MAX_TITLED_IN_PART && names::segments(title).any(is_notice))
         || says_so(page, MAX_SENTENCE, |said| SENTENCES.iter().any(|sentence| said.contains(sentence)))
+        || says_so(page, MAX_BUILDING, |said| BUILDING.iter().any(|sentence| said.contains(sentence)))
         || says_so(page, MAX_WORDS, |said| UNFINISHED.iter().any(|words| said.contains(words)))
         || ["it works", "it works!"].contains(&page.text.to_lowercase().as_str())
 }
@@ -79,10 +89,6 @@ pub(super) fn is_notice(title: &str) -> bool {
         || UNFINISHED.contains(&title)
         || TITLE_STARTS.iter().any(|start| title.starts_with(start))
         || status(error)
-}
-
-fn is_for_sale(said: &str) -> bool {
-    FOR_SALE.iter().any(|sentence| said.contains(sentence))
 }
 
 fn says_so(page: &Document, most: usize, says: impl FnOnce(&str) -> bool) -> bool {
@@ -113,6 +119,12 @@ mod tests {
                 true,
             ),
             ("https://acme.example/", "<h1>Buy this  domain.</h1><p>acme.example is for sale", true),
+            ("https://acme.example/", "<title>acme.example is for sale</title>", true),
+            (
+                "https://acme.example/",
+                "<script>window.onload=function(){window.location.href=\"/lander\"}</script>",
+                true,
+            ),
             ("https://acme.example/", "<title>Acme</title><p>We make anvils.", false),
             ("https://www.dan.com.example/", "<p>anvils", false),
         ] {
@@ -182,6 +194,7 @@ mod tests {
             "<title>Error Coffee</title><p>We roast".to_owned(),
             "<title>It Works Global</title><p>We sell".to_owned(),
             format!("<title>Acme</title><p>{about} Under construction: our new forge."),
+            format!("<title>Acme</title><p>{about} {about} We are working on our new website."),
             "<title>Coming soon</title><script type='application/ld+json'>{\"@type\":\"Organization\",\"name\":\"Acme\"}</script>".to_owned(),
         ] {
             assert!(!nobodys(&html), "{html}");

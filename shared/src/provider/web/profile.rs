@@ -96,7 +96,8 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     for (name, sure) in said {
         profile.put_text("company_name", Some(name), sure);
     }
-    if let Some((name, evidence)) = title.as_deref().and_then(|title| names::in_title(title, url)) {
+    let titled = title.clone().or_else(|| meta(&["og:title"]));
+    if let Some((name, evidence)) = titled.as_deref().and_then(|title| names::in_title(title, url)) {
         let sure = match evidence {
             Evidence::Domain => sure::TITLE_AND_DOMAIN,
             Evidence::Form => sure::TITLE_AND_FORM,
@@ -264,7 +265,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);
-        places.filter_map(|place| list(place.get("address")).first()).next()
+        { places }.find_map(|place| list(place.get("address")).first())
     });
     profile.put("address", place.and_then(address), sure);
     let founded = text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());

@@ -1,4 +1,4 @@
-//! Elements of SVG and MathML that are open, by the rules for parsing tokens in foreign content
+//! Elements of SVG and `MathML` that are open, by the rules for parsing tokens in foreign content
 //! (<https://html.spec.whatwg.org/multipage/parsing.html#parsing-main-inforeign>).
 
 use html5gum::StartTag;
@@ -57,9 +57,9 @@ const BREAKOUT: [&[u8]; 44] = [
 /// What stands in an element that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// Elements of SVG or MathML.
+    /// Elements of SVG or `MathML`.
     Foreign,
-    /// HTML, but for its glyphs: a MathML text integration point.
+    /// HTML, but for its glyphs: a `MathML` text integration point.
     Text,
     /// HTML: an HTML integration point.
     Html,
