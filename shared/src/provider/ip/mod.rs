@@ -144,8 +144,8 @@ impl Provider for IpDatabases {
 }
 
 /// Whether an address can be somebody's on the internet. Source: IANA Special-Purpose Address Registries. Coarser than the
-/// guard of outgoing connections: nothing is at stake here but an empty answer.
-fn is_public(address: IpAddr) -> bool {
+/// guard of outgoing connections: nothing is at stake here but an answer.
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
