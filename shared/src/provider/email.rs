@@ -197,7 +197,8 @@ fn without_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
 
 /// An address with nothing around it but quotes and a scheme.
 fn address(text: &str) -> Option<Email> {
-    let text = recipients(bare(text))?;
+    // Of a pair of brackets, one half stays behind where lists are cut.
+    let text = recipients(bare(text).trim_start_matches('<').trim_end_matches('>'))?;
     let text = SCHEMES.iter().find_map(|scheme| without_scheme(&text, scheme)).unwrap_or(&text);
     // Letters may come apart when their case changes, as U+0130 does.
     let lower = text.to_lowercase();
@@ -272,6 +273,8 @@ mod tests {
             ("“jane@x.com”", "jane@x.com"),
             ("\"<jane@x.com>\"", "jane@x.com"),
             ("(jane@x.com)", "jane@x.com"),
+            ("jane@x.com>", "jane@x.com"),
+            ("<jane@x.com", "jane@x.com"),
             ("jane@x.com; jane@x.com", "jane@x.com"),
             ("\"jane.doe\"@x.com", "jane.doe@x.com"),
             // Nobody sees it.

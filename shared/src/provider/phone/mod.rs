@@ -219,6 +219,8 @@ mod tests {
             ("1-800-HOME-CAR", Some("US"), "+18004663227", None),
             ("1-800-CONTACTS", Some("US"), "+18002668228", None),
             ("+1 800 MATTRESS", None, "+18006288737", None),
+            ("13 CATS", Some("AU"), "+61132287", None),
+            ("1300 FLOWERS", Some("AU"), "+611300356937", None),
             ("0800 REWE", Some("DE"), "+498007393", None),
             ("0800 REWEREWE", Some("DE"), "+4980073937393", None),
             // Incomplete, and all the same no word.
@@ -319,6 +321,8 @@ mod tests {
             ),
             ("\u{202a}+49\u{a0}30\u{2011}123456\u{202c}", "DE", "+4930123456"),
             ("03ー1234ー5678", "JP", "+81312345678"),
+            ("49301234567.0", "DE", "+49301234567"),
+            ("01·23·45·67·89", "FR", "+33123456789"),
             ("(0xx11) 4107-2510", "BR", "+551141072510"),
         ] {
             assert_eq!(found(None, json!({"phone": text, "country": country})).await["e164"], e164, "{text} {country}");

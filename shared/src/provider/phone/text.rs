@@ -11,8 +11,8 @@ const MAX_CHARS: usize = 250;
 const MAX_BREAKS: usize = 8;
 /// How many digits a label may have before the number itself: `Line 2:`, `24h`.
 const MAX_LABEL_DIGITS: usize = 3;
-/// The country code of the plan where a word may be longer than the number is.
-const NORTH_AMERICA: i32 = 1;
+/// The country codes of plans whose numbers are all of one length, so that words may be longer: North America, Australia.
+const LONG_WORDS: [i32; 2] = [1, 61];
 
 /// Words beside a number that say what it is for; never letters to dial.
 const REMARKS: [&str; 24] = [
@@ -48,7 +48,7 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
     if text.trim().chars().nth(MAX_CHARS).is_some() {
         return Err("is too long for a phone number");
     }
-    let text = without_parameters(&plain(text)).ok_or("is not a phone number")?;
+    let text = without_parameters(of_a_sheet(&plain(text))).ok_or("is not a phone number")?;
     let candidates = Candidates::of(&text, country);
     if let Some(number) = candidates.complete().or_else(|| candidates.likely()) {
         return Ok(number);
@@ -71,6 +71,8 @@ fn plain(text: &str) -> String {
     for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
         match c {
             '\u{ff01}'..='\u{ff5e}' => plain.extend(char::from_u32(u32::from(c) - 0xfee0)),
+            // Dots to the eye, and in France between each two digits.
+            '·' | '•' | '∙' => plain.push('.'),
             c if !c.is_ascii() && c.is_numeric() => {
                 let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
                 if digit.is_empty() { plain.push(c) } else { plain.push_str(&digit) }
@@ -79,6 +81,12 @@ fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+/// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`.
+fn of_a_sheet(text: &str) -> &str {
+    let digits = |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+    text.strip_suffix(".0").filter(digits).unwrap_or(text)
 }
 
 /// A number without the parameters of a `tel:` URI (RFC 3966), but with its extension, and behind the digits that its context gives.
@@ -92,8 +100,8 @@ fn without_parameters(text: &str) -> Option<String> {
         match part.split_once('=') {
             Some((name, value)) => match name.trim().to_ascii_lowercase().as_str() {
                 "ext" => {
-                    let digits: String = value.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
-                    kept = format!(";ext={}{kept}", digits.trim());
+                    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+                    kept = format!(";ext={digits}{kept}");
                 }
                 "phone-context" => context = context.or(Some(value.trim())),
                 _ => {}
@@ -226,7 +234,15 @@ impl<'t> Candidates<'t> {
     /// number from abroad write it all the same: it counts where it makes a number valid.
     fn parse(&self, part: &str) -> Result<PhoneNumber, ParseError> {
         let util = &*PHONE_NUMBER_UTIL;
-        let parsed = util.parse(part, self.country);
+        let parsed = util.parse(part, self.country).or_else(|error| {
+            // The library wants three digits before letters; Australia has numbers of two.
+            let spelled = util.convert_alpha_characters_in_number(part);
+            if part.starts_with(|c: char| c.is_ascii_digit()) && spelled != part {
+                util.parse(spelled, self.country).map_err(|_| error)
+            } else {
+                Err(error)
+            }
+        });
         if self.country.is_none() || parsed.as_ref().is_ok_and(is_valid) {
             return parsed;
         }
@@ -285,6 +301,6 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
 fn cut(part: &str, mut number: PhoneNumber) -> Option<PhoneNumber> {
     let last = words(part).filter(|word| !is_extension(word, &number)).last().map(|word| letters(word).len())?;
     let long = number.national_number.to_string().len();
-    let cut = number.country_code == NORTH_AMERICA && PHONE_NUMBER_UTIL.truncate_too_long_number(&mut number);
+    let cut = LONG_WORDS.contains(&number.country_code) && PHONE_NUMBER_UTIL.truncate_too_long_number(&mut number);
     (cut && long - number.national_number.to_string().len() < last).then_some(number)
 }
