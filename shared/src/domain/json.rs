@@ -64,6 +64,18 @@ pub fn read_unchanged(bytes: &[u8]) -> Result<Value, NotJson> {
     read_with(bytes, true)
 }
 
+/// Reads the value that a text begins with, as [`read`], and its length; what stands behind it is not looked at.
+///
+/// # Errors
+/// Up to where it was read, where it is none.
+pub fn read_first(text: &str) -> Result<(Value, usize), usize> {
+    let mut reader = Reader { text, at: 0, unchanged: false };
+    match reader.value(0) {
+        Ok(value) => Ok((value, reader.at)),
+        Err(_) => Err(reader.at),
+    }
+}
+
 fn read_with(bytes: &[u8], unchanged: bool) -> Result<Value, NotJson> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| NotJson::at("bytes that are not UTF-8", &bytes[..(e.valid_up_to() + 1).min(bytes.len())]))?;

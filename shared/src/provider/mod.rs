@@ -11,6 +11,7 @@ pub mod cache;
 pub mod chat;
 pub mod config;
 pub mod dataset;
+mod email;
 pub mod email_check;
 pub mod hem;
 pub mod http;

@@ -80,18 +80,23 @@ fn public_suffix(host: &str) -> &str {
 }
 
 fn listed(rule: &str) -> bool {
-    let mut rules = LIST.split_once("\n\n").map_or(LIST, |(_, rules)| rules);
-    while !rules.is_empty() {
-        let middle = rules.len() / 2;
-        let start = rules.as_bytes()[..middle].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let line = rules[start..].split('\n').next().unwrap_or_default();
-        match rule.cmp(line) {
-            Ordering::Equal => return true,
-            Ordering::Less => rules = &rules[..start],
-            Ordering::Greater => rules = rules.get(start + line.len() + 1..).unwrap_or_default(),
+    line_of(LIST, |line| rule.cmp(line)).is_some()
+}
+
+/// The line that is sought, of those behind a list's first empty one. `is_at` says where the sought line is, seen from another.
+pub(super) fn line_of<'l>(list: &'l str, is_at: impl Fn(&'l str) -> Ordering) -> Option<&'l str> {
+    let mut lines = list.split_once("\n\n").map_or(list, |(_, lines)| lines);
+    while !lines.is_empty() {
+        let middle = lines.len() / 2;
+        let start = lines.as_bytes()[..middle].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let line = lines[start..].split('\n').next().unwrap_or_default();
+        match is_at(line) {
+            Ordering::Equal => return Some(line),
+            Ordering::Less => lines = &lines[..start],
+            Ordering::Greater => lines = lines.get(start + line.len() + 1..).unwrap_or_default(),
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -199,13 +199,13 @@ pub fn input_of_a_provider(bytes: &[u8]) {
     }
 }
 
-/// Whether every text in it is hexadecimal or base 64, long enough for a digest.
+/// Whether every text in it but an address is hexadecimal or base 64, long enough for a digest.
 fn are_hashes(value: &Value) -> bool {
     match value {
         Value::String(text) => {
             text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
         }
-        Value::Object(members) => members.values().all(are_hashes),
+        Value::Object(members) => members.iter().all(|(name, value)| name == "address" || are_hashes(value)),
         _ => false,
     }
 }

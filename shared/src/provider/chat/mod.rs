@@ -3,23 +3,27 @@
 //! The instructions of the configuration are the system message; the record and the fields wanted of it are the user's. So what
 //! comes with a record stands where the operator's words stand only where `instructions` itself names it, as `{{ input.x }}`.
 //!
-//! The answer must be one JSON object (Markdown and words around it are passed over) of the structure asked for. One that is
-//! not gets one round of repair, in which the model is told what was wrong. After that, what fits is taken: unknown members are
+//! The answer must be a JSON object of the structure asked for. Thoughts, words, Markdown and other objects around it are passed
+//! over. One that is not gets one round of repair, in which the model is told what was wrong. After that, what fits is taken: unknown members are
 //! dropped, absent ones count as null, ones of a wrong type are left out. Nothing but null is `not_found`; no object, or nothing
 //! but wrong types, is `failed`.
 //!
-//! Error codes are those of the `http` kind.
+//! Error codes are those of the `http` kind. An `error` in place of the answer counts as the status that it names, whatever the
+//! response's own is: gateways have sent theirs before they know.
 
+mod said;
 mod structure;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
+use self::said::judge;
 use self::structure::{Judged, Shape, Structure};
 use super::config::{ChatConfig, ChatFormat, ConfigError, Extra};
 use super::http::exchange::{Fault, exchange, refused};
@@ -29,7 +33,7 @@ use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
 use super::{Answer, Ports, Provider, Question, Secrets};
 use crate::domain::time::Timestamp;
-use crate::ports::HttpRequest;
+use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 
 /// The most characters of a wrong answer that are shown to the model again.
 const MAX_SHOWN_CHARS: usize = 20_000;
@@ -123,7 +127,8 @@ impl Chat {
 
     /// What the model says to these messages.
     async fn say(&self, request: HttpRequest, deadline: Timestamp, ports: &Ports) -> Result<String, Fault> {
-        let answer = exchange(ports, &request, self.config.retries, deadline, &|_| false).await?;
+        let ports = Ports { http: Arc::new(Honest(ports.http.clone())), ..ports.clone() };
+        let answer = exchange(&ports, &request, self.config.retries, deadline, &|_| false).await?;
         match answer.status {
             200..=299 => content(&response::json(&answer)?),
             400 => Err(Fault::lasting(
@@ -202,8 +207,65 @@ impl Provider for Chat {
     }
 }
 
+/// Gives answers the status that the error in them names.
+struct Honest(Arc<dyn HttpSender>);
+
+#[async_trait]
+impl HttpSender for Honest {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let answer = self.0.send(request).await?;
+        let success = (200..300).contains(&answer.status) && !answer.truncated;
+        let named = || status_of(error(&parse(&answer.body)?)?);
+        Ok(match success.then(named).flatten() {
+            Some(status) => HttpAnswer { status, ..answer },
+            None => answer,
+        })
+    }
+
+    fn forget_connections(&self) {
+        self.0.forget_connections();
+    }
+
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.0.check(url, plain_http)
+    }
+}
+
+/// The error that stands where an answer should: of the response, or of its first choice.
+fn error(response: &Value) -> Option<&Value> {
+    let text = ["/choices/0/message/content", "/choices/0/message/refusal"];
+    if text.iter().any(|pointer| response.pointer(pointer).is_some_and(|text| !is_empty(text))) {
+        return None;
+    }
+    ["/error", "/choices/0/error"].iter().find_map(|pointer| response.pointer(pointer)).filter(|error| !is_empty(error))
+}
+
+/// The HTTP status that an error names: as a number, or by a word of the APIs of `OpenAI`, Anthropic and Google.
+fn status_of(error: &Value) -> Option<u16> {
+    let named = |value: &Value| match value {
+        Value::Number(number) => u16::try_from(number.as_u64()?).ok(),
+        Value::String(word) => Some(match word.to_ascii_lowercase().as_str() {
+            "rate_limit_exceeded" | "rate_limit_error" | "resource_exhausted" | "too_many_requests" => 429,
+            "insufficient_quota" | "billing_error" => 402,
+            "invalid_api_key" | "authentication_error" | "unauthenticated" => 401,
+            "permission_error" | "permission_denied" => 403,
+            "invalid_request_error" | "invalid_argument" => 400,
+            "api_error" | "server_error" | "internal" => 500,
+            "overloaded_error" | "overloaded" | "unavailable" => 503,
+            word => word.parse().ok()?,
+        }),
+        _ => None,
+    };
+    let members = ["code", "status_code", "status", "type"];
+    let status = members.iter().find_map(|member| error.get(member).and_then(named).filter(|s| (400..600).contains(s)));
+    status.or_else(|| named(error).filter(|status| (400..600).contains(status)))
+}
+
 /// The text of the first choice.
 fn content(response: &Value) -> Result<String, Fault> {
+    if error(response).is_some() {
+        return Err(Fault::lasting("the provider's response is an error of no known status"));
+    }
     let choice =
         response.pointer("/choices/0").ok_or_else(|| Fault::lasting("the provider's response has no `choices`"))?;
     match choice.get("finish_reason").and_then(Value::as_str) {
@@ -223,17 +285,6 @@ fn content(response: &Value) -> Result<String, Fault> {
         Some(Value::Array(parts)) => Ok(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()),
         _ => Err(Fault::lasting("the model's answer has no text")),
     }
-}
-
-/// The object in a text, with whatever stands around it.
-fn object(text: &str) -> Option<Map<String, Value>> {
-    let inside = || text.get(text.find('{')?..=text.rfind('}')?);
-    let parsed = parse(text.as_bytes()).or_else(|| parse(inside()?.as_bytes()));
-    if let Some(Value::Object(members)) = parsed { Some(members) } else { None }
-}
-
-fn judge(text: &str, structure: &Structure) -> Result<Judged, &'static str> {
-    object(text).map(|given| structure.judge(given)).ok_or("it is not one JSON object")
 }
 
 fn clean(judged: &Judged) -> Result<(), String> {

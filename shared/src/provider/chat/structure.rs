@@ -178,6 +178,19 @@ impl Structure {
         self.0.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether an object has any of the fields.
+    pub(super) fn has_any(&self, given: &Map<String, Value>) -> bool {
+        self.0.iter().any(|field| given.contains_key(&field.name))
+    }
+
+    /// How many of the fields an object has that fit, and how many at all.
+    pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
+        let given = self.0.iter().filter_map(|field| Some((field, given.get(&field.name)?)));
+        given.fold((0, 0), |(fit, all), (field, value)| {
+            (fit + usize::from(value.is_null() || field.shape.fits(value)), all + 1)
+        })
+    }
+
     /// Takes what fits. Members that nobody asked for are dropped, absent ones count as null.
     pub(super) fn judge(&self, mut given: Map<String, Value>) -> Judged {
         let (mut fields, mut faults) = (Map::new(), Vec::new());

@@ -132,6 +132,103 @@ async fn markdown_and_words_around_an_object_are_passed_over() {
 }
 
 #[tokio::test]
+async fn the_object_asked_for_is_found_wherever_it_stands() {
+    let agent = agent(AGENT);
+    let whole = r#"{"title": "A", "age": 3, "tags": null, "public": null, "notes": "n", "confidence_score": 5}"#;
+    let draft = r#"{"title": "Draft", "age": 1, "tags": null, "public": null, "notes": "n", "confidence_score": 1}"#;
+    let schema = r#"{"title": "string", "age": "integer", "tags": "array", "public": "boolean"}"#;
+    for text in [
+        format!("<think>The record {{full_name}} may be {draft}, or not.</think>\n{whole}"),
+        format!("<think>{draft}</think>\n```json\n{whole}\n```"),
+        // What the template of the model had opened.
+        format!("Perhaps {draft}\n</think>\n\n{whole}"),
+        format!("<think>{whole}"),
+        format!("{whole}\n\nNote: {{title}} is from {{\"source\": \"a museum\"}} and {{not JSON}}."),
+        format!("I was asked for {schema}. Draft:\n{draft}\nFinal:\n{whole}"),
+        format!("{whole}\nin the form {schema}"),
+        format!("```json\n{draft}\n```\nOn reflection:\n```json\n{whole}\n```\n"),
+        format!("function f() {{ return {{}}; }} {whole} }}}}"),
+        format!("[{whole}]"),
+        format!("{{\"answer\": {whole}}}"),
+        format!("\u{feff}{whole}"),
+        format!("<think>\u{feff}</think>\u{feff}{whole}"),
+        Value::from(whole).to_string(),
+        format!("{{\"title\": \"cut {whole}"),
+        format!("{whole} <think>done</think>"),
+    ] {
+        let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&text))).await;
+        let Answer::Found { fields, .. } = &asked.answer else { panic!("{text}: {:?}", asked.answer) };
+        assert_eq!((&fields["title"], &fields["age"]), (&json!("A"), &json!(3)), "{text}");
+        assert_eq!(asked.requests.len(), 1, "{text}");
+    }
+    // A final answer that knows less is the answer.
+    let unsure = whole.replace("3,", "null,");
+    let text = format!("<think>{draft}</think>{unsure}");
+    let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&text))).await;
+    let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };
+    assert!(fields["title"] == "A" && !fields.contains_key("age"), "{fields:?}");
+    let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&format!("<think>{draft}</think>{{}}")))).await;
+    assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
+}
+
+#[tokio::test]
+async fn texts_full_of_braces_are_read_in_little_time() {
+    let agent = agent(AGENT);
+    for piece in ["{", "{\"a\":[", "{\"a\":{\"b\":1},", "{\"a\":\"", "[{\"title\":1},"] {
+        let text = piece.repeat(400_000 / piece.len());
+        let asked = ask(&agent, wanted(), |script| {
+            script.answer(200, &says(&text));
+            script.answer(200, &says("{}"));
+        });
+        let _ = asked.await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_the_answer_is_that_error() {
+    let agent = agent(AGENT);
+    let choice =
+        |error: Value| json!({"choices": [{"finish_reason": "error", "message": {"content": ""}, "error": error}]});
+    let bare = |error: Value| json!({"choices": null, "error": error});
+    for (body, code, detail) in [
+        (bare(json!({"code": 401, "message": "s3cret"})), "provider_error", "refused its credentials"),
+        (bare(json!({"code": 402, "message": "s3cret"})), "provider_unpaid", "wants to be paid"),
+        (bare(json!({"code": "403"})), "provider_error", "refused its credentials"),
+        (bare(json!({"code": 400})), "provider_error", "format = \"object\""),
+        (bare(json!({"message": "s3cret", "type": "billing_error"})), "provider_unpaid", "wants to be paid"),
+        (bare(json!({"message": "s3cret"})), "provider_error", "is an error of no known status"),
+        (bare(json!("s3cret")), "provider_error", "is an error of no known status"),
+        (json!({"error": {"code": "invalid_api_key"}}), "provider_error", "refused its credentials"),
+        (json!({"choices": [], "error": {"code": 404}}), "provider_error", "HTTP 404"),
+        (json!({"choices": null, "error": null}), "provider_error", "no `choices`"),
+        (choice(json!({"code": 402})), "provider_unpaid", "wants to be paid"),
+    ] {
+        let asked = ask(&agent, wanted(), |script| script.answer(200, &body.to_string())).await;
+        let Answer::Failed { code: given, detail: told } = &asked.answer else { panic!("{body}: {:?}", asked.answer) };
+        assert!(given == code && told.contains(detail) && !told.contains("s3cret"), "{body}: {given} {told}");
+    }
+    // What may pass is tried again, as with the status itself.
+    for error in [json!({"code": 429}), json!({"code": 502}), json!({"status": "RESOURCE_EXHAUSTED"})] {
+        let asked = ask(&agent, wanted(), |script| {
+            script.answer(200, &bare(error.clone()).to_string());
+            script.answer(200, &says(r#"{"title": "A"}"#));
+        });
+        assert!(matches!(asked.await.answer, Answer::Found { .. }), "{error}");
+    }
+    let limited = bare(json!({"code": 429})).to_string();
+    let asked = ask(&agent, wanted(), |script| {
+        script.answer(200, &limited);
+        script.answer(200, &limited);
+    });
+    assert!(matches!(asked.await.answer, Answer::Failed { code, .. } if code == "rate_limited"));
+    // An answer with a remark is an answer.
+    let mut said: Value = serde_json::from_str(&says(r#"{"title": "A"}"#)).unwrap();
+    said["error"] = json!({"code": 429});
+    let asked = ask(&agent, wanted(), |script| script.answer(200, &said.to_string())).await;
+    assert!(matches!(asked.answer, Answer::Found { .. }), "{:?}", asked.answer);
+}
+
+#[tokio::test]
 async fn what_is_wrong_gets_one_round_of_repair() {
     let agent = agent(AGENT);
     let asked = ask(&agent, wanted(), |script| {

@@ -10,7 +10,7 @@ use super::{COMMON, ConfigError, Settings};
 pub struct PhoneConfig {
     /// The input field that holds the number; `phone` where the file says nothing.
     pub input: String,
-    /// The input field with the country that a number without `+` belongs to, two letters of ISO 3166-1.
+    /// The input field with the country that a number without `+` belongs to.
     pub country_input: Option<String>,
     /// The country where that field is absent or not named.
     pub default_country: Option<String>,

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::super::config::{KeyColumn, Normal};
-use super::super::hem::Email;
+use super::super::email::Email;
 use super::super::suffix;
 use crate::domain::organisation;
 

@@ -18,8 +18,12 @@
 //! 0.1 where the network is an `isp`'s, `mobile` or `hosting` (that company is most likely not who used the address), 0.6
 //! where there is no organisation but a place.
 //!
+//! An address may stand as servers log it: with a port, in brackets, with a zone, or in a list of proxies (`X-Forwarded-For`, or
+//! `Forwarded` of RFC 7239), of which the first public one counts.
+//!
 //! An address that no database knows is `not_found`; one that is private or reserved, or none at all, is `invalid`.
 
+mod address;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -81,10 +85,9 @@ impl IpDatabases {
     }
 
     fn answer(&self, text: &str) -> Result<Answer, String> {
-        let Ok(address) = text.trim().parse::<IpAddr>() else {
+        let Some(address) = address::read(text) else {
             return Ok(Answer::Invalid(format!("`{}` is not an IP address", self.input)));
         };
-        let address = address.to_canonical();
         if !is_public(address) {
             return Ok(Answer::Invalid(format!("`{}` is a private or reserved address", self.input)));
         }
@@ -144,8 +147,8 @@ impl Provider for IpDatabases {
 }
 
 /// Whether an address can be somebody's on the internet. Source: IANA Special-Purpose Address Registries. Coarser than the
-/// guard of outgoing connections: nothing is at stake here but an empty answer.
-fn is_public(address: IpAddr) -> bool {
+/// guard of outgoing connections: nothing is at stake here but an answer.
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),

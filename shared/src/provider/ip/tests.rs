@@ -237,11 +237,13 @@ async fn private_reserved_and_broken_addresses_are_invalid() {
         "2001:db8::1",
         "3fff:0fff::1",
         "::ffff:10.0.0.1",
+        "[::1]:443",
+        "10.0.0.1, unknown",
     ] {
         let answer = ask(&databases, ip).await;
         assert!(matches!(&answer, Answer::Invalid(why) if why.contains("private or reserved")), "{ip}: {answer:?}");
     }
-    for ip in ["", "example.com", "1.2.3", "1.2.3.4:80", "[2a00:1234::1]", "1.2.3.4/32"] {
+    for ip in ["", "example.com", "1.2.3", "1.2.3.4/32", "for=unknown"] {
         assert!(matches!(ask(&databases, ip).await, Answer::Invalid(_)), "{ip}");
     }
 }

@@ -8,13 +8,20 @@
 //! | `region` | two letters of ISO 3166-1; absent where the plan does not tell, as with `+800` |
 //! | `line_type` | `fixed_line`, `mobile`, `fixed_line_or_mobile`, `toll_free`, `premium_rate`, `shared_cost`, `voip`, `personal_number`, `pager`, `uan`, `voicemail`, `unknown` |
 //! | `valid` | whether the plan has numbers of this form; not whether this one is in service |
-//! | `extension` | digits after `ext.` or `x`, where there are any |
+//! | `extension` | digits to dial once the call is taken, where there are any |
+//!
+//! What is not the number is passed over: labels before it, and remarks behind it, as in `Tel. +49 30 123456 (Fax)`. Letters are
+//! dialled only where digits alone are no number of the plan: `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and
+//! `tel:` links with their parameters (RFC 3966).
 //!
 //! Ported numbers keep the type and region that their range was given. A number that can be read is `found`, valid or not;
 //! what cannot be read as one is `invalid`.
 
+mod country;
+mod text;
+
 use async_trait::async_trait;
-use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::{Map, Value};
 
 use super::config::PhoneConfig;
@@ -22,8 +29,6 @@ use super::{Answer, Ports, Provider, Question};
 
 /// How sure the answer is: the plans are public, what networks do with them is not.
 const CONFIDENCE: f64 = 0.9;
-/// libphonenumber's own bound.
-const MAX_CHARS: usize = 250;
 
 /// The `phone` provider. Computes only. The plans are read at the first question.
 #[derive(Debug)]
@@ -39,13 +44,17 @@ impl Phone {
     fn answer(&self, input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
         let name = &self.config.input;
         let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
-        let country = match self.config.country_input.as_ref().and_then(|field| Some((field, input.get(field)?))) {
+        let region = match self.config.country_input.as_ref().and_then(|field| Some((field, input.get(field)?))) {
             Some((field, value)) if !value.is_null() => {
-                Some(region(value).ok_or_else(|| format!("`{field}` must be two letters of ISO 3166-1, such as DE"))?)
+                let region = value.as_str().and_then(country::region);
+                Some(
+                    region
+                        .ok_or_else(|| format!("`{field}` must be a country: its name, or DE, or DEU (ISO 3166-1)"))?,
+                )
             }
             _ => self.config.default_country.as_deref().and_then(|code| code.parse().ok()),
         };
-        let number = read(text, country).map_err(|why| format!("`{name}` {why}"))?;
+        let number = text::read(text, region).map_err(|why| format!("`{name}` {why}"))?;
         Ok(fields(&number))
     }
 }
@@ -57,40 +66,6 @@ impl Provider for Phone {
             Ok(fields) => Answer::Found { fields, confidence: Some(CONFIDENCE.into()) },
             Err(why) => Answer::Invalid(why),
         }
-    }
-}
-
-/// A country that the numbering plans know.
-fn region(value: &Value) -> Option<Region> {
-    let region: Region = value.as_str()?.trim().parse().ok()?;
-    PHONE_NUMBER_UTIL.get_country_code_for_region(region).map(|_| region)
-}
-
-fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &'static str> {
-    let text = text.trim();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        return Err("is too long for a phone number");
-    }
-    PHONE_NUMBER_UTIL.parse(plain(text), country).map_err(|error| match error {
-        ParseError::InvalidCountryCode if country.is_none() && !text.contains('+') => {
-            "has no country: write it with + and the country's code, or give the country"
-        }
-        ParseError::InvalidCountryCode => "begins with a country code that does not exist",
-        ParseError::NotANumber(_) => "is not a phone number",
-        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => "is too short for a phone number",
-        ParseError::TooLongNsn => "is too long for a phone number",
-    })
-}
-
-/// A `tel:` URI (RFC 3966) as people write numbers: without the scheme and all parameters but the extension. The library takes
-/// such URIs itself, and panics on crafted ones (2.2.15: `9;phone-context=a;phone-context=+`), so that it never sees a `;`.
-fn plain(text: &str) -> String {
-    let scheme = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
-    let text = if scheme { &text[4..] } else { text };
-    let (number, parameters) = text.split_once(';').unwrap_or((text, ""));
-    match parameters.split(';').find_map(|parameter| parameter.strip_prefix("ext=")) {
-        Some(extension) => format!("{number} ext. {extension}"),
-        None => number.to_owned(),
     }
 }
 
@@ -205,6 +180,156 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_remark_is_not_dialled() {
+        for (text, country, e164, extension) in [
+            ("+49 30 123456 (Fax)", None, "+4930123456", None),
+            ("+49 30 123456 Fax", None, "+4930123456", None),
+            ("+49 30 123456 - Zentrale", None, "+4930123456", None),
+            ("+49 30 123456 [Büro, 2. OG]", None, "+4930123456", None),
+            ("+49 30 123456 (2. OG)", None, "+4930123456", None),
+            ("+49 30 123456 Mo-Fr 8-17 Uhr", None, "+4930123456", None),
+            ("030/123456 privat", Some("DE"), "+4930123456", None),
+            ("+1 650-253-0000 home", None, "+16502530000", None),
+            ("(650) 253-0000 (o)", Some("US"), "+16502530000", None),
+            ("650.253.0000 mobile", Some("US"), "+16502530000", None),
+            ("650-253-0000 cell, call after 5", Some("US"), "+16502530000", None),
+            ("1-800-356-9377 (1-800-FLOWERS)", Some("US"), "+18003569377", None),
+            ("+7 495 123-45-67 факс", None, "+74951234567", None),
+            ("+81 3-1234-5678（代表）", None, "+81312345678", None),
+            ("+49 30 123456 ext. 12 (Zentrale)", None, "+4930123456", Some("12")),
+            ("+49 30 123456 (Zentrale) x", None, "+4930123456", None),
+            // Labels.
+            ("Tel.: +49 30 123456", None, "+4930123456", None),
+            ("Tel. 030 123456 / Fax 030 123457", Some("DE"), "+4930123456", None),
+            ("Büro 2: 030 123456", Some("DE"), "+4930123456", None),
+            ("24h Hotline 0800 3301000", Some("DE"), "+498003301000", None),
+            ("☎ +49 30 123456", None, "+4930123456", None),
+            // The first of several.
+            ("+49 30 123456, +49 171 1234567", None, "+4930123456", None),
+            ("+49 30 123456; +49 171 1234567", None, "+4930123456", None),
+            ("+49 30 123456 / +49 171 1234567", None, "+4930123456", None),
+            ("0171 1234567 / 030 123456", Some("DE"), "+491711234567", None),
+            ("+49 30 123456 oder +49 171 1234567", None, "+4930123456", None),
+            ("+49 30 123456\n+49 171 1234567", None, "+4930123456", None),
+            // Words to dial.
+            ("1-800-FLOWERS", Some("US"), "+18003569377", None),
+            ("1-800-FLOWERS (toll free)", Some("US"), "+18003569377", None),
+            ("1-800-FLOWERS ext. 12", Some("US"), "+18003569377", Some("12")),
+            ("1 (800) GO FEDEX", Some("US"), "+18004633339", None),
+            ("1-800-HOME-CAR", Some("US"), "+18004663227", None),
+            ("1-800-CONTACTS", Some("US"), "+18002668228", None),
+            ("+1 800 MATTRESS", None, "+18006288737", None),
+            ("13 CATS", Some("AU"), "+61132287", None),
+            ("1300 FLOWERS", Some("AU"), "+611300356937", None),
+            ("0800 REWE", Some("DE"), "+498007393", None),
+            ("0800 REWEREWE", Some("DE"), "+4980073937393", None),
+            // Incomplete, and all the same no word.
+            ("650 2530 fax", Some("US"), "+16502530", None),
+            ("+49 30 12 (Fax)", None, "+493012", None),
+        ] {
+            let fields = found(country, json!({"phone": text})).await;
+            assert_eq!((&fields["e164"], fields["extension"].as_str()), (&json!(e164), extension), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn extensions_are_read_in_every_notation() {
+        for tail in [
+            "ext 123",
+            "ext.123",
+            "ext. 123",
+            "Ext: 123",
+            "EXT 123",
+            "extn 123",
+            "extension 123",
+            "extensión 123",
+            "x123",
+            "x 123",
+            " X.123",
+            "#123",
+            " # 123",
+            "~123",
+            ";ext=123",
+            ";EXT=123",
+            "; ext=1-23",
+            ";isub=1;ext=123;foo=bar",
+            "доб 123",
+            "ДОБ. 123",
+            " int 123",
+            "anexo 123",
+            " Anexo:123",
+            " ｅｘｔ １２３",
+            "；ｅｘｔ＝１２３",
+            "ｘ１２３",
+            " ｉｎｔ 123",
+            ",123",
+            ",,123#",
+            ";123",
+            " - 123#",
+            " ext. \u{661}\u{662}\u{663}",
+        ] {
+            let fields = found(None, json!({"phone": format!("+1 650-253-0000{tail}")})).await;
+            assert_eq!((&fields["e164"], &fields["extension"]), (&json!("+16502530000"), &json!("123")), "{tail}");
+        }
+    }
+
+    #[tokio::test]
+    async fn links_are_read_with_their_parameters_in_any_case() {
+        for (text, country, e164) in [
+            ("tel:030-123456;phone-context=+49", None, "+4930123456"),
+            ("TEL:030-123456;Phone-Context=+49", None, "+4930123456"),
+            ("tel:253-0000;phone-context=+1-650", None, "+16502530000"),
+            ("tel:253-0000;isub=12;PHONE-CONTEXT=+1650;ext=1", None, "+16502530000"),
+            ("tel:030123456;phone-context=example.com", Some("DE"), "+4930123456"),
+            ("tel:+49-30-123456;phone-context=+1", None, "+4930123456"),
+            ("tel://+49-30-123456", None, "+4930123456"),
+            ("tel:+49%2030%20123456", None, "+4930123456"),
+            ("tel:%2B4930123456", None, "+4930123456"),
+            ("callto:+4930123456", None, "+4930123456"),
+            ("sms:+4930123456?body=x", None, "+4930123456"),
+        ] {
+            assert_eq!(found(country, json!({"phone": text})).await["e164"], e164, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn countries_and_the_prefixes_for_calls_abroad_are_read_as_people_write_them() {
+        for (text, country, e164) in [
+            ("030 123456", "DEU", "+4930123456"),
+            ("030 123456", "Germany", "+4930123456"),
+            ("030 123456", "Deutschland", "+4930123456"),
+            ("0049 30 123456", "DE", "+4930123456"),
+            ("00 49 (0)30 123456", "DE", "+4930123456"),
+            ("(0049) 30 123456", "de", "+4930123456"),
+            ("0044 20 7946 0018", "DE", "+442079460018"),
+            ("0049 30 123456 (Fax)", "DE", "+4930123456"),
+            ("011 49 30 123456", "US", "+4930123456"),
+            ("0049 30 123456", "US", "+4930123456"),
+            ("0049 30 123456", "BR", "+4930123456"),
+            ("0049 30 123456", "Russia", "+4930123456"),
+            ("810 49 30 123456", "RU", "+4930123456"),
+            ("0011 49 30 123456", "AU", "+4930123456"),
+            ("010 49 30 123456", "Japan", "+4930123456"),
+            ("+49 30 123456", "US", "+4930123456"),
+            ("０３０－１２３４５６", "DE", "+4930123456"),
+            ("＋４９（３０）１２３４５６", "US", "+4930123456"),
+            ("\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", "DE", "+4930123456"),
+            (
+                "\u{6f0}\u{6f0}\u{6f4}\u{6f9} \u{6f3}\u{6f0} \u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}",
+                "DE",
+                "+4930123456",
+            ),
+            ("\u{202a}+49\u{a0}30\u{2011}123456\u{202c}", "DE", "+4930123456"),
+            ("03ー1234ー5678", "JP", "+81312345678"),
+            ("49301234567.0", "DE", "+49301234567"),
+            ("01·23·45·67·89", "FR", "+33123456789"),
+            ("(0xx11) 4107-2510", "BR", "+551141072510"),
+        ] {
+            assert_eq!(found(None, json!({"phone": text, "country": country})).await["e164"], e164, "{text} {country}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_no_number_is_invalid_and_says_why() {
         let long = "1".repeat(2_000);
         for (value, why) in [
@@ -213,8 +338,14 @@ mod tests {
             (json!({"phone": "+999 12345678"}), "country code that does not exist"),
             (json!({"phone": "+49 1"}), "is too short"),
             (json!({"phone": long}), "is too long"),
-            (json!({"phone": "030 12345678", "country": "Germany"}), "`country` must be two letters"),
-            (json!({"phone": "030 12345678", "country": "ZZ"}), "`country` must be two letters"),
+            (json!({"phone": "030 12345678", "country": "Atlantis"}), "`country` must be a country"),
+            (json!({"phone": "030 12345678", "country": "ZZ"}), "`country` must be a country"),
+            (json!({"phone": "030 12345678", "country": 49}), "`country` must be a country"),
+            (json!({"phone": "030 123456 (Fax)"}), "has no country"),
+            (json!({"phone": "030 123456 факс"}), "has no country"),
+            (json!({"phone": "tel:7042;phone-context=+", "country": "DE"}), "is not a phone number"),
+            (json!({"phone": "tel:7042;phone-context=a..b", "country": "DE"}), "is not a phone number"),
+            (json!({"phone": "tel:12345678;phone-context=example.com"}), "has no country"),
             (json!({}), "`phone` is needed"),
         ] {
             let answer = ask(None, value.clone()).await;

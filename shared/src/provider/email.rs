@@ -1,0 +1,381 @@
+//! One e-mail address, out of the forms that people and programs write it in.
+//!
+//! The syntax is that of RFC 5321 and RFC 5322 with the letters of RFC 6531 and RFC 6532: a dot-atom, where every character
+//! beyond ASCII counts as one of an atom, `@`, and a domain name that IDNA knows. Crates for this were tried and left: in
+//! `email_address` 0.2.9 a letter's code point is held against patterns of UTF-8 bytes, so that the Devanagari virama is refused;
+//! `addr-spec` 0.10.4 takes `a;b@x.com` and is built on unsafe code; `mail-parser` 0.11.9 takes headers of messages apart and judges
+//! no address. None knows links, marks that nobody sees, or quotes around the whole.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use percent_encoding::percent_decode_str;
+
+use super::suffix;
+
+/// The longest text that an address is looked for in, in bytes: a link may bring a whole letter along.
+const MAX_TEXT: usize = 8192;
+/// RFC 5321, 4.5.3.1.1 and 4.5.3.1.3 (a path of 256 octets has angle brackets). Octets, not characters: RFC 6531, 3.3.
+const MAX_LOCAL: usize = 64;
+const MAX_ADDRESS: usize = 254;
+/// How many pairs of quotes and brackets may stand around an address.
+const MAX_PAIRS: usize = 4;
+
+const PAIRS: [(char, char); 10] = [
+    ('"', '"'),
+    ('\'', '\''),
+    ('`', '`'),
+    ('“', '”'),
+    ('„', '“'),
+    ('‘', '’'),
+    ('«', '»'),
+    ('<', '>'),
+    ('(', ')'),
+    ('[', ']'),
+];
+/// What stands before an address and is no part of it. Exchange writes `SMTP:`.
+const SCHEMES: [&str; 4] = ["smtp:", "email:", "e-mail:", "mail:"];
+
+const WRONG: &str = "is not an e-mail address";
+/// What [`Email::parse`] says of a text with several addresses.
+pub(super) const SEVERAL: &str = "holds more than one e-mail address";
+
+/// An e-mail address in lower case and in Unicode's form NFC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Email {
+    local: String,
+    domain: String,
+    a_labels: String,
+}
+
+impl Email {
+    /// Reads an address as people write it, or as a program shows it: `jane@x.com`, `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`,
+    /// `jane@x.com (Jane)`, `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it.
+    ///
+    /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes (`"a b"@x.com`) are none that mail
+    /// providers give, and refused.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > MAX_TEXT {
+            return Err(WRONG);
+        }
+        let text = recipients(&visible(text)).ok_or(WRONG)?;
+        let mut several = apart(&text).into_iter().filter_map(mailbox);
+        if let (Some(one), Some(_)) = (several.next(), several.next()) {
+            let same = apart(&text).into_iter().filter_map(mailbox).all(|other| other == one);
+            return if same { Ok(one) } else { Err(SEVERAL) };
+        }
+        if let Some(email) = mailbox(&text) {
+            return Ok(email);
+        }
+        let mut words = text.split_whitespace().filter_map(mailbox);
+        Err(if words.next().is_some() && words.next().is_some() { SEVERAL } else { WRONG })
+    }
+
+    /// The address itself; a domain in letters beyond ASCII stays in them.
+    pub(super) fn plain(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+
+    /// The part before the `@`.
+    pub(super) fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The part after the `@`: A-labels where it was written in ASCII, else U-labels.
+    pub(super) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The part after the `@` as A-labels.
+    pub(super) fn a_labels(&self) -> &str {
+        &self.a_labels
+    }
+}
+
+/// A text without characters that nobody sees, in form NFC and without white space around it.
+fn visible(text: &str) -> String {
+    let seen: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let beyond = |at: Option<usize>| at.and_then(|at| seen.get(at)).is_some_and(|c| !c.is_ascii());
+    let mut kept = String::with_capacity(text.len());
+    for (at, &c) in seen.iter().enumerate() {
+        // Persian and Indic words need them; elsewhere they came with what was copied.
+        let joiner = matches!(c, '\u{200c}' | '\u{200d}');
+        if !joiner || (beyond(at.checked_sub(1)) && beyond(Some(at + 1))) {
+            kept.push(c);
+        }
+    }
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&kept);
+    composed.trim().to_owned()
+}
+
+/// Whether nobody sees a character, and it makes no difference to the letters around it: marks of direction, of places where a
+/// line may or must not break, and of a file's beginning. Source: Unicode, `Default_Ignorable_Code_Point`, without the joiners.
+pub(super) fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+    )
+}
+
+/// The members of a list, apart at each `,` and `;` that is in no quotes and no brackets.
+fn apart(text: &str) -> Vec<&str> {
+    let (mut members, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut inside, mut escaped) = (false, 0_usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '<' | '(' => inside += 1,
+            '>' | ')' => inside = inside.saturating_sub(1),
+            ',' | ';' if inside == 0 => {
+                members.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members.push(&text[start..]);
+    members
+}
+
+/// The address in one mailbox of RFC 5322, with what else stands around addresses.
+fn mailbox(text: &str) -> Option<Email> {
+    let text = bare(text);
+    let within = |open: char, close: char| {
+        let (_, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
+        inner.contains('@').then_some(inner)
+    };
+    if let Some(inner) = within('<', '>').or_else(|| within('[', ']')) {
+        return address(inner);
+    }
+    // A comment is a name in older mail.
+    if let Some((before, _)) = text.strip_suffix(')').and_then(|text| text.split_once('('))
+        && before.contains('@')
+    {
+        return address(before);
+    }
+    if let Some((_, behind)) = text.strip_prefix('(').and_then(|text| text.split_once(')')) {
+        return address(behind);
+    }
+    address(text)
+}
+
+/// A text without the pairs of quotes and brackets around it.
+fn bare(text: &str) -> &str {
+    let mut text = edges(text);
+    for _ in 0..MAX_PAIRS {
+        let inside = |(open, close): &(char, char)| {
+            let inner = text.strip_prefix(*open)?.strip_suffix(*close)?;
+            // `<a@x.com> <b@x.com>` is in no pair; an apostrophe may be a letter of a name.
+            (matches!(open, '\'' | '`') || !inner.contains([*open, *close])).then_some(inner)
+        };
+        let Some(inner) = PAIRS.iter().find_map(inside) else { break };
+        text = edges(inner);
+    }
+    text
+}
+
+/// A text without what ends a sentence or a member of a list.
+fn edges(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';'))
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.'))
+}
+
+/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is.
+fn recipients(text: &str) -> Option<String> {
+    match without_scheme(text, "mailto:") {
+        Some(to) => Some(visible(&percent_decode_str(to.split('?').next()?).decode_utf8().ok()?)),
+        None => Some(text.to_owned()),
+    }
+}
+
+fn without_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
+    let (head, rest) = text.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then(|| rest.trim_start())
+}
+
+/// An address with nothing around it but quotes and a scheme.
+fn address(text: &str) -> Option<Email> {
+    // Of a pair of brackets, one half stays behind where lists are cut.
+    let text = recipients(bare(text).trim_start_matches('<').trim_end_matches('>'))?;
+    let text = SCHEMES.iter().find_map(|scheme| without_scheme(&text, scheme)).unwrap_or(&text);
+    // Letters may come apart when their case changes, as U+0130 does.
+    let lower = text.to_lowercase();
+    let lower = ComposingNormalizerBorrowed::new_nfc().normalize(&lower);
+    let (local, domain) = lower.rsplit_once('@')?;
+    // Quotes that quote nothing make no difference: RFC 5321, 4.1.2.
+    let local = local.strip_prefix('"').and_then(|local| local.strip_suffix('"')).unwrap_or(local);
+    if !(1..=MAX_LOCAL).contains(&local.len())
+        || !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    {
+        return None;
+    }
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.') || !c.is_ascii();
+    if !domain.chars().all(name) || domain.ends_with('.') {
+        return None;
+    }
+    let a_labels = suffix::a_labels(domain).ok()?;
+    if local.len() + 1 + a_labels.len() > MAX_ADDRESS {
+        return None;
+    }
+    let domain = if domain.is_ascii() { domain.to_owned() } else { idna::domain_to_unicode(&a_labels).0 };
+    Some(Email { local: local.to_owned(), domain, a_labels })
+}
+
+/// A character of an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. No white space and no control character beyond ASCII either: what is
+/// sent over the net has none (RFC 5198).
+fn is_atext(c: char) -> bool {
+    if c.is_ascii() {
+        c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+    } else {
+        !c.is_whitespace() && !c.is_control() && !is_invisible(c)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_out_of_the_forms_that_it_is_written_in() {
+        for (text, wanted) in [
+            ("jane@x.com", "jane@x.com"),
+            (" Jane.Doe+x@X.com\t", "jane.doe+x@x.com"),
+            ("Jane <jane@x.com>", "jane@x.com"),
+            ("Jane<jane@x.com>", "jane@x.com"),
+            ("<jane@x.com>", "jane@x.com"),
+            ("< jane@x.com >;", "jane@x.com"),
+            ("\"Doe, Jane\" <jane@x.com>", "jane@x.com"),
+            ("'Doe, Jane' <jane@x.com>", "jane@x.com"),
+            ("Doe, Jane <jane@x.com>", "jane@x.com"),
+            ("\"jane@x.com\" <jane@x.com>", "jane@x.com"),
+            ("\"x <y@z.com>\" <jane@x.com>", "jane@x.com"),
+            ("jane@x.com <jane@x.com>", "jane@x.com"),
+            ("jane@x.com<mailto:jane@x.com>", "jane@x.com"),
+            ("Doe, Jane [mailto:jane@x.com]", "jane@x.com"),
+            ("[jane@x.com](mailto:jane@x.com)", "jane@x.com"),
+            ("jane@x.com (Jane Doe)", "jane@x.com"),
+            ("(Jane) jane@x.com", "jane@x.com"),
+            ("mailto:jane@x.com?subject=Hello%20you&cc=joe@x.com", "jane@x.com"),
+            ("<mailto:jane@x.com?cc=joe@x.com,bob@x.com>", "jane@x.com"),
+            ("mailto:jane@x.com?cc=joe@x.com,bob@x.com", "jane@x.com"),
+            ("MAILTO:Jane%2Bnews%40x.com", "jane+news@x.com"),
+            ("mailto:jos%C3%A9@x.com", "josé@x.com"),
+            ("SMTP:jane@x.com", "jane@x.com"),
+            ("E-Mail: jane@x.com", "jane@x.com"),
+            ("jane@x.com;", "jane@x.com"),
+            ("jane@x.com,", "jane@x.com"),
+            ("jane@x.com.", "jane@x.com"),
+            ("jane@x.com ; ", "jane@x.com"),
+            ("\"jane@x.com\"", "jane@x.com"),
+            ("'jane@x.com'", "jane@x.com"),
+            ("“jane@x.com”", "jane@x.com"),
+            ("\"<jane@x.com>\"", "jane@x.com"),
+            ("(jane@x.com)", "jane@x.com"),
+            ("jane@x.com>", "jane@x.com"),
+            ("<jane@x.com", "jane@x.com"),
+            ("jane@x.com; jane@x.com", "jane@x.com"),
+            ("\"jane.doe\"@x.com", "jane.doe@x.com"),
+            // Nobody sees it.
+            ("\u{feff}jane@x.com\u{200b}", "jane@x.com"),
+            ("\u{a0}jane@x.com\u{a0}", "jane@x.com"),
+            ("\u{202a}jane@x.com\u{202c}", "jane@x.com"),
+            ("jane@\u{200b}x.com", "jane@x.com"),
+            ("ja\u{ad}ne\u{200d}@x.com", "jane@x.com"),
+            ("\u{3000}jane@x.com\u{2028}", "jane@x.com"),
+            // Letters beyond ASCII.
+            ("jose\u{301}@x.com", "jos\u{e9}@x.com"),
+            ("JOSE\u{301}@x.com", "jos\u{e9}@x.com"),
+            ("\u{212b}ngstrom@x.com", "ångstrom@x.com"),
+            ("संपर्क@डाटामेल.भारत", "संपर्क@डाटामेल.भारत"),
+            ("用户@例子.广告", "用户@例子.广告"),
+            ("θσερ@εχαμπλε.ψομ", "θσερ@εχαμπλε.ψομ"),
+            ("Dörte@Sörensen.example.com", "dörte@sörensen.example.com"),
+            ("коля@пример.рф", "коля@пример.рф"),
+            ("ผู้ใช้@ตัวอย่าง.ไทย", "ผู้ใช้@ตัวอย่าง.ไทย"),
+            ("می\u{200c}خواهم@x.com", "می\u{200c}خواهم@x.com"),
+            ("❤\u{fe0f}@x.com", "❤\u{fe0f}@x.com"),
+            ("jane@Bu\u{308}cher.example", "jane@bücher.example"),
+            ("jane@xn--bcher-kva.example", "jane@xn--bcher-kva.example"),
+            ("jane@ｘ．com", "jane@x.com"),
+            ("jane@例子。广告", "jane@例子.广告"),
+            ("jane@faß.de", "jane@faß.de"),
+            ("o'brien@x.com", "o'brien@x.com"),
+            ("'o'brien@x.com'", "o'brien@x.com"),
+            ("a!#$%&'*+-/=?^_`{|}~b@x.com", "a!#$%&'*+-/=?^_`{|}~b@x.com"),
+        ] {
+            assert_eq!(Email::parse(text).map(|email| email.plain()).as_deref(), Ok(wanted), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_octets() {
+        let local = |letter: &str, n: usize| Email::parse(&format!("{}@x.com", letter.repeat(n))).is_ok();
+        assert!(local("a", 64) && !local("a", 65));
+        assert!(local("é", 32) && !local("é", 33));
+        assert!(local("e\u{301}", 32));
+        let host = format!("{0}.{0}.{0}b.com", "b".repeat(61));
+        assert!(Email::parse(&format!("{}@{host}", "a".repeat(63))).is_ok());
+        assert!(Email::parse(&format!("{}@{host}", "a".repeat(64))).is_err());
+        assert!(Email::parse(&format!("a@{}.com", "b".repeat(64))).is_err());
+        assert!(Email::parse(&format!("{} <a@x.com>", "b".repeat(MAX_TEXT))).is_err());
+    }
+
+    #[test]
+    fn a_list_is_no_address() {
+        for text in [
+            "jane@x.com, joe@x.com",
+            "jane@x.com;joe@x.com",
+            "Jane <jane@x.com>, Joe <joe@x.com>",
+            "\"Doe, Jane\" <jane@x.com>; joe@x.com;",
+            "jane@x.com joe@x.com",
+            "mailto:jane@x.com,joe@x.com?subject=x",
+            "jane@x.com\r\njoe@x.com",
+        ] {
+            assert_eq!(Email::parse(text), Err(SEVERAL), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "@",
+            "a",
+            "a@",
+            "@b.com",
+            "a@b",
+            "a@@b.com",
+            "a@b@c.com",
+            "a b@c.com",
+            "a,b@c.com",
+            "a@b c.com",
+            ".a@b.com",
+            "a.@b.com",
+            "a..b@c.com",
+            "a\r\nbcc:x@y.com",
+            "\"a b\"@c.com",
+            "\"\"@c.com",
+            "a@10.0.0.1",
+            "a@[::1]",
+            "a@[192.0.2.1]",
+            "a@b.com/x",
+            "a@b%2ecom",
+            "a@b_c.com",
+            "a@-b.com",
+            "a@b..com",
+            "a@https://b.com",
+            "a\u{85}b@c.com",
+            "a\u{2003}b@c.com",
+            "a@b\u{301}\u{a0}.com",
+            "a;b@c.com",
+            "a:b@c.com",
+            "<a@b.com> <c>",
+            "mailto:%ff@b.com",
+            "mailto:a%0ab@b.com",
+        ] {
+            assert_eq!(Email::parse(text), Err(WRONG), "{text:?}");
+        }
+    }
+}

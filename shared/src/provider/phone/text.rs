@@ -1,0 +1,306 @@
+//! One number out of what people write: links, remarks, labels, extensions, the prefix for calls abroad.
+
+use percent_encoding::percent_decode_str;
+use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, Region};
+
+use super::super::email::is_invisible;
+
+/// libphonenumber's own bound.
+const MAX_CHARS: usize = 250;
+/// Of how many places where a number may end or begin each is tried with each.
+const MAX_BREAKS: usize = 8;
+/// How many digits a label may have before the number itself: `Line 2:`, `24h`.
+const MAX_LABEL_DIGITS: usize = 3;
+/// The country codes of plans whose numbers are all of one length, so that words may be longer: North America, Australia.
+const LONG_WORDS: [i32; 2] = [1, 61];
+
+/// Words beside a number that say what it is for; never letters to dial.
+const REMARKS: [&str; 24] = [
+    "cell",
+    "celular",
+    "cellulare",
+    "durchwahl",
+    "ext",
+    "fax",
+    "faks",
+    "gratis",
+    "handy",
+    "hotline",
+    "kostenlos",
+    "mob",
+    "mobil",
+    "mobile",
+    "movil",
+    "office",
+    "phone",
+    "portable",
+    "privat",
+    "private",
+    "tel",
+    "telefax",
+    "telefon",
+    "telephone",
+];
+
+/// Reads a number. The first complete one of several counts, and what stands behind a complete one is a remark, but for an extension.
+/// The error says what the text is instead.
+pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &'static str> {
+    if text.trim().chars().nth(MAX_CHARS).is_some() {
+        return Err("is too long for a phone number");
+    }
+    let text = without_parameters(of_a_sheet(&plain(text))).ok_or("is not a phone number")?;
+    let candidates = Candidates::of(&text, country);
+    if let Some(number) = candidates.complete().or_else(|| candidates.likely()) {
+        return Ok(number);
+    }
+    candidates.parse(candidates.best()).map_err(|error| match error {
+        ParseError::InvalidCountryCode if country.is_none() && !text.contains('+') => {
+            "has no country: write it with + and the country's code, or give the country"
+        }
+        ParseError::InvalidCountryCode => "begins with a country code that does not exist",
+        ParseError::NotANumber(_) => "is not a phone number",
+        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => "is too short for a phone number",
+        ParseError::TooLongNsn => "is too long for a phone number",
+    })
+}
+
+/// A text with ASCII's digits and signs for those of full width and the digits of every script, and without what nobody sees.
+fn plain(text: &str) -> String {
+    let decoded = percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into);
+    let mut plain = String::with_capacity(decoded.len());
+    for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
+        match c {
+            '\u{ff01}'..='\u{ff5e}' => plain.extend(char::from_u32(u32::from(c) - 0xfee0)),
+            // Dots to the eye, and in France between each two digits.
+            '·' | '•' | '∙' => plain.push('.'),
+            c if !c.is_ascii() && c.is_numeric() => {
+                let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
+                if digit.is_empty() { plain.push(c) } else { plain.push_str(&digit) }
+            }
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`.
+fn of_a_sheet(text: &str) -> &str {
+    let digits = |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+    text.strip_suffix(".0").filter(digits).unwrap_or(text)
+}
+
+/// A number without the parameters of a `tel:` URI (RFC 3966), but with its extension, and behind the digits that its context gives.
+/// `None` where the context is none. The library takes such URIs itself, but minds the case of parameters, and panics on crafted ones
+/// (2.2.15: `9;phone-context=a;phone-context=+`), so that it never sees a context.
+fn without_parameters(text: &str) -> Option<String> {
+    let mut parts = text.split(';');
+    let number = parts.next().unwrap_or_default();
+    let (mut context, mut kept) = (None, String::new());
+    for part in parts {
+        match part.split_once('=') {
+            Some((name, value)) => match name.trim().to_ascii_lowercase().as_str() {
+                "ext" => {
+                    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+                    kept = format!(";ext={digits}{kept}");
+                }
+                "phone-context" => context = context.or(Some(value.trim())),
+                _ => {}
+            },
+            // An extension to be dialled later, or another number.
+            None => kept.extend([";", part]),
+        }
+    }
+    let global = number.chars().find(|c| c.is_ascii_digit() || *c == '+') == Some('+');
+    match context {
+        Some(context) if !global => {
+            let prefix = if context.starts_with('+') { context } else { "" };
+            // What stands before the digits is the scheme.
+            let digits = number.trim_start_matches(|c: char| !c.is_ascii_digit());
+            is_context(context).then(|| format!("{prefix}{digits}{kept}"))
+        }
+        _ => Some(format!("{number}{kept}")),
+    }
+}
+
+/// The first digits of numbers in a country, or the name of a domain: RFC 3966, 3.
+fn is_context(context: &str) -> bool {
+    if let Some(digits) = context.strip_prefix('+') {
+        let signs = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.' | '(' | ')');
+        return digits.chars().all(signs) && digits.contains(|c: char| c.is_ascii_digit());
+    }
+    let label = |label: &str| {
+        let ends = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        ends && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let name = context.strip_suffix('.').unwrap_or(context);
+    let top = name.rsplit('.').next().unwrap_or_default();
+    name.split('.').all(label) && top.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// The parts of a text that may be a number.
+struct Candidates<'t> {
+    text: &'t str,
+    country: Option<Region>,
+    starts: Vec<usize>,
+    /// The longest first.
+    ends: Vec<usize>,
+}
+
+impl<'t> Candidates<'t> {
+    fn of(text: &'t str, country: Option<Region>) -> Self {
+        let (mut starts, mut ends) = (vec![0], Vec::new());
+        let (mut digits, mut bracket, mut word) = (0, None, false);
+        for (at, c) in text.char_indices() {
+            let letter = is_letter(c);
+            let sign = matches!(c, ',' | ';' | '/' | '|' | ':' | '\n') || (c == '+' && digits > 0);
+            if (letter && !word) || sign {
+                // A remark in brackets is one from its bracket on.
+                ends.push(bracket.unwrap_or(at));
+            }
+            if digits <= MAX_LABEL_DIGITS && ((word && !letter) || sign) {
+                starts.push(if c == '+' || (word && !sign) { at } else { at + c.len_utf8() });
+            }
+            match c {
+                '(' | '[' => bracket = bracket.or(Some(at)),
+                ')' | ']' => bracket = None,
+                _ => digits += usize::from(c.is_ascii_digit()),
+            }
+            word = letter;
+        }
+        ends.dedup();
+        ends.truncate(MAX_BREAKS);
+        ends.push(text.len());
+        ends.reverse();
+        starts.dedup();
+        starts.truncate(MAX_BREAKS);
+        Self { text, country, starts, ends }
+    }
+
+    /// The longest part at the first start that is a valid number and nothing else; else the number that letters spell.
+    fn complete(&self) -> Option<PhoneNumber> {
+        let parts = self.starts.iter().flat_map(|start| self.from(*start));
+        let digits = parts.filter_map(|part| self.digits(part)).find(is_valid);
+        let spelled = || self.spelled().into_iter();
+        digits
+            .or_else(|| spelled().map(|(_, number)| number).find(is_valid))
+            .or_else(|| spelled().find_map(|(part, number)| cut(part, number)))
+    }
+
+    /// A number that the plan does not have: with letters where they may be meant, and rather one that it could have.
+    fn likely(&self) -> Option<PhoneNumber> {
+        let possible = |number: &&PhoneNumber| {
+            PHONE_NUMBER_UTIL.is_possible_number_with_reason(number) == Ok(NumberLengthType::IsPossible)
+        };
+        let spelled: Vec<PhoneNumber> = self.spelled().into_iter().map(|(_, number)| number).collect();
+        let digits: Vec<PhoneNumber> = self.from(0).filter_map(|part| self.digits(part)).collect();
+        let spelled = spelled.iter().find(possible).or(spelled.last());
+        spelled.or_else(|| digits.iter().find(possible)).or(digits.first()).cloned()
+    }
+
+    /// The part that a fault is told of.
+    fn best(&self) -> &'t str {
+        self.from(0).find(|part| words(part).next().is_none()).unwrap_or(self.text)
+    }
+
+    fn from(&self, start: usize) -> impl Iterator<Item = &'t str> {
+        let text = self.text;
+        self.ends.iter().filter(move |end| **end > start).map(move |end| &text[start..*end])
+    }
+
+    /// A part's number where it is of digits alone, with an extension or without.
+    fn digits(&self, part: &str) -> Option<PhoneNumber> {
+        let number = self.parse(part).ok()?;
+        let mut words = words(part);
+        let alone = match words.next() {
+            None => true,
+            Some(label) => words.next().is_none() && is_extension(label, &number),
+        };
+        alone.then_some(number)
+    }
+
+    /// Parts with letters to dial, and their numbers: those with an extension first, then the shortest.
+    fn spelled(&self) -> Vec<(&'t str, PhoneNumber)> {
+        let mut spelled: Vec<_> = self
+            .from(0)
+            .filter_map(|part| Some((part, self.parse(part).ok()?)))
+            .filter(|(part, number)| is_spelled(part, number))
+            .collect();
+        spelled.reverse();
+        spelled.sort_by_key(|(_, number)| number.extension().is_empty());
+        spelled
+    }
+
+    /// The library's word on a part. `00` is the prefix for calls abroad in most countries, and where it is not, people who have the
+    /// number from abroad write it all the same: it counts where it makes a number valid.
+    fn parse(&self, part: &str) -> Result<PhoneNumber, ParseError> {
+        let util = &*PHONE_NUMBER_UTIL;
+        let parsed = util.parse(part, self.country).or_else(|error| {
+            // The library wants three digits before letters; Australia has numbers of two.
+            let spelled = util.convert_alpha_characters_in_number(part);
+            if part.starts_with(|c: char| c.is_ascii_digit()) && spelled != part {
+                util.parse(spelled, self.country).map_err(|_| error)
+            } else {
+                Err(error)
+            }
+        });
+        if self.country.is_none() || parsed.as_ref().is_ok_and(is_valid) {
+            return parsed;
+        }
+        let mut digits = part.char_indices().filter(|(_, c)| c.is_ascii_digit() || *c == '+');
+        let abroad = match [digits.next(), digits.next(), digits.next()] {
+            [Some((_, '0')), Some((_, '0')), Some((at, '1'..='9'))] => {
+                util.parse(format!("+{}", &part[at..]), None).ok()
+            }
+            _ => None,
+        };
+        abroad.filter(is_valid).map_or(parsed, Ok)
+    }
+}
+
+fn is_valid(number: &PhoneNumber) -> bool {
+    PHONE_NUMBER_UTIL.is_valid_number(number)
+}
+
+/// `ー` is a dash between digits.
+fn is_letter(c: char) -> bool {
+    c.is_alphabetic() && c != 'ー'
+}
+
+/// The words of a part from its first digit on, each with all that stands behind it. `x` is none: it stands for digits that are left
+/// out, as of a carrier, or before an extension.
+fn words(part: &str) -> impl Iterator<Item = &str> {
+    let number = part.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+');
+    let word = |at: &usize| number[*at..].starts_with(is_letter) && !number[..*at].ends_with(is_letter);
+    let starts = number.char_indices().map(|(at, _)| at).filter(word);
+    starts.map(|at| &number[at..]).filter(|word| !matches!(letters(word), "x" | "X" | "xx" | "XX"))
+}
+
+/// The first word of a text.
+fn letters(text: &str) -> &str {
+    text.split(|c| !is_letter(c)).next().unwrap_or_default()
+}
+
+/// Whether a word is the label of a number's extension.
+fn is_extension(label: &str, number: &PhoneNumber) -> bool {
+    let alone = !label[letters(label).len()..].contains(is_letter);
+    alone && !number.extension().is_empty() && label.chars().filter(char::is_ascii_digit).eq(number.extension().chars())
+}
+
+/// Whether a part has letters that may be meant to be dialled.
+fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
+    let mut words = words(part).filter(|word| !is_extension(word, number)).peekable();
+    let remark = |word: &str| {
+        let letters = letters(word);
+        let before = part[..part.len() - word.len()].ends_with(['(', '[']);
+        before || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
+    };
+    words.peek().is_some() && !words.any(remark)
+}
+
+/// A number whose word is longer than it: whoever dials it dials letters that nobody waits for.
+fn cut(part: &str, mut number: PhoneNumber) -> Option<PhoneNumber> {
+    let last = words(part).filter(|word| !is_extension(word, &number)).last().map(|word| letters(word).len())?;
+    let long = number.national_number.to_string().len();
+    let cut = LONG_WORDS.contains(&number.country_code) && PHONE_NUMBER_UTIL.truncate_too_long_number(&mut number);
+    (cut && long - number.national_number.to_string().len() < last).then_some(number)
+}
