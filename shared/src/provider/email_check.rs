@@ -29,7 +29,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -360,6 +359,8 @@ mod tests {
 
     use super::super::config::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};
     use super::super::testing::{Script, input, ports, question};
+    use std::net::IpAddr;
+
     use super::*;
 
     const LISTS: &str = "disposable = \"data/disposable-domains.txt\"\nfree = \"data/free-mail-domains.txt\"\n";

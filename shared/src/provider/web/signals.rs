@@ -139,15 +139,17 @@ fn news(entry: Entry, source: &Url) -> Signal {
 fn told_once(news: Vec<Signal>) -> Vec<Signal> {
     const DAY: i64 = 86_400_000;
     let (mut pages, mut titles) = (BTreeMap::new(), BTreeMap::new());
-    let mut by_another = |signal: &Signal| {
-        let source = signal.source.as_str();
-        let page = signal.url.as_deref().map(|url| *pages.entry(page(url)).or_insert(source) != source);
+    let mut once = Vec::new();
+    for signal in news {
+        let source = &signal.source;
+        let page = signal.url.as_deref().map(|url| pages.entry(page(url)).or_insert_with(|| source.clone()) != source);
         let day = signal.date.map(|date| date.0.div_euclid(DAY));
-        let title = *titles.entry((signal.title.to_lowercase(), day)).or_insert(source) != source;
-        page.unwrap_or_default() || title
-    };
-    let again: Vec<bool> = news.iter().map(|signal| by_another(signal)).collect();
-    news.into_iter().zip(again).filter(|(_, again)| !again).map(|(signal, _)| signal).collect()
+        let title = titles.entry((signal.title.to_lowercase(), day)).or_insert_with(|| source.clone()) != source;
+        if !(page.unwrap_or_default() || title) {
+            once.push(signal);
+        }
+    }
+    once
 }
 
 /// What is the same in two URLs of one page: without its scheme, `www.`, the slash at its end, and what counts clicks.
