@@ -207,7 +207,7 @@ impl Reader {
                 let mut words = String::new();
                 add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
                 let says = |name| attribute(attributes, name).unwrap_or_default().to_lowercase();
-                let rel = format!("{} {}", says("rel"), says("itemprop"));
+                let rel = [says("rel"), says("itemprop")].join(" ").trim().to_owned();
                 let place = self.places.of(marks);
                 self.anchor = url(attributes, "href").map(|href| Anchor { href, text: words, rel, place });
             }
