@@ -245,6 +245,51 @@ async fn redirects_end_and_lead_nowhere_inside() {
     assert_eq!((&found["domain"], &found["redirected_from"]), (&json!("new.test"), &json!("far.test")));
 }
 
+/// A page as gzip, under whichever name of the coding.
+fn packed_as(coding: &str, html: &str) -> Page {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(html.as_bytes()).unwrap();
+    Page::html(packed.finish().unwrap()).header("content-encoding", coding)
+}
+
+#[tokio::test]
+async fn pages_come_as_browsers_get_them() {
+    let hosts =
+        ["www.apex.test", "apex.test", "meta.test", "twice.test", "www.nhs.uk", "x.test", "upper.test", "br.test"];
+    let hosts = [&hosts[..], &["inward.test", "jis.test"]].concat();
+    let net = Internet::start(&hosts, |host, path| match (host, path) {
+        (_, "/robots.txt") | ("apex.test", _) => Page::status(404),
+        ("www.apex.test", _) => Page::html(b"<title>Apex</title>".to_vec()),
+        ("meta.test", "/") => Page::html(b"<meta http-equiv=refresh content='0; url=/home'>".to_vec()),
+        ("meta.test", _) => Page::html(b"<title>Meta</title>".to_vec()),
+        ("inward.test", _) => Page::html(b"<meta http-equiv=refresh content='0;url=https://private.test/'>".to_vec()),
+        ("twice.test", _) => Page::html_as("text/html, text/html", b"<title>Twice</title>".to_vec()),
+        ("jis.test", _) => Page::html_as("text/html; charset=iso-2022-jp", b"<title>\x1b$B%F\x1b(B</title>".to_vec()),
+        ("x.test", _) => packed_as("x-gzip", "<title>X</title>"),
+        ("upper.test", _) => packed_as("GZIP", "<title>Upper</title>"),
+        ("br.test", _) => packed_as("br", "<title>Br</title>"),
+        _ => Page::html(b"<title>NHS</title>".to_vec()),
+    })
+    .await;
+    for (domain, title, url) in [
+        ("apex.test", "Apex", "https://www.apex.test/"),
+        ("meta.test", "Meta", "https://meta.test/home"),
+        ("twice.test", "Twice", "https://twice.test/"),
+        ("jis.test", "\u{30c6}", "https://jis.test/"),
+        ("x.test", "X", "https://x.test/"),
+        ("upper.test", "Upper", "https://upper.test/"),
+        ("nhs.uk", "NHS", "https://www.nhs.uk/"),
+    ] {
+        let found = fields(ask(&net, "site", domain).await);
+        assert_eq!((&found["title"], &found["url"]), (&json!(title), &json!(url)), "{domain}");
+        assert_eq!((&found["domain"], found.get("redirected_from")), (&json!(domain), None), "{domain}");
+    }
+    let (code, detail) = failed(ask(&net, "site", "br.test").await);
+    assert_eq!((code.as_str(), detail.contains("\"br\"")), ("provider_error", true), "{detail}");
+    let (code, detail) = failed(ask(&net, "site", "inward.test").await);
+    assert_eq!((code.as_str(), detail.contains("private or local")), ("provider_error", true), "{detail}");
+}
+
 #[tokio::test]
 async fn what_is_not_found_and_what_failed() {
     let hosts = ["gone.test", "pdf.test", "parked.test", "empty.test", "busy.test", "broken.test", "closed.test"];

@@ -161,8 +161,9 @@ impl<'a> Visit<'a> {
         self.deadline.since(self.ports.clock.now())
     }
 
-    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http. A name that has
-    /// no such page may be one that nobody visits. A public suffix such as `nhs.uk` has its site at `www.`.
+    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http. A
+    /// name that has no such page may be one that nobody visits. A public suffix such as `nhs.uk` has its site
+    /// at `www.`.
     pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
         let schemes: &[&str] = if self.http_allowed() { &["https", "http"] } else { &["https"] };
         let mut names = [host.to_owned(), format!("www.{host}")];
@@ -378,8 +379,8 @@ fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
-/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header of that name. Not what it
-/// does with those who run no scripts: the page is for everybody else.
+/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header of that name.
+/// Not what it does with those who run no scripts: the page is for everybody else.
 fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
     let head = &body[..body.floor_char_boundary(MAX_HEAD)];
     let says = || head.as_bytes().windows("refresh".len()).any(|word| word.eq_ignore_ascii_case(b"refresh"));
@@ -430,14 +431,15 @@ fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a MIME type").
+/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a
+/// MIME type").
 fn media_type(content_type: &str) -> &str {
     let values = content_type.rsplit(',').map(|value| value.split(';').next().unwrap_or_default().trim());
     { values }.find(|value| value.contains('/') && *value != "*/*").unwrap_or_default()
 }
 
-/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any case, `x-gzip`,
-/// several. What some servers say there, a charset or `none`, is no coding.
+/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any
+/// case, `x-gzip`, several. What some servers say there, a charset or `none`, is no coding.
 fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
     let said = every(&answer, "content-encoding").unwrap_or_default().to_ascii_lowercase();
     let is_coding = |coding: &&str| {

@@ -354,7 +354,7 @@ impl Reader {
         let mut words = String::new();
         add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
         let says = |name| attribute(&tag.attributes, name).unwrap_or_default().to_lowercase();
-        let rel = format!("{} {}", says("rel"), says("itemprop"));
+        let rel = [says("rel"), says("itemprop")].join(" ").trim().to_owned();
         let [role, class, id] = marks(tag);
         let place = self.places.of(Marks { role: &role, names: [&class, &id] });
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));

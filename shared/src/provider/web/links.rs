@@ -184,7 +184,8 @@ static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
     words.flatten().collect()
 });
 
-/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and once where it says it twice.
+/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and once where it
+/// says it twice.
 fn leads(said: &str) -> Option<Leads> {
     let key = organisation::key(Some(said).filter(|said| said.len() <= MAX_SAID)?)?;
     let words: Vec<&str> = key.split(' ').filter(|word| !word.bytes().all(|b| b.is_ascii_digit())).collect();
@@ -230,8 +231,8 @@ fn after_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
     before.trim().eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches('/').trim())
 }
 
-/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most), with its extension. `tel:` links are
-/// read by RFC 3966.
+/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most), with its extension.
+/// `tel:` links are read by RFC 3966.
 pub(super) fn phone(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8_lossy();
     let link = after_scheme(&decoded, "tel");
@@ -316,8 +317,8 @@ fn without_label(text: &str) -> Option<&str> {
     }
 }
 
-/// The addresses of a `mailto:` link (RFC 6068) or a text, in lower case, without what a link adds to them. Mail programs
-/// also take `;` between two.
+/// The addresses of a `mailto:` link (RFC 6068) or a text, in lower case, without what a link adds to them. Mail
+/// programs also take `;` between two.
 pub(super) fn emails(text: &str) -> Vec<String> {
     let text = after_scheme(text, "mailto").unwrap_or(text.trim());
     let (to, query) = text.split_once('?').unwrap_or((text, ""));

@@ -25,9 +25,10 @@ const SOCIAL: &str = "social socials follow followus";
 /// With these a header or footer is that of a part: `entry-header`, `card-footer`.
 const PARTIAL: &str = "entry post posts card article section panel modal table";
 /// Words for what is somebody else's.
-const OTHERS: &str = "testimonial testimonials quote quotes blockquote tweet tweets review reviews customer customers client \
-    clients team member members author authors byline staff speaker speakers founder founders partner partners \
-    sponsor sponsors";
+const OTHERS: &str = "\
+    testimonial testimonials quote quotes blockquote tweet tweets review reviews customer customers \
+    client clients team member members author authors byline staff speaker speakers founder founders \
+    partner partners sponsor sponsors";
 
 /// What a tag says of its part.
 #[derive(Debug, Clone, Copy, Default)]

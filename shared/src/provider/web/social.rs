@@ -17,19 +17,20 @@ const MAX_PATH: usize = 300;
 const MAX_CANDIDATES: usize = 200;
 
 /// Profiles that builders and themes show until their customer says another.
-const BUILDERS: &str = "squarespace wix wixcom shopify wordpress wordpressdotcom wordpresscom webflow weebly ghost tryghost \
+const BUILDERS: &str = "\
+    squarespace wix wixcom shopify wordpress wordpressdotcom wordpresscom webflow weebly ghost tryghost \
     jimdo godaddy elementor hubspot username yourusername yourcompany";
 
-/// A network, and what a company's profile there looks like. What fits no form is no profile: legal and help pages, posts,
-/// people where the network tells them apart, links that share, search or log in.
+/// A network, and what a company's profile there looks like. What fits no form is no profile: legal and help
+/// pages, posts, people where the network tells them apart, links that share, search or log in.
 struct Network {
     name: &'static str,
     /// The registrable domains that profiles are on.
     domains: &'static [&'static str],
     /// What may stand before the domain: a pattern.
     hosts: &'static str,
-    /// Paths of profiles: patterns, whose group is the profile's own name. In a group `weak` it is one only where it fits the
-    /// company's name: the network keeps pages of its own in the same place.
+    /// Paths of profiles: patterns, whose group is the profile's own name. In a group `weak` it is one only
+    /// where it fits the company's name: the network keeps pages of its own in the same place.
     forms: &'static [&'static str],
     /// The last part of a path that shows another side of the same profile: a pattern.
     tabs: &'static str,
@@ -52,7 +53,8 @@ const NETWORKS: [Network; 14] = [
         reserved: "",
         words: &["linkedin"],
     },
-    // Letters, digits and underscores, at most 15, by the network's help on user names. Its own words from its web client.
+    // Letters, digits and underscores, at most 15, by the network's help on user names. Its own words from its
+    // web client.
     Network {
         name: "x",
         domains: &["x.com", "twitter.com"],
@@ -65,9 +67,9 @@ const NETWORKS: [Network; 14] = [
             welcome who_to_follow widgets your_twitter_data",
         words: &["x", "twitter"],
     },
-    // https://www.facebook.com/help/105399436216001: letters, digits and periods; at least five today, older ones have
-    // less. Pages without a name of their own: `Name-id`, `pages/Name/id`, `pages/category/Kind/Name-id`, `people/Name/id`,
-    // `p/Name-id`, `profile.php?id=`.
+    // https://www.facebook.com/help/105399436216001: letters, digits and periods; at least five today, older
+    // ones have less. Pages without a name of their own: `Name-id`, `pages/Name/id`,
+    // `pages/category/Kind/Name-id`, `people/Name/id`, `p/Name-id`, `profile.php?id=`.
     Network {
         name: "facebook",
         domains: &["facebook.com", "fb.com"],
@@ -100,8 +102,8 @@ const NETWORKS: [Network; 14] = [
             privacy reel reels s session settings share stories terms topics tv web your_activity",
         words: &["instagram", "insta", "ig"],
     },
-    // https://support.google.com/youtube/answer/6180214: by ID, handle, custom name (`/c/Name`, also `/Name`) and legacy
-    // user name. Handles: https://support.google.com/youtube/answer/11585688.
+    // https://support.google.com/youtube/answer/6180214: by ID, handle, custom name (`/c/Name`, also `/Name`)
+    // and legacy user name. Handles: https://support.google.com/youtube/answer/11585688.
     Network {
         name: "youtube",
         domains: &["youtube.com"],
@@ -114,8 +116,8 @@ const NETWORKS: [Network; 14] = [
             watch yt",
         words: &["youtube", "yt"],
     },
-    // Letters, digits and single hyphens, at most 39; reserved names from the npm package github-reserved-names 2.2.0, what
-    // of it is a word for a page.
+    // Letters, digits and single hyphens, at most 39; reserved names from the npm package github-reserved-names
+    // 2.2.0, what of it is a word for a page.
     Network {
         name: "github",
         domains: &["github.com"],
@@ -207,8 +209,8 @@ const NETWORKS: [Network; 14] = [
         reserved: "",
         words: &["bluesky", "bsky"],
     },
-    // https://help.medium.com/hc/en-us/articles/360051364454: `@user`, `user.medium.com` (see `named_host`), and publications
-    // without `@`.
+    // https://help.medium.com/hc/en-us/articles/360051364454: `@user`, `user.medium.com` (see `named_host`), and
+    // publications without `@`.
     Network {
         name: "medium",
         domains: &["medium.com"],
@@ -418,12 +420,14 @@ enum Label {
 }
 
 /// Invitations to follow, in the largest languages of the web.
-const FOLLOW: &str = "follow folge suivez suivre sigue s\u{ed}gue siga segui volg \u{43f}\u{43e}\u{434}\u{43f}\u{438}\u{441} \
-    \u{30d5}\u{30a9}\u{30ed}\u{30fc} \u{5173}\u{6ce8} \u{95dc}\u{6ce8} \u{d314}\u{b85c}\u{c6b0} \
-    \u{62a}\u{627}\u{628}\u{639} takip";
+const FOLLOW: &str = "\
+    follow folge suivez suivre sigue s\u{ed}gue siga segui volg \
+    \u{43f}\u{43e}\u{434}\u{43f}\u{438}\u{441} \u{30d5}\u{30a9}\u{30ed}\u{30fc} \u{5173}\u{6ce8} \
+    \u{95dc}\u{6ce8} \u{d314}\u{b85c}\u{c6b0} \u{62a}\u{627}\u{628}\u{639} takip";
 /// Words around the network's name that name nobody.
-const FILLERS: &str = "a account an and at auf channel company connect find icon in join like link logo media new official on opens \
-    our page profile social sur tab to us visit window with";
+const FILLERS: &str = "\
+    a account an and at auf channel company connect find icon in join like link logo media new official \
+    on opens our page profile social sur tab to us visit window with";
 
 /// The company's profiles among those that its page links to, one of a network, in the page's order.
 pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'static str, String)> {
