@@ -292,18 +292,20 @@ async fn pages_come_as_browsers_get_them() {
 
 #[tokio::test]
 async fn what_is_not_found_and_what_failed() {
-    let hosts = ["gone.test", "pdf.test", "parked.test", "empty.test", "busy.test", "broken.test", "closed.test"];
+    let hosts =
+        ["gone.test", "pdf.test", "parked.test", "new.test", "empty.test", "busy.test", "broken.test", "closed.test"];
     let net = Internet::start(&hosts, |host, path| match (host, path) {
         (_, "/robots.txt") | ("gone.test", _) => Page::status(404),
         ("pdf.test", _) => Page::html_as("application/pdf", b"<title>no</title>".to_vec()),
         ("parked.test", _) => Page::html(b"<title>parked.test</title><p>This domain is for sale!".to_vec()),
+        ("new.test", _) => Page::html(b"<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1>".to_vec()),
         ("empty.test", _) => Page::html(Vec::new()),
         ("busy.test", _) => Page::status(429).header("retry-after", "3600"),
         ("closed.test", _) => Page::status(403),
         _ => Page::status(500),
     })
     .await;
-    for domain in ["gone.test", "pdf.test", "parked.test", "empty.test", "no-such-name.test"] {
+    for domain in ["gone.test", "pdf.test", "parked.test", "new.test", "empty.test", "no-such-name.test"] {
         assert_eq!(ask(&net, "site", domain).await, Answer::NotFound, "{domain}");
     }
     for (domain, code, detail) in [

@@ -211,7 +211,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
     let rated = rated.take(MAX_ORGANIZATIONS).map(|(node, sure, publishes)| {
         let name = name(node);
         let fit = name.as_deref().map_or(Fit::Nothing, |name| names::fit(name, host));
-        let rank = (name.is_some(), fit, publishes, !is_a(node, "LocalBusiness"), node.len());
+        let rank = (name.is_some(), fit, publishes, node.len());
         (node, name, sure, rank)
     });
     let rated: Vec<_> = rated.collect();

@@ -119,6 +119,11 @@ fn organisations_are_named_as_generators_name_them() {
             0.85,
         ),
         (r#"{"@type":"Organization","name":"My Site","legalName":"Acme Inc."}"#, "Acme Inc.", 0.85),
+        (
+            r#"[{"@type":"Organization","name":"Acme"},{"@type":"HairSalon","name":"ACME Ltd","telephone":"+1 555 010 9999"}]"#,
+            "ACME Ltd",
+            0.85,
+        ),
         // And none that does.
         (r#"[{"@type":"Organization","name":"One","logo":"x"},{"@type":"Organization","name":"Two"}]"#, "One", 0.5),
     ] {
