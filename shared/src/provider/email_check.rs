@@ -29,7 +29,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -355,7 +354,7 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{IpAddr, Ipv6Addr};
     use std::time::Duration;
 
     use super::super::config::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};
