@@ -337,6 +337,29 @@ mod tests {
         }
     }
 
+    /// Cut at every place, with an odd piece in every place: there is an answer, and what was read reads as itself.
+    #[test]
+    fn malformed_forms_end_in_an_answer_and_addresses_read_as_themselves() {
+        let odd = [
+            "", "\"", "<", ">", "(", ")", "[", "@", ";", ",", "mailto:", "%", "%c3", "\u{301}", "\u{200d}", "\u{feff}",
+            "İ", "\\",
+        ];
+        for form in ["\"Doe, Jane\" <mailto:jos%C3%A9@Bücher.example>;", "(x) संपर्क@डाटामेल.भारत (y)", "a@x.com, b@y.com"]
+        {
+            for (at, _) in form.char_indices() {
+                let (head, tail) = form.split_at(at);
+                for text in odd
+                    .iter()
+                    .flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}"), format!("{odd}{tail}")])
+                {
+                    if let Ok(email) = Email::parse(&text) {
+                        assert_eq!(Email::parse(&email.plain()).as_ref(), Ok(&email), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_address_is_refused() {
         for text in [

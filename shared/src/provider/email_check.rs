@@ -354,7 +354,7 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{IpAddr, Ipv6Addr};
     use std::time::Duration;
 
     use super::super::config::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};

@@ -353,6 +353,29 @@ mod tests {
         }
     }
 
+    /// Cut at every place, with an odd piece in every place: there is an answer, and a valid number reads as itself.
+    #[test]
+    fn malformed_texts_end_in_an_answer_and_numbers_read_as_themselves() {
+        let odd = ["", "+", ";", ";ext=", ";phone-context=", "(", "x", " Fax ", "\u{661}", "é", "00"];
+        for form in [
+            "Tel: +49 (0)30 123456 ext. 12 (Büro 2), 030 1",
+            "tel:030-123456;ext=1;phone-context=+49",
+            "1-800-FLOWERS #12",
+        ] {
+            for (at, _) in form.char_indices() {
+                let (head, tail) = form.split_at(at);
+                for text in odd.iter().flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}")]) {
+                    let Ok(number) = text::read(&text, Some(Region::US)) else { continue };
+                    if PHONE_NUMBER_UTIL.is_valid_number(&number) {
+                        let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
+                        let again = text::read(&e164, None).unwrap_or_else(|why| panic!("{text:?}: {e164} {why}"));
+                        assert_eq!(PHONE_NUMBER_UTIL.format(&again, PhoneNumberFormat::E164), e164, "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
     /// Inputs that made ports of the library panic (GHSA-whhr-7f2w-qqj2, GHSA-mjw4-jj88-v687, and one found here).
     #[tokio::test]
     async fn crafted_texts_end_in_an_answer() {
