@@ -359,8 +359,6 @@ mod tests {
 
     use super::super::config::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};
     use super::super::testing::{Script, input, ports, question};
-    use std::net::IpAddr;
-
     use super::*;
 
     const LISTS: &str = "disposable = \"data/disposable-domains.txt\"\nfree = \"data/free-mail-domains.txt\"\n";
