@@ -211,12 +211,13 @@ async fn left(stream: &mut BufReader<TcpStream>, pause: impl Future<Output = ()>
     let mut pause = std::pin::pin!(pause);
     tokio::select! {
         biased;
-        () = &mut pause => return false,
+        // Whoever has left has, however late that is seen.
         more = stream.fill_buf() => {
             if !more.is_ok_and(|more| !more.is_empty()) {
                 return true;
             }
         }
+        () = &mut pause => return false,
     }
     pause.await;
     false

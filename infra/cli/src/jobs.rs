@@ -500,7 +500,9 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     }
     let id = text(job, "id");
     let path = format!("/v1/jobs/{id}/results");
-    let page = api.send(Request::get(&path).query("limit", PAGE)).await.ok()?.json;
+    // A remark is not worth the tries of a request that is needed.
+    let asked = api.send(Request::get(&path).query("limit", PAGE));
+    let page = tokio::time::timeout(Duration::from_secs(10), asked).await.ok()?.ok()?.json;
     let mut errors: BTreeMap<String, (u64, String)> = BTreeMap::new();
     for line in page["results"].as_array()? {
         let error = &line["error"];

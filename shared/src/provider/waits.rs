@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Ports;
+use super::{Outage, Ports};
 use crate::domain::job::WaitingFor;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
@@ -48,6 +48,8 @@ struct Written {
     at: Timestamp,
     until: Timestamp,
     over: bool,
+    /// It was because of the upstream.
+    outage: bool,
 }
 
 impl Waits {
@@ -56,20 +58,20 @@ impl Waits {
         Self { provider: provider.to_owned(), written: Mutex::default() }
     }
 
-    /// Tells that a record waits until then, because of the upstream's HTTP status where there is one. Takes at most `limit`.
-    pub async fn tell(&self, ports: &Ports, until: Timestamp, status: Option<u16>, limit: Duration) {
+    /// Tells that a record waits until then, because of an outage or for its turn at a rate. Takes at most `limit`.
+    pub async fn tell(&self, ports: &Ports, until: Timestamp, outage: Option<Outage>, limit: Duration) {
         let Some(store) = &ports.shared else { return };
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let told = written.filter(|written| !written.over);
-            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until) {
+            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until.plus(EVERY)) {
                 return;
             }
             let until = told.map_or(until, |told| told.until.max(until));
-            *written = Some(Written { at: now, until, over: false });
+            *written = Some(Written { at: now, until, over: false, outage: outage.is_some() });
         }
-        let write = self.write(store.as_ref(), now, until, status);
+        let write = self.write(store.as_ref(), now, until, outage.and_then(|outage| outage.status));
         if !self.wrote(within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await) {
             *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
@@ -82,11 +84,12 @@ impl Waits {
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = written.map_or(waited, |told| (waited || !told.over) && now >= told.at.plus(EVERY));
+            let due =
+                written.map_or(waited, |told| (waited || (told.outage && !told.over)) && now >= told.at.plus(EVERY));
             if !due {
                 return;
             }
-            *written = Some(Written { at: now, until: now, over: true });
+            *written = Some(Written { at: now, until: now, over: true, outage: true });
         }
         let update = Update {
             key: key(&self.provider),
@@ -123,7 +126,6 @@ impl Waits {
     ) -> Result<(), StoreError> {
         let alive = now.minus(GRACE).0;
         let mut changes = vec![
-            Change::Set(UNTIL, Value::N(until.0)),
             Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
             status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
         ];
@@ -134,16 +136,28 @@ impl Waits {
             Condition::AtMost(UNTIL, until.0),
         ];
         let condition = Some(Condition::All(same));
-        let goes_on = Update { key: key(&self.provider), changes: changes.clone(), condition };
-        match store.update(goes_on).await {
-            Err(StoreError::ConditionFailed(_)) => {}
+        let goes_on = Update {
+            key: key(&self.provider),
+            changes: [&changes[..], &[Change::Set(UNTIL, Value::N(until.0))]].concat(),
+            condition,
+        };
+        let there = match store.update(goes_on).await {
+            Err(StoreError::ConditionFailed(failed)) => failed.into_iter().next().and_then(|failed| failed.existing),
             answer => return answer.map(drop),
+        };
+        let number = |name| there.as_ref().and_then(|item| number(item, name));
+        let longer = number(UNTIL).filter(|told| *told > until.0);
+        match (number(OVER), longer) {
+            (None, Some(_)) => return Ok(()),
+            // What waited before the answer waits on.
+            (Some(_), Some(longer)) => changes.push(Change::Set(UNTIL, Value::N(longer))),
+            _ => changes.push(Change::Set(UNTIL, Value::N(until.0))),
         }
         changes.extend([Change::Set(SINCE, Value::N(now.0)), Change::Remove(OVER)]);
         let over = vec![Condition::Absent(UNTIL), Condition::AtMost(UNTIL, alive - 1), Condition::AtLeast(OVER, 0)];
         let begins = Update { key: key(&self.provider), changes, condition: Some(Condition::Any(over)) };
         match store.update(begins).await {
-            // A longer wait is told of, or another process was first.
+            // Another process was first.
             Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -169,11 +183,15 @@ pub async fn waiting_for<'a>(
     Ok(waits.filter_map(|(name, item)| read(name, &item?, now)).collect())
 }
 
-fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
-    let number = |name: &str| match item.attributes.get(name) {
+fn number(item: &Item, name: &str) -> Option<i64> {
+    match item.attributes.get(name) {
         Some(Value::N(n)) => Some(*n),
         _ => None,
-    };
+    }
+}
+
+fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
+    let number = |name| number(item, name);
     let (since, until) = (Timestamp(number(SINCE)?), Timestamp(number(UNTIL)?));
     let grace = if number(OVER).is_some() { Duration::ZERO } else { GRACE };
     (now < until.plus(grace)).then(|| WaitingFor {

@@ -217,8 +217,7 @@ impl Waterfall {
     pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
         let step = self.steps.iter().find(|step| step.name == parked.provider() && !parked.is_taken());
         if let Some(step) = step {
-            let status = parked.outage.and_then(|outage| outage.status);
-            step.waits.tell(ports, parked.resume_at, status, limit).await;
+            step.waits.tell(ports, parked.resume_at, parked.outage, limit).await;
         }
     }
 
@@ -351,12 +350,12 @@ impl Waterfall {
                 if let Answer::Failed { code, detail } = &answer {
                     step.notices.failed(&step.name, code, detail, now);
                 }
-                if matches!(answer, Answer::Found { .. } | Answer::NotFound | Answer::Invalid(_)) {
-                    let waited = give_up_at.is_some() && before.0.is_some();
-                    step.waits.over(ports, waited, deadline.since(now)).await;
-                }
                 if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
                     cache.keep(rules, &input, &answer, now).await;
+                }
+                if matches!(answer, Answer::Found { .. } | Answer::NotFound) {
+                    let waited = give_up_at.is_some() && before.0.is_some();
+                    step.waits.over(ports, waited, deadline.since(ports.clock.now()) / 2).await;
                 }
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };

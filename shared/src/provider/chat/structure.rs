@@ -102,6 +102,13 @@ pub(super) struct Field {
     pub(super) shape: Shape,
 }
 
+impl Field {
+    /// Whether a value is the question and not its answer: a model may say again what it was asked for.
+    fn is_asked_by(&self, value: &Value) -> bool {
+        value.as_str().is_some_and(|said| said == self.description || Shape::parse(said).is_some())
+    }
+}
+
 /// The fields that are wanted, none twice.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Structure(pub(super) Vec<Field>);
@@ -187,7 +194,7 @@ impl Structure {
     pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
         let given = self.0.iter().filter_map(|field| Some((field, given.get(&field.name)?)));
         given.fold((0, 0), |(fit, all), (field, value)| {
-            (fit + usize::from(value.is_null() || field.shape.fits(value)), all + 1)
+            (fit + usize::from(value.is_null() || (field.shape.fits(value) && !field.is_asked_by(value))), all + 1)
         })
     }
 

@@ -9,6 +9,8 @@ use super::super::email::is_invisible;
 const MAX_CHARS: usize = 250;
 /// Of how many places where a number may end or begin each is tried with each.
 const MAX_BREAKS: usize = 8;
+/// Digits in brackets behind more than so many are a remark: before that they are an area's.
+const MAX_BEFORE_REMARK: usize = 6;
 /// How many digits a label may have before the number itself: `Line 2:`, `24h`.
 const MAX_LABEL_DIGITS: usize = 3;
 /// The country codes of plans whose numbers are all of one length, so that words may be longer: North America, Australia.
@@ -162,7 +164,10 @@ impl<'t> Candidates<'t> {
             }
             match c {
                 '(' | '[' => bracket = bracket.or(Some(at)),
-                ')' | ']' => bracket = None,
+                ')' | ']' => {
+                    let open = bracket.take();
+                    ends.extend(open.filter(|open| count(&text[..*open]) > MAX_BEFORE_REMARK));
+                }
                 _ => digits += usize::from(c.is_ascii_digit()),
             }
             word = letter;
@@ -209,6 +214,10 @@ impl<'t> Candidates<'t> {
 
     /// A part's number where it is of digits alone, with an extension or without.
     fn digits(&self, part: &str) -> Option<PhoneNumber> {
+        let in_brackets = part.trim_end().strip_suffix([')', ']']).and_then(|rest| rest.rfind(['(', '[']));
+        if in_brackets.is_some_and(|open| count(&part[..open]) > MAX_BEFORE_REMARK) {
+            return None;
+        }
         let number = self.parse(part).ok()?;
         let mut words = words(part);
         let alone = match words.next() {
@@ -223,7 +232,7 @@ impl<'t> Candidates<'t> {
         let mut spelled: Vec<_> = self
             .from(0)
             .filter_map(|part| Some((part, self.parse(part).ok()?)))
-            .filter(|(part, number)| is_spelled(part, number))
+            .filter(|(part, number)| is_spelled(part, number) && leaves_room(part, number))
             .collect();
         spelled.reverse();
         spelled.sort_by_key(|(_, number)| number.extension().is_empty());
@@ -295,6 +304,18 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
         before || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
     };
     words.peek().is_some() && !words.any(remark)
+}
+
+/// Whether letters can be part of the number: in North America, not behind seven digits without the country's own, where a number of
+/// ten is one that misses some.
+fn leaves_room(part: &str, number: &PhoneNumber) -> bool {
+    let before = words(part).next().map_or("", |word| &part[..part.len() - word.len()]);
+    let digits: String = before.chars().filter(char::is_ascii_digit).collect();
+    number.country_code != 1 || digits.strip_prefix('1').unwrap_or(&digits).len() < 7
+}
+
+fn count(text: &str) -> usize {
+    text.bytes().filter(u8::is_ascii_digit).count()
 }
 
 /// A number whose word is longer than it: whoever dials it dials letters that nobody waits for.

@@ -61,12 +61,16 @@ fn declaration(body: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
+/// Longer names of encodings there are none, in bytes.
+const MAX_LABEL: usize = 64;
+
 /// The encoding behind the first `name=` that names one.
 fn label(text: &str, name: &str) -> Option<&'static Encoding> {
     let text = text.to_ascii_lowercase();
     text.match_indices(name).find_map(|(at, word)| {
         let value =
             text[at + word.len()..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+        let value = &value[..value.floor_char_boundary(MAX_LABEL)];
         let end = value.find(|c: char| c.is_whitespace() || "\"';,/>?".contains(c)).unwrap_or(value.len());
         Encoding::for_label(&value.as_bytes()[..end])
     })

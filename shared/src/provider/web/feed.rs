@@ -44,7 +44,7 @@ fn of_json(text: &str, url: &Url) -> Vec<Entry> {
     let feed: Value = json::read(text.as_bytes()).unwrap_or_default();
     let versioned = feed["version"].as_str().is_some_and(|version| version.contains("jsonfeed.org/version/1"));
     let items = feed["items"].as_array().filter(|_| versioned);
-    let items = items.into_iter().flatten().take(MAX_ENTRIES);
+    let items = items.into_iter().flatten();
     items
         .map(|item| {
             let text = |name: &str| item[name].as_str().map(str::trim).filter(|text| !text.is_empty());
@@ -72,15 +72,16 @@ impl Vocabulary {
     fn of(namespace: &ResolveResult<'_>) -> Self {
         match namespace {
             ResolveResult::Unbound => Self::Rss,
-            ResolveResult::Bound(Namespace(uri)) => match uri.trim_end_matches('/') {
-                "http://www.w3.org/2005/Atom" | "http://purl.org/atom/ns#" => Self::Atom,
-                "http://purl.org/dc/elements/1.1" | "http://purl.org/dc/terms" => Self::Dublin,
-                "http://purl.org/rss/1.0"
-                | "http://my.netscape.com/rdf/simple/0.9"
-                | "http://channel.netscape.com/rdf/simple/0.9"
-                | "http://backend.userland.com/rss2"
-                | "http://backend.userland.com/RSS2"
-                | "http://blogs.law.harvard.edu/tech/rss" => Self::Rss,
+            // Some write `https` for the name's `http`.
+            ResolveResult::Bound(Namespace(uri)) => match after(uri, "://").trim_end_matches('/') {
+                "www.w3.org/2005/Atom" | "purl.org/atom/ns#" => Self::Atom,
+                "purl.org/dc/elements/1.1" | "purl.org/dc/terms" => Self::Dublin,
+                "purl.org/rss/1.0"
+                | "my.netscape.com/rdf/simple/0.9"
+                | "channel.netscape.com/rdf/simple/0.9"
+                | "backend.userland.com/rss2"
+                | "backend.userland.com/RSS2"
+                | "blogs.law.harvard.edu/tech/rss" => Self::Rss,
                 _ => Self::Others,
             },
             // Declared nowhere, as where a template was copied in part.
@@ -91,6 +92,10 @@ impl Vocabulary {
             },
         }
     }
+}
+
+fn after<'t>(text: &'t str, sign: &str) -> &'t str {
+    text.split_once(sign).map_or(text, |(_, rest)| rest)
 }
 
 /// How the text of an element is to be read.
@@ -157,10 +162,12 @@ impl<'u> Reading<'u> {
                 Ok((_, Event::End(tag))) => self.end(tag.local_name().as_ref()),
                 Ok((_, Event::Text(text))) => self.say(&text.xml10_content()),
                 Ok((_, Event::CData(text))) => self.say(&text.xml10_content()),
-                Ok((_, Event::GeneralRef(name))) => {
-                    let said = dereference(&format!("&{};", &*name));
-                    // One that only the feed's own document type knows.
-                    self.say(if said.len() > 2 && said.starts_with('&') { " " } else { &said });
+                Ok((_, Event::GeneralRef(name))) if self.open.is_some() => {
+                    let whole = format!("&{};", &*name);
+                    let reference = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
+                    let said = dereference(&whole);
+                    // One that only the feed's own document type knows; or none, but a bare `&` and a `;` far behind.
+                    self.say(if reference && said == whole { " " } else { &said });
                 }
                 Ok((_, Event::Eof)) | Err(_) => break,
                 Ok(_) => {}
@@ -238,7 +245,9 @@ impl<'u> Reading<'u> {
             let Draft { mut entry, permalink, updated, .. } = std::mem::take(draft);
             entry.url = entry.url.or(permalink);
             entry.date = entry.date.or(updated);
-            self.entries.push(entry);
+            if !entry.title.is_empty() {
+                self.entries.push(entry);
+            }
             (self.draft, self.open) = (None, None);
             return;
         }
@@ -273,12 +282,15 @@ const MARKUP: [&str; 30] = [
     "ins", "kbd", "mark", "p", "q", "s", "small", "span", "strong", "sub", "sup", "tt", "u",
 ];
 
+/// The same as some write it; a single capital is more often a type.
+const MARKUP_LOUD: [&str; 6] = ["BR", "DIV", "EM", "FONT", "SPAN", "STRONG"];
+
 /// A title as plain text.
 fn title(said: &str, form: Form) -> String {
     let marked = || {
         let tags = said.split('<').skip(1).map(|rest| rest.trim_start_matches('/'));
         let names = tags.filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next());
-        names.filter(|name| !name.is_empty()).all(|name| MARKUP.contains(&name.to_ascii_lowercase().as_str()))
+        names.filter(|name| !name.is_empty()).all(|name| MARKUP.contains(&name) || MARKUP_LOUD.contains(&name))
     };
     match form {
         Form::Plain => words(said),
@@ -390,10 +402,9 @@ mod tests {
                 dated("Mine", ""),
             ),
             (
-                format!(
-                    "<a:feed xmlns:a='http://www.w3.org/2005/Atom'><a:entry><a:title>T</a:title><a:link href='/t'/>\
-                     <a:published>2026-01-05T10:00:00Z</a:published></a:entry></a:feed>"
-                ),
+                "<a:feed xmlns:a='https://www.w3.org/2005/Atom/'><a:entry><a:title>T</a:title><a:link href='/t'/>\
+                 <a:published>2026-01-05T10:00:00Z</a:published></a:entry></a:feed>"
+                    .to_owned(),
                 dated("T", "https://acme.example/t"),
             ),
             (
@@ -434,6 +445,10 @@ mod tests {
             (
                 "<rss><channel><item><title>T</title><dc:date>2026-01-05T10:00:00</dc:date></item></channel></rss>".to_owned(),
                 dated("T", ""),
+            ),
+            (
+                rss("<title>Tom & Jerry; a story & Map&lt;A, B&gt;</title><link>/?a=1&b=2;c</link><dc:date>2026-01-05T10:00Z</dc:date>"),
+                dated("Tom & Jerry; a story & Map<A, B>", "https://acme.example/?a=1&b=2;c"),
             ),
             (
                 r#"{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": 1, "content_text": "no title"},

@@ -38,9 +38,12 @@ fn parse_block(text: &str) -> Option<Value> {
 }
 
 /// Takes off what hides a block from old browsers and from XML, and the semicolon of a script.
+/// Wrappers within one another that are taken off: each costs a look through the text.
+const MAX_WRAPPERS: usize = 16;
+
 fn unwrap(text: &str) -> &str {
     let mut text = text;
-    loop {
+    for _ in 0..MAX_WRAPPERS {
         let before = text.len();
         text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
         for start in ["<![CDATA[", "//<![CDATA[", "/*<![CDATA[*/"] {
@@ -55,9 +58,10 @@ fn unwrap(text: &str) -> &str {
             text = text.strip_suffix(end).unwrap_or(text);
         }
         if text.len() == before {
-            return text;
+            break;
         }
     }
+    text
 }
 
 /// Reads what people write for JSON: with comments, trailing or missing commas, bare names, and control characters in texts.

@@ -62,6 +62,11 @@ pub(super) fn is_generic(name: &str) -> bool {
     lower.is_empty() || name.len() > MAX_NAME || GENERIC.contains(&lower) || is_notice(name)
 }
 
+/// The same on the site of a host: who makes a template is called as it is.
+pub(super) fn is_generic_at(name: &str, host: &str) -> bool {
+    is_generic(name) && (is_notice(name) || fit(name, host) != Fit::Whole)
+}
+
 /// Whether a text is only the address of the page.
 pub(super) fn is_address(name: &str, host: &str) -> bool {
     let name = name.trim().trim_end_matches('/').to_lowercase();

@@ -66,7 +66,7 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
     }
     let title = page.title.as_deref().unwrap_or_default();
     let text = page.text.len();
-    (text < MAX_SAID && TITLE_STARTS.iter().any(|start| plain(title).starts_with(start)))
+    (text < MAX_SAID && begins(&plain(title)))
         || (text < MAX_TITLED && is_notice(title))
         || (text < MAX_TITLED_IN_PART && names::segments(title).any(is_notice))
         || says_so(page, MAX_SENTENCE, |said| SENTENCES.iter().any(|sentence| said.contains(sentence)))
@@ -85,10 +85,13 @@ pub(super) fn is_notice(title: &str) -> bool {
         code.is_some_and(|_| AFTER_STATUS.contains(&text[3..].trim_matches(|c: char| !c.is_alphanumeric())))
     };
     let error = title.strip_prefix("error ").or_else(|| title.strip_prefix("fehler ")).unwrap_or(title);
-    TITLES.contains(&title)
-        || UNFINISHED.contains(&title)
-        || TITLE_STARTS.iter().any(|start| title.starts_with(start))
-        || status(error)
+    TITLES.contains(&title) || UNFINISHED.contains(&title) || begins(title) || status(error)
+}
+
+/// Whether a title begins as those of default pages do, with whole words.
+fn begins(title: &str) -> bool {
+    let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '\'');
+    TITLE_STARTS.iter().any(|start| title.strip_prefix(start).is_some_and(whole))
 }
 
 fn says_so(page: &Document, most: usize, says: impl FnOnce(&str) -> bool) -> bool {
@@ -133,6 +136,21 @@ mod tests {
         }
         let shop = format!("<p>{} Buy this domain name book", "Anvils of all sizes. ".repeat(200));
         assert!(!is_parked(&Url::parse("https://acme.example/").unwrap(), &Document::read(&shop)));
+    }
+
+    #[test]
+    fn companies_whose_words_are_like_notices_are_somebodys() {
+        let text = "We make anvils of all sizes for smiths, and for everybody who needs one, since 1901. ".repeat(4);
+        for (title, more) in [
+            ("Welcome to Angie's Bakery", ""),
+            ("Welcome to Jetty Road", ""),
+            ("Acme", "There is no such approach elsewhere."),
+            ("Acme", "Contact form. Verify you are not a robot."),
+            ("Acme", "We sell DDoS protection by the hour. Is your web server is down? Call us."),
+        ] {
+            let html = format!("<title>{title}</title><p>{text}{more}");
+            assert!(!nobodys(&html), "{html}");
+        }
     }
 
     fn nobodys(html: &str) -> bool {

@@ -92,7 +92,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let app = |name| meta(&[name]).map(|name| (name, sure::META));
     let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
     let (addresses, said): (Vec<_>, Vec<_>) =
-        said.filter(|(name, _)| !names::is_generic(name)).partition(|(name, _)| names::is_address(name, host));
+        said.filter(|(name, _)| !names::is_generic_at(name, host)).partition(|(name, _)| names::is_address(name, host));
     for (name, sure) in said {
         profile.put_text("company_name", Some(name), sure);
     }
@@ -209,7 +209,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
         Some((node, sure, publishes))
     });
     let rated = rated.take(MAX_ORGANIZATIONS).map(|(node, sure, publishes)| {
-        let name = name(node);
+        let name = name(node, host);
         let fit = name.as_deref().map_or(Fit::Nothing, |name| names::fit(name, host));
         let rank = (name.is_some(), fit, publishes, node.len());
         (node, name, sure, rank)
@@ -232,16 +232,16 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
 fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
     let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
     let mut sites = tops.filter(|node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
-    sites.find_map(name)
+    sites.find_map(|node| name(node, own[0]))
 }
 
-/// What a node is called, where that names anything.
-fn name(node: &Node) -> Option<String> {
-    json_ld::names(node).find(|name| !names::is_generic(name))
+/// What a node is called on the site of a host, where that names anything.
+fn name(node: &Node, host: &str) -> Option<String> {
+    json_ld::names(node).find(|name| !names::is_generic_at(name, host))
 }
 
 fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
-    profile.put_text("company_name", name(node), sure);
+    profile.put_text("company_name", name(node, base.host_str().unwrap_or_default()), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
     let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);

@@ -73,15 +73,15 @@ impl Provider for Signals {
         }
         let found = Found::read(&links::base(&home.url, &document), &document);
         let mut signals = Vec::new();
-        let (mut feed_url, mut failure) = (None, None);
+        let (mut feed_url, mut failure, mut read) = (None, None, BTreeSet::new());
         for url in found.feeds.iter().take(MAX_FEEDS) {
             match other(&mut visit, url, Want::Feed).await {
-                Ok(Some(page)) => {
+                Ok(Some(page)) if read.insert(page.url.clone()) => {
                     let entries = feed::entries(&page.body, &page.url);
                     feed_url = feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
                     signals.extend(entries.into_iter().map(|entry| news(entry, &page.url)));
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(miss) => failure = failure.or(Some(miss)),
             }
         }

@@ -110,7 +110,6 @@ pub(super) const SENTENCES: &[&str] = &[
     "there's nothing here, yet",
     "looks like you followed a broken link or entered a url that doesn't exist on netlify",
     "the specified bucket does not exist",
-    "no such app",
     "deployment_not_found",
     "fastly error: unknown domain",
     "this site is not published",
@@ -161,18 +160,14 @@ pub(super) const SENTENCES: &[&str] = &[
     "deze website is opgeschort",
     // Firewalls that ask who is there, and errors that come as pages.
     "verify you are human by completing the action below",
-    "verify that you are not a robot",
-    "verify you are not a robot",
     "please verify you are a human",
     "please verify you are human",
-    "confirm that you are human",
     "confirm you are a human",
     "enable javascript and cookies to continue",
     "needs to review the security of your connection before proceeding",
     "checking if the site connection is secure",
     "checking your browser before accessing",
     "checking your browser before you access",
-    "ddos protection by",
     "this process is automatic. your browser will redirect",
     "incapsula incident id",
     "using a security service to protect itself from online attacks",
@@ -196,7 +191,6 @@ pub(super) const SENTENCES: &[&str] = &[
     "the server encountered an internal error",
     "the server is temporarily unable to service your request",
     "web server is returning an unknown error",
-    "web server is down",
 ];
 
 /// Sentences of sites that are not built yet, or being repaired. Pages that say more than these may be somebody's already.
@@ -255,13 +249,10 @@ pub(super) const TITLE_STARTS: &[&str] = &[
     "welcome to nginx",
     "welcome to openresty",
     "welcome to tengine",
-    "welcome to angie",
     "welcome to freenginx",
-    "welcome to caddy",
     "welcome to xampp",
     "welcome to wildfly",
     "welcome to jboss",
-    "welcome to jetty",
     "welcome to codeigniter",
     "welcome to symfony",
     "welcome to lighttpd",
@@ -313,6 +304,9 @@ pub(super) const TITLE_STARTS: &[&str] = &[
 
 /// Titles, or parts of them, that alone say that there is no page yet, no more, or not for us.
 pub(super) const TITLES: &[&str] = &[
+    "welcome to angie",
+    "welcome to jetty",
+    "welcome to caddy",
     // Servers and hosters.
     "it works",
     "iis7",
@@ -467,6 +461,10 @@ pub(super) const TITLES: &[&str] = &[
 
 /// The same of sites that are not built yet, or being repaired. Short pages may say these in their text.
 pub(super) const UNFINISHED: &[&str] = &[
+    "verify that you are not a robot",
+    "verify you are not a robot",
+    "confirm that you are human",
+    "ddos protection by",
     "under construction",
     "site under construction",
     "website under construction",
