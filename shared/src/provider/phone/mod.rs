@@ -235,6 +235,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn letters_behind_a_number_without_its_area_make_no_valid_one() {
+        for text in ["415-2368 work", "650-253-000 home"] {
+            let fields = found(Some("US"), json!({"phone": text})).await;
+            assert_eq!(fields["valid"], false, "{text}: {fields:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn extensions_are_read_in_every_notation() {
         for tail in [
             "ext 123",
