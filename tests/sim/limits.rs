@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use shared::app::status;
 use shared::domain::ids::JobId;
-use shared::domain::job::{Status, Submission, WaitingFor};
+use shared::domain::job::{JobView, Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::domain::tenant::fast_chunks;
 use shared::domain::time::Timestamp;
@@ -324,6 +324,15 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
     }
 }
 
+/// A job as its client sees it.
+fn shown(world: &mut World, id: &JobId) -> JobView {
+    let tenant = world.tenant.id.clone();
+    world.call(async |p| {
+        let view = status::job(p, &tenant, id).await.expect("the job");
+        status::with_waits(p, view, ["api"].into_iter()).await
+    })
+}
+
 #[test]
 fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew() {
     let config = api("rate = { per_second = 2 }");
@@ -334,26 +343,15 @@ fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew
     world.sim.http.on("https://api.example/", move |_| {
         if *asked.lock().unwrap() { Reply::status(429).header("retry-after", "90") } else { found() }
     });
-    fn waits(world: &mut World, id: &JobId) -> Vec<WaitingFor> {
-        let tenant = world.tenant.id.clone();
-        world.call(async |p| {
-            let view = status::job(p, &tenant, id).await.expect("the job");
-            status::with_waits(p, view, ["api"].into_iter()).await.waiting_for
-        })
-    }
     let begun = world.now();
     let patient = world.job(of("t", 3));
     world.run_for(20 * SECOND);
     world.job(of("hasty", 3));
     for at in [40, 60, 80] {
         world.run_for(begun.plus(at * SECOND).since(world.now()));
-        let [wait] = &waits(&mut world, &patient)[..] else { panic!("nobody at {at} s") };
+        let view = shown(&mut world, &patient);
+        let [wait] = &view.waiting_for[..] else { panic!("nobody at {at} s") };
         assert!(wait.since < begun.plus(20 * SECOND) && wait.until >= begun.plus(90 * SECOND), "{at} s: {wait:?}");
-        let tenant = world.tenant.id.clone();
-        let view = world.call(async |p| {
-            let view = status::job(p, &tenant, &patient).await.expect("the job");
-            status::with_waits(p, view, ["api"].into_iter()).await
-        });
         assert!(view.estimate(world.now(), SECOND).expect("a time") > wait.until);
     }
     *refuses.lock().unwrap() = false;
@@ -363,7 +361,8 @@ fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew
     let answered = world.now();
     let next = world.job(of("t", 3));
     world.run_for(20 * SECOND);
-    let [wait] = &waits(&mut world, &next)[..] else { panic!("nobody") };
+    let view = shown(&mut world, &next);
+    let [wait] = &view.waiting_for[..] else { panic!("nobody") };
     assert!(wait.since >= answered, "{wait:?} after an answer before {answered}");
 }
 

@@ -106,8 +106,7 @@ fn point(text: &str) -> Option<(Timestamp, u8)> {
 fn tokens(text: &str) -> Vec<String> {
     let (mut depth, mut tokens, mut token) = (0_u32, Vec::new(), String::new());
     let lower = text.to_lowercase();
-    let mut rest = lower.chars().peekable();
-    while let Some(c) = rest.next() {
+    for c in lower.chars() {
         depth += u32::from(c == '(');
         if depth > 0 || c == ',' || c.is_whitespace() {
             tokens.extend(Some(std::mem::take(&mut token)).filter(|token| !token.is_empty()));
@@ -188,7 +187,7 @@ impl Parts {
                     (None, month) => (self.day, self.month_first) = (Some(number), month.is_some()),
                     // Years of two digits: RFC 5322, section 4.3, in its order.
                     (Some(_), Some(_)) if digits == 2 && !self.month_first => {
-                        set(&mut self.year, if number < 50 { 2000 } else { 1900 } + i32::from(number))?
+                        set(&mut self.year, if number < 50 { 2000 } else { 1900 } + i32::from(number))?;
                     }
                     _ => return None,
                 }

@@ -186,7 +186,7 @@ impl<'u> Reading<'u> {
     fn start(&mut self, of: Vocabulary, tag: &BytesStart<'_>, empty: bool) {
         let name = tag.local_name();
         let name = name.as_ref();
-        if matches!((of, name), (Vocabulary::Rss, "item") | (Vocabulary::Atom, "entry") | (Vocabulary::Rss, "entry")) {
+        if matches!((of, name), (Vocabulary::Rss, "item" | "entry") | (Vocabulary::Atom, "entry")) {
             (self.draft, self.open) = ((!empty).then(Draft::default), None);
             return;
         }
@@ -264,7 +264,7 @@ impl<'u> Reading<'u> {
         match part {
             Part::Title(form) if entry.title.is_empty() => entry.title = title(said, form),
             Part::Link => {
-                entry.url = entry.url.take().or_else(|| links::absolute(self.url, said).filter(|_| !said.is_empty()))
+                entry.url = entry.url.take().or_else(|| links::absolute(self.url, said).filter(|_| !said.is_empty()));
             }
             Part::Permalink if said.starts_with("http") => {
                 draft.permalink = draft.permalink.take().or_else(|| links::absolute(self.url, said));
