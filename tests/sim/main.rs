@@ -18,6 +18,7 @@ mod records;
 mod recursion;
 mod reviewed;
 mod runs;
+mod sites;
 mod sweeps;
 mod tenancy;
 mod threads;

@@ -16,6 +16,7 @@ use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Rec
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Item, Put, Query, StoreError, within};
 use crate::provider::cache::Cache;
+use crate::provider::seen::Seen;
 use crate::provider::waterfall::{Parked, Progress, Request};
 use crate::provider::{self, Registry};
 
@@ -185,6 +186,7 @@ impl Run<'_> {
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),
             cache: self.cache.clone(),
+            seen: Some(Seen::new(self.ports.store.clone(), self.job.spec.tenant.clone())),
         };
         let parked = parked.map(|parked| {
             let posted = self.posted(at, &parked).cloned();

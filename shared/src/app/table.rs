@@ -17,6 +17,7 @@
 //! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`provider::breaker`) |
 //! | `WAITS#p` | `WAITS` | since when records wait for a provider, and why; only shown (`provider::waits`) |
 //! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`provider::cache`) |
+//! | `SEEN#t#sha256(site)` | `SEEN` | when a tenant first saw what a site shows without a date (`provider::seen`) |
 //! | `CACHE` | `KEY` | that HMAC's key |
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one

@@ -22,6 +22,7 @@ pub mod limited;
 mod notice;
 pub mod phone;
 pub mod refreshed;
+pub mod seen;
 mod suffix;
 #[cfg(test)]
 mod testing;
@@ -52,6 +53,7 @@ use self::ip::IpDatabases;
 use self::keyed::Keyed;
 use self::limited::Limited;
 use self::phone::Phone;
+use self::seen::Seen;
 pub use self::waterfall::Waterfall;
 use self::web::{DomainFinder, Signals, Site, Tech};
 use crate::domain::ids::TenantId;
@@ -192,6 +194,8 @@ pub struct Ports {
     pub shared: Option<Arc<dyn Store>>,
     /// Earlier answers, where any are kept.
     pub cache: Option<Arc<Cache>>,
+    /// When the tenant first saw what carries no date; `None`: nobody remembers.
+    pub seen: Option<Seen>,
 }
 
 impl std::fmt::Debug for Ports {

@@ -77,6 +77,7 @@ pub(super) fn ports() -> (Ports, Arc<Script>) {
         entropy: script.clone(),
         shared: None,
         cache: None,
+        seen: None,
     };
     (ports, script)
 }

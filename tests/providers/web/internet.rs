@@ -205,6 +205,7 @@ impl Internet {
             entropy: Arc::new(SystemEntropy),
             shared: None,
             cache: None,
+            seen: None,
         };
         Self { ports, zone, log, _names: names }
     }

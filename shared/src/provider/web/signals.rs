@@ -1,6 +1,7 @@
 //! `signals`: what is new about a company, by its own site: what its feeds report, and whom it looks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -15,6 +16,7 @@ use super::links::{self, Found};
 use super::parked::is_nobodys;
 use crate::domain::time::Timestamp;
 use crate::provider::config::{SIGNALS_FIELDS, SignalsConfig};
+use crate::provider::seen::Shown;
 use crate::provider::{Answer, Ports, Provider, Question};
 
 /// How many of a site's feeds are fetched.
@@ -40,6 +42,8 @@ struct Signal {
     title: String,
     url: Option<String>,
     date: Option<Timestamp>,
+    /// Of what has no date, where that is known.
+    first_seen: Option<Timestamp>,
     source: String,
 }
 
@@ -48,7 +52,9 @@ impl Signal {
         let mut signal =
             Map::from_iter([("kind".to_owned(), json!(self.kind)), ("title".to_owned(), json!(self.title))]);
         signal.extend(self.url.iter().map(|url| ("url".to_owned(), json!(url))));
-        signal.extend(self.date.iter().map(|date| ("date".to_owned(), json!(date.rfc3339()))));
+        for (name, time) in [("date", self.date), ("first_seen", self.first_seen)] {
+            signal.extend(time.map(|time| (name.to_owned(), json!(time.rfc3339()))));
+        }
         signal.insert("source".to_owned(), json!(self.source));
         Value::Object(signal)
     }
@@ -62,6 +68,7 @@ impl Provider for Signals {
             Ok(host) => host,
             Err(why) => return Answer::Invalid(why),
         };
+        let began = ports.clock.now();
         let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
         let home = match visit.home(&host).await {
             Ok(page) => page,
@@ -100,6 +107,8 @@ impl Provider for Signals {
         signals = told_once(signals);
         let open = positions.len();
         signals.extend(positions);
+        let left = question.limit.saturating_sub(ports.clock.now().since(began));
+        self.date_by_sight(&host, &mut signals, failure.is_none(), ports, left / 2).await;
         let signals = newest(signals, now.minus(self.config.max_age), self.config.max_items);
 
         let mut fields = Map::new();
@@ -121,6 +130,24 @@ impl Provider for Signals {
     }
 }
 
+impl Signals {
+    /// Says when what has no date was first seen. `all`: everything that the site shows is there.
+    async fn date_by_sight(&self, host: &str, signals: &mut [Signal], all: bool, ports: &Ports, limit: Duration) {
+        let mut undated: Vec<&mut Signal> = signals.iter_mut().filter(|signal| signal.date.is_none()).collect();
+        let Some(seen) = ports.seen.as_ref().filter(|_| !undated.is_empty()) else { return };
+        let thing = |signal: &&mut Signal| {
+            let place = signal.url.as_deref().map(page);
+            format!("{} {}", signal.kind, place.unwrap_or_else(|| signal.title.to_lowercase()))
+        };
+        let things: Vec<String> = undated.iter().map(thing).collect();
+        let shown = Shown { site: host, things: &things, all, keep: self.config.max_age * 2 };
+        let since = seen.since(shown, ports, limit).await.into_iter().flatten();
+        for (signal, at) in undated.iter_mut().zip(since) {
+            signal.first_seen = Some(at);
+        }
+    }
+}
+
 /// A page that another one names; nothing where it is not there or not what it should be.
 async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
     let Ok(url) = Url::parse(url) else { return Ok(None) };
@@ -132,7 +159,8 @@ async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Pa
 }
 
 fn news(entry: Entry, source: &Url) -> Signal {
-    Signal { kind: "news", title: entry.title, url: entry.url, date: entry.date, source: source.to_string() }
+    let Entry { title, url, date } = entry;
+    Signal { kind: "news", title, url, date, first_seen: None, source: source.to_string() }
 }
 
 /// The news of several feeds without those that another feed told before: of one blog there is RSS beside Atom.
@@ -181,24 +209,23 @@ fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
             title: text(node.get("title")).or_else(|| text(node.get("name")))?,
             url: text(node.get("url")).and_then(|url| links::absolute(source, &url)),
             date: text(node.get("datePosted")).and_then(|date| dates::read(&date)),
+            first_seen: None,
             source: source.to_string(),
         })
     };
     postings.filter(open).filter_map(signal).collect()
 }
 
-/// The newest first, those without a date at the end; what is older than `since` left out.
+/// The newest first, those without a date at the end; what is older than `since`, or was there before it, left out.
 fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal> {
-    signals.retain(|signal| signal.date.is_none_or(|date| date >= since));
-    signals.sort_by_key(|signal| std::cmp::Reverse(signal.date));
+    signals.retain(|signal| signal.date.or(signal.first_seen).is_none_or(|date| date >= since));
+    signals.sort_by_key(|signal| std::cmp::Reverse((signal.date, signal.first_seen)));
     signals.truncate(most);
     signals
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::provider::config::{Config, Kind};
     use crate::provider::testing::{Script, input, ports, question};
