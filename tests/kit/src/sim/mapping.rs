@@ -32,7 +32,7 @@ pub const MAX_RUNS_IN_CHAIN: u32 = 16;
 
 /// The template that is deployed.
 pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/template.yaml");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 });
 
