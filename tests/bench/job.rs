@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::tests::sim::item_size;
 use serde_json::{Value, json};
 use shared::app::table::{idempotency_key, job_range, shard_range};
 use shared::app::{Ports, tenants};
@@ -17,6 +16,7 @@ use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
+use testkit::sim::item_size;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -19,7 +19,7 @@ use shared::edge::api::Api;
 use shared::edge::http::ApiRequest;
 use shared::ports::{Clock, QueueName};
 use shared::provider::{Catalog, Registry};
-use tests::sim::{Op, Reply, Sim};
+use testkit::sim::{Op, Reply, Sim};
 
 use crate::Failed;
 use crate::cost::Used;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use serde_json::json;
 use shared::ports::{AssetError, Assets, ObjectName};
-use tests::sim::{Sim, SimAssets};
+use testkit::sim::{Sim, SimAssets};
 
 use crate::emulator::{Emulator, Kind};
 use crate::wire;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shared::ports::{
     Attributes, Change, Condition, Item, Key, Put, Query, Select, Store, StoreError, Update, Value, Write,
 };
-use tests::sim::{Sim, SimEntropy};
+use testkit::sim::{Sim, SimEntropy};
 
 use crate::emulator::{Emulator, Kind, TABLE};
 use crate::wire;

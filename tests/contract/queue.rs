@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shared::aws::SqsQueue;
 use shared::ports::{Message, Queue, QueueName};
-use tests::servers::PATIENCE;
-use tests::sim::{Sim, SimQueue};
+use testkit::servers::PATIENCE;
+use testkit::sim::{Sim, SimQueue};
 
 use crate::emulator::{Emulator, Kind};
 use crate::wire;

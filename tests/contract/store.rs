@@ -8,7 +8,7 @@ use shared::ports::{
     Attributes, Change, Condition, FailedCondition, Item, Key, Put, Query, Select, Store, StoreError, Update, Value,
     Write,
 };
-use tests::sim::{Sim, item_size};
+use testkit::sim::{Sim, item_size};
 
 use crate::emulator::{Emulator, Kind, TABLE};
 use crate::wire;
@@ -23,7 +23,7 @@ macro_rules! cases {
         mod simulated {
             $(#[test]
             fn $name() {
-                let sim = tests::sim::Sim::new(1);
+                let sim = testkit::sim::Sim::new(1);
                 sim.finish(super::$name(&*sim.store));
             })*
         }

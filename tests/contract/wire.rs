@@ -243,7 +243,7 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 
 /// Jitter that a test can repeat.
 pub(crate) fn entropy() -> Arc<dyn Entropy> {
-    Arc::new(tests::sim::SimEntropy::new(1))
+    Arc::new(testkit::sim::SimEntropy::new(1))
 }
 
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tests::servers::PATIENCE;
+use testkit::servers::PATIENCE;
 
 use crate::servers::{Answer, Server};
 use crate::world::{Tenant, eventually, millis, request, root, text, world};

@@ -1,7 +1,7 @@
 //! Secrets in SSM parameters and tables in S3.
 
 use serde_json::json;
-use tests::stack::aws_request;
+use testkit::stack::aws_request;
 
 use crate::world::{ROOT, Tenant, text, world};
 

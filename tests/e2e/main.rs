@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tests::servers::PATIENCE;
+use testkit::servers::PATIENCE;
 use tokio::sync::Semaphore;
 
 type Run = Pin<Box<dyn Future<Output = ()>>>;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Name, Packet, QTYPE, ResourceRecord, TYPE};
-pub(crate) use tests::servers::{Answer, Gate, Got, Server};
+pub(crate) use testkit::servers::{Answer, Gate, Got, Server};
 use tokio::net::UdpSocket;
 
 type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;

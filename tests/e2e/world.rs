@@ -12,9 +12,9 @@ use shared::app::{Ports, tenants};
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
 use shared::edge::config::{Config, environment};
-use tests::servers::PATIENCE;
-use tests::stack::{self, owner};
-pub(crate) use tests::stack::{ROOT, Reply, ports};
+use testkit::servers::PATIENCE;
+use testkit::stack::{self, owner};
+pub(crate) use testkit::stack::{ROOT, Reply, ports};
 use tokio::sync::{OnceCell, watch};
 
 use crate::servers::{Got, Upstream, name_server};

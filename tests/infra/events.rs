@@ -7,7 +7,7 @@ use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::edge::http::{ApiRequest, GatewayRequest};
 use shared::provider::Catalog;
-use tests::sim::Sim;
+use testkit::sim::Sim;
 
 use crate::{root, source};
 

@@ -16,8 +16,8 @@ use shared::ports::{
     Item, Key, Message, Put, Query, Queue, QueueError, QueueName, Select, Store, StoreError, Update, Write,
 };
 use shared::provider::Answer;
-use tests::harness::{HOOK, Served, World, found};
-use tests::sim::{Gate, Reply};
+use testkit::harness::{HOOK, Served, World, found};
+use testkit::sim::{Gate, Reply};
 
 use crate::template::{FUNCTIONS, list, statements};
 

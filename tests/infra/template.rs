@@ -17,7 +17,7 @@ use shared::edge::http::ApiRequest;
 use shared::net::PlainHttp;
 use shared::ports::{Clock, QueueName};
 use shared::provider::Catalog;
-use tests::sim::{Sim, mapping};
+use testkit::sim::{Sim, mapping};
 
 use crate::{root, source};
 
@@ -589,13 +589,13 @@ impl Served {
     fn new() -> Self {
         let sim = Sim::new(7);
         let ports = Ports {
-            store: Arc::<tests::sim::SimStore>::clone(&sim.store),
-            queue: Arc::<tests::sim::SimQueue>::clone(&sim.queue),
-            http: Arc::<tests::sim::SimHttp>::clone(&sim.http),
-            dns: Arc::<tests::sim::SimDns>::clone(&sim.dns),
-            assets: Arc::<tests::sim::SimAssets>::clone(&sim.assets),
-            clock: Arc::<tests::sim::SimClock>::clone(&sim.clock),
-            entropy: Arc::<tests::sim::SimEntropy>::clone(&sim.entropy),
+            store: Arc::<testkit::sim::SimStore>::clone(&sim.store),
+            queue: Arc::<testkit::sim::SimQueue>::clone(&sim.queue),
+            http: Arc::<testkit::sim::SimHttp>::clone(&sim.http),
+            dns: Arc::<testkit::sim::SimDns>::clone(&sim.dns),
+            assets: Arc::<testkit::sim::SimAssets>::clone(&sim.assets),
+            clock: Arc::<testkit::sim::SimClock>::clone(&sim.clock),
+            entropy: Arc::<testkit::sim::SimEntropy>::clone(&sim.entropy),
             surfaces: SURFACES,
             public_url: None,
             fast_chunks: fast_chunks(ENRICH_CONCURRENCY),

@@ -213,7 +213,7 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
 
 /// Seeds of a target whose text from `document` on is JSON, bent once or twice.
 pub(crate) fn seeds_with_json(target: &str, document: fn(&[u8]) -> usize) -> impl Strategy<Value = Input> + use<> {
-    let seeds: Vec<Vec<u8>> = tests::fuzz::seeds(target).into_iter().map(|(_, bytes)| bytes).collect();
+    let seeds: Vec<Vec<u8>> = testkit::fuzz::seeds(target).into_iter().map(|(_, bytes)| bytes).collect();
     (select(seeds), proptest::collection::vec(bend(), 1..3)).prop_map(move |(seed, bends)| {
         let (head, json) = seed.split_at(document(&seed));
         let json = bends.iter().fold(json.to_vec(), |json, one| bent(&json, one));

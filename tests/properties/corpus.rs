@@ -1,6 +1,6 @@
 //! The seed corpus, as it is: every seed that ever found something is in it.
 
-use tests::fuzz::{TARGETS, seeds};
+use testkit::fuzz::{TARGETS, seeds};
 
 #[test]
 fn every_seed_is_treated_as_promised() {
@@ -21,5 +21,5 @@ fn every_seed_is_treated_as_promised() {
 
 #[test]
 fn a_method_in_the_callers_own_words_was_written_to_the_log() {
-    tests::fuzz::api::request(format!("{} /v1/jobs", tests::fuzz::PERSONAL).as_bytes());
+    testkit::fuzz::api::request(format!("{} /v1/jobs", testkit::fuzz::PERSONAL).as_bytes());
 }

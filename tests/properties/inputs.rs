@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use tests::fuzz::wire::Wire;
-use tests::fuzz::{TARGETS, Target, answers, api, files, messages, network, stored};
+use testkit::fuzz::wire::Wire;
+use testkit::fuzz::{TARGETS, Target, answers, api, files, messages, network, stored};
 
 use crate::bend::seeds_with_json;
 use crate::{Input, config};
@@ -126,7 +126,7 @@ fn requests() -> impl Strategy<Value = Input> {
 fn scratched() -> impl Strategy<Value = (&'static str, Input)> {
     let all = TARGETS
         .iter()
-        .flat_map(|target| tests::fuzz::seeds(target.name).into_iter().map(|(_, bytes)| (target.name, bytes)));
+        .flat_map(|target| testkit::fuzz::seeds(target.name).into_iter().map(|(_, bytes)| (target.name, bytes)));
     // Those that work on jobs have tests of their own, and those that are large take long.
     let small = all
         .filter(|(_, bytes)| bytes.len() < 4096)

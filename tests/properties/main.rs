@@ -1,4 +1,4 @@
-//! What is read from outside, with inputs that are bent by rule; `tests::fuzz` says what must hold.
+//! What is read from outside, with inputs that are bent by rule; `testkit::fuzz` says what must hold.
 //!
 //! The seed is fixed. `PROPTEST_RNG_SEED=7` sets another, `PROPTEST_CASES=10000` the number of inputs of each test. A
 //! failing test prints its smallest input as it would stand in a file of `tests/fuzz/corpus`, where it then belongs.

@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use shared::domain::job::MAX_BODY_BYTES;
-use tests::fuzz::api;
-use tests::fuzz::wire::Wire;
+use testkit::fuzz::api;
+use testkit::fuzz::wire::Wire;
 
 /// What the process may have at its peak, in bytes: with the runtime, the connections and an unoptimised build's own needs,
 /// half of what the function has.

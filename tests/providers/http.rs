@@ -12,7 +12,7 @@ use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::provider::config::Config;
 use shared::provider::waterfall::{Parked, Progress, Request};
 use shared::provider::{Ports, Registry, build};
-use tests::servers::{Answer, Server};
+use testkit::servers::{Answer, Server};
 
 const KEY: &str = "s3cret/key";
 
@@ -92,7 +92,7 @@ batch = { max = 50, wait_ms = 50, items = { id = "{{ input.domain }}" }, body = 
 "#;
 
 /// A vendor with access tokens, a bulk route and pages of ten.
-fn bulk_vendor(got: &tests::servers::Got) -> Answer {
+fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
     let page = |ids: &[String], from: usize| {
         let known = |id: &&String| !id.starts_with("unknown");
         let results: Vec<Value> = ids[from..ids.len().min(from + 10)]

@@ -9,9 +9,9 @@ use shared::edge::system::{SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::Clock;
 use shared::provider::Ports;
-use tests::servers::{Answer, Server};
-use tests::sim::{Op, Sim};
-use tests::upstreams::{average, busiest_second, press, registry};
+use testkit::servers::{Answer, Server};
+use testkit::sim::{Op, Sim};
+use testkit::upstreams::{average, busiest_second, press, registry};
 
 const WORKERS: usize = 20;
 const SECONDS: u64 = 10;

@@ -12,8 +12,8 @@ use shared::domain::job::Status;
 use shared::ports::Clock;
 use shared::provider::config::Config;
 use shared::provider::{Registry, build};
-use tests::harness::{World, domains, submission};
-use tests::sim::{Fault, Op, Reply};
+use testkit::harness::{World, domains, submission};
+use testkit::sim::{Fault, Op, Reply};
 
 use crate::crash::{After, case, ended, sweep};
 use crate::{HOUR, MINUTE, SECOND};

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use shared::app::{cancel, delete, deliveries, tenants};
 use shared::domain::job::Submission;
 use shared::ports::{Message, Queue, QueueError, QueueName};
-use tests::harness::broken::Broken;
-use tests::harness::{Options, World, invariants, submission};
-use tests::sim::{Call, Fault, Reply};
+use testkit::harness::broken::Broken;
+use testkit::harness::{Options, World, invariants, submission};
+use testkit::sim::{Call, Fault, Reply};
 
 use crate::crash::ways;
 use crate::explore::noticed;

@@ -11,9 +11,9 @@ use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
-use tests::harness::broken::{Broken, BrokenStore};
-use tests::harness::{HOOK, Options, World, invariants, submission};
-use tests::sim::{Call, Fault, Op};
+use testkit::harness::broken::{Broken, BrokenStore};
+use testkit::harness::{HOOK, Options, World, invariants, submission};
+use testkit::sim::{Call, Fault, Op};
 
 /// Whatever goes wrong once, everything is over so much later.
 const BOUND: Duration = Duration::from_secs(3 * 3600);

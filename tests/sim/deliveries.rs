@@ -12,8 +12,8 @@ use shared::domain::job::{self, Submission};
 use shared::domain::signature::{Secret, verify};
 use shared::domain::time::Timestamp;
 use shared::ports::{HttpError, QueueName};
-use tests::harness::{Exchange, HOOK, Happened, Options, World, submission};
-use tests::sim::{Fault, Op, Reply};
+use testkit::harness::{Exchange, HOOK, Happened, Options, World, submission};
+use testkit::sim::{Fault, Op, Reply};
 
 use Dispatched::{Delivered, Moved};
 use QueueName::{Webhook, WebhookRetry};

@@ -7,8 +7,8 @@ use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::QueueName;
-use tests::harness::{Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op, StoreFaults};
+use testkit::harness::{Happened, Options, World, domains, submission};
+use testkit::sim::{Fault, Op, StoreFaults};
 
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
@@ -165,7 +165,7 @@ fn a_worker_that_ends_after_the_erasure_brings_nothing_back() {
 #[test]
 fn a_delivery_under_way_does_not_come_back_after_the_erasure() {
     let mut world = World::new();
-    world.receiver.from_then_on(tests::sim::Reply::status(500).after(10 * SECOND));
+    world.receiver.from_then_on(testkit::sim::Reply::status(500).after(10 * SECOND));
     let id = world.job(submission(&["found-0"]));
     world.run_for(5 * SECOND);
     assert_eq!(world.receiver.exchanges().len(), 1);

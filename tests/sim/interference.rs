@@ -12,8 +12,8 @@ use shared::domain::job::{Accepted, Submission, Webhook};
 use shared::domain::tenant::fast_chunks;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpError;
-use tests::harness::{Options, World, domains, submission};
-use tests::sim::{Fault, Op, Reply};
+use testkit::harness::{Options, World, domains, submission};
+use testkit::sim::{Fault, Op, Reply};
 
 use crate::{HOUR, SECOND};
 

@@ -2,7 +2,7 @@
 
 use shared::domain::job::{Accepted, Status, Submission};
 use shared::domain::record::OutcomeStatus::{self, Found, Invalid, Skipped};
-use tests::harness::{Options, UNFIT, Version, World, domains, invalid, invariants, submission};
+use testkit::harness::{Options, UNFIT, Version, World, domains, invalid, invariants, submission};
 
 use crate::HOUR;
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
@@ -85,7 +85,7 @@ fn a_job_that_was_canceled_or_has_nobody_to_ask_still_says_which_records_are_inv
 fn a_retry_takes_no_invalid_record_along() {
     let mut world = World::new();
     let mut sent = job(3, [0].into_iter());
-    sent.records[2] = tests::harness::record(2, "fail-2");
+    sent.records[2] = testkit::harness::record(2, "fail-2");
     let id = world.job(sent);
     world.settle(HOUR);
     let tenant = world.tenant.id.clone();

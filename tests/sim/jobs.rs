@@ -8,8 +8,8 @@ use shared::domain::job::Accepted;
 use shared::domain::job::{MAX_PAGE_BYTES, Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::Clock;
-use tests::harness::{Options, World, domains, submission};
-use tests::sim::Op;
+use testkit::harness::{Options, World, domains, submission};
+use testkit::sim::Op;
 
 use crate::{HOUR, MINUTE, SECOND};
 

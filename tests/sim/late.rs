@@ -7,8 +7,8 @@ use std::time::Duration;
 use shared::app::delete;
 use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status};
-use tests::harness::{Options, World, domains, submission};
-use tests::sim::{Fault, Op};
+use testkit::harness::{Options, World, domains, submission};
+use testkit::sim::{Fault, Op};
 
 use crate::crash::ended;
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};

@@ -10,9 +10,9 @@ use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::ports::{Message, QueueName};
-use tests::harness::broken::Broken;
-use tests::harness::{Exchange, HOOK, Options, World, invariants, submission};
-use tests::sim::{Call, Fault, Op, Reply};
+use testkit::harness::broken::Broken;
+use testkit::harness::{Exchange, HOOK, Options, World, invariants, submission};
+use testkit::sim::{Call, Fault, Op, Reply};
 
 use crate::crash::{After, Case, calls, ended, had_a_delivery, play, sweep, ways};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};

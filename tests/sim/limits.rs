@@ -15,9 +15,9 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Clock, HttpError};
 use shared::provider;
 use shared::provider::config::BreakerConfig;
-use tests::harness::{Options, World, domains, submission};
-use tests::sim::{Call, Fault, Op, Reply, Sim, SimClock};
-use tests::upstreams::{average, busiest_second, press, registry};
+use testkit::harness::{Options, World, domains, submission};
+use testkit::sim::{Call, Fault, Op, Reply, Sim, SimClock};
+use testkit::upstreams::{average, busiest_second, press, registry};
 
 use crate::crash::{After, case, ended, sweep};
 use crate::interference::parameter;
@@ -408,7 +408,7 @@ fn a_record_waits_longer_than_wait_s_for_its_turn_at_an_upstream_that_refuses_no
 const KEPT: &str = "cache = { found_s = 600, not_found_s = 60 }";
 
 /// A job of these domains by this tenant, ended: the calls that it took, and its records that were not fetched for it.
-fn run(world: &mut World, tenant: &tests::harness::Tenant, domains: &[String]) -> (usize, usize) {
+fn run(world: &mut World, tenant: &testkit::harness::Tenant, domains: &[String]) -> (usize, usize) {
     let before = sent(world, "https://api.example/").len();
     let asked = Submission { kind: "t".to_owned(), webhook: None, ..submission(domains) };
     let id = world.job_as(tenant, asked);

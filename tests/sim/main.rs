@@ -9,6 +9,7 @@ mod explore;
 mod interference;
 mod invalid;
 mod jobs;
+mod kit;
 mod late;
 mod latest;
 mod limits;

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use tests::harness::{World, submission};
-use tests::sim::{Call, Fault, Op};
+use testkit::harness::{World, submission};
+use testkit::sim::{Call, Fault, Op};
 
 use crate::crash::{After, Case, calls, case, ended, had_a_delivery, job, play, ways};
 use crate::threads;

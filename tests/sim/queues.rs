@@ -6,8 +6,8 @@ use shared::app::status;
 use shared::domain::error::ApiError;
 use shared::domain::job::Status;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-use tests::harness::{Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op, QueueFaults, Reply, StoreFaults};
+use testkit::harness::{Happened, Options, World, domains, submission};
+use testkit::sim::{Fault, Op, QueueFaults, Reply, StoreFaults};
 
 use crate::crash::{ended, had_a_delivery};
 use crate::{HOUR, MINUTE, SECOND};

@@ -10,9 +10,9 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::ports::QueueName;
-use tests::harness::broken::{Broken, BrokenStore};
-use tests::harness::{Options, World, domains, invariants, submission};
-use tests::sim::Reply;
+use testkit::harness::broken::{Broken, BrokenStore};
+use testkit::harness::{Options, World, domains, invariants, submission};
+use testkit::sim::Reply;
 
 use crate::crash::{After, Case, case, ended, sweep};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};

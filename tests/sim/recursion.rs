@@ -6,9 +6,9 @@ use shared::app::tenants;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::ports::QueueName;
-use tests::harness::upstream::{Calls, Manners, Says};
-use tests::harness::{Happened, Options, World, submission};
-use tests::sim::mapping::{self, MAX_RUNS_IN_CHAIN};
+use testkit::harness::upstream::{Calls, Manners, Says};
+use testkit::harness::{Happened, Options, World, submission};
+use testkit::sim::mapping::{self, MAX_RUNS_IN_CHAIN};
 
 use crate::crash::ended;
 use crate::{HOUR, MINUTE, SECOND};

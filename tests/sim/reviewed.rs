@@ -15,8 +15,8 @@ use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
-use tests::harness::{Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op, Reply};
+use testkit::harness::{Happened, Options, World, domains, submission};
+use testkit::sim::{Fault, Op, Reply};
 
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 

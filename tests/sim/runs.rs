@@ -8,8 +8,8 @@ use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::QueueName::{Enrich, Webhook};
 use shared::ports::{Clock, Message};
-use tests::harness::{BIG, Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op};
+use testkit::harness::{BIG, Happened, Options, World, domains, submission};
+use testkit::sim::{Fault, Op};
 
 use crate::crash::{case, ended, sweep};
 use crate::{HOUR, MINUTE, SECOND};

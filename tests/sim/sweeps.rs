@@ -3,8 +3,8 @@
 use shared::app::table::delivery_key;
 use shared::domain::job::{Status, Submission};
 use shared::ports::{QueueName, Value};
-use tests::harness::{Happened, Options, World, domains, submission};
-use tests::sim::{Fault, Op};
+use testkit::harness::{Happened, Options, World, domains, submission};
+use testkit::sim::{Fault, Op};
 
 use crate::{HOUR, MINUTE, SECOND};
 
@@ -176,7 +176,7 @@ fn healthy_records_of_a_lane_that_was_behind_were_given_up_as_lost() {
 #[test]
 fn deliveries_that_expired_stayed_due_for_ever() {
     let mut world = World::new();
-    world.receiver.from_then_on(tests::sim::Reply::status(500));
+    world.receiver.from_then_on(testkit::sim::Reply::status(500));
     let id = world.job(submission(&["found-0"]));
     world.run_for(MINUTE);
     // Its time is over, and the table has not removed it yet.

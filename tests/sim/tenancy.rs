@@ -4,7 +4,7 @@ use shared::app::{cancel, delete, deliveries, retry, status, tenants};
 use shared::domain::error::ApiError;
 use shared::domain::tenant::Scope;
 use shared::ports::QueueName::{Enrich, EnrichBulk};
-use tests::harness::{World, domains, submission};
+use testkit::harness::{World, domains, submission};
 
 use crate::{ENRICH_TIMEOUT, HOUR};
 
@@ -109,8 +109,8 @@ fn a_tenant_whose_creation_was_acknowledged_late_was_said_to_be_there_already() 
     let world = World::new();
     let mut once = true;
     world.faults(move |call| {
-        let hit = call.op == tests::sim::Op::Transact && std::mem::take(&mut once);
-        if hit { tests::sim::Fault::FailAfter } else { tests::sim::Fault::Proceed }
+        let hit = call.op == testkit::sim::Op::Transact && std::mem::take(&mut once);
+        if hit { testkit::sim::Fault::FailAfter } else { testkit::sim::Fault::Proceed }
     });
     let id = shared::domain::ids::TenantId::parse("late").unwrap();
     let made = world.call(async |p| tenants::create(p, &id, 5).await).unwrap();

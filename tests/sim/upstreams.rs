@@ -12,9 +12,9 @@ use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::ports::{Clock, QueueName};
-use tests::harness::upstream::{Calls, Manners, Says, Taken, Upstream, post};
-use tests::harness::{Options, World, domains, submission};
-use tests::sim::{Fault, Op};
+use testkit::harness::upstream::{Calls, Manners, Says, Taken, Upstream, post};
+use testkit::harness::{Options, World, domains, submission};
+use testkit::sim::{Fault, Op};
 
 use crate::crash::{After, case, ended, sweep};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};

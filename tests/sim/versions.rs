@@ -10,8 +10,8 @@ use shared::domain::job::{Status, Submission};
 use shared::domain::record::Record;
 use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-use tests::harness::{CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission};
-use tests::sim::Reply;
+use testkit::harness::{CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission};
+use testkit::sim::Reply;
 
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND, limits};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::tests::stack::{self, Reply};
 use serde_json::Value;
 use shared::app::{Ports, tenants};
 use shared::domain::ids::TenantId;
 use shared::edge::config::Config;
+use testkit::stack::{self, Reply};
 
 use crate::Failed;
 use crate::faults::Faults;

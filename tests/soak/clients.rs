@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::tests::sim::SimEntropy;
 use serde_json::{Value, json};
+use testkit::sim::SimEntropy;
 
 use crate::Failed;
 use crate::api::{Api, Tenant};

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::tests::servers::Answer;
-use ::tests::sim::SimEntropy;
+use testkit::servers::Answer;
+use testkit::sim::SimEntropy;
 
 use crate::check::Life;
 use crate::wire;

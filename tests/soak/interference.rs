@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ::tests::servers::{Answer, Server};
 use serde_json::{Value, json};
 use shared::edge::config::environment;
+use testkit::servers::{Answer, Server};
 use tokio::sync::Notify;
 
 use crate::api::{Api, Tenant};

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::tests::servers::{Answer, End, Got, PATIENCE};
-use ::tests::stack;
 use serde_json::{Value, json};
 use shared::domain::callback::CALLBACKS;
 use shared::ports::HttpSender;
 use shared::provider::config::{Config, Kind};
+use testkit::servers::{Answer, End, Got, PATIENCE};
+use testkit::stack;
 
 use crate::Failed;
 use crate::check::{Asked, Dead, Later, Limits, Post, Question, known};

@@ -27,11 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::tests::stack;
 use serde_json::json;
 use shared::edge::config::environment;
 use shared::edge::system::SystemClock;
 use shared::ports::Clock;
+use testkit::stack;
 use tokio::process::Command;
 use tokio::sync::watch;
 

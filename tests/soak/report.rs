@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::tests::stack;
+use testkit::stack;
 
 use crate::check::{LOST, OTHER_ID, STUCK, Tally};
 use crate::faults::Faults;

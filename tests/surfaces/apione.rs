@@ -7,8 +7,8 @@ use shared::dialect::SURFACES;
 use shared::domain::signature::{Secret, verify};
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
-use tests::harness::{Exchange, HOOK, Happened, Served, World, body, found};
-use tests::sim::{Fault, Op, Reply};
+use testkit::harness::{Exchange, HOOK, Happened, Served, World, body, found};
+use testkit::sim::{Fault, Op, Reply};
 
 use crate::receiver::node;
 

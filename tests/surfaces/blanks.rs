@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::dialect::SURFACES;
-use tests::harness::{HOOK, Served, Version, World, body, found};
+use testkit::harness::{HOOK, Served, Version, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.apione]

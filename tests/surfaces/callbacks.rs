@@ -5,7 +5,7 @@ use shared::dialect::SURFACES;
 use shared::domain::callback::{CallbackFor, KEY_BYTES, MAX_POSTED_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
-use tests::harness::{Served, World, found};
+use testkit::harness::{Served, World, found};
 
 fn served() -> Served {
     Served::new(World::new(), SURFACES, "", |_| (std::time::Duration::ZERO, found(json!({"name": "x"}))))

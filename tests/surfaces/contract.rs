@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use tests::schema::{Fault, Generator, patch};
+use testkit::schema::{Fault, Generator, patch};
 
 /// What an API promises and takes.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Entropy, HttpSender};
 use shared::provider::Catalog;
 use shared::provider::config::Config;
-use tests::sim::{Sim, SimEntropy};
+use testkit::sim::{Sim, SimEntropy};
 
 use crate::receiver::node;
 

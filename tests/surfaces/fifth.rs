@@ -7,8 +7,8 @@ use serde_json::json;
 use shared::dialect::{SURFACES, Surface};
 use shared::domain::ids::JobId;
 use shared::provider::Answer;
-use tests::harness::{Served, World, body, found};
-use tests::sim::Reply;
+use testkit::harness::{Served, World, body, found};
+use testkit::sim::Reply;
 
 mod loft {
     use std::time::Duration;

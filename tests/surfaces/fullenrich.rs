@@ -16,8 +16,8 @@ use shared::edge::api::Api;
 use shared::edge::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpError;
 use shared::provider::Answer;
-use tests::harness::{Exchange, HOOK, Options, Served, World, body, found};
-use tests::sim::Reply;
+use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::sim::Reply;
 
 const ENRICH: &str = "/api/v2/contact/enrich/bulk";
 const REVERSE: &str = "/api/v2/contact/reverse/email/bulk";

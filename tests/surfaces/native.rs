@@ -7,7 +7,7 @@ use shared::dialect::SURFACES;
 use shared::ports::HttpError;
 use shared::provider::config::Config;
 use shared::provider::{Answer, Later, Outage, Registry};
-use tests::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, Served, World, body, found};
 
 fn served() -> Served {
     Served::new(World::new(), SURFACES, "", |input| {
@@ -37,7 +37,7 @@ fn each_record_is_told_as_soon_as_it_has_ended() {
     assert_eq!(served.native(id)["status"], "running");
     served.settle();
     let exchanges = served.world.receiver.exchanges();
-    let events: Vec<Value> = exchanges.iter().map(tests::harness::Exchange::json).collect();
+    let events: Vec<Value> = exchanges.iter().map(testkit::harness::Exchange::json).collect();
     let types: Vec<_> = events.iter().map(|e| e["type"].as_str().unwrap()).collect();
     assert_eq!(types.iter().filter(|t| **t == "record.finished").count(), 3, "{types:?}");
     assert_eq!(types.iter().filter(|t| **t == "job.completed").count(), 1, "{types:?}");
@@ -47,7 +47,7 @@ fn each_record_is_told_as_soon_as_it_has_ended() {
         assert_eq!(result, &results["results"][usize::try_from(result["index"].as_u64().unwrap()).unwrap()]);
         assert_eq!(event["data"]["job_id"], id);
     }
-    let ids: std::collections::BTreeSet<_> = exchanges.iter().map(tests::harness::Exchange::id).collect();
+    let ids: std::collections::BTreeSet<_> = exchanges.iter().map(testkit::harness::Exchange::id).collect();
     assert_eq!(ids.len(), 4, "each event has an id of its own");
 }
 

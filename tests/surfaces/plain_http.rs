@@ -8,7 +8,7 @@ use shared::dialect::SURFACES;
 use shared::edge::system::CheckOnly;
 use shared::net::{Guard, PlainHttp};
 use shared::provider::Answer;
-use tests::harness::{Served, World};
+use testkit::harness::{Served, World};
 
 #[test]
 fn the_operator_allows_or_forbids_plain_http_on_every_surface() {

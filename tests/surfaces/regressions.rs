@@ -9,7 +9,7 @@ use shared::domain::delivery::{Attempt, Delivery, DeliveryState, EventType, LOG_
 use shared::domain::ids::JobId;
 use shared::edge::http::GatewayResponse;
 use shared::provider::Answer;
-use tests::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, Served, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.sixtyfour]

@@ -16,9 +16,9 @@ use shared::domain::tenant::Scope;
 use shared::edge::http::ApiResponse;
 use shared::ports::HttpError;
 use shared::provider::Answer;
-use tests::harness::{Exchange, HOOK, Options, Served, World, body, found};
-use tests::schema::Fault;
-use tests::sim::Reply;
+use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::schema::Fault;
+use testkit::sim::Reply;
 
 use crate::contract::{Contract, Schema};
 
@@ -730,7 +730,7 @@ fn errors_have_a_detail() {
     detail(&served.call("POST", "/find-email-async", &[("x-api-key", &key)], &vec![b' '; 4 * 1024 * 1024 + 1]), 413);
 
     served.world.faults(|call| {
-        if call.subject.starts_with("KEY#") { tests::sim::Fault::FailBefore } else { tests::sim::Fault::Proceed }
+        if call.subject.starts_with("KEY#") { testkit::sim::Fault::FailBefore } else { testkit::sim::Fault::Proceed }
     });
     let response = served.get(&path, &[("x-api-key", &key)]);
     detail(&response, 503);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use shared::dialect::SURFACES;
-use tests::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, Served, World, body, found};
 
 const ENRICH: &str = "/api/v1/async/enrich";
 const OPERATIONS: &str = "[operations.apione]\ncompany = \"any\"\n";

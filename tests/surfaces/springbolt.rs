@@ -9,8 +9,8 @@ use shared::domain::ids::JobId;
 use shared::domain::signature::verify;
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
-use tests::harness::{Exchange, HOOK, Options, Served, World, body, found};
-use tests::sim::Reply;
+use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::sim::Reply;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

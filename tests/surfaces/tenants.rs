@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use shared::dialect::{SURFACES, Surface};
 use shared::domain::job::Submission;
-use tests::harness::strangers::Question;
-use tests::harness::{Served, Tenant, World, found, record};
+use testkit::harness::strangers::Question;
+use testkit::harness::{Served, Tenant, World, found, record};
 
 #[test]
 fn another_tenants_job_is_answered_like_none_on_every_route() {

@@ -11,7 +11,7 @@ use shared::domain::json;
 use shared::domain::time::Timestamp;
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
-use tests::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, Served, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.apione]

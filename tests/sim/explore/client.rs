@@ -14,9 +14,9 @@ use shared::domain::job::Accepted;
 use shared::domain::time::Timestamp;
 use shared::edge::api::Api;
 use shared::provider::Registry;
-use tests::harness::invariants::{Heard, Request, Sent, Told};
-use tests::harness::strangers::Question;
-use tests::harness::{Tenant, Version, World};
+use testkit::harness::invariants::{Heard, Request, Sent, Told};
+use testkit::harness::strangers::Question;
+use testkit::harness::{Tenant, Version, World};
 
 use super::plan::What;
 use crate::ENRICH_TIMEOUT;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shared::ports::Clock;
-use tests::harness::World;
-use tests::sim::{Call, Fault, Op};
+use testkit::harness::World;
+use testkit::sim::{Call, Fault, Op};
 
 use super::plan::{draw_fault, weight};
 use super::tally::Tally;

@@ -15,7 +15,7 @@ mod upstream;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use tests::harness::broken::Broken;
+use testkit::harness::broken::Broken;
 
 use self::faults::Faults;
 use self::plan::Plan;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use shared::domain::chunk::SHARD_CHUNKS;
 use shared::domain::job::Submission;
 use shared::ports::{HttpError, QueueName};
-use tests::harness::{self, UNFIT, Version, World, invalid, submission};
-use tests::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
+use testkit::harness::{self, UNFIT, Version, World, invalid, submission};
+use testkit::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
 
 use super::faults::Faults;
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
@@ -17,7 +17,7 @@ const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueNa
 /// No JSON, other JSON, a message without what it needs, and one of a job that was never there.
 const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#];
 
-/// What an upstream does that answers later; see `tests/src/harness/upstream.rs`.
+/// What an upstream does that answers later; see `tests/kit/src/harness/upstream.rs`.
 const LATER: &[&str] = &[
     "late40",
     "late200",

@@ -13,10 +13,10 @@ use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::job::RUN_LIMIT;
 use shared::domain::time::Timestamp;
-use tests::harness::broken::Broken;
-use tests::harness::invariants::{self, Heard, Request, Sent, Told};
-use tests::harness::{Options, Tenant, Version, World};
-use tests::sim::{Fault, Reply};
+use testkit::harness::broken::Broken;
+use testkit::harness::invariants::{self, Heard, Request, Sent, Told};
+use testkit::harness::{Options, Tenant, Version, World};
+use testkit::sim::{Fault, Reply};
 
 use super::client::{self, Desk, Got};
 use super::faults::{Labels, Place, inject};

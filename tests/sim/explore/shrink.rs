@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use tests::harness::Version;
-use tests::sim::{QueueFaults, StoreFaults};
+use testkit::harness::Version;
+use testkit::sim::{QueueFaults, StoreFaults};
 
 use super::faults::Faults;
 use super::plan::{Answer, Plan, What};

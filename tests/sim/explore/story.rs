@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use shared::domain::time::Timestamp;
-use tests::sim::{QueueFaults, StoreFaults};
+use testkit::sim::{QueueFaults, StoreFaults};
 
 use super::faults::{Faults, Labels};
 use super::plan::{Action, Answer, Job, Plan, What};

@@ -9,8 +9,8 @@ use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::job::ResultLine;
 use shared::ports::QueueName;
-use tests::harness::{Happened, World};
-use tests::sim::{Call, Fault};
+use testkit::harness::{Happened, World};
+use testkit::sim::{Call, Fault};
 
 /// Counts by name: how often, and in how many schedules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

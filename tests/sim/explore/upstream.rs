@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, HttpError, HttpRequest};
-use tests::harness::World;
-use tests::harness::upstream::{Upstream, body};
-use tests::sim::Reply;
+use testkit::harness::World;
+use testkit::harness::upstream::{Upstream, body};
+use testkit::sim::Reply;
 
 use crate::SECOND;
 

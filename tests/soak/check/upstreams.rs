@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ::tests::upstreams::busiest_second;
 use shared::domain::time::Timestamp;
+use testkit::upstreams::busiest_second;
 
 use super::{AT_ONCE, BOUGHT, CALLBACK, DEAD, LET_ALONE, RATE, Seen, Tally};
 

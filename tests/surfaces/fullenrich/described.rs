@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use shared::dialect::SURFACES;
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
-use tests::harness::{HOOK, Options, Served, World, body, found};
-use tests::schema::Generator;
-use tests::sim::SimEntropy;
+use testkit::harness::{HOOK, Options, Served, World, body, found};
+use testkit::schema::Generator;
+use testkit::sim::SimEntropy;
 
 use super::{Client, OPERATIONS, john, with};
 use crate::contract::{Contract, Schema};

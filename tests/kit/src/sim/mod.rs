@@ -26,8 +26,6 @@ pub mod mapping;
 mod queue;
 mod run;
 mod store;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ pub const MAX_RUNS_IN_CHAIN: u32 = 16;
 
 /// The template that is deployed.
 pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/template.yaml");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 });
 
@@ -147,84 +147,5 @@ pub fn settle(queue: &SimQueue, name: QueueName, batch: &[Received], answer: &st
         if !kept {
             queue.delete(name, &message.receipt);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use shared::ports::{Message, Queue};
-
-    use super::super::Sim;
-    use super::*;
-
-    /// What is left of a batch of two after this answer.
-    fn left(answer: Option<&str>) -> Vec<String> {
-        let sim = Sim::new(1);
-        let message = |body: &str| Message { body: body.to_owned(), delay: Duration::ZERO, group: "t".to_owned() };
-        sim.finish(sim.queue.send(QueueName::Webhook, vec![message("a"), message("b")])).unwrap();
-        let batch = sim.queue.receive(QueueName::Webhook, 5);
-        if let Some(answer) = answer {
-            let answer = answer.replace("$a", &batch[0].id).replace("$b", &batch[1].id);
-            settle(&sim.queue, QueueName::Webhook, &batch, &answer);
-        }
-        // Nothing of it can be had before its visibility time-out.
-        assert_eq!(sim.queue.receive(QueueName::Webhook, 5), []);
-        sim.clock.advance(Duration::from_mins(12));
-        sim.queue.receive(QueueName::Webhook, 5).into_iter().map(|message| message.body).collect()
-    }
-
-    #[test]
-    fn failed_messages_come_back_and_the_others_are_deleted() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$b"}]}"#)), ["b"]);
-        assert_eq!(
-            left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$b"},{"itemIdentifier":"$a"}]}"#)),
-            ["a", "b"]
-        );
-    }
-
-    #[test]
-    fn an_empty_or_null_list_is_a_success() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[]}"#)), Vec::<String>::new());
-        assert_eq!(left(Some(r#"{"batchItemFailures":null}"#)), Vec::<String>::new());
-    }
-
-    #[test]
-    fn an_empty_or_null_answer_is_a_success() {
-        assert_eq!(left(Some("{}")), Vec::<String>::new());
-        assert_eq!(left(Some("null")), Vec::<String>::new());
-    }
-
-    #[test]
-    fn an_answer_that_is_no_json_fails_the_batch() {
-        assert_eq!(left(Some("")), ["a", "b"]);
-        assert_eq!(left(Some(r#"{"batchItemFailures":["#)), ["a", "b"]);
-    }
-
-    #[test]
-    fn an_empty_identifier_fails_the_batch() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#)), ["a", "b"]);
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"$a"},{"itemIdentifier":""}]}"#)), ["a", "b"]);
-    }
-
-    #[test]
-    fn a_null_identifier_fails_the_batch() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#)), ["a", "b"]);
-    }
-
-    #[test]
-    fn an_identifier_under_another_name_fails_the_batch() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"messageId":"$b"}]}"#)), ["a", "b"]);
-    }
-
-    #[test]
-    fn an_unknown_identifier_fails_the_batch() {
-        assert_eq!(left(Some(r#"{"batchItemFailures":[{"itemIdentifier":"message-99999999"}]}"#)), ["a", "b"]);
-    }
-
-    #[test]
-    fn no_answer_fails_the_batch() {
-        assert_eq!(left(None), ["a", "b"]);
     }
 }

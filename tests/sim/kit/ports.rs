@@ -8,7 +8,7 @@ use shared::ports::{
     Select, Store, StoreError, Update, Value, Write, within,
 };
 
-use super::{Ended, Fault, LateEffects, Op, QueueFaults, Reply, Sim, StoreFaults, at};
+use testkit::sim::{Ended, Fault, LateEffects, Op, QueueFaults, Reply, Sim, StoreFaults, at};
 
 fn key(sk: &str) -> Key {
     Key { pk: "P".to_owned(), sk: sk.to_owned() }

@@ -1,0 +1,6 @@
+//! What the simulated world itself promises.
+
+mod entropy;
+mod mapping;
+mod ports;
+mod schema;
