@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod cache;
+mod charset;
 pub mod chat;
 pub mod config;
 pub mod dataset;

@@ -111,9 +111,10 @@ impl Script {
         self.answer_with(status, &[], body);
     }
 
-    pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+    pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
+        let body = body.as_ref().to_owned();
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body: body.into(), truncated: false }));
+        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body, truncated: false }));
     }
 
     pub(super) fn truncated(&self, status: u16, body: &str) {

@@ -28,7 +28,7 @@ use self::structure::{Judged, Shape, Structure};
 use super::config::{ChatConfig, ChatFormat, ConfigError, Extra};
 use super::http::exchange::{Fault, exchange, refused};
 use super::http::expression::Known;
-use super::http::json::{is_empty, parse};
+use super::http::json::{is_empty, read};
 use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
 use super::{Answer, Ports, Provider, Question, Secrets};
@@ -215,7 +215,7 @@ impl HttpSender for Honest {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let answer = self.0.send(request).await?;
         let success = (200..300).contains(&answer.status) && !answer.truncated;
-        let named = || status_of(error(&parse(&answer.body)?)?);
+        let named = || status_of(error(&read(&answer)?)?);
         Ok(match success.then(named).flatten() {
             Some(status) => HttpAnswer { status, ..answer },
             None => answer,

@@ -27,7 +27,7 @@ pub(super) fn judge(text: &str, structure: &Structure) -> Result<Judged, &'stati
 /// The objects of a text, none inside another.
 fn objects(text: &str) -> Vec<Map<String, Value>> {
     // Some answer with a text that holds the object.
-    if let Some(Value::String(inner)) = parse(text.as_bytes()) {
+    if let Some(Value::String(inner)) = parse(text) {
         return objects(&inner);
     }
     let (mut objects, mut rest, mut vain) = (Vec::new(), text, 0);

@@ -375,3 +375,17 @@ async fn an_answer_is_passed_on_as_it_was_written_and_may_have_a_mark_in_front()
     assert!(shown.contains("\"age\":123456789012345678901234567890"), "{shown}");
     assert!(shown.contains("\"title\":\"\u{fffd}\""), "{shown}");
 }
+
+#[tokio::test]
+async fn what_a_model_says_is_read_in_the_encoding_of_its_endpoint() {
+    let said = says(r#"{"title": "Großmeisterin", "age": NaN, "tags": null}"#);
+    let latin: Vec<u8> = said.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let agent = agent(AGENT);
+    let asked = ask(&agent, wanted(), |script| {
+        script.answer_with(200, &[("content-type", "application/json; charset=ISO-8859-1")], latin);
+    });
+    let asked = asked.await;
+    let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };
+    assert_eq!(*fields, input(json!({"title": "Gro\u{df}meisterin"})));
+    assert_eq!(asked.requests.len(), 1);
+}

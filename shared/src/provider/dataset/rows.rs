@@ -55,7 +55,7 @@ fn read_ndjson(config: &DatasetConfig, columns: &[&str], text: &str, take: &mut 
         if line.trim().is_empty() {
             continue;
         }
-        let row = match json::read(line.as_bytes()) {
+        let row = match json::read_upstream(line.as_bytes()) {
             Ok(Value::Object(row)) => Ok(row),
             Ok(_) => Err(0),
             Err(error) => Err(error.column()),
