@@ -445,7 +445,11 @@ impl Registry {
         let catalog = Catalog::of(config);
         let mut built = BTreeMap::new();
         for provider in &config.providers {
-            let limited = Limited::around(provider, build(provider)?);
+            let read = match &provider.kind {
+                Kind::Chat(_) => chat::as_named,
+                _ => std::convert::identity,
+            };
+            let limited = Limited::around(provider, build(provider)?, read);
             built.insert(provider.name.as_str(), (provider, limited));
         }
         let waterfalls = catalog
