@@ -111,10 +111,13 @@ impl Script {
         self.answer_with(status, &[], body);
     }
 
-    pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
-        let body = body.as_ref().to_owned();
+    pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+        self.answer_bytes(status, headers, body.as_bytes());
+    }
+
+    pub(super) fn answer_bytes(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body, truncated: false }));
+        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body: body.into(), truncated: false }));
     }
 
     pub(super) fn truncated(&self, status: u16, body: &str) {

@@ -386,7 +386,7 @@ async fn what_a_model_says_is_read_in_the_encoding_of_its_endpoint() {
     let latin: Vec<u8> = said.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     let agent = agent(AGENT);
     let asked = ask(&agent, wanted(), |script| {
-        script.answer_with(200, &[("content-type", "application/json; charset=ISO-8859-1")], latin);
+        script.answer_bytes(200, &[("content-type", "application/json; charset=ISO-8859-1")], &latin);
     });
     let asked = asked.await;
     let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };

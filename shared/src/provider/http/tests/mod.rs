@@ -174,12 +174,12 @@ async fn an_answer_is_read_in_its_own_encoding_and_numbers_that_are_none_are_nul
         ("; charset=latin1", "\u{feff}{\"name\":\"Müller\"}".as_bytes().to_vec()),
     ] {
         let (ports, script) = ports();
-        script.answer_with(200, &[("content-type", &format!("application/json{charset}"))], &body);
+        script.answer_bytes(200, &[("content-type", &format!("application/json{charset}"))], &body);
         let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert_eq!(found(&answer), Some(&input(json!({"name": "Müller"}))), "{charset:?} {body:?}");
     }
     let (ports, script) = ports();
-    script.answer_with(
+    script.answer_bytes(
         200,
         &[("content-type", "application/json; charset=windows-1251")],
         b"{\"name\":\"\xcf\xf0\xe8\"}",
@@ -189,7 +189,7 @@ async fn an_answer_is_read_in_its_own_encoding_and_numbers_that_are_none_are_nul
     // What is not in its encoding is not guessed at.
     for header in [&[][..], &[("content-type", "application/json; charset=utf-8")]] {
         let (ports, script) = super::super::testing::ports();
-        script.answer_with(200, header, b"{\"name\":\"M\xfcller\"}");
+        script.answer_bytes(200, header, b"{\"name\":\"M\xfcller\"}");
         let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
         assert_eq!(failed(&answer), ("provider_error", "the provider's response is not JSON"));
     }

@@ -67,7 +67,7 @@ async fn a_token_is_read_in_its_own_encoding() {
     let (api, (ports, script)) = (api(""), ports());
     let token: Vec<u8> =
         r#"{"access_token": "t1", "expires_in": NaN}"#.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    script.answer_with(200, &[("content-type", "application/json;charset=UTF-16BE")], token);
+    script.answer_bytes(200, &[("content-type", "application/json;charset=UTF-16BE")], &token);
     script.answer(200, NAMED);
     assert!(found(&ask(&api, "a", &ports).await).is_some());
     assert_eq!(bearer(&script.requests()[1]), Some("Bearer t1"));
