@@ -42,7 +42,7 @@ pub(super) enum OtherNames {
 impl Name {
     /// The error is why the engine cannot have it.
     fn read(text: &str) -> Result<Self, String> {
-        let spelled = text.trim().trim_end_matches(':');
+        let spelled = text.trim();
         let is_pattern = |text: &str| text.contains(|c| "\\^$|?*+()[]{}".contains(c));
         let other = match spelled.strip_suffix('*') {
             Some(beginning) if !is_pattern(beginning) && !beginning.ends_with('.') => OtherNames::Beginning,
@@ -212,7 +212,8 @@ impl Rules {
                         let at = |why: String| format!("{member}: {key}: {why}");
                         let texts = texts(value).map_err(at)?;
                         let place = match member.as_str() {
-                            "headers" => Name::read(key).map(Place::Header),
+                            // No name of a header has a colon; some rules end in one.
+                            "headers" => Name::read(key.trim_end_matches(':')).map(Place::Header),
                             "cookies" => Name::read(key).map(Place::Cookie),
                             "meta" => Name::read(key).map(Place::Meta),
                             _ => match dns_kind(key) {

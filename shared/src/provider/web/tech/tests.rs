@@ -181,6 +181,7 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         "Plain": {"cookies": {"id": ""}},
         "Header": {"headers": {"X-(?:Rack|Runtime)-Cache:": "^(\\d+)$\\;version:\\1"}},
         "Cache": {"headers": {"x-sucuri-cache:": ""}},
+        "Funnels": {"meta": {"cf:app_domain:": "app\\.clickfunnels\\.com"}},
     }));
     let hex = "0123456789abcdef".repeat(2);
     for (headers, wanted) in [
@@ -202,6 +203,8 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
     }
     let found = detect(&rules, &seen(&[("x-runtime-cache", "12"), ("x-sucuri-cache", "HIT")], ""));
     assert_eq!(told(&found), [("Header", Some("12"), 100), ("Cache", None, 100)]);
+    let page = "<meta property='CF:app_domain:' content=app.clickfunnels.com>";
+    assert_eq!(told(&detect(&rules, &seen(&[], page))), [("Funnels", None, 100)]);
     for cookie in [
         format!("SESS{}=1", &hex[1..]),
         "connectXsid=1".to_owned(),
