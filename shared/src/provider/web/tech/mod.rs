@@ -101,7 +101,8 @@ fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     if never.len() == all {
         return Err(format!("{file}: none of its {all} technologies can be found: {NEVER}"));
     }
-    let mut told = vec![format!("{file} has {all} technologies")];
+    let technologies = if all == 1 { "technology" } else { "technologies" };
+    let mut told = vec![format!("{file} has {all} {technologies}")];
     if !never.is_empty() {
         let names = named(never.iter().copied(), never.len());
         told.push(format!("{} of them can never be found ({NEVER}): {names}", never.len()));

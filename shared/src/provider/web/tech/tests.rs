@@ -240,7 +240,7 @@ fn what_no_site_can_show_is_known() {
     assert!(told[1].starts_with("6 of them can never be found (") && told[1].ends_with("Needs a CMS, …"), "{told:?}");
     assert_eq!(told.len(), 2);
     let told = about(&json!({"A": {"html": ["a", "b(?=c)"]}})).unwrap();
-    assert_eq!(told[0], "t.json has 1 technologies");
+    assert_eq!(told[0], "t.json has 1 technology");
     assert!(told[1].starts_with("1 pattern passed over that the matcher cannot have: A: html: `b(?=c)`: "), "{told:?}");
     assert!(about(&json!({"A": {"dom": "#a"}, "B": {"html": "(?=b)"}})).unwrap_err().contains("none of its 2 "));
 }
