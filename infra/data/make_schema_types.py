@@ -1,8 +1,8 @@
 """Writes shared/src/provider/web/schema_types.txt: schema.org's types at and below the roots that the code asks for, one a line with
 its parents, in byte order.
 
-Sorted lines are looked up by binary search where they lie. The whole vocabulary would be nine times as long, and nothing
-asks for the rest.
+The lines become a map when the first page is read, and point into the text. The whole vocabulary would be nine times as long,
+and nothing asks for the rest.
 
 Source: the npm package `schema-dts` at the version below (Apache-2.0), which is made from schema.org's vocabulary
 (CC BY-SA 3.0). A type's union there names the type itself and those directly below it.

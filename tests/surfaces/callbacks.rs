@@ -54,4 +54,6 @@ fn what_cannot_be_an_answer_is_refused_with_its_reason() {
         assert!(answer.status == status || (status == 400 && answer.status == 422), "{shown}: {}", answer.status);
         assert!(!answer.body.is_empty(), "{shown}");
     }
+    // Such numbers are read; that it is no callback of ours is said then.
+    assert_eq!(served.call("POST", &url, &[], b"\xef\xbb\xbf{\"score\": [NaN, -Infinity]}").status, 404);
 }

@@ -7,7 +7,6 @@ mod account;
 mod api;
 mod args;
 mod failure;
-mod file;
 mod headers;
 mod jobs;
 mod listen;

@@ -29,6 +29,8 @@ use crate::watched::{Tell, Veil, Watched};
 
 /// How long a provider that names no time of its own may take for a try.
 const TRY_LIMIT: Duration = Duration::from_secs(30);
+/// The most characters of what is said about a provider; it may quote its files.
+const MAX_ABOUT: usize = 1200;
 /// The most characters of a value that a person is shown.
 const MAX_SHOWN: usize = 100;
 
@@ -129,7 +131,8 @@ impl Report<'_> {
             match about {
                 Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?,
                 Ok(about) => {
-                    report.line(&format!("  {name}: {}", [vec![price], about].concat().join(", ")))?;
+                    let about = plain(&[vec![price], about].concat().join(", "), MAX_ABOUT);
+                    report.line(&format!("  {name}: {about}"))?;
                     built.push((provider, ready));
                 }
             }

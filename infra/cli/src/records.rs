@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
 use shared::domain::json;
 use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
+use shared::domain::rows::{Lines, MARK, Rows, decode};
 
-use crate::file::{decode, sep_line, separator};
 use crate::headers::{likely, option};
 use crate::screen::{plain, thousands};
 
@@ -23,11 +23,6 @@ const MAX_FAULT_CHARS: usize = 400;
 /// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes, where every quote and
 /// backslash of the body takes one more. What is left is for the event's other members. Source: AWS Lambda quotas.
 const MAX_ESCAPED_BYTES: usize = 6_291_456 - 128 * 1024;
-
-/// A byte order mark in UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
-const NOT_UTF_8: &str =
-    "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
 
 /// What a type wants to know of a record, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,69 +264,30 @@ impl Reader<'_> {
     }
 
     fn csv(&mut self, bytes: &[u8], delimiter: Option<u8>) {
-        let named = sep_line(bytes);
-        let mut start = named.map_or(0, |(_, end)| end);
-        if start > 0 {
-            start += bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            start += if bytes[start..].starts_with(MARK) { MARK.len() } else { 0 };
-        }
-        let table = &bytes[start..];
-        let named = named.and_then(|(separator, _)| separator);
-        let delimiter = delimiter.or(named).unwrap_or_else(|| separator(table));
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(table);
-        let mut lines = Lines { bytes, at: 0, line: 1 };
-        let mut row = csv::ByteRecord::new();
-        let mut header: Option<(Vec<String>, Vec<Vec<Role>>)> = None;
-        loop {
-            let begin = start.saturating_add(usize::try_from(reader.position().byte()).unwrap_or(usize::MAX));
-            match reader.read_byte_record(&mut row) {
-                Ok(true) => {}
-                Ok(false) => return,
-                // The source is memory and rows of any length are taken.
-                Err(error) => return self.fault(0, format!("the file cannot be read as CSV: {error}")),
-            }
-            let line = lines.number(begin);
-            let cells: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
-            let Ok(cells) = cells else {
-                self.fault(line, NOT_UTF_8);
-                if header.is_none() {
-                    return;
-                }
-                continue;
-            };
-            if cells.iter().all(|cell| cell.trim().is_empty()) {
-                continue;
-            }
-            let Some((names, roles)) = &header else {
-                let bare = |c: char| c.is_whitespace() || c == '\u{feff}';
-                let names: Vec<String> = cells.iter().map(|cell| cell.trim_matches(bare).to_owned()).collect();
-                let Some(roles) = self.header(line, &names) else { return };
-                header = Some((names, roles));
-                continue;
-            };
-            if cells.len() != names.len() || cells.iter().any(|cell| cell.contains(['\r', '\n'])) {
-                // A row that a stray quote ran together with others is not one whose last cells were left out.
-                let end = start.saturating_add(usize::try_from(reader.position().byte()).unwrap_or(usize::MAX));
-                if !well_quoted(bytes.get(begin..end.min(bytes.len())).unwrap_or_default(), delimiter) {
-                    let text =
-                        format!("has {} of the header's {} cells; is a quote missing?", cells.len(), names.len());
-                    self.fault(line, text);
+        let (mut rows, mut lines) = (Rows::new(bytes, delimiter), Lines::new(bytes));
+        let (line, names) = match rows.header() {
+            None => return,
+            Some((at, Ok(names))) => (lines.number(at), names),
+            Some((at, Err(why))) => return self.fault(lines.number(at), why),
+        };
+        let bare = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let names: Vec<String> = names.iter().map(|name| name.trim_matches(bare).to_owned()).collect();
+        let Some(roles) = self.header(line, &names) else { return };
+        while let Some((at, cells)) = rows.next_row() {
+            let line = lines.number(at);
+            let cells = match cells {
+                Ok(cells) => cells,
+                Err(why) => {
+                    self.fault(line, why);
                     continue;
                 }
-            }
-            if let Some(at) = (names.len()..cells.len()).find(|at| !cells[*at].trim().is_empty()) {
-                let (has, wanted) = (cells.len(), names.len());
-                let text = format!("has {has} of the header's {wanted} cells: cell {} has no column", at + 1);
-                self.fault(line, format!("{text}; is it to be in quotes with the one before?"));
-                continue;
-            }
-            let known = cells.len().min(names.len());
-            if let Some(at) = (0..known).find(|at| names[*at].is_empty() && !cells[*at].trim().is_empty()) {
+            };
+            let unnamed = |(name, cell): (&String, &&str)| name.is_empty() && !cell.trim().is_empty();
+            if let Some(at) = names.iter().zip(&cells).position(unnamed) {
                 self.fault(line, format!("cell {} has no name in the header", at + 1));
                 continue;
             }
-            let cells = cells.iter().zip(roles).filter(|(cell, _)| !cell.trim().is_empty());
+            let cells = cells.iter().zip(&roles).filter(|(cell, _)| !cell.trim().is_empty());
             let record = place(cells.map(|(cell, roles)| (Value::from(cell.trim()), &roles[..])));
             self.take(line, record);
         }
@@ -516,29 +472,6 @@ fn inputs(roles: &[Vec<Role>]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether every quote of a row that opens a cell is closed where the cell ends.
-fn well_quoted(row: &[u8], delimiter: u8) -> bool {
-    #[derive(PartialEq)]
-    enum At {
-        Start,
-        Plain,
-        Quoted,
-        Closed,
-    }
-    let mut at = At::Start;
-    for b in row {
-        let ends = *b == delimiter || matches!(b, b'\r' | b'\n');
-        at = match (at, b) {
-            (At::Quoted, b'"') => At::Closed,
-            (At::Start | At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
-            (_, _) if ends => At::Start,
-            (At::Closed, _) => return false,
-            (At::Start | At::Plain, _) => At::Plain,
-        };
-    }
-    at != At::Quoted
-}
-
 /// serde's words without its own line number, which is always 1 here.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -563,30 +496,6 @@ fn place<'a>(cells: impl Iterator<Item = (Value, &'a [Role])>) -> Map<String, Va
         record.insert("metadata".to_owned(), metadata.into());
     }
     record
-}
-
-/// Line numbers by position. The CSV reader's own count stands before blank lines and line ends that it skips later.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    fn number(&mut self, begin: usize) -> u64 {
-        let rest = self.bytes.get(begin..).unwrap_or_default();
-        let begin = begin + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let passed = self.bytes.get(self.at..begin).unwrap_or_default();
-        // A lone carriage return ends a row as well, and a line in an editor.
-        let ends = (0..passed.len()).filter(|at| match passed[*at] {
-            b'\n' => true,
-            b'\r' => passed.get(at + 1) != Some(&b'\n'),
-            _ => false,
-        });
-        self.line += ends.count() as u64;
-        self.at = begin;
-        self.line
-    }
 }
 
 /// Where records are cut into jobs: as many as a job and a request take. `around` is the size of a request without them.
@@ -615,6 +524,8 @@ pub fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use shared::domain::rows::NOT_UTF_8;
 
     use super::*;
 

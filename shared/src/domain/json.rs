@@ -52,7 +52,16 @@ impl NotJson {
 /// # Errors
 /// [`NotJson`] where it is none, or nests deeper than [`MAX_DEPTH`].
 pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
-    read_with(bytes, false)
+    read_with(bytes, Mode::Plain)
+}
+
+/// As [`read`], for what upstreams send: `NaN`, `Infinity` and `-Infinity`, as Python and others write numbers that JSON has
+/// none for, are null.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_upstream(bytes: &[u8]) -> Result<Value, NotJson> {
+    read_with(bytes, Mode::Upstream)
 }
 
 /// As [`read`], for those who read it again with JavaScript: what changes on that way is refused, which is a number beyond
@@ -61,25 +70,25 @@ pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// As [`read`], and for what is refused.
 pub fn read_unchanged(bytes: &[u8]) -> Result<Value, NotJson> {
-    read_with(bytes, true)
+    read_with(bytes, Mode::Unchanged)
 }
 
-/// Reads the value that a text begins with, as [`read`], and its length; what stands behind it is not looked at.
+/// Reads the value that a text begins with, as [`read_upstream`], and its length; what stands behind it is not looked at.
 ///
 /// # Errors
 /// Up to where it was read, where it is none.
 pub fn read_first(text: &str) -> Result<(Value, usize), usize> {
-    let mut reader = Reader { text, at: 0, unchanged: false };
+    let mut reader = Reader { text, at: 0, mode: Mode::Upstream };
     match reader.value(0) {
         Ok(value) => Ok((value, reader.at)),
         Err(_) => Err(reader.at),
     }
 }
 
-fn read_with(bytes: &[u8], unchanged: bool) -> Result<Value, NotJson> {
+fn read_with(bytes: &[u8], mode: Mode) -> Result<Value, NotJson> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| NotJson::at("bytes that are not UTF-8", &bytes[..(e.valid_up_to() + 1).min(bytes.len())]))?;
-    let mut reader = Reader { text: text.strip_prefix(BOM).unwrap_or(text), at: 0, unchanged };
+    let mut reader = Reader { text: text.strip_prefix(BOM).unwrap_or(text), at: 0, mode };
     let value = reader.value(0).and_then(|value| match reader.skip_spaces() {
         None => Ok(value),
         Some(_) => Err("trailing characters"),
@@ -90,12 +99,23 @@ fn read_with(bytes: &[u8], unchanged: bool) -> Result<Value, NotJson> {
     })
 }
 
+/// What is taken beside JSON, or refused of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Plain,
+    Unchanged,
+    Upstream,
+}
+
 /// Up to the byte that does not fit.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    unchanged: bool,
+    mode: Mode,
 }
+
+/// What Python's `json`, Ruby's, Gson and others write where a number is none.
+const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 const ENDS: &str = "the end comes too early";
 
@@ -117,6 +137,7 @@ impl Reader<'_> {
             b'{' => self.members(depth + 1).map(Value::Object),
             b'[' => self.items(depth + 1).map(Value::Array),
             b'"' => self.string().map(Value::String),
+            b'N' | b'I' | b'-' if self.mode == Mode::Upstream && self.no_number() => Ok(Value::Null),
             b'-' | b'0'..=b'9' => self.number().map(Value::Number),
             b't' => self.word("true", true.into()),
             b'f' => self.word("false", false.into()),
@@ -131,6 +152,13 @@ impl Reader<'_> {
         }
         self.at += word.len();
         Ok(value)
+    }
+
+    fn no_number(&mut self) -> bool {
+        let rest = &self.text.as_bytes()[self.at..];
+        let word = NO_NUMBERS.iter().find(|word| rest.starts_with(word.as_bytes()));
+        self.at += word.map_or(0, |word| word.len());
+        word.is_some()
     }
 
     fn items(&mut self, depth: usize) -> Result<Vec<Value>, &'static str> {
@@ -225,7 +253,7 @@ impl Reader<'_> {
                 }
                 return match char::from_u32(first.into()) {
                     Some(own) => Ok(own),
-                    None if self.unchanged => Err("half a surrogate pair"),
+                    None if self.mode == Mode::Unchanged => Err("half a surrogate pair"),
                     None => Ok(char::REPLACEMENT_CHARACTER),
                 };
             }
@@ -265,7 +293,7 @@ impl Reader<'_> {
         if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             return Err("invalid number");
         }
-        if self.unchanged && self.text[start..self.at].parse().is_ok_and(f64::is_infinite) {
+        if self.mode == Mode::Unchanged && self.text[start..self.at].parse().is_ok_and(f64::is_infinite) {
             return Err("number out of range");
         }
         // `Number` has no other way in that leaves an exponent as it is.
@@ -372,6 +400,28 @@ mod tests {
         for text in ["\u{feff}\u{feff}1", " \u{feff}1", "1\u{feff}", "\u{feff}"] {
             assert!(read(text.as_bytes()).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_null_from_upstreams_and_refused_from_clients() {
+        for (text, wanted, strict) in [
+            ("NaN", "null", false),
+            ("-Infinity ", "null", false),
+            ("[NaN,Infinity , -Infinity,\n-1]", "[null,null,null,-1]", false),
+            (r#"{"a": NaN,"b":-Infinity}"#, r#"{"a":null,"b":null}"#, false),
+            (r#"["NaN", ": NaN,", "\"-Infinity"]"#, r#"["NaN",": NaN,","\"-Infinity"]"#, true),
+            (r#"{"NaN": "Infinity"}"#, r#"{"NaN":"Infinity"}"#, true),
+        ] {
+            assert_eq!(read_upstream(text.as_bytes()).unwrap().to_string(), wanted, "{text}");
+            let (plain, unchanged) = (read(text.as_bytes()), read_unchanged(text.as_bytes()));
+            assert_eq!((plain.is_ok(), unchanged.is_ok()), (strict, strict), "{text}");
+        }
+        for text in
+            ["NaNa", "[NaN1]", "nan", "-NaN", "+Infinity", "Inf", "- Infinity", "{NaN: 1}", "-Infinit", "N", "-"]
+        {
+            assert!(read_upstream(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(read_first("NaN, and"), Ok((Value::Null, 3)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod json;
 pub mod organisation;
 pub mod progress;
 pub mod record;
+pub mod rows;
 pub mod signature;
 pub mod tenant;
 pub mod time;

@@ -101,7 +101,7 @@ impl Api {
             return Err(ApiError::TooLarge { detail });
         }
         let unpacked = unpacked(request, MAX_POSTED_BYTES)?;
-        let body = match json::read(unpacked.as_deref().unwrap_or(&request.body)) {
+        let body = match json::read_upstream(unpacked.as_deref().unwrap_or(&request.body)) {
             Ok(body) if depth(&body) <= MAX_DEPTH => body,
             Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),

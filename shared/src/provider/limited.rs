@@ -59,7 +59,11 @@ struct Limits {
     said: AtomicU16,
     /// The provider's own.
     timeout: Duration,
+    read: ReadAnswer,
 }
+
+/// Makes of an answer what it means to its provider, before anybody judges it by its status.
+pub(super) type ReadAnswer = fn(HttpAnswer) -> HttpAnswer;
 
 impl Limits {
     /// What is known of an outage: its circuit is not closed, or it refused and has answered nothing else since.
@@ -90,8 +94,9 @@ impl fmt::Debug for Limited {
 }
 
 impl Limited {
-    /// `provider` as it is where the configuration limits nothing.
-    pub fn around(of: &ProviderConfig, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    /// `provider` as it is where the configuration limits nothing. What its requests come to is judged by what `read` makes
+    /// of the answers.
+    pub(super) fn around(of: &ProviderConfig, provider: Arc<dyn Provider>, read: ReadAnswer) -> Arc<dyn Provider> {
         let (name, config) = (&of.name, &of.limits);
         if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
             return provider;
@@ -103,6 +108,7 @@ impl Limited {
             one_upstream: of.kind.settings().one_upstream(),
             said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
+            read,
         };
         Arc::new(Self { inner: provider, limits: Arc::new(limits) })
     }
@@ -381,7 +387,7 @@ impl HttpSender for Sender {
         };
         let left = deadline.since(clock.now());
         let mut flight = Flight { sender: self, pass: pass.as_ref(), late: deadline.minus(left / 10), landed: false };
-        let result = self.ports.http.send(HttpRequest { deadline: left, ..request }).await;
+        let result = self.ports.http.send(HttpRequest { deadline: left, ..request }).await.map(self.limits.read);
         flight.landed = true;
         self.judge(&result, pass.as_ref()).await;
         result

@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod cache;
+mod charset;
 pub mod chat;
 pub mod config;
 pub mod dataset;
@@ -448,7 +449,11 @@ impl Registry {
         let catalog = Catalog::of(config);
         let mut built = BTreeMap::new();
         for provider in &config.providers {
-            let limited = Limited::around(provider, build(provider)?);
+            let read = match &provider.kind {
+                Kind::Chat(_) => chat::as_named,
+                _ => std::convert::identity,
+            };
+            let limited = Limited::around(provider, build(provider)?, read);
             built.insert(provider.name.as_str(), (provider, limited));
         }
         let waterfalls = catalog

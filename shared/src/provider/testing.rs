@@ -113,6 +113,10 @@ impl Script {
     }
 
     pub(super) fn answer_with(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+        self.answer_bytes(status, headers, body.as_bytes());
+    }
+
+    pub(super) fn answer_bytes(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body: body.into(), truncated: false }));
     }

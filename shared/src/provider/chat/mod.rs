@@ -9,7 +9,7 @@
 //! but wrong types, is `failed`.
 //!
 //! Error codes are those of the `http` kind. An `error` in place of the answer counts as the status that it names, whatever the
-//! response's own is: gateways have sent theirs before they know.
+//! response's own is: gateways have sent theirs before they know. The limits around a provider judge it by that status too.
 
 mod said;
 mod structure;
@@ -28,7 +28,7 @@ use self::structure::{Judged, Shape, Structure};
 use super::config::{ChatConfig, ChatFormat, ConfigError, Extra};
 use super::http::exchange::{Fault, exchange, refused};
 use super::http::expression::Known;
-use super::http::json::{is_empty, parse};
+use super::http::json::{is_empty, read};
 use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
 use super::{Answer, Ports, Provider, Question, Secrets};
@@ -84,16 +84,16 @@ impl Chat {
         Ok(structure)
     }
 
-    fn messages(&self, input: &Map<String, Value>, structure: &Structure) -> Result<Vec<Value>, String> {
+    fn messages(
+        &self,
+        input: &Map<String, Value>,
+        record: &Map<String, Value>,
+        structure: &Structure,
+    ) -> Result<Vec<Value>, String> {
         let known = Known::new().object("input", input);
         let instructions =
             joined(&self.config.instructions, &known)?.ok_or("the instructions have no value for this input")?;
-        let record: Map<String, Value> = input
-            .iter()
-            .filter(|(name, value)| *name != ChatConfig::STRUCT && !value.is_null())
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        let task = format!("Fields:\n{}\n\nRecord:\n{}", structure.words(), Value::Object(record));
+        let task = format!("Fields:\n{}\n\nRecord:\n{}", structure.words(), Value::Object(record.clone()));
         Ok(vec![
             json!({"role": "system", "content": format!("{instructions}\n\n{RULES}")}),
             json!({"role": "user", "content": task}),
@@ -146,14 +146,18 @@ impl Chat {
                 return Ok(Answer::Invalid(format!("`{field}` is needed")));
             }
         }
-        let task = self.structure(input).and_then(|structure| Ok((self.messages(input, &structure)?, structure)));
+        let shown = |(name, value): &(&String, &Value)| *name != ChatConfig::STRUCT && !value.is_null();
+        let record: Map<String, Value> =
+            input.iter().filter(shown).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let structure = self.structure(input);
+        let task = structure.and_then(|structure| Ok((self.messages(input, &record, &structure)?, structure)));
         let (mut messages, structure) = match task {
             Ok(task) => task,
             Err(why) => return Ok(Answer::Invalid(why)),
         };
         let deadline = ports.clock.now().plus(question.limit.min(self.config.timeout));
         let first = self.say(self.request(&messages, &structure), deadline, ports).await?;
-        let mut judged = judge(&first, &structure);
+        let mut judged = judge(&first, &structure, &record);
         if let Err(faults) = judged.as_ref().map_or_else(|why| Err((*why).to_owned()), clean) {
             let shown: String = first.chars().take(MAX_SHOWN_CHARS).collect();
             let wrong =
@@ -163,7 +167,7 @@ impl Chat {
             // The first answer is worth what fits of it, if there is no second one.
             match self.say(self.request(&messages, &structure), deadline, ports).await {
                 Ok(second) => {
-                    let second = judge(&second, &structure);
+                    let second = judge(&second, &structure, &record);
                     if second.is_ok() || judged.is_err() {
                         judged = second;
                     }
@@ -213,13 +217,7 @@ struct Honest(Arc<dyn HttpSender>);
 #[async_trait]
 impl HttpSender for Honest {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
-        let answer = self.0.send(request).await?;
-        let success = (200..300).contains(&answer.status) && !answer.truncated;
-        let named = || status_of(error(&parse(&answer.body)?)?);
-        Ok(match success.then(named).flatten() {
-            Some(status) => HttpAnswer { status, ..answer },
-            None => answer,
-        })
+        self.0.send(request).await.map(as_named)
     }
 
     fn forget_connections(&self) {
@@ -228,6 +226,16 @@ impl HttpSender for Honest {
 
     fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
         self.0.check(url, plain_http)
+    }
+}
+
+/// An answer with the status that the error in it names.
+pub(super) fn as_named(answer: HttpAnswer) -> HttpAnswer {
+    let success = (200..300).contains(&answer.status) && !answer.truncated;
+    let named = || status_of(error(&read(&answer)?)?);
+    match success.then(named).flatten() {
+        Some(status) => HttpAnswer { status, ..answer },
+        None => answer,
     }
 }
 

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::http::json::is_empty;
+
 /// The most fields of a structure.
 const MAX_FIELDS: usize = 100;
 /// The longest name of a type, in bytes; each `list[` costs a call and a copy of what is left.
@@ -100,12 +102,75 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) shape: Shape,
+    /// The words of the description, to know them again.
+    asked: Vec<String>,
+}
+
+/// Whether a value is the question and not its answer: a model may say again what it was asked for, as it was put, as a
+/// template or as a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Repeats {
+    No,
+    /// The field's name, or that of a type, alone.
+    Perhaps,
+    Surely,
+}
+
+/// What makes a type of several names: `string or null`, `list of string`.
+const JOINTS: [&str; 3] = ["or", "of", "null"];
+/// What templates put around a description.
+const ARTICLES: [&str; 5] = ["the", "a", "an", "your", "insert"];
+/// Members of JSON Schema.
+const OF_SCHEMA: [&str; 9] =
+    ["type", "description", "anyOf", "items", "enum", "format", "title", "properties", "additionalProperties"];
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// The words of a text that say more than a type.
+fn telling(text: &str) -> Vec<String> {
+    words(text).filter(|word| Shape::parse(word).is_none() && !ARTICLES.contains(&word.as_str())).collect()
+}
+
+/// `...`, `<job title>`.
+fn is_placeholder(text: &str) -> bool {
+    let text = text.trim();
+    let inside = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _-'’,|/".contains(c));
+    inside.is_some_and(plain) || (!text.is_empty() && text.chars().all(|c| ".…".contains(c)))
 }
 
 impl Field {
-    /// Whether a value is the question and not its answer: a model may say again what it was asked for.
-    fn is_asked_by(&self, value: &Value) -> bool {
-        value.as_str().is_some_and(|said| said == self.description || Shape::parse(said).is_some())
+    fn new(name: &str, description: &str, shape: Shape) -> Self {
+        let asked = telling(description);
+        Self { name: name.to_owned(), description: description.to_owned(), shape, asked }
+    }
+
+    fn repeats(&self, value: &Value) -> Repeats {
+        match value {
+            Value::String(said) => {
+                let types = words(said).all(|word| Shape::parse(&word).is_some() || JOINTS.contains(&word.as_str()));
+                let telling = telling(said);
+                let same = !self.asked.is_empty() && telling == self.asked;
+                match words(said).count() {
+                    _ if is_placeholder(said) || same => Repeats::Surely,
+                    1 if types => Repeats::Perhaps,
+                    2.. if types => Repeats::Surely,
+                    1.. if words(said).eq(words(&self.name)) => Repeats::Perhaps,
+                    _ => Repeats::No,
+                }
+            }
+            Value::Array(items) => items.iter().map(|item| self.repeats(item)).min().unwrap_or(Repeats::No),
+            Value::Object(members) if members.keys().all(|name| OF_SCHEMA.contains(&name.as_str())) => {
+                let said = |name: &str| members.get(name).and_then(Value::as_str);
+                let typed =
+                    members.contains_key("anyOf") || said("type").is_some_and(|name| Shape::parse(name).is_some());
+                let asked = said("description").is_some_and(|text| telling(text) == self.asked);
+                if typed || asked { Repeats::Surely } else { Repeats::No }
+            }
+            _ => Repeats::No,
+        }
     }
 }
 
@@ -150,7 +215,7 @@ impl Structure {
                 }
                 _ => return Err("`struct`: a field is a description, or {description, type}".to_owned()),
             };
-            fields.push(Field { name: name.clone(), description: description.to_owned(), shape });
+            fields.push(Field::new(name, description, shape));
         }
         Ok(Self(fields))
     }
@@ -158,7 +223,7 @@ impl Structure {
     /// Adds a field unless there is one of that name.
     pub(super) fn add(&mut self, name: &str, description: &str, shape: Shape) {
         if !self.0.iter().any(|field| field.name == name) {
-            self.0.push(Field { name: name.to_owned(), description: description.to_owned(), shape });
+            self.0.push(Field::new(name, description, shape));
         }
     }
 
@@ -194,8 +259,27 @@ impl Structure {
     pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
         let given = self.0.iter().filter_map(|field| Some((field, given.get(&field.name)?)));
         given.fold((0, 0), |(fit, all), (field, value)| {
-            (fit + usize::from(value.is_null() || (field.shape.fits(value) && !field.is_asked_by(value))), all + 1)
+            let fits = value.is_null() || (field.shape.fits(value) && field.repeats(value) == Repeats::No);
+            (fit + usize::from(fits), all + 1)
         })
+    }
+
+    /// Whether an object says again what was asked: the record, the schema, or fields none of which has an answer.
+    pub(super) fn is_question(&self, given: &Map<String, Value>, record: &Map<String, Value>) -> bool {
+        let wants = |name: &str| self.0.iter().any(|field| field.name == name);
+        if given == record && record.keys().any(|name| !wants(name)) {
+            return true;
+        }
+        if given.get("type").is_some_and(|name| name == "object")
+            && given.get("properties").is_some_and(Value::is_object)
+            && !wants("properties")
+        {
+            return true;
+        }
+        let said = self.0.iter().filter_map(|field| Some((field, given.get(&field.name).filter(|v| !is_empty(v))?)));
+        let repeats: Vec<Repeats> = said.map(|(field, value)| field.repeats(value)).collect();
+        let all = repeats.iter().all(|repeats| *repeats > Repeats::No);
+        all && (repeats.len() > 1 || repeats.contains(&Repeats::Surely))
     }
 
     /// Takes what fits. Members that nobody asked for are dropped, absent ones count as null.
@@ -204,15 +288,18 @@ impl Structure {
         for field in &self.0 {
             match given.remove(&field.name) {
                 None | Some(Value::Null) => {}
+                Some(value) if field.repeats(&value) == Repeats::Surely => {
+                    faults.push(format!("{} repeats the question", Value::from(field.name.as_str())));
+                }
                 Some(value) if field.shape.fits(&value) => {
                     fields.insert(field.name.clone(), value);
                 }
-                Some(_) if faults.len() < MAX_FAULTS => {
+                Some(_) => {
                     faults.push(format!("{} must be {} or null", Value::from(field.name.as_str()), field.shape.name()));
                 }
-                Some(_) => {}
             }
         }
+        faults.truncate(MAX_FAULTS);
         Judged { fields, faults }
     }
 }

@@ -1,7 +1,11 @@
 //! The `chat` kind on scripted ports.
 
+use std::path::Path;
+
 use super::super::config::{Config, Kind, SecretRef};
 use super::super::testing::{Script, input, ports, question};
+use super::super::waterfall::{Progress, Request};
+use super::super::{Registry, build};
 use super::*;
 use crate::ports::HttpError;
 
@@ -374,4 +378,121 @@ async fn an_answer_is_passed_on_as_it_was_written_and_may_have_a_mark_in_front()
     let shown = Value::Object(fields.clone()).to_string();
     assert!(shown.contains("\"age\":123456789012345678901234567890"), "{shown}");
     assert!(shown.contains("\"title\":\"\u{fffd}\""), "{shown}");
+}
+
+#[tokio::test]
+async fn what_a_model_says_is_read_in_the_encoding_of_its_endpoint() {
+    let said = says(r#"{"title": "Großmeisterin", "age": NaN, "tags": null}"#);
+    let latin: Vec<u8> = said.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let agent = agent(AGENT);
+    let asked = ask(&agent, wanted(), |script| {
+        script.answer_bytes(200, &[("content-type", "application/json; charset=ISO-8859-1")], &latin);
+    });
+    let asked = asked.await;
+    let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };
+    assert_eq!(*fields, input(json!({"title": "Gro\u{df}meisterin"})));
+    assert_eq!(asked.requests.len(), 1);
+}
+
+#[tokio::test]
+async fn a_question_that_is_said_again_is_no_answer() {
+    let agent = agent(AGENT);
+    let texts = json!({
+        "full_name": "Ada Byron",
+        "domain": "a.example",
+        "struct": {
+            "job_title": {"description": "the job title", "type": "string"},
+            "home": "where she lives, or lived",
+            "domain": {"description": "of her own site", "type": "str"},
+        }
+    });
+    let answer = r#"{"job_title": "Analyst", "home": "London", "domain": null, "notes": "n", "confidence_score": 5}"#;
+    let echoes = [
+        r#"{"job_title": "the job title", "home": "where she lives, or lived", "domain": "of her own site", "notes": "what was found out and how, in a few sentences", "confidence_score": "how sure all of it is, from 0 (guessed) to 10 (certain)"}"#,
+        r#"{"job_title": "string", "home": "any", "domain": "string", "notes": "string", "confidence_score": "number"}"#,
+        r#"{"job_title": "string or null", "home": "string | null", "domain": "<string>", "notes": "string", "confidence_score": null}"#,
+        r#"{"job_title": "...", "home": "...", "domain": "...", "notes": "…", "confidence_score": "..."}"#,
+        r#"{"job_title": "<job title>", "home": "<where she lives>", "domain": "<domain>", "notes": "<notes>", "confidence_score": null}"#,
+        r#"{"job_title": "[Job title]", "home": "string: where she lives or lived", "domain": "Of her own site.", "notes": null, "confidence_score": null}"#,
+        r#"{"job_title": {"description": "the job title", "type": "string"}, "home": "where she lives, or lived", "domain": {"description": "of her own site", "type": "str"}}"#,
+        r#"{"struct": {"job_title": {"type": "string"}, "home": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}"#,
+        r#"{"type": "object", "properties": {"job_title": {"type": "string"}, "home": {"description": "where she lives, or lived"}}, "required": ["job_title"]}"#,
+        r#"{"full_name": "Ada Byron", "domain": "a.example"}"#,
+    ];
+    for echo in echoes {
+        for text in [
+            format!("{echo}\n{answer}"),
+            format!("{answer}\nin the form {echo}"),
+            format!("<think>{echo}</think>{answer}"),
+        ] {
+            let asked = ask(&agent, texts.clone(), |script| script.answer(200, &says(&text))).await;
+            let Answer::Found { fields, .. } = &asked.answer else { panic!("{text}: {:?}", asked.answer) };
+            assert_eq!((&fields["job_title"], &fields["home"]), (&json!("Analyst"), &json!("London")), "{text}");
+            assert!(!fields.contains_key("domain"), "{text}");
+            assert_eq!(asked.requests.len(), 1, "{text}");
+        }
+        // Alone it is asked about once more, and then no answer.
+        let asked = ask(&agent, texts.clone(), |script| {
+            script.answer(200, &says(echo));
+            script.answer(200, &says(echo));
+        });
+        let asked = asked.await;
+        assert!(failed(&asked.answer).contains("it repeats the question"), "{echo}: {:?}", asked.answer);
+        assert_eq!(asked.requests.len(), 2, "{echo}");
+    }
+    // A field that was left as it was asked is none; what only looks a little like it is taken.
+    let half = r#"{"job_title": "Text", "home": "where she lives, or lived", "domain": "$$", "notes": "the notes"}"#;
+    let asked = ask(&agent, texts.clone(), |script| {
+        script.answer(200, &says(half));
+        script.answer(200, &says(half));
+    });
+    let asked = asked.await;
+    let Answer::Found { fields, .. } = &asked.answer else { panic!("{:?}", asked.answer) };
+    assert_eq!(*fields, input(json!({"job_title": "Text", "domain": "$$", "notes": "the notes"})));
+    let told = asked.requests[1]["messages"][3]["content"].as_str().unwrap();
+    assert!(told.contains("\"home\" repeats the question"), "{told}");
+    // Where all that is wanted of a record is in it, an answer may be the record.
+    let only = json!({"domain": "a.example", "struct": {"domain": "of her own site"}});
+    let asked = ask(&agent, only, |script| script.answer(200, &says(r#"{"domain": "a.example"}"#))).await;
+    assert!(matches!(asked.answer, Answer::Found { .. }), "{:?}", asked.answer);
+}
+
+/// An agent behind its limits, as a registry has it.
+fn limited(more: &str) -> Registry {
+    let body = "url = \"https://llm.example.com/v1\"\nmodel = \"m\"\ninstructions = \"Go.\"\nstruct = { a = \"b\" }\nretries = 0\n";
+    let config = parsed(&format!("{body}{more}")).unwrap_or_else(|e| panic!("{e}"));
+    Registry::assemble(&config, |provider| build(provider, Path::new(""), &|_| None)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+async fn run(registry: &Registry, ports: &Ports) -> Progress {
+    let (input, limit) = (input(json!({"domain": "a.example"})), Duration::from_secs(90));
+    let request = Request { input: &input, limit, order: None, key: "record", callback: None };
+    registry.waterfall("t").unwrap().run(&request, None, ports).await
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() {
+    let error = |code: u16| json!({"choices": null, "error": {"code": code, "message": "x"}}).to_string();
+    let registry = limited("breaker = { failures = 2 }");
+    let (ports, script) = ports();
+    for _ in 0..2 {
+        script.answer(200, &error(502));
+        let Progress::Done(outcome) = run(&registry, &ports).await else { panic!("it is no outage yet") };
+        assert_eq!(outcome.error.unwrap().code, "provider_error");
+    }
+    let Progress::Parked(parked) = run(&registry, &ports).await else { panic!("the circuit is closed") };
+    let parked = serde_json::to_value(&parked).unwrap();
+    assert_eq!((script.requests().len(), &parked["outage"]["status"]), (2, &json!(502)));
+
+    // Whoever says that it is busy is let alone, by other records too, for as long as it says.
+    let registry = limited("rate = { per_second = 50 }\nbreaker = false");
+    let (ports, script) = super::super::testing::ports();
+    script.answer_with(200, &[("retry-after", "100")], &error(429));
+    assert!(matches!(run(&registry, &ports).await, Progress::Parked(_)));
+    assert!(matches!(run(&registry, &ports).await, Progress::Parked(_)));
+    assert_eq!(script.requests().len(), 1);
+    script.pass(Duration::from_secs(101));
+    script.answer(200, &says(r#"{"a": "x"}"#));
+    assert!(matches!(run(&registry, &ports).await, Progress::Done(_)));
+    assert_eq!(script.requests().len(), 2);
 }

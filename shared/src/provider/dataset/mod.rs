@@ -55,15 +55,15 @@ enum Source {
 }
 
 enum Text {
-    Whole(String),
+    Whole(Vec<u8>),
     File(PathBuf),
 }
 
 impl Text {
-    fn take(&mut self) -> Result<String, String> {
-        match std::mem::replace(self, Self::Whole(String::new())) {
+    fn take(&mut self) -> Result<Vec<u8>, String> {
+        match std::mem::replace(self, Self::Whole(Vec::new())) {
             Self::Whole(text) => Ok(text),
-            Self::File(path) => std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}")),
+            Self::File(path) => std::fs::read(path).map_err(|e| format!("cannot be read: {e}")),
         }
     }
 }
@@ -87,11 +87,9 @@ impl Revision {
         let read = within(ports.clock.as_ref(), READ_LIMIT, read).await;
         let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
         let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
-        let text = String::from_utf8(object.bytes);
-        let text = text.map_err(|e| Unread::lasting(format!("{name}: is not UTF-8: {}", e.utf8_error())))?;
         let wrong = |why: String| Unread::lasting(why.clone()).logged_as(without_names(&why));
-        check_header(config, text.as_bytes()).map_err(|e| wrong(e.to_string()))?;
-        let index = Index::checked(config, &text).map_err(wrong)?;
+        check_header(config, &object.bytes[..]).map_err(|e| wrong(e.to_string()))?;
+        let index = Index::checked(config, &object.bytes).map_err(wrong)?;
         Ok(Some(Self { tag: object.tag, index }))
     }
 }
@@ -102,11 +100,11 @@ enum Index {
 }
 
 impl Index {
-    fn read(config: &DatasetConfig, text: &str) -> Result<Self, String> {
+    fn read(config: &DatasetConfig, bytes: &[u8]) -> Result<Self, String> {
         match &config.lookup {
             Lookup::Key(key) => {
                 let mut keys = Keys::default();
-                rows::read(config, text, &mut |parts, values| {
+                rows::read(config, bytes, &mut |parts, values| {
                     keys.add(key, parts, values);
                     Ok(())
                 })?;
@@ -114,15 +112,15 @@ impl Index {
             }
             Lookup::Search(_) => {
                 let mut words = Words::new();
-                rows::read(config, text, &mut |texts, values| words.add(texts, values))?;
+                rows::read(config, bytes, &mut |texts, values| words.add(texts, values))?;
                 Ok(Self::Words(words))
             }
         }
     }
 
     /// The same, of a table that has a row that can be found. The error names the table.
-    fn checked(config: &DatasetConfig, text: &str) -> Result<Self, String> {
-        let index = Self::read(config, text).map_err(|e| format!("{}: {e}", config.file))?;
+    fn checked(config: &DatasetConfig, bytes: &[u8]) -> Result<Self, String> {
+        let index = Self::read(config, bytes).map_err(|e| format!("{}: {e}", config.file))?;
         match (&index, index.counts()) {
             (Self::Keys(_), (0, _)) => Err(format!("{}: the table has no row with a usable key", config.file)),
             (Self::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", config.file)),
@@ -147,10 +145,11 @@ impl fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// A table from the text of the file that `config` names. An error where a column is missing.
-    pub fn parse(config: &DatasetConfig, text: String) -> Result<Self, ConfigError> {
-        check_header(config, text.as_bytes())?;
-        Ok(Self::held(config, Text::Whole(text)))
+    /// A table from the bytes of the file that `config` names. An error where a column is missing.
+    pub fn parse(config: &DatasetConfig, bytes: impl Into<Vec<u8>>) -> Result<Self, ConfigError> {
+        let bytes = bytes.into();
+        check_header(config, &bytes[..])?;
+        Ok(Self::held(config, Text::Whole(bytes)))
     }
 
     /// The table of provider `name`, in a file below `dir` or in S3. An error where a file cannot be opened or a column is

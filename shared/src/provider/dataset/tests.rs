@@ -3,19 +3,24 @@ use std::time::Duration;
 use super::super::config::{Config, Kind};
 use super::super::testing::{Script, input, ports, question};
 use super::*;
+use crate::domain::rows::NOT_UTF_8;
 
 fn dataset(file: &str, key: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
     declared(file, &format!("key = {key}"), fields, text)
 }
 
 fn declared(file: &str, lookup: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
+    read(file, lookup, fields, text.into())
+}
+
+fn read(file: &str, lookup: &str, fields: &str, bytes: Vec<u8>) -> Result<Dataset, ConfigError> {
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\", \"name\", \"id\", \"email\", \"keyword\"]]\nwaterfall = [\"d\"]\n\
          [providers.d]\nkind = \"dataset\"\nfile = \"{file}\"\n{lookup}\nfields = {fields}\n"
     );
     let config = Config::parse("p.toml", &toml).unwrap();
     let Kind::Dataset(dataset) = &config.providers[0].kind else { panic!("not a dataset") };
-    Dataset::parse(dataset, text.to_owned())
+    Dataset::parse(dataset, bytes)
 }
 
 async fn ask(table: &Dataset, value: Value) -> Answer {
@@ -118,21 +123,55 @@ fn a_missing_column_is_told_at_once_and_where() {
 }
 
 #[test]
-fn an_empty_file_and_other_separators_are_told() {
+fn an_empty_file_and_names_with_blanks_are_told() {
     let told = |text: &str| dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", text).unwrap_err().to_string();
-    for empty in ["", "\u{feff}", "\n\n", "\r\n"] {
+    for empty in ["", "\u{feff}", "\n\n", "\r\n", " \n\t\n"] {
         assert_eq!(
             told(empty),
             "p.toml:6:8: d.csv: the file is empty; its first line names the columns, separated by commas",
             "{empty:?}"
         );
     }
-    assert_eq!(
-        told("domain;name\na.com;A\n"),
-        "p.toml:7:18: d.csv has no column `domain`; it has domain;name; columns are separated by commas"
+    for (header, listed) in [
+        ("domain ,name", "\"domain \", name"),
+        ("do\u{a0}main;name", "\"do\\u{a0}main\", name"),
+        ("\u{200b}domain,company name,,a  b", "\"\\u{200b}domain\", company name, \"\", \"a  b\""),
+    ] {
+        let wanted = format!("p.toml:7:18: d.csv has no column `domain`; it has {listed}");
+        assert_eq!(told(&format!("{header}\na.com,A\n")), wanted);
+    }
+    assert!(
+        told("domain,name,domain\na.com,A,b.com\n")
+            .ends_with("d.csv has the column `domain` 2 times; rename all but one")
     );
-    assert!(told("domain\tname\na.com\tA\n").ends_with("; columns are separated by commas"));
-    assert!(!told("domain,nmae\na.com,A\n").contains("commas"));
+    assert!(told("PK\u{3}\u{4}").contains("spreadsheet"));
+}
+
+#[tokio::test]
+async fn tables_are_read_as_spreadsheets_and_people_save_them() {
+    let utf_16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    for (file, bytes) in [
+        ("d.csv", b"domain,name,city\na.com,A\n\n,,\n b.com ,B,,,\n".to_vec()),
+        ("d.csv", b"sep=;\r\ndomain;name;city\r\na.com;A;\r\nb.com;B;\r\n".to_vec()),
+        ("d.csv", b"domain\tname\tcity\na.com\tA\t\nb.com\tB\t\n".to_vec()),
+        ("d.csv", b"\xef\xbb\xbfname|domain|city\nA|a.com|  \nB|b.com|x\n".to_vec()),
+        ("d.csv", b",domain,name,city\n0,a.com,A,\ndomain,name\n1,b.com,B,\n,domain,name,city\n".to_vec()),
+        ("d.csv", utf_16("\u{feff}domain\tname\tcity\r\na.com\tA\t\r\nb.com\tB\r\n")),
+        ("d.csv", b"\"domain\",\"name\",\"city\"\ra.com,A,\rb.com,B\r".to_vec()),
+        ("d.ndjson", b"\xef\xbb\xbf{\"domain\":\"a.com\",\"name\":\"A\",\"city\":NaN}\r\n\r\n \n\xef\xbb\xbf{\"domain\":\"b.com\",\"name\":\"B\"}".to_vec()),
+        ("d.ndjson", utf_16("{\"domain\":\"a.com\",\"name\":\"A\",\"city\":null}\n{\"domain\":\"b.com\",\"name\":\"B\"}\n")),
+    ] {
+        let shown = String::from_utf8_lossy(&bytes).into_owned();
+        let table = read(file, &format!("key = {BY_DOMAIN}"), "{ name = \"name\", city = \"city\" }", bytes);
+        let table = table.unwrap_or_else(|e| panic!("{shown}: {e}"));
+        for (domain, wanted) in [("a.com", "A"), ("b.com", "B")] {
+            let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"domain": domain})).await else {
+                panic!("{shown}: {domain}")
+            };
+            assert_eq!(fields["name"], wanted, "{shown}");
+            assert!(domain != "a.com" || !fields.contains_key("city"), "{shown}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -187,7 +226,12 @@ async fn headers_of_every_kind_are_read() {
 #[tokio::test]
 async fn broken_rows_fail_and_name_the_line() {
     for (file, text, wanted) in [
-        ("d.csv", "domain,name\na.com,A,more\n", "d.csv: CSV error: record 1 (line: 2"),
+        ("d.csv", "domain,name\n\na.com,A,more\n", "d.csv: line 3 has 3 of the header's 2 cells: cell 3 has no column"),
+        (
+            "d.csv",
+            "domain,name\na.com,\"A\nb.com,B\n",
+            "d.csv: line 2 has 2 of the header's 2 cells; is a quote missing?",
+        ),
         ("d.ndjson", "{}\n[1]\n", "d.ndjson: line 2 is not a JSON object"),
         ("d.csv", "domain,name\n", "d.csv: the table has no row with a usable key"),
     ] {
@@ -393,8 +437,8 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
     for (text, wanted) in [
         (&b"domain,nmae\na.com,A\n"[..], "p.toml:8:19: s3://tables/d.csv has no column `name`; it has domain, nmae"),
         (b"domain,name\n", "s3://tables/d.csv: the table has no row with a usable key"),
-        (b"\xff", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 0"),
-        (b"domain,name\n\xff,A\n", "s3://tables/d.csv: is not UTF-8: invalid utf-8 sequence of 1 bytes from index 12"),
+        (b"\xff", &format!("p.toml:6:8: s3://tables/d.csv: line 1 {NOT_UTF_8}")),
+        (b"domain,name\n\xff,A\n", &format!("s3://tables/d.csv: line 2 {NOT_UTF_8}")),
         (&vec![b'x'; 1024 * 1024 + 1], "s3://tables/d.csv: it is larger than 1048576 bytes; raise `max_mib`"),
     ] {
         let (table, ports, script) = in_s3("");

@@ -2,11 +2,18 @@
 
 use serde_json::Value;
 
+use super::super::charset;
 use crate::domain::json;
+use crate::ports::HttpAnswer;
+
+/// Reads an answer's JSON, in the encoding that the answer says.
+pub(in crate::provider) fn read(answer: &HttpAnswer) -> Option<Value> {
+    parse(&charset::text(&answer.body, answer.header("content-type"))?)
+}
 
 /// Reads JSON.
-pub(in crate::provider) fn parse(body: &[u8]) -> Option<Value> {
-    json::read(body).ok()
+pub(in crate::provider) fn parse(text: &str) -> Option<Value> {
+    json::read_upstream(text.as_bytes()).ok()
 }
 
 pub(in crate::provider) fn is_empty(value: &Value) -> bool {

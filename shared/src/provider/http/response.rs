@@ -12,7 +12,7 @@ use super::super::config::{Mapping, Pick};
 use super::MAX_RESPONSE_BYTES;
 use super::exchange::Fault;
 use super::expression::Known;
-use super::json::{is_empty, parse};
+use super::json::{is_empty, read};
 use crate::ports::HttpAnswer;
 
 /// A response's JSON.
@@ -20,7 +20,7 @@ pub(in crate::provider) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
     if answer.truncated {
         return Err(Fault::lasting(format!("the provider's response is larger than {MAX_RESPONSE_BYTES} bytes")));
     }
-    parse(&answer.body).ok_or_else(|| Fault::lasting("the provider's response is not JSON"))
+    read(answer).ok_or_else(|| Fault::lasting("the provider's response is not JSON"))
 }
 
 /// A response with the question it answers.

@@ -3,6 +3,7 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use super::html::Document;
+use crate::provider::charset::{label, told};
 
 /// How far a document is searched for its charset, in bytes. WHATWG HTML says 1024; many sites say it a little later.
 const PRESCAN: usize = 4096;
@@ -12,10 +13,8 @@ pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
         return encoding.decode_without_bom_handling(&body[length..]).0.into_owned();
     }
-    // Of several headers that were joined, the last one counts.
-    let told = content_type.and_then(|value| value.rsplit(',').find_map(|value| label(value, "charset")));
     let said = declaration(body);
-    let encoding = told.or(said).unwrap_or(UTF_8);
+    let encoding = told(content_type).or(said).unwrap_or(UTF_8);
     let (text, broken) = encoding.decode_without_bom_handling(body);
     // UTF-8 says of itself whether it is that. Servers say it of everything; a page that was cut ends in half a character.
     if encoding != UTF_8 || !broken || is_mostly_utf8(body) {
@@ -58,21 +57,6 @@ fn declaration(body: &[u8]) -> Option<&'static Encoding> {
         said if said == UTF_16LE || said == UTF_16BE => UTF_8,
         said if said == X_USER_DEFINED => WINDOWS_1252,
         said => said,
-    })
-}
-
-/// Longer names of encodings there are none, in bytes.
-const MAX_LABEL: usize = 64;
-
-/// The encoding behind the first `name=` that names one.
-fn label(text: &str, name: &str) -> Option<&'static Encoding> {
-    let text = text.to_ascii_lowercase();
-    text.match_indices(name).find_map(|(at, word)| {
-        let value =
-            text[at + word.len()..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
-        let value = &value[..value.floor_char_boundary(MAX_LABEL)];
-        let end = value.find(|c: char| c.is_whitespace() || "\"';,/>?".contains(c)).unwrap_or(value.len());
-        Encoding::for_label(&value.as_bytes()[..end])
     })
 }
 

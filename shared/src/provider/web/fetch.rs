@@ -481,7 +481,7 @@ fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
 /// Half a line at the end of what was cut could forbid more than the whole.
 fn robots_text(answer: &HttpAnswer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
-    match text.rfind('\n') {
+    match text.rfind(['\n', '\r']) {
         Some(end) if answer.truncated => text[..end].to_owned(),
         _ => text.into_owned(),
     }

@@ -1,10 +1,13 @@
-//! robots.txt, by RFC 9309.
+//! robots.txt, by RFC 9309 and, in what that leaves open, as Google's parser reads it.
 //!
-//! Our own: of the crates, the one that is a port of Google's matcher has had no release since 2020, and the other brings
-//! two parsers along for these rules.
+//! Our own, because no crate knows the RFC's examples: `robotxt` 0.7 misses those of sections 2.2.2 and 2.2.3 (`%2A`, `%24`,
+//! reserved characters) and names with a version, `robotstxt` is Google's matcher as of 2020, which compares escapes as they
+//! are spelled, and `texting_robots` brings `nom` and `regex` along.
 
 /// What is read of a robots.txt, in bytes. The least that section 2.5 asks for.
 pub(super) const MAX_ROBOTS_BYTES: usize = 500 * 1024;
+/// What is read of a line, in bytes: as much as Google does.
+const MAX_LINE: usize = 8 * 2083 - 1;
 
 /// What a robots.txt says to one crawler.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,35 +29,40 @@ impl Robots {
         let mut has_own = false;
         // What the group that is being read is for, and whether its first rule came.
         let (mut for_us, mut for_any, mut begun) = (false, false, false);
-        for line in text.trim_start_matches('\u{feff}').split(['\n', '\r']) {
+        // The rest of half a byte order mark is no text.
+        for line in text.trim_start_matches(['\u{feff}', '\u{fffd}']).split(['\n', '\r']) {
+            let line = &line[..line.floor_char_boundary(MAX_LINE)];
             let line = line.split('#').next().unwrap_or_default();
-            let Some((key, value)) = line.split_once(':') else { continue };
+            let Some((key, value)) = line.split_once(':').or_else(|| two_words(line)) else { continue };
             let value = value.trim();
-            match key.trim().to_ascii_lowercase().as_str() {
-                "user-agent" => {
+            let allow = match key.trim().to_ascii_lowercase().as_str() {
+                "user-agent" | "useragent" | "user agent" => {
                     if begun {
                         (for_us, for_any, begun) = (false, false, false);
                     }
                     let token_end = value.find(|c: char| !c.is_ascii_alphabetic() && c != '-' && c != '_');
                     let token = &value[..token_end.unwrap_or(value.len())];
                     for_us |= token.eq_ignore_ascii_case(product);
-                    for_any |= value.starts_with('*');
+                    for_any |= value.split_whitespace().next() == Some("*");
                     has_own |= for_us;
+                    continue;
                 }
-                key @ ("allow" | "disallow") => {
-                    begun = true;
-                    // An empty value is no rule.
-                    if value.is_empty() {
-                        continue;
-                    }
-                    let rule = Rule { allow: key == "allow", pattern: canonical(value) };
-                    if for_us {
-                        named.push(rule);
-                    } else if for_any {
-                        any.push(rule);
-                    }
-                }
-                _ => {}
+                "allow" => true,
+                "disallow" | "dissallow" | "dissalow" | "disalow" | "diasllow" | "disallaw" => false,
+                _ => continue,
+            };
+            begun = true;
+            let rules = match (for_us, for_any) {
+                // An empty value is no rule.
+                _ if value.is_empty() => continue,
+                (true, _) => &mut named,
+                (false, true) => &mut any,
+                (false, false) => continue,
+            };
+            rules.push(Rule { allow, pattern: canonical(value, true) });
+            // Whoever lets the index be read lets the directory.
+            if let Some(at) = value.rfind('/').filter(|at| allow && value[*at..].starts_with("/index.htm")) {
+                rules.push(Rule { allow, pattern: canonical(&format!("{}$", &value[..=at]), true) });
             }
         }
         Self { rules: if has_own { named } else { any } }
@@ -65,25 +73,43 @@ impl Robots {
         if path == "/robots.txt" {
             return true;
         }
-        let path = canonical(path);
+        let path = canonical(path, false);
         let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
         matching.max_by_key(|rule| (rule.pattern.len(), rule.allow)).is_none_or(|rule| rule.allow)
     }
 }
 
-/// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal and `ü` is `%C3%BC` (section 2.2.2).
-fn canonical(text: &str) -> Vec<u8> {
+/// Key and value where the colon was forgotten.
+fn two_words(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace();
+    let pair = (words.next()?, words.next()?);
+    words.next().is_none().then_some(pair)
+}
+
+/// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section 2.2.2), and `%2A` is a `*` of the
+/// path (section 2.2.3). What separates, and says something else where it is escaped, stays escaped.
+fn canonical(text: &str, is_pattern: bool) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
+    let (mut at, mut in_query) = (0, false);
     while at < bytes.len() {
         let escaped = (bytes[at] == b'%').then(|| hex::decode(bytes.get(at + 1..at + 3)?).ok()).flatten();
-        match (escaped.as_deref(), bytes[at]) {
-            (Some([byte]), _) if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => out.push(*byte),
-            (Some([byte]), _) => escape(*byte, &mut out),
-            (_, byte) if byte.is_ascii_graphic() => out.push(byte),
-            (_, byte) => escape(byte, &mut out),
+        let escaped = escaped.and_then(|octets| octets.first().copied());
+        let byte = escaped.unwrap_or(bytes[at]);
+        let plain = match (escaped, byte) {
+            (Some(_), b'*' | b'$' | b'#') | (_, b'%') => false,
+            (Some(_), b'/' | b'?') => in_query,
+            (Some(_), b'&' | b'=' | b'+') => !in_query,
+            (None, b'*') => is_pattern,
+            (None, b'$') => is_pattern && at + 1 == bytes.len(),
+            (_, byte) => byte.is_ascii_graphic(),
+        };
+        if plain {
+            out.push(byte);
+        } else {
+            escape(byte, &mut out);
         }
+        in_query |= bytes[at] == b'?';
         at += if escaped.is_some() { 3 } else { 1 };
     }
     out
@@ -164,6 +190,151 @@ mod tests {
         ] {
             assert_eq!(allows(&format!("user-agent: *\n{rules}"), path), wanted, "{rules:?} {path}");
         }
+    }
+
+    /// Sections 2.2.2 and 2.2.3.
+    #[test]
+    fn octets_are_compared_in_one_spelling() {
+        for (rule, path, wanted) in [
+            ("/foo/bar?baz=quz", "/foo/bar?baz=quz", false),
+            ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar", false),
+            ("/foo/bar?baz=https%3a%2f%2ffoo.bar", "/foo/bar?baz=https://foo.bar", false),
+            ("/foo/bar/\u{30c4}", "/foo/bar/%E3%83%84", false),
+            ("/foo/bar/%E3%83%84", "/foo/bar/%e3%83%84", false),
+            ("/foo/bar/%62%61%7A", "/foo/bar/baz", false),
+            ("/foo/bar/%62%61%7A", "/foo/bar/%62%61%7a", false),
+            ("/path/file-with-a-%2A.html", "/path/file-with-a-*.html", false),
+            ("/path/file-with-a-%2A.html", "/path/file-with-a-%2a.html", false),
+            ("/path/file-with-a-%2A.html", "/path/file-with-a-x.html", true),
+            ("/path/file-with-a-*.html", "/path/file-with-a-*.html", false),
+            ("/path/foo-%24", "/path/foo-$", false),
+            ("/path/foo-%24", "/path/foo-$bar", false),
+            ("/path/foo-%24", "/path/foo-", true),
+            ("/path/foo-%24$", "/path/foo-$bar", true),
+            ("/path/foo-$", "/path/foo-", false),
+            ("/path/foo-$", "/path/foo-$", true),
+            ("/this/path/exactly$", "/this/path/exactly", false),
+            ("/this/path/exactly$", "/this/path/exactly/not", true),
+            ("/this/*/exactly", "/this/or/that/exactly", false),
+            ("/a$b", "/a$b/c", false),
+            ("/a$b", "/a", true),
+            // What separates is not what is escaped.
+            ("/a%2Fb", "/a/b", true),
+            ("/a%3Fb", "/a?b", true),
+            ("/a?b%26c", "/a?b&c", true),
+            ("/a?b%3Dc", "/a?b=c", true),
+            ("/a%3Bb", "/a;b", false),
+            ("/100%", "/100%25", false),
+            ("/100%25", "/100%25", false),
+        ] {
+            assert_eq!(allows(&format!("user-agent: *\ndisallow: {rule}"), path), wanted, "{rule} {path}");
+        }
+    }
+
+    /// Section 5.1.
+    #[test]
+    fn the_simple_example_of_the_rfc() {
+        let text = "User-Agent: *\nDisallow: *.gif$\nDisallow: /example/\nAllow: /publications/\n\n\
+                    User-Agent: foobot\nDisallow:/\nAllow:/example/page.html\nAllow:/example/allowed.gif\n\n\
+                    User-Agent: barbot\nUser-Agent: bazbot\nDisallow: /example/page.html\n\nUser-Agent: quxbot\n";
+        for (agent, path, wanted) in [
+            ("other", "/", true),
+            ("other", "/example/page.html", false),
+            ("other", "/a.gif", false),
+            ("other", "/publications/a", true),
+            ("foobot", "/", false),
+            ("FooBot", "/example/page.html", true),
+            ("foobot", "/example/allowed.gif", true),
+            ("foobot", "/publications/", false),
+            ("barbot", "/example/page.html", false),
+            ("bazbot", "/example/page.html", false),
+            ("BAZBOT", "/example/other.gif", true),
+            ("quxbot", "/example/page.html", true),
+        ] {
+            assert_eq!(Robots::parse(text, agent).allow(path), wanted, "{agent} {path}");
+        }
+        // Section 5.2.
+        let text = "User-Agent: foobot\nAllow: /example/page/\nDisallow: /example/page/disallowed.gif\n";
+        assert!(!Robots::parse(text, "foobot").allow("/example/page/disallowed.gif"));
+        assert!(Robots::parse(text, "foobot").allow("/example/page/other.gif"));
+    }
+
+    /// What the tests of Google's parser hold, but where the RFC's own examples say otherwise (`%62`) or a path is no path.
+    #[test]
+    fn robots_are_read_as_googles_parser_does() {
+        let groups = "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\nuser-agent: BarBot\ndisallow: /\n\
+                      allow: /y/\n\n\nallow: /w/\nuser-agent: BazBot\n\nuser-agent: FooBot\nallow: /z/\ndisallow: /\n";
+        for (agent, path, wanted) in [
+            ("FooBot", "/x/b", true),
+            ("FooBot", "/z/d", true),
+            ("FooBot", "/y/c", false),
+            ("BarBot", "/y/c", true),
+            ("BarBot", "/w/a", true),
+            ("BarBot", "/z/d", false),
+            ("BazBot", "/z/d", true),
+            ("FooBot", "/foo/bar/", false),
+            ("BarBot", "/foo/bar/", false),
+            ("BazBot", "/foo/bar/", false),
+        ] {
+            assert_eq!(Robots::parse(groups, agent).allow(path), wanted, "{agent} {path}");
+        }
+        for (text, agent, path, wanted) in [
+            ("", "FooBot", "/", true),
+            ("user-agent: FooBot\ndisallow: /\n", "", "/", true),
+            ("user-agent: FooBot\ndisallow: /\n", "FooBot", "/x/y", false),
+            ("foo: FooBot\nbar: /\n", "FooBot", "/x/y", true),
+            ("user-agent FooBot\ndisallow /\n", "FooBot", "/x/y", false),
+            ("User-agent: BarBot\nSitemap: https://a/s\nUser-agent: *\nDisallow: /\n", "BarBot", "/", false),
+            ("User-agent: FooBot\nUnknown-Line: x\nUser-agent: *\nDisallow: /\n", "FooBot", "/", false),
+            ("uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n", "FooBot", "/x/y", true),
+            ("USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n", "FooBot", "/a/b", false),
+            ("User-Agent: FoO bAr\nAllow: /x/\nDisallow: /\n", "foo", "/a/b", false),
+            ("User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo", "/x/y", true),
+            ("User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo Bar", "/x/y", false),
+            ("user-agent: * any\ndisallow: /\n", "FooBot", "/", false),
+            ("user-agent: *any\ndisallow: /\n", "FooBot", "/", true),
+            ("user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "FooBot", "/x/y", false),
+            ("user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "BarBot", "/x/y", true),
+            ("user-agent: FooBot\ndisallow: /X/\n", "FooBot", "/x/y", true),
+            ("user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/\n", "FooBot", "/x/page.html", false),
+            ("user-agent: FooBot\ndisallow: \nallow: \n", "FooBot", "/x/page.html", true),
+            ("user-agent: FooBot\ndisallow: /\nallow: /\n", "FooBot", "/x/page.html", true),
+            ("user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "FooBot", "/x", false),
+            ("user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "FooBot", "/x/", true),
+            ("user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "FooBot", "/x/page.html", true),
+            ("user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "FooBot", "/x/y.html", false),
+            ("User-agent: *\nDisallow: /x/\nUser-agent: FooBot\nDisallow: /y/\n", "FooBot", "/x/page", true),
+            ("User-agent: F\nDisallow: /foo/bar/quz\nAllow: /foo/*/qux\n", "F", "/foo/bar/quz", false),
+            ("User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n", "F", "/foo/quz", false),
+            ("User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n", "F", "/foo/bar", true),
+            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/", true),
+            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/index.htm", false),
+            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/index.html", true),
+            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/other", false),
+            ("user-agent: F\ndisallow: /\nallow: /fish*\n", "F", "/fish.html?id=anything", true),
+            ("user-agent: F\ndisallow: /\nallow: /fish*\n", "F", "/?id=fish", false),
+            ("user-agent: F\ndisallow: /\nallow: /fish/\n", "F", "/fish/?salmon", true),
+            ("user-agent: F\ndisallow: /\nallow: /fish/\n", "F", "/fish.html", false),
+            ("user-agent: F\ndisallow: /\nallow: /*.php\n", "F", "/index?f=filename.php/", true),
+            ("user-agent: F\ndisallow: /\nallow: /*.php\n", "F", "/index?php", false),
+            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/folder/filename.php", true),
+            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/filename.php5", false),
+            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/filename.php?parameters", false),
+            ("User-Agent: F\rAllow: /some/path\rUser-Agent: G\r\r\rDisallow: /\r", "G", "/", false),
+            ("User-Agent: F\r\nAllow: /some/path\r\nUser-Agent: G\n\r\n\nDisallow: /", "G", "/", false),
+            ("\u{feff}User-Agent: F\nDisallow: /\n", "F", "/", false),
+            ("User-Agent: F\n\u{feff}Disallow: /\n", "F", "/", true),
+            ("useragent: F\ndissallow: /\n", "F", "/", false),
+        ] {
+            assert_eq!(Robots::parse(text, agent).allow(path), wanted, "{text:?} {agent} {path}");
+        }
+        for (mark, wanted) in [(&b"\xef\xbb"[..], false), (b"\xef", false), (b"\xef\x11\xbf", true)] {
+            let text = [mark, b"User-Agent: F\nDisallow: /\n"].concat();
+            assert_eq!(Robots::parse(&String::from_utf8_lossy(&text), "F").allow("/"), wanted, "{mark:?}");
+        }
+        let long = format!("/x/{}", "a".repeat(MAX_LINE - "disallow: /x/".len() - 1));
+        let cut = format!("user-agent: F\ndisallow: {long}/qux\n");
+        assert!(Robots::parse(&cut, "F").allow("/fux") && !Robots::parse(&cut, "F").allow(&format!("{long}/fux")));
     }
 
     #[test]

@@ -68,6 +68,10 @@ async fn a_question_is_taken_and_polled_until_it_is_answered() {
 
     let done = r#"{"status": "done", "data": {"name": "A"}}"#;
     assert_eq!(ask(&api, earlier(None), |script| script.answer(200, done)).await.answer, named("A"));
+    let latin = b"{\"status\": \"done\", \"n\": NaN, \"data\": {\"name\": \"\xc4\"}}";
+    let header = [("content-type", "application/json; charset=iso-8859-1")];
+    let asked = ask(&api, earlier(None), |script| script.answer_bytes(200, &header, latin)).await;
+    assert_eq!(asked.answer, named("\u{c4}"));
     let nothing = r#"{"status": "done", "data": null}"#;
     assert_eq!(ask(&api, earlier(None), |script| script.answer(200, nothing)).await.answer, Answer::NotFound);
     let answer = ask(&api, earlier(None), |script| script.answer(200, r#"{"status": "failed"}"#)).await.answer;

@@ -21,7 +21,7 @@ fn around(body: &str) -> Arc<dyn Provider> {
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Kind::Http(http) = &config.providers[0].kind else { panic!("not http") };
     let http = Http::new("api", http, &|_| Some("x".to_owned())).unwrap();
-    Limited::around(&config.providers[0], Arc::new(http))
+    Limited::around(&config.providers[0], Arc::new(http), std::convert::identity)
 }
 
 /// Asks about all of these at once, and says how long it took.

@@ -162,6 +162,40 @@ async fn half_a_surrogate_pair_in_one_text_lost_the_whole_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_is_read_in_its_own_encoding_and_numbers_that_are_none_are_null() {
+    let api = provider("url = \"https://api.example.com/\"\nfields = { name = \"/name\", score = \"/score\" }");
+    let utf_16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    for (charset, body) in [
+        ("", br#"{"name": "M\u00fcller", "score": NaN}"#.to_vec()),
+        ("; charset=iso-8859-1", b"{\"name\": \"M\xfcller\", \"score\": -Infinity}".to_vec()),
+        ("; charset=windows-1251", br#"{"name": "M\u00fcller", "score": Infinity }"#.to_vec()),
+        ("; charset=utf-16", utf_16(r#"{"score":NaN,"name":"Müller"}"#)),
+        ("", utf_16("\u{feff}{\"score\":null,\"name\":\"Müller\"}")),
+        ("; charset=latin1", "\u{feff}{\"name\":\"Müller\"}".as_bytes().to_vec()),
+    ] {
+        let (ports, script) = ports();
+        script.answer_bytes(200, &[("content-type", &format!("application/json{charset}"))], &body);
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
+        assert_eq!(found(&answer), Some(&input(json!({"name": "Müller"}))), "{charset:?} {body:?}");
+    }
+    let (ports, script) = ports();
+    script.answer_bytes(
+        200,
+        &[("content-type", "application/json; charset=windows-1251")],
+        b"{\"name\":\"\xcf\xf0\xe8\"}",
+    );
+    let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
+    assert_eq!(found(&answer), Some(&input(json!({"name": "При"}))));
+    // What is not in its encoding is not guessed at.
+    for header in [&[][..], &[("content-type", "application/json; charset=utf-8")]] {
+        let (ports, script) = super::super::testing::ports();
+        script.answer_bytes(200, header, b"{\"name\":\"M\xfcller\"}");
+        let answer = api.ask(&question(&input(json!({"domain": "a"})), LIMIT), &ports).await;
+        assert_eq!(failed(&answer), ("provider_error", "the provider's response is not JSON"));
+    }
+}
+
+#[tokio::test]
 async fn what_an_answer_holds_is_passed_on_as_it_was_written() {
     const NUMBERS: &str = r#"{"whole":-123456789012345678901234567890,"wider":340282366920938463463374607431768211456,"long":0.1234567890123456789,"far":1e400,"form":1.50E+02,"zero":-0}"#;
     let api = provider(

@@ -63,6 +63,17 @@ async fn a_token_is_fetched_once_and_renewed_before_it_ends() {
 }
 
 #[tokio::test]
+async fn a_token_is_read_in_its_own_encoding() {
+    let (api, (ports, script)) = (api(""), ports());
+    let token: Vec<u8> =
+        r#"{"access_token": "t1", "expires_in": NaN}"#.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    script.answer_bytes(200, &[("content-type", "application/json;charset=UTF-16BE")], &token);
+    script.answer(200, NAMED);
+    assert!(found(&ask(&api, "a", &ports).await).is_some());
+    assert_eq!(bearer(&script.requests()[1]), Some("Bearer t1"));
+}
+
+#[tokio::test]
 async fn a_refused_token_is_replaced_once() {
     let api = api(", auth = \"body\"");
     let (ports, script) = ports();

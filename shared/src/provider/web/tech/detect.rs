@@ -1,13 +1,13 @@
 //! Which technologies what was seen of a site tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use regex_lite::Captures;
 use serde_json::{Map, Value, json};
 
 use super::matcher::{Budget, Haystack};
-use super::rules::{Pattern, Place, Rules, Technology};
+use super::rules::{Name, OtherNames, Pattern, Place, Rules, Technology};
 use crate::ports::DnsKind;
 use crate::provider::web::html::Document;
 
@@ -23,6 +23,8 @@ const MAX_TOLD: usize = 120;
 const MAX_OF_A_NAME: usize = 16;
 const MAX_PIECES: usize = 200;
 const MAX_VALUE: usize = 4 * 1024;
+/// How much of a name is compared with a pattern, in bytes.
+const MAX_NAME: usize = 128;
 const MAX_SCRIPT_URL: usize = 512;
 const MAX_TOGETHER: usize = 64 * 1024;
 
@@ -77,7 +79,24 @@ pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
 
 fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
     let sought = Sought::new(seen, budget);
-    let mut found: Vec<Detected> = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
+    let found = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
+    settled(rules, found, true)
+}
+
+/// The technologies that no site can show: they have no pattern that can be looked for, and nothing that can be found implies
+/// them, or they need another that is never found.
+pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
+    let shown = |technology: &&Technology| technology.patterns.iter().any(|pattern| pattern.confidence > 0);
+    let all = rules.technologies.iter().filter(shown);
+    let all = all.map(|technology| Detected { confidence: 100, ..Detected::of(technology) }).collect();
+    let found = settled(rules, all, false);
+    let found: BTreeSet<&str> = found.iter().map(|detected| detected.name.as_str()).collect();
+    rules.technologies.iter().map(|t| t.name.as_str()).filter(|name| !found.contains(name)).collect()
+}
+
+/// What is found by patterns, without what needs another that is not there and, where they `exclude`, what others keep out; and
+/// what it implies.
+fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detected> {
     let by_name: BTreeMap<&str, &Technology> = rules.technologies.iter().map(|t| (t.name.as_str(), t)).collect();
 
     // What needs another technology goes where that is not there, until nothing goes any more.
@@ -96,8 +115,8 @@ fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
             break;
         }
     }
-    let excluded: Vec<&String> =
-        found.iter().filter_map(|d| by_name.get(d.name.as_str())).flat_map(|t| &t.excludes).collect();
+    let excluding = found.iter().filter(|_| exclude).filter_map(|d| by_name.get(d.name.as_str()));
+    let excluded: Vec<&String> = excluding.flat_map(|t| &t.excludes).collect();
     found.retain(|d| !excluded.contains(&&d.name));
 
     let mut at = 0;
@@ -145,7 +164,8 @@ impl<'s> Piece<'s> {
     }
 }
 
-type Named<'s> = BTreeMap<&'s str, Vec<Piece<'s>>>;
+/// By names in lower case.
+type Named<'s> = BTreeMap<String, Vec<Piece<'s>>>;
 
 /// What was seen, made ready to be searched many times.
 struct Sought<'s> {
@@ -166,7 +186,7 @@ impl<'s> Sought<'s> {
         fn named<'s>(what: &str, pairs: impl Iterator<Item = (&'s str, &'s str)>) -> Named<'s> {
             let mut named = Named::new();
             for (name, value) in pairs {
-                let same = named.entry(name).or_default();
+                let same = named.entry(name.to_lowercase()).or_default();
                 if same.len() < MAX_OF_A_NAME {
                     same.push(Piece::new(format!("{what} {name}"), value, MAX_VALUE));
                 }
@@ -199,9 +219,9 @@ impl<'s> Sought<'s> {
     /// What a pattern is matched against.
     fn pieces(&self, place: &Place) -> Vec<&Piece<'s>> {
         match place {
-            Place::Header(name) => of_name(name, &self.headers),
-            Place::Cookie(name) => of_name(name, &self.cookies),
-            Place::Meta(name) => of_name(name, &self.metas),
+            Place::Header(name) => of_name(name, &self.headers, self.budget),
+            Place::Cookie(name) => of_name(name, &self.cookies, self.budget),
+            Place::Meta(name) => of_name(name, &self.metas, self.budget),
             Place::ScriptUrl => self.script_urls.iter().collect(),
             Place::Script => self.scripts.iter().collect(),
             Place::Html => self.html.iter().collect(),
@@ -212,15 +232,25 @@ impl<'s> Sought<'s> {
     }
 }
 
-/// Names are exact; a cookie's may end in `*` for any ending, as `_ga_*`.
-fn of_name<'p, 's>(rule: &str, named: &'p Named<'s>) -> Vec<&'p Piece<'s>> {
-    match rule.strip_suffix('*') {
-        Some(beginning) => {
+/// What was seen under the names that a rule is for.
+fn of_name<'p, 's>(rule: &Name, named: &'p Named<'s>, budget: &Budget) -> Vec<&'p Piece<'s>> {
+    let spelled = named.get(&rule.text).into_iter().flatten();
+    match &rule.other {
+        OtherNames::None => spelled.collect(),
+        OtherNames::Beginning => {
+            let beginning = rule.text.trim_end_matches('*');
             let from = named.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
             let same = from.take_while(|(name, _)| name.starts_with(beginning));
             same.flat_map(|(_, pieces)| pieces).take(MAX_OF_A_NAME).collect()
         }
-        None => named.get(rule).into_iter().flatten().collect(),
+        OtherNames::Matching(matcher) => {
+            let fits = |name: &str| {
+                let text = &name[..name.floor_char_boundary(MAX_NAME)];
+                matcher.find(Haystack { text, lower: text }, budget).is_some()
+            };
+            let others = named.iter().take(MAX_PIECES).filter(|(name, _)| **name != rule.text && fits(name));
+            spelled.chain(others.flat_map(|(_, pieces)| pieces)).take(MAX_OF_A_NAME).collect()
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use serde_json::{Map, Value};
 
-use self::detect::{Seen, detect};
-use self::rules::Rules;
+use self::detect::{Seen, detect, never_found};
+use self::rules::{Rules, Unusable};
 use super::fetch::{Agent, Miss, Page, Visit};
 use super::html::Document;
 use super::{links, owner, parked};
@@ -39,16 +39,20 @@ impl Tech {
         Ok(Self { config: config.clone(), agent: Agent::new(&config.web), path, rules: OnceLock::new() })
     }
 
-    /// Reads the rules now: how many technologies they tell, and how many patterns were passed over because they look
-    /// around or back. The error names file, technology and reason.
-    pub fn check(&self) -> Result<(usize, usize), String> {
-        self.rules().map(|rules| (rules.technologies.len(), rules.passed_over))
-    }
-
     fn rules(&self) -> Result<&Rules, String> {
         let read = || {
             let text = std::fs::read_to_string(&self.path).map_err(|e| format!("cannot be read: {e}"));
-            text.and_then(|text| Rules::parse(&text)).map_err(|why| format!("{}: {why}", self.config.rules))
+            let rules = text.and_then(|text| Rules::parse(&text));
+            let rules = rules.map_err(|why| format!("{}: {why}", self.config.rules))?;
+            let (technologies, never) = (rules.technologies.len(), never_found(&rules).len());
+            tracing::info!(
+                file = self.config.rules,
+                technologies,
+                never_found = never,
+                unusable_patterns = rules.unusable.count,
+                "technology rules were read"
+            );
+            Ok(rules)
         };
         self.rules.get_or_init(read).as_ref().map_err(Clone::clone)
     }
@@ -85,6 +89,42 @@ impl Provider for Tech {
         let list = found.iter().map(detect::Detected::to_json).collect();
         Answer::Found { fields: Map::from_iter([(TECH_FIELD.to_owned(), Value::Array(list))]), confidence: None }
     }
+
+    async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
+        about(&self.config.rules, self.rules()?)
+    }
+}
+
+/// What there is to say of a file of rules. An error where nothing can be found by it.
+fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
+    let (all, never) = (rules.technologies.len(), never_found(rules));
+    if never.len() == all {
+        return Err(format!("{file}: none of its {all} technologies can be found: {NEVER}"));
+    }
+    let technologies = if all == 1 { "technology" } else { "technologies" };
+    let mut told = vec![format!("{file} has {all} {technologies}")];
+    if !never.is_empty() {
+        let names = named(never.iter().copied(), never.len());
+        told.push(format!("{} of them can never be found ({NEVER}): {names}", never.len()));
+    }
+    let Unusable { count, first } = &rules.unusable;
+    if *count > 0 {
+        let which = named(first.iter().map(String::as_str), *count);
+        let patterns = if *count == 1 { "pattern" } else { "patterns" };
+        told.push(format!("{count} {patterns} passed over that the matcher cannot have: {which}"));
+    }
+    Ok(told)
+}
+
+/// Why a technology is never found.
+const NEVER: &str = "they have no pattern that is looked for here";
+/// How many technologies are told by name.
+const MAX_NAMED: usize = 5;
+
+fn named<'n>(names: impl Iterator<Item = &'n str>, all: usize) -> String {
+    let names: Vec<&str> = names.take(MAX_NAMED).collect();
+    let more = if all > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 /// What a page shows; nothing where it is nobody's.

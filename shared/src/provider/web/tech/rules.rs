@@ -6,7 +6,9 @@
 //! browser can tell (`js`, `dom`, `css`, `xhr`, …) is passed over.
 //!
 //! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and `\;confidence:50` behind it.
-//! Patterns that look around or back need time beyond any bound on hostile pages, and are passed over too.
+//! One that the engine cannot have (those that look around or back need time beyond any bound on hostile pages) is passed
+//! over and counted; it costs nothing else of its technology. Names of headers, cookies and metas may be patterns too:
+//! [`Name`].
 
 use serde_json::{Map, Value};
 
@@ -14,15 +16,51 @@ use super::matcher::Matcher;
 use crate::domain::json;
 use crate::ports::DnsKind;
 
+/// How many unusable patterns are told, and how much of each, in characters.
+const MAX_TOLD: usize = 3;
+const MAX_TOLD_CHARS: usize = 80;
+
+/// The name of a header, a cookie or a meta tag, without case. Sets of rules have names as they are, with characters that
+/// mean something in patterns (`mybb[lastactive]`), beginnings (`_ga_*`), and patterns, which like all others match
+/// anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too.
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    /// In lower case.
+    pub(super) text: String,
+    pub(super) other: OtherNames,
+}
+
+/// Which names a rule is for beside the one that is spelled so.
+#[derive(Debug, Clone)]
+pub(super) enum OtherNames {
+    None,
+    /// Those that begin as the name does before its `*`.
+    Beginning,
+    Matching(Matcher),
+}
+
+impl Name {
+    /// The error is why the engine cannot have it.
+    fn read(text: &str) -> Result<Self, String> {
+        let spelled = text.trim();
+        let is_pattern = |text: &str| text.contains(|c| "\\^$|?*+()[]{}".contains(c));
+        let other = match spelled.strip_suffix('*') {
+            Some(beginning) if !is_pattern(beginning) && !beginning.ends_with('.') => OtherNames::Beginning,
+            _ if is_pattern(spelled) => OtherNames::Matching(matcher(spelled)?),
+            _ => OtherNames::None,
+        };
+        Ok(Self { text: spelled.to_lowercase(), other })
+    }
+}
+
 /// Where a pattern is looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// A response header by its name in lower case.
-    Header(String),
-    /// A cookie that the response sets, by its name.
-    Cookie(String),
-    /// A meta tag by its name in lower case.
-    Meta(String),
+    /// A response header.
+    Header(Name),
+    /// A cookie that the response sets.
+    Cookie(Name),
+    Meta(Name),
     /// The URL of a script.
     ScriptUrl,
     /// The text of scripts in the page.
@@ -64,8 +102,24 @@ pub(super) struct Technology {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
     pub(super) technologies: Vec<Technology>,
-    /// How many patterns look around or back.
-    pub(super) passed_over: usize,
+    pub(super) unusable: Unusable,
+}
+
+/// Patterns that the engine cannot have.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unusable {
+    pub(super) count: usize,
+    /// The first few: technology, member, pattern and reason.
+    pub(super) first: Vec<String>,
+}
+
+impl Unusable {
+    fn add(&mut self, what: String) {
+        self.count += 1;
+        if self.first.len() < MAX_TOLD {
+            self.first.push(what);
+        }
+    }
 }
 
 impl Rules {
@@ -156,17 +210,24 @@ impl Rules {
                     let named = value.as_object().ok_or_else(|| at("is not an object of patterns".to_owned()))?;
                     for (key, value) in named {
                         let at = |why: String| format!("{member}: {key}: {why}");
+                        let texts = texts(value).map_err(at)?;
                         let place = match member.as_str() {
-                            "headers" => Place::Header(key.to_lowercase()),
-                            "cookies" => Place::Cookie(key.clone()),
-                            "meta" => Place::Meta(key.to_lowercase()),
+                            // No name of a header has a colon; some rules end in one.
+                            "headers" => Name::read(key.trim_end_matches(':')).map(Place::Header),
+                            "cookies" => Name::read(key).map(Place::Cookie),
+                            "meta" => Name::read(key).map(Place::Meta),
                             _ => match dns_kind(key) {
-                                Some(kind) => Place::Dns(kind),
+                                Some(kind) => Ok(Place::Dns(kind)),
                                 None => continue,
                             },
                         };
-                        for text in texts(value).map_err(at)? {
-                            self.add(&mut technology, place.clone(), text).map_err(at)?;
+                        match place {
+                            Ok(place) => {
+                                for text in texts {
+                                    self.add(&mut technology, place.clone(), text, &at).map_err(at)?;
+                                }
+                            }
+                            Err(why) => self.unusable.add(format!("{name}: {member}: {why}")),
                         }
                     }
                     continue;
@@ -179,46 +240,36 @@ impl Rules {
                 _ => continue,
             };
             for text in texts(value).map_err(at)? {
-                self.add(&mut technology, place.clone(), text).map_err(at)?;
+                self.add(&mut technology, place.clone(), text, &at).map_err(at)?;
             }
         }
         Ok(technology)
     }
 
-    fn add(&mut self, technology: &mut Technology, place: Place, text: &str) -> Result<(), String> {
+    /// Adds a pattern, unless the engine cannot have it.
+    fn add(
+        &mut self,
+        technology: &mut Technology,
+        place: Place,
+        text: &str,
+        at: &dyn Fn(String) -> String,
+    ) -> Result<(), String> {
         let (expression, tags) = split_tags(text);
         let confidence = confidence(&tags)?;
         let version = tags.iter().find_map(|tag| tag.strip_prefix("version:")).map(str::to_owned);
-        let matcher = if expression.is_empty() {
-            None
-        } else if looks_around(expression) {
-            self.passed_over += 1;
-            return Ok(());
-        } else {
-            let why = |why: String| format!("the pattern `{expression}` cannot be used: {why}");
-            Some(Matcher::new(expression).map_err(why)?)
-        };
-        technology.patterns.push(Pattern { place, matcher, confidence, version });
+        match (!expression.is_empty()).then(|| matcher(expression)).transpose() {
+            Ok(matcher) => technology.patterns.push(Pattern { place, matcher, confidence, version }),
+            Err(why) => self.unusable.add(format!("{}: {}", technology.name, at(why))),
+        }
         Ok(())
     }
 }
 
-/// Look-around and back-references of ECMAScript.
-fn looks_around(expression: &str) -> bool {
-    let mut escaped = false;
-    for (at, byte) in expression.bytes().enumerate() {
-        if escaped {
-            escaped = false;
-            if (b'1'..=b'9').contains(&byte) {
-                return true;
-            }
-        } else if byte == b'\\' {
-            escaped = true;
-        } else if byte == b'(' && ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|sign| expression[at..].starts_with(sign)) {
-            return true;
-        }
-    }
-    false
+fn matcher(expression: &str) -> Result<Matcher, String> {
+    Matcher::new(expression).map_err(|why| {
+        let end = expression.char_indices().nth(MAX_TOLD_CHARS).map_or(expression.len(), |(at, _)| at);
+        format!("`{}`: {why}", &expression[..end])
+    })
 }
 
 fn dns_kind(name: &str) -> Option<DnsKind> {
