@@ -135,7 +135,8 @@ fn items(value: Option<&Value>) -> Vec<Item> {
     }
 }
 
-/// What of a value is compared: of numbers of phones the digits without `00`, of profiles the place, of texts the words.
+/// What of a value is compared: of phones the digits without `00`, of logos the place without the query, of profiles
+/// the place, of texts the words.
 fn plain(field: &str, value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match field {
@@ -144,6 +145,8 @@ fn plain(field: &str, value: &Value) -> String {
             digits.strip_prefix("00").map(str::to_owned).unwrap_or(digits)
         }
         "language" => text.to_ascii_lowercase(),
+        // How large the picture is sent stands there.
+        "logo_url" => text.split('?').next().unwrap_or_default().to_owned(),
         "social_profiles" => {
             let place = text.split_once("://").map_or(text.as_str(), |(_, place)| place);
             place.trim_start_matches("www.").trim_end_matches('/').to_owned()
@@ -309,7 +312,10 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
     for folder in folders("pages") {
         let site = read(&folder.join("site.json"));
         let domain = site["domain"].as_str().unwrap();
-        let pages: BTreeMap<String, Vec<u8>> = site["pages"].as_object().unwrap().iter()
+        let pages: BTreeMap<String, Vec<u8>> = site["pages"]
+            .as_object()
+            .unwrap()
+            .iter()
             .map(|(path, file)| (path.clone(), fs::read(folder.join(file.as_str().unwrap())).unwrap()))
             .collect();
         let headers = site["headers"].clone();
@@ -319,7 +325,9 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
             let headers: Vec<_> = headers.map(|(name, value)| (name, value.as_str().unwrap())).collect();
             let media = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
             let page = Page::html_as(media.map_or("text/html", |(_, media)| media), body.clone());
-            headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
+            headers
+                .iter()
+                .filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
                 .fold(page, |page, (name, value)| page.header(name, value))
         })
         .await;

@@ -25,6 +25,10 @@ mod sure {
     /// Links, which the page shows but does not explain.
     pub(super) const LINK: f64 = 0.7;
     pub(super) const META: f64 = 0.65;
+    /// The picture in the page's frame that leads home or is marked as a logo.
+    pub(super) const SHOWN: f64 = 0.65;
+    /// What nothing else on the page speaks for: a name, a picture that need not be a logo.
+    pub(super) const ALONE: f64 = 0.5;
     /// A part of the title that spells the domain.
     pub(super) const TITLE_AND_DOMAIN: f64 = 0.6;
     /// One with a legal form, or that fits the domain in part.
@@ -81,22 +85,35 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let host = url.host_str().unwrap_or_default();
     let base = links::base(url, page);
     let own = [owner(host), owner(asked)];
-    if let Some((organization, sure)) = organization(&graph, host, own) {
-        from_json_ld(&mut profile, &graph, organization, sure, &base, this_year);
+    let (mut legal_name, mut image, mut organization_sure) = (None, None, 0.0);
+    if let Some((node, sure)) = organization(&graph, host, own) {
+        from_json_ld(&mut profile, &graph, node, sure, &base, this_year);
+        // People say the name of the site, where it has one.
+        legal_name = name(node, host).filter(|_| !profile.fields.contains_key("company_name"));
+        image = picture(&graph, node, "image", &base);
+        organization_sure = sure;
     }
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
+    let titled = title.clone().or_else(|| meta(&["og:title"]));
     let site = site_name(&graph, own).map(|name| (name, sure::WEB_SITE));
     let open_graph = meta(&["og:site_name"]).map(|name| (name, sure::OPEN_GRAPH));
     let app = |name| meta(&[name]).map(|name| (name, sure::META));
     let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
     let (addresses, said): (Vec<_>, Vec<_>) =
         said.filter(|(name, _)| !names::is_generic_at(name, host)).partition(|(name, _)| names::is_address(name, host));
-    for (name, sure) in said {
+    let backers = [titled.as_deref(), legal_name.as_deref()];
+    let (backed, alone): (Vec<_>, Vec<_>) = { said.into_iter() }
+        .map(|(name, sure)| (names::without_slogan(&name, url).map(str::to_owned).unwrap_or(name), sure))
+        .partition(|(name, _)| names::is_backed(name, host, &backers));
+    for (name, sure) in backed {
         profile.put_text("company_name", Some(name), sure);
     }
-    let titled = title.clone().or_else(|| meta(&["og:title"]));
+    profile.put_text("company_name", legal_name, organization_sure);
+    for (name, sure) in alone {
+        profile.put_text("company_name", Some(name), sure.min(sure::ALONE));
+    }
     if let Some((name, evidence)) = titled.as_deref().and_then(|title| names::in_title(title, url)) {
         let sure = match evidence {
             Evidence::Domain => sure::TITLE_AND_DOMAIN,
@@ -112,6 +129,9 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     profile.put_text("description", meta(&["og:description", "twitter:description"]), sure::OPEN_GRAPH);
     profile.put_text("description", meta(&["description"]), sure::META);
     profile.put_text("logo_url", meta(&["og:logo"]).and_then(|logo| links::absolute(&base, &logo)), sure::OPEN_GRAPH);
+    profile.put_text("logo_url", logo::shown(page, &base, host), sure::SHOWN);
+    // Of a shop it is as often its front.
+    profile.put_text("logo_url", image, sure::ALONE);
     let icon = |rel: &str| page.links.iter().find(|l| l.rel.split(' ').any(|r| r == rel)).map(|l| l.href.as_str());
     let icon = icon("apple-touch-icon").or_else(|| icon("icon")).and_then(|href| links::absolute(&base, href));
     profile.put_text("logo_url", icon, sure::TITLE);
@@ -152,15 +172,15 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 }
 
 fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64) {
-    let values = values.into_iter().map(Value::String);
-    if let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) {
-        for value in values {
-            if known.len() < MAX_VALUES && !known.contains(&value) {
-                known.push(value);
-            }
+    profile.put(field, values.first().map(|value| json!([value])), sure);
+    let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) else { return };
+    for value in values {
+        let same = |known: &Value| {
+            known.as_str().is_some_and(|known| known == value || (field == "phones" && phones::same(known, &value)))
+        };
+        if known.len() < MAX_VALUES && !known.iter().any(same) {
+            known.push(Value::String(value));
         }
-    } else {
-        profile.put(field, Some(Value::Array(values.take(MAX_VALUES).collect())), sure);
     }
 }
 
@@ -241,27 +261,18 @@ fn name(node: &Node, host: &str) -> Option<String> {
 }
 
 fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
-    profile.put_text("company_name", name(node, base.host_str().unwrap_or_default()), sure);
+    let host = base.host_str().unwrap_or_default();
+    profile.put_text("company_name", text(node.get("name")).filter(|name| !names::is_generic_at(name, host)), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
-    let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);
-    let logo = { logos }.find_map(|logo| {
-        let url = logo.as_str().map(str::to_owned).or_else(|| {
-            // A reference is resolved within the page's own blocks.
-            let image = logo.as_object()?;
-            let image = graph.named(image).unwrap_or(image);
-            text(image.get("url")).or_else(|| text(image.get("contentUrl")))
-        })?;
-        links::absolute(base, &url)
-    });
-    profile.put_text("logo_url", logo, sure);
+    profile.put_text("logo_url", picture(graph, node, "logo", base), sure);
     let contacts = || list(node.get("contactPoint")).iter().filter_map(Value::as_object);
     let every = |name: &str| -> Vec<String> {
         let own = list(node.get(name)).iter();
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
+    add_values(profile, "phones", every("telephone").iter().filter_map(|t| links::phone(t)).collect(), sure);
     add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);
@@ -289,9 +300,26 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     profile.put("social_profiles", Some(Value::Object(social)), sure);
 }
 
+/// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the picture's own address.
+fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<String> {
+    list(node.get(member)).iter().take(MAX_LOGOS).find_map(|picture| {
+        let url = picture.as_str().map(str::to_owned).or_else(|| {
+            // A reference is resolved within the page's own blocks.
+            let image = picture.as_object()?;
+            let image = graph.named(image).unwrap_or(image);
+            let own = || text(image.get("@id")).filter(|id| logo::is_picture(id));
+            text(image.get("url")).or_else(|| text(image.get("contentUrl"))).or_else(own)
+        })?;
+        links::absolute(base, &url)
+    })
+}
+
 /// A postal address: a text, or `PostalAddress`.
 fn address(value: &Value) -> Option<Value> {
-    let Some(node) = value.as_object() else { return text(Some(value)).map(|line| json!({ "text": line })) };
+    let Some(node) = value.as_object() else {
+        let lines = value.as_str().and_then(postal::lines);
+        return lines.map(Value::Object).or_else(|| text(Some(value)).map(|line| json!({ "text": line })));
+    };
     let mut address = Map::new();
     for (name, member) in [
         ("street", "streetAddress"),
@@ -393,6 +421,10 @@ fn language_tag(text: &str) -> Option<String> {
     let region = parts.find(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()));
     Some(region.map_or_else(|| language.clone(), |region| format!("{language}-{}", region.to_ascii_uppercase())))
 }
+
+mod logo;
+mod phones;
+mod postal;
 
 #[cfg(test)]
 mod tests;
