@@ -169,9 +169,12 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
 }
 
 /// The name in what a site calls itself, where a slogan stands with it: `Acme GmbH - Anvils, hammers` is `Acme GmbH` at
-/// `acme.example`. Nothing where it is one part, or none of them fits.
+/// `acme.example`. Nothing where it is one part, none of them fits, or all of them together are the name.
 pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     segments(said).nth(1)?;
+    if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
+        return None;
+    }
     in_title(said, url).filter(|(_, evidence)| *evidence > Evidence::Place).map(|(name, _)| name)
 }
 

@@ -72,6 +72,16 @@ impl Profile {
         }
     }
 
+    /// Adds profiles on networks of which none is known.
+    fn add_profiles(&mut self, profiles: Map<String, Value>, sure: f64) {
+        match self.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
+            Some(known) => profiles.into_iter().for_each(|(network, url)| {
+                known.entry(network).or_insert(url);
+            }),
+            None => self.put("social_profiles", Some(Value::Object(profiles)), sure),
+        }
+    }
+
     fn put_text(&mut self, field: &str, text: Option<String>, sure: f64) {
         self.put(field, text.map(Value::String), sure);
     }
@@ -96,6 +106,9 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
+    for site in own_sites(&graph, own) {
+        profile.add_profiles(profiles(site), sure::WEB_SITE);
+    }
     let titled = title.clone().or_else(|| meta(&["og:title"]));
     let site = site_name(&graph, own).map(|name| (name, sure::WEB_SITE));
     let open_graph = meta(&["og:site_name"]).map(|name| (name, sure::OPEN_GRAPH));
@@ -143,14 +156,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let names = social::names(owner(host), called.into_iter().flatten());
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
-    match profile.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
-        Some(known) => {
-            for (network, url) in social {
-                known.entry(network).or_insert(url);
-            }
-        }
-        None => profile.put("social_profiles", Some(Value::Object(social.collect())), sure::LINK),
-    }
+    profile.add_profiles(social.collect(), sure::LINK);
     profile.put_text("contact_url", found.contact, sure::LINK);
     profile.put_text("careers_url", found.careers, sure::LINK);
     profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
@@ -248,11 +254,16 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
     Some((node, sure))
 }
 
+/// What is said of the site itself in JSON-LD.
+fn own_sites<'a>(graph: &Graph<'a>, own: [&'a str; 2]) -> impl Iterator<Item = &'a Node> {
+    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
+    let sites = tops.filter(move |node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
+    sites.take(MAX_PUBLISHERS)
+}
+
 /// What the site calls itself in JSON-LD.
 fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
-    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
-    let mut sites = tops.filter(|node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
-    sites.find_map(|node| name(node, own[0]))
+    own_sites(graph, own).find_map(|node| name(node, own[0]))
 }
 
 /// What a node is called on the site of a host, where that names anything.
@@ -286,6 +297,11 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         profile.put("employees", count.map(Value::from), sure);
         profile.put_text("employee_range", range, sure);
     }
+    profile.put("social_profiles", Some(Value::Object(profiles(node))), sure);
+}
+
+/// The profiles that a node says are its own, one of a network.
+fn profiles(node: &Node) -> Map<String, Value> {
     // Some list several in one text.
     let same = list(node.get("sameAs")).iter().filter_map(|same| {
         let members = || ["@id", "url", "@value"].into_iter().find_map(|name| same.get(name)?.as_str());
@@ -297,7 +313,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     for (network, url) in profiles {
         social.entry(network).or_insert(Value::String(url));
     }
-    profile.put("social_profiles", Some(Value::Object(social)), sure);
+    social
 }
 
 /// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the picture's own address.

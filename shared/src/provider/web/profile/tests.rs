@@ -65,6 +65,7 @@ fn a_name_is_as_sure_as_where_it_was_read() {
             0.75,
         ),
         (r#"<meta property=og:site_name content="Ambosse aus Berlin | Acme"><title>x</title>"#, "Acme", 0.75),
+        (r#"<meta property=og:site_name content="Ac - Me"><title>x</title>"#, "Ac - Me", 0.75),
         ("<title>start [Acme Anvils]</title>", "Acme Anvils", 0.45),
         ("<title>ACME - anvils of all sizes and shapes for everybody</title>", "ACME", 0.6),
         ("<title>Anvils of all sizes | Anvil Works</title>", "Anvil Works", 0.35),
@@ -317,6 +318,17 @@ fn a_logo_is_found_by_reference_and_only_among_the_first() {
     assert_eq!(logo(r##"{"@id":"#l"}"##), found);
     assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS - 1), r##"{"@id":"#l"}"##)), found);
     assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS), r##"{"@id":"#l"}"##)), None);
+}
+
+#[test]
+fn a_site_may_name_its_profiles_in_place_of_its_organisation() {
+    let site = r#"{"@type":"WebSite","name":"Acme","url":"https://acme.example",
+        "sameAs":["https://x.com/anvils","https://www.linkedin.com/company/acme"],
+        "publisher":{"@type":"Organization","name":"Acme","sameAs":"https://x.com/acme"}}"#;
+    let other = r#"{"@type":"WebSite","url":"https://other.example","sameAs":"https://github.com/other"}"#;
+    let profile = acme(&format!("{}{}", in_a_block(site), in_a_block(other)));
+    let wanted = json!({"x": "https://x.com/acme", "linkedin": "https://www.linkedin.com/company/acme"});
+    assert_eq!(profile.fields["social_profiles"], wanted);
 }
 
 #[test]
