@@ -283,7 +283,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    add_values(profile, "phones", every("telephone").iter().filter_map(|t| links::phone(t)).collect(), sure);
+    add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
     add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);
