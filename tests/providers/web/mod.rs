@@ -1,5 +1,6 @@
 //! The providers that read web sites, with the real sender, guard, TLS and resolver: sites of all sorts on loopback.
 
+mod corpus;
 mod internet;
 
 use std::io::{Read, Write};

@@ -19,6 +19,8 @@ use super::places::{Marks, Place, Places};
 
 /// The most links, scripts and the like of each sort that are kept of a page.
 const MAX_ITEMS: usize = 2_000;
+/// The most images: the logo stands near a page's beginning.
+const MAX_IMAGES: usize = 50;
 /// The longest URL that is kept, in bytes.
 const MAX_URL: usize = 2_048;
 /// The longest title, description or anchor text, in bytes.
@@ -50,6 +52,18 @@ pub(super) struct Anchor {
     pub(super) place: Place,
 }
 
+/// `<img>` that may be the site's logo, with what says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) src: String,
+    pub(super) alt: String,
+    /// Where the link leads that it is in.
+    pub(super) link: Option<String>,
+    pub(super) place: Place,
+    /// Its own marks, or those of what it is in, call it a logo.
+    pub(super) marked: bool,
+}
+
 /// A page's tags, as far as anybody here asks for them. URLs are as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Document {
@@ -60,6 +74,7 @@ pub(super) struct Document {
     pub(super) metas: Vec<(String, String)>,
     pub(super) links: Vec<Link>,
     pub(super) anchors: Vec<Anchor>,
+    pub(super) images: Vec<Image>,
     pub(super) script_urls: Vec<String>,
     /// The text of scripts that stand in the page.
     pub(super) scripts: String,
@@ -224,6 +239,7 @@ struct Reader {
     /// The text so far of a title or script, which markup declarations may part.
     held: String,
     anchor: Option<Anchor>,
+    anchor_is_logo: bool,
     places: Places,
     foreign: Foreign,
     /// It is XML, where no text is anything but markup.
@@ -340,6 +356,7 @@ impl Reader {
                 if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.text.is_empty()) {
                     add_words(&mut anchor.text, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
                 }
+                self.add_image(tag);
             }
             b"title" => self.inside = if self.foreign.is_open() { Inside::Body } else { Inside::Title },
             b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.inside = Inside::Nothing,
@@ -356,9 +373,34 @@ impl Reader {
         let says = |name| attribute(&tag.attributes, name).unwrap_or_default().to_lowercase();
         let rel = [says("rel"), says("itemprop")].join(" ").trim().to_owned();
         let [role, class, id] = marks(tag);
-        let place = self.places.of(Marks { role: &role, names: [&class, &id] });
+        let part = self.places.part(Marks { role: &role, names: [&class, &id] });
+        self.anchor_is_logo = part.logo;
+        let place = part.place;
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
         self.anchor = href.map(|href| Anchor { href, text: words, rel, place });
+    }
+
+    fn add_image(&mut self, tag: &StartTag<()>) {
+        if self.document.images.len() >= MAX_IMAGES {
+            return;
+        }
+        let attributes = &tag.attributes;
+        // Of an image that is fetched later, `src` is a blank.
+        let sources = ["src", "data-src"].into_iter().filter_map(|name| url(attributes, name));
+        let Some(src) = { sources }.find(|src| !src.starts_with("data:")) else { return };
+        let [role, class, id] = marks(tag);
+        let part = self.places.part(Marks { role: &role, names: [&class, &id] });
+        let link = self.anchor.as_ref();
+        let property = attribute(attributes, "itemprop").unwrap_or_default();
+        let mut alt = String::new();
+        add_words(&mut alt, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
+        self.document.images.push(Image {
+            src,
+            alt,
+            link: link.map(|anchor| anchor.href.clone()),
+            place: link.map_or(part.place, |anchor| if part.place == Place::Body { anchor.place } else { part.place }),
+            marked: part.logo || self.anchor_is_logo || property.eq_ignore_ascii_case("logo"),
+        });
     }
 
     fn open_script(&mut self, tag: &StartTag<()>) {
@@ -403,6 +445,7 @@ impl Reader {
     }
 
     fn end_anchor(&mut self) {
+        self.anchor_is_logo = false;
         if let Some(anchor) = self.anchor.take().filter(|_| self.document.anchors.len() < MAX_ITEMS) {
             self.document.anchors.push(anchor);
         }

@@ -43,7 +43,9 @@ pub(super) fn segments(title: &str) -> impl Iterator<Item = &str> {
             // Within a word these are part of it: `Hewlett\u{2013}Packard`, `col\u{b7}lecci\u{f3}`.
             '\u{2013}' | '\u{2014}' | '\u{b7}' | '\u{2212}' => before_open || after_open,
             '-' | '~' | '/' | '\u{2192}' | '*' => before_open && after_open,
-            ':' => after_open,
+            ':' | ']' => after_open,
+            // `Start [Acme]`, as wikis write it.
+            '[' => before_open,
             _ => false,
         };
         if separates {
@@ -164,6 +166,23 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     // The last of equal ones would win.
     let best = rated.rev().max_by(|(_, one, words), (_, other, others)| one.cmp(other).then(others.cmp(words)))?;
     Some((best.0, best.1))
+}
+
+/// The name in what a site calls itself, where a slogan stands with it: `Acme GmbH - Anvils, hammers` is `Acme GmbH` at
+/// `acme.example`. Nothing where it is one part, none of them fits, or all of them together are the name.
+pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
+    segments(said).nth(1)?;
+    if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
+        return None;
+    }
+    in_title(said, url).filter(|(_, evidence)| *evidence > Evidence::Place).map(|(name, _)| name)
+}
+
+/// Whether anything speaks for a name besides where it was said: the domain, the page's title, another name.
+pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool {
+    let letters = |text: &str| text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = letters(name);
+    fit(name, host) != Fit::Nothing || others.iter().flatten().any(|other| letters(other).contains(&wanted))
 }
 
 /// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says `Acme GmbH` at `acme.example`.

@@ -30,6 +30,9 @@ const OTHERS: &str = "\
     client clients team member members author authors byline staff speaker speakers founder founders \
     partner partners sponsor sponsors";
 
+/// Words for the site's own mark.
+const LOGO: &str = "logo logotype wordmark";
+
 /// What a tag says of its part.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks<'a> {
@@ -46,9 +49,12 @@ pub(super) struct Places {
     deeper: usize,
 }
 
+/// What is known of a part.
 #[derive(Debug, Clone, Copy, Default)]
-struct Part {
-    place: Place,
+pub(super) struct Part {
+    pub(super) place: Place,
+    /// It is marked as a logo, or stands in what is.
+    pub(super) logo: bool,
     /// An article has a header and a footer of its own, and so have sections (HTML, section 4.3.8).
     own_frame: bool,
 }
@@ -79,9 +85,9 @@ impl Places {
         }
     }
 
-    /// The place of an element without parts, such as `<a>`, by its own marks and what it is in.
-    pub(super) fn of(&self, marks: Marks<'_>) -> Place {
-        self.inside("", marks).place
+    /// What an element without parts, such as `<a>`, is in, with its own marks.
+    pub(super) fn part(&self, marks: Marks<'_>) -> Part {
+        self.inside("", marks)
     }
 
     fn inside(&self, name: &str, marks: Marks<'_>) -> Part {
@@ -91,11 +97,12 @@ impl Places {
             "header" | "footer" | "nav" => !outer.own_frame,
             _ => matches!(marks.role, "banner" | "contentinfo" | "navigation"),
         };
-        let (mut says_frame, mut says_others) = (framed, name == "blockquote");
+        let (mut says_frame, mut says_others, mut logo) = (framed, name == "blockquote", outer.logo);
         for name in marks.names.iter().filter(|n| n.len() <= MAX_MARK).flat_map(|names| names.split_whitespace()) {
             let words = words(name);
             let any = |of: &str| of.split(' ').any(|known| words.iter().any(|word| word == known));
             says_others |= any(OTHERS);
+            logo |= any(LOGO);
             says_frame |= any(SOCIAL) || (any(FRAME) && !any(PARTIAL) && !outer.own_frame);
         }
         let place = match outer.place {
@@ -104,7 +111,7 @@ impl Places {
             _ if says_frame => Place::Frame,
             place => place,
         };
-        Part { place, own_frame }
+        Part { place, logo, own_frame }
     }
 }
 

@@ -25,6 +25,10 @@ mod sure {
     /// Links, which the page shows but does not explain.
     pub(super) const LINK: f64 = 0.7;
     pub(super) const META: f64 = 0.65;
+    /// The picture in the page's frame that leads home or is marked as a logo.
+    pub(super) const SHOWN: f64 = 0.65;
+    /// What nothing else on the page speaks for: a name, a picture that need not be a logo.
+    pub(super) const ALONE: f64 = 0.5;
     /// A part of the title that spells the domain.
     pub(super) const TITLE_AND_DOMAIN: f64 = 0.6;
     /// One with a legal form, or that fits the domain in part.
@@ -68,6 +72,16 @@ impl Profile {
         }
     }
 
+    /// Adds profiles on networks of which none is known.
+    fn add_profiles(&mut self, profiles: Map<String, Value>, sure: f64) {
+        match self.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
+            Some(known) => profiles.into_iter().for_each(|(network, url)| {
+                known.entry(network).or_insert(url);
+            }),
+            None => self.put("social_profiles", Some(Value::Object(profiles)), sure),
+        }
+    }
+
     fn put_text(&mut self, field: &str, text: Option<String>, sure: f64) {
         self.put(field, text.map(Value::String), sure);
     }
@@ -81,22 +95,38 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let host = url.host_str().unwrap_or_default();
     let base = links::base(url, page);
     let own = [owner(host), owner(asked)];
-    if let Some((organization, sure)) = organization(&graph, host, own) {
-        from_json_ld(&mut profile, &graph, organization, sure, &base, this_year);
+    let (mut legal_name, mut image, mut organization_sure) = (None, None, 0.0);
+    if let Some((node, sure)) = organization(&graph, host, own) {
+        from_json_ld(&mut profile, &graph, node, sure, &base, this_year);
+        // People say the name of the site, where it has one.
+        legal_name = name(node, host).filter(|_| !profile.fields.contains_key("company_name"));
+        image = picture(&graph, node, "image", &base);
+        organization_sure = sure;
     }
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
+    for site in own_sites(&graph, own) {
+        profile.add_profiles(profiles(site), sure::WEB_SITE);
+    }
+    let titled = title.clone().or_else(|| meta(&["og:title"]));
     let site = site_name(&graph, own).map(|name| (name, sure::WEB_SITE));
     let open_graph = meta(&["og:site_name"]).map(|name| (name, sure::OPEN_GRAPH));
     let app = |name| meta(&[name]).map(|name| (name, sure::META));
     let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
     let (addresses, said): (Vec<_>, Vec<_>) =
         said.filter(|(name, _)| !names::is_generic_at(name, host)).partition(|(name, _)| names::is_address(name, host));
-    for (name, sure) in said {
+    let backers = [titled.as_deref(), legal_name.as_deref()];
+    let (backed, alone): (Vec<_>, Vec<_>) = { said.into_iter() }
+        .map(|(name, sure)| (names::without_slogan(&name, url).map(str::to_owned).unwrap_or(name), sure))
+        .partition(|(name, _)| names::is_backed(name, host, &backers));
+    for (name, sure) in backed {
         profile.put_text("company_name", Some(name), sure);
     }
-    let titled = title.clone().or_else(|| meta(&["og:title"]));
+    profile.put_text("company_name", legal_name, organization_sure);
+    for (name, sure) in alone {
+        profile.put_text("company_name", Some(name), sure.min(sure::ALONE));
+    }
     if let Some((name, evidence)) = titled.as_deref().and_then(|title| names::in_title(title, url)) {
         let sure = match evidence {
             Evidence::Domain => sure::TITLE_AND_DOMAIN,
@@ -112,6 +142,9 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     profile.put_text("description", meta(&["og:description", "twitter:description"]), sure::OPEN_GRAPH);
     profile.put_text("description", meta(&["description"]), sure::META);
     profile.put_text("logo_url", meta(&["og:logo"]).and_then(|logo| links::absolute(&base, &logo)), sure::OPEN_GRAPH);
+    profile.put_text("logo_url", logo::shown(page, &base, host), sure::SHOWN);
+    // Of a shop it is as often its front.
+    profile.put_text("logo_url", image, sure::ALONE);
     let icon = |rel: &str| page.links.iter().find(|l| l.rel.split(' ').any(|r| r == rel)).map(|l| l.href.as_str());
     let icon = icon("apple-touch-icon").or_else(|| icon("icon")).and_then(|href| links::absolute(&base, href));
     profile.put_text("logo_url", icon, sure::TITLE);
@@ -123,14 +156,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let names = social::names(owner(host), called.into_iter().flatten());
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
-    match profile.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
-        Some(known) => {
-            for (network, url) in social {
-                known.entry(network).or_insert(url);
-            }
-        }
-        None => profile.put("social_profiles", Some(Value::Object(social.collect())), sure::LINK),
-    }
+    profile.add_profiles(social.collect(), sure::LINK);
     profile.put_text("contact_url", found.contact, sure::LINK);
     profile.put_text("careers_url", found.careers, sure::LINK);
     profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
@@ -152,15 +178,15 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 }
 
 fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64) {
-    let values = values.into_iter().map(Value::String);
-    if let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) {
-        for value in values {
-            if known.len() < MAX_VALUES && !known.contains(&value) {
-                known.push(value);
-            }
+    profile.put(field, values.first().map(|value| json!([value])), sure);
+    let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) else { return };
+    for value in values {
+        let same = |known: &Value| {
+            known.as_str().is_some_and(|known| known == value || (field == "phones" && phones::same(known, &value)))
+        };
+        if known.len() < MAX_VALUES && !known.iter().any(same) {
+            known.push(Value::String(value));
         }
-    } else {
-        profile.put(field, Some(Value::Array(values.take(MAX_VALUES).collect())), sure);
     }
 }
 
@@ -228,11 +254,16 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
     Some((node, sure))
 }
 
+/// What is said of the site itself in JSON-LD.
+fn own_sites<'a>(graph: &Graph<'a>, own: [&'a str; 2]) -> impl Iterator<Item = &'a Node> {
+    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
+    let sites = tops.filter(move |node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
+    sites.take(MAX_PUBLISHERS)
+}
+
 /// What the site calls itself in JSON-LD.
 fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
-    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
-    let mut sites = tops.filter(|node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
-    sites.find_map(|node| name(node, own[0]))
+    own_sites(graph, own).find_map(|node| name(node, own[0]))
 }
 
 /// What a node is called on the site of a host, where that names anything.
@@ -241,20 +272,11 @@ fn name(node: &Node, host: &str) -> Option<String> {
 }
 
 fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
-    profile.put_text("company_name", name(node, base.host_str().unwrap_or_default()), sure);
+    let host = base.host_str().unwrap_or_default();
+    profile.put_text("company_name", text(node.get("name")).filter(|name| !names::is_generic_at(name, host)), sure);
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
-    let logos = list(node.get("logo")).iter().chain(list(node.get("image"))).take(MAX_LOGOS);
-    let logo = { logos }.find_map(|logo| {
-        let url = logo.as_str().map(str::to_owned).or_else(|| {
-            // A reference is resolved within the page's own blocks.
-            let image = logo.as_object()?;
-            let image = graph.named(image).unwrap_or(image);
-            text(image.get("url")).or_else(|| text(image.get("contentUrl")))
-        })?;
-        links::absolute(base, &url)
-    });
-    profile.put_text("logo_url", logo, sure);
+    profile.put_text("logo_url", picture(graph, node, "logo", base), sure);
     let contacts = || list(node.get("contactPoint")).iter().filter_map(Value::as_object);
     let every = |name: &str| -> Vec<String> {
         let own = list(node.get(name)).iter();
@@ -275,6 +297,11 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         profile.put("employees", count.map(Value::from), sure);
         profile.put_text("employee_range", range, sure);
     }
+    profile.put("social_profiles", Some(Value::Object(profiles(node))), sure);
+}
+
+/// The profiles that a node says are its own, one of a network.
+fn profiles(node: &Node) -> Map<String, Value> {
     // Some list several in one text.
     let same = list(node.get("sameAs")).iter().filter_map(|same| {
         let members = || ["@id", "url", "@value"].into_iter().find_map(|name| same.get(name)?.as_str());
@@ -286,12 +313,29 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     for (network, url) in profiles {
         social.entry(network).or_insert(Value::String(url));
     }
-    profile.put("social_profiles", Some(Value::Object(social)), sure);
+    social
+}
+
+/// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the picture's own address.
+fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<String> {
+    list(node.get(member)).iter().take(MAX_LOGOS).find_map(|picture| {
+        let url = picture.as_str().map(str::to_owned).or_else(|| {
+            // A reference is resolved within the page's own blocks.
+            let image = picture.as_object()?;
+            let image = graph.named(image).unwrap_or(image);
+            let own = || text(image.get("@id")).filter(|id| logo::is_picture(id));
+            text(image.get("url")).or_else(|| text(image.get("contentUrl"))).or_else(own)
+        })?;
+        links::absolute(base, &url)
+    })
 }
 
 /// A postal address: a text, or `PostalAddress`.
 fn address(value: &Value) -> Option<Value> {
-    let Some(node) = value.as_object() else { return text(Some(value)).map(|line| json!({ "text": line })) };
+    let Some(node) = value.as_object() else {
+        let lines = value.as_str().and_then(postal::lines);
+        return lines.map(Value::Object).or_else(|| text(Some(value)).map(|line| json!({ "text": line })));
+    };
     let mut address = Map::new();
     for (name, member) in [
         ("street", "streetAddress"),
@@ -393,6 +437,10 @@ fn language_tag(text: &str) -> Option<String> {
     let region = parts.find(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()));
     Some(region.map_or_else(|| language.clone(), |region| format!("{language}-{}", region.to_ascii_uppercase())))
 }
+
+mod logo;
+mod phones;
+mod postal;
 
 #[cfg(test)]
 mod tests;

@@ -54,10 +54,22 @@ fn a_name_is_as_sure_as_where_it_was_read() {
             0.85,
         ),
         (r#"<meta property=og:site_name content="Acme OG"><title>x</title>"#, "Acme OG", 0.75),
-        ("<meta name=application-name content=App>", "App", 0.65),
+        ("<meta name=application-name content=App>", "App", 0.5),
+        ("<meta name=application-name content=App><title>The App</title>", "App", 0.65),
+        (r#"<meta property=og:site_name content="Nordwerk"><title>Ambosse</title>"#, "Nordwerk", 0.5),
+        (r#"<meta property=og:site_name content="Nordwerk"><title>NordWerk Ambosse</title>"#, "Nordwerk", 0.75),
+        // With a slogan, as generators have one field for both.
+        (
+            r#"<meta property=og:site_name content="Acme GmbH - Ambosse, H&auml;mmer"><title>x</title>"#,
+            "Acme GmbH",
+            0.75,
+        ),
+        (r#"<meta property=og:site_name content="Ambosse aus Berlin | Acme"><title>x</title>"#, "Acme", 0.75),
+        (r#"<meta property=og:site_name content="Ac - Me"><title>x</title>"#, "Ac - Me", 0.75),
+        ("<title>start [Acme Anvils]</title>", "Acme Anvils", 0.45),
         ("<title>ACME - anvils of all sizes and shapes for everybody</title>", "ACME", 0.6),
         ("<title>Anvils of all sizes | Anvil Works</title>", "Anvil Works", 0.35),
-        ("<title>Startseite</title><meta name=application-name content=App>", "App", 0.65),
+        ("<title>Startseite</title><meta name=application-name content=App>", "App", 0.5),
     ] {
         let profile = acme(html);
         assert_eq!(
@@ -85,14 +97,22 @@ fn organisations_are_named_as_generators_name_them() {
             r#"{"url":"https://www.acme.example","name":"Acme","@context":"http://schema.org","@type":"WebSite"}</script>
             <script type="application/ld+json">{"legalName":"Acme Anvils, Inc.","address":"1 Road\nSpringfield","email":"a@acme.example",
             "@context":"http://schema.org","@type":"LocalBusiness"}"#,
-            "Acme Anvils, Inc.",
-            0.85,
+            "Acme",
+            0.8,
         ),
         (
             r#"{"url":"https://www.acme.example","name":"Acme","@type":"WebSite"}</script>
             <script type="application/ld+json">{"legalName":"","telephone":"+1 555 010 9999","@type":"Organization"}"#,
             "Acme",
             0.8,
+        ),
+        (r#"{"@type":"Organization","legalName":"Acme Anvils, Inc."}"#, "Acme Anvils, Inc.", 0.85),
+        // What nothing speaks for stands behind the legal name.
+        (
+            r#"{"@type":"WebSite","name":"Our corner"}</script>
+            <script type="application/ld+json">{"@type":"Organization","legalName":"Acme Inc."}"#,
+            "Acme Inc.",
+            0.85,
         ),
         (r#"{"@type":"Organization","alternateName":["Acme"],"url":"/"}"#, "Acme", 0.85),
         (r#"{"@type":"schema:Pharmacy","schema:name":"Acme","schema:url":"acme.example"}"#, "Acme", 0.95),
@@ -298,6 +318,60 @@ fn a_logo_is_found_by_reference_and_only_among_the_first() {
     assert_eq!(logo(r##"{"@id":"#l"}"##), found);
     assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS - 1), r##"{"@id":"#l"}"##)), found);
     assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS), r##"{"@id":"#l"}"##)), None);
+}
+
+#[test]
+fn a_site_may_name_its_profiles_in_place_of_its_organisation() {
+    let site = r#"{"@type":"WebSite","name":"Acme","url":"https://acme.example",
+        "sameAs":["https://x.com/anvils","https://www.linkedin.com/company/acme"],
+        "publisher":{"@type":"Organization","name":"Acme","sameAs":"https://x.com/acme"}}"#;
+    let other = r#"{"@type":"WebSite","url":"https://other.example","sameAs":"https://github.com/other"}"#;
+    let profile = acme(&format!("{}{}", in_a_block(site), in_a_block(other)));
+    let wanted = json!({"x": "https://x.com/acme", "linkedin": "https://www.linkedin.com/company/acme"});
+    assert_eq!(profile.fields["social_profiles"], wanted);
+}
+
+#[test]
+fn a_picture_is_no_logo_by_itself() {
+    for (member, shown, logo, sure) in [
+        (r#""logo":{"@id":"https://cdn.example/l.png"}"#, "", Some("https://cdn.example/l.png"), 0.85),
+        (r##""logo":{"@id":"#gone"}"##, "", None, 0.0),
+        (r#""image":"/shop.jpg""#, "", Some("https://www.acme.example/shop.jpg"), 0.5),
+        (
+            r#""image":"/shop.jpg""#,
+            "<header><a href=/><img src=/l.svg></a></header>",
+            Some("https://www.acme.example/l.svg"),
+            0.65,
+        ),
+    ] {
+        let block = in_a_block(&format!(r#"{{"@type":"Store","name":"Acme",{member}}}"#));
+        let profile = acme(&format!("{block}{shown}"));
+        let told = profile.fields.get("logo_url").and_then(Value::as_str);
+        assert_eq!((told, profile.sure.get("logo_url").copied().unwrap_or_default()), (logo, sure), "{member}");
+    }
+}
+
+#[test]
+fn one_number_is_told_once() {
+    let profile = acme(&format!(
+        "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a><a href='tel:+12535550143'>Fax</a>",
+        in_a_block(r#"{"@type":"Store","name":"Acme","telephone":"(253) 555-0142"}"#)
+    ));
+    assert_eq!(profile.fields["phones"], json!(["(253) 555-0142", "+12535550143"]));
+}
+
+#[test]
+fn an_address_in_one_text_has_its_parts_where_it_is_in_lines() {
+    for (text, wanted) in [
+        (
+            r"1 Road\nSpringfield, IL, 62701\nUnited States",
+            json!({"street": "1 Road", "city": "Springfield", "region": "IL", "postal_code": "62701", "country": "United States"}),
+        ),
+        ("1 Road, Springfield", json!({"text": "1 Road, Springfield"})),
+    ] {
+        let profile = acme(&in_a_block(&format!(r#"{{"@type":"Store","name":"Acme","address":"{text}"}}"#)));
+        assert_eq!(profile.fields["address"], wanted, "{text}");
+    }
 }
 
 #[test]

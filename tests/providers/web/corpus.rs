@@ -1,0 +1,426 @@
+//! How right the kinds that read pages, feeds, addresses and numbers are, on the corpus in `tests/providers/corpus`: its
+//! README says where it is from and what its files hold.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use shared::domain::time::Timestamp;
+use shared::ports::{Clock, DnsKind, DnsRecord};
+use shared::provider::config::{Config, Kind};
+use shared::provider::email_check::EmailCheck;
+use shared::provider::phone::Phone;
+use shared::provider::web::{Signals, Site};
+use shared::provider::{Answer, Confidence, Provider, Question};
+
+use super::PATIENCE;
+use super::internet::{Internet, Page};
+
+/// What is asked for: at least this share of what is told as sure is right, and of what is there is told.
+const PRECISION: f64 = 0.97;
+const RECALL: f64 = 0.9;
+/// From when on an answer counts as sure.
+const SURE: f64 = 0.7;
+/// Fields with fewer values stand or fall together: one value would decide.
+const FEW: usize = 10;
+
+/// The fields of `site` that are scored.
+const FIELDS: [&str; 16] = [
+    "company_name",
+    "legal_name",
+    "description",
+    "logo_url",
+    "phones",
+    "emails",
+    "address",
+    "founded_year",
+    "employees",
+    "employee_range",
+    "social_profiles",
+    "contact_url",
+    "careers_url",
+    "feed_url",
+    "title",
+    "language",
+];
+
+const PROVIDERS: &str = r#"
+[types.t]
+inputs = [["domain"]]
+waterfall = ["site"]
+[providers.site]
+kind = "site"
+[providers.signals]
+kind = "signals"
+max_items = 100
+max_age_days = 3650
+[providers.email]
+kind = "email_check"
+[providers.phone]
+kind = "phone"
+country_input = "country"
+"#;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/corpus")
+}
+
+fn provider(name: &str) -> Arc<dyn Provider> {
+    let config = Config::parse("providers.toml", PROVIDERS).unwrap();
+    match &config.providers.iter().find(|p| p.name == name).unwrap().kind {
+        Kind::Site(site) => Arc::new(Site::new(site)),
+        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
+        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(name, check, &corpus()).unwrap()),
+        Kind::Phone(phone) => Arc::new(Phone::new(phone)),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ask(net: &Internet, provider: &dyn Provider, input: Value) -> (Map<String, Value>, Confidence) {
+    let Value::Object(input) = input else { panic!("{input}") };
+    let question = Question {
+        input: &input,
+        limit: PATIENCE,
+        key: "record",
+        callback: None,
+        earlier: None,
+        last: true,
+        wait: shared::provider::config::DEFAULT_WAIT,
+    };
+    match provider.ask(&question, &net.ports).await {
+        Answer::Found { fields, confidence } => (fields, confidence.unwrap_or(Confidence::Same(1.0))),
+        Answer::NotFound | Answer::Invalid(_) => (Map::new(), Confidence::Same(1.0)),
+        other => panic!("{input:?}: {other:?}"),
+    }
+}
+
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn folders(name: &str) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(corpus().join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 20, "{name}: {}", folders.len());
+    folders
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// One value of a field: its place in a list or an object counts where it has a name.
+type Item = (String, Value);
+
+/// The values of a field. Lists, profiles and the parts of an address count one by one.
+fn items(value: Option<&Value>) -> Vec<Item> {
+    match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.iter().map(|one| (String::new(), one.clone())).collect(),
+        Some(Value::Object(members)) if !members.contains_key("any") => {
+            members.iter().map(|(name, one)| (name.clone(), one.clone())).collect()
+        }
+        Some(one) => vec![(String::new(), one.clone())],
+    }
+}
+
+/// What of a value is compared: of phones the digits without `00`, of logos the place without the query, of profiles
+/// the place, of texts the words.
+fn plain(field: &str, value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match field {
+        "phones" => {
+            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+            digits.strip_prefix("00").map(str::to_owned).unwrap_or(digits)
+        }
+        "language" => text.to_ascii_lowercase(),
+        // How large the picture is sent stands there.
+        "logo_url" => text.split('?').next().unwrap_or_default().to_owned(),
+        "social_profiles" => {
+            let place = text.split_once("://").map_or(text.as_str(), |(_, place)| place);
+            place.trim_start_matches("www.").trim_end_matches('/').to_owned()
+        }
+        _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn is_right(field: &str, told: &Item, wanted: &Item) -> bool {
+    let told_plain = plain(field, &told.1);
+    let mut right = match wanted.1.get("any").and_then(Value::as_array) {
+        Some(any) => any.iter().collect::<Vec<_>>(),
+        None => vec![&wanted.1],
+    }
+    .into_iter();
+    told.0 == wanted.0 && right.any(|right| plain(field, right) == told_plain)
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    told: usize,
+    right: usize,
+    expected: usize,
+    found: usize,
+    in_text: usize,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.told += other.told;
+        self.right += other.right;
+        self.expected += other.expected;
+        self.found += other.found;
+        self.in_text += other.in_text;
+    }
+
+    fn row(&self, name: &str) -> String {
+        let share = |part: usize, of: usize| {
+            if of == 0 { "-".to_owned() } else { format!("{:.3}", count(part) / count(of)) }
+        };
+        format!(
+            "{name:24} | {:>4} | {:>5} | {:>9} | {:>8} | {:>5} | {:>6} | {:>7}",
+            self.told,
+            self.right,
+            share(self.right, self.told),
+            self.expected,
+            self.found,
+            share(self.found, self.expected),
+            self.in_text
+        )
+    }
+
+    fn holds(&self) -> bool {
+        count(self.right) >= PRECISION * count(self.told) && count(self.found) >= RECALL * count(self.expected)
+    }
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap())
+}
+
+/// Scores by field, in the order in which the fields came.
+#[derive(Debug, Default)]
+struct Score {
+    fields: Vec<(String, Tally)>,
+    misses: String,
+}
+
+impl Score {
+    fn of(&mut self, field: &str) -> &mut Tally {
+        let at = self.fields.iter().position(|(name, _)| name == field).unwrap_or_else(|| {
+            self.fields.push((field.to_owned(), Tally::default()));
+            self.fields.len() - 1
+        });
+        &mut self.fields[at].1
+    }
+
+    /// Holds what was told of a field against what is wanted of it; `asked` says whether it has to be told.
+    fn hold(&mut self, place: &str, field: &str, told: Vec<Item>, sure: f64, mut wanted: Vec<Item>, asked: bool) {
+        let mut tally = Tally::default();
+        if asked {
+            tally.expected = wanted.len();
+        } else {
+            tally.in_text = wanted.len();
+        }
+        for one in told {
+            // Each value once: who says a number twice, says it wrong once.
+            let at = wanted.iter().position(|wanted| is_right(field, &one, wanted));
+            if let Some(at) = at {
+                wanted.remove(at);
+                tally.found += usize::from(asked);
+            }
+            if sure >= SURE {
+                tally.told += 1;
+                tally.right += usize::from(at.is_some());
+            }
+            if at.is_none() {
+                let mark = if sure >= SURE { "WRONG" } else { "wrong" };
+                let _ = writeln!(self.misses, "{mark} {place} {field} {sure}: {} {}", one.0, one.1);
+            }
+        }
+        for missed in wanted.iter().filter(|_| asked) {
+            let _ = writeln!(self.misses, "missed {place} {field}: {} {}", missed.0, missed.1);
+        }
+        self.of(field).add(&tally);
+    }
+
+    /// Prints the table and what was wrong or missed, and fails where the bounds do not hold.
+    fn judge(self) {
+        let mut table = format!(
+            "{:24} | told | right | precision | expected | found | recall | in text\n",
+            format!("field, sure from {SURE}")
+        );
+        let mut small = Tally::default();
+        let (mut failed, mut joint) = (Vec::new(), Vec::new());
+        for (name, tally) in &self.fields {
+            let _ = writeln!(table, "{}", tally.row(name));
+            if tally.expected.max(tally.told) < FEW {
+                small.add(tally);
+                joint.push(name.as_str());
+            } else if !tally.holds() {
+                failed.push(name.as_str());
+            }
+        }
+        if !joint.is_empty() {
+            let _ = writeln!(table, "{}  ({})", small.row("small fields, held jointly"), joint.join(", "));
+            if !small.holds() {
+                failed.push("small fields");
+            }
+        }
+        println!("{table}\n{}", self.misses);
+        assert!(failed.is_empty(), "below {PRECISION} or {RECALL}: {failed:?}\n{table}\n{}", self.misses);
+    }
+}
+
+/// A day after the corpus was rendered: nothing in it is to come.
+struct Then;
+
+#[async_trait]
+impl Clock for Then {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse("2026-12-01T00:00:00Z").unwrap()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+async fn internet(host: &str, serve: impl Fn(&str) -> Page + Send + Sync + 'static) -> Internet {
+    let mut net = Internet::start(&[host], move |_, path| serve(path)).await;
+    net.ports.clock = Arc::new(Then);
+    net
+}
+
+#[tokio::test]
+async fn sites_say_of_companies_what_a_person_reads_there() {
+    let provider = provider("site");
+    let mut score = Score::default();
+    for field in FIELDS {
+        score.of(field);
+    }
+    for folder in folders("pages") {
+        let site = read(&folder.join("site.json"));
+        let domain = site["domain"].as_str().unwrap();
+        let pages: BTreeMap<String, Vec<u8>> = site["pages"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(path, file)| (path.clone(), fs::read(folder.join(file.as_str().unwrap())).unwrap()))
+            .collect();
+        let headers = site["headers"].clone();
+        let net = internet(domain, move |path| {
+            let Some(body) = pages.get(path) else { return Page::status(404) };
+            let headers = headers[path].as_object().into_iter().flatten();
+            let headers: Vec<_> = headers.map(|(name, value)| (name, value.as_str().unwrap())).collect();
+            let media = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let page = Page::html_as(media.map_or("text/html", |(_, media)| media), body.clone());
+            headers
+                .iter()
+                .filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
+                .fold(page, |page, (name, value)| page.header(name, value))
+        })
+        .await;
+        let (told, sure) = ask(&net, provider.as_ref(), json!({ "domain": domain })).await;
+
+        let expected = site["expected"].as_object().unwrap();
+        let strange: Vec<_> = expected.keys().filter(|field| !FIELDS.contains(&field.as_str())).collect();
+        assert!(strange.is_empty(), "{}: {strange:?}", folder.display());
+        let (in_text, unscored) = (strings(&site["in_text"]), strings(&site["unscored"]));
+        for field in FIELDS.into_iter().filter(|field| !unscored.contains(field)) {
+            let scored = |(name, _): &Item| !unscored.contains(&format!("{field}.{name}").as_str());
+            let told = items(told.get(field)).into_iter().filter(scored).collect();
+            let wanted = items(expected.get(field)).into_iter().filter(scored).collect();
+            let sure = match &sure {
+                Confidence::Same(sure) => *sure,
+                Confidence::Each(each) => each.get(field).copied().unwrap_or_default(),
+            };
+            score.hold(&name(&folder), field, told, sure, wanted, !in_text.contains(&field));
+        }
+    }
+    score.judge();
+}
+
+#[tokio::test]
+async fn feeds_tell_the_entries_that_a_reader_sees() {
+    let provider = provider("signals");
+    let mut score = Score::default();
+    for folder in folders("feeds") {
+        let expected = read(&folder.join("expected.json"));
+        let expected = expected["entries"].as_array().unwrap();
+        let host = url::Url::parse(expected[0]["url"].as_str().unwrap()).unwrap();
+        let host = host.host_str().unwrap();
+        let json = folder.join("feed.json").exists();
+        let (file, media) =
+            if json { ("feed.json", "application/feed+json") } else { ("feed.xml", "application/rss+xml") };
+        let feed = fs::read(folder.join(file)).unwrap();
+        let net = internet(host, move |path| match path {
+            "/" => Page::html(
+                format!("<title>Home</title><link rel=alternate type={media} href=/feed-of-the-corpus>").into(),
+            ),
+            "/feed-of-the-corpus" => Page::html_as(media, feed.clone()),
+            _ => Page::status(404),
+        })
+        .await;
+        let (told, _) = ask(&net, provider.as_ref(), json!({ "domain": host })).await;
+        let told = told.get("signals").and_then(Value::as_array).cloned().unwrap_or_default();
+
+        let instant = |date: &Value| date.as_str().map(|date| json!(Timestamp::parse(date).unwrap().rfc3339()));
+        // By the entry's address, so that a title at the wrong entry is a wrong one.
+        let by_url = |entries: &[Value], field: &str| -> Vec<Item> {
+            let value = |entry: &Value| match field {
+                "entry date" => instant(&entry["date"]),
+                "entry title" => Some(entry["title"].clone()),
+                _ => Some(json!("")),
+            };
+            let url = |entry: &Value| entry["url"].as_str().unwrap_or_default().to_owned();
+            entries.iter().filter_map(|entry| Some((url(entry), value(entry)?))).collect()
+        };
+        for field in ["entry", "entry title", "entry date"] {
+            score.hold(&name(&folder), field, by_url(&told, field), 1.0, by_url(expected, field), true);
+        }
+    }
+    score.judge();
+}
+
+#[tokio::test]
+async fn addresses_and_numbers_are_read_as_they_are_meant() {
+    let net = internet("example.com", |_| Page::status(404)).await;
+    // What mail to a domain does is another matter.
+    net.record("example.com", DnsKind::A, Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]));
+    let mut score = Score::default();
+    let one = |value: Option<&Value>| -> Vec<Item> {
+        items(value.filter(|value| !matches!(value, Value::Null | Value::Bool(false))))
+    };
+    let email = provider("email");
+    for case in read(&corpus().join("emails.json")).as_array().unwrap() {
+        let place = case["email"].to_string();
+        let (told, _) = ask(&net, email.as_ref(), json!({ "email": case["email"] })).await;
+        let valid = told.get("valid_syntax") == Some(&json!(true));
+        let told = |name: &str| one(told.get(name).filter(|_| valid));
+        score.hold(&place, "email", told("normalized"), 1.0, one(case["expected"].get("email")), true);
+        score.hold(&place, "email role", told("role"), 1.0, one(case["expected"].get("role")), true);
+    }
+    let phone = provider("phone");
+    for case in read(&corpus().join("phones.json")).as_array().unwrap() {
+        let place = case["phone"].to_string();
+        let mut input = case.clone();
+        input.as_object_mut().unwrap().remove("expected");
+        let (told, _) = ask(&net, phone.as_ref(), input).await;
+        for field in ["e164", "extension", "valid"] {
+            let field_name = format!("phone {field}");
+            score.hold(&place, &field_name, one(told.get(field)), 1.0, one(case["expected"].get(field)), true);
+        }
+    }
+    score.judge();
+}
