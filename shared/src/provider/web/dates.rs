@@ -254,7 +254,8 @@ fn is_number(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second is the one before it.
+/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one before it. Other seconds, as other
+/// minutes and hours, are a fault in the text that leaves nothing to rely on.
 fn clock(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
@@ -266,7 +267,8 @@ fn clock(text: &str) -> Option<Time> {
         return None;
     }
     let milli: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second.parse::<u8>().ok()?.min(59), milli).ok()
+    let second = if second == "60" { 59 } else { second.parse().ok()? };
+    Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second, milli).ok()
 }
 
 /// `+0100`, `+01:00`, `+01`, in minutes.
@@ -343,6 +345,8 @@ mod tests {
             ("Jan. 5th, 2026 at 3:30 PM", "2026-01-05T15:30:00.000Z"),
             ("Jan 5, 2026 12:15am", "2026-01-05T00:15:00.000Z"),
             ("Wed, 31 Dec 2025 23:59:60 GMT", "2025-12-31T23:59:59.000Z"),
+            ("2026-01-05 10:00:60 CET", "2026-01-05T09:00:59.000Z"),
+            ("20260105T100060Z", "2026-01-05T10:00:59.000Z"),
             (" \n2026-01-05\t", "2026-01-05T00:00:00.000Z"),
         ] {
             assert_eq!(read(text).map(Timestamp::rfc3339).as_deref(), Some(expected), "{text}");
@@ -362,6 +366,11 @@ mod tests {
             "6.1.2026",
             "Mon, 99 Jan 2026 10:00:00 GMT",
             "Mon, 05 Jan 2026 25:00:00 GMT",
+            "Mon, 05 Jan 2026 10:00:99 GMT",
+            "2026-01-05T10:00:61Z",
+            "2026-01-05 10:60",
+            "20260105T100099Z",
+            "Mon, 05 Jan 2026 24:00:60 GMT",
             "Mon, 05 Jan 2026 10:00:00 +9900",
             "5 Jan 2026 6 Feb 2026",
             "10:00",
