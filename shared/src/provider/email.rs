@@ -60,26 +60,27 @@ impl Email {
     /// providers give, and refused.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = told(text).ok_or(WRONG)?;
-        let mut members = distinct(apart(&text).into_iter());
-        if members.len() > 1 {
-            return Err(SEVERAL);
+        let members: Vec<&str> = apart(&text).into_iter().filter(|member| !edges(member).is_empty()).collect();
+        let found = distinct(members.iter().copied());
+        match &found[..] {
+            [_, _, ..] => return Err(SEVERAL),
+            // Not beside what is no address of a list: that may be a piece of this one.
+            [one] if members.iter().all(|member| mailbox(member).as_ref() == Some(one)) => return Ok(one.clone()),
+            _ => {}
         }
         let signs = |c: char| c.is_whitespace() || ",;:<>()[]\"|".contains(c);
-        // The same twice; or one beside what is no address of a list.
-        let alone =
-            members.pop().filter(|one| apart(&text).into_iter().all(|member| mailbox(member).as_ref() == Some(one)));
-        alone.or_else(|| mailbox(&text)).or_else(|| among_words(&text)).ok_or_else(|| {
-            match distinct(text.split(signs)).len() {
-                0 => WRONG,
-                1 => BESIDE,
-                _ => SEVERAL,
-            }
+        mailbox(&text).or_else(|| among_words(&text)).ok_or_else(|| match distinct(text.split(signs)).len() {
+            0 => WRONG,
+            1 => BESIDE,
+            _ => SEVERAL,
         })
     }
 
     /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is no address is passed over.
     pub(super) fn all(text: &str) -> Vec<Self> {
-        told(text).map(|text| distinct(apart(&text).into_iter())).unwrap_or_default()
+        let Some(text) = told(text) else { return Vec::new() };
+        let all = distinct(apart(&text).into_iter());
+        if all.is_empty() { among_words(&text).into_iter().collect() } else { all }
     }
 
     /// The address itself; a domain in letters beyond ASCII stays in them.
@@ -172,8 +173,10 @@ fn apart(text: &str) -> Vec<&str> {
 fn mailbox(text: &str) -> Option<Email> {
     let text = bare(text);
     let within = |open: char, close: char| {
-        let (_, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
-        inner.contains('@').then_some(inner)
+        let (before, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
+        // `Jane <jane@x.com> Joe <joe@x.com>`
+        let another = before.contains(open) && !before.contains('"');
+        (inner.contains('@') && !another).then_some(inner)
     };
     if let Some(inner) = within('<', '>').or_else(|| within('[', ']')) {
         return address(inner);
@@ -333,6 +336,7 @@ mod tests {
             ("jane@x.com>", "jane@x.com"),
             ("<jane@x.com", "jane@x.com"),
             ("jane@x.com; jane@x.com", "jane@x.com"),
+            ("jane@x.com, , jane@x.com;", "jane@x.com"),
             ("\"jane.doe\"@x.com", "jane.doe@x.com"),
             ("mailto://jane@x.com", "jane@x.com"),
             ("mailto:?to=jane@x.com&subject=x", "jane@x.com"),
@@ -490,7 +494,12 @@ mod tests {
         ] {
             assert_eq!(Email::parse(text), Err(BESIDE), "{text:?}");
         }
-        for text in ["Jane jane@x.com Joe joe@x.com", "jane@x.com or joe@x.com", "x:jane@x.com y:joe@x.com"] {
+        for text in [
+            "Jane <jane@x.com> Joe <joe@x.com>",
+            "Jane jane@x.com Joe joe@x.com",
+            "jane@x.com or joe@x.com",
+            "x:jane@x.com y:joe@x.com",
+        ] {
             assert_eq!(Email::parse(text), Err(SEVERAL), "{text:?}");
         }
     }
@@ -509,6 +518,7 @@ mod tests {
             ("mailto:mailto:a@acme.example", &["a@acme.example"]),
             ("mailto:a@acme.example.", &["a@acme.example"]),
             ("a@acme.example", &["a@acme.example"]),
+            ("Office: a@acme.example", &["a@acme.example"]),
             ("Jane <a@acme.example>, a@acme.example", &["a@acme.example"]),
             ("mailto:a@acme..example;nobody;@acme.example", &[]),
             ("mailto:?subject=a@acme.example", &[]),
