@@ -508,6 +508,8 @@ mod tests {
             "+\u{fffc};phone-context=\u{fffc}",
             "+1 650 253 0000;isub=\u{1f4a9}",
             "x\u{0}1;ext=\u{ff10}",
+            "1-800-FLOWERS #12345\u{20ac}\u{20ac}",
+            "0800 ABC ext. 1\u{20ac}",
             "\u{660}\u{661}\u{662}\u{663}\u{664}",
             "9;phone-context=doorkiezer00ext.;ext=00~*1939tel:.ext.doorkiezerx;phone-context=\u{ff0b}\u{1f4a9}",
         ] {

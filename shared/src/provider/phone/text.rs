@@ -314,7 +314,7 @@ impl<'t> Candidates<'t> {
         let in_brackets = part.trim_end().strip_suffix([')', ']']).and_then(|rest| rest.rfind(['(', '[']));
         let is_remark =
             |open: &usize| count(&part[..*open]) > MAX_BEFORE_REMARK && !is_extension(&part[open + 1..], &number);
-        if in_brackets.filter(is_remark).is_some() {
+        if in_brackets.as_ref().is_some_and(is_remark) {
             return None;
         }
         let mut words = words(part);
@@ -402,7 +402,7 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
         in_brackets || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
     };
     let extension = words(part).find(|word| is_extension(word, number)).map_or(number.extension().len(), str::len);
-    let behind = &first[..first.len() - extension.min(first.len())];
+    let behind = &first[..first.floor_char_boundary(first.len().saturating_sub(extension))];
     let spelled = behind.chars().filter(char::is_ascii_alphanumeric).count();
     let before = number.national_number.to_string().len().saturating_sub(spelled);
     let mut letters = behind.chars().filter(char::is_ascii_alphabetic);
@@ -414,14 +414,14 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
 
 /// Whether a number is of a range for services, complete or not.
 fn is_service(number: &PhoneNumber) -> bool {
+    use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
     let is_sold = |national_number| {
         let kind = PHONE_NUMBER_UTIL.get_number_type(&PhoneNumber { national_number, ..number.clone() });
-        use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
         matches!(kind, TollFree | PremiumRate | SharedCost | PersonalNumber | UAN)
     };
-    let shorter = std::iter::successors(Some(number.national_number), |n| Some(n / 10).filter(|n| *n > 99));
-    let longer =
-        std::iter::successors(Some(number.national_number), |n| n.checked_mul(10).filter(|n| *n < 10_u64.pow(15)));
+    let powers = || (0..=15).map(|n| 10_u64.pow(n));
+    let shorter = powers().map(|power| number.national_number / power).filter(|n| *n > 99);
+    let longer = powers().filter_map(|power| number.national_number.checked_mul(power));
     shorter.chain(longer).any(is_sold)
 }
 
