@@ -138,7 +138,7 @@ fn as_written(part: &str) -> Option<String> {
         let extension = read.extension();
         let digits = rest.chars().filter(char::is_ascii_digit);
         if !digits.eq(extension.chars())
-            || extension.len() > MAX_EXTENSION
+            || !(1..=MAX_EXTENSION).contains(&extension.len())
             || !words(part).all(|word| is_extension(word, &read))
         {
             return None;

@@ -4,6 +4,7 @@
 //! in June; here, what is not sure is not read.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
@@ -12,6 +13,8 @@ use crate::domain::time::Timestamp;
 
 /// The longest text that is read, in bytes.
 const MAX_TEXT: usize = 100;
+/// The years that RFC 3339 can write, 0 to 9999, in UTC.
+const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
 const MONTHS: [(&str, Month); 12] = [
     ("january", Month::January),
@@ -91,14 +94,12 @@ pub(super) fn read_end(text: &str) -> Option<Timestamp> {
 /// With how many days it names, where it names no time.
 fn point(text: &str) -> Option<(Timestamp, u8)> {
     let text = Some(text.trim()).filter(|text| text.len() <= MAX_TEXT)?;
-    if let Some(at) = Timestamp::parse(text) {
-        return Some((at, 0));
-    }
-    let mut parts = Parts::default();
-    for token in tokens(text) {
-        parts.take(&token)?;
-    }
-    parts.point()
+    let read = || {
+        let mut parts = Parts::default();
+        tokens(text).iter().try_for_each(|token| parts.take(token))?;
+        parts.point()
+    };
+    Timestamp::parse(text).map(|at| (at, 0)).or_else(read).filter(|(at, _)| YEARS.contains(&at.0))
 }
 
 /// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one token, and so is an
@@ -368,6 +369,9 @@ mod tests {
             "Mon, 05 Jan 2026 25:00:00 GMT",
             "Mon, 05 Jan 2026 10:00:99 GMT",
             "2026-01-05T10:00:61Z",
+            "9999-12-31T23:59:59-23:59",
+            "0000-01-01T00:00:00+00:01",
+            "Fri, 31 Dec 9999 23:59:59 -2359",
             "2026-01-05 10:60",
             "20260105T100099Z",
             "Mon, 05 Jan 2026 24:00:60 GMT",
