@@ -110,7 +110,9 @@ fn apart(text: &str) -> Vec<&str> {
         let next = rest.split(|c| is_sign(c) && (c != '/' || sign == "/")).next().unwrap_or_default();
         let within =
             || sign == "/" && PHONE_NUMBER_UTIL.parse(&text[start..=at + next.len()], None).is_ok_and(|n| is_valid(&n));
-        let another = count(part) >= MIN_BEFORE_ANOTHER && count(next) >= *DIGITS.start();
+        // Not the digits of its extension.
+        let number = next.trim_start_matches(|c: char| !c.is_ascii_digit()).split(char::is_alphabetic).next();
+        let another = count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
         if another && !next.starts_with("ext=") && !within() {
             parts.push(part);
             start = at + 1;
