@@ -8,6 +8,7 @@ mod corpus;
 mod inputs;
 mod memory;
 mod round_trips;
+mod sites;
 
 use std::fmt;
 

@@ -34,9 +34,14 @@ const PAIRS: [(char, char); 10] = [
 /// What stands before an address and is no part of it. Exchange writes `SMTP:`.
 const SCHEMES: [&str; 4] = ["smtp:", "email:", "e-mail:", "mail:"];
 
-const WRONG: &str = "is not an e-mail address";
-/// What [`Email::parse`] says of a text with several addresses.
-pub(super) const SEVERAL: &str = "holds more than one e-mail address";
+/// So many words before an address are no piece of it that a blank came into.
+const MIN_WORDS: usize = 3;
+
+/// What [`Email::parse`] says of a text without an address, of one with several, and of one with an address that what stands
+/// beside it may be a part of.
+pub(super) const WRONG: &str = "is not an e-mail address";
+const SEVERAL: &str = "holds more than one e-mail address";
+const BESIDE: &str = "holds more than an e-mail address: write it alone, or as Name <name@host>";
 
 /// An e-mail address in lower case and in Unicode's form NFC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,25 +53,34 @@ pub(super) struct Email {
 
 impl Email {
     /// Reads an address as people write it, or as a program shows it: `jane@x.com`, `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`,
-    /// `jane@x.com (Jane)`, `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it.
+    /// `jane@x.com (Jane)`, `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it. Words beside it are passed
+    /// over where none can be a piece of it: `Jane Doe jane@x.com` is read, and `jane doe@x.com` is not.
     ///
     /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes (`"a b"@x.com`) are none that mail
     /// providers give, and refused.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.len() > MAX_TEXT {
-            return Err(WRONG);
+        let text = told(text).ok_or(WRONG)?;
+        let members: Vec<&str> = apart(&text).into_iter().filter(|member| !edges(member).is_empty()).collect();
+        let found = distinct(members.iter().copied());
+        match &found[..] {
+            [_, _, ..] => return Err(SEVERAL),
+            // Not beside what is no address of a list: that may be a piece of this one.
+            [one] if members.iter().all(|member| mailbox(member).as_ref() == Some(one)) => return Ok(one.clone()),
+            _ => {}
         }
-        let text = recipients(&visible(text)).ok_or(WRONG)?;
-        let mut several = apart(&text).into_iter().filter_map(mailbox);
-        if let (Some(one), Some(_)) = (several.next(), several.next()) {
-            let same = apart(&text).into_iter().filter_map(mailbox).all(|other| other == one);
-            return if same { Ok(one) } else { Err(SEVERAL) };
-        }
-        if let Some(email) = mailbox(&text) {
-            return Ok(email);
-        }
-        let mut words = text.split_whitespace().filter_map(mailbox);
-        Err(if words.next().is_some() && words.next().is_some() { SEVERAL } else { WRONG })
+        let signs = |c: char| c.is_whitespace() || ",;:<>()[]\"|".contains(c);
+        mailbox(&text).or_else(|| among_words(&text)).ok_or_else(|| match distinct(text.split(signs)).len() {
+            0 => WRONG,
+            1 => BESIDE,
+            _ => SEVERAL,
+        })
+    }
+
+    /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is no address is passed over.
+    pub(super) fn all(text: &str) -> Vec<Self> {
+        let Some(text) = told(text) else { return Vec::new() };
+        let all = distinct(apart(&text).into_iter());
+        if all.is_empty() { among_words(&text).into_iter().collect() } else { all }
     }
 
     /// The address itself; a domain in letters beyond ASCII stays in them.
@@ -88,6 +102,22 @@ impl Email {
     pub(super) fn a_labels(&self) -> &str {
         &self.a_labels
     }
+}
+
+/// What a text or a link says, as far as it can be seen.
+fn told(text: &str) -> Option<String> {
+    (text.len() <= MAX_TEXT).then(|| recipients(&visible(text)))?
+}
+
+/// The addresses among texts, none twice.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Email> {
+    let mut kept: Vec<Email> = Vec::new();
+    for email in texts.filter_map(mailbox) {
+        if !kept.contains(&email) {
+            kept.push(email);
+        }
+    }
+    kept
 }
 
 /// A text without characters that nobody sees, in form NFC and without white space around it.
@@ -143,8 +173,10 @@ fn apart(text: &str) -> Vec<&str> {
 fn mailbox(text: &str) -> Option<Email> {
     let text = bare(text);
     let within = |open: char, close: char| {
-        let (_, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
-        inner.contains('@').then_some(inner)
+        let (before, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
+        // `Jane <jane@x.com> Joe <joe@x.com>`
+        let another = before.contains(open) && !before.contains('"');
+        (inner.contains('@') && !another).then_some(inner)
     };
     if let Some(inner) = within('<', '>').or_else(|| within('[', ']')) {
         return address(inner);
@@ -159,6 +191,32 @@ fn mailbox(text: &str) -> Option<Email> {
         return address(behind);
     }
     address(text)
+}
+
+/// The one address in a text with words about it. Where a blank alone is between them, what is before may be a piece of the
+/// address, as in `jane doe@x.com`, and what is behind one of the domain, as in `jane@x.co uk`. Nobody could tell, so that it is
+/// read only where that is not so.
+fn among_words(text: &str) -> Option<Email> {
+    if let Some((before, rest)) = text.split_once('<') {
+        let (inner, behind) = rest.split_once('>')?;
+        return address(inner).filter(|_| ![before, behind].iter().any(|words| words.contains(['@', '<', '>'])));
+    }
+    let mut words = text.split_whitespace();
+    let before: Vec<&str> = words.by_ref().take_while(|word| !word.contains('@')).collect();
+    let address = text.split_whitespace().nth(before.len())?;
+    let behind: Vec<&str> = text.split_whitespace().skip(before.len() + 1).collect();
+    let email = mailbox(address).filter(|_| !behind.iter().any(|word| word.contains('@')))?;
+    let is_apart = |word: &str| word.ends_with([':', '|', '•', '·', '–', '—', ')', '>', '=']) || word == "-";
+    let names_it = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        word.chars().nth(2).is_some() && (email.local.contains(&word) || matches!(&*word, "email" | "e-mail" | "mail"))
+    };
+    let last = before.last().copied().unwrap_or(":");
+    let starts = address.starts_with(|c| PAIRS.iter().any(|(open, _)| *open == c));
+    let ends = address.ends_with(|c: char| ",;".contains(c) || PAIRS.iter().any(|(_, close)| *close == c));
+    let is_label = |word: &&str| suffix::listed(&word.trim_matches('.').to_lowercase());
+    let free = starts || is_apart(last) || before.len() >= MIN_WORDS || before.iter().any(names_it);
+    (free && (ends || !behind.first().is_some_and(is_label))).then_some(email)
 }
 
 /// A text without the pairs of quotes and brackets around it.
@@ -179,15 +237,17 @@ fn bare(text: &str) -> &str {
 /// A text without what ends a sentence or a member of a list.
 fn edges(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';'))
-        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.'))
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.' | ':' | '!' | '?'))
 }
 
-/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is.
+/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is. Some links have the slashes of others.
 fn recipients(text: &str) -> Option<String> {
-    match without_scheme(text, "mailto:") {
-        Some(to) => Some(visible(&percent_decode_str(to.split('?').next()?).decode_utf8().ok()?)),
-        None => Some(text.to_owned()),
-    }
+    let Some(link) = without_scheme(text, "mailto:") else { return Some(text.to_owned()) };
+    let (to, fields) = link.trim_start_matches('/').split_once('?').unwrap_or((link.trim_start_matches('/'), ""));
+    let more = fields.split('&').filter_map(|field| field.split_once('='));
+    let more = more.filter(|(name, _)| name.eq_ignore_ascii_case("to")).map(|(_, to)| to);
+    let all = std::iter::once(to).chain(more).filter(|to| !to.is_empty()).collect::<Vec<_>>().join(",");
+    Some(visible(&percent_decode_str(&all).decode_utf8().ok()?))
 }
 
 fn without_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
@@ -276,7 +336,26 @@ mod tests {
             ("jane@x.com>", "jane@x.com"),
             ("<jane@x.com", "jane@x.com"),
             ("jane@x.com; jane@x.com", "jane@x.com"),
+            ("jane@x.com, , jane@x.com;", "jane@x.com"),
             ("\"jane.doe\"@x.com", "jane.doe@x.com"),
+            ("mailto://jane@x.com", "jane@x.com"),
+            ("mailto:?to=jane@x.com&subject=x", "jane@x.com"),
+            // Words beside it.
+            ("Jane Doe jane@x.com", "jane@x.com"),
+            ("Jane Doe j.doe@x.com", "j.doe@x.com"),
+            ("Doe, Jane, jane@x.com", "jane@x.com"),
+            ("Jane van der Berg jvdb@x.com", "jvdb@x.com"),
+            ("Contact: jane@x.com", "jane@x.com"),
+            ("E-Mail jane@x.com", "jane@x.com"),
+            ("Acme Inc. - jane@x.com", "jane@x.com"),
+            ("Acme | jane@x.com | Berlin", "jane@x.com"),
+            ("Acme (jane@x.com)", "jane@x.com"),
+            ("jane@x.com Jane Doe", "jane@x.com"),
+            ("jane@x.com - Acme", "jane@x.com"),
+            ("jane@x.com, Acme Inc.", "jane@x.com"),
+            ("Jane Doe <jane@x.com> (work)", "jane@x.com"),
+            ("Jane Doe <jane@x.com>, Acme Inc.", "jane@x.com"),
+            ("Please write to jane@x.com!", "jane@x.com"),
             // Nobody sees it.
             ("\u{feff}jane@x.com\u{200b}", "jane@x.com"),
             ("\u{a0}jane@x.com\u{a0}", "jane@x.com"),
@@ -371,13 +450,10 @@ mod tests {
             "a@b",
             "a@@b.com",
             "a@b@c.com",
-            "a b@c.com",
-            "a,b@c.com",
             "a@b c.com",
             ".a@b.com",
             "a.@b.com",
             "a..b@c.com",
-            "a\r\nbcc:x@y.com",
             "\"a b\"@c.com",
             "\"\"@c.com",
             "a@10.0.0.1",
@@ -389,16 +465,65 @@ mod tests {
             "a@-b.com",
             "a@b..com",
             "a@https://b.com",
-            "a\u{85}b@c.com",
-            "a\u{2003}b@c.com",
             "a@b\u{301}\u{a0}.com",
-            "a;b@c.com",
-            "a:b@c.com",
-            "<a@b.com> <c>",
             "mailto:%ff@b.com",
-            "mailto:a%0ab@b.com",
+            "jane@ x.com",
+            "jane @x.com",
         ] {
             assert_eq!(Email::parse(text), Err(WRONG), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_piece_of_an_address_is_not_passed_over() {
+        for text in [
+            "a b@c.com",
+            "a,b@c.com",
+            "a, b@c.com",
+            "a;b@c.com",
+            "a:b@c.com",
+            "a\r\nbcc:x@y.com",
+            "a\u{85}b@c.com",
+            "a\u{2003}b@c.com",
+            "jane doe@x.com",
+            "Sales Team info@x.com",
+            "jane@x.co uk",
+            "jane@x.co .uk",
+            "<a@b.com> <c>",
+            "mailto:a%0ab@b.com",
+        ] {
+            assert_eq!(Email::parse(text), Err(BESIDE), "{text:?}");
+        }
+        for text in [
+            "Jane <jane@x.com> Joe <joe@x.com>",
+            "Jane jane@x.com Joe joe@x.com",
+            "jane@x.com or joe@x.com",
+            "x:jane@x.com y:joe@x.com",
+        ] {
+            assert_eq!(Email::parse(text), Err(SEVERAL), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_address_of_a_link_is_read() {
+        for (text, wanted) in [
+            ("mailto:a@acme.example;b@acme.example", &["a@acme.example", "b@acme.example"][..]),
+            ("mailto:a@acme.example,%20B@Acme.example?subject=x", &["a@acme.example", "b@acme.example"]),
+            ("mailto:a%40acme.example%3Bb%40acme.example", &["a@acme.example", "b@acme.example"]),
+            ("MailTo:%20a@acme.example%20", &["a@acme.example"]),
+            ("mailto://a@acme.example", &["a@acme.example"]),
+            ("mailto:?to=a@acme.example&cc=no@acme.example", &["a@acme.example"]),
+            ("mailto:a@acme.example?to=b@acme.example", &["a@acme.example", "b@acme.example"]),
+            ("mailto:Jane%20Doe%20%3Cjane@acme.example%3E", &["jane@acme.example"]),
+            ("mailto:mailto:a@acme.example", &["a@acme.example"]),
+            ("mailto:a@acme.example.", &["a@acme.example"]),
+            ("a@acme.example", &["a@acme.example"]),
+            ("Office: a@acme.example", &["a@acme.example"]),
+            ("Jane <a@acme.example>, a@acme.example", &["a@acme.example"]),
+            ("mailto:a@acme..example;nobody;@acme.example", &[]),
+            ("mailto:?subject=a@acme.example", &[]),
+        ] {
+            assert_eq!(Email::all(text).iter().map(Email::plain).collect::<Vec<_>>(), wanted, "{text}");
         }
     }
 }

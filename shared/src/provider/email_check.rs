@@ -23,9 +23,9 @@
 //! - `unknown` (0.2): `mx_unanswered`, the hosts of its MX could not be looked up;
 //! - `deliverable_likely` (0.5): the domain takes mail, and nothing speaks against the address.
 //!
-//! An address whose domain takes no mail is an answer, `found`; so is a text with an `@` that is no address. A text without an
-//! `@` is `invalid`: most often it stands in the wrong column. So is one with several addresses. Where the name server gives no answer the provider fails with
-//! `provider_error`.
+//! An address whose domain takes no mail is an answer, `found`; so is a single word with an `@` that is no address. A text without an
+//! `@` is `invalid`: most often it stands in the wrong column. So is one with several addresses, or with words beside one that may be
+//! pieces of it: nothing about it would be sure. Where the name server gives no answer the provider fails with `provider_error`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -37,7 +37,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
 use super::config::{ConfigError, EmailCheckConfig, Place};
-use super::email::{Email, SEVERAL};
+use super::email::{Email, WRONG};
 use super::ip::is_public;
 use super::{Answer, Ports, Provider, Question, suffix};
 use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord};
@@ -92,9 +92,12 @@ impl Provider for EmailCheck {
         };
         let answer = match Email::parse(text) {
             Ok(email) => self.answer(&email, ports.dns.as_ref()).await,
-            Err(SEVERAL) => return Answer::Invalid(format!("`{}` {SEVERAL}", self.input)),
-            Err(_) if text.contains('@') => Ok(Verdict::wrong_syntax()),
-            Err(why) => return Answer::Invalid(format!("`{}` {why}: it has no @", self.input)),
+            Err(WRONG) if !text.contains('@') => {
+                return Answer::Invalid(format!("`{}` {WRONG}: it has no @", self.input));
+            }
+            // With a blank in it, it may as well be one beside something else.
+            Err(WRONG) if !text.trim().contains(char::is_whitespace) => Ok(Verdict::wrong_syntax()),
+            Err(why) => return Answer::Invalid(format!("`{}` {why}", self.input)),
         };
         match answer {
             Ok((fields, confidence)) => Answer::Found { fields, confidence: Some(confidence.into()) },
@@ -479,6 +482,7 @@ mod tests {
             ("a@unsure.example", json!("found"), "unknown", &["mx_unanswered"]),
             ("संपर्क@डाटामेल.भारत", json!("found"), "risky", &["smtputf8"]),
             ("\"Doe, Jane\" <jane@example.com>;", json!("found"), "deliverable_likely", &[]),
+            ("Jane Doe jane@example.com", json!("found"), "deliverable_likely", &[]),
             ("mailto:jane%40example.com?subject=x", json!("found"), "deliverable_likely", &[]),
             ("a.l.l@example.com", json!("found"), "deliverable_likely", &[]),
             ("a@mailinator.com", json!("found"), "risky", &["disposable"]),
@@ -517,6 +521,9 @@ mod tests {
     async fn what_is_no_address_is_invalid_and_silence_is_a_failure() {
         assert!(matches!(ask("Example Ltd").await, Answer::Invalid(why) if why.contains("no @")));
         assert!(matches!(ask("a@x.com, b@x.com").await, Answer::Invalid(why) if why.contains("more than one")));
+        for text in ["jane doe@example.com", "a;b@example.com", "jane @example.com", "jane@example.co uk"] {
+            assert!(matches!(ask(text).await, Answer::Invalid(_)), "{text}");
+        }
         let answer = ask("a@down.example").await;
         let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
         assert_eq!(code, "provider_error");

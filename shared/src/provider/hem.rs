@@ -205,12 +205,13 @@ mod tests {
             ["j.doe+x@googlemail.com", "j.doe+x@googlemail.com", "jdoe@googlemail.com", "j.doe+x@googlemail.com"]
         );
         assert_eq!(shown("mailto:jose\u{301}@x.com"), ["jos\u{e9}@x.com"; 4]);
+        assert_eq!(shown("Jane Doe jane@x.com"), ["jane@x.com"; 4]);
         assert_eq!(hashes("jose\u{301}@x.com"), hashes("jos\u{e9}@x.com"));
     }
 
     #[test]
     fn refuses_what_is_no_address_or_several() {
-        for raw in ["", "a@b", "+x@gmail.com", ".@gmail.com", "a@x.com, b@x.com"] {
+        for raw in ["", "a@b", "+x@gmail.com", ".@gmail.com", "a@x.com, b@x.com", "jane doe@x.com", "a;b@x.com"] {
             assert!(hashes(raw).is_err(), "{raw:?}");
         }
     }

@@ -79,7 +79,8 @@ fn public_suffix(host: &str) -> &str {
     }
 }
 
-fn listed(rule: &str) -> bool {
+/// Whether the list has a rule, such as `com` or `co.uk`.
+pub(super) fn listed(rule: &str) -> bool {
     line_of(LIST, |line| rule.cmp(line)).is_some()
 }
 

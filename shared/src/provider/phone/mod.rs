@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::{Map, Value};
 
+pub(super) use self::text::written;
 use super::config::PhoneConfig;
 use super::{Answer, Ports, Provider, Question};
 
@@ -235,10 +236,59 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letters_behind_a_number_without_its_area_make_no_valid_one() {
-        for text in ["415-2368 work", "650-253-000 home"] {
-            let fields = found(Some("US"), json!({"phone": text})).await;
-            assert_eq!(fields["valid"], false, "{text}: {fields:?}");
+    async fn words_behind_a_number_that_misses_digits_are_not_dialled() {
+        for (text, country, e164) in [
+            ("+49 30 12 Zentrale", None, "+493012"),
+            ("+49 30 12 Office", None, "+493012"),
+            ("+49 30 12 mobil", None, "+493012"),
+            ("+49 30 12 Fax", None, "+493012"),
+            ("+49 30 12 direct", None, "+493012"),
+            ("+49 30 12 - Buchhaltung", None, "+493012"),
+            ("+49 30 12 BUCHHALTUNG", None, "+493012"),
+            ("030 12 Frau Meier", Some("DE"), "+493012"),
+            ("+49 171 12 Jane", None, "+4917112"),
+            ("0800 123 Bestellung", Some("DE"), "+49800123"),
+            ("+44 20 79 Front Desk", None, "+442079"),
+            ("+33 1 23 accueil", None, "+33123"),
+            ("+61 2 12 Reception", None, "+61212"),
+            ("415-2368 work", Some("US"), "+14152368"),
+            ("650-253-000 home", Some("US"), "+1650253000"),
+            ("(650) 253 accounting", Some("US"), "+1650253"),
+            ("(650) 253 Home", Some("US"), "+1650253"),
+            ("(650) Accounting", Some("US"), "+1650"),
+            ("800-356 Orders", Some("US"), "+1800356"),
+        ] {
+            let fields = found(country, json!({"phone": text})).await;
+            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(false)), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn words_that_are_sold_as_numbers_are_dialled() {
+        for (text, country, e164, valid) in [
+            ("0800-REISE", "DE", "+4980073473", false),
+            ("0800 7 REISEN", "DE", "+498007734736", true),
+            ("0800 PIZZAPIZZA", "DE", "+498007499274992", true),
+            ("0180 5 REISEN", "DE", "+491805734736", true),
+            ("0700 PETERPAN", "DE", "+4970073837726", true),
+            ("+49 800 Flugreise", "DE", "+49800358473473", true),
+            ("0800 FLOWERS", "GB", "+448003569377", true),
+            ("1-800-flowers", "US", "+18003569377", true),
+            ("1-888-4-CREDIT", "US", "+18884273348", true),
+            ("1-800-SIX-FLAGS", "US", "+18007493524", true),
+            ("(212) NEW-YORK", "US", "+12126399675", true),
+            ("650-253-HOME", "US", "+16502534663", true),
+            ("1800 REVERSE", "AU", "+611800738377", true),
+        ] {
+            let fields = found(None, json!({"phone": text, "country": country})).await;
+            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(valid)), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_numbers_within_a_town_the_first_counts() {
+        for text in ["555-0100 / 555-0101", "555-0100, 555-0101", "555 0100/555 0101", "555-0100 or 555-0101"] {
+            assert_eq!(found(Some("US"), json!({"phone": text})).await["e164"], "+15550100", "{text}");
         }
     }
 
@@ -276,6 +326,10 @@ mod tests {
             ",,123#",
             ";123",
             " - 123#",
+            " Durchwahl 123",
+            ", Poste: 123",
+            " DW123",
+            " (ext. 123)",
             " ext. \u{661}\u{662}\u{663}",
         ] {
             let fields = found(None, json!({"phone": format!("+1 650-253-0000{tail}")})).await;
@@ -363,6 +417,61 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_are_read_as_links_and_people_write_them() {
+        for (text, wanted) in [
+            ("tel:+49\u{2013}30\u{2011}123456", &["+49-30-123456"][..]),
+            ("Tel:+49 30 123456", &["+49 30 123456"]),
+            ("TEL:+4930123456", &["+4930123456"]),
+            ("tel://+49 (30) 123456", &["+49 (30) 123456"]),
+            ("tel:+49%2030%20123456", &["+49 30 123456"]),
+            ("tel:+49\u{a0}30\u{2009}123456", &["+49 30 123456"]),
+            ("tel:\u{ff0b}\u{ff14}\u{ff19}30123456", &["+4930123456"]),
+            ("tel:+1-555-010-9999;ext=12", &["+1-555-010-9999;ext=12"]),
+            ("tel:+1-555-010-9999;EXT=12;isub=3", &["+1-555-010-9999;ext=12"]),
+            ("tel:0109999;phone-context=+1555", &["+15550109999"]),
+            ("tel:0109999;phone-context=acme.example", &["0109999"]),
+            ("+1 555 010 9999 ext. 12", &["+1 555 010 9999 ext. 12"]),
+            ("+1 555 010 9999 Ext 12", &["+1 555 010 9999 ext. 12"]),
+            ("+1 555 010 9999, extension 12", &["+1 555 010 9999 ext. 12"]),
+            ("+1 555 010 9999 x12", &["+1 555 010 9999 ext. 12"]),
+            ("+1 555 010 9999 (ext. 12)", &["+1 555 010 9999 ext. 12"]),
+            ("+1 555 010 9999 #12", &["+1 555 010 9999 ext. 12"]),
+            ("+49 30 123456 Durchwahl 12", &["+49 30 123456 ext. 12"]),
+            ("+33 1 23 45 67 89 poste 12", &["+33 1 23 45 67 89 ext. 12"]),
+            ("Tel.: +49 30 123456", &["+49 30 123456"]),
+            ("Telefon +49 30 123456", &["+49 30 123456"]),
+            ("Tel. (030) 123456", &["(030) 123456"]),
+            ("+49 (0)30 / 123456", &["+49 (0)30 / 123456"]),
+            ("+49 34604/20202", &["+49 34604/20202"]),
+            ("030/123456-7", &["030/123456-7"]),
+            ("01/23/45/67/89", &["01/23/45/67/89"]),
+            ("\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", &["030 123456"]),
+            ("555-0100 / 555-0101", &["555-0100", "555-0101"]),
+            ("030 123456 / 030 123457", &["030 123456", "030 123457"]),
+            ("+49 30 123456/+49 171 1234567; 0171 1234568", &["+49 30 123456", "+49 171 1234567", "0171 1234568"]),
+            ("555-0100 / 555,-0101", &["555-0100 / 555 ext. 0101"]),
+            ("01/23/45/67/89, 01/23/45/67/90", &["01/23/45/67/89", "01/23/45/67/90"]),
+            ("Tel. 030 123456 / Fax 030 123457", &["030 123456"]),
+            ("Fax: +49 30 123456", &[]),
+            ("Telefax +49 30 123456", &[]),
+            ("+49 30 123456 (Fax)", &[]),
+            ("+1 800 FLOWERS", &[]),
+            ("+1 555 010 9999 and more", &[]),
+            ("+1 555 010 9999 ext. 123456789", &[]),
+            ("+1 555 010 9999 x", &[]),
+            ("12345", &[]),
+            ("1234567890123456", &[]),
+            ("tel:", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(written(text), wanted, "{text}");
+            for number in wanted {
+                assert_eq!(written(number), [*number], "{text}");
+            }
+        }
+    }
+
     /// Cut at every place, with an odd piece in every place: there is an answer, and a valid number reads as itself.
     #[test]
     fn malformed_texts_end_in_an_answer_and_numbers_read_as_themselves() {
@@ -401,6 +510,8 @@ mod tests {
             "+\u{fffc};phone-context=\u{fffc}",
             "+1 650 253 0000;isub=\u{1f4a9}",
             "x\u{0}1;ext=\u{ff10}",
+            "1-800-FLOWERS #12345\u{20ac}\u{20ac}",
+            "0800 ABC ext. 1\u{20ac}",
             "\u{660}\u{661}\u{662}\u{663}\u{664}",
             "9;phone-context=doorkiezer00ext.;ext=00~*1939tel:.ext.doorkiezerx;phone-context=\u{ff0b}\u{1f4a9}",
         ] {

@@ -1,7 +1,7 @@
 //! One number out of what people write: links, remarks, labels, extensions, the prefix for calls abroad.
 
 use percent_encoding::percent_decode_str;
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, Region};
+use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberType, Region};
 
 use super::super::email::is_invisible;
 
@@ -16,12 +16,31 @@ const MAX_LABEL_DIGITS: usize = 3;
 /// The country codes of plans whose numbers are all of one length, so that words may be longer: North America, Australia.
 const LONG_WORDS: [i32; 2] = [1, 61];
 
+/// How many digits stand at most before letters that take the place of a number: those of a service, as in `0800` and `0180 5`.
+const MAX_SERVICE: usize = 4;
+/// The fewest letters that libphonenumber takes for some to dial.
+const MIN_LETTERS: usize = 3;
+/// How many digits a number has as it is written, the least in a town and the most of E.164, and how many where another
+/// follows. How long it is, and how many digits its extension has.
+const DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
+const MIN_BEFORE_ANOTHER: usize = 7;
+const MAX_WRITTEN: usize = 40;
+const MAX_EXTENSION: usize = 7;
+
+/// Words before an extension that libphonenumber does not know.
+const EXTENSIONS: [&str; 8] =
+    ["durchwahl", "dw", "interno", "nebenstelle", "poste", "ramal", "toestel", "\u{432}\u{43d}"];
+
 /// Words beside a number that say what it is for; never letters to dial.
-const REMARKS: [&str; 24] = [
+const REMARKS: [&str; 33] = [
     "cell",
     "celular",
     "cellulare",
-    "durchwahl",
+    "central",
+    "centrale",
+    "direct",
+    "direkt",
+    "empfang",
     "ext",
     "fax",
     "faks",
@@ -38,10 +57,15 @@ const REMARKS: [&str; 24] = [
     "portable",
     "privat",
     "private",
+    "reception",
+    "sekretariat",
+    "switchboard",
     "tel",
     "telefax",
     "telefon",
     "telephone",
+    "work",
+    "zentrale",
 ];
 
 /// Reads a number. The first complete one of several counts, and what stands behind a complete one is a remark, but for an extension.
@@ -66,21 +90,93 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
     })
 }
 
-/// A text with ASCII's digits and signs for those of full width and the digits of every script, and without what nobody sees.
+/// Reads the numbers of a link or a text as they are written, where nobody says which country they are of: with plain digits,
+/// dashes and spaces, and an extension as `;ext=12` or ` ext. 12`. Nothing of a fax, and nothing of a number with words behind it.
+pub(in super::super) fn written(text: &str) -> Vec<String> {
+    if text.len() > MAX_CHARS * 4 || text.trim().chars().nth(MAX_CHARS).is_some() {
+        return Vec::new();
+    }
+    let text = without_parameters(&plain(text)).unwrap_or_default();
+    apart(&text).into_iter().filter_map(as_written).collect()
+}
+
+/// The parts of a text with a number each. A slash may also stand within one, so that it counts where the whole is no number of
+/// any plan, as in libphonenumber's matcher.
+fn apart(text: &str) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let is_sign = |c: char| matches!(c, ',' | ';' | '/' | '|' | '\n');
+    for (at, sign) in text.match_indices(is_sign) {
+        let (part, rest) = (&text[start..at], &text[at + 1..]);
+        let next = rest.split(|c| is_sign(c) && (c != '/' || sign == "/")).next().unwrap_or_default();
+        let within =
+            || sign == "/" && PHONE_NUMBER_UTIL.parse(&text[start..=at + next.len()], None).is_ok_and(|n| is_valid(&n));
+        // Not the digits of its extension.
+        let number = next.trim_start_matches(|c: char| !c.is_ascii_digit()).split(char::is_alphabetic).next();
+        let another = count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
+        if another && !next.starts_with("ext=") && !within() {
+            parts.push(part);
+            start = at + 1;
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn as_written(part: &str) -> Option<String> {
+    let is_number = |c: char| c.is_ascii_digit() || "+-(). /".contains(c);
+    let start = part.find(|c: char| c.is_ascii_digit() || c == '+')?;
+    let label = part[..start].trim_end_matches('(');
+    let lower = label.to_lowercase();
+    if ["fax", "faks", "\u{444}\u{430}\u{43a}\u{441}"].iter().any(|fax| lower.contains(fax)) {
+        return None;
+    }
+    let start = if label.len() < start { start - 1 } else { start };
+    let (number, rest) = part[start..].split_at(part[start..].find(|c| !is_number(c)).unwrap_or(part.len() - start));
+    let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
+    let mut written = number.to_owned();
+    if rest.contains(char::is_alphanumeric) {
+        // Extensions are written alike in every country.
+        let read = PHONE_NUMBER_UTIL.parse(part, Some(Region::US)).ok()?;
+        let extension = read.extension();
+        let digits = rest.chars().filter(char::is_ascii_digit);
+        if !digits.eq(extension.chars())
+            || !(1..=MAX_EXTENSION).contains(&extension.len())
+            || !words(part).all(|word| is_extension(word, &read))
+        {
+            return None;
+        }
+        let label = if rest.starts_with(';') { ";ext=" } else { " ext. " };
+        written.extend([label, extension]);
+    }
+    (DIGITS.contains(&count(number)) && number.len() <= MAX_WRITTEN).then_some(written)
+}
+
+/// A text with ASCII's digits, dashes, spaces and signs for those of typography, of full width and of every script, without what
+/// nobody sees, and with a word that libphonenumber knows before an extension.
 fn plain(text: &str) -> String {
     let decoded = percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into);
     let mut plain = String::with_capacity(decoded.len());
     for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
         match c {
+            '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => plain.push('-'),
+            // A long vowel elsewhere.
+            '\u{30fc}' if plain.ends_with(|c: char| c.is_ascii_digit()) => plain.push('-'),
+            '\u{2044}' | '\u{2215}' => plain.push('/'),
             '\u{ff01}'..='\u{ff5e}' => plain.extend(char::from_u32(u32::from(c) - 0xfee0)),
             // Dots to the eye, and in France between each two digits.
             '·' | '•' | '∙' => plain.push('.'),
+            c if c != '\n' && c.is_whitespace() => plain.push(' '),
             c if !c.is_ascii() && c.is_numeric() => {
                 let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
                 if digit.is_empty() { plain.push(c) } else { plain.push_str(&digit) }
             }
             c => plain.push(c),
         }
+    }
+    let is_label = |word: &&str| EXTENSIONS.contains(&letters(word).to_lowercase().as_str());
+    let label = words(&plain).find(is_label).map(|word| (plain.len() - word.len(), letters(word).len()));
+    if let Some((at, length)) = label {
+        plain.replace_range(at..at + length, "ext");
     }
     plain
 }
@@ -153,7 +249,7 @@ impl<'t> Candidates<'t> {
         let (mut starts, mut ends) = (vec![0], Vec::new());
         let (mut digits, mut bracket, mut word) = (0, None, false);
         for (at, c) in text.char_indices() {
-            let letter = is_letter(c);
+            let letter = c.is_alphabetic();
             let sign = matches!(c, ',' | ';' | '/' | '|' | ':' | '\n') || (c == '+' && digits > 0);
             if (letter && !word) || sign {
                 // A remark in brackets is one from its bracket on.
@@ -191,15 +287,17 @@ impl<'t> Candidates<'t> {
             .or_else(|| spelled().find_map(|(part, number)| cut(part, number)))
     }
 
-    /// A number that the plan does not have: with letters where they may be meant, and rather one that it could have.
+    /// A number that the plan does not have: with letters where they may be meant, and rather one that it could have, if only
+    /// within a town.
     fn likely(&self) -> Option<PhoneNumber> {
-        let possible = |number: &&PhoneNumber| {
-            PHONE_NUMBER_UTIL.is_possible_number_with_reason(number) == Ok(NumberLengthType::IsPossible)
-        };
+        let is = |number: &PhoneNumber, length| PHONE_NUMBER_UTIL.is_possible_number_with_reason(number) == Ok(length);
+        let possible = |number: &&PhoneNumber| is(number, NumberLengthType::IsPossible);
+        let local = |number: &&PhoneNumber| is(number, NumberLengthType::IsPossibleLocalOnly);
         let spelled: Vec<PhoneNumber> = self.spelled().into_iter().map(|(_, number)| number).collect();
         let digits: Vec<PhoneNumber> = self.from(0).filter_map(|part| self.digits(part)).collect();
         let spelled = spelled.iter().find(possible).or(spelled.last());
-        spelled.or_else(|| digits.iter().find(possible)).or(digits.first()).cloned()
+        let digits = || digits.iter().find(possible).or_else(|| digits.iter().find(local)).or(digits.first());
+        spelled.or_else(digits).cloned()
     }
 
     /// The part that a fault is told of.
@@ -214,11 +312,13 @@ impl<'t> Candidates<'t> {
 
     /// A part's number where it is of digits alone, with an extension or without.
     fn digits(&self, part: &str) -> Option<PhoneNumber> {
+        let number = self.parse(part).ok()?;
         let in_brackets = part.trim_end().strip_suffix([')', ']']).and_then(|rest| rest.rfind(['(', '[']));
-        if in_brackets.is_some_and(|open| count(&part[..open]) > MAX_BEFORE_REMARK) {
+        let is_remark =
+            |open: &usize| count(&part[..*open]) > MAX_BEFORE_REMARK && !is_extension(&part[open + 1..], &number);
+        if in_brackets.as_ref().is_some_and(is_remark) {
             return None;
         }
-        let number = self.parse(part).ok()?;
         let mut words = words(part);
         let alone = match words.next() {
             None => true,
@@ -232,7 +332,7 @@ impl<'t> Candidates<'t> {
         let mut spelled: Vec<_> = self
             .from(0)
             .filter_map(|part| Some((part, self.parse(part).ok()?)))
-            .filter(|(part, number)| is_spelled(part, number) && leaves_room(part, number))
+            .filter(|(part, number)| is_spelled(part, number))
             .collect();
         spelled.reverse();
         spelled.sort_by_key(|(_, number)| number.extension().is_empty());
@@ -270,48 +370,61 @@ fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
 
-/// `ー` is a dash between digits.
-fn is_letter(c: char) -> bool {
-    c.is_alphabetic() && c != 'ー'
-}
-
 /// The words of a part from its first digit on, each with all that stands behind it. `x` is none: it stands for digits that are left
 /// out, as of a carrier, or before an extension.
 fn words(part: &str) -> impl Iterator<Item = &str> {
     let number = part.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+');
-    let word = |at: &usize| number[*at..].starts_with(is_letter) && !number[..*at].ends_with(is_letter);
+    let word =
+        |at: &usize| number[*at..].starts_with(char::is_alphabetic) && !number[..*at].ends_with(char::is_alphabetic);
     let starts = number.char_indices().map(|(at, _)| at).filter(word);
     starts.map(|at| &number[at..]).filter(|word| !matches!(letters(word), "x" | "X" | "xx" | "XX"))
 }
 
 /// The first word of a text.
 fn letters(text: &str) -> &str {
-    text.split(|c| !is_letter(c)).next().unwrap_or_default()
+    text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default()
 }
 
 /// Whether a word is the label of a number's extension.
 fn is_extension(label: &str, number: &PhoneNumber) -> bool {
-    let alone = !label[letters(label).len()..].contains(is_letter);
+    let alone = !label[letters(label).len()..].contains(char::is_alphabetic);
     alone && !number.extension().is_empty() && label.chars().filter(char::is_ascii_digit).eq(number.extension().chars())
 }
 
-/// Whether a part has letters that may be meant to be dialled.
+/// Whether a part has letters that are meant to be dialled, and are no remark behind a number that misses some digits: both make
+/// a number that the plan has, where numbers may have any length. Words are sold
+/// - for services, such as `0800`, and stand right behind their digits;
+/// - in North America for every number, and are then in capitals and complete.
 fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
-    let mut words = words(part).filter(|word| !is_extension(word, number)).peekable();
-    let remark = |word: &str| {
+    let mut dialled = words(part).filter(|word| !is_extension(word, number)).peekable();
+    let Some(first) = dialled.peek().copied() else { return false };
+    let is_remark = |word: &str| {
         let letters = letters(word);
-        let before = part[..part.len() - word.len()].ends_with(['(', '[']);
-        before || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
+        let in_brackets = part[..part.len() - word.len()].ends_with(['(', '[']);
+        in_brackets || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
     };
-    words.peek().is_some() && !words.any(remark)
+    let extension = words(part).find(|word| is_extension(word, number)).map_or(number.extension().len(), str::len);
+    let behind = &first[..first.floor_char_boundary(first.len().saturating_sub(extension))];
+    let spelled = behind.chars().filter(char::is_ascii_alphanumeric).count();
+    let before = number.national_number.to_string().len().saturating_sub(spelled);
+    let mut letters = behind.chars().filter(char::is_ascii_alphabetic);
+    let capitals = letters.clone().all(|c| c.is_ascii_uppercase());
+    letters.nth(MIN_LETTERS - 1).is_some()
+        && !dialled.any(is_remark)
+        && ((is_service(number) && before <= MAX_SERVICE) || (number.country_code == 1 && capitals && is_valid(number)))
 }
 
-/// Whether letters can be part of the number: in North America, not behind seven digits without the country's own, where a number of
-/// ten is one that misses some.
-fn leaves_room(part: &str, number: &PhoneNumber) -> bool {
-    let before = words(part).next().map_or("", |word| &part[..part.len() - word.len()]);
-    let digits: String = before.chars().filter(char::is_ascii_digit).collect();
-    number.country_code != 1 || digits.strip_prefix('1').unwrap_or(&digits).len() < 7
+/// Whether a number is of a range for services, complete or not.
+fn is_service(number: &PhoneNumber) -> bool {
+    use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
+    let is_sold = |national_number| {
+        let kind = PHONE_NUMBER_UTIL.get_number_type(&PhoneNumber { national_number, ..number.clone() });
+        matches!(kind, TollFree | PremiumRate | SharedCost | PersonalNumber | UAN)
+    };
+    let powers = || (0..=15).map(|n| 10_u64.pow(n));
+    let shorter = powers().map(|power| number.national_number / power).filter(|n| *n > 99);
+    let longer = powers().filter_map(|power| number.national_number.checked_mul(power));
+    shorter.chain(longer).any(is_sold)
 }
 
 fn count(text: &str) -> usize {

@@ -4,6 +4,7 @@
 //! in June; here, what is not sure is not read.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
@@ -12,6 +13,8 @@ use crate::domain::time::Timestamp;
 
 /// The longest text that is read, in bytes.
 const MAX_TEXT: usize = 100;
+/// The years that RFC 3339 can write, 0 to 9999, in UTC.
+const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
 const MONTHS: [(&str, Month); 12] = [
     ("january", Month::January),
@@ -91,14 +94,12 @@ pub(super) fn read_end(text: &str) -> Option<Timestamp> {
 /// With how many days it names, where it names no time.
 fn point(text: &str) -> Option<(Timestamp, u8)> {
     let text = Some(text.trim()).filter(|text| text.len() <= MAX_TEXT)?;
-    if let Some(at) = Timestamp::parse(text) {
-        return Some((at, 0));
-    }
-    let mut parts = Parts::default();
-    for token in tokens(text) {
-        parts.take(&token)?;
-    }
-    parts.point()
+    let read = || {
+        let mut parts = Parts::default();
+        tokens(text).iter().try_for_each(|token| parts.take(token))?;
+        parts.point()
+    };
+    Timestamp::parse(text).map(|at| (at, 0)).or_else(read).filter(|(at, _)| YEARS.contains(&at.0))
 }
 
 /// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one token, and so is an
@@ -254,7 +255,8 @@ fn is_number(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second is the one before it.
+/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one before it. Other seconds, as other
+/// minutes and hours, are a fault in the text that leaves nothing to rely on.
 fn clock(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
@@ -266,7 +268,8 @@ fn clock(text: &str) -> Option<Time> {
         return None;
     }
     let milli: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second.parse::<u8>().ok()?.min(59), milli).ok()
+    let second = if second == "60" { 59 } else { second.parse().ok()? };
+    Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second, milli).ok()
 }
 
 /// `+0100`, `+01:00`, `+01`, in minutes.
@@ -343,6 +346,8 @@ mod tests {
             ("Jan. 5th, 2026 at 3:30 PM", "2026-01-05T15:30:00.000Z"),
             ("Jan 5, 2026 12:15am", "2026-01-05T00:15:00.000Z"),
             ("Wed, 31 Dec 2025 23:59:60 GMT", "2025-12-31T23:59:59.000Z"),
+            ("2026-01-05 10:00:60 CET", "2026-01-05T09:00:59.000Z"),
+            ("20260105T100060Z", "2026-01-05T10:00:59.000Z"),
             (" \n2026-01-05\t", "2026-01-05T00:00:00.000Z"),
         ] {
             assert_eq!(read(text).map(Timestamp::rfc3339).as_deref(), Some(expected), "{text}");
@@ -362,6 +367,14 @@ mod tests {
             "6.1.2026",
             "Mon, 99 Jan 2026 10:00:00 GMT",
             "Mon, 05 Jan 2026 25:00:00 GMT",
+            "Mon, 05 Jan 2026 10:00:99 GMT",
+            "2026-01-05T10:00:61Z",
+            "9999-12-31T23:59:59-23:59",
+            "0000-01-01T00:00:00+00:01",
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "2026-01-05 10:60",
+            "20260105T100099Z",
+            "Mon, 05 Jan 2026 24:00:60 GMT",
             "Mon, 05 Jan 2026 10:00:00 +9900",
             "5 Jan 2026 6 Feb 2026",
             "10:00",

@@ -3,9 +3,9 @@
 //! quick-xml reads the XML and its namespaces. The crates that read feeds whole (`feed-rs` 3.0 was tried) refuse a feed with a bare
 //! `&`, with `&eacute;`, with a tag too many, or cut off at our limit of bytes; the entries before the fault are news all the same.
 
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::name::{Namespace, ResolveResult};
-use quick_xml::reader::NsReader;
+use quick_xml::name::{Namespace, NamespaceResolver, ResolveResult};
 use serde_json::Value;
 use url::Url;
 
@@ -20,6 +20,8 @@ const MAX_ENTRIES: usize = 200;
 const MAX_TITLE: usize = 500;
 /// The longest text of a title, link or date that is read, in bytes.
 const MAX_SAID: usize = 64 * 1024;
+/// How deep elements are told apart; deeper ones count as the text of what is around them.
+const MAX_DEPTH: usize = 128;
 
 /// `item` or `entry`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,22 +121,24 @@ enum Part {
     Updated,
 }
 
-/// A part whose element is open, with the element's local name and how many of that name are open within.
+/// A part whose element is open, which is the one at this place of those that are.
 struct Open {
     part: Part,
-    name: String,
-    within: u32,
+    at: usize,
     said: String,
 }
 
-/// What there is of an entry whose element is open.
+/// What there is of an entry whose element is open, at this place of those that are.
 #[derive(Default)]
 struct Draft {
+    at: usize,
+    /// The default namespace that its element is in, if it is none of those known here: its own parts are in the same.
+    namespace: Option<String>,
     entry: Entry,
     permalink: Option<String>,
     updated: Option<Timestamp>,
-    /// How many `source` are open: what stands there is of the feed that the entry is from.
-    sources: u32,
+    /// The place of an open `source`: what stands there is of the feed that the entry is from.
+    source: Option<usize>,
 }
 
 struct Reading<'u> {
@@ -142,34 +146,40 @@ struct Reading<'u> {
     entries: Vec<Entry>,
     draft: Option<Draft>,
     open: Option<Open>,
+    /// The elements that are open, by their names as they are written. An end tag that is none of theirs is passed over; one of
+    /// an outer element ends those within. The outermost stays open: what it declares holds to the end of the text.
+    elements: Vec<String>,
+    /// Has a level for each of them.
+    namespaces: NamespaceResolver,
 }
 
 impl<'u> Reading<'u> {
     fn new(url: &'u Url) -> Self {
-        Self { url, entries: Vec::new(), draft: None, open: None }
+        let namespaces = NamespaceResolver::default();
+        Self { url, entries: Vec::new(), draft: None, open: None, elements: Vec::new(), namespaces }
     }
 
     fn of_xml(mut self, text: &str) -> Vec<Entry> {
-        let mut reader = NsReader::from_str(text);
+        let mut reader = Reader::from_str(text);
         let settings = reader.config_mut();
         settings.check_end_names = false;
         settings.allow_unmatched_ends = true;
         settings.allow_dangling_amp = true;
         while self.entries.len() < MAX_ENTRIES {
-            match reader.read_resolved_event() {
-                Ok((namespace, Event::Start(tag))) => self.start(Vocabulary::of(&namespace), &tag, false),
-                Ok((namespace, Event::Empty(tag))) => self.start(Vocabulary::of(&namespace), &tag, true),
-                Ok((_, Event::End(tag))) => self.end(tag.local_name().as_ref()),
-                Ok((_, Event::Text(text))) => self.say(&text.xml10_content()),
-                Ok((_, Event::CData(text))) => self.say(&text.xml10_content()),
-                Ok((_, Event::GeneralRef(name))) if self.open.is_some() => {
+            match reader.read_event() {
+                Ok(Event::Start(tag)) => self.element(&tag, false),
+                Ok(Event::Empty(tag)) => self.element(&tag, true),
+                Ok(Event::End(tag)) => self.end(tag.name().as_ref()),
+                Ok(Event::Text(text)) => self.say(&text.xml10_content()),
+                Ok(Event::CData(text)) => self.say(&text.xml10_content()),
+                Ok(Event::GeneralRef(name)) if self.open.is_some() => {
                     let whole = format!("&{};", &*name);
                     let reference = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
                     let said = dereference(&whole);
                     // One that only the feed's own document type knows; or none, but a bare `&` and a `;` far behind.
                     self.say(if reference && said == whole { " " } else { &said });
                 }
-                Ok((_, Event::Eof)) | Err(_) => break,
+                Ok(Event::Eof) | Err(_) => break,
                 Ok(_) => {}
             }
         }
@@ -183,28 +193,53 @@ impl<'u> Reading<'u> {
         }
     }
 
-    fn start(&mut self, of: Vocabulary, tag: &BytesStart<'_>, empty: bool) {
+    fn element(&mut self, tag: &BytesStart<'_>, empty: bool) {
+        // More declarations than are kept are none.
+        let _ = self.namespaces.push(tag);
+        let (of, namespace) = self.vocabulary(tag);
+        self.start(of, namespace, tag, empty);
+        if empty || self.elements.len() >= MAX_DEPTH {
+            self.namespaces.pop();
+        } else {
+            self.elements.push(tag.name().as_ref().to_owned());
+        }
+    }
+
+    /// Whose element it is. Some feeds have a default namespace of their own making, which is then the entry's.
+    fn vocabulary(&self, tag: &BytesStart<'_>) -> (Vocabulary, Option<String>) {
+        let (namespace, _) = self.namespaces.resolve_element(tag.name());
+        let of = Vocabulary::of(&namespace);
+        let ResolveResult::Bound(Namespace(uri)) = namespace else { return (of, None) };
+        let own = match &self.draft {
+            Some(draft) => draft.namespace.as_deref() == Some(uri),
+            None => tag.name().prefix().is_none(),
+        };
+        if of == Vocabulary::Others && own { (Vocabulary::Rss, Some(uri.to_owned())) } else { (of, None) }
+    }
+
+    fn start(&mut self, of: Vocabulary, namespace: Option<String>, tag: &BytesStart<'_>, empty: bool) {
         let name = tag.local_name();
         let name = name.as_ref();
+        let at = self.elements.len();
         if matches!((of, name), (Vocabulary::Rss, "item" | "entry") | (Vocabulary::Atom, "entry")) {
-            (self.draft, self.open) = ((!empty).then(Draft::default), None);
+            // The end of the one before is missing.
+            self.end_entry();
+            self.draft = (!empty).then(|| Draft { at, namespace, ..Draft::default() });
             return;
         }
         let Some(draft) = &mut self.draft else { return };
         if let Some(open) = &mut self.open {
             // Markup within a title.
-            let breaks = ["p", "div", "br", "li", "td", "h1", "h2", "h3"].contains(&name);
-            open.within += u32::from(!empty && name == open.name);
-            if breaks {
+            if ["p", "div", "br", "li", "td", "h1", "h2", "h3"].contains(&name) {
                 open.said.push(' ');
             }
             return;
         }
         let own = matches!(of, Vocabulary::Rss | Vocabulary::Atom);
         if own && name == "source" {
-            draft.sources += u32::from(!empty);
+            draft.source = draft.source.or((!empty).then_some(at));
         }
-        if draft.sources > 0 {
+        if draft.source.is_some() {
             return;
         }
         let attribute = |name: &str| {
@@ -235,31 +270,39 @@ impl<'u> Reading<'u> {
             _ => return,
         };
         if !empty {
-            self.open = Some(Open { part, name: name.to_owned(), within: 0, said: String::new() });
+            self.open = Some(Open { part, at, said: String::new() });
         }
     }
 
     fn end(&mut self, name: &str) {
+        let Some(at) = self.elements.iter().rposition(|open| open == name) else { return };
+        if let Some(Open { part, said, .. }) = self.open.take_if(|open| open.at >= at).filter(|open| open.at == at) {
+            self.part(part, &said);
+        }
+        if let Some(draft) = &mut self.draft {
+            draft.source.take_if(|source| *source >= at);
+        }
+        if self.draft.as_ref().is_some_and(|draft| draft.at >= at) {
+            self.end_entry();
+        }
+        for _ in at.max(1)..self.elements.len() {
+            self.elements.pop();
+            self.namespaces.pop();
+        }
+    }
+
+    fn end_entry(&mut self) {
+        self.open = None;
+        let Some(Draft { mut entry, permalink, updated, .. }) = self.draft.take() else { return };
+        entry.url = entry.url.or(permalink);
+        entry.date = entry.date.or(updated);
+        if !entry.title.is_empty() {
+            self.entries.push(entry);
+        }
+    }
+
+    fn part(&mut self, part: Part, said: &str) {
         let Some(draft) = &mut self.draft else { return };
-        if matches!(name, "item" | "entry") {
-            let Draft { mut entry, permalink, updated, .. } = std::mem::take(draft);
-            entry.url = entry.url.or(permalink);
-            entry.date = entry.date.or(updated);
-            if !entry.title.is_empty() {
-                self.entries.push(entry);
-            }
-            (self.draft, self.open) = (None, None);
-            return;
-        }
-        let Some(open) = self.open.as_mut().filter(|open| open.name == name) else {
-            draft.sources = draft.sources.saturating_sub(u32::from(name == "source" && self.open.is_none()));
-            return;
-        };
-        if open.within > 0 {
-            open.within -= 1;
-            return;
-        }
-        let Some(Open { part, said, .. }) = self.open.take() else { return };
         let (entry, said) = (&mut draft.entry, said.trim());
         match part {
             Part::Title(form) if entry.title.is_empty() => entry.title = title(said, form),
@@ -365,6 +408,57 @@ mod tests {
         ] {
             assert!(read(&text).len() <= MAX_ENTRIES);
         }
+    }
+
+    #[test]
+    fn a_default_namespace_of_the_feeds_own_making_is_the_entrys() {
+        for text in [
+            "<rss xmlns='http://anything.example/ns'><channel><title>B</title><item><title>T</title><link>/t</link></item></channel></rss>",
+            "<feed xmlns='urn:x'><entry><title>T</title><link href='/t'/></entry></feed>",
+            "<rss xmlns:o='urn:x' xmlns='urn:x'><item><o:title>T</o:title><link>/t</link></item></rss>",
+            "<rss><channel xmlns='urn:x'><item><title xmlns='urn:y'>no</title><title>T</title><link>/t</link></item></channel></rss>",
+        ] {
+            assert_eq!(read(text), [entry("T", "https://acme.example/t", "")], "{text}");
+        }
+        for text in [
+            "<x:rss xmlns:x='urn:x'><x:item><x:title>T</x:title></x:item></x:rss>",
+            "<rss><item><media:item xmlns:media='urn:m'><media:title>T</media:title></media:item></item></rss>",
+            "<rss><item><box xmlns='urn:m'><item><title>T</title></item></box></item></rss>",
+        ] {
+            assert_eq!(read(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_tag_ends_its_own_element_and_no_other() {
+        let both = [entry("One", "", ""), entry("Two", "", "")];
+        for text in [
+            "<rss xmlns:x='urn:x'><item><x:item>a</x:item><title>One</title></item><item></x:item><title>Two</title></item></rss>",
+            "<atom:feed xmlns:atom='http://www.w3.org/2005/Atom'></p></p></p></p><atom:entry></b><atom:title>One</atom:title></i>\
+             </atom:entry></atom:id></atom:feed><atom:entry><atom:title>Two</atom:title></atom:entry>",
+            "<a:feed xmlns:a='http://www.w3.org/2005/Atom'><a:entry><a:title>One</a:title></entry><a:entry><a:title>Two</a:title>\
+             </a:entry></a:feed>",
+            "<rss><item><title>One</title><item><title>Two</title></item></rss>",
+            "<rss><item><title>One<b></title><p><br></item><item><titel>no</title><title>Two</title></item></rss>",
+            &format!(
+                "<rss><item><title>One</title>{}</item><item><title>Two</title></item></rss>",
+                "<br>".repeat(1_000)
+            ),
+            &format!(
+                "<rss><item><title>One</title></item>{}<item><title>Two</title></item></rss>",
+                "</item>".repeat(1_000)
+            ),
+        ] {
+            assert_eq!(read(text), both, "{text}");
+        }
+        // A title whose own end is missing would hold the rest of its entry.
+        assert_eq!(read("<rss><item><title>One</titel><link>/x</link></item></rss>"), []);
+        assert_eq!(
+            read(
+                "<rss><item><source url='/'><b></source><title>T</title></item><item><source><title>no</title></item></rss>"
+            ),
+            [entry("T", "", "")]
+        );
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use encoding_rs::Encoding;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use quick_xml::NsReader;
+use quick_xml::events::Event;
+use quick_xml::name::{Namespace, ResolveResult};
 use url::Url;
 
 use super::html::Document;
@@ -130,16 +133,39 @@ impl Want {
         }
     }
 
-    fn fits(self, content_type: Option<&str>, body: &[u8]) -> bool {
-        let media_type = media_type(content_type.unwrap_or_default());
-        let begins = |with: &[u8]| {
-            let body = body.trim_ascii_start();
-            body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(with)
-        };
+    /// Whether it may be that by its type. What types say of feeds means nothing.
+    fn may_be(self, media_type: &str) -> bool {
+        let is = |types: &[&str]| types.iter().any(|other| media_type.eq_ignore_ascii_case(other));
+        self == Self::Feed || media_type.is_empty() || is(&["text/html"]) || is(&XML)
+    }
+
+    /// Whether it is that by its text as well.
+    fn fits(self, media_type: &str, text: &str) -> bool {
+        let text = text.trim_start_matches('\u{feff}').trim_start();
         match self {
-            Self::Html if media_type.is_empty() => begins(b"<"),
-            Self::Html => ["text/html", "application/xhtml+xml"].iter().any(|t| media_type.eq_ignore_ascii_case(t)),
-            Self::Feed => begins(b"<") || begins(b"{"),
+            Self::Html if media_type.eq_ignore_ascii_case("text/html") => true,
+            Self::Html if media_type.is_empty() => text.starts_with('<'),
+            Self::Html => is_xhtml(text),
+            Self::Feed => text.starts_with(['<', '{']),
+        }
+    }
+}
+
+/// The types that XHTML is served with (W3C, XHTML Media Types).
+const XML: [&str; 3] = ["application/xhtml+xml", "application/xml", "text/xml"];
+
+/// Whether the outermost element of an XML text is that of XHTML.
+fn is_xhtml(text: &str) -> bool {
+    let mut reader = NsReader::from_str(text);
+    loop {
+        match reader.read_resolved_event() {
+            Ok((namespace, Event::Start(tag))) => {
+                let xhtml = Namespace("http://www.w3.org/1999/xhtml");
+                let own = [ResolveResult::Unbound, ResolveResult::Bound(xhtml)].contains(&namespace);
+                break own && tag.name().as_ref().eq_ignore_ascii_case("html");
+            }
+            Ok((_, Event::Empty(_) | Event::End(_) | Event::Eof)) | Err(_) => break false,
+            Ok(_) => {}
         }
     }
 }
@@ -232,9 +258,11 @@ impl<'a> Visit<'a> {
             return match answer.status {
                 200..=299 => {
                     let answer = unpacked(answer)?;
-                    let fits = want.fits(content_type.as_deref(), &answer.body);
-                    let body =
-                        if fits { charset::decode(&answer.body, content_type.as_deref()) } else { String::new() };
+                    let media_type = media_type(content_type.as_deref().unwrap_or_default());
+                    let text = || charset::decode(&answer.body, content_type.as_deref());
+                    let body = Some(media_type).filter(|media_type| want.may_be(media_type)).map(|_| text());
+                    let body = body.filter(|text| want.fits(media_type, text));
+                    let (fits, body) = (body.is_some(), body.unwrap_or_default());
                     let next = Some(&answer).filter(|_| want == Want::Html && fits);
                     if let Some(next) = next.and_then(|answer| refresh(&url, answer, &body)) {
                         url = next;

@@ -11,6 +11,8 @@ use super::owner;
 use super::places::Place;
 use super::social::{Candidate, Profile};
 use crate::domain::organisation;
+use crate::provider::email::Email;
+use crate::provider::phone;
 
 /// The longest URL that is kept, in bytes, once it is absolute.
 const MAX_URL: usize = 2_048;
@@ -88,11 +90,12 @@ impl Found {
     /// `own` is whose site it is.
     fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor) {
         // As it is written: to a parser of URLs, `tel://+49 30 1` has a host.
-        if after_scheme(&anchor.href, "tel").is_some() {
-            self.phones.extend(phone(&anchor.href));
+        let scheme = anchor.href.split_once(':').map_or("", |(scheme, _)| scheme).trim();
+        if scheme.eq_ignore_ascii_case("tel") {
+            self.phones.extend(phone::written(&anchor.href));
             return;
         }
-        if after_scheme(&anchor.href, "mailto").is_some() {
+        if scheme.eq_ignore_ascii_case("mailto") {
             self.emails.extend(emails(&anchor.href));
             return;
         }
@@ -225,119 +228,9 @@ fn plain(url: &Url) -> String {
     url.to_string()
 }
 
-/// What stands behind `scheme:` and slashes, in whichever case; nothing of another scheme.
-fn after_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
-    let (before, rest) = text.trim().split_once(':')?;
-    before.trim().eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches('/').trim())
-}
-
-/// A phone number as written, if it can be one: 6 to 15 digits (E.164 has 15 at most), with its extension.
-/// `tel:` links are read by RFC 3966.
-pub(super) fn phone(text: &str) -> Option<String> {
-    let decoded = percent_decode_str(text).decode_utf8_lossy();
-    let link = after_scheme(&decoded, "tel");
-    let plain: String = link.unwrap_or(&decoded).chars().map(typed).collect();
-    let text = without_label(plain.trim())?;
-    let end = text.find(|c: char| !(c.is_ascii_digit() || "+-(). /".contains(c))).unwrap_or(text.len());
-    let (number, rest) = text.split_at(end);
-    let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
-    let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    let mut number = number.to_owned();
-    let rest = rest.trim();
-    let parameter = |name: &str| {
-        let of = |part: &str| {
-            part.split_once('=').filter(|(n, _)| n.trim().eq_ignore_ascii_case(name)).map(|(_, v)| v.trim().to_owned())
-        };
-        rest.split(';').skip(1).find_map(of)
-    };
-    let extension = if rest.starts_with(';') {
-        if let Some(context) = parameter("phone-context").filter(|c| c.starts_with('+') && !number.starts_with('+')) {
-            number = format!("{context}{number}");
-        }
-        parameter("ext").filter(|ext| is_extension(ext)).map(|ext| format!(";ext={ext}"))
-    } else if rest.is_empty() {
-        None
-    } else {
-        let written = rest.trim_start_matches([',', ' ']);
-        let digits = written.trim_start_matches(|c: char| c.is_alphabetic() || c == '#');
-        let word = written[..written.len() - digits.len()].to_lowercase();
-        let digits = digits.trim_start_matches([' ', '.', ':', '=', '-']).trim_end_matches(')');
-        if !EXTENSION.contains(&word.as_str()) || !is_extension(digits) {
-            return None;
-        }
-        Some(format!(" ext. {digits}"))
-    };
-    let fits = number.len() <= 40 && number.chars().all(|c| c.is_ascii_digit() || "+-(). /".contains(c));
-    ((6..=15).contains(&digits) && fits).then(|| number + &extension.unwrap_or_default())
-}
-
-/// Words before an extension, as libphonenumber knows them.
-const EXTENSION: [&str; 12] =
-    ["ext", "extn", "extension", "x", "xt", "#", "int", "anexo", "poste", "durchwahl", "dw", "\u{434}\u{43e}\u{431}"];
-
-fn is_extension(text: &str) -> bool {
-    (1..=7).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Typographic dashes and spaces, and digits of full width, as keyboards have them.
-fn typed(c: char) -> char {
-    match c {
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
-        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        '\u{2044}' | '\u{2215}' => '/',
-        c => c,
-    }
-}
-
-/// What stands behind `Tel.:`, `Phone:` and the like; nothing of a fax.
-fn without_label(text: &str) -> Option<&str> {
-    let number = text.trim_start_matches(|c: char| c.is_alphabetic());
-    let word = text[..text.len() - number.len()].to_lowercase();
-    let known = [
-        "tel",
-        "tele",
-        "telefon",
-        "telephone",
-        "telefono",
-        "t\u{e9}l",
-        "t\u{e9}l\u{e9}phone",
-        "tel\u{e9}fono",
-        "fon",
-        "phone",
-        "call",
-        "ph",
-        "p",
-        "t",
-    ];
-    match word.as_str() {
-        "" => Some(number),
-        word if known.contains(&word) => Some(number.trim_start_matches(['.', ':', ' '])),
-        _ => None,
-    }
-}
-
-/// The addresses of a `mailto:` link (RFC 6068) or a text, in lower case, without what a link adds to them. Mail
-/// programs also take `;` between two.
+/// The addresses of a `mailto:` link or a text.
 pub(super) fn emails(text: &str) -> Vec<String> {
-    let text = after_scheme(text, "mailto").unwrap_or(text.trim());
-    let (to, query) = text.split_once('?').unwrap_or((text, ""));
-    let more = query.split('&').filter_map(|field| field.split_once('=').filter(|(n, _)| n.eq_ignore_ascii_case("to")));
-    let all =
-        std::iter::once(to).chain(more.map(|(_, value)| value)).map(|to| percent_decode_str(to).decode_utf8_lossy());
-    all.flat_map(|to| to.split([',', ';']).filter_map(email).collect::<Vec<_>>()).collect()
-}
-
-fn email(text: &str) -> Option<String> {
-    // `Jane <jane@acme.example>`
-    let text = text.rsplit_once('<').map_or(text, |(_, rest)| rest.split('>').next().unwrap_or_default()).trim();
-    let text = after_scheme(text, "mailto").unwrap_or(text).split('?').next()?.trim_end_matches('.').to_lowercase();
-    let (local, domain) = text.rsplit_once('@')?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
-    let host = domain.contains('.')
-        && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
-        && domain.split('.').all(|label| !label.is_empty());
-    (text.len() <= 254 && !local.is_empty() && local.chars().all(plain) && host).then_some(text)
+    Email::all(text).into_iter().map(|email| email.plain()).collect()
 }
 
 pub(super) fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
@@ -377,62 +270,6 @@ mod tests {
         assert_eq!(found.careers.as_deref(), Some("https://www.acme.example/en/about/jobs.html"));
         assert_eq!(found.contact.as_deref(), Some("https://www.acme.example/hallo"));
         assert_eq!(found.feeds, ["https://www.acme.example/feed", "https://www.acme.example/blog/atom.xml"]);
-    }
-
-    #[test]
-    fn phones_are_read_as_links_and_people_write_them() {
-        for (text, wanted) in [
-            ("tel:+49\u{2013}30\u{2011}123456", Some("+49-30-123456")),
-            ("Tel:+49 30 123456", Some("+49 30 123456")),
-            ("TEL:+4930123456", Some("+4930123456")),
-            ("tel://+49 (30) 123456", Some("+49 (30) 123456")),
-            ("tel:+49%2030%20123456", Some("+49 30 123456")),
-            ("tel:+49\u{a0}30\u{2009}123456", Some("+49 30 123456")),
-            ("tel:\u{ff0b}\u{ff14}\u{ff19}30123456", Some("+4930123456")),
-            ("tel:+1-555-010-9999;ext=12", Some("+1-555-010-9999;ext=12")),
-            ("tel:+1-555-010-9999;EXT=12;isub=3", Some("+1-555-010-9999;ext=12")),
-            ("tel:0109999;phone-context=+1555", Some("+15550109999")),
-            ("tel:0109999;phone-context=acme.example", Some("0109999")),
-            ("+1 555 010 9999 ext. 12", Some("+1 555 010 9999 ext. 12")),
-            ("+1 555 010 9999 Ext 12", Some("+1 555 010 9999 ext. 12")),
-            ("+1 555 010 9999, extension 12", Some("+1 555 010 9999 ext. 12")),
-            ("+1 555 010 9999 x12", Some("+1 555 010 9999 ext. 12")),
-            ("+1 555 010 9999 (ext. 12)", Some("+1 555 010 9999 ext. 12")),
-            ("+1 555 010 9999 #12", Some("+1 555 010 9999 ext. 12")),
-            ("Tel.: +49 30 123456", Some("+49 30 123456")),
-            ("Telefon +49 30 123456", Some("+49 30 123456")),
-            ("+49 (0)30 / 123456", Some("+49 (0)30 / 123456")),
-            ("Fax: +49 30 123456", None),
-            ("+1 800 FLOWERS", None),
-            ("+1 555 010 9999 and more", None),
-            ("+1 555 010 9999 ext. 123456789", None),
-            ("12345", None),
-            ("1234567890123456", None),
-            ("tel:", None),
-            ("", None),
-        ] {
-            assert_eq!(phone(text).as_deref(), wanted, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_address_of_a_mail_link_is_read() {
-        for (text, wanted) in [
-            ("mailto:a@acme.example;b@acme.example", &["a@acme.example", "b@acme.example"][..]),
-            ("mailto:a@acme.example,%20B@Acme.example?subject=x", &["a@acme.example", "b@acme.example"]),
-            ("mailto:a%40acme.example%3Bb%40acme.example", &["a@acme.example", "b@acme.example"]),
-            ("MailTo:%20a@acme.example%20", &["a@acme.example"]),
-            ("mailto://a@acme.example", &["a@acme.example"]),
-            ("mailto:?to=a@acme.example&cc=no@acme.example", &["a@acme.example"]),
-            ("mailto:Jane%20Doe%20%3Cjane@acme.example%3E", &["jane@acme.example"]),
-            ("mailto:mailto:a@acme.example", &["a@acme.example"]),
-            ("mailto:a@acme.example.", &["a@acme.example"]),
-            ("a@acme.example", &["a@acme.example"]),
-            ("mailto:a@acme..example;nobody;@acme.example", &[]),
-            ("mailto:?subject=a@acme.example", &[]),
-        ] {
-            assert_eq!(emails(text), wanted, "{text}");
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::json_ld::{self, Graph, is_a, is_organization, list, text};
 use super::names::{self, Evidence, Fit};
 use super::{links, owner, social, suffix};
 use crate::domain::organisation;
+use crate::provider::phone;
 
 /// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
 /// people who share the page; a title for those who look at it.
@@ -283,7 +284,7 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    add_values(profile, "phones", links::distinct(every("telephone").iter().filter_map(|t| links::phone(t))), sure);
+    add_values(profile, "phones", links::distinct(every("telephone").iter().flat_map(|t| phone::written(t))), sure);
     add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);

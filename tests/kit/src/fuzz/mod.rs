@@ -9,6 +9,7 @@ mod logs;
 pub mod messages;
 pub mod network;
 pub mod settings;
+pub mod sites;
 pub mod stored;
 pub mod texts;
 pub mod wire;
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// Every kind of input.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "api", run: api::request },
     Target { name: "gateway", run: api::gateway_event },
     Target { name: "messages", run: messages::batch },
@@ -46,6 +47,10 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "text", run: texts::text },
     Target { name: "item", run: stored::item },
     Target { name: "payload", run: stored::payload },
+    Target { name: "page", run: sites::page },
+    Target { name: "feed", run: sites::feed },
+    Target { name: "phone", run: sites::phone },
+    Target { name: "email", run: sites::email },
 ];
 
 /// The seed corpus of a target: names and bytes, by name.

@@ -215,6 +215,11 @@ async fn a_page_that_sends_its_readers_on_is_bound_as_redirects_are() {
     assert!(matches!(page, Err(Miss::Refused(_))), "{page:?}");
 }
 
+fn fits(want: Want, said: Option<&str>, body: &[u8]) -> bool {
+    let media_type = media_type(said.unwrap_or_default());
+    want.may_be(media_type) && want.fits(media_type, &charset::decode(body, said))
+}
+
 #[test]
 fn types_are_read_as_browsers_read_them() {
     for (said, fits) in [
@@ -228,9 +233,50 @@ fn types_are_read_as_browsers_read_them() {
         (Some("text/html, application/pdf"), false),
         (Some("text/plain"), false),
     ] {
-        assert_eq!(Want::Html.fits(said, b" <p>"), fits, "{said:?}");
+        assert_eq!(self::fits(Want::Html, said, b" <p>"), fits, "{said:?}");
     }
-    assert!(!Want::Html.fits(None, b"%PDF"));
+    assert!(!fits(Want::Html, None, b"%PDF"));
+}
+
+#[test]
+fn xhtml_is_a_page_by_what_it_is() {
+    let utf16: Vec<u8> =
+        { "\u{feff}<html xmlns='http://www.w3.org/1999/xhtml'>".encode_utf16() }.flat_map(u16::to_le_bytes).collect();
+    for (body, is_page) in [
+        (&b"<?xml version='1.0'?><!-- x --><!DOCTYPE html [<!ENTITY a 'b'>]>\n<html xmlns='http://www.w3.org/1999/xhtml'><p/>"[..], true),
+        (b"\xef\xbb\xbf <html lang='en'><body>", true),
+        (&utf16, true),
+        (b"<rss><channel><item><title>T</title></item></channel></rss>", false),
+        (b"<feed xmlns='http://www.w3.org/2005/Atom'><html/></feed>", false),
+        (b"<html xmlns='urn:other'>", false),
+        (b"<urlset><url/></urlset>", false),
+        (b"html", false),
+        (b"<", false),
+        (b"", false),
+    ] {
+        for said in ["application/xhtml+xml", "application/xml; charset=utf-8", "Text/XML"] {
+            assert_eq!(fits(Want::Html, Some(said), body), is_page, "{said} {}", String::from_utf8_lossy(body));
+        }
+    }
+    assert!(!fits(Want::Html, Some("image/svg+xml"), b"<svg><html/></svg>"));
+}
+
+#[test]
+fn a_feed_is_one_by_what_it_is() {
+    let utf16: Vec<u8> = "\u{feff}<rss>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for said in
+        [None, Some("text/html"), Some("text/plain"), Some("application/octet-stream"), Some("application/rss+xml")]
+    {
+        for (body, is_feed) in [
+            (&b"<rss>"[..], true),
+            (b"\xef\xbb\xbf\n{\"version\":", true),
+            (&utf16, true),
+            (b"not found", false),
+            (b"\x89PNG<", false),
+        ] {
+            assert_eq!(fits(Want::Feed, said, body), is_feed, "{said:?} {}", String::from_utf8_lossy(body));
+        }
+    }
 }
 
 fn packed(codings: &[&str], body: &[u8]) -> HttpAnswer {
