@@ -64,6 +64,11 @@ impl Rules {
         Some(Arc::new(Self { provider: provider.name.clone(), config, fields, fingerprint }))
     }
 
+    /// All tenants share the provider's answers.
+    pub fn are_for_all(&self) -> bool {
+        self.config.shared
+    }
+
     /// The same for every way of writing the same question.
     fn question(&self, input: &Map<String, Json>) -> String {
         let read = |field: &String| self.fields.as_ref().is_none_or(|fields| fields.contains(field));

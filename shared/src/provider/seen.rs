@@ -22,7 +22,7 @@ use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Valu
 const MAX_THINGS: usize = 500;
 /// The table has so long to answer, and so long to take what is new.
 const LIMIT: Duration = Duration::from_secs(2);
-/// The time at which an item is removed is moved on when it is nearer than it should be by this much.
+/// An item is kept for so much longer than it must be, so that not every look has to move its end on.
 const SLACK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const SEEN: &str = "seen";
@@ -44,7 +44,7 @@ impl fmt::Debug for Seen {
 /// What stands at one site now.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
-    /// Whose it is, such as a host.
+    /// What it is of, such as a host.
     pub site: &'a str,
     /// Each thing by whatever tells it from the others.
     pub things: &'a [String],
@@ -60,9 +60,9 @@ impl Seen {
         Self { store, tenant }
     }
 
-    /// Returns when each of the things was first seen, in their order: now, where it never was. `None` where the table does
-    /// not say. Takes at most `limit`, and at most four seconds.
-    pub async fn since(&self, shown: Shown<'_>, ports: &Ports, limit: Duration) -> Option<Vec<Timestamp>> {
+    /// Returns when each of the things was first seen, in their order: now, where it never was. `None` of what is not
+    /// remembered, and of everything where the table does not say. Takes at most `limit`, and at most four seconds.
+    pub async fn since(&self, shown: Shown<'_>, ports: &Ports, limit: Duration) -> Vec<Option<Timestamp>> {
         let (clock, began) = (ports.clock.as_ref(), ports.clock.now());
         let key = Key {
             pk: format!("SEEN#{}#{}", self.tenant, hex::encode(Sha256::digest(shown.site))),
@@ -72,7 +72,7 @@ impl Seen {
             Some(Ok(item)) => item,
             answer => {
                 warn("when undated news were first seen is not known", answer.and_then(Result::err));
-                return None;
+                return vec![None; shown.things.len()];
             }
         };
         let now = clock.now();
@@ -85,14 +85,14 @@ impl Seen {
             let others = before.iter().filter(|(hash, _)| !hashes.contains(hash));
             kept.extend(others.take(MAX_THINGS - kept.len()).map(|(hash, at)| (hash, *at)));
         }
-        let expires_at = now.plus(shown.keep).seconds();
-        let fresh = read.as_ref().and_then(number).is_some_and(|end| end + SLACK.as_secs().cast_signed() >= expires_at);
+        let needed = now.plus(shown.keep);
+        let fresh = read.as_ref().and_then(number).is_some_and(|end| end >= needed.seconds());
         let same = kept.len() == before.len() && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
         if !kept.is_empty() && !(same && fresh) {
             let left = limit.saturating_sub(clock.now().since(began));
-            self.remember(key, read.as_ref(), &kept, expires_at, ports, LIMIT.min(left)).await;
+            self.remember(key, read.as_ref(), &kept, needed.plus(SLACK).seconds(), ports, LIMIT.min(left)).await;
         }
-        Some(hashes.iter().map(|hash| Timestamp(since(hash) * 1_000)).collect())
+        hashes.iter().map(|hash| kept.get(&hash).map(|at| Timestamp(at * 1_000))).collect()
     }
 
     async fn remember(

@@ -14,6 +14,7 @@
 //! A provider may take a question and answer later. Then the run ends as [`Progress::Parked`], which holds all that is known
 //! by then and can be stored; a later run goes on from there.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,15 @@ impl Step {
             notices: Arc::default(),
             waits: Arc::new(Waits::new(&config.name)),
             required: own_needs(config),
+        }
+    }
+
+    /// Nothing of a tenant's own goes into an answer that is kept for all tenants.
+    fn sees<'p>(&self, ports: &'p Ports) -> Cow<'p, Ports> {
+        if self.cache.as_ref().is_some_and(|rules| rules.are_for_all()) {
+            Cow::Owned(Ports { seen: None, ..ports.clone() })
+        } else {
+            Cow::Borrowed(ports)
         }
     }
 
@@ -282,7 +292,7 @@ impl Waterfall {
                         last: at + 1 == steps.len() && merged.data.is_empty(),
                         wait: self.kind.wait(),
                     };
-                    within(ports.clock.as_ref(), limit, step.provider.ask(&question, ports)).await
+                    within(ports.clock.as_ref(), limit, step.provider.ask(&question, &step.sees(ports))).await
                 };
                 let answer = answer.unwrap_or_else(|| {
                     let code = if deadline.since(ports.clock.now()).is_zero() {

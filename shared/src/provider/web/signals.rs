@@ -81,14 +81,17 @@ impl Provider for Signals {
         let found = Found::read(&links::base(&home.url, &document), &document);
         let mut signals = Vec::new();
         let (mut feed_url, mut failure, mut read) = (None, None, BTreeSet::new());
+        // Whether all is there that the site names; a page in vain may be back tomorrow.
+        let mut whole = true;
         for url in found.feeds.iter().take(MAX_FEEDS) {
             match other(&mut visit, url, Want::Feed).await {
                 Ok(Some(page)) if read.insert(page.url.clone()) => {
                     let entries = feed::entries(&page.body, &page.url);
+                    whole &= !entries.is_empty();
                     feed_url = feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
                     signals.extend(entries.into_iter().map(|entry| news(entry, &page.url)));
                 }
-                Ok(_) => {}
+                Ok(page) => whole &= page.is_some(),
                 Err(miss) => failure = failure.or(Some(miss)),
             }
         }
@@ -98,7 +101,7 @@ impl Provider for Signals {
         if let Some(url) = &found.careers {
             match other(&mut visit, url, Want::Html).await {
                 Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url, now)),
-                Ok(None) => {}
+                Ok(None) => whole = false,
                 Err(miss) => failure = failure.or(Some(miss)),
             }
         }
@@ -108,7 +111,7 @@ impl Provider for Signals {
         let open = positions.len();
         signals.extend(positions);
         let left = question.limit.saturating_sub(ports.clock.now().since(began));
-        self.date_by_sight(&host, &mut signals, failure.is_none(), ports, left / 2).await;
+        self.date_by_sight(&host, &mut signals, whole && failure.is_none(), ports, left / 2).await;
         let signals = newest(signals, now.minus(self.config.max_age), self.config.max_items);
 
         let mut fields = Map::new();
@@ -135,15 +138,17 @@ impl Signals {
     async fn date_by_sight(&self, host: &str, signals: &mut [Signal], all: bool, ports: &Ports, limit: Duration) {
         let mut undated: Vec<&mut Signal> = signals.iter_mut().filter(|signal| signal.date.is_none()).collect();
         let Some(seen) = ports.seen.as_ref().filter(|_| !undated.is_empty()) else { return };
+        // Many share one page.
         let thing = |signal: &&mut Signal| {
-            let place = signal.url.as_deref().map(page);
-            format!("{} {}", signal.kind, place.unwrap_or_else(|| signal.title.to_lowercase()))
+            let place = signal.url.as_deref().map(page).unwrap_or_default();
+            format!("{} {place} {}", signal.kind, signal.title.to_lowercase())
         };
         let things: Vec<String> = undated.iter().map(thing).collect();
-        let shown = Shown { site: host, things: &things, all, keep: self.config.max_age * 2 };
-        let since = seen.since(shown, ports, limit).await.into_iter().flatten();
-        for (signal, at) in undated.iter_mut().zip(since) {
-            signal.first_seen = Some(at);
+        // Another provider that looks farther back remembers for longer.
+        let site = format!("{host} {}", self.config.max_age.as_secs());
+        let shown = Shown { site: &site, things: &things, all, keep: self.config.max_age * 2 };
+        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports, limit).await) {
+            signal.first_seen = at;
         }
     }
 }
