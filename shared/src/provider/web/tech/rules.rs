@@ -62,7 +62,7 @@ fn without_brackets(name: &str) -> String {
         let ranges = |inside: &str| {
             let inside = inside.as_bytes();
             !inside.is_empty()
-                && inside.len() % 3 == 0
+                && inside.len().is_multiple_of(3)
                 && inside.chunks(3).all(|range| range[1] == b'-' && range[0] < range[2])
         };
         match part.split_once(']').filter(|(inside, _)| !ranges(inside)) {
