@@ -21,7 +21,7 @@ use crate::api::{Answer, Api, ApiError, Request, follow, new_key};
 use crate::args::{DeliveriesOf, InputFormat, Submit};
 use crate::failure::Failure;
 use crate::problem::faults;
-use crate::records::{Columns, Fault, Form, Kind, Record, by_kind, read, read_leniently, split};
+use crate::records::{Columns, Contents, Fault, Form, Kind, Record, by_kind, read_leniently, split};
 use crate::screen::{plain, plural, print, thousands};
 
 /// How long the server holds a request for a change, in seconds. Source: the API description.
@@ -66,14 +66,13 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
         metadata: args.metadata.clone(),
         omit: args.omit.clone(),
     };
-    let read = if args.strict {
-        read(&bytes, form, &columns, kind.as_ref()).map(|records| (records, Vec::new()))
-    } else {
-        read_leniently(&bytes, form, &columns, kind.as_ref())
-    };
     let refused = |faults: Vec<Fault>| Failure::failed(bad_lines(&args.file, &faults));
-    let (records, unfit) = read.map_err(refused)?;
-    if unfit.len() == records.len() {
+    let contents = read_leniently(&bytes, form, &columns, kind.as_ref()).map_err(refused)?;
+    let Contents { records, unfit, passed } = contents;
+    for kind in by_kind(&passed) {
+        api.screen().note(&format!("{}: {kind}", args.file.display()));
+    }
+    if unfit.len() == records.len() || (args.strict && !unfit.is_empty()) {
         return Err(refused(unfit));
     }
     if !unfit.is_empty() {

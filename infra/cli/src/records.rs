@@ -213,14 +213,23 @@ pub enum Form {
     Ndjson,
 }
 
+/// What was read of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    pub records: Vec<Record>,
+    /// Of records that the server would find invalid: one a record, in the order of the lines.
+    pub unfit: Vec<Fault>,
+    /// Of rows that are no records.
+    pub passed: Vec<Fault>,
+}
+
 /// Reads a file: all of its records, or everything that is wrong with it.
 pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
-    let (records, unfit) = read_leniently(bytes, form, columns, kind)?;
+    let Contents { records, unfit, .. } = read_leniently(bytes, form, columns, kind)?;
     if unfit.is_empty() { Ok(records) } else { Err(unfit) }
 }
 
-/// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them: one
-/// a record, in the order of the lines.
+/// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them.
 ///
 /// # Errors
 /// Everything that is wrong with the file, where lines of it cannot be read or sent as records.
@@ -229,21 +238,21 @@ pub fn read_leniently(
     form: Form,
     columns: &Columns,
     kind: Option<&Kind>,
-) -> Result<(Vec<Record>, Vec<Fault>), Vec<Fault>> {
-    let mut reader = Reader { columns, kind, records: Vec::new(), faults: Vec::new(), unfit: Vec::new() };
+) -> Result<Contents, Vec<Fault>> {
+    let mut reader = Reader { columns, kind, faults: Vec::new(), read: Contents::default() };
     match (decode(bytes), form) {
         (Err(why), _) => reader.fault(0, why),
         (Ok(bytes), Form::Table) => reader.csv(&bytes, None),
         (Ok(bytes), Form::Csv(delimiter)) => reader.csv(&bytes, Some(delimiter)),
         (Ok(bytes), Form::Ndjson) => reader.ndjson(&bytes),
     }
-    if reader.faults.is_empty() && reader.records.is_empty() {
+    if reader.faults.is_empty() && reader.read.records.is_empty() {
         reader.fault(0, "the file has no records");
     }
     if reader.faults.is_empty() {
-        return Ok((reader.records, reader.unfit));
+        return Ok(reader.read);
     }
-    reader.faults.append(&mut reader.unfit);
+    reader.faults.append(&mut reader.read.unfit);
     reader.faults.sort_by_key(|fault| fault.line);
     Err(reader.faults)
 }
@@ -251,10 +260,8 @@ pub fn read_leniently(
 struct Reader<'a> {
     columns: &'a Columns,
     kind: Option<&'a Kind>,
-    records: Vec<Record>,
     faults: Vec<Fault>,
-    /// Of records that are sent all the same.
-    unfit: Vec<Fault>,
+    read: Contents,
 }
 
 impl Reader<'_> {
@@ -291,6 +298,10 @@ impl Reader<'_> {
             let record = place(cells.map(|(cell, roles)| (Value::from(cell.trim()), &roles[..])));
             self.take(line, record);
         }
+        let mut lines = Lines::new(bytes);
+        let passed = rows.repeated().iter();
+        let passed = passed.map(|at| Fault { line: lines.number(*at), text: "repeats the header, passed over".into() });
+        self.read.passed.extend(passed);
     }
 
     fn header(&mut self, line: u64, names: &[String]) -> Option<Vec<Vec<Role>>> {
@@ -458,9 +469,9 @@ impl Reader<'_> {
         }
         let unfit = unfit.or_else(|| (json.len() > MAX_RECORD_BYTES).then_some(large));
         if let Some(text) = unfit {
-            self.unfit.push(Fault { line, text: plain(&text, MAX_FAULT_CHARS) });
+            self.read.unfit.push(Fault { line, text: plain(&text, MAX_FAULT_CHARS) });
         }
-        self.records.push(Record { line, json });
+        self.read.records.push(Record { line, json });
     }
 }
 
@@ -616,7 +627,7 @@ mod tests {
         let long = format!("z@y.example,a\n\"{}\",b\n", "e".repeat(MAX_RECORD_BYTES));
         let text = format!("email,note\n{rows}{long}");
         let lenient = |text: &str| read_leniently(text.as_bytes(), Form::Csv(b','), &Columns::default(), Some(&kind));
-        let (records, unfit) = lenient(&text).unwrap();
+        let Contents { records, unfit, .. } = lenient(&text).unwrap();
         assert_eq!((records.len(), unfit.len()), (42, 31));
         assert_eq!(
             by_kind(&unfit),
@@ -632,6 +643,18 @@ mod tests {
         let two = |line: u64| Fault { line, text: "is bad".into() };
         assert_eq!(by_kind(&[two(2), two(9)]), ["2 rows: is bad (lines 2, 9)"]);
         assert_eq!(by_kind(&[two(0), two(0)]), ["2 rows: is bad"]);
+    }
+
+    #[test]
+    fn a_header_that_comes_again_is_told_and_no_record() {
+        let read = |text: &str| read_leniently(text.as_bytes(), Form::Table, &Columns::default(), Some(&kind()));
+        let files =
+            read("domain,city\na.com,Bonn\nDomain,city\n\u{feff}domain,city\nb.com,\n\n domain ,city\n").unwrap();
+        assert_eq!(files.records.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 3, 5]);
+        assert_eq!(by_kind(&files.passed), ["2 rows: repeats the header, passed over (lines 4, 7)"]);
+        let one = read("domain,city\ndomain,city\na.com,Bonn\n").unwrap();
+        assert_eq!(by_kind(&one.passed), ["line 2: repeats the header, passed over"]);
+        assert_eq!(read("domain\ndomain\n").unwrap().records.len(), 1, "a single cell may be meant");
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub struct Rows<'b> {
     reader: csv::Reader<&'b [u8]>,
     row: csv::ByteRecord,
     header: csv::ByteRecord,
+    repeated: Vec<usize>,
 }
 
 impl<'b> Rows<'b> {
@@ -129,7 +130,8 @@ impl<'b> Rows<'b> {
         let delimiter = delimiter.or(named).unwrap_or_else(|| separator(table));
         let reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(table);
-        Self { bytes, start, delimiter, reader, row: csv::ByteRecord::new(), header: csv::ByteRecord::new() }
+        let (row, header) = (csv::ByteRecord::new(), csv::ByteRecord::new());
+        Self { bytes, start, delimiter, reader, row, header, repeated: Vec::new() }
     }
 
     /// Reads the first row: where it begins, and the columns' names or what is wrong with it. `None`: there is no row.
@@ -149,6 +151,11 @@ impl<'b> Rows<'b> {
         Some((begin, self.cells(begin)))
     }
 
+    /// Returns where the rows begin that were passed over so far because they repeat the header.
+    pub fn repeated(&self) -> &[usize] {
+        &self.repeated
+    }
+
     fn place(&self) -> usize {
         self.start.saturating_add(usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX))
     }
@@ -163,7 +170,9 @@ impl<'b> Rows<'b> {
             }
             let blank = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().is_empty());
             let again = self.header.len() > 1 && self.row.iter().map(bare).eq(self.header.iter().map(bare));
-            if !again && !self.row.iter().all(blank) {
+            if again {
+                self.repeated.push(begin);
+            } else if !self.row.iter().all(blank) {
                 return Some(begin);
             }
         }
@@ -343,6 +352,13 @@ mod tests {
             }
             assert_eq!(read.join("|"), wanted, "{text:?}");
         }
+        let text = b"a,b\n1,2\na,b\n\n3,4\n\n\xef\xbb\xbfa , b\n";
+        let mut rows = Rows::new(text, None);
+        assert!(rows.header().is_some());
+        while rows.next_row().is_some() {}
+        let mut lines = Lines::new(text);
+        let repeated: Vec<u64> = rows.repeated().iter().map(|at| lines.number(*at)).collect();
+        assert_eq!(repeated, [3, 7]);
         assert!(Rows::new(b"\n  \n", None).header().is_none());
         assert!(Rows::new(b"\xff,a\n", None).header().unwrap().1.is_err());
     }

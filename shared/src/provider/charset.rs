@@ -7,17 +7,20 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 /// Longer names of encodings there are none, in bytes.
 const MAX_LABEL: usize = 64;
 
-/// The text of an answer that says its encoding nowhere but in front: a byte order mark counts before the header, and
-/// without both it is UTF-8, or UTF-16 by the zeros beside its first character (RFC 4627, section 3). `None` where bytes
-/// are none of the encoding: a guess at what they were would be sold as data.
+/// The text of an answer in JSON. A byte order mark counts first, then the zeros beside the first character, which JSON has in
+/// UTF-16 alone (RFC 4627, section 3), then the header, and without all of them it is UTF-8. What is UTF-8 is so under the
+/// names of single octets too: servers add those to whatever they send. `None` where bytes are none of the encoding: a guess
+/// at what they were would be sold as data.
 pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow<'b, str>> {
     let (encoding, mark) = Encoding::for_bom(body).unwrap_or_else(|| {
-        let by_zeros = match body {
+        let encoding = match body {
             [0, 1..=0x7f, ..] => UTF_16BE,
             [1..=0x7f, 0, ..] => UTF_16LE,
-            _ => UTF_8,
+            _ => told(content_type)
+                .filter(|told| !told.is_single_byte() || std::str::from_utf8(body).is_err())
+                .unwrap_or(UTF_8),
         };
-        (told(content_type).unwrap_or(by_zeros), 0)
+        (encoding, 0)
     });
     encoding.decode_without_bom_handling_and_without_replacement(&body[mark..])
 }
@@ -56,9 +59,22 @@ mod tests {
             (b"\xff\xfe\"\0\xfc\0\"\0", Some(json("utf-8")), Some("\"\u{fc}\"")),
             (b"\xfe\xff\0\"\0\xfc\0\"", None, Some("\"\u{fc}\"")),
             (b"\xfe\xff\0\"\0\xfc\0\"", Some(json("utf-16")), Some("\"\u{fc}\"")),
+            (b"\xfe\xff\0\"\0\xfc\0\"", Some(json("utf-16le")), Some("\"\u{fc}\"")),
+            (b"\0\"\0\xfc\0\"", Some(json("utf-16")), Some("\"\u{fc}\"")),
+            (b"\"\0\xfc\0\"\0", Some(json("utf-16")), Some("\"\u{fc}\"")),
+            (b"\"\0\xfc\0\"\0", Some(json("utf-16be")), Some("\"\u{fc}\"")),
+            (b"\0{\0}", Some(json("utf-8")), Some("{}")),
             (b"{\0}\0", None, Some("{}")),
             (b"\0{\0}", Some("application/json".to_owned()), Some("{}")),
             (b"\xef\xbb\xbf\"\xc3\xbc\"", Some(json("iso-8859-1")), Some("\"\u{fc}\"")),
+            (b"\"M\xc3\xbcller\"", Some(json("iso-8859-1")), Some("\"M\u{fc}ller\"")),
+            (b"\"\xe2\x82\xac\"", Some(json("us-ascii")), Some("\"\u{20ac}\"")),
+            (b"\"\xc3\xbc\"", Some(json("x-user-defined")), Some("\"\u{fc}\"")),
+            (b"\"\xd0\x9f\"", Some(json("windows-1251")), Some("\"\u{41f}\"")),
+            (b"\"\xc3\xbc \xfc\"", Some(json("iso-8859-1")), Some("\"\u{c3}\u{bc} \u{fc}\"")),
+            (b"\"\xe3\x81\x82\xe3\x82\"", Some(json("shift_jis")), None),
+            (b"\xc4\xe3", Some(json("gbk")), Some("\u{4f60}")),
+            (b"\xc2\xa1", Some(json("gbk")), Some("\u{9686}")),
             (b"\xc3\xbc", Some(json("no-such")), Some("\u{fc}")),
             (b"\xc3\xbc", None, Some("\u{fc}")),
             (b"", None, Some("")),

@@ -8,34 +8,47 @@ use crate::domain::json;
 
 /// How many bytes are read in vain, of texts that look like objects and are none.
 const MAX_VAIN: usize = 8 * 1024 * 1024;
-/// What ends the thoughts that reasoning models write before their answer.
-const THOUGHTS_END: &str = "</think>";
+/// What is around the thoughts that reasoning models write before their answer; templates of theirs may have begun them.
+const THOUGHTS: [&str; 2] = ["<think>", "</think>"];
+/// How many texts that hold a text are opened. Each is kept while the next one is read.
+const MAX_NESTED: usize = 4;
 
-/// Judges the object that is the answer: what stands behind the model's thoughts before what is in them; of several the one that
-/// has most of the wanted fields, and of equals the last, so that a draft counts less than what it became. What only says the
-/// question again is no answer.
+/// Judges the object that is the answer: of several the one that has most of the wanted fields, and of equals the last, so that
+/// a draft counts less than what it became. What the model thought is its answer only where it said nothing else. What only says
+/// the question again is no answer.
 pub(super) fn judge(text: &str, structure: &Structure, record: &Map<String, Value>) -> Result<Judged, &'static str> {
-    let spoken = text.rfind(THOUGHTS_END).map(|at| &text[at + THOUGHTS_END.len()..]);
     let mut none = "it is not one JSON object";
-    let mut best = |text: &str| {
-        let objects = objects(text).into_iter().flat_map(|object| unwrapped(object, structure));
-        let answers = objects.filter(|object| {
-            let question = structure.is_question(object, record);
-            none = if question { "it repeats the question" } else { none };
-            !question
-        });
-        answers.max_by_key(|object| structure.fit(object))
-    };
-    let answers = |object: &Map<String, Value>| structure.has_any(object) || object.is_empty();
-    let object = spoken.and_then(&mut best).filter(answers).or_else(|| best(text));
+    let spoken = spoken(text);
+    let texts = if spoken.iter().all(|text| is_blank(text)) { vec![text] } else { spoken };
+    let objects = texts.into_iter().flat_map(|text| objects(text, MAX_NESTED));
+    let answers = objects.flat_map(|object| unwrapped(object, structure)).filter(|object| {
+        let question = structure.is_question(object, record);
+        none = if question { "it repeats the question" } else { none };
+        !question
+    });
+    let object = answers.max_by_key(|object| structure.fit(object));
     object.map(|object| structure.judge(object)).ok_or(none)
 }
 
+/// What stands around the thoughts.
+fn spoken(text: &str) -> Vec<&str> {
+    let [begin, end] = THOUGHTS;
+    let mut pieces: Vec<&str> = text.split(end).collect();
+    let last = pieces.pop();
+    pieces.into_iter().filter_map(|piece| Some(piece.split_once(begin)?.0)).chain(last).collect()
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || c == '\u{feff}')
+}
+
 /// The objects of a text, none inside another.
-fn objects(text: &str) -> Vec<Map<String, Value>> {
+fn objects(text: &str, nested: usize) -> Vec<Map<String, Value>> {
     // Some answer with a text that holds the object.
-    if let Some(Value::String(inner)) = parse(text) {
-        return objects(&inner);
+    if nested > 0
+        && let Some(Value::String(inner)) = parse(text)
+    {
+        return objects(&inner, nested - 1);
     }
     let (mut objects, mut rest, mut vain) = (Vec::new(), text, 0);
     while let Some(at) = rest.find('{').filter(|_| vain < MAX_VAIN) {

@@ -107,11 +107,11 @@ pub(super) struct Field {
 }
 
 /// Whether a value is the question and not its answer: a model may say again what it was asked for, as it was put, as a
-/// template or as a schema.
+/// template or as a schema. A description may be an example, and then be the answer: `Berlin, Germany`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repeats {
     No,
-    /// The field's name, or that of a type, alone.
+    /// The description, the field's name, or nothing but types.
     Perhaps,
     Surely,
 }
@@ -150,24 +150,31 @@ impl Field {
     fn repeats(&self, value: &Value) -> Repeats {
         match value {
             Value::String(said) => {
-                let types = words(said).all(|word| Shape::parse(&word).is_some() || JOINTS.contains(&word.as_str()));
-                let telling = telling(said);
-                let same = !self.asked.is_empty() && telling == self.asked;
-                match words(said).count() {
-                    _ if is_placeholder(said) || same => Repeats::Surely,
-                    1 if types => Repeats::Perhaps,
-                    2.. if types => Repeats::Surely,
-                    1.. if words(said).eq(words(&self.name)) => Repeats::Perhaps,
-                    _ => Repeats::No,
+                let said_words: Vec<String> = words(said).collect();
+                let is_type = |word: &String| Shape::parse(word).is_some();
+                let types = said_words.iter().any(is_type)
+                    && said_words.iter().all(|word| is_type(word) || JOINTS.contains(&word.as_str()));
+                if is_placeholder(said) || (types && said_words.iter().any(|word| word == "null")) {
+                    return Repeats::Surely;
                 }
+                let described = !self.asked.is_empty() && telling(said) == self.asked;
+                let named = !said_words.is_empty() && words(&self.name).eq(said_words);
+                if types || described || named { Repeats::Perhaps } else { Repeats::No }
             }
             Value::Array(items) => items.iter().map(|item| self.repeats(item)).min().unwrap_or(Repeats::No),
             Value::Object(members) if members.keys().all(|name| OF_SCHEMA.contains(&name.as_str())) => {
                 let said = |name: &str| members.get(name).and_then(Value::as_str);
                 let typed =
                     members.contains_key("anyOf") || said("type").is_some_and(|name| Shape::parse(name).is_some());
-                let asked = said("description").is_some_and(|text| telling(text) == self.asked);
-                if typed || asked { Repeats::Surely } else { Repeats::No }
+                let described = said("description").map(|text| telling(text) == self.asked);
+                // What a schema has in texts is its type, and the description and the name that were asked for.
+                let telling = members.iter().any(|(name, value)| match name.as_str() {
+                    "type" | "description" => false,
+                    "title" => value.as_str().is_some_and(|title| !words(title).eq(words(&self.name))),
+                    _ => value.is_string(),
+                });
+                let schema = !telling && described.unwrap_or(typed);
+                if schema { Repeats::Surely } else { Repeats::No }
             }
             _ => Repeats::No,
         }
@@ -264,7 +271,8 @@ impl Structure {
         })
     }
 
-    /// Whether an object says again what was asked: the record, the schema, or fields none of which has an answer.
+    /// Whether an object says again what was asked: the record, the schema, or fields none of which has an answer. A single
+    /// text that may be an answer is one.
     pub(super) fn is_question(&self, given: &Map<String, Value>, record: &Map<String, Value>) -> bool {
         let wants = |name: &str| self.0.iter().any(|field| field.name == name);
         if given == record && record.keys().any(|name| !wants(name)) {

@@ -159,6 +159,10 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         Value::from(whole).to_string(),
         format!("{{\"title\": \"cut {whole}"),
         format!("{whole} <think>done</think>"),
+        format!("{whole}<think>{draft}</think> Done."),
+        format!("<think>{draft}</think> {whole} Done. <think>{draft}</think>"),
+        format!("<think>{whole}</think> \n\u{feff}"),
+        Value::from(Value::from(Value::from(whole).to_string()).to_string()).to_string(),
     ] {
         let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&text))).await;
         let Answer::Found { fields, .. } = &asked.answer else { panic!("{text}: {:?}", asked.answer) };
@@ -173,6 +177,31 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     assert!(fields["title"] == "A" && !fields.contains_key("age"), "{fields:?}");
     let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&format!("<think>{draft}</think>{{}}")))).await;
     assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
+    // What was thought is no answer where something else was said.
+    for text in [
+        format!("<think>{whole}</think> I could not find out."),
+        format!("I will see. <think>{whole}</think>"),
+        format!("{whole}\n</think>\nNothing is known."),
+    ] {
+        let asked = ask(&agent, wanted(), |script| {
+            script.answer(200, &says(&text));
+            script.answer(200, &says("{}"));
+        });
+        let asked = asked.await;
+        assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 2), "{text}");
+    }
+}
+
+#[test]
+fn texts_in_texts_are_opened_a_few_times_only() {
+    let wanted = input(json!({"title": "the job title"}));
+    let structure = Structure::read(&wanted).unwrap();
+    let title = |depth: usize| {
+        let text = (0..depth).fold(r#"{"title": "A"}"#.to_owned(), |text, _| Value::from(text).to_string());
+        judge(&text, &structure, &Map::new()).map(|judged| judged.fields)
+    };
+    assert_eq!(title(4), Ok(input(json!({"title": "A"}))));
+    assert!(title(5).is_err());
 }
 
 #[tokio::test]
@@ -440,8 +469,8 @@ async fn a_question_that_is_said_again_is_no_answer() {
         assert!(failed(&asked.answer).contains("it repeats the question"), "{echo}: {:?}", asked.answer);
         assert_eq!(asked.requests.len(), 2, "{echo}");
     }
-    // A field that was left as it was asked is none; what only looks a little like it is taken.
-    let half = r#"{"job_title": "Text", "home": "where she lives, or lived", "domain": "$$", "notes": "the notes"}"#;
+    // A field that was left as a template is none; what only looks a little like the question is taken.
+    let half = r#"{"job_title": "Text", "home": "<where she lives>", "domain": "$$", "notes": "the notes"}"#;
     let asked = ask(&agent, texts.clone(), |script| {
         script.answer(200, &says(half));
         script.answer(200, &says(half));
@@ -455,6 +484,60 @@ async fn a_question_that_is_said_again_is_no_answer() {
     let only = json!({"domain": "a.example", "struct": {"domain": "of her own site"}});
     let asked = ask(&agent, only, |script| script.answer(200, &says(r#"{"domain": "a.example"}"#))).await;
     assert!(matches!(asked.answer, Answer::Found { .. }), "{:?}", asked.answer);
+}
+
+#[tokio::test]
+async fn an_answer_that_looks_like_the_question_is_taken_at_once() {
+    let agent = agent(AGENT);
+    let object = json!({"report": {"description": "the newest report", "type": "object"}});
+    for (wanted, given) in [
+        (json!({"hq": "Berlin, Germany"}), json!({"hq": "Berlin, Germany"})),
+        (json!({"hq": "Berlin, Germany", "ceo": "who leads it"}), json!({"hq": "Berlin, Germany", "ceo": "Ada Byron"})),
+        (json!({"hq": "Berlin, Germany", "notes": "x"}), json!({"hq": "berlin, germany", "notes": "By the register."})),
+        (json!({"title": "CEO"}), json!({"title": "CEO"})),
+        (json!({"title": "CEO"}), json!({"title": ["CEO"]})),
+        (json!({"kind": "text or list"}), json!({"kind": "list"})),
+        (json!({"state": "in two letters", "kind": "of its API"}), json!({"state": "OR", "kind": "text"})),
+        (json!({"state": "in two letters"}), json!({"state": "OR"})),
+        (json!({"accepts": "what the API accepts"}), json!({"accepts": "text or list"})),
+        (json!({"accepts": "what the API accepts"}), json!({"accepts": "list of text"})),
+        (object.clone(), json!({"report": {"title": "Annual report 2025", "type": "text"}})),
+        (object.clone(), json!({"report": {"type": "number", "description": "Order quantity", "title": "Qty"}})),
+        (object.clone(), json!({"report": {"type": "text", "description": "Of last year"}})),
+        (object.clone(), json!({"report": {"type": "text", "format": "A4"}})),
+    ] {
+        let asked = json!({"domain": "a.example", "struct": wanted});
+        let asked = ask(&agent, asked, |script| script.answer(200, &says(&given.to_string()))).await;
+        let Answer::Found { fields, .. } = &asked.answer else { panic!("{given}: {:?}", asked.answer) };
+        assert_eq!((fields, asked.requests.len()), (&input(given.clone()), 1), "{given}");
+    }
+    // Beside an answer the question is none, and a schema or a template is none anywhere.
+    for (echo, answer) in [
+        (json!({"report": "the newest report"}), json!({"report": {"title": "Annual report"}})),
+        (json!({"report": {"title": "Report", "type": "object"}}), json!({"report": {"title": "Annual report"}})),
+    ] {
+        for text in [format!("{echo}\n{answer}"), format!("{answer} in the form {echo}")] {
+            let asked = json!({"domain": "a.example", "struct": {"report": "the newest report"}});
+            let asked = ask(&agent, asked, |script| script.answer(200, &says(&text))).await;
+            assert!(
+                matches!(&asked.answer, Answer::Found { fields, .. } if *fields == input(answer.clone())),
+                "{text}"
+            );
+        }
+    }
+    for echo in [
+        json!({"report": {"title": "Report", "type": "object", "description": "the newest report"}}),
+        json!({"report": {"type": "object"}}),
+        json!({"report": "object or null"}),
+        json!({"report": "<the report>"}),
+    ] {
+        let asked = ask(&agent, json!({"domain": "a.example", "struct": object.clone()}), |script| {
+            script.answer(200, &says(&echo.to_string()));
+            script.answer(200, &says(&echo.to_string()));
+        });
+        let answer = asked.await.answer;
+        assert!(failed(&answer).contains("it repeats the question"), "{echo}: {answer:?}");
+    }
 }
 
 /// An agent behind its limits, as a registry has it.

@@ -3,7 +3,8 @@
 //! A field whose pointer or expression has no value is left out. One whose expression cannot be computed (a text where a number
 //! was meant) is left out too, as long as another field was found; where none was, the answer is failed and names the field:
 //! "not found" would be a lie. A `not_found` condition that cannot be computed fails the answer. A confidence that cannot be
-//! computed, or is no number from 0 to 1, is none.
+//! computed, or is no number from 0 to 1, is none; one that comes to nothing because the provider says null (as `NaN` is read)
+//! is 0: an answer must not be surer than it says.
 
 use serde_json::{Map, Value};
 
@@ -27,12 +28,14 @@ pub(in crate::provider) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
 pub(super) struct Response<'a> {
     pub(super) json: &'a Value,
     pub(super) known: Known<'a>,
+    status: u16,
+    input: &'a Map<String, Value>,
 }
 
 impl<'a> Response<'a> {
     pub(super) fn new(json: &'a Value, status: u16, input: &'a Map<String, Value>) -> Self {
         let known = Known::new().value("response", json).own("status", status.into()).object("input", input);
-        Self { json, known }
+        Self { json, known, status, input }
     }
 
     /// A value that is there and not empty.
@@ -70,9 +73,33 @@ impl<'a> Response<'a> {
         if fields.is_empty() {
             return fault.unwrap_or(Answer::NotFound);
         }
-        let confidence = mapping.confidence.as_ref().and_then(|pick| self.pick(pick).ok().flatten());
-        let confidence = confidence.and_then(|value| value.as_f64()).filter(|sure| (0.0..=1.0).contains(sure));
+        let confidence = mapping.confidence.as_ref().and_then(|pick| self.confidence(pick));
         Answer::Found { fields, confidence: confidence.map(Into::into) }
+    }
+
+    fn confidence(&self, pick: &Pick) -> Option<f64> {
+        if let Ok(Some(value)) = self.pick(pick) {
+            return value.as_f64().filter(|sure| (0.0..=1.0).contains(sure));
+        }
+        let null = match pick {
+            Pick::Pointer(pointer) => self.json.pointer(pointer).is_some_and(Value::is_null),
+            // What was not said at all has no value with zeros either.
+            Pick::Expr(_) => {
+                let zeros = with_zeros(self.json);
+                matches!(Response::new(&zeros, self.status, self.input).pick(pick), Ok(Some(_)))
+            }
+        };
+        null.then_some(0.0)
+    }
+}
+
+/// A value with 0 for every null.
+fn with_zeros(value: &Value) -> Value {
+    match value {
+        Value::Null => 0.into(),
+        Value::Array(items) => items.iter().map(with_zeros).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), with_zeros(value))).collect(),
+        plain => plain.clone(),
     }
 }
 

@@ -19,7 +19,47 @@ pub(super) struct Robots {
 struct Rule {
     allow: bool,
     /// In the form of [`canonical`], with `*` and a `$` at its end as they are.
-    pattern: Vec<u8>,
+    pattern: Vec<Octet>,
+}
+
+/// An octet, and how it is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Octet {
+    byte: u8,
+    spelling: Spelling,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Plain,
+    Escaped,
+    /// Of a path alone: it is the same either way where it stands.
+    Either,
+}
+
+const ANY: Octet = Octet { byte: b'*', spelling: Spelling::Plain };
+const END: Octet = Octet { byte: b'$', spelling: Spelling::Plain };
+
+impl Octet {
+    /// Whether an octet of a pattern is this one of a path.
+    fn is(self, path: Self) -> bool {
+        self.byte == path.byte && (path.spelling == Spelling::Either || self.spelling == path.spelling)
+    }
+
+    /// How long it is as it is spelled.
+    fn len(self) -> usize {
+        if self.spelling == Spelling::Escaped { 3 } else { 1 }
+    }
+}
+
+impl Rule {
+    fn new(allow: bool, pattern: &str) -> Self {
+        Self { allow, pattern: canonical(pattern, true) }
+    }
+
+    fn len(&self) -> usize {
+        self.pattern.iter().map(|octet| octet.len()).sum()
+    }
 }
 
 impl Robots {
@@ -59,10 +99,10 @@ impl Robots {
                 (false, true) => &mut any,
                 (false, false) => continue,
             };
-            rules.push(Rule { allow, pattern: canonical(value, true) });
+            rules.push(Rule::new(allow, value));
             // Whoever lets the index be read lets the directory.
             if let Some(at) = value.rfind('/').filter(|at| allow && value[*at..].starts_with("/index.htm")) {
-                rules.push(Rule { allow, pattern: canonical(&format!("{}$", &value[..=at]), true) });
+                rules.push(Rule::new(allow, &format!("{}$", &value[..=at])));
             }
         }
         Self { rules: if has_own { named } else { any } }
@@ -75,7 +115,7 @@ impl Robots {
         }
         let path = canonical(path, false);
         let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
-        matching.max_by_key(|rule| (rule.pattern.len(), rule.allow)).is_none_or(|rule| rule.allow)
+        matching.max_by_key(|rule| (rule.len(), rule.allow)).is_none_or(|rule| rule.allow)
     }
 }
 
@@ -87,8 +127,10 @@ fn two_words(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section 2.2.2), and `%2A` is a `*` of the
-/// path (section 2.2.3). What separates, and says something else where it is escaped, stays escaped.
-fn canonical(text: &str, is_pattern: bool) -> Vec<u8> {
+/// path (section 2.2.3). What separates, and says something else where it is escaped, keeps its spelling; where it does not
+/// separate (`/` in a query, `&` before it), a path has it in either. A pattern does not tell where its query begins: the path
+/// that it is held against does.
+fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let (mut at, mut in_query) = (0, false);
@@ -97,33 +139,35 @@ fn canonical(text: &str, is_pattern: bool) -> Vec<u8> {
         let escaped = escaped.and_then(|octets| octets.first().copied());
         let byte = escaped.unwrap_or(bytes[at]);
         let plain = match (escaped, byte) {
-            (Some(_), b'*' | b'$' | b'#') | (_, b'%') => false,
-            (Some(_), b'/' | b'?') => in_query,
-            (Some(_), b'&' | b'=' | b'+') => !in_query,
+            (Some(_), b'*' | b'$' | b'#' | b'/' | b'?' | b'&' | b'=' | b'+') | (_, b'%') => false,
             (None, b'*') => is_pattern,
             (None, b'$') => is_pattern && at + 1 == bytes.len(),
             (_, byte) => byte.is_ascii_graphic(),
         };
-        if plain {
-            out.push(byte);
-        } else {
-            escape(byte, &mut out);
-        }
+        let separates = match byte {
+            b'/' | b'?' => !in_query,
+            b'&' | b'=' | b'+' => in_query,
+            _ => true,
+        };
+        let spelling = match plain {
+            _ if !is_pattern && !separates => Spelling::Either,
+            true => Spelling::Plain,
+            false => Spelling::Escaped,
+        };
+        out.push(Octet { byte, spelling });
         in_query |= bytes[at] == b'?';
         at += if escaped.is_some() { 3 } else { 1 };
     }
     out
 }
 
-fn escape(byte: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-}
-
 /// Whether a pattern matches a beginning of the path, or with `$` at its end the whole of it.
-fn matches(pattern: &[u8], path: &[u8]) -> bool {
-    let (pattern, whole) = pattern.strip_suffix(b"$").map_or((pattern, false), |p| (p, true));
-    let mut parts = pattern.split(|b| *b == b'*');
-    let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
+fn matches(pattern: &[Octet], path: &[Octet]) -> bool {
+    let (pattern, whole) = pattern.strip_suffix(&[END]).map_or((pattern, false), |p| (p, true));
+    let mut parts = pattern.split(|octet| *octet == ANY);
+    let Some(mut rest) = parts.next().filter(|first| begins(path, first)).map(|first| &path[first.len()..]) else {
+        return false;
+    };
     let mut last = None;
     for part in parts {
         if let Some(part) = last.replace(part) {
@@ -133,13 +177,17 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
     }
     match (last, whole) {
         (None, whole) => !whole || rest.is_empty(),
-        (Some(last), true) => rest.ends_with(last),
+        (Some(last), true) => rest.len() >= last.len() && begins(&rest[rest.len() - last.len()..], last),
         (Some(last), false) => find(rest, last).is_some(),
     }
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    if part.is_empty() { Some(0) } else { text.windows(part.len()).position(|window| window == part) }
+fn begins(path: &[Octet], part: &[Octet]) -> bool {
+    path.len() >= part.len() && part.iter().zip(path).all(|(octet, path)| octet.is(*path))
+}
+
+fn find(path: &[Octet], part: &[Octet]) -> Option<usize> {
+    if part.is_empty() { Some(0) } else { path.windows(part.len()).position(|window| begins(window, part)) }
 }
 
 #[cfg(test)]
@@ -224,6 +272,23 @@ mod tests {
             ("/a?b%26c", "/a?b&c", true),
             ("/a?b%3Dc", "/a?b=c", true),
             ("/a%3Bb", "/a;b", false),
+            // And a rule that is spelled as the path is forbids it, wherever the query begins.
+            ("/a%2Fb", "/a%2fb", false),
+            ("/*url=http%3A%2F%2F", "/go?url=http%3A%2F%2Fx", false),
+            ("/*url=http%3A%2F%2F", "/go?url=http://x", false),
+            ("/*url=http://", "/go?url=http%3A%2F%2Fx", false),
+            ("/*%26print", "/a?b%26print", false),
+            ("/*%26print", "/a?b&print", true),
+            ("/*%26print", "/a&print", false),
+            ("*%2Fsecret", "/x?p=%2Fsecret", false),
+            ("*%2Fsecret", "/x%2Fsecret", false),
+            ("*%2Fsecret", "/x/secret", true),
+            ("/*a=b%2Bc", "/x?a=b%2Bc", false),
+            ("/*a=b%2Bc", "/x?a=b+c", true),
+            ("/*%3Fq$", "/x?y=%3Fq", false),
+            ("/*%3Fq$", "/x?q", true),
+            ("/*?q", "/x?y=%3Fq", false),
+            ("/a%3Db*%2Fc%3D", "/a=b/d?e=%2Fc%3Df", false),
             ("/100%", "/100%25", false),
             ("/100%25", "/100%25", false),
         ] {
@@ -339,7 +404,10 @@ mod tests {
 
     #[test]
     fn hostile_patterns_end() {
-        let text = format!("user-agent: *\ndisallow: /{}b$\n", "a*".repeat(200_000));
-        assert!(allows(&text, &format!("/{}", "a".repeat(1000))));
+        let stars = "a*".repeat((MAX_LINE - "disallow: /b$".len()) / 2);
+        let line = format!("disallow: /{stars}b$\n");
+        let text = format!("user-agent: *\n{}", line.repeat(MAX_ROBOTS_BYTES / line.len()));
+        let path = format!("/{}", "a".repeat(stars.len()));
+        assert!(allows(&text, &path) && !allows(&text, &format!("{path}b")), "the ends of the lines are tried");
     }
 }

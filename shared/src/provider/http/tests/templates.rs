@@ -127,6 +127,32 @@ async fn fields_conditions_and_confidence_are_computed() {
     assert_eq!(answered(json!({})).await, Answer::NotFound);
 }
 
+/// The default of the provider's configuration stands for what is not said, never for what is said to be no number.
+#[tokio::test]
+async fn a_confidence_that_is_null_is_the_least() {
+    for pick in ["\"/sure/score\"", "{ expr = \"response.sure.score\" }", "{ expr = \"response.sure.score / 100\" }"] {
+        let api = provider(&format!(
+            "url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ city = \"/city\" }}\nconfidence = {pick}"
+        ));
+        for (sure, wanted) in [
+            (r#"{"score": NaN}"#, Some(0.0)),
+            (r#"{"score": -Infinity}"#, Some(0.0)),
+            (r#"{"score": null}"#, Some(0.0)),
+            (r#"{"other": NaN}"#, None),
+            (r#"{"score": "high"}"#, None),
+            (r#"{"score": 400}"#, None),
+            ("{}", None),
+            ("null", None),
+        ] {
+            let (ports, script) = ports();
+            script.answer(200, &format!(r#"{{"city": "x", "sure": {sure}}}"#));
+            let answer = api.ask(&question(&input(json!({"domain": "a.example"})), LIMIT), &ports).await;
+            let wanted = Answer::Found { fields: input(json!({"city": "x"})), confidence: wanted.map(Into::into) };
+            assert_eq!(answer, wanted, "{pick} {sure}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_hostile_response_costs_no_more_than_its_size() {
     let api = provider(

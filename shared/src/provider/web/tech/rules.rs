@@ -22,7 +22,7 @@ const MAX_TOLD_CHARS: usize = 80;
 
 /// The name of a header, a cookie or a meta tag, without case. Sets of rules have names as they are, with characters that
 /// mean something in patterns (`mybb[lastactive]`), beginnings (`_ga_*`), and patterns, which like all others match
-/// anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too.
+/// anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too. Brackets alone are spelled so, unless ranges are in them.
 #[derive(Debug, Clone)]
 pub(super) struct Name {
     /// In lower case.
@@ -43,14 +43,34 @@ impl Name {
     /// The error is why the engine cannot have it.
     fn read(text: &str) -> Result<Self, String> {
         let spelled = text.trim();
-        let is_pattern = |text: &str| text.contains(|c| "\\^$|?*+()[]{}".contains(c));
+        let is_sign = |c: char| "\\^$|?*+()[]{}".contains(c);
+        let is_pattern = |text: &str| without_brackets(text).contains(is_sign);
         let other = match spelled.strip_suffix('*') {
-            Some(beginning) if !is_pattern(beginning) && !beginning.ends_with('.') => OtherNames::Beginning,
+            Some(beginning) if !is_pattern(beginning) && !beginning.ends_with(['.', ']']) => OtherNames::Beginning,
             _ if is_pattern(spelled) => OtherNames::Matching(matcher(spelled)?),
             _ => OtherNames::None,
         };
         Ok(Self { text: spelled.to_lowercase(), other })
     }
+}
+
+/// A name without the brackets that are of its spelling: `data[id]` is `data`, `SESS[0-9]` stays.
+fn without_brackets(name: &str) -> String {
+    let mut parts = name.split('[');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let ranges = |inside: &str| {
+            let inside = inside.as_bytes();
+            !inside.is_empty()
+                && inside.len().is_multiple_of(3)
+                && inside.chunks(3).all(|range| range[1] == b'-' && range[0] < range[2])
+        };
+        match part.split_once(']').filter(|(inside, _)| !ranges(inside)) {
+            Some((inside, behind)) => out.extend([inside, behind]),
+            None => out.extend(["[", part]),
+        }
+    }
+    out
 }
 
 /// Where a pattern is looked for.

@@ -175,6 +175,9 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         "ColdFusion": {"cookies": {"CFID|CFTOKEN": "^\\d+$"}},
         "WebSphere": {"cookies": {"(?i)ltpatoken": ""}},
         "MyBB": {"cookies": {"mybb[lastactive]": ""}},
+        "Form": {"cookies": {"data[id]": ""}, "headers": {"x-[form]-id": ""}},
+        "Asp": {"cookies": {"ASPSESSION[A-Z]": ""}},
+        "Many": {"cookies": {"many[xyz]*": "", "few[xyz]?_": ""}},
         "Joomla": {"cookies": {"joomla_[a-z0-9]+": "", "joomla_.*": "never"}},
         "Customer": {"cookies": {"apptus.customerKey": "", " __Host-Space ": ""}},
         "Analytics": {"cookies": {"_ga_*": "\\;version:GA4"}},
@@ -191,6 +194,10 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         (vec!["cftoken=12".to_owned()], "ColdFusion"),
         (vec!["LtpaToken2=1".to_owned()], "WebSphere"),
         (vec!["mybb[lastactive]=1".to_owned()], "MyBB"),
+        (vec!["Data[ID]=1".to_owned(), "datadome=2".to_owned()], "Form"),
+        (vec!["aspsessionq=1".to_owned()], "Asp"),
+        (vec!["manyxx=1".to_owned()], "Many"),
+        (vec!["few_=1".to_owned()], "Many"),
         (vec!["joomla_user_state=1".to_owned()], "Joomla"),
         (vec!["apptus.customerkey=1".to_owned()], "Customer"),
         (vec!["__Host-Space=1".to_owned()], "Customer"),
@@ -201,6 +208,8 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         let found = detect(&rules, &seen(&headers, ""));
         assert_eq!(found.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), [wanted], "{headers:?}");
     }
+    let apart = [("set-cookie", "datadome=1"), ("set-cookie", "mybbl=2"), ("x-f-id", "3")];
+    assert_eq!(told(&detect(&rules, &seen(&apart, ""))), [], "brackets are of a name unless something says otherwise");
     let found = detect(&rules, &seen(&[("x-runtime-cache", "12"), ("x-sucuri-cache", "HIT")], ""));
     assert_eq!(told(&found), [("Header", Some("12"), 100), ("Cache", None, 100)]);
     let page = "<meta property='CF:app_domain:' content=app.clickfunnels.com>";
