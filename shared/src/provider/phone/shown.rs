@@ -6,7 +6,7 @@ use super::text;
 
 /// The most numbers that are told, and the most that are held against the plans.
 const MAX_SHOWN: usize = 10;
-const MAX_TRIED: usize = 200;
+const MAX_TRIED: usize = 100;
 /// The fewest digits of a number, and of one that only its `+` calls one.
 const MIN_DIGITS: usize = 6;
 const MIN_UNNAMED: usize = 9;
@@ -25,9 +25,11 @@ const LABELS: &str = "\
     tel\u{e9}fono telefone telefoon telefoni telefonnummer telefonn\u{ed} telefonu t\u{e9}l\u{e9}phonez fon fono fone \
     puhelin puh telefonsz\u{e1}m s\u{ed}mi \u{442}\u{435}\u{43b} \u{442}\u{435}\u{43b}\u{435}\u{444}\u{43e}\u{43d} \
     \u{3c4}\u{3b7}\u{3bb} \u{3c4}\u{3b7}\u{3bb}\u{3ad}\u{3c6}\u{3c9}\u{3bd}\u{3bf} \u{5d8}\u{5dc}\u{5e4}\u{5d5}\u{5df} \
-    \u{647}\u{627}\u{62a}\u{641} \u{62a}\u{644}\u{641}\u{646} mobile mobil mob mobiel cell cellphone cellulare cell. \
-    celular m\u{f3}vil movil portable handy gsm hotline helpline switchboard zentrale durchwahl landline whatsapp call \
-    dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
+    \u{647}\u{627}\u{62a}\u{641} \u{62a}\u{644}\u{641}\u{646} mobile mobil mob mobiel cell cellphone cellulare \
+    celular m\u{f3}vil movil portable handy gsm hotline helpline switchboard zentrale durchwahl landline whatsapp";
+/// What people are asked to do with it, in the same way.
+const CALLS: &str = "\
+    call dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
     \u{437}\u{432}\u{43e}\u{43d}\u{438}\u{442}\u{435}";
 /// Such words of scripts without spaces, which may be part of a longer one.
 const WITHIN: [&str; 5] =
@@ -39,8 +41,8 @@ const EXTENSIONS: &str =
 const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
 /// Words that may stand between one of them and the number.
 const GLUE: &str = "\
-    us our at on now today toll free freephone free no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
-    ons op p\u{e5} au al allo le the is ist est is: via direct or office main sales team kontor \u{756a}\u{53f7}";
+    us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
+    ons op p\u{e5} au al allo le the is ist est via direct or office main sales team kontor \u{756a}\u{53f7}";
 /// What is no phone, whatever else it is called.
 const FAX: [&str; 8] = [
     "fax",
@@ -173,7 +175,8 @@ impl<'t> Iterator for Numbers<'t> {
             let words =
                 if words.contains(|c: char| c.is_alphanumeric() || LETTERS.contains(c)) { words } else { self.before };
             let mut called = other.unwrap_or_else(|| called(words));
-            let behind = rest.trim_start_matches([' ', ',', '(', '[']).to_lowercase();
+            let behind = rest.trim_start_matches([' ', ',', '(', '[']);
+            let behind = behind[..behind.floor_char_boundary(MAX_EXTENSION)].to_lowercase();
             let again = rest.contains(|c: char| c.is_ascii_digit()) && !rest.trim_start().starts_with(['(', '[']);
             if !again && FAX.iter().any(|fax| behind.starts_with(fax)) {
                 called = Called::Fax;
@@ -212,15 +215,16 @@ fn called(words: &str) -> Called {
             _ => Called::Nothing,
         };
     }
+    let is_label = |word: &str| is(LABELS, word) || is(CALLS, word);
     let is_fax = |word: &str| FAX.iter().any(|fax| word.contains(fax));
     let mut near = true;
     let mut words = words.take(MAX_WORDS).peekable();
     while let Some(word) = words.next() {
         // `Telefax (Zentrale)`
-        if is_fax(word) || (is(LABELS, word) && words.peek().is_some_and(|before| is_fax(before))) {
+        if is_fax(word) || (is_label(word) && words.peek().is_some_and(|before| is_fax(before))) {
             return Called::Fax;
         }
-        if is(LABELS, word) || WITHIN.iter().any(|label| word.contains(label)) {
+        if is_label(word) || WITHIN.iter().any(|label| word.contains(label)) {
             return if near { Called::Phone } else { Called::Nothing };
         }
         near &= is(GLUE, word);

@@ -11,9 +11,9 @@ const MAX_FORM_WORDS: usize = 4;
 /// The longest line that is read, and the longest that begins with a name, in bytes.
 const MAX_LINE: usize = 1_000;
 const MAX_IMPRINT: usize = 200;
-/// How many lines are read from the end, and the most places that are held against the name.
+/// How many lines are read from the end, and the most beginnings of their parts.
 const MAX_LINES: usize = 2_000;
-const MAX_PLACES: usize = 300;
+const MAX_PLACES: usize = 1_500;
 
 /// Signs between the parts of a line, with a space on either side.
 const SEPARATORS: [&str; 6] = [" | ", " \u{b7} ", " \u{2022} ", " \u{2014} ", " \u{2013} ", " - "];
@@ -52,7 +52,7 @@ pub(super) fn legal_name(lines: &[Line], host: &str, company: Option<&str>) -> O
                 break;
             }
             let named = named(text, owned);
-            places += usize::from(named.is_some());
+            places += 1;
             let fits = |name: &String| {
                 let first = name.split(' ').next().unwrap_or_default();
                 let begins = || owned || names::fit(first, host) != Fit::Nothing;

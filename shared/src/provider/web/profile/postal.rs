@@ -19,6 +19,8 @@ const MAX_PLACES: usize = 50;
 /// The longest country that stands behind an address, in bytes.
 const MAX_COUNTRY: usize = 40;
 
+/// The most parts of a line between commas or other signs: a list is no address.
+const MAX_PARTS: usize = 8;
 /// The longest city, in characters.
 const MAX_CITY: usize = 40;
 /// The most digits of a house's number before the street, and behind it: four there are a year.
@@ -155,7 +157,7 @@ fn is_street(text: &str) -> bool {
 fn parts(line: &str) -> Vec<Vec<&str>> {
     let mut parts = vec![line];
     for sign in [" | ", " \u{b7} ", " \u{2022} ", " \u{2014} ", " \u{2013} ", " - "] {
-        parts = parts.iter().flat_map(|part| part.split(sign)).collect();
+        parts = parts.iter().flat_map(|part| part.split(sign)).take(MAX_PARTS + 1).collect();
     }
     parts.iter().map(|part| part.trim_end_matches('.').split(", ").map(str::trim).collect()).collect()
 }
@@ -171,18 +173,20 @@ pub(super) fn country(lines: &[Line]) -> Option<&'static str> {
 }
 
 /// The address in a page's lines: a street with the number of a house, and behind it a postal line. It counts where the page says
-/// that it is its own: in `<address>`, in the header or footer, or near the company's name, its mail or its phone.
+/// that it is its own: in `<address>`, in the header or footer, or near the company's name, its mail or its phone. Of several towns
+/// none is the company's.
 pub(super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
-    let mut places = 0;
-    (0..lines.len()).find_map(|at| {
-        let line = lines.get(at).filter(|line| line.place != Place::Others && line.text.len() <= MAX_LINE)?;
-        if places >= MAX_PLACES || !line.text.bytes().any(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let address = in_line(lines, at)?;
-        places += 1;
-        is_own(lines, at).then_some(address)
-    })
+    let own = |at: &usize| {
+        let line = &lines[*at];
+        line.place != Place::Others && line.text.len() <= MAX_LINE && line.text.bytes().any(|b| b.is_ascii_digit())
+    };
+    let found = (0..lines.len()).filter(own).filter_map(|at| Some((at, in_line(lines, at)?)));
+    let found = found.take(MAX_PLACES).filter(|(at, _)| is_own(lines, *at)).map(|(_, address)| address);
+    let found: Vec<_> = found.collect();
+    let code = |address: &Map<String, Value>| address.get("postal_code").cloned();
+    // The longest says where the others are short.
+    let first = found.iter().rev().max_by_key(|address| address.len())?;
+    found.iter().all(|address| code(address) == code(first)).then(|| first.clone())
 }
 
 fn is_own(lines: &[Line], at: usize) -> bool {
@@ -203,6 +207,9 @@ fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
     // Everything that may be before it, the nearest last.
     let above: Vec<&str> = (at.saturating_sub(3)..at).filter_map(text).collect();
     let below = text(at + 1).unwrap_or_default();
+    if here.len() > MAX_PARTS || here.iter().any(|part| part.len() > MAX_PARTS) {
+        return None;
+    }
     here.iter().enumerate().find_map(|(nth, part)| {
         let behind = here.get(nth + 1).and_then(|next| next.first()).copied().unwrap_or(below);
         // The longest tail that is a postal line.
@@ -358,6 +365,7 @@ mod tests {
             "Acme GmbH\nSince 1999\n2000 Customers in 12 countries",
             "Acme GmbH\nTop 10\n5000 happy customers",
             "Acme GmbH\n13053 Berlin",
+            "Acme GmbH\nWeg 1, 80331 M\u{fc}nchen\nRing 2, 10117 Berlin",
             "a@acme.example\nHRB 4160\n10117 Berlin",
             "Acme GmbH\nTel. 030 123\n10117 Berlin",
             "Acme GmbH\nSince 1926\n10117 Berlin",
