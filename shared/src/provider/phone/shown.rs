@@ -195,7 +195,7 @@ fn extension(rest: &str) -> Option<&str> {
     let signs = rest[label..].find(|c: char| !matches!(c, ' ' | '.' | ':' | '#'))?;
     let digits = rest[label + signs..].bytes().take_while(u8::is_ascii_digit).count();
     let end = label + signs + digits;
-    let more = rest[end..].trim_start_matches(|c: char| matches!(c, ' ' | '-' | '/' | ':' | '.' | '(' | ')'));
+    let more = rest[end..].trim_start_matches([' ', '-', '/', ':', '.', '(', ')']);
     let whole = !more.starts_with(|c: char| c.is_ascii_digit()) && !rest[end..].starts_with(char::is_alphabetic);
     let named = rest.starts_with('#') || (EXTENSIONS.split(' ')).any(|known| known == rest[..label].to_lowercase());
     (digits > 0 && end <= MAX_EXTENSION && whole && named).then(|| &rest[..end])

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn places_agree_or_differ() {
-        let places = |text| read(text).map(|(name, places)| (name, places));
+        let places = read;
         let name = "Acme Werke GmbH".to_owned();
         assert_eq!(places("Acme Werke GmbH\nWeg 1\n\u{a9} 2026 Acme Werke GmbH"), Some((name.clone(), Places::Agree)));
         assert_eq!(places("Acme Forge AG\n\u{a9} 2026 Acme Werke GmbH"), Some((name, Places::Differ)));
