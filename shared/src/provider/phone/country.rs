@@ -12,7 +12,7 @@ static NAMES: &str = include_str!("countries.txt");
 
 /// Returns the country that a text names, where it has a numbering plan: two or three letters of ISO 3166-1, or its name in English,
 /// in a language of its own, or in one of the ten that most web pages are in.
-pub(super) fn region(text: &str) -> Option<Region> {
+pub(in super::super) fn region(text: &str) -> Option<Region> {
     let planned = |code: &str| {
         let region: Region = code.parse().ok()?;
         PHONE_NUMBER_UTIL.get_country_code_for_region(region).map(|_| region)

@@ -18,12 +18,15 @@
 //! what cannot be read as one is `invalid`.
 
 mod country;
+mod shown;
 mod text;
 
 use async_trait::async_trait;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::{Map, Value};
 
+pub(super) use self::country::region;
+pub(super) use self::shown::{is_called, shown};
 pub(super) use self::text::written;
 use super::config::PhoneConfig;
 use super::{Answer, Ports, Provider, Question};

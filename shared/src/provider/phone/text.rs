@@ -153,7 +153,7 @@ fn as_written(part: &str) -> Option<String> {
 
 /// A text with ASCII's digits, dashes, spaces and signs for those of typography, of full width and of every script, without what
 /// nobody sees, and with a word that libphonenumber knows before an extension.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let decoded = percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into);
     let mut plain = String::with_capacity(decoded.len());
     for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
@@ -366,7 +366,7 @@ impl<'t> Candidates<'t> {
     }
 }
 
-fn is_valid(number: &PhoneNumber) -> bool {
+pub(super) fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
 
@@ -427,7 +427,7 @@ fn is_service(number: &PhoneNumber) -> bool {
     shorter.chain(longer).any(is_sold)
 }
 
-fn count(text: &str) -> usize {
+pub(super) fn count(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_digit).count()
 }
 

@@ -16,6 +16,9 @@ const MAX_TEXT: usize = 100;
 /// The years that RFC 3339 can write, 0 to 9999, in UTC.
 const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
+/// 1980, the earliest that something is published at.
+const FIRST: Timestamp = Timestamp(315_532_800_000);
+
 const MONTHS: [(&str, Month); 12] = [
     ("january", Month::January),
     ("february", Month::February),
@@ -79,9 +82,10 @@ static ZONES: LazyLock<HashMap<&str, i32>> = LazyLock::new(|| {
     zones.into_iter().collect()
 });
 
-/// The point in time that a text names, in UTC where it names no zone, and at midnight where it names a day alone.
+/// The point in time that a text names, in UTC where it names no zone, and at midnight where it names a day alone. Nothing before
+/// there was a web to publish on: generators write `Mon, 01 Jan 0001` or 1970 where they have no date.
 pub(super) fn read(text: &str) -> Option<Timestamp> {
-    Some(point(text)?.0)
+    point(text).map(|(at, _)| at).filter(|at| *at >= FIRST)
 }
 
 /// The same for the end of something: where the text names a day or a month alone, the end of that.
@@ -291,6 +295,14 @@ fn offset(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_published_before_the_web_has_no_date() {
+        for text in ["Mon, 01 Jan 0001 00:00:00 +0000", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1979-12-31"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(read("1980-01-01T00:00:00Z").is_some());
+    }
 
     #[test]
     fn dates_as_feeds_and_postings_write_them() {

@@ -30,6 +30,13 @@ const MAX_SCRIPTS: usize = 256 * 1024;
 /// How much of the visible text is kept, in bytes.
 const MAX_VISIBLE: usize = 16 * 1024;
 
+/// The most lines of it, and how much of them all, in bytes: numbers and addresses stand at a page's end.
+const MAX_LINES: usize = 20_000;
+const MAX_LINED: usize = 512 * 1024;
+/// Elements that stand within a line.
+const INLINE: &str = "a abbr b bdi bdo big cite code data em font i img ins kbd label mark nobr q s samp small span \
+    strike strong sub sup time tt u var wbr";
+
 /// The most quoted attributes of one tag.
 const MAX_QUOTED: usize = 300;
 /// The longest name of a character reference, in bytes, with both signs around it.
@@ -64,6 +71,15 @@ pub(super) struct Image {
     pub(super) marked: bool,
 }
 
+/// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, its white space single.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: String,
+    pub(super) place: Place,
+    /// It stands in `<address>`.
+    pub(super) address: bool,
+}
+
 /// A page's tags, as far as anybody here asks for them. URLs are as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Document {
@@ -82,6 +98,8 @@ pub(super) struct Document {
     pub(super) json_ld: Vec<String>,
     /// The text that stands outside of scripts and styles, its white space single.
     pub(super) text: String,
+    /// The same line by line, and of long pages with their end.
+    pub(super) lines: Vec<Line>,
 }
 
 impl Document {
@@ -115,6 +133,7 @@ impl Document {
             }
             foreign.set(xml || reader.foreign.is_current());
         }
+        reader.end_line();
         reader.end_anchor();
         reader.end_element();
         reader.document
@@ -240,6 +259,9 @@ struct Reader {
     held: String,
     anchor: Option<Anchor>,
     anchor_is_logo: bool,
+    line: Line,
+    /// How many bytes all lines have.
+    lined: usize,
     places: Places,
     foreign: Foreign,
     /// It is XML, where no text is anything but markup.
@@ -325,7 +347,23 @@ impl Reader {
         self.close(name);
     }
 
+    /// Begins a line where an element does that begins or ends here.
+    fn part_lines(&mut self, name: &[u8]) {
+        if !INLINE.split(' ').any(|inline| inline.as_bytes() == name) {
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.text.is_empty() && self.document.lines.len() < MAX_LINES && self.lined < MAX_LINED {
+            self.lined += line.text.len();
+            self.document.lines.push(line);
+        }
+    }
+
     fn open(&mut self, tag: &StartTag<()>) {
+        self.part_lines(&tag.name);
         let page = &mut self.document;
         let attributes = &tag.attributes;
         let [role, class, id] = marks(tag);
@@ -417,6 +455,7 @@ impl Reader {
     }
 
     fn close(&mut self, name: &[u8]) {
+        self.part_lines(name);
         self.places.close(name);
         match name {
             b"title" | b"script" | b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.end_element(),
@@ -461,6 +500,11 @@ impl Reader {
                     add_words(&mut anchor.text, &text, MAX_TEXT);
                 }
                 add_words(&mut self.document.text, &text, MAX_VISIBLE);
+                if self.line.text.is_empty() {
+                    self.line.place = self.places.part(Marks::default()).place;
+                    self.line.address = self.places.is_in("address");
+                }
+                add_words(&mut self.line.text, &text, MAX_TEXT);
             }
         }
     }

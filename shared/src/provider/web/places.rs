@@ -85,6 +85,11 @@ impl Places {
         }
     }
 
+    /// Whether one of this name is open.
+    pub(super) fn is_in(&self, name: &str) -> bool {
+        self.open.iter().any(|(open, _)| *open == name)
+    }
+
     /// What an element without parts, such as `<a>`, is in, with its own marks.
     pub(super) fn part(&self, marks: Marks<'_>) -> Part {
         self.inside("", marks)

@@ -8,6 +8,7 @@ use url::Url;
 use super::html::Document;
 use super::json_ld::{self, Graph, is_a, is_organization, list, text};
 use super::names::{self, Evidence, Fit};
+use super::places::Place;
 use super::{links, owner, social, suffix};
 use crate::domain::organisation;
 use crate::provider::phone;
@@ -26,6 +27,9 @@ mod sure {
     /// Links, which the page shows but does not explain.
     pub(super) const LINK: f64 = 0.7;
     pub(super) const META: f64 = 0.65;
+    /// What stands in the page's text, by its form; and what stands there in two places.
+    pub(super) const TEXT: f64 = 0.6;
+    pub(super) const TEXT_TWICE: f64 = 0.75;
     /// The picture in the page's frame that leads home or is marked as a logo.
     pub(super) const SHOWN: f64 = 0.65;
     /// What nothing else on the page speaks for: a name, a picture that need not be a logo.
@@ -158,6 +162,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
     profile.add_profiles(social.collect(), sure::LINK);
+    from_text(&mut profile, page, host);
     profile.put_text("contact_url", found.contact, sure::LINK);
     profile.put_text("careers_url", found.careers, sure::LINK);
     profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
@@ -176,6 +181,33 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
         profile.sure.values_mut().for_each(|sure| *sure = (*sure * 0.8 * 100.0).round() / 100.0);
     }
     profile
+}
+
+/// What the page's text says of what nothing surer said.
+fn from_text(profile: &mut Profile, page: &Document, host: &str) {
+    let said = |field: &str| profile.fields.get(field).and_then(Value::as_str);
+    let legal_name = || imprint::legal_name(&page.lines, host, said("company_name"));
+    let legal_name = if said("legal_name").is_none() { legal_name() } else { None };
+    if let Some((name, places)) = legal_name {
+        let sure = match places {
+            imprint::Places::Agree => sure::TEXT_TWICE,
+            imprint::Places::One => sure::TEXT,
+            imprint::Places::Differ => sure::ALONE,
+        };
+        profile.put_text("legal_name", Some(name), sure);
+    }
+    if !profile.fields.contains_key("address") {
+        profile.put("address", postal::shown(&page.lines).map(Value::Object), sure::ALONE);
+    }
+    if !profile.fields.contains_key("phones") {
+        let address = profile.fields.get("address").and_then(|address| address.get("country")?.as_str());
+        let locale = page.language.as_deref().or_else(|| page.meta(&["og:locale"]));
+        let country = country::of(address, host, &page.lines, locale);
+        let lines = page.lines.iter().filter(|line| line.place != Place::Others);
+        // Beside others they would count as sure as those.
+        let phones = phone::shown(lines.map(|line| line.text.as_str()), country);
+        add_values(profile, "phones", phones, sure::TEXT);
+    }
 }
 
 fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64) {
@@ -439,6 +471,8 @@ fn language_tag(text: &str) -> Option<String> {
     Some(region.map_or_else(|| language.clone(), |region| format!("{language}-{}", region.to_ascii_uppercase())))
 }
 
+mod country;
+mod imprint;
 mod logo;
 mod phones;
 mod postal;

@@ -41,7 +41,7 @@ struct Network {
 }
 
 /// The networks. Where a form's source is public, it is named; else it is what the network's own links look like.
-const NETWORKS: [Network; 14] = [
+const NETWORKS: [Network; 15] = [
     // Pages of companies, schools and showcases, by name or number, as LinkedIn's help on Pages calls them.
     // `de.linkedin.com` is the same in another country; people (`/in/`) are no company.
     Network {
@@ -246,7 +246,29 @@ const NETWORKS: [Network; 14] = [
             upload video videoschool watch",
         words: &["vimeo"],
     },
+    // https://dev.vk.com/en/method/utils.resolveScreenName: a short name, or the kind with its number, of a page, a group or an
+    // event. `id1` is a person. Short names have letters, digits, periods and underscores, 5 to 32.
+    Network {
+        name: "vk",
+        domains: &["vk.com", "vk.ru", "vkontakte.ru"],
+        hosts: r"www|m",
+        forms: &[r"(?:public|club|event)\d{1,12}", r"([a-z][a-z0-9_.]{4,31})"],
+        tabs: "",
+        reserved: "about album albums apps audio audios away away.php bookmarks business clips docs edit events feed friends \
+            gifts groups images jobs login login.php market menu music notifications oauth photos places podcasts policy \
+            privacy promo restore search settings share share.php stickers support terms video videos wall widget \
+            widgets write",
+        words: &[
+            "vk",
+            "vkontakte",
+            "\u{432}\u{43a}",
+            "\u{432}\u{43a}\u{43e}\u{43d}\u{442}\u{430}\u{43a}\u{442}\u{435}",
+        ],
+    },
 ];
+
+/// What has a place at vk.com by its number, or by two: people, apps, photos and the like.
+const VK_OBJECTS: &str = "album albums app audio audios board clip doc gim id market note notes page photo photos sel topic video videos wall";
 
 /// A network with its patterns made, of its hosts and of its profiles' paths.
 struct Known {
@@ -304,6 +326,8 @@ impl Profile {
         let first = path.split('/').next().unwrap_or_default();
         let word = name.to_ascii_lowercase();
         let reserved = has(network.reserved, &word) || word.rsplit_once('.').is_some_and(|(_, end)| end == "php");
+        let object = || word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        let reserved = reserved || (network.name == "vk" && object() != word && has(VK_OBJECTS, object()));
         if first.trim_start_matches('@') == name && reserved {
             return None;
         }

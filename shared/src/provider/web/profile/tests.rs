@@ -396,3 +396,46 @@ fn long_texts_and_urls_leave_room_for_what_others_say() {
     let size = Value::Object(profile.fields).to_string().len();
     assert!(size < 20 * 1024, "{size}");
 }
+
+#[test]
+fn what_stands_in_the_text_is_told_where_nothing_surer_says_it() {
+    let text = "<footer><p>Acme Forge AG<br>Plauener Str. 160<br>13053 Berlin<p>Tel. <b>030</b> 123456<p>Fax 030 123457\
+        <p>&copy; 2026 Acme Forge AG</footer>";
+    let profile = |html: &str| read("acme.de", "https://www.acme.de/", html);
+    let told = profile(text);
+    assert_eq!(told.fields["phones"], json!(["030 123456"]));
+    assert_eq!(told.fields["legal_name"], json!("Acme Forge AG"));
+    assert_eq!(
+        told.fields["address"],
+        json!({"street": "Plauener Str. 160", "postal_code": "13053", "city": "Berlin"})
+    );
+    let sure = |field: &str| told.sure[field];
+    assert_eq!((sure("phones"), sure("legal_name"), sure("address")), (0.6, 0.75, 0.5));
+    let linked = profile(&format!("{text}<a href='tel:+4930123456'>Tel</a><a href='tel:+4930999999'>Sales</a>"));
+    assert_eq!(linked.fields["phones"], json!(["+4930123456", "+4930999999"]));
+    let others =
+        profile("<blockquote>Call +49 30 1234567. \u{a9} Acme AG</blockquote><script>'Tel. +49 30 1234567'</script>");
+    assert!(!others.fields.contains_key("phones") && !others.fields.contains_key("legal_name"), "{:?}", others.fields);
+}
+
+#[test]
+fn long_pages_of_what_could_be_read_do_not_hold_the_thread() {
+    let bound = std::time::Duration::from_secs(10);
+    for part in [
+        "<p>Tel. 030 123456 ",
+        "<p>Tel +49 30 1",
+        "1a",
+        "<p>+49 30 1234567 Fax",
+        "<p>\u{a9} 2026 Acme Forge for all AG ",
+        "<p>Acme, GmbH - a, b, c - d, e, f GmbH, 1",
+        "<p>Weg 1, 12345 Berlin, ",
+        "<p>1 Road, South Hero, VT 05486",
+        "<b>Acme GmbH</b> ",
+        "<div class=footer><address>1 ",
+        "<i><b>",
+    ] {
+        let page = part.repeat(1024 * 1024 / part.len());
+        let (_, took) = timed(|| acme(&page));
+        assert!(took < bound, "{part}: {took:?}");
+    }
+}
