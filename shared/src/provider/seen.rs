@@ -88,7 +88,7 @@ impl Seen {
         let needed = now.plus(shown.keep);
         let fresh = read.as_ref().and_then(number).is_some_and(|end| end >= needed.seconds());
         let same = kept.len() == before.len() && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
-        if !kept.is_empty() && !(same && fresh) {
+        if !(kept.is_empty() || same && fresh) {
             let left = limit.saturating_sub(clock.now().since(began));
             self.remember(key, read.as_ref(), &kept, needed.plus(SLACK).seconds(), ports, LIMIT.min(left)).await;
         }
