@@ -42,7 +42,7 @@ const LABELS: [&str; 11] =
 
 /// A remark that begins with a digit: hours, prices and floors. Any other word behind digits leaves them a number's.
 const REMARK: &str = r"(?x)[\s,;](?:
-    (?:24|7|365)\s?[/x]\s?(?:24|[5-7]|365)\b
+    (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
     | \d{1,2}:\d\d\b
     | \d{1,3}(?:st|nd|rd|th|h|p)\b
     | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
