@@ -19,14 +19,22 @@ const MAX_ADDRESS: usize = 254;
 /// How many pairs of quotes and brackets may stand around an address.
 const MAX_PAIRS: usize = 4;
 
-const PAIRS: [(char, char); 10] = [
+const PAIRS: [(char, char); 18] = [
     ('"', '"'),
     ('\'', '\''),
     ('`', '`'),
     ('“', '”'),
     ('„', '“'),
     ('‘', '’'),
+    ('„', '”'),
+    ('”', '”'),
+    ('‚', '‘'),
+    ('‚', '’'),
     ('«', '»'),
+    ('»', '«'),
+    ('‹', '›'),
+    ('›', '‹'),
+    ('「', '」'),
     ('<', '>'),
     ('(', ')'),
     ('[', ']'),
@@ -34,8 +42,8 @@ const PAIRS: [(char, char); 10] = [
 /// What stands before an address and is no part of it. Exchange writes `SMTP:`.
 const SCHEMES: [&str; 4] = ["smtp:", "email:", "e-mail:", "mail:"];
 
-/// So many words before an address are no piece of it that a blank came into.
-const MIN_WORDS: usize = 3;
+/// Words that lead to an address.
+const TOWARDS: [&str; 5] = ["an", "at", "to", "unter", "via"];
 
 /// What [`Email::parse`] says of a text without an address, of one with several, and of one with an address that what stands
 /// beside it may be a part of.
@@ -68,8 +76,7 @@ impl Email {
             [one] if members.iter().all(|member| mailbox(member).as_ref() == Some(one)) => return Ok(one.clone()),
             _ => {}
         }
-        let signs = |c: char| c.is_whitespace() || ",;:<>()[]\"|".contains(c);
-        mailbox(&text).or_else(|| among_words(&text)).ok_or_else(|| match distinct(text.split(signs)).len() {
+        mailbox(&text).or_else(|| among_words(&text)).ok_or_else(|| match distinct(text.split(is_sign)).len() {
             0 => WRONG,
             1 => BESIDE,
             _ => SEVERAL,
@@ -146,6 +153,11 @@ pub(super) fn is_invisible(c: char) -> bool {
     )
 }
 
+/// What stands between addresses.
+fn is_sign(c: char) -> bool {
+    c.is_whitespace() || ",;:<>()[]\"|".contains(c)
+}
+
 /// The members of a list, apart at each `,` and `;` that is in no quotes and no brackets.
 fn apart(text: &str) -> Vec<&str> {
     let (mut members, mut start) = (Vec::new(), 0);
@@ -179,23 +191,30 @@ fn mailbox(text: &str) -> Option<Email> {
         (inner.contains('@') && !another).then_some(inner)
     };
     if let Some(inner) = within('<', '>').or_else(|| within('[', ']')) {
-        return address(inner);
+        return address(inner).filter(|email| !holds_another(text, email));
     }
     // A comment is a name in older mail.
     if let Some((before, _)) = text.strip_suffix(')').and_then(|text| text.split_once('('))
         && before.contains('@')
     {
-        return address(before);
+        return address(before).filter(|email| !holds_another(text, email));
     }
     if let Some((_, behind)) = text.strip_prefix('(').and_then(|text| text.split_once(')')) {
-        return address(behind);
+        return address(behind).filter(|email| !holds_another(text, email));
     }
     address(text)
 }
 
+/// Whether a text has an address beside one, but for a name in quotes.
+fn holds_another(text: &str, email: &Email) -> bool {
+    let unquoted = text.split('"').step_by(2);
+    unquoted.flat_map(|text| text.split(is_sign)).filter_map(address).any(|other| other != *email)
+}
+
 /// The one address in a text with words about it. Where a blank alone is between them, what is before may be a piece of the
 /// address, as in `jane doe@x.com`, and what is behind one of the domain, as in `jane@x.co uk`. Nobody could tell, so that it is
-/// read only where that is not so.
+/// read only where that is not so: behind a sign, behind a word that says what it is or is found in it, and behind a name in capitals
+/// with such a word.
 fn among_words(text: &str) -> Option<Email> {
     if let Some((before, rest)) = text.split_once('<') {
         let (inner, behind) = rest.split_once('>')?;
@@ -207,15 +226,23 @@ fn among_words(text: &str) -> Option<Email> {
     let behind: Vec<&str> = text.split_whitespace().skip(before.len() + 1).collect();
     let email = mailbox(address).filter(|_| !behind.iter().any(|word| word.contains('@')))?;
     let is_apart = |word: &str| word.ends_with([':', '|', '•', '·', '–', '—', ')', '>', '=']) || word == "-";
-    let names_it = |word: &&str| {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        word.chars().nth(2).is_some() && (email.local.contains(&word) || matches!(&*word, "email" | "e-mail" | "mail"))
-    };
+    let lower = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let is_in_it = |word: &str| word.chars().nth(2).is_some() && email.local.contains(word);
+    let initials = || before.iter().filter_map(|word| word.chars().next()).flat_map(char::to_lowercase);
     let last = before.last().copied().unwrap_or(":");
+    let word = lower(last);
+    let names_it = is_in_it(&word)
+        || matches!(&*word, "email" | "e-mail" | "mail")
+        || (before.len() > 1 && TOWARDS.contains(&&*word));
+    // A name told twice is told in pieces the second time.
+    let once = || before.iter().filter(|other| lower(other) == word).count() == 1;
+    let is_name = last.starts_with(char::is_uppercase)
+        && once()
+        && (before.iter().any(|word| is_in_it(&lower(word))) || email.local.chars().eq(initials()));
     let starts = address.starts_with(|c| PAIRS.iter().any(|(open, _)| *open == c));
     let ends = address.ends_with(|c: char| ",;".contains(c) || PAIRS.iter().any(|(_, close)| *close == c));
     let is_label = |word: &&str| suffix::listed(&word.trim_matches('.').to_lowercase());
-    let free = starts || is_apart(last) || before.len() >= MIN_WORDS || before.iter().any(names_it);
+    let free = starts || is_apart(last) || names_it || is_name;
     (free && (ends || !behind.first().is_some_and(is_label))).then_some(email)
 }
 
@@ -267,6 +294,8 @@ fn address(text: &str) -> Option<Email> {
     // Quotes that quote nothing make no difference: RFC 5321, 4.1.2.
     let local = local.strip_prefix('"').and_then(|local| local.strip_suffix('"')).unwrap_or(local);
     if !(1..=MAX_LOCAL).contains(&local.len())
+        || local.starts_with('’')
+        || local.ends_with('’')
         || !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
     {
         return None;
@@ -289,8 +318,13 @@ fn is_atext(c: char) -> bool {
     if c.is_ascii() {
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
     } else {
-        !c.is_whitespace() && !c.is_control() && !is_invisible(c)
+        !c.is_whitespace() && !c.is_control() && !is_invisible(c) && !is_quote(c)
     }
+}
+
+/// A quotation mark beyond ASCII, but for the one that is an apostrophe too.
+fn is_quote(c: char) -> bool {
+    matches!(c, '«' | '»' | '‘' | '‚'..='‟' | '‹' | '›' | '「'..='』' | '〝'..='〟' | '｢' | '｣')
 }
 
 #[cfg(test)]
@@ -332,6 +366,15 @@ mod tests {
             ("'jane@x.com'", "jane@x.com"),
             ("“jane@x.com”", "jane@x.com"),
             ("\"<jane@x.com>\"", "jane@x.com"),
+            ("„jane@x.com“", "jane@x.com"),
+            ("„jane@x.com”", "jane@x.com"),
+            ("‚jane@x.com‘", "jane@x.com"),
+            ("‘jane@x.com’", "jane@x.com"),
+            ("›jane@x.com‹", "jane@x.com"),
+            ("‹jane@x.com›", "jane@x.com"),
+            ("»jane@x.com«", "jane@x.com"),
+            ("「jane@x.com」", "jane@x.com"),
+            ("o’brien@x.com", "o’brien@x.com"),
             ("(jane@x.com)", "jane@x.com"),
             ("jane@x.com>", "jane@x.com"),
             ("<jane@x.com", "jane@x.com"),
@@ -345,6 +388,10 @@ mod tests {
             ("Jane Doe j.doe@x.com", "j.doe@x.com"),
             ("Doe, Jane, jane@x.com", "jane@x.com"),
             ("Jane van der Berg jvdb@x.com", "jvdb@x.com"),
+            ("Jane Doe, Acme jane@x.com", "jane@x.com"),
+            ("email: jane@x.com", "jane@x.com"),
+            ("jane doe doe@x.com", "doe@x.com"),
+            ("write to jane@x.com", "jane@x.com"),
             ("Contact: jane@x.com", "jane@x.com"),
             ("E-Mail jane@x.com", "jane@x.com"),
             ("Acme Inc. - jane@x.com", "jane@x.com"),
@@ -469,6 +516,9 @@ mod tests {
             "mailto:%ff@b.com",
             "jane@ x.com",
             "jane @x.com",
+            "‚jane@x.com",
+            "jane«@x.com",
+            "’jane@x.com",
         ] {
             assert_eq!(Email::parse(text), Err(WRONG), "{text:?}");
         }
@@ -487,6 +537,15 @@ mod tests {
             "a\u{2003}b@c.com",
             "jane doe@x.com",
             "Sales Team info@x.com",
+            "Unser Sales Team info@x.com",
+            "email jane doe@x.com",
+            "e-mail: jane doe@x.com",
+            "Contact - jane doe@x.com",
+            "my address is jane doe@x.com",
+            "Vorname Nachname vorname nachname@x.com",
+            "Vorname Nachname Vorname Nachname@x.com",
+            "Jane Doe jane doe@x.com",
+            "mailto:Email jane doe@x.com",
             "jane@x.co uk",
             "jane@x.co .uk",
             "<a@b.com> <c>",
@@ -499,6 +558,12 @@ mod tests {
             "Jane jane@x.com Joe joe@x.com",
             "jane@x.com or joe@x.com",
             "x:jane@x.com y:joe@x.com",
+            "Jane <jane@x.com> [bob@y.com]",
+            "bob@y.com [jane@x.com]",
+            "bob@y.com <jane@x.com>",
+            "[bob@y.com](mailto:jane@x.com)",
+            "jane@x.com (bob@y.com)",
+            "(bob@y.com) jane@x.com",
         ] {
             assert_eq!(Email::parse(text), Err(SEVERAL), "{text:?}");
         }
@@ -522,6 +587,8 @@ mod tests {
             ("Jane <a@acme.example>, a@acme.example", &["a@acme.example"]),
             ("mailto:a@acme..example;nobody;@acme.example", &[]),
             ("mailto:?subject=a@acme.example", &[]),
+            ("mailto:Email jane doe@acme.example", &[]),
+            ("mailto:Email%20jane%20doe@acme.example", &[]),
         ] {
             assert_eq!(Email::all(text).iter().map(Email::plain).collect::<Vec<_>>(), wanted, "{text}");
         }

@@ -1,6 +1,9 @@
 //! One number out of what people write: links, remarks, labels, extensions, the prefix for calls abroad.
 
+use std::sync::LazyLock;
+
 use percent_encoding::percent_decode_str;
+use regex_lite::{Regex, RegexBuilder};
 use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberType, Region};
 
 use super::super::email::is_invisible;
@@ -26,28 +29,60 @@ const DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
 const MIN_BEFORE_ANOTHER: usize = 7;
 const MAX_WRITTEN: usize = 40;
 const MAX_EXTENSION: usize = 7;
+/// How many digits a second ending has at most.
+const MAX_ENDING: usize = 4;
 
 /// Words before an extension that libphonenumber does not know.
 const EXTENSIONS: [&str; 8] =
     ["durchwahl", "dw", "interno", "nebenstelle", "poste", "ramal", "toestel", "\u{432}\u{43d}"];
 
+/// The labels of an extension that libphonenumber knows. It finds its `x` in `Fax` and `Box` too.
+const LABELS: [&str; 11] =
+    ["ext", "extn", "extension", "extensi\u{f3}n", "x", "xt", "xtn", "xx", "int", "anexo", "\u{434}\u{43e}\u{431}"];
+
+/// A remark that begins with a digit: hours, prices and floors. Any other word behind digits leaves them a number's.
+const REMARK: &str = r"(?x)[\s,;](?:
+    (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
+    | \d{1,2}:\d\d\b
+    | \d{1,3}(?:st|nd|rd|th|h|p)\b
+    | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
+    | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?\d{1,3}(?:[.:,]\d\d)?\s?
+        (?:(?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min|ct|cts|cents?|eur|euro)\b|[€$£]))";
+
+/// What is a day or a span of years, and what an amount.
+const DATE_OR_AMOUNT: &str = r"(?x)^(?:
+    (?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:0?[1-9]|[12]\d|3[01])
+    | (?:0?[1-9]|[12]\d|3[01])[-./](?:0?[1-9]|[12]\d|3[01])[-./](?:19|20)\d\d
+    | (?:19|20)\d\d\s?-\s?(?:19|20)\d\d
+    | [1-9]\d?(?:\.\d{3}){2,}
+    | [1-9]\d\d(?:\.000){2,})$";
+
+/// Hours or a count before a number that begins with `0`.
+const BEFORE: &str = r"^[1-9]\d{0,2}(?:[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";
+
 /// Words beside a number that say what it is for; never letters to dial.
-const REMARKS: [&str; 33] = [
+const REMARKS: [&str; 40] = [
     "cell",
     "celular",
     "cellulare",
     "central",
     "centrale",
+    "desk",
     "direct",
     "direkt",
     "empfang",
     "ext",
     "fax",
     "faks",
+    "firma",
+    "frau",
     "gratis",
     "handy",
+    "herr",
+    "home",
     "hotline",
     "kostenlos",
+    "main",
     "mob",
     "mobil",
     "mobile",
@@ -59,6 +94,7 @@ const REMARKS: [&str; 33] = [
     "private",
     "reception",
     "sekretariat",
+    "service",
     "switchboard",
     "tel",
     "telefax",
@@ -67,6 +103,11 @@ const REMARKS: [&str; 33] = [
     "work",
     "zentrale",
 ];
+
+static PATTERNS: LazyLock<Option<[Regex; 3]>> = LazyLock::new(|| {
+    let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
+    Some([pattern(REMARK)?, pattern(DATE_OR_AMOUNT)?, pattern(BEFORE)?])
+});
 
 /// Reads a number. The first complete one of several counts, and what stands behind a complete one is a remark, but for an extension.
 /// The error says what the text is instead.
@@ -133,7 +174,12 @@ fn as_written(part: &str) -> Option<String> {
     let start = if label.len() < start { start - 1 } else { start };
     let (number, rest) = part[start..].split_at(part[start..].find(|c| !is_number(c)).unwrap_or(part.len() - start));
     let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
+    let ending = short_endings(number).next();
+    let number = one_written(&number[..ending.unwrap_or(number.len())])?;
     let mut written = number.to_owned();
+    if ending.is_some() && rest.contains(char::is_alphanumeric) {
+        return None;
+    }
     if rest.contains(char::is_alphanumeric) {
         // Extensions are written alike in every country.
         let read = PHONE_NUMBER_UTIL.parse(part, Some(Region::US)).ok()?;
@@ -149,6 +195,40 @@ fn as_written(part: &str) -> Option<String> {
         written.extend([label, extension]);
     }
     (DIGITS.contains(&count(number)) && number.len() <= MAX_WRITTEN).then_some(written)
+}
+
+/// What is written as one number: without a count or hours before it, and neither a date nor an amount.
+fn one_written(number: &str) -> Option<&str> {
+    let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
+    let [_, date_or_amount, before] = PATTERNS.as_ref()?;
+    let number = match number.rfind('+') {
+        Some(at) if at > 0 && &number[..at] != "(" => {
+            let single = !number[..at].contains('+') && count(&number[..at]) <= MAX_LABEL_DIGITS;
+            single.then(|| &number[at..])?
+        }
+        Some(_) => number,
+        None => {
+            let behind = before.captures(number).and_then(|found| found.name("number"));
+            behind.map(|found| found.as_str()).filter(|found| count(found) > MIN_BEFORE_ANOTHER).unwrap_or(number)
+        }
+    };
+    (!date_or_amount.is_match(number)).then_some(number)
+}
+
+/// Where a second ending of a number begins, as in `030 12345678/79`: behind all digits of the first, and with fewer. The digits of
+/// a country count for none.
+fn short_endings(text: &str) -> impl Iterator<Item = usize> {
+    let is_short = |at: &usize| {
+        let (before, behind) = (&text[..*at], &text[at + 1..]);
+        let least = MIN_BEFORE_ANOTHER + if before.contains('+') { 2 } else { 0 };
+        let open = before.rfind(['(', '[']).filter(|open| !before[*open..].contains([')', ']']));
+        let in_remark = open.is_some_and(|open| count(&before[..open]) > MAX_BEFORE_REMARK);
+        let last = before.rsplit('/').next().map_or(0, count);
+        let is_sign = |c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '/' | '|' | '+' | '\n');
+        let ending = behind.split(is_sign).next().map_or(0, count);
+        !in_remark && count(before) >= least && last > MAX_ENDING && (1..=MAX_ENDING).contains(&ending)
+    };
+    text.match_indices('/').map(|(at, _)| at).filter(is_short)
 }
 
 /// A text with ASCII's digits, dashes, spaces and signs for those of typography, of full width and of every script, without what
@@ -240,7 +320,7 @@ struct Candidates<'t> {
     text: &'t str,
     country: Option<Region>,
     starts: Vec<usize>,
-    /// The longest first.
+    /// Those before remarks and second endings, then the others, the longest first.
     ends: Vec<usize>,
 }
 
@@ -272,12 +352,14 @@ impl<'t> Candidates<'t> {
         ends.truncate(MAX_BREAKS);
         ends.push(text.len());
         ends.reverse();
+        let remarks = PATTERNS.iter().flat_map(|[remark, ..]| remark.find_iter(text)).map(|found| found.start());
+        ends.splice(..0, remarks.chain(short_endings(text)).take(MAX_BREAKS).collect::<Vec<_>>());
         starts.dedup();
         starts.truncate(MAX_BREAKS);
         Self { text, country, starts, ends }
     }
 
-    /// The longest part at the first start that is a valid number and nothing else; else the number that letters spell.
+    /// The first part at the first start that is a valid number and nothing else; else the number that letters spell.
     fn complete(&self) -> Option<PhoneNumber> {
         let parts = self.starts.iter().flat_map(|start| self.from(*start));
         let digits = parts.filter_map(|part| self.digits(part)).find(is_valid);
@@ -307,7 +389,13 @@ impl<'t> Candidates<'t> {
 
     fn from(&self, start: usize) -> impl Iterator<Item = &'t str> {
         let text = self.text;
-        self.ends.iter().filter(move |end| **end > start).map(move |end| &text[start..*end])
+        // What stands behind a comma is an extension to be dialled only where it is all.
+        let is_remark = |end: usize| {
+            let tail = text[..end].rfind([',', ';']).map(|at| &text[at + 1..end]);
+            let digits = |tail: &str| count(tail) > 0 && !tail.contains(char::is_alphabetic);
+            tail.is_some_and(digits) && text[end..].contains(char::is_alphanumeric)
+        };
+        self.ends.iter().filter(move |end| **end > start && !is_remark(**end)).map(move |end| &text[start..*end])
     }
 
     /// A part's number where it is of digits alone, with an extension or without.
@@ -387,13 +475,19 @@ fn letters(text: &str) -> &str {
 
 /// Whether a word is the label of a number's extension.
 fn is_extension(label: &str, number: &PhoneNumber) -> bool {
-    let alone = !label[letters(label).len()..].contains(char::is_alphabetic);
-    alone && !number.extension().is_empty() && label.chars().filter(char::is_ascii_digit).eq(number.extension().chars())
+    let word = letters(label);
+    let alone = !label[word.len()..].contains(char::is_alphabetic);
+    let known = label.starts_with('#') || LABELS.contains(&word.to_lowercase().as_str());
+    alone
+        && known
+        && !number.extension().is_empty()
+        && label.chars().filter(char::is_ascii_digit).eq(number.extension().chars())
 }
 
 /// Whether a part has letters that are meant to be dialled, and are no remark behind a number that misses some digits: both make
 /// a number that the plan has, where numbers may have any length. Words are sold
-/// - for services, such as `0800`, and stand right behind their digits;
+/// - for services, such as `0800`, and stand right behind their digits: the whole is a service's too, and no name with a capital,
+///   but in North America;
 /// - in North America for every number, and are then in capitals and complete.
 fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
     let mut dialled = words(part).filter(|word| !is_extension(word, number)).peekable();
@@ -401,7 +495,11 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
     let is_remark = |word: &str| {
         let letters = letters(word);
         let in_brackets = part[..part.len() - word.len()].ends_with(['(', '[']);
-        in_brackets || !letters.is_ascii() || REMARKS.contains(&letters.to_ascii_lowercase().as_str())
+        // `HOME-CAR` is another word.
+        let joined = word[letters.len()..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        let listed = !joined && REMARKS.contains(&letters.to_ascii_lowercase().as_str());
+        let name = number.country_code != 1 && letters.len() > 1 && is_capitalised(letters);
+        in_brackets || !letters.is_ascii() || listed || name
     };
     let extension = words(part).find(|word| is_extension(word, number)).map_or(number.extension().len(), str::len);
     let behind = &first[..first.floor_char_boundary(first.len().saturating_sub(extension))];
@@ -409,22 +507,31 @@ fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
     let before = number.national_number.to_string().len().saturating_sub(spelled);
     let mut letters = behind.chars().filter(char::is_ascii_alphabetic);
     let capitals = letters.clone().all(|c| c.is_ascii_uppercase());
+    let sold = is_service(number) && (number.country_code == 1 || !is_valid(number) || is_sold(number));
     letters.nth(MIN_LETTERS - 1).is_some()
         && !dialled.any(is_remark)
-        && ((is_service(number) && before <= MAX_SERVICE) || (number.country_code == 1 && capitals && is_valid(number)))
+        && ((sold && before <= MAX_SERVICE) || (number.country_code == 1 && capitals && is_valid(number)))
 }
 
 /// Whether a number is of a range for services, complete or not.
 fn is_service(number: &PhoneNumber) -> bool {
-    use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
-    let is_sold = |national_number| {
-        let kind = PHONE_NUMBER_UTIL.get_number_type(&PhoneNumber { national_number, ..number.clone() });
-        matches!(kind, TollFree | PremiumRate | SharedCost | PersonalNumber | UAN)
-    };
+    let is_sold = |national_number| is_sold(&PhoneNumber { national_number, ..number.clone() });
     let powers = || (0..=15).map(|n| 10_u64.pow(n));
     let shorter = powers().map(|power| number.national_number / power).filter(|n| *n > 99);
     let longer = powers().filter_map(|power| number.national_number.checked_mul(power));
     shorter.chain(longer).any(is_sold)
+}
+
+/// Whether a complete number is of a range for services.
+fn is_sold(number: &PhoneNumber) -> bool {
+    use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
+    let kind = PHONE_NUMBER_UTIL.get_number_type(number);
+    matches!(kind, TollFree | PremiumRate | SharedCost | PersonalNumber | UAN)
+}
+
+fn is_capitalised(word: &str) -> bool {
+    let mut chars = word.chars();
+    chars.next().is_some_and(char::is_uppercase) && chars.all(char::is_lowercase)
 }
 
 pub(super) fn count(text: &str) -> usize {
