@@ -107,7 +107,8 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
-    for site in own_sites(&graph, own) {
+    // One without an address may be anybody's: a theme's, a plug-in's.
+    for site in own_sites(&graph, own).filter(|site| is_ours(site, own) == Some(true)) {
         profile.add_profiles(profiles(site), sure::WEB_SITE);
     }
     let titled = title.clone().or_else(|| meta(&["og:title"]));
