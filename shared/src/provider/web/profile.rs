@@ -149,6 +149,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     profile.put_text("logo_url", image, sure::ALONE);
     let icon = |rel: &str| page.links.iter().find(|l| l.rel.split(' ').any(|r| r == rel)).map(|l| l.href.as_str());
     let icon = icon("apple-touch-icon").or_else(|| icon("icon")).and_then(|href| links::absolute(&base, href));
+    let icon = icon.filter(|icon| !logo::is_delivered(icon));
     profile.put_text("logo_url", icon, sure::TITLE);
 
     let found = links::Found::read(&base, page);

@@ -11,7 +11,7 @@ use super::super::{links, owner};
 const PICTURES: [&str; 8] = [".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif", ".ico", ".avif"];
 
 /// Words in the name, the folder or the text of a picture that is no logo, or somebody's who is paid or praised.
-const NO_LOGO: [&str; 16] = [
+const NO_LOGO: [&str; 15] = [
     "flag",
     "flags",
     "lang",
@@ -26,18 +26,25 @@ const NO_LOGO: [&str; 16] = [
     "paypal",
     "seal",
     "badge",
-    "logos",
     "press",
 ];
-/// Where systems keep the logos that they are delivered with.
-const DELIVERED: [&str; 6] = [
+/// Where systems keep the logos and icons that they are delivered with.
+const DELIVERED: [&str; 9] = [
+    "s0.wp.com/i/",
     "s2.wp.com/i/",
     "s.w.org/",
     "/lib/tpl/dokuwiki/images/",
     "/core/themes/",
     "/cassiopeia/images/",
     "/resources/assets/",
+    "//img1.wsimg.com/isteam/ip/static/",
+    "//www.weebly.com/uploads/reseller/assets/",
 ];
+
+/// Whether a picture is the platform's own.
+pub(super) fn is_delivered(url: &str) -> bool {
+    DELIVERED.iter().any(|place| url.contains(place))
+}
 
 /// The first picture that leads home from the page's frame, or that is called a logo and leads nowhere else.
 pub(super) fn shown(page: &Document, base: &Url, host: &str) -> Option<String> {
@@ -53,7 +60,7 @@ fn is_logo(image: &Image, url: &Url, base: &Url, host: &str) -> bool {
     if image.place == Place::Others
         || is_language(stem)
         || said().any(|word| NO_LOGO.contains(&word.as_str()))
-        || DELIVERED.iter().any(|place| url.as_str().contains(place))
+        || is_delivered(url.as_str())
     {
         return false;
     }
@@ -142,6 +149,7 @@ mod tests {
             ("<p><img src=/x.jpg><img src=/i/acme-logo.svg alt=Acme></p>", Some("/i/acme-logo.svg")),
             ("<img itemprop=logo alt='Acme Anvils' src=/a.png>", Some("/a.png")),
             ("<footer><img src=/acme-logo.svg alt='Acme logo'></footer>", Some("/acme-logo.svg")),
+            ("<header><a href=/><img src=/Design/Logos/a.png></a></header>", Some("/Design/Logos/a.png")),
             // Pictures that are none, and those of others.
             ("<header><a href=/de><img src=/i/german.svg></a><a href=/><img src=/a.png></a></header>", Some("/a.png")),
             ("<header><a href=/><img src=/flags/gb.svg></a><a href=/><img src=/a.png></a></header>", Some("/a.png")),
