@@ -92,7 +92,7 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
 pub(super) fn read_end(text: &str) -> Option<Timestamp> {
     const DAY: i64 = 86_400_000;
     let (at, days) = point(text)?;
-    Some(Timestamp(at.0.saturating_add(DAY * i64::from(days))))
+    Some(Timestamp(at.0.saturating_add(DAY * i64::from(days)).min(*YEARS.end())))
 }
 
 /// With how many days it names, where it names no time.
@@ -410,6 +410,7 @@ mod tests {
     #[test]
     fn a_day_and_a_month_end_when_they_are_over() {
         assert_eq!(read_end("2026-02").map(Timestamp::rfc3339).as_deref(), Some("2026-03-01T00:00:00.000Z"));
+        assert_eq!(read_end("9999-12-31").map(Timestamp::rfc3339).as_deref(), Some("9999-12-31T23:59:59.999Z"));
         assert_eq!(read_end("2026-01-05").map(Timestamp::rfc3339).as_deref(), Some("2026-01-06T00:00:00.000Z"));
         assert_eq!(read_end("2026-01-05T10:00").map(Timestamp::rfc3339).as_deref(), Some("2026-01-05T10:00:00.000Z"));
     }

@@ -212,9 +212,15 @@ impl<'u> Reading<'u> {
         let ResolveResult::Bound(Namespace(uri)) = namespace else { return (of, None) };
         let own = match &self.draft {
             Some(draft) => draft.namespace.as_deref() == Some(uri),
-            None => tag.name().prefix().is_none(),
+            None => tag.name().prefix().is_none() && self.is_feed() && uri != "http://www.w3.org/1999/xhtml",
         };
         if of == Vocabulary::Others && own { (Vocabulary::Rss, Some(uri.to_owned())) } else { (of, None) }
+    }
+
+    /// Whether the outermost element is that of a feed: those of pages and site maps hold entries as well.
+    fn is_feed(&self) -> bool {
+        let root = self.elements.first().map(|name| name.rsplit(':').next().unwrap_or_default());
+        root.is_some_and(|root| ["rss", "RDF", "feed", "channel"].contains(&root))
     }
 
     fn start(&mut self, of: Vocabulary, namespace: Option<String>, tag: &BytesStart<'_>, empty: bool) {
@@ -421,6 +427,9 @@ mod tests {
             assert_eq!(read(text), [entry("T", "https://acme.example/t", "")], "{text}");
         }
         for text in [
+            "<html xmlns='http://www.w3.org/1999/xhtml'><body><entry><title>X</title></entry></body></html>",
+            "<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'><item><title>X</title></item></urlset>",
+            "<rss><div xmlns='http://www.w3.org/1999/xhtml'><item><title>X</title></item></div></rss>",
             "<x:rss xmlns:x='urn:x'><x:item><x:title>T</x:title></x:item></x:rss>",
             "<rss><item><media:item xmlns:media='urn:m'><media:title>T</media:title></media:item></item></rss>",
             "<rss><item><box xmlns='urn:m'><item><title>T</title></item></box></item></rss>",

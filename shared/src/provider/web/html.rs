@@ -15,7 +15,7 @@ use html5gum::{Emitter, ForwardingEmitter, HtmlString, Spanned, StartTag, State,
 use self::foreign::Foreign;
 use super::fetch::Page;
 
-use super::places::{Marks, Place, Places};
+use super::places::{Marks, Part, Place, Places};
 
 /// The most links, scripts and the like of each sort that are kept of a page.
 const MAX_ITEMS: usize = 2_000;
@@ -69,6 +69,8 @@ pub(super) struct Image {
     pub(super) place: Place,
     /// Its own marks, or those of what it is in, call it a logo.
     pub(super) marked: bool,
+    /// It stands in the site's footer.
+    pub(super) footer: bool,
 }
 
 /// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, its white space single.
@@ -258,10 +260,10 @@ struct Reader {
     /// The text so far of a title or script, which markup declarations may part.
     held: String,
     anchor: Option<Anchor>,
-    anchor_is_logo: bool,
     line: Line,
     /// How many bytes all lines have.
     lined: usize,
+    anchor_part: Part,
     places: Places,
     foreign: Foreign,
     /// It is XML, where no text is anything but markup.
@@ -412,7 +414,7 @@ impl Reader {
         let rel = [says("rel"), says("itemprop")].join(" ").trim().to_owned();
         let [role, class, id] = marks(tag);
         let part = self.places.part(Marks { role: &role, names: [&class, &id] });
-        self.anchor_is_logo = part.logo;
+        self.anchor_part = part;
         let place = part.place;
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
         self.anchor = href.map(|href| Anchor { href, text: words, rel, place });
@@ -436,8 +438,13 @@ impl Reader {
             src,
             alt,
             link: link.map(|anchor| anchor.href.clone()),
-            place: link.map_or(part.place, |anchor| if part.place == Place::Body { anchor.place } else { part.place }),
-            marked: part.logo || self.anchor_is_logo || property.eq_ignore_ascii_case("logo"),
+            place: match link {
+                _ if part.no_logo || self.anchor_part.no_logo => Place::Others,
+                Some(anchor) if part.place == Place::Body => anchor.place,
+                _ => part.place,
+            },
+            marked: part.logo || self.anchor_part.logo || property.eq_ignore_ascii_case("logo"),
+            footer: part.footer,
         });
     }
 
@@ -484,7 +491,7 @@ impl Reader {
     }
 
     fn end_anchor(&mut self) {
-        self.anchor_is_logo = false;
+        self.anchor_part = Part::default();
         if let Some(anchor) = self.anchor.take().filter(|_| self.document.anchors.len() < MAX_ITEMS) {
             self.document.anchors.push(anchor);
         }

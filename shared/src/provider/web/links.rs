@@ -194,8 +194,29 @@ fn leads(said: &str) -> Option<Leads> {
     let words: Vec<&str> = key.split(' ').filter(|word| !word.bytes().all(|b| b.is_ascii_digit())).collect();
     let half = &words[..words.len() / 2];
     let words = if half.len() * 2 == words.len() && half == &words[half.len()..] { half } else { &words[..] };
-    WORDS.get(&words.join(" ")).copied()
+    WORDS.get(&words.join(" ")).copied().or_else(|| {
+        let mut joined = words.split(|word| JOINERS.contains(word)).map(|part| part.join(" "));
+        let is_jobs = |part: &String| WORDS.get(part) == Some(&Leads::Jobs) && !FIELDS.contains(&part.as_str());
+        (words.iter().any(|word| JOINERS.contains(word)) && joined.any(|part| is_jobs(&part))).then_some(Leads::Jobs)
+    })
 }
+
+/// Words between two things that a link leads to.
+const JOINERS: [&str; 8] = ["und", "and", "et", "y", "e", "og", "och", "en"];
+/// Words for jobs that beside another are as often what a company is paid for: `Employment and labour law`.
+const FIELDS: [&str; 11] = [
+    "employment",
+    "recruitment",
+    "recruit",
+    "hiring",
+    "recrutement",
+    "emploi",
+    "empleo",
+    "trabajo",
+    "emprego",
+    "lavoro",
+    "praca",
+];
 
 fn is_feed(url: &Url) -> bool {
     let last =
@@ -298,11 +319,25 @@ mod tests {
             ("lavora-con-noi", Leads::Jobs),
             ("Werken bij", Leads::Jobs),
             ("Oferty pracy", Leads::Jobs),
+            ("ausbildung-und-stellen", Leads::Jobs),
+            ("Karriere & Ausbildung", Leads::Jobs),
+            ("Training and jobs", Leads::Jobs),
+            ("Formation et carri\u{e8}res", Leads::Jobs),
+            ("Job og karriere", Leads::Jobs),
             ("Impressum", Leads::Imprint),
         ] {
             assert_eq!(leads(said), Some(wanted), "{said}");
         }
-        for said in ["", "Steve Jobs", "contact lenses", "Products", &"jobs ".repeat(50)] {
+        for said in [
+            "",
+            "Steve Jobs",
+            "contact lenses",
+            "Products",
+            "Steve Jobs and Apple",
+            "employment-and-labour-law",
+            "und",
+            &"jobs ".repeat(50),
+        ] {
             assert_eq!(leads(said), None, "{said}");
         }
         assert!(WORDS.len() > 200, "{}", WORDS.len());

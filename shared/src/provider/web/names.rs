@@ -169,13 +169,14 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
 }
 
 /// The name in what a site calls itself, where a slogan stands with it: `Acme GmbH - Anvils, hammers` is `Acme GmbH` at
-/// `acme.example`. Nothing where it is one part, none of them fits, or all of them together are the name.
+/// `acme.example`. Nothing where it is one part, all of them together are the name, or none of them spells the domain or has
+/// a legal form: a place or a trade is in the domain as well (`Müller Bau - Berlin` at `dachdecker-berlin.example`).
 pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     segments(said).nth(1)?;
     if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
         return None;
     }
-    in_title(said, url).filter(|(_, evidence)| *evidence > Evidence::Place).map(|(name, _)| name)
+    in_title(said, url).filter(|(_, evidence)| *evidence > Evidence::Part).map(|(name, _)| name)
 }
 
 /// Whether anything speaks for a name besides where it was said: the domain, the page's title, another name.
@@ -533,6 +534,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(read(title), wanted, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_slogan_is_cut_off_where_the_rest_is_surely_the_name() {
+        for (said, host, name) in [
+            ("Acme GmbH - Anvils, hammers", "acme.example", Some("Acme GmbH")),
+            ("Anvils | Acme", "acme.example", Some("Acme")),
+            ("Anvils | Nordwerk GmbH", "acme.example", Some("Nordwerk GmbH")),
+            ("M\u{fc}ller Bau - Berlin", "dachdecker-berlin.example", None),
+            ("Dr. M\u{fc}ller \u{2013} Zahnarzt", "zahnarzt-mueller.example", None),
+            ("Gasthof zum Adler - Hotel", "hotel-adler.example", None),
+            ("Acme - Anvils", "acme-anvils.example", None),
+            ("Nordwerk", "nordwerk.example", None),
+        ] {
+            let url = Url::parse(&format!("https://www.{host}/")).unwrap();
+            assert_eq!(without_slogan(said, &url), name, "{said} {host}");
         }
     }
 }

@@ -32,6 +32,11 @@ const OTHERS: &str = "\
 
 /// Words for the site's own mark.
 const LOGO: &str = "logo logotype wordmark";
+/// Words for pictures that are no mark of the site's own, and those that are so beside a word for logos: `logo-wall`.
+const NO_LOGO: &str = "\
+    logos press payment payments seal seals trust trusted badge badges award awards certificates flag flags lang language \
+    languages search";
+const MANY: &str = "wall grid cloud strip carousel slider marquee list";
 
 /// What a tag says of its part.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +60,10 @@ pub(super) struct Part {
     pub(super) place: Place,
     /// It is marked as a logo, or stands in what is.
     pub(super) logo: bool,
+    /// Pictures here are no mark of the site's own, whatever they are called.
+    pub(super) no_logo: bool,
+    /// It is the site's footer, or stands in it.
+    pub(super) footer: bool,
     /// An article has a header and a footer of its own, and so have sections (HTML, section 4.3.8).
     own_frame: bool,
 }
@@ -103,11 +112,15 @@ impl Places {
             _ => matches!(marks.role, "banner" | "contentinfo" | "navigation"),
         };
         let (mut says_frame, mut says_others, mut logo) = (framed, name == "blockquote", outer.logo);
+        let mut no_logo = outer.no_logo;
+        let mut footer = outer.footer || name == "footer" || marks.role == "contentinfo";
         for name in marks.names.iter().filter(|n| n.len() <= MAX_MARK).flat_map(|names| names.split_whitespace()) {
             let words = words(name);
             let any = |of: &str| of.split(' ').any(|known| words.iter().any(|word| word == known));
             says_others |= any(OTHERS);
             logo |= any(LOGO);
+            no_logo |= any(NO_LOGO) || (any(LOGO) && any(MANY));
+            footer |= any("footer colophon contentinfo") && !any(PARTIAL);
             says_frame |= any(SOCIAL) || (any(FRAME) && !any(PARTIAL) && !outer.own_frame);
         }
         let place = match outer.place {
@@ -116,7 +129,7 @@ impl Places {
             _ if says_frame => Place::Frame,
             place => place,
         };
-        Part { place, logo, own_frame }
+        Part { place, logo, no_logo, footer, own_frame }
     }
 }
 

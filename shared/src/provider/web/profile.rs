@@ -111,7 +111,8 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 
     let title = page.title.as_deref().and_then(json_ld::plain);
     let meta = |names: &[&str]| page.meta(names).and_then(json_ld::plain);
-    for site in own_sites(&graph, own) {
+    // One without an address may be anybody's: a theme's, a plug-in's.
+    for site in own_sites(&graph, own).filter(|site| is_ours(site, own) == Some(true)) {
         profile.add_profiles(profiles(site), sure::WEB_SITE);
     }
     let titled = title.clone().or_else(|| meta(&["og:title"]));
@@ -152,6 +153,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     profile.put_text("logo_url", image, sure::ALONE);
     let icon = |rel: &str| page.links.iter().find(|l| l.rel.split(' ').any(|r| r == rel)).map(|l| l.href.as_str());
     let icon = icon("apple-touch-icon").or_else(|| icon("icon")).and_then(|href| links::absolute(&base, href));
+    let icon = icon.filter(|icon| !logo::is_delivered(icon));
     profile.put_text("logo_url", icon, sure::TITLE);
 
     let found = links::Found::read(&base, page);

@@ -329,6 +329,16 @@ fn a_site_may_name_its_profiles_in_place_of_its_organisation() {
     let profile = acme(&format!("{}{}", in_a_block(site), in_a_block(other)));
     let wanted = json!({"x": "https://x.com/acme", "linkedin": "https://www.linkedin.com/company/acme"});
     assert_eq!(profile.fields["social_profiles"], wanted);
+    for (address, x) in [
+        ("", "https://x.com/acme"),
+        (r#","url":"https://other.example/""#, "https://x.com/acme"),
+        (r#","url":"https://acme.example/""#, "https://x.com/someoneelse"),
+    ] {
+        let site = format!(r#"{{"@type":"WebSite","name":"Acme","sameAs":"https://x.com/someoneelse"{address}}}"#);
+        let footer = "<footer><a href=https://x.com/acme>X</a></footer>";
+        let profile = acme(&format!("{}{footer}", in_a_block(&site)));
+        assert_eq!(profile.fields["social_profiles"], json!({ "x": x }), "{address}");
+    }
 }
 
 #[test]
