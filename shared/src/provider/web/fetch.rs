@@ -136,14 +136,15 @@ impl Want {
     /// Whether it may be that by its type. What types say of feeds means nothing.
     fn may_be(self, media_type: &str) -> bool {
         let is = |types: &[&str]| types.iter().any(|other| media_type.eq_ignore_ascii_case(other));
-        self == Self::Feed || media_type.is_empty() || is(&["text/html"]) || is(&XML)
+        self == Self::Feed || media_type.is_empty() || is(&PAGES) || is(&XML)
     }
 
     /// Whether it is that by its text as well.
     fn fits(self, media_type: &str, text: &str) -> bool {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         match self {
-            Self::Html if media_type.eq_ignore_ascii_case("text/html") => true,
+            // What is named as a page is one, whatever its author has done to its first element.
+            Self::Html if PAGES.iter().any(|page| media_type.eq_ignore_ascii_case(page)) => true,
             Self::Html if media_type.is_empty() => text.starts_with('<'),
             Self::Html => is_xhtml(text),
             Self::Feed => text.starts_with(['<', '{']),
@@ -151,8 +152,9 @@ impl Want {
     }
 }
 
-/// The types that XHTML is served with (W3C, XHTML Media Types).
-const XML: [&str; 3] = ["application/xhtml+xml", "application/xml", "text/xml"];
+/// The types of pages, and those of any XML, which XHTML is served with as well (W3C, XHTML Media Types).
+const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
+const XML: [&str; 2] = ["application/xml", "text/xml"];
 
 /// Whether the outermost element of an XML text is that of XHTML.
 fn is_xhtml(text: &str) -> bool {

@@ -181,9 +181,14 @@ pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
 
 /// Whether anything speaks for a name besides where it was said: the domain, the page's title, another name.
 pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool {
-    let letters = |text: &str| text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-    let wanted = letters(name);
-    fit(name, host) != Fit::Nothing || others.iter().flatten().any(|other| letters(other).contains(&wanted))
+    // Whole words: `Apply to us` says nothing of `App`.
+    let words = |text: &str| {
+        let lower = text.to_lowercase();
+        let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        format!(" {} ", words.collect::<Vec<_>>().join(" "))
+    };
+    let wanted = words(name);
+    fit(name, host) != Fit::Nothing || others.iter().flatten().any(|other| words(other).contains(&wanted))
 }
 
 /// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says `Acme GmbH` at `acme.example`.

@@ -122,7 +122,13 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
     let (addresses, said): (Vec<_>, Vec<_>) =
         said.filter(|(name, _)| !names::is_generic_at(name, host)).partition(|(name, _)| names::is_address(name, host));
-    let backers = [titled.as_deref(), legal_name.as_deref()];
+    let names: Vec<_> =
+        said.iter().filter(|(_, sure)| *sure >= sure::OPEN_GRAPH).map(|(name, _)| name.clone()).collect();
+    let agreed = match &names[..] {
+        [site, open_graph] if organisation::same(site, open_graph) => Some(site.as_str()),
+        _ => None,
+    };
+    let backers = [titled.as_deref(), legal_name.as_deref(), agreed];
     let (backed, alone): (Vec<_>, Vec<_>) = { said.into_iter() }
         .map(|(name, sure)| (names::without_slogan(&name, url).map(str::to_owned).unwrap_or(name), sure))
         .partition(|(name, _)| names::is_backed(name, host, &backers));

@@ -56,6 +56,12 @@ fn a_name_is_as_sure_as_where_it_was_read() {
         (r#"<meta property=og:site_name content="Acme OG"><title>x</title>"#, "Acme OG", 0.75),
         ("<meta name=application-name content=App>", "App", 0.5),
         ("<meta name=application-name content=App><title>The App</title>", "App", 0.65),
+        ("<meta name=application-name content=App><title>Apply to us</title>", "App", 0.5),
+        (
+            r#"<meta property=og:site_name content=Nordwerk><script type="application/ld+json">{"@type":"WebSite","name":"Nordwerk"}</script>"#,
+            "Nordwerk",
+            0.8,
+        ),
         (r#"<meta property=og:site_name content="Nordwerk"><title>Ambosse</title>"#, "Nordwerk", 0.5),
         (r#"<meta property=og:site_name content="Nordwerk"><title>NordWerk Ambosse</title>"#, "Nordwerk", 0.75),
         // With a slogan, as generators have one field for both.
