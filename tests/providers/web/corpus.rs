@@ -230,9 +230,10 @@ impl Tally {
     }
 
     fn holds(&self, name: &str) -> bool {
-        let (found, expected) = match OVER_ALL.contains(&name) {
-            true => (self.found + self.read, self.expected + self.in_text),
-            false => (self.found, self.expected),
+        let (found, expected) = if OVER_ALL.contains(&name) {
+            (self.found + self.read, self.expected + self.in_text)
+        } else {
+            (self.found, self.expected)
         };
         count(self.right) >= PRECISION * count(self.told)
             && count(found) >= RECALL * count(expected)

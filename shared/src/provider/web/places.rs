@@ -56,6 +56,7 @@ pub(super) struct Places {
 
 /// What is known of a part.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own, and any may go with any")]
 pub(super) struct Part {
     pub(super) place: Place,
     /// It is marked as a logo, or stands in what is.
