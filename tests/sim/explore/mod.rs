@@ -220,6 +220,17 @@ fn the_same_seed_gives_the_same_trace() {
     }
 }
 
+/// Prints a digest a seed of every call and of all that it wrote, to compare two versions of the code that must do the same.
+#[test]
+#[ignore = "prints what a person compares; tests/README.md says how"]
+fn fingerprints() {
+    let seeds = number("MILLRACE_SEEDS").unwrap_or(500);
+    let of = |seed| play(&Plan::draw(seed), None, Detail::Full).fingerprint;
+    for (seed, fingerprint) in threads::map("fingerprints", seeds, of).iter().enumerate() {
+        println!("seed {seed} {fingerprint}");
+    }
+}
+
 #[test]
 fn a_plan_with_its_faults_listed_runs_the_same() {
     for seed in 0..10 {

@@ -42,6 +42,8 @@ pub(super) struct Verdict {
     pub(super) tally: Tally,
     /// Only with [`Detail::Full`].
     pub(super) trace: Vec<String>,
+    /// Of the trace and of what was written; of nothing where no trace was kept.
+    pub(super) fingerprint: String,
     /// Only with [`Detail::Full`].
     pub(super) faults: Vec<(Place, Fault)>,
     pub(super) labels: Labels,
@@ -109,11 +111,12 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     }
     game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
+    let fingerprint = game.world.sim.gate.fingerprint();
     let (wrong, mut tally) = (game.wrong, game.tally);
     drop((game.world, game.desk, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
     tally.join(record.tally);
-    Verdict { wrong, tally, trace, faults: record.listed, labels: record.labels }
+    Verdict { wrong, tally, trace, fingerprint, faults: record.listed, labels: record.labels }
 }
 
 /// A request of a client, until it is answered.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
 
@@ -125,6 +126,8 @@ struct State {
     counts: BTreeMap<Op, u64>,
     hook: Option<Hook>,
     trace: Option<Vec<String>>,
+    /// All that was to be written since the trace began.
+    written: Sha256,
     processes: u64,
     names: BTreeMap<u64, Arc<str>>,
     chains: BTreeMap<u64, Chain>,
@@ -196,6 +199,18 @@ impl Gate {
         self.state.lock().unwrap().trace.clone().unwrap_or_default()
     }
 
+    /// Returns the trace and the contents of all writes since it began, as a digest in hex: equal where two versions of the
+    /// code make the same calls with the same contents in the same order.
+    pub fn fingerprint(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let mut digest = state.written.clone();
+        for line in state.trace.iter().flatten() {
+            digest.update(line);
+            digest.update("\n");
+        }
+        hex::encode(digest.finalize())
+    }
+
     /// Adds a line of the test's own to the trace.
     pub fn note(&self, text: &str) {
         let now = self.clock.now();
@@ -262,16 +277,25 @@ impl Gate {
         self.pass(op, subject, fail, effect, None).await
     }
 
-    /// As [`call`](Self::call), for a write, whose effect may come `later`.
+    /// As [`call`](Self::call), for a write of `content`, whose effect may come `later`.
     pub(super) async fn write<T, E>(
         self: &Arc<Self>,
         op: Op,
         subject: String,
+        content: &(dyn fmt::Debug + Sync),
         fail: impl Fn(Failure) -> E,
         effect: impl FnOnce(Extent) -> Result<T, E>,
         later: &(dyn Fn() -> Later + Sync),
     ) -> Result<T, E> {
+        self.note_content(content);
         self.pass(op, subject, fail, effect, Some(later)).await
+    }
+
+    fn note_content(&self, content: &dyn fmt::Debug) {
+        let mut state = self.state.lock().unwrap();
+        if state.trace.is_some() {
+            state.written.update(format!("{content:?}\n"));
+        }
     }
 
     async fn pass<T, E>(

@@ -310,7 +310,7 @@ impl Queue for SimQueue {
                 let (batch, chain) = (batch.to_vec(), chain.clone());
                 self.later(move |state, at| state.accept(queue, &batch, &chain, at))
             };
-            self.gate.write(Op::Send, format!("{queue:?} x{}", batch.len()), lost, effect, &later).await?;
+            self.gate.write(Op::Send, format!("{queue:?} x{}", batch.len()), &batch, lost, effect, &later).await?;
         }
         Ok(())
     }
@@ -321,6 +321,6 @@ impl Queue for SimQueue {
             let receipt = receipt.to_owned();
             self.later(move |state, at| state.hide(queue, &receipt, delay, at))
         };
-        self.gate.write(Op::Postpone, format!("{queue:?} {receipt}"), lost, effect, &later).await
+        self.gate.write(Op::Postpone, format!("{queue:?} {receipt}"), &delay, lost, effect, &later).await
     }
 }

@@ -216,7 +216,7 @@ impl Store for SimStore {
             let put = put.clone();
             self.later(move |table| table.put(&put).is_ok())
         };
-        self.gate.write(Op::Put, subject(&put.item.key), fail, effect, &later).await
+        self.gate.write(Op::Put, subject(&put.item.key), &put, fail, effect, &later).await
     }
 
     async fn update(&self, update: Update) -> Result<Item, StoreError> {
@@ -225,7 +225,7 @@ impl Store for SimStore {
             let update = update.clone();
             self.later(move |table| table.update(&update).is_ok())
         };
-        self.gate.write(Op::Update, subject(&update.key), fail, effect, &later).await
+        self.gate.write(Op::Update, subject(&update.key), &update, fail, effect, &later).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
@@ -235,7 +235,7 @@ impl Store for SimStore {
             let writes = writes.clone();
             self.later(move |table| table.transact(&writes, None).is_ok())
         };
-        self.gate.write(Op::Transact, subjects(writes.iter().map(key_of)), fail, effect, &later).await
+        self.gate.write(Op::Transact, subjects(writes.iter().map(key_of)), &writes, fail, effect, &later).await
     }
 
     async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
@@ -251,7 +251,7 @@ impl Store for SimStore {
                 self.later(move |table| table.put_all(&batch))
             };
             let subject = subjects(batch.iter().map(|item| &item.key));
-            self.gate.write(Op::PutAll, subject, fail_plain, effect, &later).await?;
+            self.gate.write(Op::PutAll, subject, &batch, fail_plain, effect, &later).await?;
         }
         Ok(())
     }
@@ -267,7 +267,7 @@ impl Store for SimStore {
                 let batch = batch.to_vec();
                 self.later(move |table| table.delete_all(&batch))
             };
-            self.gate.write(Op::DeleteAll, subjects(batch.iter()), fail_plain, effect, &later).await?;
+            self.gate.write(Op::DeleteAll, subjects(batch.iter()), &batch, fail_plain, effect, &later).await?;
         }
         Ok(())
     }
