@@ -1,14 +1,15 @@
 //! What holds the code, the template and the sample events together.
 
+mod circles;
 mod direction;
 mod events;
 mod found;
 mod fuzz;
+mod imports;
 mod local;
 mod moved;
 mod policies;
 mod providers;
-mod scan;
 mod template;
 
 use std::path::{Path, PathBuf};
