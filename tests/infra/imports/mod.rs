@@ -6,10 +6,12 @@
 
 mod graph;
 mod made_up;
+mod measure;
 mod reader;
 mod strip;
 mod tree;
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 pub(crate) use graph::{Circle, Graph};
@@ -18,9 +20,12 @@ pub(crate) use tree::{End, Named, Tree};
 
 use crate::root;
 
-/// The common crate, the command line and the functions as they stand here.
-pub(crate) static CRATES: LazyLock<Tree> = LazyLock::new(|| {
-    let functions = std::fs::read_dir(root().join("functions")).unwrap().flatten();
+/// The crates of this checkout.
+pub(crate) static CRATES: LazyLock<Tree> = LazyLock::new(|| crates(&root()));
+
+/// Reads the common crate, the command line and the functions of a checkout.
+pub(crate) fn crates(checkout: &Path) -> Tree {
+    let functions = std::fs::read_dir(checkout.join("functions")).unwrap().flatten();
     let mut names: Vec<String> = functions.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
     let mut roots = vec![
@@ -29,5 +34,5 @@ pub(crate) static CRATES: LazyLock<Tree> = LazyLock::new(|| {
         ("main".to_owned(), "infra/cli/src/main.rs".to_owned()),
     ];
     roots.extend(names.into_iter().map(|name| (name.clone(), format!("functions/{name}/src/main.rs"))));
-    Tree::read(&roots, &|file| std::fs::read_to_string(root().join(file)).ok())
-});
+    Tree::read(&roots, &|file| std::fs::read_to_string(checkout.join(file)).ok())
+}

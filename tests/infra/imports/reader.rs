@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, Lit, Meta, Stmt, UseTree};
 
+use super::measure::{Measures, measure};
 use super::strip::strip_tests;
 
 /// What a name stands for in the scope that declares it.
@@ -47,13 +48,15 @@ pub(super) struct Source {
     /// The first is the file itself.
     pub(super) scopes: Vec<Scope>,
     pub(super) paths: Vec<Written>,
+    pub(super) measures: Measures,
 }
 
 impl Source {
     pub(super) fn read(file: &str, text: &str) -> Self {
         let mut parsed = syn::parse_file(text).unwrap_or_else(|e| panic!("{file}:{}: {e}", e.span().start().line));
-        strip_tests(&mut parsed);
-        let mut reader = Reader { source: Self::default(), scope: 0 };
+        let removed = strip_tests(&mut parsed);
+        let measures = measure(&parsed, text, &removed);
+        let mut reader = Reader { source: Self { measures, ..Self::default() }, scope: 0 };
         reader.source.scopes.push(Scope::default());
         reader.declare(parsed.items.iter());
         visit::visit_file(&mut reader, &parsed);

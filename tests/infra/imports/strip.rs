@@ -8,7 +8,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, ImplItem, Item, Meta, Stmt, TraitItem};
 
 /// Removes every part under `#[cfg(test)]` or `#[test]`, and returns the lines that they took.
-pub(crate) fn strip_tests(file: &mut syn::File) -> Vec<RangeInclusive<usize>> {
+pub(super) fn strip_tests(file: &mut syn::File) -> Vec<RangeInclusive<usize>> {
     let mut strip = Strip { removed: Vec::new() };
     if file.attrs.iter().any(is_test) {
         strip.removed.push(0..=usize::MAX);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::measure::Measures;
 use super::reader::{Binding, Scope, Source, Written};
 
 /// Where a path leads.
@@ -35,12 +36,12 @@ struct Module {
     is_block: bool,
     /// From `crate` on.
     path: Vec<String>,
-    names: BTreeMap<String, Vec<Known>>,
+    names: BTreeMap<String, Vec<Meaning>>,
     globs: Vec<Vec<String>>,
 }
 
 #[derive(Debug)]
-enum Known {
+enum Meaning {
     Item,
     Module(usize),
     Use(Vec<String>),
@@ -51,6 +52,8 @@ enum Known {
 pub(crate) struct Tree {
     /// By their paths from the checkout's root.
     pub(crate) files: Vec<String>,
+    /// Of each file.
+    pub(crate) measures: Vec<Measures>,
     /// All paths that the code of all files names.
     pub(crate) named: Vec<Named>,
     modules: Vec<Module>,
@@ -85,9 +88,10 @@ impl Tree {
         directory: &str,
         text: &dyn Fn(&str) -> Option<String>,
     ) {
-        let Source { scopes, paths } = Source::read(file, source);
+        let Source { scopes, paths, measures } = Source::read(file, source);
         let (number, first) = (self.files.len(), self.modules.len());
         self.files.push(file.to_owned());
+        self.measures.push(measures);
         self.written.extend(paths.into_iter().map(|w| Written { scope: first + w.scope, ..w }));
         // Where the modules of each scope lie.
         let mut directories: Vec<String> = Vec::new();
@@ -105,9 +109,9 @@ impl Tree {
             let mut module = Module { file: number, root, parent, is_block, path, names: BTreeMap::new(), globs };
             for (name, binding) in names {
                 let known = match binding {
-                    Binding::Item => Known::Item,
-                    Binding::Inline(scope) => Known::Module(first + scope),
-                    Binding::Use(path) => Known::Use(path),
+                    Binding::Item => Meaning::Item,
+                    Binding::Inline(scope) => Meaning::Module(first + scope),
+                    Binding::Use(path) => Meaning::Use(path),
                     Binding::Outline(place) => {
                         outline.push((at, outer.is_some(), directory.clone(), name, place));
                         continue;
@@ -134,7 +138,7 @@ impl Tree {
             let module = self.modules.len();
             let path = [&self.modules[at].path[..], std::slice::from_ref(&name)].concat();
             self.add(file, &source, root, Some(at), path, &below, text);
-            self.modules[at].names.entry(name).or_default().push(Known::Module(module));
+            self.modules[at].names.entry(name).or_default().push(Meaning::Module(module));
         }
     }
 
@@ -231,9 +235,9 @@ impl Tree {
         let mut ends = Vec::new();
         for known in here.names.get(name).into_iter().flatten() {
             match known {
-                Known::Item => ends.push(End::Item(here.file)),
-                Known::Module(below) => ends.push(End::Module(*below)),
-                Known::Use(path) => ends.extend(self.resolve(module, path, seen)),
+                Meaning::Item => ends.push(End::Item(here.file)),
+                Meaning::Module(below) => ends.push(End::Module(*below)),
+                Meaning::Use(path) => ends.extend(self.resolve(module, path, seen)),
             }
         }
         if ends.is_empty() {
@@ -272,11 +276,11 @@ impl Tree {
                 }
                 match self.modules[scope].names.get(name).and_then(|known| known.first()) {
                     // A `use` of a crate's own name leads to itself.
-                    Some(Known::Use(used)) if depth < 8 && used[0] != name => {
+                    Some(Meaning::Use(used)) if depth < 8 && used[0] != name => {
                         [&self.spelled(scope, used, depth + 1)[..], &path[1..]].concat()
                     }
-                    Some(Known::Use(_)) | None => path.to_vec(),
-                    Some(Known::Item | Known::Module(_)) => [&path_of(self.enclosing(scope))[..], path].concat(),
+                    Some(Meaning::Use(_)) | None => path.to_vec(),
+                    Some(Meaning::Item | Meaning::Module(_)) => [&path_of(self.enclosing(scope))[..], path].concat(),
                 }
             }
         }
