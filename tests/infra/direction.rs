@@ -94,7 +94,7 @@ fn complaint(tree: &Tree, named: &Named) -> Option<String> {
         let file = format!("shared/src/dialect/{}.rs", s.name);
         named.path.starts_with(&["crate", "dialect", s.name].map(str::to_owned)) || defined.clone().any(|f| f == file)
     };
-    if own != Some("dialect") && SURFACES.iter().any(|surface| of_surface(surface)) {
+    if own != Some("dialect") && SURFACES.iter().any(of_surface) {
         return Some("nothing else may ask which surface it is".to_owned());
     }
     let impure = own == Some("domain") && IMPURE.iter().any(|path| paths.iter().any(|named| begins(named, path)));

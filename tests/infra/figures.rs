@@ -29,7 +29,7 @@ fn figures() {
         .flat_map(|(file, m)| m.undocumented.iter().map(move |(line, name)| format!("{file}:{line} {name}")))
         .collect();
     heading(&format!("{} undocumented public items of shared", undocumented.len()));
-    undocumented.iter().for_each(|item| println!("{item}"));
+    println!("{}", undocumented.join("\n"));
     let texts = Texts::read(&checkout);
     wide(&texts);
     words(&texts);
@@ -89,42 +89,39 @@ fn circles(tree: &Tree) {
 
 /// What is written in a checkout.
 struct Texts {
-    /// Rust and Markdown, by path.
-    files: Vec<(String, String)>,
+    /// Rust.
+    code: Vec<(String, String)>,
+    /// Markdown.
+    pages: Vec<(String, String)>,
 }
 
 impl Texts {
     fn read(checkout: &Path) -> Self {
-        let mut files = Vec::new();
-        collect(checkout, "", &mut files);
-        files.sort();
-        Self { files }
+        let mut texts = Self { code: Vec::new(), pages: Vec::new() };
+        texts.collect(checkout, "");
+        texts
     }
 
-    fn rust(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().filter(|(file, _)| file.ends_with(".rs")).map(|(_, text)| text.as_str())
+    fn collect(&mut self, checkout: &Path, folder: &str) {
+        for entry in std::fs::read_dir(checkout.join(folder)).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let text = || std::fs::read_to_string(entry.path()).unwrap();
+            let ending = Path::new(&name).extension().and_then(|ending| ending.to_str());
+            match ending {
+                _ if SKIPPED.contains(&name.as_str()) => {}
+                _ if entry.file_type().unwrap().is_dir() => self.collect(checkout, &path),
+                Some("rs") => self.code.push((path, text())),
+                Some("md") => self.pages.push((path, text())),
+                _ => {}
+            }
+        }
     }
 
     /// Lines of pages and of comments, without their marks.
     fn prose(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().flat_map(|(file, text)| {
-            let page = file.ends_with(".md");
-            text.lines().filter_map(move |line| if page { Some(line) } else { comment(line) })
-        })
-    }
-}
-
-fn collect(checkout: &Path, folder: &str, files: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(checkout.join(folder)).unwrap().flatten() {
-        let name = entry.file_name().into_string().unwrap();
-        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-        if entry.file_type().unwrap().is_dir() {
-            if !SKIPPED.contains(&name.as_str()) {
-                collect(checkout, &path, files);
-            }
-        } else if [".rs", ".md"].iter().any(|ending| name.ends_with(ending)) {
-            files.push((path, std::fs::read_to_string(entry.path()).unwrap()));
-        }
+        let comments = self.code.iter().flat_map(|(_, text)| text.lines().filter_map(comment));
+        self.pages.iter().flat_map(|(_, text)| text.lines()).chain(comments)
     }
 }
 
@@ -135,14 +132,17 @@ fn comment(line: &str) -> Option<&str> {
 
 fn wide(texts: &Texts) {
     let mut by_folder: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (file, text) in &texts.files {
-        let kind = if file.ends_with(".rs") { "Rust" } else { "Markdown" };
-        let folder = file.split_once('/').map_or("(top)", |(folder, _)| folder);
-        *by_folder.entry((kind, folder)).or_default() +=
-            text.lines().filter(|line| line.chars().count() > COLUMNS).count();
+    for (kind, files) in [("Rust", &texts.code), ("Markdown", &texts.pages)] {
+        for (file, text) in files {
+            let folder = file.split_once('/').map_or("(top)", |(folder, _)| folder);
+            *by_folder.entry((kind, folder)).or_default() +=
+                text.lines().filter(|line| line.chars().count() > COLUMNS).count();
+        }
     }
     heading(&format!("{} lines of more than {COLUMNS} columns", by_folder.values().sum::<usize>()));
-    by_folder.iter().for_each(|((kind, folder), lines)| println!("{kind:8} {folder:10} {lines:6}"));
+    for ((kind, folder), lines) in by_folder {
+        println!("{kind:8} {folder:10} {lines:6}");
+    }
 }
 
 /// How often everything that words are looked for in occurs.
@@ -160,7 +160,7 @@ struct Counts {
 impl Counts {
     fn of(texts: &Texts) -> Self {
         let mut counts = Self::default();
-        for text in texts.rust() {
+        for (_, text) in &texts.code {
             counts.tokens(text.parse().unwrap());
             let mut before = None;
             for line in text.lines() {
@@ -264,9 +264,10 @@ fn words(texts: &Texts) {
 
 #[test]
 fn words_are_counted_as_said() {
-    let page = "Nobody nudges a dialect.\nIs no `dialect`: whoever is no".to_owned();
+    let page = "Nobody nudges a dialect.\nIs no `dialect`: whoever is no";
     let code = "/// What a wake is.\n/// How it is.\nstruct WakeUp;\n// a Dialect\nmod m { type WakeUp = u8; fn f(dialect_of: Deal) { \"Deal\" } }";
-    let texts = Texts { files: vec![("a.md".to_owned(), page), ("b.rs".to_owned(), code.to_owned())] };
+    let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
+    let texts = Texts { code: file("b.rs", code), pages: file("a.md", page) };
     let counts = Counts::of(&texts);
     for (how, word, count) in [
         ("name", "Deal", 1),

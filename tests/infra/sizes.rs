@@ -167,7 +167,7 @@ fn what_is_too_large_is_found() {
     let long = format!("fn f() {{\n{}}}\nfn h() {{\n{}}}\n", body(MOST_LINES - 1), body(MOST_LINES - 2));
     let deep =
         "fn deep() { loop { loop { loop { loop { loop {} } } } } }\nfn fine() { loop { loop { loop { loop {} } } } }";
-    let large = |lines: usize| (0..lines).map(|n| format!("const C{n}: u8 = 0;\n")).collect::<String>();
+    let large = |lines: usize| (0..lines).map(|n| format!("const C{n}: u8 = 0;\n")).collect::<Vec<_>>().concat();
     let tree = made_up(&[
         ("shared/src/a.rs", &long),
         ("infra/cli/src/b.rs", deep),

@@ -28,19 +28,25 @@ impl<'a> Graph<'a> {
         Self { files: &tree.files, edges }
     }
 
-    /// The largest sets of files of which each imports each other, by way of others or itself.
-    pub(crate) fn circles(&self) -> Vec<Circle<'_>> {
-        let mut below = vec![BTreeSet::new(); self.files.len()];
-        for file in 0..self.files.len() {
-            let mut todo = vec![file];
-            while let Some(at) = todo.pop() {
-                let next = self.edges.range((at, 0)..=(at, usize::MAX)).map(|((_, to), _)| *to);
-                todo.extend(next.filter(|to| below[file].insert(*to)).collect::<Vec<_>>());
+    /// Every file that one imports, by way of others or itself.
+    fn below(&self, file: usize) -> BTreeSet<usize> {
+        let (mut below, mut todo) = (BTreeSet::new(), vec![file]);
+        while let Some(at) = todo.pop() {
+            for ((_, to), _) in self.edges.range((at, 0)..=(at, usize::MAX)) {
+                if below.insert(*to) {
+                    todo.push(*to);
+                }
             }
         }
+        below
+    }
+
+    /// The largest sets of files of which each imports each other, by way of others or itself.
+    pub(crate) fn circles(&self) -> Vec<Circle<'_>> {
+        let below: Vec<BTreeSet<usize>> = (0..self.files.len()).map(|file| self.below(file)).collect();
         let mut circles: Vec<Circle<'_>> = Vec::new();
-        for file in 0..self.files.len() {
-            let members: Vec<usize> = below[file].iter().copied().filter(|to| below[*to].contains(&file)).collect();
+        for (file, reached) in below.iter().enumerate() {
+            let members: Vec<usize> = reached.iter().copied().filter(|to| below[*to].contains(&file)).collect();
             if members.first() == Some(&file) {
                 circles.push(Circle { graph: self, members });
             }

@@ -19,7 +19,7 @@ pub(crate) fn made_up(files: &[(&str, &str)]) -> Tree {
         for part in below.trim_end_matches(".rs").split('/').filter(|part| !matches!(*part, "lib" | "main" | "mod")) {
             let text = texts.entry(parent.clone()).or_default();
             if !text.contains(&format!("mod {part};")) {
-                text.push_str(&format!("\npub mod {part};"));
+                text.extend(["\npub mod ", part, ";"]);
             }
             directory = format!("{directory}/{part}");
             let own = format!("{directory}.rs");

@@ -193,9 +193,9 @@ impl Reader {
                     match group {
                         // A `use` inside a macro.
                         Some(group) if group.delimiter() == Delimiter::Brace => {
-                            let text = format!("{}::{}", segments.join("::"), group);
-                            if let Ok(tree) = syn::parse_str::<UseTree>(&text) {
-                                self.import_in_macro(&tree, &mut Vec::new(), line);
+                            let tree: TokenStream = tokens[begun..at + 3].iter().cloned().collect();
+                            if let Ok(tree) = syn::parse2(tree) {
+                                self.import(&tree, &mut Vec::new(), !begins);
                             }
                             at += 3;
                         }
@@ -204,23 +204,6 @@ impl Reader {
                     }
                 }
                 _ => at += 1,
-            }
-        }
-    }
-
-    /// As [`Self::import`], without declaring names: what a macro makes of them is not known.
-    fn import_in_macro(&mut self, tree: &UseTree, prefix: &mut Vec<String>, line: usize) {
-        match tree {
-            UseTree::Path(tree) => {
-                prefix.push(plain(&tree.ident));
-                self.import_in_macro(&tree.tree, prefix, line);
-                prefix.pop();
-            }
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.import_in_macro(tree, prefix, line)),
-            UseTree::Glob(_) => self.record(line, [&prefix[..], &["*".to_owned()]].concat(), false),
-            UseTree::Name(syn::UseName { ident }) | UseTree::Rename(syn::UseRename { ident, .. }) => {
-                let own = (ident != "self").then(|| plain(ident));
-                self.record(line, prefix.iter().cloned().chain(own).collect(), false);
             }
         }
     }
@@ -242,7 +225,9 @@ impl<'ast> Visit<'ast> for Reader {
         if let (Some(scope), Some((_, items))) = (inline, &item.content) {
             self.within(scope, |reader| {
                 reader.declare(items.iter());
-                items.iter().for_each(|item| reader.visit_item(item));
+                for item in items {
+                    reader.visit_item(item);
+                }
             });
         }
     }

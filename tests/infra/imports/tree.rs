@@ -69,7 +69,7 @@ impl Tree {
             let source = text(file).unwrap_or_else(|| panic!("there is no {file}"));
             let root = tree.modules.len();
             let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
-            tree.add(file, &source, root, None, vec!["crate".to_owned()], directory, text);
+            tree.add(file, &source, root, None, &["crate".to_owned()], directory, text);
             tree.roots.insert(name.clone(), root);
         }
         tree.named = tree.written.iter().map(|written| tree.named(written)).collect();
@@ -84,7 +84,7 @@ impl Tree {
         source: &str,
         root: usize,
         parent: Option<usize>,
-        path: Vec<String>,
+        path: &[String],
         directory: &str,
         text: &dyn Fn(&str) -> Option<String>,
     ) {
@@ -99,7 +99,7 @@ impl Tree {
         for Scope { parent: outer, name, is_block, names, globs } in scopes {
             let at = self.modules.len();
             let (path, directory, parent) = match outer {
-                None => (path.clone(), directory.to_owned(), parent),
+                None => (path.to_vec(), directory.to_owned(), parent),
                 Some(outer) => (
                     self.modules[first + outer].path.iter().cloned().chain(name.clone()).collect(),
                     name.map_or(directories[outer].clone(), |name| format!("{}/{name}", directories[outer])),
@@ -137,7 +137,7 @@ impl Tree {
             };
             let module = self.modules.len();
             let path = [&self.modules[at].path[..], std::slice::from_ref(&name)].concat();
-            self.add(file, &source, root, Some(at), path, &below, text);
+            self.add(file, &source, root, Some(at), &path, &below, text);
             self.modules[at].names.entry(name).or_default().push(Meaning::Module(module));
         }
     }
