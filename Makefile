@@ -27,7 +27,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test soak interference up down logs watch invoke build deploy lint bench fuzz clean rust checked secrets built moto local tools validate node
+.PHONY: help run test soak interference up down logs watch invoke build deploy lint figures bench fuzz clean rust checked secrets built moto local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ deploy: build tools ## guided deployment to your AWS account
 lint: rust validate ## formatting, clippy, template
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+figures: rust ## rooms, long functions, wide lines, import circles, undocumented items, words that are out (CHECKOUT=another checkout)
+	@$(if $(CHECKOUT),CHECKOUT='$(abspath $(CHECKOUT))') $(CARGO) test --workspace --locked --quiet --test infra \
+	  figures::figures -- --ignored --nocapture
 
 # Release binaries, because Init and size are theirs; most of the time goes into linking them.
 bench: checked ## calls, capacity units, bytes and their price of the main job; Init times and sizes (about 10 minutes the first time)

@@ -1,8 +1,8 @@
 //! Who may import whom: `functions → edge, aws, net → app → dialect, provider → ports → domain`.
 
-use shared::dialect::SURFACES;
+use shared::dialect::{SURFACES, Surface};
 
-use crate::scan::named;
+use crate::imports::{CRATES, End, Named, Tree, made_up};
 use crate::{root, rust_files, source};
 
 /// A module of `shared`, and the modules that it may name besides itself.
@@ -17,11 +17,14 @@ const MODULES: [(&str, &[&str]); 8] = [
     ("edge", &["domain", "ports", "provider", "dialect", "app", "aws", "net"]),
 ];
 
+/// The module with a file or a folder for each surface, which nothing else may name.
+const OF_SURFACES: &str = "dialect";
+
 /// What the functions may name of `shared`.
 const FOR_FUNCTIONS: [&str; 4] = ["edge", "app", "aws", "net"];
 
 /// Beginnings of paths, and the places (beginnings of file names) that alone may name them.
-const DOORS: [(&[&str], &[&str]); 22] = [
+const DOORS: [(&[&str], &[&str]); 19] = [
     (&["aws_sdk_dynamodb"], &["shared/src/aws/"]),
     (&["aws_sdk_sqs"], &["shared/src/aws/"]),
     (&["aws_smithy_async"], &["shared/src/aws/"]),
@@ -35,14 +38,11 @@ const DOORS: [(&[&str], &[&str]); 22] = [
     (&["lambda_http"], &["functions/"]),
     (&["lambda_runtime"], &["shared/src/edge/", "functions/"]),
     (&["std", "time", "SystemTime"], &["shared/src/edge/system.rs"]),
-    (&["SystemTime"], &["shared/src/edge/system.rs"]),
     // How long hostile input takes to read.
     (&["std", "time", "Instant"], &["shared/src/provider/testing.rs"]),
-    (&["Instant"], &["shared/src/provider/testing.rs"]),
     // `net` waits on real sockets; see its `limited`.
     (&["tokio", "time"], &["shared/src/edge/system.rs", "shared/src/net/mod.rs"]),
     (&["std", "env"], &["shared/src/edge/config.rs"]),
-    (&["env"], &["shared/src/edge/config.rs"]),
     // The ids of DNS questions, which no test has to repeat.
     (&["getrandom"], &["shared/src/edge/system.rs", "shared/src/net/dns.rs"]),
     (&["std", "thread"], &[]),
@@ -52,49 +52,71 @@ const DOORS: [(&[&str], &[&str]); 22] = [
 /// What `domain` may not name, being pure.
 const IMPURE: [&[&str]; 5] = [&["tokio"], &["tracing"], &["std", "fs"], &["std", "net"], &["std", "io"]];
 
-/// Everything in a source that goes the wrong way, as `file:line: what`.
-fn wrong(file: &str, source: &str) -> Vec<String> {
-    let inside = file.strip_prefix("shared/src/").map(|f| f.trim_end_matches(".rs"));
-    let module: Vec<&str> =
-        inside.map(|f| f.split('/').filter(|m| !matches!(*m, "mod" | "lib" | "main")).collect()).unwrap_or_default();
-    let allowed = MODULES.iter().find(|(name, _)| module.first() == Some(name)).map(|(_, allowed)| *allowed);
-    let mut wrong = Vec::new();
-    for named in named(&module, source) {
-        let begins = |with: &[&str]| named.path.len() >= with.len() && named.path.iter().zip(with).all(|(a, b)| a == b);
-        let shown = named.path.join("::");
-        let target = named.path.get(1).map_or("", String::as_str);
-        let mut complain = |why: &str| wrong.push(format!("{file}:{}: {shown}: {why}", named.line));
-        let is_module = MODULES.iter().any(|(name, _)| *name == target);
-        match (named.path[0].as_str(), allowed) {
-            ("crate", Some(allowed)) if is_module && module[0] != target && !allowed.contains(&target) => {
-                complain(&format!("{} may name {allowed:?} and itself", module[0]));
-            }
-            ("shared", _) if file.starts_with("functions/") && !FOR_FUNCTIONS.contains(&target) => {
-                complain(&format!("a function may name {FOR_FUNCTIONS:?}"));
-            }
-            _ => {}
-        }
-        for (_, doors) in
-            DOORS.iter().filter(|(path, doors)| begins(path) && !doors.iter().any(|d| file.starts_with(d)))
-        {
-            complain(&format!("only {doors:?} may name it"));
-        }
-        let surface = named.path.get(2).filter(|_| begins(&["crate", "dialect"]));
-        if surface.is_some_and(|s| SURFACES.iter().any(|known| known.name == s)) && module.first() != Some(&"dialect") {
-            complain("nothing else may ask which surface it is");
-        }
-        if module.first() == Some(&"domain") && IMPURE.iter().any(|path| begins(path)) {
-            complain("domain does no I/O");
+/// The module of `shared` that a file belongs to.
+fn module_of(file: &str) -> Option<&str> {
+    let below = file.strip_prefix("shared/src/")?;
+    let name = below.split('/').next()?.trim_end_matches(".rs");
+    MODULES.iter().map(|(module, _)| *module).find(|module| *module == name)
+}
+
+/// Whether a path begins so. One that ends in `*` takes everything below it, so that too.
+fn begins(path: &[String], with: &[&str]) -> bool {
+    let taken = path.last().is_some_and(|last| last == "*");
+    let path = if taken { &path[..path.len() - 1] } else { path };
+    path.iter().zip(with).all(|(a, b)| a == b) && (taken || path.len() >= with.len())
+}
+
+/// Why a path that a file names goes the wrong way, if it does.
+fn complaint(tree: &Tree, named: &Named) -> Option<String> {
+    let file = tree.files[named.file].as_str();
+    let own = module_of(file);
+    let outside = named.ends.iter().filter_map(|end| if let End::Outside(path) = end { Some(path) } else { None });
+    let paths: Vec<&Vec<String>> = std::iter::once(&named.path).chain(outside).collect();
+    let target = named.path.get(1).map_or("", String::as_str);
+    // The modules that it passes through, and the files that it leads to.
+    let passed = (named.path[0] == "crate").then_some(target).into_iter();
+    let defined =
+        named.ends.iter().filter_map(|end| if let End::Item(to) = end { Some(tree.files[*to].as_str()) } else { None });
+    let mut reached = passed.chain(defined.clone().filter_map(module_of));
+    if let Some((own, allowed)) = MODULES.iter().find(|(name, _)| own == Some(*name)) {
+        let known = |target: &&str| MODULES.iter().any(|(name, _)| name == target);
+        if let Some(above) = reached.find(|t| known(t) && t != own && !allowed.contains(t)) {
+            return Some(format!("{above}: {own} may name {allowed:?} and itself"));
         }
     }
-    wrong
+    if named.path[0] == "shared" && file.starts_with("functions/") && !FOR_FUNCTIONS.contains(&target) {
+        return Some(format!("a function may name {FOR_FUNCTIONS:?}"));
+    }
+    let door = DOORS.iter().find(|(path, doors)| {
+        paths.iter().any(|named| begins(named, path)) && !doors.iter().any(|door| file.starts_with(door))
+    });
+    if let Some((_, doors)) = door {
+        return Some(format!("only {doors:?} may name it"));
+    }
+    let of_surface = |s: &Surface| {
+        let begin = format!("shared/src/{OF_SURFACES}/{}", s.name);
+        let is_its = |file: &str| file.strip_prefix(&begin).is_some_and(|rest| rest.starts_with(['.', '/']));
+        named.path.iter().take(3).eq(["crate", OF_SURFACES, s.name]) || defined.clone().any(is_its)
+    };
+    if own != Some(OF_SURFACES) && SURFACES.iter().any(of_surface) {
+        return Some("nothing else may ask which surface it is".to_owned());
+    }
+    let impure = own == Some("domain") && IMPURE.iter().any(|path| paths.iter().any(|named| begins(named, path)));
+    impure.then(|| "domain does no I/O".to_owned())
+}
+
+/// Everything in the common crate and the functions that goes the wrong way, as `file:line: what`.
+fn wrong(tree: &Tree) -> Vec<String> {
+    let checked = ["shared/", "functions/"];
+    let named = tree.named.iter().filter(|n| checked.iter().any(|c| tree.files[n.file].starts_with(c)));
+    let shown =
+        |named: &Named, why| format!("{}:{}: {}: {why}", tree.files[named.file], named.line, named.path.join("::"));
+    named.filter_map(|named| Some(shown(named, complaint(tree, named)?))).collect()
 }
 
 #[test]
 fn modules_import_in_one_direction() {
-    let files: Vec<String> = rust_files("shared/src").into_iter().chain(rust_files("functions")).collect();
-    assert!(files.len() > 40, "{files:?}");
-    let found: Vec<String> = files.iter().flat_map(|file| wrong(file, &source(file))).collect();
+    let found = wrong(&CRATES);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -111,7 +133,7 @@ fn surfaces_by_name(file: &str, source: &str) -> Vec<String> {
 #[test]
 fn only_the_surfaces_themselves_know_which_they_are() {
     let files = ["shared/src", "functions", "infra/cli/src"].map(rust_files).concat();
-    let others = files.iter().filter(|file| !file.starts_with("shared/src/dialect/"));
+    let others = files.iter().filter(|file| module_of(file) != Some(OF_SURFACES));
     let found: Vec<String> = others.flat_map(|file| surfaces_by_name(file, &source(file))).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
     let known = surfaces_by_name("x.rs", "fn f() {\n  if d == \"native\" {}\n}\n#[cfg(test)]\nmod t { \"native\" }");
@@ -148,42 +170,80 @@ fn imports_against_the_direction_are_found() {
             4,
             "crate::app::status",
         ),
-        ("shared/src/app/submit.rs", "let x: crate::aws::AwsClients;", 1, "crate::aws::AwsClients"),
+        ("shared/src/app/submit.rs", "fn f() { let x: crate::aws::AwsClients; }", 1, "crate::aws::AwsClients"),
         ("shared/src/app/submit.rs", "use crate::edge;", 1, "crate::edge"),
         ("shared/src/aws/store.rs", "use crate::app::table;", 1, "crate::app::table"),
         ("shared/src/net/dns.rs", "use crate::provider;", 1, "crate::provider"),
         ("shared/src/app/mod.rs", "use aws_sdk_sqs as sqs;", 1, "aws_sdk_sqs"),
-        ("shared/src/edge/start.rs", "let c = reqwest::Client::new();", 1, "reqwest::Client::new"),
-        ("shared/src/app/submit.rs", "let now = std::time::SystemTime::now();", 1, "std::time::SystemTime::now"),
+        ("shared/src/edge/start.rs", "fn f() { let c = reqwest::Client::new(); }", 1, "reqwest::Client::new"),
+        (
+            "shared/src/app/submit.rs",
+            "fn f() { let now = std::time::SystemTime::now(); }",
+            1,
+            "std::time::SystemTime::now",
+        ),
         ("shared/src/app/submit.rs", "use std::{env, fmt};", 1, "std::env"),
-        ("shared/src/app/submit.rs", "tokio::time::sleep(x)", 1, "tokio::time::sleep"),
-        ("shared/src/edge/api.rs", "let t = Instant::now();", 1, "Instant::now"),
-        ("shared/src/domain/ids.rs", "getrandom::fill(&mut b);", 1, "getrandom::fill"),
+        ("shared/src/app/submit.rs", "fn f() { tokio::time::sleep(x) }", 1, "tokio::time::sleep"),
+        ("shared/src/edge/api.rs", "use std::time::Instant;", 1, "std::time::Instant"),
+        ("shared/src/domain/ids.rs", "fn f() { getrandom::fill(&mut b); }", 1, "getrandom::fill"),
         ("shared/src/domain/ids.rs", "use std::fs;", 1, "std::fs"),
         ("shared/src/app/dispatch.rs", "use crate::dialect::native;", 1, "crate::dialect::native"),
         ("functions/status/src/main.rs", "use shared::domain::ids::JobId;", 1, "shared::domain::ids::JobId"),
         ("functions/status/src/main.rs", "use aws_sdk_dynamodb::Client;", 1, "aws_sdk_dynamodb::Client"),
     ] {
-        let found = wrong(file, source);
-        assert!(found.len() == 1 && found[0].starts_with(&format!("{file}:{line}: {what}: ")), "{source}: {found:?}");
+        let found = wrong(&made_up(&[(file, source)]));
+        assert!(!found.is_empty(), "{source}");
+        let expected = format!("{file}:{line}: {what}: ");
+        assert!(found.iter().all(|found| found.starts_with(&expected)), "{source}: {found:?}");
     }
+}
+
+/// What a re-export hides is found in the file that defines it.
+#[test]
+fn an_import_through_a_re_export_is_found() {
+    let found = wrong(&made_up(&[
+        ("shared/src/domain/mod.rs", "mod job;\nmod hidden;"),
+        ("shared/src/domain/job.rs", "use super::hidden::Store;"),
+        ("shared/src/domain/hidden.rs", "pub use crate::ports::Store;"),
+        ("shared/src/ports.rs", "pub struct Store;"),
+    ]));
+    let why = "ports: domain may name [] and itself";
+    assert_eq!(
+        found,
+        [
+            format!("shared/src/domain/job.rs:1: crate::domain::hidden::Store: {why}"),
+            format!("shared/src/domain/hidden.rs:1: crate::ports::Store: {why}"),
+        ]
+    );
+    let found = wrong(&made_up(&[(
+        "shared/src/app/submit.rs",
+        "use std::time as clock;\nfn f() {\n    clock::SystemTime::now();\n}\nuse std::env::*;",
+    )]));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains(":5: std::env::*: ") && found[1].contains(":3: std::time::SystemTime::now: "),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn what_only_looks_like_an_import_is_left_alone() {
     for (file, source) in [
-        ("shared/src/domain/job.rs", "/* crate::app /* crate::net */ */ // crate::aws\nlet s = \"crate::app::x\";"),
-        ("shared/src/domain/job.rs", "let s = r#\"a \" crate::app::x\"#; let c = '\"'; let d = '\\''; fn f<'a>() {}"),
+        (
+            "shared/src/domain/job.rs",
+            "/* crate::app /* crate::net */ */ // crate::aws\nconst S: &str = \"crate::app::x\";",
+        ),
+        ("shared/src/domain/job.rs", "fn f<'a>() { let s = r#\"a \" crate::app::x\"#; let c = '\"'; let d = '\\''; }"),
         ("shared/src/domain/job.rs", "use super::ids::JobId; use crate::domain::time; use self::tests::x;"),
         ("shared/src/domain/job.rs", "mod tests { use super::*; use super::super::ids; }"),
         (
             "shared/src/app/submit.rs",
-            "use super::{Ports, status}; crate::app::table::s(1); use crate::domain::{ids, job};",
+            "use super::{Ports, status}; fn f() { crate::app::table::s(1); } use crate::domain::{ids, job};",
         ),
-        ("shared/src/app/submit.rs", "let x = foo::reqwest::y; instant::now();"),
+        ("shared/src/app/submit.rs", "fn f() { let x = foo::reqwest::y; instant::now(); }"),
         ("shared/src/edge/start.rs", "use crate::{app, aws, net, domain, ports, provider, dialect};"),
         ("functions/sweep/src/main.rs", "use shared::app::sweep; use shared::edge::{start, telemetry};"),
     ] {
-        assert_eq!(wrong(file, source), Vec::<String>::new(), "{source}");
+        assert_eq!(wrong(&made_up(&[(file, source)])), Vec::<String>::new(), "{source}");
     }
 }

@@ -1,14 +1,17 @@
 //! What holds the code, the template and the sample events together.
 
+mod circles;
 mod direction;
 mod events;
+mod figures;
 mod found;
 mod fuzz;
+mod imports;
 mod local;
 mod moved;
 mod policies;
 mod providers;
-mod scan;
+mod sizes;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -23,11 +26,16 @@ fn source(file: &str) -> String {
 
 /// Every `.rs` file below a directory, by its path from the checkout's root.
 fn rust_files(directory: &str) -> Vec<String> {
+    rust_files_of(&root(), directory)
+}
+
+/// The same of another checkout.
+fn rust_files_of(checkout: &Path, directory: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(root().join(directory)).unwrap().flatten() {
+    for entry in std::fs::read_dir(checkout.join(directory)).unwrap().flatten() {
         let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
         if entry.path().is_dir() {
-            files.extend(rust_files(&path));
+            files.extend(rust_files_of(checkout, &path));
         } else if entry.path().extension().is_some_and(|e| e == "rs") {
             files.push(path);
         }
