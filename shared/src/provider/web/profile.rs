@@ -170,7 +170,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
     profile.add_profiles(social.collect(), sure::LINK);
-    from_text(&mut profile, page, host);
+    from_text(&mut profile, page, host, this_year);
     profile.put_text("contact_url", found.contact, sure::LINK);
     profile.put_text("careers_url", found.careers, sure::LINK);
     profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
@@ -192,7 +192,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 }
 
 /// What the page's text says of what nothing surer said.
-fn from_text(profile: &mut Profile, page: &Document, host: &str) {
+fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32) {
     let said = |field: &str| profile.fields.get(field).and_then(Value::as_str);
     let legal_name = || imprint::legal_name(&page.lines, host, said("company_name"));
     let legal_name = if said("legal_name").is_none() { legal_name() } else { None };
@@ -203,6 +203,17 @@ fn from_text(profile: &mut Profile, page: &Document, host: &str) {
             imprint::Places::Differ => sure::ALONE,
         };
         profile.put_text("legal_name", Some(name), sure);
+    }
+    if !profile.fields.contains_key("founded_year") {
+        let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
+        let year = founded::year_in(&page.lines, host, called.into_iter().flatten(), this_year);
+        if let Some((year, said)) = year {
+            let sure = match said {
+                founded::Said::Founded => sure::TEXT,
+                founded::Said::Since => sure::ALONE,
+            };
+            profile.put("founded_year", Some(year.into()), sure);
+        }
     }
     if !profile.fields.contains_key("address") {
         profile.put("address", postal::shown(&page.lines).map(Value::Object), sure::ALONE);
@@ -480,6 +491,7 @@ fn language_tag(text: &str) -> Option<String> {
 }
 
 mod country;
+mod founded;
 mod imprint;
 mod logo;
 mod phones;

@@ -449,6 +449,12 @@ fn long_pages_of_what_could_be_read_do_not_hold_the_thread() {
         "<b>Acme GmbH</b> ",
         "<div class=footer><address>1 ",
         "<i><b>",
+        "<p>Acme was founded in 1999, ",
+        "Acme founded since 1999. ",
+        "founded 1999 ",
+        "1999<p>Founded<p>",
+        "<p>\u{5275}\u{696d}1926\u{5e74}",
+        "<p>a@acme.example \u{3012}980-0811 \u{5e02}\u{5e02}",
     ] {
         let page = part.repeat(1024 * 1024 / part.len());
         let (_, took) = timed(|| acme(&page));
