@@ -13,6 +13,7 @@
 mod bent;
 mod charset;
 mod dates;
+mod document;
 mod domain_finder;
 mod domains;
 mod feed;
