@@ -6,8 +6,10 @@
 mod account;
 mod api;
 mod args;
+mod deliveries;
 mod failure;
 mod headers;
+mod ids;
 mod jobs;
 mod listen;
 mod operator;
@@ -20,6 +22,9 @@ mod screen;
 #[cfg(test)]
 mod server;
 mod settings;
+mod submit;
+mod tenant;
+mod watch;
 mod watched;
 
 use std::process::ExitCode;
@@ -28,8 +33,9 @@ use std::sync::Arc;
 use clap::Parser;
 
 use crate::api::Api;
-use crate::args::{Cli, Command, Global, Providers, Webhook};
+use crate::args::{Cli, Command, Global, Webhook};
 use crate::failure::Failure;
+use crate::providers::Providers;
 use crate::screen::Screen;
 use crate::settings::Settings;
 
@@ -61,21 +67,21 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
     let settings = Settings::load(cli.global.env_file.as_deref())?;
     let api = || connect(&settings, &cli.global);
     match &cli.command {
-        Command::Submit(args) => jobs::submit(&api()?, args).await,
-        Command::Watch { jobs, json } => jobs::watch(&api()?, jobs, *json).await,
+        Command::Submit(args) => submit::submit(&api()?, args).await,
+        Command::Watch { jobs, json } => watch::watch(&api()?, jobs, *json).await,
         Command::Results(args) => results::results(&api()?, args).await,
         Command::Jobs { status, limit, json } => jobs::list(&api()?, status.as_deref(), *limit, *json).await,
         Command::Cancel(args) => jobs::cancel(&api()?, &args.job, args.json).await,
         Command::Retry(args) => jobs::retry(&api()?, &args.job, args.json).await,
         Command::Delete { job } => jobs::delete(&api()?, job).await,
-        Command::Deliveries { of, json } => jobs::deliveries(&api()?, of, *json).await,
-        Command::Replay { delivery, json } => jobs::replay(&api()?, delivery, *json).await,
-        Command::Account { json } => jobs::account(&api()?, *json).await,
+        Command::Deliveries { of, json } => deliveries::deliveries(&api()?, of, *json).await,
+        Command::Replay { delivery, json } => deliveries::replay(&api()?, delivery, *json).await,
+        Command::Account { json } => tenant::account(&api()?, *json).await,
         Command::Webhook(Webhook::Test { target, no_wait, json }) => {
-            jobs::webhook_test(&api()?, target, !no_wait, *json).await
+            deliveries::webhook_test(&api()?, target, !no_wait, *json).await
         }
         Command::Webhook(Webhook::Rotate { overlap_hours, json }) => {
-            jobs::webhook_rotate(&api()?, *overlap_hours, *json).await
+            deliveries::webhook_rotate(&api()?, *overlap_hours, *json).await
         }
         Command::Listen(args) => listen::listen(&settings, args).await,
         Command::Providers(Providers::Check(args)) => providers::check(&settings, args).await,

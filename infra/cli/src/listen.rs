@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
@@ -21,7 +22,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::args::{Listen, secret};
 use crate::failure::Failure;
 use crate::screen::{plain, plural, print, thousands};
 use crate::settings::Settings;
@@ -61,6 +61,32 @@ impl Scripted {
     }
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
+A line has the word `verified` exactly when the signature is good."
+)]
+pub(crate) struct Listen {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The secret that signs, more than once during a rotation; better in the environment [env: MILLRACE_WEBHOOK_SECRET]
+    #[arg(long, value_name = "whsec_…", value_parser = secret)]
+    pub(crate) secret: Vec<Secret>,
+    /// Take deliveries on this path alone [default: any]
+    #[arg(long, value_name = "/hook", value_parser = hook_path)]
+    pub(crate) path: Option<String>,
+    /// End after so many verified deliveries, repeated ones not counted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) once: Option<u32>,
+    /// Answer verified deliveries with these status codes, the last one from then on
+    #[arg(long, value_name = "500,500,200", value_parser = Scripted::parse)]
+    pub(crate) answer: Option<Scripted>,
+    /// Print each delivery as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `millrace listen`.
 pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Failure> {
     let secrets = secrets(settings, &args.secret)?;
@@ -77,6 +103,16 @@ pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Fai
     let tally = receiver.tally();
     eprintln!("{} verified, {} refused", thousands(tally.verified), thousands(tally.refused));
     outcome
+}
+
+/// The error leaves the text out: it may be most of a secret.
+fn secret(text: &str) -> Result<Secret, String> {
+    Secret::parse(text.trim()).ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
+}
+
+fn hook_path(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if fits { Ok(text.to_owned()) } else { Err("is no path such as /hook".to_owned()) }
 }
 
 fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {
@@ -376,138 +412,4 @@ fn as_json(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use shared::domain::signature::headers;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    use super::*;
-    use crate::args::{Cli, Command};
-
-    const BODY: &str = r#"{"type":"job.completed","data":{"id":"job_1","status":"completed","counts":{"total":3,"found":2,"not_found":1}}}"#;
-
-    fn receiver(extra: &[&str]) -> Arc<Receiver> {
-        let args = Cli::try_parse_from(["millrace", "listen"].iter().chain(extra)).unwrap();
-        let Command::Listen(args) = args.command else { panic!("not listen") };
-        Receiver::new(vec![Secret::new(&[1; 32]), Secret::new(&[2; 32])], &args)
-    }
-
-    /// What a sender sends: an event signed at a time by the secret made of that byte.
-    fn signed(secret: u8, id: &str, at: Timestamp, body: &str) -> Vec<(String, String)> {
-        headers(&[&Secret::new(&[secret; 32])], id, at, body.as_bytes())
-    }
-
-    fn judge(receiver: &Receiver, headers: &[(String, String)], body: &str, at: Timestamp) -> Verdict {
-        let delivery = Delivery {
-            id: Some(&headers[0].1),
-            timestamp: Some(&headers[1].1),
-            signatures: Some(&headers[2].1),
-            body: body.as_bytes(),
-        };
-        receiver.judge(&delivery, at)
-    }
-
-    #[test]
-    fn signatures_are_judged() {
-        let (receiver, at) = (receiver(&[]), Timestamp(1_800_000_000_000));
-        let verdict = |secret, sent: Timestamp, body| judge(&receiver, &signed(secret, "evt_1", sent, BODY), body, at);
-        assert_eq!(verdict(9, at, BODY).refused, Some(Unverified::Signature));
-        assert_eq!(verdict(1, at, "{}").refused, Some(Unverified::Signature));
-        assert_eq!(verdict(1, at.minus(Duration::from_secs(301)), BODY).refused, Some(Unverified::Timestamp));
-        assert_eq!(verdict(1, at.plus(Duration::from_secs(301)), BODY).refused, Some(Unverified::Timestamp));
-        let good = Verdict { answer: StatusCode::OK, attempt: 1, duplicate: false, refused: None };
-        assert_eq!(verdict(1, at, BODY), good);
-        assert_eq!(verdict(2, at, BODY), Verdict { attempt: 2, duplicate: true, ..good });
-        assert_eq!(receiver.tally(), Tally { verified: 2, refused: 4, taken: 1 });
-        let none = Delivery { id: None, timestamp: None, signatures: None, body: b"" };
-        assert_eq!(receiver.judge(&none, at).refused, Some(Unverified::Headers));
-    }
-
-    #[test]
-    fn scripted_answers_are_given_in_order_and_a_failure_is_not_taken() {
-        let (receiver, at) = (receiver(&["--answer", "500,503,200", "--once", "1"]), Timestamp(1_800_000_000_000));
-        let mut answers = Vec::new();
-        for n in 1..=4 {
-            let verdict = judge(&receiver, &signed(1, "evt_1", at, BODY), BODY, at);
-            answers.push((verdict.answer.as_u16(), verdict.attempt, verdict.duplicate));
-            assert_eq!(receiver.over.borrow().is_some(), n >= 3);
-        }
-        assert_eq!(answers, [(500, 1, false), (503, 2, false), (200, 3, false), (200, 4, true)]);
-        assert!(Scripted::parse("200,").is_err() && Scripted::parse("100").is_err() && Scripted::parse("x").is_err());
-    }
-
-    #[test]
-    fn lines_say_verified_only_of_what_is() {
-        let (receiver, at) = (receiver(&[]), Timestamp(1_769_850_900_000));
-        let sent = signed(1, "evt_1\u{1b}[2J", at, BODY);
-        let line = |body: &str| {
-            let delivery = Delivery {
-                id: Some(&sent[0].1),
-                timestamp: Some(&sent[1].1),
-                signatures: Some(&sent[2].1),
-                body: body.as_bytes(),
-            };
-            as_text(&delivery, &receiver.judge(&delivery, at), at)
-        };
-        let good = "2026-01-31T09:15:00.000Z verified job.completed evt_1\u{fffd}[2J (attempt 1) -> 200  job_1 completed, \
-                    3 records: 2 found, 1 not found";
-        assert_eq!(line(BODY), good);
-        let bad = line("{\"type\": \"verified\"}");
-        assert!(bad.contains("REFUSED") && !bad.contains("verified"), "{bad}");
-    }
-
-    #[test]
-    fn a_records_event_names_its_job_and_place() {
-        let (receiver, at) = (receiver(&[]), Timestamp(1_769_850_900_000));
-        let body = r#"{"type":"record.finished","data":{"job_id":"job_1","result":{"index":7,"status":"not_found"}}}"#;
-        let sent = signed(1, "evt_1", at, body);
-        let delivery = Delivery {
-            id: Some(&sent[0].1),
-            timestamp: Some(&sent[1].1),
-            signatures: Some(&sent[2].1),
-            body: body.as_bytes(),
-        };
-        let verdict = receiver.judge(&delivery, at);
-        assert!(as_text(&delivery, &verdict, at).ends_with("-> 200  job_1 record 7 not_found"));
-        let json = as_json(&delivery, &verdict, at);
-        assert_eq!((&json["job"], &json["record"], &json["status"]), (&json!("job_1"), &json!(7), &json!("not_found")));
-    }
-
-    async fn post(address: std::net::SocketAddr, path: &str, headers: &[(String, String)], body: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let mut text =
-            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer.lines().next().unwrap_or_default().to_owned()
-    }
-
-    #[tokio::test]
-    async fn the_server_ends_after_enough_and_answers_until_then() {
-        let receiver = receiver(&["--once", "2", "--path", "/hook", "--json"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let running = tokio::spawn({
-            let receiver = Arc::clone(&receiver);
-            async move { serve(listener, &receiver).await }
-        });
-        // Holds a connection open without a word; nobody waits for it.
-        let silent = TcpStream::connect(address).await.unwrap();
-        let good = signed(1, "evt_1", now(), BODY);
-        assert_eq!(post(address, "/hook", &good, BODY).await, "HTTP/1.1 200 OK");
-        assert_eq!(post(address, "/hook", &good, BODY).await, "HTTP/1.1 200 OK");
-        assert_eq!(post(address, "/hook", &good, "{}").await, "HTTP/1.1 400 Bad Request");
-        assert_eq!(post(address, "/other", &good, BODY).await, "HTTP/1.1 404 Not Found");
-        let huge = [("content-length".to_owned(), (MAX_BODY_BYTES + 1).to_string())];
-        assert!(post(address, "/hook", &huge, "").await.starts_with("HTTP/1.1 4"));
-        assert_eq!(post(address, "/hook", &signed(2, "evt_2", now(), BODY), BODY).await, "HTTP/1.1 200 OK");
-        running.await.unwrap().unwrap();
-        assert_eq!(receiver.tally(), Tally { verified: 3, refused: 1, taken: 2 });
-        drop(silent);
-    }
-}
+mod tests;

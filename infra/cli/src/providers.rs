@@ -1,5 +1,7 @@
 //! Trying providers out on this machine, without any stack: is `providers.toml` right, and what does a record come to?
 
+mod args;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +21,8 @@ use shared::provider::{
     Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, parse_config,
 };
 
+pub(crate) use self::args::{Check, Compile, Enrich, Providers};
 use crate::account::{self, Account};
-use crate::args::{Check, Compile, Enrich};
 use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{Screen, plain, plural, print, thousands};

@@ -4,17 +4,48 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use shared::domain::export;
 use shared::domain::ids::JobId;
 
 use crate::api::{Api, Request, follow};
-use crate::args::{OutputFormat, Results};
 use crate::failure::Failure;
+use crate::ids::job_id;
 use crate::screen::{plain, plural, thousands};
 
 /// Lines of a page. A page is cut at 4 MiB anyway.
 const PAGE: &str = "500";
+
+/// The forms of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// One row a record, one column a field: input.domain, metadata.crm_id, data.company_name, …
+    Csv,
+    /// One JSON array
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Results {
+    #[arg(required = true, value_name = "JOB", value_parser = job_id)]
+    pub(crate) jobs: Vec<JobId>,
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub(crate) format: OutputFormat,
+    /// Write here instead of standard output; the file appears when it is complete
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Make the CSV file for Excel: UTF-8 with a byte order mark, lines that end in CR LF
+    #[arg(long)]
+    pub(crate) excel: bool,
+    /// Only records with these outcomes: found, not_found, failed, invalid, skipped, canceled
+    #[arg(long, value_delimiter = ',', value_name = "STATUS,…", value_parser = OUTCOMES)]
+    pub(crate) status: Vec<String>,
+}
+
+const OUTCOMES: [&str; 6] = ["found", "not_found", "failed", "invalid", "skipped", "canceled"];
 
 /// `millrace results`.
 pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {

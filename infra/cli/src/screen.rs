@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -101,6 +102,11 @@ pub(crate) fn plain(text: &str, max: usize) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// A member of an answer as text, fit for a terminal; empty where it is none.
+pub(crate) fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().map(|t| plain(t, 300)).unwrap_or_default()
 }
 
 /// `1 record`, `2 records`.

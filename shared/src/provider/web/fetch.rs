@@ -5,37 +5,32 @@
 //! [`Page::url`] says where it ended: companies change their names, and whether that is still the same company is for the
 //! reader of the page to judge.
 
-use std::io::Read;
+mod body;
+mod miss;
+mod redirects;
+mod want;
+
 use std::time::Duration;
 
-use encoding_rs::Encoding;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use quick_xml::NsReader;
-use quick_xml::events::Event;
-use quick_xml::name::{Namespace, ResolveResult};
 use url::Url;
 
-use super::html::Document;
+use self::body::{MAX_PAGE_BYTES, every, media_type, robots_text, unpacked};
+pub(super) use self::miss::Miss;
+use self::redirects::{redirect, refresh};
+pub(super) use self::want::Want;
+use super::charset;
+use super::page::Page;
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
-use super::{charset, links};
 use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
 use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::provider::config::WebConfig;
-use crate::provider::{Answer, Ports, suffix};
+use crate::provider::{Ports, Question, suffix};
 
-/// What is read of a page, in bytes after decompression.
-pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
 /// How many redirects are followed for one page, and for one robots.txt.
 const MAX_REDIRECTS: usize = 3;
 /// Longer URLs are not followed, in bytes.
 const MAX_URL: usize = 1024;
-/// How far a page is searched for its own redirect, in bytes, and how long that may wait, in seconds.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_REFRESH: u64 = 10;
-/// More content codings on top of each other are no page.
-const MAX_CODINGS: usize = 3;
-
 /// Who we say we are.
 #[derive(Debug, Clone)]
 pub(super) struct Agent {
@@ -52,124 +47,10 @@ impl Agent {
         Self { product: user_agent.chars().take_while(token).collect(), user_agent }
     }
 }
-
-/// What came of a URL in the end.
-#[derive(Debug, Clone)]
-pub(super) struct Page {
-    /// After redirects.
-    pub(super) url: Url,
-    pub(super) headers: Vec<(String, String)>,
-    /// Decoded; empty where it is not what was asked for.
-    pub(super) body: String,
-    /// Whether it is of the type that was asked for.
-    pub(super) fits: bool,
-}
-
-/// Why there is no page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Miss {
-    /// There is no such site or no such page.
-    Nothing,
-    /// The site's robots.txt forbids it.
-    Refused(String),
-    /// No connection, or none that held. Another address of the same site may do.
-    Unreachable(HttpError),
-    Failed {
-        code: &'static str,
-        detail: String,
-    },
-}
-
-impl Miss {
-    pub(super) fn into_answer(self) -> Answer {
-        match self {
-            Self::Nothing => Answer::NotFound,
-            Self::Refused(detail) => Answer::failed("robots_refused", detail),
-            Self::Unreachable(error) => {
-                Answer::failed("provider_error", format!("the site cannot be reached ({})", error.class()))
-            }
-            Self::Failed { code, detail } => Answer::failed(code, detail),
-        }
-    }
-
-    fn timeout() -> Self {
-        Self::Failed { code: "provider_timeout", detail: "the site did not answer in time".to_owned() }
-    }
-
-    fn of(error: HttpError, redirected: bool) -> Self {
-        let refused = |what: &str| Self::Failed {
-            code: "provider_error",
-            detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
-        };
-        // A page that did not come whole is none.
-        let cause = match error {
-            HttpError::Cut { cause, .. } => *cause,
-            cause => cause,
-        };
-        match cause {
-            HttpError::Timeout => Self::timeout(),
-            HttpError::Blocked => refused("an address that is not allowed: private or local"),
-            HttpError::Url(_) => refused("a URL that cannot be used"),
-            other => Self::Unreachable(other),
-        }
-    }
-}
-
-/// What a page is fetched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
-    Html,
-    /// RSS, Atom or JSON Feed, which servers give many types.
-    Feed,
-}
-
-impl Want {
-    fn accept(self) -> &'static str {
-        match self {
-            Self::Html => "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
-            Self::Feed => {
-                "application/atom+xml,application/rss+xml,application/feed+json,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1"
-            }
-        }
-    }
-
-    /// Whether it may be that by its type. What types say of feeds means nothing.
-    fn may_be(self, media_type: &str) -> bool {
-        let is = |types: &[&str]| types.iter().any(|other| media_type.eq_ignore_ascii_case(other));
-        self == Self::Feed || media_type.is_empty() || is(&PAGES) || is(&XML)
-    }
-
-    /// Whether it is that by its text as well.
-    fn fits(self, media_type: &str, text: &str) -> bool {
-        let text = text.trim_start_matches('\u{feff}').trim_start();
-        match self {
-            // What is named as a page is one, whatever its author has done to its first element.
-            Self::Html if PAGES.iter().any(|page| media_type.eq_ignore_ascii_case(page)) => true,
-            Self::Html if media_type.is_empty() => text.starts_with('<'),
-            Self::Html => is_xhtml(text),
-            Self::Feed => text.starts_with(['<', '{']),
-        }
-    }
-}
-
-/// The types of pages, and those of any XML, which XHTML is served with as well (W3C, XHTML Media Types).
-const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
-const XML: [&str; 2] = ["application/xml", "text/xml"];
-
-/// Whether the outermost element of an XML text is that of XHTML.
-fn is_xhtml(text: &str) -> bool {
-    let mut reader = NsReader::from_str(text);
-    loop {
-        match reader.read_resolved_event() {
-            Ok((namespace, Event::Start(tag))) => {
-                let xhtml = Namespace("http://www.w3.org/1999/xhtml");
-                let own = [ResolveResult::Unbound, ResolveResult::Bound(xhtml)].contains(&namespace);
-                break own && tag.name().as_ref().eq_ignore_ascii_case("html");
-            }
-            Ok((_, Event::Empty(_) | Event::End(_) | Event::Eof)) | Err(_) => break false,
-            Ok(_) => {}
-        }
-    }
+/// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
+/// what is made of it: an answer that comes as the time ends is lost.
+pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
+    (question.limit * 9 / 10).min(own)
 }
 
 /// One record's fetches: what each host's robots.txt said is kept until the end.
@@ -400,121 +281,6 @@ impl<'a> Visit<'a> {
 
 fn path(url: &Url) -> String {
     url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
-}
-
-/// Where an answer leads, if it is a redirect.
-fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
-    let leads = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
-    let next = from.join(answer.header("location").filter(|_| leads)?.trim()).ok()?;
-    matches!(next.scheme(), "http" | "https").then_some(next)
-}
-
-/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header of that name.
-/// Not what it does with those who run no scripts: the page is for everybody else.
-fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
-    let head = &body[..body.floor_char_boundary(MAX_HEAD)];
-    let says = || head.as_bytes().windows("refresh".len()).any(|word| word.eq_ignore_ascii_case(b"refresh"));
-    let document = if says() { Document::read(&without_noscript(head)) } else { Document::default() };
-    let header = answer.header("refresh").and_then(refresh_target).and_then(|target| from.join(target).ok());
-    let meta = || links::base(from, &document).join(document.meta(&["refresh"]).and_then(refresh_target)?).ok();
-    let mut next = header.or_else(meta)?;
-    next.set_fragment(None);
-    (matches!(next.scheme(), "http" | "https") && next != *from).then_some(next)
-}
-
-/// The URL of `5; url='/next'`, by HTML's shared declarative refresh steps.
-fn refresh_target(content: &str) -> Option<&str> {
-    let content = content.trim_start();
-    let rest = content.trim_start_matches(|c: char| c.is_ascii_digit());
-    let time = &content[..content.len() - rest.len()];
-    let wait = if time.is_empty() && rest.starts_with('.') { Ok(0) } else { time.parse::<u64>() };
-    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let target = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';' || c == ',');
-    if target.len() == rest.len() || !wait.is_ok_and(|wait| wait <= MAX_REFRESH) {
-        return None;
-    }
-    let named = target.get(..3).filter(|word| word.eq_ignore_ascii_case("url")).and_then(|_| {
-        let value = target[3..].trim_start().strip_prefix('=')?;
-        Some(value.trim_start())
-    });
-    let target = named.unwrap_or(target);
-    match target.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        Some(quote) => target[1..].split(quote).next(),
-        None => Some(target.trim_end()),
-    }
-}
-
-fn without_noscript(html: &str) -> String {
-    let lower = html.to_ascii_lowercase();
-    let (mut kept, mut at) = (String::new(), 0);
-    while let Some(start) = lower[at..].find("<noscript") {
-        kept.push_str(&html[at..at + start]);
-        let Some(end) = lower[at + start..].find("</noscript") else { return kept };
-        at += start + end;
-    }
-    kept + &html[at..]
-}
-
-/// Every value of a header, joined as lists are.
-fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
-    let values: Vec<&str> = answer.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect();
-    (!values.is_empty()).then(|| values.join(", "))
-}
-
-/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a
-/// MIME type").
-fn media_type(content_type: &str) -> &str {
-    let values = content_type.rsplit(',').map(|value| value.split(';').next().unwrap_or_default().trim());
-    { values }.find(|value| value.contains('/') && *value != "*/*").unwrap_or_default()
-}
-
-/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any
-/// case, `x-gzip`, several. What some servers say there, a charset or `none`, is no coding.
-fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
-    let said = every(&answer, "content-encoding").unwrap_or_default().to_ascii_lowercase();
-    let is_coding = |coding: &&str| {
-        !matches!(*coding, "" | "identity" | "none") && Encoding::for_label(coding.as_bytes()).is_none()
-    };
-    let codings: Vec<&str> = said.split(',').map(str::trim).filter(is_coding).collect();
-    if answer.body.is_empty() {
-        return Ok(answer);
-    }
-    for (at, coding) in codings.iter().rev().enumerate() {
-        let body = answer.body.as_slice();
-        let unpacked = match *coding {
-            _ if at >= MAX_CODINGS => None,
-            "gzip" | "x-gzip" => inflated(MultiGzDecoder::new(body), answer.truncated),
-            // Some servers leave the zlib format out.
-            "deflate" => inflated(ZlibDecoder::new(body), answer.truncated)
-                .or_else(|| inflated(DeflateDecoder::new(body), answer.truncated)),
-            _ => None,
-        };
-        let Some(unpacked) = unpacked else {
-            let coding: String = coding.chars().take(40).collect();
-            let detail = format!("the site's answer is in a content coding that cannot be undone: {coding:?}");
-            return Err(Miss::Failed { code: "provider_error", detail });
-        };
-        answer.truncated |= unpacked.len() > MAX_PAGE_BYTES;
-        answer.body = unpacked;
-        answer.body.truncate(MAX_PAGE_BYTES);
-    }
-    Ok(answer)
-}
-
-/// What a decoder reads, a little more than a page at most; of what was cut, what there is.
-fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    let read = decoder.take(MAX_PAGE_BYTES as u64 + 1).read_to_end(&mut body);
-    (read.is_ok() || (cut && !body.is_empty())).then_some(body)
-}
-
-/// Half a line at the end of what was cut could forbid more than the whole.
-fn robots_text(answer: &HttpAnswer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
-    match text.rfind(['\n', '\r']) {
-        Some(end) if answer.truncated => text[..end].to_owned(),
-        _ => text.into_owned(),
-    }
 }
 
 #[cfg(test)]

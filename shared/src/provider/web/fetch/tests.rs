@@ -1,5 +1,6 @@
 use super::*;
 use crate::ports::DnsRecord;
+use crate::provider::Answer;
 use crate::provider::testing::{Script, ports};
 
 const LIMIT: Duration = Duration::from_secs(20);

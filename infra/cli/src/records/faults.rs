@@ -1,0 +1,46 @@
+//! What is wrong with a file, for a person.
+
+use std::collections::BTreeMap;
+
+use crate::screen::thousands;
+
+/// The lines that are named of a fault that several have.
+const LINES_SHOWN: usize = 5;
+
+/// What is wrong with a line; line 0 is the file as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub line: u64,
+    pub text: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.line == 0 { f.write_str(&self.text) } else { write!(f, "line {}: {}", self.line, self.text) }
+    }
+}
+
+/// Faults by their kind, in the order in which the kinds come up: how many rows have it, and where the first of them are.
+pub fn by_kind(faults: &[Fault]) -> Vec<String> {
+    let mut kinds: Vec<(&str, Vec<&Fault>)> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for fault in faults {
+        let at = *places.entry(&fault.text).or_insert(kinds.len());
+        match kinds.get_mut(at) {
+            Some((_, of_kind)) => of_kind.push(fault),
+            None => kinds.push((&fault.text, vec![fault])),
+        }
+    }
+    let told = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
+        [only] => only.to_string(),
+        several => {
+            let lines: Vec<String> =
+                several.iter().filter(|fault| fault.line > 0).map(|fault| fault.line.to_string()).collect();
+            let more = if lines.len() > LINES_SHOWN { ", …" } else { "" };
+            let lines = lines.into_iter().take(LINES_SHOWN).collect::<Vec<_>>().join(", ");
+            let places = if lines.is_empty() { String::new() } else { format!(" (lines {lines}{more})") };
+            format!("{} rows: {text}{places}", thousands(several.len() as u64))
+        }
+    });
+    told.collect()
+}

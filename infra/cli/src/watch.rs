@@ -1,0 +1,271 @@
+//! Following jobs until they end.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use shared::domain::export::json_line;
+use shared::domain::ids::JobId;
+
+use crate::api::{Answer, Api, Request};
+use crate::failure::Failure;
+use crate::screen::{plain, plural, print, text, thousands};
+
+/// How long the server holds a request for a change, in seconds. Source: the API description.
+const HOLD_SECONDS: u32 = 20;
+/// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two of them while nothing changes and nobody is held.
+const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
+/// Jobs followed at once.
+const FOLLOWED_AT_ONCE: usize = 4;
+
+/// Outcomes in the order they are told in.
+const OUTCOMES: [(&str, &str); 6] = [
+    ("found", "found"),
+    ("not_found", "not found"),
+    ("failed", "failed"),
+    ("invalid", "invalid"),
+    ("skipped", "skipped"),
+    ("canceled", "canceled"),
+];
+
+/// `millrace watch`.
+pub(crate) async fn watch(api: &Api, ids: &[JobId], as_json: bool) -> Result<(), Failure> {
+    let jobs: Vec<Value> = ids.iter().map(|id| json!({"id": id.as_str()})).collect();
+    let ended = follow_all(api, &jobs).await?;
+    if !as_json {
+        for job in &ended {
+            print(format!("{} {}", text(job, "id"), text(job, "status")))?;
+        }
+    }
+    conclude(api, &ended, as_json).await
+}
+
+/// Follows jobs that were just started.
+pub(crate) async fn finish(api: &Api, jobs: &[Value], as_json: bool) -> Result<(), Failure> {
+    let ended = follow_all(api, jobs).await?;
+    conclude(api, &ended, as_json).await
+}
+
+async fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failure> {
+    for job in ended {
+        if as_json {
+            print(json_line(job))?;
+        }
+        api.screen().note(&summary(job));
+        if let Some(why) = commonest_error(api, job).await {
+            api.screen().note(&why);
+        }
+    }
+    if ended.iter().all(|job| job["status"] == "completed") { Ok(()) } else { Err(Failure::Ended) }
+}
+
+/// Follows jobs until all have ended, showing how far they are. Ctrl-C leaves them to themselves.
+async fn follow_all(api: &Api, jobs: &[Value]) -> Result<Vec<Value>, Failure> {
+    let states = Mutex::new(jobs.to_vec());
+    let each = |at: usize| {
+        let (states, id) = (&states, text(&jobs[at], "id"));
+        async move {
+            follow_one(api, &id, |job| {
+                let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
+                states[at] = job;
+                show(api, &states);
+            })
+            .await
+        }
+    };
+    let all = async {
+        let mut running = futures_util::stream::iter((0..jobs.len()).map(each)).buffer_unordered(FOLLOWED_AT_ONCE);
+        while let Some(ended) = running.next().await {
+            ended?;
+        }
+        Ok(())
+    };
+    let outcome = tokio::select! {
+        outcome = all => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            let states = states.lock().unwrap_or_else(PoisonError::into_inner);
+            let live: Vec<String> = states.iter().filter(|job| !ended(job)).map(|job| text(job, "id")).collect();
+            Err(Failure::Interrupted(left_alone(&live)))
+        }
+    };
+    api.screen().clear();
+    outcome?;
+    Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn left_alone(live: &[String]) -> String {
+    let goes = if live.len() == 1 { "goes on; watch it" } else { "go on; watch them" };
+    format!("{} {goes} with: millrace watch {}", live.join(", "), live.join(" "))
+}
+
+async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
+    let path = format!("/v1/jobs/{id}");
+    let mut etag: Option<String> = None;
+    let mut pause = ASK_EVERY;
+    loop {
+        let asked = Instant::now();
+        let mut request = Request::get(&path);
+        if let Some(etag) = &etag {
+            request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
+        }
+        let answer: Answer = api.send(request).await?;
+        pause = next_pause(pause, answer.status == 304);
+        if answer.status != 304 {
+            etag = answer.etag.or(etag);
+            let over = ended(&answer.json);
+            seen(answer.json);
+            if over {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(pause.saturating_sub(asked.elapsed())).await;
+    }
+}
+
+/// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
+/// that holds nobody is asked less and less often while nothing changes.
+fn next_pause(pause: Duration, unchanged: bool) -> Duration {
+    if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
+}
+
+/// What most records without a result say of it, of the first page of results: an account without money and a vendor that
+/// cannot be reached look like records that nobody knows. Nothing where none says anything, or where that cannot be read.
+async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
+    const PAGE: &str = "1000";
+    let number = |name: &str| job["counts"][name].as_u64().unwrap_or(0);
+    if number("not_found") + number("failed") == 0 {
+        return None;
+    }
+    let id = text(job, "id");
+    let path = format!("/v1/jobs/{id}/results");
+    // A remark is not worth the tries of a request that is needed.
+    let asked = api.send(Request::get(&path).query("limit", PAGE));
+    let page = tokio::time::timeout(Duration::from_secs(10), asked).await.ok()?.ok()?.json;
+    let mut errors: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    for line in page["results"].as_array()? {
+        let error = &line["error"];
+        if line["status"] != "invalid" && error["code"].is_string() {
+            let entry = errors.entry(text(error, "code")).or_insert_with(|| (0, text(error, "detail")));
+            entry.0 += 1;
+        }
+    }
+    let (code, (times, detail)) = errors.into_iter().max_by_key(|(_, (times, _))| *times)?;
+    let of = if page["next_cursor"].is_null() { "" } else { " of the first results" };
+    Some(format!(
+        "  {}{of} with {code}: {}; when that is solved: millrace retry {id}",
+        plural(times, "record"),
+        plain(&detail, 300)
+    ))
+}
+
+/// Whether nothing of a job is left to be done.
+pub(crate) fn ended(job: &Value) -> bool {
+    matches!(job["status"].as_str(), Some("completed" | "canceled" | "failed" | "expired"))
+}
+
+fn show(api: &Api, states: &[Value]) {
+    let sum = |name: &str| states.iter().filter_map(|job| job["counts"][name].as_u64()).sum::<u64>();
+    let done: u64 = OUTCOMES.iter().map(|(name, _)| sum(name)).sum();
+    let status = match states {
+        [only] => text(only, "status"),
+        _ => format!("{} of {} jobs ended", states.iter().filter(|job| ended(job)).count(), states.len()),
+    };
+    api.screen().progress(done, sum("total"), &status, &format!("{}{}", counts(sum), waits(states)));
+}
+
+/// `; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z`: whom the jobs wait for, each provider once.
+fn waits(jobs: &[Value]) -> String {
+    let all = jobs.iter().filter_map(|job| job["waiting_for"].as_array()).flatten();
+    let by_name: BTreeMap<String, &Value> = all.map(|wait| (text(wait, "provider"), wait)).collect();
+    let told = by_name.iter().map(|(provider, wait)| {
+        let why = wait["status"].as_u64().map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+        format!("; waiting for {provider}{why} until {}", text(wait, "until"))
+    });
+    told.collect()
+}
+
+/// `412 found, 15 not found`: what there is any of.
+fn counts(of: impl Fn(&str) -> u64) -> String {
+    let told: Vec<String> = OUTCOMES
+        .iter()
+        .filter_map(|(name, word)| Some(of(name)).filter(|n| *n > 0).map(|n| format!("{} {word}", thousands(n))))
+        .collect();
+    if told.is_empty() { "nothing yet".to_owned() } else { told.join(", ") }
+}
+
+/// A job in one line.
+fn summary(job: &Value) -> String {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let error = job["error"].as_str().map(|e| format!(" ({})", plain(e, 200))).unwrap_or_default();
+    format!(
+        "{}: {}{error}: {}: {}{}; {} used of {} reserved",
+        text(job, "id"),
+        text(job, "status"),
+        plural(number(&job["counts"]["total"]), "record"),
+        counts(|name| number(&job["counts"][name])),
+        waits(std::slice::from_ref(job)),
+        plural(number(&job["credits"]["used"]), "credit"),
+        thousands(number(&job["credits"]["reserved"]))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::client;
+    use crate::server::{Reply, serve};
+
+    fn job(status: &str, found: u64) -> String {
+        format!(
+            r#"{{"id": "job_1", "status": "{status}", "counts": {{"total": 9, "found": {found}}}, "credits": {{"reserved": 7, "used": 2}}}}"#
+        )
+    }
+
+    #[test]
+    fn whom_jobs_wait_for_is_told_once() {
+        let wait = |provider: &str, status: Value| json!({"provider": provider, "status": status, "since": "s", "until": "2026-08-01T12:00:10Z"});
+        let jobs = [
+            json!({"waiting_for": [wait("acme", json!(429)), wait("own", Value::Null)]}),
+            json!({"waiting_for": [wait("acme", json!(429))]}),
+            json!({"waiting_for": []}),
+            json!({}),
+        ];
+        let told =
+            "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
+        assert_eq!((waits(&jobs).as_str(), waits(&jobs[2..]).as_str()), (told, ""));
+    }
+
+    #[tokio::test]
+    async fn following_asks_for_changes_and_ends_with_the_job() {
+        let server = serve(vec![
+            Reply::json(200, &job("running", 2)).header("etag", "\"a\""),
+            Reply::json(304, ""),
+            Reply::json(200, &job("completed", 9)).header("etag", "\"b\""),
+        ])
+        .await;
+        watch(&client(&server.base), &[JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()], false).await.unwrap();
+        let seen = server.seen();
+        assert_eq!(seen.len(), 3);
+        assert_eq!((seen[0].header("prefer"), seen[0].header("if-none-match")), (None, None));
+        assert_eq!((seen[2].header("prefer"), seen[2].header("if-none-match")), (Some("wait=20"), Some("\"a\"")));
+
+        let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
+        let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
+        assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
+    }
+
+    #[test]
+    fn a_server_that_holds_nobody_is_asked_less_often_until_something_changes() {
+        let mut pauses = vec![ASK_EVERY];
+        for _ in 0..20 {
+            pauses.push(next_pause(pauses[pauses.len() - 1], true));
+        }
+        assert!(pauses.windows(2).all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY), "{pauses:?}");
+        assert_eq!(pauses[20], ASK_AT_LEAST_EVERY);
+        assert_eq!(next_pause(pauses[20], false), ASK_EVERY);
+    }
+}
