@@ -43,7 +43,6 @@ fn ports() -> Ports {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,
-        cache: None,
         seen: None,
     }
 }

@@ -185,7 +185,6 @@ impl Run<'_> {
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),
-            cache: self.cache.clone(),
             seen: Some(Seen::new(self.ports.store.clone(), self.job.spec.tenant.clone())),
         };
         let parked = parked.map(|parked| {
@@ -205,6 +204,7 @@ impl Run<'_> {
             order: self.job.spec.providers.as_deref(),
             key: &format!("{}/{}", self.job.spec.id, self.chunk.first + at),
             callback: url.as_ref().map(|url| url as &(dyn Fn(&str) -> String + Sync)),
+            cache: self.cache.as_deref(),
         };
         let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
         Came::Done(match within(self.ports.clock.as_ref(), limit, asked).await {

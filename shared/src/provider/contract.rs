@@ -9,7 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::cache::Cache;
 use super::seen::Seen;
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
@@ -139,8 +138,6 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// What all processes know together of their upstreams; `None`: each knows its own.
     pub shared: Option<Arc<dyn Store>>,
-    /// Earlier answers, where any are kept.
-    pub cache: Option<Arc<Cache>>,
     /// When the tenant first saw what carries no date; `None`: nobody remembers.
     pub seen: Option<Seen>,
 }

@@ -204,7 +204,6 @@ impl Internet {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             shared: None,
-            cache: None,
             seen: None,
         };
         Self { ports, zone, log, _names: names }

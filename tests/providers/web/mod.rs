@@ -109,7 +109,7 @@ fn failed(answer: Answer) -> (String, String) {
 async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
     let registry = Registry::load(&infra(), &|_| None).unwrap();
     let Value::Object(input) = input else { panic!() };
-    let request = Request { input: &input, limit: PATIENCE, order: None, key: "record", callback: None };
+    let request = Request { input: &input, limit: PATIENCE, order: None, key: "record", callback: None, cache: None };
     match registry.waterfall(kind).unwrap().run(&request, None, &net.ports).await {
         Progress::Done(outcome) => outcome,
         Progress::Parked(parked) => panic!("{parked:?}"),

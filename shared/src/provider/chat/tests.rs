@@ -549,7 +549,7 @@ fn limited(more: &str) -> Registry {
 
 async fn run(registry: &Registry, ports: &Ports) -> Progress {
     let (input, limit) = (input(json!({"domain": "a.example"})), Duration::from_secs(90));
-    let request = Request { input: &input, limit, order: None, key: "record", callback: None };
+    let request = Request { input: &input, limit, order: None, key: "record", callback: None, cache: None };
     registry.waterfall("t").unwrap().run(&request, None, ports).await
 }
 

@@ -147,7 +147,7 @@ impl Signals {
         // Another provider that looks farther back remembers for longer.
         let site = format!("{host} {}", self.config.max_age.as_secs());
         let shown = Shown { site: &site, things: &things, all, keep: self.config.max_age * 2 };
-        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports, limit).await) {
+        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports.clock.as_ref(), limit).await) {
             signal.first_seen = at;
         }
     }

@@ -122,7 +122,6 @@ fn run() -> Result<(), Box<dyn Error>> {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,
-        cache: None,
         seen: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -180,7 +180,6 @@ pub fn input_of_a_provider(bytes: &[u8]) {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
     };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {

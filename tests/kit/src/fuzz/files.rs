@@ -186,7 +186,6 @@ pub fn dataset(bytes: &[u8]) {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
     };
     let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else { return };

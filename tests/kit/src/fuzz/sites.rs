@@ -104,7 +104,6 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
     };
     let Value::Object(input) = input else { panic!("{input} is no input") };
