@@ -3,7 +3,6 @@
 //! Every trait has two implementations: the real one (`aws`, `net`, `edge::system`) and the simulated one of the test
 //! crate. One conformance suite runs against both, so what is written here is what is tested.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -325,7 +324,7 @@ impl HttpError {
 
 /// Everything that leaves to hosts outside.
 #[async_trait]
-pub trait HttpSender: Any + Send + Sync {
+pub trait HttpSender: Send + Sync {
     /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no redirect, uses no proxy, and
     /// reaches only global unicast addresses and the networks the operator allows. It never retries. `Ok` is an answer
     /// that came whole or was cut by `max_response_bytes`; where only its head is sure, it is in [`HttpError::Cut`].

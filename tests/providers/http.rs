@@ -44,6 +44,7 @@ fn ports() -> Ports {
         entropy: Arc::new(SystemEntropy),
         shared: None,
         seen: None,
+        guard: None,
     }
 }
 

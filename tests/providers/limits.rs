@@ -45,6 +45,7 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
             entropy: Arc::new(SystemEntropy),
             shared: Some(sim.store.clone()),
             seen: None,
+            guard: None,
         };
         async move { press(&registry, &ports, 8, until).await }
     });

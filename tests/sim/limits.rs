@@ -107,6 +107,7 @@ fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
             entropy: sim.entropy.clone(),
             shared: Some(sim.store.clone()),
             seen: None,
+            guard: None,
         };
         let ends = Arc::clone(&ends);
         schedule.spawn("worker", async move {

@@ -514,7 +514,7 @@ fn ports(settings: &Settings) -> Result<Ports, Failure> {
     let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, seen: None })
+    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, seen: None, guard: None })
 }
 
 /// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.

@@ -186,6 +186,7 @@ impl Run<'_> {
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),
             seen: Some(Seen::new(self.ports.store.clone(), self.job.spec.tenant.clone())),
+            guard: None,
         };
         let parked = parked.map(|parked| {
             let posted = self.posted(at, &parked).cloned();

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::seen::Seen;
+use crate::domain::time::Timestamp;
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
 /// What a provider knows about an input.
@@ -140,12 +141,52 @@ pub struct Ports {
     pub shared: Option<Arc<dyn Store>>,
     /// When the tenant first saw what carries no date; `None`: nobody remembers.
     pub seen: Option<Seen>,
+    /// What the requests of this question must pass, where the provider is limited; they are sent through it.
+    pub guard: Option<Arc<dyn Guard>>,
 }
 
 impl std::fmt::Debug for Ports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ports").finish_non_exhaustive()
     }
+}
+
+/// Why a request was not sent, and when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// No slot or place in time. `held`: the upstream wants to be let alone.
+    Busy { at: Timestamp, held: Option<Outage> },
+    /// The circuit is open.
+    Open(Timestamp),
+}
+
+/// What became of the requests of one question, or of a call that several questions share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// One was not sent.
+    pub refused: Option<Refused>,
+    /// The upstream may have worked on one.
+    pub taken: bool,
+    /// Until when the upstream wants to be let alone.
+    pub asked_to_wait: Option<Timestamp>,
+    /// The status with which it refused, where it did.
+    pub said: Option<u16>,
+}
+
+/// What stands between a provider that is limited and its sender, as far as one must know it whose questions share a call.
+#[async_trait]
+pub trait Guard: Send + Sync {
+    /// The same limits for a call that several questions share, so that it is nobody's own.
+    fn for_call(&self) -> Arc<dyn Guard>;
+
+    /// What requests must be sent through.
+    fn sender(self: Arc<Self>) -> Arc<dyn HttpSender>;
+
+    /// What became of the requests so far.
+    fn fate(&self) -> Fate;
+
+    /// Makes what became of a call that of a question in it. Never ends where a request was refused: the question does.
+    async fn share(&self, call: Fate);
 }
 
 /// A source of data about records.

@@ -77,6 +77,7 @@ pub(super) fn ports() -> (Ports, Arc<Script>) {
         entropy: script.clone(),
         shared: None,
         seen: None,
+        guard: None,
     };
     (ports, script)
 }

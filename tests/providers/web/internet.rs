@@ -205,6 +205,7 @@ impl Internet {
             entropy: Arc::new(SystemEntropy),
             shared: None,
             seen: None,
+            guard: None,
         };
         Self { ports, zone, log, _names: names }
     }

@@ -123,6 +123,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         entropy: Arc::new(SystemEntropy),
         shared: None,
         seen: None,
+        guard: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let records = records();

@@ -181,6 +181,7 @@ pub fn input_of_a_provider(bytes: &[u8]) {
         entropy: sim.entropy.clone(),
         shared: None,
         seen: None,
+        guard: None,
     };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
         let ask = |config: &shared::provider::config::ProviderConfig| {

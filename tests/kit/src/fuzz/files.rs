@@ -187,6 +187,7 @@ pub fn dataset(bytes: &[u8]) {
         entropy: sim.entropy.clone(),
         shared: None,
         seen: None,
+        guard: None,
     };
     let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else { return };
     // A lone carriage return ends a row too.

@@ -105,6 +105,7 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         entropy: sim.entropy.clone(),
         shared: None,
         seen: None,
+        guard: None,
     };
     let Value::Object(input) = input else { panic!("{input} is no input") };
     let answer = super::without_secrets(&[], || sim.finish(provider.ask(&super::answers::question(&input), &ports)));
