@@ -6,13 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
-use shared::domain::ids::{DeliveryId, JobId, TenantId};
-use shared::domain::signature::Secret;
-use shared::domain::tenant::Scope;
+use shared::domain::ids::{DeliveryId, JobId};
 
 use crate::account::Account;
-use crate::listen::Scripted;
-use crate::operator::Schedule;
+use crate::listen::Listen;
+use crate::operator::{Keys, Tenants};
 use crate::records::Columns;
 use crate::sample;
 
@@ -275,32 +273,6 @@ pub(crate) enum Webhook {
     },
 }
 
-#[derive(Debug, Args)]
-#[command(
-    after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
-A line has the word `verified` exactly when the signature is good."
-)]
-pub(crate) struct Listen {
-    /// The port on 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-    /// The secret that signs, more than once during a rotation; better in the environment [env: MILLRACE_WEBHOOK_SECRET]
-    #[arg(long, value_name = "whsec_…", value_parser = secret)]
-    pub(crate) secret: Vec<Secret>,
-    /// Take deliveries on this path alone [default: any]
-    #[arg(long, value_name = "/hook", value_parser = hook_path)]
-    pub(crate) path: Option<String>,
-    /// End after so many verified deliveries, repeated ones not counted
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) once: Option<u32>,
-    /// Answer verified deliveries with these status codes, the last one from then on
-    #[arg(long, value_name = "500,500,200", value_parser = Scripted::parse)]
-    pub(crate) answer: Option<Scripted>,
-    /// Print each delivery as JSON, one a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Providers {
     /// Say what is wrong with providers.toml, its tables and its secrets; list the types and whom they ask
@@ -376,80 +348,6 @@ pub(crate) struct Enrich {
     pub(crate) account: Account,
 }
 
-/// Options of what goes straight to the table.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Table {
-    /// The table's name [env: MILLRACE_TABLE]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) table: Option<String>,
-    #[command(flatten)]
-    pub(crate) account: Account,
-    /// Print the answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tenants {
-    /// Make a tenant; prints its API key and webhook secret, once
-    Create {
-        #[arg(value_name = "TENANT", value_parser = tenant_id)]
-        tenant: TenantId,
-        /// Its credits
-        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
-        credits: i64,
-        #[command(flatten)]
-        table: Table,
-    },
-    /// Show a tenant's credits and settings
-    Show {
-        #[arg(value_name = "TENANT", value_parser = tenant_id)]
-        tenant: TenantId,
-        #[command(flatten)]
-        table: Table,
-    },
-    /// Add credits (+500) or take some away (-500); prints the balance
-    Credits {
-        #[arg(value_name = "TENANT", value_parser = tenant_id)]
-        tenant: TenantId,
-        #[arg(value_name = "+N", allow_hyphen_values = true, value_parser = amount)]
-        amount: i64,
-        #[command(flatten)]
-        table: Table,
-    },
-    /// Replace the webhook retry schedule by these seconds, without jitter; `none` goes back to the usual one
-    WebhookSchedule {
-        #[arg(value_name = "TENANT", value_parser = tenant_id)]
-        tenant: TenantId,
-        #[arg(value_name = "1,2,4|none", value_parser = Schedule::parse)]
-        schedule: Schedule,
-        #[command(flatten)]
-        table: Table,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Keys {
-    /// Make another API key for a tenant; prints it, once
-    Create {
-        #[arg(value_name = "TENANT", value_parser = tenant_id)]
-        tenant: TenantId,
-        /// What it may do: read (GET), write (POST and DELETE)
-        #[arg(long, value_delimiter = ',', value_name = "read,write", default_value = "read,write", value_parser = scope)]
-        scope: Vec<Scope>,
-        #[command(flatten)]
-        table: Table,
-    },
-    /// Take a key back; it stops working at once
-    Revoke {
-        /// The key; read from standard input where it is left out
-        #[arg(value_name = "KEY")]
-        revoked: Option<String>,
-        #[command(flatten)]
-        table: Table,
-    },
-}
-
 fn job_id(text: &str) -> Result<JobId, String> {
     JobId::parse(text).ok_or_else(|| "is no job id (job_…, 30 characters)".to_owned())
 }
@@ -457,29 +355,6 @@ fn job_id(text: &str) -> Result<JobId, String> {
 fn delivery_id(text: &str) -> Result<DeliveryId, String> {
     let id = DeliveryId::parse(text).or_else(|| DeliveryId::parse_event(text));
     id.ok_or_else(|| "is no delivery id (dlv_…; `millrace deliveries JOB` lists them)".to_owned())
-}
-
-fn tenant_id(text: &str) -> Result<TenantId, String> {
-    TenantId::parse(text).ok_or_else(|| "is no tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
-}
-
-/// The error leaves the text out: it may be most of a secret.
-pub(crate) fn secret(text: &str) -> Result<Secret, String> {
-    Secret::parse(text.trim()).ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
-}
-
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text.trim()).ok_or_else(|| "is neither read nor write".to_owned())
-}
-
-fn amount(text: &str) -> Result<i64, String> {
-    let number: i64 = text.parse().map_err(|_| "is no whole number such as +500".to_owned())?;
-    if number == 0 { Err("changes nothing".to_owned()) } else { Ok(number) }
-}
-
-fn hook_path(text: &str) -> Result<String, String> {
-    let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
-    if fits { Ok(text.to_owned()) } else { Err("is no path such as /hook".to_owned()) }
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

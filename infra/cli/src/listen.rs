@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
@@ -21,7 +22,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::args::{Listen, secret};
 use crate::failure::Failure;
 use crate::screen::{plain, plural, print, thousands};
 use crate::settings::Settings;
@@ -61,6 +61,32 @@ impl Scripted {
     }
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
+A line has the word `verified` exactly when the signature is good."
+)]
+pub(crate) struct Listen {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The secret that signs, more than once during a rotation; better in the environment [env: MILLRACE_WEBHOOK_SECRET]
+    #[arg(long, value_name = "whsec_…", value_parser = secret)]
+    pub(crate) secret: Vec<Secret>,
+    /// Take deliveries on this path alone [default: any]
+    #[arg(long, value_name = "/hook", value_parser = hook_path)]
+    pub(crate) path: Option<String>,
+    /// End after so many verified deliveries, repeated ones not counted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) once: Option<u32>,
+    /// Answer verified deliveries with these status codes, the last one from then on
+    #[arg(long, value_name = "500,500,200", value_parser = Scripted::parse)]
+    pub(crate) answer: Option<Scripted>,
+    /// Print each delivery as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `millrace listen`.
 pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Failure> {
     let secrets = secrets(settings, &args.secret)?;
@@ -77,6 +103,16 @@ pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Fai
     let tally = receiver.tally();
     eprintln!("{} verified, {} refused", thousands(tally.verified), thousands(tally.refused));
     outcome
+}
+
+/// The error leaves the text out: it may be most of a secret.
+fn secret(text: &str) -> Result<Secret, String> {
+    Secret::parse(text.trim()).ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
+}
+
+fn hook_path(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if fits { Ok(text.to_owned()) } else { Err("is no path such as /hook".to_owned()) }
 }
 
 fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
+use clap::{Args, Subcommand};
 use serde_json::json;
 use shared::app::{Ports, StepError, tenants};
 use shared::aws::AwsClients;
@@ -15,8 +16,7 @@ use shared::edge::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntrop
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
 
-use crate::account;
-use crate::args::{Keys, Table, Tenants};
+use crate::account::{self, Account};
 use crate::failure::Failure;
 use crate::screen::print;
 use crate::settings::Settings;
@@ -43,6 +43,80 @@ impl Schedule {
         }
         Ok(Self(Some(seconds)))
     }
+}
+
+/// Options of what goes straight to the table.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Table {
+    /// The table's name [env: MILLRACE_TABLE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenants {
+    /// Make a tenant; prints its API key and webhook secret, once
+    Create {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// Its credits
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+        credits: i64,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Show a tenant's credits and settings
+    Show {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Add credits (+500) or take some away (-500); prints the balance
+    Credits {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[arg(value_name = "+N", allow_hyphen_values = true, value_parser = amount)]
+        amount: i64,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Replace the webhook retry schedule by these seconds, without jitter; `none` goes back to the usual one
+    WebhookSchedule {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        #[arg(value_name = "1,2,4|none", value_parser = Schedule::parse)]
+        schedule: Schedule,
+        #[command(flatten)]
+        table: Table,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make another API key for a tenant; prints it, once
+    Create {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// What it may do: read (GET), write (POST and DELETE)
+        #[arg(long, value_delimiter = ',', value_name = "read,write", default_value = "read,write", value_parser = scope)]
+        scope: Vec<Scope>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Take a key back; it stops working at once
+    Revoke {
+        /// The key; read from standard input where it is left out
+        #[arg(value_name = "KEY")]
+        revoked: Option<String>,
+        #[command(flatten)]
+        table: Table,
+    },
 }
 
 /// `millrace tenants`.
@@ -129,6 +203,19 @@ pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Fail
             if table.json { print(json!({"revoked": true})) } else { print("revoked") }
         }
     }
+}
+
+fn tenant_id(text: &str) -> Result<TenantId, String> {
+    TenantId::parse(text).ok_or_else(|| "is no tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text.trim()).ok_or_else(|| "is neither read nor write".to_owned())
+}
+
+fn amount(text: &str) -> Result<i64, String> {
+    let number: i64 = text.parse().map_err(|_| "is no whole number such as +500".to_owned())?;
+    if number == 0 { Err("changes nothing".to_owned()) } else { Ok(number) }
 }
 
 fn key_from_stdin() -> Result<String, Failure> {

@@ -23,8 +23,9 @@ use aws_smithy_types::byte_stream::ByteStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::client::{AwsSettings, Service};
 use super::failure::{Failure, coded};
+use super::service::Service;
+use super::settings::AwsSettings;
 use crate::ports::{AssetError, Assets, Clock, Entropy, Object, ObjectName};
 
 /// What of an error answer is read.

@@ -21,7 +21,9 @@ use rustls::{ClientConfig, RootCertStore};
 use super::assets::AwsAssets;
 use super::connector::Connector;
 use super::meter::Meter;
-use super::queue::SqsQueue;
+use super::queue::{LazySqs, SqsQueue};
+use super::service::Service;
+use super::settings::{AwsSettings, Limits, SettingsError};
 use super::store::DynamoStore;
 use crate::ports::{Clock, Entropy, QueueName};
 
@@ -29,102 +31,6 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
 /// How long a first connection may take before Init goes on without it.
 const WARM_LIMIT: Duration = Duration::from_secs(1);
-
-/// Bounds of one call. A hand-built client has no time-outs and no retry of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// One attempt, from the request's first byte to the answer's last.
-    pub attempt: Duration,
-    /// All attempts and the waits between them.
-    pub operation: Duration,
-    /// At most so many attempts, at least 1.
-    pub attempts: u32,
-    /// The first wait between attempts, before jitter; it doubles up to a second.
-    pub first_wait: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            attempt: Duration::from_secs(2),
-            operation: Duration::from_secs(8),
-            attempts: 4,
-            first_wait: Duration::from_millis(100),
-        }
-    }
-}
-
-/// What the clients are made from. The caller reads it from wherever it is kept.
-#[derive(Clone)]
-pub struct AwsSettings {
-    pub region: String,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub session_token: Option<String>,
-    /// All services at this URL instead of Amazon's own (a local stack); `http:` is allowed here.
-    pub endpoint_url: Option<String>,
-    /// PEM certificates trusted beside Amazon's, for networks that inspect TLS.
-    pub extra_ca_pem: Option<Vec<u8>>,
-    /// Count calls and ask for consumed capacity.
-    pub metered: bool,
-    pub limits: Limits,
-}
-
-impl fmt::Debug for AwsSettings {
-    /// Leaves out the credentials.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsSettings")
-            .field("region", &self.region)
-            .field("endpoint_url", &self.endpoint_url)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Settings that no client can be built from.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    #[error("the extra CA file holds no usable PEM certificate: {0}")]
-    ExtraCa(String),
-    #[error("the endpoint is neither an http: nor an https: URL")]
-    Endpoint,
-    #[error("the limits allow no attempt")]
-    Limits,
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-}
-
-/// A service that functions call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    Table,
-    Queues,
-    /// AWS Systems Manager.
-    Parameters,
-    /// Amazon S3.
-    Objects,
-}
-
-impl Service {
-    /// Its name in endpoints and signatures.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Table => "dynamodb",
-            Self::Queues => "sqs",
-            Self::Parameters => "ssm",
-            Self::Objects => "s3",
-        }
-    }
-
-    /// Source: AWS general reference, service endpoints. China has a domain of its own.
-    pub(super) fn endpoint(self, region: &str) -> String {
-        let service = self.name();
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://{service}.{region}.{domain}")
-    }
-}
-
-/// The client of SQS, built when it is first used: some functions and most invocations send no message.
-pub(super) type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
 /// The clients of all services over one connection pool.
 #[derive(Clone)]
@@ -349,23 +255,6 @@ mod tests {
         assert_eq!(AwsClients::new(&endpoint).unwrap_err(), SettingsError::Endpoint);
         let limits = AwsSettings { limits: Limits { attempts: 0, ..Limits::default() }, ..settings() };
         assert_eq!(AwsClients::new(&limits).unwrap_err(), SettingsError::Limits);
-    }
-
-    /// A wrong one would be warmed in vain, and nothing would show it.
-    #[test]
-    fn the_endpoints_are_those_that_the_sdk_calls() {
-        use aws_sdk_dynamodb::config::endpoint as dynamo;
-        use aws_sdk_sqs::config::endpoint as sqs;
-        let (of_table, of_queues) = (dynamo::DefaultResolver::new(), sqs::DefaultResolver::new());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"] {
-            let params = dynamo::Params::builder().region(region).build().unwrap();
-            let found = dynamo::ResolveEndpoint::resolve_endpoint(&of_table, &params);
-            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Table.endpoint(region));
-            let params = sqs::Params::builder().region(region).build().unwrap();
-            let found = sqs::ResolveEndpoint::resolve_endpoint(&of_queues, &params);
-            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Queues.endpoint(region));
-        }
     }
 
     #[test]

@@ -10,10 +10,14 @@ mod expression;
 mod failure;
 mod meter;
 mod queue;
+mod service;
+mod settings;
 mod store;
 
 pub use assets::AwsAssets;
-pub use client::{AwsClients, AwsSettings, Limits, Service, SettingsError};
+pub use client::AwsClients;
 pub use meter::{Meter, Reading, Usage};
 pub use queue::SqsQueue;
+pub use service::Service;
+pub use settings::{AwsSettings, Limits, SettingsError};
 pub use store::DynamoStore;

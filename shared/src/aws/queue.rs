@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
-use super::client::LazySqs;
 use super::failure::{Failure, failure};
 use super::meter::{Meter, Usage};
 use crate::ports::{Clock, Entropy, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
@@ -23,6 +22,9 @@ const MAX_VISIBILITY: Duration = Duration::from_hours(12);
 const MAX_ROUNDS: u32 = 5;
 /// The wait after the first round, before jitter; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The client of SQS, built when it is first used: some functions and most invocations send no message.
+pub(super) type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
 /// The queues, by URL.
 pub struct SqsQueue {

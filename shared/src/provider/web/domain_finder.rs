@@ -9,8 +9,9 @@ use url::Url;
 use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
+use super::owner;
 use super::parked::is_nobodys;
-use super::{names, owner};
+use super::titles::segments;
 use crate::domain::organisation;
 use crate::ports::{DnsFailure, DnsKind};
 use crate::provider::config::DomainFinderConfig;
@@ -179,7 +180,7 @@ fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let meta = ["og:site_name", "application-name"].into_iter().filter_map(|n| page.meta(&[n]));
     let said = said.chain(meta.map(|said| (said.to_owned(), sure::OPEN_GRAPH)));
     let title = page.title.as_deref().unwrap_or_default();
-    let said = said.chain(names::segments(title).map(|said| (said.to_owned(), sure::TITLE)));
+    let said = said.chain(segments(title).map(|said| (said.to_owned(), sure::TITLE)));
     let exact = said.filter(|(said, _)| organisation::same(said, name)).max_by(|a, b| a.1.total_cmp(&b.1));
     let wanted = organisation::spellings(name);
     let in_title = || {
@@ -190,7 +191,7 @@ fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
         };
         // One short word is in many titles.
         let telling = wanted.iter().all(|words| words.len() > 1 || words.concat().len() >= 5);
-        names::segments(title).find(within).filter(|_| telling).map(|_| (name.trim().to_owned(), sure::IN_TITLE))
+        segments(title).find(within).filter(|_| telling).map(|_| (name.trim().to_owned(), sure::IN_TITLE))
     };
     let (company_name, confidence) = exact.or_else(in_title)?;
     let domain = owner(url.host_str()?).to_owned();

@@ -16,13 +16,14 @@ use quick_xml::name::{Namespace, ResolveResult};
 use url::Url;
 
 use super::html::Document;
+use super::page::Page;
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
 use super::{charset, links};
 use crate::domain::delivery::retry_after;
 use crate::domain::time::Timestamp;
 use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::provider::config::WebConfig;
-use crate::provider::{Answer, Ports, suffix};
+use crate::provider::{Answer, Ports, Question, suffix};
 
 /// What is read of a page, in bytes after decompression.
 pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
@@ -51,18 +52,6 @@ impl Agent {
         let token = |c: &char| c.is_ascii_alphabetic() || *c == '-' || *c == '_';
         Self { product: user_agent.chars().take_while(token).collect(), user_agent }
     }
-}
-
-/// What came of a URL in the end.
-#[derive(Debug, Clone)]
-pub(super) struct Page {
-    /// After redirects.
-    pub(super) url: Url,
-    pub(super) headers: Vec<(String, String)>,
-    /// Decoded; empty where it is not what was asked for.
-    pub(super) body: String,
-    /// Whether it is of the type that was asked for.
-    pub(super) fits: bool,
 }
 
 /// Why there is no page.
@@ -170,6 +159,12 @@ fn is_xhtml(text: &str) -> bool {
             Ok(_) => {}
         }
     }
+}
+
+/// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
+/// what is made of it: an answer that comes as the time ends is lost.
+pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
+    (question.limit * 9 / 10).min(own)
 }
 
 /// One record's fetches: what each host's robots.txt said is kept until the end.

@@ -13,8 +13,7 @@ use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Emitter, ForwardingEmitter, HtmlString, Spanned, StartTag, State, Token, Tokenizer};
 
 use self::foreign::Foreign;
-use super::fetch::Page;
-
+use super::page::Page;
 use super::places::{Marks, Part, Place, Places};
 
 /// The most links, scripts and the like of each sort that are kept of a page.

@@ -14,12 +14,14 @@ mod bent;
 mod charset;
 mod dates;
 mod domain_finder;
+mod domains;
 mod feed;
 mod fetch;
 mod html;
 mod json_ld;
 mod links;
 mod names;
+mod page;
 mod parked;
 mod places;
 mod profile;
@@ -28,32 +30,12 @@ mod signals;
 mod site;
 mod social;
 mod tech;
+mod titles;
 
-use std::time::Duration;
-
-use serde_json::{Map, Value};
+use self::domains::{host, owner};
+use self::fetch::time_for;
 
 pub use self::domain_finder::DomainFinder;
 pub use self::signals::Signals;
 pub use self::site::Site;
 pub use self::tech::Tech;
-use super::{Question, suffix};
-
-/// The host in an input field. The error says what is wrong with it.
-fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
-    let text = input.get(field).and_then(Value::as_str).ok_or_else(|| format!("`{field}` is needed"))?;
-    suffix::host(text).map_err(|why| format!("`{field}` {why}"))
-}
-
-/// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
-/// what is made of it: an answer that comes as the time ends is lost.
-fn time_for(question: &Question<'_>, own: Duration) -> Duration {
-    (question.limit * 9 / 10).min(own)
-}
-
-/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too: `www.nhs.uk` is that of
-/// `nhs.uk`, and nobody's domain.
-fn owner(host: &str) -> &str {
-    let owner = suffix::registrable(host).unwrap_or(host);
-    owner.strip_prefix("www.").filter(|suffix| suffix.contains('.')).unwrap_or(owner)
-}

@@ -7,7 +7,8 @@ use url::Url;
 
 use self::phrases::{AFTER_STATUS, BUILDING, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED};
 use super::html::Document;
-use super::{names, owner};
+use super::owner;
+use super::titles::segments;
 
 /// Sites that parked domains lead to or load their page from. Facts about the trade, read off their own parking pages.
 const MARKETS: [&str; 17] = [
@@ -68,7 +69,7 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
     let text = page.text.len();
     (text < MAX_SAID && begins(&plain(title)))
         || (text < MAX_TITLED && is_notice(title))
-        || (text < MAX_TITLED_IN_PART && names::segments(title).any(is_notice))
+        || (text < MAX_TITLED_IN_PART && segments(title).any(is_notice))
         || says_so(page, MAX_SENTENCE, |said| SENTENCES.iter().any(|sentence| said.contains(sentence)))
         || says_so(page, MAX_BUILDING, |said| BUILDING.iter().any(|sentence| said.contains(sentence)))
         || says_so(page, MAX_WORDS, |said| UNFINISHED.iter().any(|words| said.contains(words)))

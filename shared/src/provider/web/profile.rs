@@ -9,9 +9,9 @@ use super::html::Document;
 use super::json_ld::{self, Graph, is_a, is_organization, list, text};
 use super::names::{self, Evidence, Fit};
 use super::places::Place;
-use super::{links, owner, social, suffix};
+use super::{links, owner, social};
 use crate::domain::organisation;
-use crate::provider::phone;
+use crate::provider::{phone, suffix};
 
 /// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
 /// people who share the page; a title for those who look at it.

@@ -9,10 +9,11 @@ use url::Url;
 
 use super::dates;
 use super::feed::{self, Entry};
-use super::fetch::{Agent, Miss, Page, Visit, Want};
+use super::fetch::{Agent, Miss, Visit, Want};
 use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
 use super::links::{self, Found};
+use super::page::Page;
 use super::parked::is_nobodys;
 use crate::domain::time::Timestamp;
 use crate::provider::config::{SIGNALS_FIELDS, SignalsConfig};

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 
 use self::detect::{Seen, detect, never_found};
 use self::rules::{Rules, Unusable};
-use super::fetch::{Agent, Miss, Page, Visit};
+use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
+use super::page::Page;
 use super::{links, owner, parked};
 use crate::ports::{DnsKind, DnsRecord};
 use crate::provider::config::{ConfigError, TECH_FIELD, TechConfig};

@@ -1,0 +1,50 @@
+//! The domain name system.
+
+use async_trait::async_trait;
+
+/// What kind of DNS record is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DnsKind {
+    A,
+    Aaaa,
+    Cname,
+    Mx,
+    Ns,
+    Txt,
+}
+
+/// A DNS record's data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DnsRecord {
+    Address(std::net::IpAddr),
+    /// A host name, without the dot at its end.
+    Cname(String),
+    /// Source: RFC 5321 section 5.1. An exchange of no name at all (`.`, here empty) takes no mail: RFC 7505.
+    Mx {
+        preference: u16,
+        exchange: String,
+    },
+    Ns(String),
+    /// The strings of one record, joined; what is not UTF-8 in them replaced.
+    Txt(String),
+}
+
+/// Why a question to the DNS has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DnsFailure {
+    /// There is no such name, whatever the kind (NXDOMAIN).
+    #[error("there is no such name")]
+    NoSuchName,
+    /// Nobody who could be asked knows. Asking again may help.
+    #[error("the name server gave no answer: {0}")]
+    Unanswered(String),
+}
+
+/// The domain name system, for what is said about a name. Where connections go is the own business of
+/// [`HttpSender`](super::HttpSender).
+#[async_trait]
+pub trait Dns: Send + Sync {
+    /// The records of one kind that a name has, none where it has none of that kind. Aliases are followed, except where
+    /// they are asked for. Ends by itself within seconds.
+    async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure>;
+}
