@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::seen::Seen;
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
@@ -27,7 +28,7 @@ pub enum Answer {
     Invalid(String),
     /// No answer was to be had. `detail` is for people and holds no secret and no personal datum.
     Failed {
-        code: String,
+        code: FailureCode,
         detail: String,
     },
     /// The upstream took the question and will answer later: the record is parked, and asked for again.
@@ -124,8 +125,8 @@ pub struct Question<'a> {
 }
 
 impl Answer {
-    pub(crate) fn failed(code: &str, detail: impl Into<String>) -> Self {
-        Self::Failed { code: code.to_owned(), detail: detail.into() }
+    pub(crate) fn failed(code: FailureCode, detail: impl Into<String>) -> Self {
+        Self::Failed { code, detail: detail.into() }
     }
 }
 

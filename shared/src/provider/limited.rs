@@ -136,7 +136,7 @@ impl Limited {
                 later(at, give_up_in, question, !taken, outage, ports)
             }
             Refused::Busy { .. } => Answer::failed(
-                FailureCode::RateLimited.as_str(),
+                FailureCode::RateLimited,
                 "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
             ),
             Refused::Open(at) if question.last || question.earlier.is_some() => {
@@ -144,7 +144,7 @@ impl Limited {
                 later(at, question.wait, question, !taken, Some(outage), ports)
             }
             Refused::Open(at) => Answer::failed(
-                FailureCode::ProviderUnavailable.as_str(),
+                FailureCode::ProviderUnavailable,
                 format!("the provider kept failing and is not asked before {at}; look at its own status"),
             ),
         }
@@ -171,7 +171,7 @@ impl Provider for Limited {
         let fate = sender.fate();
         match answer {
             Ok(Answer::Failed { code, detail }) => {
-                if code == FailureCode::RateLimited.as_str() && question.last && !fate.taken {
+                if code == FailureCode::RateLimited && question.last && !fate.taken {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
                     let until = fate.asked_to_wait.map_or(soonest, |until| until.max(soonest));

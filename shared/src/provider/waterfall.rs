@@ -313,9 +313,9 @@ impl Waterfall {
                 };
                 let answer = answer.unwrap_or_else(|| {
                     let code = if deadline.since(ports.clock.now()).is_zero() {
-                        "deadline_exceeded"
+                        FailureCode::DeadlineExceeded
                     } else {
-                        "provider_timeout"
+                        FailureCode::ProviderTimeout
                     };
                     Answer::failed(code, "did not answer in time")
                 });
@@ -366,7 +366,7 @@ impl Waterfall {
                             }));
                         }
                         if ticket.is_some() {
-                            Answer::failed("provider_timeout", "took the question and gave no answer in time")
+                            Answer::failed(FailureCode::ProviderTimeout, "took the question and gave no answer in time")
                         } else {
                             waited_in_vain(outage)
                         }
@@ -375,7 +375,7 @@ impl Waterfall {
                 };
                 let now = ports.clock.now();
                 if let Answer::Failed { code, detail } = &answer {
-                    step.notices.failed(step.name(), code, detail, now);
+                    step.notices.failed(step.name(), *code, detail, now);
                 }
                 if let (Some(rules), Some(cache)) = (&step.cache, request.cache) {
                     cache.keep(rules, &input, &answer, now).await;
@@ -401,11 +401,11 @@ fn waited_in_vain(outage: Option<Outage>) -> Answer {
     let Some(Outage { status }) = outage else {
         let detail = "could not be asked in time: its turn never came (`rate`, `concurrency`), or its secret or table could \
                       not be read";
-        return Answer::failed(FailureCode::ProviderUnavailable.as_str(), detail);
+        return Answer::failed(FailureCode::ProviderUnavailable, detail);
     };
     let code = if status == Some(429) { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable };
     let did = status.map_or_else(|| "could not be reached".to_owned(), |status| format!("answered HTTP {status}"));
-    Answer::failed(code.as_str(), format!("{did} until the record had waited long enough (`wait_s`)"))
+    Answer::failed(code, format!("{did} until the record had waited long enough (`wait_s`)"))
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -466,10 +466,11 @@ impl Merged {
             }
             Answer::Failed { code, detail } => {
                 // What may pass says more than an input that never will.
-                if code != FailureCode::ProviderInput.as_str() {
+                if code != FailureCode::ProviderInput {
                     self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
                 }
-                self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", from.name)));
+                self.failure
+                    .get_or_insert_with(|| OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name)));
             }
             // Whoever waits was parked before.
             Answer::Later(_) => {}
@@ -689,7 +690,7 @@ mod tests {
     }
 
     fn broken() -> Answer {
-        Answer::failed("provider_error", "broken")
+        Answer::failed(FailureCode::ProviderError, "broken")
     }
 
     fn invalid() -> Answer {
@@ -742,7 +743,7 @@ mod tests {
             (vec![broken(), broken()], Failed, Some("provider_error")),
             (vec![broken(), no()], NotFound, Some("provider_error")),
             (vec![no(), broken()], NotFound, Some("provider_error")),
-            (vec![no(), Answer::failed("provider_unpaid", "HTTP 402")], NotFound, Some("provider_unpaid")),
+            (vec![no(), Answer::failed(FailureCode::ProviderUnpaid, "HTTP 402")], NotFound, Some("provider_unpaid")),
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
@@ -765,7 +766,7 @@ mod tests {
                     [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                     [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
-        let refused = || Answer::failed(FailureCode::ProviderInput.as_str(), "HTTP 422");
+        let refused = || Answer::failed(FailureCode::ProviderInput, "HTTP 422");
         for (field, first, second, status, code) in [
             ("x", invalid(), refused(), Failed, Some("provider_input")),
             ("x", invalid(), broken(), Failed, Some("provider_error")),

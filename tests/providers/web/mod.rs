@@ -102,7 +102,7 @@ fn fields(answer: Answer) -> Value {
 
 fn failed(answer: Answer) -> (String, String) {
     let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
-    (code, detail)
+    (code.as_str().to_owned(), detail)
 }
 
 /// By the shipped configuration.

@@ -16,6 +16,7 @@ use super::super::{Answer, Earlier, Later};
 use super::exchange::{Fault, refused};
 use super::response::{self, Response, unfit};
 use super::{Http, Turn, request};
+use crate::domain::record::FailureCode;
 
 /// How to wait for a question that was taken, if the first response says so, or that it will not be answered.
 pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
@@ -39,7 +40,8 @@ fn holds(condition: &Expr, response: &Response<'_>) -> Result<bool, Answer> {
 
 fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>, Answer> {
     let failed = later.failed.as_ref().map_or(Ok(false), |failed| holds(failed, response))?;
-    Ok(failed.then(|| Answer::failed("provider_error", "the provider took the question and could not answer it")))
+    Ok(failed
+        .then(|| Answer::failed(FailureCode::ProviderError, "the provider took the question and could not answer it")))
 }
 
 fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {

@@ -149,7 +149,7 @@ impl Http {
         }
         if self.config().invalid_status.contains(&status) {
             let detail = format!("the provider says that the input is wrong (HTTP {status})");
-            return Ok(Answer::failed(FailureCode::ProviderInput.as_str(), detail));
+            return Ok(Answer::failed(FailureCode::ProviderInput, detail));
         }
         if !(200..=299).contains(&status) {
             return Err(refused(status));

@@ -41,6 +41,7 @@ use serde_json::{Map, Value};
 use self::record::Known;
 use super::config::{ConfigError, IpConfig};
 use super::{Answer, Ports, Provider, Question};
+use crate::domain::record::FailureCode;
 
 /// The `ip` provider. Reads files only, each whole at the first question.
 pub struct IpDatabases {
@@ -135,7 +136,7 @@ impl Provider for IpDatabases {
         let Some(text) = question.input.get(&self.input).and_then(Value::as_str) else {
             return Answer::Invalid(format!("`{}` is needed", self.input));
         };
-        self.answer(text).unwrap_or_else(|why| Answer::failed("provider_error", why))
+        self.answer(text).unwrap_or_else(|why| Answer::failed(FailureCode::ProviderError, why))
     }
 
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {

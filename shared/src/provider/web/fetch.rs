@@ -20,6 +20,7 @@ use super::page::Page;
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
 use super::{charset, links};
 use crate::domain::delivery::retry_after;
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::provider::config::WebConfig;
@@ -64,7 +65,7 @@ pub(super) enum Miss {
     /// No connection, or none that held. Another address of the same site may do.
     Unreachable(HttpError),
     Failed {
-        code: &'static str,
+        code: FailureCode,
         detail: String,
     },
 }
@@ -73,21 +74,21 @@ impl Miss {
     pub(super) fn into_answer(self) -> Answer {
         match self {
             Self::Nothing => Answer::NotFound,
-            Self::Refused(detail) => Answer::failed("robots_refused", detail),
+            Self::Refused(detail) => Answer::failed(FailureCode::RobotsRefused, detail),
             Self::Unreachable(error) => {
-                Answer::failed("provider_error", format!("the site cannot be reached ({})", error.class()))
+                Answer::failed(FailureCode::ProviderError, format!("the site cannot be reached ({})", error.class()))
             }
             Self::Failed { code, detail } => Answer::failed(code, detail),
         }
     }
 
     fn timeout() -> Self {
-        Self::Failed { code: "provider_timeout", detail: "the site did not answer in time".to_owned() }
+        Self::Failed { code: FailureCode::ProviderTimeout, detail: "the site did not answer in time".to_owned() }
     }
 
     fn of(error: HttpError, redirected: bool) -> Self {
         let refused = |what: &str| Self::Failed {
-            code: "provider_error",
+            code: FailureCode::ProviderError,
             detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
         };
         // A page that did not come whole is none.
@@ -272,7 +273,7 @@ impl<'a> Visit<'a> {
             };
         }
         Err(Miss::Failed {
-            code: "provider_error",
+            code: FailureCode::ProviderError,
             detail: format!("the site redirects more than {MAX_REDIRECTS} times"),
         })
     }
@@ -280,7 +281,7 @@ impl<'a> Visit<'a> {
     fn refusal(&self, status: u16, answer: &HttpAnswer) -> Miss {
         let asks_to_wait = answer.header("retry-after").and_then(|t| retry_after(t, self.ports.clock.now())).is_some();
         let limited = status == 429 || (status == 503 && asks_to_wait);
-        let code = if limited { "rate_limited" } else { "provider_error" };
+        let code = if limited { FailureCode::RateLimited } else { FailureCode::ProviderError };
         let why = match status {
             401 | 403 | 407 | 451 => "; it does not let programs in",
             _ => "",
@@ -487,7 +488,7 @@ fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
         let Some(unpacked) = unpacked else {
             let coding: String = coding.chars().take(40).collect();
             let detail = format!("the site's answer is in a content coding that cannot be undone: {coding:?}");
-            return Err(Miss::Failed { code: "provider_error", detail });
+            return Err(Miss::Failed { code: FailureCode::ProviderError, detail });
         };
         answer.truncated |= unpacked.len() > MAX_PAGE_BYTES;
         answer.body = unpacked;

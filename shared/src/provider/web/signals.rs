@@ -233,6 +233,7 @@ fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::record::FailureCode;
     use crate::provider::config::{Config, Kind};
     use crate::provider::testing::{Script, input, ports, question};
 
@@ -310,9 +311,9 @@ mod tests {
             s.answer_with(200, HTML, "<link rel=alternate type=application/rss+xml href=/feed>");
         })
         .await;
-        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
         let (answer, _) = ask("", |s| s.answer(200, "User-agent: *\nDisallow: /")).await;
-        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ fn found(answer: &Answer) -> Option<&Map<String, Value>> {
 
 fn failed(answer: &Answer) -> (&str, &str) {
     let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
-    (code, detail)
+    (code.as_str(), detail)
 }
 
 #[tokio::test]
