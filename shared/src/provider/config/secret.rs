@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{ConfigError, Place};
 use super::reader::{Entry, FIELD_RULE, is_field};
-use super::{ConfigError, Place};
 
 /// Where a secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
