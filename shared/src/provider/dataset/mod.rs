@@ -264,8 +264,3 @@ impl Provider for Dataset {
 fn counted(rows: usize) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
-
-/// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).
-fn word(c: char) -> char {
-    if c.is_alphanumeric() || c == '+' || c == '#' { c } else { ' ' }
-}

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use super::super::Answer;
 use super::super::config::{Mapping, Pick};
-use super::MAX_RESPONSE_BYTES;
 use super::exchange::Fault;
 use super::expression::Known;
 use super::json::{is_empty, read};
+use super::request::MAX_RESPONSE_BYTES;
 use crate::domain::record::FailureCode;
 use crate::ports::HttpAnswer;
 
