@@ -52,7 +52,7 @@ pub use self::mapping::{Mapping, Pick};
 pub use self::oauth::{ClientAuth, OauthConfig};
 pub use self::phone::{PHONE_FIELDS, PhoneConfig};
 use self::reader::{Entry, Source, Table};
-pub use self::secret::{SecretConfig, SecretRef};
+pub use self::secret::{Environment, SecretConfig, SecretRef, Secrets};
 pub use self::signals::{SIGNALS_FIELDS, SignalsConfig};
 pub use self::site::{SITE_FIELDS, SiteConfig};
 pub use self::tech::{TECH_FIELD, TechConfig};

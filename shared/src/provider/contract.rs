@@ -1,0 +1,175 @@
+//! What a provider is: what it is asked, what it may use meanwhile, and what it answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::cache::Cache;
+use super::seen::Seen;
+use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
+
+/// What a provider knows about an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Found {
+        /// Fields by name, in the order to show them; never empty.
+        fields: Map<String, Value>,
+        /// Where the provider says.
+        confidence: Option<Confidence>,
+    },
+    NotFound,
+    /// The input cannot be what this provider asks for (no domain, no e-mail address).
+    Invalid(String),
+    /// No answer was to be had. `detail` is for people and holds no secret and no personal datum.
+    Failed {
+        code: String,
+        detail: String,
+    },
+    /// The upstream took the question and will answer later: the record is parked, and asked for again.
+    Later(Later),
+}
+
+/// How sure an answer is, from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Confidence {
+    /// Of every field.
+    Same(f64),
+    /// Of each field by its name.
+    Each(BTreeMap<String, f64>),
+}
+
+/// By hand: where numbers keep their text, serde's `untagged` takes some for objects.
+impl<'de> Deserialize<'de> for Confidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let same = serde_json::from_str(raw.get()).map(Self::Same);
+        same.or_else(|_| serde_json::from_str(raw.get()).map(Self::Each)).map_err(de::Error::custom)
+    }
+}
+
+impl Confidence {
+    /// How sure this field is.
+    pub fn of(&self, field: &str) -> Option<f64> {
+        match self {
+            Self::Same(confidence) => Some(*confidence),
+            Self::Each(fields) => fields.get(field).copied(),
+        }
+    }
+}
+
+impl From<f64> for Confidence {
+    fn from(confidence: f64) -> Self {
+        Self::Same(confidence)
+    }
+}
+
+/// When and how to come back to a question that was taken and not answered yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Later {
+    /// What the provider needs to find its answer again, such as the upstream's id; handed back as
+    /// [`Earlier::ticket`]. `None`: nothing was asked yet, and the question is put afresh.
+    pub ticket: Option<Value>,
+    /// Not asked again before, unless the upstream calls back.
+    pub look_in: Duration,
+    /// From the first such answer of this provider on: with no answer by then, the provider has failed.
+    pub give_up_in: Duration,
+    /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
+    /// after a question that was taken is made up for within `give_up_in` of the time at which it would have been given up.
+    pub refused: bool,
+    /// That the upstream cannot be asked, where that is what is waited for, and not our own rate.
+    pub outage: Option<Outage>,
+}
+
+/// An upstream that cannot be asked: it has too many requests, is unavailable, or its circuit is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// The HTTP status that it answered with; `None` where it did not answer, or others met it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+/// A question that a provider took before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// As the provider gave it.
+    pub ticket: Value,
+    /// What the upstream posted to [`Question::callback`] since, where it did. It came from outside: the URL was ours, the
+    /// content is whatever it is.
+    pub posted: Option<Value>,
+}
+
+/// One question to a provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub input: &'a Map<String, Value>,
+    /// To be answered within this; the caller drops the call when the record's own deadline comes first.
+    pub limit: Duration,
+    /// The same whenever this record's question is put to this provider, and different for every other: for upstreams that
+    /// recognise a repeated request.
+    pub key: &'a str,
+    /// Where an upstream may post an answer that it gives later. `None` where nobody could reach us.
+    pub callback: Option<&'a str>,
+    /// The question as it was taken before, where it was.
+    pub earlier: Option<&'a Earlier>,
+    /// Nothing was found so far and nobody else is left to be asked: to wait is better than to fail.
+    pub last: bool,
+    /// How long the record may wait for an upstream that cannot be asked, where waiting is all that is left.
+    pub wait: Duration,
+}
+
+impl Answer {
+    pub(crate) fn failed(code: &str, detail: impl Into<String>) -> Self {
+        Self::Failed { code: code.to_owned(), detail: detail.into() }
+    }
+}
+
+/// What a provider may use while it answers.
+#[derive(Clone)]
+pub struct Ports {
+    pub http: Arc<dyn HttpSender>,
+    pub dns: Arc<dyn Dns>,
+    pub assets: Arc<dyn Assets>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// What all processes know together of their upstreams; `None`: each knows its own.
+    pub shared: Option<Arc<dyn Store>>,
+    /// Earlier answers, where any are kept.
+    pub cache: Option<Arc<Cache>>,
+    /// When the tenant first saw what carries no date; `None`: nobody remembers.
+    pub seen: Option<Seen>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// A source of data about records.
+#[async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer;
+
+    /// Whether it may answer [`Answer::Later`] and can make use of [`Question::callback`].
+    fn calls_back(&self) -> bool {
+        false
+    }
+
+    /// Whether this question is put by a request of its own, which may wait for its turn at a rate before anything else. Others
+    /// take a slot when they send, if they do.
+    fn takes_turn(&self, _question: &Question<'_>) -> bool {
+        true
+    }
+
+    /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
+    /// is wrong with it.
+    async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+}
