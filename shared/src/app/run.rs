@@ -13,11 +13,12 @@ use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, KEY_BYTES};
 use crate::domain::job::{Job, Status};
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
+use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Item, Put, Query, StoreError, within};
 use crate::provider::cache::Cache;
 use crate::provider::seen::Seen;
-use crate::provider::waterfall::{Parked, Progress, Request};
+use crate::provider::waterfall::{Progress, Request};
 use crate::provider::{self, Registry};
 
 /// How often a running chunk looks whether its job was canceled.

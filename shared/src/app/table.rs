@@ -44,9 +44,9 @@ use crate::domain::progress::Progress;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature::LiveSecret;
 use crate::domain::tenant::Profile;
+use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Item, Key, Select, Value};
-use crate::provider::waterfall::Parked;
 
 /// Shards of the `due` index, so that no single index partition takes every write.
 pub const DUE_SHARDS: u8 = 8;
