@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::lock::Mutex;
 
+use super::table;
 use crate::dialect::Surface;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
@@ -64,6 +65,18 @@ pub enum StepError {
     /// A stored item is not what this version writes.
     #[error("stored item is corrupt: {0}")]
     Corrupt(&'static str),
+}
+
+impl From<table::Corrupt> for StepError {
+    fn from(table::Corrupt(what): table::Corrupt) -> Self {
+        Self::Corrupt(what)
+    }
+}
+
+impl From<table::Corrupt> for ApiError {
+    fn from(error: table::Corrupt) -> Self {
+        StepError::from(error).into()
+    }
 }
 
 impl From<StepError> for ApiError {

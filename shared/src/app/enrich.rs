@@ -362,7 +362,7 @@ async fn put_off(
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
     let select = calls_range(&job.spec.id, chunk);
     let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
-    read_calls(&ports.store.query(&query).await?)
+    Ok(read_calls(&ports.store.query(&query).await?)?)
 }
 
 /// The key that signs a job's callback URLs, made by the first run that needs it.

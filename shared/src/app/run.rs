@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
-use super::table::{Chunk, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items};
+use super::table::{
+    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items,
+};
 use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, KEY_BYTES};
 use crate::domain::job::{Job, Status};
@@ -380,7 +382,7 @@ impl Run<'_> {
         if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
     }
 
-    fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {
+    fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
         part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
     }
 

@@ -32,7 +32,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::StepError;
 use crate::domain::callback::CallbackFor;
 use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
@@ -43,8 +42,8 @@ use crate::domain::json;
 use crate::domain::progress::Progress;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature::LiveSecret;
-use crate::domain::tenant::Profile;
 use crate::domain::suspended::Parked;
+use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Item, Key, Select, Value};
 
@@ -99,6 +98,11 @@ pub const CALLBACK_KEY: &str = "callback_key";
 pub const WAKE_UNTIL: &str = "wake_until";
 pub const SPEC: &str = "spec";
 const DATA: &str = "data";
+
+/// A stored item is not what this version writes; what of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stored item is corrupt: {0}")]
+pub struct Corrupt(pub &'static str);
 
 fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }
@@ -294,8 +298,8 @@ pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a Strin
     .flatten()
 }
 
-fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, StepError> {
-    get_s(item, name).and_then(|text| serde_json::from_str(text).ok()).ok_or(StepError::Corrupt(name))
+fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, Corrupt> {
+    get_s(item, name).and_then(|text| serde_json::from_str(text).ok()).ok_or(Corrupt(name))
 }
 
 /// JSON text of a value of ours. Our types have string keys and finite numbers, so that it cannot fail.
@@ -303,17 +307,17 @@ pub fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, StepError> {
-    zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| StepError::Corrupt("payload"))
+fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, Corrupt> {
+    zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| Corrupt("payload"))
 }
 
-fn unpacked(item: &Item) -> Result<Vec<u8>, StepError> {
-    let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(StepError::Corrupt(DATA)) };
-    zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| StepError::Corrupt(DATA))
+fn unpacked(item: &Item) -> Result<Vec<u8>, Corrupt> {
+    let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(Corrupt(DATA)) };
+    zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| Corrupt(DATA))
 }
 
-fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, StepError> {
-    serde_json::from_slice(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
+fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Corrupt> {
+    serde_json::from_slice(&unpacked(item)?).map_err(|_| Corrupt(DATA))
 }
 
 fn ttl(at: Timestamp) -> (String, Value) {
@@ -321,13 +325,13 @@ fn ttl(at: Timestamp) -> (String, Value) {
 }
 
 /// What an idempotency item keeps of the faults that a submission was answered with, where there are any.
-pub fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, StepError> {
+pub fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, Corrupt> {
     let kept: Vec<_> = faults.iter().map(|fault| (&fault.pointer, &fault.detail)).collect();
     if kept.is_empty() { Ok(None) } else { Ok(Some((DATA.into(), Value::B(pack(&kept)?)))) }
 }
 
 /// Reads them; an item of a version that kept none has none.
-pub fn read_faults(item: &Item) -> Result<Vec<InputError>, StepError> {
+pub fn read_faults(item: &Item) -> Result<Vec<InputError>, Corrupt> {
     if !item.attributes.contains_key(DATA) {
         return Ok(Vec::new());
     }
@@ -371,9 +375,9 @@ pub fn meta_item(job: &Job) -> Item {
     Item { key: meta_key(&job.spec.id), attributes }
 }
 
-pub fn read_meta(item: &Item) -> Result<Job, StepError> {
+pub fn read_meta(item: &Item) -> Result<Job, Corrupt> {
     let spec: Spec = get_json(item, SPEC)?;
-    let status = get_s(item, STATUS).and_then(Status::parse).ok_or(StepError::Corrupt(STATUS))?;
+    let status = get_s(item, STATUS).and_then(Status::parse).ok_or(Corrupt(STATUS))?;
     let end: Option<End> = item.attributes.contains_key(END).then(|| get_json(item, END)).transpose()?;
     Ok(Job {
         spec,
@@ -438,7 +442,7 @@ pub struct ChunkOf<'a> {
     pub records: &'a [Record],
 }
 
-pub fn chunk_item(job: &JobId, chunk: u32, content: &ChunkOf<'_>, expires_at: Timestamp) -> Result<Item, StepError> {
+pub fn chunk_item(job: &JobId, chunk: u32, content: &ChunkOf<'_>, expires_at: Timestamp) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(content)?)), ttl(expires_at)]);
     Ok(Item { key: chunk_key(job, chunk), attributes })
 }
@@ -466,7 +470,7 @@ pub fn known_item(
     chunk: u32,
     outcomes: Vec<(u32, Outcome)>,
     expires_at: Timestamp,
-) -> Result<Item, StepError> {
+) -> Result<Item, Corrupt> {
     part_item(job, chunk, AT_SUBMIT, 0, &Part { outcomes, ..Part::default() }, expires_at)
 }
 
@@ -481,19 +485,19 @@ pub fn call_item(
     nth: usize,
     posted: &serde_json::Value,
     expires_at: Timestamp,
-) -> Result<Item, StepError> {
+) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(posted)?)), ttl(expires_at)]);
     Ok(Item { key: call_key(of, nth), attributes })
 }
 
 /// What was posted, of one item.
-pub fn read_call(item: &Item) -> Result<serde_json::Value, StepError> {
-    json::read(&unpacked(item)?).map_err(|_| StepError::Corrupt(DATA))
+pub fn read_call(item: &Item) -> Result<serde_json::Value, Corrupt> {
+    json::read(&unpacked(item)?).map_err(|_| Corrupt(DATA))
 }
 
 /// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The
 /// items stand in the order of their keys.
-pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, StepError> {
+pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, Corrupt> {
     let of = |item: &Item| {
         let mut parts = item.key.sk.split('#').skip(3);
         Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
@@ -512,7 +516,7 @@ pub fn part_item(
     k: u32,
     part: &Part,
     expires_at: Timestamp,
-) -> Result<Item, StepError> {
+) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(part)?)), ttl(expires_at)]);
     Ok(Item { key: part_key(job, chunk, run, k), attributes })
 }
@@ -542,7 +546,7 @@ pub fn result_items(
     run: &str,
     outcomes: &[Outcome],
     expires_at: Timestamp,
-) -> Result<(Vec<Item>, Item), StepError> {
+) -> Result<(Vec<Item>, Item), Corrupt> {
     let packed = pack(&outcomes)?;
     let head = |attributes: Attributes| Item { key: result_key(job, chunk), attributes };
     if packed.len() <= MAX_PAYLOAD_BYTES {
@@ -578,13 +582,13 @@ fn chunk_key_of(sk: &str) -> &str {
 }
 
 /// The chunk, if each of its records has a place in a job.
-fn placed(chunk: Chunk) -> Result<Chunk, StepError> {
+fn placed(chunk: Chunk) -> Result<Chunk, Corrupt> {
     let records = u32::try_from(chunk.records.len()).ok();
-    records.and_then(|n| chunk.first.checked_add(n)).map(|_| chunk).ok_or(StepError::Corrupt(DATA))
+    records.and_then(|n| chunk.first.checked_add(n)).map(|_| chunk).ok_or(Corrupt(DATA))
 }
 
 /// Reads a range of chunks. Overflow that no head names is passed over, and so are the parts of a chunk that has its result.
-pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepError> {
+pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt> {
     let mut chunks: BTreeMap<u32, ChunkState> = BTreeMap::new();
     let mut heads: BTreeMap<u32, (&str, i64)> = BTreeMap::new();
     let mut overflow: BTreeMap<(u32, &str), Vec<&Item>> = BTreeMap::new();
@@ -627,7 +631,7 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, StepErro
     for (n, (run, count)) in heads {
         let items = overflow.remove(&(n, run)).unwrap_or_default();
         if i64::try_from(items.len()) != Ok(count) {
-            return Err(StepError::Corrupt("result overflow"));
+            return Err(Corrupt("result overflow"));
         }
         let mut outcomes: Vec<(u32, Outcome)> = Vec::new();
         for item in items {
@@ -699,7 +703,7 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
     changes
 }
 
-pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, StepError> {
+pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> {
     let spec: DeliverySpec = get_json(item, SPEC)?;
     let number = |name| get_n(item, name).and_then(|n| u32::try_from(n).ok());
     let lease = get_s(item, LEASE_TOKEN)
@@ -712,16 +716,16 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, StepError
         event: spec.event,
         event_at: spec.event_at,
         url: spec.url,
-        state: get_s(item, STATE).and_then(DeliveryState::parse).ok_or(StepError::Corrupt(STATE))?,
+        state: get_s(item, STATE).and_then(DeliveryState::parse).ok_or(Corrupt(STATE))?,
         reason: get_s(item, "reason").map(str::to_owned),
         // One more can always be counted.
-        attempts: number(ATTEMPTS).filter(|n| *n < u32::MAX).ok_or(StepError::Corrupt(ATTEMPTS))?,
+        attempts: number(ATTEMPTS).filter(|n| *n < u32::MAX).ok_or(Corrupt(ATTEMPTS))?,
         round_start: number("round_start").unwrap_or(0),
         explicit: number("explicit") == Some(1),
-        next_attempt_at: get_n(item, NEXT_ATTEMPT_AT).map(Timestamp).ok_or(StepError::Corrupt(NEXT_ATTEMPT_AT))?,
+        next_attempt_at: get_n(item, NEXT_ATTEMPT_AT).map(Timestamp).ok_or(Corrupt(NEXT_ATTEMPT_AT))?,
         lease,
         log: get_json(item, "log")?,
-        expires_at: get_n(item, "expires_ms").map(Timestamp).ok_or(StepError::Corrupt("expires_ms"))?,
+        expires_at: get_n(item, "expires_ms").map(Timestamp).ok_or(Corrupt("expires_ms"))?,
     })
 }
 
@@ -752,7 +756,7 @@ pub fn profile_value(profile: &Profile) -> Value {
     s(json(profile))
 }
 
-pub fn read_profile(item: &Item) -> Result<Profile, StepError> {
+pub fn read_profile(item: &Item) -> Result<Profile, Corrupt> {
     get_json(item, SPEC)
 }
 
@@ -760,7 +764,7 @@ pub fn secrets_value(secrets: &[LiveSecret]) -> Value {
     s(json(&secrets))
 }
 
-pub fn read_secrets(item: Option<&Item>) -> Result<Vec<LiveSecret>, StepError> {
+pub fn read_secrets(item: Option<&Item>) -> Result<Vec<LiveSecret>, Corrupt> {
     item.map_or(Ok(Vec::new()), |item| get_json(item, SECRETS))
 }
 
@@ -817,12 +821,12 @@ mod tests {
         let mut delivery =
             Delivery::new(id.clone(), tenant, "d", EventType::JobCompleted, at, "https://a.example/", at);
         delivery.attempts = u32::MAX;
-        assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(StepError::Corrupt(ATTEMPTS)));
+        assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(Corrupt(ATTEMPTS)));
         let record = Record::default();
         let item = |first| {
             chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, at).unwrap()
         };
-        assert_eq!(read_chunks(&[item(u32::MAX)]), Err(StepError::Corrupt(DATA)));
+        assert_eq!(read_chunks(&[item(u32::MAX)]), Err(Corrupt(DATA)));
         assert!(read_chunks(&[item(u32::MAX - 1)]).is_ok());
     }
 
@@ -831,7 +835,7 @@ mod tests {
         let (mut overflow, head) = result_items(&job(), 7, "run1", &outcomes(6, 200 * 1024), Timestamp(0)).unwrap();
         overflow.pop();
         overflow.push(head);
-        assert_eq!(read_chunks(&overflow), Err(StepError::Corrupt("result overflow")));
+        assert_eq!(read_chunks(&overflow), Err(Corrupt("result overflow")));
     }
 
     #[test]
