@@ -253,7 +253,7 @@ async fn find(
     }
     let called_back =
         ports.public_url.is_some() && registry.waterfall(&job.spec.kind).is_some_and(Waterfall::calls_back);
-    let Some(hold) = take(ports, job, message, receipt, shard, !called_back).await? else {
+    let Some(hold) = take(ports, job, message, receipt.receives, receipt.deadline, shard, !called_back).await? else {
         return Ok(Found::Some(Ran::Moot));
     };
     let found = async {
