@@ -1,6 +1,7 @@
 //! The use cases over ports. Each is one public function that does one step and says what came of it, so that a test can
 //! run it, kill it between any two calls, and run it again.
 
+pub mod authenticate;
 pub mod callback;
 pub mod cancel;
 mod context;

@@ -1,39 +1,17 @@
-//! Tenants and their keys: who calls, and what an operator does with them.
+//! Tenants and their keys: what an operator does with them.
 
 use std::collections::BTreeSet;
 
 use super::idempotency::LIFETIME;
 use super::table::{
-    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_key, credits_key, get_n, get_s, get_set,
-    idempotency_key, profile_item, profile_key, profile_value, read_profile, s, secret_key, secrets_value,
+    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_key, credits_key, get_n, idempotency_key,
+    profile_item, profile_key, profile_value, read_profile, s, secret_key, secrets_value,
 };
 use super::{Ports, StepError, transact};
-use crate::domain::error::ApiError;
 use crate::domain::ids::TenantId;
 use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
-use crate::domain::tenant::{Caller, Profile, Scope, api_key, hash_key};
+use crate::domain::tenant::{Profile, Scope, api_key, hash_key};
 use crate::ports::{Attributes, Change, Condition, Item, Put, StoreError, Update, Value, Write};
-
-/// Who holds this key, if it is one and may do what it is used for.
-pub async fn authenticate(ports: &Ports, key: Option<&str>, needs: Scope) -> Result<Caller, ApiError> {
-    let key = key.filter(|k| !k.is_empty() && k.len() <= 256).ok_or(ApiError::Unauthorized)?;
-    let item = ports.store.get(&api_key_key(&hash_key(key))).await.map_err(StepError::from)?;
-    let item = item.ok_or(ApiError::Unauthorized)?;
-    let tenant = get_s(&item, "tenant").and_then(TenantId::parse).ok_or(StepError::Corrupt("key"))?;
-    let scopes: BTreeSet<Scope> = get_set(&item, "scopes").filter_map(|scope| Scope::parse(scope)).collect();
-    if !scopes.contains(&needs) {
-        return Err(ApiError::Forbidden { needs: needs.as_str() });
-    }
-    let items = ports.store.get_many(&[profile_key(&tenant), credits_key(&tenant)]).await.map_err(StepError::from)?;
-    let [Some(profile), Some(credits)] = &items[..] else { return Err(ApiError::Unauthorized) };
-    Ok(Caller {
-        profile: read_profile(profile)?,
-        scopes,
-        balance: get_n(credits, BALANCE).unwrap_or(0),
-        used: get_n(credits, USED).unwrap_or(0),
-        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
-    })
-}
 
 /// A new tenant's secrets, shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
