@@ -1,13 +1,10 @@
 //! Authenticate: which tenant calls, and whether its key may do what it is used for.
 
-use std::collections::BTreeSet;
-
 use super::table::{
-    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, get_n, get_s, get_set, profile_key, read_profile,
+    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, get_n, profile_key, read_api_key, read_profile,
 };
 use super::{Ports, StepError};
 use crate::domain::error::ApiError;
-use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Caller, Scope, hash_key};
 
 /// Who holds this key, if it is one and may do what it is used for.
@@ -15,8 +12,7 @@ pub async fn authenticate(ports: &Ports, key: Option<&str>, needs: Scope) -> Res
     let key = key.filter(|k| !k.is_empty() && k.len() <= 256).ok_or(ApiError::Unauthorized)?;
     let item = ports.store.get(&api_key_key(&hash_key(key))).await.map_err(StepError::from)?;
     let item = item.ok_or(ApiError::Unauthorized)?;
-    let tenant = get_s(&item, "tenant").and_then(TenantId::parse).ok_or(StepError::Corrupt("key"))?;
-    let scopes: BTreeSet<Scope> = get_set(&item, "scopes").filter_map(|scope| Scope::parse(scope)).collect();
+    let (tenant, scopes) = read_api_key(&item)?;
     if !scopes.contains(&needs) {
         return Err(ApiError::Forbidden { needs: needs.as_str() });
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::idempotency::LIFETIME;
 use super::table::{
-    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_key, credits_key, get_n, idempotency_key,
-    profile_item, profile_key, profile_value, read_profile, s, secret_key, secrets_value,
+    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_item, api_key_key, credits_key, get_n,
+    idempotency_key, profile_item, profile_key, profile_value, read_profile, secret_key, secrets_value,
 };
 use super::{Ports, StepError, transact};
 use crate::domain::ids::TenantId;
@@ -39,7 +39,7 @@ pub async fn create(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<Ne
             ]),
         }),
         put(Item { key: secret_key(tenant), attributes: Attributes::from([(SECRETS.into(), secrets_value(&live))]) }),
-        put(key_item(tenant, &key, &BTreeSet::from([Scope::Read, Scope::Write]))),
+        put(api_key_item(&hash_key(&key), tenant, &BTreeSet::from([Scope::Read, Scope::Write]))),
     ];
     commit(ports, writes, &key).await?;
     Ok(NewTenant { api_key: key, webhook_secret: secret })
@@ -57,18 +57,12 @@ async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), Stor
     }
 }
 
-fn key_item(tenant: &TenantId, key: &str, scopes: &BTreeSet<Scope>) -> Item {
-    let scopes = scopes.iter().map(|s| s.as_str().to_owned()).collect();
-    let attributes = Attributes::from([("tenant".into(), s(tenant.as_str())), ("scopes".into(), Value::Ss(scopes))]);
-    Item { key: api_key_key(&hash_key(key)), attributes }
-}
-
 /// Makes another key for a tenant. `ConditionFailed` when there is no such tenant.
 pub async fn create_key(ports: &Ports, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Result<String, StoreError> {
     let key = api_key(&ports.random());
     let writes = vec![
         Write::Check { key: profile_key(tenant), condition: Condition::ItemExists },
-        Write::Put(Put { item: key_item(tenant, &key, scopes), condition: Some(Condition::ItemAbsent) }),
+        Write::Put(Put { item: api_key_item(&hash_key(&key), tenant, scopes), condition: Some(Condition::ItemAbsent) }),
     ];
     commit(ports, writes, &key).await?;
     Ok(key)

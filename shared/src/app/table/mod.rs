@@ -62,6 +62,6 @@ pub use self::progress::{
     DONE, held_attribute, progress_item, progress_key, read_progress, starts_attribute, wake_attribute,
 };
 pub use self::tenant::{
-    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_key, credits_key, profile_item, profile_key, profile_value,
-    read_profile, read_secrets, secret_key, secrets_value,
+    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item, profile_key,
+    profile_value, read_api_key, read_profile, read_secrets, secret_key, secrets_value,
 };
