@@ -8,16 +8,19 @@ use std::time::Duration;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
-use super::table::{Chunk, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items};
+use super::table::{
+    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items,
+};
 use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, KEY_BYTES};
 use crate::domain::job::{Job, Status};
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
+use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Item, Put, Query, StoreError, within};
 use crate::provider::cache::Cache;
 use crate::provider::seen::Seen;
-use crate::provider::waterfall::{Parked, Progress, Request};
+use crate::provider::waterfall::{Progress, Request};
 use crate::provider::{self, Registry};
 
 /// How often a running chunk looks whether its job was canceled.
@@ -380,7 +383,7 @@ impl Run<'_> {
         if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
     }
 
-    fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {
+    fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
         part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
     }
 

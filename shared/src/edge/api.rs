@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
+use crate::app::authenticate::authenticate;
 use crate::app::idempotency::{Idempotency, MAX_KEY_CHARS};
 use crate::app::status::ResultCursor;
 use crate::app::submit::{Terms, submit};
-use crate::app::{Ports, callback, cancel, delete, deliveries, retry, secrets, status, tenants};
+use crate::app::{Ports, callback, cancel, delete, deliveries, retry, secrets, status};
 use crate::dialect::{Call, Reading, ResultsPage, Routed, Shown, Shows, Surface, is_path, route};
 use crate::domain::callback::{CALLBACKS, Claimed, MAX_POSTED_BYTES};
 use crate::domain::error::ApiError;
@@ -153,7 +154,7 @@ impl Api {
             let detail = format!("the body has {} bytes; at most {MAX_BODY_BYTES} are taken", request.body.len());
             return Err(ApiError::TooLarge { detail });
         }
-        let caller = &tenants::authenticate(&self.ports, (surface.key)(request), scope).await?;
+        let caller = &authenticate(&self.ports, (surface.key)(request), scope).await?;
         if door == Door::Write
             && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
         {

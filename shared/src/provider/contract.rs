@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::seen::Seen;
 use crate::domain::record::FailureCode;
+use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 
@@ -85,14 +86,6 @@ pub struct Later {
     pub refused: bool,
     /// That the upstream cannot be asked, where that is what is waited for, and not our own rate.
     pub outage: Option<Outage>,
-}
-
-/// An upstream that cannot be asked: it has too many requests, is unavailable, or its circuit is open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outage {
-    /// The HTTP status that it answered with; `None` where it did not answer, or others met it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
 }
 
 /// A question that a provider took before.

@@ -36,6 +36,7 @@ pub mod web;
 
 pub use self::catalog::{CONFIG_FILE, Catalog, MAX_INPUT_CHARS, RecordType, load_config, parse_config};
 pub use self::config::{ConfigError, Environment, Secrets};
-pub use self::contract::{Answer, Confidence, Earlier, Fate, Guard, Later, Outage, Ports, Provider, Question, Refused};
+pub use self::contract::{Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused};
 pub use self::registry::{Registry, build};
 pub use self::waterfall::Waterfall;
+pub use crate::domain::suspended::Outage;

@@ -18,7 +18,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -27,12 +26,12 @@ use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::waits::Waits;
 use super::{Answer, Confidence, Earlier, Later, Outage, Ports, Provider, Question, RecordType};
-use crate::domain::json;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
     without_blanks,
 };
-use crate::domain::time::Timestamp;
+use crate::domain::suspended::Merged;
+pub use crate::domain::suspended::Parked;
 use crate::ports::within;
 
 /// On whose terms an answer is merged.
@@ -159,59 +158,6 @@ pub enum Progress {
     Done(Outcome),
     /// A provider answers later.
     Parked(Box<Parked>),
-}
-
-/// A record between two runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parked {
-    /// The providers still to be asked, first the one that is waited for. Never empty.
-    left: Vec<String>,
-    merged: Merged,
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
-    ticket: Option<Value>,
-    resume_at: Timestamp,
-    give_up_at: Timestamp,
-    /// How many of its upstream's posts the provider has seen: it is shown each of them once.
-    #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
-    heard: usize,
-    /// That the upstream cannot be asked, where that is what is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outage: Option<Outage>,
-    /// When the record was first suspended at this provider, for whatever reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_none_yet(heard: &usize) -> bool {
-    *heard == 0
-}
-
-impl Parked {
-    /// When to go on, unless the upstream calls back before.
-    pub fn resume_at(&self) -> Timestamp {
-        self.resume_at
-    }
-
-    /// Whether the provider has taken the question, and is not yet to be asked it.
-    pub fn is_taken(&self) -> bool {
-        self.ticket.is_some()
-    }
-
-    /// How many of its upstream's posts the provider has seen.
-    pub fn heard(&self) -> usize {
-        self.heard
-    }
-
-    /// Whether `later` is the same but for the time of the next look, and what the upstream said meanwhile.
-    pub fn waits_as(&self, later: &Self) -> bool {
-        Self { resume_at: later.resume_at, outage: later.outage, ..self.clone() } == *later
-    }
-
-    /// The provider that is waited for.
-    pub fn provider(&self) -> &str {
-        self.left.first().map_or("", String::as_str)
-    }
 }
 
 /// The providers of one type, in order.
@@ -428,27 +374,6 @@ struct Origin {
     cached: bool,
 }
 
-/// What the providers said so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Merged {
-    #[serde(default, deserialize_with = "json::sent")]
-    data: Map<String, Value>,
-    #[serde(default)]
-    sources: Vec<(String, Source)>,
-    /// What each provider that found something takes.
-    #[serde(default)]
-    prices: Vec<(String, u32)>,
-    #[serde(default)]
-    said_no: bool,
-    #[serde(default)]
-    failure: Option<OutcomeError>,
-    #[serde(default)]
-    invalid: Option<String>,
-    /// Why the first provider that the input does not suit cannot take it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unsuited: Option<String>,
-}
-
 impl Merged {
     fn take(&mut self, from: &Terms, answer: Judged, until: &Until, origin: &Origin) {
         let answer = match answer {
@@ -610,6 +535,7 @@ mod tests {
     use super::super::config::Config;
     use super::super::testing::{Script, input, outcome, ports};
     use super::*;
+    use crate::domain::time::Timestamp;
 
     /// Answers what it is told, after so long, and notes what it was given.
     #[derive(Debug)]
