@@ -62,6 +62,7 @@ async fn progress(
         order: None,
         key: "record-1",
         callback: Some(&callback),
+        cache: None,
     };
     registry.waterfall("t").expect("the type").run(&request, parked, ports).await
 }
