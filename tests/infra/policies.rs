@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use shared::dialect::SURFACES;
+use shared::domain::record::FailureCode;
 use shared::ports::{
     Item, Key, Message, Put, Query, Queue, QueueError, QueueName, Select, Store, StoreError, Update, Write,
 };
@@ -212,7 +213,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     world.receiver.replies([Reply::status(500), Reply::status(503).header("retry-after", "60")]);
     let mut served = Served::new(world, SURFACES, "", |input| match input["domain"].as_str().unwrap() {
         "down.example" => {
-            (Duration::ZERO, Answer::Failed { code: "provider_error".to_owned(), detail: "down".to_owned() })
+            (Duration::ZERO, Answer::Failed { code: FailureCode::ProviderError, detail: "down".to_owned() })
         }
         domain => (Duration::from_secs(1), found(json!({"name": domain}))),
     });

@@ -43,8 +43,8 @@ fn ports() -> Ports {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     }
 }
 
@@ -62,6 +62,7 @@ async fn progress(
         order: None,
         key: "record-1",
         callback: Some(&callback),
+        cache: None,
     };
     registry.waterfall("t").expect("the type").run(&request, parked, ports).await
 }

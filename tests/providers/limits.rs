@@ -44,8 +44,8 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             shared: Some(sim.store.clone()),
-            cache: None,
             seen: None,
+            guard: None,
         };
         async move { press(&registry, &ports, 8, until).await }
     });

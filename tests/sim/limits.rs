@@ -106,8 +106,8 @@ fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
             clock: Arc::new(Skewed { clock: sim.clock.clone(), ms: (worker % 3 - 1) * 50 }),
             entropy: sim.entropy.clone(),
             shared: Some(sim.store.clone()),
-            cache: None,
             seen: None,
+            guard: None,
         };
         let ends = Arc::clone(&ends);
         schedule.spawn("worker", async move {

@@ -1,5 +1,6 @@
 //! One tenant never sees, changes or starves another.
 
+use shared::app::authenticate::authenticate;
 use shared::app::{cancel, delete, deliveries, retry, status, tenants};
 use shared::domain::error::ApiError;
 use shared::domain::tenant::Scope;
@@ -77,7 +78,7 @@ fn each_tenants_webhooks_are_signed_with_its_own_secret() {
 #[test]
 fn keys_know_their_tenant_and_their_scope() {
     let world = World::new();
-    let ask = |key: Option<&str>, scope| world.call(async |p| tenants::authenticate(p, key, scope).await);
+    let ask = |key: Option<&str>, scope| world.call(async |p| authenticate(p, key, scope).await);
     assert_eq!(ask(Some(&world.tenant.api_key), Scope::Write).unwrap().tenant(), &world.tenant.id);
     for wrong in [None, Some(""), Some("mr_"), Some("mr_0000")] {
         assert_eq!(ask(wrong, Scope::Read), Err(ApiError::Unauthorized));
@@ -114,7 +115,7 @@ fn a_tenant_whose_creation_was_acknowledged_late_was_said_to_be_there_already() 
     });
     let id = shared::domain::ids::TenantId::parse("late").unwrap();
     let made = world.call(async |p| tenants::create(p, &id, 5).await).unwrap();
-    let caller = world.call(async |p| tenants::authenticate(p, Some(&made.api_key), Scope::Write).await).unwrap();
+    let caller = world.call(async |p| authenticate(p, Some(&made.api_key), Scope::Write).await).unwrap();
     assert_eq!((caller.tenant(), caller.balance), (&id, 5));
     assert!(world.call(async |p| tenants::create(p, &id, 5).await).is_err(), "a second tenant of that name was made");
 }

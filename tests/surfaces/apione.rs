@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use shared::dialect::SURFACES;
+use shared::domain::record::FailureCode;
 use shared::domain::signature::{Secret, verify};
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
@@ -27,7 +28,7 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     let answer = if domain.contains("none") {
         Answer::NotFound
     } else if domain.contains("broken") {
-        Answer::Failed { code: "provider_error".to_owned(), detail: "the provider answered HTTP 500".to_owned() }
+        Answer::Failed { code: FailureCode::ProviderError, detail: "the provider answered HTTP 500".to_owned() }
     } else if domain.contains("huge") {
         found(json!({"text": "x".repeat(230_000)}))
     } else if domain.contains("quotes") {

@@ -7,6 +7,7 @@ use shared::app::table::delivery_item;
 use shared::dialect::SURFACES;
 use shared::domain::delivery::{Attempt, Delivery, DeliveryState, EventType, LOG_LENGTH, RESPONSE_LOG_BYTES};
 use shared::domain::ids::JobId;
+use shared::domain::record::FailureCode;
 use shared::edge::http::GatewayResponse;
 use shared::provider::Answer;
 use testkit::harness::{HOOK, Served, World, body, found};
@@ -135,7 +136,7 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
 
 #[test]
 fn a_retry_whose_answer_was_lost_was_not_found_once_its_job_was_erased() {
-    let mut served = answering(Answer::Failed { code: "provider_error".to_owned(), detail: "down".to_owned() });
+    let mut served = answering(Answer::Failed { code: FailureCode::ProviderError, detail: "down".to_owned() });
     let bearer = format!("Bearer {}", served.key());
     let headers = |key| [("authorization", bearer.as_str()), ("idempotency-key", key)];
     let request = json!({"type": "any", "records": [{"input": {"domain": "one.example"}}]});

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use shared::app::{secrets, tenants};
 use shared::dialect::SURFACES;
 use shared::domain::ids::JobId;
+use shared::domain::record::FailureCode;
 use shared::domain::signature::{Secret, verify};
 use shared::domain::tenant::Scope;
 use shared::edge::http::ApiResponse;
@@ -178,7 +179,7 @@ fn every_request_is_taken_or_refused_as_its_schema_says() {
 
 /// What a provider may say, in turn.
 fn answers() -> Vec<Answer> {
-    let failed = || Answer::Failed { code: "provider_error".to_owned(), detail: "HTTP 500".to_owned() };
+    let failed = || Answer::Failed { code: FailureCode::ProviderError, detail: "HTTP 500".to_owned() };
     vec![
         found(json!({"emails": [{"email": "a@x.example", "status": "risky"}], "phone": "+1", "title": "CEO"})),
         Answer::NotFound,
@@ -439,7 +440,7 @@ fn a_bulk_result_is_in_input_order_and_shows_what_failed_in_its_place() {
         "slow" => (Duration::from_secs(20), found(json!({"email": "slow@x.example"}))),
         "none" => (Duration::ZERO, Answer::NotFound),
         "broken" => {
-            (Duration::ZERO, Answer::Failed { code: "provider_error".to_owned(), detail: "HTTP 500".to_owned() })
+            (Duration::ZERO, Answer::Failed { code: FailureCode::ProviderError, detail: "HTTP 500".to_owned() })
         }
         "wrong" => (Duration::ZERO, Answer::Invalid("`domain` is needed".to_owned())),
         name => (Duration::ZERO, found(json!({"email": format!("{name}@x.example")}))),
@@ -574,7 +575,7 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
     served.settle();
     assert!(failed(&mut served, &task).contains("no type answers qa_agent: name one in [operations.sixtyfour]"));
 
-    let mut served = answering(Answer::Failed { code: "provider_error".to_owned(), detail: "HTTP 500".to_owned() });
+    let mut served = answering(Answer::Failed { code: FailureCode::ProviderError, detail: "HTTP 500".to_owned() });
     let task = submit(&mut served, "/find-email-async", &request);
     served.settle();
     assert_eq!(failed(&mut served, &task), "provider_error: any: HTTP 500");
@@ -768,7 +769,7 @@ fn the_same_request_with_one_idempotency_key_is_one_task() {
 fn a_retry_on_the_native_surface_is_a_task_here() {
     let turn = AtomicUsize::new(0);
     let mut served = served(move |_| match turn.fetch_add(1, Ordering::Relaxed) {
-        0 => (Duration::ZERO, Answer::Failed { code: "provider_error".to_owned(), detail: "HTTP 500".to_owned() }),
+        0 => (Duration::ZERO, Answer::Failed { code: FailureCode::ProviderError, detail: "HTTP 500".to_owned() }),
         _ => (Duration::ZERO, found(json!({"email": "a@x.example"}))),
     });
     let task = submit(&mut served, "/find-email-async", &json!({"lead": {"name": "x"}, "webhook_url": HOOK}));

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use shared::dialect::SURFACES;
 use shared::domain::backoff::NATIVE_DELAYS;
 use shared::domain::ids::JobId;
+use shared::domain::record::FailureCode;
 use shared::domain::signature::verify;
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
@@ -46,7 +47,7 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     let answer = match text.trim_start_matches(|c: char| c.is_ascii_digit()) {
         word if word.starts_with("none") => Answer::NotFound,
         word if word.starts_with("broken") => {
-            Answer::Failed { code: "provider_error".to_owned(), detail: "the upstream is out of order".to_owned() }
+            Answer::Failed { code: FailureCode::ProviderError, detail: "the upstream is out of order".to_owned() }
         }
         word if word.starts_with("odd") => Answer::Invalid("the input has no name".to_owned()),
         word if word.starts_with("huge") => found(json!({"text": "x".repeat(300_000)})),

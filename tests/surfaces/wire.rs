@@ -8,6 +8,7 @@ use shared::dialect::SURFACES;
 use shared::domain::callback::{CallbackFor, KEY_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::json;
+use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::edge::http::ApiResponse;
 use shared::provider::Answer;
@@ -33,7 +34,7 @@ fn served() -> Served {
         let broken = input.get("domain").and_then(Value::as_str) == Some("broken.example");
         let odd = json::read(ODD.as_bytes()).unwrap();
         let answer = if broken {
-            Answer::Failed { code: "provider_error".to_owned(), detail: "out of order".to_owned() }
+            Answer::Failed { code: FailureCode::ProviderError, detail: "out of order".to_owned() }
         } else {
             found(json::object([("name", "x".into()), ("found_odd", odd.clone()), ("profile", odd)]))
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use shared::app::authenticate::authenticate;
 use shared::app::{Ports, StepError, tenants};
 use shared::aws::AwsClients;
 use shared::dialect::SURFACES;
@@ -194,7 +195,7 @@ pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Fail
             let key = revoked.clone().map_or_else(key_from_stdin, Ok)?;
             let ports = ports(settings, table).await?;
             // Deleting what is not there is no error of the table's, but a mistyped key is one here.
-            match tenants::authenticate(&ports, Some(&key), Scope::Read).await {
+            match authenticate(&ports, Some(&key), Scope::Read).await {
                 Err(ApiError::Unauthorized) => return Err(Failure::failed("there is no such key")),
                 Ok(_) | Err(ApiError::Forbidden { .. }) => {}
                 Err(_) => return Err(Failure::failed("the table does not answer, or may not be read")),

@@ -422,7 +422,8 @@ impl Trial<'_> {
         let mut parked = None;
         loop {
             let limit = waterfall.kind().record_timeout();
-            let request = Request { input, limit, order: args.providers.as_deref(), key: &key, callback: None };
+            let order = args.providers.as_deref();
+            let request = Request { input, limit, order, key: &key, callback: None, cache: None };
             match waterfall.run(&request, parked.take(), self.ports).await {
                 Progress::Done(outcome) => return Ok(outcome),
                 Progress::Parked(waiting) => {
@@ -515,7 +516,7 @@ fn ports(settings: &Settings) -> Result<Ports, Failure> {
     let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, cache: None, seen: None })
+    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, seen: None, guard: None })
 }
 
 /// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.

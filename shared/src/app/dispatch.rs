@@ -19,15 +19,13 @@ use super::turn::{self, Turn};
 use super::{Ports, StepError, insist};
 use crate::dialect::{Event, Signing, Surface, surface};
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryRules, DeliveryState, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE, Lease, Next,
-    QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE,
+    Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
 };
 use crate::domain::signature::{LiveSecret, live};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value};
 
-/// How long what is known of a receiver is kept after the last exchange.
-pub(super) const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most of a receiver's answer that is read.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 /// Events with more results than this are rendered one at a time.

@@ -253,7 +253,7 @@ async fn find(
     }
     let called_back =
         ports.public_url.is_some() && registry.waterfall(&job.spec.kind).is_some_and(Waterfall::calls_back);
-    let Some(hold) = take(ports, job, message, receipt, shard, !called_back).await? else {
+    let Some(hold) = take(ports, job, message, receipt.receives, receipt.deadline, shard, !called_back).await? else {
         return Ok(Found::Some(Ran::Moot));
     };
     let found = async {
@@ -362,7 +362,7 @@ async fn put_off(
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
     let select = calls_range(&job.spec.id, chunk);
     let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
-    read_calls(&ports.store.query(&query).await?)
+    Ok(read_calls(&ports.store.query(&query).await?)?)
 }
 
 /// The key that signs a job's callback URLs, made by the first run that needs it.

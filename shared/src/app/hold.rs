@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::enrich::Receipt;
 use super::table::{get_n, held_attribute, progress_key, starts_attribute, wake_attribute};
 use super::{Ports, StepError};
 use crate::domain::chunk::{ChunkMessage, Start, shard_of};
@@ -30,25 +29,27 @@ pub(super) struct Hold {
 /// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it, or has
 /// held it since `shard` was read, so that what this run knows of the chunk is old: that one ends the chunk or sends for
 /// it, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
-/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it. `alone` says that
+/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it. `receives`
+/// counts how often the message was received, `deadline` is when the invocation ends. `alone` says that
 /// nobody but submit and the sweep sends messages for the chunk; then a first run needs no hold.
 pub(super) async fn take(
     ports: &Ports,
     job: &Job,
     message: &ChunkMessage,
-    receipt: &Receipt,
+    receives: u32,
+    deadline: Timestamp,
     shard: &Item,
     alone: bool,
 ) -> Result<Option<Hold>, StepError> {
     let now = ports.clock.now();
     let (starts, held) = (starts_attribute(message.chunk), held_attribute(message.chunk));
-    let again = receipt.receives >= 2 || message.start == Start::Nudge;
+    let again = receives >= 2 || message.start == Start::Nudge;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
         return Ok(Some(Hold { starts: get_n(shard, starts).unwrap_or(0), until: None }));
     }
     // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
-    let until = receipt.deadline.0 + jitter;
+    let until = deadline.0 + jitter;
     let mut changes = vec![Change::Set(held, Value::N(until))];
     if again {
         changes.push(Change::Add(starts, 1));

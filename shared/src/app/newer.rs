@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::job::{Job, Status};
+use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::provider::Registry;
-use crate::provider::waterfall::Parked;
 
 /// A deployment is over so long after submit was updated. What a job of this age names and enrich does not know, enrich
 /// will not learn.

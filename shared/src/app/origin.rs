@@ -8,9 +8,8 @@
 //! that nobody lived to give back ends with its time.
 
 use super::Ports;
-use super::dispatch::ENDPOINT_MEMORY;
 use super::table::{EXPIRES_AT, PROBE, PROBE_UNTIL, QUICK, current, get_n, origin_key, s};
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, ENDPOINT_MEMORY};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value};
 

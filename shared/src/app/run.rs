@@ -8,16 +8,19 @@ use std::time::Duration;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
-use super::table::{Chunk, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items};
+use super::table::{
+    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items,
+};
 use super::{Ports, StepError};
 use crate::domain::callback::{CallbackFor, KEY_BYTES};
 use crate::domain::job::{Job, Status};
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
+use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::ports::{Condition, Item, Put, Query, StoreError, within};
 use crate::provider::cache::Cache;
 use crate::provider::seen::Seen;
-use crate::provider::waterfall::{Parked, Progress, Request};
+use crate::provider::waterfall::{Progress, Request};
 use crate::provider::{self, Registry};
 
 /// How often a running chunk looks whether its job was canceled.
@@ -185,8 +188,8 @@ impl Run<'_> {
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),
-            cache: self.cache.clone(),
             seen: Some(Seen::new(self.ports.store.clone(), self.job.spec.tenant.clone())),
+            guard: None,
         };
         let parked = parked.map(|parked| {
             let posted = self.posted(at, &parked).cloned();
@@ -205,6 +208,7 @@ impl Run<'_> {
             order: self.job.spec.providers.as_deref(),
             key: &format!("{}/{}", self.job.spec.id, self.chunk.first + at),
             callback: url.as_ref().map(|url| url as &(dyn Fn(&str) -> String + Sync)),
+            cache: self.cache.as_deref(),
         };
         let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
         Came::Done(match within(self.ports.clock.as_ref(), limit, asked).await {
@@ -379,7 +383,7 @@ impl Run<'_> {
         if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
     }
 
-    fn part(&self, k: u32, part: &Part) -> Result<Item, StepError> {
+    fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
         part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::finish::load;
 use super::table::{
-    STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key,
+    Corrupt, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key,
     read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
 };
 use super::{Ports, StepError};
@@ -187,7 +187,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
         let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
         let states = match read_chunks(&items) {
-            Err(StepError::Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
+            Err(Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
             states => states?,
         };
         for state in states.into_values() {

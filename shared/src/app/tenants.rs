@@ -1,39 +1,17 @@
-//! Tenants and their keys: who calls, and what an operator does with them.
+//! Tenants and their keys: what an operator does with them.
 
 use std::collections::BTreeSet;
 
 use super::idempotency::LIFETIME;
 use super::table::{
-    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_key, credits_key, get_n, get_s, get_set,
-    idempotency_key, profile_item, profile_key, profile_value, read_profile, s, secret_key, secrets_value,
+    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_item, api_key_key, credits_key, get_n,
+    idempotency_key, profile_item, profile_key, profile_value, read_profile, secret_key, secrets_value,
 };
 use super::{Ports, StepError, transact};
-use crate::domain::error::ApiError;
 use crate::domain::ids::TenantId;
 use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
-use crate::domain::tenant::{Caller, Profile, Scope, api_key, hash_key};
+use crate::domain::tenant::{Profile, Scope, api_key, hash_key};
 use crate::ports::{Attributes, Change, Condition, Item, Put, StoreError, Update, Value, Write};
-
-/// Who holds this key, if it is one and may do what it is used for.
-pub async fn authenticate(ports: &Ports, key: Option<&str>, needs: Scope) -> Result<Caller, ApiError> {
-    let key = key.filter(|k| !k.is_empty() && k.len() <= 256).ok_or(ApiError::Unauthorized)?;
-    let item = ports.store.get(&api_key_key(&hash_key(key))).await.map_err(StepError::from)?;
-    let item = item.ok_or(ApiError::Unauthorized)?;
-    let tenant = get_s(&item, "tenant").and_then(TenantId::parse).ok_or(StepError::Corrupt("key"))?;
-    let scopes: BTreeSet<Scope> = get_set(&item, "scopes").filter_map(|scope| Scope::parse(scope)).collect();
-    if !scopes.contains(&needs) {
-        return Err(ApiError::Forbidden { needs: needs.as_str() });
-    }
-    let items = ports.store.get_many(&[profile_key(&tenant), credits_key(&tenant)]).await.map_err(StepError::from)?;
-    let [Some(profile), Some(credits)] = &items[..] else { return Err(ApiError::Unauthorized) };
-    Ok(Caller {
-        profile: read_profile(profile)?,
-        scopes,
-        balance: get_n(credits, BALANCE).unwrap_or(0),
-        used: get_n(credits, USED).unwrap_or(0),
-        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
-    })
-}
 
 /// A new tenant's secrets, shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +39,7 @@ pub async fn create(ports: &Ports, tenant: &TenantId, credits: i64) -> Result<Ne
             ]),
         }),
         put(Item { key: secret_key(tenant), attributes: Attributes::from([(SECRETS.into(), secrets_value(&live))]) }),
-        put(key_item(tenant, &key, &BTreeSet::from([Scope::Read, Scope::Write]))),
+        put(api_key_item(&hash_key(&key), tenant, &BTreeSet::from([Scope::Read, Scope::Write]))),
     ];
     commit(ports, writes, &key).await?;
     Ok(NewTenant { api_key: key, webhook_secret: secret })
@@ -79,18 +57,12 @@ async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), Stor
     }
 }
 
-fn key_item(tenant: &TenantId, key: &str, scopes: &BTreeSet<Scope>) -> Item {
-    let scopes = scopes.iter().map(|s| s.as_str().to_owned()).collect();
-    let attributes = Attributes::from([("tenant".into(), s(tenant.as_str())), ("scopes".into(), Value::Ss(scopes))]);
-    Item { key: api_key_key(&hash_key(key)), attributes }
-}
-
 /// Makes another key for a tenant. `ConditionFailed` when there is no such tenant.
 pub async fn create_key(ports: &Ports, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Result<String, StoreError> {
     let key = api_key(&ports.random());
     let writes = vec![
         Write::Check { key: profile_key(tenant), condition: Condition::ItemExists },
-        Write::Put(Put { item: key_item(tenant, &key, scopes), condition: Some(Condition::ItemAbsent) }),
+        Write::Put(Put { item: api_key_item(&hash_key(&key), tenant, scopes), condition: Some(Condition::ItemAbsent) }),
     ];
     commit(ports, writes, &key).await?;
     Ok(key)

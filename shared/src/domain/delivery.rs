@@ -26,6 +26,8 @@ pub const TEST_RETRIES: usize = 2;
 pub const RESPONSE_LOG_BYTES: usize = 1024;
 /// A receiver that takes longer than this is slow: its deliveries leave the fast lane.
 pub const SLOW_AFTER: Duration = Duration::from_secs(5);
+/// How long what is known of a receiver is kept after the last exchange.
+pub const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Of a job's record events so many go through the fast lane: more at once could fill it for as long as a receiver hangs.
 pub const FAST_EVENTS: u32 = 10;
 

@@ -15,5 +15,6 @@ pub mod progress;
 pub mod record;
 pub mod rows;
 pub mod signature;
+pub mod suspended;
 pub mod tenant;
 pub mod time;

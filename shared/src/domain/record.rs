@@ -179,11 +179,19 @@ pub struct OutcomeError {
     pub detail: String,
 }
 
-/// The codes of failures on which something is decided.
+/// Why a provider did not answer. What is decided about a failure is decided by this; its word is for callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
+    /// The upstream takes our credentials no more. Callers are told no more than of a [`ProviderError`](Self::ProviderError).
+    CredentialsRefused,
+    /// The record's own time was over.
+    DeadlineExceeded,
+    /// Everything else.
+    ProviderError,
     /// A provider's own need: a field that the type does not ask for, or a value that the provider refuses.
     ProviderInput,
+    /// No answer in time.
+    ProviderTimeout,
     /// The type has no provider that could be asked.
     ProviderUnconfigured,
     /// The provider kept failing, or the record's turn never came.
@@ -192,17 +200,29 @@ pub enum FailureCode {
     ProviderUnpaid,
     /// The vendor said that there were too many requests.
     RateLimited,
+    /// The site lets no programs in.
+    RobotsRefused,
 }
 
 impl FailureCode {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::CredentialsRefused | Self::ProviderError => "provider_error",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::ProviderInput => "provider_input",
+            Self::ProviderTimeout => "provider_timeout",
             Self::ProviderUnconfigured => "provider_unconfigured",
             Self::ProviderUnavailable => "provider_unavailable",
             Self::ProviderUnpaid => "provider_unpaid",
             Self::RateLimited => "rate_limited",
+            Self::RobotsRefused => "robots_refused",
         }
+    }
+}
+
+impl std::fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,6 +1,5 @@
 //! Exchanges with hosts outside.
 
-use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -109,7 +108,7 @@ impl HttpError {
 
 /// Everything that leaves to hosts outside.
 #[async_trait]
-pub trait HttpSender: Any + Send + Sync {
+pub trait HttpSender: Send + Sync {
     /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no redirect, uses no proxy, and
     /// reaches only global unicast addresses and the networks the operator allows. It never retries. `Ok` is an answer
     /// that came whole or was cut by `max_response_bytes`; where only its head is sure, it is in [`HttpError::Cut`].

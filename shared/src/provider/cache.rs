@@ -314,6 +314,7 @@ mod tests {
     use super::super::config::Config;
     use super::super::testing::input;
     use super::*;
+    use crate::domain::record::FailureCode;
 
     fn rules(before: &str, more: &str) -> Arc<Rules> {
         let text = format!(
@@ -404,7 +405,8 @@ mod tests {
         let rules = rules("", "cache = { not_found_s = 0 }");
         let found = |value: Json| Answer::Found { fields: input(json!({"name": value})), confidence: Some(0.5.into()) };
         assert_eq!(rules.keeps(&found(json!("A"))), Some(Duration::from_secs(2_592_000)));
-        for never in [Answer::NotFound, Answer::Invalid(String::new()), Answer::failed("provider_error", "")] {
+        for never in [Answer::NotFound, Answer::Invalid(String::new()), Answer::failed(FailureCode::ProviderError, "")]
+        {
             assert_eq!(rules.keeps(&never), None);
         }
         let now = Timestamp(1_767_225_600_000);

@@ -40,6 +40,7 @@ use super::config::{ConfigError, EmailCheckConfig, Place};
 use super::email::{Email, WRONG};
 use super::ip::is_public;
 use super::{Answer, Ports, Provider, Question, suffix};
+use crate::domain::record::FailureCode;
 use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord};
 
 /// How many hosts of an MX are shown, and how many are looked up until one has an address.
@@ -101,7 +102,7 @@ impl Provider for EmailCheck {
         };
         match answer {
             Ok((fields, confidence)) => Answer::Found { fields, confidence: Some(confidence.into()) },
-            Err(why) => Answer::failed("provider_error", why),
+            Err(why) => Answer::failed(FailureCode::ProviderError, why),
         }
     }
 
@@ -526,7 +527,7 @@ mod tests {
         }
         let answer = ask("a@down.example").await;
         let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
-        assert_eq!(code, "provider_error");
+        assert_eq!(code.as_str(), "provider_error");
         assert!(detail.contains("the name server did not answer") && !detail.contains("down.example"), "{detail}");
     }
 

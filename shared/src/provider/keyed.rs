@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 
 use super::config::{ConfigError, ProviderConfig, SecretConfig, SecretRef};
-use super::http::exchange::REFUSED;
 use super::refreshed::{Reading, Refreshed, Unread};
 use super::{Answer, Environment, Ports, Provider, Question, Secrets};
+use crate::domain::record::FailureCode;
 use crate::ports::{AssetError, within};
 
 /// Reading the parameters takes at most this long, with the retries of whoever reads.
@@ -134,7 +134,7 @@ impl Provider for Keyed {
             Err(unread) => return unread.answer(question, ports),
         };
         let answer = put(made.clone()).await;
-        if matches!(&answer, Answer::Failed { detail, .. } if detail.starts_with(REFUSED)) {
+        if matches!(answer, Answer::Failed { code: FailureCode::CredentialsRefused, .. }) {
             // The answer that there is goes before one for which there is no time.
             let wait = end.since(clock.now()) / 2;
             if let Some(other) = self.made.another(&made, wait, ports, |before| self.read(before, ports)).await {
@@ -263,7 +263,7 @@ mod tests {
         for _ in 0..10 {
             script.answer(401, "{}");
             let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("it has no credentials") };
-            assert!(code == "provider_error" && !detail.contains("wrong"), "{detail}");
+            assert!(code.as_str() == "provider_error" && !detail.contains("wrong"), "{detail}");
             script.pass(Duration::from_secs(1));
         }
         assert_eq!(script.reads(), 3, "at the first question, and twice in ten seconds of refusals");
@@ -293,7 +293,10 @@ mod tests {
             let acme = bearing();
             for _ in 0..2 {
                 let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("{wanted}") };
-                assert!(code == "provider_error" && !detail.contains(NAME), "no business of a tenant's: {detail}");
+                assert!(
+                    code.as_str() == "provider_error" && !detail.contains(NAME),
+                    "no business of a tenant's: {detail}"
+                );
             }
             let told = acme.inspect(&ports).await.unwrap_err();
             assert!(told.contains(NAME) && told.contains(wanted) && !told.contains("hidden"), "{told}");

@@ -13,11 +13,10 @@
 //! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
 //! last provider that could find anything is waited for in the same way.
 
-use std::any::Any;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, Pass};
 use super::config::ProviderConfig;
 use super::limit::{Limiter, Slot, TooLate};
-use super::{Answer, Later, Outage, Ports, Provider, Question};
+use super::{Answer, Fate, Guard, Later, Outage, Ports, Provider, Question, Refused};
 use crate::domain::delivery::retry_after;
 use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
@@ -81,7 +80,7 @@ impl Limits {
             breaker.check(ports).await.map_err(Refused::Open)?;
         }
         let wait = limit.saturating_sub(self.timeout).max(limit / 2);
-        let slot = limiter.take(ports, began.plus(wait)).await.map_err(Refused::Busy)?;
+        let slot = limiter.take(ports, began.plus(wait)).await.map_err(busy)?;
         let left = limit.saturating_sub(ports.clock.now().since(began));
         Ok((Some(slot), left.min(self.timeout)))
     }
@@ -114,63 +113,30 @@ impl Limited {
     }
 }
 
-/// Why a request was not sent, and when to try again.
-#[derive(Debug, Clone, Copy)]
-enum Refused {
-    /// No slot or place in time.
-    Busy(TooLate),
-    /// The circuit is open.
-    Open(Timestamp),
+fn busy(TooLate { at, held }: TooLate) -> Refused {
+    Refused::Busy { at, held }
 }
 
-/// What became of the requests of one question.
-#[derive(Default)]
-struct Fate {
-    refused: Mutex<Option<Refused>>,
-    /// The upstream may have worked on one.
-    taken: AtomicBool,
-    /// Until when the upstream wants to be let alone.
-    asked_to_wait: Mutex<Option<Timestamp>>,
-    /// The status with which it refused; 0 where it did not.
-    said: AtomicU16,
-    /// For the first request.
-    slot: Mutex<Option<Slot>>,
-}
-
-impl Fate {
-    fn take_slot(&self) -> Option<Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn said(&self) -> Option<u16> {
-        Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0)
-    }
-
-    fn refused(&self) -> Option<Refused> {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does the work until it ends or is refused a request, and then drops it with all that it holds.
-    async fn unless_refused<T>(&self, work: impl Future<Output = T>) -> Result<T, Refused> {
-        let mut work = pin!(work);
-        let watched = poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending => self.refused().map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
-        });
-        watched.await
-    }
+/// Does the work until it ends or a request of it is refused, and then drops it with all that it holds.
+async fn unless_refused<T>(guard: &dyn Guard, work: impl Future<Output = T>) -> Result<T, Refused> {
+    let mut work = pin!(work);
+    let watched = poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => guard.fate().refused.map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+    });
+    watched.await
 }
 
 impl Limited {
     fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
         match refused {
-            Refused::Busy(TooLate { at, held }) if !taken || question.earlier.is_some() => {
+            Refused::Busy { at, held } if !taken || question.earlier.is_some() => {
                 let outage = self.limits.outage().or(held);
                 let give_up_in = if outage.is_some() { question.wait } else { BUSY };
                 later(at, give_up_in, question, !taken, outage, ports)
             }
-            Refused::Busy(_) => Answer::failed(
-                FailureCode::RateLimited.as_str(),
+            Refused::Busy { .. } => Answer::failed(
+                FailureCode::RateLimited,
                 "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
             ),
             Refused::Open(at) if question.last || question.earlier.is_some() => {
@@ -178,7 +144,7 @@ impl Limited {
                 later(at, question.wait, question, !taken, Some(outage), ports)
             }
             Refused::Open(at) => Answer::failed(
-                FailureCode::ProviderUnavailable.as_str(),
+                FailureCode::ProviderUnavailable,
                 format!("the provider kept failing and is not asked before {at}; look at its own status"),
             ),
         }
@@ -195,29 +161,27 @@ impl Provider for Limited {
                 Err(refused) => return self.answer_to(refused, question, false, ports),
             };
         }
-        let fate = Arc::new(Fate { slot: Mutex::new(slot), ..Fate::default() });
-        let sender = Sender { limits: Arc::clone(&self.limits), fate: Arc::clone(&fate), ports: ports.clone() };
-        let inside = Ports { http: Arc::new(sender), ..ports.clone() };
+        let sender = Arc::new(Sender::new(&self.limits, slot, ports));
+        let inside = Ports { http: sender.clone(), guard: Some(sender.clone()), ..ports.clone() };
         let inner = Question { limit, ..*question };
-        let answer = fate.unless_refused(self.inner.ask(&inner, &inside)).await;
-        if let (Some(limiter), Some(slot)) = (&self.limits.limiter, fate.take_slot()) {
+        let answer = unless_refused(sender.as_ref(), self.inner.ask(&inner, &inside)).await;
+        if let (Some(limiter), Some(slot)) = (&self.limits.limiter, sender.take_slot()) {
             limiter.give_back(slot);
         }
+        let fate = sender.fate();
         match answer {
             Ok(Answer::Failed { code, detail }) => {
-                let taken = fate.taken.load(Ordering::Relaxed);
-                if code == FailureCode::RateLimited.as_str() && question.last && !taken {
-                    let until = *fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
+                if code == FailureCode::RateLimited && question.last && !fate.taken {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
-                    let until = until.map_or(soonest, |until| until.max(soonest));
-                    let outage = Outage { status: fate.said() };
+                    let until = fate.asked_to_wait.map_or(soonest, |until| until.max(soonest));
+                    let outage = Outage { status: fate.said };
                     return later(until, question.wait, question, false, Some(outage), ports);
                 }
                 Answer::Failed { code, detail }
             }
             Ok(answer) => answer,
-            Err(refused) => self.answer_to(refused, question, fate.taken.load(Ordering::Relaxed), ports),
+            Err(refused) => self.answer_to(refused, question, fate.taken, ports),
         }
     }
 
@@ -232,22 +196,21 @@ impl Provider for Limited {
 
 /// What becomes of the requests of a call that several questions share, so that it is nobody's own.
 #[derive(Default)]
-pub(super) struct Joint(Option<Arc<Fate>>);
+pub(super) struct Joint(Option<Arc<dyn Guard>>);
 
 impl Joint {
     /// For a call that is begun with these ports, and what it sends through.
     pub(super) fn begin(ports: &Ports) -> (Self, Ports) {
-        let sender: &dyn Any = ports.http.as_ref();
-        let Some(sender) = sender.downcast_ref::<Sender>() else { return (Self(None), ports.clone()) };
-        let fate = Arc::new(Fate::default());
-        let own = Sender { limits: Arc::clone(&sender.limits), fate: Arc::clone(&fate), ports: sender.ports.clone() };
-        (Self(Some(fate)), Ports { http: Arc::new(own), ..ports.clone() })
+        let Some(guard) = &ports.guard else { return (Self(None), ports.clone()) };
+        let call = guard.for_call();
+        let inside = Ports { http: call.clone().sender(), guard: Some(call.clone()), ..ports.clone() };
+        (Self(Some(call)), inside)
     }
 
     /// Does the call's work; `None`: a request of it was refused.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match &self.0 {
-            Some(fate) => fate.unless_refused(work).await.ok(),
+            Some(call) => unless_refused(call.as_ref(), work).await.ok(),
             None => Some(work.await),
         }
     }
@@ -255,20 +218,8 @@ impl Joint {
     /// Makes what became of the call that of a question in it, which was put with these ports. Never ends where a request
     /// was refused: the question does.
     pub(super) async fn share(&self, ports: &Ports) {
-        let sender: &dyn Any = ports.http.as_ref();
-        let (Some(call), Some(sender)) = (&self.0, sender.downcast_ref::<Sender>()) else { return };
-        if call.taken.load(Ordering::Relaxed) {
-            sender.fate.taken.store(true, Ordering::Relaxed);
-        }
-        let until = *call.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(status) = call.said() {
-            sender.fate.said.store(status, Ordering::Relaxed);
-        }
-        if until.is_some() {
-            *sender.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        }
-        if let Some(refused) = call.refused() {
-            sender.refuse::<()>(refused).await;
+        if let (Some(call), Some(own)) = (&self.0, &ports.guard) {
+            own.share(call.fate()).await;
         }
     }
 }
@@ -292,14 +243,28 @@ pub(super) fn later(
 /// What the provider sends through.
 struct Sender {
     limits: Arc<Limits>,
-    fate: Arc<Fate>,
+    fate: Mutex<Fate>,
+    /// For the first request.
+    slot: Mutex<Option<Slot>>,
     ports: Ports,
 }
 
 impl Sender {
+    fn new(limits: &Arc<Limits>, slot: Option<Slot>, ports: &Ports) -> Self {
+        Self { limits: limits.clone(), fate: Mutex::default(), slot: Mutex::new(slot), ports: ports.clone() }
+    }
+
+    fn take_slot(&self) -> Option<Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the question: whoever asked looks at its fate, and the provider is not polled again.
     async fn refuse<T>(&self, why: Refused) -> T {
-        self.fate.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.known().refused.get_or_insert(why);
         std::future::pending().await
     }
 
@@ -313,7 +278,7 @@ impl Sender {
         let refusal = result.as_ref().ok().map(|answer| answer.status);
         let refusal = refusal.filter(|status| *status == 429 || asked_to_wait.is_some());
         if let Some(status) = refusal {
-            self.fate.said.store(status, Ordering::Relaxed);
+            self.known().said = Some(status);
         }
         let (failed, taken) = match result {
             Ok(answer) => {
@@ -325,11 +290,10 @@ impl Sender {
             Err(_) => (true, false),
         };
         if taken {
-            self.fate.taken.store(true, Ordering::Relaxed);
+            self.known().taken = true;
         }
         if let Some(wait) = asked_to_wait {
-            let until = self.ports.clock.now().plus(wait);
-            *self.fate.asked_to_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+            self.known().asked_to_wait = Some(self.ports.clock.now().plus(wait));
         }
         // One of many hosts speaks for itself alone.
         if self.limits.one_upstream {
@@ -352,12 +316,39 @@ impl Sender {
 }
 
 #[async_trait]
+impl Guard for Sender {
+    fn for_call(&self) -> Arc<dyn Guard> {
+        Arc::new(Self::new(&self.limits, None, &self.ports))
+    }
+
+    fn sender(self: Arc<Self>) -> Arc<dyn HttpSender> {
+        self
+    }
+
+    fn fate(&self) -> Fate {
+        *self.known()
+    }
+
+    async fn share(&self, call: Fate) {
+        {
+            let mut own = self.known();
+            own.taken |= call.taken;
+            own.said = call.said.or(own.said);
+            own.asked_to_wait = call.asked_to_wait.or(own.asked_to_wait);
+        }
+        if let Some(refused) = call.refused {
+            self.refuse(refused).await
+        }
+    }
+}
+
+#[async_trait]
 impl HttpSender for Sender {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let clock = self.ports.clock.as_ref();
         let deadline = clock.now().plus(request.deadline);
         let latest = clock.now().plus(request.deadline / 2);
-        let slot = self.fate.take_slot();
+        let slot = self.take_slot();
         // With a slot, that was done; now it would take the time that the slot is good for.
         if slot.is_none()
             && let Some(breaker) = &self.limits.breaker
@@ -369,14 +360,14 @@ impl HttpSender for Sender {
             None => None,
             Some(places) => match within(clock, latest.since(clock.now()), places.acquire()).await {
                 Some(Ok(place)) => Some(place),
-                _ => return self.refuse(Refused::Busy(TooLate { at: latest, held: None })).await,
+                _ => return self.refuse(Refused::Busy { at: latest, held: None }).await,
             },
         };
         if let Some(limiter) = &self.limits.limiter
             && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
             && let Err(late) = limiter.take(&self.ports, latest).await
         {
-            return self.refuse(Refused::Busy(late)).await;
+            return self.refuse(busy(late)).await;
         }
         let pass = match &self.limits.breaker {
             None => None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 
 /// Of one provider and code there is a line at most this often from one process.
@@ -23,7 +24,8 @@ struct Told {
 
 impl Notices {
     /// Notes a failure, and logs it unless one was logged just before. `detail` is for people and holds no personal datum.
-    pub(super) fn failed(&self, provider: &str, code: &str, detail: &str, now: Timestamp) {
+    pub(super) fn failed(&self, provider: &str, code: FailureCode, detail: &str, now: Timestamp) {
+        let code = code.as_str();
         if let Some(failures) = self.due(code, now) {
             tracing::warn!(provider, code, detail, failures, "a provider failed");
         }

@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::limited::later;
 use super::{Answer, Ports, Question};
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{AssetError, within};
 
@@ -94,7 +95,7 @@ impl Unread {
         if !self.passing {
             let detail =
                 "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
-            return Answer::failed("provider_error", detail);
+            return Answer::failed(FailureCode::ProviderError, detail);
         }
         let waits = question.last || question.earlier.is_some();
         let patience = if waits { question.wait } else { PATIENCE.min(question.wait) };

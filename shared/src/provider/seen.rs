@@ -13,10 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::Ports;
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
+use crate::ports::{Change, Clock, Condition, Item, Key, Store, StoreError, Update, Value, within};
 
 /// The most things that are remembered of one site. With 22 bytes each, an item of 11 KB.
 const MAX_THINGS: usize = 500;
@@ -62,8 +61,8 @@ impl Seen {
 
     /// Returns when each of the things was first seen, in their order: now, where it never was. `None` of what is not
     /// remembered, and of everything where the table does not say. Takes at most `limit`, and at most four seconds.
-    pub async fn since(&self, shown: Shown<'_>, ports: &Ports, limit: Duration) -> Vec<Option<Timestamp>> {
-        let (clock, began) = (ports.clock.as_ref(), ports.clock.now());
+    pub async fn since(&self, shown: Shown<'_>, clock: &dyn Clock, limit: Duration) -> Vec<Option<Timestamp>> {
+        let began = clock.now();
         let key = Key {
             pk: format!("SEEN#{}#{}", self.tenant, hex::encode(Sha256::digest(shown.site))),
             sk: "SEEN".to_owned(),
@@ -90,7 +89,7 @@ impl Seen {
         let same = kept.len() == before.len() && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
         if !(kept.is_empty() || same && fresh) {
             let left = limit.saturating_sub(clock.now().since(began));
-            self.remember(key, read.as_ref(), &kept, needed.plus(SLACK).seconds(), ports, LIMIT.min(left)).await;
+            self.remember(key, read.as_ref(), &kept, needed.plus(SLACK).seconds(), clock, LIMIT.min(left)).await;
         }
         hashes.iter().map(|hash| kept.get(&hash).map(|at| Timestamp(at * 1_000))).collect()
     }
@@ -101,7 +100,7 @@ impl Seen {
         read: Option<&Item>,
         kept: &BTreeMap<&String, i64>,
         expires_at: i64,
-        ports: &Ports,
+        clock: &dyn Clock,
         limit: Duration,
     ) {
         let set = kept.iter().map(|(hash, at)| format!("{hash}:{at}")).collect();
@@ -114,7 +113,7 @@ impl Seen {
             changes: vec![Change::Set(SEEN, Value::Ss(set)), Change::Set(EXPIRES_AT, Value::N(expires_at))],
             condition: Some(unchanged),
         };
-        match within(ports.clock.as_ref(), limit, self.store.update(update)).await {
+        match within(clock, limit, self.store.update(update)).await {
             // Somebody else looked at the same time.
             Some(Ok(_) | Err(StoreError::ConditionFailed(_))) => {}
             answer => warn("when undated news were first seen is not remembered", answer.and_then(Result::err)),

@@ -46,7 +46,7 @@ pub(super) async fn outcome(
     ports: &Ports,
 ) -> Outcome {
     let input = input(value);
-    let request = Request { input: &input, limit, order, key: "record", callback: None };
+    let request = Request { input: &input, limit, order, key: "record", callback: None, cache: None };
     match waterfall.run(&request, None, ports).await {
         Progress::Done(outcome) => outcome,
         Progress::Parked(parked) => panic!("{parked:?}"),
@@ -76,8 +76,8 @@ pub(super) fn ports() -> (Ports, Arc<Script>) {
         clock: script.clone(),
         entropy: script.clone(),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     };
     (ports, script)
 }

@@ -18,31 +18,39 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::cache::Rules;
+use super::cache::{Cache, Rules};
 use super::config::{ProviderConfig, Until};
 use super::notice::Notices;
 use super::waits::Waits;
 use super::{Answer, Confidence, Earlier, Later, Outage, Ports, Provider, Question, RecordType};
-use crate::domain::json;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
     without_blanks,
 };
-use crate::domain::time::Timestamp;
+use crate::domain::suspended::Merged;
+pub use crate::domain::suspended::Parked;
 use crate::ports::within;
+
+/// On whose terms an answer is merged.
+#[derive(Debug, Clone)]
+struct Terms {
+    /// The provider's.
+    name: String,
+    /// For a record to which it contributes.
+    credits: u32,
+    /// How sure its answers are where they do not say.
+    confidence: Option<f64>,
+    license: Option<String>,
+}
 
 /// A provider's place in a waterfall.
 #[derive(Debug, Clone)]
 pub struct Step {
-    name: String,
+    terms: Terms,
     provider: Arc<dyn Provider>,
-    credits: u32,
-    confidence: Option<f64>,
-    license: Option<String>,
     /// What later providers leave it; nothing for one that only computes.
     timeout: Option<Duration>,
     /// It may have to wait for its turn, beyond its own time-out.
@@ -67,11 +75,13 @@ enum Judged {
 impl Step {
     pub fn new(config: &ProviderConfig, provider: Arc<dyn Provider>) -> Self {
         Self {
-            name: config.name.clone(),
+            terms: Terms {
+                name: config.name.clone(),
+                credits: config.credits,
+                confidence: config.confidence,
+                license: config.license.clone(),
+            },
             provider,
-            credits: config.credits,
-            confidence: config.confidence,
-            license: config.license.clone(),
             timeout: config.timeout(),
             takes_turns: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
@@ -80,6 +90,10 @@ impl Step {
             waits: Arc::new(Waits::new(&config.name)),
             required: own_needs(config),
         }
+    }
+
+    fn name(&self) -> &str {
+        &self.terms.name
     }
 
     /// Nothing of a tenant's own goes into an answer that is kept for all tenants.
@@ -127,6 +141,8 @@ pub struct Request<'a> {
     /// The URL at which a provider's upstream can leave its answer, by the provider's name. `None` where nobody could
     /// reach us.
     pub callback: Option<&'a (dyn Fn(&str) -> String + Sync)>,
+    /// Earlier answers, where any are kept.
+    pub cache: Option<&'a Cache>,
 }
 
 impl std::fmt::Debug for Request<'_> {
@@ -142,59 +158,6 @@ pub enum Progress {
     Done(Outcome),
     /// A provider answers later.
     Parked(Box<Parked>),
-}
-
-/// A record between two runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parked {
-    /// The providers still to be asked, first the one that is waited for. Never empty.
-    left: Vec<String>,
-    merged: Merged,
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
-    ticket: Option<Value>,
-    resume_at: Timestamp,
-    give_up_at: Timestamp,
-    /// How many of its upstream's posts the provider has seen: it is shown each of them once.
-    #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
-    heard: usize,
-    /// That the upstream cannot be asked, where that is what is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outage: Option<Outage>,
-    /// When the record was first suspended at this provider, for whatever reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_none_yet(heard: &usize) -> bool {
-    *heard == 0
-}
-
-impl Parked {
-    /// When to go on, unless the upstream calls back before.
-    pub fn resume_at(&self) -> Timestamp {
-        self.resume_at
-    }
-
-    /// Whether the provider has taken the question, and is not yet to be asked it.
-    pub fn is_taken(&self) -> bool {
-        self.ticket.is_some()
-    }
-
-    /// How many of its upstream's posts the provider has seen.
-    pub fn heard(&self) -> usize {
-        self.heard
-    }
-
-    /// Whether `later` is the same but for the time of the next look, and what the upstream said meanwhile.
-    pub fn waits_as(&self, later: &Self) -> bool {
-        Self { resume_at: later.resume_at, outage: later.outage, ..self.clone() } == *later
-    }
-
-    /// The provider that is waited for.
-    pub fn provider(&self) -> &str {
-        self.left.first().map_or("", String::as_str)
-    }
 }
 
 /// The providers of one type, in order.
@@ -225,7 +188,7 @@ impl Waterfall {
 
     /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
     pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
-        let step = self.steps.iter().find(|step| step.name == parked.provider() && !parked.is_taken());
+        let step = self.steps.iter().find(|step| step.name() == parked.provider() && !parked.is_taken());
         if let Some(step) = step {
             step.waits.tell(ports, parked.resume_at, parked.outage, limit).await;
         }
@@ -246,15 +209,15 @@ impl Waterfall {
             (names, merged) = (before.left, before.merged);
             waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
         } else {
-            let own = || self.steps.iter().map(|step| step.name.clone()).collect();
+            let own = || self.steps.iter().map(|step| step.name().to_owned()).collect();
             names = request.order.map_or_else(own, <[String]>::to_vec);
             (merged, waiting, heard) = (Merged::default(), None, (0, false));
         }
         // Who was waited for and is gone from the configuration is not waited for any more.
-        let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name == *name));
+        let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name() == *name));
         waiting.take_if(|_| gone);
         let steps: Vec<&Step> =
-            names.iter().filter_map(|name| self.steps.iter().find(|step| step.name == *name)).collect();
+            names.iter().filter_map(|name| self.steps.iter().find(|step| step.name() == *name)).collect();
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
             let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
@@ -264,7 +227,7 @@ impl Waterfall {
                 continue;
             }
             // A question that was taken is answered by who took it.
-            let kept = match (&step.cache, &ports.cache) {
+            let kept = match (&step.cache, request.cache) {
                 (Some(rules), Some(cache)) if earlier.is_none() => {
                     let reading = cache.look_up(rules, &input, ports);
                     within(ports.clock.as_ref(), deadline.since(ports.clock.now()), reading).await.flatten()
@@ -281,8 +244,8 @@ impl Waterfall {
                 let answer = if limit.is_zero() {
                     None
                 } else {
-                    let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name)));
-                    let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(&step.name));
+                    let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name())));
+                    let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(step.name()));
                     let question = Question {
                         input: &input,
                         limit,
@@ -296,9 +259,9 @@ impl Waterfall {
                 };
                 let answer = answer.unwrap_or_else(|| {
                     let code = if deadline.since(ports.clock.now()).is_zero() {
-                        "deadline_exceeded"
+                        FailureCode::DeadlineExceeded
                     } else {
-                        "provider_timeout"
+                        FailureCode::ProviderTimeout
                     };
                     Answer::failed(code, "did not answer in time")
                 });
@@ -326,7 +289,7 @@ impl Waterfall {
                             status: outage.status.or_else(|| before.0.and_then(|before| before.status)),
                         });
                         if let Some(outage) = outage {
-                            step.notices.waits(&step.name, outage.status, now);
+                            step.notices.waits(step.name(), outage.status, now);
                         }
                         if let Some(unfit) = merged.unfit(ticket.as_ref()) {
                             return Progress::Done(unfit);
@@ -336,7 +299,7 @@ impl Waterfall {
                         let until = if put_off { give_up_at.plus(give_up_in) } else { give_up_at };
                         if now < until {
                             let resume_at = now.plus(look_in.max(MIN_WAIT)).min(until);
-                            let left = steps[at..].iter().map(|step| step.name.clone()).collect();
+                            let left = steps[at..].iter().map(|step| step.name().to_owned()).collect();
                             return Progress::Parked(Box::new(Parked {
                                 left,
                                 merged,
@@ -349,7 +312,7 @@ impl Waterfall {
                             }));
                         }
                         if ticket.is_some() {
-                            Answer::failed("provider_timeout", "took the question and gave no answer in time")
+                            Answer::failed(FailureCode::ProviderTimeout, "took the question and gave no answer in time")
                         } else {
                             waited_in_vain(outage)
                         }
@@ -358,9 +321,9 @@ impl Waterfall {
                 };
                 let now = ports.clock.now();
                 if let Answer::Failed { code, detail } = &answer {
-                    step.notices.failed(&step.name, code, detail, now);
+                    step.notices.failed(step.name(), *code, detail, now);
                 }
-                if let (Some(rules), Some(cache)) = (&step.cache, &ports.cache) {
+                if let (Some(rules), Some(cache)) = (&step.cache, request.cache) {
                     cache.keep(rules, &input, &answer, now).await;
                 }
                 if matches!(answer, Answer::Found { .. } | Answer::NotFound) {
@@ -370,7 +333,7 @@ impl Waterfall {
                 (answer, Origin { fetched_at: now.rfc3339(), cached: false })
             };
             let answer = step.judged(answer, &input, &self.kind);
-            merged.take(step, answer, self.kind.until(), &origin);
+            merged.take(&step.terms, answer, self.kind.until(), &origin);
             if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
                 break;
             }
@@ -384,11 +347,11 @@ fn waited_in_vain(outage: Option<Outage>) -> Answer {
     let Some(Outage { status }) = outage else {
         let detail = "could not be asked in time: its turn never came (`rate`, `concurrency`), or its secret or table could \
                       not be read";
-        return Answer::failed(FailureCode::ProviderUnavailable.as_str(), detail);
+        return Answer::failed(FailureCode::ProviderUnavailable, detail);
     };
     let code = if status == Some(429) { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable };
     let did = status.map_or_else(|| "could not be reached".to_owned(), |status| format!("answered HTTP {status}"));
-    Answer::failed(code.as_str(), format!("{did} until the record had waited long enough (`wait_s`)"))
+    Answer::failed(code, format!("{did} until the record had waited long enough (`wait_s`)"))
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -411,48 +374,28 @@ struct Origin {
     cached: bool,
 }
 
-/// What the providers said so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Merged {
-    #[serde(default, deserialize_with = "json::sent")]
-    data: Map<String, Value>,
-    #[serde(default)]
-    sources: Vec<(String, Source)>,
-    /// What each provider that found something takes.
-    #[serde(default)]
-    prices: Vec<(String, u32)>,
-    #[serde(default)]
-    said_no: bool,
-    #[serde(default)]
-    failure: Option<OutcomeError>,
-    #[serde(default)]
-    invalid: Option<String>,
-    /// Why the first provider that the input does not suit cannot take it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unsuited: Option<String>,
-}
-
 impl Merged {
-    fn take(&mut self, step: &Step, answer: Judged, until: &Until, origin: &Origin) {
+    fn take(&mut self, from: &Terms, answer: Judged, until: &Until, origin: &Origin) {
         let answer = match answer {
             Judged::Answer(answer) => answer,
             Judged::Unsuited(why) => {
-                self.unsuited.get_or_insert_with(|| format!("{}: {why}", step.name));
+                self.unsuited.get_or_insert_with(|| format!("{}: {why}", from.name));
                 return;
             }
         };
         match answer {
-            Answer::Found { fields, confidence } => self.add(step, fields, confidence.as_ref(), until, origin),
+            Answer::Found { fields, confidence } => self.add(from, fields, confidence.as_ref(), until, origin),
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
             }
             Answer::Failed { code, detail } => {
                 // What may pass says more than an input that never will.
-                if code != FailureCode::ProviderInput.as_str() {
+                if code != FailureCode::ProviderInput {
                     self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
                 }
-                self.failure.get_or_insert_with(|| OutcomeError::new(&code, format!("{}: {detail}", step.name)));
+                self.failure
+                    .get_or_insert_with(|| OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name)));
             }
             // Whoever waits was parked before.
             Answer::Later(_) => {}
@@ -461,17 +404,17 @@ impl Merged {
 
     fn add(
         &mut self,
-        step: &Step,
+        from: &Terms,
         fields: Map<String, Value>,
         confidence: Option<&Confidence>,
         until: &Until,
         origin: &Origin,
     ) {
         let source = |field: &str| Source {
-            provider: step.name.clone(),
+            provider: from.name.clone(),
             fetched_at: origin.fetched_at.clone(),
-            confidence: confidence.and_then(|said| said.of(field)).or(step.confidence),
-            license: step.license.clone(),
+            confidence: confidence.and_then(|said| said.of(field)).or(from.confidence),
+            license: from.license.clone(),
             cached: origin.cached,
         };
         let mut gave = false;
@@ -488,7 +431,7 @@ impl Merged {
             gave = true;
         }
         if gave {
-            self.prices.push((step.name.clone(), step.credits));
+            self.prices.push((from.name.clone(), from.credits));
         } else if self.data.is_empty() {
             self.said_no = true;
         }
@@ -592,6 +535,7 @@ mod tests {
     use super::super::config::Config;
     use super::super::testing::{Script, input, outcome, ports};
     use super::*;
+    use crate::domain::time::Timestamp;
 
     /// Answers what it is told, after so long, and notes what it was given.
     #[derive(Debug)]
@@ -672,7 +616,7 @@ mod tests {
     }
 
     fn broken() -> Answer {
-        Answer::failed("provider_error", "broken")
+        Answer::failed(FailureCode::ProviderError, "broken")
     }
 
     fn invalid() -> Answer {
@@ -725,7 +669,7 @@ mod tests {
             (vec![broken(), broken()], Failed, Some("provider_error")),
             (vec![broken(), no()], NotFound, Some("provider_error")),
             (vec![no(), broken()], NotFound, Some("provider_error")),
-            (vec![no(), Answer::failed("provider_unpaid", "HTTP 402")], NotFound, Some("provider_unpaid")),
+            (vec![no(), Answer::failed(FailureCode::ProviderUnpaid, "HTTP 402")], NotFound, Some("provider_unpaid")),
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
@@ -748,7 +692,7 @@ mod tests {
                     [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                     [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
-        let refused = || Answer::failed(FailureCode::ProviderInput.as_str(), "HTTP 422");
+        let refused = || Answer::failed(FailureCode::ProviderInput, "HTTP 422");
         for (field, first, second, status, code) in [
             ("x", invalid(), refused(), Failed, Some("provider_input")),
             ("x", invalid(), broken(), Failed, Some("provider_error")),
@@ -916,8 +860,14 @@ mod tests {
         let (ports, script) = ports();
         let value = input(json!({"x": "1"}));
         let url = |provider: &str| format!("https://api.example/{provider}");
-        let request =
-            Request { input: &value, limit: Duration::from_secs(5), order: None, key: "record", callback: Some(&url) };
+        let request = Request {
+            input: &value,
+            limit: Duration::from_secs(5),
+            order: None,
+            key: "record",
+            callback: Some(&url),
+            cache: None,
+        };
         let run = async |parked| match waterfall.run(&request, parked, &ports).await {
             Progress::Parked(parked) => {
                 // As it is stored.
@@ -990,7 +940,7 @@ mod tests {
         let (ports, script) = ports();
         let value = input(json!({"x": "1"}));
         let limit = Duration::from_secs(5);
-        let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+        let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
         let waterfall = registry.waterfall("t").unwrap();
         let mut progress = waterfall.run(&request, None, &ports).await;
         for pause in pauses {
@@ -1026,7 +976,7 @@ mod tests {
                 Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(vec![second.clone()].into()))))).unwrap();
             let (value, ports) = (input(json!({"x": "1"})), ports().0);
             let limit = Duration::from_secs(5);
-            let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+            let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
             let again = registry.waterfall("t").unwrap().run(&request, Some((*first, Some(json!("posted")))), &ports);
             let Progress::Parked(parked) = again.await else { panic!() };
             assert_eq!(parked.heard(), heard);
@@ -1044,7 +994,7 @@ mod tests {
         let registry = Registry::assemble(&config, |_| Ok(provider.clone())).unwrap();
         let (value, ports) = (input(json!({"x": "1"})), ports().0);
         let limit = Duration::from_secs(5);
-        let request = Request { input: &value, limit, order: None, key: "record", callback: None };
+        let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
         let mut before = None;
         for (taken, heard) in [(false, 0), (true, 0), (true, 1)] {
             let again = registry.waterfall("t").unwrap().run(&request, before, &ports).await;

@@ -33,7 +33,7 @@ pub async fn press(registry: &Registry, ports: &Ports, lanes: usize, until: Time
         while ports.clock.now() < until {
             let input = Map::from_iter([("domain".to_owned(), Value::from(format!("{lane}-{found}.example")))]);
             let (limit, key) = (Duration::from_secs(90), "record");
-            let request = Request { input: &input, limit, order: None, key, callback: None };
+            let request = Request { input: &input, limit, order: None, key, callback: None, cache: None };
             match waterfall.run(&request, None, ports).await {
                 Progress::Done(outcome) if outcome.status == OutcomeStatus::Found => found += 1,
                 _ => others += 1,

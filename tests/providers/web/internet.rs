@@ -204,8 +204,8 @@ impl Internet {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             shared: None,
-            cache: None,
             seen: None,
+            guard: None,
         };
         Self { ports, zone, log, _names: names }
     }

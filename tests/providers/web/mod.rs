@@ -102,14 +102,14 @@ fn fields(answer: Answer) -> Value {
 
 fn failed(answer: Answer) -> (String, String) {
     let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
-    (code, detail)
+    (code.as_str().to_owned(), detail)
 }
 
 /// By the shipped configuration.
 async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
     let registry = Registry::load(&infra(), &|_| None).unwrap();
     let Value::Object(input) = input else { panic!() };
-    let request = Request { input: &input, limit: PATIENCE, order: None, key: "record", callback: None };
+    let request = Request { input: &input, limit: PATIENCE, order: None, key: "record", callback: None, cache: None };
     match registry.waterfall(kind).unwrap().run(&request, None, &net.ports).await {
         Progress::Done(outcome) => outcome,
         Progress::Parked(parked) => panic!("{parked:?}"),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::etag::{etag, matches_state, matches_tag};
 use super::parameters::{RESULTS, ROWS, bad_cursor, idempotency, limit, wait};
 use super::{Api, Door};
+use crate::app::authenticate::authenticate;
 use crate::app::idempotency::Idempotency;
 use crate::app::status::{DeliveryPage, JobPage, ResultCursor};
 use crate::app::submit::{Terms, submit};
-use crate::app::{cancel, delete, deliveries, retry, secrets, status, tenants};
+use crate::app::{cancel, delete, deliveries, retry, secrets, status};
 use crate::dialect::message::{ApiRequest, ApiResponse};
 use crate::dialect::{Call, Reading, ResultsPage, Shown, Shows, Surface};
 use crate::domain::error::ApiError;
@@ -41,7 +42,7 @@ impl Api {
             let detail = format!("the body has {} bytes; at most {MAX_BODY_BYTES} are taken", request.body.len());
             return Err(ApiError::TooLarge { detail });
         }
-        let caller = &tenants::authenticate(&self.ports, (surface.key)(request), scope).await?;
+        let caller = &authenticate(&self.ports, (surface.key)(request), scope).await?;
         if door == Door::Write
             && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
         {

@@ -32,6 +32,7 @@ use super::http::json::{is_empty, read};
 use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
 use super::{Answer, Ports, Provider, Question, Secrets};
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 
@@ -197,7 +198,7 @@ impl Chat {
             Answer::NotFound
         } else {
             Answer::failed(
-                "provider_error",
+                FailureCode::ProviderError,
                 "the model's answer is not usable: no field has the type that was asked for",
             )
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::reader::Entry;
-use super::template::{BodyTemplate, Part, RequestTemplate, Template};
+use super::request::{BodyTemplate, RequestTemplate};
+use super::template::{Part, Template};
 
 /// How records share a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]

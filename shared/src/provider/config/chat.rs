@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use toml::de::DeValue;
 
 use super::address::check_url;
+use super::error::{ConfigError, Place};
 use super::reader::Table;
 use super::secret::SecretConfig;
+use super::settings::{COMMON, Settings};
 use super::template::{Part, Template};
-use super::{COMMON, ConfigError, Place, Settings};
 
 /// A model that researches or judges.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use serde_json::Error;
 use sha2::{Digest, Sha256};
 
-use super::Config;
+use super::file::Config;
 
 /// Its name, beside `providers.toml`.
 pub const COMPILED_FILE: &str = "providers.compiled";

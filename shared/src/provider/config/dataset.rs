@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use super::error::{ConfigError, Place};
 use super::reader::{Entry, FIELD_RULE, Table, is_field};
-use super::{COMMON, ConfigError, Place, Settings};
+use super::settings::{COMMON, Settings};
 
 /// A table.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{ConfigError, Place};
 use super::reader::Table;
-use super::{COMMON, ConfigError, Place, Settings};
+use super::settings::{COMMON, Settings};
 
 /// What is known about an e-mail address without asking its mailbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]

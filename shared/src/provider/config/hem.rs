@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::reader::Table;
-use super::{COMMON, ConfigError, Settings};
+use super::settings::{COMMON, Settings};
 
 /// The hashes of an e-mail address.
 #[derive(Debug, Clone, Serialize, Deserialize)]

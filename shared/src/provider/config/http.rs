@@ -5,13 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchConfig;
+use super::error::{ConfigError, Place};
 use super::later::LaterConfig;
 use super::mapping::Mapping;
 use super::oauth::OauthConfig;
 use super::reader::Table;
+use super::request::{REQUEST_KEYS, RequestTemplate};
 use super::secret::SecretConfig;
-use super::template::{REQUEST_KEYS, RequestTemplate, Template};
-use super::{COMMON, ConfigError, Place, Settings};
+use super::settings::{COMMON, Settings};
+use super::template::Template;
 
 /// A JSON API that answers at once or later.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{ConfigError, Place};
 use super::reader::Table;
-use super::{COMMON, ConfigError, Place, Settings};
+use super::settings::{COMMON, Settings};
 
 /// Who is behind an address, by the operator's own databases.
 #[derive(Debug, Clone, Serialize, Deserialize)]

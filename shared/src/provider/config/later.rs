@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::expression::Expr;
 use super::mapping::{Pick, RESPONSE_ROOTS};
 use super::reader::Entry;
-use super::template::{REQUEST_KEYS, RequestTemplate};
+use super::request::{REQUEST_KEYS, RequestTemplate};
 
 /// How the answer comes to a question that was taken.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use super::error::ConfigError;
 use super::reader::{Entry, Table};
-use super::{ConfigError, Settings};
+use super::settings::Settings;
 
 /// How a provider's upstream is spared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::expression::Expr;
 use super::reader::{Entry, FIELD_RULE, Table, is_field};
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::check_url;
+use super::error::{ConfigError, Place};
 use super::reader::Entry;
 use super::secret::SecretConfig;
 use super::template::Part;
-use super::{ConfigError, Place};
 
 /// Where access tokens come from. They are sent as bearer tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::reader::{Entry, Table};
-use super::{COMMON, ConfigError, Settings};
+use super::settings::{COMMON, Settings};
 
 /// A phone number, taken apart by the numbering plans.
 #[derive(Debug, Clone, Serialize, Deserialize)]

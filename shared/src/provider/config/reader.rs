@@ -5,9 +5,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::error::{ConfigError, Place};
 use super::expression::Expr;
-use super::template::Template;
-use super::{ConfigError, Place};
 
 pub(super) const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
 
@@ -252,11 +251,6 @@ impl<'t> Entry<'t> {
             .collect();
         entries.sort_by_key(|(at, ..)| *at);
         Ok(entries.into_iter().map(|(_, name, entry)| (name, entry)).collect())
-    }
-
-    /// A template that may read these roots.
-    pub(super) fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
-        Template::parse(self.str()?, roots).map_err(|why| self.error(why))
     }
 
     /// An expression over these roots.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{ConfigError, Place};
 use super::reader::{Entry, FIELD_RULE, is_field};
-use super::{ConfigError, Place};
 
 /// Where a secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +23,12 @@ impl std::fmt::Display for SecretRef {
     }
 }
 
+/// The value of a secret; `None` where there is none.
+pub type Secrets<'a> = &'a dyn Fn(&SecretConfig) -> Option<String>;
+
+/// The value of an environment variable; `None` where it is not set.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// A secret, by the name it has in templates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SecretConfig {
@@ -41,7 +47,7 @@ impl SecretConfig {
     }
 
     /// Its value, where that is in this environment.
-    pub fn known(&self, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    pub fn known(&self, environment: Environment<'_>) -> Option<String> {
         environment(self.variable()?).filter(|value| !value.is_empty())
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::reader::Table;
+use super::settings::{COMMON, Settings};
 use super::web::{self, WebConfig};
-use super::{COMMON, ConfigError, Settings};
 
 /// What is new about a company, by its own site.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::reader::Table;
+use super::settings::{COMMON, Settings};
 use super::web::{self, WebConfig};
-use super::{COMMON, ConfigError, Settings};
 
 /// A company's profile from its home page.
 #[derive(Debug, Clone, Serialize, Deserialize)]

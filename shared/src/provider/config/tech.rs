@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{ConfigError, Place};
 use super::reader::Table;
+use super::settings::{COMMON, Settings};
 use super::web::{self, WebConfig};
-use super::{COMMON, ConfigError, Place, Settings};
 
 /// The technologies that a site is made with.
 #[derive(Debug, Clone, Serialize, Deserialize)]

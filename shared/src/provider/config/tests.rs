@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const GOOD: &str = "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\n\n[providers.brands]\n\

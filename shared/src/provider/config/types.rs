@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use super::error::ConfigError;
+use super::provider::ProviderConfig;
 use super::reader::{Entry, FIELD_RULE, Table, is_field};
-use super::{ConfigError, ProviderConfig};
 
 /// When a waterfall stops before its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

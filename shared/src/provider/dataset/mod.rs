@@ -28,6 +28,7 @@ use self::search::Words;
 use super::config::{ConfigError, DatasetConfig, Lookup};
 use super::refreshed::{Refreshed, Unread};
 use super::{Answer, Ports, Provider, Question};
+use crate::domain::record::FailureCode;
 use crate::ports::{AssetError, ObjectName, within};
 
 /// Reading an object takes at most this long.
@@ -243,7 +244,7 @@ impl Provider for Dataset {
             Ok(fields) => Answer::Found { fields, confidence: None },
             // What is wrong with a table of the bundle is told by its line.
             Err(unread) if matches!(self.source, Source::Held { .. }) => {
-                Answer::failed("provider_error", without_names(&unread.why()))
+                Answer::failed(FailureCode::ProviderError, without_names(&unread.why()))
             }
             Err(unread) => unread.answer(question, ports),
         }
@@ -262,9 +263,4 @@ impl Provider for Dataset {
 
 fn counted(rows: usize) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
-}
-
-/// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).
-fn word(c: char) -> char {
-    if c.is_alphanumeric() || c == '+' || c == '#' { c } else { ' ' }
 }

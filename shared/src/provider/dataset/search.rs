@@ -11,7 +11,6 @@ use std::collections::{BinaryHeap, HashMap};
 use serde_json::{Map, Value};
 
 use super::super::config::Search;
-use super::word;
 
 /// The most rows of a table that is searched, and how large its index may become, by estimate: a fifth of the function's
 /// memory. The rows themselves come on top.
@@ -134,6 +133,11 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     let plain: String = text.to_lowercase().chars().map(word).collect();
     let words: Vec<String> = plain.split(' ').filter(|word| !word.is_empty()).map(cut).collect();
     words.into_iter()
+}
+
+/// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).
+fn word(c: char) -> char {
+    if c.is_alphanumeric() || c == '+' || c == '#' { c } else { ' ' }
 }
 
 fn cut(word: &str) -> String {

@@ -26,7 +26,7 @@ use super::expression::Known;
 use super::json::is_empty;
 use super::request::{add_parameter, body, joined, request, scalar};
 use super::response::{self, Response};
-use super::{Core, Http, Turn};
+use super::turn::{Core, Turn};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpRequest, within};
 
@@ -88,9 +88,7 @@ impl Batches {
         *open = call.downgrade().map(|call| Open { places, call });
         (0, call)
     }
-}
 
-impl Http {
     /// Puts a question together with others.
     pub(super) async fn share(&self, batch: &BatchConfig, turn: &Turn<'_>) -> Result<Answer, Fault> {
         let (input, waiting) = (turn.question.input, Arc::new(()));
@@ -113,8 +111,8 @@ impl Http {
             };
             Place { item, key, waiting: Arc::downgrade(&waiting) }
         };
-        let (at, call) = self.batches.join(place, batch.max, |places| {
-            let (core, ports) = (self.core.clone(), turn.ports.clone());
+        let (at, call) = self.join(place, batch.max, |places| {
+            let (core, ports) = (turn.core.clone(), turn.ports.clone());
             async move { Arc::new(core.call(&places, &ports).await) }.boxed()
         });
         let left = turn.deadline.since(turn.ports.clock.now());
@@ -122,7 +120,7 @@ impl Http {
             return Err(Fault::timeout());
         };
         match (given.results.get(&at), &given.fault) {
-            (Some(result), _) if !is_empty(result) => Ok(Response::new(result, 200, input).map(&self.config().mapping)),
+            (Some(result), _) if !is_empty(result) => Ok(Response::new(result, 200, input).map(&turn.config().mapping)),
             (None, Some(fault)) => {
                 given.joint.share(turn.ports).await;
                 Err(fault.clone())

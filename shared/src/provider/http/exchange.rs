@@ -16,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(in crate::provider) struct Fault {
     /// How long the upstream asks to wait.
     pub(in crate::provider) wait: Option<Duration>,
-    pub(in crate::provider) code: &'static str,
+    pub(in crate::provider) code: FailureCode,
     /// For people; holds statuses and error classes, nothing of the exchange.
     pub(in crate::provider) detail: String,
     /// Whether trying again may help.
@@ -24,16 +24,22 @@ pub(in crate::provider) struct Fault {
 }
 
 impl Fault {
-    fn passing(code: &'static str, detail: impl Into<String>) -> Self {
+    fn passing(code: FailureCode, detail: impl Into<String>) -> Self {
         Self { wait: None, code, detail: detail.into(), passing: true }
     }
 
     pub(in crate::provider) fn lasting(detail: impl Into<String>) -> Self {
-        Self { wait: None, code: "provider_error", detail: detail.into(), passing: false }
+        Self { wait: None, code: FailureCode::ProviderError, detail: detail.into(), passing: false }
+    }
+
+    /// The upstream refuses our credentials, which may have been replaced since they were read. `how` goes on from there.
+    pub(in crate::provider) fn credentials(how: &str) -> Self {
+        let fault = Self::lasting(format!("the provider refused its credentials{how}"));
+        Self { code: FailureCode::CredentialsRefused, ..fault }
     }
 
     pub(in crate::provider) fn timeout() -> Self {
-        Self::passing("provider_timeout", "the provider did not answer in time")
+        Self::passing(FailureCode::ProviderTimeout, "the provider did not answer in time")
     }
 }
 
@@ -42,9 +48,6 @@ impl From<Fault> for Answer {
         Self::failed(fault.code, fault.detail)
     }
 }
-
-/// How a fault begins that other credentials would mend.
-pub(in crate::provider) const REFUSED: &str = "the provider refused its credentials";
 
 /// Sends until there is an answer that repeating would not change, `retries` are used up, or the deadline comes.
 /// `ends` are statuses that end it although they may pass elsewhere.
@@ -93,7 +96,7 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     }
     let wait = answer.header("retry-after").and_then(|text| retry_after(text, now));
     let limited = status == 429 || (status == 503 && wait.is_some());
-    let code = if limited { "rate_limited" } else { "provider_error" };
+    let code = if limited { FailureCode::RateLimited } else { FailureCode::ProviderError };
     Some(Fault { wait, ..Fault::passing(code, format!("the provider answered HTTP {status}")) })
 }
 
@@ -122,12 +125,12 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
 fn broken(error: &HttpError) -> Fault {
     let detail = format!("no answer from the provider ({}): {}", error.class(), upstream_advice(error));
     match error.cause() {
-        HttpError::Timeout => Fault::passing("provider_timeout", detail),
+        HttpError::Timeout => Fault::passing(FailureCode::ProviderTimeout, detail),
         HttpError::Dns(_)
         | HttpError::Connect(_)
         | HttpError::Tls(_)
         | HttpError::Protocol(_)
-        | HttpError::Cut { .. } => Fault::passing("provider_error", detail),
+        | HttpError::Cut { .. } => Fault::passing(FailureCode::ProviderError, detail),
         HttpError::Url(_) | HttpError::Blocked => Fault::lasting(detail),
     }
 }
@@ -135,9 +138,9 @@ fn broken(error: &HttpError) -> Fault {
 /// The fault of an answer whose status is no success.
 pub(in crate::provider) fn refused(status: u16) -> Fault {
     match status {
-        401 | 403 => Fault::lasting(format!("{REFUSED} (HTTP {status}); check the secret in its configuration")),
+        401 | 403 => Fault::credentials(&format!(" (HTTP {status}); check the secret in its configuration")),
         402 => Fault {
-            code: FailureCode::ProviderUnpaid.as_str(),
+            code: FailureCode::ProviderUnpaid,
             ..Fault::lasting("the provider wants to be paid (HTTP 402); look at your account there")
         },
         _ => Fault::lasting(format!("the provider answered HTTP {status}")),

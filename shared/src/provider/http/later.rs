@@ -11,11 +11,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::config::expression::Expr;
-use super::super::config::{LaterConfig, Verify};
+use super::super::config::{LaterConfig, Mapping, Verify};
 use super::super::{Answer, Earlier, Later};
 use super::exchange::{Fault, refused};
+use super::request;
 use super::response::{self, Response, unfit};
-use super::{Http, Turn, request};
+use super::turn::Turn;
+use crate::domain::record::FailureCode;
 
 /// How to wait for a question that was taken, if the first response says so, or that it will not be answered.
 pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
@@ -39,7 +41,8 @@ fn holds(condition: &Expr, response: &Response<'_>) -> Result<bool, Answer> {
 
 fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>, Answer> {
     let failed = later.failed.as_ref().map_or(Ok(false), |failed| holds(failed, response))?;
-    Ok(failed.then(|| Answer::failed("provider_error", "the provider took the question and could not answer it")))
+    Ok(failed
+        .then(|| Answer::failed(FailureCode::ProviderError, "the provider took the question and could not answer it")))
 }
 
 fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
@@ -63,60 +66,56 @@ fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
     })
 }
 
-impl Http {
-    /// The answer that a response holds, if it is the last one.
-    fn settled(&self, later: &LaterConfig, response: &Response<'_>) -> Option<Answer> {
-        let settled = || {
-            if let Some(failed) = failed(later, response)? {
-                return Ok(Some(failed));
-            }
-            let done = match (&later.done, &later.when) {
-                (Some(done), _) => holds(done, response)?,
-                (None, Some(when)) => !holds(when, response)?,
-                (None, None) => true,
-            };
-            Ok(done.then(|| response.map(&self.config().mapping)))
+/// The answer that a response holds, if it is the last one.
+fn settled(later: &LaterConfig, response: &Response<'_>, mapping: &Mapping) -> Option<Answer> {
+    let settled = || {
+        if let Some(failed) = failed(later, response)? {
+            return Ok(Some(failed));
+        }
+        let done = match (&later.done, &later.when) {
+            (Some(done), _) => holds(done, response)?,
+            (None, Some(when)) => !holds(when, response)?,
+            (None, None) => true,
         };
-        settled().unwrap_or_else(Some)
-    }
+        Ok(done.then(|| response.map(mapping)))
+    };
+    settled().unwrap_or_else(Some)
+}
 
-    /// Asks after a question that was taken.
-    pub(super) async fn go_on(&self, later: &LaterConfig, earlier: &Earlier, turn: &Turn<'_>) -> Result<Answer, Fault> {
-        let Some(id) = earlier.ticket.get("id") else {
-            return Err(Fault::lasting(
-                "the stored question was taken by another version of this provider's configuration",
-            ));
-        };
-        let input = turn.question.input;
-        if let Some(posted) = earlier.posted.as_ref().filter(|_| later.verify == Verify::Nothing) {
-            let response = Response::new(posted, 200, input);
-            let other = response.pick(&later.id).is_ok_and(|own| own.is_some_and(|own| own != *id));
-            if let Some(answer) = (!other).then(|| self.settled(later, &response)).flatten() {
-                return Ok(answer);
-            }
+/// Asks after a question that was taken.
+pub(super) async fn go_on(later: &LaterConfig, earlier: &Earlier, turn: &Turn<'_>) -> Result<Answer, Fault> {
+    let Some(id) = earlier.ticket.get("id") else {
+        return Err(Fault::lasting(
+            "the stored question was taken by another version of this provider's configuration",
+        ));
+    };
+    let input = turn.question.input;
+    if let Some(posted) = earlier.posted.as_ref().filter(|_| later.verify == Verify::Nothing) {
+        let response = Response::new(posted, 200, input);
+        let other = response.pick(&later.id).is_ok_and(|own| own.is_some_and(|own| own != *id));
+        if let Some(answer) = (!other).then(|| settled(later, &response, &turn.config().mapping)).flatten() {
+            return Ok(answer);
         }
-        let Some(poll) = &later.poll else { return Ok(wait(later, id, None)) };
-        let request = match request::request(poll, &self.known(turn.question).own("later", json!({"id": id}))) {
-            Ok(request) => request,
-            Err(why) => return Err(Fault::lasting(format!("the answer cannot be asked for: {why}"))),
-        };
-        let answer = match self.send(&request, turn).await {
-            Ok(answer) => answer,
-            Err(fault) if fault.passing => return Ok(wait(later, id, fault.wait)),
-            Err(fault) => return Err(fault),
-        };
-        match answer.status {
-            202 | 204 if answer.body.is_empty() => return Ok(wait(later, id, None)),
-            200..=299 => {}
-            status @ (404 | 410) => {
-                return Err(Fault::lasting(format!(
-                    "the provider does not know the job that it began (HTTP {status})"
-                )));
-            }
-            status => return Err(refused(status)),
-        }
-        let json = response::json(&answer)?;
-        let settled = self.settled(later, &Response::new(&json, answer.status, input));
-        Ok(settled.unwrap_or_else(|| wait(later, id, None)))
     }
+    let Some(poll) = &later.poll else { return Ok(wait(later, id, None)) };
+    let request = match request::request(poll, &turn.known().own("later", json!({"id": id}))) {
+        Ok(request) => request,
+        Err(why) => return Err(Fault::lasting(format!("the answer cannot be asked for: {why}"))),
+    };
+    let answer = match turn.send(&request).await {
+        Ok(answer) => answer,
+        Err(fault) if fault.passing => return Ok(wait(later, id, fault.wait)),
+        Err(fault) => return Err(fault),
+    };
+    match answer.status {
+        202 | 204 if answer.body.is_empty() => return Ok(wait(later, id, None)),
+        200..=299 => {}
+        status @ (404 | 410) => {
+            return Err(Fault::lasting(format!("the provider does not know the job that it began (HTTP {status})")));
+        }
+        status => return Err(refused(status)),
+    }
+    let json = response::json(&answer)?;
+    let settled = settled(later, &Response::new(&json, answer.status, input), &turn.config().mapping);
+    Ok(settled.unwrap_or_else(|| wait(later, id, None)))
 }

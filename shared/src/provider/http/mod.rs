@@ -19,29 +19,24 @@ pub(super) mod response;
 pub(super) mod secret;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
 
 use self::batch::Batches;
 pub use self::exchange::upstream_advice;
-use self::exchange::{Fault, exchange, refused};
-use self::expression::Known;
+use self::exchange::{Fault, refused};
 use self::oauth::Tokens;
-pub use self::request::percent_encode;
 use self::request::scalar;
+pub use self::request::{MAX_RESPONSE_BYTES, percent_encode};
 use self::response::Response;
+use self::turn::{Core, Turn};
 use super::config::{ConfigError, HttpConfig, Verify};
 use super::{Answer, Ports, Provider, Question, Secrets};
 use crate::domain::record::FailureCode;
-use crate::domain::time::Timestamp;
-use crate::ports::{HttpAnswer, HttpRequest};
-
-/// The most bytes that are read of a response.
-pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// An `http` provider with its secrets.
 pub struct Http {
@@ -50,48 +45,11 @@ pub struct Http {
     batches: Batches,
 }
 
-/// What its calls share.
-struct Core {
-    config: HttpConfig,
-    /// Texts, by their names in templates.
-    secrets: Map<String, Value>,
-    tokens: Option<Tokens>,
-}
-
 impl fmt::Debug for Http {
     /// Leaves out the secrets and whatever may hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-impl Core {
-    /// One exchange with its retries, as whoever the upstream knows. `ends` are statuses whose meaning the configuration knows.
-    async fn send(
-        &self,
-        request: &HttpRequest,
-        deadline: Timestamp,
-        ends: &(dyn Fn(u16) -> bool + Sync),
-        ports: &Ports,
-    ) -> Result<HttpAnswer, Fault> {
-        let Some(tokens) = &self.tokens else {
-            return exchange(ports, request, self.config.retries, deadline, ends).await;
-        };
-        let token = tokens.token(None, deadline, ports).await?;
-        let answer = exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await?;
-        if answer.status != 401 {
-            return Ok(answer);
-        }
-        // Tokens may be revoked before they end: once, a new one is tried.
-        let token = tokens.token(Some(&token), deadline, ports).await?;
-        exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await
-    }
-}
-
-fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
-    let mut request = request.clone();
-    request.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
-    request
 }
 
 impl Http {
@@ -107,26 +65,6 @@ impl Http {
         &self.core.config
     }
 
-    /// What the templates of a request may read.
-    fn known<'a>(&'a self, question: &Question<'a>) -> Known<'a> {
-        let callback = question.callback.map_or(json!({}), |url| json!({"url": url}));
-        Known::new()
-            .object("input", question.input)
-            .object("secret", &self.core.secrets)
-            .own("request", json!({"key": question.key}))
-            .own("callback", callback)
-    }
-
-    async fn send(&self, request: &HttpRequest, turn: &Turn<'_>) -> Result<HttpAnswer, Fault> {
-        let ends = |status: u16| turn.first && self.means_something(status);
-        self.core.send(request, turn.deadline, &ends, turn.ports).await
-    }
-
-    /// Whether the configuration says what a status means.
-    fn means_something(&self, status: u16) -> bool {
-        self.config().not_found_status.contains(&status) || self.config().invalid_status.contains(&status)
-    }
-
     /// Puts a question for the first time.
     async fn begin(&self, turn: &Turn<'_>) -> Result<Answer, Fault> {
         let input = turn.question.input;
@@ -136,20 +74,20 @@ impl Http {
             }
         }
         if let Some(batch) = &self.config().batch {
-            return self.share(batch, turn).await;
+            return self.batches.share(batch, turn).await;
         }
-        let request = match request::request(&self.config().request, &self.known(turn.question)) {
+        let request = match request::request(&self.config().request, &turn.known()) {
             Ok(request) => request,
             Err(why) => return Ok(Answer::Invalid(why)),
         };
-        let answer = self.send(&request, turn).await?;
+        let answer = turn.send(&request).await?;
         let status = answer.status;
         if self.config().not_found_status.contains(&status) || (status == 204 && self.config().later.is_none()) {
             return Ok(Answer::NotFound);
         }
         if self.config().invalid_status.contains(&status) {
             let detail = format!("the provider says that the input is wrong (HTTP {status})");
-            return Ok(Answer::failed(FailureCode::ProviderInput.as_str(), detail));
+            return Ok(Answer::failed(FailureCode::ProviderInput, detail));
         }
         if !(200..=299).contains(&status) {
             return Err(refused(status));
@@ -163,23 +101,14 @@ impl Http {
     }
 }
 
-/// One call of [`Provider::ask`].
-struct Turn<'a> {
-    question: &'a Question<'a>,
-    deadline: Timestamp,
-    /// The question is put, and not asked after.
-    first: bool,
-    ports: &'a Ports,
-}
-
 #[async_trait]
 impl Provider for Http {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let deadline = ports.clock.now().plus(question.limit.min(self.config().timeout));
         let earlier = self.config().later.as_ref().zip(question.earlier);
-        let turn = Turn { question, deadline, first: earlier.is_none(), ports };
+        let turn = Turn { core: &self.core, question, deadline, first: earlier.is_none(), ports };
         let answer = match earlier {
-            Some((later, earlier)) => self.go_on(later, earlier, &turn).await,
+            Some((later, earlier)) => later::go_on(later, earlier, &turn).await,
             None => self.begin(&turn).await,
         };
         answer.unwrap_or_else(Answer::from)

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::super::config::{ClientAuth, ConfigError, OauthConfig};
 use super::super::{Ports, Secrets};
-use super::exchange::{Fault, REFUSED, exchange};
+use super::exchange::{Fault, exchange};
 use super::request::percent_encode;
 use super::{response, secret};
 use crate::domain::time::Timestamp;
@@ -98,8 +98,8 @@ impl Tokens {
         if !(200..=299).contains(&answer.status) {
             let said = json.as_ref().ok().and_then(|json| json.get("error")?.as_str());
             let code = said.filter(|code| CODES.contains(code)).unwrap_or("no reason that RFC 6749 knows");
-            return Err(Fault::lasting(format!(
-                "{REFUSED}: no access token (HTTP {}, {code}); check client_id, client_secret and scope",
+            return Err(Fault::credentials(&format!(
+                ": no access token (HTTP {}, {code}); check client_id, client_secret and scope",
                 answer.status
             )));
         }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::super::config::{BodyTemplate, Part, RequestTemplate, Template};
-use super::MAX_RESPONSE_BYTES;
 use super::expression::Known;
 use crate::ports::HttpRequest;
+
+/// The most bytes that are read of a response.
+pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// The request without its deadline. `Err` says which value does not suit it.
 pub(super) fn request(template: &RequestTemplate, known: &Known<'_>) -> Result<HttpRequest, String> {

@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 
 use super::super::Answer;
 use super::super::config::{Mapping, Pick};
-use super::MAX_RESPONSE_BYTES;
 use super::exchange::Fault;
 use super::expression::Known;
 use super::json::{is_empty, read};
+use super::request::MAX_RESPONSE_BYTES;
+use crate::domain::record::FailureCode;
 use crate::ports::HttpAnswer;
 
 /// A response's JSON.
@@ -105,5 +106,8 @@ fn with_zeros(value: &Value) -> Value {
 
 /// The configuration does not fit what came.
 pub(super) fn unfit(what: &str, why: &str) -> Answer {
-    Answer::failed("provider_error", format!("the provider's response does not fit {what} in its configuration: {why}"))
+    Answer::failed(
+        FailureCode::ProviderError,
+        format!("the provider's response does not fit {what} in its configuration: {why}"),
+    )
 }

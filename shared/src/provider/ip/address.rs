@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::is_public;
+use super::public::is_public;
 
 /// Returns the first address of a text that can be somebody's on the internet; the first of all where none can.
 ///

@@ -24,13 +24,14 @@
 //! An address that no database knows is `not_found`; one that is private or reserved, or none at all, is `invalid`.
 
 mod address;
+mod public;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -38,9 +39,11 @@ use async_trait::async_trait;
 use maxminddb::{MaxMindDbError, Reader};
 use serde_json::{Map, Value};
 
+pub(super) use self::public::is_public;
 use self::record::Known;
 use super::config::{ConfigError, IpConfig};
 use super::{Answer, Ports, Provider, Question};
+use crate::domain::record::FailureCode;
 
 /// The `ip` provider. Reads files only, each whole at the first question.
 pub struct IpDatabases {
@@ -135,7 +138,7 @@ impl Provider for IpDatabases {
         let Some(text) = question.input.get(&self.input).and_then(Value::as_str) else {
             return Answer::Invalid(format!("`{}` is needed", self.input));
         };
-        self.answer(text).unwrap_or_else(|why| Answer::failed("provider_error", why))
+        self.answer(text).unwrap_or_else(|why| Answer::failed(FailureCode::ProviderError, why))
     }
 
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
@@ -144,35 +147,4 @@ impl Provider for IpDatabases {
         });
         types.collect()
     }
-}
-
-/// Whether an address can be somebody's on the internet. Source: IANA Special-Purpose Address Registries. Coarser than the
-/// guard of outgoing connections: nothing is at stake here but an answer.
-pub(super) fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    let [a, b, c, _] = v4.octets();
-    let special = v4.is_private()
-        || v4.is_loopback()
-        || v4.is_link_local()
-        || v4.is_documentation()
-        || v4.is_multicast()
-        || a == 0
-        || a >= 240
-        // Carriers' own (RFC 6598), protocol assignments, benchmarks (RFC 2544).
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (18..20).contains(&b));
-    !special
-}
-
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    let [a, b, ..] = v6.segments();
-    // Global unicast without documentation (RFC 3849, RFC 9637).
-    a & 0xe000 == 0x2000 && !(a == 0x2001 && b == 0x0db8) && !(a == 0x3fff && b < 0x1000)
 }

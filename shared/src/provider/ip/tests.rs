@@ -261,7 +261,7 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
         let databases = IpDatabases::open("i", &config(&format!("files = [\"{file}\"]")), &directory.0).unwrap();
         let answer = ask(&databases, "1.2.3.4").await;
         let Answer::Failed { code, detail } = answer else { panic!("{file}: {answer:?}") };
-        assert!(code == "provider_error" && detail.starts_with(file), "{detail}");
+        assert!(code.as_str() == "provider_error" && detail.starts_with(file), "{detail}");
     }
     // Whatever bit turns, there is an answer.
     let databases: Vec<Database> = (0..whole.len())

@@ -13,6 +13,7 @@ use super::owner;
 use super::parked::is_nobodys;
 use super::titles::segments;
 use crate::domain::organisation;
+use crate::domain::record::FailureCode;
 use crate::ports::{DnsFailure, DnsKind};
 use crate::provider::config::DomainFinderConfig;
 use crate::provider::{Answer, Ports, Provider, Question, suffix};
@@ -80,7 +81,7 @@ impl Provider for DomainFinder {
             (Some(find), _) => find.into_answer(),
             (None, Some(failure)) => failure,
             (None, None) if unanswered => {
-                Answer::failed("provider_error", "the name server gave no answer; try again later")
+                Answer::failed(FailureCode::ProviderError, "the name server gave no answer; try again later")
             }
             (None, None) => Answer::NotFound,
         }

@@ -22,6 +22,7 @@ use super::charset;
 use super::page::Page;
 use super::robots::{MAX_ROBOTS_BYTES, Robots};
 use crate::domain::delivery::retry_after;
+use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::provider::config::WebConfig;
@@ -47,6 +48,7 @@ impl Agent {
         Self { product: user_agent.chars().take_while(token).collect(), user_agent }
     }
 }
+
 /// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
 /// what is made of it: an answer that comes as the time ends is lost.
 pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
@@ -158,7 +160,7 @@ impl<'a> Visit<'a> {
             };
         }
         Err(Miss::Failed {
-            code: "provider_error",
+            code: FailureCode::ProviderError,
             detail: format!("the site redirects more than {MAX_REDIRECTS} times"),
         })
     }
@@ -166,7 +168,7 @@ impl<'a> Visit<'a> {
     fn refusal(&self, status: u16, answer: &HttpAnswer) -> Miss {
         let asks_to_wait = answer.header("retry-after").and_then(|t| retry_after(t, self.ports.clock.now())).is_some();
         let limited = status == 429 || (status == 503 && asks_to_wait);
-        let code = if limited { "rate_limited" } else { "provider_error" };
+        let code = if limited { FailureCode::RateLimited } else { FailureCode::ProviderError };
         let why = match status {
             401 | 403 | 407 | 451 => "; it does not let programs in",
             _ => "",

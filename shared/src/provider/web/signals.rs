@@ -148,7 +148,7 @@ impl Signals {
         // Another provider that looks farther back remembers for longer.
         let site = format!("{host} {}", self.config.max_age.as_secs());
         let shown = Shown { site: &site, things: &things, all, keep: self.config.max_age * 2 };
-        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports, limit).await) {
+        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports.clock.as_ref(), limit).await) {
             signal.first_seen = at;
         }
     }
@@ -233,6 +233,7 @@ fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::record::FailureCode;
     use crate::provider::config::{Config, Kind};
     use crate::provider::testing::{Script, input, ports, question};
 
@@ -310,9 +311,9 @@ mod tests {
             s.answer_with(200, HTML, "<link rel=alternate type=application/rss+xml href=/feed>");
         })
         .await;
-        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
         let (answer, _) = ask("", |s| s.answer(200, "User-agent: *\nDisallow: /")).await;
-        assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
     }
 
     #[tokio::test]

@@ -85,7 +85,7 @@ async fn enrich(registry: &Registry, ports: &Ports, records: &[String]) -> Resul
         let record: Record = serde_json::from_str(text)?;
         let key = format!("job_01JGFJJZ00ENHMZBNF8SBD1WXY/{index}");
         let limit = Duration::from_secs(30);
-        let request = Request { input: &record.input, limit, order: None, key: &key, callback: None };
+        let request = Request { input: &record.input, limit, order: None, key: &key, callback: None, cache: None };
         let Progress::Done(outcome) = waterfall.run(&request, None, ports).await else {
             return Err("nobody answers later here".into());
         };
@@ -122,8 +122,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let records = records();

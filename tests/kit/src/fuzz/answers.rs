@@ -180,8 +180,8 @@ pub fn input_of_a_provider(bytes: &[u8]) {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
         let ask = |config: &shared::provider::config::ProviderConfig| {

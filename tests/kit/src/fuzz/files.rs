@@ -186,8 +186,8 @@ pub fn dataset(bytes: &[u8]) {
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     };
     let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else { return };
     // A lone carriage return ends a row too.

@@ -104,8 +104,8 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         clock: sim.clock.clone(),
         entropy: sim.entropy.clone(),
         shared: None,
-        cache: None,
         seen: None,
+        guard: None,
     };
     let Value::Object(input) = input else { panic!("{input} is no input") };
     let answer = super::without_secrets(&[], || sim.finish(provider.ask(&super::answers::question(&input), &ports)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
 use shared::provider::config::{Config, Kind};
@@ -170,7 +171,7 @@ impl Provider for Scripted {
                 found(format!("Name of {domain}"))
             }
             "none" => Answer::NotFound,
-            "fail" => Answer::Failed { code: "provider_error".to_owned(), detail: "broken today".to_owned() },
+            "fail" => Answer::Failed { code: FailureCode::ProviderError, detail: "broken today".to_owned() },
             "invalid" => Answer::Invalid("no domain".to_owned()),
             // Without the hook that prints where a panic comes from: it takes longer than the rest of a schedule.
             "panic" => std::panic::resume_unwind(Box::new(format!("the provider of {domain} broke"))),

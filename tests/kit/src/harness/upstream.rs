@@ -12,6 +12,7 @@ use shared::app::Ports;
 use shared::app::callback::{self, Posted};
 use shared::domain::callback::{CALLBACKS, CallbackFor, Claimed, KEY_BYTES};
 use shared::domain::error::ApiError;
+use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, within};
 use shared::provider::{self, Answer, Later, Provider, Question};
@@ -349,7 +350,7 @@ fn answer(says: Says, domain: &str) -> Answer {
             Answer::Found { fields, confidence: None }
         }
         Says::Nothing => Answer::NotFound,
-        Says::Failure => Answer::Failed { code: "provider_error".to_owned(), detail: "no answer".to_owned() },
+        Says::Failure => Answer::Failed { code: FailureCode::ProviderError, detail: "no answer".to_owned() },
     }
 }
 
@@ -380,7 +381,7 @@ impl Provider for Late {
         match self.0.poll(key, now) {
             Some(Some((says, domain))) => answer(says, &domain),
             Some(None) => later(key),
-            None => Answer::Failed { code: "provider_error".to_owned(), detail: "no such question".to_owned() },
+            None => Answer::Failed { code: FailureCode::ProviderError, detail: "no such question".to_owned() },
         }
     }
 

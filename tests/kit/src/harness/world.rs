@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use shared::app::authenticate::authenticate;
 use shared::app::idempotency::Idempotency;
 use shared::app::status::{ResultCursor, results};
 use shared::app::submit::{Terms, submit};
@@ -381,7 +382,7 @@ impl World {
 
     /// Who holds a tenant's key.
     pub async fn caller(ports: &Ports, tenant: &Tenant) -> Result<Caller, ApiError> {
-        tenants::authenticate(ports, Some(&tenant.api_key), Scope::Write).await
+        authenticate(ports, Some(&tenant.api_key), Scope::Write).await
     }
 
     /// What a submission costs here.

@@ -10,7 +10,8 @@ use futures_util::future::{Either, join_all, select};
 
 use super::super::super::testing::{Script, input, ports, question};
 use super::*;
-use crate::ports::{Clock, HttpSender};
+use crate::domain::time::Timestamp;
+use crate::ports::{Clock, HttpAnswer, HttpSender};
 
 const BY_KEY: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk?v=1\"\nretries = 1\n\
     headers = { authorization = \"Bearer {{ secret.key }}\" }\nsecrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\n\

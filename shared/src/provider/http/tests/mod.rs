@@ -8,12 +8,12 @@ mod templates;
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::config::{Config, Kind, SecretRef};
 use super::super::testing::{input, ports, question};
 use super::*;
-use crate::ports::HttpError;
+use crate::ports::{HttpError, HttpRequest};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -38,7 +38,7 @@ fn found(answer: &Answer) -> Option<&Map<String, Value>> {
 
 fn failed(answer: &Answer) -> (&str, &str) {
     let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
-    (code, detail)
+    (code.as_str(), detail)
 }
 
 #[tokio::test]

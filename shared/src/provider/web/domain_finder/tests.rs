@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::domain::record::FailureCode;
 use crate::ports::DnsRecord;
 use crate::provider::config::{Config, Kind};
 use crate::provider::testing::{Script, input, ports, question};
@@ -104,7 +105,7 @@ async fn nothing_is_asked_of_domains_that_do_not_exist() {
     assert_eq!(find("Acme", |_| ()).await, (Answer::NotFound, 0));
     let unanswered = |s: &Script| s.name("acme.com", DnsKind::A, Err(DnsFailure::Unanswered("servfail".to_owned())));
     let (answer, _) = find("Acme", unanswered).await;
-    assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "provider_error"), "{answer:?}");
+    assert!(matches!(answer, Answer::Failed { code: FailureCode::ProviderError, .. }), "{answer:?}");
     for wrong in ["", "!!"] {
         assert!(matches!(find(wrong, |_| ()).await.0, Answer::Invalid(_)));
     }
@@ -125,5 +126,5 @@ async fn a_site_that_fails_does_not_hide_another() {
         s.answer(200, "User-agent: *\nDisallow: /");
     })
     .await;
-    assert!(matches!(answer, Answer::Failed { ref code, .. } if code == "robots_refused"), "{answer:?}");
+    assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
 }

@@ -6,6 +6,7 @@ use encoding_rs::Encoding;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::miss::Miss;
+use crate::domain::record::FailureCode;
 use crate::ports::HttpAnswer;
 
 /// What is read of a page, in bytes after decompression.
@@ -50,7 +51,7 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
         let Some(unpacked) = unpacked else {
             let coding: String = coding.chars().take(40).collect();
             let detail = format!("the site's answer is in a content coding that cannot be undone: {coding:?}");
-            return Err(Miss::Failed { code: "provider_error", detail });
+            return Err(Miss::Failed { code: FailureCode::ProviderError, detail });
         };
         answer.truncated |= unpacked.len() > MAX_PAGE_BYTES;
         answer.body = unpacked;

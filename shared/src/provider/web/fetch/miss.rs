@@ -1,5 +1,6 @@
 //! Why there is no page.
 
+use crate::domain::record::FailureCode;
 use crate::ports::HttpError;
 use crate::provider::Answer;
 
@@ -13,7 +14,7 @@ pub(in crate::provider::web) enum Miss {
     /// No connection, or none that held. Another address of the same site may do.
     Unreachable(HttpError),
     Failed {
-        code: &'static str,
+        code: FailureCode,
         detail: String,
     },
 }
@@ -22,21 +23,21 @@ impl Miss {
     pub(in crate::provider::web) fn into_answer(self) -> Answer {
         match self {
             Self::Nothing => Answer::NotFound,
-            Self::Refused(detail) => Answer::failed("robots_refused", detail),
+            Self::Refused(detail) => Answer::failed(FailureCode::RobotsRefused, detail),
             Self::Unreachable(error) => {
-                Answer::failed("provider_error", format!("the site cannot be reached ({})", error.class()))
+                Answer::failed(FailureCode::ProviderError, format!("the site cannot be reached ({})", error.class()))
             }
             Self::Failed { code, detail } => Answer::failed(code, detail),
         }
     }
 
     pub(super) fn timeout() -> Self {
-        Self::Failed { code: "provider_timeout", detail: "the site did not answer in time".to_owned() }
+        Self::Failed { code: FailureCode::ProviderTimeout, detail: "the site did not answer in time".to_owned() }
     }
 
     pub(super) fn of(error: HttpError, redirected: bool) -> Self {
         let refused = |what: &str| Self::Failed {
-            code: "provider_error",
+            code: FailureCode::ProviderError,
             detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
         };
         // A page that did not come whole is none.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::record::FailureCode;
 use crate::ports::DnsRecord;
 use crate::provider::Answer;
 use crate::provider::testing::{Script, ports};
@@ -79,7 +80,7 @@ async fn what_robots_txt_may_answer() {
         .await;
         match (page.map_err(Miss::into_answer), wanted) {
             (Ok(_), None) => {}
-            (Err(Answer::Failed { code, .. }), Some(wanted)) => assert_eq!(code, wanted),
+            (Err(Answer::Failed { code, .. }), Some(wanted)) => assert_eq!(code.as_str(), wanted),
             other => panic!("{status}: {other:?}"),
         }
     }
@@ -197,7 +198,7 @@ async fn a_page_that_sends_its_readers_on_is_bound_as_redirects_are() {
         });
     })
     .await;
-    assert!(matches!(page, Err(Miss::Failed { code: "provider_error", .. })), "{page:?}");
+    assert!(matches!(page, Err(Miss::Failed { code: FailureCode::ProviderError, .. })), "{page:?}");
     assert_eq!(urls.len(), 5);
     let (page, _) = home(|s| {
         s.answer(404, "");
@@ -329,7 +330,7 @@ fn content_codings_are_undone_or_said() {
         (&["gzip, gzip, gzip, gzip"], gzip(&gzip(&gzip(&gzip(b"<p>"))))),
     ] {
         let Err(Miss::Failed { code, detail }) = unpacked(packed(codings, &body)) else { panic!("{codings:?}") };
-        assert!(code == "provider_error" && detail.contains("content coding"), "{codings:?}: {detail}");
+        assert!(code.as_str() == "provider_error" && detail.contains("content coding"), "{codings:?}: {detail}");
     }
 }
 
@@ -379,7 +380,7 @@ async fn a_site_that_asks_for_a_moment_gets_it_once() {
         })
         .await;
         let Err(Miss::Failed { code, detail }) = page else { panic!("{page:?}") };
-        assert_eq!((code, detail.as_str()), ("rate_limited", "the site answered HTTP 503"));
+        assert_eq!((code.as_str(), detail.as_str()), ("rate_limited", "the site answered HTTP 503"));
         assert_eq!(urls.len(), if wait == "2" { 3 } else { 2 });
     }
 }
@@ -392,7 +393,7 @@ async fn redirects_end() {
     })
     .await;
     let Err(Miss::Failed { code, detail }) = page else { panic!("{page:?}") };
-    assert_eq!((code, detail.as_str()), ("provider_error", "the site redirects more than 3 times"));
+    assert_eq!((code.as_str(), detail.as_str()), ("provider_error", "the site redirects more than 3 times"));
     assert_eq!(urls.len(), 5);
     let (page, _) = home(|s| {
         s.answer(404, "");
@@ -407,5 +408,5 @@ async fn redirects_end() {
         s.answer_with(301, &[("location", "javascript:alert(1)")], "");
     })
     .await;
-    assert!(matches!(page, Err(Miss::Failed { code: "provider_error", .. })), "{page:?}");
+    assert!(matches!(page, Err(Miss::Failed { code: FailureCode::ProviderError, .. })), "{page:?}");
 }

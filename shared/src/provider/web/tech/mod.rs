@@ -17,6 +17,7 @@ use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
 use super::page::Page;
 use super::{links, owner, parked};
+use crate::domain::record::FailureCode;
 use crate::ports::{DnsKind, DnsRecord};
 use crate::provider::config::{ConfigError, TECH_FIELD, TechConfig};
 use crate::provider::{Answer, Ports, Provider, Question};
@@ -69,7 +70,7 @@ impl Provider for Tech {
         };
         let rules = match self.rules() {
             Ok(rules) => rules,
-            Err(why) => return Answer::failed("provider_error", why),
+            Err(why) => return Answer::failed(FailureCode::ProviderError, why),
         };
         let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
         let kinds = rules.dns_kinds();

@@ -1,0 +1,46 @@
+//! What is wrong with the file, and where.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub file: String,
+    /// From 1; 0 where the fault is the whole file's.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    pub fn error(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError { at: self.clone(), message: message.into() }
+    }
+}
+
+/// What is wrong with the configuration, where, and what to do: `FILE:LINE:COLUMN: message`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    pub at: Place,
+    pub message: String,
+}
+
+impl ConfigError {
+    /// A fault of a whole file.
+    pub fn file(file: &str, message: impl Into<String>) -> Self {
+        Self { at: Place { file: file.to_owned(), line: 0, column: 0 }, message: message.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.line == 0 {
+            return write!(f, "{}: {}", self.at.file, self.message);
+        }
+        write!(f, "{}:{}:{}: {}", self.at.file, self.at.line, self.at.column, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}

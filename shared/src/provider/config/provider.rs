@@ -1,0 +1,59 @@
+//! `[providers.NAME]`: whom to ask, and on what terms.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{ConfigError, Place};
+use super::kind::Kind;
+use super::limits::LimitsConfig;
+use super::reader::{Entry, Table};
+use super::secret::{Environment, SecretConfig, SecretRef};
+
+/// `[providers.NAME]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderConfig {
+    pub name: String,
+    pub at: Place,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// SPDX identifier or the provider's own words.
+    pub license: Option<String>,
+    /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
+    pub credits: u32,
+    pub limits: LimitsConfig,
+    pub kind: Kind,
+}
+
+impl ProviderConfig {
+    /// The longest this provider takes for one record; nothing where it only computes.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.kind.settings().timeout()
+    }
+
+    pub(super) fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
+        let kind = Kind::read(table)?;
+        // Where it is no number, it is computed from each answer.
+        let computed = |entry: &Entry<'_>| kind.computes_confidence() && !entry.is_number();
+        let confidence = table.get("confidence").filter(|entry| !computed(entry));
+        Ok(Self {
+            name: name.to_owned(),
+            at: table.source.place(table.at),
+            confidence: confidence.map(|entry| entry.fraction()).transpose()?,
+            license: table.text("license")?.map(|(text, _)| text),
+            credits: u32::try_from(table.number("credits", 0, 1000)?.unwrap_or(1)).unwrap_or(1),
+            limits: LimitsConfig::read(table, kind.settings())?,
+            kind,
+        })
+    }
+
+    /// Whether it needs what the operator keeps outside of the bundle, parameters or objects, in this environment.
+    pub fn uses_assets(&self, environment: Environment<'_>) -> bool {
+        let secrets = self.kind.settings().secrets();
+        let table = matches!(&self.kind, Kind::Dataset(table) if table.object().is_some());
+        let unread = |secret: &&SecretConfig| {
+            matches!(secret.from, SecretRef::Parameter(_)) && secret.known(environment).is_none()
+        };
+        table || secrets.iter().any(unread)
+    }
+}
