@@ -41,7 +41,7 @@ const DOORS: [(&[&str], &[&str]); 19] = [
     // How long hostile input takes to read.
     (&["std", "time", "Instant"], &["shared/src/provider/testing.rs"]),
     // `net` waits on real sockets; see its `limited`.
-    (&["tokio", "time"], &["shared/src/edge/system.rs", "shared/src/net/mod.rs"]),
+    (&["tokio", "time"], &["shared/src/edge/system.rs", "shared/src/net/deadline.rs"]),
     (&["std", "env"], &["shared/src/edge/config.rs"]),
     // The ids of DNS questions, which no test has to repeat.
     (&["getrandom"], &["shared/src/edge/system.rs", "shared/src/net/dns.rs"]),

@@ -9,7 +9,7 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::limited;
+use super::deadline::limited;
 use crate::ports::{DnsFailure, DnsKind, DnsRecord};
 
 /// How long each question over UDP waits for its answer before it is asked again.

@@ -5,8 +5,7 @@
 //! exactly what the resolver returned and asks nobody again, so a name server that changes its answer between a check
 //! and a connection gains nothing: there is no second look-up to lie to.
 
-use std::time::Duration;
-
+mod deadline;
 mod dns;
 mod guard;
 mod resolver;
@@ -16,9 +15,3 @@ pub use dns::{DnsError, DnsQuery, DnsReply};
 pub use guard::{BadCidr, Cidr, Guard, PlainHttp};
 pub use resolver::{ResolveError, Resolver};
 pub use sender::{BadSettings, ReqwestSender, Settings};
-
-/// Runs `work` for at most `limit`. `None` when the time was up first; the work is dropped then, and its sockets closed.
-#[expect(clippy::disallowed_methods, reason = "waits on real sockets, which a simulated clock cannot move")]
-async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(limit, work).await.ok()
-}

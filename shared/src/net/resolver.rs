@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use simple_dns::TYPE;
 
+use super::deadline::limited;
 use super::dns::{DnsError, NameServer, type_of};
 use super::guard::{Guard, LOOPBACK, is_localhost};
-use super::limited;
 use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpError};
 
 /// How long IPv6 addresses are waited for once IPv4 ones are there. Source: RFC 8305 section 3.

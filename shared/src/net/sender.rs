@@ -13,8 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::deadline::limited;
 use super::guard::{Cidr, Guard, PlainHttp};
-use super::limited;
 use super::resolver::{ResolveError, Resolver};
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 
