@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 PACKAGE = "simple-icons@16.37.0"
 HERE = pathlib.Path(__file__).resolve().parent
-SUFFIXES = HERE.parents[1] / "shared/src/provider/public_suffixes.txt"
+SUFFIXES = HERE.parents[1] / "shared/src/providers/kinds/public_suffixes.txt"
 
 # Code forges, encyclopedias, asset and logo hosts, social networks, stores, blobs and document hosts.
 SHARED = set(

@@ -1,6 +1,6 @@
-"""Writes shared/src/provider/phone/countries.txt: names and three-letter codes of countries with their two-letter code, one a line.
+"""Writes shared/src/providers/kinds/phone/countries.txt: names and three-letter codes of countries with their two-letter code, one a line.
 
-A key is a name in lower case without marks, spaces and punctuation, as `key` in shared/src/provider/phone/country.rs makes it. Sorted
+A key is a name in lower case without marks, spaces and punctuation, as `key` in shared/src/providers/kinds/phone/country.rs makes it. Sorted
 lines are looked up by binary search where they lie, which costs nothing at start.
 
 Names are those of CLDR in English, in each country's own languages and in the ten languages that most web pages are in, and those
@@ -24,7 +24,7 @@ import unicodedata
 CORE = "cldr-core@48.2.0"
 NAMES = "cldr-localenames-full@48.2.0"
 ISO = "i18n-iso-countries@7.14.0"
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/provider/phone/countries.txt"
+OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/phone/countries.txt"
 
 # Those of most web pages, by W3Techs.
 LANGUAGES = ["en", "es", "de", "ja", "fr", "pt", "ru", "it", "nl", "pl"]

@@ -1,4 +1,4 @@
-"""Writes shared/src/provider/web/schema_types.txt: schema.org's types at and below the roots that the code asks for, one a line with
+"""Writes shared/src/providers/kinds/web/schema_types.txt: schema.org's types at and below the roots that the code asks for, one a line with
 its parents, in byte order.
 
 The lines become a map when the first page is read, and point into the text. The whole vocabulary would be nine times as long,
@@ -18,7 +18,7 @@ import tempfile
 
 PACKAGE = "schema-dts@2.1.0"
 ROOTS = ["Organization", "WebPage", "WebSite"]
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/provider/web/schema_types.txt"
+OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/web/schema_types.txt"
 
 HEADER = """\
 // Types of schema.org at and below {roots}, each with its parents, sorted.

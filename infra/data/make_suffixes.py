@@ -1,4 +1,4 @@
-"""Writes shared/src/provider/public_suffixes.txt: the Public Suffix List, one rule a line, ASCII, in byte order.
+"""Writes shared/src/providers/kinds/public_suffixes.txt: the Public Suffix List, one rule a line, ASCII, in byte order.
 
 Sorted lines are looked up by binary search where they lie, which costs 140 KB of binary and nothing at start. (The list
 as code, the `psl` crate, was measured at 700 KB with the release profile.)
@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 
 PACKAGE = "publicsuffixlist==1.1.2.20261023"
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/provider/public_suffixes.txt"
+OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/public_suffixes.txt"
 
 HEADER = """\
 // The Public Suffix List of {version}, ICANN and private sections, A-labels, sorted.

@@ -1,13 +1,18 @@
 //! Millrace's common crate: everything the five functions and the command line do, behind ports.
 //!
-//! Direction of imports, kept by `tests/infra`: `edge, aws, net → app, dialect, provider → ports → domain`.
-//! `domain` is pure: no I/O, no clock, no randomness.
+//! Its rooms, from the doors down to the rules: `lambda`; `aws` and `net`; `maintenance`, `webhooks`, `jobs`; `surfaces`;
+//! `providers`, `catalog`; `schema`, `ports`, `domain`. Imports go down this list and never up, and no two files import each
+//! other: `tests/infra` keeps both. `domain` is pure: no I/O, no clock, no randomness.
 
-pub mod app;
 pub mod aws;
-pub mod dialect;
+pub mod catalog;
 pub mod domain;
-pub mod edge;
+pub mod jobs;
+pub mod lambda;
+pub mod maintenance;
 pub mod net;
 pub mod ports;
-pub mod provider;
+pub mod providers;
+pub mod schema;
+pub mod surfaces;
+pub mod webhooks;

@@ -8,17 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::app::{Ports, dispatch, enrich, tenants};
 use shared::aws::Usage;
-use shared::dialect::SURFACES;
+use shared::catalog::Catalog;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
-use shared::edge::api::Api;
-use shared::edge::http::ApiRequest;
+use shared::jobs::Ports;
+use shared::jobs::enrich::step;
+use shared::lambda::api::Api;
+use shared::lambda::http::ApiRequest;
+use shared::maintenance::tenants;
 use shared::ports::{Clock, QueueName};
-use shared::provider::{Catalog, Registry};
+use shared::providers::Registry;
+use shared::surfaces::SURFACES;
+use shared::webhooks::dispatch;
 use testkit::sim::{Op, Reply, Sim};
 
 use crate::Failed;
@@ -71,7 +75,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         catalog,
         retention,
         enrich_timeout: TIMEOUT,
-        max_wait: shared::edge::config::MAX_WAIT,
+        max_wait: shared::lambda::config::MAX_WAIT,
     };
     let answer = sim.finish(api.write(&request));
     if answer.status != 202 {
@@ -88,9 +92,9 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
             used.messages += 1;
             schedule.spawn(format!("enrich {}", message.chunk), async move {
                 let deadline = ports.clock.now().plus(TIMEOUT);
-                let receipt = enrich::Receipt { lane, receives: 1, deadline, timeout: TIMEOUT };
+                let receipt = step::Receipt { lane, receives: 1, deadline, timeout: TIMEOUT };
                 // What goes wrong shows in the delivery that does not come.
-                let _ = enrich::step(&ports, &registry, &message, &receipt).await;
+                let _ = step::step(&ports, &registry, &message, &receipt).await;
             });
         }
     }

@@ -82,7 +82,7 @@ pub(crate) async fn a_killed_enrich_process_costs_time_and_nothing_else() {
 
     let now = tenant.get(&format!("/v1/jobs/{}", text(&job, "id"))).await.json(200);
     assert_eq!((text(&now, "status"), &now["progress"]), ("running", &json!(0)));
-    sweep_when_due(shared::app::table::meta_key(&JobId::parse(text(&job, "id")).unwrap())).await;
+    sweep_when_due(shared::schema::meta_key(&JobId::parse(text(&job, "id")).unwrap())).await;
     let job = tenant.ended(&job).await;
     assert_settled(&tenant, &job, 32, 8, &receiver).await;
 }
@@ -114,7 +114,7 @@ pub(crate) async fn an_attempt_whose_process_was_killed_shows_as_interrupted() {
     killed("crashes::an_attempt_whose_process_was_killed_shows_as_interrupted");
 
     let id = DeliveryId::parse(text(&sent, "id")).unwrap();
-    sweep_when_due(shared::app::table::delivery_key(&id)).await;
+    sweep_when_due(shared::schema::delivery_key(&id)).await;
     let delivery = tenant.delivery_at(&format!("/v1/deliveries/{id}"), "delivered").await;
     let log = delivery["log"].as_array().unwrap();
     assert_eq!((&delivery["attempts"], log.len()), (&json!(2), 2), "{delivery}");

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::app::table::{job_range, meta_key, shard_range, tenant_jobs};
 use shared::domain::ids::JobId;
 use shared::ports::{Query, Select};
+use shared::schema::{job_range, meta_key, shard_range, tenant_jobs};
 
 use crate::crashes::sweep_when_due;
 use crate::servers::{Answer, Gate, Server, Upstream, key};

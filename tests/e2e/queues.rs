@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::app::{Ports, deliveries};
+use shared::jobs::Ports;
 use shared::ports::{Message, Queue, QueueError, QueueName};
+use shared::webhooks::replay;
 
 use crate::servers::{Answer, Server};
 use crate::world::{ROOT, Tenant, aws, eventually, invoke, text, world};
@@ -28,7 +29,7 @@ impl Queue for Lossy {
 /// A stored delivery that no message was sent for: its id, and the message.
 async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
     let ports = Ports { queue: Arc::new(Lossy), ..world().await.ports.clone() };
-    let delivery = deliveries::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None).await.unwrap();
+    let delivery = replay::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None).await.unwrap();
     let wake = json!({"v": 1, "job": delivery.id.job.as_str(), "delivery": 0, "attempt": 1});
     (delivery.id.to_string(), wake.to_string())
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use shared::app::table::{credits_key, meta_key};
 use shared::domain::ids::JobId;
 use shared::ports::{Change, StoreError, Update, Value as Stored};
+use shared::schema::{credits_key, meta_key};
 
 use crate::jobs::assert_problem;
 use crate::servers::{Answer, Server};
@@ -70,7 +70,7 @@ pub(crate) async fn status_cannot_write() {
     assert!((400..=403).contains(&code), "unknown credentials read the table: {code} {answer}");
 
     let session = assumed("status").await;
-    let mut config = shared::edge::config::Config::read(&shared::edge::config::environment).unwrap();
+    let mut config = shared::lambda::config::Config::read(&shared::lambda::config::environment).unwrap();
     config.aws.access_key_id = session["AccessKeyId"].clone();
     config.aws.secret_access_key = session["SecretAccessKey"].clone();
     config.aws.session_token = Some(session["SessionToken"].clone());

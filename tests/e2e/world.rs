@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::app::{Ports, tenants};
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::Scope;
-use shared::edge::config::{Config, environment};
+use shared::jobs::Ports;
+use shared::lambda::config::{Config, environment};
+use shared::maintenance::tenants;
 use testkit::servers::PATIENCE;
 use testkit::stack::{self, owner};
 pub(crate) use testkit::stack::{ROOT, Reply, ports};

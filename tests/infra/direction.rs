@@ -1,6 +1,6 @@
 //! Who may import whom: `functions → edge, aws, net → app → dialect, provider → ports → domain`.
 
-use shared::dialect::{SURFACES, Surface};
+use shared::surfaces::{SURFACES, Surface};
 
 use crate::imports::{CRATES, End, Named, Tree, made_up};
 use crate::{root, rust_files, source};
@@ -34,17 +34,17 @@ const DOORS: [(&[&str], &[&str]); 19] = [
     (&["aws_credential_types"], &["shared/src/aws/"]),
     (&["aws_sigv4"], &["shared/src/aws/"]),
     (&["reqwest"], &["shared/src/net/"]),
-    (&["aws_lambda_events"], &["shared/src/edge/", "functions/"]),
+    (&["aws_lambda_events"], &["shared/src/lambda/", "functions/"]),
     (&["lambda_http"], &["functions/"]),
-    (&["lambda_runtime"], &["shared/src/edge/", "functions/"]),
-    (&["std", "time", "SystemTime"], &["shared/src/edge/system.rs"]),
+    (&["lambda_runtime"], &["shared/src/lambda/", "functions/"]),
+    (&["std", "time", "SystemTime"], &["shared/src/lambda/system.rs"]),
     // How long hostile input takes to read.
-    (&["std", "time", "Instant"], &["shared/src/provider/testing.rs"]),
+    (&["std", "time", "Instant"], &["shared/src/providers/testing.rs"]),
     // `net` waits on real sockets; see its `limited`.
-    (&["tokio", "time"], &["shared/src/edge/system.rs", "shared/src/net/deadline.rs"]),
-    (&["std", "env"], &["shared/src/edge/config.rs"]),
+    (&["tokio", "time"], &["shared/src/lambda/system.rs", "shared/src/net/deadline.rs"]),
+    (&["std", "env"], &["shared/src/lambda/config.rs"]),
     // The ids of DNS questions, which no test has to repeat.
-    (&["getrandom"], &["shared/src/edge/system.rs", "shared/src/net/dns.rs"]),
+    (&["getrandom"], &["shared/src/lambda/system.rs", "shared/src/net/dns.rs"]),
     (&["std", "thread"], &[]),
     (&["std", "process"], &[]),
 ];
@@ -163,31 +163,31 @@ fn imports_against_the_direction_are_found() {
         ("shared/src/domain/job.rs", "mod tests {\n    use super::super::super::ports;\n}", 2, "crate::ports"),
         ("shared/src/domain/mod.rs", "use super::{domain::job, aws};", 1, "crate::aws"),
         ("shared/src/ports.rs", "use crate::{domain::ids, app};", 1, "crate::app"),
-        ("shared/src/provider/http.rs", "use crate::net::ReqwestSender;", 1, "crate::net::ReqwestSender"),
+        ("shared/src/providers/kinds/http.rs", "use crate::net::ReqwestSender;", 1, "crate::net::ReqwestSender"),
         (
-            "shared/src/dialect/native.rs",
+            "shared/src/surfaces/native.rs",
             "use crate::{\n  domain::{ids, time},\n  app::{\n status}};",
             4,
             "crate::app::status",
         ),
-        ("shared/src/app/submit.rs", "fn f() { let x: crate::aws::AwsClients; }", 1, "crate::aws::AwsClients"),
-        ("shared/src/app/submit.rs", "use crate::edge;", 1, "crate::edge"),
+        ("shared/src/jobs/submit.rs", "fn f() { let x: crate::aws::AwsClients; }", 1, "crate::aws::AwsClients"),
+        ("shared/src/jobs/submit.rs", "use crate::edge;", 1, "crate::edge"),
         ("shared/src/aws/store.rs", "use crate::app::table;", 1, "crate::app::table"),
         ("shared/src/net/dns.rs", "use crate::provider;", 1, "crate::provider"),
-        ("shared/src/app/mod.rs", "use aws_sdk_sqs as sqs;", 1, "aws_sdk_sqs"),
-        ("shared/src/edge/start.rs", "fn f() { let c = reqwest::Client::new(); }", 1, "reqwest::Client::new"),
+        ("shared/src/jobs/mod.rs", "use aws_sdk_sqs as sqs;", 1, "aws_sdk_sqs"),
+        ("shared/src/lambda/start.rs", "fn f() { let c = reqwest::Client::new(); }", 1, "reqwest::Client::new"),
         (
-            "shared/src/app/submit.rs",
+            "shared/src/jobs/submit.rs",
             "fn f() { let now = std::time::SystemTime::now(); }",
             1,
             "std::time::SystemTime::now",
         ),
-        ("shared/src/app/submit.rs", "use std::{env, fmt};", 1, "std::env"),
-        ("shared/src/app/submit.rs", "fn f() { tokio::time::sleep(x) }", 1, "tokio::time::sleep"),
-        ("shared/src/edge/api.rs", "use std::time::Instant;", 1, "std::time::Instant"),
+        ("shared/src/jobs/submit.rs", "use std::{env, fmt};", 1, "std::env"),
+        ("shared/src/jobs/submit.rs", "fn f() { tokio::time::sleep(x) }", 1, "tokio::time::sleep"),
+        ("shared/src/lambda/api.rs", "use std::time::Instant;", 1, "std::time::Instant"),
         ("shared/src/domain/ids.rs", "fn f() { getrandom::fill(&mut b); }", 1, "getrandom::fill"),
         ("shared/src/domain/ids.rs", "use std::fs;", 1, "std::fs"),
-        ("shared/src/app/dispatch.rs", "use crate::dialect::native;", 1, "crate::dialect::native"),
+        ("shared/src/webhooks/dispatch.rs", "use crate::dialect::native;", 1, "crate::dialect::native"),
         ("functions/status/src/main.rs", "use shared::domain::ids::JobId;", 1, "shared::domain::ids::JobId"),
         ("functions/status/src/main.rs", "use aws_sdk_dynamodb::Client;", 1, "aws_sdk_dynamodb::Client"),
     ] {
@@ -216,7 +216,7 @@ fn an_import_through_a_re_export_is_found() {
         ]
     );
     let found = wrong(&made_up(&[(
-        "shared/src/app/submit.rs",
+        "shared/src/jobs/submit.rs",
         "use std::time as clock;\nfn f() {\n    clock::SystemTime::now();\n}\nuse std::env::*;",
     )]));
     assert_eq!(found.len(), 2, "{found:?}");
@@ -237,11 +237,11 @@ fn what_only_looks_like_an_import_is_left_alone() {
         ("shared/src/domain/job.rs", "use super::ids::JobId; use crate::domain::time; use self::tests::x;"),
         ("shared/src/domain/job.rs", "mod tests { use super::*; use super::super::ids; }"),
         (
-            "shared/src/app/submit.rs",
+            "shared/src/jobs/submit.rs",
             "use super::{Ports, status}; fn f() { crate::app::table::s(1); } use crate::domain::{ids, job};",
         ),
-        ("shared/src/app/submit.rs", "fn f() { let x = foo::reqwest::y; instant::now(); }"),
-        ("shared/src/edge/start.rs", "use crate::{app, aws, net, domain, ports, provider, dialect};"),
+        ("shared/src/jobs/submit.rs", "fn f() { let x = foo::reqwest::y; instant::now(); }"),
+        ("shared/src/lambda/start.rs", "use crate::{app, aws, net, domain, ports, provider, dialect};"),
         ("functions/sweep/src/main.rs", "use shared::app::sweep; use shared::edge::{start, telemetry};"),
     ] {
         assert_eq!(wrong(&made_up(&[(file, source)])), Vec::<String>::new(), "{source}");

@@ -2,11 +2,11 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use serde::de::DeserializeOwned;
-use shared::dialect::{Call, Reading, Routed, SURFACES, route};
+use shared::catalog::Catalog;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
-use shared::edge::http::{ApiRequest, GatewayRequest};
-use shared::provider::Catalog;
+use shared::lambda::http::{ApiRequest, GatewayRequest};
+use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
 use testkit::sim::Sim;
 
 use crate::{root, source};

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::dialect::SURFACES;
 use shared::domain::record::FailureCode;
 use shared::ports::{
     Item, Key, Message, Put, Query, Queue, QueueError, QueueName, Select, Store, StoreError, Update, Write,
 };
-use shared::provider::Answer;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, found};
 use testkit::sim::{Gate, Reply};
 

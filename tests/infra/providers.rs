@@ -1,8 +1,8 @@
 //! `infra/providers.toml`: what it maps and what it shows in its comments.
 
-use shared::dialect::{SURFACES, check_operations};
-use shared::provider::Catalog;
-use shared::provider::config::{Config, Kind};
+use shared::catalog::Catalog;
+use shared::catalog::{Config, Kind};
+use shared::surfaces::{SURFACES, check_operations};
 
 use crate::{root, source};
 

@@ -7,16 +7,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::app::{Ports, table, tenants};
-use shared::dialect::SURFACES;
+use shared::catalog::Catalog;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
-use shared::edge::api::Api;
-use shared::edge::config::{Config, MAX_WAIT};
-use shared::edge::http::ApiRequest;
+use shared::jobs::Ports;
+use shared::lambda::api::Api;
+use shared::lambda::config::{Config, MAX_WAIT};
+use shared::lambda::http::ApiRequest;
+use shared::maintenance::tenants;
 use shared::net::PlainHttp;
 use shared::ports::{Clock, QueueName};
-use shared::provider::Catalog;
+use shared::schema;
+use shared::surfaces::SURFACES;
 use testkit::sim::{Sim, mapping};
 
 use crate::{root, source};
@@ -157,7 +159,7 @@ fn a_message_is_received_more_than_eight_times_before_it_is_dead() {
 fn the_table_expires_items_and_can_be_restored() {
     let table = properties("Table");
     let ttl = &table["TimeToLiveSpecification"];
-    assert_eq!((ttl["AttributeName"].as_str(), ttl["Enabled"].as_bool()), (Some(table::EXPIRES_AT), Some(true)));
+    assert_eq!((ttl["AttributeName"].as_str(), ttl["Enabled"].as_bool()), (Some(schema::EXPIRES_AT), Some(true)));
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
     let resource = &TEMPLATE["Resources"]["Table"];
@@ -177,7 +179,7 @@ fn the_table_expires_items_and_can_be_restored() {
         .iter()
         .map(|index| (index["IndexName"].as_str().unwrap(), keys(&index["KeySchema"])))
         .collect();
-    assert_eq!(indexes["due"], [table::DUE_SHARD, table::DUE]);
+    assert_eq!(indexes["due"], [schema::DUE_SHARD, schema::DUE]);
     assert_eq!(indexes["by_tenant"], ["tenant_jobs", "job_id"]);
 }
 
@@ -218,7 +220,7 @@ fn permissions(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
 fn only_submit_and_dispatch_can_read_webhook_secrets() {
     let tenant = TenantId::parse("t").unwrap();
     let denied = serde_json::json!({"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["SECRET#*"]}});
-    assert!(table::secret_key(&tenant).pk.starts_with("SECRET#"));
+    assert!(schema::secret_key(&tenant).pk.starts_with("SECRET#"));
     for function in FUNCTIONS {
         let denials = statements(function, "Deny");
         assert!(denials.len() <= 2, "{function}: {denials:?}");

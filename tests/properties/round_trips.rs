@@ -6,12 +6,12 @@ use millrace::records::{Columns, Form, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use shared::app::status::ResultCursor;
-use shared::app::table::{Chunk, ChunkOf, chunk_item, read_chunks, result_items};
 use shared::domain::delivery::retry_after;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::record::{Outcome, OutcomeError, OutcomeStatus, Record, Source};
 use shared::domain::time::Timestamp;
+use shared::jobs::read::ResultCursor;
+use shared::schema::{Chunk, ChunkOf, chunk_item, read_chunks, result_items};
 
 use crate::config;
 
@@ -98,7 +98,7 @@ proptest! {
 
     #[test]
     fn ids_and_cursors_are_read_as_they_were_shown(job in job(), n in any::<u32>(), offset in any::<u32>()) {
-        for surface in shared::dialect::SURFACES {
+        for surface in shared::surfaces::SURFACES {
             prop_assert_eq!((surface.parse_id)(&(surface.id)(&job)), Some(job.clone()));
         }
         let delivery = job.delivery(n);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use shared::catalog::Config;
 use shared::domain::record::{Outcome, OutcomeStatus};
-use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
+use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
-use shared::provider::config::Config;
-use shared::provider::waterfall::{Parked, Progress, Request};
-use shared::provider::{Ports, Registry, build};
+use shared::providers::waterfall::{Parked, Progress, Request};
+use shared::providers::{Ports, Registry, build};
 use testkit::servers::{Answer, Server};
 
 const KEY: &str = "s3cret/key";

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::domain::time::Timestamp;
-use shared::edge::system::{SystemClock, SystemEntropy};
+use shared::lambda::system::{SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::Clock;
-use shared::provider::Ports;
+use shared::providers::Ports;
 use testkit::servers::{Answer, Server};
 use testkit::sim::{Op, Sim};
 use testkit::upstreams::{average, busiest_second, press, registry};

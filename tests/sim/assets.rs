@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
-use shared::app::retry;
+use shared::catalog::Config;
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::Status;
+use shared::jobs::retry;
 use shared::ports::Clock;
-use shared::provider::config::Config;
-use shared::provider::{Registry, build};
+use shared::providers::{Registry, build};
 use testkit::harness::{World, domains, submission};
 use testkit::sim::{Fault, Op, Reply};
 

@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared::app::{cancel, delete, deliveries, tenants};
 use shared::domain::job::Submission;
+use shared::jobs::{cancel, delete};
+use shared::maintenance::tenants;
 use shared::ports::{Message, Queue, QueueError, QueueName};
+use shared::webhooks::replay;
 use testkit::harness::broken::Broken;
 use testkit::harness::{Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Reply};
@@ -152,7 +154,7 @@ fn replayed(world: &mut World) {
     let Ok(id) = world.insist_on_job(&submission(&["found-0"]), "one") else { return };
     world.run_for(30 * SECOND);
     let tenant = world.tenant.id.clone();
-    let _ = world.insist(async |ports| deliveries::replay(ports, &tenant, &id.delivery(0), None).await);
+    let _ = world.insist(async |ports| replay::replay(ports, &tenant, &id.delivery(0), None).await);
 }
 
 /// A job whose receiver takes its time.

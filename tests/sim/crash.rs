@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ENRICH_TIMEOUT;
-use shared::app::idempotency::Idempotency;
-use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
+use shared::jobs::idempotency::Idempotency;
+use shared::jobs::{Ports, cancel, delete, read, retry};
+use shared::webhooks::{replay, secrets};
 use testkit::harness::broken::{Broken, BrokenStore};
 use testkit::harness::{HOOK, Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Op};
@@ -41,7 +42,7 @@ fn prepared(case: &Case) -> World {
     };
     world
         .call(async |ports| {
-            shared::app::tenants::set_webhook_schedule(ports, &world.tenant.id, Some(vec![1, 2, 60, 60])).await
+            shared::maintenance::tenants::set_webhook_schedule(ports, &world.tenant.id, Some(vec![1, 2, 60, 60])).await
         })
         .expect("a schedule");
     world.sim.gate.renumber();
@@ -132,7 +133,7 @@ pub(crate) fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(),
 
 pub(crate) fn had_a_delivery(world: &World, id: &JobId) -> Result<(), String> {
     let delivery = world
-        .call(async |ports| status::delivery(ports, &world.tenant.id, &id.delivery(0)).await)
+        .call(async |ports| read::delivery(ports, &world.tenant.id, &id.delivery(0)).await)
         .map_err(|e| format!("delivered: {e:?}"))?;
     if delivery.state == DeliveryState::Delivered { Ok(()) } else { Err(format!("delivered: {delivery:?}")) }
 }
@@ -236,7 +237,7 @@ fn deleted(world: &mut World, wait: Duration) -> After {
             Ok(()) | Err(ApiError::NotFound { .. }) => {}
             Err(other) => return Err(format!("delete answered {other:?}")),
         }
-        let view = world.call(async |ports| status::job(ports, &world.tenant.id, &id).await);
+        let view = world.call(async |ports| read::job(ports, &world.tenant.id, &id).await);
         if view == Err(ApiError::NotFound { what: "job" }) { Ok(()) } else { Err(format!("erased: {view:?}")) }
     })
 }
@@ -264,7 +265,7 @@ fn a_replay_survives_every_crash() {
             let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
             world.run_for(Duration::from_secs(600));
             let (tenant, delivery) = (world.tenant.id.clone(), id.delivery(0));
-            let again = async |ports: &Ports| deliveries::replay(ports, &tenant, &delivery, Some(&key("two"))).await;
+            let again = async |ports: &Ports| replay::replay(ports, &tenant, &delivery, Some(&key("two"))).await;
             let answer = world.insist(again);
             Box::new(move |world| {
                 answer.as_ref().map_err(|e| format!("replay answered {e:?}"))?;
@@ -285,7 +286,7 @@ fn a_test_delivery_survives_every_crash() {
             let tenant = world.tenant.id.clone();
             let send = async |ports: &Ports| {
                 let url = || Ok(HOOK.to_owned());
-                deliveries::test(ports, &tenant, "native", url, Some(&key("test"))).await
+                replay::test(ports, &tenant, "native", url, Some(&key("test"))).await
             };
             let answer = world.insist(send);
             Box::new(move |world| {
@@ -312,8 +313,8 @@ fn a_rotation_survives_every_crash() {
             Box::new(move |world| {
                 had_a_delivery(world, &id)?;
                 let shown = &answer.as_ref().map_err(|e| format!("rotate answered {e:?}"))?.secret;
-                let item = world.sim.store.peek(&shared::app::table::secret_key(&world.tenant.id));
-                let stored = shared::app::table::read_secrets(item.as_ref()).map_err(|e| e.to_string())?;
+                let item = world.sim.store.peek(&shared::schema::secret_key(&world.tenant.id));
+                let stored = shared::schema::read_secrets(item.as_ref()).map_err(|e| e.to_string())?;
                 if stored.len() == 2 && stored[0].secret == *shown && stored[1].secret == world.tenant.secret {
                     Ok(())
                 } else {

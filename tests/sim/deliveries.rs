@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use shared::app::dispatch::{self, Dispatched};
-use shared::app::idempotency::Idempotency;
-use shared::app::{delete, deliveries, secrets, status, tenants};
 use shared::domain::backoff::NATIVE_DELAYS;
 use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{self, Submission};
 use shared::domain::signature::{Secret, verify};
 use shared::domain::time::Timestamp;
+use shared::jobs::idempotency::Idempotency;
+use shared::jobs::{delete, read};
+use shared::maintenance::tenants;
 use shared::ports::{HttpError, QueueName};
+use shared::webhooks::dispatch;
+use shared::webhooks::dispatch::Dispatched;
+use shared::webhooks::{replay, secrets};
 use testkit::harness::{Exchange, HOOK, Happened, Options, World, submission};
 use testkit::sim::{Fault, Op, Reply};
 
@@ -26,7 +29,7 @@ fn schedule(world: &World, seconds: &[u64]) {
 }
 
 fn delivery(world: &World, id: &JobId) -> Delivery {
-    world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap()
+    world.call(async |p| read::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap()
 }
 
 fn times(world: &World) -> Vec<Duration> {
@@ -91,7 +94,7 @@ fn a_receiver_that_is_gone_gets_nothing_more_until_it_is_asked_for() {
     assert_eq!(delivery(&world, &first).reason.as_deref(), Some("endpoint_gone"));
     assert_eq!(delivery(&world, &second).reason.as_deref(), Some("endpoint_disabled"));
     // A replay goes there all the same, and its success enables it again.
-    world.call(async |p| deliveries::replay(p, &world.tenant.id, &second.delivery(0), None).await).unwrap();
+    world.call(async |p| replay::replay(p, &world.tenant.id, &second.delivery(0), None).await).unwrap();
     world.settle(HOUR);
     world.job(submission(&["found-2"]));
     world.settle(HOUR);
@@ -482,16 +485,14 @@ fn a_replay_sends_the_same_event_and_the_same_bytes() {
     world.sim.clock.advance(2 * HOUR);
     world.receiver.answers([500]);
     let key = Idempotency::new("k", "POST", "replay", b"");
-    let replay = async |p: &shared::app::Ports| {
-        deliveries::replay(p, &world.tenant.id, &id.delivery(0), Some(&key)).await.unwrap()
-    };
+    let replay =
+        async |p: &shared::jobs::Ports| replay::replay(p, &world.tenant.id, &id.delivery(0), Some(&key)).await.unwrap();
     assert_eq!(world.call(replay).state, DeliveryState::Pending);
     assert_eq!(world.call(replay).attempts, 2);
     world.settle(HOUR);
     // The same key again starts nothing, although the delivery is over.
-    let replay = async |p: &shared::app::Ports| {
-        deliveries::replay(p, &world.tenant.id, &id.delivery(0), Some(&key)).await.unwrap()
-    };
+    let replay =
+        async |p: &shared::jobs::Ports| replay::replay(p, &world.tenant.id, &id.delivery(0), Some(&key)).await.unwrap();
     assert_eq!(world.call(replay).state, DeliveryState::Delivered);
     world.settle(HOUR);
     let exchanges = world.receiver.exchanges();
@@ -504,8 +505,8 @@ fn a_replay_sends_the_same_event_and_the_same_bytes() {
 fn a_test_delivery_is_signed_and_of_no_job() {
     let mut world = World::new();
     let key = Idempotency::new("k", "POST", "test", b"");
-    let send = async |p: &shared::app::Ports| {
-        deliveries::test(p, &world.tenant.id, "native", || Ok(HOOK.to_owned()), Some(&key)).await.unwrap().id
+    let send = async |p: &shared::jobs::Ports| {
+        replay::test(p, &world.tenant.id, "native", || Ok(HOOK.to_owned()), Some(&key)).await.unwrap().id
     };
     let first = world.call(send);
     assert_eq!(world.call(send), first);
@@ -513,7 +514,7 @@ fn a_test_delivery_is_signed_and_of_no_job() {
     let exchanges = world.receiver.exchanges();
     assert_eq!((exchanges.len(), exchanges[0].id().to_owned()), (1, first.event()));
     assert_eq!(exchanges[0].json()["type"], "webhook.test");
-    let listed = world.call(async |p| status::jobs(p, &world.tenant.id, None, None, 10).await).unwrap();
+    let listed = world.call(async |p| read::jobs(p, &world.tenant.id, None, None, 10).await).unwrap();
     assert_eq!(listed.jobs.len(), 0);
 }
 

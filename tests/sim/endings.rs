@@ -1,12 +1,14 @@
 //! Jobs that end otherwise: canceled, erased, tried again.
 
-use shared::app::table::meta_key;
-use shared::app::{cancel, delete, enrich, retry, status, sweep};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
+use shared::jobs::enrich::step;
+use shared::jobs::{cancel, delete, read, retry};
+use shared::maintenance::sweep;
 use shared::ports::QueueName;
+use shared::schema::meta_key;
 use testkit::harness::{Happened, Options, World, domains, submission};
 use testkit::sim::{Fault, Op, StoreFaults};
 
@@ -135,10 +137,7 @@ fn a_live_job_that_is_erased_settles_and_tells_nobody() {
     assert_eq!(used, 100);
     world.settle(HOUR);
     assert_eq!(world.receiver.exchanges().len(), 0);
-    assert!(matches!(
-        world.call(async |p| status::job(p, &world.tenant.id, &id).await),
-        Err(ApiError::NotFound { .. })
-    ));
+    assert!(matches!(world.call(async |p| read::job(p, &world.tenant.id, &id).await), Err(ApiError::NotFound { .. })));
 }
 
 #[test]
@@ -204,7 +203,7 @@ fn a_chunk_erased_between_two_reads_of_a_run_was_logged_as_corrupt() {
     world.settle(HOUR);
     let ran: Vec<_> = world.happened().into_iter().filter(|h| matches!(h, Happened::Ran { .. })).collect();
     assert!(
-        matches!(ran[..], [Happened::Ran { receives: 1, answer: Ok(enrich::Ran::Moot), .. }]),
+        matches!(ran[..], [Happened::Ran { receives: 1, answer: Ok(step::Ran::Moot), .. }]),
         "one run that had nothing to do, and not {ran:?}"
     );
 }
@@ -221,7 +220,7 @@ fn reading_a_job_while_it_was_erased_answered_internal_error() {
         if partly { Fault::FailPartly } else { Fault::Proceed }
     });
     assert_eq!(delete_it(&world, &id), Ok(()));
-    let read = world.call(async |p| status::entries(p, &view).await);
+    let read = world.call(async |p| read::entries(p, &view).await);
     assert!(matches!(read, Err(ApiError::NotFound { .. })), "{read:?}");
 }
 
@@ -275,10 +274,7 @@ fn a_live_job_that_nobody_finished_before_it_expired_kept_its_credits() {
     world.sim.clock.advance(31 * 24 * HOUR);
     let answer = world.call(async |p| sweep::step(p, ENRICH_TIMEOUT, world.now().plus(MINUTE)).await);
     assert!(answer.is_ok());
-    assert!(matches!(
-        world.call(async |p| status::job(p, &world.tenant.id, &id).await),
-        Err(ApiError::NotFound { .. })
-    ));
+    assert!(matches!(world.call(async |p| read::job(p, &world.tenant.id, &id).await), Err(ApiError::NotFound { .. })));
     assert_eq!(world.credits(&world.tenant.id), (100_000, 0, 0));
 }
 
@@ -300,7 +296,7 @@ fn a_live_jobs_head_was_deleted_by_the_table_before_its_credits_were_settled() {
     assert!(answer.is_ok());
     assert_eq!(world.credits(&world.tenant.id), (99_900, 100, 0), "one of two chunks was done, at 2 credits a record");
     let tenant = &world.tenant.id;
-    let seen = world.call(async |p| status::job(p, tenant, &id).await);
+    let seen = world.call(async |p| read::job(p, tenant, &id).await);
     assert!(matches!(seen, Err(ApiError::NotFound { .. })));
     world.run_for(2 * SECOND);
     assert_eq!(world.sim.store.peek(&meta_key(&id)), None, "settled, it goes as everything else");
@@ -323,7 +319,7 @@ fn a_delivery_outlived_its_deleted_job_where_the_erasure_failed() {
     let id = world.job(submission(&["found-0"]));
     world.settle(HOUR);
     let tenant = world.tenant.id.clone();
-    let read = |world: &World| world.call(async |p| status::delivery(p, &tenant, &id.delivery(0)).await);
+    let read = |world: &World| world.call(async |p| read::delivery(p, &tenant, &id.delivery(0)).await);
     assert!(read(&world).is_ok());
     world.faults(|call| if call.op == Op::DeleteAll { Fault::FailBefore } else { Fault::Proceed });
     world.call(async |p| delete::delete(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();

@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shared::app::tenants;
 use shared::domain::job::{Accepted, Submission, Webhook};
 use shared::domain::tenant::fast_chunks;
 use shared::domain::time::Timestamp;
+use shared::maintenance::tenants;
 use shared::ports::HttpError;
 use testkit::harness::{Options, World, domains, submission};
 use testkit::sim::{Fault, Op, Reply};

@@ -74,7 +74,7 @@ fn a_job_that_was_canceled_or_has_nobody_to_ask_still_says_which_records_are_inv
 
     let id = world.job(job(3, [1].into_iter()));
     let tenant = world.tenant.id.clone();
-    let asked = world.call(async |p| shared::app::cancel::cancel(p, &tenant, &id, crate::ENRICH_TIMEOUT).await);
+    let asked = world.call(async |p| shared::jobs::cancel::cancel(p, &tenant, &id, crate::ENRICH_TIMEOUT).await);
     asked.expect("a job to cancel");
     world.settle(HOUR);
     assert_eq!(statuses(&world, &id), [OutcomeStatus::Canceled, Invalid, OutcomeStatus::Canceled]);
@@ -89,7 +89,7 @@ fn a_retry_takes_no_invalid_record_along() {
     let id = world.job(sent);
     world.settle(HOUR);
     let tenant = world.tenant.id.clone();
-    let again = world.call(async |p| shared::app::retry::read(p, &tenant, &id).await).expect("a retry");
+    let again = world.call(async |p| shared::jobs::retry::read(p, &tenant, &id).await).expect("a retry");
     let ids: Vec<_> = again.records.iter().map(|record| record.id.clone().unwrap_or_default()).collect();
     assert_eq!((ids, again.invalid.records.len()), (vec!["row-2".to_owned()], 0));
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use shared::app::status::{self, ResultCursor, results};
 use shared::domain::error::ApiError;
 use shared::domain::job::Accepted;
 use shared::domain::job::{MAX_PAGE_BYTES, Status, Submission};
 use shared::domain::record::OutcomeStatus;
+use shared::jobs::read;
+use shared::jobs::read::{ResultCursor, results};
 use shared::ports::Clock;
 use testkit::harness::{Options, World, domains, submission};
 use testkit::sim::Op;
@@ -157,7 +158,7 @@ fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
 fn without_enough_credits_nothing_is_stored() {
     let mut world = World::new();
     world.call(async |ports| {
-        shared::app::tenants::add_credits(ports, &world.tenant.id, -99_995).await.unwrap();
+        shared::maintenance::tenants::add_credits(ports, &world.tenant.id, -99_995).await.unwrap();
     });
     let before = world.sim.store.items();
     let answer = world.submit(submission(&domains("found", 3)), Some("key"));
@@ -173,7 +174,7 @@ fn two_jobs_at_once_cannot_reserve_the_same_credits() {
         let mut world = World::with(Options { seed, ..Options::default() });
         let tenant = world.tenant.id.clone();
         world.call(async |ports| {
-            shared::app::tenants::add_credits(ports, &tenant, -99_995).await.unwrap();
+            shared::maintenance::tenants::add_credits(ports, &tenant, -99_995).await.unwrap();
         });
         let answers = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         for n in 0..2 {
@@ -317,7 +318,7 @@ fn jobs_are_listed_newest_first_page_by_page_and_by_status() {
     world.sim.queue.lose(shared::ports::QueueName::Enrich);
     made.reverse();
     let list = |status, before, limit| {
-        world.call(async |ports| status::jobs(ports, &world.tenant.id, status, before, limit).await).unwrap()
+        world.call(async |ports| read::jobs(ports, &world.tenant.id, status, before, limit).await).unwrap()
     };
     let (mut listed, mut before) = (Vec::new(), None);
     loop {
@@ -341,12 +342,12 @@ fn waiting_for_a_job_ends_with_the_job_or_with_the_time() {
     world.run_for(SECOND);
     let start = world.now();
     let over = |view: &shared::domain::job::JobView| !view.job.status.is_live();
-    let view = world.call(async |ports| status::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
+    let view = world.call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
     assert_eq!(view.unwrap().status(), Status::Running);
     assert_eq!(world.sim.clock.now().since(start), 20 * SECOND);
     world.settle(HOUR);
     let start = world.now();
-    let view = world.call(async |ports| status::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
+    let view = world.call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
     assert!(over(&view.unwrap()));
     assert!(world.sim.clock.now().since(start) < SECOND, "an ended job changes no more");
 }
@@ -359,8 +360,8 @@ fn an_expired_job_is_not_there_although_the_table_still_has_it() {
     world.sim.clock.advance(30 * 24 * HOUR);
     let gone = |e: Result<_, ApiError>| matches!(e, Err(ApiError::NotFound { .. }));
     let tenant = &world.tenant.id;
-    assert!(gone(world.call(async |ports| status::job(ports, tenant, &id).await.map(drop))));
-    assert!(gone(world.call(async |ports| status::delivery(ports, tenant, &id.delivery(0)).await.map(drop))));
-    let listed = world.call(async |ports| status::jobs(ports, tenant, None, None, 10).await).unwrap();
+    assert!(gone(world.call(async |ports| read::job(ports, tenant, &id).await.map(drop))));
+    assert!(gone(world.call(async |ports| read::delivery(ports, tenant, &id.delivery(0)).await.map(drop))));
+    let listed = world.call(async |ports| read::jobs(ports, tenant, None, None, 10).await).unwrap();
     assert_eq!(listed.jobs.len(), 0);
 }

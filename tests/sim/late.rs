@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shared::app::delete;
 use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status};
+use shared::jobs::delete;
 use testkit::harness::{Options, World, domains, submission};
 use testkit::sim::{Fault, Op};
 

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use shared::app::table::{get_n, latest_key};
-use shared::app::{delete, deliveries, status};
 use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
+use shared::jobs::{delete, read};
 use shared::ports::{Message, QueueName};
+use shared::schema::{get_n, latest_key};
+use shared::webhooks::replay;
 use testkit::harness::broken::Broken;
 use testkit::harness::{Exchange, HOOK, Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Op, Reply};
@@ -35,7 +36,7 @@ fn two_jobs(world: &mut World, older: &str, newer: &str) -> (JobId, JobId) {
 }
 
 fn delivery(world: &World, id: &JobId) -> Delivery {
-    world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap()
+    world.call(async |p| read::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap()
 }
 
 /// The jobs told, in order, with what the receiver answered.
@@ -117,7 +118,7 @@ fn a_replay_of_an_older_event_is_superseded_and_of_the_newest_sent() {
     world.settle(HOUR);
     assert_eq!(told(&world, &[&older, &newer]), [(0, Some(200)), (1, Some(200))]);
     for id in [&older, &newer] {
-        world.call(async |p| deliveries::replay(p, &world.tenant.id, &id.delivery(0), None).await).unwrap();
+        world.call(async |p| replay::replay(p, &world.tenant.id, &id.delivery(0), None).await).unwrap();
         world.settle(HOUR);
     }
     assert_eq!(told(&world, &[&older, &newer])[2..], [(1, Some(200))]);
@@ -134,7 +135,7 @@ fn what_was_told_is_remembered_for_as_long_as_anything_older_is_kept() {
     let item = world.sim.store.peek(&latest_key(&world.tenant.id, HOOK)).unwrap();
     assert!(get_n(&item, "expires_at").is_some_and(|at| at > kept.seconds()), "the table would have forgotten it");
     world.sim.clock.advance_to(kept.minus(MINUTE));
-    world.call(async |p| deliveries::replay(p, &world.tenant.id, &older.delivery(0), None).await).unwrap();
+    world.call(async |p| replay::replay(p, &world.tenant.id, &older.delivery(0), None).await).unwrap();
     world.run_for(30 * SECOND);
     assert!(superseded(&delivery(&world, &older)));
     assert_eq!(told(&world, &[&older, &newer]).len(), 2);

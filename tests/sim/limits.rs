@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use shared::app::status;
+use shared::catalog::BreakerConfig;
 use shared::domain::ids::JobId;
 use shared::domain::job::{JobView, Status, Submission};
 use shared::domain::record::OutcomeStatus;
 use shared::domain::tenant::fast_chunks;
 use shared::domain::time::Timestamp;
+use shared::jobs::read;
 use shared::ports::{Clock, HttpError};
-use shared::provider;
-use shared::provider::config::BreakerConfig;
+use shared::providers;
 use testkit::harness::{Options, World, domains, submission};
 use testkit::sim::{Call, Fault, Op, Reply, Sim, SimClock};
 use testkit::upstreams::{average, busiest_second, press, registry};
@@ -99,7 +99,7 @@ fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
     let mut schedule = sim.schedule(5);
     for worker in 0..20_i64 {
         let registry = registry(&api("rate = { per_second = 50 }"));
-        let ports = provider::Ports {
+        let ports = providers::Ports {
             http: sim.http.clone(),
             dns: sim.dns.clone(),
             assets: sim.assets.clone(),
@@ -301,8 +301,8 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
         world.run_for(MINUTE);
         let now = world.now();
         let waits = world.call(async |p| {
-            let view = status::job(p, &world.tenant.id, &id).await.expect("the job");
-            status::with_waits(p, view, ["api"].into_iter()).await.waiting_for
+            let view = read::job(p, &world.tenant.id, &id).await.expect("the job");
+            read::with_waits(p, view, ["api"].into_iter()).await.waiting_for
         });
         let [wait] = &waits[..] else { panic!("{limits} {status}: {waits:?}") };
         assert_eq!((wait.provider.as_str(), wait.status), ("api", Some(status)), "{limits}");
@@ -318,8 +318,8 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
         println!("{limits} {status} {after:?}: {took:?}, {} requests", sent(&world, "https://api.example/").len());
         assert!((90 * SECOND..150 * SECOND).contains(&took), "{limits} {status} {after:?}: {took:?}");
         let waits = world.call(async |p| {
-            let view = status::job(p, &world.tenant.id, &id).await.expect("the job");
-            status::with_waits(p, view, ["api"].into_iter()).await.waiting_for
+            let view = read::job(p, &world.tenant.id, &id).await.expect("the job");
+            read::with_waits(p, view, ["api"].into_iter()).await.waiting_for
         });
         assert_eq!(waits, [], "a job that has ended waits for nobody");
     }
@@ -329,8 +329,8 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
 fn shown(world: &mut World, id: &JobId) -> JobView {
     let tenant = world.tenant.id.clone();
     world.call(async |p| {
-        let view = status::job(p, &tenant, id).await.expect("the job");
-        status::with_waits(p, view, ["api"].into_iter()).await
+        let view = read::job(p, &tenant, id).await.expect("the job");
+        read::with_waits(p, view, ["api"].into_iter()).await
     })
 }
 

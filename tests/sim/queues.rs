@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shared::app::status;
 use shared::domain::error::ApiError;
 use shared::domain::job::Status;
+use shared::jobs::read;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use testkit::harness::{Happened, Options, World, domains, submission};
 use testkit::sim::{Fault, Op, QueueFaults, Reply, StoreFaults};
@@ -125,13 +125,13 @@ fn what_expired_is_not_there_whenever_the_table_deletes_it() {
         let id = world.job(submission(&["found-0", "none-1"]));
         world.settle(HOUR);
         world.options.sweeping = false;
-        let head = shared::app::table::meta_key(&id);
+        let head = shared::schema::meta_key(&id);
         let end = world.view(&id).job.spec.expires_at;
         let mut left = Vec::new();
         for _ in 0..34 * 4 {
             world.run_for(day / 4);
             let there = world.sim.store.peek(&head).is_some();
-            let found = world.call(async |p| status::job(p, &world.tenant.id, &id).await);
+            let found = world.call(async |p| read::job(p, &world.tenant.id, &id).await);
             let over = world.now() >= end;
             assert_eq!(found == Err(ApiError::NotFound { what: "job" }), over, "seed {seed}: {found:?}");
             left.push((over, there));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::app::status::deliveries;
-use shared::app::{cancel, delete, status};
 use shared::domain::delivery::{Delivery, DeliveryState};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
+use shared::jobs::read::deliveries;
+use shared::jobs::{cancel, delete, read};
 use shared::ports::QueueName;
 use testkit::harness::broken::{Broken, BrokenStore};
 use testkit::harness::{Options, World, domains, invariants, submission};
@@ -91,7 +91,7 @@ fn a_delete_of_a_job_that_tells_of_each_record_survives_every_crash() {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}
                     Err(other) => return Err(format!("delete answered {other:?}")),
                 }
-                let view = world.call(async |ports| status::job(ports, &world.tenant.id, &id).await);
+                let view = world.call(async |ports| read::job(ports, &world.tenant.id, &id).await);
                 if view == Err(ApiError::NotFound { what: "job" }) { Ok(()) } else { Err(format!("erased: {view:?}")) }
             })
         }),
@@ -112,7 +112,9 @@ fn a_record_event_that_is_never_put_is_found_out() {
 fn a_receiver_of_records_that_fails_keeps_nothing_else_waiting() {
     let mut world = World::with(Options { enrichers: 8, dispatchers: 2, ..Options::default() });
     world
-        .call(async |p| shared::app::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await)
+        .call(async |p| {
+            shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await
+        })
         .unwrap();
     world.receiver.replies((0..40).map(|_| Reply::status(503)));
     let id = world.job(telling(&domains("found", 30)));
@@ -179,7 +181,9 @@ fn submissions_that_race_for_the_last_credits_share_them() {
 fn a_record_event_has_one_body_however_far_its_job_went() {
     let mut world = World::new();
     world
-        .call(async |p| shared::app::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await)
+        .call(async |p| {
+            shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await
+        })
         .unwrap();
     world.receiver.answers([500, 500]);
     world.job(telling(&["found-0", "slow50-1"]));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shared::app::tenants;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
+use shared::maintenance::tenants;
 use shared::ports::QueueName;
 use testkit::harness::upstream::{Calls, Manners, Says};
 use testkit::harness::{Happened, Options, World, submission};

@@ -4,17 +4,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::app::enrich::{self, Ran};
-use shared::app::idempotency::Idempotency;
-use shared::app::submit::{Terms, submit};
-use shared::app::table::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
-use shared::app::{StepError, delete, deliveries, retry, status, sweep, tenants};
 use shared::domain::chunk::{ChunkMessage, Start};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
+use shared::jobs::enrich::step;
+use shared::jobs::enrich::step::Ran;
+use shared::jobs::idempotency::Idempotency;
+use shared::jobs::submit::{Terms, submit};
+use shared::jobs::{StepError, delete, read, retry};
+use shared::maintenance::{sweep, tenants};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
+use shared::schema::{DUE_SHARDS, due_shard, due_shard_name, held_attribute, progress_key};
+use shared::webhooks::replay;
 use testkit::harness::{Happened, Options, World, domains, submission};
 use testkit::sim::{Fault, Op, Reply};
 
@@ -67,9 +70,9 @@ fn a_replay_of_a_delivery_that_waited_did_nothing() {
     let id = world.job(submission(&["found-0"]));
     world.run_for(MINUTE);
     let tenant = world.tenant.id.clone();
-    world.call(async |p| deliveries::replay(p, &tenant, &id.delivery(0), None).await).unwrap();
+    world.call(async |p| replay::replay(p, &tenant, &id.delivery(0), None).await).unwrap();
     world.run_for(MINUTE);
-    let delivery = world.call(async |p| status::delivery(p, &tenant, &id.delivery(0)).await).unwrap();
+    let delivery = world.call(async |p| read::delivery(p, &tenant, &id.delivery(0)).await).unwrap();
     assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Delivered, 2));
     world.settle(6 * HOUR);
     assert_eq!(world.receiver.exchanges().len(), 2);
@@ -133,7 +136,7 @@ fn a_lease_whose_answer_was_lost_cost_an_attempt() {
     });
     let id = world.job(submission(&["found-0"]));
     world.settle(HOUR);
-    let delivery = world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
+    let delivery = world.call(async |p| read::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
     assert_eq!((delivery.attempts, delivery.log.len()), (1, 1), "{:?}", delivery.log);
 }
 
@@ -166,7 +169,7 @@ fn a_chunk_that_ended_while_its_job_was_deleted_was_not_charged() {
     });
     let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
     world.spawn("client", async move {
-        let deleted = shared::app::delete::delete(&ports, &tenant, &id, crate::ENRICH_TIMEOUT).await;
+        let deleted = shared::jobs::delete::delete(&ports, &tenant, &id, crate::ENRICH_TIMEOUT).await;
         assert_eq!(deleted, Ok(()));
     });
     world.settle(HOUR);
@@ -230,7 +233,7 @@ fn events_of_one_tenants_records_kept_the_sweep_from_anothers_jobs() {
     for minute in 1..60_u32 {
         world.run_for(MINUTE);
         let ended = jobs.iter().filter(|id| {
-            let view = world.call(async |p| status::job(p, &other.id, id).await).unwrap();
+            let view = world.call(async |p| read::job(p, &other.id, id).await).unwrap();
             !view.job.status.is_live()
         });
         waited.push((minute, ended.count()));
@@ -310,16 +313,15 @@ fn an_exchange_that_ended_later_undid_a_410() {
     world.sim.clock.advance(8 * 24 * HOUR);
     let id = world.job(submission(&["found-2"]));
     world.settle(HOUR);
-    let delivery = world.call(async |p| status::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
+    let delivery = world.call(async |p| read::delivery(p, &world.tenant.id, &id.delivery(0)).await).unwrap();
     assert_eq!(delivery.reason.as_deref(), Some("endpoint_disabled"));
 }
 
 /// Runs the first chunk of the job once, for this message.
 fn run(world: &World, message: &ChunkMessage) -> Result<Ran, String> {
     let timeout = crate::ENRICH_TIMEOUT;
-    let receipt =
-        enrich::Receipt { lane: QueueName::Enrich, receives: 1, deadline: world.now().plus(timeout), timeout };
-    world.call(async |p| enrich::step(p, &world.registry, message, &receipt).await).map_err(|error| error.to_string())
+    let receipt = step::Receipt { lane: QueueName::Enrich, receives: 1, deadline: world.now().plus(timeout), timeout };
+    world.call(async |p| step::step(p, &world.registry, message, &receipt).await).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -365,7 +367,7 @@ fn a_page_of_large_outcomes_had_eight_chunks_in_memory_at_once() {
         }
         Fault::Proceed
     });
-    let page = world.call(async |p| status::results(p, &view, status::ResultCursor::default(), 1000).await).unwrap();
+    let page = world.call(async |p| read::results(p, &view, read::ResultCursor::default(), 1000).await).unwrap();
     assert!(!page.lines.is_empty() && page.next.is_some());
     let both = |range: &String| range.contains("CHUNK#00000..") && range.contains("..=CHUNK#00001");
     let ranges = ranges.lock().unwrap();
@@ -380,7 +382,7 @@ fn a_replay_repeated_under_one_key_was_two_attempts() {
     world.settle(HOUR);
     let (tenant, key) = (world.tenant.id.clone(), Idempotency::new("again", "POST", "/replay", b""));
     for _ in 0..3 {
-        world.call(async |p| deliveries::replay(p, &tenant, &id.delivery(0), Some(&key)).await).unwrap();
+        world.call(async |p| replay::replay(p, &tenant, &id.delivery(0), Some(&key)).await).unwrap();
         world.settle(HOUR);
     }
     assert_eq!(world.receiver.exchanges().len(), 2);
@@ -428,12 +430,12 @@ fn results_read_during_an_erasure_were_an_error_of_ours() {
     let items = world.sim.store.items();
     let overflow = items.iter().find(|item| item.key.sk.contains("#RESULT#")).expect("a result of several items");
     world.call(async |p| p.store.delete_all(vec![overflow.key.clone()]).await).unwrap();
-    let raw = world.call(async |p| status::results(p, &view, status::ResultCursor::default(), 10).await);
+    let raw = world.call(async |p| read::results(p, &view, read::ResultCursor::default(), 10).await);
     assert!(matches!(raw, Err(StepError::Corrupt(_))), "half of the result is there: {raw:?}");
     let gone = ApiError::NotFound { what: "job" };
-    let page = world.call(async |p| status::page(p, &view, status::ResultCursor::default(), 10).await);
+    let page = world.call(async |p| read::page(p, &view, read::ResultCursor::default(), 10).await);
     assert_eq!(page, Err(gone.clone()));
-    assert_eq!(world.call(async |p| status::entries(p, &view).await), Err(gone));
+    assert_eq!(world.call(async |p| read::entries(p, &view).await), Err(gone));
     world.settle(HOUR);
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use shared::app::status;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
+use shared::jobs::read;
 use shared::ports::QueueName::{Enrich, Webhook};
 use shared::ports::{Clock, Message};
 use testkit::harness::{BIG, Happened, Options, World, domains, submission};
@@ -251,8 +251,8 @@ fn what_a_slow_chunk_had_put_away_was_bought_again_after_a_crash() {
     let id = world.job(submission(&["found-0", "slow6-1", "slow20-2"]));
     world.run_for(15 * SECOND);
     let entries = world.call(async |ports| {
-        let view = status::job(ports, &world.tenant.id, &id).await?;
-        status::entries(ports, &view).await
+        let view = read::job(ports, &world.tenant.id, &id).await?;
+        read::entries(ports, &view).await
     });
     let there: Vec<bool> = entries.unwrap().iter().map(|entry| entry.outcome.is_some()).collect();
     assert_eq!(there, [true, true, false]);

@@ -1,8 +1,8 @@
 //! The sweep: each gap it is there for, repaired, once.
 
-use shared::app::table::delivery_key;
 use shared::domain::job::{Status, Submission};
 use shared::ports::{QueueName, Value};
+use shared::schema::delivery_key;
 use testkit::harness::{Happened, Options, World, domains, submission};
 use testkit::sim::{Fault, Op};
 
@@ -112,7 +112,7 @@ fn a_far_attempt_is_handed_to_the_queue_fourteen_minutes_before() {
     let mut world = World::new();
     let schedule = Some(vec![3600]);
     world
-        .call(async |p| shared::app::tenants::set_webhook_schedule(p, &world.tenant.id, schedule.clone()).await)
+        .call(async |p| shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, schedule.clone()).await)
         .unwrap();
     world.receiver.answers([500]);
     world.job(submission(&["found-0"]));
@@ -194,7 +194,7 @@ fn an_item_that_cannot_be_read_kept_its_place_at_the_front() {
     let mut world = World::new();
     let id = world.job(submission(&["found-0"]));
     world.sim.queue.lose(QueueName::Enrich);
-    let key = shared::app::table::meta_key(&id);
+    let key = shared::schema::meta_key(&id);
     let whole = world.sim.store.peek(&key).unwrap().attributes;
     let mut broken = whole.clone();
     broken.insert("spec".to_owned(), Value::S("{}".to_owned()));

@@ -1,10 +1,12 @@
 //! One tenant never sees, changes or starves another.
 
-use shared::app::authenticate::authenticate;
-use shared::app::{cancel, delete, deliveries, retry, status, tenants};
 use shared::domain::error::ApiError;
 use shared::domain::tenant::Scope;
+use shared::jobs::authenticate::authenticate;
+use shared::jobs::{cancel, delete, read, retry};
+use shared::maintenance::tenants;
 use shared::ports::QueueName::{Enrich, EnrichBulk};
+use shared::webhooks::replay;
 use testkit::harness::{World, domains, submission};
 
 use crate::{ENRICH_TIMEOUT, HOUR};
@@ -23,19 +25,19 @@ fn another_tenants_ids_are_not_found_anywhere() {
     let ended = world.job(submission(&["fail-0"]));
     let stranger = &other.id;
     for id in [&live, &ended] {
-        not_found(world.call(async |p| status::job(p, stranger, id).await));
-        not_found(world.call(async |p| status::deliveries(p, stranger, id, 0, 10).await));
-        not_found(world.call(async |p| status::delivery(p, stranger, &id.delivery(0)).await));
+        not_found(world.call(async |p| read::job(p, stranger, id).await));
+        not_found(world.call(async |p| read::deliveries(p, stranger, id, 0, 10).await));
+        not_found(world.call(async |p| read::delivery(p, stranger, &id.delivery(0)).await));
         not_found(world.call(async |p| cancel::cancel(p, stranger, id, ENRICH_TIMEOUT).await));
         not_found(world.call(async |p| retry::read(p, stranger, id).await));
         not_found(world.call(async |p| delete::delete(p, stranger, id, ENRICH_TIMEOUT).await));
-        not_found(world.call(async |p| deliveries::replay(p, stranger, &id.delivery(0), None).await));
+        not_found(world.call(async |p| replay::replay(p, stranger, &id.delivery(0), None).await));
     }
-    let listed = world.call(async |p| status::jobs(p, stranger, None, None, 10).await).unwrap();
+    let listed = world.call(async |p| read::jobs(p, stranger, None, None, 10).await).unwrap();
     assert_eq!(listed.jobs.len(), 0);
     world.settle(HOUR);
     for id in [&live, &ended] {
-        not_found(world.call(async |p| deliveries::replay(p, stranger, &id.delivery(0), None).await));
+        not_found(world.call(async |p| replay::replay(p, stranger, &id.delivery(0), None).await));
         not_found(world.call(async |p| retry::read(p, stranger, id).await));
         not_found(world.call(async |p| delete::delete(p, stranger, id, ENRICH_TIMEOUT).await));
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::app::callback::Posted;
-use shared::app::{cancel, delete, status};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::OutcomeStatus;
+use shared::jobs::callback::Posted;
+use shared::jobs::{cancel, delete, read};
 use shared::ports::{Clock, QueueName};
 use testkit::harness::upstream::{Calls, Manners, Says, Taken, Upstream, post};
 use testkit::harness::{Options, World, domains, submission};
@@ -330,7 +330,7 @@ fn a_delete_of_a_job_that_waits_survives_every_crash() {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}
                     Err(other) => return Err(format!("delete answered {other:?}")),
                 }
-                let view = world.call(async |ports| status::job(ports, &world.tenant.id, &id).await);
+                let view = world.call(async |ports| read::job(ports, &world.tenant.id, &id).await);
                 if view != Err(ApiError::NotFound { what: "job" }) {
                     return Err(format!("erased: {view:?}"));
                 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::app::newer::DEPLOYED_WITHIN;
-use shared::app::table::{profile_key, progress_key, secret_key, starts_attribute};
-use shared::app::{cancel, deliveries, secrets, tenants};
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::Record;
+use shared::jobs::cancel;
+use shared::jobs::enrich::newer::DEPLOYED_WITHIN;
+use shared::maintenance::tenants;
 use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
+use shared::schema::{profile_key, progress_key, secret_key, starts_attribute};
+use shared::webhooks::{replay, secrets};
 use testkit::harness::{CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission};
 use testkit::sim::Reply;
 
@@ -166,7 +168,7 @@ fn requests_are_answered_whichever_version_wrote_what_they_read() {
                 }
                 6 => {
                     let delivery = jobs[0].delivery(0);
-                    let _ = world.insist(async |p| deliveries::replay(p, &tenant, &delivery, None).await);
+                    let _ = world.insist(async |p| replay::replay(p, &tenant, &delivery, None).await);
                 }
                 _ => {}
             }

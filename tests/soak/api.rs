@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shared::app::{Ports, tenants};
 use shared::domain::ids::TenantId;
-use shared::edge::config::Config;
+use shared::jobs::Ports;
+use shared::lambda::config::Config;
+use shared::maintenance::tenants;
 use testkit::stack::{self, Reply};
 
 use crate::Failed;

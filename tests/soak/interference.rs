@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shared::edge::config::environment;
+use shared::lambda::config::environment;
 use testkit::servers::{Answer, Server};
 use tokio::sync::Notify;
 

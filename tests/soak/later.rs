@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::catalog::{Config, Kind};
 use shared::domain::callback::CALLBACKS;
 use shared::ports::HttpSender;
-use shared::provider::config::{Config, Kind};
 use testkit::servers::{Answer, End, Got, PATIENCE};
 use testkit::stack;
 
@@ -46,7 +46,7 @@ const HINT: &str = "unverified";
 pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
     let text = include_str!("providers.toml").replace("UPSTREAM_PORT", "1");
     let config = Config::parse("tests/soak/providers.toml", &text)?;
-    let of = |provider: &shared::provider::config::ProviderConfig| {
+    let of = |provider: &shared::catalog::ProviderConfig| {
         let Kind::Http(http) = &provider.kind else { return None };
         let (limits, later) = (&provider.limits, http.later.as_ref()?);
         let (rate, breaker) = (limits.rate?, limits.breaker?);

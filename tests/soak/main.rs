@@ -28,8 +28,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use shared::edge::config::environment;
-use shared::edge::system::SystemClock;
+use shared::lambda::config::environment;
+use shared::lambda::system::SystemClock;
 use shared::ports::Clock;
 use testkit::stack;
 use tokio::process::Command;

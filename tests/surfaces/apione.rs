@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::SURFACES;
 use shared::domain::record::FailureCode;
 use shared::domain::signature::{Secret, verify};
-use shared::edge::http::ApiResponse;
-use shared::provider::Answer;
+use shared::lambda::http::ApiResponse;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{Exchange, HOOK, Happened, Served, World, body, found};
 use testkit::sim::{Fault, Op, Reply};
 
@@ -319,7 +319,7 @@ fn sizes_keys_credits_and_paths_are_refused_in_the_documents_shape() {
     refused(&get(&mut served, "/api/v1/async/results/job_01ARZ3NDEKTSV4RRFFQ69G5FAV"), 404);
 
     let poor = served.world.tenant("poor");
-    served.world.call(async |p| shared::app::tenants::add_credits(p, &poor.id, -100_000).await).unwrap();
+    served.world.call(async |p| shared::maintenance::tenants::add_credits(p, &poor.id, -100_000).await).unwrap();
     let message = refused(&served.post(ENRICH, &[("x-api-key", &poor.api_key)], &sent), 402);
     assert!(message.contains("1 credits and 0 are free"), "{message}");
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::dialect::SURFACES;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, Version, World, body, found};
 
 const OPERATIONS: &str = "

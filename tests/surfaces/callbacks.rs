@@ -1,10 +1,10 @@
 //! The URLs at which upstreams leave answers, as API Gateway's callers meet them.
 
 use serde_json::{Value, json};
-use shared::dialect::SURFACES;
 use shared::domain::callback::{CallbackFor, KEY_BYTES, MAX_POSTED_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
+use shared::surfaces::SURFACES;
 use testkit::harness::{Served, World, found};
 
 fn served() -> Served {

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::message::ApiRequest;
-use shared::dialect::{Call, Event, Reading, Shown, Signing, Surface, apione};
+use shared::catalog::Catalog;
+use shared::catalog::Config;
 use shared::domain::delivery::EventType;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
@@ -15,8 +15,8 @@ use shared::domain::record::{Blanks, MAX_DEPTH, Outcome, OutcomeError, OutcomeSt
 use shared::domain::signature::Secret;
 use shared::domain::time::Timestamp;
 use shared::ports::{Entropy, HttpSender};
-use shared::provider::Catalog;
-use shared::provider::config::Config;
+use shared::surfaces::common::message::ApiRequest;
+use shared::surfaces::{Call, Event, Reading, Shown, Signing, Surface, apione};
 use testkit::sim::{Sim, SimEntropy};
 
 use crate::receiver::node;

@@ -1,12 +1,12 @@
 //! A made-up fifth surface, as unlike the others as it can be: plain text in and out, ids and headers of its own. What is
-//! in the module `loft` would be its file in `shared/src/dialect`, and [`SURFACES_AND_LOFT`] is the line it takes there.
+//! in the module `loft` would be its file in `shared/src/surfaces`, and [`SURFACES_AND_LOFT`] is the line it takes there.
 
 use std::time::Duration;
 
 use serde_json::json;
-use shared::dialect::{SURFACES, Surface};
 use shared::domain::ids::JobId;
-use shared::provider::Answer;
+use shared::providers::Answer;
+use shared::surfaces::{SURFACES, Surface};
 use testkit::harness::{Served, World, body, found};
 use testkit::sim::Reply;
 
@@ -14,14 +14,14 @@ mod loft {
     use std::time::Duration;
 
     use serde_json::{Map, Value};
-    use shared::dialect::message::{ApiRequest, ApiResponse};
-    use shared::dialect::{Call, Event, Reading, Route, Shown, Shows, Signing, Surface};
     use shared::domain::delivery::DeliveryRules;
     use shared::domain::error::ApiError;
     use shared::domain::ids::JobId;
     use shared::domain::job::{Accepted, JobView, Submission, Webhook};
     use shared::domain::record::{OutcomeStatus, Record};
     use shared::domain::time::Timestamp;
+    use shared::surfaces::common::message::{ApiRequest, ApiResponse};
+    use shared::surfaces::{Call, Event, Reading, Route, Shown, Shows, Signing, Surface};
 
     pub(super) const SURFACE: Surface = Surface {
         name: "loft",

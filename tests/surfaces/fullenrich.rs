@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::app::{cancel, delete, secrets, tenants};
-use shared::dialect::{SURFACES, Signing, Surface, surface};
 use shared::domain::delivery::EventType;
 use shared::domain::ids::JobId;
 use shared::domain::signature::Secret;
 use shared::domain::time::Timestamp;
-use shared::edge::api::Api;
-use shared::edge::http::{ApiRequest, ApiResponse};
+use shared::jobs::{cancel, delete};
+use shared::lambda::api::Api;
+use shared::lambda::http::{ApiRequest, ApiResponse};
+use shared::maintenance::tenants;
 use shared::ports::HttpError;
-use shared::provider::Answer;
+use shared::providers::Answer;
+use shared::surfaces::{SURFACES, Signing, Surface, surface};
+use shared::webhooks::secrets;
 use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
 use testkit::sim::Reply;
 
@@ -691,7 +693,7 @@ fn batches_that_race_for_the_last_credits_share_them() {
             catalog: served.world.registry.catalog().clone(),
             retention: 600 * MINUTE,
             enrich_timeout: served.world.options.enrich_timeout,
-            max_wait: shared::edge::config::MAX_WAIT,
+            max_wait: shared::lambda::config::MAX_WAIT,
         });
         for n in 0..2 {
             let request = ApiRequest {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::dialect::SURFACES;
+use shared::catalog::Config;
+use shared::domain::suspended::Outage;
 use shared::ports::HttpError;
-use shared::provider::config::Config;
-use shared::provider::{Answer, Later, Outage, Registry};
+use shared::providers::{Answer, Later, Registry};
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, body, found};
 
 fn served() -> Served {
@@ -102,7 +103,7 @@ fn a_wait_lasts_no_longer_than_the_deployment_lets_it() {
     }
 }
 
-fn of(response: &shared::edge::http::ApiResponse, name: &str) -> Option<String> {
+fn of(response: &shared::lambda::http::ApiResponse, name: &str) -> Option<String> {
     response.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::dialect::SURFACES;
-use shared::edge::system::CheckOnly;
+use shared::lambda::system::CheckOnly;
 use shared::net::{Guard, PlainHttp};
-use shared::provider::Answer;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{Served, World};
 
 #[test]

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::app::table::delivery_item;
-use shared::dialect::SURFACES;
 use shared::domain::delivery::{Attempt, Delivery, DeliveryState, EventType, LOG_LENGTH, RESPONSE_LOG_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::record::FailureCode;
-use shared::edge::http::GatewayResponse;
-use shared::provider::Answer;
+use shared::lambda::http::GatewayResponse;
+use shared::providers::Answer;
+use shared::schema::delivery_item;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, body, found};
 
 const OPERATIONS: &str = "

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::SURFACES;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, body, found};
 
 const ENRICH: &str = "/api/v1/async/enrich";

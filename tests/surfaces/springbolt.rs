@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::SURFACES;
 use shared::domain::backoff::NATIVE_DELAYS;
 use shared::domain::ids::JobId;
 use shared::domain::record::FailureCode;
 use shared::domain::signature::verify;
-use shared::edge::http::ApiResponse;
-use shared::provider::Answer;
+use shared::lambda::http::ApiResponse;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
 use testkit::sim::Reply;
 
@@ -419,7 +419,7 @@ fn a_callback_is_tried_at_the_times_of_the_native_schedule_to_the_second() {
     let tenant = served.world.tenant.id.clone();
     served
         .world
-        .call(async |p| shared::app::tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await)
+        .call(async |p| shared::maintenance::tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await)
         .unwrap();
     served.world.receiver.from_then_on(Reply::status(410));
     enrich(&mut served, "Other");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::dialect::{SURFACES, Surface};
 use shared::domain::job::Submission;
+use shared::surfaces::{SURFACES, Surface};
 use testkit::harness::strangers::Question;
 use testkit::harness::{Served, Tenant, World, found, record};
 

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::dialect::SURFACES;
 use shared::domain::callback::{CallbackFor, KEY_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::json;
 use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
-use shared::edge::http::ApiResponse;
-use shared::provider::Answer;
+use shared::lambda::http::ApiResponse;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, body, found};
 
 const OPERATIONS: &str = "

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::Service;
-use shared::edge::sqs::dispatch;
-use shared::edge::start::{SURFACES, start_sending};
-use shared::edge::telemetry::report_usage;
+use shared::lambda::sqs::dispatch;
+use shared::lambda::start::{SURFACES, start_sending};
+use shared::lambda::telemetry::report_usage;
 
 /// The function's time-out, for runtimes that give no deadline.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -2,9 +2,9 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::Service;
-use shared::edge::sqs::enrich;
-use shared::edge::start::start_asking;
-use shared::edge::telemetry::report_usage;
+use shared::lambda::sqs::enrich;
+use shared::lambda::start::start_asking;
+use shared::lambda::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -2,10 +2,10 @@
 
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use shared::aws::Service;
-use shared::edge::api::Api;
-use shared::edge::http::{GatewayRequest, GatewayResponse};
-use shared::edge::start::{SURFACES, start};
-use shared::edge::telemetry::report_usage;
+use shared::lambda::api::Api;
+use shared::lambda::http::{GatewayRequest, GatewayResponse};
+use shared::lambda::start::{SURFACES, start};
+use shared::lambda::telemetry::report_usage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

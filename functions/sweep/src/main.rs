@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
-use shared::app::sweep;
 use shared::aws::Service;
-use shared::edge::start::start;
-use shared::edge::telemetry::report_usage;
+use shared::lambda::start::start;
+use shared::lambda::telemetry::report_usage;
+use shared::maintenance::sweep;
 
 /// The function's time-out, for runtimes that give no deadline.
 const TIMEOUT: Duration = Duration::from_secs(50);

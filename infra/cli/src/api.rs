@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use shared::domain::delivery::retry_after;
 use shared::domain::time::Timestamp;
-use shared::edge::system::SystemClock;
+use shared::lambda::system::SystemClock;
 use shared::ports::Clock;
 use url::{Host, Url};
 

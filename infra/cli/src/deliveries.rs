@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::domain::export::json_line;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::time::Timestamp;
-use shared::edge::system::SystemClock;
+use shared::lambda::system::SystemClock;
 use shared::ports::Clock;
 
 use crate::api::{Api, Request, follow, new_key};

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use shared::domain::json;
 use shared::domain::signature::{Secret, Unverified, verify};
 use shared::domain::time::Timestamp;
-use shared::edge::system::SystemClock;
+use shared::lambda::system::SystemClock;
 use shared::ports::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};

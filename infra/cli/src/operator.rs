@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use shared::app::authenticate::authenticate;
-use shared::app::{Ports, StepError, tenants};
 use shared::aws::AwsClients;
-use shared::dialect::SURFACES;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
-use shared::edge::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
+use shared::jobs::authenticate::authenticate;
+use shared::jobs::{Ports, StepError};
+use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
+use shared::maintenance::tenants;
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
+use shared::surfaces::SURFACES;
 
 use crate::account::{self, Account};
 use crate::failure::Failure;

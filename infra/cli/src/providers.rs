@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use shared::aws::AwsClients;
-use shared::dialect::{SURFACES, check_operations};
+use shared::catalog::{CONFIG_FILE, Catalog, RecordType, parse_config};
+use shared::catalog::{Config, Kind, Matching, Pick, ProviderConfig, compiled};
 use shared::domain::job::ResultLine;
 use shared::domain::record::{Outcome, OutcomeStatus, Record, without_blanks};
-use shared::edge::config::Reach;
-use shared::edge::start::upstreams;
-use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
+use shared::lambda::config::Reach;
+use shared::lambda::start::upstreams;
+use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::ports::{Assets, Entropy as _, within};
-use shared::provider::config::{Config, Kind, Matching, Pick, ProviderConfig, compiled};
-use shared::provider::waterfall::{Progress, Request};
-use shared::provider::{
-    Answer, CONFIG_FILE, Catalog, Ports, Provider, Question, RecordType, Registry, build, parse_config,
-};
+use shared::providers::waterfall::{Progress, Request};
+use shared::providers::{Answer, Ports, Provider, Question, Registry, build};
+use shared::surfaces::{SURFACES, check_operations};
 
 pub(crate) use self::args::{Check, Compile, Enrich, Providers};
 use crate::account::{self, Account};
@@ -185,7 +184,7 @@ impl Report<'_> {
             callback: None,
             earlier: None,
             last: true,
-            wait: shared::provider::config::DEFAULT_WAIT,
+            wait: shared::catalog::DEFAULT_WAIT,
         };
         let begun = ports.clock.now();
         watched.take_status();
@@ -400,7 +399,7 @@ fn asked(mut config: Config, kind: &str, order: Option<&[String]>) -> Config {
 
 fn registry_of(
     config: &Config,
-    build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, shared::provider::ConfigError>,
+    build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, shared::catalog::ConfigError>,
 ) -> Result<Registry, Failure> {
     Registry::assemble(config, build).map_err(|error| Failure::failed(error.to_string()))
 }

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
+use shared::catalog::{Kind, Part, ProviderConfig, RequestTemplate, SecretRef, Template};
 use shared::ports::{Assets, Clock, HttpAnswer, HttpError, HttpRequest, HttpSender};
-use shared::provider::config::{Kind, Part, ProviderConfig, RequestTemplate, SecretRef, Template};
-use shared::provider::http::{percent_encode, upstream_advice};
+use shared::providers::kinds::http::{percent_encode, upstream_advice};
 
 use crate::failure::Failure;
 use crate::screen::{plain, thousands};

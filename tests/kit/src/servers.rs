@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::domain::time::Timestamp;
-use shared::edge::system::SystemClock;
+use shared::lambda::system::SystemClock;
 use shared::ports::Clock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

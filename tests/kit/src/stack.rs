@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::app::Ports;
 use shared::aws::AwsClients;
-use shared::dialect::SURFACES;
 use shared::domain::tenant::fast_chunks;
-use shared::edge::config::Config;
-use shared::edge::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
+use shared::jobs::Ports;
+use shared::lambda::config::Config;
+use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Clock, Entropy, HttpError, HttpRequest, HttpSender};
+use shared::surfaces::SURFACES;
 
 /// The emulator's root.
 pub const ROOT: &str = "test";

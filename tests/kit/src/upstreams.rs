@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Map, Value};
+use shared::catalog::Config;
 use shared::domain::record::OutcomeStatus;
 use shared::domain::time::Timestamp;
-use shared::provider::config::Config;
-use shared::provider::waterfall::{Progress, Request};
-use shared::provider::{Ports, Registry, build};
+use shared::providers::waterfall::{Progress, Request};
+use shared::providers::{Ports, Registry, build};
 
 /// The providers of a configuration, without files and secrets, as one process has them.
 ///

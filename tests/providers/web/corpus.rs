@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use shared::catalog::{Config, Kind};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, DnsKind, DnsRecord};
-use shared::provider::config::{Config, Kind};
-use shared::provider::email_check::EmailCheck;
-use shared::provider::phone::Phone;
-use shared::provider::web::{Signals, Site};
-use shared::provider::{Answer, Confidence, Provider, Question};
+use shared::providers::Confidence;
+use shared::providers::kinds::email::EmailCheck;
+use shared::providers::kinds::phone::Phone;
+use shared::providers::kinds::web::{Signals, Site};
+use shared::providers::{Answer, Provider, Question};
 
 use super::PATIENCE;
 use super::internet::{Internet, Page};
@@ -95,7 +96,7 @@ async fn ask(net: &Internet, provider: &dyn Provider, input: Value) -> (Map<Stri
         callback: None,
         earlier: None,
         last: true,
-        wait: shared::provider::config::DEFAULT_WAIT,
+        wait: shared::catalog::DEFAULT_WAIT,
     };
     match provider.ask(&question, &net.ports).await {
         Answer::Found { fields, confidence } => (fields, confidence.unwrap_or(Confidence::Same(1.0))),

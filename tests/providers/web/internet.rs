@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shared::edge::system::{NoAssets, SystemClock, SystemEntropy};
+use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender};
-use shared::provider::Ports;
+use shared::providers::Ports;
 use simple_dns::RCODE;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;

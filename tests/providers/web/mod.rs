@@ -11,12 +11,12 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use shared::catalog::{Config, Kind};
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::ports::{DnsKind, DnsRecord};
-use shared::provider::config::{Config, Kind};
-use shared::provider::waterfall::{Progress, Request};
-use shared::provider::web::{DomainFinder, Signals, Site, Tech};
-use shared::provider::{Answer, Provider, Question, Registry};
+use shared::providers::kinds::web::{DomainFinder, Signals, Site, Tech};
+use shared::providers::waterfall::{Progress, Request};
+use shared::providers::{Answer, Provider, Question, Registry};
 
 use self::internet::{Internet, Page};
 
@@ -73,7 +73,7 @@ async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
         callback: None,
         earlier: None,
         last: true,
-        wait: shared::provider::config::DEFAULT_WAIT,
+        wait: shared::catalog::DEFAULT_WAIT,
     };
     provider(name).ask(&question, &net.ports).await
 }
@@ -89,7 +89,7 @@ async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
         callback: None,
         earlier: None,
         last: true,
-        wait: shared::provider::config::DEFAULT_WAIT,
+        wait: shared::catalog::DEFAULT_WAIT,
     };
     let answer = tokio::time::timeout(limit, async { provider(name).ask(&question, &net.ports).await }).await;
     answer.expect("what was found is lost")

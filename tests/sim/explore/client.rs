@@ -5,15 +5,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shared::app::idempotency::Idempotency;
-use shared::app::status::{ResultCursor, results};
-use shared::app::{Ports, cancel, delete, deliveries, retry, secrets, status};
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::Accepted;
 use shared::domain::time::Timestamp;
-use shared::edge::api::Api;
-use shared::provider::Registry;
+use shared::jobs::idempotency::Idempotency;
+use shared::jobs::read::{ResultCursor, results};
+use shared::jobs::{Ports, cancel, delete, read, retry};
+use shared::lambda::api::Api;
+use shared::providers::Registry;
+use shared::webhooks::{replay, secrets};
 use testkit::harness::invariants::{Heard, Request, Sent, Told};
 use testkit::harness::strangers::Question;
 use testkit::harness::{Tenant, Version, World};
@@ -111,7 +112,7 @@ impl Desk {
                 Ok(Got::Done("erased"))
             }
             Request::Replay { id, key } => {
-                let delivery = deliveries::replay(ports, tenant, id, Some(&key_of(key))).await?;
+                let delivery = replay::replay(ports, tenant, id, Some(&key_of(key))).await?;
                 self.hear(&Heard::Replayed { tenant, id, delivery: &delivery });
                 Ok(Got::Done("replayed"))
             }
@@ -123,7 +124,7 @@ impl Desk {
             }
             Request::TestWebhook { key } => {
                 let url = self.tenant.webhook("test").url;
-                deliveries::test(ports, tenant, "native", || Ok(url), Some(&key_of(key))).await?;
+                replay::test(ports, tenant, "native", || Ok(url), Some(&key_of(key))).await?;
                 Ok(Got::Done("test sent"))
             }
         }
@@ -138,7 +139,7 @@ impl Desk {
 
     async fn read(&self, job: &JobId) -> Result<Got, ApiError> {
         let was_gone = self.told.borrow().is_gone(job);
-        let view = status::job(&self.ports, &self.tenant.id, job).await?;
+        let view = read::job(&self.ports, &self.tenant.id, job).await?;
         self.hear(&Heard::Shown { view: &view, was_gone, version: self.version });
         let mut next = Some(ResultCursor::default());
         let mut place = 0;
@@ -185,7 +186,7 @@ impl Desk {
             catalog: self.registry.catalog().clone(),
             retention: Duration::from_secs(30 * 24 * 3600),
             enrich_timeout: ENRICH_TIMEOUT,
-            max_wait: shared::edge::config::MAX_WAIT,
+            max_wait: shared::lambda::config::MAX_WAIT,
         };
         for question in Question::all(self.ports.surfaces, &job) {
             let there = question.ask(&api, &self.tenant, &question.id).await;

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::app::table::{EXPIRES_AT, get_n, read_delivery};
-use shared::app::tenants;
 use shared::domain::chunk::shard_count;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::job::RUN_LIMIT;
 use shared::domain::time::Timestamp;
+use shared::maintenance::tenants;
+use shared::schema::{EXPIRES_AT, get_n, read_delivery};
 use testkit::harness::broken::Broken;
 use testkit::harness::invariants::{self, Heard, Request, Sent, Told};
 use testkit::harness::{Options, Tenant, Version, World};
@@ -189,7 +189,7 @@ impl<'a> Game<'a> {
         world.tenant("stranger");
         for (tenant, planned) in world.tenants.iter().zip(&plan.tenants) {
             let schedule = planned.schedule.clone();
-            let set = async |ports: &shared::app::Ports| {
+            let set = async |ports: &shared::jobs::Ports| {
                 tenants::set_webhook_schedule(ports, &tenant.id, schedule).await.expect("a schedule");
             };
             world.call(set);
@@ -432,12 +432,11 @@ impl<'a> Game<'a> {
         self.world.sim.clock.advance_to(Timestamp(longest.unwrap_or(0) * 1000).plus(late + HOUR));
         self.world.run_for(HOUR);
         for (id, tenant) in self.world.accepted.clone() {
-            let seen = self.world.call(async |ports| shared::app::status::job(ports, &tenant, &id).await);
+            let seen = self.world.call(async |ports| shared::jobs::read::job(ports, &tenant, &id).await);
             if seen != Err(ApiError::NotFound { what: "job" }) {
                 self.wrong.push(format!("absent_after_its_retention: {id} is {seen:?}"));
             }
-            let listed =
-                self.world.call(async |ports| shared::app::status::jobs(ports, &tenant, None, None, 100).await);
+            let listed = self.world.call(async |ports| shared::jobs::read::jobs(ports, &tenant, None, None, 100).await);
             if !listed.is_ok_and(|page| page.jobs.is_empty()) {
                 self.wrong.push(format!("absent_after_its_retention: {tenant} has a list of jobs"));
             }
@@ -477,7 +476,7 @@ impl<'a> Game<'a> {
             }
         }
         for (id, tenant) in &self.world.accepted {
-            match self.world.call(async |ports| shared::app::status::job(ports, tenant, id).await) {
+            match self.world.call(async |ports| shared::jobs::read::job(ports, tenant, id).await) {
                 Ok(view) => {
                     self.tally.one(format!("job: {}", view.status().as_str()));
                     self.tally.add("job: of several shards", u64::from(shard_count(view.job.spec.chunks) > 1));

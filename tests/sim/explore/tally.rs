@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use shared::app::callback::Posted;
-use shared::app::dispatch::Dispatched;
-use shared::app::enrich::Ran;
 use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::job::ResultLine;
+use shared::jobs::callback::Posted;
+use shared::jobs::enrich::step::Ran;
 use shared::ports::QueueName;
+use shared::webhooks::dispatch::Dispatched;
 use testkit::harness::{Happened, World};
 use testkit::sim::{Call, Fault};
 

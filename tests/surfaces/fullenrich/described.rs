@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::SURFACES;
-use shared::edge::http::ApiResponse;
-use shared::provider::Answer;
+use shared::lambda::http::ApiResponse;
+use shared::providers::Answer;
+use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Options, Served, World, body, found};
 use testkit::schema::Generator;
 use testkit::sim::SimEntropy;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
-use shared::provider::Later;
+use shared::providers::Later;
 
 use super::*;
 use crate::server::{Reply, serve};

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use shared::edge::system::SystemClock;
+use shared::catalog::Config;
+use shared::lambda::system::SystemClock;
 use shared::ports::{AssetError, Object, ObjectName};
-use shared::provider::config::Config;
 
 use super::*;
 

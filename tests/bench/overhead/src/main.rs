@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use shared::catalog::Config;
 use shared::domain::job::ResultLine;
 use shared::domain::record::Record;
-use shared::edge::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
+use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
-use shared::provider::config::Config;
-use shared::provider::waterfall::{Progress, Request};
-use shared::provider::{Answer, Ports, Provider, Question, Registry};
+use shared::providers::waterfall::{Progress, Request};
+use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
 const RECORDS: u32 = 50_000;
 /// Runs of each, in turns, so that a slow moment is both's; the medians are shown.

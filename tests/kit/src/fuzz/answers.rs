@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::dialect::SURFACES;
+use shared::catalog::{Config, Kind, SecretConfig};
 use shared::domain::delivery::{LOG_LENGTH, RESPONSE_LOG_BYTES};
 use shared::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, depth};
 use shared::ports::HttpRequest;
-use shared::provider::config::{Config, Kind, SecretConfig};
-use shared::provider::hem::Hem;
-use shared::provider::http::Http;
-use shared::provider::{Answer, Ports, Provider, Question, Registry};
+use shared::providers::kinds::hem::Hem;
+use shared::providers::kinds::http::Http;
+use shared::providers::{Answer, Ports, Provider, Question, Registry};
+use shared::surfaces::SURFACES;
 
 use super::wire::Wire;
 use crate::harness::{HOOK, Served, World, body};
@@ -160,7 +160,7 @@ pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
         callback: None,
         earlier: None,
         last: false,
-        wait: shared::provider::config::DEFAULT_WAIT,
+        wait: shared::catalog::DEFAULT_WAIT,
     }
 }
 
@@ -184,7 +184,7 @@ pub fn input_of_a_provider(bytes: &[u8]) {
         guard: None,
     };
     let answers: Vec<Answer> = super::without_secrets(&[SECRET], || {
-        let ask = |config: &shared::provider::config::ProviderConfig| {
+        let ask = |config: &shared::catalog::ProviderConfig| {
             sim.finish(provider(&config.kind).ask(&question(&input), &ports))
         };
         config().providers.iter().map(ask).collect()

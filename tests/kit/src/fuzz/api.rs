@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::app::table::{Chunk, ChunkState, listed_job, read_chunks, read_meta};
-use shared::dialect::message::{ApiRequest, ApiResponse};
-use shared::dialect::{Routed, SURFACES, route};
 use shared::domain::ids::JobId;
 use shared::domain::job::{MAX_RECORDS, Status};
 use shared::domain::json;
 use shared::domain::record::{MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank};
-use shared::edge::http::{GatewayRequest, GatewayResponse};
+use shared::lambda::http::{GatewayRequest, GatewayResponse};
 use shared::ports::{Attributes, Item, Key};
+use shared::schema::{Chunk, ChunkState, listed_job, read_chunks, read_meta};
+use shared::surfaces::common::message::{ApiRequest, ApiResponse};
+use shared::surfaces::{Routed, SURFACES, route};
 
 use super::wire::Wire;
 use crate::harness::{HOOK, Served, World, found};
@@ -90,7 +90,7 @@ impl Prepared {
         served.settle();
         let mut names = vec![("$KEY".to_owned(), key)];
         for job in jobs(&items(&served)) {
-            let meta = read_meta(&served.world.sim.store.peek(&shared::app::table::meta_key(&job)).expect("a head"))
+            let meta = read_meta(&served.world.sim.store.peek(&shared::schema::meta_key(&job)).expect("a head"))
                 .expect("a job");
             let surface = SURFACES.iter().find(|s| s.name == meta.spec.dialect).expect("a surface");
             names.push((format!("${}", surface.name.to_ascii_uppercase()), (surface.id)(&job)));
@@ -267,7 +267,7 @@ fn is_an_error(request: &ApiRequest, status: u16, media: Option<&str>, body: &Va
 /// Everything of an accepted job can be read again, and is within the limits.
 fn accepted(served: &Served, job: &JobId) {
     let store = &served.world.sim.store;
-    let head = read_meta(&store.peek(&shared::app::table::meta_key(job)).expect("a head")).expect("a head can be read");
+    let head = read_meta(&store.peek(&shared::schema::meta_key(job)).expect("a head")).expect("a head can be read");
     assert!(head.status == Status::Queued && (1..=MAX_RECORDS).contains(&(head.spec.total as usize)), "{head:?}");
     let mine = format!("JOB#{job}#");
     let items: Vec<Item> = store.items().into_iter().filter(|item| item.key.pk.starts_with(&mine)).collect();

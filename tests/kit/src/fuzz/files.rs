@@ -4,14 +4,15 @@ use std::sync::OnceLock;
 
 use millrace::records::{Columns, Form, Kind, Record, read, split};
 use serde_json::{Map, Value, json};
-use shared::dialect::message::ApiRequest;
-use shared::dialect::{Call, Reading, Routed, SURFACES, route};
+use shared::catalog::Catalog;
+use shared::catalog::{Config, DatasetConfig, Kind as Provider};
 use shared::domain::error::ApiError;
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
 use shared::domain::record::MAX_RECORD_BYTES;
-use shared::provider::config::{Config, DatasetConfig, Kind as Provider};
-use shared::provider::dataset::Dataset;
-use shared::provider::{Answer, Catalog, Ports, Provider as _};
+use shared::providers::kinds::dataset::Dataset;
+use shared::providers::{Answer, Ports, Provider as _};
+use shared::surfaces::common::message::ApiRequest;
+use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
 
 use crate::sim::Sim;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
-use shared::edge::sqs::{self, Invocation, NoIdentity};
+use shared::lambda::sqs;
+use shared::lambda::sqs::{Invocation, NoIdentity};
 
 use crate::harness::{World, domains, submission};
 use crate::sim::mapping;

@@ -1,7 +1,7 @@
 //! `providers.toml`, which an operator writes.
 
-use shared::provider::Catalog;
-use shared::provider::config::Config;
+use shared::catalog::Catalog;
+use shared::catalog::Config;
 
 /// The whole file. It is refused with a place in it, or says the same after it was stored, as the build does, and
 /// everything it offers can be asked about.

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
+use shared::catalog::{Config, Kind, SIGNALS_FIELDS, SITE_FIELDS};
 use shared::domain::record::MAX_OUTCOME_BYTES;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
-use shared::provider::config::{Config, Kind, SIGNALS_FIELDS, SITE_FIELDS};
-use shared::provider::email_check::EmailCheck;
-use shared::provider::hem::Hem;
-use shared::provider::phone::Phone;
-use shared::provider::web::{Signals, Site};
-use shared::provider::{Answer, Confidence, Ports, Provider};
+use shared::providers::Confidence;
+use shared::providers::kinds::email::EmailCheck;
+use shared::providers::kinds::hem::Hem;
+use shared::providers::kinds::phone::Phone;
+use shared::providers::kinds::web::{Signals, Site};
+use shared::providers::{Answer, Ports, Provider};
 
 use super::wire::Wire;
 use crate::sim::{Reply, Sim};

@@ -5,10 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use shared::app::table::{
-    self, ChunkOf, ChunkState, chunk_item, delivery_item, meta_item, read_chunks, read_delivery, read_endpoint,
-    read_meta, read_profile, read_progress, read_secrets,
-};
 use shared::domain::delivery::{DeliveryRules, WakeMessage};
 use shared::domain::ids::JobId;
 use shared::domain::job::{JobView, told};
@@ -16,6 +12,11 @@ use shared::domain::signature::Secret;
 use shared::domain::signature::{live, rotate};
 use shared::domain::time::Timestamp;
 use shared::ports::{Attributes, Item, Key, Value};
+use shared::schema;
+use shared::schema::{
+    ChunkOf, ChunkState, chunk_item, delivery_item, meta_item, read_chunks, read_delivery, read_endpoint, read_meta,
+    read_profile, read_progress, read_secrets,
+};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -54,7 +55,7 @@ pub fn item(bytes: &[u8]) {
     let item = Item { key: Key { pk: format!("JOB#{}", job()), sk: sk.to_owned() }, attributes: attributes(json) };
     head(&item);
     delivery(&item);
-    let _ = (table::due_item(&item.key), table::listed_job(&item.key), table::current(Some(item.clone()), NOW));
+    let _ = (schema::due_item(&item.key), schema::listed_job(&item.key), schema::current(Some(item.clone()), NOW));
     let endpoint = read_endpoint(Some(&item));
     let _ = endpoint.not_before.map(|at| at.since(NOW));
     let _ = read_profile(&item);
@@ -77,7 +78,7 @@ fn head(item: &Item) {
     // Written again, it says the same of what a head begins with.
     let again = read_meta(&meta_item(&view.job)).expect("what was written can be read");
     assert_eq!((&again.spec, again.status, again.due), (&view.job.spec, view.job.status, view.job.due));
-    for surface in shared::dialect::SURFACES {
+    for surface in shared::surfaces::SURFACES {
         let _ = (surface.id)(&view.job.spec.id);
         if let Some(end) = &view.job.end {
             let _ = (surface.inline)(end);
@@ -122,7 +123,7 @@ fn chunks(item: &Item) {
         }
         if let Some(outcomes) = result {
             let (overflow, head) =
-                table::result_items(&job(), 0, "run", &outcomes, NOW).expect("what was read can be written");
+                schema::result_items(&job(), 0, "run", &outcomes, NOW).expect("what was read can be written");
             let items: Vec<Item> = overflow.into_iter().chain([head]).collect();
             let again =
                 read_chunks(&items).expect("what was written can be read").remove(&0).and_then(|state| state.result);

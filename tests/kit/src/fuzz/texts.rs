@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use shared::app::status::ResultCursor;
-use shared::dialect::SURFACES;
-use shared::dialect::read::snake_case;
 use shared::domain::delivery::retry_after;
 use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::job::Status;
 use shared::domain::progress::{ChunkSummary, Progress};
 use shared::domain::signature::{Secret, headers, verify};
 use shared::domain::time::Timestamp;
+use shared::jobs::read::ResultCursor;
 use shared::net::Cidr;
+use shared::surfaces::SURFACES;
+use shared::surfaces::common::read::snake_case;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 

@@ -4,7 +4,6 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::app::table::{BALANCE, CALLBACK_KEY, DUE, DUE_SHARD, LEASE_TOKEN, STATE, STATUS, USED, get_s};
 use shared::domain::delivery::DeliveryState;
 use shared::domain::job::Status;
 use shared::domain::signature::headers;
@@ -12,6 +11,7 @@ use shared::ports::{
     Change, Clock, Condition, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender, Item, Key, Put, Query, Store,
     StoreError, Update, Value, Write,
 };
+use shared::schema::{BALANCE, CALLBACK_KEY, DUE, DUE_SHARD, LEASE_TOKEN, STATE, STATUS, USED, get_s};
 
 use super::upstream::GUESSED_KEY;
 use super::{Tenant, World};

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsEvent;
-use shared::app::Ports;
-use shared::app::dispatch::Dispatched;
-use shared::app::enrich::Ran;
-use shared::app::sweep::Swept;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
-use shared::edge::sqs::{self, Batch, Handled, Invocation, NoIdentity};
+use shared::jobs::Ports;
+use shared::jobs::enrich::step::Ran;
+use shared::lambda::sqs;
+use shared::lambda::sqs::{Batch, Handled, Invocation, NoIdentity};
+use shared::maintenance::sweep::Swept;
 use shared::ports::{Clock, QueueName, within};
-use shared::provider::Registry;
+use shared::providers::Registry;
+use shared::webhooks::dispatch::Dispatched;
 
 use crate::sim::{Received, Sim, SimClock, mapping};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use shared::catalog::{Config, Kind};
 use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
-use shared::provider::config::{Config, Kind};
-use shared::provider::http::Http;
-use shared::provider::{Answer, Ports, Provider, Question, Registry};
+use shared::providers::kinds::http::Http;
+use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
 use super::upstream::{Late, Upstream};
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared::app::table::read_meta;
-use shared::dialect::Surface;
-use shared::edge::api::Api;
-use shared::edge::config::MAX_WAIT;
-use shared::edge::http::{ApiRequest, ApiResponse};
+use shared::catalog::Config;
+use shared::lambda::api::Api;
+use shared::lambda::config::MAX_WAIT;
+use shared::lambda::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpRequest;
-use shared::provider::config::Config;
-use shared::provider::{Answer, Ports, Provider, Question, Registry};
+use shared::providers::{Answer, Ports, Provider, Question, Registry};
+use shared::schema::read_meta;
+use shared::surfaces::Surface;
 
 use super::world::{RETENTION, World};
 use crate::sim::Reply;

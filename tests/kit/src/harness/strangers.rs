@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use shared::dialect::{Call, Route, Surface};
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
-use shared::edge::api::Api;
-use shared::edge::http::ApiRequest;
+use shared::lambda::api::Api;
+use shared::lambda::http::ApiRequest;
+use shared::surfaces::{Call, Route, Surface};
 
 use super::Tenant;
 

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use shared::app::Ports;
-use shared::app::callback::{self, Posted};
 use shared::domain::callback::{CALLBACKS, CallbackFor, Claimed, KEY_BYTES};
 use shared::domain::error::ApiError;
 use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
+use shared::jobs::Ports;
+use shared::jobs::callback;
+use shared::jobs::callback::Posted;
 use shared::ports::{Clock, within};
-use shared::provider::{self, Answer, Later, Provider, Question};
+use shared::providers;
+use shared::providers::{Answer, Later, Provider, Question};
 
 /// The longest that a question of a harness's provider may wait for its answer.
 pub const GIVE_UP: Duration = Duration::from_secs(20 * 60);
@@ -356,7 +358,7 @@ fn answer(says: Says, domain: &str) -> Answer {
 
 #[async_trait]
 impl Provider for Late {
-    async fn ask(&self, question: &Question<'_>, ports: &provider::Ports) -> Answer {
+    async fn ask(&self, question: &Question<'_>, ports: &providers::Ports) -> Answer {
         let now = ports.clock.now();
         let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default();
         let (look_in, give_up_in) = *lock(&self.0.look);

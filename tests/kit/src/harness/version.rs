@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
-use shared::app::Ports;
-use shared::app::table::{DONE, END};
+use shared::jobs::Ports;
 use shared::ports::{
     Attributes, Change, Condition, Item, Key, Message, Put, Query, Queue, QueueError, QueueName, Store, StoreError,
     Update, Value, Write,
 };
+use shared::schema::{DONE, END};
 
 use crate::sim::Received;
 

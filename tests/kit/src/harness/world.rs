@@ -7,14 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::app::authenticate::authenticate;
-use shared::app::idempotency::Idempotency;
-use shared::app::status::{ResultCursor, results};
-use shared::app::submit::{Terms, submit};
-use shared::app::sweep::{self, Swept};
-use shared::app::table::{credits_key, get_n};
-use shared::app::{Ports, status, tenants};
-use shared::dialect::SURFACES;
+use shared::catalog::Config;
 use shared::domain::error::ApiError;
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::job::{Accepted, InvalidRecords, JobView, ResultLine, Submission, Webhook};
@@ -22,9 +15,18 @@ use shared::domain::record::{OutcomeError, Record};
 use shared::domain::signature::Secret;
 use shared::domain::tenant::{Caller, ENRICH_CONCURRENCY, Scope, fast_chunks};
 use shared::domain::time::Timestamp;
+use shared::jobs::authenticate::authenticate;
+use shared::jobs::idempotency::Idempotency;
+use shared::jobs::read::{ResultCursor, results};
+use shared::jobs::submit::{Terms, submit};
+use shared::jobs::{Ports, read};
+use shared::maintenance::sweep;
+use shared::maintenance::sweep::Swept;
+use shared::maintenance::tenants;
 use shared::ports::{Clock, QueueName, Store, within};
-use shared::provider::Registry;
-use shared::provider::config::Config;
+use shared::providers::Registry;
+use shared::schema::{credits_key, get_n};
+use shared::surfaces::SURFACES;
 
 use super::functions::{Function, Happened, LostRuns};
 use super::invariants;
@@ -506,7 +508,7 @@ impl World {
     /// The job as its tenant sees it.
     pub fn view(&self, id: &JobId) -> JobView {
         let tenant = self.accepted.get(id).unwrap_or(&self.tenant.id);
-        self.call(async |ports| status::job(ports, tenant, id).await).expect("the job is there")
+        self.call(async |ports| read::job(ports, tenant, id).await).expect("the job is there")
     }
 
     /// All results of a job, page by page.

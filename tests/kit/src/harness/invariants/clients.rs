@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::app::status::{self, ResultCursor, results};
+use shared::catalog::RecordType;
 use shared::domain::delivery::{Delivery, DeliveryState};
 use shared::domain::error::ApiError;
 use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::job::{JobView, ResultLine, Status, Submission};
 use shared::domain::record::Outcome;
 use shared::domain::time::Timestamp;
-use shared::provider::{RecordType, Registry};
+use shared::jobs::read;
+use shared::jobs::read::{ResultCursor, results};
+use shared::providers::Registry;
 
 use super::{Past, Verdict, same};
 use crate::harness::{Version, World};
@@ -196,7 +198,7 @@ impl Told {
     pub fn look_again(&mut self, world: &World, version: Version) {
         for (id, tenant) in world.accepted.clone() {
             let was_gone = self.is_gone(&id);
-            match world.call(async |ports| status::job(ports, &tenant, &id).await) {
+            match world.call(async |ports| read::job(ports, &tenant, &id).await) {
                 Ok(view) => {
                     self.hear(&Heard::Shown { view: &view, was_gone, version });
                     let (mut place, mut next) = (0, Some(ResultCursor::default()));
@@ -219,7 +221,7 @@ impl Told {
         }
         for id in self.promised.keys().cloned().collect::<Vec<_>>() {
             let Some(tenant) = world.accepted.get(&id.job) else { continue };
-            if let Ok(delivery) = world.call(async |ports| status::delivery(ports, tenant, &id).await) {
+            if let Ok(delivery) = world.call(async |ports| read::delivery(ports, tenant, &id).await) {
                 self.hear(&Heard::Over { delivery: &delivery });
             }
         }

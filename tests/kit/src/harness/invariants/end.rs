@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use shared::app::status::{ResultCursor, results};
-use shared::app::table::{get_set, meta_key, progress_key, read_delivery, read_meta, read_progress};
-use shared::dialect::surface;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::{Delivery, DeliveryState, EventType};
 use shared::domain::ids::{DeliveryId, JobId, TenantId};
 use shared::domain::job::{Job, JobView, ResultLine, Status};
 use shared::domain::progress::{Counts, Progress};
+use shared::jobs::read::{ResultCursor, results};
 use shared::ports::Item;
+use shared::schema::{get_set, meta_key, progress_key, read_delivery, read_meta, read_progress};
+use shared::surfaces::surface;
 
 use super::reasons::{no_exchange_without_an_attempt, reason_is_true};
 use super::{Verdict, agree, all, same};

@@ -16,9 +16,9 @@ mod waits;
 
 use std::time::Duration;
 
-use shared::app::table::{profile_key, read_profile};
 use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 use shared::domain::record::Record;
+use shared::schema::{profile_key, read_profile};
 
 pub use self::clients::{CLIENTS, Heard, Request, Rule, Sent, Told};
 pub use self::end::End;

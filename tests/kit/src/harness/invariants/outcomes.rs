@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use shared::app::enrich::longest_record;
-use shared::app::table::{Chunk, chunk_key, read_chunks};
+use shared::catalog::RecordType;
 use shared::domain::job::{Job, ResultLine, Status};
 use shared::domain::record::{Outcome, OutcomeStatus, Record};
-use shared::provider::RecordType;
+use shared::jobs::enrich::step::longest_record;
+use shared::schema::{Chunk, chunk_key, read_chunks};
 
 use super::{End, Verdict, all, same};
 use crate::harness::providers::{BIG, noise};

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use shared::app::table::{BALANCE, DONE, STATE, USED, credits_key, get_s, get_set, progress_key, read_chunks};
 use shared::domain::callback::CallbackFor;
 use shared::domain::chunk::shard_count;
 use shared::domain::delivery::DeliveryState;
@@ -12,6 +11,7 @@ use shared::domain::job::{Job, Status};
 use shared::domain::progress::Progress;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
+use shared::schema::{BALANCE, DONE, STATE, USED, credits_key, get_s, get_set, progress_key, read_chunks};
 
 use super::steps::{Moment, STEPS, head, is_meta, job_of, number};
 use crate::harness::Version;

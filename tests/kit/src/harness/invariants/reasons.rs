@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shared::app::table::{profile_key, read_profile};
-use shared::dialect::surface;
 use shared::domain::delivery::{Delivery, DeliveryRules, EventType, RETRY_AFTER_CAP, TEST_RETRIES};
+use shared::schema::{profile_key, read_profile};
+use shared::surfaces::surface;
 
 use super::end::delivery_of;
 use super::{End, Verdict};

@@ -2,11 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::app::table::{
-    ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, NEWEST, OPEN_CHUNKS,
-    STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s, get_set, held_attribute, meta_key,
-    read_meta, result_key, starts_attribute,
-};
 use shared::domain::chunk::SHARD_CHUNKS;
 use shared::domain::delivery::DeliveryState;
 use shared::domain::ids::{JobId, TenantId};
@@ -14,6 +9,11 @@ use shared::domain::job::{Job, Status};
 use shared::domain::progress::ChunkSummary;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
+use shared::schema::{
+    ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, NEWEST, OPEN_CHUNKS,
+    STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s, get_set, held_attribute, meta_key,
+    read_meta, result_key, starts_attribute,
+};
 
 use super::past::Ledger;
 use super::{Verdict, agree, all, same, waits};

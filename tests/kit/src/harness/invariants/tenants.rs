@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use shared::app::table::{read_secrets, secret_key};
-use shared::app::{cancel, delete, deliveries, retry, status};
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
 use shared::domain::job::Job;
 use shared::domain::signature::{Secret, verify};
+use shared::jobs::{cancel, delete, read, retry};
+use shared::schema::{read_secrets, secret_key};
+use shared::webhooks::replay;
 
 use super::end::delivery_of;
 use super::{End, Verdict, all, same};
@@ -52,7 +53,7 @@ pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdi
         if let Some(tenant) = world.tenants.iter().find(|tenant| tenant.id == *stranger) {
             world.call(async |ports| World::caller(ports, tenant).await).map_err(|error| format!("{error:?}"))?;
         }
-        let listed = world.call(async |ports| status::jobs(ports, stranger, None, None, usize::MAX).await);
+        let listed = world.call(async |ports| read::jobs(ports, stranger, None, None, usize::MAX).await);
         let own: BTreeSet<_> = end.jobs.iter().filter(|j| j.spec.tenant == *stranger).map(|j| &j.spec.id).collect();
         all(listed.iter().flat_map(|page| &page.jobs), |view| {
             let (is, id) = (&view.job.spec.tenant, &view.job.spec.id);
@@ -62,16 +63,16 @@ pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdi
         all(end.jobs.iter().filter(|job| job.spec.tenant != *stranger), |job| is_hidden(world, stranger, job))?;
         all(end.deliveries.iter().filter(|delivery| delivery.tenant != *stranger), |delivery| {
             let id = &delivery.id;
-            refused("delivery", world.call(async |p| status::delivery(p, stranger, id).await))?;
-            refused("replay", world.call(async |p| deliveries::replay(p, stranger, id, None).await))
+            refused("delivery", world.call(async |p| read::delivery(p, stranger, id).await))?;
+            refused("replay", world.call(async |p| replay::replay(p, stranger, id, None).await))
         })
     })
 }
 
 fn is_hidden(world: &World, stranger: &TenantId, job: &Job) -> Verdict {
     let (id, timeout) = (&job.spec.id, world.options.enrich_timeout);
-    refused("job", world.call(async |p| status::job(p, stranger, id).await))?;
-    refused("deliveries", world.call(async |p| status::deliveries(p, stranger, id, 0, 10).await))?;
+    refused("job", world.call(async |p| read::job(p, stranger, id).await))?;
+    refused("deliveries", world.call(async |p| read::deliveries(p, stranger, id, 0, 10).await))?;
     refused("retry", world.call(async |p| retry::read(p, stranger, id).await))?;
     refused("cancel", world.call(async |p| cancel::cancel(p, stranger, id, timeout).await))?;
     refused("delete", world.call(async |p| delete::delete(p, stranger, id, timeout).await))

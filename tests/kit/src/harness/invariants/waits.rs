@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use shared::app::callback::{MAX_POSTS, Posted};
-use shared::app::table::{call_key, read_calls};
 use shared::domain::error::ApiError;
 use shared::domain::time::Timestamp;
+use shared::jobs::callback::{MAX_POSTS, Posted};
 use shared::ports::Key;
+use shared::schema::{call_key, read_calls};
 
 use super::steps::Moment;
 use super::{End, LOOK, LOOKS, Verdict, all};

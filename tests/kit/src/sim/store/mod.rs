@@ -1,4 +1,4 @@
-//! `DynamoDB`, in memory: the table of `shared::app::table` with its two indexes.
+//! `DynamoDB`, in memory: the table of `shared::schema` with its two indexes.
 
 mod faults;
 mod index;

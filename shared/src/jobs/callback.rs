@@ -1,0 +1,110 @@
+//! Takes what an upstream posts for a record that waits for it. It is stored under the record and the provider, what says
+//! the same once; a message has the chunk's next run look at it. A message that is lost costs time: the run that was due
+//! anyway finds it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::submit::{lanes, send_later};
+use super::{Ports, StepError};
+use crate::domain::callback::{CallbackFor, Claimed};
+use crate::domain::chunk::{ChunkMessage, Start};
+use crate::domain::error::ApiError;
+use crate::domain::job::Job;
+use crate::ports::{self, Change, Condition, Put, StoreError, Update};
+use crate::schema::{
+    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n, meta_key, read_call,
+    read_meta,
+};
+
+/// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
+/// otherwise have each chunk read as often as it has records.
+const GATHER: Duration = Duration::from_secs(2);
+/// What a URL takes: an upstream may say first that it has begun, or say what belongs to another question, and that must
+/// not keep its answer out. More than that is a nuisance, and each costs a run.
+pub const MAX_POSTS: usize = 3;
+/// How far two instances' clocks may be apart.
+const SKEW: Duration = Duration::from_millis(500);
+
+/// What became of what was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    Taken,
+    /// It was said before, or enough was, or nobody waits any more: nothing was changed.
+    Moot,
+}
+
+/// Takes `body` for the record that the claim names.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where the job's key did not sign this, which is also said of jobs that there are not.
+pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Posted, ApiError> {
+    const UNKNOWN: ApiError = ApiError::NotFound { what: "callback" };
+    let meta = ports.store.get(&meta_key(&claimed.of.job)).await.map_err(StepError::from)?;
+    let meta = current(meta, ports.clock.now()).ok_or(UNKNOWN)?;
+    let signed = match meta.attributes.get(CALLBACK_KEY) {
+        Some(ports::Value::B(key)) => claimed.verify(key),
+        _ => false,
+    };
+    if !signed {
+        return Err(UNKNOWN);
+    }
+    let job = read_meta(&meta)?;
+    let of = &claimed.of;
+    if !job.status.is_live() || of.chunk >= job.spec.chunks {
+        return Ok(Posted::Moot);
+    }
+    let posted = keep(ports, &job, of, body).await?;
+    // What was said before may be ours, whose answer was lost: its message may not have been sent.
+    wake(ports, &job, of).await?;
+    Ok(posted)
+}
+
+/// Stores what was posted behind what was posted before, unless that says the same or there is no place.
+async fn keep(ports: &Ports, job: &Job, of: &CallbackFor, body: &Value) -> Result<Posted, StepError> {
+    for nth in 0..MAX_POSTS {
+        let item = call_item(of, nth, body, job.spec.expires_at)?;
+        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+            Ok(()) => return Ok(Posted::Taken),
+            Err(StoreError::ConditionFailed(failed)) => {
+                let before = failed.iter().find_map(|failed| failed.existing.as_ref());
+                if before.is_some_and(|before| read_call(before).is_ok_and(|said| said == *body)) {
+                    return Ok(Posted::Moot);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Posted::Moot)
+}
+
+/// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.
+async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let until = now.plus(GATHER);
+    let update = Update {
+        key: call_wake_key(&of.job, of.chunk),
+        changes: vec![
+            Change::Set(WAKE_UNTIL, ports::Value::N(until.0)),
+            Change::Set(crate::schema::EXPIRES_AT, ports::Value::N(job.spec.expires_at.seconds())),
+        ],
+        condition: Some(Condition::Any(vec![
+            Condition::Absent(WAKE_UNTIL),
+            Condition::AtMost(WAKE_UNTIL, now.plus(SKEW).0),
+        ])),
+    };
+    match ports.store.update(update).await {
+        Ok(_) => {}
+        Err(StoreError::ConditionFailed(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    // By the rule of a submission: a tenant whose upstreams answer for much at once keeps nobody waiting.
+    let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
+    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    for (lane, chunks) in lanes(ports, job, open, &[of.chunk]) {
+        let messages = chunks.iter().map(|chunk| ChunkMessage::new(of.job.clone(), *chunk, Start::Resume));
+        send_later(ports, &job.spec.tenant, messages.collect(), lane, GATHER).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the last chunk has its result.
+
+use std::time::Duration;
+
+use super::{Ports, StepError};
+use crate::domain::error::ApiError;
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::job::{JobView, Status};
+use crate::jobs::enrich::finish::look_at;
+use crate::jobs::read;
+use crate::ports::{Change, Condition, StoreError, Update};
+use crate::schema::{STATUS, meta_key, s};
+
+/// What an invocation of enrich has over its time-out before the sweep takes it for over.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// Asks a live job to stop; `timeout` is that of enrich. Asking again, or asking a canceled job, changes nothing and answers the job.
+pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Duration) -> Result<JobView, ApiError> {
+    // The job may change between reading and writing, but only forward and through few states.
+    for _ in 0..Status::ALL.len() {
+        let view = read::job(ports, tenant, id).await?;
+        match view.job.status {
+            Status::Canceling | Status::Canceled => return Ok(view),
+            Status::Queued | Status::Running => {}
+            other => {
+                let shown = if other == Status::Expiring { "expired" } else { other.as_str() };
+                return Err(ApiError::Conflict {
+                    detail: format!("the job is {shown} and cannot be canceled any more"),
+                });
+            }
+        }
+        let mut changes = vec![Change::Set(STATUS, s(Status::Canceling.as_str()))];
+        // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
+        // at a running job only when what is being worked on has ended, with the answers it has; records that wait for
+        // upstreams end then.
+        let now = ports.clock.now();
+        let ended = now.plus(timeout + MARGIN);
+        if view.job.status == Status::Queued {
+            changes.extend(look_at(id, now));
+        } else if view.job.due.is_none_or(|due| due > ended) {
+            changes.extend(look_at(id, ended));
+        }
+        let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
+        match ports.store.update(Update { key: meta_key(id), changes, condition }).await {
+            Ok(_) => return read::job(ports, tenant, id).await,
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(StepError::from(error).into()),
+        }
+    }
+    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}

@@ -1,0 +1,151 @@
+//! What every use case stands on: the ports it runs over, the error of a step, and writes that are tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::lock::Mutex;
+
+use crate::domain::backoff::full_jitter;
+use crate::domain::error::ApiError;
+use crate::ports::{
+    Assets, Clock, Dns, Entropy, HttpSender, Item, Queue, QueueError, Store, StoreError, Update, Write,
+};
+use crate::schema;
+use crate::surfaces::Surface;
+
+/// Everything outside, as a use case sees it.
+#[derive(Clone)]
+pub struct Ports {
+    pub store: Arc<dyn Store>,
+    pub queue: Arc<dyn Queue>,
+    pub http: Arc<dyn HttpSender>,
+    pub dns: Arc<dyn Dns>,
+    pub assets: Arc<dyn Assets>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// How the world outside is talked to; [`crate::surfaces::SURFACES`], and in tests others.
+    pub surfaces: &'static [Surface],
+    /// Where the API is reached from outside, without a slash at the end: upstreams that answer later post there. `None`
+    /// where they could not.
+    pub public_url: Option<String>,
+    /// A tenant's share of the fast enrich lane; [`crate::domain::tenant::fast_chunks`].
+    pub fast_chunks: i64,
+    /// Held while a large event is rendered.
+    pub large: Arc<Mutex<()>>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+impl Ports {
+    /// The path of [`Self::public_url`], without a slash at the end: it stands in front of the API's own paths.
+    pub fn base_path(&self) -> &str {
+        let url = self.public_url.as_deref().unwrap_or_default();
+        let behind = url.split_once("://").map_or("", |(_, rest)| rest);
+        behind.find('/').map_or("", |at| behind[at..].trim_end_matches('/'))
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// Why a step could not be carried to its end. Running it again is always safe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("queue: {0}")]
+    Queue(#[from] QueueError),
+    /// A stored item is not what this version writes.
+    #[error("stored item is corrupt: {0}")]
+    Corrupt(&'static str),
+}
+
+impl From<schema::Corrupt> for StepError {
+    fn from(schema::Corrupt(what): schema::Corrupt) -> Self {
+        Self::Corrupt(what)
+    }
+}
+
+impl From<schema::Corrupt> for ApiError {
+    fn from(error: schema::Corrupt) -> Self {
+        StepError::from(error).into()
+    }
+}
+
+impl From<StepError> for ApiError {
+    /// For a caller: whether trying again is of use. The cause goes into the log, and not to the caller.
+    fn from(error: StepError) -> Self {
+        tracing::error!(error = %error, "a request met an error that is not its own");
+        match error {
+            StepError::Store(StoreError::Refused(_) | StoreError::ConditionFailed(_)) | StepError::Corrupt(_) => {
+                Self::Internal
+            }
+            StepError::Store(_) | StepError::Queue(_) => Self::Unavailable { retry_after_seconds: 2 },
+        }
+    }
+}
+
+/// How often a transaction is tried against conflicts and throttling before the caller is told.
+const TRIES: u32 = 6;
+
+/// Runs a transaction, trying again with jitter while others hold its items. An answer that was lost is tried again too:
+/// the writes carry conditions, and the caller tells its own earlier success from another's by what the condition found.
+pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), StoreError> {
+    transact_told(ports, writes).await.0
+}
+
+/// As [`transact`], and whether a try before the last got no answer: such a one may take effect after all the others.
+pub(crate) async fn transact_told(ports: &Ports, writes: Vec<Write>) -> (Result<(), StoreError>, bool) {
+    let (mut attempt, mut unanswered) = (0, false);
+    loop {
+        match ports.store.transact(writes.clone()).await {
+            Err(error @ (StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)))
+                if attempt + 1 < TRIES =>
+            {
+                unanswered |= matches!(error, StoreError::Unavailable(_));
+                attempt += 1;
+                pause(ports, attempt).await;
+            }
+            answer => return (answer, unanswered),
+        }
+    }
+}
+
+/// What came of an update.
+pub(crate) enum Updated {
+    Yes,
+    /// Its condition did not hold; the item as it was then.
+    No(Option<Item>),
+}
+
+/// Updates an item, trying again for longer than others do: for what must not be lost to a moment's trouble. The condition
+/// must hold again for a try whose answer was lost, or the caller must take what it finds for its own.
+pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, StepError> {
+    let mut tries = 0;
+    loop {
+        match ports.store.update(update.clone()).await {
+            Ok(_) => return Ok(Updated::Yes),
+            Err(StoreError::ConditionFailed(failed)) => {
+                return Ok(Updated::No(failed.into_iter().find_map(|failed| failed.existing)));
+            }
+            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict) if tries < 3 => {
+                tries += 1;
+                pause(ports, tries).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits before try `attempt`: full jitter over 50 ms doubled each time, at most 2 s.
+pub(crate) async fn pause(ports: &Ports, attempt: u32) {
+    let wait = full_jitter(Duration::from_millis(50), Duration::from_secs(2), attempt, ports.entropy.unit());
+    ports.clock.sleep(wait).await;
+}

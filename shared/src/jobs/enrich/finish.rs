@@ -1,0 +1,151 @@
+//! Finish: the end of a job, the settlement of its credits and the delivery of its event are one transaction.
+
+use crate::domain::chunk::shard_count;
+use crate::domain::delivery::{Delivery, EventType, WakeMessage};
+use crate::domain::ids::JobId;
+use crate::domain::job::{End, Job, JobView, Status};
+use crate::domain::progress::Progress;
+use crate::jobs::{Ports, StepError, transact};
+use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Value, Write};
+use crate::schema::{
+    BALANCE, DUE, DUE_SHARD, END, OPEN_CHUNKS, STATUS, USED, credits_key, current, delivery_item, json, meta_key,
+    progress_key, read_meta, read_progress, s, settled,
+};
+
+/// More turns than there are ways for a live job to change.
+const TURNS: u32 = 8;
+
+/// What came of trying to finish a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// By this call.
+    Now,
+    /// Before, by another.
+    Before,
+    /// Not every chunk has its result yet.
+    NotYet,
+    /// There is no such job (any more).
+    Gone,
+}
+
+/// Reads a job and all of its progress, consistently. `None` where it is absent, expired or erased.
+pub(crate) async fn load(ports: &Ports, id: &JobId) -> Result<Option<JobView>, StepError> {
+    let first = ports.store.get_many(&[meta_key(id), progress_key(id, 0)]).await?;
+    let [meta, shard] = <[_; 2]>::try_from(first).map_err(|_| StepError::Corrupt("read"))?;
+    let Some(meta) = current(meta, ports.clock.now()) else { return Ok(None) };
+    let job = read_meta(&meta)?;
+    if job.status == Status::Deleted || job.is_expired(ports.clock.now()) {
+        return Ok(None);
+    }
+    let mut shards: Vec<_> = shard.into_iter().collect();
+    let more = shard_count(job.spec.chunks);
+    if more > 1 && job.status.is_live() {
+        let keys: Vec<_> = (1..more).map(|n| progress_key(id, n)).collect();
+        shards.extend(ports.store.get_many(&keys).await?.into_iter().flatten());
+    }
+    Ok(Some(JobView::new(job, read_progress(&shards))))
+}
+
+/// Ends the job if every chunk has its result. Safe to call at any time, any number of times.
+pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
+    // Each turn decides anew on what is stored; another's write between reading and writing only causes another turn.
+    for _ in 0..TURNS {
+        let Some(view) = load(ports, id).await? else { return Ok(Finished::Gone) };
+        let Some(status) = view.job.status.end(view.job.spec.hopeless().is_some()) else {
+            return Ok(Finished::Before);
+        };
+        if view.progress.chunks() < view.job.spec.chunks {
+            return Ok(Finished::NotYet);
+        }
+        let end = End {
+            at: ports.clock.now(),
+            counts: view.progress.counts(),
+            credits: view.progress.credits(),
+            bytes: view.progress.bytes(),
+            told_bytes: Some(view.progress.told()),
+            error: match status {
+                Status::Failed => view.job.spec.hopeless().map(str::to_owned),
+                Status::Expired => Some("the job did not end within its run limit".to_owned()),
+                _ => None,
+            },
+        };
+        let delivery = event(status).zip(view.job.spec.webhook.as_ref()).map(|(event, webhook)| {
+            let spec = &view.job.spec;
+            let id = spec.id.delivery(0);
+            Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, end.at, &webhook.url, spec.expires_at)
+        });
+        let mut writes = vec![close(&view.job, status, &end), settle(&view.job, &view.progress)];
+        if let Some(delivery) = &delivery {
+            let item = delivery_item(delivery, Some(delivery.due(end.at)));
+            writes.push(Write::Put(Put { item, condition: Some(Condition::ItemAbsent) }));
+        }
+        match transact(ports, writes).await {
+            Ok(()) => {
+                tracing::info!(job.id = %id, job.status = status.as_str(), job.credits = end.credits, "job ended");
+                if let Some(delivery) = &delivery {
+                    wake(ports, delivery, QueueName::Webhook).await;
+                }
+                return Ok(Finished::Now);
+            }
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StepError::Corrupt("the job's end finds no tenant to settle with"))
+}
+
+/// The event that tells of such an end.
+fn event(status: Status) -> Option<EventType> {
+    match status {
+        Status::Completed => Some(EventType::JobCompleted),
+        Status::Canceled => Some(EventType::JobCanceled),
+        Status::Failed | Status::Expired => Some(EventType::JobFailed),
+        _ => None,
+    }
+}
+
+fn close(job: &Job, status: Status, end: &End) -> Write {
+    let mut changes = vec![
+        Change::Set(STATUS, s(status.as_str())),
+        Change::Set(END, s(json(end))),
+        Change::Remove(DUE),
+        Change::Remove(DUE_SHARD),
+    ];
+    changes.extend(settled(job));
+    Write::Update(Update {
+        key: meta_key(&job.spec.id),
+        changes,
+        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
+    })
+}
+
+/// Gives back what was reserved and not used. In one transaction with the write that ends the job, so it happens once.
+pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let used = number(progress.credits());
+    let mut changes = vec![Change::Add(OPEN_CHUNKS, -i64::from(job.spec.chunks))];
+    if number(job.spec.reserved) != used {
+        changes.push(Change::Add(BALANCE, number(job.spec.reserved) - used));
+    }
+    if used != 0 {
+        changes.push(Change::Add(USED, used));
+    }
+    Write::Update(Update { key: credits_key(&job.spec.tenant), changes, condition: Some(Condition::ItemExists) })
+}
+
+/// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
+pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
+    let message = Message {
+        body: json(&WakeMessage::next(delivery)),
+        delay: delivery.next_attempt_at.since(ports.clock.now()),
+        group: delivery.tenant.to_string(),
+    };
+    if let Err(error) = ports.queue.send(lane, vec![message]).await {
+        tracing::warn!(delivery.id = %delivery.id, error = %error, "attempt not enqueued; the sweep will");
+    }
+}
+
+/// The changes that set a job's next look by the sweep.
+pub(crate) fn look_at(job: &JobId, at: crate::domain::time::Timestamp) -> [Change; 2] {
+    [Change::Set(DUE, Value::N(at.0)), Change::Set(DUE_SHARD, s(crate::schema::due_shard(job)))]
+}

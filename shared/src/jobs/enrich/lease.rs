@@ -1,0 +1,146 @@
+//! Which run has a chunk: so that of many messages only one buys answers, and that what kills its process again and again
+//! is found out.
+
+use std::time::Duration;
+
+use crate::domain::chunk::{ChunkMessage, Start, shard_of};
+use crate::domain::job::Job;
+use crate::domain::time::Timestamp;
+use crate::jobs::{Ports, StepError};
+use crate::ports::{Change, Condition, Item, StoreError, Update, Value};
+use crate::schema::{get_n, held_attribute, progress_key, starts_attribute, wake_attribute};
+
+/// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
+pub(crate) const SERIAL_FROM: i64 = 2;
+/// The counted start that fails what is left: the eighth with the first, which is not counted.
+pub(crate) const LAST_START: i64 = 7;
+/// A first message received so soon after the submission has its chunk to itself: the sweep asks for nothing before, and
+/// every window is longer than an invocation by as much.
+const ALONE: Duration = Duration::from_secs(30);
+
+/// A run's hold on its chunk.
+pub(crate) struct Hold {
+    /// Starts counted so far, this one included if it is.
+    pub(crate) starts: i64,
+    /// As written; `None` where none was needed.
+    pub(crate) until: Option<i64>,
+}
+
+/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it, or has
+/// held it since `shard` was read, so that what this run knows of the chunk is old: that one ends the chunk or sends for
+/// it, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
+/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it. `receives`
+/// counts how often the message was received, `deadline` is when the invocation ends. `alone` says that
+/// nobody but submit and the sweep sends messages for the chunk; then a first run needs no hold.
+pub(crate) async fn take(
+    ports: &Ports,
+    job: &Job,
+    message: &ChunkMessage,
+    receives: u32,
+    deadline: Timestamp,
+    shard: &Item,
+    alone: bool,
+) -> Result<Option<Hold>, StepError> {
+    let now = ports.clock.now();
+    let (starts, held) = (starts_attribute(message.chunk), held_attribute(message.chunk));
+    let again = receives >= 2 || message.start == Start::Nudge;
+    if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
+        return Ok(Some(Hold { starts: get_n(shard, starts).unwrap_or(0), until: None }));
+    }
+    // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
+    let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
+    let until = deadline.0 + jitter;
+    let mut changes = vec![Change::Set(held, Value::N(until))];
+    if again {
+        changes.push(Change::Add(starts, 1));
+    }
+    let is = |known| Condition::Equals(held, Value::N(known));
+    let mut free = match get_n(shard, held) {
+        None => vec![Condition::Absent(held)],
+        Some(over) if over <= now.0 => vec![is(over)],
+        Some(_) => Vec::new(),
+    };
+    // A run that stopped leaves its hold to the one that resumes; another's it may not take.
+    free.extend(message.hold.map(is));
+    if free.is_empty() {
+        return Ok(None);
+    }
+    let key = progress_key(&job.spec.id, shard_of(message.chunk));
+    let condition = Some(Condition::All(vec![Condition::ItemExists, Condition::Any(free)]));
+    let item = match ports.store.update(Update { key: key.clone(), changes, condition }).await {
+        Ok(item) => item,
+        // No answer came: if the hold is ours, this run has the chunk.
+        Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
+            Some(item) if get_n(&item, held) == Some(until) => item,
+            _ => return Err(StoreError::Unavailable(cause).into()),
+        },
+        Err(StoreError::ConditionFailed(failed)) => match failed.into_iter().find_map(|f| f.existing) {
+            Some(item) if get_n(&item, held) == Some(until) => item,
+            Some(_) => return Ok(None),
+            None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    let counted = get_n(&item, starts).unwrap_or(0);
+    // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
+    Ok(Some(Hold { starts: if again { counted } else { counted.min(LAST_START - 1) }, until: Some(until) }))
+}
+
+/// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
+/// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
+pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
+    let (Some(until), 1..) = (hold.until, hold.starts) else { return };
+    let starts = starts_attribute(chunk);
+    let change =
+        if hold.starts < SERIAL_FROM { Change::Remove(starts) } else { Change::Set(starts, Value::N(SERIAL_FROM)) };
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(chunk)),
+        changes: vec![change],
+        condition: Some(Condition::Equals(held_attribute(chunk), Value::N(until))),
+    };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "starts of the chunk not forgotten; the next run does");
+        }
+    }
+}
+
+/// A hold that is over. Each is another: whoever has seen the one before knows that there was a run since.
+fn over(ports: &Ports) -> i64 {
+    ports.clock.now().0 - i64::from(u16::from_be_bytes(ports.random::<2>()))
+}
+
+/// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
+/// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
+pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
+    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(next_at.0))];
+    let mut conditions = vec![Condition::ItemExists];
+    if let Some(until) = hold.until {
+        let held = held_attribute(chunk);
+        changes.push(Change::Set(held, Value::N(over(ports))));
+        conditions.push(Condition::Equals(held, Value::N(until)));
+    }
+    let key = progress_key(&job.spec.id, shard_of(chunk));
+    let update = Update { key, changes, condition: Some(Condition::All(conditions)) };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "chunk not left in order; the next run is");
+        }
+    }
+}
+
+/// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
+pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
+    let Some(until) = hold.until else { return };
+    let held = held_attribute(chunk);
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(chunk)),
+        changes: vec![Change::Set(held, Value::N(over(ports)))],
+        condition: Some(Condition::Equals(held, Value::N(until))),
+    };
+    if let Err(error) = ports.store.update(update).await {
+        tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");
+    }
+}

@@ -1,0 +1,406 @@
+//! Enrich: works on one chunk. Everything is read first, the work done only where it is missing, the result put once;
+//! progress and the job's end follow from what is stored, whoever stored it.
+//!
+//! Killed anywhere, the message comes back or the sweep sends another, and this runs again: what was put is found, what
+//! was not is done again. Only a provider's answer that was not stored yet is asked for twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::finish::{Finished, finish, look_at, wake};
+use super::newer;
+use super::run::{Calls, Known, Run};
+use crate::domain::callback::KEY_BYTES;
+use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
+use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
+use crate::domain::ids::{JobId, ulid};
+use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
+use crate::domain::progress::ChunkSummary;
+use crate::domain::record::Outcome;
+use crate::domain::time::Timestamp;
+use crate::jobs::enrich::lease::{Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take};
+use crate::jobs::submit::{send, send_later};
+use crate::jobs::{Ports, StepError};
+use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value};
+use crate::providers::Registry;
+use crate::providers::waterfall::Waterfall;
+use crate::schema;
+use crate::schema::{
+    CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range, chunk_range, current,
+    delivery_item, get_n, meta_key, millis, progress_key, read_calls, read_chunks, read_meta, read_progress, s, set,
+    wake_attribute,
+};
+
+/// A record begun so often on its own without an outcome is lost.
+const MAX_BEGUN: u32 = 2;
+/// Kept free at the end of an invocation for storing what there is.
+pub const RESERVE: Duration = Duration::from_secs(8);
+/// A fresh invocation has so long to begin records that take their whole limit.
+const BEGIN: Duration = Duration::from_secs(4);
+
+/// The longest that one record can be worked on where an invocation can last `timeout`.
+pub fn longest_record(timeout: Duration) -> Duration {
+    timeout.saturating_sub(RESERVE + BEGIN)
+}
+
+/// What came of one run over a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// The chunk has its result, and progress shows it.
+    Done,
+    /// Time ran out; what was finished is kept, and a message for the rest is sent.
+    Continues,
+    /// What is left waits for upstreams that answer later, or for a version that knows what the job asks for; a message for
+    /// the time when to go on is sent.
+    Waits,
+    /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
+    Moot,
+}
+
+/// How this run came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The queue it came from; its continuation goes there too.
+    pub lane: QueueName,
+    /// How often this message was received, this time included.
+    pub receives: u32,
+    /// When the invocation ends.
+    pub deadline: Timestamp,
+    /// How long an invocation can last: the sweep waits longer before it takes a run for dead.
+    pub timeout: Duration,
+}
+
+/// Works on the chunk that the message names.
+pub async fn step(
+    ports: &Ports,
+    registry: &Registry,
+    message: &ChunkMessage,
+    receipt: &Receipt,
+) -> Result<Ran, StepError> {
+    match run(ports, registry, message, receipt).await {
+        // The job was erased while this ran: its items are not there to be updated.
+        Err(StepError::Store(StoreError::ConditionFailed(_))) => Ok(Ran::Moot),
+        answer => answer,
+    }
+}
+
+async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt: &Receipt) -> Result<Ran, StepError> {
+    let (id, n) = (&message.job, message.chunk);
+    let heads = [meta_key(id), progress_key(id, shard_of(n))];
+    let query = Query { select: chunk_range(id, n, n), limit: usize::MAX, descending: false, consistent: true };
+    let (heads, items) = futures_util::join!(ports.store.get_many(&heads), ports.store.query(&query));
+    let [meta, shard] = <[_; 2]>::try_from(heads?).map_err(|_| StepError::Corrupt("read"))?;
+    let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else { return Ok(Ran::Moot) };
+    let job = read_meta(&meta)?;
+    if !job.status.is_live() || n >= job.spec.chunks {
+        return Ok(Ran::Moot);
+    }
+    let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
+    let Some(chunk) = state.chunk.take() else { return chunkless(ports, id).await };
+
+    let outcomes = if let Some(outcomes) = state.result.take() {
+        outcomes
+    } else {
+        match find(ports, registry, &job, message, receipt, Read { meta: &meta, shard: &shard, chunk: &chunk, state })
+            .await?
+        {
+            Found::All(outcomes) => outcomes,
+            Found::Some(ran) => return Ok(ran),
+        }
+    };
+    if let Some(webhook) = &job.spec.record_webhook {
+        tell_of_records(ports, &job, &chunk, webhook).await?;
+    }
+    let summary = summarise(n, &chunk, &outcomes);
+    // By whichever version.
+    let shard = if read_progress([&shard]).has(n) { shard } else { add_progress(ports, &job, &summary).await? };
+    close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
+}
+
+/// A chunk that is not there was erased after the head was read, or was never written, which cannot be.
+async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
+    let meta = current(ports.store.get(&meta_key(id)).await?, ports.clock.now());
+    let live = meta.as_ref().map(read_meta).transpose()?.is_some_and(|job| job.status.is_live());
+    if live { Err(StepError::Corrupt("chunk")) } else { Ok(Ran::Moot) }
+}
+
+/// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
+/// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
+/// repeating this adds nothing.
+async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webhook) -> Result<(), StepError> {
+    let spec = &job.spec;
+    for (index, _) in (chunk.first..).zip(&chunk.records) {
+        let now = ports.clock.now();
+        // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
+        let fast = index < FAST_EVENTS;
+        let lane = if fast { QueueName::Webhook } else { QueueName::WebhookRetry };
+        let event = EventType::RecordFinished;
+        let id = spec.id.record_delivery(index);
+        let delivery = Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, now, &webhook.url, spec.expires_at);
+        let item = delivery_item(&delivery, Some(delivery.due(now)));
+        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+            Ok(()) => wake(ports, &delivery, lane).await,
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What a chunk adds to progress, derived from what is stored alone.
+fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
+    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(|(index, (record, outcome))| {
+        let line = ResultLine { index, record: record.clone(), outcome: outcome.clone() };
+        schema::json(&line.to_json()).len() as u64 + 1
+    });
+    let told = chunk.records.iter().zip(outcomes).map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
+    ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
+}
+
+async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<Item, StepError> {
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(summary.chunk)),
+        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
+        condition: Some(Condition::ItemExists),
+    };
+    Ok(ports.store.update(update).await?)
+}
+
+/// Level-triggered: every run that sees its shard full carries the news on, whether or not it filled it.
+async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<Ran, StepError> {
+    let (id, chunks) = (&job.spec.id, job.spec.chunks);
+    if done < chunks_in_shard(shard, chunks) {
+        return Ok(Ran::Done);
+    }
+    if shard_count(chunks) > 1 {
+        let update = Update {
+            key: meta_key(id),
+            changes: vec![Change::AddToSet(SHARDS_DONE, set(shard.to_string()))],
+            condition: Some(Condition::ItemExists),
+        };
+        let meta = read_meta(&ports.store.update(update).await?)?;
+        if meta.shards_done < shard_count(chunks) {
+            return Ok(Ran::Done);
+        }
+    }
+    match finish(ports, id).await? {
+        Finished::Now | Finished::Before | Finished::NotYet => Ok(Ran::Done),
+        Finished::Gone => Ok(Ran::Moot),
+    }
+}
+
+/// What was read of a chunk that has no result.
+struct Read<'a> {
+    meta: &'a Item,
+    shard: &'a Item,
+    chunk: &'a Chunk,
+    state: ChunkState,
+}
+
+/// How far a run came with a chunk.
+enum Found {
+    /// The outcome of every record, as stored.
+    All(Vec<Outcome>),
+    Some(Ran),
+}
+
+/// Finds the outcome of every record of the chunk and puts the result.
+async fn find(
+    ports: &Ports,
+    registry: &Registry,
+    job: &Job,
+    message: &ChunkMessage,
+    receipt: &Receipt,
+    read: Read<'_>,
+) -> Result<Found, StepError> {
+    let Read { meta, shard, chunk, state } = read;
+    let ChunkState { finished, parked, begun, .. } = state;
+    let waited_for = parked.iter().filter(|(at, _)| !finished.contains_key(at)).map(|(_, parked)| parked);
+    if let Some(what) = newer::unknown(registry, job, waited_for)
+        && let Some(at) = newer::try_again_at(job, ports.clock.now())
+    {
+        return put_off(ports, job, message, receipt.lane, &what, at).await.map(Found::Some);
+    }
+    let mut known = Known { finished, parked, ..Known::default() };
+    let mut run = Run {
+        ports,
+        registry,
+        job,
+        chunk,
+        number: message.chunk,
+        id: ulid(ports.clock.now(), ports.random()),
+        until: receipt.deadline.minus(RESERVE),
+        longest: longest_record(receipt.timeout),
+        calls: Calls::default(),
+        wake: get_n(shard, wake_attribute(message.chunk)).map(Timestamp),
+        callback_key: None,
+        cache: registry.cache(&job.spec.kind, &ports.store, &job.spec.tenant, chunk.records.iter().map(|r| &r.input)),
+    };
+    if !known.parked.is_empty() {
+        run.calls = calls(ports, job, message.chunk).await?;
+        let next_at = run.next_at(&known, job.status);
+        if next_at > ports.clock.now() {
+            // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the
+            // sweep's comes after it.
+            if message.wake == run.wake.map(|at| at.0) {
+                wait(ports, job, message.chunk, next_at, receipt.lane).await?;
+                return Ok(Found::Some(Ran::Waits));
+            }
+            return Ok(Found::Some(Ran::Moot));
+        }
+    }
+    if job.status == Status::Queued {
+        begin(ports, job, receipt.timeout).await?;
+    }
+    let called_back =
+        ports.public_url.is_some() && registry.waterfall(&job.spec.kind).is_some_and(Waterfall::calls_back);
+    let Some(hold) = take(ports, job, message, receipt.receives, receipt.deadline, shard, !called_back).await? else {
+        return Ok(Found::Some(Ran::Moot));
+    };
+    let found = async {
+        if called_back {
+            run.callback_key = Some(callback_key(ports, job, meta).await?);
+        }
+        work(&run, message, &mut known, &begun, receipt.lane, &hold).await
+    };
+    match found.await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            release(ports, job, message.chunk, &hold).await;
+            Err(error)
+        }
+    }
+}
+
+/// Works on what is missing, puts the result where nothing is any more, and sends for the rest.
+async fn work(
+    run: &Run<'_>,
+    message: &ChunkMessage,
+    known: &mut Known,
+    begun: &BTreeMap<u32, u32>,
+    lane: QueueName,
+    hold: &Hold,
+) -> Result<Found, StepError> {
+    let (ports, job, starts) = (run.ports, run.job, hold.starts);
+    if starts >= LAST_START {
+        for at in run.missing(&known.finished) {
+            let detail = "the worker ended before this record did, eight times; its chunk was given up";
+            known.finished.insert(at, lost(detail));
+        }
+    }
+    for (at, times) in begun {
+        if *times >= MAX_BEGUN {
+            let detail = "the worker ended twice while it worked on this record";
+            known.finished.entry(*at).or_insert_with(|| lost(detail));
+        }
+    }
+    let before = known.finished.len();
+    if starts >= SERIAL_FROM {
+        run.one_by_one(known).await?;
+    } else {
+        run.together(known).await?;
+    }
+    let missing = run.missing(&known.finished).len();
+    if missing == 0 {
+        let outcomes = run.put(std::mem::take(&mut known.finished).into_values().collect()).await?;
+        run.keep_answers().await;
+        return Ok(Found::All(outcomes));
+    }
+    run.keep_answers().await;
+    let gained = known.finished.len() - before;
+    // Whoever canceled meanwhile is found out by the sweep's message.
+    let next_at = run.next_at(known, job.status);
+    if next_at > ports.clock.now() {
+        tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk waits for upstreams");
+        forget_starts(ports, job, message.chunk, hold).await;
+        // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
+        // Where one was sent for the same time before, that is on its way.
+        if run.wake != Some(next_at) {
+            wait(ports, job, message.chunk, next_at, lane).await?;
+        }
+        park(ports, job, message.chunk, hold, next_at).await;
+        // What was posted while this run held the chunk brought a message that found it held.
+        let calls = calls(ports, job, message.chunk).await?;
+        let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();
+        if count(&calls) > count(&run.calls) {
+            wait(ports, job, message.chunk, ports.clock.now(), lane).await?;
+        }
+        return Ok(Found::Some(Ran::Waits));
+    }
+    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk continues in another run");
+    if gained > 0 {
+        forget_starts(ports, job, message.chunk, hold).await;
+    }
+    let next = ChunkMessage { hold: hold.until, ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume) };
+    send(ports, &job.spec.tenant, vec![next], lane).await?;
+    Ok(Found::Some(Ran::Continues))
+}
+
+/// Sends for a chunk at a time to come. One that is farther off than a queue's longest delay is sent again on the way.
+async fn wait(ports: &Ports, job: &Job, chunk: u32, at: Timestamp, lane: QueueName) -> Result<(), StepError> {
+    let next = ChunkMessage { wake: Some(at.0), ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume) };
+    send_later(ports, &job.spec.tenant, vec![next], lane, at.since(ports.clock.now())).await
+}
+
+/// Sends the message again for a time when this function may have been updated. Nothing is written: no start is counted, and
+/// the chunk is as it was.
+async fn put_off(
+    ports: &Ports,
+    job: &Job,
+    message: &ChunkMessage,
+    lane: QueueName,
+    what: &str,
+    at: Timestamp,
+) -> Result<Ran, StepError> {
+    tracing::warn!(job.id = %job.spec.id, chunk = message.chunk, what, "not known to this version; tried again later");
+    // A first message has its chunk to itself only right after the submission.
+    let start = if message.start == Start::First { Start::Resume } else { message.start };
+    let again = ChunkMessage { start, ..message.clone() };
+    send_later(ports, &job.spec.tenant, vec![again], lane, at.since(ports.clock.now())).await?;
+    Ok(Ran::Waits)
+}
+
+async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
+    let select = calls_range(&job.spec.id, chunk);
+    let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+    Ok(read_calls(&ports.store.query(&query).await?)?)
+}
+
+/// The key that signs a job's callback URLs, made by the first run that needs it.
+async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_BYTES], StepError> {
+    let stored = |item: &Item| match item.attributes.get(CALLBACK_KEY) {
+        Some(Value::B(key)) => key.as_slice().try_into().ok(),
+        _ => None,
+    };
+    if let Some(key) = stored(meta) {
+        return Ok(key);
+    }
+    let update = Update {
+        key: meta_key(&job.spec.id),
+        changes: vec![Change::SetIfAbsent(CALLBACK_KEY, Value::B(ports.random::<KEY_BYTES>().to_vec()))],
+        condition: Some(Condition::ItemExists),
+    };
+    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt(CALLBACK_KEY))
+}
+
+fn lost(detail: &str) -> Outcome {
+    Outcome::failed("worker_lost", detail)
+}
+
+/// Marks the job as running. Whoever loses the race has nothing to do.
+async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let window = timeout + Duration::from_secs(30);
+    let mut changes = vec![
+        Change::Set(STATUS, s(Status::Running.as_str())),
+        Change::SetIfAbsent(STARTED_AT, Value::N(now.0)),
+        Change::Set(WINDOW, Value::N(millis(window))),
+    ];
+    // A run that is at work is not overdue before its invocation must have ended.
+    changes.extend(look_at(&job.spec.id, now.plus(window)));
+    let condition = Some(Condition::Equals(STATUS, s(Status::Queued.as_str())));
+    match ports.store.update(Update { key: meta_key(&job.spec.id), changes, condition }).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

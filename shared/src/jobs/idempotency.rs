@@ -1,0 +1,79 @@
+//! Idempotency keys: the same key and request give the same job, whatever was lost on the way.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{Ports, StepError};
+use crate::domain::error::{ApiError, InputError};
+use crate::domain::ids::{JobId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::ports::{Attributes, Condition, Item, Put, Value, Write};
+use crate::schema::{EXPIRES_AT, current, faults_attribute, get_s, idempotency_key, read_faults, s};
+
+/// How long a key is remembered.
+pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The most characters of a key.
+pub const MAX_KEY_CHARS: usize = 255;
+
+/// What an earlier request with the same key made, and was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    pub job: JobId,
+    /// Of records that end `invalid`.
+    pub faults: Vec<InputError>,
+}
+
+/// A caller's key, and what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 in hex over method, path and body.
+    pub fingerprint: String,
+}
+
+impl Idempotency {
+    pub fn new(key: &str, method: &str, path: &str, body: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        for part in [method.as_bytes(), path.as_bytes(), body] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self { key: key.to_owned(), fingerprint: hex::encode(hash.finalize()) }
+    }
+
+    /// What an earlier request with this key made, if one did. Another fingerprint is an error.
+    pub async fn find(&self, ports: &Ports, tenant: &TenantId) -> Result<Option<Earlier>, ApiError> {
+        let item = ports.store.get(&idempotency_key(tenant, &self.key)).await.map_err(StepError::from)?;
+        current(item, ports.clock.now()).map(|item| self.resolve(&item)).transpose()
+    }
+
+    /// Reads an item that a request with this key left.
+    pub(crate) fn resolve(&self, item: &Item) -> Result<Earlier, ApiError> {
+        if get_s(item, "fingerprint") != Some(&self.fingerprint) {
+            return Err(ApiError::IdempotencyMismatch);
+        }
+        let job = get_s(item, "job").and_then(JobId::parse).ok_or(ApiError::Internal)?;
+        Ok(Earlier { job, faults: read_faults(item)? })
+    }
+
+    /// The write that takes the key, on condition that it is free, and keeps the `faults` that the answer lists.
+    pub(crate) fn claim(
+        &self,
+        tenant: &TenantId,
+        job: &JobId,
+        faults: &[InputError],
+        now: Timestamp,
+    ) -> Result<Write, StepError> {
+        let mut attributes = Attributes::from([
+            ("fingerprint".into(), s(&self.fingerprint)),
+            ("job".into(), s(job.as_str())),
+            (EXPIRES_AT.into(), Value::N(now.plus(LIFETIME).seconds())),
+        ]);
+        attributes.extend(faults_attribute(faults)?);
+        Ok(Write::Put(Put {
+            item: Item { key: idempotency_key(tenant, &self.key), attributes },
+            condition: Some(Condition::Any(vec![Condition::ItemAbsent, Condition::AtMost(EXPIRES_AT, now.seconds())])),
+        }))
+    }
+}

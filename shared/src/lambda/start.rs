@@ -1,0 +1,182 @@
+//! Init: configuration, telemetry and adapters of a function, in one place. What is wrong is logged as one line before
+//! the process ends, so that the cause stands in the log and not only "exit status 1".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{Config, Reach, environment};
+use super::sqs::Invocation;
+use super::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
+use super::telemetry;
+use crate::aws::{AwsClients, Meter};
+use crate::catalog::Catalog;
+use crate::domain::tenant::fast_chunks;
+use crate::domain::time::Timestamp;
+use crate::jobs::Ports;
+use crate::jobs::enrich::step;
+use crate::net::{Guard, ReqwestSender, Resolver, Settings};
+use crate::ports::{Assets, Dns, HttpSender};
+use crate::providers::Registry;
+pub use crate::surfaces::SURFACES;
+use crate::surfaces::{Surface, check_operations};
+
+/// Why a function cannot start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a process talks to hosts outside with.
+pub type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
+
+/// What only some functions use of the world, so that it is linked into no other.
+struct Linked {
+    outside: Outside,
+    assets: Arc<dyn Assets>,
+}
+
+/// With whom a process has exchanges over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outbound {
+    /// Once with a receiver.
+    Receivers,
+    /// Again and again with the same hosts within one invocation.
+    Upstreams,
+}
+
+/// A started function.
+#[derive(Debug)]
+pub struct Started {
+    pub config: Config,
+    pub ports: Ports,
+    pub meter: Option<Arc<Meter>>,
+    pub clients: AwsClients,
+}
+
+/// Reads the environment and builds the adapters of a function that judges URLs and sends nothing. Opens no connection.
+///
+/// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
+pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
+    start_with(surfaces, |config, _| {
+        let outside: Outside = (Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns));
+        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+    })
+}
+
+/// As [`start`], for a function that sends to receivers. Apart from it, so that the HTTP client is linked into no other.
+pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError> {
+    start_with(surfaces, |config, _| {
+        let outside: Outside = (Arc::new(sender(&config.reach, Outbound::Receivers)?), Arc::new(NoDns));
+        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+    })
+}
+
+/// As [`start`], for a function that asks providers. Apart from the others for what providers use alone.
+pub fn start_asking() -> Result<Started, StartError> {
+    start_with(&[], |config, clients| {
+        let assets = clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Ok(Linked { outside: upstreams(&config.reach)?, assets: Arc::new(assets) })
+    })
+}
+
+fn start_with(
+    surfaces: &'static [Surface],
+    linked: impl FnOnce(&Config, &AwsClients) -> Result<Linked, StartError>,
+) -> Result<Started, StartError> {
+    let config = Config::read(&environment);
+    telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
+    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, linked)))
+}
+
+/// Passes a result on, and logs the error if it is one.
+fn logged<T>(result: Result<T, StartError>) -> Result<T, StartError> {
+    if let Err(error) = &result {
+        tracing::error!(error = %error, "the function cannot start");
+    }
+    result
+}
+
+fn build(
+    config: Config,
+    surfaces: &'static [Surface],
+    linked: impl FnOnce(&Config, &AwsClients) -> Result<Linked, StartError>,
+) -> Result<Started, StartError> {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let clients = AwsClients::new(&config.aws)?;
+    let Linked { outside: (http, dns), assets } = linked(&config, &clients)?;
+    let ports = Ports {
+        store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
+        queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
+        http,
+        dns,
+        assets,
+        surfaces,
+        public_url: config.public_url.clone(),
+        fast_chunks: fast_chunks(config.enrich_concurrency),
+        large: Arc::default(),
+        clock,
+        entropy,
+    };
+    Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
+}
+
+/// What providers ask their upstreams and the name server with. Opens no connection.
+pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
+    let resolver = Resolver::new(Arc::new(guard(reach)), reach.nameserver);
+    Ok((Arc::new(sender(reach, Outbound::Upstreams)?), Arc::new(resolver)))
+}
+
+fn guard(reach: &Reach) -> Guard {
+    Guard::new(reach.allowed_cidrs.clone(), reach.allow_http).local(reach.local)
+}
+
+fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError> {
+    let upstreams = outbound == Outbound::Upstreams;
+    let settings = Settings {
+        allowed: reach.allowed_cidrs.clone(),
+        allow_http: reach.allow_http,
+        local: reach.local,
+        nameserver: reach.nameserver,
+        extra_ca_pem: reach.extra_ca_pem.clone(),
+        user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
+        decompress: upstreams,
+        // A receiver is met once; an upstream again at the next record. Neither connection survives a frozen Lambda.
+        keep_idle: if upstreams { Duration::from_secs(5) } else { Duration::ZERO },
+    };
+    Ok(ReqwestSender::new(settings)?)
+}
+
+impl Started {
+    /// What `providers.toml` says about types.
+    pub fn catalog(&self) -> Result<Catalog, StartError> {
+        let catalog = Catalog::load(&self.config.bundle).map_err(StartError::from);
+        logged(catalog.and_then(|catalog| {
+            check_operations(self.ports.surfaces, &catalog).map_err(|why| format!("providers.toml: {why}"))?;
+            Ok(catalog)
+        }))
+    }
+
+    /// The providers, with their tables and secrets.
+    pub fn registry(&self) -> Result<Registry, StartError> {
+        let registry = logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))?;
+        let longest = step::longest_record(self.config.enrich_timeout);
+        for kind in registry.catalog().kinds().filter(|kind| kind.record_timeout() > longest) {
+            tracing::warn!(
+                job.kind = kind.name(),
+                record_timeout_s = kind.record_timeout().as_secs(),
+                longest_s = longest.as_secs(),
+                "records of this type get less time than providers.toml says: raise EnrichTimeout"
+            );
+        }
+        Ok(registry)
+    }
+
+    /// What a batch of messages is worked on with.
+    pub fn invocation(&self, deadline: Timestamp) -> Invocation<'_> {
+        Invocation { ports: &self.ports, queues: &self.config.queues, deadline }
+    }
+
+    /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.
+    pub fn deadline(&self, context: &lambda_runtime::Context, timeout: Duration) -> Timestamp {
+        let now = self.ports.clock.now();
+        let given = Timestamp(i64::try_from(context.deadline).unwrap_or(i64::MAX));
+        if given > now { given } else { now.plus(timeout) }
+    }
+}

@@ -1,0 +1,4 @@
+//! What runs by the clock and for operators.
+
+pub mod sweep;
+pub mod tenants;

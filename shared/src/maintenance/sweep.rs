@@ -1,0 +1,305 @@
+//! Sweep: every minute, looks at what is due and repairs it. It retries nothing itself; it sends the message that was
+//! lost, or calls the step that nobody lived to call.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::domain::chunk::{Start, shard_count, shard_of};
+use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
+use crate::domain::ids::{DeliveryId, JobId, TenantId};
+use crate::domain::job::{Job, JobView, Status};
+use crate::domain::time::Timestamp;
+use crate::jobs::delete::erase;
+use crate::jobs::enrich::finish::{Finished, finish, load, settle, wake};
+use crate::jobs::submit::{FIRST_LOOK, enqueue, lanes};
+use crate::jobs::{Ports, StepError, transact};
+use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write};
+use crate::schema::{
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
+    due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis, progress_key, read_delivery,
+    read_meta, read_progress, s, settled,
+};
+
+/// The longest wait between two looks at a job that does not move.
+const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// The most chunks asked for again at one look: half of the most that a job can have, one a record.
+const MAX_NUDGES: usize = 500;
+/// The most items of a shard of the index read at once.
+const PER_SHARD: usize = 100;
+/// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
+const PER_TENANT: usize = 200;
+/// No item is begun with less of the invocation left.
+const RESERVE: Duration = Duration::from_secs(8);
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Items that were due.
+    pub due: u32,
+    pub finished: u32,
+    pub nudged_chunks: u32,
+    pub woken_deliveries: u32,
+    pub erased: u32,
+    pub expiring: u32,
+    /// Items whose repair failed; they are due again at their next look.
+    pub errors: u32,
+}
+
+/// Looks at everything that is due, shard by shard, until all is done or the time is up.
+pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Result<Swept, StepError> {
+    let mut swept = Swept::default();
+    let mut by_tenant = ByTenant::new();
+    let mut unread = None;
+    let mut seen = BTreeSet::new();
+    // A run that ends early begins elsewhere the next time.
+    let first = ports.random::<1>()[0] % DUE_SHARDS;
+    // Round by round, so that a shard with much in it keeps neither the others waiting nor, for longer than this run, what
+    // stands behind it: one job can have a thousand events.
+    let mut left: VecDeque<u8> = (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS).collect();
+    while let Some(n) = left.pop_front() {
+        let shard = due_shard_name(n);
+        let select = Select::Due { due_shard: shard.clone(), until: ports.clock.now().0 };
+        let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
+        let items = match ports.store.query(&query).await {
+            Ok(items) => items,
+            Err(error) => {
+                // The other shards are swept all the same; the run fails at its end, for the alarm.
+                tracing::error!(due.shard = %shard, error = %error, "shard not read");
+                unread = Some(error);
+                continue;
+            }
+        };
+        // What was looked at and is still there is not looked at again: the index lags, or the repair failed.
+        let full = items.len() == PER_SHARD;
+        let fresh: Vec<Item> = items.into_iter().filter(|item| seen.insert(item.key.clone())).collect();
+        if full && !fresh.is_empty() {
+            left.push_back(n);
+        }
+        for item in fresh {
+            if deadline.since(ports.clock.now()) < RESERVE {
+                tracing::error!(swept.due = swept.due, "sweep out of time; the rest is still due");
+                return Ok(swept);
+            }
+            swept.due += 1;
+            let repaired = match due_item(&item.key) {
+                Some(DueItem::Job(id)) => look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await,
+                Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, &mut by_tenant, &mut swept).await,
+                None => Err(StepError::Corrupt("due key")),
+            };
+            if let Err(error) = repaired {
+                swept.errors += 1;
+                tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
+                if matches!(error, StepError::Corrupt(_)) {
+                    set_aside(ports, &item, &shard).await;
+                }
+            }
+        }
+    }
+    tracing::info!(
+        swept.due,
+        swept.finished,
+        swept.nudged_chunks,
+        swept.woken_deliveries,
+        swept.erased,
+        swept.expiring,
+        swept.errors,
+        "swept"
+    );
+    unread.map_or(Ok(swept), |error| Err(error.into()))
+}
+
+/// Items looked at in this run, by tenant.
+type ByTenant = BTreeMap<String, usize>;
+
+/// Counts an item, and says whether its tenant has had its share of this run. The surplus moves behind the others, so
+/// that what one tenant has in plenty does not stand before what they have.
+fn surplus(by_tenant: &mut ByTenant, tenant: &TenantId) -> bool {
+    let turn = by_tenant.entry(tenant.to_string()).or_default();
+    *turn += 1;
+    *turn > PER_TENANT
+}
+
+/// Puts an item off that this version cannot read, so that it does not stand before all others at every look.
+async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
+    let Some(due) = get_n(item, DUE) else { return };
+    let next = Some((ports.clock.now().plus(MAX_WINDOW), shard.to_owned()));
+    if let Err(error) = claim(ports, item.key.clone(), Timestamp(due), Vec::new(), next).await {
+        tracing::warn!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "item not set aside");
+    }
+}
+
+/// Moves `due` on condition that it is what was read: of two sweeps only one goes on.
+async fn claim(
+    ports: &Ports,
+    key: Key,
+    read: Timestamp,
+    mut changes: Vec<Change>,
+    next: Option<(Timestamp, String)>,
+) -> Result<bool, StepError> {
+    match next {
+        Some((at, shard)) => changes.extend([Change::Set(DUE, Value::N(at.0)), Change::Set(DUE_SHARD, s(shard))]),
+        None => changes.extend([Change::Remove(DUE), Change::Remove(DUE_SHARD)]),
+    }
+    let update = Update { key, changes, condition: Some(Condition::Equals(DUE, Value::N(read.0))) };
+    match ports.store.update(update).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::ConditionFailed(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look_at_job(
+    ports: &Ports,
+    id: &JobId,
+    timeout: Duration,
+    by_tenant: &mut ByTenant,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let Some(item) = ports.store.get(&meta_key(id)).await? else { return Ok(()) };
+    let job = read_meta(&item)?;
+    let Some(due) = job.due.filter(|due| *due <= now) else { return Ok(()) };
+    if surplus(by_tenant, &job.spec.tenant) {
+        let next = Some((now.plus(FIRST_LOOK), due_shard(id)));
+        return claim(ports, meta_key(id), due, Vec::new(), next).await.map(drop);
+    }
+    if job.status == Status::Deleted {
+        // The due mark goes last: erasing can be repeated, forgetting to erase cannot.
+        erase(ports, &job).await?;
+        swept.erased += 1;
+        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    if current(Some(item), now).is_none() && job.status.is_live() {
+        return lapse(ports, &job).await;
+    }
+    if !job.status.is_live() {
+        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    let Some(view) = load(ports, id).await? else { return Ok(()) };
+    repair(ports, &view, due, timeout, swept).await
+}
+
+/// A job that outlived its own retention: nobody can ask for it any more and no event is sent, but its tenant gets back
+/// what it did not use.
+async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
+    let id = &job.spec.id;
+    let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(id, shard)).collect();
+    let shards: Vec<Item> = ports.store.get_many(&keys).await?.into_iter().flatten().collect();
+    let mut changes =
+        vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)];
+    changes.extend(settled(job));
+    let end = Update { key: meta_key(id), changes, condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))) };
+    match transact(ports, vec![Write::Update(end), settle(job, &read_progress(&shards))]).await {
+        Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn repair(
+    ports: &Ports,
+    view: &JobView,
+    due: Timestamp,
+    timeout: Duration,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
+    let (job, id) = (&view.job, &view.job.spec.id);
+    let now = ports.clock.now();
+    let done = view.progress.chunks();
+    let moved = done > job.seen;
+    let least = if job.status == Status::Queued { FIRST_LOOK } else { timeout + Duration::from_secs(30) };
+    let window = if moved { least } else { (job.window * 2).clamp(least, MAX_WINDOW.max(least)) };
+    let changes = vec![Change::Set(SEEN, Value::N(done.into())), Change::Set(WINDOW, Value::N(millis(window)))];
+    let next = Some((now.plus(window), due_shard(id)));
+    if !claim(ports, meta_key(id), due, changes, next).await? {
+        return Ok(());
+    }
+    if done >= job.spec.chunks {
+        if finish(ports, id).await? == Finished::Now {
+            swept.finished += 1;
+        }
+        return Ok(());
+    }
+    let over = now >= job.spec.run_until && matches!(job.status, Status::Queued | Status::Running);
+    if over {
+        expire(ports, job).await?;
+        swept.expiring += 1;
+    } else if moved {
+        return Ok(());
+    }
+    let chunks = unheld(ports, view).await?;
+    let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
+    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    for (lane, chunks) in lanes(ports, job, open, &chunks) {
+        enqueue(ports, job, chunks, Start::Nudge, lane).await?;
+    }
+    swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// The first chunks that are neither done nor held by a run that may still be alive.
+async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
+    let (id, chunks, now) = (&view.job.spec.id, view.job.spec.chunks, ports.clock.now());
+    let keys: Vec<Key> = (0..shard_count(chunks)).map(|shard| progress_key(id, shard)).collect();
+    let shards = ports.store.get_many(&keys).await?;
+    let held = |chunk: &u32| {
+        let shard = usize::try_from(shard_of(*chunk)).ok().and_then(|at| shards.get(at)?.as_ref());
+        shard.and_then(|item| get_n(item, held_attribute(*chunk))).is_some_and(|until| now.0 < until)
+    };
+    Ok(view.progress.undone(chunks).filter(|chunk| !held(chunk)).take(MAX_NUDGES).collect())
+}
+
+/// Past its run limit: what has not begun fails, and the job ends `expired`.
+async fn expire(ports: &Ports, job: &Job) -> Result<(), StepError> {
+    let update = Update {
+        key: meta_key(&job.spec.id),
+        changes: vec![Change::Set(STATUS, s(Status::Expiring.as_str()))],
+        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
+    };
+    match ports.store.update(update).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look_at_delivery(
+    ports: &Ports,
+    id: &DeliveryId,
+    by_tenant: &mut ByTenant,
+    swept: &mut Swept,
+) -> Result<(), StepError> {
+    let now = ports.clock.now();
+    let Some(item) = ports.store.get(&delivery_key(id)).await? else { return Ok(()) };
+    let delivery = read_delivery(id, &item)?;
+    let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else { return Ok(()) };
+    if delivery.state != DeliveryState::Pending || current(Some(item.clone()), now).is_none() {
+        claim(ports, delivery_key(id), due, Vec::new(), None).await?;
+        return Ok(());
+    }
+    if surplus(by_tenant, &delivery.tenant) {
+        let next = Some((now.plus(FIRST_LOOK), due_shard(&id.job)));
+        return claim(ports, delivery_key(id), due, Vec::new(), next).await.map(drop);
+    }
+    // The message waits in a queue that is behind, or was lost: each time it is sent again only after twice as long.
+    let window = get_n(&item, WINDOW).and_then(|ms| u64::try_from(ms).ok()).map_or(2 * GRACE, Duration::from_millis);
+    // An attempt under way is left alone; one that is far off is looked at again in time.
+    let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
+    let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
+    let next = match busy {
+        Some(lease) => lease.until.plus(GRACE),
+        None if far => delivery.due(now),
+        None => delivery.next_attempt_at.max(now).plus(window),
+    };
+    let changes = if busy.is_none() && !far {
+        vec![Change::Set(WINDOW, Value::N(millis((2 * window).min(MAX_WINDOW))))]
+    } else {
+        Vec::new()
+    };
+    let claimed = claim(ports, delivery_key(id), due, changes, Some((next, due_shard(&id.job)))).await?;
+    if claimed && busy.is_none() && !far {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        swept.woken_deliveries += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,408 @@
+//! A circuit breaker whose state all processes share.
+//!
+//! Closed, every process counts for itself what becomes of its requests. Enough failures, and it opens the circuit for
+//! everybody with one conditional write. Once that time is over, one request of all processes goes through as a probe: the
+//! process that wins the write. If it is answered the circuit is closed, if not it stays open for twice as long.
+//!
+//! A process reads the item at most every [`REFRESH`], so that an upstream which died costs each process a few requests at
+//! the worst. An answer counts for the state in which its request was sent: stragglers neither open nor close anything.
+//! The table's own failures leave a process with what it knows.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::catalog::BreakerConfig;
+use crate::domain::backoff::jittered;
+use crate::domain::suspended::Outage;
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
+use crate::providers::Ports;
+
+/// How long what was read of the item is believed.
+const REFRESH: Duration = Duration::from_secs(5);
+/// The table has so long to say what the circuit is; a record's time is not the table's.
+const READ_LIMIT: Duration = Duration::from_secs(2);
+/// A probe that has not ended after so long has died with its process.
+const PROBE: Duration = Duration::from_secs(120);
+/// A share says something from so many requests on.
+const FEW: u32 = 20;
+/// How far an opening's length is moved at random, either way.
+const JITTER: f64 = 0.1;
+/// The item is removed so long after the circuit could be tried again, in seconds.
+const KEPT: i64 = 24 * 3600;
+
+const OPEN_UNTIL: &str = "open_until";
+const TIMES: &str = "times";
+const PROBE_UNTIL: &str = "probe_until";
+/// The HTTP status of the failure that opened it, where there was one.
+const STATUS: &str = "open_status";
+const EXPIRES_AT: &str = "expires_at";
+
+/// An opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Open {
+    until: Timestamp,
+    /// How often in a row it was opened.
+    times: u32,
+    /// Somebody is finding out until then.
+    probe_until: Option<Timestamp>,
+    /// The failure that opened it.
+    outage: Outage,
+}
+
+impl Open {
+    /// What the item says; `None`: closed.
+    fn read(item: Option<&Item>, now: Timestamp) -> Option<Self> {
+        let item = item?;
+        let number = |name: &str| match item.attributes.get(name) {
+            Some(Value::N(n)) => Some(*n),
+            _ => None,
+        };
+        if number(EXPIRES_AT).is_some_and(|at| now.seconds() >= at) {
+            return None;
+        }
+        Some(Self {
+            until: Timestamp(number(OPEN_UNTIL)?),
+            times: number(TIMES).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            probe_until: number(PROBE_UNTIL).map(Timestamp),
+            outage: Outage { status: number(STATUS).and_then(|n| u16::try_from(n).ok()) },
+        })
+    }
+}
+
+/// What became of the requests of late.
+#[derive(Debug, Default)]
+struct Tally {
+    in_a_row: u32,
+    since: Option<Timestamp>,
+    failed: u32,
+    all: u32,
+}
+
+impl Tally {
+    /// Counts one; whether that is enough.
+    fn count(&mut self, failed: bool, now: Timestamp, rules: &BreakerConfig) -> bool {
+        if self.since.is_none_or(|since| now.since(since) >= rules.window) {
+            *self = Self { since: Some(now), in_a_row: self.in_a_row, ..Self::default() };
+        }
+        self.all += 1;
+        if !failed {
+            self.in_a_row = 0;
+            return false;
+        }
+        self.in_a_row += 1;
+        self.failed += 1;
+        let share = f64::from(self.failed) / f64::from(self.all);
+        self.in_a_row >= rules.failures || (self.all >= FEW && share >= rules.share)
+    }
+}
+
+/// How long the circuit is open the `times`th time in a row.
+fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
+    let doubled = rules.open.saturating_mul(1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX));
+    jittered(doubled.min(rules.longest), JITTER, unit)
+}
+
+/// Leave to send one request.
+#[derive(Debug)]
+pub struct Pass {
+    era: u64,
+    /// The opening that it finds out about.
+    probe: Option<Open>,
+}
+
+/// What is known of a provider's circuit here.
+#[derive(Debug)]
+pub struct Breaker {
+    name: String,
+    rules: BreakerConfig,
+    local: Mutex<Local>,
+    reading: futures_util::lock::Mutex<()>,
+    telling: futures_util::lock::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Local {
+    open: Option<Open>,
+    read_at: Option<Timestamp>,
+    tally: Tally,
+    /// Counts the changes of state.
+    era: u64,
+    /// What was found out here, and the table was not told yet.
+    untold: Option<Update>,
+}
+
+impl Local {
+    fn learn(&mut self, open: Option<Open>) {
+        if self.open.map(|open| open.until) != open.map(|open| open.until) {
+            self.era += 1;
+            self.tally = Tally::default();
+        }
+        self.open = open;
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Timestamp> {
+        match self.open {
+            Some(open) if now < open.until => Err(open.until),
+            Some(Open { probe_until: Some(until), .. }) if now < until => Err(until.min(now.plus(REFRESH))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Breaker {
+    pub fn new(provider: &str, rules: &BreakerConfig) -> Self {
+        Self {
+            name: provider.to_owned(),
+            rules: *rules,
+            local: Mutex::default(),
+            telling: futures_util::lock::Mutex::new(()),
+            reading: futures_util::lock::Mutex::new(()),
+        }
+    }
+
+    fn local(&self) -> MutexGuard<'_, Local> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self) -> Key {
+        Key { pk: format!("BREAKER#{}", self.name), sk: "BREAKER".to_owned() }
+    }
+
+    /// What opened the circuit, as far as is known here; `None` where it is closed.
+    pub fn outage(&self) -> Option<Outage> {
+        self.local().open.map(|open| open.outage)
+    }
+
+    /// Whether a request could be sent at all, or when to ask again.
+    pub async fn check(&self, ports: &Ports) -> Result<(), Timestamp> {
+        self.tell(ports).await;
+        self.refresh(ports).await;
+        self.local().check(ports.clock.now())
+    }
+
+    /// Leave to send one request now, as the probe if need be; or when to ask again. Asks the table for a probe alone: what
+    /// is to be sent at its slot does not wait.
+    pub async fn admit(&self, ports: &Ports) -> Result<Pass, Timestamp> {
+        for _ in 0..2 {
+            self.local().check(ports.clock.now())?;
+            let now = ports.clock.now();
+            let probed = {
+                let mut local = self.local();
+                let era = local.era;
+                let Some(open) = &mut local.open else { return Ok(Pass { era, probe: None }) };
+                let probed = *open;
+                // Nobody else of this process tries meanwhile.
+                open.probe_until = Some(now.plus(PROBE));
+                probed
+            };
+            let pass = Pass { era: self.local().era, probe: Some(probed) };
+            let Some(store) = &ports.shared else { return Ok(pass) };
+            let free = vec![Condition::Absent(PROBE_UNTIL), Condition::AtMost(PROBE_UNTIL, now.0)];
+            let same = Condition::Equals(OPEN_UNTIL, Value::N(probed.until.0));
+            let update = Update {
+                key: self.key(),
+                changes: vec![Change::Set(PROBE_UNTIL, Value::N(now.plus(PROBE).0))],
+                condition: Some(Condition::All(vec![same, Condition::Any(free)])),
+            };
+            match store.update(update).await {
+                Ok(_) => {
+                    tracing::info!(provider = self.name, "circuit is tried by a probe");
+                    return Ok(pass);
+                }
+                Err(StoreError::ConditionFailed(failed)) => {
+                    let found = failed.iter().find_map(|f| f.existing.as_ref());
+                    self.local().learn(Open::read(found, now));
+                }
+                Err(error) => {
+                    tracing::warn!(provider = self.name, error = %error, "circuit not tried: the table did not answer");
+                    self.local().open = Some(probed);
+                    return Err(now.plus(REFRESH));
+                }
+            }
+        }
+        Err(ports.clock.now().plus(REFRESH))
+    }
+
+    /// Reads the item if what is known of it is old. One of this process reads, the others wait for it.
+    async fn refresh(&self, ports: &Ports) {
+        let Some(store) = &ports.shared else { return };
+        let fresh = || self.local().read_at.is_some_and(|at| ports.clock.now().since(at) < REFRESH);
+        if fresh() {
+            return;
+        }
+        let _reading = self.reading.lock().await;
+        if fresh() {
+            return;
+        }
+        let era = self.local().era;
+        let key = self.key();
+        let read = within(ports.clock.as_ref(), READ_LIMIT, store.get(&key)).await;
+        let read = read.unwrap_or_else(|| Err(StoreError::Unavailable("no answer in time".to_owned())));
+        let now = ports.clock.now();
+        let mut local = self.local();
+        local.read_at = Some(now);
+        match read {
+            // What was learned meanwhile is newer.
+            Ok(item) if local.era == era && local.untold.is_none() => local.learn(Open::read(item.as_ref(), now)),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(provider = self.name, error = %error, "state of the circuit not read"),
+        }
+    }
+
+    /// Notes that a request failed or did not, and tells the table where that changes the circuit.
+    pub async fn report(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
+        self.count(ports, pass, failure);
+        self.tell(ports).await;
+    }
+
+    /// As [`report`](Self::report), and leaves telling the table to the next request.
+    pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
+        let now = ports.clock.now();
+        let mut local = self.local();
+        let (outage, times, condition) = match pass.probe {
+            Some(before) => {
+                let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
+                let Some(outage) = failure else {
+                    tracing::info!(provider = self.name, "circuit is closed: the probe was answered");
+                    let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL, STATUS].map(Change::Remove);
+                    local.learn(None);
+                    local.untold = Some(Update { key: self.key(), changes: removed.to_vec(), condition: Some(same) });
+                    return;
+                };
+                (outage, before.times.saturating_add(1), same)
+            }
+            None if pass.era != local.era || local.open.is_some() => return,
+            None if !local.tally.count(failure.is_some(), now, &self.rules) => return,
+            None => {
+                let expired = Condition::AtMost(EXPIRES_AT, now.seconds());
+                (failure.unwrap_or_default(), 1, Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]))
+            }
+        };
+        let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
+        tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
+        local.learn(Some(Open { until, times, probe_until: None, outage }));
+        local.untold = Some(Update {
+            key: self.key(),
+            changes: vec![
+                Change::Set(OPEN_UNTIL, Value::N(until.0)),
+                Change::Set(TIMES, Value::N(i64::from(times))),
+                Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
+                Change::Remove(PROBE_UNTIL),
+                outage.status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
+            ],
+            condition: Some(condition),
+        });
+    }
+
+    /// Writes what this process found out, unless another was first. Given up midway, the next request does it.
+    async fn tell(&self, ports: &Ports) {
+        let Some(_telling) = self.telling.try_lock() else { return };
+        let Some(update) = self.local().untold.clone() else { return };
+        let told = match &ports.shared {
+            Some(store) => store.update(update.clone()).await,
+            None => Err(StoreError::ConditionFailed(Vec::new())),
+        };
+        let mut local = self.local();
+        if local.untold.as_ref() != Some(&update) {
+            return;
+        }
+        match told {
+            Ok(_) => local.untold = None,
+            Err(StoreError::ConditionFailed(failed)) => {
+                local.untold = None;
+                let found = failed.iter().find_map(|f| f.existing.as_ref());
+                let theirs = Open::read(found, ports.clock.now());
+                // Closed meanwhile, it is for this process alone that it is open.
+                if theirs.is_some() {
+                    local.learn(theirs);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(provider = self.name, error = %error, "others do not know of the circuit yet");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::testing::ports;
+
+    const FAILED: Option<Outage> = Some(Outage { status: Some(500) });
+
+    const RULES: BreakerConfig = BreakerConfig {
+        failures: 3,
+        share: 0.5,
+        window: Duration::from_secs(30),
+        open: Duration::from_secs(10),
+        longest: Duration::from_secs(35),
+    };
+
+    #[test]
+    fn failures_in_a_row_or_a_share_of_them_are_enough() {
+        let at = Timestamp(0);
+        let mut tally = Tally::default();
+        let counted: Vec<bool> = [true, true, false, true, true, true].map(|f| tally.count(f, at, &RULES)).to_vec();
+        assert_eq!(counted, [false, false, false, false, false, true]);
+        let mut tally = Tally::default();
+        let mixed: Vec<bool> = (0..20).map(|n| tally.count(n % 2 == 1, at, &RULES)).collect();
+        assert_eq!(mixed.iter().position(|enough| *enough), Some(19), "not before there are twenty");
+        let mut tally = Tally::default();
+        let slow = (0..40).any(|n| tally.count(n % 2 == 1, Timestamp(n * 2000), &RULES));
+        assert!(!slow, "the window forgets");
+    }
+
+    #[test]
+    fn openings_double_up_to_the_longest() {
+        let seconds: Vec<u64> = (1..6).map(|times| length(&RULES, times, 0.5).as_secs()).collect();
+        assert_eq!(seconds, [10, 20, 35, 35, 35]);
+        assert_eq!(length(&RULES, 40, 0.0), Duration::from_millis(31_500));
+    }
+
+    #[tokio::test]
+    async fn one_probe_decides_and_stragglers_do_not() {
+        let (ports, script) = ports();
+        let breaker = Breaker::new("api", &RULES);
+        let early = breaker.admit(&ports).await.unwrap();
+        for _ in 0..3 {
+            let pass = breaker.admit(&ports).await.unwrap();
+            breaker.report(&ports, &pass, FAILED).await;
+        }
+        let until = breaker.admit(&ports).await.unwrap_err();
+        breaker.report(&ports, &early, None).await;
+        assert_eq!(breaker.admit(&ports).await.unwrap_err(), until, "a straggler's answer closes nothing");
+        script.pass(until.since(ports.clock.now()));
+        let probe = breaker.admit(&ports).await.unwrap();
+        assert!(breaker.admit(&ports).await.is_err(), "one at a time");
+        breaker.report(&ports, &probe, FAILED).await;
+        let again = breaker.admit(&ports).await.unwrap_err();
+        assert!(again.since(ports.clock.now()) >= Duration::from_secs(18), "twice as long");
+        assert_eq!(breaker.outage(), FAILED);
+        script.pass(Duration::from_secs(25));
+        let probe = breaker.admit(&ports).await.unwrap();
+        breaker.report(&ports, &probe, None).await;
+        for _ in 0..2 {
+            let pass = breaker.admit(&ports).await.unwrap();
+            breaker.report(&ports, &early, FAILED).await;
+            breaker.report(&ports, &pass, FAILED).await;
+        }
+        assert!(breaker.admit(&ports).await.is_ok(), "counted from new, without the straggler");
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_died_is_followed_by_another() {
+        let (ports, script) = ports();
+        let breaker = Breaker::new("api", &RULES);
+        for _ in 0..3 {
+            let pass = breaker.admit(&ports).await.unwrap();
+            breaker.report(&ports, &pass, FAILED).await;
+        }
+        script.pass(Duration::from_secs(12));
+        breaker.admit(&ports).await.unwrap();
+        assert!(breaker.admit(&ports).await.is_err());
+        script.pass(PROBE);
+        assert!(breaker.admit(&ports).await.is_ok());
+    }
+}

@@ -1,0 +1,414 @@
+//! A provider whose upstream is spared: its HTTP requests keep a shared rate, a number at once, and stop while the circuit
+//! is open. It wraps any provider and stands between it and the sender, so that every attempt counts, retries too.
+//!
+//! What happens to a question whose request may not be sent:
+//! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A question
+//!   with a request of its own waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
+//!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
+//!   does the provider fail, with `rate_limited`;
+//! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
+//!   anything is waited for instead, for the type's `wait_s` at most, so that a short outage fails nobody; and so is one
+//!   that has taken the question before, whose answer is paid for.
+//!
+//! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
+//! last provider that could find anything is waited for in the same way.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::poll_fn;
+use tokio::sync::Semaphore;
+
+use crate::catalog::ProviderConfig;
+use crate::domain::delivery::retry_after;
+use crate::domain::record::FailureCode;
+use crate::domain::suspended::Outage;
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
+use crate::providers::guards::circuit_breaker::{Breaker, Pass};
+use crate::providers::guards::rate_limit::{Limiter, Slot, TooLate};
+use crate::providers::{Answer, Fate, Guard, Later, Ports, Provider, Question, Refused};
+
+/// A record waits so long for its turn at an upstream that is busy with others.
+pub const BUSY: Duration = Duration::from_secs(24 * 3600);
+/// An upstream that says that it has too many requests is let alone for this long at least.
+const BREATHER: Duration = Duration::from_secs(10);
+/// Nobody is parked for longer at a time.
+const LONGEST_PARK: Duration = Duration::from_secs(900);
+/// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
+const TOGETHER: Duration = Duration::from_secs(2);
+
+/// A provider behind its limits.
+pub struct Limited {
+    inner: Arc<dyn Provider>,
+    limits: Arc<Limits>,
+}
+
+struct Limits {
+    limiter: Option<Limiter>,
+    places: Option<Semaphore>,
+    breaker: Option<Breaker>,
+    /// All requests go to one upstream, which speaks for itself when it refuses.
+    one_upstream: bool,
+    /// The status with which it refused last; 0 once it has answered anything else.
+    said: AtomicU16,
+    /// The provider's own.
+    timeout: Duration,
+    read: ReadAnswer,
+}
+
+/// Makes of an answer what it means to its provider, before anybody judges it by its status.
+pub(crate) type ReadAnswer = fn(HttpAnswer) -> HttpAnswer;
+
+impl Limits {
+    /// What is known of an outage: its circuit is not closed, or it refused and has answered nothing else since.
+    fn outage(&self) -> Option<Outage> {
+        let said = Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0);
+        let circuit = self.breaker.as_ref().and_then(Breaker::outage);
+        circuit.or(said.map(|status| Outage { status: Some(status) }))
+    }
+
+    /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
+    async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
+        let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
+        let began = ports.clock.now();
+        if let Some(breaker) = &self.breaker {
+            breaker.check(ports).await.map_err(Refused::Open)?;
+        }
+        let wait = limit.saturating_sub(self.timeout).max(limit / 2);
+        let slot = limiter.take(ports, began.plus(wait)).await.map_err(busy)?;
+        let left = limit.saturating_sub(ports.clock.now().since(began));
+        Ok((Some(slot), left.min(self.timeout)))
+    }
+}
+
+impl fmt::Debug for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Limited {
+    /// `provider` as it is where the configuration limits nothing. What its requests come to is judged by what `read` makes
+    /// of the answers.
+    pub(crate) fn around(of: &ProviderConfig, provider: Arc<dyn Provider>, read: ReadAnswer) -> Arc<dyn Provider> {
+        let (name, config) = (&of.name, &of.limits);
+        if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
+            return provider;
+        }
+        let limits = Limits {
+            limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
+            places: config.concurrency.map(Semaphore::new),
+            breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            one_upstream: of.kind.settings().one_upstream(),
+            said: AtomicU16::new(0),
+            timeout: of.timeout().unwrap_or(Duration::MAX),
+            read,
+        };
+        Arc::new(Self { inner: provider, limits: Arc::new(limits) })
+    }
+}
+
+fn busy(TooLate { at, held }: TooLate) -> Refused {
+    Refused::Busy { at, held }
+}
+
+/// Does the work until it ends or a request of it is refused, and then drops it with all that it holds.
+async fn unless_refused<T>(guard: &dyn Guard, work: impl Future<Output = T>) -> Result<T, Refused> {
+    let mut work = pin!(work);
+    let watched = poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => guard.fate().refused.map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+    });
+    watched.await
+}
+
+impl Limited {
+    fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+        match refused {
+            Refused::Busy { at, held } if !taken || question.earlier.is_some() => {
+                let outage = self.limits.outage().or(held);
+                let give_up_in = if outage.is_some() { question.wait } else { BUSY };
+                later(at, give_up_in, question, !taken, outage, ports)
+            }
+            Refused::Busy { .. } => Answer::failed(
+                FailureCode::RateLimited,
+                "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
+            ),
+            Refused::Open(at) if question.last || question.earlier.is_some() => {
+                let outage = self.limits.outage().unwrap_or_default();
+                later(at, question.wait, question, !taken, Some(outage), ports)
+            }
+            Refused::Open(at) => Answer::failed(
+                FailureCode::ProviderUnavailable,
+                format!("the provider kept failing and is not asked before {at}; look at its own status"),
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Limited {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let (mut slot, mut limit) = (None, question.limit);
+        if self.inner.takes_turn(question) {
+            (slot, limit) = match self.limits.turn(question.limit, ports).await {
+                Ok(turn) => turn,
+                Err(refused) => return self.answer_to(refused, question, false, ports),
+            };
+        }
+        let sender = Arc::new(Sender::new(&self.limits, slot, ports));
+        let inside = Ports { http: sender.clone(), guard: Some(sender.clone()), ..ports.clone() };
+        let inner = Question { limit, ..*question };
+        let answer = unless_refused(sender.as_ref(), self.inner.ask(&inner, &inside)).await;
+        if let (Some(limiter), Some(slot)) = (&self.limits.limiter, sender.take_slot()) {
+            limiter.give_back(slot);
+        }
+        let fate = sender.fate();
+        match answer {
+            Ok(Answer::Failed { code, detail }) => {
+                if code == FailureCode::RateLimited && question.last && !fate.taken {
+                    // Not as often as it may say: each try is several requests to somebody who has too many.
+                    let soonest = ports.clock.now().plus(BREATHER);
+                    let until = fate.asked_to_wait.map_or(soonest, |until| until.max(soonest));
+                    let outage = Outage { status: fate.said };
+                    return later(until, question.wait, question, false, Some(outage), ports);
+                }
+                Answer::Failed { code, detail }
+            }
+            Ok(answer) => answer,
+            Err(refused) => self.answer_to(refused, question, fate.taken, ports),
+        }
+    }
+
+    fn calls_back(&self) -> bool {
+        self.inner.calls_back()
+    }
+
+    async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
+        self.inner.inspect(ports).await
+    }
+}
+
+/// What becomes of the requests of a call that several questions share, so that it is nobody's own.
+#[derive(Default)]
+pub(crate) struct Joint(Option<Arc<dyn Guard>>);
+
+impl Joint {
+    /// For a call that is begun with these ports, and what it sends through.
+    pub(crate) fn begin(ports: &Ports) -> (Self, Ports) {
+        let Some(guard) = &ports.guard else { return (Self(None), ports.clone()) };
+        let call = guard.for_call();
+        let inside = Ports { http: call.clone().sender(), guard: Some(call.clone()), ..ports.clone() };
+        (Self(Some(call)), inside)
+    }
+
+    /// Does the call's work; `None`: a request of it was refused.
+    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match &self.0 {
+            Some(call) => unless_refused(call.as_ref(), work).await.ok(),
+            None => Some(work.await),
+        }
+    }
+
+    /// Makes what became of the call that of a question in it, which was put with these ports. Never ends where a request
+    /// was refused: the question does.
+    pub(crate) async fn share(&self, ports: &Ports) {
+        if let (Some(call), Some(own)) = (&self.0, &ports.guard) {
+            own.share(call.fate()).await;
+        }
+    }
+}
+
+/// To be asked again soon after `at`.
+pub(crate) fn later(
+    at: Timestamp,
+    give_up_in: Duration,
+    question: &Question<'_>,
+    refused: bool,
+    outage: Option<Outage>,
+    ports: &Ports,
+) -> Answer {
+    let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
+    let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
+    let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
+    let look_in = at.since(ports.clock.now()).min(LONGEST_PARK);
+    Answer::Later(Later { ticket, look_in, give_up_in, refused, outage })
+}
+
+/// What the provider sends through.
+struct Sender {
+    limits: Arc<Limits>,
+    fate: Mutex<Fate>,
+    /// For the first request.
+    slot: Mutex<Option<Slot>>,
+    ports: Ports,
+}
+
+impl Sender {
+    fn new(limits: &Arc<Limits>, slot: Option<Slot>, ports: &Ports) -> Self {
+        Self { limits: limits.clone(), fate: Mutex::default(), slot: Mutex::new(slot), ports: ports.clone() }
+    }
+
+    fn take_slot(&self) -> Option<Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the question: whoever asked looks at its fate, and the provider is not polled again.
+    async fn refuse<T>(&self, why: Refused) -> T {
+        self.known().refused.get_or_insert(why);
+        std::future::pending().await
+    }
+
+    /// What the result means for the circuit, the schedule and the question.
+    async fn judge(&self, result: &Result<HttpAnswer, HttpError>, pass: Option<&Pass>) {
+        let asked_to_wait = result
+            .as_ref()
+            .ok()
+            .filter(|answer| matches!(answer.status, 429 | 503))
+            .and_then(|answer| retry_after(answer.header("retry-after")?, self.ports.clock.now()));
+        let refusal = result.as_ref().ok().map(|answer| answer.status);
+        let refusal = refusal.filter(|status| *status == 429 || asked_to_wait.is_some());
+        if let Some(status) = refusal {
+            self.known().said = Some(status);
+        }
+        let (failed, taken) = match result {
+            Ok(answer) => {
+                let failed = answer.status >= 500 && asked_to_wait.is_none();
+                // Nobody works on what is not allowed to be asked.
+                (failed, !matches!(answer.status, 401..=403 | 429 | 503))
+            }
+            Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => (true, true),
+            Err(_) => (true, false),
+        };
+        if taken {
+            self.known().taken = true;
+        }
+        if let Some(wait) = asked_to_wait {
+            self.known().asked_to_wait = Some(self.ports.clock.now().plus(wait));
+        }
+        // One of many hosts speaks for itself alone.
+        if self.limits.one_upstream {
+            if refusal.is_some() || result.is_ok() {
+                self.limits.said.store(refusal.unwrap_or_default(), Ordering::Relaxed);
+            }
+            match (&self.limits.limiter, refusal) {
+                (Some(limiter), Some(status)) => {
+                    limiter.hold(&self.ports, asked_to_wait.unwrap_or_default(), status).await;
+                }
+                (Some(limiter), None) if result.is_ok() => limiter.answered(&self.ports).await,
+                _ => {}
+            }
+        }
+        if let (Some(breaker), Some(pass)) = (&self.limits.breaker, pass) {
+            let status = result.as_ref().ok().map(|answer| answer.status);
+            breaker.report(&self.ports, pass, failed.then_some(Outage { status })).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Guard for Sender {
+    fn for_call(&self) -> Arc<dyn Guard> {
+        Arc::new(Self::new(&self.limits, None, &self.ports))
+    }
+
+    fn sender(self: Arc<Self>) -> Arc<dyn HttpSender> {
+        self
+    }
+
+    fn fate(&self) -> Fate {
+        *self.known()
+    }
+
+    async fn share(&self, call: Fate) {
+        {
+            let mut own = self.known();
+            own.taken |= call.taken;
+            own.said = call.said.or(own.said);
+            own.asked_to_wait = call.asked_to_wait.or(own.asked_to_wait);
+        }
+        if let Some(refused) = call.refused {
+            self.refuse(refused).await
+        }
+    }
+}
+
+#[async_trait]
+impl HttpSender for Sender {
+    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let clock = self.ports.clock.as_ref();
+        let deadline = clock.now().plus(request.deadline);
+        let latest = clock.now().plus(request.deadline / 2);
+        let slot = self.take_slot();
+        // With a slot, that was done; now it would take the time that the slot is good for.
+        if slot.is_none()
+            && let Some(breaker) = &self.limits.breaker
+            && let Err(at) = breaker.check(&self.ports).await
+        {
+            return self.refuse(Refused::Open(at)).await;
+        }
+        let _place = match &self.limits.places {
+            None => None,
+            Some(places) => match within(clock, latest.since(clock.now()), places.acquire()).await {
+                Some(Ok(place)) => Some(place),
+                _ => return self.refuse(Refused::Busy { at: latest, held: None }).await,
+            },
+        };
+        if let Some(limiter) = &self.limits.limiter
+            && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
+            && let Err(late) = limiter.take(&self.ports, latest).await
+        {
+            return self.refuse(busy(late)).await;
+        }
+        let pass = match &self.limits.breaker {
+            None => None,
+            Some(breaker) => match breaker.admit(&self.ports).await {
+                Ok(pass) => Some(pass),
+                Err(at) => return self.refuse(Refused::Open(at)).await,
+            },
+        };
+        let left = deadline.since(clock.now());
+        let mut flight = Flight { sender: self, pass: pass.as_ref(), late: deadline.minus(left / 10), landed: false };
+        let result = self.ports.http.send(HttpRequest { deadline: left, ..request }).await.map(self.limits.read);
+        flight.landed = true;
+        self.judge(&result, pass.as_ref()).await;
+        result
+    }
+
+    fn forget_connections(&self) {
+        self.ports.http.forget_connections();
+    }
+
+    fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {
+        self.ports.http.check(url, plain_http)
+    }
+}
+
+/// A request under way. Given up close to its deadline, it has failed as much as one that saw it pass.
+struct Flight<'a> {
+    sender: &'a Sender,
+    pass: Option<&'a Pass>,
+    late: Timestamp,
+    landed: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if self.landed || self.sender.ports.clock.now() < self.late {
+            return;
+        }
+        if let (Some(breaker), Some(pass)) = (&self.sender.limits.breaker, self.pass) {
+            breaker.count(&self.sender.ports, pass, Some(Outage::default()));
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! A rate that all processes keep together.
+//!
+//! Requests go out on a virtual schedule: a slot every so often, the next free one in one item of the table. A process
+//! leases as many slots as it has requests waiting, with one conditional update, and sends each at its slot. An idle
+//! schedule begins anew at the present, so nothing is saved up for a burst. A slot that could not be used in time is lost
+//! and never made up for: late requests would meet punctual ones.
+//!
+//! Slots are spaced for a little less than the rate ([`PACE`]), so that clocks that differ by some tens of milliseconds and
+//! requests that take unequally long to arrive do not exceed it.
+//!
+//! Without a table the schedule is the process's own.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::catalog::RateConfig;
+use crate::domain::backoff::full_jitter;
+use crate::domain::suspended::Outage;
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
+use crate::providers::Ports;
+
+/// The share of the rate that is used, in hundredths.
+const PACE: i64 = 96;
+/// A slot is used at most so long after its time, in microseconds.
+const TOLERANCE: i64 = 50_000;
+/// The most slots of one lease.
+const MAX_BLOCK: usize = 64;
+/// Nobody waits longer for a slot, so that a process that ends leaves no hole worth the name.
+const HORIZON: Duration = Duration::from_secs(60);
+/// The longest that a lease waits for more requests.
+const LONGEST_GATHER: Duration = Duration::from_secs(2);
+/// The most that a slow table moves an idle schedule's beginning, in microseconds.
+const MAX_LEAD: i64 = 1_000_000;
+/// The longest that an upstream is let alone because it says so.
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+/// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
+const TOLD_EVERY: i64 = 10_000_000;
+/// The item of a schedule that nobody uses is removed after so long, in seconds.
+const KEPT: i64 = 24 * 3600;
+
+/// When the next free slot is, in microseconds since the epoch.
+const NEXT: &str = "next_us";
+/// Until when the upstream wanted to be let alone, in microseconds since the epoch, and the HTTP status with which it said so.
+/// They are removed when it answers again.
+const HELD: &str = "held_us";
+const HELD_STATUS: &str = "held_status";
+const EXPIRES_AT: &str = "expires_at";
+
+/// A provider's schedule as this process sees it.
+#[derive(Debug)]
+pub struct Limiter {
+    key: Key,
+    /// Between two slots, in microseconds.
+    interval: i64,
+    slots: Mutex<Slots>,
+    leasing: futures_util::lock::Mutex<()>,
+}
+
+/// All times in microseconds since the epoch.
+#[derive(Debug, Default)]
+struct Slots {
+    /// Leased and not taken yet, ascending.
+    free: VecDeque<i64>,
+    /// Requests that have no slot yet.
+    waiting: usize,
+    /// The next free slot of the schedule is not before.
+    next: i64,
+    /// The upstream wants to be let alone until then.
+    held: i64,
+    /// The status with which it refused; 0 once it has answered anything else.
+    held_status: u16,
+    /// When this process told the others that it refuses.
+    told: i64,
+    /// The item says that it refuses.
+    told_of: bool,
+    /// How long a lease took of late.
+    lead: i64,
+}
+
+/// A request's time, in microseconds since the epoch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot(i64);
+
+/// There is no slot in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLate {
+    /// The schedule has one about then.
+    pub at: Timestamp,
+    /// That the upstream refused, and has answered nothing else since.
+    pub held: Option<Outage>,
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.0.saturating_mul(1000)
+}
+
+/// The first millisecond that is not before.
+fn millis(micros: i64) -> Timestamp {
+    Timestamp(micros.div_euclid(1000) + i64::from(micros.rem_euclid(1000) > 0))
+}
+
+fn micros_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl Slots {
+    /// The first leased slot that can still be used.
+    fn claim(&mut self, now: i64) -> Option<i64> {
+        while self.free.front().is_some_and(|at| self.is_lost(*at, now)) {
+            self.free.pop_front();
+        }
+        self.free.pop_front()
+    }
+
+    fn is_lost(&self, at: i64, now: i64) -> bool {
+        at < now - TOLERANCE || at < self.held
+    }
+
+    fn too_late(&self, at: Timestamp) -> TooLate {
+        let status = Some(self.held_status).filter(|status| *status > 0);
+        TooLate { at, held: status.map(|status| Outage { status: Some(status) }) }
+    }
+
+    /// Takes over from the item whether the upstream refuses.
+    fn learn(&mut self, item: &Item) {
+        self.held = self.held.max(number(item, HELD));
+        self.held_status = u16::try_from(number(item, HELD_STATUS)).unwrap_or_default();
+        self.told_of = self.held_status > 0;
+    }
+
+    fn give_back(&mut self, at: i64) {
+        let place = self.free.partition_point(|other| *other < at);
+        self.free.insert(place, at);
+    }
+}
+
+/// Counts a request among those that have no slot.
+struct Waiting<'a>(&'a Limiter);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.slots().waiting -= 1;
+    }
+}
+
+/// A slot that goes back where its request is given up before it is used.
+struct Taken<'a> {
+    limiter: &'a Limiter,
+    at: Option<i64>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(at) = self.at.take() {
+            self.limiter.slots().give_back(at);
+        }
+    }
+}
+
+impl Limiter {
+    pub fn new(provider: &str, rate: &RateConfig) -> Self {
+        let interval = micros_of(rate.per) * 100 / (i64::from(rate.requests.max(1)) * PACE);
+        Self {
+            key: Key { pk: format!("RATE#{provider}"), sk: "RATE".to_owned() },
+            interval: interval.max(1),
+            slots: Mutex::default(),
+            leasing: futures_util::lock::Mutex::new(()),
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a slot until `latest` at most. Dropped, it has used none.
+    pub async fn take(&self, ports: &Ports, latest: Timestamp) -> Result<Slot, TooLate> {
+        let clock = ports.clock.as_ref();
+        let latest = latest.min(clock.now().plus(HORIZON));
+        loop {
+            let at = self.reserve(ports, latest).await?;
+            let mut taken = Taken { limiter: self, at: Some(at) };
+            let wait = millis(at).since(clock.now());
+            if !wait.is_zero() {
+                clock.sleep(wait).await;
+            }
+            taken.at = None;
+            let slot = Slot(at);
+            if self.holds(&slot, clock.now()) {
+                return Ok(slot);
+            }
+        }
+    }
+
+    /// Whether a request may still be sent at this slot.
+    pub fn holds(&self, slot: &Slot, now: Timestamp) -> bool {
+        !self.slots().is_lost(slot.0, micros(now))
+    }
+
+    /// For another request: this one was not sent.
+    pub fn give_back(&self, Slot(at): Slot) {
+        self.slots().give_back(at);
+    }
+
+    /// A slot of this process's own, leased if need be.
+    async fn reserve(&self, ports: &Ports, latest: Timestamp) -> Result<i64, TooLate> {
+        let clock = ports.clock.as_ref();
+        self.slots().waiting += 1;
+        let _waiting = Waiting(self);
+        loop {
+            if let Some(slot) = self.reserved(clock.now(), latest)? {
+                return Ok(slot);
+            }
+            // One lease at a time: whoever gets here next finds what the one before brought.
+            let Some(_leasing) = within(clock, latest.since(clock.now()), self.leasing.lock()).await else {
+                return Err(self.slots().too_late(latest));
+            };
+            if let Some(slot) = self.reserved(clock.now(), latest)? {
+                return Ok(slot);
+            }
+            let lease = async {
+                let gather = self.gather(clock.now(), latest);
+                if !gather.is_zero() {
+                    clock.sleep(gather).await;
+                }
+                self.lease(ports, micros(latest)).await
+            };
+            if within(clock, latest.since(clock.now()), lease).await != Some(true) {
+                let slots = self.slots();
+                return Err(slots.too_late(millis(slots.next).max(latest)));
+            }
+        }
+    }
+
+    /// How long a lease waits for more requests to share it: none where the schedule is idle. Where it is busy, whoever
+    /// leases later waits less for the slot.
+    fn gather(&self, now: Timestamp, latest: Timestamp) -> Duration {
+        let busy = self.slots().next.saturating_sub(micros(now)).max(0);
+        let gather = Duration::from_millis(u64::try_from(busy / 2000).unwrap_or(0));
+        gather.min(LONGEST_GATHER).min(latest.since(now) / 4)
+    }
+
+    /// What is known without asking the table: a slot, that there is none in time, or nothing.
+    fn reserved(&self, now: Timestamp, latest: Timestamp) -> Result<Option<i64>, TooLate> {
+        let mut slots = self.slots();
+        match slots.claim(micros(now)) {
+            Some(at) if at <= micros(latest) => Ok(Some(at)),
+            Some(at) => {
+                slots.give_back(at);
+                Err(slots.too_late(millis(at)))
+            }
+            None if slots.next > micros(latest) || now >= latest => Err(slots.too_late(millis(slots.next).max(latest))),
+            None => Ok(None),
+        }
+    }
+
+    /// So many of the slots from `first` on can be used in time; one is always asked for.
+    fn useful(&self, wanted: i64, first: i64, latest: i64) -> i64 {
+        (latest.saturating_sub(first).div_euclid(self.interval) + 1).clamp(1, wanted)
+    }
+
+    /// Leases a slot for every request that waits and can be served in time. `false`: the schedule has none before `latest`.
+    async fn lease(&self, ports: &Ports, latest: i64) -> bool {
+        let wanted = i64::try_from(self.slots().waiting.clamp(1, MAX_BLOCK)).unwrap_or(1);
+        let mut attempt = 0;
+        loop {
+            let began = micros(ports.clock.now());
+            let (known, from) = {
+                let slots = self.slots();
+                (slots.next, (began + slots.lead).max(slots.held))
+            };
+            let leased = match &ports.shared {
+                None if known > latest => Ok(Leased::Full(known)),
+                None => {
+                    let first = known.max(from);
+                    Ok(Leased::From(first, self.useful(wanted, first, latest)))
+                }
+                Some(store) => {
+                    let mut known = known;
+                    loop {
+                        let plan = if known >= from { Plan::Append } else { Plan::Begin };
+                        let slots = self.useful(wanted, known.max(from), latest);
+                        let update = self.update(plan, from, slots, latest);
+                        match (store.update(update).await, plan) {
+                            (Ok(item), Plan::Append) => {
+                                self.slots().learn(&item);
+                                break Ok(Leased::From(next(&item) - slots * self.interval, slots));
+                            }
+                            (Ok(item), Plan::Begin) => {
+                                self.slots().learn(&item);
+                                break Ok(Leased::From(from, slots));
+                            }
+                            (Err(StoreError::ConditionFailed(failed)), _) => {
+                                let found = failed.iter().find_map(|f| f.existing.as_ref());
+                                if let Some(item) = found {
+                                    self.slots().learn(item);
+                                }
+                                let found = found.map_or(0, next);
+                                if found > latest {
+                                    break Ok(Leased::Full(found));
+                                }
+                                known = found;
+                            }
+                            (Err(error), _) => break Err(error),
+                        }
+                    }
+                }
+            };
+            match leased {
+                Ok(Leased::Full(next)) => {
+                    self.slots().next = next;
+                    return false;
+                }
+                Ok(Leased::From(first, leased)) => {
+                    let now = micros(ports.clock.now());
+                    let mut slots = self.slots();
+                    slots.lead = (now - began).max(slots.lead * 9 / 10).min(MAX_LEAD);
+                    slots.next = slots.next.max(first + leased * self.interval);
+                    (0..leased).for_each(|n| slots.give_back(first + n * self.interval));
+                    return true;
+                }
+                // Leasing twice wastes slots and exceeds nothing.
+                Err(error) => {
+                    attempt += 1;
+                    if attempt == 1 {
+                        tracing::warn!(item = %self.key.pk, error = %error, "no slot leased; trying again");
+                    }
+                    let unit = ports.entropy.unit();
+                    let pause = full_jitter(Duration::from_millis(50), Duration::from_secs(2), attempt, unit);
+                    ports.clock.sleep(pause.max(Duration::from_millis(10))).await;
+                }
+            }
+        }
+    }
+
+    fn update(&self, plan: Plan, from: i64, slots: i64, latest: i64) -> Update {
+        let block = slots * self.interval;
+        // The last of the slots is in time, too.
+        let latest = latest - (block - self.interval);
+        let (change, condition) = match plan {
+            Plan::Append => (
+                Change::Add(NEXT, block),
+                Condition::All(vec![Condition::AtLeast(NEXT, from), Condition::AtMost(NEXT, latest)]),
+            ),
+            Plan::Begin => (
+                Change::Set(NEXT, Value::N(from + block)),
+                Condition::Any(vec![Condition::Absent(NEXT), Condition::AtMost(NEXT, from - 1)]),
+            ),
+        };
+        let kept = Change::Set(EXPIRES_AT, Value::N(from / 1_000_000 + KEPT));
+        Update { key: self.key.clone(), changes: vec![change, kept], condition: Some(condition) }
+    }
+
+    /// The upstream answered something else than that it refuses.
+    pub async fn answered(&self, ports: &Ports) {
+        let now = micros(ports.clock.now());
+        {
+            let mut slots = self.slots();
+            // What was under way when it refused says nothing.
+            if slots.held_status == 0 || now < slots.held {
+                return;
+            }
+            slots.held_status = 0;
+            if !std::mem::take(&mut slots.told_of) {
+                return;
+            }
+        }
+        let Some(store) = &ports.shared else { return };
+        let changes = [HELD, HELD_STATUS].map(Change::Remove).to_vec();
+        let update = Update { key: self.key.clone(), changes, condition: Some(Condition::AtMost(HELD, now)) };
+        match store.update(update).await {
+            Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => {
+                tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream answers");
+            }
+        }
+    }
+
+    /// The upstream refused with this status and wants no request for so long, which may be no time: nobody's slot is before
+    /// then, and who waits for one knows why.
+    pub async fn hold(&self, ports: &Ports, wait: Duration, status: u16) {
+        let now = micros(ports.clock.now());
+        let until = micros(ports.clock.now().plus(wait.min(LONGEST_HOLD)));
+        {
+            let mut slots = self.slots();
+            slots.held_status = status;
+            if until <= slots.held || (wait.is_zero() && now < slots.told + TOLD_EVERY) {
+                return;
+            }
+            (slots.held, slots.told, slots.told_of) = (until, now, true);
+            slots.next = slots.next.max(until);
+        }
+        let Some(store) = &ports.shared else { return };
+        let told = vec![
+            Change::Set(HELD, Value::N(until)),
+            Change::Set(HELD_STATUS, Value::N(status.into())),
+            Change::Set(EXPIRES_AT, Value::N(until / 1_000_000 + KEPT)),
+        ];
+        let moved = [told.clone(), vec![Change::Set(NEXT, Value::N(until))]].concat();
+        let update = |changes, behind| {
+            let condition = Condition::Any(vec![Condition::Absent(behind), Condition::AtMost(behind, until)]);
+            store.update(Update { key: self.key.clone(), changes, condition: Some(condition) })
+        };
+        let told = match update(moved, NEXT).await {
+            // The slots before then are taken already.
+            Err(StoreError::ConditionFailed(_)) => update(told, HELD).await,
+            told => told,
+        };
+        match told {
+            Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => {
+                tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream wants to be let alone");
+            }
+        }
+    }
+}
+
+/// How slots are taken from the schedule.
+#[derive(Clone, Copy)]
+enum Plan {
+    /// After those that are taken.
+    Append,
+    /// The schedule is behind the present, and begins there.
+    Begin,
+}
+
+enum Leased {
+    /// The first of the slots, and how many.
+    From(i64, i64),
+    /// The next free slot, which is too late.
+    Full(i64),
+}
+
+fn next(item: &Item) -> i64 {
+    number(item, NEXT)
+}
+
+/// A number of the item; 0 where it has none of that name.
+fn number(item: &Item, name: &str) -> i64 {
+    match item.attributes.get(name) {
+        Some(Value::N(number)) => *number,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::providers::testing::ports;
+
+    fn limiter(requests: u32) -> Limiter {
+        Limiter::new("api", &RateConfig { requests, per: Duration::from_secs(1) })
+    }
+
+    #[tokio::test]
+    async fn an_idle_schedule_begins_now_and_spaces_its_slots() {
+        let (ports, _script) = ports();
+        let limiter = limiter(10);
+        let began = ports.clock.now();
+        let latest = began.plus(Duration::from_secs(30));
+        let times = join_all((0..20).map(|_| async {
+            limiter.take(&ports, latest).await.unwrap();
+            ports.clock.now().since(began).as_millis()
+        }))
+        .await;
+        let mut sorted = times.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted[0], 0);
+        for (n, at) in (0_u128..).zip(&sorted) {
+            assert!((n * 104..=n * 105).contains(at), "slot {n} at {at} ms");
+        }
+        ports.clock.sleep(Duration::from_secs(60)).await;
+        let began = ports.clock.now();
+        limiter.take(&ports, began.plus(Duration::from_secs(1))).await.unwrap();
+        limiter.take(&ports, began.plus(Duration::from_secs(1))).await.unwrap();
+        assert_eq!(ports.clock.now().since(began).as_millis(), 105, "nothing was saved up");
+    }
+
+    #[tokio::test]
+    async fn what_comes_too_late_is_told_and_takes_no_slot() {
+        let (ports, _script) = ports();
+        let limiter = limiter(1);
+        let now = ports.clock.now();
+        limiter.take(&ports, now.plus(Duration::from_secs(5))).await.unwrap();
+        let soon = now.plus(Duration::from_secs(1));
+        let late = limiter.take(&ports, soon).await.unwrap_err();
+        assert_eq!((late.at.since(now).as_millis(), late.held), (1042, None));
+        assert_eq!(limiter.take(&ports, soon).await.unwrap_err(), late, "the schedule did not move");
+        assert_eq!(limiter.slots().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_gives_the_slot_back() {
+        let (ports, _script) = ports();
+        let limiter = limiter(1);
+        let now = ports.clock.now();
+        let latest = now.plus(Duration::from_secs(10));
+        limiter.take(&ports, latest).await.unwrap();
+        let given_up = within(ports.clock.as_ref(), Duration::from_millis(300), limiter.take(&ports, latest)).await;
+        assert_eq!(given_up, None);
+        limiter.take(&ports, latest).await.unwrap();
+        assert_eq!(ports.clock.now().since(now).as_millis(), 1042);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_wants_to_be_let_alone_is() {
+        let (ports, _script) = ports();
+        let limiter = limiter(10);
+        let now = ports.clock.now();
+        let latest = now.plus(Duration::from_secs(30));
+        let (_, _, ()) = futures_util::join!(limiter.take(&ports, latest), limiter.take(&ports, latest), async {
+            limiter.hold(&ports, Duration::from_secs(7), 429).await;
+            limiter.hold(&ports, Duration::from_secs(3), 429).await;
+        });
+        assert!(ports.clock.now().since(now) >= Duration::from_secs(7), "the leased slot was before");
+    }
+}

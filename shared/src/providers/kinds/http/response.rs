@@ -1,0 +1,113 @@
+//! What a response means.
+//!
+//! A field whose pointer or expression has no value is left out. One whose expression cannot be computed (a text where a number
+//! was meant) is left out too, as long as another field was found; where none was, the answer is failed and names the field:
+//! "not found" would be a lie. A `not_found` condition that cannot be computed fails the answer. A confidence that cannot be
+//! computed, or is no number from 0 to 1, is none; one that comes to nothing because the provider says null (as `NaN` is read)
+//! is 0: an answer must not be surer than it says.
+
+use serde_json::{Map, Value};
+
+use super::exchange::Fault;
+use super::expression::Known;
+use super::json::{is_empty, read};
+use super::request::MAX_RESPONSE_BYTES;
+use crate::catalog::{Mapping, Pick};
+use crate::domain::record::FailureCode;
+use crate::ports::HttpAnswer;
+use crate::providers::Answer;
+
+/// A response's JSON.
+pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
+    if answer.truncated {
+        return Err(Fault::lasting(format!("the provider's response is larger than {MAX_RESPONSE_BYTES} bytes")));
+    }
+    read(answer).ok_or_else(|| Fault::lasting("the provider's response is not JSON"))
+}
+
+/// A response with the question it answers.
+pub(super) struct Response<'a> {
+    pub(super) json: &'a Value,
+    pub(super) known: Known<'a>,
+    status: u16,
+    input: &'a Map<String, Value>,
+}
+
+impl<'a> Response<'a> {
+    pub(super) fn new(json: &'a Value, status: u16, input: &'a Map<String, Value>) -> Self {
+        let known = Known::new().value("response", json).own("status", status.into()).object("input", input);
+        Self { json, known, status, input }
+    }
+
+    /// A value that is there and not empty.
+    pub(super) fn pick(&self, pick: &Pick) -> Result<Option<Value>, String> {
+        let value = match pick {
+            Pick::Pointer(pointer) => self.json.pointer(pointer).cloned(),
+            Pick::Expr(expr) => self.known.eval(expr)?,
+        };
+        Ok(value.filter(|value| !is_empty(value)))
+    }
+
+    /// The answer that it is.
+    pub(super) fn map(&self, mapping: &Mapping) -> Answer {
+        let missing = |pointer: &String| self.json.pointer(pointer).is_none_or(is_empty);
+        if mapping.missing.iter().any(missing) {
+            return Answer::NotFound;
+        }
+        match mapping.nothing.as_ref().map_or(Ok(false), |condition| self.known.holds(condition)) {
+            Ok(true) => return Answer::NotFound,
+            Ok(false) => {}
+            Err(why) => return unfit("not_found", &why),
+        }
+        let (mut fields, mut fault) = (Map::new(), None);
+        for (name, pick) in &mapping.fields {
+            match self.pick(pick) {
+                Ok(Some(value)) => {
+                    fields.insert(name.clone(), value);
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    fault.get_or_insert_with(|| unfit(&format!("fields.{name}"), &why));
+                }
+            }
+        }
+        if fields.is_empty() {
+            return fault.unwrap_or(Answer::NotFound);
+        }
+        let confidence = mapping.confidence.as_ref().and_then(|pick| self.confidence(pick));
+        Answer::Found { fields, confidence: confidence.map(Into::into) }
+    }
+
+    fn confidence(&self, pick: &Pick) -> Option<f64> {
+        if let Ok(Some(value)) = self.pick(pick) {
+            return value.as_f64().filter(|sure| (0.0..=1.0).contains(sure));
+        }
+        let null = match pick {
+            Pick::Pointer(pointer) => self.json.pointer(pointer).is_some_and(Value::is_null),
+            // What was not said at all has no value with zeros either.
+            Pick::Expr(_) => {
+                let zeros = with_zeros(self.json);
+                matches!(Response::new(&zeros, self.status, self.input).pick(pick), Ok(Some(_)))
+            }
+        };
+        null.then_some(0.0)
+    }
+}
+
+/// A value with 0 for every null.
+fn with_zeros(value: &Value) -> Value {
+    match value {
+        Value::Null => 0.into(),
+        Value::Array(items) => items.iter().map(with_zeros).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), with_zeros(value))).collect(),
+        plain => plain.clone(),
+    }
+}
+
+/// The configuration does not fit what came.
+pub(super) fn unfit(what: &str, why: &str) -> Answer {
+    Answer::failed(
+        FailureCode::ProviderError,
+        format!("the provider's response does not fit {what} in its configuration: {why}"),
+    )
+}

@@ -1,0 +1,87 @@
+//! One question's turn, and what it shares with those before and after it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::exchange::{Fault, exchange};
+use super::expression::Known;
+use super::oauth::Tokens;
+use crate::catalog::HttpConfig;
+use crate::domain::time::Timestamp;
+use crate::ports::{HttpAnswer, HttpRequest};
+use crate::providers::{Ports, Question};
+
+/// What the calls of a provider share.
+pub(super) struct Core {
+    pub(super) config: HttpConfig,
+    /// Texts, by their names in templates.
+    pub(super) secrets: Map<String, Value>,
+    pub(super) tokens: Option<Tokens>,
+}
+
+impl Core {
+    /// One exchange with its retries, as whoever the upstream knows. `ends` are statuses whose meaning the configuration knows.
+    pub(super) async fn send(
+        &self,
+        request: &HttpRequest,
+        deadline: Timestamp,
+        ends: &(dyn Fn(u16) -> bool + Sync),
+        ports: &Ports,
+    ) -> Result<HttpAnswer, Fault> {
+        let Some(tokens) = &self.tokens else {
+            return exchange(ports, request, self.config.retries, deadline, ends).await;
+        };
+        let token = tokens.token(None, deadline, ports).await?;
+        let answer = exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        // Tokens may be revoked before they end: once, a new one is tried.
+        let token = tokens.token(Some(&token), deadline, ports).await?;
+        exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await
+    }
+}
+
+fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
+    let mut request = request.clone();
+    request.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+    request
+}
+
+/// One call of [`Provider::ask`](crate::providers::Provider::ask).
+pub(super) struct Turn<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) question: &'a Question<'a>,
+    pub(super) deadline: Timestamp,
+    /// The question is put, and not asked after.
+    pub(super) first: bool,
+    pub(super) ports: &'a Ports,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn config(&self) -> &'a HttpConfig {
+        &self.core.config
+    }
+
+    /// What the templates of a request may read.
+    pub(super) fn known(&self) -> Known<'a> {
+        let question = self.question;
+        let callback = question.callback.map_or(json!({}), |url| json!({"url": url}));
+        Known::new()
+            .object("input", question.input)
+            .object("secret", &self.core.secrets)
+            .own("request", json!({"key": question.key}))
+            .own("callback", callback)
+    }
+
+    pub(super) async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, Fault> {
+        let ends = |status: u16| self.first && self.means_something(status);
+        self.core.send(request, self.deadline, &ends, self.ports).await
+    }
+
+    /// Whether the configuration says what a status means.
+    fn means_something(&self, status: u16) -> bool {
+        self.config().not_found_status.contains(&status) || self.config().invalid_status.contains(&status)
+    }
+}

@@ -1,0 +1,292 @@
+//! Numbers in the visible text of a page: those that it calls one, and those in international form.
+
+use rlibphonenumber::Region;
+
+use super::text;
+
+/// The most numbers that are told, and the most that are held against the plans.
+const MAX_SHOWN: usize = 10;
+const MAX_TRIED: usize = 100;
+/// The fewest digits of a number, and of one that only its `+` calls one.
+const MIN_DIGITS: usize = 6;
+const MIN_UNNAMED: usize = 9;
+/// The longest text that can be a number with what calls it one, in bytes.
+const MAX_LABEL: usize = 60;
+const MAX_EXTENSION: usize = 20;
+/// How many words before a number may call it one.
+const MAX_WORDS: usize = 6;
+
+/// Signs between the parts of a line, with a space on either side.
+const SEPARATORS: [&str; 6] = [" | ", " \u{b7} ", " \u{2022} ", " \u{2219} ", " \u{ff5c} ", " // "];
+
+/// Words that call what is behind them a phone number, in lower case.
+const LABELS: &str = "\
+    tel tel\u{e9} t\u{e9}l telf tlf tlfn tfno tfn telephone t\u{e9}l\u{e9}phone phone phones ph telefon telefono \
+    tel\u{e9}fono telefone telefoon telefoni telefonnummer telefonn\u{ed} telefonu t\u{e9}l\u{e9}phonez fon fono fone \
+    puhelin puh telefonsz\u{e1}m s\u{ed}mi \u{442}\u{435}\u{43b} \u{442}\u{435}\u{43b}\u{435}\u{444}\u{43e}\u{43d} \
+    \u{3c4}\u{3b7}\u{3bb} \u{3c4}\u{3b7}\u{3bb}\u{3ad}\u{3c6}\u{3c9}\u{3bd}\u{3bf} \u{5d8}\u{5dc}\u{5e4}\u{5d5}\u{5df} \
+    \u{647}\u{627}\u{62a}\u{641} \u{62a}\u{644}\u{641}\u{646} mobile mobil mob mobiel cell cellphone cellulare \
+    celular m\u{f3}vil movil portable handy gsm hotline helpline switchboard zentrale durchwahl landline whatsapp";
+/// What people are asked to do with it, in the same way.
+const CALLS: &str = "\
+    call dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
+    \u{437}\u{432}\u{43e}\u{43d}\u{438}\u{442}\u{435}";
+/// Such words of scripts without spaces, which may be part of a longer one.
+const WITHIN: [&str; 5] =
+    ["\u{96fb}\u{8a71}", "\u{7535}\u{8bdd}", "\u{5ea7}\u{673a}", "\u{624b}\u{673a}", "\u{c804}\u{d654}"];
+/// Words before an extension.
+const EXTENSIONS: &str =
+    "ext extn extension extensi\u{f3}n x durchwahl dw int interno nebenstelle poste anexo ramal toestel";
+/// Letters that stand for such words, and for a fax.
+const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
+/// Words that may stand between one of them and the number.
+const GLUE: &str = "\
+    us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
+    ons op p\u{e5} au al allo le the is ist est via direct or office main sales team kontor \u{756a}\u{53f7}";
+/// What is no phone, whatever else it is called.
+const FAX: [&str; 8] = [
+    "fax",
+    "faks",
+    "\u{444}\u{430}\u{43a}\u{441}",
+    "\u{30d5}\u{30a1}\u{30c3}\u{30af}\u{30b9}",
+    "\u{4f20}\u{771f}",
+    "\u{50b3}\u{771f}",
+    "\u{d329}\u{c2a4}",
+    "\u{3c6}\u{3b1}\u{3be}",
+];
+
+/// What the words before a number call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    Phone,
+    Fax,
+    Nothing,
+}
+
+/// The numbers in lines of text, as they are written: behind a word for phones, or with `+` and a country's code; none behind a word
+/// for fax. Each is a valid number of its plan, which for one without `+` is that of the country. Without one there is none.
+pub(in crate::providers) fn shown<'l>(lines: impl Iterator<Item = &'l str>, country: Option<Region>) -> Vec<String> {
+    let mut shown = Vec::new();
+    let mut tried = 0;
+    let mut before = String::new();
+    for line in lines {
+        for part in parts(line) {
+            // Nothing else is a number or its label.
+            if !part.contains(|c: char| c.is_numeric()) {
+                before = if part.len() <= MAX_LABEL { part.to_lowercase() } else { String::new() };
+                continue;
+            }
+            let part = text::plain(part);
+            let found = Numbers { text: &part, before: &before, at: 0, from: 0, called: None };
+            for (number, extension, called) in found {
+                if tried >= MAX_TRIED || shown.len() >= MAX_SHOWN {
+                    return shown;
+                }
+                if called == Called::Fax || (called == Called::Nothing && !is_named_by_itself(number)) {
+                    continue;
+                }
+                tried += 1;
+                let with_extension = extension.map(|tail| valid(&[number, " ", tail].concat(), country));
+                let read = with_extension.filter(|read| !read.is_empty()).unwrap_or_else(|| valid(number, country));
+                for number in read {
+                    if !shown.contains(&number) {
+                        shown.push(number);
+                    }
+                }
+            }
+            before.clear();
+        }
+    }
+    shown
+}
+
+/// The parts of a line, with the bullets that are no separators left to numbers.
+fn parts(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let cuts = SEPARATORS.iter().filter_map(|sign| text.find(sign).map(|at| (at, sign.len())));
+        let (part, behind) = match cuts.min() {
+            Some((at, long)) => (&text[..at], Some(&text[at + long..])),
+            None => (text, None),
+        };
+        rest = behind;
+        Some(part)
+    })
+}
+
+/// Whether a line has a word for phones, as contact blocks do.
+pub(in crate::providers) fn is_called(line: &str) -> bool {
+    let lower = line.to_lowercase();
+    let words = lower.split(|c: char| !c.is_alphanumeric());
+    let is_label = |word: &str| LABELS.split(' ').any(|label| label == word);
+    words.take(MAX_WORDS).any(is_label) || WITHIN.iter().any(|label| lower.contains(label))
+}
+
+fn is_named_by_itself(number: &str) -> bool {
+    number.trim_start_matches('(').starts_with('+') && text::count(number) >= MIN_UNNAMED
+}
+
+/// The numbers of a text that are valid, as they are written.
+fn valid(text: &str, country: Option<Region>) -> Vec<String> {
+    let is_valid = |number: &String| text::read(number, country).is_ok_and(|number| text::is_valid(&number));
+    text::written(text).into_iter().filter(is_valid).collect()
+}
+
+/// What may be a number in a part of a line, with what may be its extension and what it is called.
+struct Numbers<'t> {
+    text: &'t str,
+    /// The part before, where it had no number.
+    before: &'t str,
+    at: usize,
+    /// Where the words before the next number begin.
+    from: usize,
+    /// What the last one was called: of several behind one word each is.
+    called: Option<Called>,
+}
+
+impl<'t> Iterator for Numbers<'t> {
+    type Item = (&'t str, Option<&'t str>, Called);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let start = self.at + self.text[self.at..].find(|c: char| c.is_ascii_digit() || c == '+')?;
+            let start = if self.text[self.from..start].ends_with('(') { start - 1 } else { start };
+            let mut digits = 0;
+            let end = self.text[start..].char_indices().find(|(_, c)| {
+                digits += usize::from(c.is_ascii_digit());
+                !(c.is_ascii_digit() || "-(). /".contains(*c) || (*c == '+' && digits == 0))
+            });
+            let end = end.map_or(self.text.len(), |(at, _)| start + at);
+            let mut number = self.text[start..end].trim_end_matches(['-', '.', ' ', '/', '(', '+']);
+            let attached = self.text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
+            self.at = end.max(start + 1);
+            let rest = &self.text[start + number.len()..];
+            let extension = extension(rest);
+            if extension.is_none() && rest.starts_with(char::is_alphabetic) {
+                // `9am` is no more of it.
+                number = number.rsplit_once(' ').map_or("", |(number, _)| number).trim_end_matches(['-', '(', ' ']);
+            }
+            if attached || text::count(number) < MIN_DIGITS {
+                continue;
+            }
+            let words = &self.text[self.from..start];
+            let other = self.called.filter(|_| !words.contains(char::is_alphabetic));
+            let words =
+                if words.contains(|c: char| c.is_alphanumeric() || LETTERS.contains(c)) { words } else { self.before };
+            let mut called = other.unwrap_or_else(|| called(words));
+            let behind = rest.trim_start_matches([' ', ',', '(', '[']);
+            let behind = behind[..behind.floor_char_boundary(MAX_EXTENSION)].to_lowercase();
+            let again = rest.contains(|c: char| c.is_ascii_digit()) && !rest.trim_start().starts_with(['(', '[']);
+            if !again && FAX.iter().any(|fax| behind.starts_with(fax)) {
+                called = Called::Fax;
+            }
+            self.called = Some(called);
+            self.from = start + number.len();
+            return Some((number, extension, called));
+        }
+    }
+}
+
+/// A word with digits, which may be an extension; not where it is another number.
+fn extension(rest: &str) -> Option<&str> {
+    let rest = rest.trim_start_matches([' ', ',', ';']);
+    let label = rest.find(|c: char| !c.is_alphabetic() && c != '#').filter(|long| *long > 0)?;
+    let signs = rest[label..].find(|c: char| !matches!(c, ' ' | '.' | ':' | '#'))?;
+    let digits = rest[label + signs..].bytes().take_while(u8::is_ascii_digit).count();
+    let end = label + signs + digits;
+    let more = rest[end..].trim_start_matches([' ', '-', '/', ':', '.', '(', ')']);
+    let whole = !more.starts_with(|c: char| c.is_ascii_digit()) && !rest[end..].starts_with(char::is_alphabetic);
+    let named = rest.starts_with('#') || (EXTENSIONS.split(' ')).any(|known| known == rest[..label].to_lowercase());
+    (digits > 0 && end <= MAX_EXTENSION && whole && named).then(|| &rest[..end])
+}
+
+fn called(words: &str) -> Called {
+    let start = words.len().saturating_sub(4 * MAX_LABEL);
+    let lower = words[words.ceil_char_boundary(start)..].to_lowercase();
+    let is = |of: &str, word: &str| of.split(' ').any(|known| known == word);
+    let is_word = |c: char| c.is_alphanumeric() || c == '\'' || LETTERS.contains(c);
+    let mut words = lower.split(|c| !is_word(c) || c == ' ').filter(|word| !word.is_empty()).rev().peekable();
+    if let Some(letter) = words.next_if(|word| word.chars().count() == 1) {
+        let alone = words.peek().is_none() || lower.trim_end().ends_with([':', '.']);
+        return match letter {
+            "f" if alone => Called::Fax,
+            letter if alone && is(LETTERS, letter) => Called::Phone,
+            _ => Called::Nothing,
+        };
+    }
+    let is_label = |word: &str| is(LABELS, word) || is(CALLS, word);
+    let is_fax = |word: &str| FAX.iter().any(|fax| word.contains(fax));
+    let mut near = true;
+    let mut words = words.take(MAX_WORDS).peekable();
+    while let Some(word) = words.next() {
+        // `Telefax (Zentrale)`
+        if is_fax(word) || (is_label(word) && words.peek().is_some_and(|before| is_fax(before))) {
+            return Called::Fax;
+        }
+        if is_label(word) || WITHIN.iter().any(|label| word.contains(label)) {
+            return if near { Called::Phone } else { Called::Nothing };
+        }
+        near &= is(GLUE, word);
+    }
+    Called::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_a_text_calls_one_is_told() {
+        for (lines, country, wanted) in [
+            ("Tel. 0831 / 99 99 80", "DE", &["0831 / 99 99 80"][..]),
+            ("Call us at 0114 496 0456", "GB", &["0114 496 0456"]),
+            ("Call us today: (650) 253-0000 9am-5pm", "US", &["(650) 253-0000"]),
+            ("Phone|650.253.0000", "US", &["650.253.0000"]),
+            ("T: 030 123456 | F: 030 123457", "DE", &["030 123456"]),
+            ("Telefon 030 123456 \u{b7} Telefax 030 123457", "DE", &["030 123456"]),
+            ("Tel.: 030 123456, Fax: 030 123457", "DE", &["030 123456"]),
+            ("Tel 030 123456 Fax +49 30 123457", "DE", &["030 123456"]),
+            ("Telefon: +49 30 123456 (Fax)", "", &[]),
+            ("Fax|+49 30 1234567", "DE", &[]),
+            ("Telefax (Zentrale): +49 30 1234567", "DE", &[]),
+            ("Tel: 030 123456 / 0171 1234567", "DE", &["030 123456", "0171 1234567"]),
+            ("Tel: 030 123456, 0171 1234567", "DE", &["030 123456", "0171 1234567"]),
+            ("T\u{e9}l. 01\u{b7}42\u{b7}68\u{b7}53\u{b7}00", "FR", &["01.42.68.53.00"]),
+            ("T\u{e9}l : 01 42 68 53 00 \u{2022} 75001 Paris", "FR", &["01 42 68 53 00"]),
+            ("\u{96fb}\u{8a71}\u{756a}\u{53f7}\u{ff1a}03\u{ff0d}1234\u{ff0d}5678", "JP", &["03-1234-5678"]),
+            ("\u{422}\u{435}\u{43b}.: 8 (495) 123-45-67", "RU", &["8 (495) 123-45-67"]),
+            ("Ring 031-390 06 42 eller skriv", "SE", &["031-390 06 42"]),
+            ("Phone: (650) 253-0000 ext. 12", "US", &["(650) 253-0000 ext. 12"]),
+            ("Phone: 650-253-0000x12", "US", &["650-253-0000 ext. 12"]),
+            ("Zentrale +49 (0)30 1234567, Berlin", "", &["+49 (0)30 1234567"]),
+            ("Write or meet us: +1 650-253-0000.", "", &["+1 650-253-0000"]),
+            ("+49 30 1234567|+49 30 1234567", "", &["+49 30 1234567"]),
+            // Without a country, without a word, or not of the plan.
+            ("Tel. 0831 / 99 99 80", "", &[]),
+            ("0831 / 99 99 80", "DE", &[]),
+            ("Tel. 0000 0000 00", "DE", &[]),
+            ("+1 234 567", "", &[]),
+            // Not numbers to call.
+            ("Tel. 13.05.2026", "DE", &[]),
+            ("Order number 030 1234567", "DE", &[]),
+            ("Call for papers until 2026-05-13", "US", &[]),
+            ("USt-IdNr. DE301234567, HRB 301234", "DE", &[]),
+            ("IBAN DE89 3704 0044 0532 0130 00", "DE", &[]),
+            ("+100 000 000 customers, +30% in 2025", "US", &[]),
+            ("Phones from 1 299.00 to 6502530000 each", "US", &[]),
+            ("Phone cases: order 6502530000", "US", &[]),
+        ] {
+            assert_eq!(shown(lines.split('|').map(str::trim), country.parse().ok()), wanted, "{lines}");
+        }
+    }
+
+    #[test]
+    fn hostile_lines_are_bounded() {
+        let long = |text: &str| text.repeat(4_096 / text.len());
+        for line in ["Tel 030 123456 ", "+49 30 1234567 ", "1+", "(1", "\u{b7} 1 \u{b7}", "Tel 1x1 ", "+", "\u{661}"] {
+            let line = long(line);
+            assert!(shown(std::iter::repeat_n(line.as_str(), 200), Some(Region::DE)).len() <= MAX_SHOWN);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `domain_finder`: a company's domain by its name. Likely domains are looked up in the DNS, and the home pages of those that
+//! exist are asked whose they are.
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::fetch::{Agent, Miss, Visit};
+use super::html::Document;
+use super::json_ld::{self, Graph, is_organization, list, text};
+use super::owner;
+use super::parked::is_nobodys;
+use super::titles::segments;
+use crate::catalog::DomainFinderConfig;
+use crate::domain::organisation;
+use crate::domain::record::FailureCode;
+use crate::ports::{DnsFailure, DnsKind};
+use crate::providers::kinds::suffix;
+use crate::providers::{Answer, Ports, Provider, Question};
+
+/// How sure a domain is by what says the name there.
+mod sure {
+    pub(super) const JSON_LD: f64 = 0.9;
+    pub(super) const OPEN_GRAPH: f64 = 0.8;
+    pub(super) const TITLE: f64 = 0.7;
+    /// Within a part of the title, word by word.
+    pub(super) const IN_TITLE: f64 = 0.5;
+    /// What a redirect to another domain leaves of it: many lead to whoever bought the domain.
+    pub(super) const REDIRECTED: f64 = 0.9;
+    /// No other domain is asked then.
+    pub(super) const ENOUGH: f64 = 0.7;
+}
+
+/// A company's domain by its name.
+#[derive(Debug)]
+pub struct DomainFinder {
+    config: DomainFinderConfig,
+    agent: Agent,
+}
+
+impl DomainFinder {
+    pub fn new(config: &DomainFinderConfig) -> Self {
+        Self { config: config.clone(), agent: Agent::new(&config.web) }
+    }
+}
+
+#[async_trait]
+impl Provider for DomainFinder {
+    async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
+        let field = &self.config.input;
+        let Some(name) = question.input.get(field).and_then(Value::as_str) else {
+            return Answer::Invalid(format!("`{field}` is needed"));
+        };
+        if organisation::key(name).is_none() {
+            return Answer::Invalid(format!("`{field}` holds no letter or digit"));
+        }
+        let mut candidates = candidates(name, &self.config.tlds);
+        candidates.truncate(self.config.max_candidates);
+        let limit = super::time_for(question, self.config.web.timeout);
+        let began = ports.clock.now();
+        let (existing, unanswered) = existing(ports, candidates).await;
+
+        let (mut best, mut failure): (Option<Find>, Option<Answer>) = (None, None);
+        for (at, domain) in existing.iter().take(self.config.max_fetches).enumerate() {
+            let left = limit.saturating_sub(ports.clock.now().since(began));
+            let others = existing.len().min(self.config.max_fetches) - at;
+            // Each may take half of what is left, the last one all.
+            let share = if others > 1 { left / 2 } else { left };
+            match self.look(name, domain, share, ports).await {
+                Ok(Some(find)) if best.as_ref().is_none_or(|b| find.confidence > b.confidence) => best = Some(find),
+                Ok(_) => {}
+                Err(miss) => {
+                    failure.get_or_insert(miss.into_answer());
+                }
+            }
+            if best.as_ref().is_some_and(|b| b.confidence >= sure::ENOUGH) {
+                break;
+            }
+        }
+        match (best, failure) {
+            (Some(find), _) => find.into_answer(),
+            (None, Some(failure)) => failure,
+            (None, None) if unanswered => {
+                Answer::failed(FailureCode::ProviderError, "the name server gave no answer; try again later")
+            }
+            (None, None) => Answer::NotFound,
+        }
+    }
+}
+
+impl DomainFinder {
+    /// Whether the company of this name is at home there.
+    async fn look(
+        &self,
+        name: &str,
+        domain: &str,
+        limit: std::time::Duration,
+        ports: &Ports,
+    ) -> Result<Option<Find>, Miss> {
+        let page = match Visit::new(&self.agent, ports, limit).home(domain).await {
+            Err(Miss::Nothing) => return Ok(None),
+            other => other?,
+        };
+        let document = Document::of(&page);
+        if !page.fits || is_nobodys(&page.url, &document) {
+            return Ok(None);
+        }
+        Ok(judge(name, domain, &page.url, &document))
+    }
+}
+
+/// A domain whose page says the name.
+#[derive(Debug, Clone, PartialEq)]
+struct Find {
+    domain: String,
+    company_name: String,
+    confidence: f64,
+}
+
+impl Find {
+    fn into_answer(self) -> Answer {
+        let fields = [("domain", self.domain), ("company_name", self.company_name)];
+        let fields: Map<_, _> = fields.into_iter().map(|(n, v)| (n.to_owned(), Value::String(v))).collect();
+        Answer::Found { fields, confidence: Some(self.confidence.into()) }
+    }
+}
+
+/// Domains that a company of this name is likely to have, the likeliest first.
+fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
+    let mut candidates = Vec::new();
+    // Some names are domains: Booking.com.
+    candidates
+        .extend(suffix::host(name).ok().filter(|h| !name.trim().contains(' ') && suffix::registrable(h).is_some()));
+    let spelled = organisation::spellings(name);
+    // `mueller` alone, as `mueller-soehne`, then `muller`.
+    let glued = spelled.iter().map(|words| words.concat());
+    let hyphens = spelled.first().filter(|words| words.len() > 1).map(|words| words.join("-"));
+    let mut spellings: Vec<String> = glued.collect();
+    spellings.splice(spellings.len().min(1)..spellings.len().min(1), hyphens);
+    for (at, spelling) in spellings.iter().enumerate() {
+        // Further spellings are tried at the likeliest only.
+        let tlds = if at == 0 { tlds } else { &tlds[..tlds.len().min(3)] };
+        candidates.extend(tlds.iter().filter_map(|tld| suffix::host(&format!("{spelling}.{tld}")).ok()));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    candidates.retain(|c| seen.insert(c.clone()));
+    candidates
+}
+
+/// Those that have an address, in their order, and whether the DNS left any open.
+async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool) {
+    let asked = candidates.into_iter().map(|domain| async move {
+        for name in [domain.clone(), format!("www.{domain}")] {
+            for kind in [DnsKind::A, DnsKind::Aaaa] {
+                match ports.dns.look_up(&name, kind).await {
+                    Ok(records) if records.is_empty() => {}
+                    Ok(_) => return Some(Ok(domain)),
+                    // The name has nothing of any kind, and nothing below it either (RFC 8020).
+                    Err(DnsFailure::NoSuchName) if name == domain => return None,
+                    Err(DnsFailure::NoSuchName) => break,
+                    Err(DnsFailure::Unanswered(_)) => return Some(Err(())),
+                }
+            }
+        }
+        None
+    });
+    let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    let unanswered = answers.iter().any(Result::is_err);
+    (answers.into_iter().flatten().collect(), unanswered)
+}
+
+/// Whether a page says that it is this company's, and how sure that is.
+fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
+    let blocks = json_ld::parse(&page.json_ld);
+    let graph = Graph::new(&blocks);
+    let organizations = graph.nodes.iter().map(|node| node.members).filter(|node| is_organization(node));
+    let named =
+        organizations.flat_map(|node| ["name", "legalName", "alternateName"].map(|member| list(node.get(member))));
+    let named = named.flatten().filter_map(|value| text(Some(value)));
+    let said = named.map(|said| (said, sure::JSON_LD));
+    let meta = ["og:site_name", "application-name"].into_iter().filter_map(|n| page.meta(&[n]));
+    let said = said.chain(meta.map(|said| (said.to_owned(), sure::OPEN_GRAPH)));
+    let title = page.title.as_deref().unwrap_or_default();
+    let said = said.chain(segments(title).map(|said| (said.to_owned(), sure::TITLE)));
+    let exact = said.filter(|(said, _)| organisation::same(said, name)).max_by(|a, b| a.1.total_cmp(&b.1));
+    let wanted = organisation::spellings(name);
+    let in_title = || {
+        let holds = |words: &[String], wanted: &[String]| words.windows(wanted.len()).any(|w| w == wanted);
+        let within = |part: &&str| {
+            let spelled = organisation::spellings(part);
+            spelled.iter().any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
+        };
+        // One short word is in many titles.
+        let telling = wanted.iter().all(|words| words.len() > 1 || words.concat().len() >= 5);
+        segments(title).find(within).filter(|_| telling).map(|_| (name.trim().to_owned(), sure::IN_TITLE))
+    };
+    let (company_name, confidence) = exact.or_else(in_title)?;
+    let domain = owner(url.host_str()?).to_owned();
+    let moved = domain != owner(asked);
+    let confidence = if moved { confidence * sure::REDIRECTED } else { confidence };
+    Some(Find { domain, company_name, confidence: (confidence * 100.0).round() / 100.0 })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! Hosts, and whose they are.
+
+use serde_json::{Map, Value};
+
+use crate::providers::kinds::suffix;
+
+/// The host in an input field. The error says what is wrong with it.
+pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
+    let text = input.get(field).and_then(Value::as_str).ok_or_else(|| format!("`{field}` is needed"))?;
+    suffix::host(text).map_err(|why| format!("`{field}` {why}"))
+}
+
+/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too: `www.nhs.uk` is that of
+/// `nhs.uk`, and nobody's domain.
+pub(super) fn owner(host: &str) -> &str {
+    let owner = suffix::registrable(host).unwrap_or(host);
+    owner.strip_prefix("www.").filter(|suffix| suffix.contains('.')).unwrap_or(owner)
+}

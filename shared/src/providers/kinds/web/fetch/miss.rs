@@ -1,0 +1,55 @@
+//! Why there is no page.
+
+use crate::domain::record::FailureCode;
+use crate::ports::HttpError;
+use crate::providers::Answer;
+
+/// Why there is no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::providers::kinds::web) enum Miss {
+    /// There is no such site or no such page.
+    Nothing,
+    /// The site's robots.txt forbids it.
+    Refused(String),
+    /// No connection, or none that held. Another address of the same site may do.
+    Unreachable(HttpError),
+    Failed {
+        code: FailureCode,
+        detail: String,
+    },
+}
+
+impl Miss {
+    pub(in crate::providers::kinds::web) fn into_answer(self) -> Answer {
+        match self {
+            Self::Nothing => Answer::NotFound,
+            Self::Refused(detail) => Answer::failed(FailureCode::RobotsRefused, detail),
+            Self::Unreachable(error) => {
+                Answer::failed(FailureCode::ProviderError, format!("the site cannot be reached ({})", error.class()))
+            }
+            Self::Failed { code, detail } => Answer::failed(code, detail),
+        }
+    }
+
+    pub(super) fn timeout() -> Self {
+        Self::Failed { code: FailureCode::ProviderTimeout, detail: "the site did not answer in time".to_owned() }
+    }
+
+    pub(super) fn of(error: HttpError, redirected: bool) -> Self {
+        let refused = |what: &str| Self::Failed {
+            code: FailureCode::ProviderError,
+            detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
+        };
+        // A page that did not come whole is none.
+        let cause = match error {
+            HttpError::Cut { cause, .. } => *cause,
+            cause => cause,
+        };
+        match cause {
+            HttpError::Timeout => Self::timeout(),
+            HttpError::Blocked => refused("an address that is not allowed: private or local"),
+            HttpError::Url(_) => refused("a URL that cannot be used"),
+            other => Self::Unreachable(other),
+        }
+    }
+}

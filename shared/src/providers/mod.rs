@@ -1,0 +1,20 @@
+//! Providers and the waterfall over them.
+//!
+//! A provider answers one question: what do you know about this input? The waterfall (`waterfall.rs`) asks several in
+//! order and merges what they find. `config` reads `providers.toml`, which declares types and providers.
+//!
+//! [`Catalog`] is what the file says about types (inputs, prices, limits) and is all that `submit` loads. [`Registry`]
+//! is a catalog with its providers built: tables opened, secrets of the environment resolved. `enrich` loads that.
+
+mod contract;
+pub mod guards;
+pub mod kinds;
+pub mod refresh;
+mod registry;
+#[cfg(test)]
+mod testing;
+pub mod waterfall;
+
+pub use self::contract::{Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused};
+pub use self::registry::{Registry, build};
+pub use self::waterfall::Waterfall;

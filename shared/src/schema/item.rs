@@ -1,0 +1,110 @@
+//! What all items share: keys, typed attributes, compressed payloads, and an expiry.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::domain::time::Timestamp;
+use crate::ports::{Item, Key, Value};
+
+/// A compressed payload up to this fits one item beside its other attributes. Source: 400 KB item size limit.
+pub const MAX_PAYLOAD_BYTES: usize = 300 * 1024;
+/// A stored payload never unpacks to more: 64 outcomes of 256 KiB, and their frames.
+const MAX_UNPACKED_BYTES: usize = 20 * 1024 * 1024;
+/// zstd's default level: near its best ratio for JSON of this size at a tenth of the time.
+const ZSTD_LEVEL: i32 = 3;
+pub const EXPIRES_AT: &str = "expires_at";
+/// Of a live job's head: when its time is over. It is there for longer.
+pub const OVER_AT: &str = "over_at";
+pub const SPEC: &str = "spec";
+pub(crate) const DATA: &str = "data";
+
+/// A stored item is not what this version writes; what of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stored item is corrupt: {0}")]
+pub struct Corrupt(pub &'static str);
+
+pub(crate) fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+pub(crate) fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+pub fn s(text: impl Into<String>) -> Value {
+    Value::S(text.into())
+}
+
+pub fn set(element: impl Into<String>) -> BTreeSet<String> {
+    BTreeSet::from([element.into()])
+}
+
+pub fn get_s<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    match item.attributes.get(name) {
+        Some(Value::S(text)) => Some(text),
+        _ => None,
+    }
+}
+
+pub fn get_n(item: &Item, name: &str) -> Option<i64> {
+    match item.attributes.get(name) {
+        Some(Value::N(n)) => Some(*n),
+        _ => None,
+    }
+}
+
+pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a String> + use<'a> {
+    match item.attributes.get(name) {
+        Some(Value::Ss(set)) => Some(set.iter()),
+        _ => None,
+    }
+    .into_iter()
+    .flatten()
+}
+
+pub(crate) fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, Corrupt> {
+    get_s(item, name).and_then(|text| serde_json::from_str(text).ok()).ok_or(Corrupt(name))
+}
+
+/// JSON text of a value of ours. Our types have string keys and finite numbers, so that it cannot fail.
+pub fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(crate) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, Corrupt> {
+    zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| Corrupt("payload"))
+}
+
+pub(crate) fn unpacked(item: &Item) -> Result<Vec<u8>, Corrupt> {
+    let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(Corrupt(DATA)) };
+    zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| Corrupt(DATA))
+}
+
+pub(crate) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Corrupt> {
+    serde_json::from_slice(&unpacked(item)?).map_err(|_| Corrupt(DATA))
+}
+
+pub(crate) fn ttl(at: Timestamp) -> (String, Value) {
+    (EXPIRES_AT.into(), Value::N(at.seconds()))
+}
+
+/// How much longer than its job a live head and its progress are kept from the table, which may delete what has expired at
+/// any moment: until the sweep has settled what the job used. A sweep that stood still for longer was told of by its alarm.
+pub(crate) const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+fn is_expired(item: &Item, now: Timestamp) -> bool {
+    get_n(item, OVER_AT).or_else(|| get_n(item, EXPIRES_AT)).is_some_and(|at| now.seconds() >= at)
+}
+
+/// The item, unless its time is over: the table removes what has expired only days later.
+pub fn current(item: Option<Item>, now: Timestamp) -> Option<Item> {
+    item.filter(|i| !is_expired(i, now))
+}
+
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

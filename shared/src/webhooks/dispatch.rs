@@ -1,0 +1,494 @@
+//! Dispatch: one attempt of one delivery, under a lease.
+//!
+//! The lease is written before the exchange and counts the attempt, so an attempt that nobody lived to record still
+//! counts, and shows as `interrupted`. The exchange always ends before the lease does: two attempts of one delivery
+//! never overlap.
+
+use std::time::Duration;
+
+use super::origin::Visit;
+use crate::domain::delivery::{
+    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE,
+    Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
+};
+use crate::domain::signature::{LiveSecret, live};
+use crate::domain::time::Timestamp;
+use crate::jobs::enrich::finish::{load, wake};
+use crate::jobs::read::{ResultCursor, is_gone, results};
+use crate::jobs::{Ports, StepError, insist};
+use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value};
+use crate::schema::{
+    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current, delivery_changes,
+    delivery_key, endpoint_key, origin_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s,
+    secret_key,
+};
+use crate::surfaces::{Event, Signing, Surface, surface};
+use crate::webhooks::order;
+use crate::webhooks::order::Turn;
+use crate::webhooks::replay::{SUPERSEDED, as_planned};
+
+/// The most of a receiver's answer that is read.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
+/// Events with more results than this are rendered one at a time.
+const ONE_AT_A_TIME_BYTES: u64 = 512 * 1024;
+/// An attempt this little ahead of its time is made; a clock may be so far off.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// What came of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatched {
+    Delivered,
+    /// The attempt failed, and another is planned.
+    Retrying,
+    Exhausted,
+    /// The message asks for an attempt that is not the next one, or the delivery is over or gone.
+    Stale,
+    /// It is not time yet, or the receiver is slow or not yet known to be quick and belongs in the other lane: the message
+    /// was sent on.
+    Moved,
+    /// Too little of the invocation is left; the message has to come back.
+    NoTime,
+}
+
+/// How this attempt came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    pub lane: QueueName,
+    /// When the invocation ends.
+    pub deadline: Timestamp,
+}
+
+/// What an attempt goes by.
+struct Known {
+    endpoint: Endpoint,
+    rules: DeliveryRules,
+    secrets: Vec<LiveSecret>,
+    visit: Visit,
+}
+
+/// Makes the attempt that the message asks for.
+pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Result<Dispatched, StepError> {
+    let id = message.job.delivery(message.delivery);
+    let now = ports.clock.now();
+    let Some(item) = current(ports.store.get(&delivery_key(&id)).await?, now) else { return Ok(Dispatched::Stale) };
+    let delivery = read_delivery(&id, &item)?;
+    let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
+    let elsewhere = message.at.is_some_and(|at| at != delivery.next_attempt_at);
+    if delivery.state != DeliveryState::Pending || message.attempt != delivery.attempts + 1 || elsewhere || leased {
+        return Ok(Dispatched::Stale);
+    }
+    if delivery.next_attempt_at.since(now) > EARLY {
+        hand_on(ports, &delivery, receipt.lane, now).await;
+        return Ok(Dispatched::Moved);
+    }
+    let Some(surface) = surface(ports.surfaces, &delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
+
+    let tenant = &delivery.tenant;
+    let url = &delivery.url;
+    let keys = [secret_key(tenant), endpoint_key(tenant, url), origin_key(tenant, url), profile_key(tenant)];
+    let items = ports.store.get_many(&keys).await?;
+    let [secrets, endpoint, origin, profile] = <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let endpoint = read_endpoint(current(endpoint, now).as_ref());
+    let delays = profile.as_ref().map(read_profile).transpose()?.and_then(|p| p.webhook_delays());
+    let rules = (surface.delivery)().with_delays(delays);
+
+    if endpoint.disabled && !delivery.explicit && rules.gone_disables {
+        return give_up(ports, delivery, "endpoint_disabled").await;
+    }
+    // Only an attempt that nobody lived to record can have been the last without ending the delivery.
+    if delivery.lease.is_some() && delivery.round_is_used_up(&rules) {
+        return give_up(ports, delivery, "attempts_used_up").await;
+    }
+    if endpoint.slow && receipt.lane == QueueName::Webhook {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        return Ok(Dispatched::Moved);
+    }
+    let asked_to_wait = endpoint.not_before.filter(|at| at.since(now) > EARLY && rules.honour_retry_after);
+    if let Some(at) = asked_to_wait.filter(|_| !delivery.explicit) {
+        return put_off(ports, delivery, at).await;
+    }
+    if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
+        return Ok(Dispatched::NoTime);
+    }
+    let (secrets, mut visit) = (read_secrets(secrets.as_ref())?, Visit::new(&delivery, origin, now));
+    if receipt.lane == QueueName::Webhook && !visit.enter(ports, now.plus(lease_of(&rules))).await {
+        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        return Ok(Dispatched::Moved);
+    }
+    let mut known = Known { endpoint, rules, secrets, visit };
+    let done = render_and_send(ports, surface, delivery, &mut known, receipt.deadline).await;
+    known.visit.leave(ports).await;
+    done
+}
+
+/// How long an attempt's lease lasts.
+fn lease_of(rules: &DeliveryRules) -> Duration {
+    LEASE_WRITE + rules.timeout + LEASE_MARGIN
+}
+
+async fn render_and_send(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: Delivery,
+    known: &mut Known,
+    deadline: Timestamp,
+) -> Result<Dispatched, StepError> {
+    let Some(body) = body(ports, surface, &delivery).await? else { return Ok(Dispatched::Stale) };
+    // Others may have been rendered first.
+    if deadline.since(ports.clock.now()) < known.rules.timeout + 2 * LEASE_MARGIN {
+        return Ok(Dispatched::NoTime);
+    }
+    attempt(ports, surface, delivery, known, body).await
+}
+
+/// Sends a message on for an attempt whose time has not come; one that is far off is left to the sweep.
+async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Timestamp) {
+    if delivery.next_attempt_at.since(now) <= QUEUE_HORIZON {
+        wake(ports, delivery, lane).await;
+    }
+}
+
+/// The event's body. `None` where the job is gone.
+async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
+    match render(ports, surface, delivery).await {
+        // Erased between two reads, a job looks like one of which something was lost.
+        Err(StepError::Corrupt(what)) => {
+            if is_gone(ports, &delivery.id.job).await? {
+                Ok(None)
+            } else {
+                Err(StepError::Corrupt(what))
+            }
+        }
+        rendered => rendered,
+    }
+}
+
+/// The same bytes at every attempt: everything in them was fixed when the job ended.
+async fn render(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
+    let mut event = Event { kind: delivery.event, at: delivery.event_at, job: None, results: None };
+    if delivery.event == EventType::WebhookTest {
+        return Ok(Some((surface.body)(&event)));
+    }
+    let Some(view) = load(ports, &delivery.id.job).await? else { return Ok(None) };
+    let mut lines = Vec::new();
+    if delivery.event == EventType::RecordFinished {
+        // Such a job has one record a chunk.
+        let cursor = ResultCursor { chunk: delivery.id.record().unwrap_or_default(), offset: 0 };
+        lines = results(ports, &view, cursor, 1).await?.lines;
+        if lines.is_empty() {
+            return Err(StepError::Corrupt("result of a finished record"));
+        }
+        event.results = Some(&lines);
+        event.job = Some(&view);
+        return Ok(Some((surface.body)(&event)));
+    }
+    let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
+    // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
+    // take the process down, and with it the attempts of other tenants.
+    let large = end.bytes > ONE_AT_A_TIME_BYTES;
+    let _alone = if large { Some(ports.large.lock().await) } else { None };
+    if (surface.inline)(end) {
+        let mut next = Some(ResultCursor::default());
+        while let Some(cursor) = next {
+            let page = results(ports, &view, cursor, usize::MAX).await?;
+            if page.lines.is_empty() && page.next.is_some() {
+                return Err(StepError::Corrupt("results of an ended job"));
+            }
+            lines.extend(page.lines);
+            next = page.next;
+        }
+        event.results = Some(&lines);
+    }
+    event.job = Some(&view);
+    Ok(Some((surface.body)(&event)))
+}
+
+async fn attempt(
+    ports: &Ports,
+    surface: &Surface,
+    mut delivery: Delivery,
+    known: &mut Known,
+    body: Vec<u8>,
+) -> Result<Dispatched, StepError> {
+    let Known { endpoint, rules, secrets, visit } = known;
+    let now = ports.clock.now();
+    let token = hex::encode(ports.random::<16>());
+    let until = now.plus(lease_of(rules));
+    if rules.latest_wins {
+        match order::take(ports, &delivery, &token, until).await? {
+            Turn::Mine => {}
+            Turn::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
+            Turn::Wait(at) => return put_off(ports, delivery, at).await,
+        }
+    }
+    let leased = lease(ports, &mut delivery, Lease { token: token.clone(), until }).await;
+    let begun = ports.clock.now();
+    let left = until.minus(LEASE_MARGIN).since(begun);
+    // The lease took so long to write that another may be under way by now.
+    let late = left.is_zero();
+    if late || leased != Ok(true) {
+        if rules.latest_wins {
+            order::give_back(ports, &delivery, &token).await;
+        }
+        return leased.map(|_| Dispatched::Stale);
+    }
+    let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
+    let ended = ports.clock.now();
+    let (attempt, asked) = describe(delivery.attempts, begun, ended, &answer);
+    let asked = asked.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
+    let asked = asked.map(|wait| wait.min(RETRY_AFTER_CAP));
+    tracing::info!(
+        delivery.id = %delivery.id,
+        delivery.attempt = attempt.number,
+        http.status = attempt.status,
+        error.class = attempt.error.as_deref(),
+        latency_ms = attempt.latency_ms,
+        "delivery attempted"
+    );
+
+    let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
+    if rules.latest_wins && next == Next::Delivered {
+        order::answered(ports, &delivery, &token).await?;
+    } else if rules.latest_wins {
+        order::give_back(ports, &delivery, &token).await;
+    }
+    visit.learn(ports, attempt.status.is_some() && ended.since(begun) <= SLOW_AFTER).await;
+    learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
+    delivery.record(attempt);
+    delivery.lease = None;
+    let outcome = match &next {
+        Next::Delivered => {
+            delivery.state = DeliveryState::Delivered;
+            Dispatched::Delivered
+        }
+        Next::Retry(at) => {
+            delivery.next_attempt_at = *at;
+            Dispatched::Retrying
+        }
+        Next::Exhausted { reason, .. } => {
+            delivery.state = DeliveryState::Exhausted;
+            delivery.reason = Some((*reason).to_owned());
+            Dispatched::Exhausted
+        }
+    };
+    let due = (delivery.state == DeliveryState::Pending).then(|| delivery.due(ended));
+    let record = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(&delivery, due),
+        condition: Some(Condition::Equals(LEASE_TOKEN, s(&token))),
+    };
+    // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
+    insist(ports, record).await?;
+    if outcome == Dispatched::Retrying {
+        hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
+    }
+    Ok(outcome)
+}
+
+/// Writes the lease of the next attempt, which counts it. Whether it is this attempt's to make.
+async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<bool, StepError> {
+    let (now, planned) = (ports.clock.now(), delivery.attempts);
+    let (token, until) = (s(&lease.token), lease.until);
+    record_interrupted(delivery);
+    delivery.attempts += 1;
+    delivery.next_attempt_at = now;
+    delivery.lease = Some(lease);
+    let take = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(delivery, Some(until.plus(GRACE))),
+        condition: Some(as_planned(planned, now)),
+    };
+    match ports.store.update(take).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::ConditionFailed(_)) => Ok(false),
+        // No answer came: if the lease is ours, the attempt is made.
+        Err(StoreError::Unavailable(cause)) => {
+            let item = ports.store.get(&delivery_key(&delivery.id)).await?;
+            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) == Some(token) {
+                Ok(true)
+            } else {
+                Err(StoreError::Unavailable(cause).into())
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Logs the attempt before, where it left a lease and no outcome.
+fn record_interrupted(delivery: &mut Delivery) {
+    if delivery.lease.take().is_none() {
+        return;
+    }
+    let detail = "the sender ended before it could record what came of this attempt";
+    delivery.record(Attempt {
+        number: delivery.attempts,
+        at: delivery.next_attempt_at,
+        latency_ms: None,
+        status: None,
+        error: Some("interrupted".to_owned()),
+        detail: Some(detail.to_owned()),
+        response: None,
+    });
+}
+
+async fn exchange(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+    secrets: &[LiveSecret],
+    body: Vec<u8>,
+    at: Timestamp,
+    deadline: Duration,
+) -> Result<HttpAnswer, HttpError> {
+    let event = delivery.id.event();
+    let signing = Signing {
+        secrets: &live(secrets, at),
+        id: &event,
+        event: delivery.event,
+        attempt: delivery.attempts,
+        at,
+        body: &body,
+    };
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    headers.extend((surface.sign)(&signing));
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        url: delivery.url.clone(),
+        headers,
+        body,
+        deadline,
+        plain_http: (surface.delivery)().plain_http,
+        max_response_bytes: MAX_RESPONSE_BYTES,
+    };
+    ports.http.send(request).await
+}
+
+/// The log entry of an exchange, and the wait that the receiver asked for.
+fn describe(
+    number: u32,
+    begun: Timestamp,
+    ended: Timestamp,
+    answer: &Result<HttpAnswer, HttpError>,
+) -> (Attempt, Option<Duration>) {
+    let latency = u64::try_from(ended.since(begun).as_millis()).unwrap_or(u64::MAX);
+    let entry = Attempt {
+        number,
+        at: begun,
+        latency_ms: Some(latency),
+        status: None,
+        error: None,
+        detail: None,
+        response: None,
+    };
+    // The head decides: a receiver that sent it has the event, whatever becomes of the body.
+    let (answer, cut) = match answer {
+        Ok(answer) => (answer, None),
+        Err(HttpError::Cut { answer, cause }) => (&**answer, Some(format!("its body did not come whole: {cause}"))),
+        Err(error) => {
+            let (error, detail) = (Some(error.class().to_owned()), Some(error.to_string()));
+            return (Attempt { error, detail, ..entry }, None);
+        }
+    };
+    let success = (200..300).contains(&answer.status);
+    let refused = (!success).then(|| format!("the receiver answered {}; only 2xx is success", answer.status));
+    let said: Vec<String> = refused.into_iter().chain(cut).collect();
+    let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
+    let attempt = Attempt {
+        status: Some(answer.status),
+        error: (!success).then(|| "status".to_owned()),
+        detail: (!said.is_empty()).then(|| said.join("; ")),
+        response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
+        ..entry
+    };
+    (attempt, answer.header("retry-after").and_then(|v| retry_after(v, ended)))
+}
+
+/// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two
+/// exchanges at once do not undo each other's. Lost, the next exchange finds it out again.
+async fn learn(
+    ports: &Ports,
+    delivery: &Delivery,
+    known: &Endpoint,
+    attempt: &Attempt,
+    next: &Next,
+    asked: Option<Duration>,
+    now: Timestamp,
+) {
+    let mut changes = Vec::new();
+    let slow = attempt.latency_ms.is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis());
+    if slow != known.slow {
+        changes.push(Change::Set(SLOW, Value::N(slow.into())));
+    }
+    if let Some(wait) = asked.filter(|_| attempt.error.is_some()) {
+        changes.push(Change::Set(NOT_BEFORE, Value::N(now.plus(wait).0)));
+    }
+    let gone = matches!(next, Next::Exhausted { disable_endpoint: true, .. });
+    let back = known.disabled && delivery.explicit && *next == Next::Delivered;
+    if gone || back {
+        changes.push(Change::Set(DISABLED, Value::N(gone.into())));
+    }
+    if changes.is_empty() {
+        return;
+    }
+    // What is disabled stays so until it is asked for; everything else is forgotten after a while.
+    changes.push(if gone || (known.disabled && !back) {
+        Change::Remove(EXPIRES_AT)
+    } else {
+        Change::Set(EXPIRES_AT, Value::N(now.plus(ENDPOINT_MEMORY).seconds()))
+    });
+    let still = Condition::Any(vec![Condition::Absent(DISABLED), Condition::Equals(DISABLED, Value::N(0))]);
+    let condition = (!gone && !known.disabled).then_some(still);
+    let key = endpoint_key(&delivery.tenant, &delivery.url);
+    match ports.store.update(Update { key, changes, condition }).await {
+        Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
+        Err(error) => {
+            tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
+        }
+    }
+}
+
+/// Ends a delivery without an attempt.
+async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<Dispatched, StepError> {
+    let planned = delivery.next_attempt_at;
+    record_interrupted(&mut delivery);
+    delivery.state = DeliveryState::Exhausted;
+    delivery.reason = Some(reason.to_owned());
+    change(ports, planned, &delivery, None, Dispatched::Exhausted).await
+}
+
+/// Moves the next attempt to when the receiver wants it, or is free for it.
+async fn put_off(ports: &Ports, mut delivery: Delivery, until: Timestamp) -> Result<Dispatched, StepError> {
+    let (now, planned) = (ports.clock.now(), delivery.next_attempt_at);
+    // Its time is that of the attempt before, until it is written over.
+    record_interrupted(&mut delivery);
+    delivery.next_attempt_at = until;
+    let due = Some(delivery.due(now));
+    let moved = change(ports, planned, &delivery, due, Dispatched::Moved).await?;
+    if moved == Dispatched::Moved {
+        hand_on(ports, &delivery, QueueName::WebhookRetry, now).await;
+    }
+    Ok(moved)
+}
+
+/// Writes a delivery without an attempt, if its next one is still planned for `planned`.
+async fn change(
+    ports: &Ports,
+    planned: Timestamp,
+    delivery: &Delivery,
+    due: Option<Timestamp>,
+    outcome: Dispatched,
+) -> Result<Dispatched, StepError> {
+    let update = Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(delivery, due),
+        condition: Some(Condition::All(vec![
+            as_planned(delivery.attempts, ports.clock.now()),
+            Condition::Equals(NEXT_ATTEMPT_AT, Value::N(planned.0)),
+        ])),
+    };
+    match ports.store.update(update).await {
+        Ok(_) => Ok(outcome),
+        Err(StoreError::ConditionFailed(_)) => Ok(Dispatched::Stale),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! What callers do with deliveries: send one again, or send a test.
+
+use std::time::Duration;
+
+use crate::domain::delivery::{Delivery, DeliveryState, EventType};
+use crate::domain::error::ApiError;
+use crate::domain::ids::{DeliveryId, JobId, TenantId};
+use crate::jobs::enrich::finish::wake;
+use crate::jobs::idempotency::Idempotency;
+use crate::jobs::{Ports, StepError, read, transact};
+use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
+use crate::schema::{
+    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, STATE, current, delivery_changes, delivery_item, delivery_key, read_delivery, s,
+};
+
+/// The reason of a delivery that a newer job's made void; see `turn.rs`.
+pub(crate) const SUPERSEDED: &str = "superseded";
+/// How long a test delivery is kept.
+const TEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Sends an event again, under the same `webhook-id`, with a new round of attempts. One that waits for its next attempt is
+/// sent at once; one whose attempt is under way is answered as it is.
+pub async fn replay(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &DeliveryId,
+    idempotency: Option<&Idempotency>,
+) -> Result<Delivery, ApiError> {
+    for _ in 0..8 {
+        let repeated = match idempotency {
+            Some(key) => key.find(ports, tenant).await?.is_some(),
+            None => false,
+        };
+        let mut delivery = read::delivery(ports, tenant, id).await?;
+        if delivery.reason.as_deref() == Some(SUPERSEDED) {
+            let detail =
+                "a newer job's event was answered at this URL, and only the latest counts there; read the results";
+            return Err(ApiError::Conflict { detail: detail.to_owned() });
+        }
+        let now = ports.clock.now();
+        if repeated || delivery.lease.as_ref().is_some_and(|lease| now < lease.until) {
+            return Ok(delivery);
+        }
+        let condition = if delivery.state == DeliveryState::Pending {
+            as_planned(delivery.attempts, now)
+        } else {
+            Condition::All(vec![
+                Condition::Equals(STATE, s(delivery.state.as_str())),
+                Condition::Equals(ATTEMPTS, Value::N(delivery.attempts.into())),
+            ])
+        };
+        delivery.replay(now);
+        let changes = delivery_changes(&delivery, Some(delivery.due(now)));
+        let mut writes = vec![Write::Update(Update { key: delivery_key(id), changes, condition: Some(condition) })];
+        if let Some(key) = idempotency {
+            writes.push(key.claim(tenant, &id.job, &[], now)?);
+        }
+        match transact(ports, writes).await {
+            Ok(()) => {
+                wake(ports, &delivery, QueueName::Webhook).await;
+                return Ok(delivery);
+            }
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(StepError::from(error).into()),
+        }
+    }
+    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+}
+
+/// Sends a signed `webhook.test` event to a URL. It is a delivery like any other, of no job.
+pub async fn test(
+    ports: &Ports,
+    tenant: &TenantId,
+    dialect: &str,
+    url: impl FnOnce() -> Result<String, ApiError>,
+    idempotency: Option<&Idempotency>,
+) -> Result<Delivery, ApiError> {
+    if let Some(key) = idempotency
+        && let Some(earlier) = key.find(ports, tenant).await?
+    {
+        return read::delivery(ports, tenant, &earlier.job.delivery(0)).await;
+    }
+    let url = url()?;
+    let now = ports.clock.now();
+    let id = JobId::new(now, ports.random()).delivery(0);
+    let event = EventType::WebhookTest;
+    let delivery = Delivery::new(id.clone(), tenant.clone(), dialect, event, now, &url, now.plus(TEST_RETENTION));
+    let item = delivery_item(&delivery, Some(delivery.due(now)));
+    let mut writes = vec![Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })];
+    if let Some(key) = idempotency {
+        writes.push(key.claim(tenant, &id.job, &[], now)?);
+    }
+    match transact(ports, writes).await {
+        Ok(()) => {}
+        Err(StoreError::ConditionFailed(failed)) => {
+            // Either our own earlier try, whose answer was lost, or another request with the same key.
+            let item = ports.store.get(&delivery_key(&id)).await.map_err(StepError::from)?;
+            if let Some(item) = current(item, now) {
+                return Ok(read_delivery(&id, &item)?);
+            }
+            let other = failed.iter().find(|f| f.at == 1).and_then(|f| f.existing.as_ref());
+            let (Some(key), Some(item)) = (idempotency, other) else { return Err(ApiError::Internal) };
+            return read::delivery(ports, tenant, &key.resolve(item)?.job.delivery(0)).await;
+        }
+        Err(error) => return Err(StepError::from(error).into()),
+    }
+    wake(ports, &delivery, QueueName::Webhook).await;
+    Ok(delivery)
+}
+
+/// The condition that a delivery is as it was planned: so many attempts begun, pending, and no lease that lives.
+pub(crate) fn as_planned(attempts: u32, now: crate::domain::time::Timestamp) -> Condition {
+    Condition::All(vec![
+        Condition::Equals(STATE, s(DeliveryState::Pending.as_str())),
+        Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
+        Condition::Any(vec![Condition::Absent(LEASE_TOKEN), Condition::AtMost(LEASE_UNTIL, now.0)]),
+    ])
+}
