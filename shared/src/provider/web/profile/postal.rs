@@ -229,7 +229,7 @@ fn own(lines: &[Line], at: usize) -> Own {
         Own::HeadOffice
     } else if lines[at].address || lines[at].place == Place::Frame || near.clone().any(has_form) {
         Own::Marked
-    } else if near.any(|text| text.contains('@') || phone::is_called(text)) {
+    } else if near.any(|text| text.contains('@') || parts(text).iter().flatten().any(|part| phone::is_called(part))) {
         Own::Near
     } else {
         Own::No
