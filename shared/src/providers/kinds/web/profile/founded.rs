@@ -327,7 +327,7 @@ fn labelled(lines: &[Line], at: usize) -> Option<String> {
     let is_year = |at: usize| lines.get(at).is_some_and(|line| line.text.len() == 4 && year(&line.text).is_some());
     let label = |at: usize| {
         let line = lines.get(at).filter(|line| line.place != Place::Others)?;
-        let words = tokens(line.text.get(..).filter(|text| text.len() <= MAX_LABEL)?);
+        let words = tokens(Some(&line.text).filter(|text| text.len() <= MAX_LABEL)?);
         let is = |language: &Phrases| {
             let phrase: Vec<&str> = words.iter().map(|token| token.text.as_str()).collect();
             let known = phrase.first().and_then(|first| language.get(first)).into_iter().flatten();
@@ -406,7 +406,8 @@ impl Sentence {
         self.tokens.get(range).unwrap_or_default().iter().all(|token| token.is(sorts))
     }
 
-    fn is_all(&self) -> usize {
+    /// How many words it has.
+    fn len(&self) -> usize {
         self.tokens.len()
     }
 
@@ -450,7 +451,7 @@ impl Sentence {
             (aside <= if in_a_place { MAX_ASIDE } else { 0 } && between <= MAX_BETWEEN).then_some(own)
         };
         // `We founded a school`, `Acme founded schools`.
-        let is_active = !passive && end < self.is_all() && end != year && !self.tokens[end].is(sort::PREP);
+        let is_active = !passive && end < self.len() && end != year && !self.tokens[end].is(sort::PREP);
         let told = if passive {
             subject(sort::NAME | sort::OWN | sort::WE).is_some()
                 || (self.any(0..verb, sort::IT) && meant.len() == 1 && it_is_company())
@@ -462,7 +463,7 @@ impl Sentence {
 
     /// Whether what stands behind a participle without a subject can be told of the company: `, we make anvils`.
     fn is_told_of_company(&self, from: usize) -> bool {
-        let rest = &self.tokens[from.min(self.is_all())..];
+        let rest = &self.tokens[from.min(self.len())..];
         let Some(comma) = rest.iter().position(|token| token.comma) else {
             return !rest.iter().any(|token| token.is(sort::OTHER)) || rest[0].is(sort::PREP);
         };
@@ -481,7 +482,7 @@ impl Sentence {
     fn active(&self, verb: usize) -> Option<usize> {
         let year = self.year_of(verb)?;
         let end = self.end(verb);
-        let to = (end + 1..self.is_all()).find(|at| self.tokens[*at].comma).unwrap_or(self.is_all());
+        let to = (end + 1..self.len()).find(|at| self.tokens[*at].comma).unwrap_or(self.len());
         let object = (end..to.min(end + MAX_BETWEEN)).find(|at| self.tokens[*at].is(sort::NAME | sort::OWN))?;
         // `the first company`, `another firm`, `Acme's school`
         let object_ends = self.end(object);
@@ -491,7 +492,7 @@ impl Sentence {
             || self.tokens[object_ends].text.len() == 1;
         let between =
             (end..object).filter(|at| *at != year && !self.tokens[*at].is(sort::FILL) && !self.tokens[*at].capital);
-        (is_whole && between.count() == 0 && !self.any(0..self.is_all(), sort::OTHER)).then_some(year)
+        (is_whole && between.count() == 0 && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
     /// `Gründungsjahr: 1926`.
@@ -499,7 +500,7 @@ impl Sentence {
         let end = self.end(label);
         let year = *self.years.first().filter(|year| **year >= end)?;
         let is_plain = self.all(end..year, sort::FILL | sort::OWN | sort::NAME);
-        (label == 0 && is_plain && self.years.len() == 1 && !self.any(0..self.is_all(), sort::OTHER)).then_some(year)
+        (label == 0 && is_plain && self.years.len() == 1 && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
     /// `Acme Forge Est. 1987`.
@@ -507,34 +508,34 @@ impl Sentence {
         let year = self.end(est);
         let before = (0..est).filter(|at| !self.tokens[*at].is(sort::FILL)).count();
         let is_badge = before <= MAX_BADGE || self.any(0..est, sort::NAME);
-        (self.years == [year] && is_badge && !self.any(0..self.is_all(), sort::OTHER)).then_some(year)
+        (self.years == [year] && is_badge && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
     /// `Family business since 1987`, `Seit 1926`.
     fn since(&self, since: usize, before: &str, words: &Phrases, names: &Names) -> Option<usize> {
         let year = if self.tokens[since].is(sort::SINCE) {
             let end = self.end(since);
-            (end..self.is_all()).find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
+            (end..self.len()).find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
         } else {
             (0..since).rev().find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
         };
         let year = year.filter(|year| self.years == [*year])?;
-        if self.is_all() > MAX_SINCE || self.any(0..self.is_all(), sort::OTHER | sort::NEWS) {
+        if self.len() > MAX_SINCE || self.any(0..self.len(), sort::OTHER | sort::NEWS) {
             return None;
         }
         let is_said = |at: &usize| {
             let token = &self.tokens[*at];
             !token.is(sort::FILL | sort::NAME | sort::SINCE | sort::SINCE_BEHIND | sort::WORK) && *at != year
         };
-        let others = (0..self.is_all()).filter(is_said).count();
-        let alone = !self.any(0..self.is_all(), sort::WORK | sort::NAME);
+        let others = (0..self.len()).filter(is_said).count();
+        let alone = !self.any(0..self.len(), sort::WORK | sort::NAME);
         let told = if alone {
             // Whose it is may stand above: a person with an office, a customer.
             let mut above = tokens(before);
             mark(&mut above, words, names);
             others == 0 && !above.iter().any(|token| token.is(sort::OTHER | sort::NEWS))
         } else {
-            self.any(0..self.is_all(), sort::WORK) || others <= MAX_ASIDE
+            self.any(0..self.len(), sort::WORK) || others <= MAX_ASIDE
         };
         told.then_some(year)
     }
@@ -548,9 +549,9 @@ impl Sentence {
             named
                 && given.is_some_and(|given| given.capital && given.sorts == 0 && !names.surnames.contains(&given.text))
         };
-        let subject = (0..self.is_all()).any(|at| self.tokens[at].is(sort::STORY) && at.abs_diff(verb) <= MAX_BADGE)
-            || (0..self.is_all()).any(is_founder);
-        let is_other = self.any(0..self.is_all(), sort::OTHER | sort::NEWS | sort::WE);
+        let subject = (0..self.len()).any(|at| self.tokens[at].is(sort::STORY) && at.abs_diff(verb) <= MAX_BADGE)
+            || (0..self.len()).any(is_founder);
+        let is_other = self.any(0..self.len(), sort::OTHER | sort::NEWS | sort::WE);
         (self.years.len() == 1 && subject && !is_other).then_some(year)
     }
 }
@@ -613,9 +614,10 @@ fn within(sentence: &str, names: &Names) -> Option<i32> {
     // `1926年`, and before the year nothing but signs and particles; `創業 1926`.
     let is_glue =
         |c: char| c.is_whitespace() || ":\u{ff1a}\u{306f}\u{306b}\u{4e8e}\u{65bc}\u{81ea}\u{fe55}/".contains(c);
-    let is_near = match word_at < at {
-        true => between.chars().all(is_glue) && (behind.is_empty() || behind.starts_with('\u{5e74}')),
-        false => behind.starts_with('\u{5e74}') && between.chars().count() <= MAX_WITHIN && !between.contains(','),
+    let is_near = if word_at < at {
+        between.chars().all(is_glue) && (behind.is_empty() || behind.starts_with('\u{5e74}'))
+    } else {
+        behind.starts_with('\u{5e74}') && between.chars().count() <= MAX_WITHIN && !between.contains(',')
     };
     let before = lower[..from].trim_matches(|c: char| !c.is_alphanumeric());
     let own = before.is_empty()

@@ -65,10 +65,8 @@ impl Town {
             let (region, city) = match regions(country) {
                 Some(known) => {
                     let (region, city) = before.split_last()?;
-                    (
-                        Some((*region).to_owned()).filter(|_| known.split(' ').any(|known| known == *region))?.into(),
-                        city,
-                    )
+                    let is_known = known.split(' ').any(|known| known == *region);
+                    (is_known.then(|| Some((*region).to_owned()))?, city)
                 }
                 None => (None, before),
             };
@@ -229,7 +227,7 @@ fn own(lines: &[Line], at: usize) -> Own {
         Own::HeadOffice
     } else if lines[at].address || lines[at].place == Place::Frame || near.clone().any(has_form) {
         Own::Marked
-    } else if near.any(|text| text.contains('@') || phone::is_called(text)) {
+    } else if near.any(|text| text.contains('@') || parts(text).iter().flatten().any(|part| phone::is_called(part))) {
         Own::Near
     } else {
         Own::No
@@ -351,7 +349,8 @@ fn is_unit(line: &str) -> bool {
 const UNITS: &str = "unit suite ste flat floor level apartment apt room building bldg block studio b\u{e2}timent bat \
     \u{e9}tage etage geb\u{e4}ude piso planta local edificio piano interno scala";
 
-/// `\u{3012}980-0811 \u{4ed9}\u{53f0}\u{5e02}\u{9752}\u{8449}\u{533a}\u{4e00}\u{756a}\u{753a}3-2-17`: Japan's form goes from the large to the small. What stands behind the mark may be the next line.
+/// `〒980-0811 仙台市青葉区一番町3-2-17`: Japan's form goes from the large to the small. What stands behind the mark
+/// may be the next line.
 fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     let (_, rest) = line.split_once('\u{3012}')?;
     let rest = rest.trim_start();
@@ -387,7 +386,7 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// Where the prefecture ends that a text begins with: `\u{6771}\u{4eac}\u{90fd}`, or two or three signs before `\u{770c}`.
+/// Where the prefecture ends that a text begins with: `東京都`, or two or three signs before `県`.
 fn prefecture(text: &str) -> Option<usize> {
     let capital = [
         "\u{6771}\u{4eac}\u{90fd}",
