@@ -1,27 +1,46 @@
-//! Who may import whom: `functions → edge, aws, net → app → dialect, provider → ports → domain`.
+//! Who may import whom: the rooms of the common crate, from the doors down to the rules (`shared/src/lib.rs`).
 
 use shared::surfaces::{SURFACES, Surface};
 
 use crate::imports::{CRATES, End, Named, Tree, made_up};
 use crate::{root, rust_files, source};
 
-/// A module of `shared`, and the modules that it may name besides itself.
-const MODULES: [(&str, &[&str]); 8] = [
+/// A room of `shared`, and the rooms that it may name besides itself: those below it, the adapters' aside.
+const MODULES: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("ports", &["domain"]),
-    ("provider", &["domain", "ports"]),
-    ("dialect", &["domain", "ports", "provider"]),
-    ("app", &["domain", "ports", "provider", "dialect"]),
-    ("aws", &["domain", "ports"]),
+    ("schema", &["domain", "ports"]),
+    ("catalog", &["domain"]),
+    ("providers", &["domain", "ports", "schema", "catalog"]),
+    ("surfaces", &["domain", "ports", "catalog"]),
+    ("jobs", &["domain", "ports", "schema", "catalog", "providers", "surfaces"]),
+    ("webhooks", &["domain", "ports", "schema", "surfaces", "jobs"]),
+    ("maintenance", &["domain", "ports", "schema", "jobs", "webhooks"]),
     ("net", &["domain", "ports"]),
-    ("edge", &["domain", "ports", "provider", "dialect", "app", "aws", "net"]),
+    ("aws", &["domain", "ports"]),
+    (
+        "lambda",
+        &[
+            "domain",
+            "ports",
+            "schema",
+            "catalog",
+            "providers",
+            "surfaces",
+            "jobs",
+            "webhooks",
+            "maintenance",
+            "net",
+            "aws",
+        ],
+    ),
 ];
 
 /// The module with a file or a folder for each surface, which nothing else may name.
-const OF_SURFACES: &str = "dialect";
+const OF_SURFACES: &str = "surfaces";
 
 /// What the functions may name of `shared`.
-const FOR_FUNCTIONS: [&str; 4] = ["edge", "app", "aws", "net"];
+const FOR_FUNCTIONS: [&str; 6] = ["lambda", "jobs", "webhooks", "maintenance", "aws", "net"];
 
 /// Beginnings of paths, and the places (beginnings of file names) that alone may name them.
 const DOORS: [(&[&str], &[&str]); 19] = [
@@ -158,22 +177,22 @@ fn every_module_of_the_common_crate_has_a_rule() {
 fn imports_against_the_direction_are_found() {
     for (file, source, line, what) in [
         ("shared/src/domain/job.rs", "use crate::ports::Store;", 1, "crate::ports::Store"),
-        ("shared/src/domain/job.rs", "//! crate::app\n\nfn f() -> crate::app::Ports {}", 3, "crate::app::Ports"),
+        ("shared/src/domain/job.rs", "//! crate::jobs\n\nfn f() -> crate::jobs::Ports {}", 3, "crate::jobs::Ports"),
         ("shared/src/domain/job.rs", "fn f() { super::super::net::Guard::new(); }", 1, "crate::net::Guard::new"),
         ("shared/src/domain/job.rs", "mod tests {\n    use super::super::super::ports;\n}", 2, "crate::ports"),
         ("shared/src/domain/mod.rs", "use super::{domain::job, aws};", 1, "crate::aws"),
-        ("shared/src/ports.rs", "use crate::{domain::ids, app};", 1, "crate::app"),
+        ("shared/src/ports.rs", "use crate::{domain::ids, jobs};", 1, "crate::jobs"),
         ("shared/src/providers/kinds/http.rs", "use crate::net::ReqwestSender;", 1, "crate::net::ReqwestSender"),
         (
             "shared/src/surfaces/native.rs",
-            "use crate::{\n  domain::{ids, time},\n  app::{\n status}};",
+            "use crate::{\n  domain::{ids, time},\n  jobs::{\n read}};",
             4,
-            "crate::app::status",
+            "crate::jobs::read",
         ),
         ("shared/src/jobs/submit.rs", "fn f() { let x: crate::aws::AwsClients; }", 1, "crate::aws::AwsClients"),
-        ("shared/src/jobs/submit.rs", "use crate::edge;", 1, "crate::edge"),
-        ("shared/src/aws/store.rs", "use crate::app::table;", 1, "crate::app::table"),
-        ("shared/src/net/dns.rs", "use crate::provider;", 1, "crate::provider"),
+        ("shared/src/jobs/submit.rs", "use crate::lambda;", 1, "crate::lambda"),
+        ("shared/src/aws/store.rs", "use crate::schema;", 1, "crate::schema"),
+        ("shared/src/net/dns.rs", "use crate::providers;", 1, "crate::providers"),
         ("shared/src/jobs/mod.rs", "use aws_sdk_sqs as sqs;", 1, "aws_sdk_sqs"),
         ("shared/src/lambda/start.rs", "fn f() { let c = reqwest::Client::new(); }", 1, "reqwest::Client::new"),
         (
@@ -187,7 +206,7 @@ fn imports_against_the_direction_are_found() {
         ("shared/src/lambda/api.rs", "use std::time::Instant;", 1, "std::time::Instant"),
         ("shared/src/domain/ids.rs", "fn f() { getrandom::fill(&mut b); }", 1, "getrandom::fill"),
         ("shared/src/domain/ids.rs", "use std::fs;", 1, "std::fs"),
-        ("shared/src/webhooks/dispatch.rs", "use crate::dialect::native;", 1, "crate::dialect::native"),
+        ("shared/src/webhooks/dispatch.rs", "use crate::surfaces::native;", 1, "crate::surfaces::native"),
         ("functions/status/src/main.rs", "use shared::domain::ids::JobId;", 1, "shared::domain::ids::JobId"),
         ("functions/status/src/main.rs", "use aws_sdk_dynamodb::Client;", 1, "aws_sdk_dynamodb::Client"),
     ] {
@@ -231,18 +250,18 @@ fn what_only_looks_like_an_import_is_left_alone() {
     for (file, source) in [
         (
             "shared/src/domain/job.rs",
-            "/* crate::app /* crate::net */ */ // crate::aws\nconst S: &str = \"crate::app::x\";",
+            "/* crate::jobs /* crate::net */ */ // crate::aws\nconst S: &str = \"crate::jobs::x\";",
         ),
-        ("shared/src/domain/job.rs", "fn f<'a>() { let s = r#\"a \" crate::app::x\"#; let c = '\"'; let d = '\\''; }"),
+        ("shared/src/domain/job.rs", "fn f<'a>() { let s = r#\"a \" crate::jobs::x\"#; let c = '\"'; let d = '\\''; }"),
         ("shared/src/domain/job.rs", "use super::ids::JobId; use crate::domain::time; use self::tests::x;"),
         ("shared/src/domain/job.rs", "mod tests { use super::*; use super::super::ids; }"),
         (
             "shared/src/jobs/submit.rs",
-            "use super::{Ports, status}; fn f() { crate::app::table::s(1); } use crate::domain::{ids, job};",
+            "use super::{Ports, read}; fn f() { crate::schema::s(1); } use crate::domain::{ids, job};",
         ),
         ("shared/src/jobs/submit.rs", "fn f() { let x = foo::reqwest::y; instant::now(); }"),
-        ("shared/src/lambda/start.rs", "use crate::{app, aws, net, domain, ports, provider, dialect};"),
-        ("functions/sweep/src/main.rs", "use shared::app::sweep; use shared::edge::{start, telemetry};"),
+        ("shared/src/lambda/start.rs", "use crate::{jobs, aws, net, domain, ports, providers, surfaces};"),
+        ("functions/sweep/src/main.rs", "use shared::maintenance::sweep; use shared::lambda::{start, telemetry};"),
     ] {
         assert_eq!(wrong(&made_up(&[(file, source)])), Vec::<String>::new(), "{source}");
     }

@@ -14,21 +14,8 @@ pub(crate) const MOST_LEVELS: usize = 4;
 const MOST_SHARE: usize = 25;
 
 /// Rooms by the beginnings of their files below `shared/src/`, the first that fits. Every other folder or file is its own.
-const ROOMS: [(&str, &str); 13] = [
-    ("providers/kinds/web", "kind web"),
-    ("providers/kinds", "other kinds"),
-    ("provider/web", "kind web"),
-    ("provider/chat", "other kinds"),
-    ("provider/dataset", "other kinds"),
-    ("provider/email", "other kinds"),
-    ("provider/hem", "other kinds"),
-    ("provider/http", "other kinds"),
-    ("provider/ip", "other kinds"),
-    ("provider/phone", "other kinds"),
-    ("provider/config", "catalog"),
-    ("provider/", "rest of providers"),
-    ("providers/", "rest of providers"),
-];
+const ROOMS: [(&str, &str); 3] =
+    [("providers/kinds/web", "kind web"), ("providers/kinds", "other kinds"), ("providers/", "rest of providers")];
 
 /// Files that are tables of data, which grow with what they list.
 pub(crate) const TABLES: &[(&str, &str)] =
