@@ -26,7 +26,7 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNu
 use serde_json::{Map, Value};
 
 pub(super) use self::country::region;
-pub(super) use self::shown::{is_called, shown};
+pub(super) use self::shown::{is_called, is_fax, shown};
 pub(super) use self::text::written;
 use super::config::PhoneConfig;
 use super::{Answer, Ports, Provider, Question};

@@ -57,6 +57,9 @@ pub(super) struct Anchor {
     pub(super) text: String,
     pub(super) rel: String,
     pub(super) place: Place,
+    /// Its line, which is the next one where nothing of its own is in sight, and at which byte of that it begins.
+    pub(super) line: usize,
+    pub(super) at: usize,
 }
 
 /// `<img>` that may be the site's logo, with what says so.
@@ -417,7 +420,8 @@ impl Reader {
         self.anchor_part = part;
         let place = part.place;
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
-        self.anchor = href.map(|href| Anchor { href, text: words, rel, place });
+        let (line, at) = (self.document.lines.len(), self.line.text.len());
+        self.anchor = href.map(|href| Anchor { href, text: words, rel, place, line, at });
     }
 
     fn add_image(&mut self, tag: &StartTag<()>) {
