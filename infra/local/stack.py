@@ -225,6 +225,10 @@ def check(stack: Stack, options) -> None:
         if not os.access(options.bundle / name / "bootstrap", os.X_OK):
             raise Failed(f"{shown(options.bundle / name)}/bootstrap is missing: build it first (make up does)")
     check_secrets(options.bundle / "enrich" / "providers.toml")
+    told, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
+    if options.command_name == "up" and told.read_bytes() != bundled.read_bytes():
+        print(f"note: {shown(told)} is not as it was when the bundle was made, which is what is deployed; "
+              "`make up` makes it anew", file=sys.stderr)
     if options.env_file.exists():
         told = dict(line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line)
         other = told.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]

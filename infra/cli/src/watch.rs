@@ -145,21 +145,29 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     // A remark is not worth the tries of a request that is needed.
     let asked = api.send(Request::get(&path).query("limit", PAGE));
     let page = tokio::time::timeout(Duration::from_secs(10), asked).await.ok()?.ok()?.json;
-    let mut errors: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    for line in page["results"].as_array()? {
+    let of = if page["next_cursor"].is_null() { "" } else { " of the first results" };
+    Some(format!("{}; when that is solved: millrace retry {id}", commonest(page["results"].as_array()?, of)?))
+}
+
+/// The errors that most records have, each with how many have it, and how many have others.
+fn commonest(results: &[Value], of: &str) -> Option<String> {
+    const MAX_TOLD: usize = 3;
+    let mut errors: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for line in results {
         let error = &line["error"];
         if line["status"] != "invalid" && error["code"].is_string() {
-            let entry = errors.entry(text(error, "code")).or_insert_with(|| (0, text(error, "detail")));
-            entry.0 += 1;
+            *errors.entry((text(error, "code"), text(error, "detail"))).or_default() += 1;
         }
     }
-    let (code, (times, detail)) = errors.into_iter().max_by_key(|(_, (times, _))| *times)?;
-    let of = if page["next_cursor"].is_null() { "" } else { " of the first results" };
-    Some(format!(
-        "  {}{of} with {code}: {}; when that is solved: millrace retry {id}",
-        plural(times, "record"),
-        plain(&detail, 300)
-    ))
+    let mut errors: Vec<_> = errors.into_iter().collect();
+    errors.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    let others: u64 = errors.iter().skip(MAX_TOLD).map(|(_, times)| times).sum();
+    let told = errors.into_iter().take(MAX_TOLD).map(|((code, detail), times)| {
+        format!("  {}{of} with {code}: {}", plural(times, "record"), plain(&detail, 300))
+    });
+    let others = (others > 0).then(|| format!("  {}{of} with other errors", plural(others, "record")));
+    let lines: Vec<String> = told.chain(others).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Whether nothing of a job is left to be done.
@@ -216,6 +224,27 @@ fn summary(job: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_error_is_counted_by_itself_the_most_frequent_first() {
+        let failed = |code: &str, detail: &str| serde_json::json!({"status": "failed", "error": {"code": code, "detail": detail}});
+        let mut results = vec![failed("provider_error", "h: HTTP 500"), failed("provider_error", "h: HTTP 401")];
+        results.extend(std::iter::repeat_n(failed("provider_error", "h: not JSON"), 3));
+        results.push(serde_json::json!({"status": "found"}));
+        results.push(serde_json::json!({"status": "invalid", "error": {"code": "invalid", "detail": "no"}}));
+        assert_eq!(
+            commonest(&results, "").as_deref(),
+            Some(
+                "  3 records with provider_error: h: not JSON\n  1 record with provider_error: h: HTTP 401\n  \
+                 1 record with provider_error: h: HTTP 500"
+            )
+        );
+        results.extend([failed("rate_limited", "a"), failed("rate_limited", "b")]);
+        let told = commonest(&results, " of the first results").unwrap_or_default();
+        assert_eq!(told.lines().count(), 4, "{told}");
+        assert!(told.ends_with("\n  2 records of the first results with other errors"), "{told}");
+        assert_eq!(commonest(&[], ""), None);
+    }
     use crate::api::tests::client;
     use crate::server::{Reply, serve};
 

@@ -77,6 +77,62 @@ pub fn has_legal_form(name: &str) -> bool {
     letters(&words(name)) != letters(&split(name))
 }
 
+/// Whether two names have legal forms, and none in common: `Acme Inc.` and `Acme GmbH`. Forms in several whole words that are
+/// not known by their short one contradict nothing.
+pub fn has_other_form(one: &str, other: &str) -> bool {
+    let (one, other) = (forms(one), forms(other));
+    let known = |forms: &[String]| !forms.is_empty() && (forms.len() == 1 || forms.iter().all(|form| form.len() <= 4));
+    known(&one) && known(&other) && one.iter().all(|form| !other.contains(form))
+}
+
+/// The words of a name's legal forms, long ones by their short one, and letters alone as one: `S. A.` is `sa`.
+fn forms(name: &str) -> Vec<String> {
+    let mut kept: Vec<Word> = words(name).into_iter().filter(|word| !word.joins()).collect();
+    let all = split(name).into_iter().filter(|word| !word.joins());
+    let mut forms: Vec<String> = Vec::new();
+    let mut single = false;
+    for word in all {
+        if let Some(at) = kept.iter().position(|kept| *kept == word) {
+            kept.remove(at);
+            single = false;
+            continue;
+        }
+        let is_letter = word.plain.chars().count() == 1;
+        match forms.last_mut().filter(|_| single && is_letter) {
+            Some(last) => last.push_str(&word.plain),
+            None => forms.push(word.plain),
+        }
+        single = is_letter;
+    }
+    // A form that is written without a space is part of a word.
+    if !kept.is_empty() {
+        return Vec::new();
+    }
+    let short = |form: &str| LONG_FORMS.iter().find(|(long, _)| *long == form).map(|(_, short)| *short);
+    if let Some(form) = short(&forms.join(" ")) {
+        return vec![form.to_owned()];
+    }
+    forms.iter().map(|form| short(form).unwrap_or(form).to_owned()).collect()
+}
+
+/// Legal forms in words, and their short one.
+const LONG_FORMS: [(&str, &str); 14] = [
+    ("aktiengesellschaft", "ag"),
+    ("aktiebolag", "ab"),
+    ("company", "co"),
+    ("corporation", "corp"),
+    ("gesellschaft mit beschrankter haftung", "gmbh"),
+    ("incorporated", "inc"),
+    ("limited", "ltd"),
+    ("limited liability company", "llc"),
+    ("public limited company", "plc"),
+    ("sociedad anonima", "sa"),
+    ("sociedad limitada", "sl"),
+    ("societa per azioni", "spa"),
+    ("societe a responsabilite limitee", "sarl"),
+    ("societe anonyme", "sa"),
+];
+
 /// Whether two names are the same organisation's, as far as their letters tell: spaces do not count either.
 pub fn same(one: &str, other: &str) -> bool {
     !glued(one).is_disjoint(&glued(other))

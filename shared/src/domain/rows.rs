@@ -186,11 +186,12 @@ impl<'b> Rows<'b> {
             // A row that a stray quote ran together with others is not one whose last cells were left out.
             let row = self.bytes.get(begin..self.place().min(self.bytes.len())).unwrap_or_default();
             if !well_quoted(row, self.delimiter) {
-                return Err(format!("has {has} of the header's {wanted} cells; is a quote missing?"));
+                let than = if has == wanted { String::new() } else { format!(", the header has {wanted}") };
+                return Err(format!("has {has} cells{than}, and quotes that do not match; is one missing?"));
             }
         }
         if let Some(at) = (wanted..has).find(|at| !cells[*at].trim().is_empty()) {
-            let text = format!("has {has} of the header's {wanted} cells: cell {} has no column", at + 1);
+            let text = format!("has {has} cells, the header has {wanted}: cell {} has no column", at + 1);
             return Err(format!("{text}; is it to be in quotes with the one before?"));
         }
         Ok(cells)

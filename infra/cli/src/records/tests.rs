@@ -74,10 +74,10 @@ fn every_bad_row_is_reported_with_its_line() {
     assert_eq!(
         faults,
         [
-            "line 2: has 4 of the header's 3 cells: cell 4 has no column; is it to be in quotes with the one before?",
+            "line 2: has 4 cells, the header has 3: cell 4 has no column; is it to be in quotes with the one before?",
             "line 3: lacks input; type company needs domain, or company_name and country",
             "line 5: lacks input; type company needs domain, or company_name and country",
-            "line 7: has 2 of the header's 3 cells; is a quote missing?",
+            "line 7: has 2 cells, the header has 3, and quotes that do not match; is one missing?",
         ]
     );
     let latin = read(b"domain\na.com\nm\xfcller.de\n", Form::Csv(b','), &Columns::default(), Some(&kind()));

@@ -1,6 +1,29 @@
 use super::*;
 
 #[test]
+fn legal_forms_contradict_each_other_where_none_is_in_common() {
+    for (one, other, wanted) in [
+        ("Hammer Inc.", "Hammer GmbH", true),
+        ("Hammer SARL", "Hammer S.A.", true),
+        ("Hammer S.A.", "Hammer SAS", true),
+        ("Hammer Ltd", "Hammer LLC", true),
+        ("Hammer B.V.", "Hammer N.V.", true),
+        ("Hammer Inc.", "Hammer Incorporated", false),
+        ("Hammer GmbH", "Hammer GmbH & Co. KG", false),
+        ("Hammer Ltd.", "Hammer Co., Limited", false),
+        ("Hammer AG", "Hammer Aktiengesellschaft", false),
+        ("Hammer SA", "Hammer S. A.", false),
+        ("Hammer SA", "Hammer soci\u{e9}t\u{e9} anonyme", false),
+        ("Hammer", "Hammer GmbH", false),
+        ("Hammer", "Anvil", false),
+        ("", "Hammer GmbH", false),
+    ] {
+        assert_eq!(has_other_form(one, other), wanted, "{one} {other}");
+        assert_eq!(has_other_form(other, one), wanted, "{other} {one}");
+    }
+}
+
+#[test]
 fn names_have_a_normal_form() {
     for (names, wanted) in [
         (

@@ -10,16 +10,22 @@ use crate::domain::json;
 const MAX_VAIN: usize = 8 * 1024 * 1024;
 /// What is around the thoughts that reasoning models write before their answer; templates of theirs may have begun them.
 const THOUGHTS: [&str; 2] = ["<think>", "</think>"];
+/// How many braces before a mark are held to begin an object around it.
+const MAX_OPENED: usize = 16;
 /// How many texts that hold a text are opened. Each is kept while the next one is read.
 const MAX_NESTED: usize = 4;
 
 /// Judges the object that is the answer: of several the one that has most of the wanted fields, and of equals the last, so that
-/// a draft counts less than what it became. What the model thought is its answer only where it said nothing else. What only says
-/// the question again is no answer.
+/// a draft counts less than what it became. What the model thought is its answer only where it said nothing else, and never where
+/// the thought has no end. What only says the question again is no answer.
 pub(super) fn judge(text: &str, structure: &Structure, record: &Map<String, Value>) -> Result<Judged, &'static str> {
-    let mut none = "it is not one JSON object";
+    let finished = finished(text);
+    let unfinished = finished.len() < text.len();
+    let mut none = if unfinished { "it ends within a thought" } else { "it is not one JSON object" };
+    let text = finished;
     let spoken = spoken(text);
-    let texts = if spoken.iter().all(|text| is_blank(text)) { vec![text] } else { spoken };
+    let silent = !unfinished && spoken.iter().all(|text| is_blank(text));
+    let texts = if silent { vec![text] } else { spoken };
     let objects = texts.into_iter().flat_map(|text| objects(text, MAX_NESTED));
     let answers = objects.flat_map(|object| unwrapped(object, structure)).filter(|object| {
         let question = structure.is_question(object, record);
@@ -28,6 +34,20 @@ pub(super) fn judge(text: &str, structure: &Structure, record: &Map<String, Valu
     });
     let object = answers.max_by_key(|object| structure.fit(object));
     object.map(|object| structure.judge(object)).ok_or(none)
+}
+
+/// A text without the thought that it ends in, if it does: what was weighed there came to nothing. A mark within an object is a
+/// text of it.
+fn finished(text: &str) -> &str {
+    let [begin, end] = THOUGHTS;
+    let last = text.rfind(end).map_or(0, |at| at + end.len());
+    let Some(at) = text[last..].find(begin).map(|at| last + at) else { return text };
+    let opened = text[last..at].match_indices('{').map(|(open, _)| last + open).take(MAX_OPENED);
+    let mut objects = opened.filter_map(|open| match json::read_first(&text[open..]) {
+        Ok((Value::Object(_), length)) => Some(open + length),
+        _ => None,
+    });
+    if objects.any(|ends| ends > at) { text } else { &text[..at] }
 }
 
 /// What stands around the thoughts.

@@ -147,7 +147,8 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         format!("<think>{draft}</think>\n```json\n{whole}\n```"),
         // What the template of the model had opened.
         format!("Perhaps {draft}\n</think>\n\n{whole}"),
-        format!("<think>{whole}"),
+        format!("{whole} <think>Is that all {draft}"),
+        format!("<think>{draft}</think>{whole}<think>or {draft}"),
         format!("{whole}\n\nNote: {{title}} is from {{\"source\": \"a museum\"}} and {{not JSON}}."),
         format!("I was asked for {schema}. Draft:\n{draft}\nFinal:\n{whole}"),
         format!("{whole}\nin the form {schema}"),
@@ -178,6 +179,33 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     assert!(fields["title"] == "A" && !fields.contains_key("age"), "{fields:?}");
     let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&format!("<think>{draft}</think>{{}}")))).await;
     assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
+    // A thought without an end is no answer, whatever stands in it.
+    for text in [
+        format!("<think>so {draft} is my draft, but"),
+        format!("<think>{whole}"),
+        format!("I will see. <think>{whole}"),
+        format!("<think>{draft}</think><think>{whole}"),
+    ] {
+        let asked = ask(&agent, wanted(), |script| {
+            script.answer(200, &says(&text));
+            script.answer(200, &says(&text));
+        });
+        let asked = asked.await;
+        let Answer::Failed { detail, .. } = &asked.answer else { panic!("{text}: {:?}", asked.answer) };
+        assert_eq!(
+            (detail.as_str(), asked.requests.len()),
+            ("the model's answer is not usable: it ends within a thought", 2),
+            "{text}"
+        );
+    }
+    // A mark in a text is none.
+    let marked = whole.replace("\"A\"", "\"of <think> tags\"");
+    let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&marked))).await;
+    assert!(
+        matches!(&asked.answer, Answer::Found { fields, .. } if fields["title"] == "of <think> tags"),
+        "{:?}",
+        asked.answer
+    );
     // What was thought is no answer where something else was said.
     for text in [
         format!("<think>{whole}</think> I could not find out."),

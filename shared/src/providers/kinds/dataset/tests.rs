@@ -226,11 +226,11 @@ async fn headers_of_every_kind_are_read() {
 #[tokio::test]
 async fn broken_rows_fail_and_name_the_line() {
     for (file, text, wanted) in [
-        ("d.csv", "domain,name\n\na.com,A,more\n", "d.csv: line 3 has 3 of the header's 2 cells: cell 3 has no column"),
+        ("d.csv", "domain,name\n\na.com,A,more\n", "d.csv: line 3 has 3 cells, the header has 2: cell 3 has no column"),
         (
             "d.csv",
             "domain,name\na.com,\"A\nb.com,B\n",
-            "d.csv: line 2 has 2 of the header's 2 cells; is a quote missing?",
+            "d.csv: line 2 has 2 cells, and quotes that do not match; is one missing?",
         ),
         ("d.ndjson", "{}\n[1]\n", "d.ndjson: line 2 is not a JSON object"),
         ("d.csv", "domain,name\n", "d.csv: the table has no row with a usable key"),

@@ -16,13 +16,24 @@ use crate::catalog::{Mapping, Pick};
 use crate::domain::record::FailureCode;
 use crate::ports::HttpAnswer;
 use crate::providers::Answer;
+use crate::providers::kinds::charset;
 
 /// A response's JSON.
 pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
     if answer.truncated {
         return Err(Fault::lasting(format!("the provider's response is larger than {MAX_RESPONSE_BYTES} bytes")));
     }
-    read(answer).ok_or_else(|| Fault::lasting("the provider's response is not JSON"))
+    read(answer).ok_or_else(|| Fault::lasting(why_not_json(answer)))
+}
+
+/// Why a response cannot be read: it is in no encoding that it could be in, or no JSON.
+fn why_not_json(answer: &HttpAnswer) -> &'static str {
+    let content_type = answer.header("content-type");
+    match (charset::text(&answer.body, content_type), charset::told(content_type)) {
+        (Some(_), _) => "the provider's response is not JSON",
+        (None, None) => "the provider's response is not UTF-8, and its Content-Type names no charset",
+        (None, Some(_)) => "the provider's response is not in the charset that its Content-Type names",
+    }
 }
 
 /// A response with the question it answers.

@@ -26,7 +26,7 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNu
 use serde_json::{Map, Value};
 
 pub(super) use self::country::region;
-pub(super) use self::shown::{is_called, shown};
+pub(super) use self::shown::{is_called, is_fax, shown};
 pub(super) use self::text::written;
 use crate::catalog::PhoneConfig;
 use crate::providers::{Answer, Ports, Provider, Question};
@@ -133,13 +133,13 @@ mod tests {
     }
 
     async fn found(default: Option<&str>, value: Value) -> Value {
-        match ask(default, value).await {
+        match ask(default, value.clone()).await {
             Answer::Found { fields, confidence } => {
                 assert_eq!(confidence, Some(CONFIDENCE.into()));
                 assert!(fields.keys().all(|name| PHONE_FIELDS.contains(&name.as_str())), "{fields:?}");
                 Value::Object(fields)
             }
-            other => panic!("{other:?}"),
+            other => panic!("{value}: {other:?}"),
         }
     }
 
@@ -281,6 +281,169 @@ mod tests {
         ] {
             let fields = found(country, json!({"phone": text})).await;
             assert_eq!((&fields["e164"], fields["extension"].as_str()), (&json!(e164), extension), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_price_is_a_remark() {
+        let number = "+49 30 123456";
+        for price in [
+            "(0,20 EUR)",
+            "(0.20 EUR)",
+            "(1,99 €/min)",
+            "[1.99 €]",
+            "(20 Cent)",
+            "(20ct/min)",
+            "(€ 0,20)",
+            "(€0.20/min)",
+            "($0.99)",
+            "(0,20 pro Minute)",
+            "(0.20 per call)",
+            "(0,20/min)",
+            "(2 CHF/Anruf)",
+            "(CHF 2.-/Min)",
+            "(0,14 €/Min. aus dem Festnetz, max. 0,42 €)",
+            "0,20 EUR",
+            "0.20 EUR",
+            "1,99 €/min",
+            "1.99€/min",
+            "0,20€",
+            "- 0,20 €/Min.",
+            ", 0,20 EUR/Min",
+            "; 1.99 GBP",
+            "€ 0,20",
+            "$0.99/min",
+            "US$ 0.99",
+            "2,50 zł/min",
+            "20 kr/min",
+            "5 Kč/min",
+            "0,123 €",
+            "0,20 pro Anruf",
+            "EUR 0,20",
+            "0,20 euros",
+            "1.99 USD per minute",
+            "10 ₽",
+            "₹5/min",
+            "150 Ft/perc",
+            "(0,20 Euro inkl. MwSt.)",
+            "0,20 CHF",
+            "2.- CHF",
+        ] {
+            let text = format!("{number} {price}");
+            for (text, country) in [(text.clone(), None), (text.replace("+49 ", "0"), Some("DE"))] {
+                let fields = found(country, json!({"phone": text})).await;
+                let told = (&fields["e164"], &fields["valid"], fields.get("extension"));
+                assert_eq!(told, (&json!("+4930123456"), &json!(true), None), "{text}");
+            }
+        }
+        for text in ["0,20 EUR/Min: 0180 5 123456", "(0,20 €/Min.) 0180 5 123456"] {
+            assert_eq!(found(Some("DE"), json!({"phone": text})).await["e164"], "+491805123456", "{text}");
+        }
+    }
+
+    /// Without the prefix that calls at home begin with, and with the country's digits: who wrote it left out the plus.
+    #[tokio::test]
+    async fn a_number_may_lack_its_plus_and_its_prefix() {
+        for (text, country, e164) in [
+            ("49 171 1234567", "DE", "+491711234567"),
+            ("491711234567", "DE", "+491711234567"),
+            ("491711234567.0", "DE", "+491711234567"),
+            ("49-171-1234567", "DE", "+491711234567"),
+            ("(49) 171 1234567", "DE", "+491711234567"),
+            ("Tel. 49 171 1234567", "DE", "+491711234567"),
+            ("49 171 1234567 (mobil)", "DE", "+491711234567"),
+            ("49 (0)171 1234567", "DE", "+491711234567"),
+            ("49 30 123456", "DE", "+4930123456"),
+            ("43 664 1234567", "AT", "+436641234567"),
+            ("44 7400 123456", "GB", "+447400123456"),
+            ("91 98765 43210", "IN", "+919876543210"),
+            // Towns and ranges whose digits are those of the country.
+            ("0491 12345", "DE", "+4949112345"),
+            ("(0491) 1234567", "DE", "+494911234567"),
+            ("4921 123456", "DE", "+494921123456"),
+            ("04921 123456", "DE", "+494921123456"),
+            ("055 3221 1234", "BR", "+555532211234"),
+            ("55 3221 1234", "BR", "+555532211234"),
+            ("393 123 4567", "IT", "+393931234567"),
+            ("45 12 34 56", "DK", "+4545123456"),
+            ("91234 56789", "IN", "+919123456789"),
+            ("650-253-0000", "US", "+16502530000"),
+            ("1 650-253-0000", "US", "+16502530000"),
+        ] {
+            assert_eq!(found(None, json!({"phone": text, "country": country})).await["e164"], e164, "{text} {country}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_before_a_complete_number_is_no_part_of_it() {
+        for (text, country, e164) in [
+            ("3 x 030 123456", "DE", "+4930123456"),
+            ("3x 030 123456", "DE", "+4930123456"),
+            ("2 × 0171 1234567", "DE", "+491711234567"),
+            ("3 x +49 30 123456", "US", "+4930123456"),
+            ("10115 Berlin, 030 123456", "DE", "+4930123456"),
+            ("10115 Berlin 030 123456", "DE", "+4930123456"),
+            ("20148 Hamburg, Tel. 040 1234567", "DE", "+49401234567"),
+            ("80331 München, 089 123456", "DE", "+4989123456"),
+            ("D-10115 Berlin, +49 30 123456", "DE", "+4930123456"),
+            ("Hauptstr. 12, 10115 Berlin, 030 123456", "DE", "+4930123456"),
+            (
+                "Hauptstr. 12, 10115 Berlin-Mitte, Haus 3, 2. OG links, Deutschland, Tel.: 030 123456",
+                "DE",
+                "+4930123456",
+            ),
+            ("1010 Wien, 01 588580", "AT", "+431588580"),
+            ("8001 Zürich, 044 668 18 00", "CH", "+41446681800"),
+            ("75001 Paris, 01 23 45 67 89", "FR", "+33123456789"),
+            ("00184 Roma, 06 69812345", "IT", "+390669812345"),
+            ("New York, NY 10001, (212) 555-0123", "US", "+12125550123"),
+            ("London SW1A 1AA, 020 7946 0958", "GB", "+442079460958"),
+            ("13 22 87 / 02 1234 5678", "AU", "+61132287"),
+            ("2026-11-30, 030 123456", "DE", "+4930123456"),
+            ("030 123456, 30.11.2026", "DE", "+4930123456"),
+        ] {
+            let fields = found(None, json!({"phone": text, "country": country})).await;
+            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(true)), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_date_is_no_number() {
+        for text in [
+            "2026-11-30",
+            "2026/11/30",
+            "2026.11.30",
+            "2026-11-30T10:15:00Z",
+            "2026-11-30 10:15",
+            "30.11.2026",
+            "30. 11. 2026",
+            "30/11/2026",
+            "11/30/2026",
+            "30-11-2026",
+            "1.5.2026",
+            "Datum: 30.11.2026",
+            "30. November 2026",
+            "30 Nov 2026",
+            "Nov 30, 2026",
+            "November 30th, 2026",
+            "30 de noviembre de 2026",
+            "30-Nov-2026",
+            "seit 30.11.2026",
+            "2019 - 2026",
+            "4,93012E+11",
+            "4.93012e11",
+        ] {
+            for country in ["DE", "US", "FR", "DK"] {
+                let answer = ask(None, json!({"phone": text, "country": country})).await;
+                assert!(
+                    matches!(&answer, Answer::Invalid(why) if why.contains("is not a phone number")),
+                    "{text} {country}: {answer:?}"
+                );
+            }
+        }
+        // Grouped like dates, and numbers.
+        for (text, country, e164) in [("20 26 11 30", "DK", "+4520261130"), ("030 11 2026", "DE", "+4930112026")] {
+            assert_eq!(found(Some(country), json!({"phone": text})).await["e164"], e164, "{text}");
         }
     }
 
@@ -444,6 +607,10 @@ mod tests {
             ("\u{202a}+49\u{a0}30\u{2011}123456\u{202c}", "DE", "+4930123456"),
             ("03ー1234ー5678", "JP", "+81312345678"),
             ("49301234567.0", "DE", "+49301234567"),
+            ("+4930123456.0", "DE", "+4930123456"),
+            ("+4930123456.00", "US", "+4930123456"),
+            ("4930123456,0", "DE", "+4930123456"),
+            ("4930123450.0", "DE", "+4930123450"),
             ("01·23·45·67·89", "FR", "+33123456789"),
             ("(0xx11) 4107-2510", "BR", "+551141072510"),
         ] {

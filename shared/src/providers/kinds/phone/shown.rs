@@ -13,6 +13,8 @@ const MIN_UNNAMED: usize = 9;
 /// The longest text that can be a number with what calls it one, in bytes.
 const MAX_LABEL: usize = 60;
 const MAX_EXTENSION: usize = 20;
+/// How much of a line on either side of a link is looked at, in bytes.
+const MAX_BESIDE: usize = 200;
 /// How many words before a number may call it one.
 const MAX_WORDS: usize = 6;
 
@@ -123,6 +125,33 @@ pub(in crate::providers) fn is_called(line: &str) -> bool {
     words.take(MAX_WORDS).any(is_label) || WITHIN.iter().any(|label| lower.contains(label))
 }
 
+/// Whether the text of a link to a number calls it a fax, or what stands beside it: the part before its line, and what is before
+/// and behind in that.
+pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [&str; 3]) -> bool {
+    let lower = text.to_lowercase();
+    let is_label = |word: &str| LABELS.split(' ').any(|label| label == word);
+    if FAX.iter().any(|fax| lower.contains(fax)) {
+        return !lower.split(|c: char| !c.is_alphanumeric()).any(is_label);
+    }
+    if is_called(text) {
+        return false;
+    }
+    let (before, head) =
+        (before.to_lowercase(), &head[head.ceil_char_boundary(head.len().saturating_sub(MAX_BESIDE))..]);
+    let line = text::plain(&[head, " ", &rest[..rest.floor_char_boundary(MAX_BESIDE)]].concat());
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let all = digits(number.split(';').next().unwrap_or_default());
+    let telling = &all[all.len().saturating_sub(MIN_DIGITS)..];
+    let found = Numbers { text: &line, before: &before, at: 0, from: 0, called: None };
+    let mut same = found.filter(|(number, ..)| digits(number).ends_with(telling)).map(|(.., called)| called).peekable();
+    if same.peek().is_some() {
+        return same.all(|called| called == Called::Fax);
+    }
+    // Its text is no number: `Fax: <a href="tel:…">send</a>`.
+    let head = head.rsplit(|c: char| c.is_numeric()).next().unwrap_or_default();
+    called(if head.contains(char::is_alphabetic) { head } else { &before }) == Called::Fax
+}
+
 fn is_named_by_itself(number: &str) -> bool {
     number.trim_start_matches('(').starts_with('+') && text::count(number) >= MIN_UNNAMED
 }
@@ -159,6 +188,10 @@ impl<'t> Iterator for Numbers<'t> {
             });
             let end = end.map_or(self.text.len(), |(at, _)| start + at);
             let mut number = self.text[start..end].trim_end_matches(['-', '.', ' ', '/', '(', '+']);
+            if !number.contains('(') {
+                // The end of a bracket that it stands in.
+                number = number.split(')').next().unwrap_or_default().trim_end_matches(['-', '.', ' ', '/']);
+            }
             let attached = self.text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
             self.at = end.max(start + 1);
             let rest = &self.text[start + number.len()..];
@@ -177,7 +210,9 @@ impl<'t> Iterator for Numbers<'t> {
             let mut called = other.unwrap_or_else(|| called(words));
             let behind = rest.trim_start_matches([' ', ',', '(', '[']);
             let behind = behind[..behind.floor_char_boundary(MAX_EXTENSION)].to_lowercase();
-            let again = rest.contains(|c: char| c.is_ascii_digit()) && !rest.trim_start().starts_with(['(', '[']);
+            // `(Fax: 030 123457)` has a number of its own.
+            let remark = rest.trim_start().strip_prefix(['(', '[']).map(|remark| remark.split([')', ']']).next());
+            let again = remark.flatten().unwrap_or(rest).contains(|c: char| c.is_ascii_digit());
             if !again && FAX.iter().any(|fax| behind.starts_with(fax)) {
                 called = Called::Fax;
             }
@@ -248,6 +283,12 @@ mod tests {
             ("Tel.: 030 123456, Fax: 030 123457", "DE", &["030 123456"]),
             ("Tel 030 123456 Fax +49 30 123457", "DE", &["030 123456"]),
             ("Telefon: +49 30 123456 (Fax)", "", &[]),
+            ("Tel.: 030 1234567 (Fax: 030 1234568)", "DE", &["030 1234567"]),
+            ("Tel.: 030 1234567 (Fax 030 1234568)", "DE", &["030 1234567"]),
+            ("Tel.: 030 1234567 [Telefax: -68]", "DE", &["030 1234567"]),
+            ("Tel.: 030 1234567, Fax: 030 1234568", "DE", &["030 1234567"]),
+            ("Tel.: 030 1234567 (Fax), 030 1234568", "DE", &[]),
+            ("Fax: 030 1234567 (Tel.: 030 1234568)", "DE", &["030 1234568"]),
             ("Fax|+49 30 1234567", "DE", &[]),
             ("Telefax (Zentrale): +49 30 1234567", "DE", &[]),
             ("Tel: 030 123456 / 0171 1234567", "DE", &["030 123456", "0171 1234567"]),

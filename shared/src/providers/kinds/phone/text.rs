@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use percent_encoding::percent_decode_str;
 use regex_lite::{Regex, RegexBuilder};
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberType, Region};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
+};
 
 use crate::providers::kinds::email::address::is_invisible;
 
@@ -29,6 +31,8 @@ const DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
 const MIN_BEFORE_ANOTHER: usize = 7;
 const MAX_WRITTEN: usize = 40;
 const MAX_EXTENSION: usize = 7;
+/// How many digits a postal code has at most in the countries where as many may be a number.
+const MAX_POSTAL_CODE: usize = 5;
 /// How many digits a second ending has at most.
 const MAX_ENDING: usize = 4;
 
@@ -40,25 +44,42 @@ const EXTENSIONS: [&str; 8] =
 const LABELS: [&str; 11] =
     ["ext", "extn", "extension", "extensi\u{f3}n", "x", "xt", "xtn", "xx", "int", "anexo", "\u{434}\u{43e}\u{431}"];
 
-/// A remark that begins with a digit: hours, prices and floors. Any other word behind digits leaves them a number's.
-const REMARK: &str = r"(?x)[\s,;](?:
+/// A remark that begins with a digit or a sign: hours, prices and floors. Any other word behind digits leaves them a number's.
+const REMARK: &str = r"(?x)[\s,;(\[](?:
     (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
     | \d{1,2}:\d\d\b
     | \d{1,3}(?:st|nd|rd|th|h|p)\b
     | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
     | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?\d{1,3}(?:[.:,]\d\d)?\s?
-        (?:(?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min|ct|cts|cents?|eur|euro)\b|[€$£]))";
+        (?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min)\b
+    | \d{1,3}(?:[.,](?:\d{1,3}|-))?\s?(?:
+        (?:cts?|cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|rp|pence|groszy|eur|euros?|usd|dollars?|gbp|pounds?|chf
+            |s?fr|francs|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)\b
+        | z[łŁ] | k[čČ] | лв | руб | грн | (?:[A-Z]{1,2})?[€$£¥₽₹₺₴₩₪¢฿₫₦]
+        | (?:/|pro|per|par|por|al|je|a)\s?
+            (?:min(?:ut[eoa])?|anruf|call|appel|llamada|chiamata|chamada|gesprek|połączenie|sms)\b)
+    | [€$£¥₽₹₺₴₩₪¢฿₫₦]\s?\d)";
 
-/// What is a day or a span of years, and what an amount.
-const DATE_OR_AMOUNT: &str = r"(?x)^(?:
-    (?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:0?[1-9]|[12]\d|3[01])
-    | (?:0?[1-9]|[12]\d|3[01])[-./](?:0?[1-9]|[12]\d|3[01])[-./](?:19|20)\d\d
+/// What is a day, with the time or without, and what a span of years.
+const DATE: &str = r"(?x)^(?:
+    (?:19|20)\d\d\s?[-./]\s?(?:0?[1-9]|1[0-2])\s?[-./]\s?(?:0?[1-9]|[12]\d|3[01])
+    | (?:0?[1-9]|[12]\d|3[01])\s?[-./]\s?(?:0?[1-9]|[12]\d|3[01])\s?[-./]\s?(?:19|20)\d\d
     | (?:19|20)\d\d\s?-\s?(?:19|20)\d\d
-    | [1-9]\d?(?:\.\d{3}){2,}
-    | [1-9]\d\d(?:\.000){2,})$";
+    )[.,]?(?:(?:T|,?\s)\s?\d{1,2}:\d\d.*|T\d{4,6}Z?)?$";
 
-/// Hours or a count before a number that begins with `0`.
+/// A day with its month in letters. Any three may be a month's in some language.
+const DATE_IN_WORDS: &str = r"(?x)^(?:\D*\s)?(?:
+    (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|[.\u{ba}])?[\s-](?:(?:of|de)\s)?\D{3,12}[\s-](?:(?:de|del)\s)?(?:19|20)\d\d
+    | [^\d\s]{3,12}\s(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,?\s(?:19|20)\d\d
+    )\b[.,]?(?:\D|$)(?:(?:at\s|um\s)?\s?\d{1,2}:\d\d.*)?$";
+
+/// An amount; and a quantity as spreadsheets show large ones, without its last digits.
+const AMOUNT: &str = r"^(?:[1-9]\d?(?:\.\d{3}){2,}|[1-9]\d\d(?:\.000){2,})$";
+const ROUNDED: &str = r"^\d[.,]\d+e\+?\d+$";
+
+/// Hours or a count before a number that begins with `0`; a count with its sign before any.
 const BEFORE: &str = r"^[1-9]\d{0,2}(?:[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";
+const TIMES: &str = r"^[1-9]\d?\s?(?:[x\u{d7}*]|mal|times)\s+(?P<number>.*)$";
 
 /// Words beside a number that say what it is for; never letters to dial.
 const REMARKS: [&str; 40] = [
@@ -104,10 +125,43 @@ const REMARKS: [&str; 40] = [
     "zentrale",
 ];
 
-static PATTERNS: LazyLock<Option<[Regex; 3]>> = LazyLock::new(|| {
+struct Patterns {
+    remark: Regex,
+    /// What is written with digits, and is no number to call.
+    no_number: [Regex; 3],
+    amount: Regex,
+    before: Regex,
+    times: Regex,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
-    Some([pattern(REMARK)?, pattern(DATE_OR_AMOUNT)?, pattern(BEFORE)?])
+    Some(Patterns {
+        remark: pattern(REMARK)?,
+        no_number: [pattern(DATE)?, pattern(DATE_IN_WORDS)?, pattern(ROUNDED)?],
+        amount: pattern(AMOUNT)?,
+        before: pattern(BEFORE)?,
+        times: pattern(TIMES)?,
+    })
 });
+
+/// A text without the count before a number: `3 x 030 123456`.
+fn without_count(text: &str) -> &str {
+    let number = PATTERNS.as_ref().and_then(|patterns| patterns.times.captures(text)?.name("number"));
+    number.map(|number| number.as_str()).filter(|number| count(number) >= MIN_BEFORE_ANOTHER).unwrap_or(text)
+}
+
+/// Whether a text is a date or a rounded quantity, and so no number, whatever a plan makes of its digits.
+fn is_no_number(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',' | ';' | ':'));
+    PATTERNS.as_ref().is_some_and(|patterns| patterns.no_number.iter().any(|pattern| pattern.is_match(text)))
+}
+
+/// Where the bracket begins that a place is in, where it is behind a number and so the beginning of a remark.
+fn remark_around(before: &str) -> Option<usize> {
+    let open = before.rfind(['(', '[']).filter(|open| !before[*open..].contains([')', ']']))?;
+    (count(&before[..open]) > MAX_BEFORE_REMARK).then_some(open)
+}
 
 /// Reads a number. The first complete one of several counts, and what stands behind a complete one is a remark, but for an extension.
 /// The error says what the text is instead.
@@ -115,12 +169,20 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
     if text.trim().chars().nth(MAX_CHARS).is_some() {
         return Err("is too long for a phone number");
     }
-    let text = without_parameters(of_a_sheet(&plain(text))).ok_or("is not a phone number")?;
+    let text = plain(text);
+    if is_no_number(&text) {
+        return Err("is not a phone number");
+    }
+    let text = without_parameters(without_count(of_a_sheet(&text))).ok_or("is not a phone number")?;
     let candidates = Candidates::of(&text, country);
     if let Some(number) = candidates.complete().or_else(|| candidates.likely()) {
         return Ok(number);
     }
-    candidates.parse(candidates.best()).map_err(|error| match error {
+    let best = candidates.best();
+    if is_no_number(from_digit(best)) {
+        return Err("is not a phone number");
+    }
+    candidates.parse(best).map_err(|error| match error {
         ParseError::InvalidCountryCode if country.is_none() && !text.contains('+') => {
             "has no country: write it with + and the country's code, or give the country"
         }
@@ -200,7 +262,7 @@ fn as_written(part: &str) -> Option<String> {
 /// What is written as one number: without a count or hours before it, and neither a date nor an amount.
 fn one_written(number: &str) -> Option<&str> {
     let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
-    let [_, date_or_amount, before] = PATTERNS.as_ref()?;
+    let Patterns { before, no_number, amount, .. } = PATTERNS.as_ref()?;
     let number = match number.rfind('+') {
         Some(at) if at > 0 && &number[..at] != "(" => {
             let single = !number[..at].contains('+') && count(&number[..at]) <= MAX_LABEL_DIGITS;
@@ -212,7 +274,7 @@ fn one_written(number: &str) -> Option<&str> {
             behind.map(|found| found.as_str()).filter(|found| count(found) > MIN_BEFORE_ANOTHER).unwrap_or(number)
         }
     };
-    (!date_or_amount.is_match(number)).then_some(number)
+    (!no_number[0].is_match(number) && !amount.is_match(number)).then_some(number)
 }
 
 /// Where a second ending of a number begins, as in `030 12345678/79`: behind all digits of the first, and with fewer. The digits of
@@ -221,8 +283,7 @@ fn short_endings(text: &str) -> impl Iterator<Item = usize> {
     let is_short = |at: &usize| {
         let (before, behind) = (&text[..*at], &text[at + 1..]);
         let least = MIN_BEFORE_ANOTHER + if before.contains('+') { 2 } else { 0 };
-        let open = before.rfind(['(', '[']).filter(|open| !before[*open..].contains([')', ']']));
-        let in_remark = open.is_some_and(|open| count(&before[..open]) > MAX_BEFORE_REMARK);
+        let in_remark = remark_around(before).is_some();
         let last = before.rsplit('/').next().map_or(0, count);
         let is_sign = |c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '/' | '|' | '+' | '\n');
         let ending = behind.split(is_sign).next().map_or(0, count);
@@ -261,10 +322,11 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`.
+/// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`, `+4930123456,00`.
 fn of_a_sheet(text: &str) -> &str {
     let digits = |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
-    text.strip_suffix(".0").filter(digits).unwrap_or(text)
+    let whole = text.trim_end_matches('0').strip_suffix(['.', ',']).filter(|whole| whole.len() + 1 < text.len());
+    whole.filter(|whole| digits(&whole.strip_prefix('+').unwrap_or(whole))).unwrap_or(text)
 }
 
 /// A number without the parameters of a `tel:` URI (RFC 3966), but with its extension, and behind the digits that its context gives.
@@ -327,7 +389,7 @@ struct Candidates<'t> {
 impl<'t> Candidates<'t> {
     fn of(text: &'t str, country: Option<Region>) -> Self {
         let (mut starts, mut ends) = (vec![0], Vec::new());
-        let (mut digits, mut bracket, mut word) = (0, None, false);
+        let (mut digits, mut begun, mut bracket, mut word) = (0, 0, None, false);
         for (at, c) in text.char_indices() {
             let letter = c.is_alphabetic();
             let sign = matches!(c, ',' | ';' | '/' | '|' | ':' | '\n') || (c == '+' && digits > 0);
@@ -335,8 +397,17 @@ impl<'t> Candidates<'t> {
                 // A remark in brackets is one from its bracket on.
                 ends.push(bracket.unwrap_or(at));
             }
-            if digits <= MAX_LABEL_DIGITS && ((word && !letter) || sign) {
-                starts.push(if c == '+' || (word && !sign) { at } else { at + c.len_utf8() });
+            if (word && !letter) || sign {
+                let start = if c == '+' || (word && !sign) { at } else { at + c.len_utf8() };
+                // Of several before the same digits the last is as good, but for the text's beginning.
+                if begun == digits && starts.len() > 1 {
+                    starts.pop();
+                }
+                // Behind digits of something else, such as a postal code, what may be a number by itself.
+                if digits <= MAX_LABEL_DIGITS || count(&text[start..]) >= MIN_BEFORE_ANOTHER {
+                    starts.push(start);
+                }
+                begun = digits;
             }
             match c {
                 '(' | '[' => bracket = bracket.or(Some(at)),
@@ -352,7 +423,9 @@ impl<'t> Candidates<'t> {
         ends.truncate(MAX_BREAKS);
         ends.push(text.len());
         ends.reverse();
-        let remarks = PATTERNS.iter().flat_map(|[remark, ..]| remark.find_iter(text)).map(|found| found.start());
+        let remarks = PATTERNS.iter().flat_map(|patterns| patterns.remark.find_iter(text)).map(|found| found.start());
+        // A remark in brackets is one from its bracket on.
+        let remarks = remarks.map(|at| remark_around(&text[..at]).unwrap_or(at));
         ends.splice(..0, remarks.chain(short_endings(text)).take(MAX_BREAKS).collect::<Vec<_>>());
         starts.dedup();
         starts.truncate(MAX_BREAKS);
@@ -361,10 +434,21 @@ impl<'t> Candidates<'t> {
 
     /// The first part at the first start that is a valid number and nothing else; else the number that letters spell.
     fn complete(&self) -> Option<PhoneNumber> {
-        let parts = self.starts.iter().flat_map(|start| self.from(*start));
-        let digits = parts.filter_map(|part| self.digits(part)).find(is_valid);
+        let parts = || self.starts.iter().flat_map(|start| self.from(*start));
+        let complete = |part: &&'t str| Some((*part, self.digits(part).filter(is_valid)?));
+        let first = parts().find_map(|part| complete(&part));
+        // Few digits before a number that can be called from everywhere are a postal code or a house's.
+        let is_short = |part: &str| count(part) <= MAX_POSTAL_CODE && !from_digit(part).starts_with(['+', '0']);
+        let first = match first {
+            Some((part, _)) if is_short(part) => {
+                let longer = parts().filter(|part| count(part) >= MIN_BEFORE_ANOTHER).find_map(|part| complete(&part));
+                longer.or(first)
+            }
+            first => first,
+        };
         let spelled = || self.spelled().into_iter();
-        digits
+        first
+            .map(|(_, number)| number)
             .or_else(|| spelled().map(|(_, number)| number).find(is_valid))
             .or_else(|| spelled().find_map(|(part, number)| cut(part, number)))
     }
@@ -400,6 +484,9 @@ impl<'t> Candidates<'t> {
 
     /// A part's number where it is of digits alone, with an extension or without.
     fn digits(&self, part: &str) -> Option<PhoneNumber> {
+        if is_no_number(from_digit(part)) {
+            return None;
+        }
         let number = self.parse(part).ok()?;
         let in_brackets = part.trim_end().strip_suffix([')', ']']).and_then(|rest| rest.rfind(['(', '[']));
         let is_remark =
@@ -440,8 +527,12 @@ impl<'t> Candidates<'t> {
                 Err(error)
             }
         });
-        if self.country.is_none() || parsed.as_ref().is_ok_and(is_valid) {
-            return parsed;
+        let Some(country) = self.country else { return parsed };
+        if let Ok(number) = parsed.as_ref() {
+            let with_plus = with_plus(part, number, country);
+            if with_plus.is_some() || is_valid(number) {
+                return with_plus.map_or(parsed, Ok);
+            }
         }
         let mut digits = part.char_indices().filter(|(_, c)| c.is_ascii_digit() || *c == '+');
         let abroad = match [digits.next(), digits.next(), digits.next()] {
@@ -454,6 +545,31 @@ impl<'t> Candidates<'t> {
     }
 }
 
+/// The number that a part is with the `+` that it lacks, where it begins with the code of its own country and is read as one of
+/// that country all the same: as in German numbers of any length, `49 171 1234567`. Who writes a number for use at home begins with
+/// the plan's prefix for it, where there is one; who leaves out that, and writes the country's digits, a blank and a number that
+/// is complete by itself, has left out the `+`. `4921 123456`, whose digits are otherwise grouped, is a town's.
+fn with_plus(part: &str, number: &PhoneNumber, country: Region) -> Option<PhoneNumber> {
+    let util = &*PHONE_NUMBER_UTIL;
+    let code = util.get_country_code_for_region(country).filter(|code| *code == number.country_code)?.to_string();
+    let national = number.national_number.to_string();
+    let at_home = util.format(number, PhoneNumberFormat::National);
+    let has_prefix =
+        !is_valid(number) || !at_home.chars().filter(char::is_ascii_digit).take(national.len()).eq(national.chars());
+    let digits = from_digit(part);
+    let rest = digits.strip_prefix(code.as_str()).filter(|_| has_prefix && national.starts_with(&code))?;
+    let grouped = rest.find(|c: char| !c.is_ascii_digit()).is_some_and(|at| count(&rest[at..]) > 0);
+    if grouped && rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    util.parse(format!("+{digits}"), None).ok().filter(is_valid)
+}
+
+/// A part from its first digit or plus on.
+fn from_digit(part: &str) -> &str {
+    part.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+')
+}
+
 pub(super) fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
@@ -461,7 +577,7 @@ pub(super) fn is_valid(number: &PhoneNumber) -> bool {
 /// The words of a part from its first digit on, each with all that stands behind it. `x` is none: it stands for digits that are left
 /// out, as of a carrier, or before an extension.
 fn words(part: &str) -> impl Iterator<Item = &str> {
-    let number = part.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+');
+    let number = from_digit(part);
     let word =
         |at: &usize| number[*at..].starts_with(char::is_alphabetic) && !number[..*at].ends_with(char::is_alphabetic);
     let starts = number.char_indices().map(|(at, _)| at).filter(word);

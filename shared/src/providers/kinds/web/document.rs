@@ -17,6 +17,9 @@ pub(super) struct Anchor {
     pub(super) text: String,
     pub(super) rel: String,
     pub(super) place: Place,
+    /// Its line, which is the next one where nothing of its own is in sight, and at which byte of that it begins.
+    pub(super) line: usize,
+    pub(super) at: usize,
 }
 
 /// `<img>` that may be the site's logo, with what says so.

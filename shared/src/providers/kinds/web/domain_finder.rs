@@ -9,6 +9,7 @@ use url::Url;
 use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
+use super::names;
 use super::owner;
 use super::parked::is_nobodys;
 use super::titles::segments;
@@ -26,11 +27,16 @@ mod sure {
     pub(super) const TITLE: f64 = 0.7;
     /// Within a part of the title, word by word.
     pub(super) const IN_TITLE: f64 = 0.5;
+    /// At most where the page says the name with another legal form than was asked for, and not with that one.
+    pub(super) const OTHER_FORM: f64 = 0.6;
     /// What a redirect to another domain leaves of it: many lead to whoever bought the domain.
     pub(super) const REDIRECTED: f64 = 0.9;
     /// No other domain is asked then.
     pub(super) const ENOUGH: f64 = 0.7;
 }
+
+/// How many words the name has at most that a part of a title may be.
+const MAX_NAME_WORDS: usize = 6;
 
 /// A company's domain by its name.
 #[derive(Debug)]
@@ -110,18 +116,19 @@ impl DomainFinder {
     }
 }
 
-/// A domain whose page says the name.
+/// A domain whose page says the name. `company_name` is as the page says it, where it does so.
 #[derive(Debug, Clone, PartialEq)]
 struct Find {
     domain: String,
-    company_name: String,
+    company_name: Option<String>,
     confidence: f64,
 }
 
 impl Find {
     fn into_answer(self) -> Answer {
-        let fields = [("domain", self.domain), ("company_name", self.company_name)];
-        let fields: Map<_, _> = fields.into_iter().map(|(n, v)| (n.to_owned(), Value::String(v))).collect();
+        let fields = [("domain", Some(self.domain)), ("company_name", self.company_name)];
+        let fields = fields.into_iter().filter_map(|(n, v)| Some((n.to_owned(), Value::String(v?))));
+        let fields: Map<_, _> = fields.collect();
         Answer::Found { fields, confidence: Some(self.confidence.into()) }
     }
 }
@@ -183,17 +190,31 @@ fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let said = said.chain(meta.map(|said| (said.to_owned(), sure::OPEN_GRAPH)));
     let title = page.title.as_deref().unwrap_or_default();
     let said = said.chain(segments(title).map(|said| (said.to_owned(), sure::TITLE)));
-    let exact = said.filter(|(said, _)| organisation::same(said, name)).max_by(|a, b| a.1.total_cmp(&b.1));
+    let said: Vec<(String, f64)> = said.collect();
+    let exact = || said.iter().filter(|(said, _)| organisation::same(said, name));
+    let agrees = |said: &str| organisation::has_legal_form(said) && !organisation::has_other_form(said, name);
+    let other_form =
+        exact().any(|(said, _)| organisation::has_other_form(said, name)) && !exact().any(|(said, _)| agrees(said));
+    let most = if other_form { sure::OTHER_FORM } else { 1.0 };
+    let exact = exact().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(said, sure)| (Some(said.clone()), sure.min(most)));
     let wanted = organisation::spellings(name);
     let in_title = || {
         let holds = |words: &[String], wanted: &[String]| words.windows(wanted.len()).any(|w| w == wanted);
-        let within = |part: &&str| {
+        let within = |part: &str| {
             let spelled = organisation::spellings(part);
             spelled.iter().any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
         };
+        // The name asked for is nothing that the page says.
+        let own = || {
+            let named = said.iter().filter(|(_, sure)| *sure > sure::TITLE).map(|(said, _)| said.as_str());
+            let titled = names::in_title(title, url).map(|(name, _)| name);
+            let short = |said: &&str| said.split_whitespace().count() <= MAX_NAME_WORDS;
+            named.chain(titled).chain(segments(title)).filter(short).find(|said| within(said)).map(str::to_owned)
+        };
         // One short word is in many titles.
         let telling = wanted.iter().all(|words| words.len() > 1 || words.concat().len() >= 5);
-        segments(title).find(within).filter(|_| telling).map(|_| (name.trim().to_owned(), sure::IN_TITLE))
+        let found = telling && segments(title).any(within);
+        found.then(|| (own(), sure::IN_TITLE))
     };
     let (company_name, confidence) = exact.or_else(in_title)?;
     let domain = owner(url.host_str()?).to_owned();

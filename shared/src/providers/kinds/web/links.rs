@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::credits::Credits;
 use super::html::{Anchor, Document};
 use super::owner;
 use super::places::Place;
@@ -54,6 +55,11 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
+        Self::read_without(&Credits::read(base, page), base, page)
+    }
+
+    /// The same without what is of those who made the site.
+    pub(super) fn read_without(credits: &Credits, base: &Url, page: &Document) -> Self {
         let mut found = Self::default();
         for link in &page.links {
             let media_type = link.media_type.split(';').next().unwrap_or_default().trim();
@@ -70,9 +76,11 @@ impl Found {
             Some(Candidate { profile: marked(&link.href)?, place, own: true, label })
         }));
         let own = base.host_str().filter(|host| host.len() <= MAX_HOST).map(owner);
-        for anchor in &page.anchors {
-            found.follow(base, own, anchor);
+        for anchor in page.anchors.iter().filter(|anchor| !credits.holds(anchor, base)) {
+            found.follow(base, own, anchor, page);
         }
+        found.profiles.retain(|candidate| !credits.has_profile(&candidate.profile));
+        found.emails.retain(|mail| !credits.has_mail(mail));
         // What cards and articles say of who publishes them.
         let account = page.meta(&["twitter:site"]).map(|name| name.trim_start_matches('@'));
         let account = account.and_then(|name| marked(&format!("https://x.com/{name}")));
@@ -88,11 +96,13 @@ impl Found {
     }
 
     /// `own` is whose site it is.
-    fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor) {
+    fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor, page: &Document) {
         // As it is written: to a parser of URLs, `tel://+49 30 1` has a host.
         let scheme = anchor.href.split_once(':').map_or("", |(scheme, _)| scheme).trim();
         if scheme.eq_ignore_ascii_case("tel") {
-            self.phones.extend(phone::written(&anchor.href));
+            if !is_fax(anchor, page) {
+                self.phones.extend(phone::written(&anchor.href));
+            }
             return;
         }
         if scheme.eq_ignore_ascii_case("mailto") {
@@ -125,6 +135,19 @@ impl Found {
             _ => {}
         }
     }
+}
+
+/// Whether a link to a number is called a fax: by itself, in its line, or in the line before where that has no number, as of
+/// two cells of a table. Of two such lines, the labels stand apart from their numbers.
+fn is_fax(anchor: &Anchor, page: &Document) -> bool {
+    let line = |number: usize| page.lines.get(number).map_or("", |line| line.text.as_str());
+    let label = |back: usize| {
+        let label = anchor.line.checked_sub(back).map(line).unwrap_or_default();
+        Some(label).filter(|label| label.len() <= MAX_SAID && !label.contains(|c: char| c.is_numeric()))
+    };
+    let before = label(1).filter(|_| !label(2).is_some_and(phone::is_called)).unwrap_or_default();
+    let (head, rest) = line(anchor.line).split_at_checked(anchor.at).unwrap_or_default();
+    phone::is_fax(&anchor.href, &anchor.text, [before, head, rest])
 }
 
 /// A web URL with whose it is, which is looked up once.

@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod bent;
 mod charset;
+mod credits;
 mod dates;
 mod document;
 mod domain_finder;

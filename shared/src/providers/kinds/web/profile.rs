@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::credits::Credits;
 use super::html::Document;
 use super::json_ld::{self, Graph, is_a, is_organization, list, text};
 use super::names::{self, Evidence, Fit};
@@ -101,11 +102,13 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let base = links::base(url, page);
     let own = [owner(host), owner(asked)];
     let (mut legal_name, mut image, mut organization_sure) = (None, None, 0.0);
+    let mut faxes = Vec::new();
     if let Some((node, sure)) = organization(&graph, host, own) {
         from_json_ld(&mut profile, &graph, node, sure, &base, this_year);
         // People say the name of the site, where it has one.
         legal_name = name(node, host).filter(|_| !profile.fields.contains_key("company_name"));
         image = picture(&graph, node, "image", &base);
+        faxes = fax_numbers(node);
         organization_sure = sure;
     }
 
@@ -162,15 +165,17 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let icon = icon.filter(|icon| !logo::is_delivered(icon));
     profile.put_text("logo_url", icon, sure::TITLE);
 
-    let found = links::Found::read(&base, page);
-    add_values(&mut profile, "phones", found.phones, sure::LINK);
+    let credits = Credits::read(&base, page);
+    let found = links::Found::read_without(&credits, &base, page);
+    let links_to = found.phones.into_iter().filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
+    add_values(&mut profile, "phones", links_to.collect(), sure::LINK);
     add_values(&mut profile, "emails", found.emails, sure::LINK);
     let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
     let names = social::names(owner(host), called.into_iter().flatten());
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
     profile.add_profiles(social.collect(), sure::LINK);
-    from_text(&mut profile, page, host, this_year);
+    from_text(&mut profile, page, host, this_year, &credits, &faxes);
     profile.put_text("contact_url", found.contact, sure::LINK);
     profile.put_text("careers_url", found.careers, sure::LINK);
     profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
@@ -192,7 +197,7 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
 }
 
 /// What the page's text says of what nothing surer said.
-fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32) {
+fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32, credits: &Credits, faxes: &[String]) {
     let said = |field: &str| profile.fields.get(field).and_then(Value::as_str);
     let legal_name = || imprint::legal_name(&page.lines, host, said("company_name"));
     let legal_name = if said("legal_name").is_none() { legal_name() } else { None };
@@ -222,9 +227,10 @@ fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32)
         let address = profile.fields.get("address").and_then(|address| address.get("country")?.as_str());
         let locale = page.language.as_deref().or_else(|| page.meta(&["og:locale"]));
         let country = country::of(address, host, &page.lines, locale);
-        let lines = page.lines.iter().filter(|line| line.place != Place::Others);
+        let lines = page.lines.iter().enumerate().filter(|(_, line)| line.place != Place::Others);
         // Beside others they would count as sure as those.
-        let phones = phone::shown(lines.map(|line| line.text.as_str()), country);
+        let mut phones = phone::shown(lines.map(|(number, line)| credits.own_part(number, &line.text)), country);
+        phones.retain(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
         add_values(profile, "phones", phones, sure::TEXT);
     }
 }
@@ -329,13 +335,16 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
     profile.put_text("legal_name", text(node.get("legalName")), sure);
     profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
     profile.put_text("logo_url", picture(graph, node, "logo", base), sure);
-    let contacts = || list(node.get("contactPoint")).iter().filter_map(Value::as_object);
+    let contacts = || contacts(node);
+    let faxes = fax_numbers(node);
     let every = |name: &str| -> Vec<String> {
         let own = list(node.get(name)).iter();
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    add_values(profile, "phones", links::distinct(every("telephone").iter().flat_map(|t| phone::written(t))), sure);
+    let phones = every("telephone").into_iter().flat_map(|number| phone::written(&number));
+    let phones = phones.filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
+    add_values(profile, "phones", links::distinct(phones), sure);
     add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);
@@ -350,6 +359,27 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         profile.put_text("employee_range", range, sure);
     }
     profile.put("social_profiles", Some(Value::Object(profiles(node))), sure);
+}
+
+fn contacts(node: &Node) -> impl Iterator<Item = &Node> {
+    list(node.get("contactPoint")).iter().filter_map(Value::as_object).take(MAX_LISTED)
+}
+
+/// The numbers that a node says are for fax: of `faxNumber`, and of contacts whose type says so.
+fn fax_numbers(node: &Node) -> Vec<String> {
+    let is_fax = |contact: &&Node| {
+        let says = |name: &str| text(contact.get(name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]));
+        says("contactType") || says("name")
+    };
+    let own = std::iter::once(node).chain(contacts(node)).flat_map(|node| list(node.get("faxNumber")));
+    let of_contacts = contacts(node).filter(is_fax).flat_map(|contact| list(contact.get("telephone")));
+    let numbers = own.chain(of_contacts).take(MAX_LISTED).filter_map(|value| text(Some(value)));
+    // As they are written: with the word they would be none.
+    numbers
+        .flat_map(|number| {
+            phone::written(number.trim_start_matches(char::is_alphabetic).trim_start_matches([':', '.', ' ']))
+        })
+        .collect()
 }
 
 /// The profiles that a node says are its own, one of a network.

@@ -23,6 +23,10 @@ use crate::providers::{Answer, Ports, Provider, Question};
 /// How many of a site's feeds are fetched.
 const MAX_FEEDS: usize = 2;
 
+/// How far ahead of our clock a date may be, which zones that were taken as UTC account for. What is dated later has no date:
+/// a mistyped year, or an event that is announced, would stand before all news.
+const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
+
 /// What is new about a company, by its own site.
 #[derive(Debug)]
 pub struct Signals {
@@ -111,6 +115,9 @@ impl Provider for Signals {
         signals = told_once(signals);
         let open = positions.len();
         signals.extend(positions);
+        for signal in &mut signals {
+            signal.date = signal.date.filter(|date| *date <= now.plus(MAX_AHEAD));
+        }
         let left = question.limit.saturating_sub(ports.clock.now().since(began));
         self.date_by_sight(&host, &mut signals, whole && failure.is_none(), ports, left / 2).await;
         let signals = newest(signals, now.minus(self.config.max_age), self.config.max_items);
@@ -288,6 +295,37 @@ mod tests {
             })
         );
         assert_eq!(urls.len(), 4, "robots.txt is asked for once: {urls:?}");
+    }
+
+    /// The clock of these tests stands at the beginning of 2026.
+    #[tokio::test]
+    async fn what_is_dated_more_than_a_day_ahead_has_no_date() {
+        let (answer, _) = ask("", |s| {
+            s.answer(404, "");
+            s.answer_with(200, HTML, HOME);
+            s.answer(
+                200,
+                "<rss><item><title>Mistyped</title><pubDate>Thu, 01 Jan 2037 00:00:00 GMT</pubDate></item>\
+                 <item><title>Raised</title><pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item></rss>",
+            );
+            s.answer_with(
+                200,
+                HTML,
+                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","datePosted":"2037-12-24"},
+                   {"@type":"JobPosting","title":"Striker","datePosted":"2025-12-24"}]</script>"#,
+            );
+        })
+        .await;
+        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+        let told: Vec<_> = fields["signals"].as_array().unwrap().iter().map(|s| (&s["title"], s.get("date"))).collect();
+        let wanted = [
+            (json!("Striker"), Some(json!("2025-12-24T00:00:00.000Z"))),
+            (json!("Raised"), Some(json!("2025-12-01T00:00:00.000Z"))),
+            (json!("Mistyped"), None),
+            (json!("Smith"), None),
+        ];
+        assert_eq!(told, wanted.each_ref().map(|(title, date)| (title, date.as_ref())));
+        assert_eq!(fields["open_positions"], 2);
     }
 
     #[tokio::test]

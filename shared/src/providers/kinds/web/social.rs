@@ -68,6 +68,11 @@ impl Profile {
         Some(Self { network: network.name, url, name, weak: weak.is_some() })
     }
 
+    /// What it is called there.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether it is what a builder of sites sets where its customer has set nothing.
     pub(super) fn is_default(&self) -> bool {
         has(BUILDERS, &self.name.to_ascii_lowercase())

@@ -216,7 +216,8 @@ impl Reader {
         self.anchor_part = part;
         let place = part.place;
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
-        self.anchor = href.map(|href| Anchor { href, text: words, rel, place });
+        let (line, at) = (self.document.lines.len(), self.line.text.len());
+        self.anchor = href.map(|href| Anchor { href, text: words, rel, place, line, at });
     }
 
     fn add_image(&mut self, tag: &StartTag<()>) {

@@ -370,10 +370,55 @@ fn a_picture_is_no_logo_by_itself() {
 #[test]
 fn one_number_is_told_once() {
     let profile = acme(&format!(
-        "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a><a href='tel:+12535550143'>Fax</a>",
+        "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a><a href='tel:+12535550143'>Sales</a>",
         in_a_block(r#"{"@type":"Store","name":"Acme","telephone":"(253) 555-0142"}"#)
     ));
     assert_eq!(profile.fields["phones"], json!(["(253) 555-0142", "+12535550143"]));
+}
+
+#[test]
+fn a_fax_is_no_phone() {
+    let fax = "<a href='tel:+49301234562'>030 1234562</a>";
+    for html in [
+        format!("Fax: {fax}"),
+        format!("Telefax {fax}"),
+        format!("<b>Fax</b> {fax}"),
+        format!("<table><tr><th>Fax</th><td>{fax}</td></tr></table>"),
+        format!("<dl><dt>Telefax:<dd>{fax}</dl>"),
+        format!("<p>\u{424}\u{430}\u{43a}\u{441}: {fax}"),
+        format!("<p>\u{4f20}\u{771f}\u{ff1a}{fax}"),
+        format!("<p>\u{30d5}\u{30a1}\u{30c3}\u{30af}\u{30b9} {fax}"),
+        format!("<p>N\u{b0} de fax : {fax}"),
+        format!("<p>Faks {fax}"),
+        format!("<p>{fax} (Fax)"),
+        "<a href='tel:+49301234562'>Fax: 030 1234562</a>".to_owned(),
+        "<a href='tel:+49301234562' aria-label='Fax 030 1234562'>030 1234562</a>".to_owned(),
+        "<a href='tel:+49301234562' title=Telefax><svg></svg></a>".to_owned(),
+        "<p>Fax: <a href='tel:+49301234562'>send</a>".to_owned(),
+        in_a_block(r#"{"@type":"Organization","name":"Acme","faxNumber":"+49 30 1234562"}"#) + fax,
+        in_a_block(
+            r#"{"@type":"Organization","name":"Acme","contactPoint":{"contactType":"fax","telephone":"+49 30 1234562"}}"#,
+        ),
+        in_a_block(
+            r#"{"@type":"Organization","name":"Acme","contactPoint":[{"contactType":"Telefax","telephone":"+49 30 1234562"}]}"#,
+        ),
+        in_a_block(r#"{"@type":"Organization","name":"Acme","telephone":"+49 30 1234562","faxNumber":"+49301234562"}"#),
+    ] {
+        assert_eq!(acme(&html).fields.get("phones"), None, "{html}");
+        let phone = "<p>Tel. <a href='tel:+49301234561'>030 1234561</a>";
+        for html in [format!("{html}{phone}"), format!("{phone}<p>{html}")] {
+            assert_eq!(acme(&html).fields.get("phones"), Some(&json!(["+49301234561"])), "{html}");
+        }
+    }
+    for html in [
+        "Tel. <a href='tel:+49301234561'>030 1234561</a>, Fax: 030 1234562",
+        "Fax: 030 1234562, Tel.: <a href='tel:+49301234561'>030 1234561</a>",
+        "<p>Fax: 030 1234562<p><a href='tel:+49301234561'>030 1234561</a>",
+        "<p>Tel. <a href='tel:+49301234561'>call us</a>, Fax 030 1234562",
+        "<table><tr><th>Telefon<th>Telefax<tr><td><a href='tel:+49301234561'>030 1234561</a><td>030 1234562</table>",
+    ] {
+        assert_eq!(acme(html).fields.get("phones"), Some(&json!(["+49301234561"])), "{html}");
+    }
 }
 
 #[test]
