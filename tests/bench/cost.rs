@@ -33,7 +33,11 @@ impl Used {
     }
 
     pub(crate) fn sqs_calls(&self) -> u64 {
-        self.calls.iter().filter(|((_, call), _)| call.starts_with("sqs.")).map(|(_, usage)| usage.calls).sum()
+        self.calls
+            .iter()
+            .filter(|((_, call), _)| call.starts_with("sqs."))
+            .map(|(_, usage)| usage.calls)
+            .sum()
     }
 }
 
@@ -46,12 +50,22 @@ pub(crate) fn table(used: &Used) {
     for ((function, call), usage) in &used.calls {
         row(function, call, usage);
     }
-    let total = used.calls.values().fold(Usage::default(), |sum, usage| add(sum, *usage));
+    let total = used
+        .calls
+        .values()
+        .fold(Usage::default(), |sum, usage| add(sum, *usage));
     row("all", "", &total);
 }
 
 fn row(function: &str, call: &str, usage: &Usage) {
-    let Usage { calls, errors, read_units, write_units, index_write_units, .. } = usage;
+    let Usage {
+        calls,
+        errors,
+        read_units,
+        write_units,
+        index_write_units,
+        ..
+    } = usage;
     println!(
         "  {function:10} {call:30} {calls:6} {errors:6} {read_units:9.1} {write_units:9.1} {index_write_units:9.1}"
     );

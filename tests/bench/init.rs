@@ -22,8 +22,13 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::{Failed, Options, Target};
 
 /// Functions and how many times hello's Init theirs may take.
-const FUNCTIONS: [(&str, f64); 5] =
-    [("submit", 1.5), ("status", 1.5), ("enrich", 1.5), ("sweep", 1.5), ("dispatch", 2.5)];
+const FUNCTIONS: [(&str, f64); 5] = [
+    ("submit", 1.5),
+    ("status", 1.5),
+    ("enrich", 1.5),
+    ("sweep", 1.5),
+    ("dispatch", 2.5),
+];
 /// Every function reads `providers.toml` with its expressions; enrich has the kinds of providers besides: pages and their
 /// character sets, phone numbers, databases of addresses.
 const MAX_BINARY_MB: f64 = 6.5;
@@ -37,7 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Target>, Failed> {
     let tls = Endpoint::start(Some(authority.server.clone()))?;
     let mut subjects = vec![Subject::new("hello", &options.hello, 0.0)?];
     for (name, most) in FUNCTIONS {
-        subjects.push(Subject::new(name, &options.bundle.join(name).join("bootstrap"), most)?);
+        subjects.push(Subject::new(
+            name,
+            &options.bundle.join(name).join("bootstrap"),
+            most,
+        )?);
     }
     // Once unmeasured, so that every binary is in the page cache; then in turns, so that a slow moment is everybody's.
     for round in 0..=options.runs {
@@ -60,23 +69,46 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Target>, Failed> {
         "Init: exec to first poll of the Runtime API, {} runs in turns: milliseconds and times hello's",
         options.runs
     );
-    println!("  {:18} {:^31}   {:^31}", "", "endpoint over http", "endpoint over https");
+    println!(
+        "  {:18} {:^31}   {:^31}",
+        "", "endpoint over http", "endpoint over https"
+    );
     let heads = ["best tenth", "median"].map(|head| format!("{head:>15}"));
-    println!("  {:9} {:>8} {} {}   {} {}", "function", "MB", heads[0], heads[1], heads[0], heads[1]);
+    println!(
+        "  {:9} {:>8} {} {}   {} {}",
+        "function", "MB", heads[0], heads[1], heads[0], heads[1]
+    );
     let base = [points(&subjects[0].plain), points(&subjects[0].tls)];
     let mut targets = Vec::new();
     for subject in &subjects {
         let [http, tls] = [points(&subject.plain), points(&subject.tls)];
         let shown = |times: [f64; 2], base: [f64; 2]| {
-            let [best, middle] = [0, 1].map(|n| format!("{:7.2} ({:4.2}x)", times[n], times[n] / base[n]));
+            let [best, middle] =
+                [0, 1].map(|n| format!("{:7.2} ({:4.2}x)", times[n], times[n] / base[n]));
             format!("{best} {middle}")
         };
         let (name, megabytes) = (subject.name, subject.megabytes);
-        println!("  {name:9} {megabytes:8.2} {}   {}", shown(http, base[0]), shown(tls, base[1]));
+        println!(
+            "  {name:9} {megabytes:8.2} {}   {}",
+            shown(http, base[0]),
+            shown(tls, base[1])
+        );
         if subject.most > 0.0 {
-            targets.push(Target::new(format!("Init of {name}, times hello's"), http[0] / base[0][0], subject.most));
-            let most = if name == "enrich" { MAX_ENRICH_MB } else { MAX_BINARY_MB };
-            targets.push(Target::new(format!("release binary of {name}, MB"), megabytes, most));
+            targets.push(Target::new(
+                format!("Init of {name}, times hello's"),
+                http[0] / base[0][0],
+                subject.most,
+            ));
+            let most = if name == "enrich" {
+                MAX_ENRICH_MB
+            } else {
+                MAX_BINARY_MB
+            };
+            targets.push(Target::new(
+                format!("release binary of {name}, MB"),
+                megabytes,
+                most,
+            ));
         }
     }
     println!(
@@ -89,7 +121,10 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Target>, Failed> {
 
 /// The best tenth and the median, in milliseconds.
 fn points(times: &[Duration]) -> [f64; 2] {
-    let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
+    let mut times: Vec<f64> = times
+        .iter()
+        .map(|time| time.as_secs_f64() * 1000.0)
+        .collect();
     times.sort_by(f64::total_cmp);
     [10, 2].map(|part| times[times.len() / part])
 }
@@ -106,11 +141,18 @@ struct Subject {
 
 impl Subject {
     fn new(name: &'static str, binary: &Path, most: f64) -> Result<Self, Failed> {
-        let binary =
-            fs::canonicalize(binary).map_err(|error| format!("{}: {error}; build it first", binary.display()))?;
+        let binary = fs::canonicalize(binary)
+            .map_err(|error| format!("{}: {error}; build it first", binary.display()))?;
         #[expect(clippy::cast_precision_loss, reason = "a binary is small")]
         let megabytes = fs::metadata(&binary)?.len() as f64 / 1e6;
-        Ok(Self { name, binary, megabytes, most, plain: Vec::new(), tls: Vec::new() })
+        Ok(Self {
+            name,
+            binary,
+            megabytes,
+            most,
+            plain: Vec::new(),
+            tls: Vec::new(),
+        })
     }
 
     /// Runs the binary until it polls, and ends it.
@@ -142,12 +184,19 @@ impl Subject {
             ("MILLRACE_TABLE", "millrace".to_owned()),
         ]);
         for queue in ["ENRICH", "ENRICH_BULK", "WEBHOOK", "WEBHOOK_RETRY"] {
-            command.env(format!("MILLRACE_QUEUE_{queue}"), format!("{}/0/{queue}", endpoint.url));
+            command.env(
+                format!("MILLRACE_QUEUE_{queue}"),
+                format!("{}/0/{queue}", endpoint.url),
+            );
         }
         // Stands for the system's roots, so that the handshake is measured and not the reading of a hundred certificates,
         // which functions do for endpoints of their own and not for Amazon's.
         command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
-        command.current_dir(task_root).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .current_dir(task_root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let begun = Instant::now();
         let mut child = command.spawn()?;
         let polled = first_poll.recv_timeout(PATIENCE);
@@ -155,7 +204,10 @@ impl Subject {
         child.wait()?;
         let Ok((at, _)) = polled else {
             let mut said = String::new();
-            child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+            child
+                .stderr
+                .take()
+                .map(|mut stderr| stderr.read_to_string(&mut said));
             return Err(format!("{} did not poll within {PATIENCE:?}: {said}", self.name).into());
         };
         Ok(at - begun)
@@ -241,17 +293,22 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &root)?;
-        let server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )?;
+        let certificate =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &root)?;
+        let server =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![certificate.der().clone()],
+                    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+                )?;
         let file = std::env::temp_dir().join(format!("millrace-bench-{}.pem", std::process::id()));
         fs::write(&file, root.pem())?;
-        Ok(Self { server: Arc::new(server), file })
+        Ok(Self {
+            server: Arc::new(server),
+            file,
+        })
     }
 }
 

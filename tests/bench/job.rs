@@ -47,7 +47,9 @@ struct Logged {
 }
 
 pub(crate) fn run() -> Result<Vec<Target>, Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(measure())
 }
 
@@ -61,7 +63,8 @@ fn body() -> Result<(Value, usize), Failed> {
     let mut records = Vec::new();
     for row in reader.deserialize() {
         let (id, domain, crm_id): (String, String, String) = row?;
-        records.push(json!({"id": id, "input": {"domain": domain}, "metadata": {"crm_id": crm_id}}));
+        records
+            .push(json!({"id": id, "input": {"domain": domain}, "metadata": {"crm_id": crm_id}}));
     }
     let number = records.len();
     Ok((json!({"type": "company", "records": records}), number))
@@ -89,7 +92,8 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         decompress: false,
         keep_idle: Duration::ZERO,
     })?);
-    let store = Arc::new(clients.store(&variable("MILLRACE_TABLE")?, clock.clone(), entropy.clone()));
+    let store =
+        Arc::new(clients.store(&variable("MILLRACE_TABLE")?, clock.clone(), entropy.clone()));
     let queue = Arc::new(clients.queue(BTreeMap::new(), clock.clone(), entropy.clone()));
     let ports = Ports {
         store: store.clone(),
@@ -108,7 +112,10 @@ async fn measure() -> Result<Vec<Target>, Failed> {
     // A tenant of its own, so that the bench needs no command line tool and meets no earlier job.
     let mut random = [0; 4];
     entropy.fill(&mut random);
-    let name = format!("bench-{}", random.map(|byte| format!("{byte:02x}")).concat());
+    let name = format!(
+        "bench-{}",
+        random.map(|byte| format!("{byte:02x}")).concat()
+    );
     let tenant = TenantId::parse(&name).ok_or("the bench's tenant has no valid name")?;
     let key = tenants::create(&ports, &tenant, 1_000_000).await?.api_key;
 
@@ -132,11 +139,15 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         "\nThe main job: {records} records, {found} of them found; webhook after {:.1} s on this machine",
         took.as_secs_f64()
     );
-    println!("\nAWS calls, as the functions counted them, with capacity units as the local stack reports them");
+    println!(
+        "\nAWS calls, as the functions counted them, with capacity units as the local stack reports them"
+    );
     let mut used = after.used;
     used.messages = modelled.messages;
     cost::table(&used);
-    println!("\nThe same job in the simulation, all chunks at once, with capacity units by AWS's documented rules");
+    println!(
+        "\nThe same job in the simulation, all chunks at once, with capacity units by AWS's documented rules"
+    );
     cost::table(&modelled);
     stored(store.as_ref(), &job, &tenant, &name, records).await?;
     bill(&used, &modelled, &after.invocations, records);
@@ -144,12 +155,25 @@ async fn measure() -> Result<Vec<Target>, Failed> {
     #[expect(clippy::cast_precision_loss, reason = "calls of one job are few")]
     let calls = larger(|used| used.calls() as f64);
     Ok(vec![
-        Target::new("AWS calls for 1,000 records (larger count)", calls, MAX_CALLS),
-        Target::new("write units for 1,000 records (larger count)", larger(Used::write_units), MAX_WRITE_UNITS),
+        Target::new(
+            "AWS calls for 1,000 records (larger count)",
+            calls,
+            MAX_CALLS,
+        ),
+        Target::new(
+            "write units for 1,000 records (larger count)",
+            larger(Used::write_units),
+            MAX_WRITE_UNITS,
+        ),
     ])
 }
 
-async fn submit(ports: &Ports, key: &str, idempotency: &str, body: &Value) -> Result<JobId, Failed> {
+async fn submit(
+    ports: &Ports,
+    key: &str,
+    idempotency: &str,
+    body: &Value,
+) -> Result<JobId, Failed> {
     let request = HttpRequest {
         method: "POST".to_owned(),
         url: format!("{}/v1/jobs", variable("MILLRACE_URL")?),
@@ -169,14 +193,19 @@ async fn submit(ports: &Ports, key: &str, idempotency: &str, body: &Value) -> Re
         return Err(format!("submit answers {}: {text}", answer.status).into());
     }
     let job: Value = serde_json::from_str(&text)?;
-    job["id"].as_str().and_then(JobId::parse).ok_or_else(|| format!("no job in {text}").into())
+    job["id"]
+        .as_str()
+        .and_then(JobId::parse)
+        .ok_or_else(|| format!("no job in {text}").into())
 }
 
 /// Takes one delivery and answers 200.
 async fn delivery(receiver: &TcpListener) -> Result<Value, Failed> {
     let (mut stream, _) = receiver.accept().await?;
     let body = read_body(&mut stream).await?;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        .await?;
     Ok(serde_json::from_slice(&body)?)
 }
 
@@ -186,9 +215,16 @@ async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>, Failed> {
         if stream.read_buf(&mut bytes).await? == 0 {
             return Err("the webhook's connection ended early".into());
         }
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        let length = head.lines().find_map(|line| {
+            line.strip_prefix("content-length:")?
+                .trim()
+                .parse::<usize>()
+                .ok()
+        });
         let length = length.ok_or("the webhook has no content-length")?;
         if bytes.len() >= end + 4 + length {
             return Ok(bytes[end + 4..end + 4 + length].to_vec());
@@ -207,12 +243,23 @@ fn logged() -> Result<Logged, Failed> {
             .env("PYTHONWARNINGS", "ignore")
             .output()?;
         if !output.status.success() {
-            return Err(format!("stack.py logs: {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(
+                format!("stack.py logs: {}", String::from_utf8_lossy(&output.stderr)).into(),
+            );
         }
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let Some(line) = line.strip_prefix(function).and_then(|line| line.strip_prefix(": ")) else { continue };
+            let Some(line) = line
+                .strip_prefix(function)
+                .and_then(|line| line.strip_prefix(": "))
+            else {
+                continue;
+            };
             if let Some((call, usage)) = usage_line(line) {
-                let sum = all.used.calls.entry((function.to_owned(), call)).or_default();
+                let sum = all
+                    .used
+                    .calls
+                    .entry((function.to_owned(), call))
+                    .or_default();
                 *sum = cost::add(*sum, usage);
             } else if let Some((milliseconds, megabytes)) = report_line(line) {
                 let sum = all.invocations.entry(function.to_owned()).or_default();
@@ -241,7 +288,10 @@ fn usage_line(line: &str) -> Option<(String, Usage)> {
 
 /// Milliseconds and megabytes of the line that Lambda ends each invocation with; tabs part its fields.
 fn report_line(line: &str) -> Option<(f64, f64)> {
-    let field = |name: &str| line.split('\t').find_map(|part| part.strip_prefix(name)?.split(' ').next()?.parse().ok());
+    let field = |name: &str| {
+        line.split('\t')
+            .find_map(|part| part.strip_prefix(name)?.split(' ').next()?.parse().ok())
+    };
     line.starts_with("REPORT ").then_some(())?;
     Some((field("Duration: ")?, field("Memory Size: ")?))
 }
@@ -252,7 +302,10 @@ async fn settled(before: &Logged) -> Result<Logged, Failed> {
     let mut last = 0;
     while Instant::now() < give_up {
         let now = since(before, logged()?);
-        let recorded = now.used.calls.contains_key(&("dispatch".to_owned(), "dynamodb.UpdateItem".to_owned()));
+        let recorded = now
+            .used
+            .calls
+            .contains_key(&("dispatch".to_owned(), "dynamodb.UpdateItem".to_owned()));
         if recorded && now.used.calls() == last {
             return Ok(now);
         }
@@ -285,8 +338,19 @@ fn since(before: &Logged, mut now: Logged) -> Logged {
 }
 
 /// Prints the items that the job left.
-async fn stored(store: &dyn Store, job: &JobId, tenant: &TenantId, key: &str, records: usize) -> Result<(), Failed> {
-    let all = |select: Select| Query { select, limit: usize::MAX, descending: false, consistent: true };
+async fn stored(
+    store: &dyn Store,
+    job: &JobId,
+    tenant: &TenantId,
+    key: &str,
+    records: usize,
+) -> Result<(), Failed> {
+    let all = |select: Select| Query {
+        select,
+        limit: usize::MAX,
+        descending: false,
+        consistent: true,
+    };
     let mut items = store.query(&all(job_range(job))).await?;
     items.extend(store.query(&all(shard_range(job, 0))).await?);
     items.extend(store.get(&idempotency_key(tenant, key)).await?);
@@ -297,7 +361,11 @@ async fn stored(store: &dyn Store, job: &JobId, tenant: &TenantId, key: &str, re
         *bytes += item_size(item);
     }
     let total: usize = items.iter().map(item_size).sum();
-    println!("\nStored until it expires: {} items, {total} bytes ({} a record)", items.len(), total / records);
+    println!(
+        "\nStored until it expires: {} items, {total} bytes ({} a record)",
+        items.len(),
+        total / records
+    );
     for (kind, (number, bytes)) in kinds {
         println!("  {kind:10} {number:4} items {bytes:8} bytes");
     }
@@ -306,7 +374,11 @@ async fn stored(store: &dyn Store, job: &JobId, tenant: &TenantId, key: &str, re
 
 /// The word in an item's sort key that says what it is.
 fn kind(item: &Item) -> String {
-    let word = item.key.sk.split('#').rfind(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase()));
+    let word = item
+        .key
+        .sk
+        .split('#')
+        .rfind(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase()));
     word.unwrap_or("?").to_lowercase()
 }
 
@@ -322,13 +394,25 @@ fn bill(used: &Used, modelled: &Used, invocations: &BTreeMap<String, Invocations
     let seconds: f64 = invocations.values().map(|sum| sum.seconds).sum();
     let gb_seconds: f64 = invocations.values().map(|sum| sum.gb_seconds).sum();
     let lines = [
-        (format!("DynamoDB: {writes:.0} write units a job"), writes * price::WRITE_UNIT),
-        (format!("DynamoDB: {reads:.0} read units a job"), reads * price::READ_UNIT),
         (
-            format!("SQS: {} calls a job, {polling} more by Lambda (estimated)", used.sqs_calls()),
+            format!("DynamoDB: {writes:.0} write units a job"),
+            writes * price::WRITE_UNIT,
+        ),
+        (
+            format!("DynamoDB: {reads:.0} read units a job"),
+            reads * price::READ_UNIT,
+        ),
+        (
+            format!(
+                "SQS: {} calls a job, {polling} more by Lambda (estimated)",
+                used.sqs_calls()
+            ),
             (used.sqs_calls() + polling) as f64 * price::SQS_REQUEST,
         ),
-        (format!("Lambda: {requests} requests a job"), f64::from(requests) * price::LAMBDA_REQUEST),
+        (
+            format!("Lambda: {requests} requests a job"),
+            f64::from(requests) * price::LAMBDA_REQUEST,
+        ),
         (
             format!("Lambda: {gb_seconds:.2} GB-s a job ({seconds:.2} s on this machine)"),
             gb_seconds * price::LAMBDA_GB_SECOND,
@@ -339,7 +423,11 @@ fn bill(used: &Used, modelled: &Used, invocations: &BTreeMap<String, Invocations
     for (what, dollars) in &lines {
         println!("  {what:60} ${:8.4}", dollars * scale);
     }
-    println!("  {:60} ${:8.4}", "all", lines.iter().map(|(_, dollars)| dollars).sum::<f64>() * scale);
+    println!(
+        "  {:60} ${:8.4}",
+        "all",
+        lines.iter().map(|(_, dollars)| dollars).sum::<f64>() * scale
+    );
     println!(
         "  Capacity units: the larger of the two counts. GB-seconds are those of this machine and of its emulator, not of\n\
          \x20 AWS, where a call to DynamoDB and the processor take other times. Not in it: log lines, storage (${} a GB and\n\
@@ -358,10 +446,12 @@ mod tests {
             r#"{"level":"INFO","message":"usage","usage.call":"dynamodb.PutItem","usage.calls":2,"usage.errors":0,"usage.read_units":0.0,"usage.write_units":3.5,"usage.index_write_units":1.0,"usage.bytes":0}"#,
         )
         .unwrap();
-        assert_eq!((call.as_str(), usage.calls, usage.write_units), ("dynamodb.PutItem", 2, 3.5));
+        assert_eq!(
+            (call.as_str(), usage.calls, usage.write_units),
+            ("dynamodb.PutItem", 2, 3.5)
+        );
         assert!(usage_line(r#"{"message":"request served"}"#).is_none());
-        let line =
-            "REPORT RequestId: x\tDuration: 12 ms\tBilled Duration: 12 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB";
+        let line = "REPORT RequestId: x\tDuration: 12 ms\tBilled Duration: 12 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB";
         assert_eq!(report_line(line), Some((12.0, 512.0)));
         assert_eq!(report_line("END RequestId: x"), None);
     }

@@ -35,7 +35,11 @@ impl Options {
             runs: 101,
         };
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            let mut value = || {
+                arguments
+                    .next()
+                    .ok_or_else(|| format!("{argument} needs a value"))
+            };
             match argument.as_str() {
                 "init" | "job" => options.parts.push(argument),
                 "--bundle" => options.bundle = value()?.into(),
@@ -61,7 +65,11 @@ struct Target {
 
 impl Target {
     fn new(what: impl Into<String>, reached: f64, most: f64) -> Self {
-        Self { what: what.into(), reached, most }
+        Self {
+            what: what.into(),
+            reached,
+            most,
+        }
     }
 
     fn met(&self) -> bool {
@@ -93,7 +101,14 @@ fn main() -> ExitCode {
     println!("\nTargets");
     for target in &targets {
         let verdict = if target.met() { "reached" } else { "MISSED" };
-        println!("  {:44} {:8.2} of at most {:6.2}  {verdict}", target.what, target.reached, target.most);
+        println!(
+            "  {:44} {:8.2} of at most {:6.2}  {verdict}",
+            target.what, target.reached, target.most
+        );
     }
-    if targets.iter().all(Target::met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if targets.iter().all(Target::met) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -49,7 +49,9 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
     };
     sim.http.on(RECEIVER, |_| Reply::status(200));
     let tenant = TenantId::parse("demo").ok_or("demo is no tenant")?;
-    let key = sim.finish(tenants::create(&ports, &tenant, 1_000_000))?.api_key;
+    let key = sim
+        .finish(tenants::create(&ports, &tenant, 1_000_000))?
+        .api_key;
     let infra = Path::new("infra");
     let catalog = Catalog::load(infra)?;
     let registry = Arc::new(Registry::load(infra, &|_| None)?);
@@ -92,7 +94,12 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
             used.messages += 1;
             schedule.spawn(format!("enrich {}", message.chunk), async move {
                 let deadline = ports.clock.now().plus(TIMEOUT);
-                let receipt = step::Receipt { lane, receives: 1, deadline, timeout: TIMEOUT };
+                let receipt = step::Receipt {
+                    lane,
+                    receives: 1,
+                    deadline,
+                    timeout: TIMEOUT,
+                };
                 // What goes wrong shows in the delivery that does not come.
                 let _ = step::step(&ports, &registry, &message, &receipt).await;
             });
@@ -105,7 +112,10 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
     for received in sim.queue.receive(QueueName::Webhook, usize::MAX) {
         let message: WakeMessage = serde_json::from_str(&received.body)?;
         let deadline = sim.clock.now().plus(Duration::from_secs(60));
-        let receipt = dispatch::Receipt { lane: QueueName::Webhook, deadline };
+        let receipt = dispatch::Receipt {
+            lane: QueueName::Webhook,
+            deadline,
+        };
         used.messages += 1;
         sim.finish(dispatch::step(&ports, &message, &receipt))?;
     }
@@ -124,14 +134,23 @@ struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     fn new(sim: &'a Sim) -> Self {
-        Self { sim, last: Self::now(sim) }
+        Self {
+            sim,
+            last: Self::now(sim),
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "units of one job are few")]
     fn now(sim: &Sim) -> Usage {
         let units = sim.store.units();
         Usage {
-            calls: sim.gate.counts().iter().filter(|(op, _)| **op != Op::Http).map(|(_, n)| n).sum(),
+            calls: sim
+                .gate
+                .counts()
+                .iter()
+                .filter(|(op, _)| **op != Op::Http)
+                .map(|(_, n)| n)
+                .sum(),
             read_units: units.half_reads as f64 / 2.0,
             write_units: (units.writes + units.index_writes) as f64,
             index_write_units: units.index_writes as f64,
@@ -149,6 +168,9 @@ impl<'a> Counter<'a> {
             index_write_units: now.index_write_units - last.index_write_units,
             ..Usage::default()
         };
-        used.calls.insert((function.to_owned(), "by the documented rules".to_owned()), usage);
+        used.calls.insert(
+            (function.to_owned(), "by the documented rules".to_owned()),
+            usage,
+        );
     }
 }

@@ -8,8 +8,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::json;
 use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, Service, SqsQueue};
 use shared::ports::{
-    Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store, StoreError, Update, Value,
-    Write,
+    Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store,
+    StoreError, Update, Value, Write,
 };
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -18,23 +18,43 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::wire::{self, Answer, Got, Scripted, block_on, error};
 
 fn key(sk: &str) -> Key {
-    Key { pk: "P".to_owned(), sk: sk.to_owned() }
+    Key {
+        pk: "P".to_owned(),
+        sk: sk.to_owned(),
+    }
 }
 
 fn item(sk: &str) -> Item {
-    Item { key: key(sk), attributes: BTreeMap::new() }
+    Item {
+        key: key(sk),
+        attributes: BTreeMap::new(),
+    }
 }
 
 fn put() -> Put {
-    Put { item: item("a"), condition: Some(Condition::ItemAbsent) }
+    Put {
+        item: item("a"),
+        condition: Some(Condition::ItemAbsent),
+    }
 }
 
 fn update(change: Change) -> Update {
-    Update { key: key("a"), changes: vec![change], condition: None }
+    Update {
+        key: key("a"),
+        changes: vec![change],
+        condition: None,
+    }
 }
 
 fn transaction() -> Vec<Write> {
-    ["a", "b"].map(|sk| Write::Put(Put { item: item(sk), condition: Some(Condition::ItemAbsent) })).into()
+    ["a", "b"]
+        .map(|sk| {
+            Write::Put(Put {
+                item: item(sk),
+                condition: Some(Condition::ItemAbsent),
+            })
+        })
+        .into()
 }
 
 fn store(clients: &AwsClients) -> DynamoStore {
@@ -42,13 +62,20 @@ fn store(clients: &AwsClients) -> DynamoStore {
 }
 
 fn queue(clients: &AwsClients) -> SqsQueue {
-    let urls = BTreeMap::from([(QueueName::Enrich, "http://queue.example/1/enrich".to_owned())]);
+    let urls = BTreeMap::from([(
+        QueueName::Enrich,
+        "http://queue.example/1/enrich".to_owned(),
+    )]);
     clients.queue(urls, wire::clock(), wire::entropy())
 }
 
 fn messages(count: usize) -> Vec<Message> {
     (0..count)
-        .map(|n| Message { body: n.to_string(), delay: Duration::from_millis(1500), group: "tenant".to_owned() })
+        .map(|n| Message {
+            body: n.to_string(),
+            delay: Duration::from_millis(1500),
+            group: "tenant".to_owned(),
+        })
         .collect()
 }
 
@@ -62,11 +89,17 @@ fn raw_key(sk: &str) -> serde_json::Value {
 
 fn cancelled(reasons: &serde_json::Value) -> Answer {
     let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-    Answer::Json(400, json!({"__type": kind, "message": "cancelled", "CancellationReasons": reasons}))
+    Answer::Json(
+        400,
+        json!({"__type": kind, "message": "cancelled", "CancellationReasons": reasons}),
+    )
 }
 
 fn unavailable<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(StoreError::Unavailable(_))),
+        "{result:?}"
+    );
 }
 
 #[test]
@@ -87,7 +120,10 @@ fn a_throttled_transaction_is_throttled_and_a_wrong_one_refused() {
     for (code, expected) in [
         ("ThrottlingError", StoreError::Throttled),
         ("ProvisionedThroughputExceeded", StoreError::Throttled),
-        ("ValidationError", StoreError::Refused("action 0: ValidationError".to_owned())),
+        (
+            "ValidationError",
+            StoreError::Refused("action 0: ValidationError".to_owned()),
+        ),
         (
             "ItemCollectionSizeLimitExceeded",
             StoreError::Refused("action 0: ItemCollectionSizeLimitExceeded".to_owned()),
@@ -95,7 +131,10 @@ fn a_throttled_transaction_is_throttled_and_a_wrong_one_refused() {
     ] {
         let reasons = json!([{"Code": code, "Message": "secret"}, {"Code": "None"}]);
         let server = Scripted::start(move |_, _| cancelled(&reasons));
-        assert_eq!(block_on(store(&server.clients()).transact(transaction())), Err(expected));
+        assert_eq!(
+            block_on(store(&server.clients()).transact(transaction())),
+            Err(expected)
+        );
     }
 }
 
@@ -103,27 +142,57 @@ fn a_throttled_transaction_is_throttled_and_a_wrong_one_refused() {
 fn a_single_write_to_an_item_in_a_transaction_is_in_conflict() {
     let server = Scripted::start(|_, _| error(400, "TransactionConflictException"));
     let clients = server.clients();
-    assert_eq!(block_on(store(&clients).put(put())), Err(StoreError::Conflict));
-    assert_eq!(block_on(store(&clients).update(update(Change::Add("n", 1)))), Err(StoreError::Conflict));
+    assert_eq!(
+        block_on(store(&clients).put(put())),
+        Err(StoreError::Conflict)
+    );
+    assert_eq!(
+        block_on(store(&clients).update(update(Change::Add("n", 1)))),
+        Err(StoreError::Conflict)
+    );
 }
 
 #[test]
 fn throttling_is_waited_out() {
-    let server = Scripted::start(|n, _| if n < 3 { error(400, "ThrottlingException") } else { ok() });
-    let limits = Limits { first_wait: Duration::from_millis(400), ..wire::settings(0, false).limits };
-    let clients = AwsClients::new(&AwsSettings { limits, ..wire::settings(server.port, false) }).unwrap();
+    let server = Scripted::start(|n, _| {
+        if n < 3 {
+            error(400, "ThrottlingException")
+        } else {
+            ok()
+        }
+    });
+    let limits = Limits {
+        first_wait: Duration::from_millis(400),
+        ..wire::settings(0, false).limits
+    };
+    let clients = AwsClients::new(&AwsSettings {
+        limits,
+        ..wire::settings(server.port, false)
+    })
+    .unwrap();
     let start = Instant::now();
     assert_eq!(block_on(store(&clients).put(put())), Ok(()));
     assert_eq!(server.got().len(), 4);
     // Three jittered waits of up to 0.4, 0.8 and 1 second; that they come to less than this is one in a million.
-    assert!(start.elapsed() > Duration::from_millis(15), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_millis(15),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
 fn lasting_throttling_is_told_after_the_last_attempt() {
-    for code in ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"] {
+    for code in [
+        "ThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+    ] {
         let server = Scripted::start(|_, _| error(400, code));
-        assert_eq!(block_on(store(&server.clients()).put(put())), Err(StoreError::Throttled));
+        assert_eq!(
+            block_on(store(&server.clients()).put(put())),
+            Err(StoreError::Throttled)
+        );
         assert_eq!(server.got().len(), 4, "{code}");
     }
 }
@@ -138,49 +207,90 @@ fn a_failing_service_is_asked_again_and_then_unavailable() {
 #[test]
 fn a_write_that_counts_is_not_repeated_when_its_effect_is_unknown() {
     let failing = Scripted::start(|_, _| error(500, "InternalServerError"));
-    unavailable(&block_on(store(&failing.clients()).update(update(Change::Add("n", 1)))));
+    unavailable(&block_on(
+        store(&failing.clients()).update(update(Change::Add("n", 1))),
+    ));
     assert_eq!(failing.got().len(), 1);
 
     let closing = Scripted::start(|_, _| Answer::Close);
-    unavailable(&block_on(store(&closing.clients()).update(update(Change::Add("n", 1)))));
+    unavailable(&block_on(
+        store(&closing.clients()).update(update(Change::Add("n", 1))),
+    ));
     assert_eq!(closing.got().len(), 1);
 
     let silent = Scripted::start(|_, _| Answer::Silence);
-    unavailable(&block_on(store(&wire::hasty_clients(silent.port)).update(update(Change::Add("n", 1)))));
+    unavailable(&block_on(
+        store(&wire::hasty_clients(silent.port)).update(update(Change::Add("n", 1))),
+    ));
     assert_eq!(silent.got().len(), 1);
 
     let throttled = Scripted::start(|n, _| {
         let item = json!({"Attributes": {"pk": {"S": "P"}, "sk": {"S": "a"}, "n": {"N": "1"}}});
-        if n == 0 { error(400, "ThrottlingException") } else { Answer::Json(200, item) }
+        if n == 0 {
+            error(400, "ThrottlingException")
+        } else {
+            Answer::Json(200, item)
+        }
     });
-    let counted = block_on(store(&throttled.clients()).update(update(Change::Add("n", 1)))).unwrap();
+    let counted =
+        block_on(store(&throttled.clients()).update(update(Change::Add("n", 1)))).unwrap();
     assert_eq!(counted.attributes["n"], Value::N(1));
     assert_eq!(throttled.got().len(), 2);
 }
 
 fn condition_failed() -> Answer {
     let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-    Answer::Json(400, json!({"__type": kind, "message": "failed", "Item": raw_key("a")}))
+    Answer::Json(
+        400,
+        json!({"__type": kind, "message": "failed", "Item": raw_key("a")}),
+    )
 }
 
 #[test]
 fn a_condition_that_fails_after_an_unanswered_attempt_is_no_verdict() {
     // The first attempt may have been the write that the second one finds.
-    let server = Scripted::start(|n, _| if n == 0 { error(500, "InternalServerError") } else { condition_failed() });
+    let server = Scripted::start(|n, _| {
+        if n == 0 {
+            error(500, "InternalServerError")
+        } else {
+            condition_failed()
+        }
+    });
     unavailable(&block_on(store(&server.clients()).put(put())));
     assert_eq!(server.got().len(), 2);
 
-    let server = Scripted::start(|n, _| if n == 0 { error(400, "ThrottlingException") } else { condition_failed() });
-    let failed = FailedCondition { at: 0, existing: Some(item("a")) };
-    assert_eq!(block_on(store(&server.clients()).put(put())), Err(StoreError::ConditionFailed(vec![failed])));
+    let server = Scripted::start(|n, _| {
+        if n == 0 {
+            error(400, "ThrottlingException")
+        } else {
+            condition_failed()
+        }
+    });
+    let failed = FailedCondition {
+        at: 0,
+        existing: Some(item("a")),
+    };
+    assert_eq!(
+        block_on(store(&server.clients()).put(put())),
+        Err(StoreError::ConditionFailed(vec![failed]))
+    );
 }
 
 #[test]
 fn all_attempts_of_a_transaction_carry_one_token() {
-    let server = Scripted::start(|n, _| if n < 2 { error(500, "InternalServerError") } else { ok() });
+    let server = Scripted::start(|n, _| {
+        if n < 2 {
+            error(500, "InternalServerError")
+        } else {
+            ok()
+        }
+    });
     block_on(store(&server.clients()).transact(transaction())).unwrap();
     let got = server.got();
-    let tokens: Vec<&str> = got.iter().map(|got| got.body["ClientRequestToken"].as_str().unwrap()).collect();
+    let tokens: Vec<&str> = got
+        .iter()
+        .map(|got| got.body["ClientRequestToken"].as_str().unwrap())
+        .collect();
     assert_eq!(tokens.len(), 3);
     assert!(got.iter().all(|got| got.operation == "TransactWriteItems"));
     assert!(tokens.iter().all(|token| *token == tokens[0]));
@@ -188,7 +298,11 @@ fn all_attempts_of_a_transaction_carry_one_token() {
 
 #[test]
 fn a_refusal_names_its_code_and_no_contents() {
-    for code in ["AccessDeniedException", "ValidationException", "ResourceNotFoundException"] {
+    for code in [
+        "AccessDeniedException",
+        "ValidationException",
+        "ResourceNotFoundException",
+    ] {
         let server = Scripted::start(|_, _| error(400, code));
         let result = block_on(store(&server.clients()).get(&key("a")));
         assert_eq!(result, Err(StoreError::Refused(format!("400 {code}"))));
@@ -204,7 +318,15 @@ fn a_transaction_still_in_progress_is_not_said_to_have_failed() {
 
 fn written(got: &Got) -> Vec<String> {
     let requests = got.body["RequestItems"]["t"].as_array().unwrap();
-    requests.iter().map(|r| r["PutRequest"]["Item"]["sk"]["S"].as_str().unwrap().to_owned()).collect()
+    requests
+        .iter()
+        .map(|r| {
+            r["PutRequest"]["Item"]["sk"]["S"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
 }
 
 #[test]
@@ -219,12 +341,17 @@ fn unprocessed_items_go_out_again_alone() {
     let items = ["a", "b", "c"].map(item).to_vec();
     block_on(store(&server.clients()).put_all(items)).unwrap();
     let got = server.got();
-    assert_eq!(got.iter().map(written).collect::<Vec<_>>(), [vec!["a", "b", "c"], vec!["b", "c"]]);
+    assert_eq!(
+        got.iter().map(written).collect::<Vec<_>>(),
+        [vec!["a", "b", "c"], vec!["b", "c"]]
+    );
 }
 
 #[test]
 fn items_never_processed_are_throttled_in_the_end() {
-    let server = Scripted::start(|_, got| Answer::Json(200, json!({"UnprocessedItems": got.body["RequestItems"]})));
+    let server = Scripted::start(|_, got| {
+        Answer::Json(200, json!({"UnprocessedItems": got.body["RequestItems"]}))
+    });
     let result = block_on(store(&server.clients()).put_all(vec![item("a")]));
     assert_eq!(result, Err(StoreError::Throttled));
     assert_eq!(server.got().len(), 6);
@@ -233,12 +360,26 @@ fn items_never_processed_are_throttled_in_the_end() {
 #[test]
 fn unprocessed_keys_are_read_again_and_the_order_kept() {
     let server = Scripted::start(|n, got| {
-        let keys = got.body["RequestItems"]["t"]["Keys"].as_array().unwrap().clone();
+        let keys = got.body["RequestItems"]["t"]["Keys"]
+            .as_array()
+            .unwrap()
+            .clone();
         assert_eq!(got.body["RequestItems"]["t"]["ConsistentRead"], json!(true));
         // The last of what was asked for is answered, the rest left.
-        let (read, left) = if n < 2 { keys.split_at(keys.len() - 1) } else { (&[][..], &keys[..]) };
-        let unprocessed = if read.is_empty() { json!({}) } else { json!({"t": {"Keys": read}}) };
-        Answer::Json(200, json!({"Responses": {"t": left}, "UnprocessedKeys": unprocessed}))
+        let (read, left) = if n < 2 {
+            keys.split_at(keys.len() - 1)
+        } else {
+            (&[][..], &keys[..])
+        };
+        let unprocessed = if read.is_empty() {
+            json!({})
+        } else {
+            json!({"t": {"Keys": read}})
+        };
+        Answer::Json(
+            200,
+            json!({"Responses": {"t": left}, "UnprocessedKeys": unprocessed}),
+        )
     });
     let keys = ["c", "a", "b"].map(key);
     let found = block_on(store(&server.clients()).get_many(&keys)).unwrap();
@@ -251,25 +392,37 @@ fn messages_that_the_queue_failed_go_out_again_alone() {
     let server = Scripted::start(|n, got| {
         let entries = got.body["Entries"].as_array().unwrap();
         let fails = |id: &str| n == 0 && (id == "1" || id == "2");
-        let (failed, sent): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| fails(entry["Id"].as_str().unwrap()));
-        let sent: Vec<_> =
-            sent.iter().map(|e| json!({"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "x"})).collect();
-        let failed: Vec<_> =
-            failed.iter().map(|e| json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError"})).collect();
+        let (failed, sent): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .partition(|entry| fails(entry["Id"].as_str().unwrap()));
+        let sent: Vec<_> = sent
+            .iter()
+            .map(|e| json!({"Id": e["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}))
+            .collect();
+        let failed: Vec<_> = failed
+            .iter()
+            .map(|e| json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError"}))
+            .collect();
         Answer::Json(200, json!({"Successful": sent, "Failed": failed}))
     });
     block_on(queue(&server.clients()).send(QueueName::Enrich, messages(12))).unwrap();
     let got = server.got();
     let bodies = |got: &Got| -> Vec<String> {
         let entries = got.body["Entries"].as_array().unwrap();
-        entries.iter().map(|entry| entry["MessageBody"].as_str().unwrap().to_owned()).collect()
+        entries
+            .iter()
+            .map(|entry| entry["MessageBody"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(got.len(), 3);
     assert_eq!(bodies(&got[0]).len(), 10);
     assert_eq!(bodies(&got[1]), ["1", "2"]);
     assert_eq!(bodies(&got[2]), ["10", "11"]);
     let entry = &got[0].body["Entries"][0];
-    assert_eq!((&entry["DelaySeconds"], &entry["MessageGroupId"]), (&json!(2), &json!("tenant")));
+    assert_eq!(
+        (&entry["DelaySeconds"], &entry["MessageGroupId"]),
+        (&json!(2), &json!("tenant"))
+    );
 }
 
 #[test]
@@ -281,7 +434,8 @@ fn a_message_that_is_the_senders_fault_is_an_error_at_once() {
             {"Id": "0", "SenderFault": true, "Code": "InvalidMessageContents", "Message": "secret-in-message"}]}),
         )
     });
-    let result = block_on(queue(&server.clients()).send(QueueName::Enrich, messages(1))).unwrap_err();
+    let result =
+        block_on(queue(&server.clients()).send(QueueName::Enrich, messages(1))).unwrap_err();
     assert_eq!(result.0, "a message was refused: InvalidMessageContents");
     assert_eq!(server.got().len(), 1);
 }
@@ -308,7 +462,10 @@ fn silence_and_refused_connections_end_within_the_operation_time_out() {
     // Each attempt was cut off by itself, for more than one fitted into the operation; and each operation was, for not all
     // its attempts were made.
     let (got, all) = (silent.got().len(), wire::hasty_limits().attempts as usize);
-    assert!((4..2 * all - 1).contains(&got), "{got} of twice {all} attempts");
+    assert!(
+        (4..2 * all - 1).contains(&got),
+        "{got} of twice {all} attempts"
+    );
 }
 
 #[test]
@@ -323,10 +480,16 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
 
     let metered = wire::clients(server.port, true);
     block_on(store(&metered).put(put())).unwrap();
-    assert_eq!(server.got()[1].body["ReturnConsumedCapacity"], json!("INDEXES"));
+    assert_eq!(
+        server.got()[1].body["ReturnConsumedCapacity"],
+        json!("INDEXES")
+    );
     let usage = metered.meter().unwrap().snapshot_and_reset()["dynamodb.PutItem"];
     assert_eq!((usage.calls, usage.errors), (1, 0));
-    assert!((usage.write_units - 3.0).abs() < f64::EPSILON && (usage.index_write_units - 2.0).abs() < f64::EPSILON);
+    assert!(
+        (usage.write_units - 3.0).abs() < f64::EPSILON
+            && (usage.index_write_units - 2.0).abs() < f64::EPSILON
+    );
 }
 
 #[test]
@@ -371,7 +534,10 @@ fn an_authority_is_trusted_only_where_the_operator_says_so() {
     unavailable(&block_on(store(&untrusting).put(put())));
     assert!(server.got().is_empty());
 
-    let settings = AwsSettings { limits: Limits::default(), ..settings(Some(pem.into_bytes())) };
+    let settings = AwsSettings {
+        limits: Limits::default(),
+        ..settings(Some(pem.into_bytes()))
+    };
     let trusting = AwsClients::new(&settings).unwrap();
     assert_eq!(block_on(store(&trusting).put(put())), Ok(()));
     assert_eq!(server.got().len(), 1);

@@ -43,7 +43,10 @@ cases!(
 );
 
 fn object(bucket: &str, key: &str) -> ObjectName {
-    ObjectName { bucket: bucket.to_owned(), key: key.to_owned() }
+    ObjectName {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+    }
 }
 
 async fn a_parameter_comes_as_it_was_put(bench: &dyn Bench) {
@@ -56,39 +59,81 @@ async fn a_parameter_comes_as_it_was_put(bench: &dyn Bench) {
 async fn a_parameter_that_was_changed_has_the_new_value(bench: &dyn Bench) {
     for value in ["one", "two"] {
         bench.parameter("/changed/a", value);
-        assert_eq!(bench.assets().parameter("/changed/a").await.as_deref(), Ok(value));
+        assert_eq!(
+            bench.assets().parameter("/changed/a").await.as_deref(),
+            Ok(value)
+        );
     }
 }
 
 async fn an_object_comes_whole_and_with_its_tag(bench: &dyn Bench) {
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     bench.put("whole", "a folder/t \u{e9}.csv", &bytes);
-    let read =
-        bench.assets().object(&object("whole", "a folder/t \u{e9}.csv"), None, bytes.len()).await.unwrap().unwrap();
+    let read = bench
+        .assets()
+        .object(&object("whole", "a folder/t \u{e9}.csv"), None, bytes.len())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(read.bytes == bytes && !read.tag.is_empty());
 }
 
 async fn an_object_that_is_the_same_is_not_read_again(bench: &dyn Bench) {
     let name = object("same", "t.csv");
     bench.put("same", "t.csv", b"one");
-    let first = bench.assets().object(&name, None, 100).await.unwrap().unwrap();
-    assert_eq!(bench.assets().object(&name, Some(&first.tag), 100).await.unwrap(), None);
+    let first = bench
+        .assets()
+        .object(&name, None, 100)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        bench
+            .assets()
+            .object(&name, Some(&first.tag), 100)
+            .await
+            .unwrap(),
+        None
+    );
     bench.put("same", "t.csv", b"two");
-    let second = bench.assets().object(&name, Some(&first.tag), 100).await.unwrap().unwrap();
+    let second = bench
+        .assets()
+        .object(&name, Some(&first.tag), 100)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(second.bytes == b"two" && second.tag != first.tag);
 }
 
 async fn an_object_that_is_too_large_is_refused(bench: &dyn Bench) {
     bench.put("large", "t.csv", &[b'x'; 101]);
-    assert_eq!(bench.assets().object(&object("large", "t.csv"), None, 100).await, Err(AssetError::TooLarge(100)));
-    assert!(bench.assets().object(&object("large", "t.csv"), None, 101).await.is_ok());
+    assert_eq!(
+        bench
+            .assets()
+            .object(&object("large", "t.csv"), None, 100)
+            .await,
+        Err(AssetError::TooLarge(100))
+    );
+    assert!(
+        bench
+            .assets()
+            .object(&object("large", "t.csv"), None, 101)
+            .await
+            .is_ok()
+    );
 }
 
 async fn what_is_not_there_is_missing(bench: &dyn Bench) {
     bench.put("there", "t.csv", b"x");
-    assert_eq!(bench.assets().parameter("/nowhere").await, Err(AssetError::Missing));
+    assert_eq!(
+        bench.assets().parameter("/nowhere").await,
+        Err(AssetError::Missing)
+    );
     for name in [object("there", "none.csv"), object("nowhere", "t.csv")] {
-        assert_eq!(bench.assets().object(&name, None, 100).await, Err(AssetError::Missing));
+        assert_eq!(
+            bench.assets().object(&name, None, 100).await,
+            Err(AssetError::Missing)
+        );
     }
 }
 
@@ -125,10 +170,16 @@ impl Bench for Aws {
 
     fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
         let key = key.replace(' ', "%20").replace('\u{e9}', "%C3%A9");
-        for (path, bytes) in [(format!("/{bucket}"), &b""[..]), (format!("/{bucket}/{key}"), bytes)] {
+        for (path, bytes) in [
+            (format!("/{bucket}"), &b""[..]),
+            (format!("/{bucket}/{key}"), bytes),
+        ] {
             let status = wire::put(self.port, &path, bytes);
             // The bucket may be there already.
-            assert!(status == 200 || (status == 409 && bytes.is_empty()), "{path}: {status}");
+            assert!(
+                status == 200 || (status == 409 && bytes.is_empty()),
+                "{path}: {status}"
+            );
         }
     }
 }
@@ -149,8 +200,10 @@ fn on_moto() {
 
 fn on(kind: Kind) {
     let stack = Emulator::start(kind);
-    let bench =
-        Aws { assets: wire::clients(stack.port, false).assets(wire::clock(), wire::entropy()), port: stack.port };
+    let bench = Aws {
+        assets: wire::clients(stack.port, false).assets(wire::clock(), wire::entropy()),
+        port: stack.port,
+    };
     stack.run_all(CASES, |_, case| wire::block_on(case(&bench)));
 }
 
@@ -161,7 +214,10 @@ fn a_long_answer_of_trouble_was_taken_for_content_that_is_too_large() {
     let server = wire::Scripted::start(move |_, _| wire::Answer::Json(500, long.clone()));
     let assets = server.clients().assets(wire::clock(), wire::entropy());
     let answer = wire::block_on(assets.object(&object("b", "t.csv"), None, 1_000_000));
-    assert!(matches!(answer, Err(AssetError::Unavailable(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(AssetError::Unavailable(_))),
+        "{answer:?}"
+    );
     assert_eq!(server.got().len(), 4, "and asked again");
     let server = wire::Scripted::start(|n, _| match n {
         0 => wire::error(400, "ThrottlingException"),

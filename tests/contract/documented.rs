@@ -42,8 +42,13 @@ fn taken((status, answer): (u16, Json)) -> Json {
 
 /// The service refuses, and names it so.
 fn refused((status, answer): &(u16, Json), code: &str) {
-    let named = answer["__type"].as_str().is_some_and(|name| name.contains(code));
-    assert!(*status == 400 && named, "{status} where {code} is due: {answer:.500}");
+    let named = answer["__type"]
+        .as_str()
+        .is_some_and(|name| name.contains(code));
+    assert!(
+        *status == 400 && named,
+        "{status} where {code} is due: {answer:.500}"
+    );
 }
 
 fn key(pk: &str, sk: usize) -> Json {
@@ -71,10 +76,15 @@ fn a_transaction_with_a_token_has_its_effect_once(port: u16, name: &str) {
         "UpdateExpression": "ADD n :one",
         "ExpressionAttributeValues": {":one": {"N": "1"}},
     });
-    let body = json!({"ClientRequestToken": "the-same-token", "TransactItems": [{"Update": update}]});
+    let body =
+        json!({"ClientRequestToken": "the-same-token", "TransactItems": [{"Update": update}]});
     taken(dynamo(port, "TransactWriteItems", &body));
     taken(dynamo(port, "TransactWriteItems", &body));
-    let got = taken(dynamo(port, "GetItem", &json!({"TableName": TABLE, "Key": key(name, 0)})));
+    let got = taken(dynamo(
+        port,
+        "GetItem",
+        &json!({"TableName": TABLE, "Key": key(name, 0)}),
+    ));
     assert_eq!(got["Item"]["n"]["N"], "1");
 }
 
@@ -88,7 +98,10 @@ fn a_transaction_of_more_than_4_megabytes_is_refused(port: u16, name: &str) {
 fn a_batch_of_more_than_25_writes_is_refused(port: u16, name: &str) {
     let put = |n| json!({"PutRequest": {"Item": key(name, n)}});
     let body = json!({"RequestItems": {TABLE: (0..26).map(put).collect::<Vec<_>>()}});
-    refused(&dynamo(port, "BatchWriteItem", &body), "ValidationException");
+    refused(
+        &dynamo(port, "BatchWriteItem", &body),
+        "ValidationException",
+    );
 }
 
 fn a_batch_returns_16_megabytes_and_names_the_rest(port: u16, name: &str) {
@@ -97,10 +110,20 @@ fn a_batch_returns_16_megabytes_and_names_the_rest(port: u16, name: &str) {
         taken(put(port, &large(name, n)));
     }
     let keys: Vec<Json> = (0..number).map(|n| key(name, n)).collect();
-    let got = taken(dynamo(port, "BatchGetItem", &json!({"RequestItems": {TABLE: {"Keys": keys}}})));
+    let got = taken(dynamo(
+        port,
+        "BatchGetItem",
+        &json!({"RequestItems": {TABLE: {"Keys": keys}}}),
+    ));
     let count = |value: &Json| value.as_array().map_or(0, Vec::len);
-    let (read, left) = (count(&got["Responses"][TABLE]), count(&got["UnprocessedKeys"][TABLE]["Keys"]));
-    assert!(read + left == number && left > 0, "{read} read, {left} left");
+    let (read, left) = (
+        count(&got["Responses"][TABLE]),
+        count(&got["UnprocessedKeys"][TABLE]["Keys"]),
+    );
+    assert!(
+        read + left == number && left > 0,
+        "{read} read, {left} left"
+    );
 }
 
 fn a_page_that_ends_at_its_limit_has_a_key_to_go_on_from(port: u16, name: &str) {
@@ -114,12 +137,22 @@ fn a_page_that_ends_at_its_limit_has_a_key_to_go_on_from(port: u16, name: &str) 
         "Limit": 3,
     });
     let got = taken(dynamo(port, "Query", &body));
-    assert_eq!(got["LastEvaluatedKey"], key(name, 2), "the key to go on from");
+    assert_eq!(
+        got["LastEvaluatedKey"],
+        key(name, 2),
+        "the key to go on from"
+    );
 }
 
 fn a_number_of_more_than_38_digits_is_refused(port: u16, name: &str) {
-    taken(put(port, &item(name, 38, "n", json!({"N": "1".repeat(38)}))));
-    refused(&put(port, &item(name, 39, "n", json!({"N": "1".repeat(39)}))), "ValidationException");
+    taken(put(
+        port,
+        &item(name, 38, "n", json!({"N": "1".repeat(38)})),
+    ));
+    refused(
+        &put(port, &item(name, 39, "n", json!({"N": "1".repeat(39)}))),
+        "ValidationException",
+    );
 }
 
 fn queue(port: u16, name: &str) -> String {
@@ -129,24 +162,42 @@ fn queue(port: u16, name: &str) -> String {
 
 /// The receipt of a message, if one is to be had.
 fn receive(port: u16, url: &str, visibility: u64) -> Option<String> {
-    let got = taken(sqs(port, "ReceiveMessage", &json!({"QueueUrl": url, "VisibilityTimeout": visibility})));
-    got["Messages"][0]["ReceiptHandle"].as_str().map(str::to_owned)
+    let got = taken(sqs(
+        port,
+        "ReceiveMessage",
+        &json!({"QueueUrl": url, "VisibilityTimeout": visibility}),
+    ));
+    got["Messages"][0]["ReceiptHandle"]
+        .as_str()
+        .map(str::to_owned)
 }
 
 fn a_delay_of_more_than_15_minutes_is_refused(port: u16, name: &str) {
     let url = queue(port, name);
-    let send =
-        |seconds| sqs(port, "SendMessage", &json!({"QueueUrl": url, "MessageBody": "later", "DelaySeconds": seconds}));
+    let send = |seconds| {
+        sqs(
+            port,
+            "SendMessage",
+            &json!({"QueueUrl": url, "MessageBody": "later", "DelaySeconds": seconds}),
+        )
+    };
     taken(send(900));
     refused(&send(901), "InvalidParameterValue");
 }
 
 fn a_visibility_time_out_of_more_than_12_hours_is_refused(port: u16, name: &str) {
     let url = queue(port, name);
-    taken(sqs(port, "SendMessage", &json!({"QueueUrl": url, "MessageBody": "m"})));
+    taken(sqs(
+        port,
+        "SendMessage",
+        &json!({"QueueUrl": url, "MessageBody": "m"}),
+    ));
     let receipt = receive(port, &url, 600).unwrap();
     let body = json!({"QueueUrl": url, "ReceiptHandle": receipt, "VisibilityTimeout": 43_201});
-    refused(&sqs(port, "ChangeMessageVisibility", &body), "InvalidParameterValue");
+    refused(
+        &sqs(port, "ChangeMessageVisibility", &body),
+        "InvalidParameterValue",
+    );
 }
 
 fn a_control_character_in_a_message_is_refused(port: u16, name: &str) {
@@ -158,10 +209,18 @@ fn a_control_character_in_a_message_is_refused(port: u16, name: &str) {
 /// Whether the message is deleted, is not promised; moto deletes it.
 fn a_receipt_of_an_earlier_receive_is_taken(port: u16, name: &str) {
     let url = queue(port, name);
-    taken(sqs(port, "SendMessage", &json!({"QueueUrl": url, "MessageBody": "m"})));
+    taken(sqs(
+        port,
+        "SendMessage",
+        &json!({"QueueUrl": url, "MessageBody": "m"}),
+    ));
     let first = receive(port, &url, 0).unwrap();
     receive(port, &url, 0).unwrap();
-    taken(sqs(port, "DeleteMessage", &json!({"QueueUrl": url, "ReceiptHandle": first})));
+    taken(sqs(
+        port,
+        "DeleteMessage",
+        &json!({"QueueUrl": url, "ReceiptHandle": first}),
+    ));
 }
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {

@@ -171,7 +171,11 @@ impl Kind {
         };
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let program = env::var_os(variable).map_or_else(|| root.join(path), PathBuf::from);
-        assert!(program.is_file(), "{self:?} is not at {}: run `make test`, or set {variable}", program.display());
+        assert!(
+            program.is_file(),
+            "{self:?} is not at {}: run `make test`, or set {variable}",
+            program.display()
+        );
         program
     }
 
@@ -184,7 +188,10 @@ impl Kind {
                 .env("BIND_HOST", "127.0.0.1")
                 .env("IOT_MTLS_ENABLED", "0")
                 .env_remove("AUTH"),
-            Self::Moto => command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/contract/serve_moto.py"), &port]),
+            Self::Moto => command.args([
+                concat!(env!("CARGO_MANIFEST_DIR"), "/contract/serve_moto.py"),
+                &port,
+            ]),
         };
         command
     }
@@ -212,7 +219,8 @@ impl Emulator {
     /// When it is not installed or does not come up: a suite that was not run has shown nothing.
     pub(crate) fn start(kind: Kind) -> Self {
         let port = wire::closed_port();
-        let directory = env::temp_dir().join(format!("millrace-contract-{}-{port}", std::process::id()));
+        let directory =
+            env::temp_dir().join(format!("millrace-contract-{}-{port}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let log = File::create(directory.join("log")).unwrap();
         let child = kind
@@ -224,7 +232,12 @@ impl Emulator {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut stack = Self { kind, child, port, directory };
+        let mut stack = Self {
+            kind,
+            child,
+            port,
+            directory,
+        };
         stack.wait();
         stack
     }
@@ -245,7 +258,8 @@ impl Emulator {
     /// The table as the template declares it.
     pub(crate) fn create_table(&self) {
         let key = |name: &str, kind: &str| json!({"AttributeName": name, "KeyType": kind});
-        let attribute = |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
+        let attribute =
+            |name: &str, kind: &str| json!({"AttributeName": name, "AttributeType": kind});
         let (status, answer) = wire::call(
             self.port,
             "DynamoDB_20120810.CreateTable",
@@ -275,15 +289,28 @@ impl Emulator {
     }
 
     /// Runs every case and reports all that went otherwise than expected.
-    pub(crate) fn run_all<T: Copy>(&self, cases: &[(&'static str, T)], run: impl Fn(&'static str, T)) {
+    pub(crate) fn run_all<T: Copy>(
+        &self,
+        cases: &[(&'static str, T)],
+        run: impl Fn(&'static str, T),
+    ) {
         let mut wrong = Vec::new();
         for &(name, case) in cases {
-            let difference = self.kind.differences().iter().find(|difference| difference.case == name);
+            let difference = self
+                .kind
+                .differences()
+                .iter()
+                .find(|difference| difference.case == name);
             let outcome = catch_unwind(AssertUnwindSafe(|| run(name, case)));
             let failure = outcome.as_ref().err().map(|panic| said(&**panic));
             wrong.extend(unexpected(failure, difference).map(|what| format!("{name}: {what}")));
         }
-        assert!(wrong.is_empty(), "on {:?}:\n{}", self.kind, wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "on {:?}:\n{}",
+            self.kind,
+            wrong.join("\n")
+        );
     }
 }
 
@@ -291,22 +318,33 @@ impl Emulator {
 fn unexpected(failure: Option<&str>, known: Option<&Difference>) -> Option<String> {
     match (failure, known) {
         (Some(said), None) => Some(format!("fails: {said}")),
-        (Some(said), Some(known)) if !said.contains(known.says) => {
-            Some(format!("fails otherwise than listed ({}): {said}", known.why))
-        }
-        (None, Some(known)) => Some(format!("passes, though listed ({}; {})", known.why, known.page)),
+        (Some(said), Some(known)) if !said.contains(known.says) => Some(format!(
+            "fails otherwise than listed ({}): {said}",
+            known.why
+        )),
+        (None, Some(known)) => Some(format!(
+            "passes, though listed ({}; {})",
+            known.why, known.page
+        )),
         _ => None,
     }
 }
 
 fn healthy(port: u16, path: &str) -> bool {
-    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+        return false;
+    };
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
-    stream.set_read_timeout(Some(Duration::from_mins(1))).is_ok()
+    stream
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .is_ok()
         && stream.write_all(request.as_bytes()).is_ok()
         && stream.read_to_string(&mut answer).is_ok()
-        && answer.lines().next().is_some_and(|line| line.contains(" 200 "))
+        && answer
+            .lines()
+            .next()
+            .is_some_and(|line| line.contains(" 200 "))
 }
 
 impl Drop for Emulator {
@@ -336,7 +374,11 @@ fn a_difference_that_is_gone_or_another_fails_the_suite() {
         (Some("connection refused"), known, false),
         (None, known, false),
     ] {
-        assert_eq!(unexpected(failure, known).is_none(), is_expected, "{failure:?}");
+        assert_eq!(
+            unexpected(failure, known).is_none(),
+            is_expected,
+            "{failure:?}"
+        );
     }
 }
 
@@ -346,9 +388,15 @@ fn every_difference_names_a_case_once() {
         let mut named = BTreeSet::new();
         for difference in kind.differences() {
             let case = difference.case;
-            assert!(crate::case_names().any(|name| name == case), "{kind:?}: no case is called {case}");
+            assert!(
+                crate::case_names().any(|name| name == case),
+                "{kind:?}: no case is called {case}"
+            );
             assert!(named.insert(case), "{kind:?}: {case} is listed twice");
-            assert!(difference.page.starts_with("https://docs.aws.amazon.com/"), "{kind:?}: {case}");
+            assert!(
+                difference.page.starts_with("https://docs.aws.amazon.com/"),
+                "{kind:?}: {case}"
+            );
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use shared::ports::{
-    Attributes, Change, Condition, Item, Key, Put, Query, Select, Store, StoreError, Update, Value, Write,
+    Attributes, Change, Condition, Item, Key, Put, Query, Select, Store, StoreError, Update, Value,
+    Write,
 };
 use testkit::sim::{Sim, SimEntropy};
 
@@ -33,7 +34,9 @@ impl Random {
 
     fn set(&self) -> BTreeSet<String> {
         // Now and then an empty one, which is refused.
-        (0..self.below(12).min(3)).map(|_| self.below(5).to_string()).collect()
+        (0..self.below(12).min(3))
+            .map(|_| self.below(5).to_string())
+            .collect()
     }
 
     /// Mostly what fits the attribute; at times what an index key or an addition refuses. Moto takes an index key of
@@ -51,12 +54,20 @@ impl Random {
 
     /// An attribute to be compared with a number; for moto, which fails where it is none, one that always is.
     fn compared(&self) -> &'static str {
-        if self.kind == Kind::Moto { "due" } else { self.name() }
+        if self.kind == Kind::Moto {
+            "due"
+        } else {
+            self.name()
+        }
     }
 
     fn condition(&self, depth: usize) -> Condition {
         let name = self.name();
-        let parts = |random: &Self| (0..=random.below(2)).map(|_| random.condition(depth + 1)).collect();
+        let parts = |random: &Self| {
+            (0..=random.below(2))
+                .map(|_| random.condition(depth + 1))
+                .collect()
+        };
         match self.below(if depth < 2 { 9 } else { 7 }) {
             0 => Condition::ItemAbsent,
             1 | 2 => Condition::ItemExists,
@@ -92,24 +103,40 @@ impl Random {
 
     fn put(&self, key: Key) -> Put {
         let names: BTreeSet<&str> = (0..self.below(4)).map(|_| self.name()).collect();
-        let attributes: Attributes = names.into_iter().map(|name| (name.to_owned(), self.value(name))).collect();
-        Put { item: Item { key, attributes }, condition: self.optional() }
+        let attributes: Attributes = names
+            .into_iter()
+            .map(|name| (name.to_owned(), self.value(name)))
+            .collect();
+        Put {
+            item: Item { key, attributes },
+            condition: self.optional(),
+        }
     }
 
     fn update(&self, key: Key) -> Update {
         let changes = (0..=self.below(3)).map(|_| self.change()).collect();
-        Update { key, changes, condition: self.optional() }
+        Update {
+            key,
+            changes,
+            condition: self.optional(),
+        }
     }
 
     fn key(&self, seed: u64) -> Key {
-        Key { pk: format!("history-{seed}"), sk: self.below(4).to_string() }
+        Key {
+            pk: format!("history-{seed}"),
+            sk: self.below(4).to_string(),
+        }
     }
 
     fn write(&self, key: Key) -> Write {
         match self.below(5) {
             0 | 1 => Write::Put(self.put(key)),
             2 | 3 => Write::Update(self.update(key)),
-            _ => Write::Check { key, condition: self.condition(0) },
+            _ => Write::Check {
+                key,
+                condition: self.condition(0),
+            },
         }
     }
 }
@@ -136,16 +163,27 @@ fn step(random: &Random, seed: u64) -> Step {
             Step::Update(update)
         }
         // Keys repeat at times, which is refused.
-        6..9 => Step::Transact((0..=random.below(3)).map(|_| random.write(random.key(seed))).collect()),
+        6..9 => Step::Transact(
+            (0..=random.below(3))
+                .map(|_| random.write(random.key(seed)))
+                .collect(),
+        ),
         9 => Step::Query(Query {
-            select: Select::Partition { pk: key.pk, from: random.below(3).to_string(), to: "3".to_owned() },
+            select: Select::Partition {
+                pk: key.pk,
+                from: random.below(3).to_string(),
+                to: "3".to_owned(),
+            },
             limit: 1 + random.below(4),
             descending: random.below(2) == 0,
             consistent: true,
         }),
         10 => Step::Query(Query {
             // One item at most is due at a time, for the order of equals is nobody's promise.
-            select: Select::Due { due_shard: ["x", "y"][random.below(2)].to_owned(), until: random.small() },
+            select: Select::Due {
+                due_shard: ["x", "y"][random.below(2)].to_owned(),
+                until: random.small(),
+            },
             limit: 100,
             descending: false,
             consistent: false,
@@ -164,7 +202,13 @@ enum Seen {
 }
 
 async fn take(store: &dyn Store, step: Step) -> Seen {
-    let unordered = matches!(&step, Step::Query(Query { select: Select::Due { .. }, .. }));
+    let unordered = matches!(
+        &step,
+        Step::Query(Query {
+            select: Select::Due { .. },
+            ..
+        })
+    );
     let result = match step {
         Step::Put(put) => store.put(put).await.map(|()| None),
         Step::Update(update) => store.update(update).await.map(|item| Some(vec![item])),
@@ -204,12 +248,18 @@ fn tell(kind: Kind) {
     // A longer run looks further: MILLRACE_HISTORIES=200.
     let histories = std::env::var("MILLRACE_HISTORIES").map_or(4, |number| number.parse().unwrap());
     for seed in 0..histories {
-        let random = Random { dice: SimEntropy::new(seed), kind };
+        let random = Random {
+            dice: SimEntropy::new(seed),
+            kind,
+        };
         for number in 0..150 {
             let step = step(&random, seed);
             let simulated = sim.finish(take(&*sim.store, step.clone()));
             let emulated = wire::block_on(take(&store, step.clone()));
-            assert_eq!(simulated, emulated, "left: simulation, right: {kind:?}; seed {seed}, step {number}: {step:#?}");
+            assert_eq!(
+                simulated, emulated,
+                "left: simulation, right: {kind:?}; seed {seed}, step {number}: {step:#?}"
+            );
             match simulated {
                 Seen::Done | Seen::Items(_) => done += 1,
                 Seen::Failed(_) => failed += 1,
@@ -218,5 +268,8 @@ fn tell(kind: Kind) {
         }
     }
     // A generator that only ever fails, or never does, would show nothing.
-    assert!(done > 200 && failed > 50 && refused > 50, "{done} done, {failed} failed, {refused} refused");
+    assert!(
+        done > 200 && failed > 50 && refused > 50,
+        "{done} done, {failed} failed, {refused} refused"
+    );
 }

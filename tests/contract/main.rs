@@ -19,5 +19,8 @@ mod wire;
 
 /// Of all cases that run on an emulator.
 fn case_names() -> impl Iterator<Item = &'static str> {
-    store::names().chain(queue::names()).chain(assets::names()).chain(documented::names())
+    store::names()
+        .chain(queue::names())
+        .chain(assets::names())
+        .chain(documented::names())
 }

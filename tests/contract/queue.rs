@@ -80,11 +80,18 @@ cases!(
 );
 
 fn message(body: impl Into<String>, delay: Duration) -> Message {
-    Message { body: body.into(), delay, group: "tenant-1".to_owned() }
+    Message {
+        body: body.into(),
+        delay,
+        group: "tenant-1".to_owned(),
+    }
 }
 
 async fn send(bench: &dyn Bench, bodies: &[&str]) {
-    let messages = bodies.iter().map(|body| message(*body, Duration::ZERO)).collect();
+    let messages = bodies
+        .iter()
+        .map(|body| message(*body, Duration::ZERO))
+        .collect();
     bench.queue().send(QUEUE, messages).await.unwrap();
 }
 
@@ -108,7 +115,9 @@ fn drain(bench: &dyn Bench) -> Vec<String> {
 }
 
 async fn all_messages_arrive_however_many(bench: &dyn Bench) {
-    let sent: Vec<String> = (0..37).map(|n| format!("{{\"n\":{n},\"text\":\"é\\u0000 <&>\"}}")).collect();
+    let sent: Vec<String> = (0..37)
+        .map(|n| format!("{{\"n\":{n},\"text\":\"é\\u0000 <&>\"}}"))
+        .collect();
     send(bench, &sent.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let got = drain(bench);
     assert_eq!(got.len(), sent.len());
@@ -126,7 +135,14 @@ async fn sending_nothing_is_fine(bench: &dyn Bench) {
 }
 
 async fn a_delayed_message_is_not_seen_early(bench: &dyn Bench) {
-    bench.queue().send(QUEUE, vec![message("later", DELAY), message("now", Duration::ZERO)]).await.unwrap();
+    bench
+        .queue()
+        .send(
+            QUEUE,
+            vec![message("later", DELAY), message("now", Duration::ZERO)],
+        )
+        .await
+        .unwrap();
     assert_eq!(drain(bench), ["now"]);
     if bench.is_virtual() {
         assert_eq!(bodies(&bench.comes_after(DELAY)), ["later"]);
@@ -134,7 +150,14 @@ async fn a_delayed_message_is_not_seen_early(bench: &dyn Bench) {
 }
 
 async fn a_delayed_message_comes_at_its_time(bench: &dyn Bench) {
-    bench.queue().send(QUEUE, vec![message("latest", DELAY), message("later", SHORT)]).await.unwrap();
+    bench
+        .queue()
+        .send(
+            QUEUE,
+            vec![message("latest", DELAY), message("later", SHORT)],
+        )
+        .await
+        .unwrap();
     assert_eq!(bodies(&bench.comes_after(SHORT)), ["later"]);
 }
 
@@ -152,7 +175,10 @@ async fn a_received_message_comes_back_after_the_visibility_time_out(bench: &dyn
     let first = bench.receive(10);
     assert_eq!((bodies(&first), first[0].receive_count), (vec!["again"], 1));
     let second = bench.comes_after(SHORT);
-    assert_eq!((bodies(&second), second[0].receive_count), (vec!["again"], 2));
+    assert_eq!(
+        (bodies(&second), second[0].receive_count),
+        (vec!["again"], 2)
+    );
     assert_ne!(first[0].receipt, second[0].receipt);
 }
 
@@ -175,7 +201,11 @@ async fn a_deleted_message_never_comes_back(bench: &dyn Bench) {
 
 async fn a_postponed_message_comes_back_sooner(bench: &dyn Bench) {
     send(bench, &["first", "second"]).await;
-    bench.queue().postpone(QUEUE, &receive_both(bench), SHORT).await.unwrap();
+    bench
+        .queue()
+        .postpone(QUEUE, &receive_both(bench), SHORT)
+        .await
+        .unwrap();
     let got = bench.comes_after(SHORT);
     assert_eq!((bodies(&got), got[0].receive_count), (vec!["first"], 2));
 }
@@ -183,19 +213,30 @@ async fn a_postponed_message_comes_back_sooner(bench: &dyn Bench) {
 /// The emulators take a receipt whose time-out has ended, so that being slow decides nothing.
 async fn a_postponed_message_comes_back_later(bench: &dyn Bench) {
     send(bench, &["first", "second"]).await;
-    bench.queue().postpone(QUEUE, &receive_both(bench), LONG).await.unwrap();
+    bench
+        .queue()
+        .postpone(QUEUE, &receive_both(bench), LONG)
+        .await
+        .unwrap();
     let got = bench.comes_after(SHORT);
     assert_eq!((bodies(&got), got[0].receive_count), (vec!["second"], 2));
     bench.delete(&got[0].receipt);
     if bench.is_virtual() {
-        assert_eq!(bodies(&bench.comes_after(LONG.saturating_sub(SHORT))), ["first"]);
+        assert_eq!(
+            bodies(&bench.comes_after(LONG.saturating_sub(SHORT))),
+            ["first"]
+        );
     }
 }
 
 async fn postponing_by_nothing_brings_it_back_at_once(bench: &dyn Bench) {
     send(bench, &["again"]).await;
     let first = bench.receive(10);
-    bench.queue().postpone(QUEUE, &first[0].receipt, Duration::ZERO).await.unwrap();
+    bench
+        .queue()
+        .postpone(QUEUE, &first[0].receipt, Duration::ZERO)
+        .await
+        .unwrap();
     assert_eq!(bench.receive(10)[0].receive_count, 2);
 }
 
@@ -204,20 +245,36 @@ async fn a_message_given_up_is_a_dead_letter(bench: &dyn Bench) {
     for count in 1..=MAX_RECEIVES {
         let got = bench.receive(10);
         assert_eq!(got[0].receive_count, count);
-        bench.queue().postpone(QUEUE, &got[0].receipt, Duration::ZERO).await.unwrap();
+        bench
+            .queue()
+            .postpone(QUEUE, &got[0].receipt, Duration::ZERO)
+            .await
+            .unwrap();
     }
     assert!(bench.receive(10).is_empty());
     assert_eq!(bench.dead(), ["poison"]);
 }
 
 async fn an_unknown_receipt_cannot_be_postponed(bench: &dyn Bench) {
-    assert!(bench.queue().postpone(QUEUE, "no-such-receipt", Duration::from_secs(1)).await.is_err());
+    assert!(
+        bench
+            .queue()
+            .postpone(QUEUE, "no-such-receipt", Duration::from_secs(1))
+            .await
+            .is_err()
+    );
 }
 
 async fn a_body_over_the_limit_is_refused(bench: &dyn Bench) {
     // 1 MiB is the limit of SQS since August 2025; the simulation keeps the older one of 256 KiB.
     let body = "x".repeat(1024 * 1024 + 1);
-    assert!(bench.queue().send(QUEUE, vec![message(body, Duration::ZERO)]).await.is_err());
+    assert!(
+        bench
+            .queue()
+            .send(QUEUE, vec![message(body, Duration::ZERO)])
+            .await
+            .is_err()
+    );
 }
 
 struct Simulated(Sim);
@@ -230,7 +287,12 @@ impl Bench for Simulated {
     fn receive(&self, max: usize) -> Vec<Got> {
         let got = SimQueue::receive(&self.0.queue, QUEUE, max);
         got.into_iter()
-            .map(|m| Got { body: m.body, group: m.group, receipt: m.receipt, receive_count: m.receive_count })
+            .map(|m| Got {
+                body: m.body,
+                group: m.group,
+                receipt: m.receipt,
+                receive_count: m.receive_count,
+            })
             .collect()
     }
 
@@ -239,7 +301,12 @@ impl Bench for Simulated {
     }
 
     fn dead(&self) -> Vec<String> {
-        self.0.queue.dead_letters(QUEUE).into_iter().map(|m| m.body).collect()
+        self.0
+            .queue
+            .dead_letters(QUEUE)
+            .into_iter()
+            .map(|m| m.body)
+            .collect()
     }
 
     fn comes_after(&self, time: Duration) -> Vec<Got> {
@@ -277,15 +344,27 @@ impl Emulated {
             answer
         };
         let url = |answer: serde_json::Value| answer["QueueUrl"].as_str().unwrap().to_owned();
-        let dead_url = url(call("AmazonSQS.CreateQueue", json!({"QueueName": format!("{name}-dead")})));
+        let dead_url = url(call(
+            "AmazonSQS.CreateQueue",
+            json!({"QueueName": format!("{name}-dead")}),
+        ));
         let wanted = json!({"QueueUrl": dead_url, "AttributeNames": ["QueueArn"]});
         let arn = call("AmazonSQS.GetQueueAttributes", wanted)["Attributes"]["QueueArn"].clone();
-        let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}).to_string();
+        let redrive =
+            json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}).to_string();
         let attributes = json!({"VisibilityTimeout": visibility.as_secs().to_string(), "RedrivePolicy": redrive});
-        let url = url(call("AmazonSQS.CreateQueue", json!({"QueueName": name, "Attributes": attributes})));
+        let url = url(call(
+            "AmazonSQS.CreateQueue",
+            json!({"QueueName": name, "Attributes": attributes}),
+        ));
         let urls = BTreeMap::from([(QUEUE, url.clone())]);
         let queue = wire::clients(port, false).queue(urls, wire::clock(), wire::entropy());
-        Self { port, queue, url, dead_url }
+        Self {
+            port,
+            queue,
+            url,
+            dead_url,
+        }
     }
 
     fn receive_from(&self, url: &str, max: usize) -> Vec<Got> {
@@ -301,7 +380,9 @@ impl Emulated {
                 body: text(&message["Body"]),
                 group: text(&message["Attributes"]["MessageGroupId"]),
                 receipt: text(&message["ReceiptHandle"]),
-                receive_count: text(&message["Attributes"]["ApproximateReceiveCount"]).parse().unwrap(),
+                receive_count: text(&message["Attributes"]["ApproximateReceiveCount"])
+                    .parse()
+                    .unwrap(),
             })
             .collect()
     }
@@ -318,11 +399,17 @@ impl Bench for Emulated {
 
     fn delete(&self, receipt: &str) {
         let body = json!({"QueueUrl": self.url, "ReceiptHandle": receipt});
-        assert_eq!(wire::call(self.port, "AmazonSQS.DeleteMessage", &body).0, 200);
+        assert_eq!(
+            wire::call(self.port, "AmazonSQS.DeleteMessage", &body).0,
+            200
+        );
     }
 
     fn dead(&self) -> Vec<String> {
-        self.receive_from(&self.dead_url, 10).into_iter().map(|got| got.body).collect()
+        self.receive_from(&self.dead_url, 10)
+            .into_iter()
+            .map(|got| got.body)
+            .collect()
     }
 
     fn comes_after(&self, time: Duration) -> Vec<Got> {

@@ -19,8 +19,15 @@ pub(crate) fn call(port: u16, operation: &str, body: &Json) -> (u16, Json) {
         "AmazonSSM" => ("ssm", "1.1"),
         _ => ("dynamodb", "1.0"),
     };
-    let headers = format!("Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n");
-    let (status, body) = request(port, "POST /", service, &headers, body.to_string().as_bytes());
+    let headers =
+        format!("Content-Type: application/x-amz-json-{version}\r\nX-Amz-Target: {operation}\r\n");
+    let (status, body) = request(
+        port,
+        "POST /",
+        service,
+        &headers,
+        body.to_string().as_bytes(),
+    );
     (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
 }
 
@@ -31,7 +38,9 @@ pub(crate) fn put(port: u16, path: &str, bytes: &[u8]) -> u16 {
 
 fn request(port: u16, line: &str, service: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_mins(5))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_mins(5)))
+        .unwrap();
     // The emulator finds the service by the credential scope; it verifies no signature.
     write!(
         stream,
@@ -59,10 +68,15 @@ fn message(reader: &mut impl BufRead) -> Option<(String, Headers, Vec<u8>)> {
     let mut headers = Vec::new();
     loop {
         let line = line()?;
-        let Some((name, value)) = line.split_once(':') else { break };
+        let Some((name, value)) = line.split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .map_or(0, |(_, v)| v.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some((first, headers, body))
@@ -79,7 +93,10 @@ pub(crate) enum Answer {
 
 /// An error answer as both services word it.
 pub(crate) fn error(status: u16, code: &str) -> Answer {
-    Answer::Json(status, serde_json::json!({"__type": format!("com.amazonaws#{code}"), "message": "secret-in-message"}))
+    Answer::Json(
+        status,
+        serde_json::json!({"__type": format!("com.amazonaws#{code}"), "message": "secret-in-message"}),
+    )
 }
 
 /// A request that the server got.
@@ -112,7 +129,10 @@ impl Scripted {
         Self::listen(script, Some(Arc::new(config)))
     }
 
-    fn listen(script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn listen(
+        script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let got = Arc::new(Mutex::new(Vec::new()));
@@ -122,7 +142,8 @@ impl Scripted {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 opened.fetch_add(1, Ordering::SeqCst);
-                let (got, script, tls) = (Arc::clone(&server_got), Arc::clone(&script), tls.clone());
+                let (got, script, tls) =
+                    (Arc::clone(&server_got), Arc::clone(&script), tls.clone());
                 std::thread::spawn(move || match tls {
                     None => serve(stream, &got, &*script),
                     Some(config) => {
@@ -132,7 +153,11 @@ impl Scripted {
                 });
             }
         });
-        Self { port, got, connections }
+        Self {
+            port,
+            got,
+            connections,
+        }
     }
 
     /// How many connections were opened.
@@ -153,7 +178,10 @@ impl Scripted {
 fn serve(stream: impl Read + Write, got: &Mutex<Vec<Got>>, script: &Script) {
     let mut reader = BufReader::new(stream);
     while let Some((_, headers, body)) = message(&mut reader) {
-        let target = headers.iter().find(|(name, _)| name == "x-amz-target").map_or("", |(_, v)| v);
+        let target = headers
+            .iter()
+            .find(|(name, _)| name == "x-amz-target")
+            .map_or("", |(_, v)| v);
         let request = Got {
             operation: target.split('.').next_back().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or(Json::Null),
@@ -166,10 +194,15 @@ fn serve(stream: impl Read + Write, got: &Mutex<Vec<Got>>, script: &Script) {
         match script(number, &request) {
             Answer::Json(status, body) => {
                 let body = body.to_string();
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\n");
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\n");
                 let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
                 let out = reader.get_mut();
-                if out.write_all(answer.as_bytes()).and_then(|()| out.flush()).is_err() {
+                if out
+                    .write_all(answer.as_bytes())
+                    .and_then(|()| out.flush())
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -212,14 +245,22 @@ pub(crate) fn clients(port: u16, metered: bool) -> AwsClients {
 
 /// Clients that give up soon, for tests that wait for it.
 pub(crate) fn hasty_clients(port: u16) -> AwsClients {
-    AwsClients::new(&AwsSettings { limits: hasty_limits(), ..settings(port, false) }).unwrap()
+    AwsClients::new(&AwsSettings {
+        limits: hasty_limits(),
+        ..settings(port, false)
+    })
+    .unwrap()
 }
 
 pub(crate) fn hasty_limits() -> Limits {
     // Between the second attempt's planned beginning and the operation's end lies more time than any delay should take, and
     // the operation ends before the fourth attempt does.
     let (attempt, operation) = (Duration::from_secs(1), Duration::from_millis(2500));
-    Limits { attempt, operation, ..settings(0, false).limits }
+    Limits {
+        attempt,
+        operation,
+        ..settings(0, false).limits
+    }
 }
 
 /// Real time.
@@ -228,7 +269,9 @@ pub(crate) struct RealClock;
 #[async_trait::async_trait]
 impl Clock for RealClock {
     fn now(&self) -> Timestamp {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
         Timestamp(i64::try_from(now.as_millis()).unwrap())
     }
 
@@ -247,5 +290,9 @@ pub(crate) fn entropy() -> Arc<dyn Entropy> {
 }
 
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }

@@ -24,16 +24,34 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
             .output()
     });
     let ran = ran.await.unwrap().expect("node");
-    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && said.contains("everything that is promised was seen"), "{}\n{said}", ran.status);
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(
+        ran.status.success() && said.contains("everything that is promised was seen"),
+        "{}\n{said}",
+        ran.status
+    );
 }
 
 pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later() {
     let tenant = Tenant::scheduled("apione-silent", &[1]).await;
     let receiver = Server::start(|_, _| Answer::Hold).await;
     let sent = json!({"type": "company", "records": [{"domain": "spotify.com"}], "webhook_url": receiver.url("/hook")});
-    let headers = [("x-api-key", tenant.key.as_str()), ("content-type", "application/json")];
-    let answer = request("POST", "/api/v1/async/enrich", &headers, sent.to_string().as_bytes()).await.json(200);
+    let headers = [
+        ("x-api-key", tenant.key.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let answer = request(
+        "POST",
+        "/api/v1/async/enrich",
+        &headers,
+        sent.to_string().as_bytes(),
+    )
+    .await
+    .json(200);
     let path = format!("/v1/jobs/{}/deliveries", text(&answer, "job_id"));
     let delivery = eventually("failed attempt", async || {
         let page = tenant.get(&path).await.json(200);
@@ -42,7 +60,11 @@ pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_lat
     })
     .await;
     let attempt = &delivery["log"][0];
-    assert_eq!((&delivery["state"], &attempt["error"]), (&json!("pending"), &json!("timeout")), "{delivery}");
+    assert_eq!(
+        (&delivery["state"], &attempt["error"]),
+        (&json!("pending"), &json!("timeout")),
+        "{delivery}"
+    );
     let took = attempt["latency_ms"].as_i64().unwrap();
     assert!(took >= 4_990, "{delivery}");
     // The tenant's own schedule of one second is the native surface's; this one has its own.
@@ -50,8 +72,17 @@ pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_lat
     assert!((wait - 60_000).abs() <= 2, "{wait} ms: {delivery}");
     let got = receiver.got();
     assert_eq!(got.len(), 1);
-    assert_eq!((text(&got[0].json(), "event"), got[0].header("x-apione-signature").len()), ("job.completed", 71));
+    assert_eq!(
+        (
+            text(&got[0].json(), "event"),
+            got[0].header("x-apione-signature").len()
+        ),
+        ("job.completed", 71)
+    );
     // What was found stays readable.
     let status = format!("/api/v1/async/status/{}", text(&answer, "job_id"));
-    assert_eq!(request("GET", &status, &headers, b"").await.json(200)["results"], got[0].json()["results"]);
+    assert_eq!(
+        request("GET", &status, &headers, b"").await.json(200)["results"],
+        got[0].json()["results"]
+    );
 }

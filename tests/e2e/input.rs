@@ -13,7 +13,10 @@ const MAX_RECORD: usize = 64 * 1024;
 
 /// Pointers of a problem's errors.
 fn pointers(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().map(|errors| errors.iter().map(|e| text(e, "pointer")).collect()).unwrap_or_default()
+    problem["errors"]
+        .as_array()
+        .map(|errors| errors.iter().map(|e| text(e, "pointer")).collect())
+        .unwrap_or_default()
 }
 
 pub(crate) async fn bad_requests_are_refused_and_leave_nothing() {
@@ -28,9 +31,15 @@ pub(crate) async fn bad_requests_are_refused_and_leave_nothing() {
     let account = tenant.account().await;
     assert_eq!(
         (&account["credits"], &account["usage"]),
-        (&json!({"balance": 100_000, "used": 0}), &json!({"open_chunks": 0}))
+        (
+            &json!({"balance": 100_000, "used": 0}),
+            &json!({"open_chunks": 0})
+        )
     );
-    eventually("table without orphans", async || orphans().await.is_empty().then_some(())).await;
+    eventually("table without orphans", async || {
+        orphans().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 async fn bodies(tenant: &Tenant) {
@@ -42,17 +51,35 @@ async fn bodies(tenant: &Tenant) {
         ("an array", "[]".into()),
         ("a text", "\"company\"".into()),
         ("two values", "{} {}".into()),
-        ("deep", format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200))),
+        (
+            "deep",
+            format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200)),
+        ),
     ] {
-        let problem = assert_problem(&tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await, 400, "malformed");
+        let problem = assert_problem(
+            &tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await,
+            400,
+            "malformed",
+        );
         assert!(problem.get("errors").is_none(), "{what}: {problem}");
     }
-    let binary = tenant.call("POST", "/v1/jobs", &[("content-type", "application/octet-stream")], b"\xff\xfe{}").await;
+    let binary = tenant
+        .call(
+            "POST",
+            "/v1/jobs",
+            &[("content-type", "application/octet-stream")],
+            b"\xff\xfe{}",
+        )
+        .await;
     assert_problem(&binary, 400, "malformed");
 
     let mut body = companies(&["spotify.com"], None).to_string();
     body += &" ".repeat(MAX_BODY + 1 - body.len());
-    assert_problem(&tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await, 413, "too-large");
+    assert_problem(
+        &tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await,
+        413,
+        "too-large",
+    );
     let mut large = companies(&["spotify.com", "stripe.com"], None);
     large["records"][1]["metadata"] = json!({"note": "x".repeat(65 * 1024)});
     large["strict"] = true.into();
@@ -67,18 +94,48 @@ async fn fields(tenant: &Tenant) {
         (json!({"type": "company"}), vec!["/records"]),
         (json!({"type": "company", "records": []}), vec!["/records"]),
         (json!({"type": "company", "records": {}}), vec!["/records"]),
-        (json!({"type": "company", "records": vec![record.clone(); 1001]}), vec!["/records"]),
+        (
+            json!({"type": "company", "records": vec![record.clone(); 1001]}),
+            vec!["/records"],
+        ),
         (json!({"records": [record]}), vec!["/type"]),
         (json!({"type": 7, "records": [record]}), vec!["/type"]),
-        (json!({"type": "nonsense", "records": [record]}), vec!["/type"]),
-        (json!({"type": "company", "records": ["spotify.com"]}), vec!["/records/0"]),
-        (json!({"type": "company", "records": [{}]}), vec!["/records/0/input"]),
-        (json!({"type": "company", "records": [{"input": "spotify.com"}]}), vec!["/records/0/input"]),
-        (json!({"type": "company", "records": [record], "x/y~z": 1}), vec!["/x~1y~0z"]),
-        (json!({"type": "company", "records": [record], "providers": ["hem"]}), vec!["/providers"]),
-        (json!({"type": "company", "records": [record], "max_credits": -1}), vec!["/max_credits"]),
-        (json!({"type": "company", "records": [record], "dry_run": "yes"}), vec!["/dry_run"]),
-        (json!({"type": "company", "records": [record], "name": 7}), vec!["/name"]),
+        (
+            json!({"type": "nonsense", "records": [record]}),
+            vec!["/type"],
+        ),
+        (
+            json!({"type": "company", "records": ["spotify.com"]}),
+            vec!["/records/0"],
+        ),
+        (
+            json!({"type": "company", "records": [{}]}),
+            vec!["/records/0/input"],
+        ),
+        (
+            json!({"type": "company", "records": [{"input": "spotify.com"}]}),
+            vec!["/records/0/input"],
+        ),
+        (
+            json!({"type": "company", "records": [record], "x/y~z": 1}),
+            vec!["/x~1y~0z"],
+        ),
+        (
+            json!({"type": "company", "records": [record], "providers": ["hem"]}),
+            vec!["/providers"],
+        ),
+        (
+            json!({"type": "company", "records": [record], "max_credits": -1}),
+            vec!["/max_credits"],
+        ),
+        (
+            json!({"type": "company", "records": [record], "dry_run": "yes"}),
+            vec!["/dry_run"],
+        ),
+        (
+            json!({"type": "company", "records": [record], "name": 7}),
+            vec!["/name"],
+        ),
     ] {
         let problem = assert_problem(&tenant.post("/v1/jobs", &body).await, 400, "invalid");
         assert_eq!(pointers(&problem), expected, "{problem}");
@@ -107,9 +164,15 @@ async fn fields(tenant: &Tenant) {
         assert!(found.contains(at), "{at}: {problem}");
     }
     for record in ["/records/4/input", "/records/5/input"] {
-        assert!(found.iter().any(|at| at.starts_with(record)), "{record}: {problem}");
+        assert!(
+            found.iter().any(|at| at.starts_with(record)),
+            "{record}: {problem}"
+        );
     }
-    assert!(!found.iter().any(|at| at.starts_with("/records/0")), "{problem}");
+    assert!(
+        !found.iter().any(|at| at.starts_with("/records/0")),
+        "{problem}"
+    );
 }
 
 async fn urls(tenant: &Tenant) {
@@ -142,7 +205,11 @@ async fn urls(tenant: &Tenant) {
         let body = companies(&["spotify.com"], Some(url));
         let problem = assert_problem(&tenant.post("/v1/jobs", &body).await, 400, "invalid");
         assert_eq!(pointers(&problem), ["/webhook_url"], "{url}: {problem}");
-        let test = assert_problem(&tenant.post("/v1/webhooks/test", &json!({"url": url})).await, 400, "invalid");
+        let test = assert_problem(
+            &tenant.post("/v1/webhooks/test", &json!({"url": url})).await,
+            400,
+            "invalid",
+        );
         assert_eq!(pointers(&test), ["/url"], "{url}: {test}");
     }
 }
@@ -152,29 +219,77 @@ async fn keys(tenant: &Tenant) {
     let long = format!("Bearer {}", "k".repeat(6000));
     let basic = "Basic dXNlcjpwYXNz";
     let cut = format!("Bearer {}", &tenant.key[..tenant.key.len() - 1]);
-    for header in [None, Some("Bearer wrong"), Some("Bearer "), Some(basic), Some(long.as_str()), Some(cut.as_str())] {
-        let headers: Vec<(&str, &str)> = header.map(|value| ("authorization", value)).into_iter().collect();
-        for (method, path, body) in [("POST", "/v1/jobs", body.as_str()), ("GET", "/v1/account", "")] {
+    for header in [
+        None,
+        Some("Bearer wrong"),
+        Some("Bearer "),
+        Some(basic),
+        Some(long.as_str()),
+        Some(cut.as_str()),
+    ] {
+        let headers: Vec<(&str, &str)> = header
+            .map(|value| ("authorization", value))
+            .into_iter()
+            .collect();
+        for (method, path, body) in [
+            ("POST", "/v1/jobs", body.as_str()),
+            ("GET", "/v1/account", ""),
+        ] {
             let reply = request(method, path, &headers, body.as_bytes()).await;
             assert_problem(&reply, 401, "unauthorized");
             assert_eq!(reply.header("www-authenticate"), "Bearer");
         }
     }
-    let (reads, writes) = (tenant.key_with(&[Scope::Read]).await, tenant.key_with(&[Scope::Write]).await);
-    let post = request("POST", "/v1/jobs", &[("x-api-key", &reads)], body.as_bytes()).await;
+    let (reads, writes) = (
+        tenant.key_with(&[Scope::Read]).await,
+        tenant.key_with(&[Scope::Write]).await,
+    );
+    let post = request(
+        "POST",
+        "/v1/jobs",
+        &[("x-api-key", &reads)],
+        body.as_bytes(),
+    )
+    .await;
     assert!(text(&assert_problem(&post, 403, "forbidden"), "detail").contains("write"));
-    assert_eq!(request("GET", "/v1/account", &[("x-api-key", &reads)], b"").await.status, 200);
-    assert_problem(&request("GET", "/v1/account", &[("x-api-key", &writes)], b"").await, 403, "forbidden");
+    assert_eq!(
+        request("GET", "/v1/account", &[("x-api-key", &reads)], b"")
+            .await
+            .status,
+        200
+    );
+    assert_problem(
+        &request("GET", "/v1/account", &[("x-api-key", &writes)], b"").await,
+        403,
+        "forbidden",
+    );
 
     let idempotency = "i".repeat(300);
     for key in ["", idempotency.as_str()] {
-        let reply = tenant.call("POST", "/v1/jobs", &[("idempotency-key", key)], body.as_bytes()).await;
-        assert_eq!(pointers(&assert_problem(&reply, 400, "invalid")), ["Idempotency-Key"]);
+        let reply = tenant
+            .call(
+                "POST",
+                "/v1/jobs",
+                &[("idempotency-key", key)],
+                body.as_bytes(),
+            )
+            .await;
+        assert_eq!(
+            pointers(&assert_problem(&reply, 400, "invalid")),
+            ["Idempotency-Key"]
+        );
     }
 }
 
 async fn paths(tenant: &Tenant) {
-    for path in ["/", "/v1", "/v2/jobs", "/v1/nothing", "/v1/jobs/a/b/c", "/v1/..%2f..%2fetc"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v2/jobs",
+        "/v1/nothing",
+        "/v1/jobs/a/b/c",
+        "/v1/..%2f..%2fetc",
+    ] {
         for method in ["GET", "POST"] {
             assert_problem(&tenant.call(method, path, &[], b"").await, 404, "not-found");
         }
@@ -188,10 +303,26 @@ async fn paths(tenant: &Tenant) {
         ("GET", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV/cancel"),
         ("DELETE", "/v1/webhooks/secret/rotate"),
     ] {
-        assert_problem(&tenant.call(method, path, &[], b"").await, 405, "method-not-allowed");
+        assert_problem(
+            &tenant.call(method, path, &[], b"").await,
+            405,
+            "method-not-allowed",
+        );
     }
-    for id in ["", "job_1", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "%00", "job_%23META", "..", "💥"] {
-        assert_problem(&tenant.get(&format!("/v1/jobs/{id}/results")).await, 404, "not-found");
+    for id in [
+        "",
+        "job_1",
+        "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "%00",
+        "job_%23META",
+        "..",
+        "💥",
+    ] {
+        assert_problem(
+            &tenant.get(&format!("/v1/jobs/{id}/results")).await,
+            404,
+            "not-found",
+        );
     }
     for (query, name) in [
         ("?cursor=nonsense", "cursor"),
@@ -202,7 +333,11 @@ async fn paths(tenant: &Tenant) {
         ("?status=nonsense", "status"),
         ("?status=deleted", "status"),
     ] {
-        let problem = assert_problem(&tenant.get(&format!("/v1/jobs{query}")).await, 400, "invalid");
+        let problem = assert_problem(
+            &tenant.get(&format!("/v1/jobs{query}")).await,
+            400,
+            "invalid",
+        );
         assert_eq!(pointers(&problem), [name], "{query}");
     }
     let job = "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -221,9 +356,11 @@ async fn paths(tenant: &Tenant) {
 
 /// Partitions of jobs that hold something and no head: what a refused submit would have left behind.
 async fn orphans() -> Vec<String> {
-    let (mut parts, mut start): (BTreeMap<String, BTreeSet<String>>, _) = (BTreeMap::new(), Value::Null);
+    let (mut parts, mut start): (BTreeMap<String, BTreeSet<String>>, _) =
+        (BTreeMap::new(), Value::Null);
     loop {
-        let mut scan = json!({"TableName": world().await.config.table, "ProjectionExpression": "pk, sk"});
+        let mut scan =
+            json!({"TableName": world().await.config.table, "ProjectionExpression": "pk, sk"});
         if !start.is_null() {
             scan["ExclusiveStartKey"] = start;
         }
@@ -241,8 +378,15 @@ async fn orphans() -> Vec<String> {
             break;
         }
     }
-    let chunky = |keys: &BTreeSet<String>| keys.iter().any(|sk| sk.starts_with("CHUNK") || sk.starts_with("PROGRESS"));
-    parts.into_iter().filter(|(_, keys)| chunky(keys) && !keys.contains("META")).map(|(job, _)| job).collect()
+    let chunky = |keys: &BTreeSet<String>| {
+        keys.iter()
+            .any(|sk| sk.starts_with("CHUNK") || sk.starts_with("PROGRESS"))
+    };
+    parts
+        .into_iter()
+        .filter(|(_, keys)| chunky(keys) && !keys.contains("META"))
+        .map(|(job, _)| job)
+        .collect()
 }
 
 pub(crate) async fn the_largest_request_is_taken() {
@@ -251,8 +395,9 @@ pub(crate) async fn the_largest_request_is_taken() {
         let mut record = json!({"id": format!("{n:03}"), "input": {"domain": "spotify.com"}, "metadata": {"note": ""}});
         let room = bytes - record.to_string().len();
         // Nothing that a compressor makes small.
-        let noise =
-            (0..room).map(|i| char::from(b"abcdefghijklmnopqrstuvwxyz"[((i * i * 31 + i * 7 + n * 131) >> 3) % 26]));
+        let noise = (0..room).map(|i| {
+            char::from(b"abcdefghijklmnopqrstuvwxyz"[((i * i * 31 + i * 7 + n * 131) >> 3) % 26])
+        });
         record["metadata"]["note"] = noise.collect::<String>().into();
         record
     };
@@ -262,12 +407,21 @@ pub(crate) async fn the_largest_request_is_taken() {
     records.push(record(63, left));
     let body = body(&records);
     assert_eq!(body.len(), MAX_BODY);
-    let job = tenant.call("POST", "/v1/jobs", &[], body.as_bytes()).await.json(202);
+    let job = tenant
+        .call("POST", "/v1/jobs", &[], body.as_bytes())
+        .await
+        .json(202);
     let ended = tenant.ended(&job).await;
-    assert_eq!((text(&ended, "status"), &ended["counts"]["found"]), ("completed", &json!(64)));
+    assert_eq!(
+        (text(&ended, "status"), &ended["counts"]["found"]),
+        ("completed", &json!(64))
+    );
     let lines = tenant.results(&job, 1000).await;
     for (line, record) in lines.iter().zip(&records) {
-        assert_eq!((&line["id"], &line["metadata"]), (&record["id"], &record["metadata"]));
+        assert_eq!(
+            (&line["id"], &line["metadata"]),
+            (&record["id"], &record["metadata"])
+        );
     }
     assert_eq!(lines.len(), 64);
 }

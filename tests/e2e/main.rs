@@ -95,7 +95,10 @@ const AT_ONCE: usize = 8;
 const LIMIT: Duration = Duration::from_secs(3 * PATIENCE.as_secs());
 
 fn main() -> ExitCode {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
     let mut cases = all();
     cases.retain(|c| filters.is_empty() || filters.iter().any(|f| c.name.contains(f.as_str())));
     if std::env::args().any(|a| a == "--list") {
@@ -111,7 +114,10 @@ fn main() -> ExitCode {
         eprintln!("error: {why}");
         return ExitCode::FAILURE;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(run(cases))
 }
 
@@ -120,7 +126,10 @@ async fn run(cases: Vec<Case>) -> ExitCode {
     let total = cases.len();
     world::kills_ahead(cases.iter().filter(|c| c.kills).count());
     let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let mut running: FuturesUnordered<_> = cases.into_iter().map(|case| one(case, Arc::clone(&slots))).collect();
+    let mut running: FuturesUnordered<_> = cases
+        .into_iter()
+        .map(|case| one(case, Arc::clone(&slots)))
+        .collect();
     let mut failed = Vec::new();
     while let Some((name, took, outcome)) = running.next().await {
         match outcome {
@@ -136,8 +145,15 @@ async fn run(cases: Vec<Case>) -> ExitCode {
     }
     let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
     let (passed, seconds) = (total - failed.len(), begun.elapsed().as_secs_f64());
-    println!("\ntest result: {verdict}. {passed} passed; {} failed; finished in {seconds:.2}s\n", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; finished in {seconds:.2}s\n",
+        failed.len()
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn one(case: Case, slots: Arc<Semaphore>) -> (&'static str, Duration, Result<(), String>) {
@@ -147,15 +163,16 @@ async fn one(case: Case, slots: Arc<Semaphore>) -> (&'static str, Duration, Resu
         slot = slots.acquire_owned().await.ok();
     }
     let begun = Instant::now();
-    let outcome = match tokio::time::timeout(LIMIT, AssertUnwindSafe((case.run)()).catch_unwind()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(panic)) => Err(panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-            .unwrap_or_default()),
-        Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
-    };
+    let outcome =
+        match tokio::time::timeout(LIMIT, AssertUnwindSafe((case.run)()).catch_unwind()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(panic)) => Err(panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_default()),
+            Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
+        };
     if case.kills {
         // It may have failed before it came to that.
         world::killed(case.name);

@@ -28,8 +28,13 @@ impl Queue for Lossy {
 
 /// A stored delivery that no message was sent for: its id, and the message.
 async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
-    let ports = Ports { queue: Arc::new(Lossy), ..world().await.ports.clone() };
-    let delivery = replay::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None).await.unwrap();
+    let ports = Ports {
+        queue: Arc::new(Lossy),
+        ..world().await.ports.clone()
+    };
+    let delivery = replay::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None)
+        .await
+        .unwrap();
     let wake = json!({"v": 1, "job": delivery.id.job.as_str(), "delivery": 0, "attempt": 1});
     (delivery.id.to_string(), wake.to_string())
 }
@@ -37,13 +42,22 @@ async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
 pub(crate) async fn an_unreadable_message_fails_alone() {
     let (world, tenant) = (world().await, Tenant::new("unreadable").await);
     let receiver = Server::start(|_, _| Answer::Status(204)).await;
-    let bad =
-        ["", "not JSON", "{}", "[]", r#"{"v":1,"job":"job_1","delivery":0,"attempt":1}"#, "{\"v\":1,\"more\":true}"];
+    let bad = [
+        "",
+        "not JSON",
+        "{}",
+        "[]",
+        r#"{"v":1,"job":"job_1","delivery":0,"attempt":1}"#,
+        "{\"v\":1,\"more\":true}",
+    ];
 
     // A batch by hand, so that good and bad are surely in one.
     let (first, wake_first) = unsent(&tenant, &receiver.url("/first")).await;
     let (last, wake_last) = unsent(&tenant, &receiver.url("/last")).await;
-    let bodies: Vec<&str> = std::iter::once(wake_first.as_str()).chain(bad).chain([wake_last.as_str()]).collect();
+    let bodies: Vec<&str> = std::iter::once(wake_first.as_str())
+        .chain(bad)
+        .chain([wake_last.as_str()])
+        .collect();
     let records: Vec<_> = bodies
         .iter()
         .enumerate()
@@ -53,50 +67,90 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
         })
         .collect();
     let answer = invoke("dispatch", &json!({"Records": records})).await;
-    let failed: Vec<&str> =
-        answer["batchItemFailures"].as_array().unwrap().iter().map(|f| text(f, "itemIdentifier")).collect();
-    assert_eq!(failed, (1..=bad.len()).map(|n| format!("m{n}")).collect::<Vec<_>>());
+    let failed: Vec<&str> = answer["batchItemFailures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| text(f, "itemIdentifier"))
+        .collect();
+    assert_eq!(
+        failed,
+        (1..=bad.len()).map(|n| format!("m{n}")).collect::<Vec<_>>()
+    );
     for id in [first, last] {
-        tenant.delivery_at(&format!("/v1/deliveries/{id}"), "delivered").await;
+        tenant
+            .delivery_at(&format!("/v1/deliveries/{id}"), "delivered")
+            .await;
     }
     let answer = invoke("enrich", &json!({"Records": [records[1].clone()]})).await;
-    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m1"}]}));
+    assert_eq!(
+        answer,
+        json!({"batchItemFailures": [{"itemIdentifier": "m1"}]})
+    );
 
     // And through the queue. Ten receives take minutes; two show the same way.
     let url = &world.config.queues[&QueueName::Webhook];
     let attributes = async |names: Value, url: &str| {
-        let (code, answer) =
-            aws("AmazonSQS.GetQueueAttributes", ROOT, &json!({"QueueUrl": url, "AttributeNames": names})).await;
+        let (code, answer) = aws(
+            "AmazonSQS.GetQueueAttributes",
+            ROOT,
+            &json!({"QueueUrl": url, "AttributeNames": names}),
+        )
+        .await;
         assert_eq!(code, 200, "{answer}");
         answer["Attributes"].clone()
     };
     let policy = attributes(json!(["RedrivePolicy"]), url).await;
     let mut policy: Value = serde_json::from_str(text(&policy, "RedrivePolicy")).unwrap();
-    let dead = text(&policy, "deadLetterTargetArn").rsplit(':').next().unwrap().to_owned();
+    let dead = text(&policy, "deadLetterTargetArn")
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
     policy["maxReceiveCount"] = json!(2);
     let sooner = json!({"QueueUrl": url, "Attributes": {"RedrivePolicy": policy.to_string()}});
-    assert_eq!(aws("AmazonSQS.SetQueueAttributes", ROOT, &sooner).await.0, 200);
+    assert_eq!(
+        aws("AmazonSQS.SetQueueAttributes", ROOT, &sooner).await.0,
+        200
+    );
     let (_, found) = aws("AmazonSQS.GetQueueUrl", ROOT, &json!({"QueueName": dead})).await;
     let dead = text(&found, "QueueUrl").to_owned();
 
     let (first, wake_first) = unsent(&tenant, &receiver.url("/queued")).await;
     let (last, wake_last) = unsent(&tenant, &receiver.url("/queued")).await;
     let garbage = format!("garbage of {}", tenant.id);
-    let message = |body: &str| Message { body: body.to_owned(), delay: Duration::ZERO, group: tenant.id.to_string() };
+    let message = |body: &str| Message {
+        body: body.to_owned(),
+        delay: Duration::ZERO,
+        group: tenant.id.to_string(),
+    };
     world
         .ports
         .queue
-        .send(QueueName::Webhook, [&wake_first, &garbage, &wake_last].map(|b| message(b)).into())
+        .send(
+            QueueName::Webhook,
+            [&wake_first, &garbage, &wake_last]
+                .map(|b| message(b))
+                .into(),
+        )
         .await
         .unwrap();
     for id in [first, last] {
-        tenant.delivery_at(&format!("/v1/deliveries/{id}"), "delivered").await;
+        tenant
+            .delivery_at(&format!("/v1/deliveries/{id}"), "delivered")
+            .await;
     }
     let received = eventually("dead letter", async || {
         let take = json!({"QueueUrl": dead, "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10});
         let (_, answer) = aws("AmazonSQS.ReceiveMessage", ROOT, &take).await;
-        answer["Messages"].as_array().and_then(|all| all.iter().find(|m| m["Body"] == garbage).cloned())
+        answer["Messages"]
+            .as_array()
+            .and_then(|all| all.iter().find(|m| m["Body"] == garbage).cloned())
     });
     received.await;
-    assert_eq!(receiver.got().len(), 4, "each good message was delivered once");
+    assert_eq!(
+        receiver.got().len(),
+        4,
+        "each good message was delivered once"
+    );
 }

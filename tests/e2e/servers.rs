@@ -34,12 +34,18 @@ impl Upstream {
             }
             if got.path.starts_with("/keyed?") {
                 let right = got.header("authorization") == "Bearer kept-in-a-parameter";
-                return if right { Answer::Json(json!({"name": "Keyed"})) } else { Answer::Status(401) };
+                return if right {
+                    Answer::Json(json!({"name": "Keyed"}))
+                } else {
+                    Answer::Status(401)
+                };
             }
             if got.path == "/late" {
                 return Answer::Json(json!({"id": n, "status": "accepted"}));
             }
-            let Some((tag, number)) = key(got) else { return Answer::Status(400) };
+            let Some((tag, number)) = key(got) else {
+                return Answer::Status(400);
+            };
             let before = {
                 let mut asked = asked.lock().unwrap();
                 let times = asked.entry(got.path.clone()).or_default();
@@ -50,16 +56,30 @@ impl Upstream {
             script.map_or(Answer::Status(404), |script| script(number, before))
         })
         .await;
-        Self { server, held, scripts }
+        Self {
+            server,
+            held,
+            scripts,
+        }
     }
 
     /// `script` gets the record's number and how often it was asked for before.
-    pub(crate) fn script(&self, tag: &str, script: impl Fn(u32, usize) -> Answer + Send + Sync + 'static) {
-        self.scripts.lock().unwrap().insert(tag.to_owned(), Arc::new(script));
+    pub(crate) fn script(
+        &self,
+        tag: &str,
+        script: impl Fn(u32, usize) -> Answer + Send + Sync + 'static,
+    ) {
+        self.scripts
+            .lock()
+            .unwrap()
+            .insert(tag.to_owned(), Arc::new(script));
     }
 
     pub(crate) fn of(got: &[Got], tag: &str) -> Vec<Got> {
-        got.iter().filter(|g| key(g).is_some_and(|(t, _)| t == tag)).cloned().collect()
+        got.iter()
+            .filter(|g| key(g).is_some_and(|(t, _)| t == tag))
+            .cloned()
+            .collect()
     }
 }
 
@@ -78,8 +98,7 @@ fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
     let domain = of("domain", "example.com");
     let work = json!([{"email": format!("{first}.{last}@{domain}"), "status": "deliverable", "type": "company"}]);
     let phones = json!([{"number": "+1 555 0100", "region": "US"}]);
-    let profile =
-        json!({"full_name": format!("{first} {last}"), "headline": "Engineer", "location": {"country_code": "US"}});
+    let profile = json!({"full_name": format!("{first} {last}"), "headline": "Engineer", "location": {"country_code": "US"}});
     let found = match kind {
         "email" => json!({"emails": work}),
         "phone" => json!({"phones": phones}),
@@ -89,9 +108,13 @@ fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
             "phones": phones,
             "profile": profile,
         }),
-        "person" => json!({"profile": profile, "full_name": format!("{first} {last}"), "title": "Engineer"}),
+        "person" => {
+            json!({"profile": profile, "full_name": format!("{first} {last}"), "title": "Engineer"})
+        }
         "reverse-email" => json!({"profile": profile}),
-        "ip" => json!({"company_name": "Example Inc", "domain": "example.com", "network_type": "business"}),
+        "ip" => {
+            json!({"company_name": "Example Inc", "domain": "example.com", "network_type": "business"})
+        }
         "linkedin-hem" => json!({"hashes": {"sha256": "ab".repeat(32)}}),
         "lead" => json!({"leads": [{"company_name": "Example Inc"}]}),
         _ => json!({
@@ -104,7 +127,12 @@ fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
     if text.contains("/held\"") {
         return Answer::After(held.clone(), found);
     }
-    match text.split("slow").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()) {
+    match text.split("slow").nth(1).and_then(|rest| {
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    }) {
         Some(seconds) => Answer::Later(Duration::from_secs(seconds), found),
         None => Answer::Json(found),
     }
@@ -117,23 +145,39 @@ pub(crate) fn key(got: &Got) -> Option<(String, u32)> {
 
 /// The name server that the stack asks. `REFUSED` names have addresses that nobody may reach; others do not exist.
 pub(crate) async fn name_server(address: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
-    let udp = UdpSocket::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
+    let udp = UdpSocket::bind(address)
+        .await
+        .unwrap_or_else(|e| panic!("{address}: {e}"));
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
-            let Ok(query) = Packet::parse(&buffer[..length]) else { continue };
-            let Some(question) = query.questions.first() else { continue };
+            let Ok(query) = Packet::parse(&buffer[..length]) else {
+                continue;
+            };
+            let Some(question) = query.questions.first() else {
+                continue;
+            };
             let name = question.qname.to_string().to_lowercase();
             asked.lock().unwrap().push(name.clone());
             let mut reply = query.clone().into_reply();
-            for address in REFUSED.iter().filter(|(n, _)| *n == name).flat_map(|(_, addresses)| *addresses) {
+            for address in REFUSED
+                .iter()
+                .filter(|(n, _)| *n == name)
+                .flat_map(|(_, addresses)| *addresses)
+            {
                 let data = match (address.parse().unwrap(), question.qtype) {
-                    (IpAddr::V4(v4), QTYPE::TYPE(TYPE::A)) => RData::A(A { address: Ipv4Addr::to_bits(v4) }),
-                    (IpAddr::V6(v6), QTYPE::TYPE(TYPE::AAAA)) => RData::AAAA(AAAA { address: Ipv6Addr::to_bits(v6) }),
+                    (IpAddr::V4(v4), QTYPE::TYPE(TYPE::A)) => RData::A(A {
+                        address: Ipv4Addr::to_bits(v4),
+                    }),
+                    (IpAddr::V6(v6), QTYPE::TYPE(TYPE::AAAA)) => RData::AAAA(AAAA {
+                        address: Ipv6Addr::to_bits(v6),
+                    }),
                     _ => continue,
                 };
                 let name = Name::new_unchecked(&name).into_owned();
-                reply.answers.push(ResourceRecord::new(name, CLASS::IN, 0, data));
+                reply
+                    .answers
+                    .push(ResourceRecord::new(name, CLASS::IN, 0, data));
             }
             let _ = udp.send_to(&reply.build_bytes_vec().unwrap(), from).await;
         }
@@ -142,7 +186,10 @@ pub(crate) async fn name_server(address: SocketAddr, asked: Arc<Mutex<Vec<String
 
 /// Names and their addresses, every one of them refused.
 pub(crate) const REFUSED: [(&str, &[&str]); 3] = [
-    ("metadata.millrace.example", &["169.254.169.254", "fd00:ec2::254"]),
+    (
+        "metadata.millrace.example",
+        &["169.254.169.254", "fd00:ec2::254"],
+    ),
     ("inside.millrace.example", &["10.0.0.7", "192.168.1.1"]),
     ("loopback.millrace.example", &["::1"]),
 ];

@@ -22,12 +22,19 @@ use crate::servers::{Got, Upstream, name_server};
 
 /// Whether the tests were started with what they need, and what to do if not.
 pub(crate) fn check() -> Result<(), String> {
-    let missing: Vec<&str> = ["MILLRACE_URL", "MILLRACE_PORT", "MILLRACE_TEST_UPSTREAM", "MILLRACE_TEST_NAMESERVER"]
-        .into_iter()
-        .filter(|name| environment(name).is_none())
-        .collect();
+    let missing: Vec<&str> = [
+        "MILLRACE_URL",
+        "MILLRACE_PORT",
+        "MILLRACE_TEST_UPSTREAM",
+        "MILLRACE_TEST_NAMESERVER",
+    ]
+    .into_iter()
+    .filter(|name| environment(name).is_none())
+    .collect();
     if missing.is_empty() {
-        return Config::read(&environment).map(drop).map_err(|e| e.to_string());
+        return Config::read(&environment)
+            .map(drop)
+            .map_err(|e| e.to_string());
     }
     Err(format!(
         "{} not set: the end-to-end tests need a stack of their own. Run `make test`, or for them alone\n    \
@@ -60,12 +67,19 @@ pub(crate) async fn world() -> &'static World {
         .get_or_init(async || {
             let config = Config::read(&environment).unwrap();
             let names = Arc::default();
-            name_server(set("MILLRACE_TEST_NAMESERVER").parse().unwrap(), Arc::clone(&names)).await;
+            name_server(
+                set("MILLRACE_TEST_NAMESERVER").parse().unwrap(),
+                Arc::clone(&names),
+            )
+            .await;
             World {
                 url: set("MILLRACE_URL"),
                 ports: ports(&config),
                 config,
-                upstream: Upstream::start(set("MILLRACE_TEST_UPSTREAM").parse::<SocketAddr>().unwrap()).await,
+                upstream: Upstream::start(
+                    set("MILLRACE_TEST_UPSTREAM").parse::<SocketAddr>().unwrap(),
+                )
+                .await,
                 names,
             }
         })
@@ -73,7 +87,12 @@ pub(crate) async fn world() -> &'static World {
 }
 
 /// One request, without any key unless `headers` has one.
-pub(crate) async fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(crate) async fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
     let world = world().await;
     send(method, &format!("{}{path}", world.url), headers, body).await
 }
@@ -100,24 +119,41 @@ impl Tenant {
         let ports = &world().await.ports;
         let id = TenantId::parse(&format!("{name}-{}", ports.clock.now().0)).unwrap();
         let new = tenants::create(ports, &id, credits).await.unwrap();
-        Self { id, key: new.api_key, secret: new.webhook_secret.reveal().to_owned() }
+        Self {
+            id,
+            key: new.api_key,
+            secret: new.webhook_secret.reveal().to_owned(),
+        }
     }
 
     /// With a webhook schedule of so many seconds after each failure.
     pub(crate) async fn scheduled(name: &str, seconds: &[u64]) -> Self {
         let tenant = Self::new(name).await;
-        tenants::set_webhook_schedule(&world().await.ports, &tenant.id, Some(seconds.to_vec())).await.unwrap();
+        tenants::set_webhook_schedule(&world().await.ports, &tenant.id, Some(seconds.to_vec()))
+            .await
+            .unwrap();
         tenant
     }
 
     pub(crate) async fn key_with(&self, scopes: &[Scope]) -> String {
         let scopes: BTreeSet<Scope> = scopes.iter().copied().collect();
-        tenants::create_key(&world().await.ports, &self.id, &scopes).await.unwrap()
+        tenants::create_key(&world().await.ports, &self.id, &scopes)
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
         let bearer = format!("Bearer {}", self.key);
-        let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let mut all = vec![
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
         all.extend(headers);
         request(method, path, &all, body).await
     }
@@ -127,7 +163,11 @@ impl Tenant {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.call("POST", path, &[], body.as_bytes()).await
     }
 
@@ -139,7 +179,10 @@ impl Tenant {
     /// The job once it has ended.
     pub(crate) async fn ended(&self, job: &Value) -> Value {
         loop {
-            let now = self.get(&format!("/v1/jobs/{}?wait=20", text(job, "id"))).await.json(200);
+            let now = self
+                .get(&format!("/v1/jobs/{}?wait=20", text(job, "id")))
+                .await
+                .json(200);
             if !["queued", "running", "canceling"].contains(&text(&now, "status")) {
                 return now;
             }
@@ -153,7 +196,10 @@ impl Tenant {
             let path = format!("/v1/jobs/{}/results?limit={limit}{cursor}", text(job, "id"));
             let page = self.get(&path).await.json(200);
             let these = page["results"].as_array().unwrap();
-            assert!(these.len() <= limit && (page["next_cursor"].is_null() || !these.is_empty()), "{path}");
+            assert!(
+                these.len() <= limit && (page["next_cursor"].is_null() || !these.is_empty()),
+                "{path}"
+            );
             lines.extend(these.iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -163,13 +209,19 @@ impl Tenant {
     }
 
     pub(crate) async fn deliveries(&self, job: &Value) -> Vec<Value> {
-        let page = self.get(&format!("/v1/jobs/{}/deliveries", text(job, "id"))).await.json(200);
+        let page = self
+            .get(&format!("/v1/jobs/{}/deliveries", text(job, "id")))
+            .await
+            .json(200);
         page["deliveries"].as_array().unwrap().clone()
     }
 
     /// The only delivery of a job, once it is in this state.
     pub(crate) async fn delivery(&self, job: &Value, state: &str) -> Value {
-        let path = format!("/v1/deliveries/dlv_{}_0", text(job, "id").trim_start_matches("job_"));
+        let path = format!(
+            "/v1/deliveries/dlv_{}_0",
+            text(job, "id").trim_start_matches("job_")
+        );
         self.delivery_at(&path, state).await
     }
 
@@ -199,40 +251,60 @@ pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>)
         if let Some(found) = look().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < until, "no {what} after {PATIENCE:?}");
+        assert!(
+            tokio::time::Instant::now() < until,
+            "no {what} after {PATIENCE:?}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 #[track_caller]
 pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}"))
+    value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {name} in {value}"))
 }
 
 /// Milliseconds of an RFC 3339 time.
 #[track_caller]
 pub(crate) fn millis(value: &Value) -> i64 {
-    let text = value.as_str().unwrap_or_else(|| panic!("{value} is no time"));
-    shared::domain::time::Timestamp::parse(text).unwrap_or_else(|| panic!("{text} is no time")).0
+    let text = value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no time"));
+    shared::domain::time::Timestamp::parse(text)
+        .unwrap_or_else(|| panic!("{text} is no time"))
+        .0
 }
 
 /// `found` and so on of a job, without zeros and the total.
 pub(crate) fn counts(job: &Value) -> Vec<(String, u64)> {
     let counts = job["counts"].as_object().unwrap().iter();
-    counts.map(|(n, v)| (n.clone(), v.as_u64().unwrap())).filter(|(n, v)| *v > 0 && n != "total").collect()
+    counts
+        .map(|(n, v)| (n.clone(), v.as_u64().unwrap()))
+        .filter(|(n, v)| *v > 0 && n != "total")
+        .collect()
 }
 
 #[track_caller]
 pub(crate) fn assert_counts(job: &Value, expected: &[(&str, u64)]) {
-    let expected: Vec<_> = expected.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), *v))
+        .collect();
     assert_eq!(counts(job), expected, "{job}");
-    assert_eq!(job["counts"]["total"].as_u64(), Some(expected.iter().map(|(_, n)| n).sum()), "{job}");
+    assert_eq!(
+        job["counts"]["total"].as_u64(),
+        Some(expected.iter().map(|(_, n)| n).sum()),
+        "{job}"
+    );
 }
 
 /// A submission of `count` records of the scripted type `lookup`, numbered from 0.
 pub(crate) fn lookups(tag: &str, count: u32, webhook: Option<&str>) -> Value {
-    let records: Vec<_> =
-        (0..count).map(|n| json!({"id": format!("n{n}"), "input": {"key": format!("{tag}.{n}")}})).collect();
+    let records: Vec<_> = (0..count)
+        .map(|n| json!({"id": format!("n{n}"), "input": {"key": format!("{tag}.{n}")}}))
+        .collect();
     let mut body = json!({"type": "lookup", "records": records});
     if let Some(url) = webhook {
         body["webhook_url"] = url.into();
@@ -242,7 +314,10 @@ pub(crate) fn lookups(tag: &str, count: u32, webhook: Option<&str>) -> Value {
 
 /// A submission of these domains.
 pub(crate) fn companies(domains: &[&str], webhook: Option<&str>) -> Value {
-    let records: Vec<_> = domains.iter().map(|d| json!({"input": {"domain": d}})).collect();
+    let records: Vec<_> = domains
+        .iter()
+        .map(|d| json!({"input": {"domain": d}}))
+        .collect();
     let mut body = json!({"type": "company", "records": records});
     if let Some(url) = webhook {
         body["webhook_url"] = url.into();
@@ -272,9 +347,10 @@ pub(crate) async fn verify(got: &Got, secret: &str) {
             ("another secret", other_secret, &headers, &body, false),
         ] {
             let given = json!({"secret": secret, "headers": headers, "body": body}).to_string();
-            for (program, script) in
-                [(root().join(".local/tools/bin/python"), "verify.py"), (PathBuf::from("node"), "verify.mjs")]
-            {
+            for (program, script) in [
+                (root().join(".local/tools/bin/python"), "verify.py"),
+                (PathBuf::from("node"), "verify.mjs"),
+            ] {
                 let code = run(&program, &root().join("tests/e2e").join(script), &given)?;
                 if code != if good { 0 } else { 3 } {
                     return Err(format!("{script} ended with {code} for {what}: {headers}"));
@@ -293,20 +369,49 @@ fn run(program: &Path, script: &Path, input: &str) -> Result<i32, String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
-        .map_err(|e| format!("{}: {e}; `make test` installs what is needed", program.display()))?;
-    let fed = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+        .map_err(|e| {
+            format!(
+                "{}: {e}; `make test` installs what is needed",
+                program.display()
+            )
+        })?;
+    let fed = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
     let ended = child.wait().map_err(|e| e.to_string())?;
-    fed.transpose().map_err(|e| format!("{}: {e}", script.display()))?;
-    ended.code().ok_or_else(|| format!("{} was killed", script.display()))
+    fed.transpose()
+        .map_err(|e| format!("{}: {e}", script.display()))?;
+    ended
+        .code()
+        .ok_or_else(|| format!("{} was killed", script.display()))
 }
 
 /// A call of the stack's AWS services by the JSON protocol, as root or with the credentials given. The stack finds the
 /// caller by the access key and checks no signature.
 pub(crate) async fn aws(target: &str, access_key: &str, body: &Value) -> (u16, Value) {
-    let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
-    let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.0")];
-    let reply = aws_request("POST", "/", service, access_key, &headers, body.to_string().as_bytes()).await;
-    (reply.status, serde_json::from_slice(&reply.body).unwrap_or(Value::Null))
+    let service = if target.starts_with("AmazonSQS") {
+        "sqs"
+    } else {
+        "dynamodb"
+    };
+    let headers = [
+        ("x-amz-target", target),
+        ("content-type", "application/x-amz-json-1.0"),
+    ];
+    let reply = aws_request(
+        "POST",
+        "/",
+        service,
+        access_key,
+        &headers,
+        body.to_string().as_bytes(),
+    )
+    .await;
+    (
+        reply.status,
+        serde_json::from_slice(&reply.body).unwrap_or(Value::Null),
+    )
 }
 
 pub(crate) async fn aws_request(
@@ -318,24 +423,48 @@ pub(crate) async fn aws_request(
     body: &[u8],
 ) -> Reply {
     let world = world().await;
-    let endpoint = world.config.aws.endpoint_url.as_deref().expect("AWS_ENDPOINT_URL");
-    let sent =
-        stack::aws_request(&*world.ports.http, endpoint, (method, path), service, access_key, headers, body).await;
+    let endpoint = world
+        .config
+        .aws
+        .endpoint_url
+        .as_deref()
+        .expect("AWS_ENDPOINT_URL");
+    let sent = stack::aws_request(
+        &*world.ports.http,
+        endpoint,
+        (method, path),
+        service,
+        access_key,
+        headers,
+        body,
+    )
+    .await;
     sent.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 
 /// Runs a function with an event and returns its answer.
 pub(crate) async fn invoke(function: &str, event: &Value) -> Value {
     let world = world().await;
-    let endpoint = world.config.aws.endpoint_url.as_deref().expect("AWS_ENDPOINT_URL");
-    let reply = stack::invoke(&*world.ports.http, endpoint, function, event).await.unwrap();
+    let endpoint = world
+        .config
+        .aws
+        .endpoint_url
+        .as_deref()
+        .expect("AWS_ENDPOINT_URL");
+    let reply = stack::invoke(&*world.ports.http, endpoint, function, event)
+        .await
+        .unwrap();
     assert_eq!(reply.header("x-amz-function-error"), "", "{}", reply.text());
     reply.json(200)
 }
 
 /// Ends, by `kill -9`, the process of a function that holds the connection from `peer`.
 pub(crate) async fn kill_peer(peer: SocketAddr, function: &str) {
-    let pid = eventually(&format!("process with the connection from {peer}"), async || owner(peer)).await;
+    let pid = eventually(
+        &format!("process with the connection from {peer}"),
+        async || owner(peer),
+    )
+    .await;
     if let Some(found) = stack::function(pid) {
         assert_eq!(found, function, "process {pid}");
     }

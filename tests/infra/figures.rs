@@ -24,11 +24,22 @@ fn figures() {
     let tree = crates(&checkout);
     sizes(&tree, &checkout);
     circles(&tree);
-    let shared = tree.files.iter().zip(&tree.measures).filter(|(file, _)| file.starts_with("shared/"));
+    let shared = tree
+        .files
+        .iter()
+        .zip(&tree.measures)
+        .filter(|(file, _)| file.starts_with("shared/"));
     let undocumented: Vec<String> = shared
-        .flat_map(|(file, m)| m.undocumented.iter().map(move |(line, name)| format!("{file}:{line} {name}")))
+        .flat_map(|(file, m)| {
+            m.undocumented
+                .iter()
+                .map(move |(line, name)| format!("{file}:{line} {name}"))
+        })
         .collect();
-    heading(&format!("{} undocumented public items of shared", undocumented.len()));
+    heading(&format!(
+        "{} undocumented public items of shared",
+        undocumented.len()
+    ));
     println!("{}", undocumented.join("\n"));
     let texts = Texts::read(&checkout);
     wide(&texts);
@@ -42,12 +53,22 @@ fn heading(text: &str) {
 fn sizes(tree: &Tree, checkout: &Path) {
     let measured = || tree.files.iter().map(String::as_str).zip(&tree.measures);
     let files = rust_files_of(checkout, "shared/src");
-    let lines = |file: &String| std::fs::read_to_string(checkout.join(file)).unwrap().lines().count();
+    let lines = |file: &String| {
+        std::fs::read_to_string(checkout.join(file))
+            .unwrap()
+            .lines()
+            .count()
+    };
     let all = by_room(files.iter().map(|file| (file.as_str(), lines(file))));
     let code = by_room(measured().map(|(file, measures)| (file, measures.code)));
     let sum = |rooms: &BTreeMap<&str, usize>| rooms.values().sum::<usize>();
-    heading(&format!("{} lines of shared/src by room; {} lines of code", sum(&all), sum(&code)));
-    let share = |lines: usize, of: usize| f64::from(u32::try_from(lines * 1000 / of).unwrap()) / 10.0;
+    heading(&format!(
+        "{} lines of shared/src by room; {} lines of code",
+        sum(&all),
+        sum(&code)
+    ));
+    let share =
+        |lines: usize, of: usize| f64::from(u32::try_from(lines * 1000 / of).unwrap()) / 10.0;
     let mut rooms: Vec<_> = all.iter().collect();
     rooms.sort_by_key(|(_, lines)| std::cmp::Reverse(**lines));
     for (room, lines) in rooms {
@@ -56,23 +77,43 @@ fn sizes(tree: &Tree, checkout: &Path) {
         println!("{room:18} {lines:6} {of_all:5.1} %   code {coded:6} {of_code:5.1} %");
     }
     let mut functions: Vec<_> = measured()
-        .flat_map(|(file, measures)| measures.functions.iter().map(move |function| (file, function)))
+        .flat_map(|(file, measures)| {
+            measures
+                .functions
+                .iter()
+                .map(move |function| (file, function))
+        })
         .collect();
     heading("the ten longest functions");
     functions.sort_by_key(|(_, function)| std::cmp::Reverse(function.lines));
     for (file, function) in functions.iter().take(10) {
-        println!("{:4} lines  {file}:{} {}", function.lines, function.line, function.name);
+        println!(
+            "{:4} lines  {file}:{} {}",
+            function.lines, function.line, function.name
+        );
     }
     heading("the ten deepest functions");
     functions.sort_by_key(|(_, function)| std::cmp::Reverse((function.levels, function.lines)));
     for (file, function) in functions.iter().take(10) {
-        println!("{:4} levels {file}:{} {}", function.levels, function.line, function.name);
+        println!(
+            "{:4} levels {file}:{} {}",
+            function.levels, function.line, function.name
+        );
     }
-    let mut large: Vec<_> = measured().filter(|(_, measures)| measures.code > MOST_CODE).collect();
+    let mut large: Vec<_> = measured()
+        .filter(|(_, measures)| measures.code > MOST_CODE)
+        .collect();
     large.sort_by_key(|(_, measures)| std::cmp::Reverse(measures.code));
-    heading(&format!("{} files of more than {MOST_CODE} lines of code", large.len()));
+    heading(&format!(
+        "{} files of more than {MOST_CODE} lines of code",
+        large.len()
+    ));
     for (file, measures) in large {
-        let table = if TABLES.iter().any(|(table, _)| *table == file) { "  (a table of data)" } else { "" };
+        let table = if TABLES.iter().any(|(table, _)| *table == file) {
+            "  (a table of data)"
+        } else {
+            ""
+        };
         println!("{:4} lines  {file}{table}", measures.code);
     }
 }
@@ -81,7 +122,10 @@ fn circles(tree: &Tree) {
     let graph = Graph::of(tree);
     let circles = graph.circles();
     let files: usize = circles.iter().map(|circle| circle.files().len()).sum();
-    heading(&format!("{} import circles, of {files} files", circles.len()));
+    heading(&format!(
+        "{} import circles, of {files} files",
+        circles.len()
+    ));
     for circle in circles {
         println!("{}\n{}", circle.files().join(" "), circle.witnesses());
     }
@@ -97,7 +141,10 @@ struct Texts {
 
 impl Texts {
     fn read(checkout: &Path) -> Self {
-        let mut texts = Self { code: Vec::new(), pages: Vec::new() };
+        let mut texts = Self {
+            code: Vec::new(),
+            pages: Vec::new(),
+        };
         texts.collect(checkout, "");
         texts
     }
@@ -105,9 +152,15 @@ impl Texts {
     fn collect(&mut self, checkout: &Path, folder: &str) {
         for entry in std::fs::read_dir(checkout.join(folder)).unwrap().flatten() {
             let name = entry.file_name().into_string().unwrap();
-            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name.clone()
+            } else {
+                format!("{folder}/{name}")
+            };
             let text = || std::fs::read_to_string(entry.path()).unwrap();
-            let ending = Path::new(&name).extension().and_then(|ending| ending.to_str());
+            let ending = Path::new(&name)
+                .extension()
+                .and_then(|ending| ending.to_str());
             match ending {
                 _ if SKIPPED.contains(&name.as_str()) => {}
                 _ if entry.file_type().unwrap().is_dir() => self.collect(checkout, &path),
@@ -120,14 +173,25 @@ impl Texts {
 
     /// Lines of pages and of comments, without their marks.
     fn prose(&self) -> impl Iterator<Item = &str> {
-        let comments = self.code.iter().flat_map(|(_, text)| text.lines().filter_map(comment));
-        self.pages.iter().flat_map(|(_, text)| text.lines()).chain(comments)
+        let comments = self
+            .code
+            .iter()
+            .flat_map(|(_, text)| text.lines().filter_map(comment));
+        self.pages
+            .iter()
+            .flat_map(|(_, text)| text.lines())
+            .chain(comments)
     }
 }
 
 /// What a line that is a comment says.
 fn comment(line: &str) -> Option<&str> {
-    Some(line.trim_start().strip_prefix("//")?.trim_start_matches(['/', '!']).trim())
+    Some(
+        line.trim_start()
+            .strip_prefix("//")?
+            .trim_start_matches(['/', '!'])
+            .trim(),
+    )
 }
 
 fn wide(texts: &Texts) {
@@ -135,11 +199,16 @@ fn wide(texts: &Texts) {
     for (kind, files) in [("Rust", &texts.code), ("Markdown", &texts.pages)] {
         for (file, text) in files {
             let folder = file.split_once('/').map_or("(top)", |(folder, _)| folder);
-            *by_folder.entry((kind, folder)).or_default() +=
-                text.lines().filter(|line| line.chars().count() > COLUMNS).count();
+            *by_folder.entry((kind, folder)).or_default() += text
+                .lines()
+                .filter(|line| line.chars().count() > COLUMNS)
+                .count();
         }
     }
-    heading(&format!("{} lines of more than {COLUMNS} columns", by_folder.values().sum::<usize>()));
+    heading(&format!(
+        "{} lines of more than {COLUMNS} columns",
+        by_folder.values().sum::<usize>()
+    ));
     for ((kind, folder), lines) in by_folder {
         println!("{kind:8} {folder:10} {lines:6}");
     }
@@ -173,7 +242,9 @@ impl Counts {
             }
         }
         for line in texts.prose() {
-            let words = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            let words = line
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty());
             for word in words {
                 counts.prose.push(' ');
                 counts.prose.push_str(&word.to_lowercase());
@@ -206,7 +277,11 @@ impl Counts {
     }
 
     fn said(&self, words: &str) -> usize {
-        let phrase = words.to_lowercase().split(' ').collect::<Vec<_>>().join("  ");
+        let phrase = words
+            .to_lowercase()
+            .split(' ')
+            .collect::<Vec<_>>()
+            .join("  ");
         self.prose.matches(&format!(" {phrase} ")).count()
     }
 
@@ -244,19 +319,34 @@ fn parts(name: &str) -> BTreeSet<String> {
 
 /// How each word is looked for, the word, and the reason why it is out.
 fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let lines = WORDS.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let lines = WORDS
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
     lines.flat_map(|line| {
-        let (left, reason) = line.split_once('|').unwrap_or_else(|| panic!("no reason: {line}"));
-        let (how, words) = left.trim().split_once(' ').unwrap_or_else(|| panic!("no word: {line}"));
+        let (left, reason) = line
+            .split_once('|')
+            .unwrap_or_else(|| panic!("no reason: {line}"));
+        let (how, words) = left
+            .trim()
+            .split_once(' ')
+            .unwrap_or_else(|| panic!("no word: {line}"));
         let words: Vec<&str> = words.split(',').map(str::trim).collect();
-        words.into_iter().map(move |word| (how, word, reason.trim())).collect::<Vec<_>>()
+        words
+            .into_iter()
+            .map(move |word| (how, word, reason.trim()))
+            .collect::<Vec<_>>()
     })
 }
 
 fn words(texts: &Texts) {
     let counts = Counts::of(texts);
-    let found: Vec<_> = listed().map(|(how, word, reason)| (counts.count(how, word), how, word, reason)).collect();
-    heading(&format!("{} occurrences of words that are out", found.iter().map(|(n, ..)| n).sum::<usize>()));
+    let found: Vec<_> = listed()
+        .map(|(how, word, reason)| (counts.count(how, word), how, word, reason))
+        .collect();
+    heading(&format!(
+        "{} occurrences of words that are out",
+        found.iter().map(|(n, ..)| n).sum::<usize>()
+    ));
     for (n, how, word, reason) in found {
         println!("{n:5} {how:8} {word:20} {reason}");
     }
@@ -267,7 +357,10 @@ fn words_are_counted_as_said() {
     let page = "Nobody nudges a dialect.\nIs no `dialect`: whoever is no";
     let code = "/// What a wake is.\n/// How it is.\nstruct WakeUp;\n// a Dialect\nmod m { type WakeUp = u8; fn f(dialect_of: Deal) { \"Deal\" } }";
     let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
-    let texts = Texts { code: file("b.rs", code), pages: file("a.md", page) };
+    let texts = Texts {
+        code: file("b.rs", code),
+        pages: file("a.md", page),
+    };
     let counts = Counts::of(&texts);
     for (how, word, count) in [
         ("name", "Deal", 1),
@@ -286,7 +379,10 @@ fn words_are_counted_as_said() {
     }
     assert!(listed().count() > 60, "{}", listed().count());
     for (how, word, reason) in listed() {
-        assert!(!word.is_empty() && !reason.is_empty(), "{how} {word} {reason}");
+        assert!(
+            !word.is_empty() && !reason.is_empty(),
+            "{how} {word} {reason}"
+        );
         counts.count(how, word);
     }
 }

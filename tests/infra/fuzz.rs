@@ -13,12 +13,28 @@ fn fuzzed(arguments: &[&str]) -> BTreeSet<String> {
         make.env_remove(name);
     }
     // As in a shell that builds elsewhere: where binaries are is no kind of input.
-    make.env("CARGO_TARGET_DIR", "/elsewhere").args(["-n", "fuzz"]).args(arguments).current_dir(root());
-    let output = make.output().unwrap_or_else(|error| panic!("make: {error}"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    make.env("CARGO_TARGET_DIR", "/elsewhere")
+        .args(["-n", "fuzz"])
+        .args(arguments)
+        .current_dir(root());
+    let output = make
+        .output()
+        .unwrap_or_else(|error| panic!("make: {error}"));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let shown = String::from_utf8(output.stdout).unwrap();
-    let inputs = shown.split_once("for input in ").and_then(|(_, rest)| rest.split_once(';')).map(|(inputs, _)| inputs);
-    inputs.unwrap_or_else(|| panic!("no list in {shown}")).split_whitespace().map(str::to_owned).collect()
+    let inputs = shown
+        .split_once("for input in ")
+        .and_then(|(_, rest)| rest.split_once(';'))
+        .map(|(inputs, _)| inputs);
+    inputs
+        .unwrap_or_else(|| panic!("no list in {shown}"))
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -26,8 +42,13 @@ fn make_fuzz_runs_every_target_and_each_has_seeds() {
     let manifest = source("tests/fuzz/Cargo.toml");
     let mut targets = BTreeSet::new();
     for bin in manifest.split("[[bin]]").skip(1) {
-        let value =
-            |name| bin.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = \"")?.strip_suffix('"'));
+        let value = |name| {
+            bin.lines().find_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(" = \"")?
+                    .strip_suffix('"')
+            })
+        };
         let name = value("name").unwrap();
         assert_eq!(value("path").unwrap(), format!("fuzz_targets/{name}.rs"));
         targets.insert(name.to_owned());
@@ -38,7 +59,11 @@ fn make_fuzz_runs_every_target_and_each_has_seeds() {
     let mut seeds = BTreeSet::new();
     for entry in std::fs::read_dir(root().join("tests/fuzz/corpus")).unwrap() {
         let entry = entry.unwrap();
-        assert!(std::fs::read_dir(entry.path()).unwrap().next().is_some(), "{} is empty", entry.path().display());
+        assert!(
+            std::fs::read_dir(entry.path()).unwrap().next().is_some(),
+            "{} is empty",
+            entry.path().display()
+        );
         seeds.insert(entry.file_name().into_string().unwrap());
     }
     assert_eq!(seeds, targets);

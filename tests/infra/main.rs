@@ -32,7 +32,10 @@ fn rust_files(directory: &str) -> Vec<String> {
 /// The same of another checkout.
 fn rust_files_of(checkout: &Path, directory: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(checkout.join(directory)).unwrap().flatten() {
+    for entry in std::fs::read_dir(checkout.join(directory))
+        .unwrap()
+        .flatten()
+    {
         let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
         if entry.path().is_dir() {
             files.extend(rust_files_of(checkout, &path));

@@ -9,21 +9,36 @@ use crate::{root, source};
 /// The text with the examples' marks taken away, and the examples for contacts and of agents put to use as their comments say.
 fn uncommented() -> String {
     let text = source("infra/providers.toml");
-    let (kept, examples) = text.split_once("# An API of your own").expect("examples at the end");
+    let (kept, examples) = text
+        .split_once("# An API of your own")
+        .expect("examples at the end");
     let examples: Vec<&str> = examples
         .lines()
         .filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix('#')))
-        .filter(|line| line.starts_with('[') || line.split(' ').nth(1) == Some("=") || line.starts_with("   "))
-        .map(|line| if line.trim_start().starts_with('#') { "" } else { line })
+        .filter(|line| {
+            line.starts_with('[') || line.split(' ').nth(1) == Some("=") || line.starts_with("   ")
+        })
+        .map(|line| {
+            if line.trim_start().starts_with('#') {
+                ""
+            } else {
+                line
+            }
+        })
         .collect();
     let (before, contact) = kept.split_once("[types.contact]\n").expect("type contact");
-    let (block, after) = contact.split_once("\n\n").expect("a blank line after type contact");
+    let (block, after) = contact
+        .split_once("\n\n")
+        .expect("a blank line after type contact");
     let block: String = block
         .lines()
         .filter(|line| !line.starts_with("unconfigured"))
         .map(|line| line.replace("waterfall = []", "waterfall = [\"my-contacts\"]") + "\n")
         .collect();
-    let text = format!("{before}[types.contact]\n{block}\n{after}\n{}", examples.join("\n"));
+    let text = format!(
+        "{before}[types.contact]\n{block}\n{after}\n{}",
+        examples.join("\n")
+    );
     let agents = [
         ("person-research", "my-person-agent"),
         ("company-research", "my-company-agent"),
@@ -31,9 +46,15 @@ fn uncommented() -> String {
         ("qualification", "my-qa-agent"),
     ];
     agents.iter().fold(text, |text, (kind, agent)| {
-        let (before, rest) = text.split_once(&format!("[types.{kind}]\n")).expect("the agent's type");
+        let (before, rest) = text
+            .split_once(&format!("[types.{kind}]\n"))
+            .expect("the agent's type");
         let (block, after) = rest.split_once("\n\n").expect("a blank line after it");
-        let block = block.lines().filter(|line| !line.starts_with("unconfigured")).collect::<Vec<_>>().join("\n");
+        let block = block
+            .lines()
+            .filter(|line| !line.starts_with("unconfigured"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let block = block.replace("waterfall = []", &format!("waterfall = [\"{agent}\"]"));
         format!("{before}[types.{kind}]\n{block}\n\n{after}")
     })
@@ -43,13 +64,28 @@ fn uncommented() -> String {
 fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
     let catalog = Catalog::load(&root().join("infra")).unwrap();
     assert_eq!(check_operations(SURFACES, &catalog), Ok(()));
-    let offered = SURFACES.iter().flat_map(|s| s.operations.iter().map(move |o| (s.name, *o)));
-    let missing: Vec<_> = offered.filter(|(s, o)| catalog.operation(s, o).is_none()).collect();
-    assert!(missing.is_empty() && catalog.operations().count() == 23, "{missing:?}");
+    let offered = SURFACES
+        .iter()
+        .flat_map(|s| s.operations.iter().map(move |o| (s.name, *o)));
+    let missing: Vec<_> = offered
+        .filter(|(s, o)| catalog.operation(s, o).is_none())
+        .collect();
+    assert!(
+        missing.is_empty() && catalog.operations().count() == 23,
+        "{missing:?}"
+    );
     let text = source("infra/providers.toml");
     for (right, wrong, named) in [
-        ("[operations.springbolt]", "[operations.springbald]", "[operations.springbald]: there is no such API"),
-        ("qa_agent = ", "quality_agent = ", "there is no operation `quality_agent`"),
+        (
+            "[operations.springbolt]",
+            "[operations.springbald]",
+            "[operations.springbald]: there is no such API",
+        ),
+        (
+            "qa_agent = ",
+            "quality_agent = ",
+            "there is no operation `quality_agent`",
+        ),
     ] {
         let config = Config::parse("providers.toml", &text.replace(right, wrong)).unwrap();
         let why = check_operations(SURFACES, &Catalog::of(&config)).unwrap_err();
@@ -61,7 +97,10 @@ fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
 fn the_examples_work_once_their_marks_are_taken_away() {
     let config = Config::parse("providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
     let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
-    assert_eq!((contact.waterfall.as_slice(), &contact.unconfigured), (&["my-contacts".to_owned()][..], &None));
+    assert_eq!(
+        (contact.waterfall.as_slice(), &contact.unconfigured),
+        (&["my-contacts".to_owned()][..], &None)
+    );
     for name in [
         "my-api",
         "my-bulk-api",
@@ -74,8 +113,14 @@ fn the_examples_work_once_their_marks_are_taken_away() {
         assert!(config.providers.iter().any(|p| p.name == name), "{name}");
     }
     // A contact comes with a profile, or with names and a domain or company, and never with all of them.
-    let contacts = config.providers.iter().find(|p| p.name == "my-contacts").unwrap();
-    let Kind::Http(http) = &contacts.kind else { panic!("{contacts:?}") };
+    let contacts = config
+        .providers
+        .iter()
+        .find(|p| p.name == "my-contacts")
+        .unwrap();
+    let Kind::Http(http) = &contacts.kind else {
+        panic!("{contacts:?}")
+    };
     assert_eq!(http.requires, Vec::<String>::new());
 }
 
@@ -83,22 +128,39 @@ fn the_examples_work_once_their_marks_are_taken_away() {
 fn the_page_on_providers_has_every_type_and_its_example_works() {
     let page = source("shared/PROVIDERS.md");
     let catalog = Catalog::load(&root().join("infra")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     for kind in catalog.kinds() {
         let name = format!("`{}`", kind.name());
-        assert!(rows.iter().any(|row| row.split('|').nth(1).is_some_and(|cell| cell.contains(&name))), "{name}");
+        assert!(
+            rows.iter().any(|row| row
+                .split('|')
+                .nth(1)
+                .is_some_and(|cell| cell.contains(&name))),
+            "{name}"
+        );
     }
     // The steps' indented blocks, one after the other: the provider first, then the type.
     let (_, steps) = page.split_once("1. **Write the call down.**").unwrap();
     let (steps, _) = steps.split_once("6. **Try it**").unwrap();
-    let lines = steps.lines().filter_map(|line| line.strip_prefix("       "));
-    let mut toml = lines.map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
+    let lines = steps
+        .lines()
+        .filter_map(|line| line.strip_prefix("       "));
+    let mut toml = lines
+        .map(|line| format!("{line}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     toml += "[providers.brands]\nkind = \"dataset\"\nfile = \"data/brands.csv\"\nkey = { domain = \"domain\" }\n\
              fields = { company_name = \"name\" }\n";
     let config = Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
     assert_eq!(config.types[0].waterfall, ["brands", "example"]);
     let (_, search) = page.split_once("    [providers.my-leads]\n").unwrap();
-    let search: Vec<&str> = search.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    let search: Vec<&str> = search
+        .lines()
+        .map_while(|line| line.strip_prefix("    "))
+        .collect();
     let toml = format!(
         "[types.lead]\ninputs = [[\"keyword\"]]\nwaterfall = [\"my-leads\"]\n[providers.my-leads]\n{}",
         search.join("\n")

@@ -36,7 +36,11 @@ fn local() -> ReqwestSender {
 
 /// Asks this name server and may reach these networks.
 fn asking(server: &NameServer, allowed: &[&str]) -> ReqwestSender {
-    ReqwestSender::new(Settings { nameserver: Some(server.address), ..settings(allowed) }).unwrap()
+    ReqwestSender::new(Settings {
+        nameserver: Some(server.address),
+        ..settings(allowed)
+    })
+    .unwrap()
 }
 
 pub(crate) fn post(url: impl Into<String>) -> HttpRequest {
@@ -57,16 +61,28 @@ async fn send(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnsw
 
 /// Sends under the short deadline, and checks that it took at least that and not the servers' whole patience. Alone it takes
 /// 0.01 s more.
-async fn send_until_deadline(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnswer, HttpError> {
+async fn send_until_deadline(
+    sender: &ReqwestSender,
+    url: impl Into<String>,
+) -> Result<HttpAnswer, HttpError> {
     let began = Instant::now();
-    let answer = sender.send(HttpRequest { deadline: SHORT, ..post(url) }).await;
+    let answer = sender
+        .send(HttpRequest {
+            deadline: SHORT,
+            ..post(url)
+        })
+        .await;
     let took = began.elapsed();
-    assert!(took >= SHORT && took < SHORT + PATIENCE / 2, "took {took:?}");
+    assert!(
+        took >= SHORT && took < SHORT + PATIENCE / 2,
+        "took {took:?}"
+    );
     answer
 }
 
 fn http(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut answer =
+        format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
     answer.extend_from_slice(body);
     answer
 }
@@ -79,15 +95,25 @@ async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
         let sent = sent.lock().unwrap().take();
         async move {
             let request = read_request(&mut stream).await;
-            let _ = stream.write_all(&http("202 Accepted\r\nX-Trace: Abc\r\nRetry-After: 5", b"fine")).await;
-            sent.unwrap().send(String::from_utf8(request).unwrap()).unwrap();
+            let _ = stream
+                .write_all(&http(
+                    "202 Accepted\r\nX-Trace: Abc\r\nRetry-After: 5",
+                    b"fine",
+                ))
+                .await;
+            sent.unwrap()
+                .send(String::from_utf8(request).unwrap())
+                .unwrap();
         }
     })
     .await;
     let mut request = post(format!("{}?a=b#fragment", server.url()));
     request.headers.push(("webhook-id".into(), "evt_1".into()));
     let answer = local().send(request).await.unwrap();
-    assert_eq!((answer.status, answer.body.as_slice(), answer.truncated), (202, b"fine".as_slice(), false));
+    assert_eq!(
+        (answer.status, answer.body.as_slice(), answer.truncated),
+        (202, b"fine".as_slice(), false)
+    );
     assert_eq!(answer.header("x-trace"), Some("Abc"));
     assert_eq!(answer.header("retry-after"), Some("5"));
 
@@ -112,17 +138,25 @@ async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
 
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
-    let server = Server::answering(http("302 Found\r\nlocation: http://127.9.9.9/latest/meta-data/", b"")).await;
+    let server = Server::answering(http(
+        "302 Found\r\nlocation: http://127.9.9.9/latest/meta-data/",
+        b"",
+    ))
+    .await;
     let answer = send(&local(), server.url()).await.unwrap();
     assert_eq!(answer.status, 302);
-    assert_eq!(answer.header("location"), Some("http://127.9.9.9/latest/meta-data/"));
+    assert_eq!(
+        answer.header("location"),
+        Some("http://127.9.9.9/latest/meta-data/")
+    );
     assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
 async fn a_redirect_to_an_allowed_host_is_not_followed_either() {
     let target = Server::keeping_open().await;
-    let server = Server::answering(http(&format!("307 Go\r\nlocation: {}", target.url()), b"")).await;
+    let server =
+        Server::answering(http(&format!("307 Go\r\nlocation: {}", target.url()), b"")).await;
     assert_eq!(send(&local(), server.url()).await.unwrap().status, 307);
     assert_eq!(target.connections(), 0);
 }
@@ -134,7 +168,10 @@ async fn headers_that_do_not_come_end_at_the_deadline() {
         std::future::pending::<()>().await;
     })
     .await;
-    assert_eq!(send_until_deadline(&local(), silent.url()).await, Err(HttpError::Timeout));
+    assert_eq!(
+        send_until_deadline(&local(), silent.url()).await,
+        Err(HttpError::Timeout)
+    );
 }
 
 #[tokio::test]
@@ -147,7 +184,10 @@ async fn dripped_headers_end_at_the_deadline() {
         }
     })
     .await;
-    assert_eq!(send_until_deadline(&local(), dripping.url()).await, Err(HttpError::Timeout));
+    assert_eq!(
+        send_until_deadline(&local(), dripping.url()).await,
+        Err(HttpError::Timeout)
+    );
 }
 
 #[tokio::test]
@@ -158,7 +198,9 @@ async fn a_dripped_body_ends_at_the_deadline() {
         let closed = closed.lock().unwrap().take();
         async move {
             read_request(&mut stream).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+                .await;
             while stream.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -168,8 +210,14 @@ async fn a_dripped_body_ends_at_the_deadline() {
     .await;
     let (answer, cause) = cut(send_until_deadline(&local(), dripping.url()).await);
     assert_eq!((answer.status, cause), (200, HttpError::Timeout));
-    assert!(!answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'x'), "what came is kept");
-    tokio::time::timeout(PATIENCE, closing).await.expect("the connection is closed at the deadline").unwrap();
+    assert!(
+        !answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'x'),
+        "what came is kept"
+    );
+    tokio::time::timeout(PATIENCE, closing)
+        .await
+        .expect("the connection is closed at the deadline")
+        .unwrap();
 }
 
 #[tokio::test]
@@ -180,7 +228,9 @@ async fn an_endless_body_is_cut_and_its_connection_dropped() {
         let closed = closed.lock().unwrap().take();
         async move {
             read_request(&mut stream).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+                .await;
             let block = vec![b'x'; 64 * 1024];
             let mut written = 0;
             while stream.write_all(&block).await.is_ok() {
@@ -191,8 +241,14 @@ async fn an_endless_body_is_cut_and_its_connection_dropped() {
     })
     .await;
     let answer = send(&local(), endless.url()).await.unwrap();
-    assert_eq!((answer.status, answer.body.len(), answer.truncated), (200, 1000, true));
-    let written = tokio::time::timeout(PATIENCE, closing).await.expect("the connection is dropped").unwrap();
+    assert_eq!(
+        (answer.status, answer.body.len(), answer.truncated),
+        (200, 1000, true)
+    );
+    let written = tokio::time::timeout(PATIENCE, closing)
+        .await
+        .expect("the connection is dropped")
+        .unwrap();
     // What the kernel's buffers on both sides hold, and no more.
     assert!(written < 32 * 1024 * 1024, "{written} bytes were taken");
 }
@@ -205,7 +261,13 @@ async fn a_body_of_exactly_the_limit_is_whole() {
     let server = Server::answering(http("200 OK", &[b'x'; 1001])).await;
     let answer = send(&local(), server.url()).await.unwrap();
     assert_eq!((answer.body.len(), answer.truncated), (1000, true));
-    let answer = local().send(HttpRequest { max_response_bytes: 0, ..post(server.url()) }).await.unwrap();
+    let answer = local()
+        .send(HttpRequest {
+            max_response_bytes: 0,
+            ..post(server.url())
+        })
+        .await
+        .unwrap();
     assert_eq!((answer.body.len(), answer.truncated), (0, true));
 }
 
@@ -220,7 +282,11 @@ async fn a_gzip_bomb_is_cut_after_unpacking() {
     let bomb = gzip(&vec![b'0'; 64 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &bomb)).await;
-    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    let sender = ReqwestSender::new(Settings {
+        decompress: true,
+        ..settings(&["127.0.0.0/8"])
+    })
+    .unwrap();
     let answer = send(&sender, server.url()).await.unwrap();
     assert_eq!((answer.body, answer.truncated), (vec![b'0'; 1000], true));
 }
@@ -230,21 +296,42 @@ async fn gzip_is_unpacked_only_where_asked_for() {
     let packed = gzip(b"plain");
     let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &packed)).await;
     assert_eq!(send(&local(), server.url()).await.unwrap().body, packed);
-    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    let sender = ReqwestSender::new(Settings {
+        decompress: true,
+        ..settings(&["127.0.0.0/8"])
+    })
+    .unwrap();
     assert_eq!(send(&sender, server.url()).await.unwrap().body, b"plain");
-    let broken = Server::answering(http("200 OK\r\ncontent-encoding: gzip", b"no gzip at all")).await;
-    assert_eq!(send(&sender, broken.url()).await.unwrap_err().class(), "protocol");
+    let broken =
+        Server::answering(http("200 OK\r\ncontent-encoding: gzip", b"no gzip at all")).await;
+    assert_eq!(
+        send(&sender, broken.url()).await.unwrap_err().class(),
+        "protocol"
+    );
 }
 
 #[tokio::test]
 async fn headers_beyond_the_limits_are_bounded() {
     let many = "x: y\r\n".repeat(101);
-    let server = Server::answering(format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n")).await;
-    assert_eq!(send(&local(), server.url()).await.unwrap_err().class(), "protocol");
+    let server = Server::answering(format!(
+        "HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n"
+    ))
+    .await;
+    assert_eq!(
+        send(&local(), server.url()).await.unwrap_err().class(),
+        "protocol"
+    );
     let long = "y".repeat(40_000);
-    let server = Server::answering(http(&format!("200 OK\r\nlong: {long}\r\nretry-after: 3"), b"")).await;
+    let server = Server::answering(http(
+        &format!("200 OK\r\nlong: {long}\r\nretry-after: 3"),
+        b"",
+    ))
+    .await;
     let answer = send(&local(), server.url()).await.unwrap();
-    assert_eq!((answer.header("long"), answer.header("retry-after")), (None, Some("3")));
+    assert_eq!(
+        (answer.header("long"), answer.header("retry-after")),
+        (None, Some("3"))
+    );
 }
 
 #[tokio::test]
@@ -253,17 +340,31 @@ async fn broken_exchanges_are_protocol_errors() {
         read_request(&mut stream).await;
     })
     .await;
-    assert_eq!(send(&local(), closing.url()).await.unwrap_err().class(), "protocol");
+    assert_eq!(
+        send(&local(), closing.url()).await.unwrap_err().class(),
+        "protocol"
+    );
     let resetting = Server::start(|mut stream| async move {
         read_request(&mut stream).await;
         stream.set_zero_linger().unwrap();
     })
     .await;
-    assert_eq!(send(&local(), resetting.url()).await.unwrap_err().class(), "protocol");
+    assert_eq!(
+        send(&local(), resetting.url()).await.unwrap_err().class(),
+        "protocol"
+    );
     let other = Server::answering("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
-    assert_eq!(send(&local(), other.url()).await.unwrap_err().class(), "protocol");
-    let twice = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab").await;
-    assert_eq!(send(&local(), twice.url()).await.unwrap_err().class(), "protocol");
+    assert_eq!(
+        send(&local(), other.url()).await.unwrap_err().class(),
+        "protocol"
+    );
+    let twice =
+        Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab")
+            .await;
+    assert_eq!(
+        send(&local(), twice.url()).await.unwrap_err().class(),
+        "protocol"
+    );
     assert_eq!(closing.connections(), 1, "nothing is sent twice");
 }
 
@@ -278,13 +379,48 @@ fn cut(answer: Result<HttpAnswer, HttpError>) -> (HttpAnswer, HttpError) {
 /// What follows a head of this status with a `Retry-After`: how the body goes wrong, what of it comes, the fault's class.
 /// The last of them drips until the deadline.
 const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
-    ("closed too early", "content-length: 50\r\n\r\n{}", "{}", "protocol"),
-    ("closed before it began", "content-length: 50\r\n\r\n", "", "protocol"),
-    ("closed between chunks", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", "{}", "protocol"),
-    ("closed in a chunk", "transfer-encoding: chunked\r\n\r\n9\r\n{}", "{}", "protocol"),
-    ("a size that is no number", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n", "{}", "protocol"),
-    ("a size beyond all numbers", "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}", "", "protocol"),
-    ("no gzip", "content-encoding: gzip\r\ncontent-length: 7\r\n\r\nno gzip", "", "protocol"),
+    (
+        "closed too early",
+        "content-length: 50\r\n\r\n{}",
+        "{}",
+        "protocol",
+    ),
+    (
+        "closed before it began",
+        "content-length: 50\r\n\r\n",
+        "",
+        "protocol",
+    ),
+    (
+        "closed between chunks",
+        "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        "{}",
+        "protocol",
+    ),
+    (
+        "closed in a chunk",
+        "transfer-encoding: chunked\r\n\r\n9\r\n{}",
+        "{}",
+        "protocol",
+    ),
+    (
+        "a size that is no number",
+        "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n",
+        "{}",
+        "protocol",
+    ),
+    (
+        "a size beyond all numbers",
+        "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}",
+        "",
+        "protocol",
+    ),
+    (
+        "no gzip",
+        "content-encoding: gzip\r\ncontent-length: 7\r\n\r\nno gzip",
+        "",
+        "protocol",
+    ),
     ("reset", "content-length: 50\r\n\r\n{}", "{}", "protocol"),
     ("dripping", "content-length: 50\r\n\r\n{}", "{}", "timeout"),
 ];
@@ -292,7 +428,11 @@ const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
 /// Of a head that came all is handed back, whatever becomes of the body, and the body's fault beside it.
 #[tokio::test]
 async fn a_broken_body_takes_nothing_from_its_head() {
-    let sender = ReqwestSender::new(Settings { decompress: true, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    let sender = ReqwestSender::new(Settings {
+        decompress: true,
+        ..settings(&["127.0.0.0/8"])
+    })
+    .unwrap();
     for status in [200, 204, 299, 410, 429, 500, 503] {
         // Whatever its headers say, a 204 has no body, so nothing of it can break.
         for &(how, rest, body, class) in BROKEN_BODIES.iter().filter(|_| status != 204) {
@@ -315,16 +455,43 @@ async fn a_broken_body_takes_nothing_from_its_head() {
             })
             .await;
             let deadline = if how == "dripping" { SHORT } else { PATIENCE };
-            let (answer, cause) = cut(sender.send(HttpRequest { deadline, ..post(server.url()) }).await);
-            assert_eq!((answer.status, cause.class()), (status, class), "{how}: {cause}");
+            let (answer, cause) = cut(sender
+                .send(HttpRequest {
+                    deadline,
+                    ..post(server.url())
+                })
+                .await);
+            assert_eq!(
+                (answer.status, cause.class()),
+                (status, class),
+                "{how}: {cause}"
+            );
             assert_eq!(answer.header("retry-after"), Some("7"), "{status} {how}");
-            assert_eq!((answer.body.as_slice(), answer.truncated), (body.as_bytes(), false), "{status} {how}");
+            assert_eq!(
+                (answer.body.as_slice(), answer.truncated),
+                (body.as_bytes(), false),
+                "{status} {how}"
+            );
             assert_eq!(server.connections(), 1, "{status} {how}");
         }
-        let huge = Server::answering(http(&format!("{status} X\r\nretry-after: 7"), &[b'x'; 5000])).await;
+        let huge = Server::answering(http(
+            &format!("{status} X\r\nretry-after: 7"),
+            &[b'x'; 5000],
+        ))
+        .await;
         let answer = send(&sender, huge.url()).await.unwrap();
-        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("7")));
-        assert_eq!((answer.body.len(), answer.truncated), if status == 204 { (0, false) } else { (1000, true) });
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (status, Some("7"))
+        );
+        assert_eq!(
+            (answer.body.len(), answer.truncated),
+            if status == 204 {
+                (0, false)
+            } else {
+                (1000, true)
+            }
+        );
     }
 }
 
@@ -332,15 +499,27 @@ async fn a_broken_body_takes_nothing_from_its_head() {
 async fn what_came_of_a_cut_body_is_bounded_too() {
     let endless = Server::start(|mut stream| async move {
         read_request(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n").await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
+            .await;
         let _ = stream.write_all(&[b'x'; 4000]).await;
     })
     .await;
     let answer = send(&local(), endless.url()).await.unwrap();
-    assert_eq!((answer.body.len(), answer.truncated), (1000, true), "the limit is met before the cut");
-    let request = HttpRequest { max_response_bytes: 4500, ..post(endless.url()) };
+    assert_eq!(
+        (answer.body.len(), answer.truncated),
+        (1000, true),
+        "the limit is met before the cut"
+    );
+    let request = HttpRequest {
+        max_response_bytes: 4500,
+        ..post(endless.url())
+    };
     let (answer, cause) = cut(local().send(request).await);
-    assert_eq!((answer.body.len(), answer.truncated, cause.class()), (4000, false, "protocol"));
+    assert_eq!(
+        (answer.body.len(), answer.truncated, cause.class()),
+        (4000, false, "protocol")
+    );
 }
 
 /// A port where nobody listens, and that nobody else gets as long as the socket lives.
@@ -354,7 +533,9 @@ fn closed_port() -> (tokio::net::TcpSocket, u16) {
 #[tokio::test]
 async fn a_closed_port_is_a_connect_error() {
     let (_held, port) = closed_port();
-    let error = send(&local(), format!("http://127.0.0.1:{port}/")).await.unwrap_err();
+    let error = send(&local(), format!("http://127.0.0.1:{port}/"))
+        .await
+        .unwrap_err();
     assert_eq!(error, HttpError::Connect("connection refused".into()));
 }
 
@@ -363,9 +544,18 @@ async fn what_cannot_be_sent_is_refused_before_a_connection() {
     let server = Server::keeping_open().await;
     let refused = async |name: &str, value: &str| {
         let headers = vec![(name.to_owned(), value.to_owned())];
-        let error = local().send(HttpRequest { headers, ..post(server.url()) }).await.unwrap_err();
+        let error = local()
+            .send(HttpRequest {
+                headers,
+                ..post(server.url())
+            })
+            .await
+            .unwrap_err();
         assert_eq!(error.class(), "protocol", "{name}");
-        assert!(!error.to_string().contains("secret"), "{error} shows the value");
+        assert!(
+            !error.to_string().contains("secret"),
+            "{error} shows the value"
+        );
     };
     refused("x", "secret\r\ninjected: yes").await;
     refused("x", "secret\ninjected").await;
@@ -376,10 +566,19 @@ async fn what_cannot_be_sent_is_refused_before_a_connection() {
     refused("Content-Length", "5").await;
     refused("transfer-encoding", "chunked").await;
     for method in ["", "GET /x HTTP/1.1\r\n", "CONNECT", "TRACE"] {
-        let error = local().send(HttpRequest { method: method.into(), ..post(server.url()) }).await.unwrap_err();
+        let error = local()
+            .send(HttpRequest {
+                method: method.into(),
+                ..post(server.url())
+            })
+            .await
+            .unwrap_err();
         assert_eq!(error.class(), "protocol", "{method}");
     }
-    for url in [format!("http://user:pass@{}/", server.address), format!("ftp://{}/", server.address)] {
+    for url in [
+        format!("http://user:pass@{}/", server.address),
+        format!("ftp://{}/", server.address),
+    ] {
         assert_eq!(send(&local(), url).await.unwrap_err().class(), "url");
     }
     assert_eq!(server.connections(), 0);
@@ -411,7 +610,14 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
         assert_eq!(closed.check(&url, false), Err(HttpError::Blocked), "{host}");
     }
     assert_eq!(server.connections(), 0);
-    for host in ["127.0.0.1", "127.1", "0x7f000001", "[::ffff:127.0.0.1]", "localhost", "localhost."] {
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "[::ffff:127.0.0.1]",
+        "localhost",
+        "localhost.",
+    ] {
         let url = format!("http://{host}:{}/", server.port());
         assert_eq!(send(&local(), &url).await.unwrap().status, 204, "{host}");
     }
@@ -420,19 +626,43 @@ async fn literals_are_refused_in_every_form_before_a_connection() {
 #[tokio::test]
 async fn the_systems_resolver_is_filtered_too() {
     // A short form that getaddrinfo reads by itself, so that no name server is asked.
-    let resolver = |allowed| Resolver::new(Arc::new(Guard::new(allowed, PlainHttp::Always).local(true)), None);
-    assert_eq!(resolver(Vec::new()).addresses("127.1").await, Err(ResolveError::Blocked));
-    assert_eq!(resolver(vec!["127.0.0.0/8".parse().unwrap()]).addresses("127.1").await, Ok(ips(&["127.0.0.1"])));
+    let resolver = |allowed| {
+        Resolver::new(
+            Arc::new(Guard::new(allowed, PlainHttp::Always).local(true)),
+            None,
+        )
+    };
+    assert_eq!(
+        resolver(Vec::new()).addresses("127.1").await,
+        Err(ResolveError::Blocked)
+    );
+    assert_eq!(
+        resolver(vec!["127.0.0.0/8".parse().unwrap()])
+            .addresses("127.1")
+            .await,
+        Ok(ips(&["127.0.0.1"]))
+    );
 }
 
 #[tokio::test]
 async fn a_name_with_only_refused_addresses_is_blocked() {
     let server = Server::keeping_open().await;
-    for addresses in [&["127.0.0.1"][..], &["127.0.0.1", "127.9.9.9", "::1"], &["::ffff:127.0.0.1"]] {
+    for addresses in [
+        &["127.0.0.1"][..],
+        &["127.0.0.1", "127.9.9.9", "::1"],
+        &["::ffff:127.0.0.1"],
+    ] {
         let names = NameServer::start(move |_, _| Says::Addresses(ips(addresses))).await;
         let url = format!("http://hook.test:{}/", server.port());
-        assert_eq!(send(&asking(&names, &[]), &url).await, Err(HttpError::Blocked), "{addresses:?}");
-        assert!(asking(&names, &[]).check(&url, false).is_ok(), "a check asks nobody");
+        assert_eq!(
+            send(&asking(&names, &[]), &url).await,
+            Err(HttpError::Blocked),
+            "{addresses:?}"
+        );
+        assert!(
+            asking(&names, &[]).check(&url, false).is_ok(),
+            "a check asks nobody"
+        );
     }
     assert_eq!(server.connections(), 0);
 }
@@ -443,7 +673,13 @@ async fn of_a_name_with_both_only_the_good_address_is_used() {
     let (good, bad) = two_at_one_port().await;
     let names = NameServer::with(&["127.0.0.3", "127.9.9.9", "127.0.0.2", "::1"]).await;
     let sender = asking(&names, &["127.0.0.2"]);
-    assert_eq!(send(&sender, format!("http://hook.test:{}/", good.port())).await.unwrap().status, 204);
+    assert_eq!(
+        send(&sender, format!("http://hook.test:{}/", good.port()))
+            .await
+            .unwrap()
+            .status,
+        204
+    );
     assert_eq!((good.connections(), bad.connections()), (1, 0));
 }
 
@@ -466,9 +702,14 @@ async fn two_at_one_port() -> (Server, Server) {
 #[tokio::test]
 async fn flipping_answers_never_reach_the_refused_address() {
     let (good, bad) = two_at_one_port().await;
-    let names =
-        NameServer::start(|_, before| Says::Addresses(ips(&[if before % 2 == 0 { "127.0.0.2" } else { "127.0.0.3" }])))
-            .await;
+    let names = NameServer::start(|_, before| {
+        Says::Addresses(ips(&[if before % 2 == 0 {
+            "127.0.0.2"
+        } else {
+            "127.0.0.3"
+        }]))
+    })
+    .await;
     // No connection is kept, so that each exchange resolves again.
     let sender = asking(&names, &["127.0.0.2"]);
     let url = format!("http://hook.test:{}/", good.port());
@@ -480,8 +721,15 @@ async fn flipping_answers_never_reach_the_refused_address() {
             assert_eq!(answer, Err(HttpError::Blocked));
         }
     }
-    let questions = names.asked().into_iter().filter(|(_, kind)| *kind == TYPE::A).count();
-    assert_eq!(questions, 6, "one look-up an exchange: what was judged is what is connected to");
+    let questions = names
+        .asked()
+        .into_iter()
+        .filter(|(_, kind)| *kind == TYPE::A)
+        .count();
+    assert_eq!(
+        questions, 6,
+        "one look-up an exchange: what was judged is what is connected to"
+    );
     assert_eq!((good.connections(), bad.connections()), (3, 0));
 }
 
@@ -489,12 +737,20 @@ async fn flipping_answers_never_reach_the_refused_address() {
 async fn names_that_do_not_resolve_are_dns_errors() {
     for (says, text) in [
         (Says::Error(RCODE::NameError), "no such name"),
-        (Says::Error(RCODE::Refused), "the name server answered Refused"),
-        (Says::Error(RCODE::ServerFailure), "the name server answered ServerFailure"),
+        (
+            Says::Error(RCODE::Refused),
+            "the name server answered Refused",
+        ),
+        (
+            Says::Error(RCODE::ServerFailure),
+            "the name server answered ServerFailure",
+        ),
         (Says::Addresses(Vec::new()), "the name has no address"),
     ] {
         let names = NameServer::start(move |_, _| says.clone()).await;
-        let error = send(&asking(&names, &[]), "http://hook.test/").await.unwrap_err();
+        let error = send(&asking(&names, &[]), "http://hook.test/")
+            .await
+            .unwrap_err();
         assert_eq!(error, HttpError::Dns(text.into()));
     }
 }
@@ -505,22 +761,37 @@ async fn a_name_server_that_is_not_there_is_a_dns_error() {
     let held = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     held.connect("127.0.0.1:9").await.unwrap();
     let address = held.local_addr().unwrap();
-    let sender = ReqwestSender::new(Settings { nameserver: Some(address), ..settings(&[]) }).unwrap();
+    let sender = ReqwestSender::new(Settings {
+        nameserver: Some(address),
+        ..settings(&[])
+    })
+    .unwrap();
     let error = send(&sender, "http://hook.test/").await.unwrap_err();
-    assert_eq!(error, HttpError::Dns("the name server cannot be reached: connection refused".into()));
+    assert_eq!(
+        error,
+        HttpError::Dns("the name server cannot be reached: connection refused".into())
+    );
 }
 
 #[tokio::test]
 async fn a_silent_name_server_ends_at_the_deadline() {
     let names = NameServer::start(|_, _| Says::Nothing).await;
-    assert_eq!(send_until_deadline(&asking(&names, &[]), "http://hook.test/").await, Err(HttpError::Timeout));
+    assert_eq!(
+        send_until_deadline(&asking(&names, &[]), "http://hook.test/").await,
+        Err(HttpError::Timeout)
+    );
 }
 
 #[tokio::test]
 async fn a_silent_name_server_is_given_up_on_before_a_long_deadline() {
     let names = NameServer::start(|_, _| Says::Nothing).await;
-    let error = send(&asking(&names, &[]), "http://hook.test/").await.unwrap_err();
-    assert_eq!(error, HttpError::Dns("the name server did not answer".into()));
+    let error = send(&asking(&names, &[]), "http://hook.test/")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        HttpError::Dns("the name server did not answer".into())
+    );
     assert_eq!(names.asked().len(), 6, "three questions for each family");
 }
 
@@ -532,7 +803,11 @@ async fn a_lost_answer_is_asked_for_again() {
         _ => Says::Addresses(ips(&["127.0.0.1"])),
     })
     .await;
-    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://hook.test:{}/", server.port())).await;
+    let answer = send(
+        &asking(&names, &["127.0.0.0/8"]),
+        format!("http://hook.test:{}/", server.port()),
+    )
+    .await;
     assert_eq!(answer.unwrap().status, 204);
 }
 
@@ -540,16 +815,27 @@ async fn a_lost_answer_is_asked_for_again() {
 async fn a_cut_answer_is_asked_for_over_tcp() {
     let server = Server::keeping_open().await;
     let names = NameServer::start(|_, _| Says::OverTcp(ips(&["127.9.9.9", "127.0.0.1"]))).await;
-    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://Hook.TEST.:{}/", server.port())).await;
+    let answer = send(
+        &asking(&names, &["127.0.0.0/8"]),
+        format!("http://Hook.TEST.:{}/", server.port()),
+    )
+    .await;
     assert_eq!(answer.unwrap().status, 204);
 }
 
 #[tokio::test]
 async fn an_answer_under_another_id_is_ignored() {
     let (good, bad) = two_at_one_port().await;
-    let names =
-        NameServer::start(|_, _| Says::AfterForgery { forged: ips(&["127.0.0.3"]), honest: ips(&["127.0.0.2"]) }).await;
-    let answer = send(&asking(&names, &["127.0.0.0/8"]), format!("http://hook.test:{}/", good.port())).await;
+    let names = NameServer::start(|_, _| Says::AfterForgery {
+        forged: ips(&["127.0.0.3"]),
+        honest: ips(&["127.0.0.2"]),
+    })
+    .await;
+    let answer = send(
+        &asking(&names, &["127.0.0.0/8"]),
+        format!("http://hook.test:{}/", good.port()),
+    )
+    .await;
     assert_eq!(answer.unwrap().status, 204);
     assert_eq!((good.connections(), bad.connections()), (1, 0));
 }
@@ -569,7 +855,9 @@ async fn errors_name_no_address() {
     let (_held, port) = closed_port();
     let names = NameServer::with(&["127.0.0.1", "127.9.9.9"]).await;
     let url = format!("http://hook.test:{port}/");
-    let refused = send(&asking(&names, &["127.0.0.0/8"]), &url).await.unwrap_err();
+    let refused = send(&asking(&names, &["127.0.0.0/8"]), &url)
+        .await
+        .unwrap_err();
     let blocked = send(&asking(&names, &[]), &url).await.unwrap_err();
     assert_eq!((refused.class(), blocked.class()), ("connect", "blocked"));
     for error in [refused, blocked] {
@@ -586,7 +874,11 @@ async fn connections_are_kept_only_where_asked_for_and_can_be_forgotten() {
     }
     assert_eq!(server.connections(), 3);
     let server = Server::keeping_open().await;
-    let keeping = ReqwestSender::new(Settings { keep_idle: PATIENCE, ..settings(&["127.0.0.0/8"]) }).unwrap();
+    let keeping = ReqwestSender::new(Settings {
+        keep_idle: PATIENCE,
+        ..settings(&["127.0.0.0/8"])
+    })
+    .unwrap();
     for _ in 0..3 {
         send(&keeping, server.url()).await.unwrap();
     }
@@ -616,5 +908,10 @@ async fn a_dropped_request_closes_its_connection() {
         answer = send(&sender, server.url()) => panic!("{answer:?}"),
         came = coming => came.unwrap(),
     }
-    assert!(tokio::time::timeout(PATIENCE, closing).await.expect("it is closed").unwrap());
+    assert!(
+        tokio::time::timeout(PATIENCE, closing)
+            .await
+            .expect("it is closed")
+            .unwrap()
+    );
 }

@@ -41,7 +41,10 @@ impl Server {
                 tokio::spawn(serve(stream));
             }
         });
-        Self { address, connections }
+        Self {
+            address,
+            connections,
+        }
     }
 
     /// Answers every connection's first request with these bytes and closes.
@@ -87,7 +90,10 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u
         read.push(byte);
         if read.ends_with(b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&read).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+                .unwrap_or(0);
             let mut body = vec![0; length];
             if stream.read_exact(&mut body).await.is_ok() {
                 read.extend(body);
@@ -140,31 +146,46 @@ impl NameServer {
             while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
                 let query = Packet::parse(&buffer[..length]).unwrap();
                 let question = &query.questions[0];
-                let QTYPE::TYPE(kind) = question.qtype else { panic!("{:?}", question.qtype) };
+                let QTYPE::TYPE(kind) = question.qtype else {
+                    panic!("{:?}", question.qtype)
+                };
                 let name = question.qname.to_string().to_lowercase();
                 let before = {
                     let mut log = log.lock().unwrap();
-                    let before = log.iter().filter(|(asked, kind)| *asked == name && *kind == TYPE::A).count();
+                    let before = log
+                        .iter()
+                        .filter(|(asked, kind)| *asked == name && *kind == TYPE::A)
+                        .count();
                     log.push((name.clone(), kind));
                     before
                 };
                 match says(&name, before) {
                     Says::Addresses(addresses) => {
-                        udp.send_to(&reply(&query, query.id(), &addresses), from).await.unwrap();
+                        udp.send_to(&reply(&query, query.id(), &addresses), from)
+                            .await
+                            .unwrap();
                     }
                     Says::Error(code) => {
                         let mut refusal = query.clone().into_reply();
                         *refusal.rcode_mut() = code;
-                        udp.send_to(&refusal.build_bytes_vec().unwrap(), from).await.unwrap();
+                        udp.send_to(&refusal.build_bytes_vec().unwrap(), from)
+                            .await
+                            .unwrap();
                     }
                     Says::OverTcp(_) => {
                         let mut cut = query.clone().into_reply();
                         cut.set_flags(PacketFlag::TRUNCATION);
-                        udp.send_to(&cut.build_bytes_vec().unwrap(), from).await.unwrap();
+                        udp.send_to(&cut.build_bytes_vec().unwrap(), from)
+                            .await
+                            .unwrap();
                     }
                     Says::AfterForgery { forged, honest } => {
-                        udp.send_to(&reply(&query, query.id().wrapping_add(1), &forged), from).await.unwrap();
-                        udp.send_to(&reply(&query, query.id(), &honest), from).await.unwrap();
+                        udp.send_to(&reply(&query, query.id().wrapping_add(1), &forged), from)
+                            .await
+                            .unwrap();
+                        udp.send_to(&reply(&query, query.id(), &honest), from)
+                            .await
+                            .unwrap();
                     }
                     Says::Nothing => {}
                 }
@@ -176,9 +197,15 @@ impl NameServer {
                 let mut query = vec![0; length.into()];
                 stream.read_exact(&mut query).await.unwrap();
                 let query = Packet::parse(&query).unwrap();
-                let Says::OverTcp(addresses) = over_tcp(&query.questions[0].qname.to_string(), 0) else { continue };
+                let Says::OverTcp(addresses) = over_tcp(&query.questions[0].qname.to_string(), 0)
+                else {
+                    continue;
+                };
                 let answer = reply(&query, query.id(), &addresses);
-                stream.write_u16(answer.len().try_into().unwrap()).await.unwrap();
+                stream
+                    .write_u16(answer.len().try_into().unwrap())
+                    .await
+                    .unwrap();
                 stream.write_all(&answer).await.unwrap();
             }
         });
@@ -196,7 +223,10 @@ impl NameServer {
 }
 
 pub(crate) fn ips(addresses: &[&str]) -> Vec<std::net::IpAddr> {
-    addresses.iter().map(|address| address.parse().unwrap()).collect()
+    addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect()
 }
 
 fn reply(query: &Packet<'_>, id: u16, addresses: &[std::net::IpAddr]) -> Vec<u8> {
@@ -205,13 +235,20 @@ fn reply(query: &Packet<'_>, id: u16, addresses: &[std::net::IpAddr]) -> Vec<u8>
     packet.set_id(id);
     for address in addresses {
         let data = match (address, query.questions[0].qtype) {
-            (std::net::IpAddr::V4(v4), QTYPE::TYPE(TYPE::A)) => RData::A(A { address: Ipv4Addr::to_bits(*v4) }),
-            (std::net::IpAddr::V6(v6), QTYPE::TYPE(TYPE::AAAA)) => {
-                RData::AAAA(AAAA { address: Ipv6Addr::to_bits(*v6) })
-            }
+            (std::net::IpAddr::V4(v4), QTYPE::TYPE(TYPE::A)) => RData::A(A {
+                address: Ipv4Addr::to_bits(*v4),
+            }),
+            (std::net::IpAddr::V6(v6), QTYPE::TYPE(TYPE::AAAA)) => RData::AAAA(AAAA {
+                address: Ipv6Addr::to_bits(*v6),
+            }),
             _ => continue,
         };
-        packet.answers.push(ResourceRecord::new(Name::new_unchecked(&name).into_owned(), CLASS::IN, 0, data));
+        packet.answers.push(ResourceRecord::new(
+            Name::new_unchecked(&name).into_owned(),
+            CLASS::IN,
+            0,
+            data,
+        ));
     }
     packet.build_bytes_vec().unwrap()
 }

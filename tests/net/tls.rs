@@ -24,9 +24,15 @@ fn authority() -> Authority {
 }
 
 /// A server with a certificate for `name`, that tells which name each client asked for and the request it sent.
-async fn tls_server(authority: &Authority, name: &str) -> (Server, mpsc::UnboundedReceiver<(Option<String>, String)>) {
+async fn tls_server(
+    authority: &Authority,
+    name: &str,
+) -> (Server, mpsc::UnboundedReceiver<(Option<String>, String)>) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()])
+        .unwrap()
+        .signed_by(&key, authority)
+        .unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -41,7 +47,9 @@ async fn tls_server(authority: &Authority, name: &str) -> (Server, mpsc::Unbound
     let server = Server::start(move |stream| {
         let (acceptor, tell) = (acceptor.clone(), tell.clone());
         async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
             let name = stream.get_ref().1.server_name().map(str::to_owned);
             let request = String::from_utf8(read_request(&mut stream).await).unwrap();
             tell.send((name, request)).unwrap();
@@ -70,13 +78,22 @@ async fn an_extra_authority_is_trusted_for_the_urls_own_name() {
     let authority = authority();
     let (server, mut told) = tls_server(&authority, "hook.test").await;
     let (_names, sender) = trusting(Some(authority.pem())).await;
-    let answer = sender.send(post(format!("https://HOOK.test:{}/x", server.port()))).await.unwrap();
+    let answer = sender
+        .send(post(format!("https://HOOK.test:{}/x", server.port())))
+        .await
+        .unwrap();
     assert_eq!(answer.status, 204);
     let (name, request) = told.recv().await.unwrap();
     assert_eq!(name.as_deref(), Some("hook.test"));
-    assert!(request.contains(&format!("host: hook.test:{}\r\n", server.port())), "{request}");
+    assert!(
+        request.contains(&format!("host: hook.test:{}\r\n", server.port())),
+        "{request}"
+    );
 
-    let error = sender.send(post(format!("https://other.test:{}/x", server.port()))).await.unwrap_err();
+    let error = sender
+        .send(post(format!("https://other.test:{}/x", server.port())))
+        .await
+        .unwrap_err();
     assert_eq!(error.class(), "tls", "another name's certificate: {error}");
 }
 
@@ -85,8 +102,14 @@ async fn an_unknown_authority_is_a_tls_error() {
     let (server, _told) = tls_server(&authority(), "hook.test").await;
     for pem in [None, Some(authority().pem())] {
         let (_names, sender) = trusting(pem).await;
-        let error = sender.send(post(format!("https://hook.test:{}/", server.port()))).await.unwrap_err();
-        assert!(matches!(error, HttpError::Tls(ref why) if why.starts_with("invalid peer certificate")), "{error}");
+        let error = sender
+            .send(post(format!("https://hook.test:{}/", server.port())))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, HttpError::Tls(ref why) if why.starts_with("invalid peer certificate")),
+            "{error}"
+        );
     }
 }
 
@@ -106,7 +129,10 @@ async fn a_server_without_tls_is_a_tls_error() {
     })
     .await;
     for server in [&speaking, &closing, &resetting] {
-        let error = sender.send(post(format!("https://hook.test:{}/", server.port()))).await.unwrap_err();
+        let error = sender
+            .send(post(format!("https://hook.test:{}/", server.port())))
+            .await
+            .unwrap_err();
         assert_eq!(error.class(), "tls", "{error}");
     }
 }
@@ -119,7 +145,12 @@ async fn a_handshake_that_stalls_ends_at_the_deadline() {
     })
     .await;
     let url = format!("https://hook.test:{}/", stalling.port());
-    let answer = sender.send(HttpRequest { deadline: SHORT, ..post(url) }).await;
+    let answer = sender
+        .send(HttpRequest {
+            deadline: SHORT,
+            ..post(url)
+        })
+        .await;
     assert_eq!(answer, Err(HttpError::Timeout));
 }
 
@@ -127,21 +158,47 @@ async fn a_handshake_that_stalls_ends_at_the_deadline() {
 async fn plain_http_needs_permission() {
     let (_names, sender) = trusting(None).await;
     let server = Server::keeping_open().await;
-    assert_eq!(sender.send(post(server.url())).await.unwrap_err().class(), "url");
-    assert_eq!(sender.check(&server.url(), false).unwrap_err().class(), "url");
+    assert_eq!(
+        sender.send(post(server.url())).await.unwrap_err().class(),
+        "url"
+    );
+    assert_eq!(
+        sender.check(&server.url(), false).unwrap_err().class(),
+        "url"
+    );
     assert_eq!(server.connections(), 0);
     // A surface whose document takes plain http gives it, and then the address is judged as any other.
     assert_eq!(sender.check(&server.url(), true), Ok(()));
-    let taken = sender.send(HttpRequest { plain_http: true, ..post(server.url()) }).await;
+    let taken = sender
+        .send(HttpRequest {
+            plain_http: true,
+            ..post(server.url())
+        })
+        .await;
     assert_eq!(taken.map(|answer| answer.status), Ok(204));
-    let inside = sender.send(HttpRequest { plain_http: true, ..post("http://10.0.0.7/") }).await;
+    let inside = sender
+        .send(HttpRequest {
+            plain_http: true,
+            ..post("http://10.0.0.7/")
+        })
+        .await;
     assert_eq!(inside, Err(HttpError::Blocked));
 }
 
 #[test]
 fn bad_extra_authorities_are_refused_at_once() {
-    for pem in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        let bad = Settings { extra_ca_pem: Some(pem.into()), ..settings(&[]) };
-        assert!(matches!(ReqwestSender::new(bad), Err(BadSettings::ExtraCa(_))), "{pem}");
+    for pem in [
+        "",
+        "not PEM",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        let bad = Settings {
+            extra_ca_pem: Some(pem.into()),
+            ..settings(&[])
+        };
+        assert!(
+            matches!(ReqwestSender::new(bad), Err(BadSettings::ExtraCa(_))),
+            "{pem}"
+        );
     }
 }

@@ -81,8 +81,19 @@ pub(crate) enum Bend {
     Crlf,
 }
 
-const NAMES: &[&str] =
-    &["", "id", "Domain", "company name", "a/b~c", "\\u0000", "ü", "type", "metadata", "data", "\u{feff}"];
+const NAMES: &[&str] = &[
+    "",
+    "id",
+    "Domain",
+    "company name",
+    "a/b~c",
+    "\\u0000",
+    "ü",
+    "type",
+    "metadata",
+    "data",
+    "\u{feff}",
+];
 
 const BEFORE: &[&[u8]] = &[b"\xef\xbb\xbf", b"\0", b" \r\n\t", b"//\n", b"\xff"];
 const BEHIND: &[&[u8]] = &[b"\n", b"\0", b"{}", b",", b"\xc3"];
@@ -111,9 +122,14 @@ fn places(value: &Value, at: &str, into: &mut Vec<String>) {
     into.push(at.to_owned());
     let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
     match value {
-        Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| places(item, &format!("{at}/{n}"), into)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(n, item)| places(item, &format!("{at}/{n}"), into)),
         Value::Object(members) => {
-            members.iter().for_each(|(name, member)| places(member, &format!("{at}/{}", escape(name)), into));
+            members
+                .iter()
+                .for_each(|(name, member)| places(member, &format!("{at}/{}", escape(name)), into));
         }
         _ => {}
     }
@@ -123,15 +139,28 @@ fn places(value: &Value, at: &str, into: &mut Vec<String>) {
 const HOLE: &str = "@@HOLE@@";
 
 /// Changes the object or array that holds a place; `None` for the whole document.
-fn inside<T>(document: &mut Value, place: &str, change: impl FnOnce(&mut Value, &str) -> Option<T>) -> Option<T> {
+fn inside<T>(
+    document: &mut Value,
+    place: &str,
+    change: impl FnOnce(&mut Value, &str) -> Option<T>,
+) -> Option<T> {
     let (parent, last) = place.rsplit_once('/')?;
     let last = last.replace("~1", "/").replace("~0", "~");
     change(document.pointer_mut(parent)?, &last)
 }
 
 fn renamed(members: &Map<String, Value>, name: &str, new: &str) -> Map<String, Value> {
-    let name_of = |old: &String| if old == name { new.to_owned() } else { old.clone() };
-    members.iter().map(|(old, value)| (name_of(old), value.clone())).collect()
+    let name_of = |old: &String| {
+        if old == name {
+            new.to_owned()
+        } else {
+            old.clone()
+        }
+    };
+    members
+        .iter()
+        .map(|(old, value)| (name_of(old), value.clone()))
+        .collect()
 }
 
 /// A JSON document, bent. What is no JSON is only cut, lengthened or changed in a byte.
@@ -148,7 +177,9 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
         }
         _ => {}
     }
-    let Ok(mut document) = serde_json::from_slice::<Value>(text) else { return whole(text) };
+    let Ok(mut document) = serde_json::from_slice::<Value>(text) else {
+        return whole(text);
+    };
     let mut all = Vec::new();
     places(&document, "", &mut all);
     let place = |at: &Index| all[at.index(all.len())].clone();
@@ -157,14 +188,23 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
     match bend {
         Bend::Replace(at, odd) => {
             (*odd).clone_into(&mut fill);
-            document.pointer_mut(&place(at)).into_iter().for_each(|value| *value = hole());
+            document
+                .pointer_mut(&place(at))
+                .into_iter()
+                .for_each(|value| *value = hole());
         }
         Bend::Long(at, letters) => {
-            document.pointer_mut(&place(at)).into_iter().for_each(|value| *value = "x".repeat(*letters).into());
+            document
+                .pointer_mut(&place(at))
+                .into_iter()
+                .for_each(|value| *value = "x".repeat(*letters).into());
         }
         Bend::Deep(at, levels) => {
             fill = format!("{}{}", "[".repeat(*levels), "]".repeat(*levels));
-            document.pointer_mut(&place(at)).into_iter().for_each(|value| *value = hole());
+            document
+                .pointer_mut(&place(at))
+                .into_iter()
+                .for_each(|value| *value = hole());
         }
         Bend::Drop(at) => {
             inside(&mut document, &place(at), |holder, last| match holder {
@@ -198,7 +238,10 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
         Bend::Add(at, odd) => {
             (*odd).clone_into(&mut fill);
             let name = NAMES[odd.len() % NAMES.len()];
-            if let Some(members) = document.pointer_mut(&place(at)).and_then(Value::as_object_mut) {
+            if let Some(members) = document
+                .pointer_mut(&place(at))
+                .and_then(Value::as_object_mut)
+            {
                 members.insert(name.to_owned(), hole());
             }
         }
@@ -208,15 +251,26 @@ pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
         }
         Bend::Before(_) | Bend::Behind(_) | Bend::Cut(_) | Bend::Byte(..) => {}
     }
-    document.to_string().replacen(&format!("\"{HOLE}\""), &fill, 1).into_bytes()
+    document
+        .to_string()
+        .replacen(&format!("\"{HOLE}\""), &fill, 1)
+        .into_bytes()
 }
 
 /// Seeds of a target whose text from `document` on is JSON, bent once or twice.
-pub(crate) fn seeds_with_json(target: &str, document: fn(&[u8]) -> usize) -> impl Strategy<Value = Input> + use<> {
-    let seeds: Vec<Vec<u8>> = testkit::fuzz::seeds(target).into_iter().map(|(_, bytes)| bytes).collect();
+pub(crate) fn seeds_with_json(
+    target: &str,
+    document: fn(&[u8]) -> usize,
+) -> impl Strategy<Value = Input> + use<> {
+    let seeds: Vec<Vec<u8>> = testkit::fuzz::seeds(target)
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .collect();
     (select(seeds), proptest::collection::vec(bend(), 1..3)).prop_map(move |(seed, bends)| {
         let (head, json) = seed.split_at(document(&seed));
-        let json = bends.iter().fold(json.to_vec(), |json, one| bent(&json, one));
+        let json = bends
+            .iter()
+            .fold(json.to_vec(), |json, one| bent(&json, one));
         Input([head, &json].concat())
     })
 }

@@ -10,11 +10,17 @@ use crate::bend::seeds_with_json;
 use crate::{Input, config};
 
 fn after_head(bytes: &[u8]) -> usize {
-    bytes.windows(2).position(|two| two == b"\n\n").map_or(bytes.len(), |at| at + 2)
+    bytes
+        .windows(2)
+        .position(|two| two == b"\n\n")
+        .map_or(bytes.len(), |at| at + 2)
 }
 
 fn after_line(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| at + 1)
+    bytes
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(bytes.len(), |at| at + 1)
 }
 
 /// Values that a header or a parameter can have.
@@ -93,12 +99,20 @@ fn with_head(input: &Input, head: &Head) -> Input {
     let count = wire.headers.len().max(1);
     match head {
         Head::Value(at, text) => {
-            wire.headers.get_mut(at.index(count)).into_iter().for_each(|header| (*text).clone_into(&mut header.1));
+            wire.headers
+                .get_mut(at.index(count))
+                .into_iter()
+                .for_each(|header| (*text).clone_into(&mut header.1));
         }
         Head::Long(at, n) => {
-            wire.headers.get_mut(at.index(count)).into_iter().for_each(|header| header.1 = "ü".repeat(*n));
+            wire.headers
+                .get_mut(at.index(count))
+                .into_iter()
+                .for_each(|header| header.1 = "ü".repeat(*n));
         }
-        Head::Add(name, text) => wire.headers.insert(0, ((*name).to_owned(), (*text).to_owned())),
+        Head::Add(name, text) => wire
+            .headers
+            .insert(0, ((*name).to_owned(), (*text).to_owned())),
         Head::Method(method) => wire.first = format!("{method} {target}"),
         Head::Segment(at, text) => {
             let mut segments: Vec<&str> = target.split('/').collect();
@@ -124,26 +138,30 @@ fn requests() -> impl Strategy<Value = Input> {
 
 /// A seed of any target with a few bytes changed, put in or taken out.
 fn scratched() -> impl Strategy<Value = (&'static str, Input)> {
-    let all = TARGETS
-        .iter()
-        .flat_map(|target| testkit::fuzz::seeds(target.name).into_iter().map(|(_, bytes)| (target.name, bytes)));
+    let all = TARGETS.iter().flat_map(|target| {
+        testkit::fuzz::seeds(target.name)
+            .into_iter()
+            .map(|(_, bytes)| (target.name, bytes))
+    });
     // Those that work on jobs have tests of their own, and those that are large take long.
     let small = all
         .filter(|(_, bytes)| bytes.len() < 4096)
         .filter(|(name, _)| !matches!(*name, "messages" | "receiver_answer"));
     let scratch = (any::<Index>(), 0..3_u8, any::<u8>());
-    (select(small.collect::<Vec<_>>()), vec(scratch, 1..4)).prop_map(|((name, mut bytes), scratches)| {
-        for (at, what, byte) in scratches {
-            let at = at.index(bytes.len() + 1);
-            match what {
-                0 => bytes.insert(at, byte),
-                1 if at < bytes.len() => drop(bytes.remove(at)),
-                _ if at < bytes.len() => bytes[at] = byte,
-                _ => {}
+    (select(small.collect::<Vec<_>>()), vec(scratch, 1..4)).prop_map(
+        |((name, mut bytes), scratches)| {
+            for (at, what, byte) in scratches {
+                let at = at.index(bytes.len() + 1);
+                match what {
+                    0 => bytes.insert(at, byte),
+                    1 if at < bytes.len() => drop(bytes.remove(at)),
+                    _ if at < bytes.len() => bytes[at] = byte,
+                    _ => {}
+                }
             }
-        }
-        (name, Input(bytes))
-    })
+            (name, Input(bytes))
+        },
+    )
 }
 
 /// URLs of parts that parsers do not agree on.
@@ -189,7 +207,8 @@ fn urls() -> impl Strategy<Value = Input> {
         "65536",
         "user:pw",
     ];
-    vec(select(PARTS), 1..9).prop_map(|parts| Input([&b"https://"[..], parts.concat().as_bytes()].concat()))
+    vec(select(PARTS), 1..9)
+        .prop_map(|parts| Input([&b"https://"[..], parts.concat().as_bytes()].concat()))
 }
 
 proptest! {

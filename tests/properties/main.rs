@@ -19,8 +19,16 @@ fn config(cases: u32) -> Config {
     let set = |name: &str| std::env::var_os(name).is_some();
     let asked = Config::default();
     Config {
-        cases: if set("PROPTEST_CASES") { asked.cases } else { cases },
-        rng_seed: if set("PROPTEST_RNG_SEED") { asked.rng_seed } else { RngSeed::Fixed(1) },
+        cases: if set("PROPTEST_CASES") {
+            asked.cases
+        } else {
+            cases
+        },
+        rng_seed: if set("PROPTEST_RNG_SEED") {
+            asked.rng_seed
+        } else {
+            RngSeed::Fixed(1)
+        },
         failure_persistence: None,
         max_shrink_iters: 500,
         ..asked

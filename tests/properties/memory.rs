@@ -13,7 +13,13 @@ const MOST: usize = 512 * 1024 * 1024;
 
 /// Where it is sent, and begin, element and end of a document that is large in memory: many values, each of few bytes.
 const DOCUMENTS: [[&str; 5]; 3] = [
-    ["objects", "/v1/jobs", "{\"type\":\"any\",\"records\":[", "{\"\":0},", "{}]}"],
+    [
+        "objects",
+        "/v1/jobs",
+        "{\"type\":\"any\",\"records\":[",
+        "{\"\":0},",
+        "{}]}",
+    ],
     [
         "texts",
         "/api/v1/async/enrich",
@@ -21,11 +27,20 @@ const DOCUMENTS: [[&str; 5]; 3] = [
         "\"a\",",
         "1]}]}",
     ],
-    ["faults", "/find-email-bulk-async", "{\"leads\":[", "0,", "0]}"],
+    [
+        "faults",
+        "/find-email-bulk-async",
+        "{\"leads\":[",
+        "0,",
+        "0]}",
+    ],
 ];
 
 fn request(which: &str) -> Wire {
-    let [_, path, begin, element, end] = DOCUMENTS.into_iter().find(|[name, ..]| *name == which).expect("a document");
+    let [_, path, begin, element, end] = DOCUMENTS
+        .into_iter()
+        .find(|[name, ..]| *name == which)
+        .expect("a document");
     let times = (MAX_BODY_BYTES - begin.len() - end.len()) / element.len();
     Wire {
         first: format!("POST {path}"),
@@ -38,8 +53,15 @@ fn request(which: &str) -> Wire {
 #[cfg(target_os = "linux")]
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("a peak");
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse::<usize>()
+        .expect("a number")
+        * 1024
 }
 
 /// Run by the test below, one document a process, because a process has one peak.
@@ -57,11 +79,21 @@ fn one_body() {
 fn the_longest_bodies_take_bounded_memory() {
     for [which, ..] in DOCUMENTS {
         let mut child = Command::new(std::env::current_exe().expect("a test's own binary"));
-        child.args(["--exact", "memory::one_body", "--ignored", "--nocapture"]).env("MILLRACE_BODY", which);
+        child
+            .args(["--exact", "memory::one_body", "--ignored", "--nocapture"])
+            .env("MILLRACE_BODY", which);
         let output = child.output().expect("the child runs");
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{which}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
-        let peak = text.split("peak ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a peak");
+        assert!(
+            output.status.success(),
+            "{which}: {text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let peak = text
+            .split("peak ")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .expect("a peak");
         let peak: usize = peak.parse().expect("a number");
         println!("{which}: {} MiB", peak / 1024 / 1024);
         assert!(peak <= MOST, "{which}: {} MiB", peak / 1024 / 1024);

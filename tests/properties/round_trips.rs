@@ -16,7 +16,10 @@ use shared::schema::{Chunk, ChunkOf, chunk_item, read_chunks, result_items};
 use crate::config;
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![vec(any::<char>(), 0..12).prop_map(String::from_iter), Just("\u{feff}\u{0}\r\n\"\\".to_owned())]
+    prop_oneof![
+        vec(any::<char>(), 0..12).prop_map(String::from_iter),
+        Just("\u{feff}\u{0}\r\n\"\\".to_owned())
+    ]
 }
 
 /// Any JSON that the table may hold: numbers as JSON readers keep them, members in their order.
@@ -32,7 +35,8 @@ fn json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 40, 5, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..5).prop_map(Value::Array),
-            vec((text(), inner), 0..5).prop_map(|members| Value::Object(members.into_iter().collect())),
+            vec((text(), inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }
@@ -43,32 +47,64 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let optional = || proptest::option::of(members());
-    let blank = proptest::option::of(proptest::sample::select(&["", " ", "\u{a0}"][..]).prop_map(str::to_owned));
-    (proptest::option::of(text()), members(), optional(), blank, optional(), optional()).prop_map(
-        |(id, input, metadata, blank_metadata, original, malformed)| Record {
-            id,
-            input,
-            metadata,
-            blank_metadata,
-            original,
-            malformed,
-        },
+    let blank = proptest::option::of(
+        proptest::sample::select(&["", " ", "\u{a0}"][..]).prop_map(str::to_owned),
+    );
+    (
+        proptest::option::of(text()),
+        members(),
+        optional(),
+        blank,
+        optional(),
+        optional(),
     )
+        .prop_map(
+            |(id, input, metadata, blank_metadata, original, malformed)| Record {
+                id,
+                input,
+                metadata,
+                blank_metadata,
+                original,
+                malformed,
+            },
+        )
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    let source = (text(), text(), proptest::option::of(0.0..1.0_f64), proptest::option::of(text()), any::<bool>());
-    let source = source.prop_map(|(provider, fetched_at, confidence, license, cached)| Source {
-        provider,
-        fetched_at,
-        confidence,
-        license,
-        cached,
-    });
-    let error = proptest::option::of((text(), text()).prop_map(|(code, detail)| OutcomeError { code, detail }));
+    let source = (
+        text(),
+        text(),
+        proptest::option::of(0.0..1.0_f64),
+        proptest::option::of(text()),
+        any::<bool>(),
+    );
+    let source = source.prop_map(
+        |(provider, fetched_at, confidence, license, cached)| Source {
+            provider,
+            fetched_at,
+            confidence,
+            license,
+            cached,
+        },
+    );
+    let error = proptest::option::of(
+        (text(), text()).prop_map(|(code, detail)| OutcomeError { code, detail }),
+    );
     let status = proptest::sample::select(&OutcomeStatus::ALL[..]);
-    (status, members(), vec((text(), source), 0..3), any::<u32>(), error)
-        .prop_map(|(status, data, sources, credits, error)| Outcome { status, data, sources, credits, error })
+    (
+        status,
+        members(),
+        vec((text(), source), 0..3),
+        any::<u32>(),
+        error,
+    )
+        .prop_map(|(status, data, sources, credits, error)| Outcome {
+            status,
+            data,
+            sources,
+            credits,
+            error,
+        })
 }
 
 fn job() -> impl Strategy<Value = JobId> {
@@ -77,9 +113,20 @@ fn job() -> impl Strategy<Value = JobId> {
 
 /// Cells with all that CSV has to quote. Around a cell white space does not count.
 fn cell() -> impl Strategy<Value = String> {
-    vec(prop_oneof![Just('"'), Just(','), Just('\n'), Just('\r'), Just('ü'), Just('='), any::<char>()], 1..8)
-        .prop_map(|chars| String::from_iter(chars).trim().to_owned())
-        .prop_filter("an empty cell is none", |cell| !cell.is_empty())
+    vec(
+        prop_oneof![
+            Just('"'),
+            Just(','),
+            Just('\n'),
+            Just('\r'),
+            Just('ü'),
+            Just('='),
+            any::<char>()
+        ],
+        1..8,
+    )
+    .prop_map(|chars| String::from_iter(chars).trim().to_owned())
+    .prop_filter("an empty cell is none", |cell| !cell.is_empty())
 }
 
 proptest! {

@@ -275,8 +275,10 @@ fn pages() -> impl Strategy<Value = Input> {
             format!("<script type=application/ld+json>{node}</script>")
         }),
     ];
-    let page = vec(block, 1..5).prop_map(|blocks| format!("<html><title>Acme GmbH | Home</title>{}", blocks.concat()));
-    (select(HEADS), with(page, PIECES, 3)).prop_map(|(head, page)| Input(format!("{head}\n\n{page}").into_bytes()))
+    let page = vec(block, 1..5)
+        .prop_map(|blocks| format!("<html><title>Acme GmbH | Home</title>{}", blocks.concat()));
+    (select(HEADS), with(page, PIECES, 3))
+        .prop_map(|(head, page)| Input(format!("{head}\n\n{page}").into_bytes()))
 }
 
 proptest! {

@@ -54,7 +54,9 @@ async fn progress(
     parked: Option<(Parked, Option<Value>)>,
     ports: &Ports,
 ) -> Progress {
-    let Value::Object(input) = value else { panic!("an input is an object") };
+    let Value::Object(input) = value else {
+        panic!("an input is an object")
+    };
     let callback = |provider: &str| format!("https://us.example/callbacks/{provider}");
     let request = Request {
         input: &input,
@@ -64,7 +66,11 @@ async fn progress(
         callback: Some(&callback),
         cache: None,
     };
-    registry.waterfall("t").expect("the type").run(&request, parked, ports).await
+    registry
+        .waterfall("t")
+        .expect("the type")
+        .run(&request, parked, ports)
+        .await
 }
 
 async fn outcome(registry: &Registry, value: Value, ports: &Ports) -> Outcome {
@@ -75,7 +81,9 @@ async fn outcome(registry: &Registry, value: Value, ports: &Ports) -> Outcome {
 }
 
 fn parked(progress: Progress) -> Parked {
-    let Progress::Parked(parked) = progress else { panic!("{progress:?}") };
+    let Progress::Parked(parked) = progress else {
+        panic!("{progress:?}")
+    };
     *parked
 }
 
@@ -101,8 +109,13 @@ fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
             .filter(known)
             .map(|id| json!({"id": id, "name": format!("Name of {id}"), "city": "Ulm", "country": "DE", "score": 87}))
             .collect();
-        let next =
-            (from + 10 < ids.len()).then(|| format!("/v2/companies/bulk?from={}&ids={}", from + 10, ids.join(",")));
+        let next = (from + 10 < ids.len()).then(|| {
+            format!(
+                "/v2/companies/bulk?from={}&ids={}",
+                from + 10,
+                ids.join(",")
+            )
+        });
         Answer::Json(json!({"results": results, "links": {"next": next}}))
     };
     if got.path == "/oauth/token" {
@@ -110,7 +123,9 @@ fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
         // Base 64 of the form-encoded pair, as RFC 6749 section 2.3.1 wants it.
         let known = got.header("authorization") == "Basic czNjcmV0JTJGa2V5OnMzY3JldCUyRmtleQ==";
         return if known && got.body == expected.as_bytes() {
-            Answer::Json(json!({"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600}))
+            Answer::Json(
+                json!({"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600}),
+            )
         } else {
             Answer::Status(401)
         };
@@ -125,36 +140,71 @@ fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
     }
     let body = got.json();
     let ids = body["companies"].as_array().expect("a list");
-    page(&ids.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>(), 0)
+    page(
+        &ids.iter()
+            .map(|one| one["id"].as_str().expect("an id").to_owned())
+            .collect::<Vec<_>>(),
+        0,
+    )
 }
 
 #[tokio::test]
 async fn a_bulk_route_behind_oauth_answers_a_chunk_in_few_calls() {
     let server = Server::start(|_, got| bulk_vendor(got)).await;
     let (registry, ports) = (registry(&server, BULK), ports());
-    let domains: Vec<String> =
-        (0..64).map(|n| if n % 8 == 0 { format!("unknown{n}.example") } else { format!("d{n}.example") }).collect();
-    let asked = domains.iter().map(|domain| outcome(&registry, json!({"domain": domain}), &ports));
+    let domains: Vec<String> = (0..64)
+        .map(|n| {
+            if n % 8 == 0 {
+                format!("unknown{n}.example")
+            } else {
+                format!("d{n}.example")
+            }
+        })
+        .collect();
+    let asked = domains
+        .iter()
+        .map(|domain| outcome(&registry, json!({"domain": domain}), &ports));
     for (domain, outcome) in domains.iter().zip(join_all(asked).await) {
         if domain.starts_with("unknown") {
-            assert_eq!(outcome.status, OutcomeStatus::NotFound, "{domain}: {outcome:?}");
+            assert_eq!(
+                outcome.status,
+                OutcomeStatus::NotFound,
+                "{domain}: {outcome:?}"
+            );
             continue;
         }
         assert_eq!(
             outcome.data,
             Map::from_iter([
-                ("company_name".to_owned(), json!(format!("Name of {domain}"))),
+                (
+                    "company_name".to_owned(),
+                    json!(format!("Name of {domain}"))
+                ),
                 ("place".to_owned(), json!("Ulm, DE")),
             ])
         );
         let (_, source) = &outcome.sources[0];
-        assert_eq!((source.provider.as_str(), source.confidence), ("api", Some(0.87)));
-        assert_eq!((source.license.as_deref(), outcome.credits), (Some("by contract"), 2));
+        assert_eq!(
+            (source.provider.as_str(), source.confidence),
+            ("api", Some(0.87))
+        );
+        assert_eq!(
+            (source.license.as_deref(), outcome.credits),
+            (Some("by contract"), 2)
+        );
     }
     let got = server.got();
     // One token; 64 records in batches of 50, each with its pages of ten.
-    assert_eq!(got.iter().filter(|got| got.path == "/oauth/token").count(), 1);
-    assert_eq!(got.iter().filter(|got| got.path == "/v2/companies/bulk").count(), 2);
+    assert_eq!(
+        got.iter().filter(|got| got.path == "/oauth/token").count(),
+        1
+    );
+    assert_eq!(
+        got.iter()
+            .filter(|got| got.path == "/v2/companies/bulk")
+            .count(),
+        2
+    );
     assert_eq!(got.len(), 1 + 5 + 2);
 }
 
@@ -177,28 +227,40 @@ poll = { url = "URL/enrichments/{{ later.id }}", headers = { Authorization = "Be
 
 #[tokio::test]
 async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_word_alone() {
-    let server = Server::start(|_, got| match (got.path.as_str(), got.header("authorization")) {
-        (_, wrong) if wrong != format!("Bearer {KEY}") => Answer::Status(401),
-        ("/enrichments", _) => {
-            Answer::Json(json!({"enrichment_id": format!("e/{}", got.json()["domain"].as_str().unwrap())}))
-        }
-        ("/enrichments/e%2Fdone.example", _) => {
-            Answer::Json(json!({"status": "FINISHED", "contact": {"emails": ["a@done.example"]}}))
-        }
-        ("/enrichments/e%2Fnone.example", _) => Answer::Json(json!({"status": "FINISHED"})),
-        ("/enrichments/e%2Fpoor.example", _) => Answer::Json(json!({"status": "CREDITS_INSUFFICIENT"})),
-        ("/enrichments/e%2Fbusy.example", _) => Answer::With(429, "retry-after", "30"),
-        _ => Answer::Json(json!({"status": "IN_PROGRESS"})),
-    })
+    let server = Server::start(
+        |_, got| match (got.path.as_str(), got.header("authorization")) {
+            (_, wrong) if wrong != format!("Bearer {KEY}") => Answer::Status(401),
+            ("/enrichments", _) => Answer::Json(
+                json!({"enrichment_id": format!("e/{}", got.json()["domain"].as_str().unwrap())}),
+            ),
+            ("/enrichments/e%2Fdone.example", _) => Answer::Json(
+                json!({"status": "FINISHED", "contact": {"emails": ["a@done.example"]}}),
+            ),
+            ("/enrichments/e%2Fnone.example", _) => Answer::Json(json!({"status": "FINISHED"})),
+            ("/enrichments/e%2Fpoor.example", _) => {
+                Answer::Json(json!({"status": "CREDITS_INSUFFICIENT"}))
+            }
+            ("/enrichments/e%2Fbusy.example", _) => Answer::With(429, "retry-after", "30"),
+            _ => Answer::Json(json!({"status": "IN_PROGRESS"})),
+        },
+    )
     .await;
     let (registry, ports) = (registry(&server, SLOW), ports());
     assert!(registry.waterfall("t").unwrap().calls_back());
-    let begun = async |domain: &str| parked(progress(&registry, json!({"domain": domain}), None, &ports).await);
+    let begun = async |domain: &str| {
+        parked(progress(&registry, json!({"domain": domain}), None, &ports).await)
+    };
     let resumed = async |domain: &str, parked: Parked, posted: Option<Value>| {
         // As it is stored between two runs.
         let stored = serde_json::to_string(&parked).unwrap();
         let parked = serde_json::from_str(&stored).unwrap();
-        progress(&registry, json!({"domain": domain}), Some((parked, posted)), &ports).await
+        progress(
+            &registry,
+            json!({"domain": domain}),
+            Some((parked, posted)),
+            &ports,
+        )
+        .await
     };
     for (domain, wanted) in [
         ("done.example", OutcomeStatus::Found),
@@ -206,11 +268,16 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
         ("poor.example", OutcomeStatus::Failed),
     ] {
         let first = begun(domain).await;
-        let Progress::Done(outcome) = resumed(domain, first, None).await else { panic!("{domain} is parked") };
+        let Progress::Done(outcome) = resumed(domain, first, None).await else {
+            panic!("{domain} is parked")
+        };
         assert_eq!(outcome.status, wanted, "{domain}: {outcome:?}");
     }
     let first = server.got()[0].clone();
-    assert_eq!(first.json(), json!({"domain": "done.example", "webhook_url": "https://us.example/callbacks/api"}));
+    assert_eq!(
+        first.json(),
+        json!({"domain": "done.example", "webhook_url": "https://us.example/callbacks/api"})
+    );
     assert_eq!(first.header("idempotency-key").len(), 64, "a digest");
     // A forged answer at the callback URL only has the upstream asked, which knows better.
     let forged = json!({"status": "FINISHED", "contact": {"emails": ["mallory@example.com"]}});
@@ -220,7 +287,10 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
     let now = ports.clock.now();
     let busy = parked(resumed("busy.example", begun("busy.example").await, None).await);
     let wait = busy.resume_at().since(now);
-    assert!((Duration::from_secs(25)..Duration::from_secs(60)).contains(&wait), "{wait:?}");
+    assert!(
+        (Duration::from_secs(25)..Duration::from_secs(60)).contains(&wait),
+        "{wait:?}"
+    );
 }
 
 const CHAT: &str = r#"
@@ -249,9 +319,18 @@ async fn a_model_that_talks_around_its_answer_is_asked_once_more() {
     let record = json!({"domain": "a.example", "struct": {"headcount": {"description": "employees", "type": "int"}, "founded": "year"}});
     let outcome = outcome(&registry, record, &ports()).await;
     assert_eq!(outcome.status, OutcomeStatus::Found, "{outcome:?}");
-    assert_eq!((&outcome.data["headcount"], outcome.sources[0].1.confidence), (&json!(40), Some(0.6)));
+    assert_eq!(
+        (&outcome.data["headcount"], outcome.sources[0].1.confidence),
+        (&json!(40), Some(0.6))
+    );
     let got = server.got();
-    assert_eq!((got.len(), got[1].json()["messages"].as_array().unwrap().len()), (2, 4));
+    assert_eq!(
+        (
+            got.len(),
+            got[1].json()["messages"].as_array().unwrap().len()
+        ),
+        (2, 4)
+    );
 }
 
 const PLAIN: &str = r#"
@@ -267,20 +346,23 @@ retries = 1
 
 #[tokio::test]
 async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
-    let server = Server::start(|before, got| match got.path.split('?').next().unwrap_or_default() {
-        "/drip" => Answer::Drip,
-        "/hold" => Answer::Hold,
-        "/close" => Answer::Close,
-        "/reset" => Answer::Reset,
-        "/endless" => Answer::EndlessBody,
-        "/headers" => Answer::EndlessHeaders,
-        "/redirect" => Answer::With(302, "location", "/found"),
-        "/limited" => Answer::With(429, "retry-after", "30"),
-        "/denied" => Answer::Status(401),
-        "/flaky" if before % 2 == 0 => Answer::Status(503),
-        _ => Answer::Json(json!({"name": "A"})),
-    })
-    .await;
+    let server =
+        Server::start(
+            |before, got| match got.path.split('?').next().unwrap_or_default() {
+                "/drip" => Answer::Drip,
+                "/hold" => Answer::Hold,
+                "/close" => Answer::Close,
+                "/reset" => Answer::Reset,
+                "/endless" => Answer::EndlessBody,
+                "/headers" => Answer::EndlessHeaders,
+                "/redirect" => Answer::With(302, "location", "/found"),
+                "/limited" => Answer::With(429, "retry-after", "30"),
+                "/denied" => Answer::Status(401),
+                "/flaky" if before % 2 == 0 => Answer::Status(503),
+                _ => Answer::Json(json!({"name": "A"})),
+            },
+        )
+        .await;
     let (registry, ports) = (registry(&server, PLAIN), ports());
     let ask = async |domain: &str| {
         let outcome = outcome(&registry, json!({"domain": domain}), &ports).await;
@@ -301,14 +383,26 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         ("denied", "provider_error", "refused its credentials"),
     ] {
         let outcome = ask(domain).await;
-        let error = outcome.error.clone().unwrap_or_else(|| panic!("{domain}: {outcome:?}"));
+        let error = outcome
+            .error
+            .clone()
+            .unwrap_or_else(|| panic!("{domain}: {outcome:?}"));
         assert_eq!(outcome.status, OutcomeStatus::Failed, "{domain}");
         assert_eq!(error.code, code, "{domain}: {error:?}");
         assert!(error.detail.contains(detail), "{domain}: {error:?}");
     }
-    assert!(!server.got().iter().any(|got| got.path.starts_with("/found")), "a redirect was followed");
+    assert!(
+        !server
+            .got()
+            .iter()
+            .any(|got| got.path.starts_with("/found")),
+        "a redirect was followed"
+    );
     // Nobody else could answer: the record waits for as long as the vendor asks.
     let waits = parked(progress(&registry, json!({"domain": "limited"}), None, &ports).await);
     let wait = waits.resume_at().since(ports.clock.now());
-    assert!((Duration::from_secs(20)..Duration::from_secs(45)).contains(&wait), "{wait:?}");
+    assert!(
+        (Duration::from_secs(20)..Duration::from_secs(45)).contains(&wait),
+        "{wait:?}"
+    );
 }

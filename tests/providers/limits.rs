@@ -18,7 +18,8 @@ const SECONDS: u64 = 10;
 
 #[tokio::test]
 async fn twenty_workers_keep_fifty_requests_a_second() {
-    let server = Server::start(|_, _| Answer::Later(Duration::from_millis(60), json!({"name": "N"}))).await;
+    let server =
+        Server::start(|_, _| Answer::Later(Duration::from_millis(60), json!({"name": "N"}))).await;
     let text = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
          url = \"{}\"\nfields = {{ name = \"/name\" }}\nrate = {{ per_second = 50 }}\n",
@@ -52,7 +53,10 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     let ends = futures_util::future::join_all(workers).await;
     let mut times: Vec<Timestamp> = server.got().iter().map(|got| got.at).collect();
     times.sort_unstable();
-    let (busiest, mean) = (busiest_second(&times), average(&times, began.plus(Duration::from_secs(1)), until));
+    let (busiest, mean) = (
+        busiest_second(&times),
+        average(&times, began.plus(Duration::from_secs(1)), until),
+    );
     let writes = sim.gate.count(Op::Update) * 1000 / times.len() as u64;
     println!(
         "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per 1000",
@@ -62,8 +66,19 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     // come in one second, and that the whole rate is used, the simulation shows in its own time (`sim/limits.rs`).
     for (before, at) in times.iter().enumerate() {
         let places = 55 + 50 * at.since(began).as_millis() / 1000;
-        assert!(before as u128 <= places, "request {before} came {:?} after the first could", at.since(began));
+        assert!(
+            before as u128 <= places,
+            "request {before} came {:?} after the first could",
+            at.since(began)
+        );
     }
-    assert!(mean >= 45.0 / 20.0, "{mean:.1} requests a second while work was waiting; alone it is 49");
-    assert_eq!(ends.iter().map(|(_, others)| others).sum::<usize>(), 0, "none fails for waiting");
+    assert!(
+        mean >= 45.0 / 20.0,
+        "{mean:.1} requests a second while work was waiting; alone it is 49"
+    );
+    assert_eq!(
+        ends.iter().map(|(_, others)| others).sum::<usize>(),
+        0,
+        "none fails for waiting"
+    );
 }

@@ -45,18 +45,34 @@ credits = 2
 /// The providers as a process has them that has just begun.
 fn registry() -> Arc<Registry> {
     let config = Config::parse("assets", CONFIG).unwrap();
-    Arc::new(Registry::assemble(&config, |provider| build(provider, Path::new(""), &|_| None)).unwrap())
+    Arc::new(
+        Registry::assemble(&config, |provider| {
+            build(provider, Path::new(""), &|_| None)
+        })
+        .unwrap(),
+    )
 }
 
 /// A world whose providers need both, and an upstream that knows the secret `right`.
 fn need(world: &mut World, right: &'static str) {
     world.registry = registry();
     world.cold = Some(Rc::new(registry));
-    world.sim.assets.put("tables", "cities.csv", format!("domain,city\n{},Bremen\n", domains("some", 4)[0]));
+    world.sim.assets.put(
+        "tables",
+        "cities.csv",
+        format!("domain,city\n{},Bremen\n", domains("some", 4)[0]),
+    );
     world.sim.http.on("https://acme.example/", move |request| {
-        let bearer = request.headers.iter().any(|(n, v)| n == "authorization" && *v == format!("Bearer {right}"));
+        let bearer = request
+            .headers
+            .iter()
+            .any(|(n, v)| n == "authorization" && *v == format!("Bearer {right}"));
         let domain = request.url.rsplit('/').next().unwrap_or_default();
-        if bearer { Reply::json(200, &json!({"name": format!("Name of {domain}")})) } else { Reply::status(401) }
+        if bearer {
+            Reply::json(200, &json!({"name": format!("Name of {domain}")}))
+        } else {
+            Reply::status(401)
+        }
     });
 }
 
@@ -70,14 +86,20 @@ fn found(world: &World, id: &JobId, records: usize) -> Result<(), String> {
     });
     match wrong {
         None if lines.len() == records => Ok(()),
-        wrong => Err(format!("{} lines, {:?}", lines.len(), wrong.map(|(_, line)| &line.outcome))),
+        wrong => Err(format!(
+            "{} lines, {:?}",
+            lines.len(),
+            wrong.map(|(_, line)| &line.outcome)
+        )),
     }
 }
 
 fn kept(world: &mut World) -> After {
     need(world, "one");
     world.sim.assets.parameter("/millrace/acme", "one");
-    let id = world.insist_on_job(&submission(&domains("some", 4)), "one").expect("a job");
+    let id = world
+        .insist_on_job(&submission(&domains("some", 4)), "one")
+        .expect("a job");
     world.run_for(MINUTE);
     Box::new(move |world| {
         // Where one provider could not read what it needs and the other found something, that is the answer: so are
@@ -86,10 +108,20 @@ fn kept(world: &mut World) -> After {
         let lines = world.results(&id);
         let data = |at: usize, field: &str| lines[at].outcome.data.contains_key(field);
         // A request that was lost is its record's own bad luck.
-        let lost = |at: usize| lines[at].outcome.error.as_ref().is_some_and(|error| error.code == "provider_timeout");
+        let lost = |at: usize| {
+            lines[at]
+                .outcome
+                .error
+                .as_ref()
+                .is_some_and(|error| error.code == "provider_timeout")
+        };
         let others = (1..4).all(|at| data(at, "name") || lost(at));
         let found = lines.len() == 4 && others && (data(0, "name") || data(0, "city"));
-        if found { Ok(()) } else { Err(format!("{lines:?}")) }
+        if found {
+            Ok(())
+        } else {
+            Err(format!("{lines:?}"))
+        }
     })
 }
 
@@ -106,15 +138,29 @@ fn what_cannot_be_read_just_now_is_waited_for_and_fails_nobody() {
     let until = world.sim.clock.now().plus(2 * MINUTE);
     let clock = world.sim.clock.clone();
     world.faults(move |call| {
-        let out = call.op == Op::Asset && call.subject.starts_with("/millrace") && clock.now() < until;
-        if out { Fault::FailBefore } else { Fault::Proceed }
+        let out =
+            call.op == Op::Asset && call.subject.starts_with("/millrace") && clock.now() < until;
+        if out {
+            Fault::FailBefore
+        } else {
+            Fault::Proceed
+        }
     });
     // None of them is in the table: nobody else can answer.
     let id = world.job(submission(&domains("other", 4)));
-    assert!(!world.run_until(110 * SECOND, |world| !world.view(&id).status().is_live()), "nothing to ask with");
+    assert!(
+        !world.run_until(110 * SECOND, |world| !world.view(&id).status().is_live()),
+        "nothing to ask with"
+    );
     world.settle(HOUR);
     let lines = world.results(&id);
-    assert!(lines.len() == 4 && lines.iter().all(|line| line.outcome.data.contains_key("name")), "{lines:?}");
+    assert!(
+        lines.len() == 4
+            && lines
+                .iter()
+                .all(|line| line.outcome.data.contains_key("name")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -141,14 +187,23 @@ fn a_record_that_nobody_knew_while_its_vendor_refused_could_not_be_retried() {
     let id = world.job(submission(&domains("other", 3)));
     world.settle(HOUR);
     let counts = world.view(&id).counts();
-    assert_eq!((counts.not_found, counts.failed), (3, 0), "the table says no");
+    assert_eq!(
+        (counts.not_found, counts.failed),
+        (3, 0),
+        "the table says no"
+    );
     world.sim.assets.parameter("/millrace/acme", "two");
     let tenant = world.tenant.id.clone();
-    let again = world.call(async |p| retry::read(p, &tenant, &id).await).unwrap();
+    let again = world
+        .call(async |p| retry::read(p, &tenant, &id).await)
+        .unwrap();
     assert_eq!(again.records.len(), 3);
     let id = world.job(again);
     world.settle(HOUR);
     assert_eq!(world.view(&id).counts().found, 3);
     let nothing = world.call(async |p| retry::read(p, &tenant, &id).await);
-    assert!(matches!(nothing, Err(ApiError::Conflict { .. })), "{nothing:?}");
+    assert!(
+        matches!(nothing, Err(ApiError::Conflict { .. })),
+        "{nothing:?}"
+    );
 }

@@ -47,14 +47,25 @@ const RANDOM: u64 = 150;
 
 /// Two chunks, of which the first begins with this script.
 fn two_chunks(script: &str) -> Submission {
-    let domains: Vec<String> =
-        (0..65).map(|n| if n == 0 { format!("{script}-0") } else { format!("none-{n}") }).collect();
+    let domains: Vec<String> = (0..65)
+        .map(|n| {
+            if n == 0 {
+                format!("{script}-0")
+            } else {
+                format!("none-{n}")
+            }
+        })
+        .collect();
     submission(&domains)
 }
 
 /// A request of a client that goes on beside everything else, and is not repeated.
 fn beside(world: &mut World, submission: Submission, key: &str) {
-    let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
+    let (ports, registry, tenant) = (
+        world.ports.clone(),
+        world.registry.clone(),
+        world.tenant.clone(),
+    );
     let key = key.to_owned();
     world.spawn("client", async move {
         let _ = World::request(&ports, &registry, &tenant, submission, Some(&key)).await;
@@ -77,17 +88,26 @@ fn varied(world: &mut World) {
 fn of_two(world: &mut World) {
     for (tenant, key) in world.tenants.clone().iter().zip(["one", "two"]) {
         tenant.receiver.answers([500]);
-        let to = Submission { webhook: Some(tenant.webhook("end")), ..submission(&["found-0"]) };
+        let to = Submission {
+            webhook: Some(tenant.webhook("end")),
+            ..submission(&["found-0"])
+        };
         let _ = world.insist_on_job_as(tenant, &to, key);
     }
 }
 
 /// A job that a client cancels and that goes on meanwhile.
 fn canceled(world: &mut World) {
-    let Ok(id) = world.insist_on_job(&submission(&["slow1-0"]), "one") else { return };
+    let Ok(id) = world.insist_on_job(&submission(&["slow1-0"]), "one") else {
+        return;
+    };
     let (ports, tenant) = (world.ports.clone(), world.tenant.id.clone());
     // As likely at its beginning as at its end.
-    let wait = if world.options.seed.is_multiple_of(2) { Duration::ZERO } else { SECOND };
+    let wait = if world.options.seed.is_multiple_of(2) {
+        Duration::ZERO
+    } else {
+        SECOND
+    };
     world.spawn("client", async move {
         ports.clock.sleep(wait).await;
         let _ = cancel::cancel(&ports, &tenant, &id, ENRICH_TIMEOUT).await;
@@ -96,7 +116,9 @@ fn canceled(world: &mut World) {
 
 /// A job that is erased while it runs.
 fn erased(world: &mut World) {
-    let Ok(id) = world.insist_on_job(&submission(&["slow20-0"]), "one") else { return };
+    let Ok(id) = world.insist_on_job(&submission(&["slow20-0"]), "one") else {
+        return;
+    };
     world.run_for(5 * SECOND);
     let tenant = world.tenant.id.clone();
     let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
@@ -104,8 +126,12 @@ fn erased(world: &mut World) {
 
 /// A job that is erased when one of its two chunks is done.
 fn erased_half_done(world: &mut World) {
-    let domains: Vec<String> = (0..65).map(|n| format!("{}-{n}", if n == 64 { "slow20" } else { "found" })).collect();
-    let Ok(id) = world.insist_on_job(&submission(&domains), "one") else { return };
+    let domains: Vec<String> = (0..65)
+        .map(|n| format!("{}-{n}", if n == 64 { "slow20" } else { "found" }))
+        .collect();
+    let Ok(id) = world.insist_on_job(&submission(&domains), "one") else {
+        return;
+    };
     world.run_for(5 * SECOND);
     let tenant = world.tenant.id.clone();
     let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
@@ -123,7 +149,10 @@ fn same_key(world: &mut World) {
 
 /// Two different jobs at once, for which there are credits.
 fn at_once(world: &mut World) {
-    let both = [("one", submission(&["found-0"])), ("two", submission(&["found-1", "found-2"]))];
+    let both = [
+        ("one", submission(&["found-0"])),
+        ("two", submission(&["found-1", "found-2"])),
+    ];
     for (key, sent) in &both {
         beside(world, sent.clone(), key);
     }
@@ -136,13 +165,18 @@ fn at_once(world: &mut World) {
 /// Two jobs at once, and credits for one.
 fn poor(world: &mut World) {
     let (tenant, balance) = (world.tenant.id.clone(), world.credits(&world.tenant.id).0);
-    world.call(async |ports| tenants::add_credits(ports, &tenant, 5 - balance).await).expect("a correction");
+    world
+        .call(async |ports| tenants::add_credits(ports, &tenant, 5 - balance).await)
+        .expect("a correction");
     at_once(world);
 }
 
 /// Two jobs with one URL, where only the latest event counts and the older job ends last.
 fn latest(world: &mut World) {
-    let on = |script: &str| Submission { dialect: "springbolt".to_owned(), ..submission(&[script]) };
+    let on = |script: &str| Submission {
+        dialect: "springbolt".to_owned(),
+        ..submission(&[script])
+    };
     let _ = world.insist_on_job(&on("slow8-0"), "one");
     world.run_for(SECOND);
     let _ = world.insist_on_job(&on("found-1"), "two");
@@ -151,7 +185,9 @@ fn latest(world: &mut World) {
 /// A job whose receiver fails, and a client who asks for its event again as soon as that is possible.
 fn replayed(world: &mut World) {
     world.receiver.answers([500]);
-    let Ok(id) = world.insist_on_job(&submission(&["found-0"]), "one") else { return };
+    let Ok(id) = world.insist_on_job(&submission(&["found-0"]), "one") else {
+        return;
+    };
     world.run_for(30 * SECOND);
     let tenant = world.tenant.id.clone();
     let _ = world.insist(async |ports| replay::replay(ports, &tenant, &id.delivery(0), None).await);
@@ -159,7 +195,9 @@ fn replayed(world: &mut World) {
 
 /// A job whose receiver takes its time.
 fn slowly_told(world: &mut World) {
-    world.receiver.from_then_on(Reply::status(200).after(10 * SECOND));
+    world
+        .receiver
+        .from_then_on(Reply::status(200).after(10 * SECOND));
     let _ = world.insist_on_job(&submission(&["found-0"]), "one");
 }
 
@@ -167,17 +205,36 @@ fn slowly_told(world: &mut World) {
 fn waited(world: &mut World) {
     world.calm_since = Some(world.now().plus(2 * MINUTE));
     let scripts = ["late200-0", "twice60-1", "forged90-2", "never-3"];
-    let _ = world.insist_on_job(&Submission { kind: "late".to_owned(), ..submission(&scripts) }, "one");
-    let (ports, clock, until) = (world.ports.clone(), world.sim.clock.clone(), world.now().plus(30 * MINUTE));
+    let _ = world.insist_on_job(
+        &Submission {
+            kind: "late".to_owned(),
+            ..submission(&scripts)
+        },
+        "one",
+    );
+    let (ports, clock, until) = (
+        world.ports.clone(),
+        world.sim.clock.clone(),
+        world.now().plus(30 * MINUTE),
+    );
     let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
     world.spawn("upstream", calling);
 }
 
 /// A job that is canceled while its upstream has a question, of which it says something long afterwards.
 fn ended_early(world: &mut World) {
-    let sent = Submission { kind: "late".to_owned(), ..submission(&["never-0"]) };
-    let Ok(id) = world.insist_on_job(&sent, "one") else { return };
-    let (ports, clock, until) = (world.ports.clone(), world.sim.clock.clone(), world.now().plus(30 * MINUTE));
+    let sent = Submission {
+        kind: "late".to_owned(),
+        ..submission(&["never-0"])
+    };
+    let Ok(id) = world.insist_on_job(&sent, "one") else {
+        return;
+    };
+    let (ports, clock, until) = (
+        world.ports.clone(),
+        world.sim.clock.clone(),
+        world.now().plus(30 * MINUTE),
+    );
     let calling = Arc::clone(&world.upstream).call_back(ports, clock, until);
     world.spawn("upstream", calling);
     world.run_for(10 * SECOND);
@@ -188,11 +245,21 @@ fn ended_early(world: &mut World) {
 /// A job whose upstream is polled.
 fn polled(world: &mut World) {
     let scripts = ["late40-0", "late200-1"];
-    let _ = world.insist_on_job(&Submission { kind: "late".to_owned(), ..submission(&scripts) }, "one");
+    let _ = world.insist_on_job(
+        &Submission {
+            kind: "late".to_owned(),
+            ..submission(&scripts)
+        },
+        "one",
+    );
 }
 
 fn options() -> Options {
-    Options { dispatchers: 2, credits: 1000, ..Options::default() }
+    Options {
+        dispatchers: 2,
+        credits: 1000,
+        ..Options::default()
+    }
 }
 
 fn prepared(broken: Option<Broken>, options: Options) -> World {
@@ -201,7 +268,9 @@ fn prepared(broken: Option<Broken>, options: Options) -> World {
     for tenant in &world.tenants {
         let schedule = Some(vec![1, 2, 60, 60]);
         world
-            .call(async |ports| tenants::set_webhook_schedule(ports, &tenant.id, schedule.clone()).await)
+            .call(async |ports| {
+                tenants::set_webhook_schedule(ports, &tenant.id, schedule.clone()).await
+            })
             .expect("a schedule");
     }
     if let Some(broken) = broken {
@@ -216,18 +285,28 @@ fn done(mut world: World, work: Work, wanted: &str) -> BTreeSet<String> {
     let name = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
     work(&mut world);
     let bound = invariants::bound(&world);
-    world.run_until(bound, |world| world.is_quiet() || world.broken.iter().any(|line| name(line) == wanted));
+    world.run_until(bound, |world| {
+        world.is_quiet() || world.broken.iter().any(|line| name(line) == wanted)
+    });
     world.faults(|_| Fault::Proceed);
     invariants::check(&world).iter().map(name).collect()
 }
 
 /// What can become of a call: what the crash sweep does, and an effect that comes late.
 fn every_way(call: &Call) -> Vec<Fault> {
-    ways(call.op).into_iter().chain([Fault::Delay(35 * SECOND)]).collect()
+    ways(call.op)
+        .into_iter()
+        .chain([Fault::Delay(35 * SECOND)])
+        .collect()
 }
 
 /// The work with one fault after the other, until `found` says that it is enough.
-fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSet<String>) -> bool) {
+fn sweep(
+    broken: Broken,
+    work: Work,
+    wanted: &str,
+    mut found: impl FnMut(BTreeSet<String>) -> bool,
+) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let world = prepared(Some(broken), options());
     let note = Arc::clone(&seen);
@@ -240,10 +319,19 @@ fn sweep(broken: Broken, work: Work, wanted: &str, mut found: impl FnMut(BTreeSe
     }
     let calls = std::mem::take(&mut *seen.lock().unwrap());
     // A sweep that finds nothing is like the one before.
-    for call in calls.iter().filter(|call| !call.subject.starts_with("due ")) {
+    for call in calls
+        .iter()
+        .filter(|call| !call.subject.starts_with("due "))
+    {
         for fault in every_way(call) {
             let (world, number) = (prepared(Some(broken), options()), call.number);
-            world.faults(move |c| if c.number == number { fault } else { Fault::Proceed });
+            world.faults(move |c| {
+                if c.number == number {
+                    fault
+                } else {
+                    Fault::Proceed
+                }
+            });
             if found(done(world, work, wanted)) {
                 return;
             }
@@ -257,17 +345,29 @@ struct Doubling(Arc<dyn Queue>);
 #[async_trait]
 impl Queue for Doubling {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
-        self.0.send(queue, [messages.clone(), messages].concat()).await
+        self.0
+            .send(queue, [messages.clone(), messages].concat())
+            .await
     }
 
-    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+    async fn postpone(
+        &self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
         self.0.postpone(queue, receipt, delay).await
     }
 }
 
 /// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
 fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTreeSet<String> {
-    let options = Options { seed, enrichers: 3, dispatchers: 3, ..options() };
+    let options = Options {
+        seed,
+        enrichers: 3,
+        dispatchers: 3,
+        ..options()
+    };
     let mut world = prepared(broken, options);
     world.ports.queue = Arc::new(Doubling(world.ports.queue.clone()));
     let (dice, until) = (World::dice(seed), world.now().plus(MINUTE));
@@ -275,7 +375,11 @@ fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTre
     world.faults(move |call| {
         let all = every_way(call);
         let quiet = shared::ports::Clock::now(&*clock) >= until || dice.below(100) >= 3;
-        if quiet { Fault::Proceed } else { all[dice.below(all.len())] }
+        if quiet {
+            Fault::Proceed
+        } else {
+            all[dice.below(all.len())]
+        }
     });
     done(world, work, wanted)
 }
@@ -292,7 +396,9 @@ impl Control {
         match self.search {
             Search::Sweep => sweep(self.broken, self.work, self.invariant, found),
             Search::Schedules(seeds) => {
-                (0..seeds).any(|seed| found(schedule(seed, Some(self.broken), self.work, self.invariant)));
+                (0..seeds).any(|seed| {
+                    found(schedule(seed, Some(self.broken), self.work, self.invariant))
+                });
             }
         }
         if caught { Ok(()) } else { Err(others) }
@@ -405,8 +511,15 @@ fn every_invariant_has_a_control() {
     let clients = invariants::CLIENTS.iter().map(|(name, _)| *name);
     let end = invariants::INVARIANTS.iter().map(|(name, _)| *name);
     let known: BTreeSet<&str> = end.chain(steps).chain(clients).collect();
-    let controlled: BTreeSet<&str> = CONTROLS.iter().chain(HEARD).map(|(name, _)| *name).collect();
-    assert_eq!(controlled, known, "an invariant without a control, or a control of none");
+    let controlled: BTreeSet<&str> = CONTROLS
+        .iter()
+        .chain(HEARD)
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(
+        controlled, known,
+        "an invariant without a control, or a control of none"
+    );
 }
 
 #[test]
@@ -415,7 +528,11 @@ fn what_the_controls_find_is_not_there_without_them() {
     for work in WORKS.iter().filter(|work| seen.insert(**work as usize)) {
         assert_eq!(done(prepared(None, options()), *work, ""), BTreeSet::new());
         for seed in 0..3 {
-            assert_eq!(schedule(seed, None, *work, ""), BTreeSet::new(), "seed {seed}");
+            assert_eq!(
+                schedule(seed, None, *work, ""),
+                BTreeSet::new(),
+                "seed {seed}"
+            );
         }
     }
 }

@@ -31,7 +31,11 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn case(play: fn(&mut World) -> After) -> Case {
-    Case { options: Options::default(), play, broken: None }
+    Case {
+        options: Options::default(),
+        play,
+        broken: None,
+    }
 }
 
 fn prepared(case: &Case) -> World {
@@ -42,7 +46,12 @@ fn prepared(case: &Case) -> World {
     };
     world
         .call(async |ports| {
-            shared::maintenance::tenants::set_webhook_schedule(ports, &world.tenant.id, Some(vec![1, 2, 60, 60])).await
+            shared::maintenance::tenants::set_webhook_schedule(
+                ports,
+                &world.tenant.id,
+                Some(vec![1, 2, 60, 60]),
+            )
+            .await
         })
         .expect("a schedule");
     world.sim.gate.renumber();
@@ -50,7 +59,10 @@ fn prepared(case: &Case) -> World {
 }
 
 /// Does the work under these faults, and says what does not hold afterwards.
-pub(crate) fn play(case: &Case, hook: impl FnMut(&Call) -> Fault + Send + 'static) -> (World, Vec<String>) {
+pub(crate) fn play(
+    case: &Case,
+    hook: impl FnMut(&Call) -> Fault + Send + 'static,
+) -> (World, Vec<String>) {
     let mut world = prepared(case);
     world.faults(hook);
     let after = (case.play)(&mut world);
@@ -72,16 +84,27 @@ pub(crate) fn calls(case: &Case) -> Vec<Call> {
         Fault::Proceed
     });
     assert_eq!(wrong, Vec::<String>::new(), "without any fault");
-    Arc::try_unwrap(seen).map_or_else(|seen| seen.lock().unwrap().clone(), |seen| seen.into_inner().unwrap())
+    Arc::try_unwrap(seen).map_or_else(
+        |seen| seen.lock().unwrap().clone(),
+        |seen| seen.into_inner().unwrap(),
+    )
 }
 
 /// After the tries that a step makes by itself, and after a client that got no answer has asked again.
-const LATE: [Fault; 3] =
-    [Fault::Late(Duration::from_secs(3)), Fault::DieLate(Duration::from_secs(8)), Fault::Again(Duration::from_secs(3))];
+const LATE: [Fault; 3] = [
+    Fault::Late(Duration::from_secs(3)),
+    Fault::DieLate(Duration::from_secs(8)),
+    Fault::Again(Duration::from_secs(3)),
+];
 
 /// Every way in which such a call can go wrong.
 pub(crate) fn ways(op: Op) -> Vec<Fault> {
-    let mut ways = vec![Fault::Die, Fault::DieAfter, Fault::FailBefore, Fault::FailAfter];
+    let mut ways = vec![
+        Fault::Die,
+        Fault::DieAfter,
+        Fault::FailBefore,
+        Fault::FailAfter,
+    ];
     match op {
         Op::PutAll | Op::DeleteAll | Op::Send => ways.push(Fault::FailPartly),
         Op::Update | Op::Put => ways.push(Fault::Throttle),
@@ -107,14 +130,25 @@ pub(crate) fn sweep(name: &str, case: &Case) {
         }
         for fault in ways(call.op) {
             let k = call.number;
-            let (_, broken) = play(case, move |c| if c.number == k { fault } else { Fault::Proceed });
+            let (_, broken) = play(
+                case,
+                move |c| if c.number == k { fault } else { Fault::Proceed },
+            );
             tried += 1;
-            wrong.extend(broken.iter().map(|b| format!("{name} #{k} {:?} {} {fault:?}: {b}", call.op, call.subject)));
+            wrong.extend(
+                broken
+                    .iter()
+                    .map(|b| format!("{name} #{k} {:?} {} {fault:?}: {b}", call.op, call.subject)),
+            );
         }
     }
     println!("{name}: {tried} faults tried");
     let shown: Vec<&String> = wrong.iter().take(30).collect();
-    assert!(wrong.is_empty(), "{} of {tried} faults break something:\n{shown:#?}", wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} faults break something:\n{shown:#?}",
+        wrong.len()
+    );
 }
 
 /// Two chunks: one record more than fits one, of which the first, the last and one between follow these scripts.
@@ -128,20 +162,30 @@ fn two_chunks(scripts: [&str; 3]) -> Submission {
 
 pub(crate) fn ended(world: &World, id: &JobId, allowed: &[Status]) -> Result<(), String> {
     let status = world.view(id).status();
-    if allowed.contains(&status) { Ok(()) } else { Err(format!("ended_as_asked: {id} is {status:?}")) }
+    if allowed.contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("ended_as_asked: {id} is {status:?}"))
+    }
 }
 
 pub(crate) fn had_a_delivery(world: &World, id: &JobId) -> Result<(), String> {
     let delivery = world
         .call(async |ports| read::delivery(ports, &world.tenant.id, &id.delivery(0)).await)
         .map_err(|e| format!("delivered: {e:?}"))?;
-    if delivery.state == DeliveryState::Delivered { Ok(()) } else { Err(format!("delivered: {delivery:?}")) }
+    if delivery.state == DeliveryState::Delivered {
+        Ok(())
+    } else {
+        Err(format!("delivered: {delivery:?}"))
+    }
 }
 
 /// A job of two chunks whose receiver fails once.
 pub(crate) fn job(world: &mut World) -> After {
     world.receiver.answers([500]);
-    let id = world.insist_on_job(&two_chunks(["found", "fail", "found"]), "one").expect("a job");
+    let id = world
+        .insist_on_job(&two_chunks(["found", "fail", "found"]), "one")
+        .expect("a job");
     Box::new(move |world| {
         ended(world, &id, &[Status::Completed])?;
         had_a_delivery(world, &id)?;
@@ -161,16 +205,29 @@ fn a_job_survives_every_crash() {
 
 #[test]
 fn a_job_on_many_workers_survives_every_crash() {
-    let options = Options { enrichers: 4, dispatchers: 4, ..Options::default() };
+    let options = Options {
+        enrichers: 4,
+        dispatchers: 4,
+        ..Options::default()
+    };
     let play: fn(&mut World) -> After = |world| {
         world.receiver.answers([500]);
-        let id = world.insist_on_job(&two_chunks(["slow7", "panic", "slow9"]), "one").expect("a job");
+        let id = world
+            .insist_on_job(&two_chunks(["slow7", "panic", "slow9"]), "one")
+            .expect("a job");
         Box::new(move |world| {
             ended(world, &id, &[Status::Completed])?;
             had_a_delivery(world, &id)
         })
     };
-    sweep("many workers", &Case { options, play, broken: None });
+    sweep(
+        "many workers",
+        &Case {
+            options,
+            play,
+            broken: None,
+        },
+    );
 }
 
 #[test]
@@ -179,12 +236,19 @@ fn a_job_that_needs_several_runs_survives_every_crash() {
         "runs",
         &case(|world| {
             let domains: Vec<String> = (0..6).map(|n| format!("slow90-{n}")).collect();
-            let long = Submission { kind: "patient".to_owned(), ..submission(&domains) };
+            let long = Submission {
+                kind: "patient".to_owned(),
+                ..submission(&domains)
+            };
             let id = world.insist_on_job(&long, "one").expect("a job");
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
                 let found = world.view(&id).counts().found;
-                if found == 6 { Ok(()) } else { Err(format!("counts: {found} of 6 found")) }
+                if found == 6 {
+                    Ok(())
+                } else {
+                    Err(format!("counts: {found} of 6 found"))
+                }
             })
         }),
     );
@@ -195,42 +259,58 @@ fn outcomes_that_overflow_their_item_survive_every_crash() {
     sweep(
         "overflow",
         &case(|world| {
-            let id = world.insist_on_job(&submission(&["big-0", "big-1", "big-2", "big-3"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&submission(&["big-0", "big-1", "big-2", "big-3"]), "one")
+                .expect("a job");
             Box::new(move |world| ended(world, &id, &[Status::Completed]))
         }),
     );
 }
 
 fn canceled(world: &mut World, wait: Duration) -> After {
-    let id = world.insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one").expect("a job");
+    let id = world
+        .insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one")
+        .expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
-    let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let asked =
+        world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
     match asked {
         Ok(_) => Box::new(move |world| {
             ended(world, &id, &[Status::Canceled])?;
             had_a_delivery(world, &id)
         }),
-        Err(ApiError::Conflict { .. }) => Box::new(move |world| ended(world, &id, &[Status::Completed])),
+        Err(ApiError::Conflict { .. }) => {
+            Box::new(move |world| ended(world, &id, &[Status::Completed]))
+        }
         Err(other) => Box::new(move |_| Err(format!("cancel answered {other:?}"))),
     }
 }
 
 #[test]
 fn a_cancel_while_queued_survives_every_crash() {
-    sweep("cancel queued", &case(|world| canceled(world, Duration::ZERO)));
+    sweep(
+        "cancel queued",
+        &case(|world| canceled(world, Duration::ZERO)),
+    );
 }
 
 #[test]
 fn a_cancel_while_running_survives_every_crash() {
-    sweep("cancel running", &case(|world| canceled(world, Duration::from_secs(25))));
+    sweep(
+        "cancel running",
+        &case(|world| canceled(world, Duration::from_secs(25))),
+    );
 }
 
 fn deleted(world: &mut World, wait: Duration) -> After {
-    let id = world.insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one").expect("a job");
+    let id = world
+        .insist_on_job(&two_chunks(["slow20", "slow20", "slow20"]), "one")
+        .expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
-    let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let answer =
+        world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
     Box::new(move |world| {
         match &answer {
             // A client that got no answer and asks again learns that the job is not there any more.
@@ -238,18 +318,28 @@ fn deleted(world: &mut World, wait: Duration) -> After {
             Err(other) => return Err(format!("delete answered {other:?}")),
         }
         let view = world.call(async |ports| read::job(ports, &world.tenant.id, &id).await);
-        if view == Err(ApiError::NotFound { what: "job" }) { Ok(()) } else { Err(format!("erased: {view:?}")) }
+        if view == Err(ApiError::NotFound { what: "job" }) {
+            Ok(())
+        } else {
+            Err(format!("erased: {view:?}"))
+        }
     })
 }
 
 #[test]
 fn a_delete_of_a_live_job_survives_every_crash() {
-    sweep("delete live", &case(|world| deleted(world, Duration::from_secs(25))));
+    sweep(
+        "delete live",
+        &case(|world| deleted(world, Duration::from_secs(25))),
+    );
 }
 
 #[test]
 fn a_delete_of_an_ended_job_survives_every_crash() {
-    sweep("delete ended", &case(|world| deleted(world, Duration::from_secs(300))));
+    sweep(
+        "delete ended",
+        &case(|world| deleted(world, Duration::from_secs(300))),
+    );
 }
 
 fn key(name: &str) -> Idempotency {
@@ -262,16 +352,31 @@ fn a_replay_survives_every_crash() {
         "replay",
         &case(|world| {
             world.receiver.answers([410]);
-            let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&submission(&["found-0"]), "one")
+                .expect("a job");
             world.run_for(Duration::from_secs(600));
             let (tenant, delivery) = (world.tenant.id.clone(), id.delivery(0));
-            let again = async |ports: &Ports| replay::replay(ports, &tenant, &delivery, Some(&key("two"))).await;
+            let again = async |ports: &Ports| {
+                replay::replay(ports, &tenant, &delivery, Some(&key("two"))).await
+            };
             let answer = world.insist(again);
             Box::new(move |world| {
-                answer.as_ref().map_err(|e| format!("replay answered {e:?}"))?;
+                answer
+                    .as_ref()
+                    .map_err(|e| format!("replay answered {e:?}"))?;
                 had_a_delivery(world, &id)?;
-                let good = world.receiver.exchanges().iter().filter(|e| e.status == Some(200)).count();
-                if good >= 1 { Ok(()) } else { Err("replayed: nothing was sent".to_owned()) }
+                let good = world
+                    .receiver
+                    .exchanges()
+                    .iter()
+                    .filter(|e| e.status == Some(200))
+                    .count();
+                if good >= 1 {
+                    Ok(())
+                } else {
+                    Err("replayed: nothing was sent".to_owned())
+                }
             })
         }),
     );
@@ -290,11 +395,23 @@ fn a_test_delivery_survives_every_crash() {
             };
             let answer = world.insist(send);
             Box::new(move |world| {
-                let id = answer.as_ref().map_err(|e| format!("test answered {e:?}"))?.id.clone();
+                let id = answer
+                    .as_ref()
+                    .map_err(|e| format!("test answered {e:?}"))?
+                    .id
+                    .clone();
                 had_a_delivery(world, &id.job)?;
-                let ids: std::collections::BTreeSet<String> =
-                    world.receiver.exchanges().iter().map(|e| e.id().to_owned()).collect();
-                if ids.len() == 1 { Ok(()) } else { Err(format!("one key, one event: {ids:?}")) }
+                let ids: std::collections::BTreeSet<String> = world
+                    .receiver
+                    .exchanges()
+                    .iter()
+                    .map(|e| e.id().to_owned())
+                    .collect();
+                if ids.len() == 1 {
+                    Ok(())
+                } else {
+                    Err(format!("one key, one event: {ids:?}"))
+                }
             })
         }),
     );
@@ -305,17 +422,31 @@ fn a_rotation_survives_every_crash() {
     sweep(
         "rotate",
         &case(|world| {
-            let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&submission(&["found-0"]), "one")
+                .expect("a job");
             let tenant = world.tenant.id.clone();
             let day = Duration::from_secs(24 * 3600);
-            let rotate = async |ports: &Ports| secrets::rotate(ports, &tenant, day, Some(&key("rotate"))).await;
+            let rotate = async |ports: &Ports| {
+                secrets::rotate(ports, &tenant, day, Some(&key("rotate"))).await
+            };
             let answer = world.insist(rotate);
             Box::new(move |world| {
                 had_a_delivery(world, &id)?;
-                let shown = &answer.as_ref().map_err(|e| format!("rotate answered {e:?}"))?.secret;
-                let item = world.sim.store.peek(&shared::schema::secret_key(&world.tenant.id));
-                let stored = shared::schema::read_secrets(item.as_ref()).map_err(|e| e.to_string())?;
-                if stored.len() == 2 && stored[0].secret == *shown && stored[1].secret == world.tenant.secret {
+                let shown = &answer
+                    .as_ref()
+                    .map_err(|e| format!("rotate answered {e:?}"))?
+                    .secret;
+                let item = world
+                    .sim
+                    .store
+                    .peek(&shared::schema::secret_key(&world.tenant.id));
+                let stored =
+                    shared::schema::read_secrets(item.as_ref()).map_err(|e| e.to_string())?;
+                if stored.len() == 2
+                    && stored[0].secret == *shown
+                    && stored[1].secret == world.tenant.secret
+                {
                     Ok(())
                 } else {
                     Err(format!("rotated once: {} secrets", stored.len()))
@@ -330,17 +461,28 @@ fn a_retry_survives_every_crash() {
     sweep(
         "retry",
         &case(|world| {
-            let id = world.insist_on_job(&submission(&["found-0", "fail-1", "fail-2"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&submission(&["found-0", "fail-1", "fail-2"]), "one")
+                .expect("a job");
             world.run_for(Duration::from_secs(600));
             let tenant = world.tenant.id.clone();
             let again = world.insist(async |ports| retry::read(ports, &tenant, &id).await);
             let second = again.and_then(|submission| world.insist_on_job(&submission, "two"));
             Box::new(move |world| {
-                let second = second.as_ref().map_err(|e| format!("retry answered {e:?}"))?;
+                let second = second
+                    .as_ref()
+                    .map_err(|e| format!("retry answered {e:?}"))?;
                 ended(world, second, &[Status::Completed])?;
                 let lines = world.results(second);
-                let ids: Vec<_> = lines.iter().map(|l| l.record.id.clone().unwrap_or_default()).collect();
-                if ids == ["row-1", "row-2"] { Ok(()) } else { Err(format!("retried: {ids:?}")) }
+                let ids: Vec<_> = lines
+                    .iter()
+                    .map(|l| l.record.id.clone().unwrap_or_default())
+                    .collect();
+                if ids == ["row-1", "row-2"] {
+                    Ok(())
+                } else {
+                    Err(format!("retried: {ids:?}"))
+                }
             })
         }),
     );

@@ -27,9 +27,15 @@ const A_BEGINS: Duration = Duration::from_secs(10);
 /// The default of a parameter of the template.
 pub(crate) fn parameter(name: &str) -> usize {
     let template = include_str!("../../infra/template.yaml");
-    let (_, block) = template.split_once(&format!("\n  {name}:\n")).expect("the template has the parameter");
+    let (_, block) = template
+        .split_once(&format!("\n  {name}:\n"))
+        .expect("the template has the parameter");
     let (_, default) = block.split_once("Default: ").expect("it has a default");
-    default.lines().next().and_then(|n| n.trim().parse().ok()).expect("a number")
+    default
+        .lines()
+        .next()
+        .and_then(|n| n.trim().parse().ok())
+        .expect("a number")
 }
 
 /// How the two compete.
@@ -54,15 +60,25 @@ impl Contest {
             retry_dispatchers: Some(parameter("WebhookRetryConcurrency")),
             ..Options::default()
         };
-        Self { options, every: Duration::from_millis(500), beside, apart: Duration::ZERO }
+        Self {
+            options,
+            every: Duration::from_millis(500),
+            beside,
+            apart: Duration::ZERO,
+        }
     }
 
     /// B's 99th percentile beside A is at most twice what it is alone.
     fn harms_nobody(&self) {
         let (alone, slowest_alone) = self.waits(&[]);
         let (beside, slowest_beside) = self.waits(&self.beside);
-        println!("p50 {alone:?} alone, {beside:?} beside the other; p99 {slowest_alone:?} and {slowest_beside:?}");
-        assert!(slowest_beside <= 2 * slowest_alone, "{slowest_alone:?} alone, {slowest_beside:?} beside the other");
+        println!(
+            "p50 {alone:?} alone, {beside:?} beside the other; p99 {slowest_alone:?} and {slowest_beside:?}"
+        );
+        assert!(
+            slowest_beside <= 2 * slowest_alone,
+            "{slowest_alone:?} alone, {slowest_beside:?} beside the other"
+        );
     }
 
     /// What B waits from its request to the webhook at its receiver, beside these jobs of A's: the median and the 99th
@@ -70,20 +86,37 @@ impl Contest {
     fn waits(&self, beside: &[Submission]) -> (Duration, Duration) {
         let mut world = World::with(self.options.clone());
         let (every, apart) = (self.every, self.apart);
-        world.faults(|call| if call.op == Op::Http { Fault::Proceed } else { Fault::Delay(CALL) });
+        world.faults(|call| {
+            if call.op == Op::Http {
+                Fault::Proceed
+            } else {
+                Fault::Delay(CALL)
+            }
+        });
         let (large, small) = (world.tenant("large"), world.tenant.clone());
-        world.call(async |p| tenants::add_credits(p, &large.id, 1_000_000).await).expect("credits");
-        world.sim.http.on("https://dead.example/", |_| Reply::error(HttpError::Timeout).after(HOUR));
+        world
+            .call(async |p| tenants::add_credits(p, &large.id, 1_000_000).await)
+            .expect("credits");
+        world.sim.http.on("https://dead.example/", |_| {
+            Reply::error(HttpError::Timeout).after(HOUR)
+        });
         let asked: Rc<RefCell<Vec<(String, Timestamp)>>> = Rc::default();
         let (ports, registry) = (world.ports.clone(), world.registry.clone());
         for n in 0..JOBS {
-            let (ports, registry, small, asked) = (ports.clone(), registry.clone(), small.clone(), asked.clone());
+            let (ports, registry, small, asked) = (
+                ports.clone(),
+                registry.clone(),
+                small.clone(),
+                asked.clone(),
+            );
             world.spawn("small", async move {
                 ports.clock.sleep(every * u32::try_from(n).unwrap()).await;
                 let begun = ports.clock.now();
                 let sent = submission(&domains("slow1", 10));
                 match World::request(&ports, &registry, &small, sent, None).await {
-                    Ok(Accepted::Job { view, .. }) => asked.borrow_mut().push((view.job.spec.id.to_string(), begun)),
+                    Ok(Accepted::Job { view, .. }) => asked
+                        .borrow_mut()
+                        .push((view.job.spec.id.to_string(), begun)),
                     other => panic!("{other:?}"),
                 }
             });
@@ -92,7 +125,9 @@ impl Contest {
             let (ports, registry, large) = (ports.clone(), registry.clone(), large.clone());
             world.spawn("large", async move {
                 ports.clock.sleep(A_BEGINS + apart * n).await;
-                World::request(&ports, &registry, &large, sent, None).await.expect("accepted");
+                World::request(&ports, &registry, &large, sent, None)
+                    .await
+                    .expect("accepted");
             });
         }
         world.run_for(every * u32::try_from(JOBS).unwrap() + 300 * SECOND);
@@ -102,7 +137,10 @@ impl Contest {
             .iter()
             .map(|(job, begun)| {
                 let exchange = told.iter().find(|e| e.json()["data"]["id"] == job.as_str());
-                exchange.unwrap_or_else(|| panic!("{job} was not told of")).at.since(*begun)
+                exchange
+                    .unwrap_or_else(|| panic!("{job} was not told of"))
+                    .at
+                    .since(*begun)
             })
             .collect();
         assert_eq!(waits.len(), JOBS);
@@ -113,7 +151,10 @@ impl Contest {
 
 /// A's jobs, each with a webhook of a host that hangs.
 fn jobs(script: &str, records: usize, url: impl Fn(usize) -> String) -> Vec<Submission> {
-    let told = |n| Submission { webhook: Some(Webhook { url: url(n) }), ..submission(&domains(script, records)) };
+    let told = |n| Submission {
+        webhook: Some(Webhook { url: url(n) }),
+        ..submission(&domains(script, records))
+    };
     (0..100).map(told).collect()
 }
 
@@ -133,7 +174,12 @@ fn a_large_tenant_and_its_dead_receiver_do_not_slow_a_small_one() {
 #[test]
 fn one_tenants_share_was_all_of_a_small_fast_lane() {
     let mut contest = Contest::with(jobs("slow20", 300, one_url));
-    contest.options = Options { enrichers: 4, bulk_enrichers: Some(4), fast_chunks: fast_chunks(4), ..contest.options };
+    contest.options = Options {
+        enrichers: 4,
+        bulk_enrichers: Some(4),
+        fast_chunks: fast_chunks(4),
+        ..contest.options
+    };
     // A's first job has found the lane empty before the others come, and B keeps to its share.
     contest.apart = SECOND;
     contest.every = 2 * SECOND;

@@ -25,7 +25,9 @@ fn id_of(accepted: &Accepted) -> String {
 fn a_thousand_records_come_back_in_order_with_one_webhook() {
     let mut world = World::new();
     let scripts = ["found", "none", "fail", "found", "invalid"];
-    let domains: Vec<String> = (0..1000).map(|n| format!("{}-{n}", scripts[n % 5])).collect();
+    let domains: Vec<String> = (0..1000)
+        .map(|n| format!("{}-{n}", scripts[n % 5]))
+        .collect();
     let sent = submission(&domains);
     let id = world.job(sent.clone());
     world.settle(HOUR);
@@ -36,7 +38,15 @@ fn a_thousand_records_come_back_in_order_with_one_webhook() {
     let records: Vec<_> = lines.iter().map(|line| line.record.clone()).collect();
     assert_eq!(records, sent.records);
     let counts = view.counts();
-    assert_eq!((counts.found, counts.not_found, counts.failed, counts.invalid), (400, 200, 200, 200));
+    assert_eq!(
+        (
+            counts.found,
+            counts.not_found,
+            counts.failed,
+            counts.invalid
+        ),
+        (400, 200, 200, 200)
+    );
     assert_eq!((view.credits_used(), view.job.spec.reserved), (800, 2000));
     assert_eq!(world.credits(&world.tenant.id), (99_200, 800, 0));
     assert!(domains.iter().all(|d| world.asked_of(d) == 1));
@@ -55,7 +65,11 @@ fn a_small_jobs_results_go_along_with_its_event() {
     let id = world.job(submission(&["found-0", "none-1"]));
     world.settle(HOUR);
     let body = world.receiver.exchanges()[0].json();
-    let lines: Vec<_> = world.results(&id).iter().map(shared::domain::job::ResultLine::to_json).collect();
+    let lines: Vec<_> = world
+        .results(&id)
+        .iter()
+        .map(shared::domain::job::ResultLine::to_json)
+        .collect();
     assert_eq!(body["data"]["results"], serde_json::Value::Array(lines));
     assert_eq!(body["data"]["status"], "completed");
     assert_eq!(body["data"]["progress"], 100);
@@ -76,10 +90,20 @@ fn a_thousand_records_take_few_calls() {
     let mut world = World::new();
     world.job(submission(&domains("found", 1000)));
     world.settle(HOUR);
-    let sweep_calls: u64 = world.sim.gate.counts().get(&Op::Query).copied().unwrap_or(0);
+    let sweep_calls: u64 = world
+        .sim
+        .gate
+        .counts()
+        .get(&Op::Query)
+        .copied()
+        .unwrap_or(0);
     let all = world.sim.gate.calls();
     // What the sweep asks each minute is not the job's. Source of the bound: the issue's own target, 120 for a job.
-    assert!(all - sweep_calls + 16 <= 120, "{:?}", world.sim.gate.counts());
+    assert!(
+        all - sweep_calls + 16 <= 120,
+        "{:?}",
+        world.sim.gate.counts()
+    );
     let units = world.sim.store.units();
     println!("{:?}, {units:?}", world.sim.gate.counts());
 }
@@ -95,7 +119,10 @@ fn the_same_key_and_body_give_the_same_job() {
     assert_eq!(id_of(&first), id_of(&at_once));
     assert_eq!(id_of(&first), id_of(&later));
     let replayed = |a: &Accepted| matches!(a, Accepted::Job { replayed: true, .. });
-    assert_eq!((replayed(&first), replayed(&at_once), replayed(&later)), (false, true, true));
+    assert_eq!(
+        (replayed(&first), replayed(&at_once), replayed(&later)),
+        (false, true, true)
+    );
     world.settle(HOUR);
     assert_eq!(world.receiver.exchanges().len(), 1);
 }
@@ -105,7 +132,10 @@ fn the_same_key_with_another_body_is_refused_and_stores_nothing() {
     let mut world = World::new();
     world.submit(submission(&["found-0"]), Some("key")).unwrap();
     let before = world.sim.store.items();
-    assert_eq!(world.submit(submission(&["found-1"]), Some("key")), Err(ApiError::IdempotencyMismatch));
+    assert_eq!(
+        world.submit(submission(&["found-1"]), Some("key")),
+        Err(ApiError::IdempotencyMismatch)
+    );
     assert_eq!(world.sim.store.items(), before);
 }
 
@@ -124,7 +154,10 @@ fn a_key_is_free_again_after_a_day_although_the_table_still_has_it() {
 #[test]
 fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
     for seed in 0..20 {
-        let mut world = World::with(Options { seed, ..Options::default() });
+        let mut world = World::with(Options {
+            seed,
+            ..Options::default()
+        });
         let answers = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         for n in 0..5 {
             let (ports, registry) = (world.ports.clone(), world.registry.clone());
@@ -139,7 +172,9 @@ fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
         let ids: BTreeSet<String> = answers.borrow().iter().cloned().collect();
         assert_eq!((answers.borrow().len(), ids.len()), (5, 1), "seed {seed}");
         let tenant = world.tenant.id.clone();
-        let known = ids.iter().filter_map(|id| shared::domain::ids::JobId::parse(id));
+        let known = ids
+            .iter()
+            .filter_map(|id| shared::domain::ids::JobId::parse(id));
         world.accepted = known.map(|id| (id, tenant.clone())).collect();
         world.settle(HOUR);
         // What the losers wrote before they lost is gone too.
@@ -158,37 +193,68 @@ fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
 fn without_enough_credits_nothing_is_stored() {
     let mut world = World::new();
     world.call(async |ports| {
-        shared::maintenance::tenants::add_credits(ports, &world.tenant.id, -99_995).await.unwrap();
+        shared::maintenance::tenants::add_credits(ports, &world.tenant.id, -99_995)
+            .await
+            .unwrap();
     });
     let before = world.sim.store.items();
     let answer = world.submit(submission(&domains("found", 3)), Some("key"));
-    assert_eq!(answer, Err(ApiError::NotEnoughCredits { needed: 6, available: 5 }));
+    assert_eq!(
+        answer,
+        Err(ApiError::NotEnoughCredits {
+            needed: 6,
+            available: 5
+        })
+    );
     assert_eq!(world.sim.store.items(), before);
     // The key was not used up by the refusal.
-    assert!(world.submit(submission(&domains("found", 2)), Some("key")).is_ok());
+    assert!(
+        world
+            .submit(submission(&domains("found", 2)), Some("key"))
+            .is_ok()
+    );
 }
 
 #[test]
 fn two_jobs_at_once_cannot_reserve_the_same_credits() {
     for seed in 0..20 {
-        let mut world = World::with(Options { seed, ..Options::default() });
+        let mut world = World::with(Options {
+            seed,
+            ..Options::default()
+        });
         let tenant = world.tenant.id.clone();
         world.call(async |ports| {
-            shared::maintenance::tenants::add_credits(ports, &tenant, -99_995).await.unwrap();
+            shared::maintenance::tenants::add_credits(ports, &tenant, -99_995)
+                .await
+                .unwrap();
         });
         let answers = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         for n in 0..2 {
             let (ports, registry) = (world.ports.clone(), world.registry.clone());
             let (tenant, answers) = (world.tenant.clone(), answers.clone());
             world.spawn(&format!("client {n}"), async move {
-                let answer = World::request(&ports, &registry, &tenant, submission(&domains("found", 2)), None).await;
+                let answer = World::request(
+                    &ports,
+                    &registry,
+                    &tenant,
+                    submission(&domains("found", 2)),
+                    None,
+                )
+                .await;
                 answers.borrow_mut().push(answer);
             });
         }
         world.run_for(SECOND);
         let answers = answers.borrow();
-        assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 1, "seed {seed}");
-        let refused = answers.iter().filter(|a| matches!(a, Err(ApiError::NotEnoughCredits { .. }))).count();
+        assert_eq!(
+            answers.iter().filter(|a| a.is_ok()).count(),
+            1,
+            "seed {seed}"
+        );
+        let refused = answers
+            .iter()
+            .filter(|a| matches!(a, Err(ApiError::NotEnoughCredits { .. })))
+            .count();
         assert_eq!(refused, 1, "seed {seed}");
     }
 }
@@ -196,7 +262,10 @@ fn two_jobs_at_once_cannot_reserve_the_same_credits() {
 #[test]
 fn records_past_max_credits_are_skipped_and_cost_nothing() {
     let mut world = World::new();
-    let id = world.job(Submission { max_credits: Some(7), ..submission(&domains("found", 100)) });
+    let id = world.job(Submission {
+        max_credits: Some(7),
+        ..submission(&domains("found", 100))
+    });
     assert_eq!(world.credits(&world.tenant.id).0, 99_994);
     world.settle(HOUR);
     let counts = world.view(&id).counts();
@@ -204,7 +273,10 @@ fn records_past_max_credits_are_skipped_and_cost_nothing() {
     assert_eq!(world.credits(&world.tenant.id), (99_994, 6, 0));
     let lines = world.results(&id);
     assert_eq!(lines[2].outcome.status, OutcomeStatus::Found);
-    assert_eq!(lines[3].outcome.error.as_ref().unwrap().code, "budget_exhausted");
+    assert_eq!(
+        lines[3].outcome.error.as_ref().unwrap().code,
+        "budget_exhausted"
+    );
     assert_eq!(world.asked().len(), 3);
 }
 
@@ -212,8 +284,20 @@ fn records_past_max_credits_are_skipped_and_cost_nothing() {
 fn a_dry_run_prices_and_stores_nothing() {
     let mut world = World::new();
     let before = world.sim.store.items();
-    let dry = Submission { dry_run: true, max_credits: Some(5), ..submission(&domains("found", 10)) };
-    let Ok(Accepted::Priced { deal, records, price, .. }) = world.submit(dry, Some("key")) else { panic!("no price") };
+    let dry = Submission {
+        dry_run: true,
+        max_credits: Some(5),
+        ..submission(&domains("found", 10))
+    };
+    let Ok(Accepted::Priced {
+        deal,
+        records,
+        price,
+        ..
+    }) = world.submit(dry, Some("key"))
+    else {
+        panic!("no price")
+    };
     assert_eq!((deal.funded, deal.reserved, records, price), (2, 4, 10, 2));
     assert_eq!(world.sim.store.items(), before);
     assert_eq!(world.sim.queue.next_visible(), None);
@@ -222,9 +306,16 @@ fn a_dry_run_prices_and_stores_nothing() {
 #[test]
 fn a_waterfall_charges_for_the_providers_that_contributed() {
     let mut world = World::new();
-    let id = world.job(Submission { kind: "duo".to_owned(), ..submission(&["found-0", "only-1", "none-2"]) });
+    let id = world.job(Submission {
+        kind: "duo".to_owned(),
+        ..submission(&["found-0", "only-1", "none-2"])
+    });
     world.settle(HOUR);
-    let credits: Vec<u32> = world.results(&id).iter().map(|line| line.outcome.credits).collect();
+    let credits: Vec<u32> = world
+        .results(&id)
+        .iter()
+        .map(|line| line.outcome.credits)
+        .collect();
     assert_eq!(credits, [5, 3, 0]);
     assert_eq!(world.view(&id).job.spec.reserved, 15);
 }
@@ -233,17 +324,33 @@ fn a_waterfall_charges_for_the_providers_that_contributed() {
 fn a_chosen_order_asks_only_whom_it_names() {
     let mut world = World::new();
     let providers = Some(vec!["second".to_owned()]);
-    let id = world.job(Submission { kind: "duo".to_owned(), providers, ..submission(&["found-0"]) });
+    let id = world.job(Submission {
+        kind: "duo".to_owned(),
+        providers,
+        ..submission(&["found-0"])
+    });
     world.settle(HOUR);
-    assert_eq!((world.view(&id).job.spec.reserved, world.view(&id).credits_used()), (3, 3));
+    assert_eq!(
+        (
+            world.view(&id).job.spec.reserved,
+            world.view(&id).credits_used()
+        ),
+        (3, 3)
+    );
     assert!(world.asked().iter().all(|a| a.provider == "second"));
 }
 
 #[test]
 fn results_read_while_the_job_runs_are_a_prefix_without_gaps() {
     // The chunks end in any order: what comes after an unfinished one has to wait.
-    let mut world = World::with(Options { enrichers: 3, seed: 5, ..Options::default() });
-    let domains: Vec<String> = (0..500).map(|n| format!("slow{}-{n}", 1 + (n * 37) % 23)).collect();
+    let mut world = World::with(Options {
+        enrichers: 3,
+        seed: 5,
+        ..Options::default()
+    });
+    let domains: Vec<String> = (0..500)
+        .map(|n| format!("slow{}-{n}", 1 + (n * 37) % 23))
+        .collect();
     let id = world.job(submission(&domains));
     let (mut longest, mut partial) = (0, 0);
     while !world.is_quiet() {
@@ -252,11 +359,15 @@ fn results_read_while_the_job_runs_are_a_prefix_without_gaps() {
         let mut cursor = Some(ResultCursor::default());
         let mut seen = Vec::new();
         while let Some(at) = cursor {
-            let page = world.call(async |ports| results(ports, &view, at, 30).await).unwrap();
+            let page = world
+                .call(async |ports| results(ports, &view, at, 30).await)
+                .unwrap();
             let stop = page.lines.is_empty();
             seen.extend(page.lines);
             // A cursor survives its way through text.
-            let next = page.next.map(|next| ResultCursor::parse(&next.to_string()).unwrap());
+            let next = page
+                .next
+                .map(|next| ResultCursor::parse(&next.to_string()).unwrap());
             cursor = next.filter(|_| !stop);
         }
         let indices: Vec<usize> = seen.iter().map(|line| line.index as usize).collect();
@@ -264,7 +375,12 @@ fn results_read_while_the_job_runs_are_a_prefix_without_gaps() {
         assert!(seen.len() >= longest, "results disappear");
         longest = seen.len();
         partial += usize::from(longest > 0 && longest < 500);
-        assert!(world.now().since(shared::domain::time::Timestamp(1_767_225_600_000)) < HOUR);
+        assert!(
+            world
+                .now()
+                .since(shared::domain::time::Timestamp(1_767_225_600_000))
+                < HOUR
+        );
     }
     assert_eq!(longest, 500);
     assert!(partial > 3, "the job was never read in the middle");
@@ -279,8 +395,14 @@ fn a_page_of_results_stays_below_its_limit_of_bytes() {
     let view = world.view(&id);
     let (mut cursor, mut pages, mut lines) = (Some(ResultCursor::default()), 0, 0);
     while let Some(at) = cursor {
-        let page = world.call(async |ports| results(ports, &view, at, 1000).await).unwrap();
-        let bytes: usize = page.lines.iter().map(|l| l.to_json().to_string().len() + 1).sum();
+        let page = world
+            .call(async |ports| results(ports, &view, at, 1000).await)
+            .unwrap();
+        let bytes: usize = page
+            .lines
+            .iter()
+            .map(|l| l.to_json().to_string().len() + 1)
+            .sum();
         assert!(bytes <= MAX_PAGE_BYTES, "{bytes}");
         pages += 1;
         lines += page.lines.len();
@@ -291,7 +413,17 @@ fn a_page_of_results_stays_below_its_limit_of_bytes() {
 
 #[test]
 fn foreign_cursors_are_no_cursors() {
-    for text in ["", "1", "1.", ".1", "01.2", "1.2.3", "-1.0", "a.b", "99999999999.0"] {
+    for text in [
+        "",
+        "1",
+        "1.",
+        ".1",
+        "01.2",
+        "1.2.3",
+        "-1.0",
+        "a.b",
+        "99999999999.0",
+    ] {
         assert_eq!(ResultCursor::parse(text), None, "{text}");
     }
     let mut world = World::new();
@@ -300,7 +432,9 @@ fn foreign_cursors_are_no_cursors() {
     let view = world.view(&id);
     for (chunk, offset) in [(0, 5), (7, 0), (u32::MAX, u32::MAX)] {
         let at = ResultCursor { chunk, offset };
-        let page = world.call(async |ports| results(ports, &view, at, 10).await).unwrap();
+        let page = world
+            .call(async |ports| results(ports, &view, at, 10).await)
+            .unwrap();
         assert_eq!((page.lines.len(), page.next), (0, None));
     }
 }
@@ -318,7 +452,9 @@ fn jobs_are_listed_newest_first_page_by_page_and_by_status() {
     world.sim.queue.lose(shared::ports::QueueName::Enrich);
     made.reverse();
     let list = |status, before, limit| {
-        world.call(async |ports| read::jobs(ports, &world.tenant.id, status, before, limit).await).unwrap()
+        world
+            .call(async |ports| read::jobs(ports, &world.tenant.id, status, before, limit).await)
+            .unwrap()
     };
     let (mut listed, mut before) = (Vec::new(), None);
     loop {
@@ -342,14 +478,19 @@ fn waiting_for_a_job_ends_with_the_job_or_with_the_time() {
     world.run_for(SECOND);
     let start = world.now();
     let over = |view: &shared::domain::job::JobView| !view.job.status.is_live();
-    let view = world.call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
+    let view = world
+        .call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
     assert_eq!(view.unwrap().status(), Status::Running);
     assert_eq!(world.sim.clock.now().since(start), 20 * SECOND);
     world.settle(HOUR);
     let start = world.now();
-    let view = world.call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
+    let view = world
+        .call(async |ports| read::wait_for(ports, &world.tenant.id, &id, 20 * SECOND, over).await);
     assert!(over(&view.unwrap()));
-    assert!(world.sim.clock.now().since(start) < SECOND, "an ended job changes no more");
+    assert!(
+        world.sim.clock.now().since(start) < SECOND,
+        "an ended job changes no more"
+    );
 }
 
 #[test]
@@ -360,8 +501,16 @@ fn an_expired_job_is_not_there_although_the_table_still_has_it() {
     world.sim.clock.advance(30 * 24 * HOUR);
     let gone = |e: Result<_, ApiError>| matches!(e, Err(ApiError::NotFound { .. }));
     let tenant = &world.tenant.id;
-    assert!(gone(world.call(async |ports| read::job(ports, tenant, &id).await.map(drop))));
-    assert!(gone(world.call(async |ports| read::delivery(ports, tenant, &id.delivery(0)).await.map(drop))));
-    let listed = world.call(async |ports| read::jobs(ports, tenant, None, None, 10).await).unwrap();
+    assert!(gone(world.call(async |ports| {
+        read::job(ports, tenant, &id).await.map(drop)
+    })));
+    assert!(gone(world.call(async |ports| {
+        read::delivery(ports, tenant, &id.delivery(0))
+            .await
+            .map(drop)
+    })));
+    let listed = world
+        .call(async |ports| read::jobs(ports, tenant, None, None, 10).await)
+        .unwrap();
     assert_eq!(listed.jobs.len(), 0);
 }

@@ -49,7 +49,11 @@ fn after(case: &Case, (k, first): (u64, Fault)) -> (Vec<Call>, Vec<String>) {
         if call.number > k {
             note.lock().unwrap().push(call.clone());
         }
-        if call.number == k { first } else { Fault::Proceed }
+        if call.number == k {
+            first
+        } else {
+            Fault::Proceed
+        }
     });
     let seen = std::mem::take(&mut *seen.lock().unwrap());
     (seen, wrong)
@@ -69,7 +73,11 @@ fn pairs(name: &str, case: &Case, ways: fn(Op) -> Vec<Fault>) {
                 n if n == two => second,
                 _ => Fault::Proceed,
             });
-            wrong.extend(broken.iter().map(|why| format!("#{k} {fault:?}, #{two} {second:?}: {why}")));
+            wrong.extend(
+                broken
+                    .iter()
+                    .map(|why| format!("#{k} {fault:?}, #{two} {second:?}: {why}")),
+            );
         }
         (seconds.len(), wrong)
     };
@@ -77,13 +85,20 @@ fn pairs(name: &str, case: &Case, ways: fn(Op) -> Vec<Fault>) {
     let tried: usize = all.iter().map(|(seconds, _)| seconds).sum();
     println!("{name}: {} first faults, {tried} pairs tried", firsts.len());
     let wrong: Vec<&String> = all.iter().flat_map(|(_, wrong)| wrong).collect();
-    assert!(wrong.is_empty(), "{} of {tried} pairs break something: {:#?}", wrong.len(), &wrong[..wrong.len().min(20)]);
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} pairs break something: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(20)]
+    );
 }
 
 /// A job of one record whose receiver fails once.
 fn smallest(world: &mut World) -> After {
     world.receiver.answers([500]);
-    let id = world.insist_on_job(&submission(&["found-0"]), "one").expect("a job");
+    let id = world
+        .insist_on_job(&submission(&["found-0"]), "one")
+        .expect("a job");
     Box::new(move |world| {
         ended(world, &id, &[shared::domain::job::Status::Completed])?;
         had_a_delivery(world, &id)

@@ -32,12 +32,22 @@ const FAULTY_STORE: StoreFaults = StoreFaults {
 fn jobs_end_well(options: Options) {
     let seed = options.seed;
     let mut world = World::with(options);
-    world.receiver.replies([Reply::status(500), Reply::status(200).after(8 * SECOND), Reply::status(503)]);
-    let records = ["slow20-0", "found-1", "panic-2", "none-3", "poison-4", "big-5"];
+    world.receiver.replies([
+        Reply::status(500),
+        Reply::status(200).after(8 * SECOND),
+        Reply::status(503),
+    ]);
+    let records = [
+        "slow20-0", "found-1", "panic-2", "none-3", "poison-4", "big-5",
+    ];
     let jobs: Vec<_> = (0..3).map(|_| world.job(submission(&records))).collect();
     world.settle(20 * HOUR);
     for id in &jobs {
-        assert_eq!(ended(&world, id, &[Status::Completed]), Ok(()), "seed {seed}");
+        assert_eq!(
+            ended(&world, id, &[Status::Completed]),
+            Ok(()),
+            "seed {seed}"
+        );
         assert_eq!(had_a_delivery(&world, id), Ok(()), "seed {seed}");
     }
 }
@@ -45,14 +55,26 @@ fn jobs_end_well(options: Options) {
 #[test]
 fn queues_that_repeat_reorder_and_forget_cost_time_alone() {
     for seed in 0..20 {
-        jobs_end_well(Options { seed, enrichers: 2, dispatchers: 2, queue: FAULTY_QUEUE, ..Options::default() });
+        jobs_end_well(Options {
+            seed,
+            enrichers: 2,
+            dispatchers: 2,
+            queue: FAULTY_QUEUE,
+            ..Options::default()
+        });
     }
 }
 
 #[test]
 fn a_table_that_lags_and_holds_its_items_costs_time_alone() {
     for seed in 0..20 {
-        jobs_end_well(Options { seed, enrichers: 2, dispatchers: 2, store: FAULTY_STORE, ..Options::default() });
+        jobs_end_well(Options {
+            seed,
+            enrichers: 2,
+            dispatchers: 2,
+            store: FAULTY_STORE,
+            ..Options::default()
+        });
     }
 }
 
@@ -62,16 +84,32 @@ fn messages_that_all_became_dead_letters_cost_time_alone() {
     // Every message is given up after one receive, and every process dies at its first call.
     world.sim.queue.configure(Duration::from_secs(30), 1);
     let id = world.job(submission(&domains("found", 130)));
-    world.faults(|call| if call.op == Op::GetMany { Fault::Die } else { Fault::Proceed });
+    world.faults(|call| {
+        if call.op == Op::GetMany {
+            Fault::Die
+        } else {
+            Fault::Proceed
+        }
+    });
     let sent = world.sim.queue.peek(Enrich).len();
     world.options.sweeping = false;
     world.run_for(5 * MINUTE);
-    assert_eq!((sent, world.sim.queue.dead_letters(Enrich).len(), world.sim.queue.peek(Enrich).len()), (3, 3, 0));
+    assert_eq!(
+        (
+            sent,
+            world.sim.queue.dead_letters(Enrich).len(),
+            world.sim.queue.peek(Enrich).len()
+        ),
+        (3, 3, 0)
+    );
     world.faults(|_| Fault::Proceed);
     world.options.sweeping = true;
     world.settle(HOUR);
     assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()));
-    assert_eq!((world.view(&id).counts().found, world.asked().len()), (130, 130));
+    assert_eq!(
+        (world.view(&id).counts().found, world.asked().len()),
+        (130, 130)
+    );
     assert_eq!(had_a_delivery(&world, &id), Ok(()));
 }
 
@@ -79,14 +117,29 @@ fn messages_that_all_became_dead_letters_cost_time_alone() {
 fn a_message_that_no_code_can_read_becomes_a_dead_letter_and_takes_no_neighbour_along() {
     let mut world = World::new();
     world.options.dispatchers = 0;
-    let jobs: Vec<_> = (0..3).map(|_| world.job(submission(&["found-0"]))).collect();
+    let jobs: Vec<_> = (0..3)
+        .map(|_| world.job(submission(&["found-0"])))
+        .collect();
     world.run_for(SECOND);
-    let nonsense = shared::ports::Message { body: "{".to_owned(), delay: Duration::ZERO, group: "acme".to_owned() };
-    world.call(async |p| p.queue.send(Webhook, vec![nonsense.clone()]).await).expect("sent");
+    let nonsense = shared::ports::Message {
+        body: "{".to_owned(),
+        delay: Duration::ZERO,
+        group: "acme".to_owned(),
+    };
+    world
+        .call(async |p| p.queue.send(Webhook, vec![nonsense.clone()]).await)
+        .expect("sent");
     world.options.dispatchers = 1;
     world.settle(HOUR);
-    let unreadable = world.happened().iter().filter(|h| **h == Happened::Unreadable).count();
-    assert_eq!((unreadable, world.sim.queue.dead_letters(Webhook).len()), (10, 1));
+    let unreadable = world
+        .happened()
+        .iter()
+        .filter(|h| **h == Happened::Unreadable)
+        .count();
+    assert_eq!(
+        (unreadable, world.sim.queue.dead_letters(Webhook).len()),
+        (10, 1)
+    );
     for id in &jobs {
         assert_eq!(had_a_delivery(&world, id), Ok(()));
     }
@@ -100,7 +153,9 @@ fn a_process_that_dies_brings_back_its_whole_batch() {
     world.settle(HOUR);
     let before = world.receiver.exchanges().len();
     world.options.dispatchers = 0;
-    let jobs: Vec<_> = (0..3).map(|_| world.job(submission(&["found-0"]))).collect();
+    let jobs: Vec<_> = (0..3)
+        .map(|_| world.job(submission(&["found-0"])))
+        .collect();
     world.run_for(SECOND);
     let mut armed = true;
     world.faults(move |call| {
@@ -110,7 +165,10 @@ fn a_process_that_dies_brings_back_its_whole_batch() {
     world.options.dispatchers = 1;
     world.run_for(SECOND);
     assert_eq!(world.receiver.exchanges().len(), before);
-    assert_eq!([Webhook, WebhookRetry, EnrichBulk].map(|lane| world.sim.queue.peek(lane).len()), [3, 0, 0]);
+    assert_eq!(
+        [Webhook, WebhookRetry, EnrichBulk].map(|lane| world.sim.queue.peek(lane).len()),
+        [3, 0, 0]
+    );
     world.settle(HOUR);
     for id in &jobs {
         assert_eq!(had_a_delivery(&world, id), Ok(()));
@@ -121,7 +179,11 @@ fn a_process_that_dies_brings_back_its_whole_batch() {
 fn what_expired_is_not_there_whenever_the_table_deletes_it() {
     let (day, mut lingered) = (24 * HOUR, false);
     for seed in 0..5 {
-        let mut world = World::with(Options { seed, store: FAULTY_STORE, ..Options::default() });
+        let mut world = World::with(Options {
+            seed,
+            store: FAULTY_STORE,
+            ..Options::default()
+        });
         let id = world.job(submission(&["found-0", "none-1"]));
         world.settle(HOUR);
         world.options.sweeping = false;
@@ -133,7 +195,11 @@ fn what_expired_is_not_there_whenever_the_table_deletes_it() {
             let there = world.sim.store.peek(&head).is_some();
             let found = world.call(async |p| read::job(p, &world.tenant.id, &id).await);
             let over = world.now() >= end;
-            assert_eq!(found == Err(ApiError::NotFound { what: "job" }), over, "seed {seed}: {found:?}");
+            assert_eq!(
+                found == Err(ApiError::NotFound { what: "job" }),
+                over,
+                "seed {seed}: {found:?}"
+            );
             left.push((over, there));
         }
         lingered |= left.contains(&(true, true));

@@ -21,7 +21,12 @@ use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 pub(crate) const RECORD_HOOK: &str = "https://hook.example/record";
 
 fn telling<S: AsRef<str>>(domains: &[S]) -> Submission {
-    Submission { record_webhook: Some(Webhook { url: RECORD_HOOK.to_owned() }), ..submission(domains) }
+    Submission {
+        record_webhook: Some(Webhook {
+            url: RECORD_HOOK.to_owned(),
+        }),
+        ..submission(domains)
+    }
 }
 
 fn told(world: &World, id: &JobId) -> Vec<Delivery> {
@@ -32,7 +37,10 @@ fn told(world: &World, id: &JobId) -> Vec<Delivery> {
 /// One event a record, one for the end, all delivered, and each record's event before the end of its own job.
 fn all_told(world: &World, id: &JobId, records: usize) -> Result<(), String> {
     let told = told(world, id);
-    let bad: Vec<&Delivery> = told.iter().filter(|d| d.state != DeliveryState::Delivered).collect();
+    let bad: Vec<&Delivery> = told
+        .iter()
+        .filter(|d| d.state != DeliveryState::Delivered)
+        .collect();
     if told.len() != records + 1 || !bad.is_empty() {
         return Err(format!(
             "all_told: {} events of {records} records and the end, not delivered: {bad:?}",
@@ -41,7 +49,11 @@ fn all_told(world: &World, id: &JobId, records: usize) -> Result<(), String> {
     }
     let end = told[0].event_at;
     let late: Vec<&Delivery> = told[1..].iter().filter(|d| d.event_at > end).collect();
-    if late.is_empty() { Ok(()) } else { Err(format!("told_before_the_end: {late:?}")) }
+    if late.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("told_before_the_end: {late:?}"))
+    }
 }
 
 #[test]
@@ -50,7 +62,9 @@ fn a_job_that_tells_of_each_record_survives_every_crash() {
         "records",
         &case(|world| {
             world.receiver.answers([500]);
-            let id = world.insist_on_job(&telling(&["found-0", "none-1", "slow5-2"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&telling(&["found-0", "none-1", "slow5-2"]), "one")
+                .expect("a job");
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
                 all_told(world, &id, 3)
@@ -64,11 +78,18 @@ fn a_cancel_of_a_job_that_tells_of_each_record_survives_every_crash() {
     sweep(
         "records canceled",
         &case(|world| {
-            let id = world.insist_on_job(&telling(&["found-0", "slow20-1", "slow20-2"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&telling(&["found-0", "slow20-1", "slow20-2"]), "one")
+                .expect("a job");
             world.run_for(10 * SECOND);
             let tenant = world.tenant.id.clone();
-            let asked = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
-            let allowed = if asked.is_ok() { Status::Canceled } else { Status::Completed };
+            let asked = world
+                .insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let allowed = if asked.is_ok() {
+                Status::Canceled
+            } else {
+                Status::Completed
+            };
             Box::new(move |world| {
                 ended(world, &id, &[allowed])?;
                 all_told(world, &id, 3)
@@ -82,17 +103,24 @@ fn a_delete_of_a_job_that_tells_of_each_record_survives_every_crash() {
     sweep(
         "records deleted",
         &case(|world| {
-            let id = world.insist_on_job(&telling(&["found-0", "slow20-1"]), "one").expect("a job");
+            let id = world
+                .insist_on_job(&telling(&["found-0", "slow20-1"]), "one")
+                .expect("a job");
             world.run_for(10 * SECOND);
             let tenant = world.tenant.id.clone();
-            let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let answer = world
+                .insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
             Box::new(move |world| {
                 match &answer {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}
                     Err(other) => return Err(format!("delete answered {other:?}")),
                 }
                 let view = world.call(async |ports| read::job(ports, &world.tenant.id, &id).await);
-                if view == Err(ApiError::NotFound { what: "job" }) { Ok(()) } else { Err(format!("erased: {view:?}")) }
+                if view == Err(ApiError::NotFound { what: "job" }) {
+                    Ok(())
+                } else {
+                    Err(format!("erased: {view:?}"))
+                }
             })
         }),
     );
@@ -100,20 +128,38 @@ fn a_delete_of_a_job_that_tells_of_each_record_survives_every_crash() {
 
 #[test]
 fn a_record_event_that_is_never_put_is_found_out() {
-    let mut world =
-        World::over(Options::default(), |inner| Arc::new(BrokenStore { inner, how: Broken::RecordEventIsLost }));
+    let mut world = World::over(Options::default(), |inner| {
+        Arc::new(BrokenStore {
+            inner,
+            how: Broken::RecordEventIsLost,
+        })
+    });
     world.job(telling(&["found-0"]));
     assert_eq!(world.quiet_within(HOUR), Ok(()));
     let found = invariants::check(&world);
-    assert!(found.iter().any(|f| f.starts_with("every_event_is_told_or_exhausted")), "{found:?}");
+    assert!(
+        found
+            .iter()
+            .any(|f| f.starts_with("every_event_is_told_or_exhausted")),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_receiver_of_records_that_fails_keeps_nothing_else_waiting() {
-    let mut world = World::with(Options { enrichers: 8, dispatchers: 2, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 8,
+        dispatchers: 2,
+        ..Options::default()
+    });
     world
         .call(async |p| {
-            shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await
+            shared::maintenance::tenants::set_webhook_schedule(
+                p,
+                &world.tenant.id,
+                Some(vec![60, 60]),
+            )
+            .await
         })
         .unwrap();
     world.receiver.replies((0..40).map(|_| Reply::status(503)));
@@ -125,18 +171,35 @@ fn a_receiver_of_records_that_fails_keeps_nothing_else_waiting() {
 
 #[test]
 fn a_job_that_takes_what_budget_there_is_survives_every_crash() {
-    sweep("short", &Case { options: Options { credits: 5, ..Options::default() }, play: short, broken: None });
+    sweep(
+        "short",
+        &Case {
+            options: Options {
+                credits: 5,
+                ..Options::default()
+            },
+            play: short,
+            broken: None,
+        },
+    );
 }
 
 /// Price 2: five credits pay for two of four records.
 fn short(world: &mut World) -> After {
-    let sent = Submission { partial_budget: true, ..submission(&domains("found", 4)) };
+    let sent = Submission {
+        partial_budget: true,
+        ..submission(&domains("found", 4))
+    };
     let id = world.insist_on_job(&sent, "one").expect("a job");
     Box::new(move |world| {
         ended(world, &id, &[Status::Completed])?;
         let view = world.view(&id);
         let counts = view.counts();
-        let said = world.results(&id).pop().and_then(|line| line.outcome.error).map_or_else(String::new, |e| e.detail);
+        let said = world
+            .results(&id)
+            .pop()
+            .and_then(|line| line.outcome.error)
+            .map_or_else(String::new, |e| e.detail);
         if !said.starts_with("the credits there were") {
             return Err(format!("skipped_says_why: {said}"));
         }
@@ -150,8 +213,14 @@ fn short(world: &mut World) -> After {
 
 #[test]
 fn a_job_without_a_credit_to_take_fails_and_says_why() {
-    let mut world = World::with(Options { credits: 0, ..Options::default() });
-    let id = world.job(Submission { partial_budget: true, ..submission(&domains("found", 3)) });
+    let mut world = World::with(Options {
+        credits: 0,
+        ..Options::default()
+    });
+    let id = world.job(Submission {
+        partial_budget: true,
+        ..submission(&domains("found", 3))
+    });
     world.settle(HOUR);
     let view = world.view(&id);
     assert_eq!((view.status(), view.counts().skipped), (Status::Failed, 3));
@@ -161,11 +230,22 @@ fn a_job_without_a_credit_to_take_fails_and_says_why() {
 #[test]
 fn submissions_that_race_for_the_last_credits_share_them() {
     for seed in 0..30 {
-        let mut world = World::with(Options { seed, credits: 6, ..Options::default() });
+        let mut world = World::with(Options {
+            seed,
+            credits: 6,
+            ..Options::default()
+        });
         for n in 0..3 {
-            let (ports, registry, tenant) = (world.ports.clone(), world.registry.clone(), world.tenant.clone());
+            let (ports, registry, tenant) = (
+                world.ports.clone(),
+                world.registry.clone(),
+                world.tenant.clone(),
+            );
             world.spawn(&format!("client {n}"), async move {
-                let sent = Submission { partial_budget: true, ..submission(&domains("found", 2)) };
+                let sent = Submission {
+                    partial_budget: true,
+                    ..submission(&domains("found", 2))
+                };
                 let answer = World::request(&ports, &registry, &tenant, sent, None).await;
                 assert!(matches!(answer, Ok(Accepted::Job { .. })), "{answer:?}");
             });
@@ -182,7 +262,12 @@ fn a_record_event_has_one_body_however_far_its_job_went() {
     let mut world = World::new();
     world
         .call(async |p| {
-            shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, Some(vec![60, 60])).await
+            shared::maintenance::tenants::set_webhook_schedule(
+                p,
+                &world.tenant.id,
+                Some(vec![60, 60]),
+            )
+            .await
         })
         .unwrap();
     world.receiver.answers([500, 500]);
@@ -191,7 +276,12 @@ fn a_record_event_has_one_body_however_far_its_job_went() {
     world.settle(Duration::from_secs(24 * 3600));
     let wrong = invariants::check(&world);
     assert_eq!(wrong, Vec::<String>::new());
-    let mut ids: Vec<String> = world.receiver.exchanges().iter().map(|e| e.id().to_owned()).collect();
+    let mut ids: Vec<String> = world
+        .receiver
+        .exchanges()
+        .iter()
+        .map(|e| e.id().to_owned())
+        .collect();
     ids.sort();
     ids.dedup();
     assert_eq!((ids.len(), world.receiver.exchanges().len()), (3, 5));
@@ -199,13 +289,21 @@ fn a_record_event_has_one_body_however_far_its_job_went() {
 
 #[test]
 fn a_job_with_many_records_to_tell_of_leaves_the_fast_lanes_to_others() {
-    let mut world = World::with(Options { enrichers: 0, dispatchers: 0, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 0,
+        dispatchers: 0,
+        ..Options::default()
+    });
     world.job(telling(&domains("found", 120)));
     assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), 4);
     assert_eq!(world.sim.queue.peek(QueueName::EnrichBulk).len(), 116);
     world.options.enrichers = 4;
     world.run_for(10 * SECOND);
-    assert_eq!(world.sim.queue.peek(QueueName::Webhook).len(), 11, "10 records and the end");
+    assert_eq!(
+        world.sim.queue.peek(QueueName::Webhook).len(),
+        11,
+        "10 records and the end"
+    );
     assert_eq!(world.sim.queue.peek(QueueName::WebhookRetry).len(), 110);
     world.options.dispatchers = 4;
     world.settle(HOUR);

@@ -15,11 +15,16 @@ use crate::crash::{case, ended, sweep};
 use crate::{HOUR, MINUTE, SECOND};
 
 fn patient(domains: &[String]) -> Submission {
-    Submission { kind: "patient".to_owned(), ..submission(domains) }
+    Submission {
+        kind: "patient".to_owned(),
+        ..submission(domains)
+    }
 }
 
 fn codes(world: &World, id: &shared::domain::ids::JobId) -> Vec<String> {
-    let code = |line: shared::domain::job::ResultLine| line.outcome.error.map_or_else(String::new, |e| e.code);
+    let code = |line: shared::domain::job::ResultLine| {
+        line.outcome.error.map_or_else(String::new, |e| e.code)
+    };
     world.results(id).into_iter().map(code).collect()
 }
 
@@ -31,9 +36,17 @@ fn a_chunk_that_runs_out_of_time_goes_on_where_it_stopped() {
     let id = world.job(patient(&domains));
     world.settle(HOUR);
     assert_eq!(world.view(&id).counts().found, 7);
-    let runs = world.happened().iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+    let runs = world
+        .happened()
+        .iter()
+        .filter(|h| matches!(h, Happened::Ran { .. }))
+        .count();
     assert_eq!(runs, 4);
-    assert!(domains.iter().all(|d| world.asked_of(d) == 1), "a provider was asked twice: {:?}", world.asked());
+    assert!(
+        domains.iter().all(|d| world.asked_of(d) == 1),
+        "a provider was asked twice: {:?}",
+        world.asked()
+    );
 }
 
 #[test]
@@ -50,7 +63,11 @@ fn a_panicking_provider_costs_its_record_alone() {
     let id = world.job(submission(&["found-0", "panic-1", "found-2"]));
     world.settle(HOUR);
     assert_eq!(codes(&world, &id), ["", "internal_error", ""]);
-    let runs = world.happened().iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+    let runs = world
+        .happened()
+        .iter()
+        .filter(|h| matches!(h, Happened::Ran { .. }))
+        .count();
     assert_eq!(runs, 1);
 }
 
@@ -63,8 +80,16 @@ fn a_poisoned_record_costs_itself_and_nothing_else() {
     world.settle(3 * HOUR);
     let lines = world.results(&id);
     for (n, line) in lines.iter().enumerate() {
-        let lost = line.outcome.error.as_ref().is_some_and(|e| e.code == "worker_lost");
-        assert_eq!((lost, line.outcome.status == OutcomeStatus::Found), (n == 70, n != 70), "record {n}");
+        let lost = line
+            .outcome
+            .error
+            .as_ref()
+            .is_some_and(|e| e.code == "worker_lost");
+        assert_eq!(
+            (lost, line.outcome.status == OutcomeStatus::Found),
+            (n == 70, n != 70),
+            "record {n}"
+        );
     }
     assert_eq!(world.view(&id).status(), Status::Completed);
 }
@@ -77,7 +102,9 @@ fn two_poisoned_records_in_one_chunk_cost_themselves_and_nothing_else() {
     domains[19] = "poison-19".to_owned();
     let id = world.job(submission(&domains));
     world.settle(6 * HOUR);
-    let lost: Vec<usize> = (0..20).filter(|n| codes(&world, &id)[*n] == "worker_lost").collect();
+    let lost: Vec<usize> = (0..20)
+        .filter(|n| codes(&world, &id)[*n] == "worker_lost")
+        .collect();
     assert_eq!(lost, [0, 19]);
 }
 
@@ -91,13 +118,20 @@ fn the_eighth_start_gives_up_what_is_left_of_a_chunk() {
         }
         if call.op == Op::Put && call.subject.ends_with("#RESULT") {
             results += 1;
-            return if results <= 2 { Fault::Die } else { Fault::Proceed };
+            return if results <= 2 {
+                Fault::Die
+            } else {
+                Fault::Proceed
+            };
         }
         Fault::Proceed
     });
     let id = world.job(submission(&domains("found", 3)));
     world.settle(6 * HOUR);
-    assert_eq!(codes(&world, &id), ["worker_lost", "worker_lost", "worker_lost"]);
+    assert_eq!(
+        codes(&world, &id),
+        ["worker_lost", "worker_lost", "worker_lost"]
+    );
     assert_eq!(world.credits(&world.tenant.id), (100_000, 0, 0));
 }
 
@@ -117,13 +151,20 @@ fn a_slow_chunk_with_a_poisoned_record_lost_the_others_too() {
 
 #[test]
 fn a_slow_chunk_was_bought_twice_because_the_sweep_took_it_for_dead() {
-    let mut world = World::with(Options { enrichers: 4, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 4,
+        ..Options::default()
+    });
     let domains = domains("slow90", 40);
     let id = world.job(patient(&domains));
     world.settle(6 * HOUR);
     assert_eq!(world.view(&id).counts().found, 40);
     let twice: Vec<_> = domains.iter().filter(|d| world.asked_of(d) > 1).collect();
-    assert!(twice.is_empty(), "{} of 40 answers were bought twice", twice.len());
+    assert!(
+        twice.is_empty(),
+        "{} of 40 answers were bought twice",
+        twice.len()
+    );
 }
 
 #[test]
@@ -133,7 +174,11 @@ fn a_table_that_takes_no_results_for_minutes_costs_no_record() {
     let clock = world.sim.clock.clone();
     world.faults(move |call| {
         let outage = clock.now() < until && call.op == Op::Put && call.subject.ends_with("#RESULT");
-        if outage { Fault::Throttle } else { Fault::Proceed }
+        if outage {
+            Fault::Throttle
+        } else {
+            Fault::Proceed
+        }
     });
     let id = world.job(submission(&domains("found", 3)));
     world.settle(6 * HOUR);
@@ -146,14 +191,27 @@ fn outcomes_too_big_for_one_item_come_back_whole() {
     let id = world.job(submission(&domains("big", 30)));
     world.settle(HOUR);
     let lines = world.results(&id);
-    assert!(lines.iter().all(|l| l.outcome.data["name"].as_str().is_some_and(|t| t.len() >= BIG)));
-    let parts = world.sim.store.items().iter().filter(|i| i.key.sk.contains("#RESULT#")).count();
+    assert!(lines.iter().all(|l| {
+        l.outcome.data["name"]
+            .as_str()
+            .is_some_and(|t| t.len() >= BIG)
+    }));
+    let parts = world
+        .sim
+        .store
+        .items()
+        .iter()
+        .filter(|i| i.key.sk.contains("#RESULT#"))
+        .count();
     assert!(parts >= 10, "{parts} overflow items");
 }
 
 #[test]
 fn a_job_of_several_shards_ends_once() {
-    let mut world = World::with(Options { enrichers: 20, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 20,
+        ..Options::default()
+    });
     let id = world.job(submission(&domains("found", 6_500)));
     world.settle(HOUR);
     let view = world.view(&id);
@@ -167,7 +225,12 @@ fn a_job_past_its_run_limit_expires_and_keeps_what_it_has() {
     let mut world = World::new();
     let id = world.job(submission(&domains("slow5", 100)));
     // One chunk is done; then nobody works for a day.
-    let done = world.run_until(MINUTE, |world| world.happened().iter().any(|h| matches!(h, Happened::Ran { .. })));
+    let done = world.run_until(MINUTE, |world| {
+        world
+            .happened()
+            .iter()
+            .any(|h| matches!(h, Happened::Ran { .. }))
+    });
     assert!(done);
     world.options.enrichers = 0;
     world.kill_enrichers();
@@ -179,26 +242,43 @@ fn a_job_past_its_run_limit_expires_and_keeps_what_it_has() {
     let view = world.view(&id);
     assert_eq!(view.status(), Status::Expired);
     assert_eq!((view.counts().found, view.counts().failed), (50, 50));
-    assert!(codes(&world, &id)[50..].iter().all(|code| code == "job_expired"));
+    assert!(
+        codes(&world, &id)[50..]
+            .iter()
+            .all(|code| code == "job_expired")
+    );
     assert_eq!(world.receiver.exchanges()[0].json()["type"], "job.failed");
 }
 
 #[test]
 fn a_type_without_providers_fails_the_job_and_costs_nothing() {
     let mut world = World::new();
-    let id = world.job(Submission { kind: "bare".to_owned(), ..submission(&["found-0", "found-1"]) });
+    let id = world.job(Submission {
+        kind: "bare".to_owned(),
+        ..submission(&["found-0", "found-1"])
+    });
     assert_eq!(world.view(&id).job.spec.reserved, 0);
     world.settle(HOUR);
     let view = world.view(&id);
     assert_eq!(view.status(), Status::Failed);
-    assert_eq!(view.job.end.as_ref().unwrap().error.as_deref(), Some("name a provider"));
-    assert_eq!(codes(&world, &id), ["provider_unconfigured", "provider_unconfigured"]);
+    assert_eq!(
+        view.job.end.as_ref().unwrap().error.as_deref(),
+        Some("name a provider")
+    );
+    assert_eq!(
+        codes(&world, &id),
+        ["provider_unconfigured", "provider_unconfigured"]
+    );
     assert_eq!(world.receiver.exchanges()[0].json()["type"], "job.failed");
 }
 
 #[test]
 fn every_message_twice_changes_nothing() {
-    let mut world = World::with(Options { enrichers: 3, dispatchers: 3, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 3,
+        dispatchers: 3,
+        ..Options::default()
+    });
     let id = world.job(submission(&domains("slow5", 200)));
     for message in world.sim.queue.peek(Enrich) {
         world.sim.queue.duplicate(Enrich, &message.id);
@@ -218,9 +298,19 @@ fn every_message_twice_changes_nothing() {
 #[test]
 fn a_message_that_cannot_be_read_ends_among_the_dead_letters() {
     let mut world = World::new();
-    for body in ["{", "{}", r#"{"v":1,"job":"job_x","chunk":0,"start":"first"}"#] {
-        let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "acme".to_owned() };
-        world.call(async |p| p.queue.send(Enrich, vec![message.clone()]).await).unwrap();
+    for body in [
+        "{",
+        "{}",
+        r#"{"v":1,"job":"job_x","chunk":0,"start":"first"}"#,
+    ] {
+        let message = Message {
+            body: body.to_owned(),
+            delay: Duration::ZERO,
+            group: "acme".to_owned(),
+        };
+        world
+            .call(async |p| p.queue.send(Enrich, vec![message.clone()]).await)
+            .unwrap();
     }
     let id = world.job(submission(&["found-0"]));
     world.settle(HOUR);
@@ -239,7 +329,11 @@ fn outcomes_put_away_before_their_chunk_ends_survive_every_crash() {
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
                 let counts = world.view(&id).counts();
-                if (counts.found, counts.not_found) == (3, 1) { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+                if (counts.found, counts.not_found) == (3, 1) {
+                    Ok(())
+                } else {
+                    Err(format!("counts: {counts:?}"))
+                }
             })
         }),
     );
@@ -254,11 +348,18 @@ fn what_a_slow_chunk_had_put_away_was_bought_again_after_a_crash() {
         let view = read::job(ports, &world.tenant.id, &id).await?;
         read::entries(ports, &view).await
     });
-    let there: Vec<bool> = entries.unwrap().iter().map(|entry| entry.outcome.is_some()).collect();
+    let there: Vec<bool> = entries
+        .unwrap()
+        .iter()
+        .map(|entry| entry.outcome.is_some())
+        .collect();
     assert_eq!(there, [true, true, false]);
     world.kill_enrichers();
     world.settle(HOUR);
-    let asked: Vec<usize> = ["found-0", "slow6-1", "slow20-2"].iter().map(|domain| world.asked_of(domain)).collect();
+    let asked: Vec<usize> = ["found-0", "slow6-1", "slow20-2"]
+        .iter()
+        .map(|domain| world.asked_of(domain))
+        .collect();
     assert_eq!(asked, [1, 1, 2]);
     assert_eq!(world.view(&id).counts().found, 3);
 }
@@ -271,11 +372,20 @@ fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_w
         _ => Fault::Proceed,
     });
     // The first ends after 8 s and is put away from 11 s to 19 s. Of the second, the second provider is asked after 14 s.
-    let id = world.job(Submission { kind: "duo".to_owned(), ..submission(&["slow4-0", "slow14-1"]) });
+    let id = world.job(Submission {
+        kind: "duo".to_owned(),
+        ..submission(&["slow4-0", "slow14-1"])
+    });
     world.settle(HOUR);
     for line in world.results(&id) {
         let found: Vec<&str> = line.outcome.data.keys().map(String::as_str).collect();
-        assert_eq!(found, ["name", "second_name"], "record {}: {:?}", line.index, line.outcome);
+        assert_eq!(
+            found,
+            ["name", "second_name"],
+            "record {}: {:?}",
+            line.index,
+            line.outcome
+        );
     }
 }
 
@@ -287,23 +397,38 @@ fn a_mark_that_came_in_once_more_took_its_records_answer_away() {
     world.faults(move |call| {
         let first = !marked && call.op == Op::Put && call.subject.contains("#PART#");
         marked |= first;
-        if first { Fault::Again(Duration::from_millis(20)) } else { Fault::Proceed }
+        if first {
+            Fault::Again(Duration::from_millis(20))
+        } else {
+            Fault::Proceed
+        }
     });
     let id = world.job(submission(&["found-0", "slow3-1", "poison-2"]));
     world.settle(6 * HOUR);
     assert_eq!(codes(&world, &id), ["", "", "worker_lost"]);
-    assert_eq!(world.asked_of("found-0"), world.asked_of("slow3-1"), "an answer that was put away was bought again");
+    assert_eq!(
+        world.asked_of("found-0"),
+        world.asked_of("slow3-1"),
+        "an answer that was put away was bought again"
+    );
 }
 
 #[test]
 fn a_mark_that_took_all_of_a_records_time_failed_it_unasked() {
-    let mut world = World::with(Options { enrich_timeout: 45 * SECOND, ..Options::default() });
+    let mut world = World::with(Options {
+        enrich_timeout: 45 * SECOND,
+        ..Options::default()
+    });
     let mut delayed = false;
     // The first mark of the first run in which the records go one by one.
     world.faults(move |call| {
         let first = !delayed && call.op == Op::Put && call.subject.contains("#PART#");
         delayed |= first;
-        if first { Fault::Delay(40 * SECOND) } else { Fault::Proceed }
+        if first {
+            Fault::Delay(40 * SECOND)
+        } else {
+            Fault::Proceed
+        }
     });
     let id = world.job(submission(&["found-0", "found-1", "poison-2"]));
     world.settle(6 * HOUR);

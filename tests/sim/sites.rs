@@ -42,18 +42,28 @@ fn site(world: &World, titles: &Arc<Mutex<Vec<&'static str>>>) {
 }
 
 fn about() -> Submission {
-    Submission { kind: "t".to_owned(), webhook: None, ..submission(&["acme.example"]) }
+    Submission {
+        kind: "t".to_owned(),
+        webhook: None,
+        ..submission(&["acme.example"])
+    }
 }
 
 /// Title and hour of first sight of what is told as new.
 fn told(world: &World, id: &JobId, begun: Timestamp) -> Vec<(String, u64)> {
     let lines = world.results(id);
-    let signals = lines[0].to_json()["data"]["signals"].as_array().cloned().unwrap_or_default();
+    let signals = lines[0].to_json()["data"]["signals"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let hour = |signal: &Json| {
         let at = Timestamp::parse(signal["first_seen"].as_str().unwrap()).unwrap();
         at.since(begun).as_secs() / 3600
     };
-    signals.iter().map(|signal| (signal["title"].as_str().unwrap().to_owned(), hour(signal))).collect()
+    signals
+        .iter()
+        .map(|signal| (signal["title"].as_str().unwrap().to_owned(), hour(signal)))
+        .collect()
 }
 
 fn visit(world: &mut World, tenant: &Tenant, begun: Timestamp) -> Vec<(String, u64)> {
@@ -64,7 +74,10 @@ fn visit(world: &mut World, tenant: &Tenant, begun: Timestamp) -> Vec<(String, u
 }
 
 fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
-    expected.iter().map(|(title, hour)| ((*title).to_owned(), *hour)).collect()
+    expected
+        .iter()
+        .map(|(title, hour)| ((*title).to_owned(), *hour))
+        .collect()
 }
 
 #[test]
@@ -73,40 +86,80 @@ fn news_without_a_date_age_by_when_the_tenant_first_saw_them() {
     let titles = Arc::new(Mutex::new(vec!["One", "Two"]));
     site(&world, &titles);
     let (acme, other, begun) = (world.tenant.clone(), world.tenant("other"), world.now());
-    let until = |world: &mut World, hour: u32| world.run_for(begun.plus(hour * HOUR).since(world.now()));
-    assert_eq!(visit(&mut world, &acme, begun), pairs(&[("One", 0), ("Two", 0), ("Smith", 0)]));
+    let until =
+        |world: &mut World, hour: u32| world.run_for(begun.plus(hour * HOUR).since(world.now()));
+    assert_eq!(
+        visit(&mut world, &acme, begun),
+        pairs(&[("One", 0), ("Two", 0), ("Smith", 0)])
+    );
     until(&mut world, 12);
     titles.lock().unwrap().clear();
     assert_eq!(visit(&mut world, &acme, begun), pairs(&[("Smith", 0)]));
     *titles.lock().unwrap() = vec!["Three", "One", "Two"];
     let three = pairs(&[("Three", 12), ("One", 0), ("Two", 0), ("Smith", 0)]);
-    assert_eq!(visit(&mut world, &acme, begun), three, "nothing is forgotten that could not be read");
+    assert_eq!(
+        visit(&mut world, &acme, begun),
+        three,
+        "nothing is forgotten that could not be read"
+    );
     until(&mut world, 26);
-    assert_eq!(visit(&mut world, &acme, begun), pairs(&[("Three", 12)]), "news of a day");
+    assert_eq!(
+        visit(&mut world, &acme, begun),
+        pairs(&[("Three", 12)]),
+        "news of a day"
+    );
     let new = pairs(&[("Three", 26), ("One", 26), ("Two", 26), ("Smith", 26)]);
-    assert_eq!(visit(&mut world, &other, begun), new, "what one tenant saw is not told another");
+    assert_eq!(
+        visit(&mut world, &other, begun),
+        new,
+        "what one tenant saw is not told another"
+    );
     *titles.lock().unwrap() = vec!["Three"];
     assert_eq!(visit(&mut world, &acme, begun), pairs(&[("Three", 12)]));
     titles.lock().unwrap().push("One");
-    assert_eq!(visit(&mut world, &acme, begun), pairs(&[("One", 26), ("Three", 12)]), "it was gone, and is back");
-    let kept = world.sim.store.items().into_iter().filter(|item| item.key.pk.starts_with("SEEN#")).count();
+    assert_eq!(
+        visit(&mut world, &acme, begun),
+        pairs(&[("One", 26), ("Three", 12)]),
+        "it was gone, and is back"
+    );
+    let kept = world
+        .sim
+        .store
+        .items()
+        .into_iter()
+        .filter(|item| item.key.pk.starts_with("SEEN#"))
+        .count();
     assert_eq!(kept, 2, "one item of each tenant");
     until(&mut world, 40);
     assert_eq!(visit(&mut world, &acme, begun), pairs(&[("One", 26)]));
     for hour in [60, 90, 130, 170] {
         until(&mut world, hour);
-        assert_eq!(visit(&mut world, &acme, begun), [], "old news are not new again at hour {hour}");
+        assert_eq!(
+            visit(&mut world, &acme, begun),
+            [],
+            "old news are not new again at hour {hour}"
+        );
     }
 }
 
 #[test]
 fn what_is_kept_for_all_tenants_says_nothing_of_one() {
-    let mut world = world(&format!("{SIGNALS}cache = {{ shared = true }}\n"), Options::default());
+    let mut world = world(
+        &format!("{SIGNALS}cache = {{ shared = true }}\n"),
+        Options::default(),
+    );
     site(&world, &Arc::new(Mutex::new(vec!["One"])));
     let id = world.job(about());
     world.settle(HOUR / 2);
     let data = &world.results(&id)[0].to_json()["data"];
-    assert_eq!((&data["signals"][0]["title"], data["signals"][0].get("first_seen")), (&"One".into(), None), "{data}");
+    assert_eq!(
+        (
+            &data["signals"][0]["title"],
+            data["signals"][0].get("first_seen")
+        ),
+        (&"One".into(), None),
+        "{data}"
+    );
 }
 
 #[test]
@@ -114,12 +167,22 @@ fn a_table_that_remembers_nothing_costs_no_answer() {
     let mut world = world(SIGNALS, Options::default());
     site(&world, &Arc::new(Mutex::new(vec!["One"])));
     for fault in [Fault::FailBefore, Fault::Delay(HOUR)] {
-        world.faults(move |call| if call.subject.starts_with("SEEN#") { fault } else { Fault::Proceed });
+        world.faults(move |call| {
+            if call.subject.starts_with("SEEN#") {
+                fault
+            } else {
+                Fault::Proceed
+            }
+        });
         let id = world.job(about());
         world.settle(HOUR / 2);
         let data = &world.results(&id)[0].to_json()["data"];
         assert_eq!(data["signals"][0]["title"], "One", "{fault:?}: {data}");
-        assert_eq!(data["signals"][0].get("first_seen"), None, "{fault:?}: {data}");
+        assert_eq!(
+            data["signals"][0].get("first_seen"),
+            None,
+            "{fault:?}: {data}"
+        );
     }
 }
 
@@ -143,7 +206,9 @@ fn what_was_seen_first_survives_every_crash() {
                 if line.outcome.status == OutcomeStatus::Failed || signals.len() == 1 {
                     continue;
                 }
-                let times = signals.iter().filter_map(|signal| Timestamp::parse(signal["first_seen"].as_str()?));
+                let times = signals
+                    .iter()
+                    .filter_map(|signal| Timestamp::parse(signal["first_seen"].as_str()?));
                 let mut times: Vec<i64> = times.map(Timestamp::seconds).collect();
                 times.sort_unstable();
                 // Where the table or the feed did not answer, there are none, or not all.
@@ -161,9 +226,15 @@ fn what_was_seen_first_survives_every_crash() {
 /// The times at which things were first seen, as the table has them.
 fn remembered(world: &World) -> Vec<i64> {
     let items = world.sim.store.items();
-    let sets = items.iter().filter(|item| item.key.pk.starts_with("SEEN#")).map(|item| &item.attributes["seen"]);
+    let sets = items
+        .iter()
+        .filter(|item| item.key.pk.starts_with("SEEN#"))
+        .map(|item| &item.attributes["seen"]);
     let times = sets.flat_map(|set| match set {
-        Value::Ss(set) => set.iter().map(|one| one.rsplit_once(':').unwrap().1.parse().unwrap()).collect(),
+        Value::Ss(set) => set
+            .iter()
+            .map(|one| one.rsplit_once(':').unwrap().1.parse().unwrap())
+            .collect(),
         _ => Vec::new(),
     });
     let mut times: Vec<i64> = times.collect();

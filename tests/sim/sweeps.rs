@@ -20,7 +20,12 @@ fn once(world: &World, op: Op, subject: &'static str, fault: Fault) {
 #[test]
 fn two_sweeps_at_once_nudge_once() {
     for seed in 0..20 {
-        let mut world = World::with(Options { seed, sweeping: false, enrichers: 0, ..Options::default() });
+        let mut world = World::with(Options {
+            seed,
+            sweeping: false,
+            enrichers: 0,
+            ..Options::default()
+        });
         world.job(submission(&domains("found", 100)));
         world.sim.queue.lose(QueueName::Enrich);
         world.sim.clock.advance(61 * SECOND);
@@ -28,15 +33,27 @@ fn two_sweeps_at_once_nudge_once() {
         world.sweep();
         world.run_for(SECOND);
         assert_eq!(world.swept().nudged_chunks, 2, "seed {seed}");
-        assert_eq!(world.sim.queue.peek(QueueName::Enrich).len(), 2, "seed {seed}");
+        assert_eq!(
+            world.sim.queue.peek(QueueName::Enrich).len(),
+            2,
+            "seed {seed}"
+        );
     }
 }
 
 #[test]
 fn the_lost_chunks_of_a_large_job_all_went_through_the_bulk_lane() {
-    let mut world = World::with(Options { enrichers: 0, sweeping: false, ..Options::default() });
-    let lanes = |world: &World| [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.peek(lane).len());
-    let lose = |world: &World| [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.lose(lane));
+    let mut world = World::with(Options {
+        enrichers: 0,
+        sweeping: false,
+        ..Options::default()
+    });
+    let lanes = |world: &World| {
+        [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.peek(lane).len())
+    };
+    let lose = |world: &World| {
+        [QueueName::Enrich, QueueName::EnrichBulk].map(|lane| world.sim.queue.lose(lane))
+    };
     world.job(submission(&domains("found", 1000)));
     let [fast, bulk] = lanes(&world);
     assert_eq!(i64::try_from(fast).unwrap(), world.options.fast_chunks);
@@ -51,8 +68,16 @@ fn the_lost_chunks_of_a_large_job_all_went_through_the_bulk_lane() {
     world.sim.clock.advance(5 * MINUTE);
     world.sweep();
     world.run_for(SECOND);
-    assert_eq!(lanes(&world), [0, 2 * (fast + bulk)], "a tenant's two jobs had a share each");
-    world.options = Options { enrichers: 4, sweeping: true, ..world.options };
+    assert_eq!(
+        lanes(&world),
+        [0, 2 * (fast + bulk)],
+        "a tenant's two jobs had a share each"
+    );
+    world.options = Options {
+        enrichers: 4,
+        sweeping: true,
+        ..world.options
+    };
     world.settle(6 * HOUR);
 }
 
@@ -67,7 +92,10 @@ fn what_was_accepted_and_never_enqueued_runs_within_two_minutes() {
 
 #[test]
 fn a_lost_message_is_sent_again() {
-    let mut world = World::with(Options { enrichers: 2, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 2,
+        ..Options::default()
+    });
     let id = world.job(submission(&domains("slow1", 200)));
     world.run_for(2 * SECOND);
     world.sim.queue.lose(QueueName::Enrich);
@@ -83,7 +111,11 @@ fn a_dead_worker_is_replaced_before_the_queue_would() {
     world.kill_enrichers();
     let start = world.now();
     let done = world.run_until(HOUR, |world| !world.view(&id).job.status.is_live());
-    assert!(done && world.now().since(start) < 5 * MINUTE, "{:?}", world.now().since(start));
+    assert!(
+        done && world.now().since(start) < 5 * MINUTE,
+        "{:?}",
+        world.now().since(start)
+    );
     world.settle(HOUR);
 }
 
@@ -112,7 +144,14 @@ fn a_far_attempt_is_handed_to_the_queue_fourteen_minutes_before() {
     let mut world = World::new();
     let schedule = Some(vec![3600]);
     world
-        .call(async |p| shared::maintenance::tenants::set_webhook_schedule(p, &world.tenant.id, schedule.clone()).await)
+        .call(async |p| {
+            shared::maintenance::tenants::set_webhook_schedule(
+                p,
+                &world.tenant.id,
+                schedule.clone(),
+            )
+            .await
+        })
         .unwrap();
     world.receiver.answers([500]);
     world.job(submission(&["found-0"]));
@@ -122,7 +161,12 @@ fn a_far_attempt_is_handed_to_the_queue_fourteen_minutes_before() {
     world.run_for(2 * MINUTE);
     assert_eq!(world.sim.queue.next_visible(), Some(start.plus(HOUR)));
     world.settle(HOUR);
-    let times: Vec<_> = world.receiver.exchanges().iter().map(|e| e.at.since(start)).collect();
+    let times: Vec<_> = world
+        .receiver
+        .exchanges()
+        .iter()
+        .map(|e| e.at.since(start))
+        .collect();
     assert_eq!(times, [std::time::Duration::ZERO, HOUR]);
 }
 
@@ -167,16 +211,30 @@ fn nudges_that_waited_together_gave_a_healthy_chunk_up() {
 fn healthy_records_of_a_lane_that_was_behind_were_given_up_as_lost() {
     // Nobody died: each chunk takes many invocations, and its messages wait longer than a hold lasts.
     let mut world = World::new();
-    let id = world.job(Submission { kind: "patient".to_owned(), ..submission(&domains("slow60", 500)) });
-    assert!(world.run_until(20 * HOUR, |world| !world.view(&id).status().is_live()), "the job has not ended");
-    assert_eq!((world.view(&id).counts().found, world.view(&id).counts().failed), (500, 0));
+    let id = world.job(Submission {
+        kind: "patient".to_owned(),
+        ..submission(&domains("slow60", 500))
+    });
+    assert!(
+        world.run_until(20 * HOUR, |world| !world.view(&id).status().is_live()),
+        "the job has not ended"
+    );
+    assert_eq!(
+        (
+            world.view(&id).counts().found,
+            world.view(&id).counts().failed
+        ),
+        (500, 0)
+    );
     world.settle(HOUR);
 }
 
 #[test]
 fn deliveries_that_expired_stayed_due_for_ever() {
     let mut world = World::new();
-    world.receiver.from_then_on(testkit::sim::Reply::status(500));
+    world
+        .receiver
+        .from_then_on(testkit::sim::Reply::status(500));
     let id = world.job(submission(&["found-0"]));
     world.run_for(MINUTE);
     // Its time is over, and the table has not removed it yet.
@@ -186,7 +244,10 @@ fn deliveries_that_expired_stayed_due_for_ever() {
     world.sim.store.place(&key, Some(attributes));
     world.run_for(HOUR);
     let left = world.sim.store.peek(&key).unwrap();
-    assert!(!left.attributes.contains_key("due"), "the sweep meets it every minute, before all others");
+    assert!(
+        !left.attributes.contains_key("due"),
+        "the sweep meets it every minute, before all others"
+    );
 }
 
 #[test]
@@ -201,14 +262,21 @@ fn an_item_that_cannot_be_read_kept_its_place_at_the_front() {
     world.sim.store.place(&key, Some(broken));
     world.run_for(10 * MINUTE);
     let errors = world.swept().errors;
-    assert!((1..=4).contains(&errors), "{errors} looks at an item that cannot be read");
+    assert!(
+        (1..=4).contains(&errors),
+        "{errors} looks at an item that cannot be read"
+    );
 }
 
 #[test]
 fn the_sweep_costs_little_when_there_is_nothing_to_do() {
     let mut world = World::new();
     world.run_for(HOUR + SECOND);
-    let runs = world.happened().iter().filter(|h| matches!(h, Happened::Swept(_))).count();
+    let runs = world
+        .happened()
+        .iter()
+        .filter(|h| matches!(h, Happened::Swept(_)))
+        .count();
     assert_eq!(runs, 60);
     assert_eq!(world.sim.gate.calls(), 60 * 8);
 }

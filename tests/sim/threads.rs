@@ -23,14 +23,25 @@ pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Syn
             let mut told = told.lock().unwrap();
             if told.elapsed() >= TELL {
                 *told = Instant::now();
-                eprintln!("{what}: {} of {count} after {} s", n + 1, start.elapsed().as_secs());
+                eprintln!(
+                    "{what}: {} of {count} after {} s",
+                    n + 1,
+                    start.elapsed().as_secs()
+                );
             }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut all: Vec<(u64, T)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|e| std::panic::resume_unwind(e))
+            })
+            .collect()
     });
     all.sort_by_key(|(n, _)| *n);
     all.into_iter().map(|(_, done)| done).collect()

@@ -30,11 +30,19 @@ struct Treatment {
 
 impl Treatment {
     fn new(after: Duration, look_in: Duration) -> Self {
-        Self { after: Some(after), look_in, give_up_in: 6 * HOUR }
+        Self {
+            after: Some(after),
+            look_in,
+            give_up_in: 6 * HOUR,
+        }
     }
 
     fn serve(self, world: &World) -> Arc<Upstream> {
-        let manners = Manners { after: self.after, says: Says::Name, calls: Calls::Never };
+        let manners = Manners {
+            after: self.after,
+            says: Says::Name,
+            calls: Calls::Never,
+        };
         world.upstream.treat(manners, self.look_in, self.give_up_in);
         Arc::clone(&world.upstream)
     }
@@ -46,11 +54,17 @@ fn some(records: usize) -> Submission {
 }
 
 fn named(name: &str, records: usize) -> Submission {
-    Submission { kind: "late".to_owned(), ..submission(&domains(name, records)) }
+    Submission {
+        kind: "late".to_owned(),
+        ..submission(&domains(name, records))
+    }
 }
 
 fn urls(up: &Upstream) -> Vec<String> {
-    up.taken().into_iter().filter_map(|taken| taken.callback).collect()
+    up.taken()
+        .into_iter()
+        .filter_map(|taken| taken.callback)
+        .collect()
 }
 
 /// What the upstream says when it has the answer.
@@ -66,8 +80,12 @@ fn call_back(up: &Arc<Upstream>, world: &mut World, records: usize) {
         while told.len() < records && clock.now() < until {
             clock.sleep(SECOND).await;
             let ready_now = |taken: &Taken| taken.ready_at.is_some_and(|at| at <= clock.now());
-            let ready_now: Vec<String> =
-                up.taken().into_iter().filter(ready_now).filter_map(|taken| taken.callback).collect();
+            let ready_now: Vec<String> = up
+                .taken()
+                .into_iter()
+                .filter(ready_now)
+                .filter_map(|taken| taken.callback)
+                .collect();
             for url in ready_now {
                 if !told.insert(url.clone()) {
                     continue;
@@ -87,7 +105,11 @@ fn call_back(up: &Arc<Upstream>, world: &mut World, records: usize) {
 fn all_found(world: &World, id: &JobId, records: u32) -> Result<(), String> {
     ended(world, id, &[Status::Completed])?;
     let counts = world.view(id).counts();
-    if counts.found == records { Ok(()) } else { Err(format!("counts: {counts:?} of {records}")) }
+    if counts.found == records {
+        Ok(())
+    } else {
+        Err(format!("counts: {counts:?} of {records}"))
+    }
 }
 
 /// The seconds of `time` at whose end a worker was busy with a chunk.
@@ -95,14 +117,22 @@ fn busy_seconds(world: &mut World, time: Duration) -> u64 {
     let mut busy = 0;
     for _ in 0..time.as_secs() {
         world.run_for(SECOND);
-        busy += u64::from(world.working().iter().any(|name| name.starts_with("Enrich")));
+        busy += u64::from(
+            world
+                .working()
+                .iter()
+                .any(|name| name.starts_with("Enrich")),
+        );
     }
     busy
 }
 
 #[test]
 fn an_upstream_that_answers_after_ten_minutes_costs_no_time_while_it_waits() {
-    let mut world = World::with(Options { enrichers: 4, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 4,
+        ..Options::default()
+    });
     let up = Treatment::new(10 * MINUTE, HOUR).serve(&world);
     let id = world.job(some(100));
     call_back(&up, &mut world, 100);
@@ -112,12 +142,19 @@ fn an_upstream_that_answers_after_ten_minutes_costs_no_time_while_it_waits() {
     assert_eq!(busy_seconds(&mut world, 9 * MINUTE), 0);
     let looks = world.happened().len() - before;
     // The sweep's, once a minute, and what it sends for a chunk that does not move, each time after twice as long.
-    assert!(looks <= 9 + 2 * 3, "{looks} invocations while nothing happened");
+    assert!(
+        looks <= 9 + 2 * 3,
+        "{looks} invocations while nothing happened"
+    );
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 100), Ok(()));
     let took = world.view(&id).job.end.unwrap().at.since(id.created_at());
     assert!(took < 11 * MINUTE, "told at ten minutes, ended at {took:?}");
-    assert!(up.taken().iter().all(|taken| taken.bought.len() == 1 && taken.polled.is_empty()));
+    assert!(
+        up.taken()
+            .iter()
+            .all(|taken| taken.bought.len() == 1 && taken.polled.is_empty())
+    );
     assert_eq!(world.credits(&world.tenant.id).1, 200, "two credits each");
 }
 
@@ -128,7 +165,13 @@ fn lost_callbacks_are_made_up_for_by_polling() {
     let id = world.job(some(70));
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 70), Ok(()));
-    assert!(up.taken().iter().all(|taken| (taken.bought.len(), taken.polled.len()) == (1, 3)), "{:?}", up.taken());
+    assert!(
+        up.taken()
+            .iter()
+            .all(|taken| (taken.bought.len(), taken.polled.len()) == (1, 3)),
+        "{:?}",
+        up.taken()
+    );
 }
 
 #[test]
@@ -138,7 +181,13 @@ fn a_wait_that_is_longer_than_a_queues_longest_delay_is_kept() {
     let id = world.job(some(3));
     world.settle(4 * HOUR);
     assert_eq!(all_found(&world, &id, 3), Ok(()));
-    assert!(up.taken().iter().all(|taken| (taken.bought.len(), taken.polled.len()) == (1, 1)), "{:?}", up.taken());
+    assert!(
+        up.taken()
+            .iter()
+            .all(|taken| (taken.bought.len(), taken.polled.len()) == (1, 1)),
+        "{:?}",
+        up.taken()
+    );
 }
 
 #[test]
@@ -150,13 +199,20 @@ fn forged_and_repeated_callbacks_change_nothing() {
     world.run_for(5 * SECOND);
     let urls: BTreeSet<String> = urls(&up).into_iter().collect();
     assert_eq!(urls.len(), 4, "each record has its own");
-    let of = |id: &JobId| urls.iter().filter(|url| url.contains(&id.as_str()[4..])).cloned().collect::<Vec<_>>();
+    let of = |id: &JobId| {
+        urls.iter()
+            .filter(|url| url.contains(&id.as_str()[4..]))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let (ours, others) = (of(&id), of(&other));
     let before = world.sim.store.items();
     let body = ready(&up, &ours[0]);
     let mac = |url: &str| url.rsplit_once('.').map(|(_, mac)| mac.to_owned()).unwrap();
     let with_mac = |url: &str, mac: &str| format!("{}.{mac}", url.rsplit_once('.').unwrap().0);
-    let other_record = ours[0].replacen(".0.0.", ".0.9.", 1).replacen(".0.1.", ".0.9.", 1);
+    let other_record = ours[0]
+        .replacen(".0.0.", ".0.9.", 1)
+        .replacen(".0.1.", ".0.9.", 1);
     for forged in [
         with_mac(&ours[0], &mac(&ours[1])),
         with_mac(&ours[0], &mac(&others[0])),
@@ -167,25 +223,43 @@ fn forged_and_repeated_callbacks_change_nothing() {
         ours[0].replace(&id.as_str()[4..], "01JGFJJZ00ENHMZBNF8SBD1WXY"),
     ] {
         let answer = world.call(async |p| post(p, &forged, &body).await);
-        assert_eq!(answer, Err(ApiError::NotFound { what: "callback" }), "{forged}");
+        assert_eq!(
+            answer,
+            Err(ApiError::NotFound { what: "callback" }),
+            "{forged}"
+        );
     }
     assert_eq!(world.sim.store.items(), before, "nothing was written");
 
     // Of what is said again nothing is looked at again.
     let waits = json!({"id": body["id"], "status": "pending"});
-    assert_eq!(world.call(async |p| post(p, &ours[0], &waits).await), Ok(Posted::Taken));
+    assert_eq!(
+        world.call(async |p| post(p, &ours[0], &waits).await),
+        Ok(Posted::Taken)
+    );
     world.run_for(MINUTE);
     for _ in 0..3 {
-        assert_eq!(world.call(async |p| post(p, &ours[0], &waits).await), Ok(Posted::Moot));
+        assert_eq!(
+            world.call(async |p| post(p, &ours[0], &waits).await),
+            Ok(Posted::Moot)
+        );
         world.run_for(MINUTE);
     }
     assert!(world.view(&id).status().is_live(), "nothing was answered");
     let looks = up.taken().iter().map(|taken| taken.polled.len()).max();
-    assert_eq!(looks, Some(1), "one look for the first post, none for its repetitions");
+    assert_eq!(
+        looks,
+        Some(1),
+        "one look for the first post, none for its repetitions"
+    );
     world.settle(3 * HOUR);
     assert_eq!(all_found(&world, &id, 2), Ok(()));
     assert_eq!(all_found(&world, &other, 2), Ok(()));
-    assert_eq!(world.call(async |p| post(p, &ours[1], &body).await), Ok(Posted::Moot), "the job has ended");
+    assert_eq!(
+        world.call(async |p| post(p, &ours[1], &body).await),
+        Ok(Posted::Moot),
+        "the job has ended"
+    );
 }
 
 /// A record whose upstream is not polled for hours, and the URL that it was given.
@@ -203,10 +277,19 @@ fn a_callback_about_another_question_used_the_url_up() {
         let mut world = World::new();
         let (up, id, url) = unpolled(&mut world);
         let other = json!({"id": "another question", "status": "done", "name": "Name of another"});
-        assert_eq!(world.call(async |p| post(p, &url, &other).await), Ok(Posted::Taken));
+        assert_eq!(
+            world.call(async |p| post(p, &url, &other).await),
+            Ok(Posted::Taken)
+        );
         world.run_for(pause * SECOND);
-        assert_eq!(world.call(async |p| post(p, &url, &ready(&up, &url)).await), Ok(Posted::Taken));
-        assert!(world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()), "the answer was not heard");
+        assert_eq!(
+            world.call(async |p| post(p, &url, &ready(&up, &url)).await),
+            Ok(Posted::Taken)
+        );
+        assert!(
+            world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()),
+            "the answer was not heard"
+        );
         world.settle(HOUR);
         assert_eq!(all_found(&world, &id, 1), Ok(()));
         assert_eq!(world.results(&id)[0].outcome.data["name"], "Name of some-0");
@@ -219,9 +302,19 @@ fn a_url_takes_few_posts_that_say_nothing() {
     let (_, id, url) = unpolled(&mut world);
     for percent in 0..6 {
         let said = json!({"status": "pending", "percent": percent});
-        let expected = if percent < 3 { Posted::Taken } else { Posted::Moot };
-        assert_eq!(world.call(async |p| post(p, &url, &said).await), Ok(expected));
-        assert_eq!(world.call(async |p| post(p, &url, &said).await), Ok(Posted::Moot));
+        let expected = if percent < 3 {
+            Posted::Taken
+        } else {
+            Posted::Moot
+        };
+        assert_eq!(
+            world.call(async |p| post(p, &url, &said).await),
+            Ok(expected)
+        );
+        assert_eq!(
+            world.call(async |p| post(p, &url, &said).await),
+            Ok(Posted::Moot)
+        );
         world.run_for(MINUTE);
     }
     world.settle(6 * HOUR);
@@ -230,7 +323,10 @@ fn a_url_takes_few_posts_that_say_nothing() {
 
 #[test]
 fn a_message_that_came_twice_bought_an_answer_twice() {
-    let mut world = World::with(Options { enrichers: 2, ..Options::default() });
+    let mut world = World::with(Options {
+        enrichers: 2,
+        ..Options::default()
+    });
     let up = Treatment::new(10 * MINUTE, HOUR).serve(&world);
     let id = world.job(some(1));
     for message in world.sim.queue.peek(QueueName::Enrich) {
@@ -239,9 +335,15 @@ fn a_message_that_came_twice_bought_an_answer_twice() {
     // Both have read the chunk before either takes it. The second takes it when the first has left it.
     let mut first = None;
     world.faults(move |call| {
-        let takes = call.op == Op::Update && call.name.starts_with("Enrich") && call.subject.contains("PROGRESS");
+        let takes = call.op == Op::Update
+            && call.name.starts_with("Enrich")
+            && call.subject.contains("PROGRESS");
         let other = takes && *first.get_or_insert(call.process) != call.process;
-        if other { Fault::Delay(SECOND) } else { Fault::Proceed }
+        if other {
+            Fault::Delay(SECOND)
+        } else {
+            Fault::Proceed
+        }
     });
     world.run_for(MINUTE);
     assert_eq!(up.taken()[0].bought.len(), 1);
@@ -258,20 +360,32 @@ fn a_queue_that_took_no_message_for_the_next_look_made_it_half_an_hour_late() {
     world.faults(move |call| {
         let first = !refused && call.op == Op::Send && call.name.starts_with("Enrich");
         refused |= first;
-        if first { Fault::FailBefore } else { Fault::Proceed }
+        if first {
+            Fault::FailBefore
+        } else {
+            Fault::Proceed
+        }
     });
     let id = world.job(some(3));
     let ended = world.run_until(6 * MINUTE, |world| !world.view(&id).status().is_live());
     assert!(ended, "ready after 5 minutes, not ended after 6");
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 3), Ok(()));
-    assert!(up.taken().iter().all(|taken| taken.bought.len() == 1), "{:?}", up.taken());
+    assert!(
+        up.taken().iter().all(|taken| taken.bought.len() == 1),
+        "{:?}",
+        up.taken()
+    );
 }
 
 #[test]
 fn an_upstream_that_never_answers_is_given_up_and_the_next_one_asked() {
     let mut world = World::new();
-    let up = Treatment { after: None, give_up_in: 30 * MINUTE, ..Treatment::new(MINUTE, 10 * MINUTE) };
+    let up = Treatment {
+        after: None,
+        give_up_in: 30 * MINUTE,
+        ..Treatment::new(MINUTE, 10 * MINUTE)
+    };
     let _up = up.serve(&world);
     let id = world.job(named("never", 3));
     world.settle(HOUR);
@@ -289,10 +403,20 @@ fn canceled_records_do_not_wait_for_their_upstream() {
     let id = world.job(some(3));
     world.run_for(10 * MINUTE);
     let tenant = world.tenant.id.clone();
-    world.call(async |p| cancel::cancel(p, &tenant, &id, ENRICH_TIMEOUT).await).unwrap();
-    assert!(world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()), "canceled within five minutes");
+    world
+        .call(async |p| cancel::cancel(p, &tenant, &id, ENRICH_TIMEOUT).await)
+        .unwrap();
+    assert!(
+        world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()),
+        "canceled within five minutes"
+    );
     world.settle(HOUR);
-    assert!(world.results(&id).iter().all(|line| line.outcome.status == OutcomeStatus::Canceled));
+    assert!(
+        world
+            .results(&id)
+            .iter()
+            .all(|line| line.outcome.status == OutcomeStatus::Canceled)
+    );
 }
 
 /// Callbacks for half of the records, polling for the others.
@@ -305,7 +429,11 @@ fn waiting(world: &mut World) -> After {
         all_found(world, &id, 4)?;
         // A crash may buy twice, with the same key; a chunk that nobody killed never does.
         let bought = up.taken().iter().map(|taken| taken.bought.len()).max();
-        if bought.is_some_and(|most| most <= 2) { Ok(()) } else { Err(format!("bought: {bought:?} times")) }
+        if bought.is_some_and(|most| most <= 2) {
+            Ok(())
+        } else {
+            Err(format!("bought: {bought:?} times"))
+        }
     })
 }
 
@@ -324,7 +452,8 @@ fn a_delete_of_a_job_that_waits_survives_every_crash() {
             call_back(&up, world, 2);
             world.run_for(2 * MINUTE);
             let tenant = world.tenant.id.clone();
-            let answer = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let answer = world
+                .insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
             Box::new(move |world| {
                 match &answer {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}
@@ -335,8 +464,15 @@ fn a_delete_of_a_job_that_waits_survives_every_crash() {
                     return Err(format!("erased: {view:?}"));
                 }
                 let left = world.sim.store.items();
-                let left: Vec<_> = left.iter().filter(|item| item.key.sk.contains("CALL#")).collect();
-                if left.is_empty() { Ok(()) } else { Err(format!("erased: {left:?}")) }
+                let left: Vec<_> = left
+                    .iter()
+                    .filter(|item| item.key.sk.contains("CALL#"))
+                    .collect();
+                if left.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("erased: {left:?}"))
+                }
             })
         }),
     );
@@ -345,14 +481,30 @@ fn a_delete_of_a_job_that_waits_survives_every_crash() {
 #[test]
 fn what_is_posted_while_a_run_holds_the_chunk_is_not_forgotten() {
     for delay in 0..12_u64 {
-        let mut world = World::with(Options { enrichers: 4, ..Options::default() });
+        let mut world = World::with(Options {
+            enrichers: 4,
+            ..Options::default()
+        });
         let up = Treatment::new(Duration::from_millis(delay * 500), HOUR).serve(&world);
         // Putting the parked records away takes long.
-        world.faults(|call| if call.op == Op::PutAll { Fault::Delay(5 * SECOND) } else { Fault::Proceed });
+        world.faults(|call| {
+            if call.op == Op::PutAll {
+                Fault::Delay(5 * SECOND)
+            } else {
+                Fault::Proceed
+            }
+        });
         let id = world.job(some(3));
         call_back(&up, &mut world, 3);
-        assert!(world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live()), "posted after {delay}/2 s");
-        assert!(up.taken().iter().all(|taken| taken.bought.len() == 1), "{:?}", up.taken());
+        assert!(
+            world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live()),
+            "posted after {delay}/2 s"
+        );
+        assert!(
+            up.taken().iter().all(|taken| taken.bought.len() == 1),
+            "{:?}",
+            up.taken()
+        );
         world.settle(HOUR);
         assert_eq!(all_found(&world, &id, 3), Ok(()));
     }

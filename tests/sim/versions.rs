@@ -12,7 +12,9 @@ use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use shared::schema::{profile_key, progress_key, secret_key, starts_attribute};
 use shared::webhooks::{replay, secrets};
-use testkit::harness::{CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission};
+use testkit::harness::{
+    CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission,
+};
 use testkit::sim::Reply;
 
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
@@ -21,7 +23,11 @@ use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND, limits};
 const VERSIONS: [Version; 3] = [Version::Previous, Version::Current, Version::Next];
 
 fn world(seed: u64) -> World {
-    let world = World::with(Options { seed, enrichers: 2, ..Options::default() });
+    let world = World::with(Options {
+        seed,
+        enrichers: 2,
+        ..Options::default()
+    });
     let schedule = Some(vec![1, 2, 60, 60]);
     world
         .call(async |p| tenants::set_webhook_schedule(p, &world.tenant.id, schedule.clone()).await)
@@ -32,7 +38,13 @@ fn world(seed: u64) -> World {
 /// Two chunks, of which one takes longer; one record ends in a second run.
 fn job() -> Submission {
     let mut domains: Vec<String> = (0..65).map(|n| format!("found-{n}")).collect();
-    for (at, script) in [(0, "slow5"), (1, "fail"), (31, "none"), (40, "slow25"), (64, "slow15")] {
+    for (at, script) in [
+        (0, "slow5"),
+        (1, "fail"),
+        (31, "none"),
+        (40, "slow25"),
+        (64, "slow15"),
+    ] {
         domains[at] = format!("{script}-{at}");
     }
     submission(&domains)
@@ -44,7 +56,11 @@ fn all_is_well(world: &mut World, id: &shared::domain::ids::JobId, what: &str) {
     assert_eq!(ended(world, id, &[Status::Completed]), Ok(()), "{what}");
     assert_eq!(had_a_delivery(world, id), Ok(()), "{what}");
     let counts = world.view(id).counts();
-    assert_eq!((counts.found, counts.not_found, counts.failed), (63, 1, 1), "{what}");
+    assert_eq!(
+        (counts.found, counts.not_found, counts.failed),
+        (63, 1, 1),
+        "{what}"
+    );
 }
 
 /// What goes wrong at the switch.
@@ -71,9 +87,15 @@ impl Trouble {
 
 #[test]
 fn a_job_goes_on_under_another_version_from_any_moment_on() {
-    let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
+    let pairs = VERSIONS
+        .into_iter()
+        .flat_map(|from| VERSIONS.map(|to| (from, to)));
     for (from, to) in pairs.filter(|(from, to)| from != to) {
-        for trouble in [Trouble::Nothing, Trouble::ProcessesDie, Trouble::MessagesAreLost] {
+        for trouble in [
+            Trouble::Nothing,
+            Trouble::ProcessesDie,
+            Trouble::MessagesAreLost,
+        ] {
             for millis in [0, 10_000, 20_000, 25_500, 27_000] {
                 let mut world = world(millis);
                 world.deploy(from);
@@ -82,7 +104,11 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
                 world.run_for(Duration::from_millis(millis));
                 world.deploy(to);
                 trouble.strike(&mut world);
-                all_is_well(&mut world, &id, &format!("{from:?}, {to:?} after {millis} ms, {trouble:?}"));
+                all_is_well(
+                    &mut world,
+                    &id,
+                    &format!("{from:?}, {to:?} after {millis} ms, {trouble:?}"),
+                );
             }
         }
     }
@@ -91,44 +117,81 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
 /// How blanks are shown is stored with the job: a version before showed them otherwise.
 #[test]
 fn an_event_keeps_its_bytes_whichever_version_sends_it() {
-    let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
+    let pairs = VERSIONS
+        .into_iter()
+        .flat_map(|from| VERSIONS.map(|to| (from, to)));
     for (from, to) in pairs {
         let what = format!("{from:?}, {to:?}");
         let mut world = world(1);
         world.deploy(from);
         world.receiver.answers([500, 500]);
         let sent = json!({"domain": "found-0", "Name": " ", "callback_url": HOOK});
-        let record = Record { original: sent.as_object().cloned(), ..record(0, "found-0") };
+        let record = Record {
+            original: sent.as_object().cloned(),
+            ..record(0, "found-0")
+        };
         let (dialect, operation) = ("springbolt".to_owned(), Some("enrichment".to_owned()));
-        let job = Submission { dialect, operation, records: vec![record], ..submission(&["found-0"]) };
+        let job = Submission {
+            dialect,
+            operation,
+            records: vec![record],
+            ..submission(&["found-0"])
+        };
         let id = world.insist_on_job(&job, "one").expect("a job");
-        assert!(world.run_until(MINUTE, |world| world.receiver.exchanges().len() == 1), "{what}");
+        assert!(
+            world.run_until(MINUTE, |world| world.receiver.exchanges().len() == 1),
+            "{what}"
+        );
         world.deploy(to);
         assert_eq!(world.quiet_within(3 * HOUR), Ok(()), "{what}");
         assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()), "{what}");
         let exchanges = world.receiver.exchanges();
         assert_eq!(exchanges.len(), 3, "{what}");
-        let name = if from == Version::Previous { " " } else { "Name of found-0" };
+        let name = if from == Version::Previous {
+            " "
+        } else {
+            "Name of found-0"
+        };
         for exchange in &exchanges {
-            assert_eq!((&exchange.body, &exchange.json()["Name"]), (&exchanges[0].body, &json!(name)), "{what}");
+            assert_eq!(
+                (&exchange.body, &exchange.json()["Name"]),
+                (&exchanges[0].body, &json!(name)),
+                "{what}"
+            );
         }
     }
 }
 
 #[test]
 fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
-    let pairs = VERSIONS.into_iter().flat_map(|from| VERSIONS.map(|to| (from, to)));
+    let pairs = VERSIONS
+        .into_iter()
+        .flat_map(|from| VERSIONS.map(|to| (from, to)));
     for (from, to) in pairs.filter(|(from, to)| from != to) {
-        for (limits, minutes, code) in
-            [("", 1, None), ("", 60, Some("rate_limited")), ("rate = { per_second = 5 }", 1, None)]
-        {
-            let mut world = limits::world(&limits::api(limits), Options { enrichers: 2, ..Options::default() });
+        for (limits, minutes, code) in [
+            ("", 1, None),
+            ("", 60, Some("rate_limited")),
+            ("rate = { per_second = 5 }", 1, None),
+        ] {
+            let mut world = limits::world(
+                &limits::api(limits),
+                Options {
+                    enrichers: 2,
+                    ..Options::default()
+                },
+            );
             world.deploy(from);
             let (clock, back) = (world.sim.clock.clone(), world.now().plus(minutes * MINUTE));
             world.sim.http.on("https://api.example/", move |_| {
-                if clock.now() < back { Reply::status(429).header("retry-after", "20") } else { limits::found() }
+                if clock.now() < back {
+                    Reply::status(429).header("retry-after", "20")
+                } else {
+                    limits::found()
+                }
             });
-            let id = world.insist_on_job(&limits::of("t", 40), "one").expect("a job");
+            let id = world
+                .insist_on_job(&limits::of("t", 40), "one")
+                .expect("a job");
             world.run_for(30 * SECOND);
             world.deploy(to);
             world.kill_enrichers();
@@ -136,7 +199,9 @@ fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
             assert_eq!(world.quiet_within(3 * HOUR), Ok(()), "{what}");
             assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()), "{what}");
             let results = world.results(&id);
-            let codes = results.iter().map(|line| line.outcome.error.as_ref().map(|error| error.code.as_str()));
+            let codes = results
+                .iter()
+                .map(|line| line.outcome.error.as_ref().map(|error| error.code.as_str()));
             assert!(
                 results.len() == 40 && codes.clone().all(|told| told == code),
                 "{what}: {:?}",
@@ -158,25 +223,42 @@ fn requests_are_answered_whichever_version_wrote_what_they_read() {
         for n in 0..8 {
             world.deploy(VERSIONS[dice.below(3)]);
             match n {
-                0 | 3 => jobs.push(world.insist_on_job(&job(), &format!("key-{n}")).expect("a job")),
+                0 | 3 => jobs.push(
+                    world
+                        .insist_on_job(&job(), &format!("key-{n}"))
+                        .expect("a job"),
+                ),
                 1 => {
                     let day = 24 * HOUR;
-                    world.insist(async |p| secrets::rotate(p, &tenant, day, None).await).expect("a rotation");
+                    world
+                        .insist(async |p| secrets::rotate(p, &tenant, day, None).await)
+                        .expect("a rotation");
                 }
                 4 => {
-                    let _ = world.insist(async |p| cancel::cancel(p, &tenant, &jobs[1], ENRICH_TIMEOUT).await);
+                    let _ = world.insist(async |p| {
+                        cancel::cancel(p, &tenant, &jobs[1], ENRICH_TIMEOUT).await
+                    });
                 }
                 6 => {
                     let delivery = jobs[0].delivery(0);
-                    let _ = world.insist(async |p| replay::replay(p, &tenant, &delivery, None).await);
+                    let _ =
+                        world.insist(async |p| replay::replay(p, &tenant, &delivery, None).await);
                 }
                 _ => {}
             }
             world.run_for(Duration::from_secs(dice.below(20) as u64));
         }
         assert_eq!(world.quiet_within(24 * HOUR), Ok(()), "seed {seed}");
-        assert_eq!(invariants::check(&world), Vec::<String>::new(), "seed {seed}");
-        assert_eq!(ended(&world, &jobs[0], &[Status::Completed]), Ok(()), "seed {seed}");
+        assert_eq!(
+            invariants::check(&world),
+            Vec::<String>::new(),
+            "seed {seed}"
+        );
+        assert_eq!(
+            ended(&world, &jobs[0], &[Status::Completed]),
+            Ok(()),
+            "seed {seed}"
+        );
     }
 }
 
@@ -187,8 +269,12 @@ fn what_a_later_version_keeps_beside_a_tenants_secrets_and_settings_stays() {
     world.deploy(Version::Next);
     let (tenant, day) = (world.tenant.id.clone(), 24 * HOUR);
     let settings = |world: &World| {
-        world.call(async |p| tenants::set_webhook_schedule(p, &tenant, Some(vec![1])).await).expect("a schedule");
-        world.call(async |p| secrets::rotate(p, &tenant, day, None).await).expect("a rotation");
+        world
+            .call(async |p| tenants::set_webhook_schedule(p, &tenant, Some(vec![1])).await)
+            .expect("a schedule");
+        world
+            .call(async |p| secrets::rotate(p, &tenant, day, None).await)
+            .expect("a rotation");
     };
     settings(&world);
     world.deploy(Version::Current);
@@ -209,7 +295,10 @@ fn a_chunk_that_a_later_version_finished_is_not_asked_for_again() {
     assert_eq!(world.view(&id).progress.chunks(), 1);
     world.deploy(Version::Current);
     all_is_well(&mut world, &id, "after the switch");
-    assert_eq!((world.swept().nudged_chunks, world.asked_of("found-50")), (0, 1));
+    assert_eq!(
+        (world.swept().nudged_chunks, world.asked_of("found-50")),
+        (0, 1)
+    );
 }
 
 /// What an enrich function that is older than submit does not know.
@@ -221,7 +310,11 @@ enum Lacks {
 }
 
 impl Lacks {
-    const ALL: [Self; 3] = [Self::TheType, Self::AProviderOfTheType, Self::TheProviderThatIsNamed];
+    const ALL: [Self; 3] = [
+        Self::TheType,
+        Self::AProviderOfTheType,
+        Self::TheProviderThatIsNamed,
+    ];
 
     /// The configuration of the older one.
     fn config(self) -> String {
@@ -230,21 +323,32 @@ until = ["name", "second_name"]"#;
         assert_eq!(CONFIG.matches(duo).count(), 1);
         match self {
             Self::TheType => CONFIG.replace("[types.duo]", "[types.single]"),
-            Self::AProviderOfTheType => CONFIG.replace(duo, "waterfall = []\nunconfigured = \"name a provider\""),
+            Self::AProviderOfTheType => {
+                CONFIG.replace(duo, "waterfall = []\nunconfigured = \"name a provider\"")
+            }
             Self::TheProviderThatIsNamed => CONFIG.replace(duo, "waterfall = [\"first\"]"),
         }
     }
 
     /// Five records in one chunk that submit takes and the older enrich cannot serve.
     fn job(self) -> Submission {
-        let providers = matches!(self, Self::TheProviderThatIsNamed).then(|| vec!["second".to_owned()]);
+        let providers =
+            matches!(self, Self::TheProviderThatIsNamed).then(|| vec!["second".to_owned()]);
         let records = ["found-0", "found-1", "found-2", "found-3", "found-4"];
-        Submission { kind: "duo".to_owned(), providers, ..submission(&records) }
+        Submission {
+            kind: "duo".to_owned(),
+            providers,
+            ..submission(&records)
+        }
     }
 }
 
 fn starts(world: &World, id: &shared::domain::ids::JobId) -> bool {
-    let shard = world.sim.store.peek(&progress_key(id, 0)).expect("progress");
+    let shard = world
+        .sim
+        .store
+        .peek(&progress_key(id, 0))
+        .expect("progress");
     shard.attributes.contains_key(starts_attribute(0))
 }
 
@@ -258,17 +362,34 @@ fn what_enrich_does_not_know_yet_waits_until_it_does() {
             let id = world.insist_on_job(&lacks.job(), "one").expect("a job");
             world.run_for(updated_after);
             let view = world.view(&id);
-            assert_eq!((view.status(), view.progress.chunks()), (Status::Queued, 0), "{what}");
+            assert_eq!(
+                (view.status(), view.progress.chunks()),
+                (Status::Queued, 0),
+                "{what}"
+            );
             assert!(world.asked().is_empty() && !starts(&world, &id), "{what}");
             // Of the first message and of each that the sweep sends.
-            let runs = world.happened().into_iter().filter(|h| matches!(h, Happened::Ran { .. })).count();
+            let runs = world
+                .happened()
+                .into_iter()
+                .filter(|h| matches!(h, Happened::Ran { .. }))
+                .count();
             assert!(runs <= 60, "{what}: {runs} runs");
             world.enrich_is_updated();
-            let ended_soon = world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live());
+            let ended_soon =
+                world.run_until(2 * MINUTE, |world| !world.view(&id).status().is_live());
             assert!(ended_soon, "{what}: {:?}", world.view(&id).status());
             world.settle(HOUR);
             assert_eq!(world.view(&id).counts().found, 5, "{what}");
-            assert_eq!(world.asked_of("found-0"), if lacks.job().providers.is_some() { 1 } else { 2 }, "{what}");
+            assert_eq!(
+                world.asked_of("found-0"),
+                if lacks.job().providers.is_some() {
+                    1
+                } else {
+                    2
+                },
+                "{what}"
+            );
         }
     }
 }
@@ -292,12 +413,19 @@ fn what_enrich_never_learns_fails_when_the_job_is_15_minutes_old() {
         for line in world.results(&id) {
             let error = line.outcome.error.expect("a reason");
             assert_eq!(
-                (error.code.as_str(), error.detail.contains("duo") || error.detail == "name a provider"),
+                (
+                    error.code.as_str(),
+                    error.detail.contains("duo") || error.detail == "name a provider"
+                ),
                 ("provider_unconfigured", true),
                 "{lacks:?}: {error:?}"
             );
         }
-        assert_eq!(world.credits(&world.tenant.id), before, "{lacks:?}: nothing is billed");
+        assert_eq!(
+            world.credits(&world.tenant.id),
+            before,
+            "{lacks:?}: nothing is billed"
+        );
     }
 }
 
@@ -310,12 +438,22 @@ fn updated_late(world: &mut World, lacks: Lacks) -> After {
     Box::new(move |world| {
         ended(world, &id, &[Status::Completed])?;
         let counts = world.view(&id).counts();
-        if counts.found == 5 { Ok(()) } else { Err(format!("counts: {counts:?}")) }
+        if counts.found == 5 {
+            Ok(())
+        } else {
+            Err(format!("counts: {counts:?}"))
+        }
     })
 }
 
 #[test]
 fn a_job_that_waits_for_enrich_to_be_updated_survives_every_crash() {
-    sweep("a type to come", &case(|world| updated_late(world, Lacks::TheType)));
-    sweep("a provider to come", &case(|world| updated_late(world, Lacks::TheProviderThatIsNamed)));
+    sweep(
+        "a type to come",
+        &case(|world| updated_late(world, Lacks::TheType)),
+    );
+    sweep(
+        "a provider to come",
+        &case(|world| updated_late(world, Lacks::TheProviderThatIsNamed)),
+    );
 }

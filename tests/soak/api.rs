@@ -40,11 +40,18 @@ pub(crate) struct Tenant {
 
 impl Api {
     /// From a stack's settings, looked up by name.
-    pub(crate) fn new(get: &dyn Fn(&str) -> Option<String>, faults: Arc<Faults>) -> Result<Self, Failed> {
+    pub(crate) fn new(
+        get: &dyn Fn(&str) -> Option<String>,
+        faults: Arc<Faults>,
+    ) -> Result<Self, Failed> {
         let config = Config::read(get)?;
         Ok(Self {
             url: get("MILLRACE_URL").ok_or("MILLRACE_URL is not set")?,
-            endpoint: config.aws.endpoint_url.clone().ok_or("AWS_ENDPOINT_URL is not set")?,
+            endpoint: config
+                .aws
+                .endpoint_url
+                .clone()
+                .ok_or("AWS_ENDPOINT_URL is not set")?,
             ports: stack::ports(&config),
             config: Arc::new(config),
             faults,
@@ -52,12 +59,20 @@ impl Api {
     }
 
     /// A new tenant with credits and a webhook schedule of these seconds.
-    pub(crate) async fn tenant(&self, number: usize, credits: u64, schedule: &[u64]) -> Result<Tenant, Failed> {
+    pub(crate) async fn tenant(
+        &self,
+        number: usize,
+        credits: u64,
+        schedule: &[u64],
+    ) -> Result<Tenant, Failed> {
         let name = format!("soak-{number}-{}", self.ports.clock.now().0);
         let id = TenantId::parse(&name).ok_or("no valid name for a tenant")?;
         let new = tenants::create(&self.ports, &id, i64::try_from(credits)?).await?;
         tenants::set_webhook_schedule(&self.ports, &id, Some(schedule.to_vec())).await?;
-        Ok(Tenant { key: new.api_key, secret: new.webhook_secret.reveal().to_owned() })
+        Ok(Tenant {
+            key: new.api_key,
+            secret: new.webhook_secret.reveal().to_owned(),
+        })
     }
 
     /// One request, repeated until it is answered by anything but a server's error or a request to wait. `key` makes a POST
@@ -83,7 +98,10 @@ impl Api {
         body: &[u8],
     ) -> Result<(Reply, u32), Failed> {
         let bearer = format!("Bearer {}", tenant.key);
-        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let mut headers = vec![
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         let url = format!("{}{path}", self.url);
         let begun = Instant::now();
@@ -101,13 +119,19 @@ impl Api {
                     self.faults.count_given_up();
                     continue;
                 }
-                Ok(Ok(reply)) if reply.status < 500 && reply.status != 429 => return Ok((reply, tries)),
+                Ok(Ok(reply)) if reply.status < 500 && reply.status != 429 => {
+                    return Ok((reply, tries));
+                }
                 Ok(Ok(reply)) => last = format!("{} {}", reply.status, reply.text()),
                 Ok(Err(error)) => last = error.to_string(),
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(format!("{method} {path} was not answered in {} s; last {last}", PATIENCE.as_secs()).into())
+        Err(format!(
+            "{method} {path} was not answered in {} s; last {last}",
+            PATIENCE.as_secs()
+        )
+        .into())
     }
 
     pub(crate) async fn get(&self, tenant: &Tenant, path: &str) -> Result<Reply, Failed> {
@@ -133,8 +157,12 @@ impl Api {
     ) -> Result<Vec<Value>, Failed> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
-            let mut page = self.read(tenant, &format!("{path}?limit={limit}{cursor}")).await?;
-            let Value::Array(these) = page[list].take() else { return Err(format!("no {list} in {page}").into()) };
+            let mut page = self
+                .read(tenant, &format!("{path}?limit={limit}{cursor}"))
+                .await?;
+            let Value::Array(these) = page[list].take() else {
+                return Err(format!("no {list} in {page}").into());
+            };
             all.extend(these);
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -146,17 +174,35 @@ impl Api {
     /// A call of SQS past the proxy.
     pub(crate) async fn sqs(&self, operation: &str, body: &Value) -> Result<Reply, Failed> {
         let target = format!("AmazonSQS.{operation}");
-        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.0")];
+        let headers = [
+            ("x-amz-target", target.as_str()),
+            ("content-type", "application/x-amz-json-1.0"),
+        ];
         let body = body.to_string();
         let http = &*self.ports.http;
-        Ok(stack::aws_request(http, &self.endpoint, ("POST", "/"), "sqs", stack::ROOT, &headers, body.as_bytes())
-            .await?)
+        Ok(stack::aws_request(
+            http,
+            &self.endpoint,
+            ("POST", "/"),
+            "sqs",
+            stack::ROOT,
+            &headers,
+            body.as_bytes(),
+        )
+        .await?)
     }
 
     /// Runs the sweep now and not at the next minute. Whether it came to its end.
     pub(crate) async fn sweep(&self) -> bool {
-        let ran =
-            stack::invoke(&*self.ports.http, &self.endpoint, "sweep", &Value::Object(serde_json::Map::new())).await;
-        ran.is_ok_and(|reply| reply.status == 200 && reply.header("x-amz-function-error").is_empty())
+        let ran = stack::invoke(
+            &*self.ports.http,
+            &self.endpoint,
+            "sweep",
+            &Value::Object(serde_json::Map::new()),
+        )
+        .await;
+        ran.is_ok_and(|reply| {
+            reply.status == 200 && reply.header("x-amz-function-error").is_empty()
+        })
     }
 }

@@ -40,7 +40,10 @@ fn delivery(job: &Job) -> String {
 }
 
 fn live(job: &Value) -> bool {
-    matches!(job["status"].as_str(), Some("queued" | "running" | "canceling"))
+    matches!(
+        job["status"].as_str(),
+        Some("queued" | "running" | "canceling")
+    )
 }
 
 impl Clients {
@@ -88,7 +91,9 @@ impl Clients {
         }
         if cancels {
             job.canceled = true;
-            let reply = api.call(tenant, "POST", &format!("{path}/cancel"), None, b"").await?;
+            let reply = api
+                .call(tenant, "POST", &format!("{path}/cancel"), None, b"")
+                .await?;
             if !matches!(reply.status, 200 | 202 | 409) {
                 return Err(format!("cancel answers {}: {}", reply.status, reply.text()).into());
             }
@@ -111,14 +116,24 @@ impl Clients {
             }
         }
         let limit = [7, 100, 1000][rng.below(3)];
-        job.lines = api.all(tenant, &format!("{path}/results"), "results", limit).await?;
+        job.lines = api
+            .all(tenant, &format!("{path}/results"), "results", limit)
+            .await?;
         let replays = rng.below(5) == 0;
         if deletes {
             return self.delete(job).await;
         }
         if replays {
             let replay = format!("/v1/deliveries/{}/replay", delivery(job));
-            let reply = api.call(tenant, "POST", &replay, Some(&format!("{}-replay", job.key)), b"").await?;
+            let reply = api
+                .call(
+                    tenant,
+                    "POST",
+                    &replay,
+                    Some(&format!("{}-replay", job.key)),
+                    b"",
+                )
+                .await?;
             if !matches!(reply.status, 202 | 409) {
                 return Err(format!("replay answers {}: {}", reply.status, reply.text()).into());
             }
@@ -130,8 +145,12 @@ impl Clients {
     async fn look(&self, job: &mut Job, path: &str) -> Result<(), Failed> {
         let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
         job.shown.push(api.read(tenant, path).await?);
-        let mut page = api.read(tenant, &format!("{path}/results?limit=1000")).await?;
-        let Value::Array(lines) = page["results"].take() else { return Err(format!("no results in {page}").into()) };
+        let mut page = api
+            .read(tenant, &format!("{path}/results?limit=1000"))
+            .await?;
+        let Value::Array(lines) = page["results"].take() else {
+            return Err(format!("no results in {page}").into());
+        };
         job.early.push(lines);
         Ok(())
     }
@@ -139,10 +158,23 @@ impl Clients {
     async fn delete(&self, job: &mut Job) -> Result<(), Failed> {
         let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
         job.deleted = true;
-        let (reply, tries) = api.tried(tenant, "DELETE", &format!("/v1/jobs/{}", id(job)), None, b"").await?;
+        let (reply, tries) = api
+            .tried(
+                tenant,
+                "DELETE",
+                &format!("/v1/jobs/{}", id(job)),
+                None,
+                b"",
+            )
+            .await?;
         // 404: an earlier try did it, and its answer was lost.
         if !(reply.status == 204 || reply.status == 404 && tries > 1) {
-            return Err(format!("DELETE answers {} to try {tries}: {}", reply.status, reply.text()).into());
+            return Err(format!(
+                "DELETE answers {} to try {tries}: {}",
+                reply.status,
+                reply.text()
+            )
+            .into());
         }
         job.erased = Some(api.faults.elapsed());
         self.look_after(job).await
@@ -151,7 +183,10 @@ impl Clients {
     /// Asks for an erased job in every way there is.
     pub(crate) async fn look_after(&self, job: &mut Job) -> Result<(), Failed> {
         let tenant = &self.tenants[job.tenant];
-        let (path, delivery) = (format!("/v1/jobs/{}", id(job)), format!("/v1/deliveries/{}", delivery(job)));
+        let (path, delivery) = (
+            format!("/v1/jobs/{}", id(job)),
+            format!("/v1/deliveries/{}", delivery(job)),
+        );
         let again = submission(job, &self.outside.hook(job.tenant, &job.key)).to_string();
         for (method, path, key, body) in [
             ("GET", path.clone(), None, ""),
@@ -162,9 +197,17 @@ impl Clients {
             ("DELETE", path, None, ""),
             ("GET", delivery.clone(), None, ""),
             ("POST", format!("{delivery}/replay"), None, ""),
-            ("POST", "/v1/jobs".to_owned(), Some(job.key.as_str()), again.as_str()),
+            (
+                "POST",
+                "/v1/jobs".to_owned(),
+                Some(job.key.as_str()),
+                again.as_str(),
+            ),
         ] {
-            let reply = self.api.call(tenant, method, &path, key, body.as_bytes()).await?;
+            let reply = self
+                .api
+                .call(tenant, method, &path, key, body.as_bytes())
+                .await?;
             job.after.push((format!("{method} {path}"), reply.status));
         }
         Ok(())
@@ -172,7 +215,10 @@ impl Clients {
 
     async fn submit(&self, job: &mut Job, body: &str) -> Result<(), Failed> {
         let tenant = &self.tenants[job.tenant];
-        let reply = self.api.call(tenant, "POST", "/v1/jobs", Some(&job.key), body.as_bytes()).await?;
+        let reply = self
+            .api
+            .call(tenant, "POST", "/v1/jobs", Some(&job.key), body.as_bytes())
+            .await?;
         if reply.status != 202 {
             return Err(format!("submit answers {}: {}", reply.status, reply.text()).into());
         }
@@ -197,7 +243,10 @@ impl Clients {
         let tenant = &self.tenants[job.tenant];
         let path = format!("/v1/jobs/{}", id(job));
         loop {
-            let page = self.api.read(tenant, &format!("{path}/deliveries?limit=100")).await?;
+            let page = self
+                .api
+                .read(tenant, &format!("{path}/deliveries?limit=100"))
+                .await?;
             job.deliveries = page["deliveries"].as_array().cloned().unwrap_or_default();
             if self.over() || job.deliveries.iter().all(|d| d["state"] != "pending") {
                 break;
@@ -213,7 +262,11 @@ fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
     let hopeless = if rng.below(25) == 0 { HOPELESS } else { "" };
     let tells_of_records = rng.below(8) == 0;
     let awaits = (rng.below(2) == 0).then(|| TYPES[rng.below(TYPES.len())]);
-    let most = if tells_of_records { 8 } else { [20, 60, 150][rng.below(3)] };
+    let most = if tells_of_records {
+        8
+    } else {
+        [20, 60, 150][rng.below(3)]
+    };
     // Their rate is what they have for all clients together.
     let most = if awaits.is_some() { most.min(30) } else { most };
     Job {
@@ -230,9 +283,11 @@ fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
 }
 
 fn submission(job: &Job, hook: &str) -> Value {
-    let record = |n| json!({"id": format!("n{n}"), "input": {"key": job.about(n)}, "metadata": {"n": n}});
+    let record =
+        |n| json!({"id": format!("n{n}"), "input": {"key": job.about(n)}, "metadata": {"n": n}});
     let records: Vec<_> = (0..job.records).map(record).collect();
-    let mut body = json!({"type": job.awaits.unwrap_or("lookup"), "records": records, "webhook_url": hook});
+    let mut body =
+        json!({"type": job.awaits.unwrap_or("lookup"), "records": records, "webhook_url": hook});
     if job.tells_of_records {
         body["webhook_events"] = json!({"record.finished": hook});
     }

@@ -144,14 +144,28 @@ impl Faults {
     /// Notes that a fault was made.
     pub(crate) fn count(&self, kind: &'static str, place: &str) {
         self.total.fetch_add(1, Ordering::SeqCst);
-        *self.counts.lock().unwrap().entry((kind, place.to_owned())).or_default() += 1;
+        *self
+            .counts
+            .lock()
+            .unwrap()
+            .entry((kind, place.to_owned()))
+            .or_default() += 1;
     }
 
     /// Notes that an instance of a function was killed, which ran `then`.
-    pub(crate) fn count_kill(&self, kind: &'static str, function: &str, instance: &str, then: Duration) {
+    pub(crate) fn count_kill(
+        &self,
+        kind: &'static str,
+        function: &str,
+        instance: &str,
+        then: Duration,
+    ) {
         self.count(kind, function);
         if function == "enrich" {
-            let life = Life { seen: then, gone: Some(self.elapsed()) };
+            let life = Life {
+                seen: then,
+                gone: Some(self.elapsed()),
+            };
             self.lives.lock().unwrap().insert(instance.to_owned(), life);
         }
     }
@@ -160,11 +174,17 @@ impl Faults {
     /// the emulator ends all others of its function as well, and a function has a time-out.
     pub(crate) fn note_running(&self, instances: &BTreeSet<String>) {
         let (at, mut lives) = (self.elapsed(), self.lives.lock().unwrap());
-        for (_, life) in lives.iter_mut().filter(|(name, life)| life.gone.is_none() && !instances.contains(*name)) {
+        for (_, life) in lives
+            .iter_mut()
+            .filter(|(name, life)| life.gone.is_none() && !instances.contains(*name))
+        {
             life.gone = Some(at);
         }
         for instance in instances {
-            let life = lives.entry(instance.clone()).or_insert(Life { seen: at, gone: None });
+            let life = lives.entry(instance.clone()).or_insert(Life {
+                seen: at,
+                gone: None,
+            });
             if life.gone.is_none() {
                 life.seen = at;
             }
@@ -175,7 +195,10 @@ impl Faults {
     pub(crate) fn note_call(&self, operation: &str, body: &[u8]) {
         let mut of_jobs = self.of_jobs.lock().unwrap();
         for job in wire::jobs(body) {
-            of_jobs.entry(job).or_default().push((self.elapsed(), operation.to_owned()));
+            of_jobs
+                .entry(job)
+                .or_default()
+                .push((self.elapsed(), operation.to_owned()));
         }
     }
 
@@ -207,7 +230,10 @@ impl Faults {
     pub(crate) fn missing(&self, kills: bool) -> Vec<&'static str> {
         let counts = self.counts.lock().unwrap();
         let made = |kind: &&str| counts.keys().any(|(k, _)| k.starts_with(kind));
-        NEEDED.into_iter().filter(|kind| (kills || *kind != KILLED) && !made(kind)).collect()
+        NEEDED
+            .into_iter()
+            .filter(|kind| (kills || *kind != KILLED) && !made(kind))
+            .collect()
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -235,7 +261,12 @@ impl Faults {
         if self.rng.below(if reads { READS } else { WRITES }) != 0 {
             return None;
         }
-        let fault = if self.rng.below(if operation == INIT { KILLS_IN_INIT } else { KILLS }) == 0 {
+        let fault = if self.rng.below(if operation == INIT {
+            KILLS_IN_INIT
+        } else {
+            KILLS
+        }) == 0
+        {
             [Fault::KillBefore, Fault::KillAfter][self.rng.below(2)]
         } else {
             let mut kinds = vec![
@@ -255,11 +286,17 @@ impl Faults {
             if operation.starts_with("Batch") || operation.ends_with("Batch") {
                 kinds.extend([Fault::Partial; 3]);
             }
-            if matches!(operation, "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem") {
+            if matches!(
+                operation,
+                "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem"
+            ) {
                 kinds.extend([Fault::Conflict; 2]);
             }
             if operation == "SendMessageBatch" {
-                kinds.extend([Fault::Lose, Fault::Duplicate(self.upto(Duration::from_secs(8)))]);
+                kinds.extend([
+                    Fault::Lose,
+                    Fault::Duplicate(self.upto(Duration::from_secs(8))),
+                ]);
                 kinds.push(Fault::Duplicate(Duration::ZERO));
             }
             kinds[self.rng.below(kinds.len())]
@@ -268,7 +305,9 @@ impl Faults {
             return self.slow().then_some(fault);
         }
         if self.rng.below(OUTAGES) == 0 && operation != INIT {
-            let until = Instant::now() + Duration::from_millis(200) + self.upto(Duration::from_millis(1300));
+            let until = Instant::now()
+                + Duration::from_millis(200)
+                + self.upto(Duration::from_millis(1300));
             outages.insert(operation.to_owned(), (fault, until));
         }
         Some(fault)
@@ -276,7 +315,11 @@ impl Faults {
 
     /// What a receiver or an upstream API does instead of its answer, once in so many times, and its name. `location` is
     /// where a redirect leads.
-    pub(crate) fn of_exchange(&self, times: usize, location: &'static str) -> Option<(&'static str, Answer)> {
+    pub(crate) fn of_exchange(
+        &self,
+        times: usize,
+        location: &'static str,
+    ) -> Option<(&'static str, Answer)> {
         if !self.once_in(times) {
             return None;
         }
@@ -288,9 +331,18 @@ impl Faults {
             3 => ("sent a body without end", Answer::EndlessBody),
             4 | 5 => ("reset the connection", Answer::Reset),
             6 | 7 => ("closed without an answer", Answer::Close),
-            8 => ("redirected to a private address", Answer::With(302, "Location", location)),
-            9 => ("answered 429 with Retry-After", Answer::With(429, "Retry-After", "2")),
-            10 => ("answered 503 with Retry-After", Answer::With(503, "Retry-After", "1")),
+            8 => (
+                "redirected to a private address",
+                Answer::With(302, "Location", location),
+            ),
+            9 => (
+                "answered 429 with Retry-After",
+                Answer::With(429, "Retry-After", "2"),
+            ),
+            10 => (
+                "answered 503 with Retry-After",
+                Answer::With(503, "Retry-After", "1"),
+            ),
             _ => ("answered 500", Answer::Status(500)),
         })
     }
@@ -305,7 +357,13 @@ mod tests {
 
     /// What many seeds choose. Outages last longer than this takes, so that one seed would show a few alone.
     fn chosen(slow: bool) -> BTreeSet<&'static str> {
-        let operations = ["SendMessageBatch", "TransactWriteItems", "BatchWriteItem", "GetItem", INIT];
+        let operations = [
+            "SendMessageBatch",
+            "TransactWriteItems",
+            "BatchWriteItem",
+            "GetItem",
+            INIT,
+        ];
         let of_seed = |seed| {
             let faults = Faults::new(seed);
             faults.set(true, slow);
@@ -322,7 +380,11 @@ mod tests {
         let made = chosen(true);
         assert_eq!(made.len(), 12, "{made:?}");
         let quick = chosen(false);
-        assert_eq!(quick.len(), 9, "kills and lost messages take a minute: {quick:?}");
+        assert_eq!(
+            quick.len(),
+            9,
+            "kills and lost messages take a minute: {quick:?}"
+        );
         let faults = Faults::new(1);
         assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
     }
@@ -330,7 +392,10 @@ mod tests {
     #[test]
     fn a_soak_without_a_kill_a_drop_or_a_throttle_is_noticed() {
         let faults = Faults::new(1);
-        assert_eq!(faults.missing(true), ["process killed", "dropped", "throttled"]);
+        assert_eq!(
+            faults.missing(true),
+            ["process killed", "dropped", "throttled"]
+        );
         assert_eq!(faults.missing(false), ["dropped", "throttled"]);
         faults.count("delayed", "Query");
         faults.count("process killed in its Init", "submit");
@@ -343,9 +408,14 @@ mod tests {
     #[test]
     fn an_instance_of_enrich_has_ended_when_it_was_killed_or_is_not_there_any_more() {
         let faults = Faults::new(1);
-        let running = |names: &[&str]| faults.note_running(&names.iter().map(|name| (*name).to_owned()).collect());
+        let running = |names: &[&str]| {
+            faults.note_running(&names.iter().map(|name| (*name).to_owned()).collect())
+        };
         let ended = || {
-            let ended = faults.lives().into_iter().filter(|(_, life)| life.gone.is_some());
+            let ended = faults
+                .lives()
+                .into_iter()
+                .filter(|(_, life)| life.gone.is_some());
             ended.map(|(name, _)| name).collect::<Vec<_>>()
         };
         faults.count_kill(Fault::KillAfter.name(), "submit", "a", faults.elapsed());
@@ -355,14 +425,20 @@ mod tests {
         let killed = faults.lives()["b"];
         // Listed before it was killed, and told after.
         running(&["b", "c"]);
-        assert_eq!((ended(), faults.lives()["b"]), (vec!["b".to_owned(), "d".to_owned()], killed));
+        assert_eq!(
+            (ended(), faults.lives()["b"]),
+            (vec!["b".to_owned(), "d".to_owned()], killed)
+        );
     }
 
     #[test]
     fn what_clients_give_up_is_no_injection() {
         let faults = Faults::new(1);
         faults.count_given_up();
-        assert_eq!((faults.given_up(), faults.total(), faults.counts().len()), (1, 0, 0));
+        assert_eq!(
+            (faults.given_up(), faults.total(), faults.counts().len()),
+            (1, 0, 0)
+        );
     }
 
     #[test]
@@ -370,8 +446,14 @@ mod tests {
         let faults = Faults::new(2);
         faults.set(true, true);
         for _ in 0..5000 {
-            assert!(!matches!(faults.of_call(INIT), Some(Fault::Throttle | Fault::Conflict | Fault::Partial)));
-            assert!(!matches!(faults.of_call("Query"), Some(Fault::Conflict | Fault::Partial | Fault::Lose)));
+            assert!(!matches!(
+                faults.of_call(INIT),
+                Some(Fault::Throttle | Fault::Conflict | Fault::Partial)
+            ));
+            assert!(!matches!(
+                faults.of_call("Query"),
+                Some(Fault::Conflict | Fault::Partial | Fault::Lose)
+            ));
         }
     }
 }

@@ -52,10 +52,17 @@ struct Measured {
 }
 
 pub(crate) async fn run() -> Result<bool, Failed> {
-    let told = Told { at: Arc::default(), changed: Arc::default() };
+    let told = Told {
+        at: Arc::default(),
+        changed: Arc::default(),
+    };
     let seen = told.clone();
     let receiver = Server::start(move |_, got| {
-        seen.at.lock().unwrap().entry(got.path.trim_start_matches('/').to_owned()).or_insert_with(Instant::now);
+        seen.at
+            .lock()
+            .unwrap()
+            .entry(got.path.trim_start_matches('/').to_owned())
+            .or_insert_with(Instant::now);
         seen.changed.notify_waiters();
         Answer::Status(204)
     })
@@ -63,17 +70,39 @@ pub(crate) async fn run() -> Result<bool, Failed> {
     let dead = Server::start(|_, _| Answer::Hold).await;
     Server::start_at(variable("MILLRACE_TEST_UPSTREAM")?.parse()?, |_, got| {
         let answer = json!({"answer": 1});
-        if got.path.starts_with("/lookup/large") { Answer::Later(LOOKUP, answer) } else { Answer::Json(answer) }
+        if got.path.starts_with("/lookup/large") {
+            Answer::Later(LOOKUP, answer)
+        } else {
+            Answer::Json(answer)
+        }
     })
     .await;
 
     let api = Api::new(&environment, Arc::new(Faults::new(0)))?;
     let steps = [
         ("alone", Beside::default()),
-        ("beside 100 jobs of 1,000 records", Beside { jobs: true, dead: false }),
+        (
+            "beside 100 jobs of 1,000 records",
+            Beside {
+                jobs: true,
+                dead: false,
+            },
+        ),
         ("alone again", Beside::default()),
-        ("beside 100 webhooks to a dead receiver", Beside { jobs: false, dead: true }),
-        ("beside both", Beside { jobs: true, dead: true }),
+        (
+            "beside 100 webhooks to a dead receiver",
+            Beside {
+                jobs: false,
+                dead: true,
+            },
+        ),
+        (
+            "beside both",
+            Beside {
+                jobs: true,
+                dead: true,
+            },
+        ),
     ];
     let mut measured = Vec::new();
     for (number, (name, beside)) in steps.into_iter().enumerate() {
@@ -98,30 +127,65 @@ pub(crate) async fn run() -> Result<bool, Failed> {
 }
 
 /// The large tenant's load, all of it accepted when this returns. The ids of its large jobs.
-async fn load(api: &Api, large: &Tenant, step: usize, beside: Beside, dead: &Server) -> Result<Vec<String>, Failed> {
+async fn load(
+    api: &Api,
+    large: &Tenant,
+    step: usize,
+    beside: Beside,
+    dead: &Server,
+) -> Result<Vec<String>, Failed> {
     let mut ids = Vec::new();
     if beside.dead {
         for n in 0..DEAD_WEBHOOKS {
             let body = json!({"url": dead.url("/dead")}).to_string();
             let key = format!("dead-{step}-{n}");
-            let reply = api.call(large, "POST", "/v1/webhooks/test", Some(&key), body.as_bytes()).await?;
+            let reply = api
+                .call(
+                    large,
+                    "POST",
+                    "/v1/webhooks/test",
+                    Some(&key),
+                    body.as_bytes(),
+                )
+                .await?;
             if reply.status != 202 {
-                return Err(format!("a test webhook answers {}: {}", reply.status, reply.text()).into());
+                return Err(
+                    format!("a test webhook answers {}: {}", reply.status, reply.text()).into(),
+                );
             }
         }
     }
     if beside.jobs {
         for n in 0..LARGE_JOBS {
-            ids.push(submit(api, large, &format!("large-{step}-{n}"), LARGE_RECORDS, &dead.url("/dead")).await?);
+            ids.push(
+                submit(
+                    api,
+                    large,
+                    &format!("large-{step}-{n}"),
+                    LARGE_RECORDS,
+                    &dead.url("/dead"),
+                )
+                .await?,
+            );
         }
     }
     Ok(ids)
 }
 
-async fn submit(api: &Api, tenant: &Tenant, key: &str, records: u32, hook: &str) -> Result<String, Failed> {
-    let records: Vec<Value> = (0..records).map(|n| json!({"input": {"key": format!("{key}.{n}")}})).collect();
+async fn submit(
+    api: &Api,
+    tenant: &Tenant,
+    key: &str,
+    records: u32,
+    hook: &str,
+) -> Result<String, Failed> {
+    let records: Vec<Value> = (0..records)
+        .map(|n| json!({"input": {"key": format!("{key}.{n}")}}))
+        .collect();
     let body = json!({"type": "lookup", "records": records, "webhook_url": hook}).to_string();
-    let reply = api.call(tenant, "POST", "/v1/jobs", Some(key), body.as_bytes()).await?;
+    let reply = api
+        .call(tenant, "POST", "/v1/jobs", Some(key), body.as_bytes())
+        .await?;
     if reply.status != 202 {
         return Err(format!("submit answers {}: {}", reply.status, reply.text()).into());
     }
@@ -135,7 +199,8 @@ async fn clear(api: &Api, large: &Tenant, ids: &[String]) -> Result<(), Failed> 
         api.sqs("PurgeQueue", &json!({"QueueUrl": url})).await?;
     }
     for id in ids {
-        api.call(large, "DELETE", &format!("/v1/jobs/{id}"), None, b"").await?;
+        api.call(large, "DELETE", &format!("/v1/jobs/{id}"), None, b"")
+            .await?;
     }
     Ok(())
 }
@@ -178,31 +243,51 @@ async fn measure(
     let missing = took.iter().filter(|t| t.is_none()).count();
     let mut took: Vec<Duration> = took.into_iter().map(|t| t.unwrap_or(PATIENCE)).collect();
     took.sort_unstable();
-    let busy = before.zip(processor()).map(|(before, after)| share(before, after));
-    Ok(Measured { name, took, missing, busy })
+    let busy = before
+        .zip(processor())
+        .map(|(before, after)| share(before, after));
+    Ok(Measured {
+        name,
+        took,
+        missing,
+        busy,
+    })
 }
 
 /// Busy and all ticks of the machine's processors so far, where the system tells. Source: proc(5), /proc/stat.
 fn processor() -> Option<(u64, u64)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|t| t.parse().ok()).collect();
+    let ticks: Vec<u64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|t| t.parse().ok())
+        .collect();
     let all: u64 = ticks.iter().take(8).sum();
     Some((all - ticks.get(3)? - ticks.get(4)?, all))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share, and ticks of a few minutes")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share, and ticks of a few minutes"
+)]
 fn share(before: (u64, u64), after: (u64, u64)) -> f64 {
     (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64
 }
 
 /// The least value that so many of a hundred do not exceed; `sorted` is not empty.
 fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
-    sorted[(sorted.len() * of_hundred).div_ceil(100).clamp(1, sorted.len()) - 1]
+    sorted[(sorted.len() * of_hundred)
+        .div_ceil(100)
+        .clamp(1, sorted.len())
+        - 1]
 }
 
 /// Whether a step is as fast as it is to be, and the words for it.
 fn verdict(alone: &Measured, step: &Measured) -> (bool, String) {
-    let times = percentile(&step.took, 99).as_secs_f64() / percentile(&alone.took, 99).as_secs_f64();
+    let times =
+        percentile(&step.took, 99).as_secs_f64() / percentile(&alone.took, 99).as_secs_f64();
     if times > MOST {
         (false, format!("missed: p99 {times:.2}x, at most {MOST}x"))
     } else {
@@ -231,10 +316,17 @@ fn print(measured: &[Measured]) {
             most.as_millis(),
             p50.as_secs_f64() / base[0].as_secs_f64(),
             p99.as_secs_f64() / base[1].as_secs_f64(),
-            step.busy.map_or("unknown".to_owned(), |busy| format!("{:.0} %", busy * 100.0))
+            step.busy.map_or("unknown".to_owned(), |busy| format!(
+                "{:.0} %",
+                busy * 100.0
+            ))
         );
         if step.missing > 0 {
-            println!("  {} jobs were not told of within {} s", step.missing, PATIENCE.as_secs());
+            println!(
+                "  {} jobs were not told of within {} s",
+                step.missing,
+                PATIENCE.as_secs()
+            );
         }
     }
 }
@@ -245,16 +337,30 @@ mod tests {
 
     #[test]
     fn a_miss_is_told_as_one() {
-        let step = |ms| Measured { name: "a step", took: vec![Duration::from_millis(ms)], missing: 0, busy: None };
+        let step = |ms| Measured {
+            name: "a step",
+            took: vec![Duration::from_millis(ms)],
+            missing: 0,
+            busy: None,
+        };
         let alone = step(100);
-        assert_eq!(verdict(&alone, &step(200)), (true, "reached: p99 2.00x, at most 2x".to_owned()));
-        assert_eq!(verdict(&alone, &step(4360)), (false, "missed: p99 43.60x, at most 2x".to_owned()));
+        assert_eq!(
+            verdict(&alone, &step(200)),
+            (true, "reached: p99 2.00x, at most 2x".to_owned())
+        );
+        assert_eq!(
+            verdict(&alone, &step(4360)),
+            (false, "missed: p99 43.60x, at most 2x".to_owned())
+        );
     }
 
     #[test]
     fn percentiles_are_values_that_occurred() {
         let sorted: Vec<_> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!([50, 99, 100].map(|p| percentile(&sorted, p).as_millis()), [50, 99, 100]);
+        assert_eq!(
+            [50, 99, 100].map(|p| percentile(&sorted, p).as_millis()),
+            [50, 99, 100]
+        );
         assert_eq!(percentile(&sorted[..1], 99).as_millis(), 1);
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
     let text = include_str!("providers.toml").replace("UPSTREAM_PORT", "1");
     let config = Config::parse("tests/soak/providers.toml", &text)?;
     let of = |provider: &shared::catalog::ProviderConfig| {
-        let Kind::Http(http) = &provider.kind else { return None };
+        let Kind::Http(http) = &provider.kind else {
+            return None;
+        };
         let (limits, later) = (&provider.limits, http.later.as_ref()?);
         let (rate, breaker) = (limits.rate?, limits.breaker?);
         Some(Limits {
@@ -60,8 +62,16 @@ pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
             kept: limits.cache.map(|cache| cache.found),
         })
     };
-    let limits: BTreeMap<_, _> = config.providers.iter().filter_map(|p| Some((p.name.clone(), of(p)?))).collect();
-    if limits.len() == TYPES.len() { Ok(limits) } else { Err("tests/soak/providers.toml: a limit is missing".into()) }
+    let limits: BTreeMap<_, _> = config
+        .providers
+        .iter()
+        .filter_map(|p| Some((p.name.clone(), of(p)?)))
+        .collect();
+    if limits.len() == TYPES.len() {
+        Ok(limits)
+    } else {
+        Err("tests/soak/providers.toml: a limit is missing".into())
+    }
 }
 
 /// What became of a request before the upstream looked at it.
@@ -95,7 +105,12 @@ struct Log {
 
 impl Upstreams {
     pub(crate) fn new(faults: &Arc<Faults>, location: &'static str) -> Arc<Self> {
-        Arc::new(Self { faults: Arc::clone(faults), http: stack::http(), location, log: Mutex::default() })
+        Arc::new(Self {
+            faults: Arc::clone(faults),
+            http: stack::http(),
+            location,
+            log: Mutex::default(),
+        })
     }
 
     /// Everything that happened. `ends`: how the exchanges of the server ended, and the time now on its clock.
@@ -104,7 +119,11 @@ impl Upstreams {
         let asked = log.asked.iter().map(|(n, asked)| {
             let end = ends.get(n);
             let over = end.map(|end| asked.at + end.at.since(got[*n].at));
-            Asked { over, answered: asked.answered && end.is_some_and(|end| end.answered), ..asked.clone() }
+            Asked {
+                over,
+                answered: asked.answered && end.is_some_and(|end| end.answered),
+                ..asked.clone()
+            }
         });
         Ok(Later {
             asked: asked.collect(),
@@ -118,9 +137,16 @@ impl Upstreams {
     }
 
     /// What the `n`th request of the server is answered, where it is one for these upstreams. `kill` ends its sender's process.
-    pub(crate) fn answer(self: &Arc<Self>, n: usize, got: &Got, kill: impl FnOnce() -> Answer) -> Option<Answer> {
+    pub(crate) fn answer(
+        self: &Arc<Self>,
+        n: usize,
+        got: &Got,
+        kill: impl FnOnce() -> Answer,
+    ) -> Option<Answer> {
         let path = got.path.strip_prefix("/later/")?;
-        let (provider, id) = path.split_once('/').map_or((path, None), |(provider, id)| (provider, Some(id)));
+        let (provider, id) = path
+            .split_once('/')
+            .map_or((path, None), |(provider, id)| (provider, Some(id)));
         let mut log = self.log.lock().unwrap();
         let question = match id {
             Some(id) => match log.ids.get(id) {
@@ -135,7 +161,9 @@ impl Upstreams {
             self.take(&mut log, provider, &question, &got.json());
         }
         let wait = spoiled.as_ref().and_then(|spoiled| match &spoiled.answer {
-            Answer::With(_, "Retry-After", seconds) => Some(Duration::from_secs(seconds.parse().ok()?)),
+            Answer::With(_, "Retry-After", seconds) => {
+                Some(Duration::from_secs(seconds.parse().ok()?))
+            }
             _ => None,
         });
         let asked = Asked {
@@ -156,27 +184,58 @@ impl Upstreams {
         let asked_of = &log.questions[&question];
         let now = self.faults.elapsed();
         let ready = asked_of.direct || (id.is_some() && asked_of.ready.is_some_and(|at| at <= now));
-        let mut body = if ready { done(asked_of, "") } else { json!({"id": asked_of.id, "status": "pending"}) };
+        let mut body = if ready {
+            done(asked_of, "")
+        } else {
+            json!({"id": asked_of.id, "status": "pending"})
+        };
         if id.is_none() && !ready {
             body["status"] = json!("accepted");
         }
-        Some(Answer::Later(Duration::from_millis(50 + self.faults.below(350) as u64), body))
+        Some(Answer::Later(
+            Duration::from_millis(50 + self.faults.below(350) as u64),
+            body,
+        ))
     }
 
-    fn spoil(&self, log: &mut Log, provider: &str, kill: impl FnOnce() -> Answer) -> Option<Spoiled> {
+    fn spoil(
+        &self,
+        log: &mut Log,
+        provider: &str,
+        kill: impl FnOnce() -> Answer,
+    ) -> Option<Spoiled> {
         let (faults, now) = (&self.faults, self.faults.elapsed());
         let taken = faults.below(2) == 0;
-        if faults.on() && log.dead.iter().any(|dead| dead.provider == provider && now < dead.until) {
-            let answer = if faults.below(5) == 0 { Answer::Hold } else { Answer::Status(500) };
-            return Some(Spoiled { answer, taken: false });
+        if faults.on()
+            && log
+                .dead
+                .iter()
+                .any(|dead| dead.provider == provider && now < dead.until)
+        {
+            let answer = if faults.below(5) == 0 {
+                Answer::Hold
+            } else {
+                Answer::Status(500)
+            };
+            return Some(Spoiled {
+                answer,
+                taken: false,
+            });
         }
         if faults.once_in(DIES) {
             faults.count("dead for some seconds", provider);
             let until = now + Duration::from_millis(3000 + faults.below(5000) as u64);
-            log.dead.push(Dead { provider: provider.to_owned(), from: now, until });
+            log.dead.push(Dead {
+                provider: provider.to_owned(),
+                from: now,
+                until,
+            });
         }
         if faults.slow() && faults.once_in(KILLED) {
-            return Some(Spoiled { answer: kill(), taken });
+            return Some(Spoiled {
+                answer: kill(),
+                taken,
+            });
         }
         let (name, answer) = faults.of_exchange(SPOILED, self.location)?;
         faults.count(name, provider);
@@ -199,18 +258,39 @@ impl Upstreams {
             faults.count("never answered", provider);
         }
         let ready = (!never).then(|| now + Duration::from_millis(faults.below(5000) as u64));
-        let question = Question { provider: provider.to_owned(), id: id.clone(), about, taken: now, ready, direct };
+        let question = Question {
+            provider: provider.to_owned(),
+            id: id.clone(),
+            about,
+            taken: now,
+            ready,
+            direct,
+        };
         if let (Some(url), false) = (body["callback"].as_str(), direct || never) {
             let earlier = log.earlier.replace(url.to_owned());
-            tokio::spawn(Arc::clone(self).call_back(key.to_owned(), question.clone(), url.to_owned(), earlier));
+            tokio::spawn(Arc::clone(self).call_back(
+                key.to_owned(),
+                question.clone(),
+                url.to_owned(),
+                earlier,
+            ));
         }
         log.ids.insert(id, key.to_owned());
         log.questions.insert(key.to_owned(), question);
     }
 
-    async fn call_back(self: Arc<Self>, key: String, question: Question, url: String, earlier: Option<String>) {
+    async fn call_back(
+        self: Arc<Self>,
+        key: String,
+        question: Question,
+        url: String,
+        earlier: Option<String>,
+    ) {
         let (faults, provider) = (&self.faults, question.provider.as_str());
-        let first = question.ready.unwrap_or_default().saturating_sub(faults.elapsed());
+        let first = question
+            .ready
+            .unwrap_or_default()
+            .saturating_sub(faults.elapsed());
         if faults.once_in(FORGED) {
             for forged in forgeries(&url, earlier.as_deref()) {
                 let body = json!({"id": question.id, "status": "done", "answer": FORGERY});
@@ -220,7 +300,11 @@ impl Upstreams {
         }
         let content = |times: &str| {
             let hint = provider != "called";
-            if hint { json!({"id": question.id, "status": "done", "answer": HINT}) } else { done(&question, times) }
+            if hint {
+                json!({"id": question.id, "status": "done", "answer": HINT})
+            } else {
+                done(&question, times)
+            }
         };
         tokio::time::sleep(first).await;
         let kind = if faults.on() { faults.below(16) } else { 16 };
@@ -247,7 +331,14 @@ impl Upstreams {
         let mut status = 0;
         while self.faults.elapsed() < began + PATIENCE {
             let headers = [("content-type", "application/json")];
-            let sent = stack::send(&*self.http, "POST", url, &headers, body.to_string().as_bytes()).await;
+            let sent = stack::send(
+                &*self.http,
+                "POST",
+                url,
+                &headers,
+                body.to_string().as_bytes(),
+            )
+            .await;
             match sent {
                 Ok(reply) if reply.status < 500 && reply.status != 429 => {
                     status = reply.status;
@@ -258,14 +349,25 @@ impl Upstreams {
         }
         let says = body["answer"].as_str().map(str::to_owned);
         let (question, ended) = (question.to_owned(), self.faults.elapsed());
-        self.log.lock().unwrap().posts.push(Post { question, forged, says, began, ended, status });
+        self.log.lock().unwrap().posts.push(Post {
+            question,
+            forged,
+            says,
+            began,
+            ended,
+            status,
+        });
     }
 }
 
 /// The last answer to a question: nothing where its number is unknown. `times` tells one from another.
 fn done(question: &Question, times: &str) -> Value {
     let mut body = json!({"id": question.id, "status": "done"});
-    let number = question.about.rsplit('.').next().and_then(|n| n.parse().ok());
+    let number = question
+        .about
+        .rsplit('.')
+        .next()
+        .and_then(|n| n.parse().ok());
     if number.is_some_and(known) || !times.is_empty() {
         body["answer"] = json!(format!("{}/{}{times}", question.about, question.id));
     }
@@ -279,16 +381,27 @@ fn forgeries(url: &str, earlier: Option<&str>) -> Vec<String> {
         let parts: Vec<String> = token.split('.').map(str::to_owned).collect();
         (parts.len() == 5).then(|| (base.to_owned(), parts))
     };
-    let Some((base, parts)) = split(url) else { return Vec::new() };
+    let Some((base, parts)) = split(url) else {
+        return Vec::new();
+    };
     let with = |at: usize, part: String| {
         let mut parts = parts.clone();
         parts[at] = part;
         format!("{base}{CALLBACKS}{}", parts.join("."))
     };
-    let other = |part: &str, one: &str, two: &str| if part.starts_with(one) { two.to_owned() } else { one.to_owned() };
+    let other = |part: &str, one: &str, two: &str| {
+        if part.starts_with(one) {
+            two.to_owned()
+        } else {
+            one.to_owned()
+        }
+    };
     let record = parts[2].parse::<u32>().unwrap_or(0) + 1;
     let mut forged = vec![
-        with(4, format!("{}{}", other(&parts[4], "A", "B"), &parts[4][1..])),
+        with(
+            4,
+            format!("{}{}", other(&parts[4], "A", "B"), &parts[4][1..]),
+        ),
         with(2, record.to_string()),
         with(3, other(&parts[3], "called", "hinted")),
     ];
@@ -309,9 +422,16 @@ mod tests {
     #[test]
     fn the_configuration_says_every_limit() {
         let limits = limits().unwrap();
-        assert_eq!(limits.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(TYPES));
+        assert_eq!(
+            limits.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+            BTreeSet::from(TYPES)
+        );
         for (name, limits) in limits {
-            assert_eq!(limits.kept.is_some(), KEPT.contains(&name.as_str()), "{name}");
+            assert_eq!(
+                limits.kept.is_some(),
+                KEPT.contains(&name.as_str()),
+                "{name}"
+            );
         }
     }
 
@@ -319,8 +439,19 @@ mod tests {
     fn forgeries_differ_from_what_was_signed_in_one_part() {
         let url = |job: &str| format!("http://a/_aws/x{CALLBACKS}{job}.0.3.called.Abc");
         let forged = forgeries(&url("01A"), Some(&url("01B")));
-        let tokens: Vec<_> = forged.iter().map(|url| url.split_once(CALLBACKS).unwrap().1).collect();
-        assert_eq!(tokens, ["01A.0.3.called.Bbc", "01A.0.4.called.Abc", "01A.0.3.hinted.Abc", "01B.0.3.called.Abc"]);
+        let tokens: Vec<_> = forged
+            .iter()
+            .map(|url| url.split_once(CALLBACKS).unwrap().1)
+            .collect();
+        assert_eq!(
+            tokens,
+            [
+                "01A.0.3.called.Bbc",
+                "01A.0.4.called.Abc",
+                "01A.0.3.hinted.Abc",
+                "01B.0.3.called.Abc"
+            ]
+        );
         assert_eq!(forgeries(&url("01A"), Some(&url("01A"))).len(), 3);
     }
 }

@@ -68,11 +68,21 @@ struct Options {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failed> {
         let seed = SystemClock.now().seconds().unsigned_abs();
-        let mut options = Self { interference: false, seed, injections: 1000, seconds: 240, brief: false };
+        let mut options = Self {
+            interference: false,
+            seed,
+            injections: 1000,
+            seconds: 240,
+            brief: false,
+        };
         while let Some(argument) = arguments.next() {
             let mut number = || {
-                let value = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
-                value.parse().map_err(|_| format!("{argument} {value}: not a number"))
+                let value = arguments
+                    .next()
+                    .ok_or_else(|| format!("{argument} needs a number"))?;
+                value
+                    .parse()
+                    .map_err(|_| format!("{argument} {value}: not a number"))
             };
             match argument.as_str() {
                 "interference" => options.interference = true,
@@ -88,9 +98,18 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let done = Options::parse(std::env::args().skip(1)).and_then(|options| {
-        let run = async { if options.interference { interference::run().await } else { soak(&options).await } };
+        let run = async {
+            if options.interference {
+                interference::run().await
+            } else {
+                soak(&options).await
+            }
+        };
         runtime.block_on(run)
     });
     match done {
@@ -123,12 +142,20 @@ async fn start(proxy: SocketAddr) -> Result<HashMap<String, String>, Failed> {
     let up: Vec<String> = serde_json::from_str(&variable("MILLRACE_TEST_UP")?)?;
     let (program, arguments) = up.split_first().ok_or("MILLRACE_TEST_UP is empty")?;
     let endpoint = format!("http://{proxy}");
-    let status = Command::new(program).args(arguments).args(["--functions-endpoint", &endpoint]).status().await?;
+    let status = Command::new(program)
+        .args(arguments)
+        .args(["--functions-endpoint", &endpoint])
+        .status()
+        .await?;
     if !status.success() {
         return Err("the stack did not start".into());
     }
     let settings = std::fs::read_to_string(variable("MILLRACE_ENV_FILE")?)?;
-    Ok(settings.lines().filter_map(|l| l.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
+    Ok(settings
+        .lines()
+        .filter_map(|l| l.split_once('='))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect())
 }
 
 async fn soak(options: &Options) -> Result<bool, Failed> {
@@ -136,7 +163,11 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     let port: u16 = variable("MILLRACE_PORT")?.parse()?;
     let faults = Arc::new(Faults::new(options.seed));
     let outside = Outside::start(variable("MILLRACE_TEST_UPSTREAM")?.parse()?, &faults).await;
-    let proxy = proxy::Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), Arc::clone(&faults)).await?;
+    let proxy = proxy::Proxy::start(
+        SocketAddr::from(([127, 0, 0, 1], port)),
+        Arc::clone(&faults),
+    )
+    .await?;
     let settings = start(proxy).await?;
     let api = Api::new(&|name| settings.get(name).cloned(), Arc::clone(&faults))?;
     let mut tenants = Vec::new();
@@ -168,15 +199,22 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
         tokio::spawn(lives(Arc::clone(&clients), port)),
         tokio::spawn(progress(Arc::clone(&clients), begun)),
     ];
-    let working: Vec<_> = (0..CLIENTS).map(|n| tokio::spawn(Arc::clone(&clients).work(n))).collect();
+    let working: Vec<_> = (0..CLIENTS)
+        .map(|n| tokio::spawn(Arc::clone(&clients).work(n)))
+        .collect();
     let least = Duration::from_secs(options.seconds);
     while begun.elapsed() < least || faults.total() < options.injections {
         if options.brief && begun.elapsed() > least / 3 {
             faults.set(true, false);
         }
         let pressed = interrupts.changed();
-        if tokio::time::timeout(Duration::from_millis(200), pressed).await.is_ok() {
-            println!("Interrupted: no more faults; what has begun goes on to its end. Once more gives it up.");
+        if tokio::time::timeout(Duration::from_millis(200), pressed)
+            .await
+            .is_ok()
+        {
+            println!(
+                "Interrupted: no more faults; what has begun goes on to its end. Once more gives it up."
+            );
             break;
         }
     }
@@ -184,7 +222,11 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     clients.stop();
     let faulty = begun.elapsed();
     let longest = SETTLE.max(TIMES * faulty);
-    println!("{:4} s  no more faults; everything must end within {} s", faulty.as_secs(), longest.as_secs());
+    println!(
+        "{:4} s  no more faults; everything must end within {} s",
+        faulty.as_secs(),
+        longest.as_secs()
+    );
 
     let watcher = tokio::spawn(limit(Arc::clone(&clients), longest, interrupts));
     let mut finishing = Vec::new();
@@ -206,7 +248,14 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     look(&clients.api.faults, port).await;
     let seen = seen(&clients, jobs).await?;
     let tally = check::check(&seen);
-    Ok(report::print(&tally, &faults, options.seed, port, faulty, settled))
+    Ok(report::print(
+        &tally,
+        &faults,
+        options.seed,
+        port,
+        faulty,
+        settled,
+    ))
 }
 
 /// Gives everything up when its time is over, or when the user has had enough.
@@ -225,7 +274,10 @@ async fn seen(clients: &Clients, mut jobs: Vec<Job>) -> Result<Seen, Failed> {
         accounts.push(Account {
             granted: CREDITS,
             shown: clients.api.read(tenant, "/v1/account").await?,
-            listed: listed.iter().filter_map(|job| Some(job["id"].as_str()?.to_owned())).collect(),
+            listed: listed
+                .iter()
+                .filter_map(|job| Some(job["id"].as_str()?.to_owned()))
+                .collect(),
         });
     }
     let (faults, lookups) = (&clients.api.faults, clients.outside.lookups());
@@ -238,7 +290,10 @@ async fn seen(clients: &Clients, mut jobs: Vec<Job>) -> Result<Seen, Failed> {
         lives: faults.lives(),
         attempts: u64::try_from(SCHEDULE.len())? + 1,
         followed: clients.outside.followed(),
-        later: Later { faults: faults.of_jobs(), ..clients.outside.later()? },
+        later: Later {
+            faults: faults.of_jobs(),
+            ..clients.outside.later()?
+        },
         ..Seen::default()
     })
 }
@@ -259,7 +314,11 @@ async fn purges(clients: Arc<Clients>) {
         let queues: Vec<_> = clients.api.config.queues.iter().collect();
         let (name, url) = queues[faults.below(queues.len())];
         if faults.slow()
-            && clients.api.sqs("PurgeQueue", &json!({"QueueUrl": url})).await.is_ok_and(|r| r.status == 200)
+            && clients
+                .api
+                .sqs("PurgeQueue", &json!({"QueueUrl": url}))
+                .await
+                .is_ok_and(|r| r.status == 200)
         {
             faults.count("queue purged", &format!("{name:?}"));
         }
@@ -281,7 +340,9 @@ async fn kills(clients: Arc<Clients>, port: u16) {
                 return;
             }
             let (pid, _) = running[faults.below(running.len())];
-            let Some((function, instance)) = stack::execution(pid) else { return };
+            let Some((function, instance)) = stack::execution(pid) else {
+                return;
+            };
             let then = faults.elapsed();
             if stack::kill(pid) {
                 faults.count_kill("process killed at any moment", &function, &instance, then);
@@ -302,7 +363,9 @@ async fn lives(clients: Arc<Clients>, port: u16) {
 async fn look(faults: &Arc<Faults>, port: u16) {
     let faults = Arc::clone(faults);
     let looked = tokio::task::spawn_blocking(move || {
-        let running = stack::functions(port).into_iter().filter(|(_, function)| function == "enrich");
+        let running = stack::functions(port)
+            .into_iter()
+            .filter(|(_, function)| function == "enrich");
         let instances = running.filter_map(|(pid, _)| Some(stack::execution(pid)?.1));
         faults.note_running(&instances.collect());
     });
@@ -312,7 +375,10 @@ async fn look(faults: &Arc<Faults>, port: u16) {
 async fn progress(clients: Arc<Clients>, begun: Instant) {
     loop {
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let (ended, all) = (clients.ended.load(Ordering::SeqCst), clients.begun.load(Ordering::SeqCst));
+        let (ended, all) = (
+            clients.ended.load(Ordering::SeqCst),
+            clients.begun.load(Ordering::SeqCst),
+        );
         println!(
             "{:4} s  {} injections, {ended} jobs over, {} under way",
             begun.elapsed().as_secs(),

@@ -59,9 +59,14 @@ impl Outside {
         let location: &'static str = Box::leak(trap.url("/inside").into_boxed_str());
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let secrets: Arc<OnceLock<Vec<String>>> = Arc::default();
-        let (log, keys, made) = (Arc::clone(&received), Arc::clone(&secrets), Arc::clone(faults));
+        let (log, keys, made) = (
+            Arc::clone(&received),
+            Arc::clone(&secrets),
+            Arc::clone(faults),
+        );
         let receiver = Server::start(move |_, got| {
-            let (answer, received) = receive(&made, location, keys.get().map_or(&[], Vec::as_slice), got);
+            let (answer, received) =
+                receive(&made, location, keys.get().map_or(&[], Vec::as_slice), got);
             log.lock().unwrap().push(received);
             answer
         })
@@ -71,11 +76,21 @@ impl Outside {
         let later = Upstreams::new(faults, location);
         let answers = Arc::clone(&later);
         let upstream = Server::start_at(upstream, move |n, got| {
-            let later = answers.answer(n, got, || kill(&made, got, "upstream that answers later", || ()));
+            let later = answers.answer(n, got, || {
+                kill(&made, got, "upstream that answers later", || ())
+            });
             later.unwrap_or_else(|| look_up(&made, location, &log, got))
         })
         .await;
-        Self { receiver, trap, upstream, later, received, lookups, secrets }
+        Self {
+            receiver,
+            trap,
+            upstream,
+            later,
+            received,
+            lookups,
+            secrets,
+        }
     }
 
     pub(crate) fn know(&self, secrets: Vec<String>) {
@@ -108,7 +123,12 @@ impl Outside {
 
 /// The process on the other side is killed while it waits for an answer. Where it was not, or not soon, it has met a hang,
 /// and `spared` is called.
-fn kill(faults: &Arc<Faults>, got: &Got, place: &'static str, spared: impl FnOnce() + Send + 'static) -> Answer {
+fn kill(
+    faults: &Arc<Faults>,
+    got: &Got,
+    place: &'static str,
+    spared: impl FnOnce() + Send + 'static,
+) -> Answer {
     let (faults, peer, begun) = (Arc::clone(faults), got.peer, Instant::now());
     tokio::spawn(async move {
         let killed = proxy::kill(&faults, "process killed in an exchange", peer).await;
@@ -122,9 +142,16 @@ fn kill(faults: &Arc<Faults>, got: &Got, place: &'static str, spared: impl FnOnc
     Answer::Hold
 }
 
-fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got: &Got) -> (Answer, Received) {
+fn receive(
+    faults: &Arc<Faults>,
+    location: &'static str,
+    secrets: &[String],
+    got: &Got,
+) -> (Answer, Received) {
     let mut path = got.path.trim_start_matches('/').splitn(2, '/');
-    let secret = path.next().and_then(|n| secrets.get(n.parse::<usize>().ok()?));
+    let secret = path
+        .next()
+        .and_then(|n| secrets.get(n.parse::<usize>().ok()?));
     let key = path.next().unwrap_or_default().to_owned();
     let answer = if faults.slow() && faults.once_in(KILLED) {
         kill(faults, got, "receiver", || ())
@@ -146,23 +173,58 @@ fn receive(faults: &Arc<Faults>, location: &'static str, secrets: &[String], got
         _ => Taken::No,
     };
     let verified = secret.is_some_and(|secret| verified(got, secret));
-    let (at, id, body) = (faults.elapsed(), got.header("webhook-id").to_owned(), got.body.clone());
-    (answer, Received { at, key, id, body, verified, taken })
+    let (at, id, body) = (
+        faults.elapsed(),
+        got.header("webhook-id").to_owned(),
+        got.body.clone(),
+    );
+    (
+        answer,
+        Received {
+            at,
+            key,
+            id,
+            body,
+            verified,
+            taken,
+        },
+    )
 }
 
 /// The signature of a delivery. Source: Standard Webhooks, "Signature scheme".
 fn verified(got: &Got, secret: &str) -> bool {
-    let key = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("a secret in base 64");
+    let key = STANDARD
+        .decode(secret.trim_start_matches("whsec_"))
+        .expect("a secret in base 64");
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
-    mac.update(format!("{}.{}.", got.header("webhook-id"), got.header("webhook-timestamp")).as_bytes());
+    mac.update(
+        format!(
+            "{}.{}.",
+            got.header("webhook-id"),
+            got.header("webhook-timestamp")
+        )
+        .as_bytes(),
+    );
     mac.update(&got.body);
     let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-    got.header("webhook-signature").split(' ').any(|signature| signature == expected)
+    got.header("webhook-signature")
+        .split(' ')
+        .any(|signature| signature == expected)
 }
 
-fn look_up(faults: &Arc<Faults>, location: &'static str, lookups: &Arc<Mutex<Lookups>>, got: &Got) -> Answer {
-    let asked = got.path.strip_prefix("/lookup/").and_then(|p| p.rsplit_once('.'));
-    let Some((tag, Ok(number))) = asked.map(|(tag, n)| (tag, n.parse())) else { return Answer::Status(400) };
+fn look_up(
+    faults: &Arc<Faults>,
+    location: &'static str,
+    lookups: &Arc<Mutex<Lookups>>,
+    got: &Got,
+) -> Answer {
+    let asked = got
+        .path
+        .strip_prefix("/lookup/")
+        .and_then(|p| p.rsplit_once('.'));
+    let Some((tag, Ok(number))) = asked.map(|(tag, n)| (tag, n.parse())) else {
+        return Answer::Status(400);
+    };
     if faults.slow() && faults.once_in(KILLED * 4) {
         let (lookups, record) = (Arc::clone(lookups), (tag.to_owned(), number));
         return kill(faults, got, "upstream API", move || {
@@ -171,11 +233,23 @@ fn look_up(faults: &Arc<Faults>, location: &'static str, lookups: &Arc<Mutex<Loo
     }
     if let Some((name, answer)) = faults.of_exchange(SPOILED, location) {
         faults.count(name, "upstream API");
-        lookups.lock().unwrap().spoiled.insert((tag.to_owned(), number));
+        lookups
+            .lock()
+            .unwrap()
+            .spoiled
+            .insert((tag.to_owned(), number));
         return answer;
     }
-    lookups.lock().unwrap().answered.insert((tag.to_owned(), number));
-    if known(number) { Answer::Json(json!({"answer": number})) } else { Answer::Status(404) }
+    lookups
+        .lock()
+        .unwrap()
+        .answered
+        .insert((tag.to_owned(), number));
+    if known(number) {
+        Answer::Json(json!({"answer": number}))
+    } else {
+        Answer::Status(404)
+    }
 }
 
 #[cfg(test)]
@@ -195,10 +269,15 @@ mod tests {
             body: Vec::new(),
         };
         let (told, spared) = tokio::sync::oneshot::channel();
-        let answer = kill(&faults, &got, "upstream API", move || told.send(()).unwrap());
+        let answer = kill(&faults, &got, "upstream API", move || {
+            told.send(()).unwrap()
+        });
         assert!(matches!(answer, Answer::Hold));
         spared.await.unwrap();
-        assert_eq!(faults.counts().into_keys().collect::<Vec<_>>(), [("hung", "upstream API".to_owned())]);
+        assert_eq!(
+            faults.counts().into_keys().collect::<Vec<_>>(),
+            [("hung", "upstream API".to_owned())]
+        );
     }
 
     /// Source: Standard Webhooks, the example of its libraries' tests.
@@ -213,7 +292,10 @@ mod tests {
             headers: vec![
                 header("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
                 header("webhook-timestamp", "1614265330"),
-                header("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+                header(
+                    "webhook-signature",
+                    "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+                ),
             ],
             body: br#"{"test": 2432232314}"#.to_vec(),
         };

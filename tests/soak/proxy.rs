@@ -55,10 +55,17 @@ impl Call {
 
 impl Proxy {
     /// Starts one for the emulator at `target`, and returns its address.
-    pub(crate) async fn start(target: SocketAddr, faults: Arc<Faults>) -> Result<SocketAddr, Failed> {
+    pub(crate) async fn start(
+        target: SocketAddr,
+        faults: Arc<Faults>,
+    ) -> Result<SocketAddr, Failed> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let proxy = Self { target, client: Client::builder(TokioExecutor::new()).build_http(), faults };
+        let proxy = Self {
+            target,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            faults,
+        };
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let proxy = proxy.clone();
@@ -68,27 +75,56 @@ impl Proxy {
                 });
                 // An error here is a connection that ended early, on purpose or with its process.
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
                 );
             }
         });
         Ok(address)
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Full<Bytes>>, Dropped> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Full<Bytes>>, Dropped> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-        let target = head.headers.get("x-amz-target").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let target = head
+            .headers
+            .get("x-amz-target")
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
         let (sqs, ping) = (target.starts_with("AmazonSQS"), head.uri.path() == "/ping");
-        let operation = if ping { INIT } else { target.rsplit('.').next().unwrap_or_default() }.to_owned();
-        let call = Call { head, body, operation, sqs };
-        let fault = if call.operation.is_empty() { None } else { self.faults.of_call(&call.operation) };
-        let Some(fault) = fault else { return self.pass(&call, call.body.clone()).await };
+        let operation = if ping {
+            INIT
+        } else {
+            target.rsplit('.').next().unwrap_or_default()
+        }
+        .to_owned();
+        let call = Call {
+            head,
+            body,
+            operation,
+            sqs,
+        };
+        let fault = if call.operation.is_empty() {
+            None
+        } else {
+            self.faults.of_call(&call.operation)
+        };
+        let Some(fault) = fault else {
+            return self.pass(&call, call.body.clone()).await;
+        };
         if !matches!(fault, Fault::KillBefore | Fault::KillAfter) {
             self.faults.count(fault.name(), &call.operation);
         }
         self.faults.note_call(&call.operation, &call.body);
-        let killed = if ping { "process killed in its Init" } else { fault.name() };
+        let killed = if ping {
+            "process killed in its Init"
+        } else {
+            fault.name()
+        };
         match fault {
             Fault::Delay(by) => {
                 tokio::time::sleep(by).await;
@@ -101,8 +137,15 @@ impl Proxy {
                 self.pass(&call, call.body.clone()).await?;
                 Ok(made(&wire::failed(call.sqs)))
             }
-            Fault::Throttle => Ok(made(&wire::throttled(&call.operation, call.sqs, wire::actions(&call.json())))),
-            Fault::Conflict => Ok(made(&wire::conflict(&call.operation, wire::actions(&call.json())))),
+            Fault::Throttle => Ok(made(&wire::throttled(
+                &call.operation,
+                call.sqs,
+                wire::actions(&call.json()),
+            ))),
+            Fault::Conflict => Ok(made(&wire::conflict(
+                &call.operation,
+                wire::actions(&call.json()),
+            ))),
             Fault::Partial => self.partly(&call).await,
             Fault::Lose => Ok(made(&wire::lost(&call.json()))),
             Fault::Duplicate(after) => {
@@ -133,24 +176,35 @@ impl Proxy {
         };
         let mut answer = Value::Object(serde_json::Map::new());
         if let Some(batch) = &cut.batch {
-            let (head, body) = self.pass(call, batch.to_string().into()).await?.into_parts();
+            let (head, body) = self
+                .pass(call, batch.to_string().into())
+                .await?
+                .into_parts();
             let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
             if head.status != 200 {
                 return Ok(Response::from_parts(head, Full::new(body)));
             }
             answer = serde_json::from_slice(&body).map_err(|_| Dropped)?;
         }
-        Ok(made(&Made { status: 200, body: cut.answer(answer), query_error: None }))
+        Ok(made(&Made {
+            status: 200,
+            body: cut.answer(answer),
+            query_error: None,
+        }))
     }
 
     /// One exchange with the emulator.
     async fn pass(&self, call: &Call, body: Bytes) -> Result<Response<Full<Bytes>>, Dropped> {
         let path = call.head.uri.path_and_query().map_or("/", |p| p.as_str());
-        let uri: Uri = format!("http://{}{path}", self.target).parse().map_err(|_| Dropped)?;
+        let uri: Uri = format!("http://{}{path}", self.target)
+            .parse()
+            .map_err(|_| Dropped)?;
         let mut request = Request::builder().method(call.head.method.clone()).uri(uri);
         // The function signed another body; this part of it is sent as root.
         let cut = body != call.body;
-        let signed = |name: &str| name == "authorization" || (name.starts_with("x-amz-") && name != "x-amz-target");
+        let signed = |name: &str| {
+            name == "authorization" || (name.starts_with("x-amz-") && name != "x-amz-target")
+        };
         for (name, value) in &call.head.headers {
             let stays = name != hyper::header::CONTENT_LENGTH && name != hyper::header::CONNECTION;
             if stays && !(cut && signed(name.as_str())) {
@@ -162,7 +216,12 @@ impl Proxy {
             request = request.header("authorization", stack::authorization(service, stack::ROOT));
         }
         let request = request.body(Full::new(body)).map_err(|_| Dropped)?;
-        let (mut head, body) = self.client.request(request).await.map_err(|_| Dropped)?.into_parts();
+        let (mut head, body) = self
+            .client
+            .request(request)
+            .await
+            .map_err(|_| Dropped)?
+            .into_parts();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
         head.headers.remove(hyper::header::TRANSFER_ENCODING);
         head.headers.remove(hyper::header::CONNECTION);
@@ -171,11 +230,15 @@ impl Proxy {
 }
 
 fn made(made: &Made) -> Response<Full<Bytes>> {
-    let mut answer = Response::builder().status(made.status).header("content-type", "application/x-amz-json-1.0");
+    let mut answer = Response::builder()
+        .status(made.status)
+        .header("content-type", "application/x-amz-json-1.0");
     if let Some(error) = made.query_error {
         answer = answer.header("x-amzn-query-error", error);
     }
-    answer.body(Full::new(made.body.to_string().into())).expect("a response of these parts")
+    answer
+        .body(Full::new(made.body.to_string().into()))
+        .expect("a response of these parts")
 }
 
 /// How often the owner of a connection is looked for: one that is there can be missed.
@@ -186,8 +249,12 @@ const LOOKS: usize = 5;
 pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketAddr) -> bool {
     let faults = Arc::clone(faults);
     let killed = tokio::task::spawn_blocking(move || {
-        let Some(pid) = (0..LOOKS).find_map(|_| stack::owner(peer)) else { return false };
-        let Some((function, instance)) = stack::execution(pid) else { return false };
+        let Some(pid) = (0..LOOKS).find_map(|_| stack::owner(peer)) else {
+            return false;
+        };
+        let Some((function, instance)) = stack::execution(pid) else {
+            return false;
+        };
         let then = faults.elapsed();
         let killed = stack::kill(pid);
         if killed {
@@ -196,5 +263,8 @@ pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketA
         killed
     });
     // Late, or whoever did the killing panicked.
-    matches!(tokio::time::timeout(Duration::from_secs(5), killed).await, Ok(Ok(true)))
+    matches!(
+        tokio::time::timeout(Duration::from_secs(5), killed).await,
+        Ok(Ok(true))
+    )
 }

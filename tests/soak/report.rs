@@ -12,12 +12,26 @@ use crate::faults::Faults;
 const SHOWN: usize = 20;
 
 fn list<K: AsRef<str>, V: std::fmt::Display>(all: &BTreeMap<K, V>) -> String {
-    let all: Vec<String> = all.iter().map(|(name, n)| format!("{n} {}", name.as_ref())).collect();
-    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+    let all: Vec<String> = all
+        .iter()
+        .map(|(name, n)| format!("{n} {}", name.as_ref()))
+        .collect();
+    if all.is_empty() {
+        "none".to_owned()
+    } else {
+        all.join(", ")
+    }
 }
 
 /// Prints the report. Whether nothing was wrong, and every kind of fault made that must be.
-pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty: Duration, settled: Duration) -> bool {
+pub(crate) fn print(
+    tally: &Tally,
+    faults: &Faults,
+    seed: u64,
+    port: u16,
+    faulty: Duration,
+    settled: Duration,
+) -> bool {
     let mut by_kind: BTreeMap<&str, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
     for ((kind, place), n) in faults.counts() {
         let entry = by_kind.entry(kind).or_default();
@@ -28,17 +42,36 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
     for (kind, (n, places)) in by_kind {
         println!("  {n:6}  {kind:36} {}", list(&places));
     }
-    println!("Requests that clients gave up before the answer, no injections: {}", faults.given_up());
+    println!(
+        "Requests that clients gave up before the answer, no injections: {}",
+        faults.given_up()
+    );
     println!("\nJobs: {} ({})", tally.jobs, list(&tally.ended));
     let took = |all: &Vec<Duration>| {
         let mut all = all.clone();
         all.sort_unstable();
-        let of = |part: usize| all.get((all.len() * part / 100).min(all.len() - 1)).map_or(0, Duration::as_secs);
-        format!("({}, half of them within {} s, the longest {} s)", all.len(), of(50), of(100))
+        let of = |part: usize| {
+            all.get((all.len() * part / 100).min(all.len() - 1))
+                .map_or(0, Duration::as_secs)
+        };
+        format!(
+            "({}, half of them within {} s, the longest {} s)",
+            all.len(),
+            of(50),
+            of(100)
+        )
     };
-    let took: Vec<String> = tally.took.iter().map(|(kind, all)| format!("{kind} {}", took(all))).collect();
+    let took: Vec<String> = tally
+        .took
+        .iter()
+        .map(|(kind, all)| format!("{kind} {}", took(all)))
+        .collect();
     println!("  of the types {}", took.join(", "));
-    println!("Records: {} (of jobs not deleted: {})", tally.records, list(&tally.lines));
+    println!(
+        "Records: {} (of jobs not deleted: {})",
+        tally.records,
+        list(&tally.lines)
+    );
     println!(
         "  of the failed, worker_lost {}, timed out without a fault of the upstream API {}",
         tally.lost_workers, tally.slow
@@ -88,7 +121,10 @@ pub(crate) fn print(tally: &Tally, faults: &Faults, seed: u64, port: u16, faulty
     }
     let missing = faults.missing(kills);
     if !missing.is_empty() {
-        println!("\nNothing is shown: no fault was made of the kinds {}.", missing.join(", "));
+        println!(
+            "\nNothing is shown: no fault was made of the kinds {}.",
+            missing.join(", ")
+        );
     }
     tally.violations.is_empty() && missing.is_empty()
 }

@@ -18,13 +18,19 @@ fn error(status: u16, kind: &str, more: Value) -> Made {
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
     }
-    Made { status, body, query_error: None }
+    Made {
+        status,
+        body,
+        query_error: None,
+    }
 }
 
 /// The ids of the jobs that a call is about, by the keys of its items and the messages in it.
 pub(crate) fn jobs(body: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(body);
-    let behind = text.match_indices("job_").filter_map(|(at, mark)| text.get(at + mark.len()..at + mark.len() + 26));
+    let behind = text
+        .match_indices("job_")
+        .filter_map(|(at, mark)| text.get(at + mark.len()..at + mark.len() + 26));
     let ulids = behind.filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()));
     ulids.map(|ulid| format!("job_{ulid}")).collect()
 }
@@ -34,7 +40,10 @@ pub(crate) fn jobs(body: &[u8]) -> BTreeSet<String> {
 pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> Made {
     if sqs {
         let answer = error(400, "com.amazonaws.sqs#RequestThrottled", json!({}));
-        return Made { query_error: Some("RequestThrottled;Sender"), ..answer };
+        return Made {
+            query_error: Some("RequestThrottled;Sender"),
+            ..answer
+        };
     }
     if operation == "TransactWriteItems" {
         return cancelled("ThrottlingError", transaction_of);
@@ -51,7 +60,11 @@ pub(crate) fn conflict(operation: &str, transaction_of: usize) -> Made {
     if operation == "TransactWriteItems" {
         return cancelled("TransactionConflict", transaction_of);
     }
-    error(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", json!({}))
+    error(
+        400,
+        "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+        json!({}),
+    )
 }
 
 /// A transaction whose last action is to blame. The reasons stand in the order of the actions.
@@ -73,9 +86,16 @@ fn cancelled(code: &str, actions: usize) -> Made {
 pub(crate) fn failed(sqs: bool) -> Made {
     if sqs {
         let answer = error(500, "com.amazonaws.sqs#InternalFailure", json!({}));
-        return Made { query_error: Some("InternalFailure;Receiver"), ..answer };
+        return Made {
+            query_error: Some("InternalFailure;Receiver"),
+            ..answer
+        };
     }
-    error(500, "com.amazonaws.dynamodb.v20120810#InternalServerError", json!({}))
+    error(
+        500,
+        "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        json!({}),
+    )
 }
 
 /// How many actions a transaction has.
@@ -90,7 +110,11 @@ pub(crate) fn lost(body: &Value) -> Made {
         .iter()
         .map(|e| json!({"Id": e["Id"], "MessageId": "lost", "MD5OfMessageBody": "00000000000000000000000000000000"}))
         .collect();
-    Made { status: 200, body: json!({"Successful": sent, "Failed": []}), query_error: None }
+    Made {
+        status: 200,
+        body: json!({"Successful": sent, "Failed": []}),
+        query_error: None,
+    }
 }
 
 /// A batch without its second half, and what is to be put into the answer about that half. `None` for the batch where nothing
@@ -108,7 +132,12 @@ enum Left {
 
 /// Cuts a batch in two; `None` if this is no batch.
 pub(crate) fn cut(operation: &str, body: &Value) -> Option<Cut> {
-    let half = |list: &[Value]| (list[..list.len() / 2].to_vec(), list[list.len() / 2..].to_vec());
+    let half = |list: &[Value]| {
+        (
+            list[..list.len() / 2].to_vec(),
+            list[list.len() / 2..].to_vec(),
+        )
+    };
     let with = |name: &str, value: Value| {
         let mut body = body.clone();
         body[name] = value;
@@ -117,7 +146,10 @@ pub(crate) fn cut(operation: &str, body: &Value) -> Option<Cut> {
     if operation == "SendMessageBatch" {
         let (kept, left) = half(body["Entries"].as_array()?);
         let batch = (!kept.is_empty()).then(|| with("Entries", kept.into()));
-        return Some(Cut { batch, left: Left::Messages(left) });
+        return Some(Cut {
+            batch,
+            left: Left::Messages(left),
+        });
     }
     let reads = match operation {
         "BatchGetItem" => true,
@@ -143,7 +175,11 @@ pub(crate) fn cut(operation: &str, body: &Value) -> Option<Cut> {
         left_of.insert(table.clone(), put(left));
     }
     let batch = (!kept_of.is_empty()).then(|| with("RequestItems", kept_of.into()));
-    let left = if reads { Left::Keys(left_of.into()) } else { Left::Writes(left_of.into()) };
+    let left = if reads {
+        Left::Keys(left_of.into())
+    } else {
+        Left::Writes(left_of.into())
+    };
     Some(Cut { batch, left })
 }
 
@@ -182,16 +218,28 @@ mod tests {
         let put = format!("{{\"pk\":{{\"S\":\"JOB#job_{one}#0000\"}},\"x\":\"JOB#job_short\"}}");
         let message = format!("{{\"MessageBody\":\"{{\\\"job\\\":\\\"job_{two}\\\"}}\"}}");
         assert_eq!(jobs(put.as_bytes()), BTreeSet::from([format!("job_{one}")]));
-        assert_eq!(jobs(message.as_bytes()), BTreeSet::from([format!("job_{two}")]));
+        assert_eq!(
+            jobs(message.as_bytes()),
+            BTreeSet::from([format!("job_{two}")])
+        );
     }
 
     #[test]
     fn both_halves_of_a_batch_are_the_whole() {
         let writes = json!({"RequestItems": {"t": [1, 2, 3]}, "ReturnConsumedCapacity": "TOTAL"});
         let cut_in_two = cut("BatchWriteItem", &writes).unwrap();
-        assert_eq!(cut_in_two.batch.clone().unwrap()["RequestItems"], json!({"t": [1]}));
-        assert_eq!(cut_in_two.batch.clone().unwrap()["ReturnConsumedCapacity"], "TOTAL");
-        assert_eq!(cut_in_two.answer(json!({})), json!({"UnprocessedItems": {"t": [2, 3]}}));
+        assert_eq!(
+            cut_in_two.batch.clone().unwrap()["RequestItems"],
+            json!({"t": [1]})
+        );
+        assert_eq!(
+            cut_in_two.batch.clone().unwrap()["ReturnConsumedCapacity"],
+            "TOTAL"
+        );
+        assert_eq!(
+            cut_in_two.answer(json!({})),
+            json!({"UnprocessedItems": {"t": [2, 3]}})
+        );
 
         let reads = json!({"RequestItems": {"t": {"Keys": [1], "ConsistentRead": true}}});
         let nothing = cut("BatchGetItem", &reads).unwrap();
@@ -201,8 +249,14 @@ mod tests {
 
         let sent = json!({"QueueUrl": "q", "Entries": [{"Id": "0"}, {"Id": "1"}]});
         let one = cut("SendMessageBatch", &sent).unwrap();
-        assert_eq!(one.batch.clone().unwrap(), json!({"QueueUrl": "q", "Entries": [{"Id": "0"}]}));
-        assert_eq!(one.answer(json!({"Successful": [{"Id": "0"}]}))["Failed"][0]["Id"], "1");
+        assert_eq!(
+            one.batch.clone().unwrap(),
+            json!({"QueueUrl": "q", "Entries": [{"Id": "0"}]})
+        );
+        assert_eq!(
+            one.answer(json!({"Successful": [{"Id": "0"}]}))["Failed"][0]["Id"],
+            "1"
+        );
         assert!(cut("PutItem", &json!({})).is_none());
     }
 
@@ -210,8 +264,12 @@ mod tests {
     fn a_cancelled_transaction_has_a_reason_for_each_action() {
         let body = json!({"TransactItems": [{}, {}, {}]});
         let answer = conflict("TransactWriteItems", actions(&body));
-        let codes: Vec<_> =
-            answer.body["CancellationReasons"].as_array().unwrap().iter().map(|r| r["Code"].clone()).collect();
+        let codes: Vec<_> = answer.body["CancellationReasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["Code"].clone())
+            .collect();
         assert_eq!(codes, ["None", "None", "TransactionConflict"]);
     }
 }

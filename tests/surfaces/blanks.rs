@@ -24,12 +24,21 @@ reverse_email = \"any\"
 
 /// What people's tools send where they have nothing. An escaped text stays text in a table of JSON.
 fn blanks() -> [Value; 6] {
-    [Value::Null, json!(""), json!(" "), json!("\t\r\n"), json!("\u{a0}"), json!("\u{2003}\u{3000}")]
+    [
+        Value::Null,
+        json!(""),
+        json!(" "),
+        json!("\t\r\n"),
+        json!("\u{a0}"),
+        json!("\u{2003}\u{3000}"),
+    ]
 }
 
 fn served(answer: &Value) -> Served {
     let answer = found(answer.clone());
-    Served::new(World::new(), SURFACES, OPERATIONS, move |_| (Duration::ZERO, answer.clone()))
+    Served::new(World::new(), SURFACES, OPERATIONS, move |_| {
+        (Duration::ZERO, answer.clone())
+    })
 }
 
 /// Sends a request with a key in every header that any surface reads; the answer must be one of success.
@@ -37,8 +46,16 @@ fn served(answer: &Value) -> Served {
 fn submit(served: &mut Served, path: &str, sent: &Value) -> Value {
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
-    let response = served.post(path, &[("x-api-key", &key), ("authorization", &bearer)], sent);
-    assert!(response.status < 300, "{path} {sent}: {}", String::from_utf8_lossy(&response.body));
+    let response = served.post(
+        path,
+        &[("x-api-key", &key), ("authorization", &bearer)],
+        sent,
+    );
+    assert!(
+        response.status < 300,
+        "{path} {sent}: {}",
+        String::from_utf8_lossy(&response.body)
+    );
     serde_json::from_slice(&response.body).unwrap()
 }
 
@@ -46,11 +63,21 @@ fn submit(served: &mut Served, path: &str, sent: &Value) -> Value {
 fn get(served: &mut Served, path: &str) -> Value {
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
-    body(&served.get(path, &[("x-api-key", &key), ("authorization", &bearer)]), 200)
+    body(
+        &served.get(path, &[("x-api-key", &key), ("authorization", &bearer)]),
+        200,
+    )
 }
 
 fn asked(served: &Served) -> Vec<Value> {
-    served.asked.lock().unwrap().iter().cloned().map(Value::Object).collect()
+    served
+        .asked
+        .lock()
+        .unwrap()
+        .iter()
+        .cloned()
+        .map(Value::Object)
+        .collect()
 }
 
 #[test]
@@ -61,24 +88,46 @@ fn blank_members_of_a_native_job_are_absent() {
             "max_credits": blank, "dry_run": blank, "colour": blank,
             "records": [{"id": blank, "input": {"domain": "a.example", "other": blank}, "metadata": blank, "note": blank}]});
         let job = submit(&mut served, "/v1/jobs", &sent);
-        assert_eq!((&job["name"], &job["counts"]["total"]), (&Value::Null, &json!(1)), "{sent}");
+        assert_eq!(
+            (&job["name"], &job["counts"]["total"]),
+            (&Value::Null, &json!(1)),
+            "{sent}"
+        );
         served.settle();
-        let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
+        let line = get(
+            &mut served,
+            &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()),
+        )["results"][0]
+            .take();
         assert_eq!(line["status"], "found");
         let echoed = json!([line["id"], line["input"], line["metadata"]]);
-        assert_eq!(echoed, json!([blank, {"domain": "a.example", "other": blank}, blank]), "the echo is what was sent");
-        assert_eq!(asked(&served), [json!({"domain": "a.example"})], "providers see nothing of it");
+        assert_eq!(
+            echoed,
+            json!([blank, {"domain": "a.example", "other": blank}, blank]),
+            "the echo is what was sent"
+        );
+        assert_eq!(
+            asked(&served),
+            [json!({"domain": "a.example"})],
+            "providers see nothing of it"
+        );
 
         let nested = json!({"type": "any", "webhook_events": {"record.finished": blank}, "providers": [],
             "records": [{"input": {"domain": "a.example"}, "metadata": {"kept": blank}}]});
         let job = submit(&mut served, "/v1/jobs", &nested);
-        let named =
-            json!({"type": "any", "providers": [blank, "any"], "records": [{"input": {"domain": "b.example"}}]});
+        let named = json!({"type": "any", "providers": [blank, "any"], "records": [{"input": {"domain": "b.example"}}]});
         submit(&mut served, "/v1/jobs", &named);
         served.settle();
         assert_eq!(served.world.receiver.exchanges().len(), 0, "nobody is told");
-        let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
-        assert_eq!((&line["status"], &line["metadata"]), (&json!("found"), &json!({"kept": blank})));
+        let line = get(
+            &mut served,
+            &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()),
+        )["results"][0]
+            .take();
+        assert_eq!(
+            (&line["status"], &line["metadata"]),
+            (&json!("found"), &json!({"kept": blank}))
+        );
     }
 }
 
@@ -88,21 +137,45 @@ fn what_is_required_is_missing_where_it_is_blank() {
     let bearer = format!("Bearer {}", served.key());
     for blank in blanks() {
         for (sent, place) in [
-            (json!({"type": blank, "records": [{"input": {"domain": "a.example"}}]}), "/type"),
+            (
+                json!({"type": blank, "records": [{"input": {"domain": "a.example"}}]}),
+                "/type",
+            ),
             (json!({"type": "any", "records": blank}), "/records"),
-            (json!({"type": "any", "records": [{"input": blank}]}), "/records/0/input"),
-            (json!({"type": "any", "records": [{"input": {"domain": blank}}]}), "/records/0/input/domain"),
+            (
+                json!({"type": "any", "records": [{"input": blank}]}),
+                "/records/0/input",
+            ),
+            (
+                json!({"type": "any", "records": [{"input": {"domain": blank}}]}),
+                "/records/0/input/domain",
+            ),
         ] {
-            let problem = body(&served.post("/v1/jobs", &[("authorization", &bearer)], &sent), 400);
+            let problem = body(
+                &served.post("/v1/jobs", &[("authorization", &bearer)], &sent),
+                400,
+            );
             let fault = &problem["errors"][0];
             assert_eq!(fault["pointer"], place, "{sent}: {problem}");
-            assert!(fault["detail"].as_str().unwrap().starts_with("is required"), "{problem}");
+            assert!(
+                fault["detail"].as_str().unwrap().starts_with("is required"),
+                "{problem}"
+            );
         }
-        let problem =
-            body(&served.post("/v1/webhooks/test", &[("authorization", &bearer)], &json!({"url": blank})), 400);
+        let problem = body(
+            &served.post(
+                "/v1/webhooks/test",
+                &[("authorization", &bearer)],
+                &json!({"url": blank}),
+            ),
+            400,
+        );
         assert_eq!(problem["errors"][0]["detail"], "is required", "{problem}");
-        let rotated =
-            served.post("/v1/webhooks/secret/rotate", &[("authorization", &bearer)], &json!({"overlap_hours": blank}));
+        let rotated = served.post(
+            "/v1/webhooks/secret/rotate",
+            &[("authorization", &bearer)],
+            &json!({"overlap_hours": blank}),
+        );
         assert_eq!(rotated.status, 200, "{blank}");
     }
 }
@@ -112,7 +185,11 @@ fn empty_parameters_and_headers_are_not_there() {
     let mut served = served(&json!({"name": "Acme"}));
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
-    let job = submit(&mut served, "/v1/jobs", &json!({"type": "any", "records": [{"input": {"domain": "a.example"}}]}));
+    let job = submit(
+        &mut served,
+        "/v1/jobs",
+        &json!({"type": "any", "records": [{"input": {"domain": "a.example"}}]}),
+    );
     served.settle();
     let id = job["id"].as_str().unwrap().to_owned();
     for path in [
@@ -123,7 +200,11 @@ fn empty_parameters_and_headers_are_not_there() {
         format!("/v1/jobs/{id}/results?limit=&cursor="),
         format!("/v1/jobs/{id}/deliveries?limit=&cursor="),
     ] {
-        assert_eq!(served.get(&path, &[("authorization", &bearer)]).status, 200, "{path}");
+        assert_eq!(
+            served.get(&path, &[("authorization", &bearer)]).status,
+            200,
+            "{path}"
+        );
     }
     for headers in [
         vec![("authorization", ""), ("x-api-key", key.as_str())],
@@ -136,7 +217,11 @@ fn empty_parameters_and_headers_are_not_there() {
             ("if-none-match", ""),
         ],
     ] {
-        assert_eq!(served.get(&format!("/v1/jobs/{id}"), &headers).status, 200, "{headers:?}");
+        assert_eq!(
+            served.get(&format!("/v1/jobs/{id}"), &headers).status,
+            200,
+            "{headers:?}"
+        );
     }
     let springbolt = served.post(
         "/enrichment",
@@ -162,7 +247,10 @@ fn a_blank_field_hides_nothing_on_springbolt() {
             "organization": "Sent", "note": blank, "callbackUrl": blank, "callback_url": HOOK});
         submit(&mut served, "/enrichment", &sent);
         served.settle();
-        assert_eq!(asked(&served), [json!({"domain": "a.example", "phones": [], "company_name": "Sent"})]);
+        assert_eq!(
+            asked(&served),
+            [json!({"domain": "a.example", "phones": [], "company_name": "Sent"})]
+        );
         let told = served.world.receiver.exchanges()[0].json();
         let expected = json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400, "phones": ["+1"],
             "company": blank, "organization": "Sent", "note": blank});
@@ -178,7 +266,11 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
         let lead = json!({"name": "John", "full_name": blank, "title": blank, "employees": [], "email": blank,
             "phone": blank, "note": blank});
         let email = submit(&mut served, "/find-email-async", &json!({"lead": lead}));
-        let phone = submit(&mut served, "/find-phone-async", &json!({"lead": lead, "webhook_url": null}));
+        let phone = submit(
+            &mut served,
+            "/find-phone-async",
+            &json!({"lead": lead, "webhook_url": null}),
+        );
         let company = json!({"target_company": {"name": "Acme", "domain": blank, "website": "acme.example"},
             "struct": {"title": "their title", "age": "their age"}, "research_plan": blank});
         let company = submit(&mut served, "/company-intelligence-async", &company);
@@ -186,14 +278,26 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
         for input in asked(&served) {
             let members = input.as_object().unwrap();
             assert!(
-                !members.values().any(|value| value.as_str().is_some_and(|text| text.trim().is_empty())),
+                !members
+                    .values()
+                    .any(|value| value.as_str().is_some_and(|text| text.trim().is_empty())),
                 "{input}"
             );
-            assert!(!members.values().any(Value::is_null) && !members.contains_key("research_plan"), "{input}");
-            assert!(input["full_name"] == "John" || input["domain"] == "acme.example", "{input}");
+            assert!(
+                !members.values().any(Value::is_null) && !members.contains_key("research_plan"),
+                "{input}"
+            );
+            assert!(
+                input["full_name"] == "John" || input["domain"] == "acme.example",
+                "{input}"
+            );
         }
         let mut result = |task: &Value| {
-            get(&mut served, &format!("/job-status/{}", task["task_id"].as_str().unwrap()))["result"].take()
+            get(
+                &mut served,
+                &format!("/job-status/{}", task["task_id"].as_str().unwrap()),
+            )["result"]
+                .take()
         };
         let mut expected = json!({"name": "John", "full_name": blank, "title": "CEO", "employees": 12, "phone": blank,
             "note": blank, "email": [["a@acme.example", "UNKNOWN", "COMPANY"]]});
@@ -204,38 +308,58 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
         expected["email"] = json!("a@acme.example");
         assert_eq!(result(&phone), expected);
         let structured = result(&company)["structured_data"].take();
-        assert_eq!((&structured["title"], &structured["age"]), (&json!("CEO"), &Value::Null));
+        assert_eq!(
+            (&structured["title"], &structured["age"]),
+            (&json!("CEO"), &Value::Null)
+        );
     }
 }
 
 #[test]
 fn a_text_answer_with_blanks_does_not_hide_what_others_found() {
-    let data =
-        json!({"structured_data": "{\"age\": \"\", \"role\": null, \"city\": \"Bonn\"}", "age": 40, "role": "CEO"});
+    let data = json!({"structured_data": "{\"age\": \"\", \"role\": null, \"city\": \"Bonn\"}", "age": 40, "role": "CEO"});
     let mut served = served(&data);
     let sent = json!({"target_company": {"name": "Acme"}, "struct": {"age": "a", "role": "b", "city": "c"}});
     let task = submit(&mut served, "/company-intelligence-async", &sent);
     served.settle();
-    let shown = get(&mut served, &format!("/job-status/{}", task["task_id"].as_str().unwrap()));
-    assert_eq!(shown["result"]["structured_data"], json!({"age": 40, "role": "CEO", "city": "Bonn"}));
+    let shown = get(
+        &mut served,
+        &format!("/job-status/{}", task["task_id"].as_str().unwrap()),
+    );
+    assert_eq!(
+        shown["result"]["structured_data"],
+        json!({"age": 40, "role": "CEO", "city": "Bonn"})
+    );
 }
 
 #[test]
 fn a_blank_field_is_absent_on_apione() {
     for blank in blanks() {
         let mut served = served(&json!({"title": "CEO"}));
-        let record =
-            json!({"full_name": blank, "name": "Ada", "company": blank, "organization": "Acme", "note": blank});
+        let record = json!({"full_name": blank, "name": "Ada", "company": blank, "organization": "Acme", "note": blank});
         let sent = json!({"type": "people", "records": [record], "webhook_url": blank});
         let job = submit(&mut served, "/api/v1/async/enrich", &sent);
-        let company = json!({"type": "company", "records": [{"domain": blank, "Website": "acme.example"}]});
+        let company =
+            json!({"type": "company", "records": [{"domain": blank, "Website": "acme.example"}]});
         submit(&mut served, "/api/v1/async/enrich", &company);
         served.settle();
         let asked = asked(&served);
-        assert!(asked.contains(&json!({"full_name": "Ada", "company_name": "Acme"})), "{asked:?}");
-        assert!(asked.contains(&json!({"website": "acme.example", "domain": "acme.example"})), "{asked:?}");
-        let shown = get(&mut served, &format!("/api/v1/async/results/{}", job["job_id"].as_str().unwrap()));
-        assert_eq!(shown["results"][0]["input"], record, "the echo is what was sent");
+        assert!(
+            asked.contains(&json!({"full_name": "Ada", "company_name": "Acme"})),
+            "{asked:?}"
+        );
+        assert!(
+            asked.contains(&json!({"website": "acme.example", "domain": "acme.example"})),
+            "{asked:?}"
+        );
+        let shown = get(
+            &mut served,
+            &format!("/api/v1/async/results/{}", job["job_id"].as_str().unwrap()),
+        );
+        assert_eq!(
+            shown["results"][0]["input"], record,
+            "the echo is what was sent"
+        );
         assert_eq!(served.world.receiver.exchanges().len(), 0);
     }
 }
@@ -243,40 +367,81 @@ fn a_blank_field_is_absent_on_apione() {
 #[test]
 fn a_blank_field_is_absent_on_fullenrich_but_where_its_page_has_an_error_for_it() {
     for blank in blanks() {
-        let mut served = served(&json!({"work_emails": ["", {"email": "", "address": "a@acme.example", "status": ""}],
-            "phones": [{"number": "+1", "region": ""}], "headline": " ", "title": "CEO"}));
+        let mut served = served(
+            &json!({"work_emails": ["", {"email": "", "address": "a@acme.example", "status": ""}],
+            "phones": [{"number": "+1", "region": ""}], "headline": " ", "title": "CEO"}),
+        );
         let contact = json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": blank, "domain": blank,
             "enrich_fields": null, "custom": null, "crm": blank});
-        let sent = json!({"name": "n", "data": [contact], "webhook_url": blank, "webhook_events": null});
+        let sent =
+            json!({"name": "n", "data": [contact], "webhook_url": blank, "webhook_events": null});
         let id = submit(&mut served, "/api/v2/contact/enrich/bulk", &sent);
         let sent = json!({"name": "n", "data": [{"email": "a@acme.example", "note": blank, "custom": null}],
             "webhook_events": {"contact_finished": blank}});
         submit(&mut served, "/api/v2/contact/reverse/email/bulk", &sent);
         served.settle();
         for input in asked(&served) {
-            assert!(!input.as_object().unwrap().contains_key("crm") && input.get("note").is_none(), "{input}");
+            assert!(
+                !input.as_object().unwrap().contains_key("crm") && input.get("note").is_none(),
+                "{input}"
+            );
         }
         assert_eq!(served.world.receiver.exchanges().len(), 0);
-        let path = format!("/api/v2/contact/enrich/bulk/{}", id["enrichment_id"].as_str().unwrap());
+        let path = format!(
+            "/api/v2/contact/enrich/bulk/{}",
+            id["enrichment_id"].as_str().unwrap()
+        );
         let shown = get(&mut served, &path)["data"][0].take();
-        assert_eq!(shown["input"], json!({"professional_network_url": "https://www.linkedin.com/in/x", "crm": blank}));
-        assert_eq!(shown["contact_info"]["work_emails"], json!([{"email": "a@acme.example"}]));
+        assert_eq!(
+            shown["input"],
+            json!({"professional_network_url": "https://www.linkedin.com/in/x", "crm": blank})
+        );
+        assert_eq!(
+            shown["contact_info"]["work_emails"],
+            json!([{"email": "a@acme.example"}])
+        );
         assert_eq!(shown["contact_info"]["phones"], json!([{"number": "+1"}]));
-        assert!(shown["profile"].get("headline").is_none() && shown.get("custom").is_none(), "{shown}");
+        assert!(
+            shown["profile"].get("headline").is_none() && shown.get("custom").is_none(),
+            "{shown}"
+        );
 
         let bearer = format!("Bearer {}", served.key());
         for (path, sent, code) in [
-            ("enrich", json!({"name": blank, "data": [contact]}), "error.enrichment.name.empty"),
-            ("enrich", json!({"name": "n", "data": null}), "error.enrichment.data.empty"),
-            ("reverse/email", json!({"name": "n", "data": [{"email": blank}]}), "error.reverse.email.empty"),
+            (
+                "enrich",
+                json!({"name": blank, "data": [contact]}),
+                "error.enrichment.name.empty",
+            ),
+            (
+                "enrich",
+                json!({"name": "n", "data": null}),
+                "error.enrichment.data.empty",
+            ),
+            (
+                "reverse/email",
+                json!({"name": "n", "data": [{"email": blank}]}),
+                "error.reverse.email.empty",
+            ),
         ] {
-            let answer = served.post(&format!("/api/v2/contact/{path}/bulk"), &[("authorization", &bearer)], &sent);
+            let answer = served.post(
+                &format!("/api/v2/contact/{path}/bulk"),
+                &[("authorization", &bearer)],
+                &sent,
+            );
             assert_eq!(body(&answer, 400)["code"], code, "{sent}");
         }
         // The vendor's description has null for these members and no text.
-        for name in ["custom", "enrich_fields"].into_iter().filter(|_| blank.is_string()) {
+        for name in ["custom", "enrich_fields"]
+            .into_iter()
+            .filter(|_| blank.is_string())
+        {
             let sent = json!({"name": "n", "data": [{"linkedin_url": "https://www.linkedin.com/in/x", name: blank}]});
-            let answer = served.post("/api/v2/contact/enrich/bulk", &[("authorization", &bearer)], &sent);
+            let answer = served.post(
+                "/api/v2/contact/enrich/bulk",
+                &[("authorization", &bearer)],
+                &sent,
+            );
             assert_eq!(body(&answer, 400)["code"], "error.request.type", "{sent}");
         }
     }
@@ -285,10 +450,22 @@ fn a_blank_field_is_absent_on_fullenrich_but_where_its_page_has_an_error_for_it(
 #[test]
 fn what_a_provider_says_with_blanks_alone_is_not_found_and_costs_nothing() {
     let mut served = served(&json!({"name": "", "city": " \u{a0}", "zip": null}));
-    let job = submit(&mut served, "/v1/jobs", &json!({"type": "any", "records": [{"input": {"domain": "a.example"}}]}));
+    let job = submit(
+        &mut served,
+        "/v1/jobs",
+        &json!({"type": "any", "records": [{"input": {"domain": "a.example"}}]}),
+    );
     served.settle();
-    let line = get(&mut served, &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()))["results"][0].take();
-    assert_eq!((&line["status"], &line["credits"]), (&json!("not_found"), &json!(0)), "{line}");
+    let line = get(
+        &mut served,
+        &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()),
+    )["results"][0]
+        .take();
+    assert_eq!(
+        (&line["status"], &line["credits"]),
+        (&json!("not_found"), &json!(0)),
+        "{line}"
+    );
 }
 
 /// What the version before sent, whose attempts this one repeats.
@@ -298,8 +475,10 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
         "callbackUrl": HOOK});
     let lead = json!({"name": "John", "title": "", "employees": [], "email": null, "phone": null});
     let lead = json!({"lead": lead, "webhook_url": HOOK});
-    let company = json!({"target_company": {"name": "Acme"}, "struct": {"age": "a"}, "webhook_url": HOOK});
-    let contact = json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": " ", "crm": ""});
+    let company =
+        json!({"target_company": {"name": "Acme"}, "struct": {"age": "a"}, "webhook_url": HOOK});
+    let contact =
+        json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": " ", "crm": ""});
     let contact = json!({"name": "n", "data": [contact], "webhook_url": HOOK});
     for (path, sent, data, at, then, now) in [
         (
@@ -348,11 +527,17 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
                 "profile": {"headline": "h"}}),
         ),
     ] {
-        for (version, expected) in [(Version::Previous, &then), (Version::Current, &now), (Version::Next, &now)] {
+        for (version, expected) in [
+            (Version::Previous, &then),
+            (Version::Current, &now),
+            (Version::Next, &now),
+        ] {
             let answer = found(data.clone());
             let mut world = World::new();
             world.deploy(version);
-            let mut served = Served::new(world, SURFACES, OPERATIONS, move |_| (Duration::ZERO, answer.clone()));
+            let mut served = Served::new(world, SURFACES, OPERATIONS, move |_| {
+                (Duration::ZERO, answer.clone())
+            });
             submit(&mut served, path, &sent);
             served.world.receiver.answers([500]);
             served.world.run_for(Duration::from_secs(4));
@@ -361,7 +546,11 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
             let exchanges = served.world.receiver.exchanges();
             assert_eq!(exchanges.len(), 2, "{path}, {version:?}");
             for exchange in &exchanges {
-                assert_eq!(exchange.json().pointer(at), Some(expected), "{path}, {version:?}");
+                assert_eq!(
+                    exchange.json().pointer(at),
+                    Some(expected),
+                    "{path}, {version:?}"
+                );
                 assert_eq!(exchange.body, exchanges[0].body, "{path}, {version:?}");
             }
         }

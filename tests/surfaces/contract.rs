@@ -24,21 +24,31 @@ impl Contract {
     /// `overlay` is a JSON Merge Patch of `description`.
     pub(crate) fn new(description: &str, overlay: &str) -> Self {
         let mut document = serde_json::from_str(description).expect("the description is JSON");
-        patch(&mut document, &serde_json::from_str(overlay).expect("the overlay is JSON"));
+        patch(
+            &mut document,
+            &serde_json::from_str(overlay).expect("the overlay is JSON"),
+        );
         Self { document }
     }
 
     /// Every operation as method in capitals and path.
     pub(crate) fn operations(&self) -> Vec<(String, String)> {
         let paths = self.document["paths"].as_object().expect("paths");
-        let methods =
-            paths.iter().flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |m| (m.0, path)));
-        methods.map(|(method, path)| (method.to_uppercase(), path.clone())).collect()
+        let methods = paths.iter().flat_map(|(path, item)| {
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |m| (m.0, path))
+        });
+        methods
+            .map(|(method, path)| (method.to_uppercase(), path.clone()))
+            .collect()
     }
 
     /// The schema of an operation's request.
     pub(crate) fn request(&self, method: &str, path: &str) -> Schema<'_> {
-        self.content(&self.operation(method, path)["requestBody"]).expect("the operation takes a body")
+        self.content(&self.operation(method, path)["requestBody"])
+            .expect("the operation takes a body")
     }
 
     /// The schema of an operation's answer.
@@ -56,15 +66,29 @@ impl Contract {
     }
 
     fn content<'c>(&'c self, body: &'c Value) -> Option<Schema<'c>> {
-        Some(self.compile(body.get("content")?.get("application/json")?.get("schema")?))
+        Some(
+            self.compile(
+                body.get("content")?
+                    .get("application/json")?
+                    .get("schema")?,
+            ),
+        )
     }
 
     fn compile<'c>(&'c self, schema: &'c Value) -> Schema<'c> {
         // References point into the description, so that its shared schemas go along.
         let root = json!({"allOf": [schema], "components": self.document["components"]});
-        let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012).should_validate_formats(true);
-        let validator = options.build(&root).unwrap_or_else(|e| panic!("{schema} is no schema: {e}"));
-        Schema { contract: self, schema, validator }
+        let options = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .should_validate_formats(true);
+        let validator = options
+            .build(&root)
+            .unwrap_or_else(|e| panic!("{schema} is no schema: {e}"));
+        Schema {
+            contract: self,
+            schema,
+            validator,
+        }
     }
 }
 
@@ -77,8 +101,11 @@ impl Schema<'_> {
     /// Where the value breaks the schema.
     #[track_caller]
     pub(crate) fn check(&self, value: &Value) {
-        let faults: Vec<String> =
-            self.validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let faults: Vec<String> = self
+            .validator
+            .iter_errors(value)
+            .map(|e| format!("{}: {e}", e.instance_path()))
+            .collect();
         assert!(faults.is_empty(), "{value}\nbreaks its schema: {faults:#?}");
     }
 
@@ -91,11 +118,19 @@ impl Schema<'_> {
         mut send: impl FnMut(&Value, Option<(&str, Fault)>),
     ) -> BTreeSet<Fault> {
         let mut generator = Generator::new(&self.contract.document, seed);
-        let possible: Vec<Fault> =
-            Fault::ALL.into_iter().filter(|fault| generator.broken(self.schema, *fault).is_some()).collect();
+        let possible: Vec<Fault> = Fault::ALL
+            .into_iter()
+            .filter(|fault| generator.broken(self.schema, *fault).is_some())
+            .collect();
         let (mut made, mut faults) = (BTreeSet::new(), possible.iter().cycle());
         for n in 0..count {
-            let broken = if n % 3 == 0 { None } else { faults.next().and_then(|f| generator.broken(self.schema, *f)) };
+            let broken = if n % 3 == 0 {
+                None
+            } else {
+                faults
+                    .next()
+                    .and_then(|f| generator.broken(self.schema, *f))
+            };
             match broken {
                 None => {
                     let value = generator.valid(self.schema);
@@ -103,7 +138,13 @@ impl Schema<'_> {
                     send(&value, None);
                 }
                 Some(broken) => {
-                    assert!(!self.allows(&broken.value), "{:?} at {}: {}", broken.fault, broken.pointer, broken.value);
+                    assert!(
+                        !self.allows(&broken.value),
+                        "{:?} at {}: {}",
+                        broken.fault,
+                        broken.pointer,
+                        broken.value
+                    );
                     made.insert(broken.fault);
                     send(&broken.value, Some((&broken.pointer, broken.fault)));
                 }
@@ -115,15 +156,39 @@ impl Schema<'_> {
 
 #[test]
 fn what_is_generated_is_what_the_validator_says_of_it() {
-    use Fault::{MissingRequired, NotInEnum, TooFew, TooLong, TooMany, TooShort, Unlike, WrongType};
-    let contract =
-        Contract::new(include_str!("schemas/sixtyfour.json"), include_str!("schemas/sixtyfour.overlay.json"));
+    use Fault::{
+        MissingRequired, NotInEnum, TooFew, TooLong, TooMany, TooShort, Unlike, WrongType,
+    };
+    let contract = Contract::new(
+        include_str!("schemas/sixtyfour.json"),
+        include_str!("schemas/sixtyfour.overlay.json"),
+    );
     let (mut requests, mut made) = (0, BTreeSet::new());
-    for (method, path) in contract.operations().into_iter().filter(|(method, _)| method == "POST") {
-        made.extend(contract.request(&method, &path).each(1, 60, |_, _| requests += 1));
+    for (method, path) in contract
+        .operations()
+        .into_iter()
+        .filter(|(method, _)| method == "POST")
+    {
+        made.extend(
+            contract
+                .request(&method, &path)
+                .each(1, 60, |_, _| requests += 1),
+        );
         let refusal = contract.response(&method, &path, 422).unwrap();
-        assert!(!refusal.allows(&json!({"detail": [{"msg": "m", "type": "t"}]})), "{path}");
+        assert!(
+            !refusal.allows(&json!({"detail": [{"msg": "m", "type": "t"}]})),
+            "{path}"
+        );
     }
-    let expected = [WrongType, MissingRequired, NotInEnum, TooShort, TooLong, TooFew, TooMany, Unlike];
+    let expected = [
+        WrongType,
+        MissingRequired,
+        NotInEnum,
+        TooShort,
+        TooLong,
+        TooFew,
+        TooMany,
+        Unlike,
+    ];
     assert_eq!((requests, made), (480, BTreeSet::from(expected)));
 }

@@ -166,16 +166,30 @@ impl Writer<'_> {
                 (if self.chance(2) { near } else { -near }).to_string()
             }
             4 => {
-                let digits: String = (0..=self.0.below(25)).map(|_| char::from(b'0' + self.digit())).collect();
+                let digits: String = (0..=self.0.below(25))
+                    .map(|_| char::from(b'0' + self.digit()))
+                    .collect();
                 let digits = digits.trim_start_matches('0');
                 let whole = if digits.is_empty() { "0" } else { digits };
-                if self.chance(2) { whole.to_owned() } else { format!("{whole}.{}0", self.digit()) }
+                if self.chance(2) {
+                    whole.to_owned()
+                } else {
+                    format!("{whole}.{}0", self.digit())
+                }
             }
             _ => {
                 // A double of any bits, subnormals as often as not.
                 let bits = self.0.next();
-                let double = f64::from_bits(if self.chance(2) { bits & 0x800f_ffff_ffff_ffff } else { bits });
-                if double.is_finite() { format!("{double:e}") } else { "1e308".to_owned() }
+                let double = f64::from_bits(if self.chance(2) {
+                    bits & 0x800f_ffff_ffff_ffff
+                } else {
+                    bits
+                });
+                if double.is_finite() {
+                    format!("{double:e}")
+                } else {
+                    "1e308".to_owned()
+                }
             }
         }
     }
@@ -189,7 +203,11 @@ impl Writer<'_> {
     }
 
     fn name(&self) -> String {
-        if self.chance(5) { self.text() } else { self.one(&NAMES).to_owned() }
+        if self.chance(5) {
+            self.text()
+        } else {
+            self.one(&NAMES).to_owned()
+        }
     }
 
     fn scalar(&self) -> String {
@@ -205,7 +223,9 @@ impl Writer<'_> {
         match self.0.below(8) {
             0 if depth > 0 => self.object(depth),
             1 if depth > 0 => {
-                let items: Vec<String> = (0..self.0.below(4)).map(|_| self.value(depth - 1)).collect();
+                let items: Vec<String> = (0..self.0.below(4))
+                    .map(|_| self.value(depth - 1))
+                    .collect();
                 format!("[{}]", items.join(&self.space()))
             }
             _ => self.scalar(),
@@ -218,8 +238,9 @@ impl Writer<'_> {
 
     /// An object that nests so deep at most, itself counted; its names come in any order and may come twice.
     fn object(&self, depth: usize) -> String {
-        let members: Vec<String> =
-            (0..self.0.below(9)).map(|_| format!("\"{}\": {}", self.name(), self.value(depth - 1))).collect();
+        let members: Vec<String> = (0..self.0.below(9))
+            .map(|_| format!("\"{}\": {}", self.name(), self.value(depth - 1)))
+            .collect();
         format!("{{{}}}", members.join(&self.space()))
     }
 
@@ -227,14 +248,22 @@ impl Writer<'_> {
     fn deep(&self, depth: usize) -> String {
         let mut text = self.scalar();
         for _ in 1..depth {
-            text = if self.chance(2) { format!("[{text}]") } else { format!("{{\"b\":0,\"{}\":{text}}}", self.name()) };
+            text = if self.chance(2) {
+                format!("[{text}]")
+            } else {
+                format!("{{\"b\":0,\"{}\":{text}}}", self.name())
+            };
         }
         format!("{{\"deep\":{text}}}")
     }
 
     /// What a client sends for a record, or a provider finds.
     fn members(&self, deepest: usize) -> String {
-        if self.chance(20) { self.deep(deepest) } else { self.object(4) }
+        if self.chance(20) {
+            self.deep(deepest)
+        } else {
+            self.object(4)
+        }
     }
 }
 
@@ -243,13 +272,28 @@ fn array(texts: &[String]) -> String {
 }
 
 /// What the surface reads of a request with these records.
-fn submitted(records: &str, catalog: &Catalog, http: &dyn HttpSender) -> Result<Submission, ApiError> {
-    let request = request("POST", "/api/v1/async/enrich", format!("{{\"type\":\"company\",\"records\":{records}}}"));
+fn submitted(
+    records: &str,
+    catalog: &Catalog,
+    http: &dyn HttpSender,
+) -> Result<Submission, ApiError> {
+    let request = request(
+        "POST",
+        "/api/v1/async/enrich",
+        format!("{{\"type\":\"company\",\"records\":{records}}}"),
+    );
     let read = SURFACE.routes.iter().find_map(|route| match route.call {
         Call::Submit { read, .. } => Some(read),
         _ => None,
     });
-    read.unwrap()(&request, &Reading { surface: SURFACE, catalog, http })
+    read.unwrap()(
+        &request,
+        &Reading {
+            surface: SURFACE,
+            catalog,
+            http,
+        },
+    )
 }
 
 fn request(method: &str, path: &str, body: String) -> ApiRequest {
@@ -272,8 +316,13 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
     let mut random = [0; 10];
     dice.fill(&mut random);
     let at = Timestamp(1_767_225_600_000 + i64::try_from(dice.below(1_000_000_000)).unwrap());
-    let status =
-        [Status::Completed, Status::Completed, Status::Canceled, Status::Failed, Status::Expired][dice.below(5)];
+    let status = [
+        Status::Completed,
+        Status::Completed,
+        Status::Canceled,
+        Status::Failed,
+        Status::Expired,
+    ][dice.below(5)];
     let mut counts = Counts::default();
     for line in lines {
         counts.count(line.outcome.status);
@@ -300,8 +349,16 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         short_of_credits: false,
         blanks: Blanks::Absent,
     };
-    let error = (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());
-    let end = End { at, counts, credits: dice.next() >> dice.below(64), bytes: 1, told_bytes: None, error };
+    let error =
+        (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());
+    let end = End {
+        at,
+        counts,
+        credits: dice.next() >> dice.below(64),
+        bytes: 1,
+        told_bytes: None,
+        error,
+    };
     let job = Job {
         spec,
         status,
@@ -319,7 +376,11 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
 fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
     let sim = Sim::new(1);
     let catalog = Catalog::of(
-        &Config::parse("t", "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n").unwrap(),
+        &Config::parse(
+            "t",
+            "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n",
+        )
+        .unwrap(),
     );
     let show = SURFACE.routes.iter().find_map(|route| match route.call {
         Call::Job { show, .. } => Some(show),
@@ -330,10 +391,12 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
     let (mut given, mut naive) = (Vec::with_capacity(2 * PAYLOADS), Vec::new());
     for n in 0..PAYLOADS {
         // The array of records, their object and whatever is in it nest less than 64 levels together.
-        let sent: Vec<String> = (0..=dice.below(3)).map(|_| writer.members(MAX_DEPTH - 2)).collect();
+        let sent: Vec<String> = (0..=dice.below(3))
+            .map(|_| writer.members(MAX_DEPTH - 2))
+            .collect();
         let records = array(&sent);
-        let submission =
-            submitted(&records, &catalog, sim.http.as_ref()).unwrap_or_else(|e| panic!("{e:?}: {records}"));
+        let submission = submitted(&records, &catalog, sim.http.as_ref())
+            .unwrap_or_else(|e| panic!("{e:?}: {records}"));
         let mut found = Vec::new();
         let lines: Vec<ResultLine> = (0..)
             .zip(submission.records)
@@ -346,11 +409,27 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
                     (serde_json::from_str(found.last().unwrap()).unwrap(), None)
                 } else {
                     found.push("null".to_owned());
-                    let detail = serde_json::from_str::<String>(&format!("\"{}\"", writer.text())).unwrap();
-                    (Map::new(), dice.next().is_multiple_of(2).then(|| OutcomeError::new("provider_error", detail)))
+                    let detail =
+                        serde_json::from_str::<String>(&format!("\"{}\"", writer.text())).unwrap();
+                    (
+                        Map::new(),
+                        dice.next()
+                            .is_multiple_of(2)
+                            .then(|| OutcomeError::new("provider_error", detail)),
+                    )
                 };
-                let outcome = Outcome { status, data, sources: Vec::new(), credits: 1, error };
-                ResultLine { index, record: stored::<Record>(&record), outcome: stored(&outcome) }
+                let outcome = Outcome {
+                    status,
+                    data,
+                    sources: Vec::new(),
+                    credits: 1,
+                    error,
+                };
+                ResultLine {
+                    index,
+                    record: stored::<Record>(&record),
+                    outcome: stored(&outcome),
+                }
             })
             .collect();
         let view = job(&lines, &dice);
@@ -360,41 +439,93 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
             _ => EventType::JobFailed,
         };
         let end = view.job.end.as_ref().unwrap();
-        let event = Event { kind, at: end.at, job: Some(&view), results: Some(&lines) };
+        let event = Event {
+            kind,
+            at: end.at,
+            job: Some(&view),
+            results: Some(&lines),
+        };
         let body = (SURFACE.body)(&event);
         assert_eq!(body, (SURFACE.body)(&event));
         let (mut random, id) = ([0; 32], view.job.spec.id.event(0));
         dice.fill(&mut random);
         let secret = Secret::new(&random);
-        let signing = Signing { secrets: &[&secret], id: &id, event: kind, attempt: 1, at: end.at, body: &body };
-        let signature = (SURFACE.sign)(&signing).into_iter().find(|(n, _)| n == "x-apione-signature").unwrap().1;
+        let signing = Signing {
+            secrets: &[&secret],
+            id: &id,
+            event: kind,
+            attempt: 1,
+            at: end.at,
+            body: &body,
+        };
+        let signature = (SURFACE.sign)(&signing)
+            .into_iter()
+            .find(|(n, _)| n == "x-apione-signature")
+            .unwrap()
+            .1;
         let body = String::from_utf8(body).unwrap();
         if n % 10 == 0 {
-            naive.push(json!({"body": serde_json::from_str::<Value>(&records).unwrap().to_string()}));
+            naive.push(
+                json!({"body": serde_json::from_str::<Value>(&records).unwrap().to_string()}),
+            );
         }
         given.push(json!({
             "body": body, "signature": signature, "secret": secret.reveal(), "records": records, "data": array(&found),
         }));
 
-        let entries: Vec<Entry> =
-            lines.into_iter().map(|l| Entry { index: l.index, record: l.record, outcome: Some(l.outcome) }).collect();
+        let entries: Vec<Entry> = lines
+            .into_iter()
+            .map(|l| Entry {
+                index: l.index,
+                record: l.record,
+                outcome: Some(l.outcome),
+            })
+            .collect();
         let request = request("GET", "/api/v1/async/status/x", String::new());
-        let shown = Shown { request: &request, view: &view, records: Some(&entries), now: end.at };
+        let shown = Shown {
+            request: &request,
+            view: &view,
+            records: Some(&entries),
+            now: end.at,
+        };
         let status = show.unwrap()(&shown).unwrap();
         let status = String::from_utf8(status.body).unwrap();
         given.push(json!({"body": status, "records": records, "data": array(&found)}));
     }
     let said = node("apione.mjs", &given);
-    let wrong: Vec<_> = said.iter().zip(&given).filter(|(said, _)| *said != "good").collect();
-    let shown = wrong.iter().take(3).fold(String::new(), |mut text, (said, given)| {
-        let _ = writeln!(text, "{said}: {given}");
-        text
-    });
-    assert!(wrong.is_empty(), "{} of {}\n{shown}", wrong.len(), given.len());
+    let wrong: Vec<_> = said
+        .iter()
+        .zip(&given)
+        .filter(|(said, _)| *said != "good")
+        .collect();
+    let shown = wrong
+        .iter()
+        .take(3)
+        .fold(String::new(), |mut text, (said, given)| {
+            let _ = writeln!(text, "{said}: {given}");
+            text
+        });
+    assert!(
+        wrong.is_empty(),
+        "{} of {}\n{shown}",
+        wrong.len(),
+        given.len()
+    );
     // The check can fail: what serde_json writes of the same records does, by order or notation.
-    let plain = node("apione.mjs", &naive).iter().filter(|said| *said == "bytes").count();
-    println!("{} bodies are fixed points; {plain} of {} plain ones are not", given.len(), naive.len());
-    assert!(plain > naive.len() / 2, "only {plain} of {} plain bodies are no fixed point", naive.len());
+    let plain = node("apione.mjs", &naive)
+        .iter()
+        .filter(|said| *said == "bytes")
+        .count();
+    println!(
+        "{} bodies are fixed points; {plain} of {} plain ones are not",
+        given.len(),
+        naive.len()
+    );
+    assert!(
+        plain > naive.len() / 2,
+        "only {plain} of {} plain bodies are no fixed point",
+        naive.len()
+    );
 }
 
 #[test]
@@ -409,10 +540,13 @@ fn the_receiver_refuses_what_is_not_signed_so() {
             at: Timestamp(0),
             body: body.as_bytes(),
         };
-        (SURFACE.sign)(&signing).into_iter().find(|(n, _)| n == "x-apione-signature").unwrap().1
+        (SURFACE.sign)(&signing)
+            .into_iter()
+            .find(|(n, _)| n == "x-apione-signature")
+            .unwrap()
+            .1
     };
-    let given =
-        |body: &str, signature: &str, secret: &str| json!({"body": body, "signature": signature, "secret": secret});
+    let given = |body: &str, signature: &str, secret: &str| json!({"body": body, "signature": signature, "secret": secret});
     let (body, other) = ("{\"a\":1}", "{\"a\":2}");
     let good = sign(&[&secret], body);
     let said = node(
@@ -422,17 +556,34 @@ fn the_receiver_refuses_what_is_not_signed_so() {
             given(other, &good, secret.reveal()),
             given(body, &good, secret.reveal().trim_start_matches("whsec_")),
             given(body, &good["sha256=".len()..], secret.reveal()),
-            given("{\"a\":1.0}", &sign(&[&secret], "{\"a\":1.0}"), secret.reveal()),
+            given(
+                "{\"a\":1.0}",
+                &sign(&[&secret], "{\"a\":1.0}"),
+                secret.reveal(),
+            ),
         ],
     );
-    assert_eq!(said, ["good", "signature", "signature", "signature", "bytes,signature"]);
+    assert_eq!(
+        said,
+        [
+            "good",
+            "signature",
+            "signature",
+            "signature",
+            "bytes,signature"
+        ]
+    );
 }
 
 #[test]
 fn what_no_javascript_value_holds_is_refused_and_not_changed() {
     let sim = Sim::new(1);
     let catalog = Catalog::of(
-        &Config::parse("t", "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n").unwrap(),
+        &Config::parse(
+            "t",
+            "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n",
+        )
+        .unwrap(),
     );
     let read = |record: &str| submitted(&format!("[{record}]"), &catalog, sim.http.as_ref());
     for record in [
@@ -443,10 +594,21 @@ fn what_no_javascript_value_holds_is_refused_and_not_changed() {
         r#"{"s": "\ude00\ud83d"}"#,
         r#"{"\ud83dx": 1}"#,
         r#"{"s": "\ud83d\ud83d\ude00"}"#,
-        &format!("{{\"deep\":{}{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)),
+        &format!(
+            "{{\"deep\":{}{}}}",
+            "[".repeat(MAX_DEPTH),
+            "]".repeat(MAX_DEPTH)
+        ),
     ] {
-        assert!(matches!(read(record), Err(ApiError::Malformed { .. })), "{record}");
+        assert!(
+            matches!(read(record), Err(ApiError::Malformed { .. })),
+            "{record}"
+        );
     }
-    let writer_deepest = format!("{{\"deep\":{}{}}}", "[".repeat(MAX_DEPTH - 3), "]".repeat(MAX_DEPTH - 3));
+    let writer_deepest = format!(
+        "{{\"deep\":{}{}}}",
+        "[".repeat(MAX_DEPTH - 3),
+        "]".repeat(MAX_DEPTH - 3)
+    );
     assert!(read(&writer_deepest).is_ok());
 }

@@ -27,8 +27,16 @@ mod loft {
         name: "loft",
         operations: &["lookup"],
         routes: &[
-            Route { method: "POST", path: "/loft/lookups", call: Call::Submit { read, answer } },
-            Route { method: "GET", path: "/loft/lookups/{id}", call: Call::Job { records, show } },
+            Route {
+                method: "POST",
+                path: "/loft/lookups",
+                call: Call::Submit { read, answer },
+            },
+            Route {
+                method: "GET",
+                path: "/loft/lookups/{id}",
+                call: Call::Job { records, show },
+            },
         ],
         shows: Shows::Own,
         key: |request| request.header("x-loft-token"),
@@ -51,7 +59,8 @@ mod loft {
 
     /// The first line is the URL to tell, each other line a domain.
     fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-        let body = std::str::from_utf8(&request.body).map_err(|_| ApiError::invalid("", "is no text"))?;
+        let body =
+            std::str::from_utf8(&request.body).map_err(|_| ApiError::invalid("", "is no text"))?;
         let mut lines = body.lines();
         let url = lines.next().unwrap_or_default().to_owned();
         if let Some(fault) = reading.url_fault(&url) {
@@ -61,8 +70,15 @@ mod loft {
             input: Map::from_iter([("domain".to_owned(), Value::from(line))]),
             ..Record::default()
         };
-        let job = Submission::new(SURFACE.name, reading.kind("lookup"), lines.map(record).collect());
-        Ok(Submission { webhook: Some(Webhook { url }), ..job })
+        let job = Submission::new(
+            SURFACE.name,
+            reading.kind("lookup"),
+            lines.map(record).collect(),
+        );
+        Ok(Submission {
+            webhook: Some(Webhook { url }),
+            ..job
+        })
     }
 
     fn answer(accepted: &Accepted, _: Timestamp) -> ApiResponse {
@@ -78,9 +94,14 @@ mod loft {
 
     #[expect(clippy::unnecessary_wraps, reason = "other surfaces refuse here")]
     fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
-        let line = |status: OutcomeStatus, record: &Record| format!("{} {}\n", record.input["domain"], status.as_str());
+        let line = |status: OutcomeStatus, record: &Record| {
+            format!("{} {}\n", record.input["domain"], status.as_str())
+        };
         let lines = shown.records.map(|records| {
-            records.iter().filter_map(|r| Some(line(r.outcome.as_ref()?.status, &r.record))).collect::<String>()
+            records
+                .iter()
+                .filter_map(|r| Some(line(r.outcome.as_ref()?.status, &r.record)))
+                .collect::<String>()
         });
         Ok(text(200, lines.unwrap_or_else(|| "wait".to_owned())))
     }
@@ -96,7 +117,11 @@ mod loft {
 
     fn body(event: &Event<'_>) -> Vec<u8> {
         let lines = event.results.unwrap_or_default();
-        lines.iter().flat_map(|l| [l.outcome.status.as_str(), "\n"]).collect::<String>().into_bytes()
+        lines
+            .iter()
+            .flat_map(|l| [l.outcome.status.as_str(), "\n"])
+            .collect::<String>()
+            .into_bytes()
     }
 }
 
@@ -114,8 +139,17 @@ const SURFACES_AND_LOFT: &[Surface] = &{
 fn a_fifth_surface_is_one_file_and_one_line() {
     let operations = "[operations.loft]\nlookup = \"any\"";
     let mut served = Served::new(World::new(), SURFACES_AND_LOFT, operations, |input| {
-        let none = input["domain"].as_str().is_some_and(|d| d.starts_with("none"));
-        (Duration::from_secs(1), if none { Answer::NotFound } else { found(json!({"name": "x"})) })
+        let none = input["domain"]
+            .as_str()
+            .is_some_and(|d| d.starts_with("none"));
+        (
+            Duration::from_secs(1),
+            if none {
+                Answer::NotFound
+            } else {
+                found(json!({"name": "x"}))
+            },
+        )
     });
     served.world.receiver.replies([Reply::status(410)]);
     let key = served.key().to_owned();
@@ -123,8 +157,16 @@ fn a_fifth_surface_is_one_file_and_one_line() {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
 
     let sent = "http://hook.example/one\na.example\nnone.example";
-    let refused = served.call("POST", "/loft/lookups", &[("authorization", "Bearer x")], sent.as_bytes());
-    assert_eq!((refused.status, text(&refused.body).as_str()), (401, "no token"));
+    let refused = served.call(
+        "POST",
+        "/loft/lookups",
+        &[("authorization", "Bearer x")],
+        sent.as_bytes(),
+    );
+    assert_eq!(
+        (refused.status, text(&refused.body).as_str()),
+        (401, "no token")
+    );
     let accepted = served.call("POST", "/loft/lookups", &token, sent.as_bytes());
     assert_eq!(accepted.status, 200);
     let id = text(&accepted.body);
@@ -132,22 +174,44 @@ fn a_fifth_surface_is_one_file_and_one_line() {
     let path = format!("/loft/lookups/{id}");
     assert_eq!(text(&served.get(&path, &token).body), "wait");
     let wrong_method = served.call("DELETE", &path, &token, b"");
-    assert_eq!((wrong_method.status, text(&wrong_method.body).as_str()), (405, "otherwise"));
+    assert_eq!(
+        (wrong_method.status, text(&wrong_method.body).as_str()),
+        (405, "otherwise")
+    );
 
     served.world.run_for(Duration::from_secs(60));
-    assert_eq!(text(&served.get(&path, &token).body), "\"a.example\" found\n\"none.example\" not_found\n");
+    assert_eq!(
+        text(&served.get(&path, &token).body),
+        "\"a.example\" found\n\"none.example\" not_found\n"
+    );
     let exchanges = served.world.receiver.exchanges();
     let tries: Vec<&str> = exchanges.iter().map(|e| e.header("x-loft-try")).collect();
     assert_eq!(tries, ["1", "2"], "410 is tried again here");
-    assert_eq!(exchanges[1].at.since(exchanges[0].until), Duration::from_secs(7));
-    assert!(exchanges.iter().all(|e| text(&e.body) == "found\nnot_found\n" && e.url == "http://hook.example/one"));
+    assert_eq!(
+        exchanges[1].at.since(exchanges[0].until),
+        Duration::from_secs(7)
+    );
+    assert!(
+        exchanges
+            .iter()
+            .all(|e| text(&e.body) == "found\nnot_found\n" && e.url == "http://hook.example/one")
+    );
 
     let shown = served.native(&id);
-    assert_eq!((&shown["status"], &shown["counts"]["found"]), (&json!("completed"), &json!(1)));
+    assert_eq!(
+        (&shown["status"], &shown["counts"]["found"]),
+        (&json!("completed"), &json!(1))
+    );
     let sent = json!({"type": "any", "records": [{"input": {"domain": "b.example"}}]});
     let bearer = format!("Bearer {key}");
-    let stranger = body(&served.post("/v1/jobs", &[("authorization", &bearer)], &sent), 202);
+    let stranger = body(
+        &served.post("/v1/jobs", &[("authorization", &bearer)], &sent),
+        202,
+    );
     let stranger = JobId::parse(stranger["id"].as_str().unwrap()).unwrap();
     let hidden = served.get(&format!("/loft/lookups/loft-{}", stranger.hex()), &token);
-    assert_eq!((hidden.status, text(&hidden.body).as_str()), (404, "nothing"));
+    assert_eq!(
+        (hidden.status, text(&hidden.body).as_str()),
+        (404, "nothing")
+    );
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 /// # Panics
 /// Where node is missing or ends otherwise than well.
 pub(crate) fn node(script: &str, given: &[Value]) -> Vec<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("surfaces").join(script);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("surfaces")
+        .join(script);
     let mut child = Command::new("node")
         .arg(&script)
         .stdin(Stdio::piped())

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::domain::delivery::{Attempt, Delivery, DeliveryState, EventType, LOG_LENGTH, RESPONSE_LOG_BYTES};
+use shared::domain::delivery::{
+    Attempt, Delivery, DeliveryState, EventType, LOG_LENGTH, RESPONSE_LOG_BYTES,
+};
 use shared::domain::ids::JobId;
 use shared::domain::record::FailureCode;
 use shared::lambda::http::GatewayResponse;
@@ -22,7 +24,9 @@ enrich = \"any\"
 ";
 
 fn answering(answer: Answer) -> Served {
-    Served::new(World::new(), SURFACES, OPERATIONS, move |_| (Duration::ZERO, answer.clone()))
+    Served::new(World::new(), SURFACES, OPERATIONS, move |_| {
+        (Duration::ZERO, answer.clone())
+    })
 }
 
 /// A text of so many bytes, each in its own place unlike.
@@ -36,12 +40,18 @@ fn a_task_of_three_megabytes_was_told_and_could_not_be_polled() {
     let key = served.key().to_owned();
     let lead = |n| json!({"name": format!("John {n}"), "note": note(n, 30_000)});
     let request = json!({"leads": (0..100).map(lead).collect::<Vec<_>>(), "webhook_url": HOOK});
-    let answer = body(&served.post("/find-email-bulk-async", &[("x-api-key", &key)], &request), 200);
+    let answer = body(
+        &served.post("/find-email-bulk-async", &[("x-api-key", &key)], &request),
+        200,
+    );
     served.settle();
     let told = served.world.receiver.exchanges()[0].json();
     assert_eq!(told["status"], "completed");
     let task = answer["task_id"].as_str().unwrap();
-    let polled = body(&served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]), 200);
+    let polled = body(
+        &served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]),
+        200,
+    );
     assert_eq!(polled, told);
 }
 
@@ -52,12 +62,18 @@ fn a_batch_of_three_megabytes_was_sent_and_could_not_be_polled() {
     let contact = |n| json!({"first_name": "A", "last_name": "B", "domain": "example.com", "note": note(n, 30_000)});
     let request = json!({"name": "n", "data": (0..100).map(contact).collect::<Vec<_>>(), "webhook_url": HOOK});
     let path = "/api/v2/contact/enrich/bulk";
-    let answer = body(&served.post(path, &[("authorization", &bearer)], &request), 200);
+    let answer = body(
+        &served.post(path, &[("authorization", &bearer)], &request),
+        200,
+    );
     served.settle();
     let id = answer["enrichment_id"].as_str().unwrap();
     let polled = served.get(&format!("{path}/{id}"), &[("authorization", &bearer)]);
     assert_eq!(polled.status, 200);
-    assert!(polled.body == served.world.receiver.exchanges()[0].body, "the event and the poll differ");
+    assert!(
+        polled.body == served.world.receiver.exchanges()[0].body,
+        "the event and the poll differ"
+    );
 }
 
 #[test]
@@ -65,11 +81,21 @@ fn a_contact_of_40_kb_was_refused_as_one_of_more_than_64() {
     let mut served = answering(Answer::NotFound);
     let bearer = format!("Bearer {}", served.key());
     let mut submit = |bytes| {
-        let contact = json!({"linkedin_url": "https://www.linkedin.com/in/a", "note": note(1, bytes)});
+        let contact =
+            json!({"linkedin_url": "https://www.linkedin.com/in/a", "note": note(1, bytes)});
         let request = json!({"name": "n", "data": [contact]});
-        served.post("/api/v2/contact/enrich/bulk", &[("authorization", &bearer)], &request).status
+        served
+            .post(
+                "/api/v2/contact/enrich/bulk",
+                &[("authorization", &bearer)],
+                &request,
+            )
+            .status
     };
-    assert_eq!((submit(40_000), submit(64_000), submit(66_000)), (200, 200, 413));
+    assert_eq!(
+        (submit(40_000), submit(64_000), submit(66_000)),
+        (200, 200, 413)
+    );
 }
 
 #[test]
@@ -77,17 +103,31 @@ fn a_leads_own_mode_was_taken_for_the_requests() {
     let mut served = answering(found(json!({"email": "john@gmail.com"})));
     let key = served.key().to_owned();
     let request = json!({"lead": {"name": "John Doe", "mode": "PERSONAL", "verify_emails": false}});
-    let answer = body(&served.post("/find-email-async", &[("x-api-key", &key)], &request), 200);
+    let answer = body(
+        &served.post("/find-email-async", &[("x-api-key", &key)], &request),
+        200,
+    );
     served.settle();
     let task = answer["task_id"].as_str().unwrap();
-    let polled = body(&served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]), 200);
+    let polled = body(
+        &served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]),
+        200,
+    );
     let expected = json!({
         "name": "John Doe", "mode": "PERSONAL", "verify_emails": false,
         "email": [["john@gmail.com", "UNKNOWN", "PERSONAL"]],
     });
     assert_eq!(polled["result"], expected);
-    let seen: Vec<Value> = served.native(task)["results"].as_array().into_iter().flatten().cloned().collect();
-    assert!(seen.is_empty() || seen[0]["input"]["mode"] == "PROFESSIONAL", "{seen:?}");
+    let seen: Vec<Value> = served.native(task)["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    assert!(
+        seen.is_empty() || seen[0]["input"]["mode"] == "PROFESSIONAL",
+        "{seen:?}"
+    );
 }
 
 #[test]
@@ -95,9 +135,11 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
     let mut served = answering(Answer::NotFound);
     let key = served.key().to_owned();
     let records = json!([{"input": {"domain": "a.example"}}]);
-    let request =
-        json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
-    let job = body(&served.post("/v1/jobs", &[("x-api-key", &key)], &request), 202);
+    let request = json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
+    let job = body(
+        &served.post("/v1/jobs", &[("x-api-key", &key)], &request),
+        202,
+    );
     served.settle();
     let id = JobId::parse(job["id"].as_str().unwrap()).unwrap();
     let now = served.world.now();
@@ -112,16 +154,39 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
     };
     let log: Vec<Attempt> = (1..).map(attempt).take(LOG_LENGTH).collect();
     for n in 0..40 {
-        let (tenant, expires_at) = (served.world.tenant.id.clone(), now.plus(Duration::from_secs(9999)));
+        let (tenant, expires_at) = (
+            served.world.tenant.id.clone(),
+            now.plus(Duration::from_secs(9999)),
+        );
         let event = EventType::RecordFinished;
-        let delivery = Delivery::new(id.delivery(n), tenant, "native", event, now, HOOK, expires_at);
-        let delivery = Delivery { state: DeliveryState::Exhausted, attempts: 40, log: log.clone(), ..delivery };
+        let delivery = Delivery::new(
+            id.delivery(n),
+            tenant,
+            "native",
+            event,
+            now,
+            HOOK,
+            expires_at,
+        );
+        let delivery = Delivery {
+            state: DeliveryState::Exhausted,
+            attempts: 40,
+            log: log.clone(),
+            ..delivery
+        };
         let item = delivery_item(&delivery, None);
-        served.world.sim.store.place(&item.key, Some(item.attributes));
+        served
+            .world
+            .sim
+            .store
+            .place(&item.key, Some(item.attributes));
     }
     let (mut seen, mut cursor) = (0, String::new());
     loop {
-        let page = served.get(&format!("/v1/jobs/{id}/deliveries?limit=100{cursor}"), &[("x-api-key", &key)]);
+        let page = served.get(
+            &format!("/v1/jobs/{id}/deliveries?limit=100{cursor}"),
+            &[("x-api-key", &key)],
+        );
         let answer = serde_json::to_string(&GatewayResponse::from(page.clone())).unwrap();
         assert!(answer.len() <= 6_291_456, "{} bytes", answer.len());
         let shown = body(&page, 200);
@@ -136,7 +201,10 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
 
 #[test]
 fn a_retry_whose_answer_was_lost_was_not_found_once_its_job_was_erased() {
-    let mut served = answering(Answer::Failed { code: FailureCode::ProviderError, detail: "down".to_owned() });
+    let mut served = answering(Answer::Failed {
+        code: FailureCode::ProviderError,
+        detail: "down".to_owned(),
+    });
     let bearer = format!("Bearer {}", served.key());
     let headers = |key| [("authorization", bearer.as_str()), ("idempotency-key", key)];
     let request = json!({"type": "any", "records": [{"input": {"domain": "one.example"}}]});
@@ -145,7 +213,10 @@ fn a_retry_whose_answer_was_lost_was_not_found_once_its_job_was_erased() {
     let retry = format!("/v1/jobs/{}/retry", first["id"].as_str().unwrap());
     let made = body(&served.post(&retry, &headers("again"), &Value::Null), 202);
     let path = format!("/v1/jobs/{}", first["id"].as_str().unwrap());
-    assert_eq!(served.call("DELETE", &path, &headers("erase"), b"").status, 204);
+    assert_eq!(
+        served.call("DELETE", &path, &headers("erase"), b"").status,
+        204
+    );
     let repeated = body(&served.post(&retry, &headers("again"), &Value::Null), 202);
     assert_eq!(repeated["id"], made["id"]);
 }

@@ -42,13 +42,18 @@ const ASKED: [(&str, &str, &str); 8] = [
 /// The values of an input say what comes of it: `none`, `broken`, `odd` (an input that is none), `huge`, or `N…` for N
 /// seconds.
 fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
-    let text = input.values().find_map(Value::as_str).unwrap_or("odd").to_owned();
+    let text = input
+        .values()
+        .find_map(Value::as_str)
+        .unwrap_or("odd")
+        .to_owned();
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     let answer = match text.trim_start_matches(|c: char| c.is_ascii_digit()) {
         word if word.starts_with("none") => Answer::NotFound,
-        word if word.starts_with("broken") => {
-            Answer::Failed { code: FailureCode::ProviderError, detail: "the upstream is out of order".to_owned() }
-        }
+        word if word.starts_with("broken") => Answer::Failed {
+            code: FailureCode::ProviderError,
+            detail: "the upstream is out of order".to_owned(),
+        },
         word if word.starts_with("odd") => Answer::Invalid("the input has no name".to_owned()),
         word if word.starts_with("huge") => found(json!({"text": "x".repeat(300_000)})),
         _ => found(
@@ -59,7 +64,11 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
 }
 
 fn served() -> Served {
-    with(Options { enrichers: 2, dispatchers: 2, ..Options::default() })
+    with(Options {
+        enrichers: 2,
+        dispatchers: 2,
+        ..Options::default()
+    })
 }
 
 fn with(options: Options) -> Served {
@@ -74,13 +83,19 @@ fn post(served: &mut Served, path: &str, sent: &Value) -> ApiResponse {
 /// Asks for the enrichment of a company of this name and returns the request's id.
 fn enrich(served: &mut Served, name: &str) -> String {
     let sent = json!({"companyName": name, "callbackUrl": HOOK});
-    body(&post(served, "/enrichment", &sent), 200)["resolution"]["id"].as_str().unwrap().to_owned()
+    body(&post(served, "/enrichment", &sent), 200)["resolution"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// A request on the native surface, which must be answered so.
 fn native(served: &mut Served, method: &str, path: &str, status: u16) -> Value {
     let bearer = format!("Bearer {}", served.key());
-    body(&served.call(method, path, &[("authorization", &bearer)], b""), status)
+    body(
+        &served.call(method, path, &[("authorization", &bearer)], b""),
+        status,
+    )
 }
 
 fn delivery(served: &mut Served, id: &str) -> Value {
@@ -99,16 +114,27 @@ fn callback(served: &Served) -> Value {
 #[track_caller]
 fn refused(response: &ApiResponse, status: u16) -> String {
     let error = body(response, status);
-    assert_eq!((&error["success"], &error["status"]), (&json!(false), &json!("error")), "{error}");
+    assert_eq!(
+        (&error["success"], &error["status"]),
+        (&json!(false), &json!("error")),
+        "{error}"
+    );
     assert_eq!(error.as_object().map(Map::len), Some(3), "{error}");
-    let (_, content_type) = response.headers.iter().find(|(name, _)| *name == "content-type").unwrap();
+    let (_, content_type) = response
+        .headers
+        .iter()
+        .find(|(name, _)| *name == "content-type")
+        .unwrap();
     assert_eq!(content_type, "application/json");
     error["message"].as_str().unwrap().to_owned()
 }
 
 /// The waits between one attempt's end and the next one's beginning.
 fn waits(exchanges: &[Exchange]) -> Vec<Duration> {
-    exchanges.windows(2).map(|pair| pair[1].at.since(pair[0].until)).collect()
+    exchanges
+        .windows(2)
+        .map(|pair| pair[1].at.since(pair[0].until))
+        .collect()
 }
 
 #[test]
@@ -119,8 +145,15 @@ fn a_request_from_its_answer_to_its_callback() {
     let answer = body(&response, 200);
     let id = answer["resolution"]["id"].as_str().unwrap().to_owned();
     let hex = id.strip_prefix("res_").unwrap();
-    assert!(hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id}");
-    assert!(answer["message"].as_str().is_some_and(|message| !message.is_empty()));
+    assert!(
+        hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+        "{id}"
+    );
+    assert!(
+        answer["message"]
+            .as_str()
+            .is_some_and(|message| !message.is_empty())
+    );
     let expected = json!({
         "success": true,
         "status": "processing",
@@ -147,10 +180,19 @@ fn a_request_from_its_answer_to_its_callback() {
     );
     let exchanges = served.world.receiver.exchanges();
     let sent = &exchanges[0];
-    assert_eq!((sent.url.as_str(), sent.header("content-type")), (HOOK, "application/json"));
-    let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| Some(sent.header(name)));
+    assert_eq!(
+        (sent.url.as_str(), sent.header("content-type")),
+        (HOOK, "application/json")
+    );
+    let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+        .map(|name| Some(sent.header(name)));
     let secret = served.world.tenant.secret.clone();
-    assert_eq!(verify(&secret, headers[0], headers[1], headers[2], &sent.body, sent.at), Ok(()));
+    assert_eq!(
+        verify(
+            &secret, headers[0], headers[1], headers[2], &sent.body, sent.at
+        ),
+        Ok(())
+    );
 }
 
 #[test]
@@ -162,16 +204,37 @@ fn every_operation_has_both_spellings_and_both_places() {
     for (operation, name, known) in ASKED {
         let hyphens = operation.replace('_', "-");
         let spellings = std::collections::BTreeSet::from([operation, &hyphens]);
-        let paths = spellings.iter().flat_map(|o| [format!("/{o}"), format!("/lead/resolution/{o}")]);
+        let paths = spellings
+            .iter()
+            .flat_map(|o| [format!("/{o}"), format!("/lead/resolution/{o}")]);
         for path in paths {
-            let headers = if jobs % 2 == 0 { ("x-api-key", key.as_str()) } else { ("authorization", bearer.as_str()) };
+            let headers = if jobs % 2 == 0 {
+                ("x-api-key", key.as_str())
+            } else {
+                ("authorization", bearer.as_str())
+            };
             let url = format!("{HOOK}?{jobs}");
-            let answer = served.post(&path, &[headers], &json!({name: "Acme", "callbackUrl": url}));
-            let id = body(&answer, 200)["resolution"]["id"].as_str().unwrap().to_owned();
-            assert_eq!(body(&answer, 200)["resolution"]["callback_url"], url, "{path}");
+            let answer = served.post(
+                &path,
+                &[headers],
+                &json!({name: "Acme", "callbackUrl": url}),
+            );
+            let id = body(&answer, 200)["resolution"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            assert_eq!(
+                body(&answer, 200)["resolution"]["callback_url"],
+                url,
+                "{path}"
+            );
             served.settle();
             let last = served.world.receiver.exchanges().last().cloned().unwrap();
-            assert_eq!((last.url.as_str(), &last.json()[name]), (url.as_str(), &json!("Acme")), "{path}");
+            assert_eq!(
+                (last.url.as_str(), &last.json()[name]),
+                (url.as_str(), &json!("Acme")),
+                "{path}"
+            );
             if operation == "keyword_to_lead" {
                 assert_eq!(served.native(&id)["status"], "failed");
             } else {
@@ -182,7 +245,13 @@ fn every_operation_has_both_spellings_and_both_places() {
         }
     }
     assert_eq!(jobs, 32 - 4, "two operations are one word");
-    for path in ["/email_to-hem", "/email-to-hem/x", "/lead/enrichment", "/Enrichment", "/lead/resolution"] {
+    for path in [
+        "/email_to-hem",
+        "/email-to-hem/x",
+        "/lead/enrichment",
+        "/Enrichment",
+        "/lead/resolution",
+    ] {
         let problem = served.post(path, &[("x-api-key", &key)], &json!({"callbackUrl": HOOK}));
         assert_eq!(problem.status, 404, "{path}");
     }
@@ -191,15 +260,25 @@ fn every_operation_has_both_spellings_and_both_places() {
 #[test]
 fn found_fields_have_the_case_of_the_request() {
     for (callback_name, fields) in [
-        ("callbackUrl", json!({"companyName": "Found Inc", "employeeCount": 400})),
-        ("callback_url", json!({"company_name": "Found Inc", "employee_count": 400})),
+        (
+            "callbackUrl",
+            json!({"companyName": "Found Inc", "employeeCount": 400}),
+        ),
+        (
+            "callback_url",
+            json!({"company_name": "Found Inc", "employee_count": 400}),
+        ),
     ] {
         let mut served = served();
         let sent = json!({"linkedin_url": "x", callback_name: HOOK});
         body(&post(&mut served, "/enrichment", &sent), 200);
         served.settle();
-        let mut expected = json!({"linkedin_url": "x", "address": "1 Main St", "hq": {"zip_code": 1}});
-        expected.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let mut expected =
+            json!({"linkedin_url": "x", "address": "1 Main St", "hq": {"zip_code": 1}});
+        expected
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         assert_eq!(callback(&served), expected);
     }
 }
@@ -228,7 +307,10 @@ fn every_end_without_a_result_is_called_back() {
         let told = callback(&served);
         let message = told["message"].as_str().unwrap();
         assert!(message.contains(says), "{told}");
-        assert_eq!(told, json!({"companyName": name, "status": status, "message": message}));
+        assert_eq!(
+            told,
+            json!({"companyName": name, "status": status, "message": message})
+        );
         assert_eq!(served.native(&id)["status"], "completed");
     }
 }
@@ -241,8 +323,17 @@ fn a_type_that_nobody_answers_is_accepted_and_fails() {
     served.settle();
     let told = callback(&served);
     assert_eq!(told["status"], "failed");
-    assert!(told["message"].as_str().unwrap().contains("add a provider for it to providers.toml"), "{told}");
-    assert_eq!((&told["keyword"], told.as_object().map(Map::len)), (&json!("robots"), Some(3)));
+    assert!(
+        told["message"]
+            .as_str()
+            .unwrap()
+            .contains("add a provider for it to providers.toml"),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["keyword"], told.as_object().map(Map::len)),
+        (&json!("robots"), Some(3))
+    );
     assert_eq!(served.native(id.as_str().unwrap())["status"], "failed");
 }
 
@@ -252,32 +343,56 @@ fn an_operation_that_is_mapped_to_nothing_is_accepted_and_fails() {
     enrich(&mut served, "Acme");
     served.settle();
     let told = callback(&served);
-    assert_eq!((&told["status"], &told["companyName"]), (&json!("failed"), &json!("Acme")));
-    assert!(told["message"].as_str().unwrap().contains("[operations.springbolt]"), "{told}");
+    assert_eq!(
+        (&told["status"], &told["companyName"]),
+        (&json!("failed"), &json!("Acme"))
+    );
+    assert!(
+        told["message"]
+            .as_str()
+            .unwrap()
+            .contains("[operations.springbolt]"),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_canceled_request_is_called_back_as_failed() {
-    let mut served = with(Options { enrichers: 0, ..Options::default() });
+    let mut served = with(Options {
+        enrichers: 0,
+        ..Options::default()
+    });
     let id = enrich(&mut served, "Acme");
     native(&mut served, "POST", &format!("/v1/jobs/{id}/cancel"), 202);
     served.world.options.enrichers = 1;
     served.settle();
     let told = callback(&served);
-    assert_eq!((&told["status"], &told["companyName"]), (&json!("failed"), &json!("Acme")));
-    assert!(told["message"].as_str().unwrap().contains("canceled"), "{told}");
+    assert_eq!(
+        (&told["status"], &told["companyName"]),
+        (&json!("failed"), &json!("Acme"))
+    );
+    assert!(
+        told["message"].as_str().unwrap().contains("canceled"),
+        "{told}"
+    );
     assert_eq!(served.native(&id)["status"], "canceled");
 }
 
 #[test]
 fn a_request_that_outlives_its_time_is_called_back_as_failed() {
-    let mut served = with(Options { enrichers: 0, ..Options::default() });
+    let mut served = with(Options {
+        enrichers: 0,
+        ..Options::default()
+    });
     let id = enrich(&mut served, "Acme");
     served.world.run_for(25 * HOUR);
     served.world.options.enrichers = 1;
     served.settle();
     let told = callback(&served);
-    assert_eq!((&told["status"], &told["companyName"]), (&json!("failed"), &json!("Acme")));
+    assert_eq!(
+        (&told["status"], &told["companyName"]),
+        (&json!("failed"), &json!("Acme"))
+    );
     assert_eq!(served.native(&id)["status"], "expired");
 }
 
@@ -289,19 +404,33 @@ fn a_request_is_shown_and_steered_on_the_native_surface_by_its_own_id() {
     assert_eq!(served.native(&id)["status"], "running");
     served.settle();
     let shown = served.native(&id);
-    assert_eq!((&shown["status"], &shown["counts"]["found"]), (&json!("completed"), &json!(1)));
+    assert_eq!(
+        (&shown["status"], &shown["counts"]["found"]),
+        (&json!("completed"), &json!(1))
+    );
     let job = JobId::parse(shown["id"].as_str().unwrap()).unwrap();
     assert_eq!(format!("res_{}", job.hex()), id);
     let results = native(&mut served, "GET", &format!("/v1/jobs/{id}/results"), 200);
     assert_eq!(results["results"][0]["input"], json!({"company_name": "5"}));
     assert_eq!(results["results"][0]["data"]["company_name"], "Found Inc");
     let log = delivery(&mut served, &id);
-    assert_eq!((&log["state"], &log["attempts"]), (&json!("delivered"), &json!(1)));
-    native(&mut served, "POST", &format!("/v1/deliveries/{id}/replay"), 202);
+    assert_eq!(
+        (&log["state"], &log["attempts"]),
+        (&json!("delivered"), &json!(1))
+    );
+    native(
+        &mut served,
+        "POST",
+        &format!("/v1/deliveries/{id}/replay"),
+        202,
+    );
     served.settle();
     let exchanges = served.world.receiver.exchanges();
     assert_eq!(exchanges.len(), 2);
-    assert_eq!((exchanges[0].id(), &exchanges[0].body), (exchanges[1].id(), &exchanges[1].body));
+    assert_eq!(
+        (exchanges[0].id(), &exchanges[0].body),
+        (exchanges[1].id(), &exchanges[1].body)
+    );
 }
 
 #[test]
@@ -321,13 +450,28 @@ fn requests_that_cannot_be_taken_say_why_and_leave_nothing() {
     let mut served = served();
     for (sent, says) in [
         (json!({"companyName": "Acme"}), "callbackUrl is required"),
-        (json!({"companyName": "Acme", "callbackUrl": null}), "callbackUrl is required"),
+        (
+            json!({"companyName": "Acme", "callbackUrl": null}),
+            "callbackUrl is required",
+        ),
         (json!({"callbackUrl": ""}), "callbackUrl is required"),
         (json!({"callback_url": 7}), "callback_url must be a string"),
-        (json!({"callbackUrl": ["x"], "callback_url": HOOK}), "callbackUrl must be a string"),
-        (json!({"callbackUrl": HOOK, "callback_url": format!("{HOOK}/2")}), "callback_url differs from callbackUrl"),
-        (json!({"callbackUrl": "ftp://hook.example/"}), "callbackUrl cannot be used"),
-        (json!({"callback_url": "hook.example"}), "callback_url cannot be used"),
+        (
+            json!({"callbackUrl": ["x"], "callback_url": HOOK}),
+            "callbackUrl must be a string",
+        ),
+        (
+            json!({"callbackUrl": HOOK, "callback_url": format!("{HOOK}/2")}),
+            "callback_url differs from callbackUrl",
+        ),
+        (
+            json!({"callbackUrl": "ftp://hook.example/"}),
+            "callbackUrl cannot be used",
+        ),
+        (
+            json!({"callback_url": "hook.example"}),
+            "callback_url cannot be used",
+        ),
         (
             json!({"callbackUrl": format!("https://hook.example/{}", "x".repeat(2083))}),
             "callbackUrl is longer than 2083",
@@ -339,11 +483,26 @@ fn requests_that_cannot_be_taken_say_why_and_leave_nothing() {
     }
     let key = served.key().to_owned();
     let headers = [("x-api-key", key.as_str())];
-    for sent in ["", "{", "{\"callbackUrl\": \"https://hook.example/\", \"n\": 1e}", "\u{feff}{}", "null"] {
-        refused(&served.call("POST", "/enrichment", &headers, sent.as_bytes()), 400);
+    for sent in [
+        "",
+        "{",
+        "{\"callbackUrl\": \"https://hook.example/\", \"n\": 1e}",
+        "\u{feff}{}",
+        "null",
+    ] {
+        refused(
+            &served.call("POST", "/enrichment", &headers, sent.as_bytes()),
+            400,
+        );
     }
     let stored = served.world.sim.store.items();
-    assert_eq!(stored.iter().filter(|item| item.key.pk.starts_with("JOB#")).count(), 0);
+    assert_eq!(
+        stored
+            .iter()
+            .filter(|item| item.key.pk.starts_with("JOB#"))
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -357,10 +516,28 @@ fn a_request_has_at_most_64_kib() {
     assert!(message.contains("65536"), "{message}");
     body(&post(&mut served, "/enrichment", &of(64 * 1024)), 200);
     let deep = (0..80).fold(json!(1), |inner, _| json!([inner]));
-    refused(&post(&mut served, "/enrichment", &json!({"deep": deep, "callbackUrl": HOOK})), 400);
+    refused(
+        &post(
+            &mut served,
+            "/enrichment",
+            &json!({"deep": deep, "callbackUrl": HOOK}),
+        ),
+        400,
+    );
     let key = served.key().to_owned();
-    let huge = format!("{{\"callbackUrl\": \"{HOOK}\", \"x\": \"{}\"}}", "x".repeat(4 * 1024 * 1024));
-    refused(&served.call("POST", "/enrichment", &[("x-api-key", &key)], huge.as_bytes()), 413);
+    let huge = format!(
+        "{{\"callbackUrl\": \"{HOOK}\", \"x\": \"{}\"}}",
+        "x".repeat(4 * 1024 * 1024)
+    );
+    refused(
+        &served.call(
+            "POST",
+            "/enrichment",
+            &[("x-api-key", &key)],
+            huge.as_bytes(),
+        ),
+        413,
+    );
 }
 
 #[test]
@@ -368,25 +545,50 @@ fn errors_have_one_shape() {
     let mut served = served();
     let sent = json!({"companyName": "Acme", "callbackUrl": HOOK});
     let key = served.key().to_owned();
-    let unknown: [&[(&str, &str)]; 4] =
-        [&[], &[("x-api-key", "wrong")], &[("authorization", "Basic x")], &[("authorization", "Bearer wrong")]];
+    let unknown: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("x-api-key", "wrong")],
+        &[("authorization", "Basic x")],
+        &[("authorization", "Bearer wrong")],
+    ];
     for headers in unknown {
         refused(&served.post("/email-to-hem", headers, &sent), 401);
     }
     let not_there = served.get("/enrichment", &[("x-api-key", &key)]);
-    assert_eq!(not_there.headers.iter().find(|(n, _)| *n == "allow").map(|(_, v)| v.as_str()), Some("POST"));
+    assert_eq!(
+        not_there
+            .headers
+            .iter()
+            .find(|(n, _)| *n == "allow")
+            .map(|(_, v)| v.as_str()),
+        Some("POST")
+    );
     refused(&not_there, 405);
 
     let again = [("x-api-key", key.as_str()), ("idempotency-key", "once")];
     let first = body(&served.post("/enrichment", &again, &sent), 200);
     served.settle();
-    assert_eq!(body(&served.post("/enrichment", &again, &sent), 200), first, "one key, one request, one answer");
-    refused(&served.post("/enrichment", &again, &json!({"companyName": "Other", "callbackUrl": HOOK})), 422);
+    assert_eq!(
+        body(&served.post("/enrichment", &again, &sent), 200),
+        first,
+        "one key, one request, one answer"
+    );
+    refused(
+        &served.post(
+            "/enrichment",
+            &again,
+            &json!({"companyName": "Other", "callbackUrl": HOOK}),
+        ),
+        422,
+    );
     refused(&served.post("/email_to_hem", &again, &sent), 422);
     served.settle();
     assert_eq!(served.world.receiver.exchanges().len(), 1);
 
-    let mut poor = with(Options { credits: 0, ..Options::default() });
+    let mut poor = with(Options {
+        credits: 0,
+        ..Options::default()
+    });
     let message = refused(&post(&mut poor, "/enrichment", &sent), 402);
     assert!(message.contains("credit"), "{message}");
 }
@@ -409,28 +611,50 @@ fn a_callback_is_tried_at_the_times_of_the_native_schedule_to_the_second() {
     let exchanges = served.world.receiver.exchanges();
     assert_eq!(waits(&exchanges), NATIVE_DELAYS);
     assert_eq!(exchanges.len(), 10);
-    assert!(exchanges.iter().all(|e| e.body == exchanges[0].body && e.id() == exchanges[0].id()));
+    assert!(
+        exchanges
+            .iter()
+            .all(|e| e.body == exchanges[0].body && e.id() == exchanges[0].id())
+    );
     let told = delivery(&mut served, &id);
-    assert_eq!((&told["state"], &told["reason"]), (&json!("exhausted"), &json!("attempts_used_up")));
-    assert_eq!((&told["log"][5]["error"], &told["log"][5]["latency_ms"]), (&json!("timeout"), &json!(20_000)));
-    assert_eq!(served.native(&id)["status"], "completed", "it stays readable");
+    assert_eq!(
+        (&told["state"], &told["reason"]),
+        (&json!("exhausted"), &json!("attempts_used_up"))
+    );
+    assert_eq!(
+        (&told["log"][5]["error"], &told["log"][5]["latency_ms"]),
+        (&json!("timeout"), &json!(20_000))
+    );
+    assert_eq!(
+        served.native(&id)["status"],
+        "completed",
+        "it stays readable"
+    );
     // Neither a tenant's own schedule nor a receiver that is gone changes anything for the next.
     let schedule = Some(vec![1, 1]);
     let tenant = served.world.tenant.id.clone();
     served
         .world
-        .call(async |p| shared::maintenance::tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await)
+        .call(async |p| {
+            shared::maintenance::tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await
+        })
         .unwrap();
     served.world.receiver.from_then_on(Reply::status(410));
     enrich(&mut served, "Other");
     served.settle();
-    assert_eq!(waits(&served.world.receiver.exchanges()[10..]), NATIVE_DELAYS);
+    assert_eq!(
+        waits(&served.world.receiver.exchanges()[10..]),
+        NATIVE_DELAYS
+    );
 }
 
 #[test]
 fn an_answer_just_within_the_time_is_an_answer() {
     let mut served = served();
-    served.world.receiver.replies([Reply::status(204).after(Duration::from_millis(19_900))]);
+    served
+        .world
+        .receiver
+        .replies([Reply::status(204).after(Duration::from_millis(19_900))]);
     let id = enrich(&mut served, "Acme");
     served.settle();
     assert_eq!(delivery(&mut served, &id)["state"], "delivered");
@@ -442,7 +666,10 @@ fn receivers_without_tls_are_called() {
     let sent = json!({"companyName": "Acme", "callbackUrl": "http://hook.example/plain"});
     body(&post(&mut served, "/enrichment", &sent), 200);
     served.settle();
-    assert_eq!(served.world.receiver.exchanges()[0].url, "http://hook.example/plain");
+    assert_eq!(
+        served.world.receiver.exchanges()[0].url,
+        "http://hook.example/plain"
+    );
 }
 
 #[test]
@@ -454,11 +681,23 @@ fn of_two_requests_with_one_url_the_newer_ones_result_stays() {
     served.settle();
     assert_eq!(callback(&served)["companyName"], "Acme");
     let late = delivery(&mut served, &older);
-    assert_eq!((&late["state"], &late["reason"]), (&json!("exhausted"), &json!("superseded")));
+    assert_eq!(
+        (&late["state"], &late["reason"]),
+        (&json!("exhausted"), &json!("superseded"))
+    );
     let bearer = format!("Bearer {}", served.key());
     let replay = format!("/v1/deliveries/{}/replay", late["id"].as_str().unwrap());
-    let refused = body(&served.post(&replay, &[("authorization", &bearer)], &json!({})), 409);
-    assert!(refused["detail"].as_str().unwrap().contains("only the latest counts"), "{refused}");
+    let refused = body(
+        &served.post(&replay, &[("authorization", &bearer)], &json!({})),
+        409,
+    );
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("only the latest counts"),
+        "{refused}"
+    );
     assert_eq!((&late["attempts"], &late["log"]), (&json!(0), &json!([])));
     assert_eq!(delivery(&mut served, &newer)["state"], "delivered");
     // Both have their result; only the callback of one is left out.
@@ -470,8 +709,10 @@ fn of_two_requests_with_one_url_the_newer_ones_result_stays() {
     served.world.run_for(SECOND);
     enrich(&mut served, "Newer");
     served.settle();
-    let names: Vec<Value> =
-        served.world.receiver.exchanges()[1..].iter().map(|e| e.json()["companyName"].clone()).collect();
+    let names: Vec<Value> = served.world.receiver.exchanges()[1..]
+        .iter()
+        .map(|e| e.json()["companyName"].clone())
+        .collect();
     assert_eq!(names, ["Newer", "3", "Newer"]);
     assert_eq!(delivery(&mut served, &older)["state"], "delivered");
 }

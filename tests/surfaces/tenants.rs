@@ -11,8 +11,9 @@ use testkit::harness::{Served, Tenant, World, found, record};
 
 #[test]
 fn another_tenants_job_is_answered_like_none_on_every_route() {
-    let mut served =
-        Served::new(World::new(), SURFACES, "", |_| (Duration::from_secs(20), found(json!({"name": "a name"}))));
+    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+        (Duration::from_secs(20), found(json!({"name": "a name"})))
+    });
     let (owner, stranger) = (served.world.tenant.clone(), served.world.tenant("other"));
     // One that has ended of each operation, and one that runs of each surface.
     let mut jobs = Vec::new();
@@ -37,12 +38,19 @@ fn another_tenants_job_is_answered_like_none_on_every_route() {
     served.world.run_for(Duration::from_secs(1));
     let before = served.world.sim.store.items();
     let ask = |served: &Served, tenant: &Tenant, question: &Question, id: &str| {
-        served.world.sim.finish(question.ask(&served.api, tenant, id))
+        served
+            .world
+            .sim
+            .finish(question.ask(&served.api, tenant, id))
     };
     let (mut tried, mut shown, mut shows) = (0, BTreeSet::new(), BTreeSet::new());
     for question in jobs.iter().flat_map(|job| Question::all(SURFACES, job)) {
         let there = ask(&served, &stranger, &question, &question.id);
-        assert_eq!(there, ask(&served, &stranger, &question, &question.never), "{question}");
+        assert_eq!(
+            there,
+            ask(&served, &stranger, &question, &question.never),
+            "{question}"
+        );
         assert_eq!(there.0, 404, "{question}: {there:?}");
         tried += 1;
         // The route is one that has something to show: its own tenant is answered.
@@ -55,5 +63,9 @@ fn another_tenants_job_is_answered_like_none_on_every_route() {
     }
     assert_eq!(shown, shows, "a route shows nobody anything");
     assert!(tried > 200, "{tried}");
-    assert_eq!(served.world.sim.store.items(), before, "a stranger's request changed something");
+    assert_eq!(
+        served.world.sim.store.items(),
+        before,
+        "a stranger's request changed something"
+    );
 }

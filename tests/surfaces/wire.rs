@@ -34,9 +34,16 @@ fn served() -> Served {
         let broken = input.get("domain").and_then(Value::as_str) == Some("broken.example");
         let odd = json::read(ODD.as_bytes()).unwrap();
         let answer = if broken {
-            Answer::Failed { code: FailureCode::ProviderError, detail: "out of order".to_owned() }
+            Answer::Failed {
+                code: FailureCode::ProviderError,
+                detail: "out of order".to_owned(),
+            }
         } else {
-            found(json::object([("name", "x".into()), ("found_odd", odd.clone()), ("profile", odd)]))
+            found(json::object([
+                ("name", "x".into()),
+                ("found_odd", odd.clone()),
+                ("profile", odd),
+            ]))
         };
         (Duration::ZERO, answer)
     })
@@ -53,14 +60,22 @@ fn submissions() -> [(&'static str, String); 6] {
                 "webhook_url":"{HOOK}","webhook_events":{{"record.finished":"{HOOK}?record"}}}}"#
             ),
         ),
-        ("/find-email-async", format!(r#"{{"lead":{{"name":"J","half":{half},"odd":{ODD}}},"webhook_url":"{HOOK}"}}"#)),
+        (
+            "/find-email-async",
+            format!(
+                r#"{{"lead":{{"name":"J","half":{half},"odd":{ODD}}},"webhook_url":"{HOOK}"}}"#
+            ),
+        ),
         (
             "/people-intelligence-async",
             format!(
                 r#"{{"lead_info":{{"name":"J","odd":{ODD}}},"struct":{{"found_odd":"it"}},"webhook_url":"{HOOK}"}}"#
             ),
         ),
-        ("/enrichment", format!(r#"{{"companyName":"A","half":{half},"odd":{ODD},"callbackUrl":"{HOOK}"}}"#)),
+        (
+            "/enrichment",
+            format!(r#"{{"companyName":"A","half":{half},"odd":{ODD},"callbackUrl":"{HOOK}"}}"#),
+        ),
         (
             "/api/v2/contact/enrich/bulk",
             format!(
@@ -84,7 +99,13 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn send(served: &mut Served, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> ApiResponse {
+fn send(
+    served: &mut Served,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> ApiResponse {
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
     let own = [("x-api-key", key.as_str()), ("authorization", &bearer)];
@@ -92,7 +113,11 @@ fn send(served: &mut Served, method: &str, path: &str, headers: &[(&str, &str)],
 }
 
 fn of<'r>(response: &'r ApiResponse, name: &str) -> Option<&'r str> {
-    response.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+    response
+        .headers
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value.as_str())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -106,24 +131,44 @@ fn what_was_sent_and_found_is_told_as_it_was_written_on_every_surface() {
             let marked = format!("{}{sent}", if packing.is_empty() { "" } else { "\u{feff}" });
             let mut served = served();
             let response = if packing == "gzip" {
-                send(&mut served, "POST", path, &[("content-encoding", "GZip")], &packed(marked.as_bytes()))
+                send(
+                    &mut served,
+                    "POST",
+                    path,
+                    &[("content-encoding", "GZip")],
+                    &packed(marked.as_bytes()),
+                )
             } else {
                 send(&mut served, "POST", path, &[], marked.as_bytes())
             };
-            assert!((200..300).contains(&response.status), "{path} {packing}: {}", text(&response.body));
+            assert!(
+                (200..300).contains(&response.status),
+                "{path} {packing}: {}",
+                text(&response.body)
+            );
             served.settle();
             let exchanges = served.world.receiver.exchanges();
             assert!(!exchanges.is_empty(), "{path}");
             for told in exchanges.iter().map(|exchange| text(&exchange.body)) {
                 if path == "/api/v1/async/enrich" {
                     let numbers = "[1.2345678901234568e+29,15000000,1]";
-                    assert!(told.contains(numbers) && told.contains("\"far\":null"), "{told}");
+                    assert!(
+                        told.contains(numbers) && told.contains("\"far\":null"),
+                        "{told}"
+                    );
                     continue;
                 }
                 // As it was sent, and as it was found; an agent's answer has no echo.
-                let both = if path == "/people-intelligence-async" { 1 } else { 2 };
+                let both = if path == "/people-intelligence-async" {
+                    1
+                } else {
+                    2
+                };
                 assert!(told.matches(ODD).count() >= both, "{path}: {told}");
-                assert!(both == 1 || told.contains("\"half\":\"\u{fffd}\""), "{path}: {told}");
+                assert!(
+                    both == 1 || told.contains("\"half\":\"\u{fffd}\""),
+                    "{path}: {told}"
+                );
             }
         }
     }
@@ -133,26 +178,58 @@ fn what_was_sent_and_found_is_told_as_it_was_written_on_every_surface() {
 fn results_deliveries_and_retries_have_it_as_it_was_written() {
     let mut served = served();
     let (path, sent) = &submissions()[0];
-    let sent =
-        sent.replacen("{\"id\"", r#"{"id":"b","input":{"domain":"broken.example"},"metadata":{"n":1E400}},{"id""#, 1);
+    let sent = sent.replacen(
+        "{\"id\"",
+        r#"{"id":"b","input":{"domain":"broken.example"},"metadata":{"n":1E400}},{"id""#,
+        1,
+    );
     let job = body(&send(&mut served, "POST", path, &[], sent.as_bytes()), 202);
     served.settle();
     let results = format!("/v1/jobs/{}/results", job["id"].as_str().unwrap());
     for (accept, kind, shown) in [
         ("application/json", "application/json", ODD.to_owned()),
-        ("application/x-ndjson", "application/x-ndjson", ODD.to_owned()),
+        (
+            "application/x-ndjson",
+            "application/x-ndjson",
+            ODD.to_owned(),
+        ),
         ("Application/NDJSON", "application/ndjson", ODD.to_owned()),
-        ("application/json;q=0.5, application/jsonl", "application/jsonl", ODD.to_owned()),
-        ("application/x-jsonlines", "application/x-jsonlines", ODD.to_owned()),
-        ("text/*;q=0.9, */*;q=0.1", "text/csv; charset=utf-8", ODD.replace('"', "\"\"")),
+        (
+            "application/json;q=0.5, application/jsonl",
+            "application/jsonl",
+            ODD.to_owned(),
+        ),
+        (
+            "application/x-jsonlines",
+            "application/x-jsonlines",
+            ODD.to_owned(),
+        ),
+        (
+            "text/*;q=0.9, */*;q=0.1",
+            "text/csv; charset=utf-8",
+            ODD.replace('"', "\"\""),
+        ),
     ] {
         let response = send(&mut served, "GET", &results, &[("accept", accept)], b"");
-        assert_eq!((response.status, of(&response, "content-type")), (200, Some(kind)), "{accept}");
+        assert_eq!(
+            (response.status, of(&response, "content-type")),
+            (200, Some(kind)),
+            "{accept}"
+        );
         let page = text(&response.body);
         assert_eq!(page.matches(&shown).count(), 3, "{accept}: {page}");
         assert!(page.contains("1E400"), "{page}");
     }
-    let retried = body(&send(&mut served, "POST", &results.replace("results", "retry"), &[], b""), 202);
+    let retried = body(
+        &send(
+            &mut served,
+            "POST",
+            &results.replace("results", "retry"),
+            &[],
+            b"",
+        ),
+        202,
+    );
     served.settle();
     let results = format!("/v1/jobs/{}/results", retried["id"].as_str().unwrap());
     let page = text(&send(&mut served, "GET", &results, &[], b"").body);
@@ -164,11 +241,29 @@ fn one_key_is_for_what_a_body_unpacks_to() {
     let mut served = served();
     let (path, sent) = &submissions()[0];
     let key = ("idempotency-key", "k");
-    let first = body(&send(&mut served, "POST", path, &[key], sent.as_bytes()), 202);
+    let first = body(
+        &send(&mut served, "POST", path, &[key], sent.as_bytes()),
+        202,
+    );
     let gzip = ("content-encoding", "gzip");
-    let again = body(&send(&mut served, "POST", "/v1/jobs/", &[key, gzip], &packed(sent.as_bytes())), 202);
+    let again = body(
+        &send(
+            &mut served,
+            "POST",
+            "/v1/jobs/",
+            &[key, gzip],
+            &packed(sent.as_bytes()),
+        ),
+        202,
+    );
     assert_eq!(again["id"], first["id"]);
-    let other = send(&mut served, "POST", path, &[key, gzip], &packed(format!("{sent} ").as_bytes()));
+    let other = send(
+        &mut served,
+        "POST",
+        path,
+        &[key, gzip],
+        &packed(format!("{sent} ").as_bytes()),
+    );
     assert_eq!(other.status, 422, "{}", text(&other.body));
 }
 
@@ -187,19 +282,43 @@ fn what_cannot_be_unpacked_is_refused_in_each_surfaces_form() {
             ("gzip", cut, 400),
             ("gzip", sent.as_bytes(), 400),
         ] {
-            let answer = send(&mut served, "POST", path, &[("content-encoding", coding)], bytes);
+            let answer = send(
+                &mut served,
+                "POST",
+                path,
+                &[("content-encoding", coding)],
+                bytes,
+            );
             let form = path.ends_with("-async") && status == 400;
             let status = if form { 422 } else { status };
-            assert_eq!(answer.status, status, "{path} {coding}: {}", text(&answer.body));
-            assert_eq!(of(&answer, "accept-encoding"), (status == 415).then_some("gzip"), "{path} {coding}");
+            assert_eq!(
+                answer.status,
+                status,
+                "{path} {coding}: {}",
+                text(&answer.body)
+            );
+            assert_eq!(
+                of(&answer, "accept-encoding"),
+                (status == 415).then_some("gzip"),
+                "{path} {coding}"
+            );
             let plain = send(&mut served, "POST", path, &[], b"[]");
             let names = |response: &ApiResponse| {
                 let body = json::read(&response.body).unwrap();
-                body.as_object().unwrap().keys().filter(|name| *name != "errors").cloned().collect::<Vec<_>>()
+                body.as_object()
+                    .unwrap()
+                    .keys()
+                    .filter(|name| *name != "errors")
+                    .cloned()
+                    .collect::<Vec<_>>()
             };
             assert_eq!(names(&answer), names(&plain), "{path} {coding}");
         }
-        let unknown = [("content-encoding", "br"), ("x-api-key", "none"), ("authorization", "Bearer none")];
+        let unknown = [
+            ("content-encoding", "br"),
+            ("x-api-key", "none"),
+            ("authorization", "Bearer none"),
+        ];
         let answer = served.call("POST", path, &unknown, b"x");
         assert_eq!(answer.status, 401, "the key is looked at first");
     }
@@ -219,14 +338,30 @@ fn an_upstreams_post_may_have_a_mark_in_front_and_be_packed() {
     let gzip = ("content-encoding", "gzip");
     // 404: the body was read, and nobody waits for it.
     for (headers, body, status) in [
-        (&[][..], "\u{feff}{\"n\":1e400,\"half\":\"\\ud800\"}".as_bytes().to_vec(), 404),
+        (
+            &[][..],
+            "\u{feff}{\"n\":1e400,\"half\":\"\\ud800\"}"
+                .as_bytes()
+                .to_vec(),
+            404,
+        ),
         (&[gzip], packed("\u{feff}{}".as_bytes()), 404),
         (&[gzip], b"{}".to_vec(), 400),
         (&[gzip], packed(&vec![b' '; 256 * 1024 + 1]), 413),
         (&[("content-encoding", "zstd")], b"{}".to_vec(), 415),
     ] {
-        assert_eq!(served.call("POST", &url, headers, &body).status, status, "{headers:?}");
-        assert_eq!(served.call("POST", &format!("/{url}/"), headers, &body).status, status, "{headers:?}");
+        assert_eq!(
+            served.call("POST", &url, headers, &body).status,
+            status,
+            "{headers:?}"
+        );
+        assert_eq!(
+            served
+                .call("POST", &format!("/{url}/"), headers, &body)
+                .status,
+            status,
+            "{headers:?}"
+        );
     }
 }
 
@@ -238,36 +373,89 @@ fn head_is_answered_like_get_without_a_body_and_without_waiting() {
     let shown = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
     let results = format!("{shown}/results");
     let began = served.world.now();
-    let waiting = send(&mut served, "HEAD", &format!("{shown}?wait=25"), &[("prefer", "wait=25")], b"");
-    assert_eq!((waiting.status, waiting.body.len(), served.world.now()), (200, 0, began));
+    let waiting = send(
+        &mut served,
+        "HEAD",
+        &format!("{shown}?wait=25"),
+        &[("prefer", "wait=25")],
+        b"",
+    );
+    assert_eq!(
+        (waiting.status, waiting.body.len(), served.world.now()),
+        (200, 0, began)
+    );
     served.settle();
-    for path in ["/v1/jobs", &shown, &results, "/v1/account", "/api/v2/account/credits", "/v1/jobs/none", "/nowhere"] {
+    for path in [
+        "/v1/jobs",
+        &shown,
+        &results,
+        "/v1/account",
+        "/api/v2/account/credits",
+        "/v1/jobs/none",
+        "/nowhere",
+    ] {
         let get = send(&mut served, "GET", path, &[("accept", "text/csv")], b"");
         let head = send(&mut served, "HEAD", path, &[("accept", "text/csv")], b"");
-        assert_eq!((head.status, &head.headers, head.body.len()), (get.status, &get.headers, 0), "{path}");
+        assert_eq!(
+            (head.status, &head.headers, head.body.len()),
+            (get.status, &get.headers, 0),
+            "{path}"
+        );
     }
-    let tag = of(&send(&mut served, "HEAD", &shown, &[], b""), "etag").unwrap().to_owned();
-    assert_eq!(send(&mut served, "HEAD", &shown, &[("if-none-match", &tag)], b"").status, 304);
+    let tag = of(&send(&mut served, "HEAD", &shown, &[], b""), "etag")
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        send(&mut served, "HEAD", &shown, &[("if-none-match", &tag)], b"").status,
+        304
+    );
     let refused = send(&mut served, "HEAD", "/v1/webhooks/test", &[], b"");
-    assert_eq!((refused.status, of(&refused, "allow"), refused.body.len()), (405, Some("POST"), 0));
+    assert_eq!(
+        (refused.status, of(&refused, "allow"), refused.body.len()),
+        (405, Some("POST"), 0)
+    );
 }
 
 #[test]
 fn slashes_too_many_change_nothing() {
     let mut served = served();
     for (path, sent) in submissions() {
-        for written in [format!("{path}/"), format!("/{path}"), path.replace('/', "//"), format!("{path}///")] {
+        for written in [
+            format!("{path}/"),
+            format!("/{path}"),
+            path.replace('/', "//"),
+            format!("{path}///"),
+        ] {
             let response = send(&mut served, "POST", &written, &[], sent.as_bytes());
-            assert!((200..300).contains(&response.status), "{written}: {}", text(&response.body));
+            assert!(
+                (200..300).contains(&response.status),
+                "{written}: {}",
+                text(&response.body)
+            );
         }
     }
-    let page = body(&send(&mut served, "GET", "/v1/jobs/?limit=1", &[], b""), 200);
+    let page = body(
+        &send(&mut served, "GET", "/v1/jobs/?limit=1", &[], b""),
+        200,
+    );
     let job = page["jobs"][0]["id"].as_str().unwrap().to_owned();
-    for path in [format!("/v1/jobs/{job}/"), format!("//v1//jobs//{job}"), format!("/v1/jobs/{job}/results/")] {
-        assert_eq!(send(&mut served, "GET", &path, &[], b"").status, 200, "{path}");
+    for path in [
+        format!("/v1/jobs/{job}/"),
+        format!("//v1//jobs//{job}"),
+        format!("/v1/jobs/{job}/results/"),
+    ] {
+        assert_eq!(
+            send(&mut served, "GET", &path, &[], b"").status,
+            200,
+            "{path}"
+        );
     }
     for path in ["", "/", "//", "/v1", "/v1/", "/v1/jobsx"] {
-        assert_eq!(send(&mut served, "GET", path, &[], b"").status, 404, "{path:?}");
+        assert_eq!(
+            send(&mut served, "GET", path, &[], b"").status,
+            404,
+            "{path:?}"
+        );
     }
 }
 
@@ -285,29 +473,75 @@ fn a_base_path_stands_in_front_of_routes_and_of_what_the_caller_is_told() {
         // With the mapping's value in the path, and without it.
         for front in [base, "", "/"] {
             for (path, sent) in submissions() {
-                let response = send(&mut served, "POST", &format!("{front}{path}"), &[], sent.as_bytes());
-                assert!((200..300).contains(&response.status), "{front}{path}: {}", text(&response.body));
+                let response = send(
+                    &mut served,
+                    "POST",
+                    &format!("{front}{path}"),
+                    &[],
+                    sent.as_bytes(),
+                );
+                assert!(
+                    (200..300).contains(&response.status),
+                    "{front}{path}: {}",
+                    text(&response.body)
+                );
             }
         }
         let (path, sent) = &submissions()[0];
-        let two = sent.replacen("{\"id\"", r#"{"id":"b","input":{"domain":"b.example"}},{"id""#, 1);
-        let made = send(&mut served, "POST", &format!("{base}{path}"), &[], two.as_bytes());
+        let two = sent.replacen(
+            "{\"id\"",
+            r#"{"id":"b","input":{"domain":"b.example"}},{"id""#,
+            1,
+        );
+        let made = send(
+            &mut served,
+            "POST",
+            &format!("{base}{path}"),
+            &[],
+            two.as_bytes(),
+        );
         let job = body(&made, 202);
         let id = job["id"].as_str().unwrap().to_owned();
-        assert_eq!(of(&made, "location"), Some(format!("{base}/v1/jobs/{id}").as_str()));
+        assert_eq!(
+            of(&made, "location"),
+            Some(format!("{base}/v1/jobs/{id}").as_str())
+        );
         let results = format!("{base}/v1/jobs/{id}/results");
         assert_eq!(job["results_url"], results);
         served.settle();
         let told = served.world.receiver.exchanges();
-        let told = told.iter().map(|exchange| json::read(&exchange.body).unwrap()["data"]["results_url"].clone());
+        let told = told
+            .iter()
+            .map(|exchange| json::read(&exchange.body).unwrap()["data"]["results_url"].clone());
         let plain = format!("/v1/jobs/{id}/results");
-        assert!(told.filter(|url| url.as_str().is_some_and(|url| url.contains(&id))).all(|url| url == plain));
+        assert!(
+            told.filter(|url| url.as_str().is_some_and(|url| url.contains(&id)))
+                .all(|url| url == plain)
+        );
         let shown = send(&mut served, "GET", of(&made, "location").unwrap(), &[], b"");
         assert_eq!(body(&shown, 200)["results_url"], results);
-        let list = body(&send(&mut served, "GET", &format!("{base}/v1/jobs?limit=1"), &[], b""), 200);
+        let list = body(
+            &send(
+                &mut served,
+                "GET",
+                &format!("{base}/v1/jobs?limit=1"),
+                &[],
+                b"",
+            ),
+            200,
+        );
         let first = list["jobs"][0]["id"].as_str().unwrap();
-        assert_eq!(list["jobs"][0]["results_url"], format!("{base}/v1/jobs/{first}/results"));
-        let page = send(&mut served, "GET", &format!("{results}?limit=1"), &[("accept", "text/csv")], b"");
+        assert_eq!(
+            list["jobs"][0]["results_url"],
+            format!("{base}/v1/jobs/{first}/results")
+        );
+        let page = send(
+            &mut served,
+            "GET",
+            &format!("{results}?limit=1"),
+            &[("accept", "text/csv")],
+            b"",
+        );
         let next = of(&page, "link").unwrap();
         let next = next.strip_prefix('<').unwrap().split('>').next().unwrap();
         assert!(next.starts_with(&results), "{next}");
@@ -320,10 +554,21 @@ fn a_base_path_stands_in_front_of_routes_and_of_what_the_caller_is_told() {
             json!({"url": HOOK}).to_string().as_bytes(),
         );
         let delivery = of(&tested, "location").unwrap();
-        assert!(delivery.starts_with(&format!("{base}/v1/deliveries/dlv_")), "{delivery}");
+        assert!(
+            delivery.starts_with(&format!("{base}/v1/deliveries/dlv_")),
+            "{delivery}"
+        );
         assert_eq!(send(&mut served, "GET", delivery, &[], b"").status, 200);
-        for elsewhere in ["/other/v1/jobs", "/enrichx/v1/jobs", "/enrich/enrich/v1/jobs"] {
-            assert_eq!(send(&mut served, "GET", elsewhere, &[], b"").status, 404, "{elsewhere}");
+        for elsewhere in [
+            "/other/v1/jobs",
+            "/enrichx/v1/jobs",
+            "/enrich/enrich/v1/jobs",
+        ] {
+            assert_eq!(
+                send(&mut served, "GET", elsewhere, &[], b"").status,
+                404,
+                "{elsewhere}"
+            );
         }
     }
 }

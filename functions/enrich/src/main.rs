@@ -10,7 +10,9 @@ use shared::lambda::telemetry::report_usage;
 async fn main() -> Result<(), Error> {
     let started = &start_asking()?;
     // The connection is made while the providers are built. Only the last of a job's chunks has a message to send.
-    let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { started.registry() });
+    let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async {
+        started.registry()
+    });
     let registry = &registry?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         let timeout = started.config.enrich_timeout;

@@ -16,13 +16,19 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 async fn main() -> Result<(), Error> {
     let started = &start(SURFACES)?;
     // The connection is made while the types are read.
-    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(started) });
+    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async {
+        Api::of(started)
+    });
     let api = &api?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayRequest>| async move {
-        let deadline = started.deadline(&event.context, TIMEOUT);
-        let response = api.read(&event.payload.into_api(event.context.request_id), deadline).await;
-        report_usage(started.meter.as_ref());
-        Ok::<_, Error>(GatewayResponse::from(response))
-    }))
+    lambda_runtime::run(service_fn(
+        |event: LambdaEvent<GatewayRequest>| async move {
+            let deadline = started.deadline(&event.context, TIMEOUT);
+            let response = api
+                .read(&event.payload.into_api(event.context.request_id), deadline)
+                .await;
+            report_usage(started.meter.as_ref());
+            Ok::<_, Error>(GatewayResponse::from(response))
+        },
+    ))
     .await
 }

@@ -14,12 +14,18 @@ async fn main() -> Result<(), Error> {
     let clients = started.clients.clone();
     tokio::spawn(async move { clients.warm_only(&[Service::Queues]).await });
     // The table's connection is made while the types are read.
-    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async { Api::of(&started) });
+    let ((), api) = tokio::join!(started.clients.warm_only(&[Service::Table]), async {
+        Api::of(&started)
+    });
     let (api, meter) = (&api?, &started.meter);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<GatewayRequest>| async move {
-        let response = api.write(&event.payload.into_api(event.context.request_id)).await;
-        report_usage(meter.as_ref());
-        Ok::<_, Error>(GatewayResponse::from(response))
-    }))
+    lambda_runtime::run(service_fn(
+        |event: LambdaEvent<GatewayRequest>| async move {
+            let response = api
+                .write(&event.payload.into_api(event.context.request_id))
+                .await;
+            report_usage(meter.as_ref());
+            Ok::<_, Error>(GatewayResponse::from(response))
+        },
+    ))
     .await
 }

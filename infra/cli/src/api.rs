@@ -59,18 +59,35 @@ pub(crate) struct Request<'a> {
 impl<'a> Request<'a> {
     /// A GET.
     pub(crate) fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, query: Vec::new(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: Method::GET,
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// A DELETE.
     pub(crate) fn delete(path: &'a str) -> Self {
-        Self { method: Method::DELETE, ..Self::get(path) }
+        Self {
+            method: Method::DELETE,
+            ..Self::get(path)
+        }
     }
 
     /// A POST that may be sent again, because its key says that it is the same.
     pub(crate) fn post(path: &'a str, body: Vec<u8>, idempotency_key: String) -> Self {
-        let headers = vec![("content-type", "application/json".to_owned()), ("idempotency-key", idempotency_key)];
-        Self { method: Method::POST, body, headers, ..Self::get(path) }
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("idempotency-key", idempotency_key),
+        ];
+        Self {
+            method: Method::POST,
+            body,
+            headers,
+            ..Self::get(path)
+        }
     }
 
     /// Adds a parameter to the query.
@@ -129,13 +146,18 @@ impl From<ApiError> for Failure {
 enum Try {
     Done(Answer),
     Refused(Problem),
-    Again { why: String, asked: Option<Duration>, problem: Option<Problem> },
+    Again {
+        why: String,
+        asked: Option<Duration>,
+        problem: Option<Problem>,
+    },
 }
 
 impl Api {
     /// A client of the deployment at `base`, which may have a path. Connects nowhere yet.
     pub(crate) fn new(base: &str, key: &str, screen: Arc<Screen>) -> Result<Self, Failure> {
-        let (base, local, plain) = check_base(base).map_err(|why| Failure::usage(format!("the URL {base:?} {why}")))?;
+        let (base, local, plain) =
+            check_base(base).map_err(|why| Failure::usage(format!("the URL {base:?} {why}")))?;
         let mut key = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
             .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
         key.set_sensitive(true);
@@ -152,7 +174,9 @@ impl Api {
         if local {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
+        let client = client
+            .build()
+            .map_err(|error| Failure::failed(format!("no HTTP client: {}", causes(&error))))?;
         Ok(Self {
             client,
             base,
@@ -171,22 +195,49 @@ impl Api {
 
     /// Sends a request until it is answered, or trying again is of no use.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, ApiError> {
-        let url = self.url(&request).map_err(|why| ApiError::Silent(format!("no URL for this request: {why}")))?;
+        let url = self
+            .url(&request)
+            .map_err(|why| ApiError::Silent(format!("no URL for this request: {why}")))?;
         let mut tries = 1;
         loop {
             let (why, asked, problem) = match self.attempt(&request, url.clone()).await {
                 Try::Done(answer) => return Ok(answer),
-                Try::Refused(problem) => return Err(ApiError::Refused { problem: self.hinted(problem), tries }),
-                Try::Again { why, asked, problem } => (why, asked, problem),
+                Try::Refused(problem) => {
+                    return Err(ApiError::Refused {
+                        problem: self.hinted(problem),
+                        tries,
+                    });
+                }
+                Try::Again {
+                    why,
+                    asked,
+                    problem,
+                } => (why, asked, problem),
             };
             let wait = asked.unwrap_or_else(|| self.backoff(tries));
-            let most = if self.heard.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
+            let most = if self.heard.load(Ordering::Relaxed) {
+                TRIES
+            } else {
+                FIRST_TRIES
+            };
             if tries >= most || wait > LONGEST_ASKED {
                 let never = self.local && !self.heard.load(Ordering::Relaxed);
-                let why = if never { format!("{why}\n{OTHER_STACK}") } else { why };
-                return Err(problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused { problem, tries }));
+                let why = if never {
+                    format!("{why}\n{OTHER_STACK}")
+                } else {
+                    why
+                };
+                return Err(
+                    problem.map_or(ApiError::Silent(why), |problem| ApiError::Refused {
+                        problem,
+                        tries,
+                    }),
+                );
             }
-            self.screen.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
+            self.screen.note(&format!(
+                "{why}; trying again in {:.1} s",
+                wait.as_secs_f64()
+            ));
             tokio::time::sleep(wait).await;
             tries += 1;
         }
@@ -203,7 +254,10 @@ impl Api {
 
     /// Half of a doubling wait for certain, half by chance.
     fn backoff(&self, tries: u32) -> Duration {
-        let full = self.first_wait.saturating_mul(1 << tries.min(16)).min(LONGEST_WAIT);
+        let full = self
+            .first_wait
+            .saturating_mul(1 << tries.min(16))
+            .min(LONGEST_WAIT);
         let mut byte = [0];
         let chance = getrandom::fill(&mut byte).map_or(0.5, |()| f64::from(byte[0]) / 255.0);
         full.mul_f64(0.5 + chance / 2.0)
@@ -239,26 +293,44 @@ impl Api {
         let mut response = match call.send().await {
             Ok(response) => response,
             Err(error) if error.is_builder() => {
-                return Try::Refused(Problem::read(0, format!("{{\"title\": {:?}}}", causes(&error)).as_bytes()));
+                return Try::Refused(Problem::read(
+                    0,
+                    format!("{{\"title\": {:?}}}", causes(&error)).as_bytes(),
+                ));
             }
             Err(error) => return silent(&error),
         };
         self.heard.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
         let asked = asked_to_wait(response.headers(), SystemClock.now());
-        let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let etag = response
+            .headers()
+            .get("etag")
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => body.extend_from_slice(&chunk),
-                Ok(Some(_)) => return Try::Refused(Problem::read(status, br#"{"title": "the answer is too large"}"#)),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => {
+                    body.extend_from_slice(&chunk)
+                }
+                Ok(Some(_)) => {
+                    return Try::Refused(Problem::read(
+                        status,
+                        br#"{"title": "the answer is too large"}"#,
+                    ));
+                }
                 Ok(None) => break,
                 Err(error) => return silent(&error),
             }
         }
         if (200..300).contains(&status) || status == 304 {
             if body.is_empty() {
-                return Try::Done(Answer { status, etag, json: Value::Null });
+                return Try::Done(Answer {
+                    status,
+                    etag,
+                    json: Value::Null,
+                });
             }
             return match shared::domain::json::read(&body) {
                 Ok(json) => Try::Done(Answer { status, etag, json }),
@@ -267,9 +339,14 @@ impl Api {
         }
         let problem = Problem::read(status, &body);
         // A 500 of the gateway's own means that a function broke off; one of Millrace's is its last word.
-        let passes = matches!(status, 429 | 502 | 503 | 504) || (status == 500 && problem.kind.is_empty());
+        let passes =
+            matches!(status, 429 | 502 | 503 | 504) || (status == 500 && problem.kind.is_empty());
         if passes {
-            return Try::Again { why: format!("{host} answers {status}"), asked, problem: Some(problem) };
+            return Try::Again {
+                why: format!("{host} answers {status}"),
+                asked,
+                problem: Some(problem),
+            };
         }
         Try::Refused(problem)
     }
@@ -278,7 +355,9 @@ impl Api {
 impl std::fmt::Debug for Api {
     /// Leaves out the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 
@@ -330,7 +409,8 @@ fn causes(error: &dyn std::error::Error) -> String {
 /// A new idempotency key.
 pub(crate) fn new_key() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::failed(format!("no randomness: {error}")))?;
     Ok(hex::encode(bytes))
 }
 
@@ -351,7 +431,10 @@ pub(crate) async fn follow(
         let mut json = api.send(page).await?.json;
         let next = json["next_cursor"].as_str().map(str::to_owned);
         let Value::Array(lines) = json[member].take() else {
-            return Err(Failure::failed(format!("the answer of {} has no {member}", request.path)));
+            return Err(Failure::failed(format!(
+                "the answer of {} has no {member}",
+                request.path
+            )));
         };
         let empty = lines.is_empty();
         for line in lines {
@@ -366,7 +449,10 @@ pub(crate) async fn follow(
             return Ok(false);
         }
         if next == cursor {
-            return Err(Failure::failed(format!("the cursor of {} does not move", request.path)));
+            return Err(Failure::failed(format!(
+                "the cursor of {} does not move",
+                request.path
+            )));
         }
         cursor = next;
     }

@@ -1,6 +1,9 @@
 //! The command line.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, where backticks are only noise")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks are only noise"
+)]
 
 use std::path::PathBuf;
 
@@ -168,7 +171,12 @@ mod tests {
             &["watch", "job_1"][..],
             &["watch"],
             &["replay", "dlv_1"],
-            &["results", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--status", "lost"],
+            &[
+                "results",
+                "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                "--status",
+                "lost",
+            ],
             &["tenants", "create", "A b"],
             &["tenants", "credits", "demo", "0"],
             &["tenants", "webhook-schedule", "demo", "1,x"],
@@ -185,21 +193,66 @@ mod tests {
             &["providers", "check", "--input", "a=b"],
         ];
         for args in wrong {
-            assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_err(), "{args:?}");
+            assert!(
+                Cli::try_parse_from(["millrace"].iter().chain(args)).is_err(),
+                "{args:?}"
+            );
         }
         let right = [
             &["tenants", "credits", "demo", "+500"][..],
             &["tenants", "credits", "demo", "-500", "--json"],
             &["tenants", "webhook-schedule", "demo", "none"],
-            &["results", "job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "--status", "failed,not_found", "--format", "csv"],
-            &["submit", "-", "--type", "t", "--input", "a=b", "--input", "c", "--url", "http://x"],
-            &["enrich", "--type", "company", "stripe.com", "--providers", "brands", "--json"],
-            &["enrich", "--type", "person", "--input", "first_name=A", "--input", "n:=5"],
-            &["providers", "check", "--dir", "infra", "--dry-call", "--input", "a=b"],
-            &["providers", "compile", "infra/providers.toml", "--output", "providers.compiled"],
+            &[
+                "results",
+                "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                "--status",
+                "failed,not_found",
+                "--format",
+                "csv",
+            ],
+            &[
+                "submit", "-", "--type", "t", "--input", "a=b", "--input", "c", "--url", "http://x",
+            ],
+            &[
+                "enrich",
+                "--type",
+                "company",
+                "stripe.com",
+                "--providers",
+                "brands",
+                "--json",
+            ],
+            &[
+                "enrich",
+                "--type",
+                "person",
+                "--input",
+                "first_name=A",
+                "--input",
+                "n:=5",
+            ],
+            &[
+                "providers",
+                "check",
+                "--dir",
+                "infra",
+                "--dry-call",
+                "--input",
+                "a=b",
+            ],
+            &[
+                "providers",
+                "compile",
+                "infra/providers.toml",
+                "--output",
+                "providers.compiled",
+            ],
         ];
         for args in right {
-            assert!(Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(), "{args:?}");
+            assert!(
+                Cli::try_parse_from(["millrace"].iter().chain(args)).is_ok(),
+                "{args:?}"
+            );
         }
     }
 }

@@ -31,7 +31,9 @@ impl DeliveriesOf {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let job = JobId::parse(text).map(Self::Job);
         let of = job.or_else(|| delivery_id(text).ok().map(Self::One));
-        of.ok_or_else(|| "is no id of a job, a delivery or an event (job_…, dlv_…, evt_…)".to_owned())
+        of.ok_or_else(|| {
+            "is no id of a job, a delivery or an event (job_…, dlv_…, evt_…)".to_owned()
+        })
     }
 }
 
@@ -52,7 +54,8 @@ pub(crate) async fn deliveries(api: &Api, of: &DeliveriesOf, as_json: bool) -> R
     })
     .await?;
     if !any && !as_json {
-        api.screen().note("no deliveries: the job has no webhook, or has not ended");
+        api.screen()
+            .note("no deliveries: the job has no webhook, or has not ended");
     }
     Ok(())
 }
@@ -63,11 +66,16 @@ fn show_delivery(delivery: &Value, as_json: bool) -> Result<(), Failure> {
         return print(json_line(delivery));
     }
     print(delivery_text(delivery))?;
-    attempts(delivery).iter().try_for_each(|attempt| print(attempt_text(attempt)))
+    attempts(delivery)
+        .iter()
+        .try_for_each(|attempt| print(attempt_text(attempt)))
 }
 
 fn attempts(delivery: &Value) -> &[Value] {
-    delivery["log"].as_array().map(Vec::as_slice).unwrap_or_default()
+    delivery["log"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 fn delivery_text(delivery: &Value) -> String {
@@ -93,28 +101,57 @@ fn attempt_text(attempt: &Value) -> String {
         (None, Some(class)) => plain(class, 40),
         (None, None) => "no outcome yet".to_owned(),
     };
-    let detail = attempt["detail"].as_str().map(|d| format!(": {}", plain(d, 200))).unwrap_or_default();
-    let latency = attempt["latency_ms"].as_u64().map(|ms| format!(" after {} ms", thousands(ms))).unwrap_or_default();
+    let detail = attempt["detail"]
+        .as_str()
+        .map(|d| format!(": {}", plain(d, 200)))
+        .unwrap_or_default();
+    let latency = attempt["latency_ms"]
+        .as_u64()
+        .map(|ms| format!(" after {} ms", thousands(ms)))
+        .unwrap_or_default();
     let number = attempt["number"].as_u64().unwrap_or(0);
-    format!("  {number}. {} {outcome}{latency}{detail}", text(attempt, "at"))
+    format!(
+        "  {number}. {} {outcome}{latency}{detail}",
+        text(attempt, "at")
+    )
 }
 
 /// `millrace replay`.
 pub(crate) async fn replay(api: &Api, id: &DeliveryId, as_json: bool) -> Result<(), Failure> {
     let path = format!("/v1/deliveries/{id}/replay");
-    let delivery = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
-    if as_json { print(&delivery) } else { print(delivery_text(&delivery)) }
+    let delivery = api
+        .send(Request::post(&path, Vec::new(), new_key()?))
+        .await?
+        .json;
+    if as_json {
+        print(&delivery)
+    } else {
+        print(delivery_text(&delivery))
+    }
 }
 
 /// `millrace webhook test`: waits until it is known what came of the event.
-pub(crate) async fn webhook_test(api: &Api, url: &str, wait: bool, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn webhook_test(
+    api: &Api,
+    url: &str,
+    wait: bool,
+    as_json: bool,
+) -> Result<(), Failure> {
     let body = json!({"url": url}).to_string().into_bytes();
-    let mut delivery = api.send(Request::post("/v1/webhooks/test", body, new_key()?)).await?.json;
+    let mut delivery = api
+        .send(Request::post("/v1/webhooks/test", body, new_key()?))
+        .await?
+        .json;
     if !wait {
-        return if as_json { print(&delivery) } else { print(delivery_text(&delivery)) };
+        return if as_json {
+            print(&delivery)
+        } else {
+            print(delivery_text(&delivery))
+        };
     }
     let id = delivery["id"].as_str().and_then(DeliveryId::parse);
-    let id = id.ok_or_else(|| Failure::failed("the answer has no delivery id; is the URL right?"))?;
+    let id =
+        id.ok_or_else(|| Failure::failed("the answer has no delivery id; is the URL right?"))?;
     let (path, mut heard, mut seen) = (format!("/v1/deliveries/{id}"), Instant::now(), 0);
     while delivery["state"] == "pending" && heard.elapsed() < TEST_PATIENCE {
         tokio::time::sleep(ASK_EVERY).await;
@@ -126,7 +163,10 @@ pub(crate) async fn webhook_test(api: &Api, url: &str, wait: bool, as_json: bool
             }
             Err(error) => return Err(error.into()),
         };
-        let over = attempts(&delivery).iter().filter(|attempt| has_outcome(attempt)).count();
+        let over = attempts(&delivery)
+            .iter()
+            .filter(|attempt| has_outcome(attempt))
+            .count();
         if over > seen {
             (seen, heard) = (over, Instant::now());
             if far(&delivery, SystemClock.now()) {
@@ -139,7 +179,9 @@ pub(crate) async fn webhook_test(api: &Api, url: &str, wait: bool, as_json: bool
         return Ok(());
     }
     if delivery["state"] == "pending" {
-        api.screen().note(&format!("not delivered yet; look again with: millrace deliveries {id}"));
+        api.screen().note(&format!(
+            "not delivered yet; look again with: millrace deliveries {id}"
+        ));
     }
     Err(Failure::Told)
 }
@@ -150,21 +192,36 @@ fn has_outcome(attempt: &Value) -> bool {
 
 /// Whether the next attempt is too far away to wait for.
 fn far(delivery: &Value, now: Timestamp) -> bool {
-    let next = delivery["next_attempt_at"].as_str().and_then(Timestamp::parse);
+    let next = delivery["next_attempt_at"]
+        .as_str()
+        .and_then(Timestamp::parse);
     next.is_some_and(|at| at.since(now) > TEST_PATIENCE)
 }
 
 /// `millrace webhook rotate`: prints the new secret.
-pub(crate) async fn webhook_rotate(api: &Api, overlap_hours: Option<u32>, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn webhook_rotate(
+    api: &Api,
+    overlap_hours: Option<u32>,
+    as_json: bool,
+) -> Result<(), Failure> {
     let body = overlap_hours.map(|hours| json!({"overlap_hours": hours}).to_string().into_bytes());
-    let request = Request::post("/v1/webhooks/secret/rotate", body.unwrap_or_default(), new_key()?);
+    let request = Request::post(
+        "/v1/webhooks/secret/rotate",
+        body.unwrap_or_default(),
+        new_key()?,
+    );
     let answer = api.send(request).await?.json;
     if as_json {
         return print(&answer);
     }
-    let secret = answer["secret"].as_str().ok_or_else(|| Failure::failed("the answer has no secret"))?;
+    let secret = answer["secret"]
+        .as_str()
+        .ok_or_else(|| Failure::failed("the answer has no secret"))?;
     if let Some(until) = answer["previous_expires_at"].as_str() {
-        api.screen().note(&format!("the secret before signs along until {}", plain(until, 40)));
+        api.screen().note(&format!(
+            "the secret before signs along until {}",
+            plain(until, 40)
+        ));
     }
     print(secret)
 }
@@ -193,33 +250,68 @@ mod tests {
             {"number": 1, "status_code": 500, "error": "status"}, {"number": 2, "status_code": 200}]),
         );
         for (then, wanted) in [
-            (vec![("pending", soon, &none), ("pending", soon, &bad), ("delivered", soon, &good)], Ok(())),
-            (vec![("pending", soon, &bad), ("exhausted", soon, &bad)], Err(Failure::Told)),
-            (vec![("pending", late, &none), ("pending", late, &bad)], Err(Failure::Told)),
+            (
+                vec![
+                    ("pending", soon, &none),
+                    ("pending", soon, &bad),
+                    ("delivered", soon, &good),
+                ],
+                Ok(()),
+            ),
+            (
+                vec![("pending", soon, &bad), ("exhausted", soon, &bad)],
+                Err(Failure::Told),
+            ),
+            (
+                vec![("pending", late, &none), ("pending", late, &bad)],
+                Err(Failure::Told),
+            ),
         ] {
             let first = test_delivery("pending", soon, &none);
-            let replies =
-                [first].into_iter().chain(then.iter().map(|(state, next, log)| test_delivery(state, next, log)));
+            let replies = [first].into_iter().chain(
+                then.iter()
+                    .map(|(state, next, log)| test_delivery(state, next, log)),
+            );
             let server = serve(replies.collect()).await;
-            assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, wanted);
+            assert_eq!(
+                webhook_test(&client(&server.base), "u", true, false).await,
+                wanted
+            );
             assert_eq!(server.seen().len(), then.len() + 1);
         }
         let server = serve(vec![test_delivery("pending", soon, &none)]).await;
-        assert_eq!(webhook_test(&client(&server.base), "u", false, false).await, Ok(()));
+        assert_eq!(
+            webhook_test(&client(&server.base), "u", false, false).await,
+            Ok(())
+        );
         assert_eq!(server.seen().len(), 1);
-        let server = serve(vec![test_delivery("pending", soon, &none), Reply::problem(403)]).await;
-        assert_eq!(webhook_test(&client(&server.base), "u", true, false).await, Err(Failure::Told));
+        let server = serve(vec![
+            test_delivery("pending", soon, &none),
+            Reply::problem(403),
+        ])
+        .await;
+        assert_eq!(
+            webhook_test(&client(&server.base), "u", true, false).await,
+            Err(Failure::Told)
+        );
     }
 
     #[tokio::test]
     async fn a_delivery_is_shown_by_its_own_id_and_by_its_events() {
-        for id in [TEST.to_owned(), TEST.to_lowercase(), TEST.replace("dlv_", "evt_")] {
+        for id in [
+            TEST.to_owned(),
+            TEST.to_lowercase(),
+            TEST.replace("dlv_", "evt_"),
+        ] {
             let server = serve(vec![test_delivery("delivered", "", &json!([]))]).await;
             let of = DeliveriesOf::parse(&id).unwrap();
             deliveries(&client(&server.base), &of, false).await.unwrap();
             assert_eq!(server.seen()[0].path, format!("/base/v1/deliveries/{TEST}"));
         }
-        assert!(matches!(DeliveriesOf::parse("job_01arz3ndektsv4rrffq69g5fav"), Ok(DeliveriesOf::Job(_))));
+        assert!(matches!(
+            DeliveriesOf::parse("job_01arz3ndektsv4rrffq69g5fav"),
+            Ok(DeliveriesOf::Job(_))
+        ));
         assert!(DeliveriesOf::parse("evt_1").is_err());
     }
 }

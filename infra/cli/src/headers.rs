@@ -106,19 +106,113 @@ const SYNONYMS: [(&str, &[&str]); 15] = [
             "t\u{e9}l\u{e9}phone",
         ],
     ),
-    ("first_name", &["first", "givenname", "forename", "fname", "vorname", "prenom", "pr\u{e9}nom", "nombre", "nome"]),
-    ("last_name", &["last", "surname", "familyname", "lname", "nachname", "nom", "apellido", "apellidos", "cognome"]),
-    ("full_name", &["name", "contact", "contactname", "person", "personname", "displayname", "lead", "leadname"]),
+    (
+        "first_name",
+        &[
+            "first",
+            "givenname",
+            "forename",
+            "fname",
+            "vorname",
+            "prenom",
+            "pr\u{e9}nom",
+            "nombre",
+            "nome",
+        ],
+    ),
+    (
+        "last_name",
+        &[
+            "last",
+            "surname",
+            "familyname",
+            "lname",
+            "nachname",
+            "nom",
+            "apellido",
+            "apellidos",
+            "cognome",
+        ],
+    ),
+    (
+        "full_name",
+        &[
+            "name",
+            "contact",
+            "contactname",
+            "person",
+            "personname",
+            "displayname",
+            "lead",
+            "leadname",
+        ],
+    ),
     (
         "linkedin_url",
-        &["linkedin", "linkedinprofile", "linkedinprofileurl", "linkedinlink", "profileurl", "companylinkedin"],
+        &[
+            "linkedin",
+            "linkedinprofile",
+            "linkedinprofileurl",
+            "linkedinlink",
+            "profileurl",
+            "companylinkedin",
+        ],
     ),
-    ("country", &["countrycode", "nation", "land", "pays", "pais", "pa\u{ed}s", "paese", "countryregion"]),
-    ("city", &["town", "ort", "stadt", "ville", "ciudad", "citta"]),
-    ("ip", &["ipaddress", "ipaddr", "ipv4", "ipv6", "clientip", "remoteaddr"]),
-    ("hem", &["hashedemail", "emailhash", "emailsha256", "sha256", "emailmd5", "md5", "emailsha1"]),
-    ("maid", &["mobileadid", "mobileadvertisingid", "advertisingid", "idfa", "gaid", "adid"]),
-    ("title", &["jobtitle", "position", "role", "berufsbezeichnung"]),
+    (
+        "country",
+        &[
+            "countrycode",
+            "nation",
+            "land",
+            "pays",
+            "pais",
+            "pa\u{ed}s",
+            "paese",
+            "countryregion",
+        ],
+    ),
+    (
+        "city",
+        &["town", "ort", "stadt", "ville", "ciudad", "citta"],
+    ),
+    (
+        "ip",
+        &[
+            "ipaddress",
+            "ipaddr",
+            "ipv4",
+            "ipv6",
+            "clientip",
+            "remoteaddr",
+        ],
+    ),
+    (
+        "hem",
+        &[
+            "hashedemail",
+            "emailhash",
+            "emailsha256",
+            "sha256",
+            "emailmd5",
+            "md5",
+            "emailsha1",
+        ],
+    ),
+    (
+        "maid",
+        &[
+            "mobileadid",
+            "mobileadvertisingid",
+            "advertisingid",
+            "idfa",
+            "gaid",
+            "adid",
+        ],
+    ),
+    (
+        "title",
+        &["jobtitle", "position", "role", "berufsbezeichnung"],
+    ),
     ("location", &["region", "place", "address"]),
 ];
 
@@ -126,7 +220,10 @@ const SYNONYMS: [(&str, &[&str]); 15] = [
 pub(crate) fn likely<'a>(columns: &[&'a str], missing: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let mut ranked: Vec<(u32, usize, usize)> = Vec::new();
     for (field_at, field) in missing.iter().enumerate() {
-        let ranks = columns.iter().enumerate().filter_map(|(at, column)| Some((rank(column, field)?, at, field_at)));
+        let ranks = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(at, column)| Some((rank(column, field)?, at, field_at)));
         ranked.extend(ranks);
     }
     ranked.sort_unstable();
@@ -137,12 +234,18 @@ pub(crate) fn likely<'a>(columns: &[&'a str], missing: &[&'a str]) -> Vec<(&'a s
         }
     }
     pairs.sort_unstable_by_key(|(_, field)| *field);
-    pairs.into_iter().map(|(column, field)| (columns[column], missing[field])).collect()
+    pairs
+        .into_iter()
+        .map(|(column, field)| (columns[column], missing[field]))
+        .collect()
 }
 
 /// How far a column's name is from a field's; `None` where they have nothing in common.
 fn rank(column: &str, field: &str) -> Option<u32> {
-    let synonyms = SYNONYMS.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, synonyms)| *synonyms);
+    let synonyms = SYNONYMS
+        .iter()
+        .find(|(name, _)| *name == field)
+        .map_or(&[][..], |(_, synonyms)| *synonyms);
     let (name, own) = (folded(column), folded(field));
     let called = |name: &str| name == own || synonyms.contains(&name);
     if name == own {
@@ -163,7 +266,10 @@ fn rank(column: &str, field: &str) -> Option<u32> {
         return Some(2);
     }
     // In `Account: Website (main)` a word says it; the last one that does is what the others are about.
-    let words: Vec<String> = column.split(|c: char| !c.is_alphanumeric()).map(folded).collect();
+    let words: Vec<String> = column
+        .split(|c: char| !c.is_alphanumeric())
+        .map(folded)
+        .collect();
     let words: Vec<&String> = words.iter().filter(|word| !word.is_empty()).collect();
     let from_end = words.iter().rev().position(|word| called(word))?;
     (words.len() > 1).then(|| 3 + u32::try_from(from_end).unwrap_or(u32::MAX - 3))
@@ -171,7 +277,11 @@ fn rank(column: &str, field: &str) -> Option<u32> {
 
 /// Letters and digits, in lower case.
 fn folded(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .take(64)
+        .collect()
 }
 
 /// Characters to insert, leave out, replace or swap with their neighbour (optimal string alignment).
@@ -182,7 +292,9 @@ fn distance(one: &str, other: &str) -> usize {
         rows.rotate_left(1);
         let mut row = vec![i + 1];
         for (j, b) in other.iter().enumerate() {
-            let mut least = (rows[1][j] + usize::from(a != b)).min(rows[1][j + 1] + 1).min(row[j] + 1);
+            let mut least = (rows[1][j] + usize::from(a != b))
+                .min(rows[1][j + 1] + 1)
+                .min(row[j] + 1);
             if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
                 least = least.min(rows[0][j - 1] + 1);
             }
@@ -195,7 +307,9 @@ fn distance(one: &str, other: &str) -> usize {
 
 /// A column and its field as an option that a shell takes.
 pub(crate) fn option(column: &str, field: &str) -> String {
-    let plain = column.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':'))
+    let plain = column
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':'))
         && !column.starts_with('-');
     if plain {
         format!("--input {column}={field}")
@@ -210,7 +324,16 @@ mod tests {
 
     #[test]
     fn columns_are_guessed_by_what_people_call_them() {
-        let all = ["domain", "company_name", "email", "first_name", "last_name", "phone", "linkedin_url", "ip"];
+        let all = [
+            "domain",
+            "company_name",
+            "email",
+            "first_name",
+            "last_name",
+            "phone",
+            "linkedin_url",
+            "ip",
+        ];
         for (column, wanted) in [
             ("Website", Some("domain")),
             ("WEB SITE", Some("domain")),
@@ -238,14 +361,21 @@ mod tests {
             assert_eq!(found, wanted, "{column}");
         }
         assert_eq!(likely(&["Website"], &["email"]), []);
-        let both = likely(&["Notes", "Company", "Website", "URL"], &["domain", "company_name"]);
+        let both = likely(
+            &["Notes", "Company", "Website", "URL"],
+            &["domain", "company_name"],
+        );
         assert_eq!(both, [("Website", "domain"), ("Company", "company_name")]);
     }
 
     #[test]
     fn distances() {
-        for (one, other, wanted) in [("", "ab", 2), ("domain", "domian", 1), ("kitten", "sitting", 3), ("ca", "abc", 3)]
-        {
+        for (one, other, wanted) in [
+            ("", "ab", 2),
+            ("domain", "domian", 1),
+            ("kitten", "sitting", 3),
+            ("ca", "abc", 3),
+        ] {
             assert_eq!(distance(one, other), wanted, "{one} {other}");
             assert_eq!(distance(other, one), wanted);
         }

@@ -14,7 +14,12 @@ use crate::watch::ended;
 const WEBHOOKS_SHOWN: usize = 100;
 const WEBHOOKS_AT_ONCE: usize = 8;
 /// `millrace jobs`.
-pub(crate) async fn list(api: &Api, status: Option<&str>, limit: u32, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn list(
+    api: &Api,
+    status: Option<&str>,
+    limit: u32,
+    as_json: bool,
+) -> Result<(), Failure> {
     let mut request = Request::get("/v1/jobs");
     if let Some(status) = status {
         request = request.query("status", status);
@@ -41,7 +46,14 @@ pub(crate) async fn list(api: &Api, status: Option<&str>, limit: u32, as_json: b
     let rows = jobs.iter().enumerate().map(|(at, job)| async move {
         // A job that runs has sent nothing of its end.
         let asked = at < WEBHOOKS_SHOWN && ended(job);
-        (job, if asked { webhook(api, &text(job, "id")).await } else { String::new() })
+        (
+            job,
+            if asked {
+                webhook(api, &text(job, "id")).await
+            } else {
+                String::new()
+            },
+        )
     });
     let mut rows = futures_util::stream::iter(rows).buffered(WEBHOOKS_AT_ONCE);
     while let Some((job, webhook)) = rows.next().await {
@@ -55,7 +67,9 @@ async fn webhook(api: &Api, id: &str) -> String {
     let path = format!("/v1/jobs/{id}/deliveries");
     match api.send(Request::get(&path).query("limit", "1")).await {
         Ok(answer) => match &answer.json["deliveries"][0] {
-            first if first["state"].is_string() && first["type"] != "record.finished" => text(first, "state"),
+            first if first["state"].is_string() && first["type"] != "record.finished" => {
+                text(first, "state")
+            }
             _ => "-".to_owned(),
         },
         // The list is what was asked for.
@@ -73,7 +87,10 @@ fn row(job: &Value, webhook: &str) -> String {
         number("total"),
         number("found"),
         webhook,
-        text(job, "created_at").split('.').next().unwrap_or_default(),
+        text(job, "created_at")
+            .split('.')
+            .next()
+            .unwrap_or_default(),
         text(job, "name"),
     )
 }
@@ -81,15 +98,29 @@ fn row(job: &Value, webhook: &str) -> String {
 /// `millrace cancel`.
 pub(crate) async fn cancel(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}/cancel");
-    let job = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
-    if as_json { print(&job) } else { print(format!("{id} {}", text(&job, "status"))) }
+    let job = api
+        .send(Request::post(&path, Vec::new(), new_key()?))
+        .await?
+        .json;
+    if as_json {
+        print(&job)
+    } else {
+        print(format!("{id} {}", text(&job, "status")))
+    }
 }
 
 /// `millrace retry`: prints the id of the new job.
 pub(crate) async fn retry(api: &Api, id: &JobId, as_json: bool) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}/retry");
-    let job = api.send(Request::post(&path, Vec::new(), new_key()?)).await?.json;
-    if as_json { print(&job) } else { print(text(&job, "id")) }
+    let job = api
+        .send(Request::post(&path, Vec::new(), new_key()?))
+        .await?
+        .json;
+    if as_json {
+        print(&job)
+    } else {
+        print(text(&job, "id"))
+    }
 }
 
 /// `millrace delete`.
@@ -115,11 +146,21 @@ mod tests {
     #[tokio::test]
     async fn a_list_of_jobs_has_the_state_of_each_webhook() {
         for (first, wanted) in [
-            (json!({"state": "exhausted", "type": "job.completed"}), "exhausted"),
-            (json!({"state": "delivered", "type": "record.finished"}), "-"),
+            (
+                json!({"state": "exhausted", "type": "job.completed"}),
+                "exhausted",
+            ),
+            (
+                json!({"state": "delivered", "type": "record.finished"}),
+                "-",
+            ),
             (Value::Null, "-"),
         ] {
-            let server = serve(vec![Reply::json(200, &json!({"deliveries": [first]}).to_string())]).await;
+            let server = serve(vec![Reply::json(
+                200,
+                &json!({"deliveries": [first]}).to_string(),
+            )])
+            .await;
             assert_eq!(webhook(&client(&server.base), "job_1").await, wanted);
         }
         let server = serve(vec![Reply::problem(403)]).await;

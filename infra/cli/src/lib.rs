@@ -1,7 +1,10 @@
 //! The command line of Millrace. This file only wires; see `args` for what there is. A library, so that tests reach what reads
 //! a user's files.
 
-#![expect(clippy::format_push_string, reason = "a few lines for a person; nothing is gained by write! and its result")]
+#![expect(
+    clippy::format_push_string,
+    reason = "a few lines for a person; nothing is gained by write! and its result"
+)]
 
 mod account;
 mod api;
@@ -42,12 +45,16 @@ use crate::settings::Settings;
 /// Runs the command that the process's arguments name, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(interruptible(&cli)),
         Err(error) => Err(error.into()),
     };
-    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
     if let Some(text) = failure.text() {
         eprintln!("{text}");
     }
@@ -70,19 +77,26 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Submit(args) => submit::submit(&api()?, args).await,
         Command::Watch { jobs, json } => watch::watch(&api()?, jobs, *json).await,
         Command::Results(args) => results::results(&api()?, args).await,
-        Command::Jobs { status, limit, json } => jobs::list(&api()?, status.as_deref(), *limit, *json).await,
+        Command::Jobs {
+            status,
+            limit,
+            json,
+        } => jobs::list(&api()?, status.as_deref(), *limit, *json).await,
         Command::Cancel(args) => jobs::cancel(&api()?, &args.job, args.json).await,
         Command::Retry(args) => jobs::retry(&api()?, &args.job, args.json).await,
         Command::Delete { job } => jobs::delete(&api()?, job).await,
         Command::Deliveries { of, json } => deliveries::deliveries(&api()?, of, *json).await,
         Command::Replay { delivery, json } => deliveries::replay(&api()?, delivery, *json).await,
         Command::Account { json } => tenant::account(&api()?, *json).await,
-        Command::Webhook(Webhook::Test { target, no_wait, json }) => {
-            deliveries::webhook_test(&api()?, target, !no_wait, *json).await
-        }
-        Command::Webhook(Webhook::Rotate { overlap_hours, json }) => {
-            deliveries::webhook_rotate(&api()?, *overlap_hours, *json).await
-        }
+        Command::Webhook(Webhook::Test {
+            target,
+            no_wait,
+            json,
+        }) => deliveries::webhook_test(&api()?, target, !no_wait, *json).await,
+        Command::Webhook(Webhook::Rotate {
+            overlap_hours,
+            json,
+        }) => deliveries::webhook_rotate(&api()?, *overlap_hours, *json).await,
         Command::Listen(args) => listen::listen(&settings, args).await,
         Command::Providers(Providers::Check(args)) => providers::check(&settings, args).await,
         Command::Providers(Providers::Compile(args)) => providers::compile(args),

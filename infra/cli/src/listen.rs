@@ -48,8 +48,13 @@ impl Scripted {
     /// Reads status codes from 200 to 599 with commas between.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let codes = text.split(',').map(|code| {
-            let code: u16 = code.trim().parse().map_err(|_| format!("{code:?} is no status code"))?;
-            let status = StatusCode::from_u16(code).ok().filter(|_| (200..600).contains(&code));
+            let code: u16 = code
+                .trim()
+                .parse()
+                .map_err(|_| format!("{code:?} is no status code"))?;
+            let status = StatusCode::from_u16(code)
+                .ok()
+                .filter(|_| (200..600).contains(&code));
             status.ok_or_else(|| format!("{code} is no status code from 200 to 599"))
         });
         codes.collect::<Result<_, _>>().map(Self)
@@ -57,7 +62,11 @@ impl Scripted {
 
     /// The answer to delivery `at`; the last one holds from then on.
     fn answer(&self, at: usize) -> StatusCode {
-        self.0.get(at).or(self.0.last()).copied().unwrap_or(StatusCode::OK)
+        self.0
+            .get(at)
+            .or(self.0.last())
+            .copied()
+            .unwrap_or(StatusCode::OK)
     }
 }
 
@@ -91,28 +100,47 @@ pub(crate) struct Listen {
 pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Failure> {
     let secrets = secrets(settings, &args.secret)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await;
-    let listener = listener
-        .map_err(|error| Failure::failed(format!("port {} on 127.0.0.1 cannot be taken: {error}", args.port)))?;
+    let listener = listener.map_err(|error| {
+        Failure::failed(format!(
+            "port {} on 127.0.0.1 cannot be taken: {error}",
+            args.port
+        ))
+    })?;
     let path = args.path.as_deref().unwrap_or(USUAL_PATH);
-    print(format!("listening on http://{}{path}", listener.local_addr()?))?;
+    print(format!(
+        "listening on http://{}{path}",
+        listener.local_addr()?
+    ))?;
     let receiver = Receiver::new(secrets, args);
     let outcome = tokio::select! {
         outcome = serve(listener, &receiver) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     let tally = receiver.tally();
-    eprintln!("{} verified, {} refused", thousands(tally.verified), thousands(tally.refused));
+    eprintln!(
+        "{} verified, {} refused",
+        thousands(tally.verified),
+        thousands(tally.refused)
+    );
     outcome
 }
 
 /// The error leaves the text out: it may be most of a secret.
 fn secret(text: &str) -> Result<Secret, String> {
-    Secret::parse(text.trim()).ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
+    Secret::parse(text.trim())
+        .ok_or_else(|| "no webhook secret: whsec_ and the base 64 of 24 to 64 bytes".to_owned())
 }
 
 fn hook_path(text: &str) -> Result<String, String> {
-    let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
-    if fits { Ok(text.to_owned()) } else { Err("is no path such as /hook".to_owned()) }
+    let fits = text.starts_with('/')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("is no path such as /hook".to_owned())
+    }
 }
 
 fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {
@@ -121,7 +149,11 @@ fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure
     }
     let text = settings.need(None, "--secret", "MILLRACE_WEBHOOK_SECRET")?;
     let words = text.split([' ', ',']).filter(|word| !word.is_empty());
-    words.map(|word| secret(word).map_err(|why| Failure::usage(format!("MILLRACE_WEBHOOK_SECRET is {why}")))).collect()
+    words
+        .map(|word| {
+            secret(word).map_err(|why| Failure::usage(format!("MILLRACE_WEBHOOK_SECRET is {why}")))
+        })
+        .collect()
 }
 
 /// Takes connections until enough has come.
@@ -244,22 +276,33 @@ impl Receiver {
     }
 
     fn tally(&self) -> Tally {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).tally
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .tally
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if self.path.as_deref().is_some_and(|path| path != request.uri().path()) {
+        if self
+            .path
+            .as_deref()
+            .is_some_and(|path| path != request.uri().path())
+        {
             return respond(StatusCode::NOT_FOUND, "no receiver on this path\n");
         }
         if request.method() != Method::POST {
             return respond(StatusCode::METHOD_NOT_ALLOWED, "webhooks are POSTed\n");
         }
         let (parts, body) = request.into_parts();
-        let body = tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+        let body =
+            tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
         let body = match body {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                return respond(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 8 MiB\n");
+                return respond(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body is larger than 8 MiB\n",
+                );
             }
             Ok(Err(_)) => return respond(StatusCode::BAD_REQUEST, "the body broke off\n"),
             Err(_) => return respond(StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
@@ -273,8 +316,11 @@ impl Receiver {
         };
         let at = now();
         let verdict = self.judge(&delivery, at);
-        let line =
-            if self.json { as_json(&delivery, &verdict, at).to_string() } else { as_text(&delivery, &verdict, at) };
+        let line = if self.json {
+            as_json(&delivery, &verdict, at).to_string()
+        } else {
+            as_text(&delivery, &verdict, at)
+        };
         if print(line).is_err() {
             self.over.send_replace(Some(Over::PipeClosed));
         }
@@ -286,7 +332,16 @@ impl Receiver {
 
     /// Verifies, counts, and decides on the answer.
     fn judge(&self, delivery: &Delivery<'_>, at: Timestamp) -> Verdict {
-        let check = |secret| verify(secret, delivery.id, delivery.timestamp, delivery.signatures, delivery.body, at);
+        let check = |secret| {
+            verify(
+                secret,
+                delivery.id,
+                delivery.timestamp,
+                delivery.signatures,
+                delivery.body,
+                at,
+            )
+        };
         let mut refused = Some(Unverified::Headers);
         for secret in &self.secrets {
             refused = check(secret).err();
@@ -298,10 +353,18 @@ impl Receiver {
         let state = &mut *state;
         if refused.is_some() {
             state.tally.refused += 1;
-            return Verdict { answer: StatusCode::BAD_REQUEST, attempt: 0, duplicate: false, refused };
+            return Verdict {
+                answer: StatusCode::BAD_REQUEST,
+                attempt: 0,
+                duplicate: false,
+                refused,
+            };
         }
         let position = usize::try_from(state.tally.verified).unwrap_or(usize::MAX);
-        let answer = self.script.as_ref().map_or(StatusCode::OK, |script| script.answer(position));
+        let answer = self
+            .script
+            .as_ref()
+            .map_or(StatusCode::OK, |script| script.answer(position));
         state.tally.verified += 1;
         let id = delivery.id.unwrap_or_default().to_owned();
         if !state.events.contains_key(&id) {
@@ -322,7 +385,12 @@ impl Receiver {
                 self.over.send_replace(Some(Over::Enough));
             }
         }
-        Verdict { answer, attempt, duplicate, refused: None }
+        Verdict {
+            answer,
+            attempt,
+            duplicate,
+            refused: None,
+        }
     }
 }
 
@@ -338,7 +406,9 @@ fn respond(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     if !text.is_empty() {
         let plain_text = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(hyper::header::CONTENT_TYPE, plain_text);
+        response
+            .headers_mut()
+            .insert(hyper::header::CONTENT_TYPE, plain_text);
     }
     response
 }
@@ -356,18 +426,36 @@ fn contents(delivery: &Delivery<'_>, verdict: &Verdict) -> Value {
 }
 
 fn as_text(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> String {
-    let id = delivery.id.map_or_else(|| "no webhook-id".to_owned(), |id| plain(id, 100));
+    let id = delivery
+        .id
+        .map_or_else(|| "no webhook-id".to_owned(), |id| plain(id, 100));
     let answer = verdict.answer.as_u16();
     if let Some(why) = verdict.refused {
-        return format!("{at} REFUSED {id}, {} bytes -> {answer}: {why}", thousands(delivery.body.len() as u64));
+        return format!(
+            "{at} REFUSED {id}, {} bytes -> {answer}: {why}",
+            thousands(delivery.body.len() as u64)
+        );
     }
     let event = contents(delivery, verdict);
-    let kind = event["type"].as_str().map_or_else(|| "no type".to_owned(), |t| plain(t, 60));
-    let again = if verdict.duplicate { ", taken before" } else { "" };
-    let mut shown = format!("{at} verified {kind} {id} (attempt {}{again}) -> {answer}", verdict.attempt);
+    let kind = event["type"]
+        .as_str()
+        .map_or_else(|| "no type".to_owned(), |t| plain(t, 60));
+    let again = if verdict.duplicate {
+        ", taken before"
+    } else {
+        ""
+    };
+    let mut shown = format!(
+        "{at} verified {kind} {id} (attempt {}{again}) -> {answer}",
+        verdict.attempt
+    );
     let data = &event["data"];
     if let Some(job) = data["id"].as_str() {
-        shown += &format!("  {} {}", plain(job, 60), plain(data["status"].as_str().unwrap_or_default(), 20));
+        shown += &format!(
+            "  {} {}",
+            plain(job, 60),
+            plain(data["status"].as_str().unwrap_or_default(), 20)
+        );
     }
     if let (Some(job), Some(index)) = (data["job_id"].as_str(), data["result"]["index"].as_u64()) {
         let status = data["result"]["status"].as_str().unwrap_or_default();

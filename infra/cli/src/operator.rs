@@ -39,9 +39,12 @@ impl Schedule {
             return Ok(Self(None));
         }
         let seconds: Result<Vec<u64>, _> = text.split(',').map(|s| s.trim().parse()).collect();
-        let seconds = seconds.map_err(|_| "is neither seconds such as 1,2,4 nor none".to_owned())?;
+        let seconds =
+            seconds.map_err(|_| "is neither seconds such as 1,2,4 nor none".to_owned())?;
         if seconds.len() > MAX_SCHEDULE || seconds.iter().any(|s| *s > MAX_PAUSE_SECONDS) {
-            return Err(format!("has more than {MAX_SCHEDULE} pauses, or one longer than a week"));
+            return Err(format!(
+                "has more than {MAX_SCHEDULE} pauses, or one longer than a week"
+            ));
         }
         Ok(Self(Some(seconds)))
     }
@@ -124,19 +127,30 @@ pub(crate) enum Keys {
 /// `millrace tenants`.
 pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<(), Failure> {
     match command {
-        Tenants::Create { tenant, credits, table } => {
+        Tenants::Create {
+            tenant,
+            credits,
+            table,
+        } => {
             let new = tenants::create(&ports(settings, table).await?, tenant, *credits).await;
-            let new = new.map_err(|error| told(&error, || format!("there is a tenant {tenant} already")))?;
+            let new = new
+                .map_err(|error| told(&error, || format!("there is a tenant {tenant} already")))?;
             let secret = new.webhook_secret.reveal();
             if table.json {
-                return print(json!({"tenant": tenant.as_str(), "api_key": new.api_key, "webhook_secret": secret}));
+                return print(
+                    json!({"tenant": tenant.as_str(), "api_key": new.api_key, "webhook_secret": secret}),
+                );
             }
             eprintln!("tenant {tenant}; neither of these is shown again:");
-            print(format!("MILLRACE_API_KEY={}\nMILLRACE_WEBHOOK_SECRET={secret}", new.api_key))
+            print(format!(
+                "MILLRACE_API_KEY={}\nMILLRACE_WEBHOOK_SECRET={secret}",
+                new.api_key
+            ))
         }
         Tenants::Show { tenant, table } => {
-            let account =
-                tenants::show(&ports(settings, table).await?, tenant).await.map_err(|error| step(&error, tenant))?;
+            let account = tenants::show(&ports(settings, table).await?, tenant)
+                .await
+                .map_err(|error| step(&error, tenant))?;
             let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
             let schedule = account.profile.webhook_schedule;
             if table.json {
@@ -148,14 +162,20 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
                     "webhook_schedule": schedule,
                 }));
             }
-            let schedule = schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
+            let schedule =
+                schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
             print(format!(
                 "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}",
                 account.profile.created_at, account.balance, account.used, account.open_chunks
             ))
         }
-        Tenants::Credits { tenant, amount, table } => {
-            let balance = tenants::add_credits(&ports(settings, table).await?, tenant, *amount).await;
+        Tenants::Credits {
+            tenant,
+            amount,
+            table,
+        } => {
+            let balance =
+                tenants::add_credits(&ports(settings, table).await?, tenant, *amount).await;
             let balance = balance.map_err(|error| step(&error, tenant))?;
             let balance = balance.ok_or_else(|| Failure::Failed(absent(tenant)))?;
             if table.json {
@@ -163,7 +183,11 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
             }
             print(format!("{tenant}: {balance} credits"))
         }
-        Tenants::WebhookSchedule { tenant, schedule, table } => {
+        Tenants::WebhookSchedule {
+            tenant,
+            schedule,
+            table,
+        } => {
             let ports = ports(settings, table).await?;
             tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
                 .await
@@ -172,7 +196,9 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
                 return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
             }
             match &schedule.0 {
-                Some(seconds) => print(format!("{tenant}: webhooks are tried again after {seconds:?} seconds")),
+                Some(seconds) => print(format!(
+                    "{tenant}: webhooks are tried again after {seconds:?} seconds"
+                )),
                 None => print(format!("{tenant}: webhooks are tried again as usual")),
             }
         }
@@ -182,7 +208,11 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
 /// `millrace keys`.
 pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Failure> {
     match command {
-        Keys::Create { tenant, scope, table } => {
+        Keys::Create {
+            tenant,
+            scope,
+            table,
+        } => {
             let scopes: BTreeSet<Scope> = scope.iter().copied().collect();
             let key = tenants::create_key(&ports(settings, table).await?, tenant, &scopes).await;
             let key = key.map_err(|error| told(&error, || absent(tenant)))?;
@@ -199,10 +229,20 @@ pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Fail
             match authenticate(&ports, Some(&key), Scope::Read).await {
                 Err(ApiError::Unauthorized) => return Err(Failure::failed("there is no such key")),
                 Ok(_) | Err(ApiError::Forbidden { .. }) => {}
-                Err(_) => return Err(Failure::failed("the table does not answer, or may not be read")),
+                Err(_) => {
+                    return Err(Failure::failed(
+                        "the table does not answer, or may not be read",
+                    ));
+                }
             }
-            tenants::revoke_key(&ports, &key).await.map_err(|error| told(&error, String::new))?;
-            if table.json { print(json!({"revoked": true})) } else { print("revoked") }
+            tenants::revoke_key(&ports, &key)
+                .await
+                .map_err(|error| told(&error, String::new))?;
+            if table.json {
+                print(json!({"revoked": true}))
+            } else {
+                print("revoked")
+            }
         }
     }
 }
@@ -216,15 +256,30 @@ fn scope(text: &str) -> Result<Scope, String> {
 }
 
 fn amount(text: &str) -> Result<i64, String> {
-    let number: i64 = text.parse().map_err(|_| "is no whole number such as +500".to_owned())?;
-    if number == 0 { Err("changes nothing".to_owned()) } else { Ok(number) }
+    let number: i64 = text
+        .parse()
+        .map_err(|_| "is no whole number such as +500".to_owned())?;
+    if number == 0 {
+        Err("changes nothing".to_owned())
+    } else {
+        Ok(number)
+    }
 }
 
 fn key_from_stdin() -> Result<String, Failure> {
     let mut text = String::new();
-    std::io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut text)?;
+    std::io::stdin()
+        .lock()
+        .take(MAX_KEY_BYTES)
+        .read_to_string(&mut text)?;
     let key = text.trim().to_owned();
-    if key.is_empty() { Err(Failure::usage("no key: give it as an argument or on standard input")) } else { Ok(key) }
+    if key.is_empty() {
+        Err(Failure::usage(
+            "no key: give it as an argument or on standard input",
+        ))
+    } else {
+        Ok(key)
+    }
 }
 
 fn absent(tenant: &TenantId) -> String {
@@ -252,7 +307,8 @@ async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
     let endpoint_url = settings.get("AWS_ENDPOINT_URL_DYNAMODB");
     let aws = account::settings(settings, &table.account, endpoint_url).await?;
     let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ports {
         store: Arc::new(clients.store(&name, Arc::clone(&clock), Arc::clone(&entropy))),
         queue: Arc::new(clients.queue(BTreeMap::new(), Arc::clone(&clock), Arc::clone(&entropy))),
@@ -284,8 +340,14 @@ mod tests {
     #[test]
     fn a_condition_that_failed_is_told_in_words() {
         let tenant = TenantId::parse("demo").unwrap();
-        let failed = step(&StepError::Store(StoreError::ConditionFailed(Vec::new())), &tenant);
-        assert_eq!(failed, Failure::Failed("there is no tenant demo".to_owned()));
+        let failed = step(
+            &StepError::Store(StoreError::ConditionFailed(Vec::new())),
+            &tenant,
+        );
+        assert_eq!(
+            failed,
+            Failure::Failed("there is no tenant demo".to_owned())
+        );
         let other = told(&StoreError::Throttled, String::new);
         assert_eq!(other, Failure::Failed("the table is throttled".to_owned()));
     }

@@ -23,16 +23,30 @@ impl Problem {
     /// Reads the body of an answer that is no success.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        let text = |value: &Value, name: &str| value[name].as_str().map(|t| plain(t, 500)).unwrap_or_default();
+        let text = |value: &Value, name: &str| {
+            value[name]
+                .as_str()
+                .map(|t| plain(t, 500))
+                .unwrap_or_default()
+        };
         let errors = document["errors"].as_array().into_iter().flatten();
-        let title = [text(&document, "title"), text(&document, "message")].into_iter().find(|t| !t.is_empty());
+        let title = [text(&document, "title"), text(&document, "message")]
+            .into_iter()
+            .find(|t| !t.is_empty());
         Self {
             status,
-            kind: text(&document, "type").rsplit(':').next().unwrap_or_default().to_owned(),
-            title: title.unwrap_or_else(|| "the answer is not Millrace's; is the URL right?".to_owned()),
+            kind: text(&document, "type")
+                .rsplit(':')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            title: title
+                .unwrap_or_else(|| "the answer is not Millrace's; is the URL right?".to_owned()),
             detail: text(&document, "detail"),
             request_id: text(&document, "request_id"),
-            errors: errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect(),
+            errors: errors
+                .map(|e| (text(e, "pointer"), text(e, "detail")))
+                .collect(),
             hint: None,
         }
     }
@@ -49,26 +63,48 @@ impl Problem {
                 }
             }
         }
-        shown += &format!("\n  ({}{})", self.status, prefixed(", request ", &self.request_id));
+        shown += &format!(
+            "\n  ({}{})",
+            self.status,
+            prefixed(", request ", &self.request_id)
+        );
         shown += &prefixed("\n", self.hint.unwrap_or_default());
         shown
     }
 }
 
 fn prefixed(prefix: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{prefix}{text}") }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}{text}")
+    }
 }
 
 /// Faults of a request, given as pointers and details: of a line of the file where the pointer leads into a record that
 /// came from one.
-pub(crate) fn faults(errors: &[(String, String)], line: &dyn Fn(usize) -> Option<u64>) -> Vec<Fault> {
+pub(crate) fn faults(
+    errors: &[(String, String)],
+    line: &dyn Fn(usize) -> Option<u64>,
+) -> Vec<Fault> {
     let fault = |(pointer, detail): &(String, String)| {
-        let record = pointer.strip_prefix("/records/").map(|rest| rest.split_once('/').unwrap_or((rest, "")));
+        let record = pointer
+            .strip_prefix("/records/")
+            .map(|rest| rest.split_once('/').unwrap_or((rest, "")));
         let at = record.and_then(|(at, rest)| Some((line(at.parse().ok()?)?, rest)));
-        let (line, place) =
-            at.map_or_else(|| (0, pointer.clone()), |(line, rest)| (line, rest.replace("~1", "/").replace("~0", "~")));
-        let text = if place.is_empty() { detail.clone() } else { format!("{place}: {detail}") };
-        Fault { line, text: plain(&text, 600) }
+        let (line, place) = at.map_or_else(
+            || (0, pointer.clone()),
+            |(line, rest)| (line, rest.replace("~1", "/").replace("~0", "~")),
+        );
+        let text = if place.is_empty() {
+            detail.clone()
+        } else {
+            format!("{place}: {detail}")
+        };
+        Fault {
+            line,
+            text: plain(&text, 600),
+        }
     };
     errors.iter().map(fault).collect()
 }
@@ -96,17 +132,26 @@ mod tests {
     #[test]
     fn equal_faults_are_one_line() {
         let errors: Vec<String> = (0..90)
-            .map(|n| format!(r#"{{"pointer": "/records/{n}/input/domain", "detail": "is required"}}"#))
+            .map(|n| {
+                format!(r#"{{"pointer": "/records/{n}/input/domain", "detail": "is required"}}"#)
+            })
             .collect();
         let body = format!(r#"{{"title": "No", "errors": [{}]}}"#, errors.join(","));
         let text = Problem::read(400, body.as_bytes()).text(&|at| Some(at as u64 + 2));
-        assert_eq!(text, "No\n  90 rows: input/domain: is required (lines 2, 3, 4, 5, 6, …)\n  (400)");
+        assert_eq!(
+            text,
+            "No\n  90 rows: input/domain: is required (lines 2, 3, 4, 5, 6, …)\n  (400)"
+        );
     }
 
     #[test]
     fn other_bodies_are_readable_too() {
         let gateway = Problem::read(500, br#"{"message": "Internal Server Error"}"#);
         assert_eq!(gateway.text(&|_| None), "Internal Server Error\n  (500)");
-        assert!(Problem::read(404, b"<html>").text(&|_| None).contains("is the URL right?"));
+        assert!(
+            Problem::read(404, b"<html>")
+                .text(&|_| None)
+                .contains("is the URL right?")
+        );
     }
 }

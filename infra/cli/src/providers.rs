@@ -51,14 +51,18 @@ pub(crate) fn compile(args: &Compile) -> Result<(), Failure> {
         None => directory(None)?.join(CONFIG_FILE),
     };
     let shown = file.display().to_string();
-    let text =
-        std::fs::read_to_string(&file).map_err(|error| Failure::failed(format!("{shown}: cannot be read: {error}")))?;
-    let config = Config::parse(&shown, &text).map_err(|error| Failure::failed(error.to_string()))?;
-    check_operations(SURFACES, &Catalog::of(&config)).map_err(|why| Failure::failed(format!("{shown}: {why}")))?;
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| Failure::failed(format!("{shown}: cannot be read: {error}")))?;
+    let config =
+        Config::parse(&shown, &text).map_err(|error| Failure::failed(error.to_string()))?;
+    check_operations(SURFACES, &Catalog::of(&config))
+        .map_err(|why| Failure::failed(format!("{shown}: {why}")))?;
     if let Some(output) = &args.output {
-        let compiled = compiled::compile(&config, &text).map_err(|error| Failure::failed(error.to_string()))?;
-        std::fs::write(output, compiled)
-            .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", output.display())))?;
+        let compiled = compiled::compile(&config, &text)
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        std::fs::write(output, compiled).map_err(|error| {
+            Failure::failed(format!("{}: cannot be written: {error}", output.display()))
+        })?;
     }
     Ok(())
 }
@@ -85,20 +89,41 @@ impl Report<'_> {
     async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
         let report = self;
         let config = parse_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
-        let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
-        if let Some(unknown) = args.provider.iter().find(|name| !known.contains(&name.as_str())) {
+        let known: Vec<&str> = config
+            .providers
+            .iter()
+            .map(|provider| provider.name.as_str())
+            .collect();
+        if let Some(unknown) = args
+            .provider
+            .iter()
+            .find(|name| !known.contains(&name.as_str()))
+        {
             let known = known.join(", ");
-            return Err(Failure::usage(format!("--provider: there is no provider {unknown}; there are {known}")));
+            return Err(Failure::usage(format!(
+                "--provider: there is no provider {unknown}; there are {known}"
+            )));
         }
         // A dry call of some is about those alone.
-        let wanted = |provider: &&ProviderConfig| args.provider.is_empty() || args.provider.contains(&provider.name);
+        let wanted = |provider: &&ProviderConfig| {
+            args.provider.is_empty() || args.provider.contains(&provider.name)
+        };
         let mut ports = ports(settings)?;
         // Without an account everything else can be looked at all the same.
         let mut no_account = None;
-        if config.providers.iter().filter(wanted).any(|provider| provider.uses_assets(&|name| settings.get(name))) {
+        if config
+            .providers
+            .iter()
+            .filter(wanted)
+            .any(|provider| provider.uses_assets(&|name| settings.get(name)))
+        {
             match assets(settings, &args.account).await {
                 Ok(assets) => ports.assets = assets,
-                Err(failure) => no_account = failure.text().map(|why| why.trim_start_matches("error: ").to_owned()),
+                Err(failure) => {
+                    no_account = failure
+                        .text()
+                        .map(|why| why.trim_start_matches("error: ").to_owned())
+                }
             }
         }
         let path = dir.join(CONFIG_FILE);
@@ -117,7 +142,10 @@ impl Report<'_> {
         let secrets = |name: &str| settings.get(name);
         let mut built: Vec<(&ProviderConfig, Arc<dyn Provider>)> = Vec::new();
         for provider in config.providers.iter().filter(wanted) {
-            let (name, price) = (&provider.name, plural(u64::from(provider.credits), "credit"));
+            let (name, price) = (
+                &provider.name,
+                plural(u64::from(provider.credits), "credit"),
+            );
             let ready = match build(provider, dir, &secrets) {
                 Ok(ready) => ready,
                 Err(error) => {
@@ -125,12 +153,17 @@ impl Report<'_> {
                     continue;
                 }
             };
-            let about = match no_account.clone().filter(|_| provider.uses_assets(&secrets)) {
+            let about = match no_account
+                .clone()
+                .filter(|_| provider.uses_assets(&secrets))
+            {
                 Some(why) => Err(why),
                 None => ready.inspect(&ports).await,
             };
             match about {
-                Err(why) => report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?,
+                Err(why) => {
+                    report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?
+                }
                 Ok(about) => {
                     let about = plain(&[vec![price], about].concat().join(", "), MAX_ABOUT);
                     report.line(&format!("  {name}: {about}"))?;
@@ -149,7 +182,9 @@ impl Report<'_> {
             let asked = built.iter().map(|(provider, _)| *provider);
             let (watched, ports) = watch(asked, args.verbose, settings, ports).await?;
             for (provider, ready) in built {
-                report.tried(provider, ready.as_ref(), &ports, &watched, &args.input).await?;
+                report
+                    .tried(provider, ready.as_ref(), &ports, &watched, &args.input)
+                    .await?;
             }
         }
         Ok(())
@@ -189,26 +224,40 @@ impl Report<'_> {
         let begun = ports.clock.now();
         watched.take_status();
         let answer = within(ports.clock.as_ref(), limit, provider.ask(&question, ports)).await;
-        let took = thousands(u64::try_from(ports.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX));
+        let took = thousands(
+            u64::try_from(ports.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX),
+        );
         let name = &config.name;
         match answer {
             None => self.fault(&format!("{name}: did not answer within {took} ms")),
             Some(Answer::Found { fields, confidence }) => {
                 let absent = nothing_at(&absent_fields(config, &fields, confidence.is_some()));
                 let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
-                self.line(&format!("  {name}: found {} in {took} ms{absent}", plain(&fields.join(", "), 300)))
+                self.line(&format!(
+                    "  {name}: found {} in {took} ms{absent}",
+                    plain(&fields.join(", "), 300)
+                ))
             }
             Some(Answer::NotFound) => {
-                let absent = nothing_at(&watched.last_json().map(|json| absent_of(config, &json)).unwrap_or_default());
-                let about = if asks_an_api(config) { watched.about_nothing() } else { String::new() };
+                let absent = nothing_at(
+                    &watched
+                        .last_json()
+                        .map(|json| absent_of(config, &json))
+                        .unwrap_or_default(),
+                );
+                let about = if asks_an_api(config) {
+                    watched.about_nothing()
+                } else {
+                    String::new()
+                };
                 self.line(&format!("  {name}: not found{about}, in {took} ms{absent}"))
             }
-            Some(Answer::Later(_)) => {
-                self.line(&format!("  {name}: took the question in {took} ms, and will answer it later"))
-            }
-            Some(Answer::Invalid(why)) => {
-                self.fault(&format!("{name}: this input does not suit it: {why}; give another with --input"))
-            }
+            Some(Answer::Later(_)) => self.line(&format!(
+                "  {name}: took the question in {took} ms, and will answer it later"
+            )),
+            Some(Answer::Invalid(why)) => self.fault(&format!(
+                "{name}: this input does not suit it: {why}; give another with --input"
+            )),
             Some(Answer::Failed { code, detail }) => {
                 self.fault(&format!("{name}: failed after {took} ms: {code}: {detail}"))
             }
@@ -218,7 +267,11 @@ impl Report<'_> {
 
 /// What a provider's mapping looked for in vain, for a line about it.
 fn nothing_at(absent: &[String]) -> String {
-    if absent.is_empty() { String::new() } else { format!("; nothing at {}", plain(&absent.join(", "), 600)) }
+    if absent.is_empty() {
+        String::new()
+    } else {
+        format!("; nothing at {}", plain(&absent.join(", "), 600))
+    }
 }
 
 /// Where a value is looked for, and for what.
@@ -231,16 +284,36 @@ fn looked_for(field: &str, pick: &Pick) -> String {
 }
 
 /// The fields of an answer's mapping that it does not have.
-fn absent_fields(provider: &ProviderConfig, fields: &Map<String, Value>, confidence: bool) -> Vec<String> {
-    let Kind::Http(http) = &provider.kind else { return Vec::new() };
-    let absent = http.mapping.fields.iter().filter(|(name, _)| !fields.contains_key(name));
-    let sure = http.mapping.confidence.iter().filter(|_| !confidence).map(|pick| looked_for("confidence", pick));
-    absent.map(|(name, pick)| looked_for(name, pick)).chain(sure).collect()
+fn absent_fields(
+    provider: &ProviderConfig,
+    fields: &Map<String, Value>,
+    confidence: bool,
+) -> Vec<String> {
+    let Kind::Http(http) = &provider.kind else {
+        return Vec::new();
+    };
+    let absent = http
+        .mapping
+        .fields
+        .iter()
+        .filter(|(name, _)| !fields.contains_key(name));
+    let sure = http
+        .mapping
+        .confidence
+        .iter()
+        .filter(|_| !confidence)
+        .map(|pick| looked_for("confidence", pick));
+    absent
+        .map(|(name, pick)| looked_for(name, pick))
+        .chain(sure)
+        .collect()
 }
 
 /// Which pointers of a mapping find nothing in a response. Nothing where a condition of the file may have decided.
 fn absent_of(provider: &ProviderConfig, response: &Value) -> Vec<String> {
-    let Kind::Http(http) = &provider.kind else { return Vec::new() };
+    let Kind::Http(http) = &provider.kind else {
+        return Vec::new();
+    };
     let is_nothing = |value: Option<&Value>| match value {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.is_empty(),
@@ -255,15 +328,23 @@ fn absent_of(provider: &ProviderConfig, response: &Value) -> Vec<String> {
             return vec![format!("{} (batch.results)", batch.results)];
         };
         if let Matching::Key { pointer, .. } = &batch.matching
-            && results.into_iter().flatten().all(|result| is_nothing(result.pointer(pointer)))
+            && results
+                .into_iter()
+                .flatten()
+                .all(|result| is_nothing(result.pointer(pointer)))
         {
             return vec![format!("{pointer} (batch.match)")];
         }
         json = first;
     }
     let absent = |pointer: &String| is_nothing(json.pointer(pointer));
-    let missing: Vec<String> =
-        http.mapping.missing.iter().filter(|p| absent(p)).map(|p| format!("{p} (not_found.missing)")).collect();
+    let missing: Vec<String> = http
+        .mapping
+        .missing
+        .iter()
+        .filter(|p| absent(p))
+        .map(|p| format!("{p} (not_found.missing)"))
+        .collect();
     if !missing.is_empty() {
         return missing;
     }
@@ -290,14 +371,23 @@ fn type_text(kind: &RecordType, config: &Config) -> String {
 /// Which of a type's sets of inputs each of its providers serves, a line each, and which sets nobody serves. Nothing where
 /// there is one set and all serve it.
 fn served_text(kind: &RecordType, config: &Config) -> String {
-    let providers =
-        || config.providers.iter().filter(move |provider| kind.providers().any(|name| name == provider.name));
+    let providers = || {
+        config
+            .providers
+            .iter()
+            .filter(move |provider| kind.providers().any(|name| name == provider.name))
+    };
     let shown = |set: &[String]| set.join(" and ");
     // What stands in no set may be there or not.
     let served = |provider: &ProviderConfig, set: &[String]| {
         let needed = provider.kind.settings().required();
-        let beyond: Vec<String> = needed.into_iter().filter(|field| !set.contains(field)).collect();
-        let optional = beyond.iter().all(|field| kind.optional_inputs().contains(field));
+        let beyond: Vec<String> = needed
+            .into_iter()
+            .filter(|field| !set.contains(field))
+            .collect();
+        let optional = beyond
+            .iter()
+            .all(|field| kind.optional_inputs().contains(field));
         match &beyond[..] {
             [] => Some(shown(set)),
             beyond if optional => Some(format!("{} (with {})", shown(set), shown(beyond))),
@@ -305,18 +395,33 @@ fn served_text(kind: &RecordType, config: &Config) -> String {
         }
     };
     let sets = kind.inputs();
-    let whole = |provider: &ProviderConfig| sets.iter().all(|set| served(provider, set) == Some(shown(set)));
+    let whole = |provider: &ProviderConfig| {
+        sets.iter()
+            .all(|set| served(provider, set) == Some(shown(set)))
+    };
     if sets.len() == 1 && providers().all(whole) {
         return String::new();
     }
     let mut text = String::new();
     for name in kind.providers() {
-        let Some(provider) = providers().find(|provider| provider.name == name) else { continue };
-        let of: Vec<String> = sets.iter().filter_map(|set| served(provider, set)).collect();
-        let of = if of.is_empty() { "no set of inputs alone".to_owned() } else { of.join(", or ") };
+        let Some(provider) = providers().find(|provider| provider.name == name) else {
+            continue;
+        };
+        let of: Vec<String> = sets
+            .iter()
+            .filter_map(|set| served(provider, set))
+            .collect();
+        let of = if of.is_empty() {
+            "no set of inputs alone".to_owned()
+        } else {
+            of.join(", or ")
+        };
         text += &format!("\n    {name}: serves {of}");
     }
-    for set in sets.iter().filter(|set| providers().all(|provider| served(provider, set).is_none())) {
+    for set in sets
+        .iter()
+        .filter(|set| providers().all(|provider| served(provider, set).is_none()))
+    {
         text += &format!("\n    nobody serves {} alone", shown(set));
     }
     text
@@ -329,20 +434,45 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     let input = record(&config, args)?;
     let mut ports = ports(settings)?;
     let config = asked(config, &args.kind, args.providers.as_deref());
-    if config.providers.iter().any(|provider| provider.uses_assets(&|name| settings.get(name))) {
+    if config
+        .providers
+        .iter()
+        .any(|provider| provider.uses_assets(&|name| settings.get(name)))
+    {
         ports.assets = assets(settings, &args.account).await?;
     }
-    let registry = registry_of(&config, |provider| build(provider, &dir, &|name| settings.get(name)))?;
+    let registry = registry_of(&config, |provider| {
+        build(provider, &dir, &|name| settings.get(name))
+    })?;
     let (watched, ports) = watch(config.providers.iter(), args.verbose, settings, ports).await?;
-    let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
+    let trial = Trial {
+        config: &config,
+        registry: &registry,
+        watched: &watched,
+        ports: &ports,
+    };
     let begun = ports.clock.now();
     let outcome = trial.run(args, &input).await?;
     let status = outcome.status;
     if args.json {
-        let record = Record { input, ..Record::default() };
-        print(ResultLine { index: 0, record, outcome }.to_json())?;
+        let record = Record {
+            input,
+            ..Record::default()
+        };
+        print(
+            ResultLine {
+                index: 0,
+                record,
+                outcome,
+            }
+            .to_json(),
+        )?;
     } else {
-        print(outcome_text(&outcome, ports.clock.now().since(begun), &trial.about_nothing()))?;
+        print(outcome_text(
+            &outcome,
+            ports.clock.now().since(begun),
+            &trial.about_nothing(),
+        ))?;
     }
     match status {
         OutcomeStatus::Found | OutcomeStatus::NotFound => Ok(()),
@@ -355,22 +485,38 @@ fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value>, Failure>
     let catalog = Catalog::of(config);
     let Some(kind) = catalog.kind(&args.kind) else {
         let known: Vec<&str> = catalog.kinds().map(RecordType::name).collect();
-        return Err(Failure::usage(format!("there is no type {}; there are {}", args.kind, known.join(", "))));
+        return Err(Failure::usage(format!(
+            "there is no type {}; there are {}",
+            args.kind,
+            known.join(", ")
+        )));
     };
     let first = kind.inputs().first().and_then(|set| set.first());
-    let value = args.value.as_ref().and_then(|value| Some((first?.clone(), Value::from(value.as_str()))));
-    let input: Map<String, Value> = value.into_iter().chain(args.input.iter().cloned()).collect();
+    let value = args
+        .value
+        .as_ref()
+        .and_then(|value| Some((first?.clone(), Value::from(value.as_str()))));
+    let input: Map<String, Value> = value
+        .into_iter()
+        .chain(args.input.iter().cloned())
+        .collect();
     kind.check_input(&input).map_err(|faults| {
-        let faults = faults.iter().map(|(pointer, why)| match pointer.strip_prefix('/') {
-            Some(field) => format!("{field} {why}"),
-            None => format!("a record of type {} {why}", args.kind),
-        });
+        let faults = faults
+            .iter()
+            .map(|(pointer, why)| match pointer.strip_prefix('/') {
+                Some(field) => format!("{field} {why}"),
+                None => format!("a record of type {} {why}", args.kind),
+            });
         Failure::usage(faults.collect::<Vec<_>>().join("; "))
     })?;
     if let Some(order) = &args.providers {
         kind.validate_order(order).map_err(|wrong| {
             let known: Vec<&str> = kind.providers().collect();
-            let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
+            let known = if known.is_empty() {
+                "nobody".to_owned()
+            } else {
+                known.join(", ")
+            };
             Failure::usage(format!(
                 "--providers: {} of type {}, which asks {known}",
                 if wrong.is_empty() {
@@ -392,8 +538,14 @@ fn asked(mut config: Config, kind: &str, order: Option<&[String]>) -> Config {
     if let (Some(order), Some(own)) = (order, config.types.first_mut()) {
         own.waterfall.retain(|name| order.contains(name));
     }
-    let asked = config.types.first().map(|t| t.waterfall.clone()).unwrap_or_default();
-    config.providers.retain(|provider| asked.contains(&provider.name));
+    let asked = config
+        .types
+        .first()
+        .map(|t| t.waterfall.clone())
+        .unwrap_or_default();
+    config
+        .providers
+        .retain(|provider| asked.contains(&provider.name));
     config
 }
 
@@ -416,13 +568,23 @@ impl Trial<'_> {
     /// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
     /// An error where a provider's upstream would do nothing else.
     async fn run(&self, args: &Enrich, input: &Map<String, Value>) -> Result<Outcome, Failure> {
-        let waterfall = self.registry.waterfall(&args.kind).ok_or_else(|| Failure::failed("the type is gone"))?;
+        let waterfall = self
+            .registry
+            .waterfall(&args.kind)
+            .ok_or_else(|| Failure::failed("the type is gone"))?;
         let (screen, key, clock) = (Screen::new(), fresh_key(), self.ports.clock.as_ref());
         let mut parked = None;
         loop {
             let limit = waterfall.kind().record_timeout();
             let order = args.providers.as_deref();
-            let request = Request { input, limit, order, key: &key, callback: None, cache: None };
+            let request = Request {
+                input,
+                limit,
+                order,
+                key: &key,
+                callback: None,
+                cache: None,
+            };
             match waterfall.run(&request, parked.take(), self.ports).await {
                 Progress::Done(outcome) => return Ok(outcome),
                 Progress::Parked(waiting) => {
@@ -437,7 +599,11 @@ impl Trial<'_> {
 
     /// What a provider is waited for. An error where that would be in vain.
     fn waits(&self, name: &str, wait: Duration) -> Result<String, Failure> {
-        let provider = self.config.providers.iter().find(|provider| provider.name == name);
+        let provider = self
+            .config
+            .providers
+            .iter()
+            .find(|provider| provider.name == name);
         let later = provider.and_then(|provider| match &provider.kind {
             Kind::Http(http) => http.later.as_ref(),
             _ => None,
@@ -448,15 +614,25 @@ impl Trial<'_> {
                 "{name} answers by a callback alone, which does not reach this machine; give its `later` a `poll`, or send \
                  the record to a deployment"
             ))),
-            Some(_) if !busy => Ok(format!("{name} answers later; asking again in {} s", wait.as_secs())),
-            _ => Ok(format!("{name} was told to wait; asking again in {} s", wait.as_secs())),
+            Some(_) if !busy => Ok(format!(
+                "{name} answers later; asking again in {} s",
+                wait.as_secs()
+            )),
+            _ => Ok(format!(
+                "{name} was told to wait; asking again in {} s",
+                wait.as_secs()
+            )),
         }
     }
 
     /// What to add to "not found". Nothing where sites were read too: the last answer says little then.
     fn about_nothing(&self) -> String {
         let sites = self.config.providers.iter().any(asks_sites);
-        if sites { String::new() } else { self.watched.about_nothing() }
+        if sites {
+            String::new()
+        } else {
+            self.watched.about_nothing()
+        }
     }
 }
 
@@ -465,7 +641,10 @@ fn asks_an_api(provider: &ProviderConfig) -> bool {
 }
 
 fn asks_sites(provider: &ProviderConfig) -> bool {
-    matches!(provider.kind, Kind::Site(_) | Kind::Tech(_) | Kind::Signals(_) | Kind::DomainFinder(_))
+    matches!(
+        provider.kind,
+        Kind::Site(_) | Kind::Tech(_) | Kind::Signals(_) | Kind::DomainFinder(_)
+    )
 }
 
 /// `about_nothing` follows "not found".
@@ -475,25 +654,52 @@ fn outcome_text(outcome: &Outcome, took: Duration, about_nothing: &str) -> Strin
     if outcome.status == OutcomeStatus::NotFound {
         status += about_nothing;
     }
-    let mut shown = format!("{status}, {}, {took} ms", plural(u64::from(outcome.credits), "credit"));
+    let mut shown = format!(
+        "{status}, {}, {took} ms",
+        plural(u64::from(outcome.credits), "credit")
+    );
     if let Some(error) = &outcome.error {
         shown += &format!("\n  {}: {}", error.code, plain(&error.detail, 600));
     }
-    let source = |field: &str| outcome.sources.iter().find(|(name, _)| name == field).map(|(_, source)| source);
+    let source = |field: &str| {
+        outcome
+            .sources
+            .iter()
+            .find(|(name, _)| name == field)
+            .map(|(_, source)| source)
+    };
     let rows: Vec<[String; 3]> = outcome
         .data
         .iter()
         .map(|(field, value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             let source = source(field).map(|source| {
-                let confidence = source.confidence.map(|c| format!(", confidence {c}")).unwrap_or_default();
-                let license = source.license.as_ref().map(|l| format!(", {}", plain(l, 60))).unwrap_or_default();
+                let confidence = source
+                    .confidence
+                    .map(|c| format!(", confidence {c}"))
+                    .unwrap_or_default();
+                let license = source
+                    .license
+                    .as_ref()
+                    .map(|l| format!(", {}", plain(l, 60)))
+                    .unwrap_or_default();
                 format!("{}{confidence}{license}", source.provider)
             });
-            [field.clone(), plain(&value, MAX_SHOWN), source.unwrap_or_default()]
+            [
+                field.clone(),
+                plain(&value, MAX_SHOWN),
+                source.unwrap_or_default(),
+            ]
         })
         .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (names, values) = (width(0), width(1));
     for [field, value, source] in &rows {
         shown += &format!("\n  {field:names$}  {value:values$}  {source}");
@@ -506,16 +712,31 @@ fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(dir) = named {
         return Ok(dir.to_owned());
     }
-    let usual = ["infra", "."].map(PathBuf::from).into_iter().find(|dir| dir.join(CONFIG_FILE).is_file());
-    usual.ok_or_else(|| Failure::usage("there is no providers.toml in infra or here; name its directory with --dir"))
+    let usual = ["infra", "."]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|dir| dir.join(CONFIG_FILE).is_file());
+    usual.ok_or_else(|| {
+        Failure::usage("there is no providers.toml in infra or here; name its directory with --dir")
+    })
 }
 
 /// The real network, within what the settings allow.
 fn ports(settings: &Settings) -> Result<Ports, Failure> {
-    let reach = Reach::read(&|name| settings.get(name)).map_err(|error| Failure::usage(error.to_string()))?;
+    let reach = Reach::read(&|name| settings.get(name))
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Ok(Ports { http, dns, assets: Arc::new(NoAssets), clock, entropy, shared: None, seen: None, guard: None })
+    Ok(Ports {
+        http,
+        dns,
+        assets: Arc::new(NoAssets),
+        clock,
+        entropy,
+        shared: None,
+        seen: None,
+        guard: None,
+    })
 }
 
 /// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.
@@ -528,19 +749,34 @@ async fn watch(
     let telling = if verbose {
         let screen = Screen::new();
         let tell: Tell = Arc::new(move |line: &str| screen.note(line));
-        Some((tell, Veil::of(asked, settings, ports.assets.as_ref()).await?))
+        Some((
+            tell,
+            Veil::of(asked, settings, ports.assets.as_ref()).await?,
+        ))
     } else {
         None
     };
-    let watched = Arc::new(Watched::new(Arc::clone(&ports.http), Arc::clone(&ports.clock), telling));
-    Ok((Arc::clone(&watched), Ports { http: watched, ..ports }))
+    let watched = Arc::new(Watched::new(
+        Arc::clone(&ports.http),
+        Arc::clone(&ports.clock),
+        telling,
+    ));
+    Ok((
+        Arc::clone(&watched),
+        Ports {
+            http: watched,
+            ..ports
+        },
+    ))
 }
 
 /// What providers need of the AWS account. Connects nowhere yet.
 async fn assets(settings: &Settings, account: &Account) -> Result<Arc<dyn Assets>, Failure> {
     let aws = account::settings(settings, account, None).await?;
     let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Arc::new(clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy))))
+    Ok(Arc::new(
+        clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy)),
+    ))
 }
 
 /// Another one each time: an upstream that recognises a repeated request shall answer this one.

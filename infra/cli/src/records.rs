@@ -59,9 +59,18 @@ pub struct Contents {
 }
 
 /// Reads a file: all of its records, or everything that is wrong with it.
-pub fn read(bytes: &[u8], form: Form, columns: &Columns, kind: Option<&Kind>) -> Result<Vec<Record>, Vec<Fault>> {
+pub fn read(
+    bytes: &[u8],
+    form: Form,
+    columns: &Columns,
+    kind: Option<&Kind>,
+) -> Result<Vec<Record>, Vec<Fault>> {
     let Contents { records, unfit, .. } = read_leniently(bytes, form, columns, kind)?;
-    if unfit.is_empty() { Ok(records) } else { Err(unfit) }
+    if unfit.is_empty() {
+        Ok(records)
+    } else {
+        Err(unfit)
+    }
 }
 
 /// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them.
@@ -74,7 +83,12 @@ pub fn read_leniently(
     columns: &Columns,
     kind: Option<&Kind>,
 ) -> Result<Contents, Vec<Fault>> {
-    let mut reader = Reader { columns, kind, faults: Vec::new(), read: Contents::default() };
+    let mut reader = Reader {
+        columns,
+        kind,
+        faults: Vec::new(),
+        read: Contents::default(),
+    };
     match (decode(bytes), form) {
         (Err(why), _) => reader.fault(0, why),
         (Ok(bytes), Form::Table) => reader.csv(&bytes, None),
@@ -102,7 +116,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The text may quote the file, and is shown on a terminal.
     fn fault(&mut self, line: u64, text: impl AsRef<str>) {
-        self.faults.push(Fault { line, text: plain(text.as_ref(), MAX_FAULT_CHARS) });
+        self.faults.push(Fault {
+            line,
+            text: plain(text.as_ref(), MAX_FAULT_CHARS),
+        });
     }
 
     fn csv(&mut self, bytes: &[u8], delimiter: Option<u8>) {
@@ -113,8 +130,13 @@ impl Reader<'_> {
             Some((at, Err(why))) => return self.fault(lines.number(at), why),
         };
         let bare = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let names: Vec<String> = names.iter().map(|name| name.trim_matches(bare).to_owned()).collect();
-        let Some(roles) = self.header(line, &names) else { return };
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| name.trim_matches(bare).to_owned())
+            .collect();
+        let Some(roles) = self.header(line, &names) else {
+            return;
+        };
         while let Some((at, cells)) = rows.next_row() {
             let line = lines.number(at);
             let cells = match cells {
@@ -124,18 +146,25 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let unnamed = |(name, cell): (&String, &&str)| name.is_empty() && !cell.trim().is_empty();
+            let unnamed =
+                |(name, cell): (&String, &&str)| name.is_empty() && !cell.trim().is_empty();
             if let Some(at) = names.iter().zip(&cells).position(unnamed) {
                 self.fault(line, format!("cell {} has no name in the header", at + 1));
                 continue;
             }
-            let cells = cells.iter().zip(&roles).filter(|(cell, _)| !cell.trim().is_empty());
+            let cells = cells
+                .iter()
+                .zip(&roles)
+                .filter(|(cell, _)| !cell.trim().is_empty());
             let record = place(cells.map(|(cell, roles)| (Value::from(cell.trim()), &roles[..])));
             self.take(line, record);
         }
         let mut lines = Lines::new(bytes);
         let passed = rows.repeated().iter();
-        let passed = passed.map(|at| Fault { line: lines.number(*at), text: "repeats the header, passed over".into() });
+        let passed = passed.map(|at| Fault {
+            line: lines.number(*at),
+            text: "repeats the header, passed over".into(),
+        });
         self.read.passed.extend(passed);
     }
 
@@ -143,21 +172,47 @@ impl Reader<'_> {
         if let [only] = names
             && let Some(found) = [';', '\t', ','].into_iter().find(|c| only.contains(*c))
         {
-            self.fault(line, format!("the header is one cell; are cells apart by {found:?}? See --delimiter"));
+            self.fault(
+                line,
+                format!("the header is one cell; are cells apart by {found:?}? See --delimiter"),
+            );
             return None;
         }
-        let has = || names.iter().filter(|n| !n.is_empty()).cloned().collect::<Vec<_>>().join(", ");
-        for name in self.columns.named().filter(|name| !names.iter().any(|n| n == name)) {
-            self.fault(line, format!("there is no column {name:?}; there are {}", has()));
+        let has = || {
+            names
+                .iter()
+                .filter(|n| !n.is_empty())
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        for name in self
+            .columns
+            .named()
+            .filter(|name| !names.iter().any(|n| n == name))
+        {
+            self.fault(
+                line,
+                format!("there is no column {name:?}; there are {}", has()),
+            );
         }
         let roles = self.columns.plan(names, self.kind);
-        for (at, name) in names.iter().enumerate().filter(|(at, name)| !name.is_empty() && !names[..*at].contains(name))
+        for (at, name) in names
+            .iter()
+            .enumerate()
+            .filter(|(at, name)| !name.is_empty() && !names[..*at].contains(name))
         {
             let places: Vec<usize> = (at..names.len()).filter(|at| names[*at] == *name).collect();
-            let used = places.iter().any(|at| roles[*at].iter().any(|role| *role != Role::Omit));
+            let used = places
+                .iter()
+                .any(|at| roles[*at].iter().any(|role| *role != Role::Omit));
             if places.len() > 1 && used {
                 let places: Vec<String> = places.iter().map(|at| (at + 1).to_string()).collect();
-                let times = if places.len() == 2 { "twice".to_owned() } else { format!("{} times", places.len()) };
+                let times = if places.len() == 2 {
+                    "twice".to_owned()
+                } else {
+                    format!("{} times", places.len())
+                };
                 let places = places.join(" and ");
                 self.fault(
                     line,
@@ -178,14 +233,21 @@ impl Reader<'_> {
                         "Name one: --input COLUMN=FIELD; or, where that is a record already, put a line with the columns' names above it"
                             .to_owned()
                     });
-                    self.fault(line, format!("no column is input ({wanted}); there are {}. {hint}", has()));
+                    self.fault(
+                        line,
+                        format!("no column is input ({wanted}); there are {}. {hint}", has()),
+                    );
                 }
                 Some(kind) if !kind.served(|field| fields.contains(&field)) => {
                     let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
                     let fields = fields.join(", ");
                     self.fault(
                         line,
-                        format!("input is only {fields}; type {} needs {}{hint}", kind.name, kind.needs()),
+                        format!(
+                            "input is only {fields}; type {} needs {}{hint}",
+                            kind.name,
+                            kind.needs()
+                        ),
                     );
                 }
                 _ => {}
@@ -212,9 +274,16 @@ impl Reader<'_> {
         let pairs = likely(&free, &missing);
         let found = |field: &str| mapped.contains(&field) || pairs.iter().any(|(_, f)| *f == field);
         // One set of fields is enough.
-        let set = kind.inputs.iter().find(|set| set.iter().all(|field| found(field)));
-        let pairs = pairs.iter().filter(|(_, field)| set.is_none_or(|set| set.iter().any(|f| f == field)));
-        let options: Vec<String> = pairs.map(|(column, field)| option(&plain(column, 80), field)).collect();
+        let set = kind
+            .inputs
+            .iter()
+            .find(|set| set.iter().all(|field| found(field)));
+        let pairs = pairs
+            .iter()
+            .filter(|(_, field)| set.is_none_or(|set| set.iter().any(|f| f == field)));
+        let options: Vec<String> = pairs
+            .map(|(column, field)| option(&plain(column, 80), field))
+            .collect();
         (!options.is_empty()).then(|| format!("Did you mean {}?", options.join(" ")))
     }
 
@@ -246,7 +315,9 @@ impl Reader<'_> {
                 }
             };
             let whole = object.get("input").is_some_and(Value::is_object)
-                && object.keys().all(|key| matches!(key.as_str(), "id" | "input" | "metadata"));
+                && object
+                    .keys()
+                    .all(|key| matches!(key.as_str(), "id" | "input" | "metadata"));
             if whole {
                 self.take(line, object);
                 continue;
@@ -258,7 +329,14 @@ impl Reader<'_> {
             if inputs(&roles).next().is_none()
                 && let (Some(kind), Some(hint)) = (self.kind, self.hint(&names, &roles))
             {
-                self.fault(line, format!("has no input: type {} needs {}. {hint}", kind.name, kind.needs()));
+                self.fault(
+                    line,
+                    format!(
+                        "has no input: type {} needs {}. {hint}",
+                        kind.name,
+                        kind.needs()
+                    ),
+                );
                 continue;
             }
             let cells = object.into_iter().map(|(_, value)| value).zip(&roles);
@@ -298,13 +376,18 @@ impl Reader<'_> {
             return self.fault(line, format!("nests deeper than {} levels", MAX_DEPTH - 2));
         }
         let json = record.to_string().into_bytes();
-        let large = format!("is larger than a record may be, which is at most {MAX_RECORD_BYTES} bytes as JSON");
+        let large = format!(
+            "is larger than a record may be, which is at most {MAX_RECORD_BYTES} bytes as JSON"
+        );
         if json.len() > MAX_SENT_BYTES {
             return self.fault(line, large);
         }
         let unfit = unfit.or_else(|| (json.len() > MAX_RECORD_BYTES).then_some(large));
         if let Some(text) = unfit {
-            self.read.unfit.push(Fault { line, text: plain(&text, MAX_FAULT_CHARS) });
+            self.read.unfit.push(Fault {
+                line,
+                text: plain(&text, MAX_FAULT_CHARS),
+            });
         }
         self.read.records.push(Record { line, json });
     }
@@ -324,9 +407,14 @@ pub fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
     for (at, record) in records.iter().enumerate() {
         // One for the comma.
         let size = record.json.len() + 1;
-        let quotes = record.json.iter().filter(|b| matches!(b, b'"' | b'\\')).count();
-        let full =
-            at - from == MAX_RECORDS || bytes + size > MAX_BODY_BYTES || escaped + size + quotes > MAX_ESCAPED_BYTES;
+        let quotes = record
+            .json
+            .iter()
+            .filter(|b| matches!(b, b'"' | b'\\'))
+            .count();
+        let full = at - from == MAX_RECORDS
+            || bytes + size > MAX_BODY_BYTES
+            || escaped + size + quotes > MAX_ESCAPED_BYTES;
         if full && at > from {
             parts.push(from..at);
             (from, bytes, escaped) = (at, around, 2 * around);

@@ -45,7 +45,14 @@ pub(crate) struct Results {
     pub(crate) status: Vec<String>,
 }
 
-const OUTCOMES: [&str; 6] = ["found", "not_found", "failed", "invalid", "skipped", "canceled"];
+const OUTCOMES: [&str; 6] = [
+    "found",
+    "not_found",
+    "failed",
+    "invalid",
+    "skipped",
+    "canceled",
+];
 
 /// `millrace results`.
 pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
@@ -57,8 +64,10 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
     let mut kept = 0;
     for id in &args.jobs {
         fetch(api, id, |line| {
-            let wanted =
-                args.status.is_empty() || line["status"].as_str().is_some_and(|s| args.status.iter().any(|w| w == s));
+            let wanted = args.status.is_empty()
+                || line["status"]
+                    .as_str()
+                    .is_some_and(|s| args.status.iter().any(|w| w == s));
             if !wanted {
                 return Ok(());
             }
@@ -66,7 +75,11 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
             match args.format {
                 OutputFormat::Ndjson => writeln!(target.writer(), "{}", export::json_line(&line))?,
                 OutputFormat::Json => {
-                    write!(target.writer(), "{}{line}", if kept == 1 { "[\n" } else { ",\n" })?;
+                    write!(
+                        target.writer(),
+                        "{}{line}",
+                        if kept == 1 { "[\n" } else { ",\n" }
+                    )?;
                 }
                 OutputFormat::Csv => table.add(&line),
             }
@@ -75,32 +88,48 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
         .await?;
     }
     match args.format {
-        OutputFormat::Json => target.writer().write_all(if kept == 0 { b"[]\n" } else { b"\n]\n" })?,
+        OutputFormat::Json => {
+            target
+                .writer()
+                .write_all(if kept == 0 { b"[]\n" } else { b"\n]\n" })?
+        }
         OutputFormat::Csv => table.write(target.writer(), args.excel)?,
         OutputFormat::Ndjson => {}
     }
     if let Some(path) = target.close()? {
-        api.screen().note(&format!("{} in {}", plural(kept, "record"), path.display()));
+        api.screen()
+            .note(&format!("{} in {}", plural(kept, "record"), path.display()));
     }
     Ok(())
 }
 
 /// Hands over every result line there is, and says so where more will come.
-async fn fetch(api: &Api, id: &JobId, mut take: impl FnMut(Value) -> Result<(), Failure>) -> Result<(), Failure> {
+async fn fetch(
+    api: &Api,
+    id: &JobId,
+    mut take: impl FnMut(Value) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let path = format!("/v1/jobs/{id}/results");
     let mut lines = 0;
-    let complete = follow(api, &Request::get(&path).query("limit", PAGE), "results", |line| {
-        lines += 1;
-        take(line).map(|()| true)
-    })
+    let complete = follow(
+        api,
+        &Request::get(&path).query("limit", PAGE),
+        "results",
+        |line| {
+            lines += 1;
+            take(line).map(|()| true)
+        },
+    )
     .await?;
     if !complete {
         let path = format!("/v1/jobs/{id}");
         let job = api.send(Request::get(&path)).await?.json;
         let status = plain(job["status"].as_str().unwrap_or("unknown"), 20);
         let total = thousands(job["counts"]["total"].as_u64().unwrap_or(0));
-        let note =
-            format!("{id} is {status}: the first {} of {total} records; come back for the rest", thousands(lines));
+        let note = format!(
+            "{id} is {status}: the first {} of {total} records; come back for the rest",
+            thousands(lines)
+        );
         api.screen().note(&note);
     }
     Ok(())
@@ -141,8 +170,10 @@ impl Table {
     fn write(&self, out: &mut dyn Write, excel: bool) -> Result<(), Failure> {
         let fixed = |names: &'static [&'static str]| names.iter().copied();
         let fields = self.columns.iter().flatten().map(String::as_str);
-        let columns: Vec<&str> =
-            fixed(&["index", "id", "status"]).chain(fields).chain(fixed(&["credits", "error"])).collect();
+        let columns: Vec<&str> = fixed(&["index", "id", "status"])
+            .chain(fields)
+            .chain(fixed(&["credits", "error"]))
+            .collect();
         let mut ends = csv::Terminator::Any(b'\n');
         if excel {
             // Without the mark Excel takes UTF-8 for the system's old code page.
@@ -154,9 +185,13 @@ impl Table {
             csv::ErrorKind::Io(error) => Failure::from(error),
             other => Failure::failed(format!("{other:?}")),
         };
-        writer.write_record(columns.iter().map(|name| export::cell(name).into_owned())).map_err(broken)?;
+        writer
+            .write_record(columns.iter().map(|name| export::cell(name).into_owned()))
+            .map_err(broken)?;
         for row in &self.rows {
-            writer.write_record(columns.iter().map(|name| cell(row.get(*name)))).map_err(broken)?;
+            writer
+                .write_record(columns.iter().map(|name| cell(row.get(*name))))
+                .map_err(broken)?;
         }
         Ok(writer.flush()?)
     }
@@ -173,20 +208,41 @@ fn cell(value: Option<&Value>) -> String {
 /// Where results go: standard output, or a file that takes its name when it is complete.
 enum Target {
     Stdout(BufWriter<std::io::Stdout>),
-    File { out: BufWriter<File>, partial: Partial, path: PathBuf },
+    File {
+        out: BufWriter<File>,
+        partial: Partial,
+        path: PathBuf,
+    },
 }
 
 impl Target {
     fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path else { return Ok(Self::Stdout(BufWriter::new(std::io::stdout()))) };
-        let name = path.file_name().ok_or_else(|| Failure::usage(format!("{} is no file", path.display())))?;
+        let Some(path) = path else {
+            return Ok(Self::Stdout(BufWriter::new(std::io::stdout())));
+        };
+        let name = path
+            .file_name()
+            .ok_or_else(|| Failure::usage(format!("{} is no file", path.display())))?;
         if path.is_dir() {
             return Err(Failure::usage(format!("{} is a directory", path.display())));
         }
-        let partial = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial);
-        let file = file.map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))?;
-        Ok(Self::File { out: BufWriter::new(file), partial: Partial(partial), path: path.to_owned() })
+        let partial = path.with_file_name(format!(
+            ".{}.{}.part",
+            name.to_string_lossy(),
+            std::process::id()
+        ));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&partial);
+        let file = file.map_err(|error| {
+            Failure::failed(format!("{} cannot be written: {error}", path.display()))
+        })?;
+        Ok(Self::File {
+            out: BufWriter::new(file),
+            partial: Partial(partial),
+            path: path.to_owned(),
+        })
     }
 
     fn writer(&mut self) -> &mut dyn Write {
@@ -204,9 +260,12 @@ impl Target {
                 Ok(None)
             }
             Self::File { out, partial, path } => {
-                out.into_inner().map_err(|error| Failure::from(error.into_error()))?.sync_all()?;
-                std::fs::rename(&partial.0, &path)
-                    .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", path.display())))?;
+                out.into_inner()
+                    .map_err(|error| Failure::from(error.into_error()))?
+                    .sync_all()?;
+                std::fs::rename(&partial.0, &path).map_err(|error| {
+                    Failure::failed(format!("{} cannot be written: {error}", path.display()))
+                })?;
                 Ok(Some(path))
             }
         }
@@ -242,7 +301,10 @@ mod tests {
     }
 
     fn page(lines: &[Value], next: Option<&str>) -> Reply {
-        Reply::json(200, &json!({"results": lines, "next_cursor": next}).to_string())
+        Reply::json(
+            200,
+            &json!({"results": lines, "next_cursor": next}).to_string(),
+        )
     }
 
     fn directory(name: &str) -> PathBuf {
@@ -266,11 +328,19 @@ mod tests {
         let [first, second] = lines();
         let server = serve(vec![page(&[first], Some("1.0")), page(&[second], None)]).await;
         let place = directory("table");
-        results(&client(&server.base), &args(OutputFormat::Csv, place.join("r.csv"), &[])).await.unwrap();
+        results(
+            &client(&server.base),
+            &args(OutputFormat::Csv, place.join("r.csv"), &[]),
+        )
+        .await
+        .unwrap();
         let expected = "index,id,status,input.domain,metadata.n,metadata.f,data.company_name,data.tags,credits,error\n\
             0,a,found,a.com,-1,'=1+1,\"A, Inc\",\"[\"\"x\"\"]\",1,\n\
             1,,failed,b.com,,,,,0,timeout: late\n";
-        assert_eq!(std::fs::read_to_string(place.join("r.csv")).unwrap(), expected);
+        assert_eq!(
+            std::fs::read_to_string(place.join("r.csv")).unwrap(),
+            expected
+        );
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
         std::fs::remove_dir_all(place).unwrap();
     }
@@ -281,24 +351,45 @@ mod tests {
         let line = json!({"index": 0, "id": "\u{ff1d}1+1", "status": "found", "input": {"n": "M\u{fc}ller"}, "metadata": {"a": "\u{ff20}x"},
             "data": {}, "credits": 1, "error": null});
         let server = serve(vec![page(&[line], None)]).await;
-        let excel = Results { excel: true, ..args(OutputFormat::Csv, place.join("r.csv"), &[]) };
+        let excel = Results {
+            excel: true,
+            ..args(OutputFormat::Csv, place.join("r.csv"), &[])
+        };
         results(&client(&server.base), &excel).await.unwrap();
         let expected = "\u{feff}index,id,status,input.n,metadata.a,credits,error\r\n\
             0,'\u{ff1d}1+1,found,M\u{fc}ller,'\u{ff20}x,1,\r\n";
-        assert_eq!(std::fs::read_to_string(place.join("r.csv")).unwrap(), expected);
-        let wrong = Results { excel: true, ..args(OutputFormat::Ndjson, place.join("r"), &[]) };
-        assert!(matches!(results(&client(&server.base), &wrong).await, Err(Failure::Usage(_))));
+        assert_eq!(
+            std::fs::read_to_string(place.join("r.csv")).unwrap(),
+            expected
+        );
+        let wrong = Results {
+            excel: true,
+            ..args(OutputFormat::Ndjson, place.join("r"), &[])
+        };
+        assert!(matches!(
+            results(&client(&server.base), &wrong).await,
+            Err(Failure::Usage(_))
+        ));
         std::fs::remove_dir_all(place).unwrap();
     }
 
     #[tokio::test]
     async fn a_line_of_ndjson_is_one_for_every_reader() {
         let place = directory("lines");
-        let line = json!({"index": 0, "status": "found", "data": {"a": "b\u{2028}c\u{2029}d\u{85}e"}});
+        let line =
+            json!({"index": 0, "status": "found", "data": {"a": "b\u{2028}c\u{2029}d\u{85}e"}});
         let server = serve(vec![page(std::slice::from_ref(&line), None)]).await;
-        results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &[])).await.unwrap();
+        results(
+            &client(&server.base),
+            &args(OutputFormat::Ndjson, place.join("r"), &[]),
+        )
+        .await
+        .unwrap();
         let text = std::fs::read_to_string(place.join("r")).unwrap();
-        assert!(!text.contains(['\u{2028}', '\u{2029}', '\u{85}']) && text.contains("\\u2028"), "{text}");
+        assert!(
+            !text.contains(['\u{2028}', '\u{2029}', '\u{85}']) && text.contains("\\u2028"),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), line);
         std::fs::remove_dir_all(place).unwrap();
     }
@@ -312,12 +403,26 @@ mod tests {
             (OutputFormat::Json, vec!["failed"], 1),
             (OutputFormat::Json, vec!["skipped"], 0),
         ] {
-            results(&client(&server.base), &args(format, place.join("r"), &status)).await.unwrap();
-            let read: Vec<Value> = serde_json::from_slice(&std::fs::read(place.join("r")).unwrap()).unwrap();
+            results(
+                &client(&server.base),
+                &args(format, place.join("r"), &status),
+            )
+            .await
+            .unwrap();
+            let read: Vec<Value> =
+                serde_json::from_slice(&std::fs::read(place.join("r")).unwrap()).unwrap();
             assert_eq!(read.len(), expected);
         }
-        results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &["found"])).await.unwrap();
-        assert_eq!(std::fs::read_to_string(place.join("r")).unwrap(), format!("{}\n", lines()[0]));
+        results(
+            &client(&server.base),
+            &args(OutputFormat::Ndjson, place.join("r"), &["found"]),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(place.join("r")).unwrap(),
+            format!("{}\n", lines()[0])
+        );
         std::fs::remove_dir_all(place).unwrap();
     }
 
@@ -326,7 +431,14 @@ mod tests {
         let place = directory("kept");
         std::fs::write(place.join("r"), "before").unwrap();
         let server = serve(vec![page(&lines(), Some("1.0")), Reply::problem(404)]).await;
-        assert!(results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &[])).await.is_err());
+        assert!(
+            results(
+                &client(&server.base),
+                &args(OutputFormat::Ndjson, place.join("r"), &[])
+            )
+            .await
+            .is_err()
+        );
         assert_eq!(std::fs::read_to_string(place.join("r")).unwrap(), "before");
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
         std::fs::remove_dir_all(place).unwrap();
@@ -336,9 +448,25 @@ mod tests {
     async fn a_running_job_gives_what_it_has() {
         let place = directory("running");
         let job = json!({"status": "running", "counts": {"total": 9}}).to_string();
-        let server = serve(vec![page(&lines(), Some("1.0")), page(&[], Some("1.0")), Reply::json(200, &job)]).await;
-        results(&client(&server.base), &args(OutputFormat::Ndjson, place.join("r"), &[])).await.unwrap();
-        assert_eq!(std::fs::read_to_string(place.join("r")).unwrap().lines().count(), 2);
+        let server = serve(vec![
+            page(&lines(), Some("1.0")),
+            page(&[], Some("1.0")),
+            Reply::json(200, &job),
+        ])
+        .await;
+        results(
+            &client(&server.base),
+            &args(OutputFormat::Ndjson, place.join("r"), &[]),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(place.join("r"))
+                .unwrap()
+                .lines()
+                .count(),
+            2
+        );
         assert_eq!(server.seen().len(), 3);
         std::fs::remove_dir_all(place).unwrap();
     }

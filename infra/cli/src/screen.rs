@@ -29,7 +29,10 @@ struct State {
 impl Screen {
     /// Standard error as it is.
     pub(crate) fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), state: Mutex::default() }
+        Self {
+            terminal: std::io::stderr().is_terminal(),
+            state: Mutex::default(),
+        }
     }
 
     /// A line for the person, above the bar if there is one.
@@ -47,8 +50,13 @@ impl Screen {
         if self.terminal {
             let bar = state.bar.get_or_insert_with(|| {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-                let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {msg}");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉▊▋▌▍▎▏ "));
+                let style =
+                    ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {msg}");
+                bar.set_style(
+                    style
+                        .unwrap_or_else(|_| ProgressStyle::default_bar())
+                        .progress_chars("█▉▊▋▌▍▎▏ "),
+                );
                 bar.enable_steady_tick(Duration::from_millis(200));
                 bar
             });
@@ -97,7 +105,11 @@ pub(crate) fn thousands(number: u64) -> String {
 
 /// Text from outside, fit for a terminal: one line, no control characters, at most `max` characters.
 pub(crate) fn plain(text: &str, max: usize) -> String {
-    let mut shown: String = text.chars().take(max).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(max)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     if text.chars().nth(max).is_some() {
         shown.push('…');
     }
@@ -106,12 +118,19 @@ pub(crate) fn plain(text: &str, max: usize) -> String {
 
 /// A member of an answer as text, fit for a terminal; empty where it is none.
 pub(crate) fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().map(|t| plain(t, 300)).unwrap_or_default()
+    value[name]
+        .as_str()
+        .map(|t| plain(t, 300))
+        .unwrap_or_default()
 }
 
 /// `1 record`, `2 records`.
 pub(crate) fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        thousands(number),
+        if number == 1 { "" } else { "s" }
+    )
 }
 
 #[cfg(test)]

@@ -20,17 +20,28 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &str) -> Self {
-        Self { status, headers: Vec::new(), body: body.as_bytes().to_vec(), broken: false }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.as_bytes().to_vec(),
+            broken: false,
+        }
     }
 
     /// A problem document of Millrace's.
     pub(crate) fn problem(status: u16) -> Self {
-        Self::json(status, r#"{"type": "urn:millrace:problem:test", "title": "No", "detail": "because"}"#)
+        Self::json(
+            status,
+            r#"{"type": "urn:millrace:problem:test", "title": "No", "detail": "because"}"#,
+        )
     }
 
     /// Closes the connection instead of answering.
     pub(crate) fn broken() -> Self {
-        Self { broken: true, ..Self::json(200, "") }
+        Self {
+            broken: true,
+            ..Self::json(200, "")
+        }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -49,7 +60,10 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -79,14 +93,25 @@ pub(crate) async fn serve(replies: Vec<Reply>) -> Served {
                 let (log, replies) = (Arc::clone(&log), replies.clone());
                 async move {
                     let path = request.uri().to_string();
-                    let header = |(n, v): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
-                        (n.to_string(), v.to_str().unwrap_or_default().to_owned())
-                    };
+                    let header =
+                        |(n, v): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+                            (n.to_string(), v.to_str().unwrap_or_default().to_owned())
+                        };
                     let headers = request.headers().iter().map(header).collect();
-                    let body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
+                    let body = request
+                        .into_body()
+                        .collect()
+                        .await
+                        .unwrap()
+                        .to_bytes()
+                        .to_vec();
                     let at = {
                         let mut log = log.lock().unwrap();
-                        log.push(Seen { path, headers, body });
+                        log.push(Seen {
+                            path,
+                            headers,
+                            body,
+                        });
                         log.len() - 1
                     };
                     let reply = replies[at.min(replies.len() - 1)].clone();
@@ -100,7 +125,10 @@ pub(crate) async fn serve(replies: Vec<Reply>) -> Served {
                     Ok(response.body(Full::new(Bytes::from(reply.body))).unwrap())
                 }
             });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer),
+            );
         }
     });
     Served { base, seen }

@@ -15,22 +15,36 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the file, if one is named.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = file else { return Ok(Self::default()) };
+        let Some(path) = file else {
+            return Ok(Self::default());
+        };
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("{shown} cannot be read: {error} (make up writes infra/local/.env)"))
+            Failure::usage(format!(
+                "{shown} cannot be read: {error} (make up writes infra/local/.env)"
+            ))
         })?;
-        let file = parse(&text).map_err(|(line, why)| Failure::usage(format!("{shown}, line {line}: {why}")))?;
+        let file = parse(&text)
+            .map_err(|(line, why)| Failure::usage(format!("{shown}, line {line}: {why}")))?;
         Ok(Self { file })
     }
 
     /// A setting; an empty one counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
-        self.file.get(name).cloned().or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+        self.file
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var(name).ok())
+            .filter(|value| !value.is_empty())
     }
 
     /// A setting that an option replaces.
-    pub(crate) fn need(&self, option: Option<&String>, flag: &str, name: &str) -> Result<String, Failure> {
+    pub(crate) fn need(
+        &self,
+        option: Option<&String>,
+        flag: &str,
+        name: &str,
+    ) -> Result<String, Failure> {
         option.cloned().or_else(|| self.get(name)).ok_or_else(|| {
             Failure::usage(format!(
                 "{name} is not set: give {flag}, set it in the environment, or name a file that has it with --env-file"
@@ -49,14 +63,19 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, String)> {
         }
         let fault = |why: &str| (at + 1, why.to_owned());
         let assignment = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let (key, value) = assignment.split_once('=').ok_or_else(|| fault("is no KEY=VALUE"))?;
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| fault("is no KEY=VALUE"))?;
         let named = !key.is_empty()
             && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !key.starts_with(|c: char| c.is_ascii_digit());
         if !named {
             return Err(fault("the part before = is no name of a variable"));
         }
-        values.insert(key.to_owned(), unquote(value).ok_or_else(|| fault("a quote is not closed"))?);
+        values.insert(
+            key.to_owned(),
+            unquote(value).ok_or_else(|| fault("a quote is not closed"))?,
+        );
     }
     Ok(values)
 }
@@ -88,7 +107,13 @@ fn unquote(value: &str) -> Option<String> {
         }
         return None;
     }
-    Some(value.split_once(" #").map_or(value, |(value, _)| value).trim_end().to_owned())
+    Some(
+        value
+            .split_once(" #")
+            .map_or(value, |(value, _)| value)
+            .trim_end()
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -99,7 +124,10 @@ mod tests {
     fn reads_what_the_local_stack_writes() {
         let text = "MILLRACE_URL=http://127.0.0.1:4566/_aws/execute-api/ab12\n\nMILLRACE_WEBHOOK_SECRET=whsec_a+/b==\n";
         let values = parse(text).unwrap();
-        assert_eq!(values["MILLRACE_URL"], "http://127.0.0.1:4566/_aws/execute-api/ab12");
+        assert_eq!(
+            values["MILLRACE_URL"],
+            "http://127.0.0.1:4566/_aws/execute-api/ab12"
+        );
         assert_eq!(values["MILLRACE_WEBHOOK_SECRET"], "whsec_a+/b==");
     }
 
@@ -124,11 +152,16 @@ mod tests {
 
     #[test]
     fn a_named_file_comes_before_the_environment_and_empty_is_unset() {
-        let file = BTreeMap::from([("PATH".to_owned(), "mine".to_owned()), ("HOME".to_owned(), String::new())]);
+        let file = BTreeMap::from([
+            ("PATH".to_owned(), "mine".to_owned()),
+            ("HOME".to_owned(), String::new()),
+        ]);
         let settings = Settings { file };
         assert_eq!(settings.get("PATH").as_deref(), Some("mine"));
         assert_eq!(settings.get("HOME"), None);
-        let missing = settings.need(None, "--url", "MILLRACE_TEST_UNSET").unwrap_err();
+        let missing = settings
+            .need(None, "--url", "MILLRACE_TEST_UNSET")
+            .unwrap_err();
         assert!(matches!(missing, Failure::Usage(text) if text.contains("--url")));
     }
 }

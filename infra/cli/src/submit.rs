@@ -19,7 +19,9 @@ use self::estimate::Estimate;
 use crate::api::{Api, ApiError, Request, new_key};
 use crate::failure::Failure;
 use crate::problem::faults;
-use crate::records::{Columns, Contents, Fault, Form, Kind, Record, by_kind, read_leniently, split};
+use crate::records::{
+    Columns, Contents, Fault, Form, Kind, Record, by_kind, read_leniently, split,
+};
 use crate::screen::{plain, plural, print, text, thousands};
 use crate::watch::finish;
 
@@ -44,9 +46,14 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
     };
     let refused = |faults: Vec<Fault>| Failure::failed(bad_lines(&args.file, &faults));
     let contents = read_leniently(&bytes, form, &columns, kind.as_ref()).map_err(refused)?;
-    let Contents { records, unfit, passed } = contents;
+    let Contents {
+        records,
+        unfit,
+        passed,
+    } = contents;
     for kind in by_kind(&passed) {
-        api.screen().note(&format!("{}: {kind}", args.file.display()));
+        api.screen()
+            .note(&format!("{}: {kind}", args.file.display()));
     }
     if unfit.len() == records.len() || (args.strict && !unfit.is_empty()) {
         return Err(refused(unfit));
@@ -54,7 +61,10 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
     if !unfit.is_empty() {
         let rows = thousands(unfit.len() as u64);
         let of = plural(records.len() as u64, "row");
-        let text = format!("{}: {rows} of {of} will end `invalid` (--strict sends nothing then)", args.file.display());
+        let text = format!(
+            "{}: {rows} of {of} will end `invalid` (--strict sends nothing then)",
+            args.file.display()
+        );
         api.screen().note(&listed(text, &by_kind(&unfit)));
     }
     let unfit: BTreeSet<u64> = unfit.iter().map(|fault| fault.line).collect();
@@ -66,7 +76,10 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
         let some = rows.iter().any(|row| !unfit.contains(&row.line));
         // The server makes no job of nothing but such records.
         if let (false, [first, .., last]) = (some, rows) {
-            api.screen().note(&format!("lines {} to {}: no row is good; they are not sent", first.line, last.line));
+            api.screen().note(&format!(
+                "lines {} to {}: no row is good; they are not sent",
+                first.line, last.line
+            ));
         }
         some
     });
@@ -86,12 +99,18 @@ async fn find_kind(api: &Api, name: &str) -> Result<Option<Kind>, Failure> {
     };
     Kind::find(&account, name).map(Some).map_err(|offered| {
         let offered = offered.join(", ");
-        Failure::usage(format!("type {name:?} is not offered; this deployment offers {offered}"))
+        Failure::usage(format!(
+            "type {name:?} is not offered; this deployment offers {offered}"
+        ))
     })
 }
 
 fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Result<Form, Failure> {
-    let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let extension = file
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_lowercase();
     if format.is_none()
         && let Some(why) = spreadsheet_name(&extension)
     {
@@ -102,7 +121,10 @@ fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Resu
     match (format, extension.as_str()) {
         (Some(InputFormat::Csv), _) | (None, "csv" | "tsv" | "tab" | "txt") => Ok(csv),
         (Some(InputFormat::Ndjson), _) | (None, "ndjson" | "jsonl") => Ok(Form::Ndjson),
-        (None, _) => Err(Failure::usage(format!("{} tells no form; give --format csv or ndjson", file.display()))),
+        (None, _) => Err(Failure::usage(format!(
+            "{} tells no form; give --format csv or ndjson",
+            file.display()
+        ))),
     }
 }
 
@@ -112,11 +134,16 @@ fn load(file: &Path) -> Result<Vec<u8>, Failure> {
         std::io::stdin().lock().read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
-    std::fs::read(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
+    std::fs::read(file)
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
 }
 
 fn bad_lines(file: &Path, faults: &[Fault]) -> String {
-    let text = format!("{}: {}; nothing was sent", file.display(), plural(faults.len() as u64, "fault"));
+    let text = format!(
+        "{}: {}; nothing was sent",
+        file.display(),
+        plural(faults.len() as u64, "fault")
+    );
     listed(text, &by_kind(faults))
 }
 
@@ -126,7 +153,10 @@ fn listed(mut text: String, kinds: &[String]) -> String {
         text += &format!("\n  {kind}");
     }
     if kinds.len() > FAULTS_SHOWN {
-        text += &format!("\n  and {} more", thousands((kinds.len() - FAULTS_SHOWN) as u64));
+        text += &format!(
+            "\n  and {} more",
+            thousands((kinds.len() - FAULTS_SHOWN) as u64)
+        );
     }
     text
 }
@@ -134,11 +164,16 @@ fn listed(mut text: String, kinds: &[String]) -> String {
 /// Says what the server found wrong with records that it took all the same, but for those that were told of.
 fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], told: &BTreeSet<u64>) {
     let errors = answer["errors"].as_array().into_iter().flatten();
-    let errors: Vec<(String, String)> = errors.map(|e| (text(e, "pointer"), text(e, "detail"))).collect();
+    let errors: Vec<(String, String)> = errors
+        .map(|e| (text(e, "pointer"), text(e, "detail")))
+        .collect();
     let mut new = faults(&errors, &|at| records.get(at).map(|record| record.line));
     new.retain(|fault| !told.contains(&fault.line) && (fault.line > 0 || told.is_empty()));
     if !new.is_empty() {
-        api.screen().note(&listed("these will end `invalid`:".to_owned(), &by_kind(&new)));
+        api.screen().note(&listed(
+            "these will end `invalid`:".to_owned(),
+            &by_kind(&new),
+        ));
     }
 }
 
@@ -147,9 +182,20 @@ fn envelope(args: &Submit, number: usize, of: usize, max_credits: Option<u64>) -
     let mut body = Map::new();
     body.insert("type".into(), args.kind.clone().into());
     if let Some(name) = &args.name {
-        let suffix = if of > 1 { format!(" ({number} of {of})") } else { String::new() };
-        let room = if of > 1 { MAX_NAME_CHARS.saturating_sub(suffix.chars().count()) } else { usize::MAX };
-        body.insert("name".into(), format!("{}{suffix}", name.chars().take(room).collect::<String>()).into());
+        let suffix = if of > 1 {
+            format!(" ({number} of {of})")
+        } else {
+            String::new()
+        };
+        let room = if of > 1 {
+            MAX_NAME_CHARS.saturating_sub(suffix.chars().count())
+        } else {
+            usize::MAX
+        };
+        body.insert(
+            "name".into(),
+            format!("{}{suffix}", name.chars().take(room).collect::<String>()).into(),
+        );
     }
     if let Some(url) = &args.webhook {
         body.insert("webhook_url".into(), url.clone().into());
@@ -189,7 +235,11 @@ fn body(envelope: &Value, records: &[Record]) -> Vec<u8> {
 
 /// The key of one part: repeating the submission repeats the keys.
 fn part_key(key: &str, number: usize, of: usize) -> String {
-    if of == 1 { key.to_owned() } else { format!("{key}-{number}") }
+    if of == 1 {
+        key.to_owned()
+    } else {
+        format!("{key}-{number}")
+    }
 }
 
 async fn send_parts(
@@ -214,7 +264,9 @@ async fn send_until(
 ) -> Result<Vec<Value>, Failure> {
     let key = args.idempotency_key.clone().map_or_else(new_key, Ok)?;
     if key.is_empty() || part_key(&key, parts.len(), parts.len()).len() > MAX_KEY_CHARS {
-        return Err(Failure::usage(format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters")));
+        return Err(Failure::usage(format!(
+            "an idempotency key has 1 to {MAX_KEY_CHARS} characters"
+        )));
     }
     if parts.len() > 1 && !args.dry_run {
         api.screen().note(&format!(
@@ -252,19 +304,32 @@ async fn send_each(
         let request = Request::post("/v1/jobs", body, part_key(key, number, of));
         let answer = match api.send(request).await {
             Ok(answer) => answer.json,
-            Err(error) => return Err(Failure::failed(stopped(&error, &records[part.clone()], key, at, of))),
+            Err(error) => {
+                return Err(Failure::failed(stopped(
+                    &error,
+                    &records[part.clone()],
+                    key,
+                    at,
+                    of,
+                )));
+            }
         };
         tell_of_invalid(api, &answer, &records[part.clone()], unfit);
         // What one job may spend is no longer there for the next. A repeated submission is told the same number.
-        left = left.map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
+        left = left
+            .map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
         if args.dry_run {
             estimate.add(&answer);
             continue;
         }
         let id = answer["id"].as_str().map(str::to_owned);
-        let id = id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
+        let id =
+            id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
         // Before anything is printed: what exists is told, whatever breaks off next.
-        started.lock().unwrap_or_else(PoisonError::into_inner).push(answer.clone());
+        started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(answer.clone());
         if !args.json {
             print(plain(&id, 80))?;
         } else if !args.wait {
@@ -278,11 +343,19 @@ async fn send_each(
 }
 
 /// What a submission that was interrupted has started, and how to go on.
-fn broken_off(started: &[Value], dry_run: bool, records: &[Record], parts: &[Range<usize>], key: &str) -> String {
+fn broken_off(
+    started: &[Value],
+    dry_run: bool,
+    records: &[Record],
+    parts: &[Range<usize>],
+    key: &str,
+) -> String {
     if dry_run {
         return "interrupted; a dry run starts nothing".to_owned();
     }
-    let sent = parts[..started.len().min(parts.len())].last().map_or(0, |part| part.end);
+    let sent = parts[..started.len().min(parts.len())]
+        .last()
+        .map_or(0, |part| part.end);
     let mut shown = format!(
         "interrupted: {} of {} started, {} of {}",
         thousands(started.len() as u64),
@@ -294,13 +367,24 @@ fn broken_off(started: &[Value], dry_run: bool, records: &[Record], parts: &[Ran
         shown += &format!("\n  {}", text(job, "id"));
     }
     if started.len() > IDS_SHOWN {
-        shown += &format!("\n  and {} more", thousands((started.len() - IDS_SHOWN) as u64));
+        shown += &format!(
+            "\n  and {} more",
+            thousands((started.len() - IDS_SHOWN) as u64)
+        );
     }
-    let next = parts.get(started.len()).and_then(|part| records.get(part.clone()));
+    let next = parts
+        .get(started.len())
+        .and_then(|part| records.get(part.clone()));
     if let Some([first, .., last] | [first @ last]) = next {
-        shown += &format!("\nThe job of lines {} to {} may have started as well.", first.line, last.line);
+        shown += &format!(
+            "\nThe job of lines {} to {} may have started as well.",
+            first.line, last.line
+        );
     }
-    shown + &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}")
+    shown
+        + &format!(
+            "\nTo go on without starting anything twice: the same command with --idempotency-key {key}"
+        )
 }
 
 /// Why a submission stopped, and how to go on.
@@ -311,7 +395,9 @@ fn stopped(error: &ApiError, records: &[Record], key: &str, done: usize, of: usi
     }
     // After an answer that was lost the job may exist; with the same key it is found again.
     if done > 0 || matches!(error, ApiError::Silent(_)) {
-        text += &format!("\nTo go on without starting anything twice: the same command with --idempotency-key {key}");
+        text += &format!(
+            "\nTo go on without starting anything twice: the same command with --idempotency-key {key}"
+        );
     }
     text
 }

@@ -9,7 +9,11 @@ use crate::screen::{plain, plural, print, text, thousands};
 /// `millrace account`.
 pub(crate) async fn account(api: &Api, as_json: bool) -> Result<(), Failure> {
     let account = api.send(Request::get("/v1/account")).await?.json;
-    if as_json { print(&account) } else { print(account_text(&account)) }
+    if as_json {
+        print(&account)
+    } else {
+        print(account_text(&account))
+    }
 }
 
 fn account_text(account: &Value) -> String {
@@ -26,13 +30,29 @@ fn account_text(account: &Value) -> String {
     );
     for kind in account["types"].as_array().into_iter().flatten() {
         let sets = kind["inputs"].as_array().into_iter().flatten().map(|set| {
-            let fields = set.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let fields = set
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
             fields.collect::<Vec<_>>().join(" and ")
         });
-        let providers = kind["providers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let providers = kind["providers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let providers: Vec<&str> = providers.collect();
-        let asked = if providers.is_empty() { "nobody".to_owned() } else { providers.join(", ") };
-        let usable = if kind["usable"] == false { " (not set up)" } else { "" };
+        let asked = if providers.is_empty() {
+            "nobody".to_owned()
+        } else {
+            providers.join(", ")
+        };
+        let usable = if kind["usable"] == false {
+            " (not set up)"
+        } else {
+            ""
+        };
         let price = kind["credits_per_record_at_most"].as_u64().unwrap_or(0);
         shown += &format!(
             "\n  {}{usable}: {}\n    needs {}; at most {} a record; asks {}",

@@ -60,7 +60,11 @@ async fn conclude(api: &Api, ended: &[Value], as_json: bool) -> Result<(), Failu
             api.screen().note(&why);
         }
     }
-    if ended.iter().all(|job| job["status"] == "completed") { Ok(()) } else { Err(Failure::Ended) }
+    if ended.iter().all(|job| job["status"] == "completed") {
+        Ok(())
+    } else {
+        Err(Failure::Ended)
+    }
 }
 
 /// Follows jobs until all have ended, showing how far they are. Ctrl-C leaves them to themselves.
@@ -78,7 +82,8 @@ async fn follow_all(api: &Api, jobs: &[Value]) -> Result<Vec<Value>, Failure> {
         }
     };
     let all = async {
-        let mut running = futures_util::stream::iter((0..jobs.len()).map(each)).buffer_unordered(FOLLOWED_AT_ONCE);
+        let mut running = futures_util::stream::iter((0..jobs.len()).map(each))
+            .buffer_unordered(FOLLOWED_AT_ONCE);
         while let Some(ended) = running.next().await {
             ended?;
         }
@@ -98,8 +103,16 @@ async fn follow_all(api: &Api, jobs: &[Value]) -> Result<Vec<Value>, Failure> {
 }
 
 fn left_alone(live: &[String]) -> String {
-    let goes = if live.len() == 1 { "goes on; watch it" } else { "go on; watch them" };
-    format!("{} {goes} with: millrace watch {}", live.join(", "), live.join(" "))
+    let goes = if live.len() == 1 {
+        "goes on; watch it"
+    } else {
+        "go on; watch them"
+    };
+    format!(
+        "{} {goes} with: millrace watch {}",
+        live.join(", "),
+        live.join(" ")
+    )
 }
 
 async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<(), Failure> {
@@ -110,7 +123,9 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
         let asked = Instant::now();
         let mut request = Request::get(&path);
         if let Some(etag) = &etag {
-            request = request.header("prefer", format!("wait={HOLD_SECONDS}")).header("if-none-match", etag);
+            request = request
+                .header("prefer", format!("wait={HOLD_SECONDS}"))
+                .header("if-none-match", etag);
         }
         let answer: Answer = api.send(request).await?;
         pause = next_pause(pause, answer.status == 304);
@@ -129,7 +144,11 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
 /// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
 /// that holds nobody is asked less and less often while nothing changes.
 fn next_pause(pause: Duration, unchanged: bool) -> Duration {
-    if unchanged { (pause * 3 / 2).min(ASK_AT_LEAST_EVERY) } else { ASK_EVERY }
+    if unchanged {
+        (pause * 3 / 2).min(ASK_AT_LEAST_EVERY)
+    } else {
+        ASK_EVERY
+    }
 }
 
 /// What most records without a result say of it, of the first page of results: an account without money and a vendor that
@@ -144,9 +163,20 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     let path = format!("/v1/jobs/{id}/results");
     // A remark is not worth the tries of a request that is needed.
     let asked = api.send(Request::get(&path).query("limit", PAGE));
-    let page = tokio::time::timeout(Duration::from_secs(10), asked).await.ok()?.ok()?.json;
-    let of = if page["next_cursor"].is_null() { "" } else { " of the first results" };
-    Some(format!("{}; when that is solved: millrace retry {id}", commonest(page["results"].as_array()?, of)?))
+    let page = tokio::time::timeout(Duration::from_secs(10), asked)
+        .await
+        .ok()?
+        .ok()?
+        .json;
+    let of = if page["next_cursor"].is_null() {
+        ""
+    } else {
+        " of the first results"
+    };
+    Some(format!(
+        "{}; when that is solved: millrace retry {id}",
+        commonest(page["results"].as_array()?, of)?
+    ))
 }
 
 /// The errors that most records have, each with how many have it, and how many have others.
@@ -156,42 +186,79 @@ fn commonest(results: &[Value], of: &str) -> Option<String> {
     for line in results {
         let error = &line["error"];
         if line["status"] != "invalid" && error["code"].is_string() {
-            *errors.entry((text(error, "code"), text(error, "detail"))).or_default() += 1;
+            *errors
+                .entry((text(error, "code"), text(error, "detail")))
+                .or_default() += 1;
         }
     }
     let mut errors: Vec<_> = errors.into_iter().collect();
     errors.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     let others: u64 = errors.iter().skip(MAX_TOLD).map(|(_, times)| times).sum();
-    let told = errors.into_iter().take(MAX_TOLD).map(|((code, detail), times)| {
-        format!("  {}{of} with {code}: {}", plural(times, "record"), plain(&detail, 300))
-    });
-    let others = (others > 0).then(|| format!("  {}{of} with other errors", plural(others, "record")));
+    let told = errors
+        .into_iter()
+        .take(MAX_TOLD)
+        .map(|((code, detail), times)| {
+            format!(
+                "  {}{of} with {code}: {}",
+                plural(times, "record"),
+                plain(&detail, 300)
+            )
+        });
+    let others =
+        (others > 0).then(|| format!("  {}{of} with other errors", plural(others, "record")));
     let lines: Vec<String> = told.chain(others).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Whether nothing of a job is left to be done.
 pub(crate) fn ended(job: &Value) -> bool {
-    matches!(job["status"].as_str(), Some("completed" | "canceled" | "failed" | "expired"))
+    matches!(
+        job["status"].as_str(),
+        Some("completed" | "canceled" | "failed" | "expired")
+    )
 }
 
 fn show(api: &Api, states: &[Value]) {
-    let sum = |name: &str| states.iter().filter_map(|job| job["counts"][name].as_u64()).sum::<u64>();
+    let sum = |name: &str| {
+        states
+            .iter()
+            .filter_map(|job| job["counts"][name].as_u64())
+            .sum::<u64>()
+    };
     let done: u64 = OUTCOMES.iter().map(|(name, _)| sum(name)).sum();
     let status = match states {
         [only] => text(only, "status"),
-        _ => format!("{} of {} jobs ended", states.iter().filter(|job| ended(job)).count(), states.len()),
+        _ => format!(
+            "{} of {} jobs ended",
+            states.iter().filter(|job| ended(job)).count(),
+            states.len()
+        ),
     };
-    api.screen().progress(done, sum("total"), &status, &format!("{}{}", counts(sum), waits(states)));
+    api.screen().progress(
+        done,
+        sum("total"),
+        &status,
+        &format!("{}{}", counts(sum), waits(states)),
+    );
 }
 
 /// `; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z`: whom the jobs wait for, each provider once.
 fn waits(jobs: &[Value]) -> String {
-    let all = jobs.iter().filter_map(|job| job["waiting_for"].as_array()).flatten();
-    let by_name: BTreeMap<String, &Value> = all.map(|wait| (text(wait, "provider"), wait)).collect();
+    let all = jobs
+        .iter()
+        .filter_map(|job| job["waiting_for"].as_array())
+        .flatten();
+    let by_name: BTreeMap<String, &Value> =
+        all.map(|wait| (text(wait, "provider"), wait)).collect();
     let told = by_name.iter().map(|(provider, wait)| {
-        let why = wait["status"].as_u64().map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-        format!("; waiting for {provider}{why} until {}", text(wait, "until"))
+        let why = wait["status"]
+            .as_u64()
+            .map(|status| format!(" (HTTP {status})"))
+            .unwrap_or_default();
+        format!(
+            "; waiting for {provider}{why} until {}",
+            text(wait, "until")
+        )
     });
     told.collect()
 }
@@ -200,15 +267,26 @@ fn waits(jobs: &[Value]) -> String {
 fn counts(of: impl Fn(&str) -> u64) -> String {
     let told: Vec<String> = OUTCOMES
         .iter()
-        .filter_map(|(name, word)| Some(of(name)).filter(|n| *n > 0).map(|n| format!("{} {word}", thousands(n))))
+        .filter_map(|(name, word)| {
+            Some(of(name))
+                .filter(|n| *n > 0)
+                .map(|n| format!("{} {word}", thousands(n)))
+        })
         .collect();
-    if told.is_empty() { "nothing yet".to_owned() } else { told.join(", ") }
+    if told.is_empty() {
+        "nothing yet".to_owned()
+    } else {
+        told.join(", ")
+    }
 }
 
 /// A job in one line.
 fn summary(job: &Value) -> String {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let error = job["error"].as_str().map(|e| format!(" ({})", plain(e, 200))).unwrap_or_default();
+    let error = job["error"]
+        .as_str()
+        .map(|e| format!(" ({})", plain(e, 200)))
+        .unwrap_or_default();
     format!(
         "{}: {}{error}: {}: {}{}; {} used of {} reserved",
         text(job, "id"),
@@ -228,10 +306,18 @@ mod tests {
     #[test]
     fn each_error_is_counted_by_itself_the_most_frequent_first() {
         let failed = |code: &str, detail: &str| serde_json::json!({"status": "failed", "error": {"code": code, "detail": detail}});
-        let mut results = vec![failed("provider_error", "h: HTTP 500"), failed("provider_error", "h: HTTP 401")];
-        results.extend(std::iter::repeat_n(failed("provider_error", "h: not JSON"), 3));
+        let mut results = vec![
+            failed("provider_error", "h: HTTP 500"),
+            failed("provider_error", "h: HTTP 401"),
+        ];
+        results.extend(std::iter::repeat_n(
+            failed("provider_error", "h: not JSON"),
+            3,
+        ));
         results.push(serde_json::json!({"status": "found"}));
-        results.push(serde_json::json!({"status": "invalid", "error": {"code": "invalid", "detail": "no"}}));
+        results.push(
+            serde_json::json!({"status": "invalid", "error": {"code": "invalid", "detail": "no"}}),
+        );
         assert_eq!(
             commonest(&results, "").as_deref(),
             Some(
@@ -242,7 +328,10 @@ mod tests {
         results.extend([failed("rate_limited", "a"), failed("rate_limited", "b")]);
         let told = commonest(&results, " of the first results").unwrap_or_default();
         assert_eq!(told.lines().count(), 4, "{told}");
-        assert!(told.ends_with("\n  2 records of the first results with other errors"), "{told}");
+        assert!(
+            told.ends_with("\n  2 records of the first results with other errors"),
+            "{told}"
+        );
         assert_eq!(commonest(&[], ""), None);
     }
     use crate::api::tests::client;
@@ -263,9 +352,11 @@ mod tests {
             json!({"waiting_for": []}),
             json!({}),
         ];
-        let told =
-            "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
-        assert_eq!((waits(&jobs).as_str(), waits(&jobs[2..]).as_str()), (told, ""));
+        let told = "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
+        assert_eq!(
+            (waits(&jobs).as_str(), waits(&jobs[2..]).as_str()),
+            (told, "")
+        );
     }
 
     #[tokio::test]
@@ -276,15 +367,30 @@ mod tests {
             Reply::json(200, &job("completed", 9)).header("etag", "\"b\""),
         ])
         .await;
-        watch(&client(&server.base), &[JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()], false).await.unwrap();
+        watch(
+            &client(&server.base),
+            &[JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()],
+            false,
+        )
+        .await
+        .unwrap();
         let seen = server.seen();
         assert_eq!(seen.len(), 3);
-        assert_eq!((seen[0].header("prefer"), seen[0].header("if-none-match")), (None, None));
-        assert_eq!((seen[2].header("prefer"), seen[2].header("if-none-match")), (Some("wait=20"), Some("\"a\"")));
+        assert_eq!(
+            (seen[0].header("prefer"), seen[0].header("if-none-match")),
+            (None, None)
+        );
+        assert_eq!(
+            (seen[2].header("prefer"), seen[2].header("if-none-match")),
+            (Some("wait=20"), Some("\"a\""))
+        );
 
         let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
         let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
-        assert_eq!(watch(&client(&server.base), &[id], false).await, Err(Failure::Ended));
+        assert_eq!(
+            watch(&client(&server.base), &[id], false).await,
+            Err(Failure::Ended)
+        );
     }
 
     #[test]
@@ -293,7 +399,12 @@ mod tests {
         for _ in 0..20 {
             pauses.push(next_pause(pauses[pauses.len() - 1], true));
         }
-        assert!(pauses.windows(2).all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY), "{pauses:?}");
+        assert!(
+            pauses
+                .windows(2)
+                .all(|two| two[1] > two[0] || two[1] == ASK_AT_LEAST_EVERY),
+            "{pauses:?}"
+        );
         assert_eq!(pauses[20], ASK_AT_LEAST_EVERY);
         assert_eq!(next_pause(pauses[20], false), ASK_EVERY);
     }

@@ -44,13 +44,27 @@ pub(crate) struct Watched {
 
 impl Watched {
     /// `telling` is who is told, and what not.
-    pub(crate) fn new(inner: Arc<dyn HttpSender>, clock: Arc<dyn Clock>, telling: Option<(Tell, Veil)>) -> Self {
-        Self { inner, clock, telling, count: AtomicU64::new(0), last: Mutex::default(), body: Mutex::default() }
+    pub(crate) fn new(
+        inner: Arc<dyn HttpSender>,
+        clock: Arc<dyn Clock>,
+        telling: Option<(Tell, Veil)>,
+    ) -> Self {
+        Self {
+            inner,
+            clock,
+            telling,
+            count: AtomicU64::new(0),
+            last: Mutex::default(),
+            body: Mutex::default(),
+        }
     }
 
     /// The status of the last answer; `None` where there was none since it was last taken.
     pub(crate) fn take_status(&self) -> Option<u16> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// The JSON of the last answer, if it was one of success.
@@ -62,8 +76,14 @@ impl Watched {
 
     /// What to add to "not found": the last status, and how to see the answer.
     pub(crate) fn about_nothing(&self) -> String {
-        let Some(status) = self.take_status() else { return String::new() };
-        let advice = if self.telling.is_none() { "; --verbose shows the answer" } else { "" };
+        let Some(status) = self.take_status() else {
+            return String::new();
+        };
+        let advice = if self.telling.is_none() {
+            "; --verbose shows the answer"
+        } else {
+            ""
+        };
         format!(" (HTTP {status}{advice})")
     }
 }
@@ -76,7 +96,11 @@ impl HttpSender for Watched {
         let url = request.url.clone();
         if let Some((tell, veil)) = &self.telling {
             veil.learn_request(&request);
-            tell(&format!("> {number} {} {}", request.method, veil.place(&url)));
+            tell(&format!(
+                "> {number} {} {}",
+                request.method,
+                veil.place(&url)
+            ));
         }
         let began = self.clock.now();
         let answer = self.inner.send(request).await;
@@ -86,7 +110,10 @@ impl HttpSender for Watched {
         }
         if let Ok(answer) = &answer {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.status);
-            self.body.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&answer.body);
+            self.body
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone_from(&answer.body);
         }
         answer
     }
@@ -120,16 +147,26 @@ struct Masks {
 
 impl Masks {
     fn add(&mut self, secret: &str) {
-        let halves = secret.split_once(':').map_or_else(Vec::new, |(first, second)| vec![first, second]);
-        for part in [secret, secret.trim()].into_iter().chain(halves).filter(|part| part.len() >= LEAST_SECRET) {
+        let halves = secret
+            .split_once(':')
+            .map_or_else(Vec::new, |(first, second)| vec![first, second]);
+        for part in [secret, secret.trim()]
+            .into_iter()
+            .chain(halves)
+            .filter(|part| part.len() >= LEAST_SECRET)
+        {
             for form in [part.to_owned(), part.to_lowercase(), part.to_uppercase()] {
-                self.cores.extend((0..3).flat_map(|before| base64_core(form.as_bytes(), before)));
+                self.cores
+                    .extend((0..3).flat_map(|before| base64_core(form.as_bytes(), before)));
                 let json = serde_json::to_string(&form).unwrap_or_default();
                 let query: String = url::form_urlencoded::byte_serialize(form.as_bytes()).collect();
                 let path = percent_encode(&form);
                 let again = [percent_encode(&path), percent_encode(&query)];
-                let texts = [json.trim_matches('"').to_owned(), path, query, form].into_iter().chain(again);
-                self.texts.extend(texts.map(|text| text.to_ascii_lowercase()));
+                let texts = [json.trim_matches('"').to_owned(), path, query, form]
+                    .into_iter()
+                    .chain(again);
+                self.texts
+                    .extend(texts.map(|text| text.to_ascii_lowercase()));
             }
         }
         for forms in [&mut self.texts, &mut self.cores] {
@@ -151,9 +188,20 @@ impl Masks {
                 let at = text.find(core)?;
                 // The letters beside it hold the secret's first and last bits.
                 let shares = |c: &char| c.is_ascii_alphanumeric() || "+/-_".contains(*c);
-                let before = text[..at].chars().next_back().filter(shares).map_or(0, char::len_utf8);
+                let before = text[..at]
+                    .chars()
+                    .next_back()
+                    .filter(shares)
+                    .map_or(0, char::len_utf8);
                 let end = at + core.len();
-                Some((at - before, end + text[end..].chars().next().filter(shares).map_or(0, char::len_utf8)))
+                Some((
+                    at - before,
+                    end + text[end..]
+                        .chars()
+                        .next()
+                        .filter(shares)
+                        .map_or(0, char::len_utf8),
+                ))
             });
         }
         text
@@ -207,10 +255,16 @@ impl Places {
             _ => VALUE.to_string(),
         });
         let named = |templates: &[(String, Template)]| {
-            let named = templates.iter().filter(|(_, template)| template.0.iter().any(secret));
+            let named = templates
+                .iter()
+                .filter(|(_, template)| template.0.iter().any(secret));
             named.map(|(name, _)| name.clone()).collect()
         };
-        Self { url: url.collect(), query: named(&request.query), headers: named(&request.headers) }
+        Self {
+            url: url.collect(),
+            query: named(&request.query),
+            headers: named(&request.headers),
+        }
     }
 
     /// The secret pieces of a URL, each with how much of it is not secret: the mark that it begins with, and the name of a
@@ -218,18 +272,30 @@ impl Places {
     fn secret_pieces(&self, url: &[&str]) -> Vec<(usize, usize)> {
         let mut secret = Vec::new();
         for (at, piece) in url.iter().enumerate() {
-            let Some((name, _)) = piece.split_once('=') else { continue };
+            let Some((name, _)) = piece.split_once('=') else {
+                continue;
+            };
             let bare = name.trim_start_matches(['?', '&']);
-            if self.query.iter().any(|p| name != bare && (p == bare || percent_encode(p) == bare)) {
+            if self
+                .query
+                .iter()
+                .any(|p| name != bare && (p == bare || percent_encode(p) == bare))
+            {
                 secret.push((at, name.len() + 1));
             }
         }
         let declared = pieces(&self.url);
-        let fits = |(declared, piece): (&&str, &&str)| declared.contains([SECRET, VALUE]) || declared == piece;
+        let fits = |(declared, piece): (&&str, &&str)| {
+            declared.contains([SECRET, VALUE]) || declared == piece
+        };
         if declared.len() > url.len() || !declared.iter().zip(url).all(fits) {
             return secret;
         }
-        for (at, declared) in declared.iter().enumerate().filter(|(_, declared)| declared.contains(SECRET)) {
+        for (at, declared) in declared
+            .iter()
+            .enumerate()
+            .filter(|(_, declared)| declared.contains(SECRET))
+        {
             let literal = declared.split([SECRET, VALUE]).next().unwrap_or_default();
             let mark = usize::from(literal.starts_with(['/', '?', '&']));
             secret.push((at, literal.rfind('=').map_or(mark, |equals| equals + 1)));
@@ -240,7 +306,10 @@ impl Places {
 
 /// A URL in pieces, each with the mark that it begins with.
 fn pieces(url: &str) -> Vec<&str> {
-    let mut marks: Vec<usize> = url.match_indices(['/', '?', '&']).map(|(at, _)| at).collect();
+    let mut marks: Vec<usize> = url
+        .match_indices(['/', '?', '&'])
+        .map(|(at, _)| at)
+        .collect();
     marks.push(url.len());
     let mut from = 0;
     let piece = |to| {
@@ -278,9 +347,14 @@ impl Veil {
         parameters.dedup();
         for name in &parameters {
             let kept = assets.parameter(name).await;
-            secrets.push(kept.map_err(|error| Failure::failed(format!("reading the parameter {name}: {error}")))?);
+            secrets.push(kept.map_err(|error| {
+                Failure::failed(format!("reading the parameter {name}: {error}"))
+            })?);
         }
-        Ok(Self { places, ..Self::new(&secrets, token_urls) })
+        Ok(Self {
+            places,
+            ..Self::new(&secrets, token_urls)
+        })
     }
 
     fn new(secrets: &[String], token_urls: Vec<String>) -> Self {
@@ -288,40 +362,63 @@ impl Veil {
         for secret in secrets {
             masks.add(secret);
         }
-        Self { masks: Mutex::new(masks), places: Vec::new(), token_urls }
+        Self {
+            masks: Mutex::new(masks),
+            places: Vec::new(),
+            token_urls,
+        }
     }
 
     fn masked(&self, text: &str) -> String {
-        self.masks.lock().unwrap_or_else(PoisonError::into_inner).mask(text)
+        self.masks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .mask(text)
     }
 
     /// A URL without its fragment.
     fn place(&self, url: &str) -> String {
         let url = pieces(url.split('#').next().unwrap_or_default());
         let secret = self.secret_pieces(&url);
-        let shown = url.iter().enumerate().map(|(at, piece)| match secret.iter().find(|(secret, _)| *secret == at) {
-            Some((_, shown)) => format!("{}[secret]", &piece[..*shown]),
-            None => (*piece).to_owned(),
+        let shown = url.iter().enumerate().map(|(at, piece)| {
+            match secret.iter().find(|(secret, _)| *secret == at) {
+                Some((_, shown)) => format!("{}[secret]", &piece[..*shown]),
+                None => (*piece).to_owned(),
+            }
         });
         plain(&self.masked(&shown.collect::<String>()), MAX_PART)
     }
 
     fn secret_pieces(&self, url: &[&str]) -> Vec<(usize, usize)> {
-        self.places.iter().flat_map(|places| places.secret_pieces(url)).collect()
+        self.places
+            .iter()
+            .flat_map(|places| places.secret_pieces(url))
+            .collect()
     }
 
     /// What secrets came to in a request may come back in its answer.
     fn learn_request(&self, request: &HttpRequest) {
         let url = pieces(&request.url);
-        let of_url = self.secret_pieces(&url).into_iter().filter_map(|(at, shown)| {
-            let value = url::form_urlencoded::parse(&url[at].as_bytes()[shown..]).next();
-            value.map(|(value, _)| value.into_owned())
-        });
-        let named = |name: &str| self.places.iter().any(|places| places.headers.iter().any(|h| h == name));
+        let of_url = self
+            .secret_pieces(&url)
+            .into_iter()
+            .filter_map(|(at, shown)| {
+                let value = url::form_urlencoded::parse(&url[at].as_bytes()[shown..]).next();
+                value.map(|(value, _)| value.into_owned())
+            });
+        let named = |name: &str| {
+            self.places
+                .iter()
+                .any(|places| places.headers.iter().any(|h| h == name))
+        };
         let headers = request.headers.iter().filter(|(name, _)| named(name));
         // `Bearer`, `Basic` and the like stand in front of what is secret.
-        let of_headers =
-            headers.flat_map(|(_, value)| [value.clone(), value.rsplit(' ').next().unwrap_or("").to_owned()]);
+        let of_headers = headers.flat_map(|(_, value)| {
+            [
+                value.clone(),
+                value.rsplit(' ').next().unwrap_or("").to_owned(),
+            ]
+        });
         let values: Vec<String> = of_url.chain(of_headers).collect();
         let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
         for value in values {
@@ -331,9 +428,14 @@ impl Veil {
 
     /// An access token is a secret too: it may come back in an answer.
     fn learn(&self, body: &[u8]) {
-        let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return };
+        let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+            return;
+        };
         let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = members.iter().filter(|(name, _)| name.ends_with("token")).filter_map(|(_, value)| value.as_str());
+        let tokens = members
+            .iter()
+            .filter(|(name, _)| name.ends_with("token"))
+            .filter_map(|(_, value)| value.as_str());
         for token in tokens {
             masks.add(token);
         }
@@ -346,21 +448,37 @@ impl Veil {
             Ok(answer) => answer,
             Err(error) => {
                 let reason = plain(&self.masked(&error.to_string()), MAX_PART);
-                return format!("no answer after {took} ms ({}): {reason}; {}", error.class(), upstream_advice(error));
+                return format!(
+                    "no answer after {took} ms ({}): {reason}; {}",
+                    error.class(),
+                    upstream_advice(error)
+                );
             }
         };
-        let kind = answer.header("content-type").map_or("no content type".to_owned(), |kind| plain(kind, MAX_PART));
+        let kind = answer
+            .header("content-type")
+            .map_or("no content type".to_owned(), |kind| plain(kind, MAX_PART));
         let size = thousands(answer.body.len() as u64);
-        let size = if answer.truncated { format!("more than {size} bytes") } else { format!("{size} bytes") };
+        let size = if answer.truncated {
+            format!("more than {size} bytes")
+        } else {
+            format!("{size} bytes")
+        };
         let head = format!("HTTP {}, {kind}, {took} ms, {size}", answer.status);
-        if (200..=299).contains(&answer.status) && self.token_urls.iter().any(|token_url| token_url == url) {
+        if (200..=299).contains(&answer.status)
+            && self.token_urls.iter().any(|token_url| token_url == url)
+        {
             self.learn(&answer.body);
             return format!("{head}; not shown, it holds an access token");
         }
         let text = self.masked(&String::from_utf8_lossy(&answer.body));
         // On one line, however the upstream lays it out.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if text.is_empty() { head } else { format!("{head}\n    {}", plain(&text, MAX_BODY)) }
+        if text.is_empty() {
+            head
+        } else {
+            format!("{head}\n    {}", plain(&text, MAX_BODY))
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_async::future::timeout::Timeout;
@@ -34,7 +34,12 @@ const MAX_ERROR_BYTES: usize = 16 * 1024;
 const MAX_PARAMETER_BYTES: usize = 64 * 1024;
 
 /// What stays as it is in the path of an object: RFC 3986's unreserved characters and the slash.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 /// The [`Assets`] of an AWS account, in the region of the other services.
 pub struct AwsAssets {
@@ -75,11 +80,20 @@ impl AwsAssets {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { settings, connector, clock, entropy }
+        Self {
+            settings,
+            connector,
+            clock,
+            entropy,
+        }
     }
 
     fn endpoint(&self, service: Service) -> String {
-        let own = self.settings.endpoint_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        let own = self
+            .settings
+            .endpoint_url
+            .as_deref()
+            .map(|url| url.trim_end_matches('/').to_owned());
         own.unwrap_or_else(|| service.endpoint(&self.settings.region))
     }
 
@@ -104,7 +118,9 @@ impl AwsAssets {
                 Err(AssetError::Unavailable(_)) => {}
                 came => return came,
             }
-            TokioSleep::new().sleep(wait.mul_f64(0.5 + self.entropy.unit() / 2.0)).await;
+            TokioSleep::new()
+                .sleep(wait.mul_f64(0.5 + self.entropy.unit() / 2.0))
+                .await;
             wait = (wait * 2).min(Duration::from_secs(1));
         }
         self.attempt(wanted, limits.attempt).await
@@ -114,15 +130,23 @@ impl AwsAssets {
     async fn attempt(&self, wanted: &Wanted, limit: Duration) -> Result<Answer, AssetError> {
         let unavailable = |why: &str| AssetError::Unavailable(why.to_owned());
         let request = self.signed(wanted)?;
-        let answer = Timeout::new(self.connector.call(request), TokioSleep::new().sleep(limit)).await;
+        let answer =
+            Timeout::new(self.connector.call(request), TokioSleep::new().sleep(limit)).await;
         let answer = answer.map_err(|_| unavailable("no answer in time"))?;
         let answer: HttpResponse = answer.map_err(|_| unavailable("the connection failed"))?;
         let status = answer.status().as_u16();
         let tag = answer.headers().get("etag").map(str::to_owned);
         // Of what is no content only the beginning counts, however long it is or says that the content would be (304).
         let content = (200..=299).contains(&status);
-        let max_bytes = if content { wanted.max_bytes } else { MAX_ERROR_BYTES };
-        let length = answer.headers().get("content-length").and_then(|length| length.parse::<usize>().ok());
+        let max_bytes = if content {
+            wanted.max_bytes
+        } else {
+            MAX_ERROR_BYTES
+        };
+        let length = answer
+            .headers()
+            .get("content-length")
+            .and_then(|length| length.parse::<usize>().ok());
         if content && length.is_some_and(|length| length > max_bytes) {
             return Err(AssetError::TooLarge(max_bytes));
         }
@@ -147,8 +171,15 @@ impl AwsAssets {
 
     fn signed(&self, wanted: &Wanted) -> Result<HttpRequest, AssetError> {
         let broken = |_| AssetError::Refused("the request cannot be made".to_owned());
-        let AwsSettings { access_key_id, secret_access_key, session_token, region, .. } = &self.settings;
-        let identity = Credentials::from_keys(access_key_id, secret_access_key, session_token.clone()).into();
+        let AwsSettings {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            region,
+            ..
+        } = &self.settings;
+        let identity =
+            Credentials::from_keys(access_key_id, secret_access_key, session_token.clone()).into();
         // Source: AWS Signature Version 4; paths of S3 are encoded once and taken as they are.
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -164,11 +195,15 @@ impl AwsAssets {
             .build()
             .map_err(|_| AssetError::Refused("the request cannot be signed".to_owned()))?
             .into();
-        let headers = wanted.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = wanted
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         let body = SignableBody::Bytes(&wanted.body);
         let signable = SignableRequest::new(wanted.method, wanted.url.as_str(), headers, body);
         let signed = signable.and_then(|signable| sign(signable, &params));
-        let signed = signed.map_err(|_| AssetError::Refused("the request cannot be signed".to_owned()))?;
+        let signed =
+            signed.map_err(|_| AssetError::Refused("the request cannot be signed".to_owned()))?;
         let mut request = HttpRequest::new(SdkBody::from(wanted.body.clone()));
         request.set_method(wanted.method).map_err(broken)?;
         request.set_uri(wanted.url.as_str()).map_err(broken)?;
@@ -176,7 +211,9 @@ impl AwsAssets {
             request.headers_mut().insert(*name, value.clone());
         }
         for (name, value) in signed.into_parts().0.headers() {
-            request.headers_mut().insert(name.to_owned(), value.to_owned());
+            request
+                .headers_mut()
+                .insert(name.to_owned(), value.to_owned());
         }
         Ok(request)
     }
@@ -187,11 +224,24 @@ fn refused(status: u16, body: &[u8]) -> AssetError {
     let text = String::from_utf8_lossy(body);
     let in_json = || {
         let error: Value = serde_json::from_str(&text).ok()?;
-        Some(error.get("__type")?.as_str()?.rsplit('#').next()?.to_owned())
+        Some(
+            error
+                .get("__type")?
+                .as_str()?
+                .rsplit('#')
+                .next()?
+                .to_owned(),
+        )
     };
-    let in_xml = || text.split_once("<Code>")?.1.split_once("</Code>").map(|(code, _)| code.to_owned());
-    let code =
-        in_json().or_else(in_xml).filter(|code| code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric()));
+    let in_xml = || {
+        text.split_once("<Code>")?
+            .1
+            .split_once("</Code>")
+            .map(|(code, _)| code.to_owned())
+    };
+    let code = in_json()
+        .or_else(in_xml)
+        .filter(|code| code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric()));
     if code.as_deref() == Some("ParameterNotFound") {
         return AssetError::Missing;
     }
@@ -214,13 +264,19 @@ impl Assets for AwsAssets {
                 ("content-type", "application/x-amz-json-1.1".to_owned()),
                 ("x-amz-target", "AmazonSSM.GetParameter".to_owned()),
             ],
-            body: json!({"Name": name, "WithDecryption": true}).to_string().into_bytes(),
+            body: json!({"Name": name, "WithDecryption": true})
+                .to_string()
+                .into_bytes(),
             max_bytes: MAX_PARAMETER_BYTES,
         };
         let answer = self.ask(&wanted).await?;
         let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
-        let value = json.as_ref().and_then(|json| json.pointer("/Parameter/Value")?.as_str());
-        value.map(str::to_owned).ok_or_else(|| AssetError::Unavailable("the answer has no value".to_owned()))
+        let value = json
+            .as_ref()
+            .and_then(|json| json.pointer("/Parameter/Value")?.as_str());
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| AssetError::Unavailable("the answer has no value".to_owned()))
     }
 
     async fn object(
@@ -233,7 +289,10 @@ impl Assets for AwsAssets {
             service: Service::Objects,
             method: "GET",
             url: self.url_of(name),
-            headers: unless.map(|tag| ("if-none-match", tag.to_owned())).into_iter().collect(),
+            headers: unless
+                .map(|tag| ("if-none-match", tag.to_owned()))
+                .into_iter()
+                .collect(),
             body: Vec::new(),
             max_bytes,
         };
@@ -241,7 +300,10 @@ impl Assets for AwsAssets {
         if answer.status == 304 {
             return Ok(None);
         }
-        Ok(Some(Object { tag: answer.tag.unwrap_or_default(), bytes: answer.body }))
+        Ok(Some(Object {
+            tag: answer.tag.unwrap_or_default(),
+            bytes: answer.body,
+        }))
     }
 }
 
@@ -251,17 +313,37 @@ mod tests {
 
     #[test]
     fn errors_are_told_apart_by_code() {
-        let json = |code: &str| format!(r#"{{"__type": "com.amazonaws.ssm#{code}", "message": "secret-in-message"}}"#);
-        let xml = |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message></Error>");
+        let json = |code: &str| {
+            format!(r#"{{"__type": "com.amazonaws.ssm#{code}", "message": "secret-in-message"}}"#)
+        };
+        let xml = |code: &str| {
+            format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message></Error>")
+        };
         let unavailable = |why: &str| AssetError::Unavailable(why.to_owned());
         for (status, body, wanted) in [
             (400, json("ParameterNotFound"), AssetError::Missing),
-            (400, json("ThrottlingException"), unavailable("too many questions")),
-            (400, json("AccessDeniedException"), AssetError::Refused("400 AccessDeniedException".to_owned())),
-            (403, xml("AccessDenied"), AssetError::Refused("403 AccessDenied".to_owned())),
+            (
+                400,
+                json("ThrottlingException"),
+                unavailable("too many questions"),
+            ),
+            (
+                400,
+                json("AccessDeniedException"),
+                AssetError::Refused("400 AccessDeniedException".to_owned()),
+            ),
+            (
+                403,
+                xml("AccessDenied"),
+                AssetError::Refused("403 AccessDenied".to_owned()),
+            ),
             (503, xml("SlowDown"), unavailable("503 SlowDown")),
             (500, String::new(), unavailable("500 ")),
-            (403, xml("<b>no code</b>"), AssetError::Refused("403 ".to_owned())),
+            (
+                403,
+                xml("<b>no code</b>"),
+                AssetError::Refused("403 ".to_owned()),
+            ),
         ] {
             assert_eq!(refused(status, body.as_bytes()), wanted, "{status} {body}");
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, TokioSleep};
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
@@ -44,14 +46,21 @@ pub struct AwsClients {
 
 impl fmt::Debug for AwsClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsClients").field("region", &self.settings.region).finish_non_exhaustive()
+        f.debug_struct("AwsClients")
+            .field("region", &self.settings.region)
+            .finish_non_exhaustive()
     }
 }
 
 impl AwsClients {
     /// Builds the clients. Connects nowhere.
     pub fn new(settings: &AwsSettings) -> Result<Self, SettingsError> {
-        let Limits { attempt, operation, attempts, .. } = settings.limits;
+        let Limits {
+            attempt,
+            operation,
+            attempts,
+            ..
+        } = settings.limits;
         if attempts == 0 || attempt.is_zero() || operation.is_zero() {
             return Err(SettingsError::Limits);
         }
@@ -69,8 +78,19 @@ impl AwsClients {
     }
 
     /// The table, by name. The clock and the randomness are for the waits between retries of unprocessed items.
-    pub fn store(&self, table: &str, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> DynamoStore {
-        DynamoStore::new(self.dynamo.clone(), table.to_owned(), clock, entropy, self.meter.clone())
+    pub fn store(
+        &self,
+        table: &str,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> DynamoStore {
+        DynamoStore::new(
+            self.dynamo.clone(),
+            table.to_owned(),
+            clock,
+            entropy,
+            self.meter.clone(),
+        )
     }
 
     /// The queues, by URL. A function needs only those that it sends to or receives from.
@@ -85,7 +105,12 @@ impl AwsClients {
 
     /// What providers need beside the bundle. The clock is for signatures, the randomness for the waits between attempts.
     pub fn assets(&self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> AwsAssets {
-        AwsAssets::new(self.settings.clone(), self.connector.clone(), clock, entropy)
+        AwsAssets::new(
+            self.settings.clone(),
+            self.connector.clone(),
+            clock,
+            entropy,
+        )
     }
 
     /// The meter, where metering is on.
@@ -115,7 +140,9 @@ impl AwsClients {
     }
 
     async fn knock(&self, url: String) {
-        let Ok(request) = HttpRequest::get(url) else { return };
+        let Ok(request) = HttpRequest::get(url) else {
+            return;
+        };
         if let Ok(answer) = self.connector.call(request).await {
             // A connection goes back to the pool once its answer has been read to the end.
             let _ = ByteStream::new(answer.into_body()).collect().await;
@@ -145,17 +172,26 @@ fn connector(settings: &AwsSettings) -> Result<SharedHttpConnector, SettingsErro
         .map_err(|error| SettingsError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(SharedHttpConnector::new(Connector::new(tls, settings.limits.attempt)))
+    Ok(SharedHttpConnector::new(Connector::new(
+        tls,
+        settings.limits.attempt,
+    )))
 }
 
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), SettingsError> {
     let mut none = true;
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
-        roots.add(certificate).map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| SettingsError::ExtraCa(error.to_string()))?;
         none = false;
     }
-    if none { Err(SettingsError::ExtraCa("none found".to_owned())) } else { Ok(()) }
+    if none {
+        Err(SettingsError::ExtraCa("none found".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 /// What both clients are made from.
@@ -169,7 +205,12 @@ struct Base {
 
 impl Base {
     fn new(settings: &AwsSettings, connector: &SharedHttpConnector) -> Self {
-        let Limits { attempt, operation, attempts, first_wait } = settings.limits;
+        let Limits {
+            attempt,
+            operation,
+            attempts,
+            first_wait,
+        } = settings.limits;
         let connector = connector.clone();
         Self {
             settings: settings.clone(),
@@ -179,7 +220,10 @@ impl Base {
                 .with_max_attempts(attempts)
                 .with_initial_backoff(first_wait)
                 .with_max_backoff(Duration::from_secs(1)),
-            timeouts: TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build(),
+            timeouts: TimeoutConfig::builder()
+                .operation_attempt_timeout(attempt)
+                .operation_timeout(operation)
+                .build(),
             credentials: Credentials::from_keys(
                 &settings.access_key_id,
                 &settings.secret_access_key,
@@ -193,7 +237,9 @@ impl Base {
 macro_rules! config {
     ($name:ident, $sdk:ident) => {
         fn $name(base: &Base) -> $sdk::config::Builder {
-            use $sdk::config::{BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig};
+            use $sdk::config::{
+                BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig,
+            };
             let mut config = Config::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
                 .region(Region::new(base.settings.region.clone()))
@@ -236,7 +282,8 @@ mod tests {
 
     #[test]
     fn the_bundled_roots_are_the_five_of_amazon() {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(AMAZON_ROOTS).collect();
+        let certificates: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(AMAZON_ROOTS).collect();
         assert_eq!(certificates.unwrap().len(), 5);
         add(&mut RootCertStore::empty(), AMAZON_ROOTS).unwrap();
     }
@@ -244,16 +291,36 @@ mod tests {
     #[test]
     fn unusable_settings_are_told_apart() {
         assert!(AwsClients::new(&settings()).is_ok());
-        let with = |pem: &[u8]| AwsClients::new(&AwsSettings { extra_ca_pem: Some(pem.to_vec()), ..settings() });
-        assert!(matches!(with(b"no certificate"), Err(SettingsError::ExtraCa(_))));
+        let with = |pem: &[u8]| {
+            AwsClients::new(&AwsSettings {
+                extra_ca_pem: Some(pem.to_vec()),
+                ..settings()
+            })
+        };
+        assert!(matches!(
+            with(b"no certificate"),
+            Err(SettingsError::ExtraCa(_))
+        ));
         assert!(matches!(
             with(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
             Err(SettingsError::ExtraCa(_))
         ));
         assert!(with(AMAZON_ROOTS).is_ok());
-        let endpoint = AwsSettings { endpoint_url: Some("ftp://x".to_owned()), ..settings() };
-        assert_eq!(AwsClients::new(&endpoint).unwrap_err(), SettingsError::Endpoint);
-        let limits = AwsSettings { limits: Limits { attempts: 0, ..Limits::default() }, ..settings() };
+        let endpoint = AwsSettings {
+            endpoint_url: Some("ftp://x".to_owned()),
+            ..settings()
+        };
+        assert_eq!(
+            AwsClients::new(&endpoint).unwrap_err(),
+            SettingsError::Endpoint
+        );
+        let limits = AwsSettings {
+            limits: Limits {
+                attempts: 0,
+                ..Limits::default()
+            },
+            ..settings()
+        };
         assert_eq!(AwsClients::new(&limits).unwrap_err(), SettingsError::Limits);
     }
 

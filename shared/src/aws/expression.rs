@@ -38,7 +38,10 @@ impl Aliases {
 
     /// The service refuses empty maps.
     pub(super) fn into_parts(self) -> (Option<HashMap<String, String>>, Option<Raw>) {
-        (Some(self.names).filter(|names| !names.is_empty()), Some(self.values).filter(|values| !values.is_empty()))
+        (
+            Some(self.names).filter(|names| !names.is_empty()),
+            Some(self.values).filter(|values| !values.is_empty()),
+        )
     }
 }
 
@@ -64,16 +67,26 @@ fn set_of(set: &BTreeSet<String>) -> Result<AttributeValue, StoreError> {
 }
 
 /// A condition of several parts is in parentheses.
-pub(super) fn condition(condition: &Condition, aliases: &mut Aliases) -> Result<String, StoreError> {
+pub(super) fn condition(
+    condition: &Condition,
+    aliases: &mut Aliases,
+) -> Result<String, StoreError> {
     let joined = |parts: &[Condition], word: &str, aliases: &mut Aliases| {
         if parts.is_empty() {
             return refused("a condition of no parts");
         }
         // The service refuses parentheses around parentheses.
         let several = parts.len() > 1;
-        let parts: Result<Vec<_>, _> = parts.iter().map(|part| self::condition(part, aliases)).collect();
+        let parts: Result<Vec<_>, _> = parts
+            .iter()
+            .map(|part| self::condition(part, aliases))
+            .collect();
         let joined = parts?.join(word);
-        Ok(if several { format!("({joined})") } else { joined })
+        Ok(if several {
+            format!("({joined})")
+        } else {
+            joined
+        })
     };
     Ok(match condition {
         Condition::ItemAbsent => format!("attribute_not_exists({})", aliases.name("pk")),
@@ -84,10 +97,18 @@ pub(super) fn condition(condition: &Condition, aliases: &mut Aliases) -> Result<
         }
         Condition::Absent(name) => format!("attribute_not_exists({})", aliases.name(name)),
         Condition::AtMost(name, bound) => {
-            format!("{} <= {}", aliases.name(name), aliases.value(AttributeValue::N(bound.to_string())))
+            format!(
+                "{} <= {}",
+                aliases.name(name),
+                aliases.value(AttributeValue::N(bound.to_string()))
+            )
         }
         Condition::AtLeast(name, bound) => {
-            format!("{} >= {}", aliases.name(name), aliases.value(AttributeValue::N(bound.to_string())))
+            format!(
+                "{} >= {}",
+                aliases.name(name),
+                aliases.value(AttributeValue::N(bound.to_string()))
+            )
         }
         Condition::All(parts) => joined(parts, " AND ", aliases)?,
         Condition::Any(parts) => joined(parts, " OR ", aliases)?,
@@ -107,7 +128,10 @@ pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<Strin
             }
             Change::SetIfAbsent(name, value) => {
                 let (alias, value) = (aliases.name(name), stored(value)?);
-                set.push(format!("{alias} = if_not_exists({alias}, {})", aliases.value(value)));
+                set.push(format!(
+                    "{alias} = if_not_exists({alias}, {})",
+                    aliases.value(value)
+                ));
                 name
             }
             Change::Add(name, amount) => {
@@ -117,7 +141,11 @@ pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<Strin
             }
             Change::AddToSet(name, elements) => {
                 let elements = set_of(elements)?;
-                add.push(format!("{} {}", aliases.name(name), aliases.value(elements)));
+                add.push(format!(
+                    "{} {}",
+                    aliases.name(name),
+                    aliases.value(elements)
+                ));
                 name
             }
             Change::Remove(name) => {
@@ -126,7 +154,9 @@ pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<Strin
             }
         };
         if matches!(*name, "pk" | "sk") || !seen.insert(*name) {
-            return refused(format!("attribute {name} is changed twice, or part of the key"));
+            return refused(format!(
+                "attribute {name} is changed twice, or part of the key"
+            ));
         }
     }
     let clauses = [("SET", set), ("ADD", add), ("REMOVE", remove)];
@@ -143,7 +173,10 @@ pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<Strin
 
 /// Whether doing it twice differs from doing it once.
 pub(super) fn counts(update: &Update) -> bool {
-    update.changes.iter().any(|change| matches!(change, Change::Add(..)))
+    update
+        .changes
+        .iter()
+        .any(|change| matches!(change, Change::Add(..)))
 }
 
 pub(super) fn raw_key(key: &Key) -> Raw {
@@ -171,11 +204,19 @@ pub(super) fn item(raw: Raw) -> Result<Item, StoreError> {
             AttributeValue::S(text) => Value::S(text),
             AttributeValue::N(number) => match number.parse() {
                 Ok(number) => Value::N(number),
-                Err(_) => return refused(format!("stored attribute {name} is no whole number of 64 bits")),
+                Err(_) => {
+                    return refused(format!(
+                        "stored attribute {name} is no whole number of 64 bits"
+                    ));
+                }
             },
             AttributeValue::B(bytes) => Value::B(bytes.into_inner()),
             AttributeValue::Ss(set) => Value::Ss(set.into_iter().collect()),
-            _ => return refused(format!("stored attribute {name} has a type that is not used")),
+            _ => {
+                return refused(format!(
+                    "stored attribute {name} has a type that is not used"
+                ));
+            }
         };
         match (name.as_str(), value) {
             ("pk", Value::S(text)) => pk = Some(text),
@@ -186,7 +227,10 @@ pub(super) fn item(raw: Raw) -> Result<Item, StoreError> {
         }
     }
     match (pk, sk) {
-        (Some(pk), Some(sk)) => Ok(Item { key: Key { pk, sk }, attributes }),
+        (Some(pk), Some(sk)) => Ok(Item {
+            key: Key { pk, sk },
+            attributes,
+        }),
         _ => refused("a stored item came without its key"),
     }
 }
@@ -214,10 +258,16 @@ mod tests {
         let mut aliases = Aliases::default();
         let nested = Condition::Any(vec![
             Condition::ItemAbsent,
-            Condition::All(vec![Condition::AtMost("expires_at", 5), Condition::Absent("pk")]),
+            Condition::All(vec![
+                Condition::AtMost("expires_at", 5),
+                Condition::Absent("pk"),
+            ]),
         ]);
         let text = condition(&nested, &mut aliases).unwrap();
-        assert_eq!(text, "(attribute_not_exists(#a0) OR (#a1 <= :v0 AND attribute_not_exists(#a0)))");
+        assert_eq!(
+            text,
+            "(attribute_not_exists(#a0) OR (#a1 <= :v0 AND attribute_not_exists(#a0)))"
+        );
         let (names, values) = aliases.into_parts();
         assert_eq!(names.unwrap()["#a1"], "expires_at");
         assert_eq!(values.unwrap()[":v0"], AttributeValue::N("5".to_owned()));
@@ -226,7 +276,10 @@ mod tests {
     #[test]
     fn a_condition_of_one_part_has_no_parentheses_of_its_own() {
         let one = Condition::Any(vec![Condition::All(vec![Condition::ItemExists])]);
-        assert_eq!(condition(&one, &mut Aliases::default()).unwrap(), "attribute_exists(#a0)");
+        assert_eq!(
+            condition(&one, &mut Aliases::default()).unwrap(),
+            "attribute_exists(#a0)"
+        );
     }
 
     #[test]
@@ -241,7 +294,10 @@ mod tests {
             Change::Add("starts", 1),
         ];
         let text = changes(&all, &mut aliases).unwrap();
-        assert_eq!(text, "SET #a1 = :v0, #a3 = if_not_exists(#a3, :v2) ADD #a2 :v1, #a4 :v3 REMOVE #a0");
+        assert_eq!(
+            text,
+            "SET #a1 = :v0, #a3 = if_not_exists(#a3, :v2) ADD #a2 :v1, #a4 :v3 REMOVE #a0"
+        );
     }
 
     #[test]
@@ -250,7 +306,10 @@ mod tests {
         assert!(refused(&[]));
         assert!(refused(&[Change::AddToSet("s", BTreeSet::new())]));
         assert!(refused(&[Change::Set("s", Value::Ss(BTreeSet::new()))]));
-        assert!(refused(&[Change::Set("a", Value::N(1)), Change::Remove("a")]));
+        assert!(refused(&[
+            Change::Set("a", Value::N(1)),
+            Change::Remove("a")
+        ]));
         assert!(refused(&[Change::Set("sk", Value::N(1))]));
         assert!(condition(&Condition::All(vec![]), &mut Aliases::default()).is_err());
     }
@@ -258,12 +317,18 @@ mod tests {
     #[test]
     fn items_of_foreign_shape_are_refused_by_attribute() {
         let raw = |value| {
-            let mut raw = raw_key(&Key { pk: "p".to_owned(), sk: "s".to_owned() });
+            let mut raw = raw_key(&Key {
+                pk: "p".to_owned(),
+                sk: "s".to_owned(),
+            });
             raw.insert("x".to_owned(), value);
             item(raw)
         };
         assert!(raw(AttributeValue::N("17".to_owned())).is_ok());
-        for foreign in [AttributeValue::N("1.5".to_owned()), AttributeValue::Bool(true)] {
+        for foreign in [
+            AttributeValue::N("1.5".to_owned()),
+            AttributeValue::Bool(true),
+        ] {
             assert!(matches!(raw(foreign), Err(StoreError::Refused(why)) if why.contains('x')));
         }
         assert!(matches!(item(Raw::new()), Err(StoreError::Refused(_))));

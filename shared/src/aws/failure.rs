@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::CancellationReason;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
+use aws_smithy_runtime_api::client::retries::classifiers::{
+    ClassifyRetry, RetryAction, RetryClassifierPriority,
+};
 
 use super::expression::{self, Raw};
 use crate::ports::{FailedCondition, StoreError};
@@ -40,14 +42,20 @@ impl From<Failure> for StoreError {
 /// Sorts an error. Only codes are kept: messages may quote what an item holds.
 pub(super) fn failure<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Failure {
     match error {
-        SdkError::ConstructionFailure(_) => Failure::Refused("the request could not be built".to_owned()),
+        SdkError::ConstructionFailure(_) => {
+            Failure::Refused("the request could not be built".to_owned())
+        }
         SdkError::TimeoutError(_) => Failure::Unavailable("no answer in time".to_owned()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             Failure::Unavailable("no answer in time".to_owned())
         }
         SdkError::DispatchFailure(_) => Failure::Unavailable("the connection failed".to_owned()),
-        SdkError::ResponseError(_) => Failure::Unavailable("the answer could not be read".to_owned()),
-        SdkError::ServiceError(service) => coded(service.err().code(), service.raw().status().as_u16()),
+        SdkError::ResponseError(_) => {
+            Failure::Unavailable("the answer could not be read".to_owned())
+        }
+        SdkError::ServiceError(service) => {
+            coded(service.err().code(), service.raw().status().as_u16())
+        }
         _ => Failure::Unavailable("an error of a new kind".to_owned()),
     }
 }
@@ -63,10 +71,16 @@ pub(super) fn coded(code: Option<&str>, status: u16) -> Failure {
             | "RequestThrottled"
             | "KmsThrottled",
         ) => Failure::Throttled,
-        Some("TransactionConflictException" | "ReplicatedWriteConflictException") => Failure::Conflict,
+        Some("TransactionConflictException" | "ReplicatedWriteConflictException") => {
+            Failure::Conflict
+        }
         // The transaction that this one repeats may still succeed.
-        Some("TransactionInProgressException") => Failure::Unavailable("TransactionInProgressException".to_owned()),
-        code if status >= 500 => Failure::Unavailable(format!("{status} {}", code.unwrap_or_default())),
+        Some("TransactionInProgressException") => {
+            Failure::Unavailable("TransactionInProgressException".to_owned())
+        }
+        code if status >= 500 => {
+            Failure::Unavailable(format!("{status} {}", code.unwrap_or_default()))
+        }
         None if status == 429 => Failure::Throttled,
         code => Failure::Refused(format!("{status} {}", code.unwrap_or_default())),
     }
@@ -102,7 +116,9 @@ pub(super) fn cancelled(reasons: &[CancellationReason]) -> StoreError {
 
 /// The item that a failed condition was held against.
 pub(super) fn existing(raw: Option<Raw>) -> Result<Option<crate::ports::Item>, StoreError> {
-    raw.filter(|raw| !raw.is_empty()).map(expression::item).transpose()
+    raw.filter(|raw| !raw.is_empty())
+        .map(expression::item)
+        .transpose()
 }
 
 /// Notes that an attempt ended with its effect unknown.
@@ -118,12 +134,17 @@ pub(super) struct Unknown {
 
 impl Unknown {
     pub(super) fn new(forbid_retry: bool) -> Self {
-        Self { seen: Arc::default(), forbid_retry }
+        Self {
+            seen: Arc::default(),
+            forbid_retry,
+        }
     }
 
     /// What the caller may be told.
     pub(super) fn honest(&self, error: StoreError) -> StoreError {
-        if self.seen.load(Ordering::SeqCst) && !matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_)) {
+        if self.seen.load(Ordering::SeqCst)
+            && !matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_))
+        {
             return StoreError::Unavailable("an earlier attempt was not answered".to_owned());
         }
         error
@@ -133,9 +154,9 @@ impl Unknown {
 impl ClassifyRetry for Unknown {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let unknown = match context.output_or_error() {
-            Some(Err(error)) if error.is_operation_error() => {
-                context.response().is_none_or(|response| response.status().is_server_error())
-            }
+            Some(Err(error)) if error.is_operation_error() => context
+                .response()
+                .is_none_or(|response| response.status().is_server_error()),
             Some(Err(_)) => true,
             _ => false,
         };
@@ -162,7 +183,10 @@ mod tests {
     use super::*;
 
     fn reasons(codes: &[&str]) -> Vec<CancellationReason> {
-        codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect()
+        codes
+            .iter()
+            .map(|code| CancellationReason::builder().code(*code).build())
+            .collect()
     }
 
     #[test]
@@ -173,22 +197,49 @@ mod tests {
             verdict(&["ConditionalCheckFailed", "None", "ConditionalCheckFailed"]),
             StoreError::ConditionFailed(vec![failed(0), failed(2)])
         );
-        assert_eq!(verdict(&["ConditionalCheckFailed", "TransactionConflict"]), StoreError::Conflict);
-        assert_eq!(verdict(&["ThrottlingError", "ConditionalCheckFailed"]), StoreError::Throttled);
-        assert_eq!(verdict(&["ThrottlingError", "TransactionConflict"]), StoreError::Conflict);
-        assert!(matches!(verdict(&["TransactionConflict", "ValidationError"]), StoreError::Refused(_)));
-        assert!(matches!(verdict(&["None", "ItemCollectionSizeLimitExceeded"]), StoreError::Refused(_)));
+        assert_eq!(
+            verdict(&["ConditionalCheckFailed", "TransactionConflict"]),
+            StoreError::Conflict
+        );
+        assert_eq!(
+            verdict(&["ThrottlingError", "ConditionalCheckFailed"]),
+            StoreError::Throttled
+        );
+        assert_eq!(
+            verdict(&["ThrottlingError", "TransactionConflict"]),
+            StoreError::Conflict
+        );
+        assert!(matches!(
+            verdict(&["TransactionConflict", "ValidationError"]),
+            StoreError::Refused(_)
+        ));
+        assert!(matches!(
+            verdict(&["None", "ItemCollectionSizeLimitExceeded"]),
+            StoreError::Refused(_)
+        ));
         assert!(matches!(verdict(&["None"]), StoreError::Unavailable(_)));
     }
 
     #[test]
     fn codes_decide_and_texts_do_not() {
         assert_eq!(coded(Some("ThrottlingException"), 400), Failure::Throttled);
-        assert_eq!(coded(Some("TransactionConflictException"), 400), Failure::Conflict);
-        assert!(matches!(coded(Some("TransactionInProgressException"), 400), Failure::Unavailable(_)));
-        assert!(matches!(coded(Some("InternalServerError"), 500), Failure::Unavailable(_)));
+        assert_eq!(
+            coded(Some("TransactionConflictException"), 400),
+            Failure::Conflict
+        );
+        assert!(matches!(
+            coded(Some("TransactionInProgressException"), 400),
+            Failure::Unavailable(_)
+        ));
+        assert!(matches!(
+            coded(Some("InternalServerError"), 500),
+            Failure::Unavailable(_)
+        ));
         assert!(matches!(coded(None, 503), Failure::Unavailable(_)));
-        assert!(matches!(coded(Some("AccessDeniedException"), 400), Failure::Refused(_)));
+        assert!(matches!(
+            coded(Some("AccessDeniedException"), 400),
+            Failure::Refused(_)
+        ));
     }
 
     #[test]
@@ -198,6 +249,9 @@ mod tests {
         assert_eq!(unknown.honest(failed.clone()), failed);
         unknown.seen.store(true, Ordering::SeqCst);
         assert!(matches!(unknown.honest(failed), StoreError::Unavailable(_)));
-        assert!(matches!(unknown.honest(StoreError::Refused(String::new())), StoreError::Refused(_)));
+        assert!(matches!(
+            unknown.honest(StoreError::Refused(String::new())),
+            StoreError::Refused(_)
+        ));
     }
 }

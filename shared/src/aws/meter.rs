@@ -31,7 +31,10 @@ pub struct Meter(Mutex<BTreeMap<&'static str, Usage>>);
 
 impl Meter {
     pub(super) fn count(&self, operation: &'static str, usage: Usage) {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let sum = all.entry(operation).or_default();
         sum.calls += usage.calls;
         sum.errors += usage.errors;
@@ -43,8 +46,15 @@ impl Meter {
 
     /// What was used since the last reading. One JSON line of it an invocation adds up to the whole.
     pub fn snapshot_and_reset(&self) -> Reading {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        all.into_iter().map(|(operation, usage)| (operation.to_owned(), usage)).collect()
+        let all = std::mem::take(
+            &mut *self
+                .0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        all.into_iter()
+            .map(|(operation, usage)| (operation.to_owned(), usage))
+            .collect()
     }
 }
 
@@ -55,11 +65,22 @@ mod tests {
     #[test]
     fn a_reading_starts_the_next_one_from_nothing() {
         let meter = Meter::default();
-        let once = Usage { calls: 1, write_units: 2.5, ..Usage::default() };
+        let once = Usage {
+            calls: 1,
+            write_units: 2.5,
+            ..Usage::default()
+        };
         meter.count("dynamodb.PutItem", once);
         meter.count("dynamodb.PutItem", once);
         let reading = meter.snapshot_and_reset();
-        assert_eq!(reading["dynamodb.PutItem"], Usage { calls: 2, write_units: 5.0, ..Usage::default() });
+        assert_eq!(
+            reading["dynamodb.PutItem"],
+            Usage {
+                calls: 2,
+                write_units: 5.0,
+                ..Usage::default()
+            }
+        );
         assert!(meter.snapshot_and_reset().is_empty());
     }
 }

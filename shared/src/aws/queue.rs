@@ -24,7 +24,8 @@ const MAX_ROUNDS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// The client of SQS, built when it is first used: some functions and most invocations send no message.
-pub(super) type LazySqs = Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
+pub(super) type LazySqs =
+    Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
 /// The queues, by URL.
 pub struct SqsQueue {
@@ -37,7 +38,9 @@ pub struct SqsQueue {
 
 impl fmt::Debug for SqsQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqsQueue").field("urls", &self.urls).finish_non_exhaustive()
+        f.debug_struct("SqsQueue")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +68,9 @@ fn batches(messages: &[Message]) -> Vec<&[Message]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, message) in messages.iter().enumerate() {
-        if at > start && (at - start == MAX_MESSAGES || bytes + message.body.len() > MAX_BATCH_BYTES) {
+        if at > start
+            && (at - start == MAX_MESSAGES || bytes + message.body.len() > MAX_BATCH_BYTES)
+        {
             batches.push(&messages[start..at]);
             (start, bytes) = (at, 0);
         }
@@ -96,40 +101,72 @@ impl SqsQueue {
         entropy: Arc<dyn Entropy>,
         meter: Option<Arc<Meter>>,
     ) -> Self {
-        Self { client, urls, clock, entropy, meter }
+        Self {
+            client,
+            urls,
+            clock,
+            entropy,
+            meter,
+        }
     }
 
     fn url(&self, queue: QueueName) -> Result<&str, QueueError> {
         let url = self.urls.get(&queue);
-        url.map(String::as_str).ok_or_else(|| QueueError(format!("no URL is known for the queue {queue:?}")))
+        url.map(String::as_str)
+            .ok_or_else(|| QueueError(format!("no URL is known for the queue {queue:?}")))
     }
 
     fn count(&self, operation: &'static str, ok: bool, bytes: usize) {
         if let Some(meter) = &self.meter {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            meter.count(operation, Usage { calls: 1, errors: u64::from(!ok), bytes, ..Usage::default() });
+            meter.count(
+                operation,
+                Usage {
+                    calls: 1,
+                    errors: u64::from(!ok),
+                    bytes,
+                    ..Usage::default()
+                },
+            );
         }
     }
 
     async fn send_batch(&self, url: &str, batch: &[Message]) -> Result<(), QueueError> {
         let mut left: Vec<usize> = (0..batch.len()).collect();
         for round in 0..MAX_ROUNDS {
-            let entries: Result<Vec<_>, _> = left.iter().map(|at| entry(*at, &batch[*at])).collect();
+            let entries: Result<Vec<_>, _> =
+                left.iter().map(|at| entry(*at, &batch[*at])).collect();
             let bytes = left.iter().map(|at| batch[*at].body.len()).sum();
-            let answer = self.client.send_message_batch().queue_url(url).set_entries(Some(entries?)).send().await;
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(url)
+                .set_entries(Some(entries?))
+                .send()
+                .await;
             self.count("sqs.SendMessageBatch", answer.is_ok(), bytes);
             let failed = answer.map_err(|error| failure(&error))?.failed;
             if let Some(refused) = failed.iter().find(|entry| entry.sender_fault()) {
-                return Err(QueueError(format!("a message was refused: {}", refused.code())));
+                return Err(QueueError(format!(
+                    "a message was refused: {}",
+                    refused.code()
+                )));
             }
-            left = failed.iter().filter_map(|entry| entry.id().parse().ok()).filter(|at| *at < batch.len()).collect();
+            left = failed
+                .iter()
+                .filter_map(|entry| entry.id().parse().ok())
+                .filter(|at| *at < batch.len())
+                .collect();
             if left.is_empty() {
                 return Ok(());
             }
             let longest = FIRST_WAIT.saturating_mul(1 << round);
             self.clock.sleep(longest.mul_f64(self.entropy.unit())).await;
         }
-        Err(QueueError(format!("{} messages were not accepted", left.len())))
+        Err(QueueError(format!(
+            "{} messages were not accepted",
+            left.len()
+        )))
     }
 }
 
@@ -148,7 +185,12 @@ impl Queue for SqsQueue {
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+    async fn postpone(
+        &self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
         let url = self.url(queue)?;
         let answer = self
             .client
@@ -168,12 +210,21 @@ mod tests {
     use super::*;
 
     fn message(bytes: usize) -> Message {
-        Message { body: "x".repeat(bytes), delay: Duration::ZERO, group: String::new() }
+        Message {
+            body: "x".repeat(bytes),
+            delay: Duration::ZERO,
+            group: String::new(),
+        }
     }
 
     #[test]
     fn batches_are_cut_by_number_and_by_bytes() {
-        let sizes = |messages: &[Message]| batches(messages).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+        let sizes = |messages: &[Message]| {
+            batches(messages)
+                .iter()
+                .map(|batch| batch.len())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(sizes(&[]), [0; 0]);
         assert_eq!(sizes(&vec![message(1); 23]), [10, 10, 3]);
         assert_eq!(sizes(&vec![message(100 * 1024); 5]), [2, 2, 1]);

@@ -25,7 +25,11 @@ impl Service {
     /// Source: AWS general reference, service endpoints. China has a domain of its own.
     pub(super) fn endpoint(self, region: &str) -> String {
         let service = self.name();
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let domain = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
         format!("https://{service}.{region}.{domain}")
     }
 }
@@ -40,14 +44,22 @@ mod tests {
         use aws_sdk_dynamodb::config::endpoint as dynamo;
         use aws_sdk_sqs::config::endpoint as sqs;
         let (of_table, of_queues) = (dynamo::DefaultResolver::new(), sqs::DefaultResolver::new());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"] {
             let params = dynamo::Params::builder().region(region).build().unwrap();
             let found = dynamo::ResolveEndpoint::resolve_endpoint(&of_table, &params);
-            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Table.endpoint(region));
+            assert_eq!(
+                runtime.block_on(found).unwrap().url(),
+                Service::Table.endpoint(region)
+            );
             let params = sqs::Params::builder().region(region).build().unwrap();
             let found = sqs::ResolveEndpoint::resolve_endpoint(&of_queues, &params);
-            assert_eq!(runtime.block_on(found).unwrap().url(), Service::Queues.endpoint(region));
+            assert_eq!(
+                runtime.block_on(found).unwrap().url(),
+                Service::Queues.endpoint(region)
+            );
         }
     }
 }

@@ -11,19 +11,22 @@ use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::transact_write_items::{
+    TransactWriteItemsError, TransactWriteItemsOutput,
+};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    Capacity, ConditionCheck, ConsumedCapacity, DeleteRequest, KeysAndAttributes, Put as RawPut, PutRequest,
-    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as RawUpdate,
-    WriteRequest,
+    Capacity, ConditionCheck, ConsumedCapacity, DeleteRequest, KeysAndAttributes, Put as RawPut,
+    PutRequest, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update as RawUpdate, WriteRequest,
 };
 
 use super::expression::{self, Aliases, Raw};
 use super::failure::{Unknown, cancelled, existing, failure};
 use super::meter::{Meter, Usage};
 use crate::ports::{
-    Clock, Condition, Entropy, FailedCondition, Item, Key, Put, Query, Select, Store, StoreError, Update, Write,
+    Clock, Condition, Entropy, FailedCondition, Item, Key, Put, Query, Select, Store, StoreError,
+    Update, Write,
 };
 
 /// Source: Amazon `DynamoDB` API reference, `BatchGetItem`.
@@ -48,7 +51,9 @@ pub struct DynamoStore {
 
 impl fmt::Debug for DynamoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamoStore").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("DynamoStore")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,11 +72,19 @@ impl DynamoStore {
         entropy: Arc<dyn Entropy>,
         meter: Option<Arc<Meter>>,
     ) -> Self {
-        Self { client, table, clock, entropy, meter }
+        Self {
+            client,
+            table,
+            clock,
+            entropy,
+            meter,
+        }
     }
 
     fn capacity(&self) -> Option<ReturnConsumedCapacity> {
-        self.meter.is_some().then_some(ReturnConsumedCapacity::Indexes)
+        self.meter
+            .is_some()
+            .then_some(ReturnConsumedCapacity::Indexes)
     }
 
     fn count<'a>(
@@ -81,15 +94,23 @@ impl DynamoStore {
         answer: Option<impl IntoIterator<Item = &'a ConsumedCapacity>>,
     ) {
         let Some(meter) = &self.meter else { return };
-        let mut usage = Usage { calls: 1, errors: u64::from(answer.is_none()), ..Usage::default() };
+        let mut usage = Usage {
+            calls: 1,
+            errors: u64::from(answer.is_none()),
+            ..Usage::default()
+        };
         for consumed in answer.into_iter().flatten() {
             let units = consumed.capacity_units().unwrap_or_default();
             match kind {
                 Kind::Read => usage.read_units += units,
                 Kind::Write => {
                     usage.write_units += units;
-                    let indexes = consumed.global_secondary_indexes().into_iter().flat_map(HashMap::values);
-                    usage.index_write_units += indexes.filter_map(Capacity::capacity_units).sum::<f64>();
+                    let indexes = consumed
+                        .global_secondary_indexes()
+                        .into_iter()
+                        .flat_map(HashMap::values);
+                    usage.index_write_units +=
+                        indexes.filter_map(Capacity::capacity_units).sum::<f64>();
                 }
             }
         }
@@ -101,19 +122,29 @@ impl DynamoStore {
         if idle_rounds >= MAX_IDLE_ROUNDS {
             return Err(StoreError::Throttled);
         }
-        let longest = FIRST_WAIT.saturating_mul(1 << idle_rounds).min(Duration::from_secs(1));
+        let longest = FIRST_WAIT
+            .saturating_mul(1 << idle_rounds)
+            .min(Duration::from_secs(1));
         self.clock.sleep(longest.mul_f64(self.entropy.unit())).await;
         Ok(())
     }
 
     /// One `BatchGetItem` and its repetitions.
-    async fn get_batch(&self, keys: &[Key], found: &mut HashMap<Key, Item>) -> Result<(), StoreError> {
+    async fn get_batch(
+        &self,
+        keys: &[Key],
+        found: &mut HashMap<Key, Item>,
+    ) -> Result<(), StoreError> {
         let mut left: Vec<Raw> = keys.iter().map(expression::raw_key).collect();
         let mut idle_rounds = 0;
         loop {
             let asked = left.len();
-            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
-            let request = request.map_err(|_| StoreError::Refused("the request could not be built".to_owned()))?;
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(left))
+                .consistent_read(true)
+                .build();
+            let request = request
+                .map_err(|_| StoreError::Refused("the request could not be built".to_owned()))?;
             let answer = self
                 .client
                 .batch_get_item()
@@ -124,20 +155,35 @@ impl DynamoStore {
             self.count(
                 "dynamodb.BatchGetItem",
                 Kind::Read,
-                answer.as_ref().ok().map(BatchGetItemOutput::consumed_capacity),
+                answer
+                    .as_ref()
+                    .ok()
+                    .map(BatchGetItemOutput::consumed_capacity),
             );
             let answer = answer.map_err(|error| failure(&error))?;
-            for raw in answer.responses.into_iter().flat_map(HashMap::into_values).flatten() {
+            for raw in answer
+                .responses
+                .into_iter()
+                .flat_map(HashMap::into_values)
+                .flatten()
+            {
                 let item = expression::item(raw)?;
                 found.insert(item.key.clone(), item);
             }
             let unprocessed = answer.unprocessed_keys.unwrap_or_default();
-            left = unprocessed.into_values().flat_map(|keys| keys.keys).collect();
+            left = unprocessed
+                .into_values()
+                .flat_map(|keys| keys.keys)
+                .collect();
             if left.is_empty() {
                 return Ok(());
             }
             // An answer is cut at 16 MB too, and that is no sign of throttling.
-            idle_rounds = if left.len() < asked { 0 } else { idle_rounds + 1 };
+            idle_rounds = if left.len() < asked {
+                0
+            } else {
+                idle_rounds + 1
+            };
             self.back_off(idle_rounds).await?;
         }
     }
@@ -157,14 +203,26 @@ impl DynamoStore {
             self.count(
                 "dynamodb.BatchWriteItem",
                 Kind::Write,
-                answer.as_ref().ok().map(BatchWriteItemOutput::consumed_capacity),
+                answer
+                    .as_ref()
+                    .ok()
+                    .map(BatchWriteItemOutput::consumed_capacity),
             );
             let answer = answer.map_err(|error| failure(&error))?;
-            left = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            left = answer
+                .unprocessed_items
+                .unwrap_or_default()
+                .into_values()
+                .flatten()
+                .collect();
             if left.is_empty() {
                 break;
             }
-            idle_rounds = if left.len() < asked { 0 } else { idle_rounds + 1 };
+            idle_rounds = if left.len() < asked {
+                0
+            } else {
+                idle_rounds + 1
+            };
             self.back_off(idle_rounds).await?;
         }
         Ok(())
@@ -222,8 +280,13 @@ impl DynamoStore {
     }
 }
 
-fn optional(condition: Option<&Condition>, aliases: &mut Aliases) -> Result<Option<String>, StoreError> {
-    condition.map(|condition| expression::condition(condition, aliases)).transpose()
+fn optional(
+    condition: Option<&Condition>,
+    aliases: &mut Aliases,
+) -> Result<Option<String>, StoreError> {
+    condition
+        .map(|condition| expression::condition(condition, aliases))
+        .transpose()
 }
 
 /// The service looks for repeated keys within one batch only.
@@ -256,8 +319,16 @@ impl Store for DynamoStore {
             .set_return_consumed_capacity(self.capacity())
             .send()
             .await;
-        self.count("dynamodb.GetItem", Kind::Read, answer.as_ref().ok().map(|a| a.consumed_capacity()));
-        answer.map_err(|error| failure(&error))?.item.map(expression::item).transpose()
+        self.count(
+            "dynamodb.GetItem",
+            Kind::Read,
+            answer.as_ref().ok().map(|a| a.consumed_capacity()),
+        );
+        answer
+            .map_err(|error| failure(&error))?
+            .item
+            .map(expression::item)
+            .transpose()
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
@@ -275,10 +346,20 @@ impl Store for DynamoStore {
             Select::Partition { pk, from, to } => {
                 let (hash, range) = (aliases.name("pk"), aliases.name("sk"));
                 let (pk, from, to) = (aliases.text(pk), aliases.text(from), aliases.text(to));
-                (None, format!("{hash} = {pk} AND {range} BETWEEN {from} AND {to}"))
+                (
+                    None,
+                    format!("{hash} = {pk} AND {range} BETWEEN {from} AND {to}"),
+                )
             }
-            Select::JobsOfTenant { tenant_jobs, before } => {
-                let mut condition = format!("{} = {}", aliases.name("tenant_jobs"), aliases.text(tenant_jobs));
+            Select::JobsOfTenant {
+                tenant_jobs,
+                before,
+            } => {
+                let mut condition = format!(
+                    "{} = {}",
+                    aliases.name("tenant_jobs"),
+                    aliases.text(tenant_jobs)
+                );
                 if let Some(before) = before {
                     let range = aliases.name("job_id");
                     condition = format!("{condition} AND {range} < {}", aliases.text(before));
@@ -288,8 +369,13 @@ impl Store for DynamoStore {
             Select::Due { due_shard, until } => {
                 let (hash, range) = (aliases.name("due_shard"), aliases.name("due"));
                 let shard = aliases.text(due_shard);
-                let until = aliases.value(aws_sdk_dynamodb::types::AttributeValue::N(until.to_string()));
-                (Some("due"), format!("{hash} = {shard} AND {range} <= {until}"))
+                let until = aliases.value(aws_sdk_dynamodb::types::AttributeValue::N(
+                    until.to_string(),
+                ));
+                (
+                    Some("due"),
+                    format!("{hash} = {shard} AND {range} <= {until}"),
+                )
             }
         };
         let (names, values) = aliases.into_parts();
@@ -313,7 +399,11 @@ impl Store for DynamoStore {
                 .set_return_consumed_capacity(self.capacity())
                 .send()
                 .await;
-            self.count("dynamodb.Query", Kind::Read, answer.as_ref().ok().map(|a| a.consumed_capacity()));
+            self.count(
+                "dynamodb.Query",
+                Kind::Read,
+                answer.as_ref().ok().map(|a| a.consumed_capacity()),
+            );
             let answer = answer.map_err(|error| failure(&error))?;
             for raw in answer.items.unwrap_or_default() {
                 found.push(expression::item(raw)?);
@@ -345,10 +435,16 @@ impl Store for DynamoStore {
             .config_override(Config::builder().retry_classifier(unknown.clone()))
             .send()
             .await;
-        self.count("dynamodb.PutItem", Kind::Write, answer.as_ref().ok().map(|a| a.consumed_capacity()));
+        self.count(
+            "dynamodb.PutItem",
+            Kind::Write,
+            answer.as_ref().ok().map(|a| a.consumed_capacity()),
+        );
         let Err(error) = answer else { return Ok(()) };
         let failed = match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => condition_failed(failed.item.clone()),
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                condition_failed(failed.item.clone())
+            }
             _ => failure(&error).into(),
         };
         Err(unknown.honest(failed))
@@ -376,13 +472,19 @@ impl Store for DynamoStore {
             .config_override(Config::builder().retry_classifier(unknown.clone()))
             .send()
             .await;
-        self.count("dynamodb.UpdateItem", Kind::Write, answer.as_ref().ok().map(|a| a.consumed_capacity()));
+        self.count(
+            "dynamodb.UpdateItem",
+            Kind::Write,
+            answer.as_ref().ok().map(|a| a.consumed_capacity()),
+        );
         let error = match answer {
             Ok(answer) => return expression::item(answer.attributes.unwrap_or_default()),
             Err(error) => error,
         };
         let failed = match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => condition_failed(failed.item.clone()),
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                condition_failed(failed.item.clone())
+            }
             _ => failure(&error).into(),
         };
         Err(unknown.honest(failed))
@@ -404,7 +506,10 @@ impl Store for DynamoStore {
         self.count(
             "dynamodb.TransactWriteItems",
             Kind::Write,
-            answer.as_ref().ok().map(TransactWriteItemsOutput::consumed_capacity),
+            answer
+                .as_ref()
+                .ok()
+                .map(TransactWriteItemsOutput::consumed_capacity),
         );
         let Err(error) = answer else { return Ok(()) };
         let failed = match error.as_service_error() {
@@ -427,8 +532,11 @@ impl Store for DynamoStore {
                 bytes = 0;
             }
             bytes += size;
-            let put = PutRequest::builder().set_item(Some(expression::raw_item(item)?)).build();
-            let put = put.map_err(|_| StoreError::Refused("the request could not be built".to_owned()))?;
+            let put = PutRequest::builder()
+                .set_item(Some(expression::raw_item(item)?))
+                .build();
+            let put =
+                put.map_err(|_| StoreError::Refused("the request could not be built".to_owned()))?;
             batch.push(WriteRequest::builder().put_request(put).build());
         }
         self.write_batch(batch).await
@@ -440,13 +548,16 @@ impl Store for DynamoStore {
             let requests: Result<Vec<_>, _> = batch
                 .iter()
                 .map(|key| {
-                    let delete = DeleteRequest::builder().set_key(Some(expression::raw_key(key))).build()?;
+                    let delete = DeleteRequest::builder()
+                        .set_key(Some(expression::raw_key(key)))
+                        .build()?;
                     Ok(WriteRequest::builder().delete_request(delete).build())
                 })
                 .collect();
-            let requests: Vec<WriteRequest> = requests.map_err(|_: aws_sdk_dynamodb::error::BuildError| {
-                StoreError::Refused("the request could not be built".to_owned())
-            })?;
+            let requests: Vec<WriteRequest> =
+                requests.map_err(|_: aws_sdk_dynamodb::error::BuildError| {
+                    StoreError::Refused("the request could not be built".to_owned())
+                })?;
             self.write_batch(requests).await?;
         }
         Ok(())

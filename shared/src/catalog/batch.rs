@@ -55,9 +55,13 @@ impl BatchConfig {
     /// Reads the `batch` table of a provider whose request is `request`.
     pub(super) fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
-        table.only(&["max", "wait_ms", "items", "body", "results", "match", "next", "pages"])?;
+        table.only(&[
+            "max", "wait_ms", "items", "body", "results", "match", "next", "pages",
+        ])?;
         if request.method == "GET" || request.body.is_some() {
-            return Err(table.error("one call for many records is a POST or PUT, whose body stands in `batch`"));
+            return Err(table.error(
+                "one call for many records is a POST or PUT, whose body stands in `batch`",
+            ));
         }
         let (mut shared, mut about_one) = (true, false);
         request.each_template(&mut |template| {
@@ -71,33 +75,53 @@ impl BatchConfig {
         }
         let max = usize::try_from(table.number("max", 2, 1_000)?.unwrap_or(50)).unwrap_or(50);
         let wait = Duration::from_millis(table.number("wait_ms", 1, 1_000)?.unwrap_or(20));
-        let item =
-            table.need("items", "a record's element in the request, such as { domain = \"{{ input.domain }}\" }")?;
+        let item = table.need(
+            "items",
+            "a record's element in the request, such as { domain = \"{{ input.domain }}\" }",
+        )?;
         let item = BodyTemplate::read(&item, &["input"])?;
-        let body_entry = table.need("body", "the body of the call, such as { records = \"{{ items }}\" }")?;
+        let body_entry = table.need(
+            "body",
+            "the body of the call, such as { records = \"{{ items }}\" }",
+        )?;
         let body = BodyTemplate::read(&body_entry, &["items", "secret"])?;
         let mut named = false;
         body.each_template(&mut |template| named |= template.reads("items"));
         if !named {
             return Err(body_entry.error("the body does not name {{ items }}"));
         }
-        let results = table.get("results").map_or(Ok(String::new()), |entry| entry.pointer())?;
-        let match_entry =
-            table.need("match", "{ by = \"position\" } or { by = \"/id\", key = \"{{ input.domain }}\" }")?;
+        let results = table
+            .get("results")
+            .map_or(Ok(String::new()), |entry| entry.pointer())?;
+        let match_entry = table.need(
+            "match",
+            "{ by = \"position\" } or { by = \"/id\", key = \"{{ input.domain }}\" }",
+        )?;
         let inner = match_entry.table("{ by = \"/id\", key = \"{{ input.domain }}\" }")?;
         inner.only(&["by", "key"])?;
         let by = inner.need("by", "\"position\", or a JSON Pointer into a result")?;
         let matching = match (by.str()?, inner.get("key")) {
             ("position", None) => Matching::Position,
-            ("position", Some(key)) => return Err(key.error("results that stand in order have no key; remove it")),
+            ("position", Some(key)) => {
+                return Err(key.error("results that stand in order have no key; remove it"));
+            }
             (_, Some(key)) => {
                 let key = key.template(&["input"])?;
                 if !key.0.iter().any(|part| !matches!(part, Part::Text(_))) {
-                    return Err(inner.error("the key is the same for every record; name one of its fields"));
+                    return Err(
+                        inner.error("the key is the same for every record; name one of its fields")
+                    );
                 }
-                Matching::Key { pointer: by.pointer()?, key }
+                Matching::Key {
+                    pointer: by.pointer()?,
+                    key,
+                }
             }
-            (_, None) => return Err(inner.error("`key` is missing; say what stands there in a record's own result")),
+            (_, None) => {
+                return Err(
+                    inner.error("`key` is missing; say what stands there in a record's own result")
+                );
+            }
         };
         let mut next = None;
         if let Some(entry) = table.get("next") {
@@ -105,15 +129,34 @@ impl BatchConfig {
                 DeValue::Table(_) => {
                     let inner = entry.table("{ at = \"/cursor\", parameter = \"cursor\" }")?;
                     inner.only(&["at", "parameter"])?;
-                    let at = inner.need("at", "a JSON Pointer to the next page's cursor")?.pointer()?;
-                    let parameter = inner.need("parameter", "the query parameter that takes the cursor")?.str()?;
-                    Next { pointer: at, parameter: Some(parameter.to_owned()) }
+                    let at = inner
+                        .need("at", "a JSON Pointer to the next page's cursor")?
+                        .pointer()?;
+                    let parameter = inner
+                        .need("parameter", "the query parameter that takes the cursor")?
+                        .str()?;
+                    Next {
+                        pointer: at,
+                        parameter: Some(parameter.to_owned()),
+                    }
                 }
-                _ => Next { pointer: entry.pointer()?, parameter: None },
+                _ => Next {
+                    pointer: entry.pointer()?,
+                    parameter: None,
+                },
             });
         }
         let pages = u32::try_from(table.number("pages", 1, 100)?.unwrap_or(10)).unwrap_or(10);
-        Ok(Self { max, wait, item, body, results, matching, next, pages })
+        Ok(Self {
+            max,
+            wait,
+            item,
+            body,
+            results,
+            matching,
+            next,
+            pages,
+        })
     }
 
     pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {

@@ -92,31 +92,52 @@ impl ChatConfig {
             "retries",
         ];
         table.only_and(&COMMON, &known)?;
-        let url_entry = table.need("url", "the address of the API, such as https://api.example.com/v1")?;
+        let url_entry = table.need(
+            "url",
+            "the address of the API, such as https://api.example.com/v1",
+        )?;
         let template = url_entry.template(&[])?;
         check_url(&template).map_err(|why| url_entry.error(why))?;
         let base = url_entry.str()?.trim_end_matches('/');
         if base.contains('?') || !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
-            return Err(url_entry.error("the address has no query and no values; write it out up to the version"));
+            return Err(url_entry
+                .error("the address has no query and no values; write it out up to the version"));
         }
-        let url =
-            if base.ends_with("/chat/completions") { base.to_owned() } else { format!("{base}/chat/completions") };
-        let model = table.need("model", "the name of the model, as the endpoint knows it")?.str()?.to_owned();
-        let key = table.get("key").map(|entry| SecretConfig::read("key", &entry)).transpose()?;
+        let url = if base.ends_with("/chat/completions") {
+            base.to_owned()
+        } else {
+            format!("{base}/chat/completions")
+        };
+        let model = table
+            .need("model", "the name of the model, as the endpoint knows it")?
+            .str()?
+            .to_owned();
+        let key = table
+            .get("key")
+            .map(|entry| SecretConfig::read("key", &entry))
+            .transpose()?;
         let instructions = table
-            .need("instructions", "tell the model what to do with a record, such as \"Research this company.\"")?
+            .need(
+                "instructions",
+                "tell the model what to do with a record, such as \"Research this company.\"",
+            )?
             .template(&["input"])?;
         let mut structure = Map::new();
         if let Some(entry) = table.get("struct") {
             for (name, value) in entry.entries()? {
                 if !matches!(value.value, DeValue::String(_) | DeValue::Table(_)) {
-                    return Err(value.error("a field is a description, or { description = \"…\", type = \"string\" }"));
+                    return Err(value.error(
+                        "a field is a description, or { description = \"…\", type = \"string\" }",
+                    ));
                 }
                 structure.insert(name.to_owned(), value.json()?);
             }
         }
         let mut extras = Vec::new();
-        for item in table.get("extras").map_or(Ok(Vec::new()), |entry| entry.array())? {
+        for item in table
+            .get("extras")
+            .map_or(Ok(Vec::new()), |entry| entry.array())?
+        {
             let named = item.str()?;
             let Some(extra) = Extra::ALL.into_iter().find(|extra| extra.name() == named) else {
                 let all = Extra::ALL.map(Extra::name).join(", ");
@@ -133,7 +154,9 @@ impl ChatConfig {
                 "object" => ChatFormat::Object,
                 "text" => ChatFormat::Text,
                 other => {
-                    return Err(entry.error(format!("the format `{other}` is not known; it is schema, object or text")));
+                    return Err(entry.error(format!(
+                        "the format `{other}` is not known; it is schema, object or text"
+                    )));
                 }
             },
         };
@@ -141,12 +164,16 @@ impl ChatConfig {
         if let Some(entry) = table.get("parameters") {
             for (name, value) in entry.entries()? {
                 if ["model", "messages", "response_format", "stream", "n"].contains(&name) {
-                    return Err(value.error("this member of the request is set by the provider; remove it"));
+                    return Err(
+                        value.error("this member of the request is set by the provider; remove it")
+                    );
                 }
                 parameters.insert(name.to_owned(), value.json()?);
             }
         }
-        let requires = table.get("requires").map_or(Ok(Vec::new()), |entry| entry.fields())?;
+        let requires = table
+            .get("requires")
+            .map_or(Ok(Vec::new()), |entry| entry.fields())?;
         let mut needed = instructions.needs();
         if let Some(missing) = needed.find(|field| !requires.iter().any(|r| r == field)) {
             return Err(table.error(format!(
@@ -172,7 +199,11 @@ impl ChatConfig {
 
 impl Settings for ChatConfig {
     fn needs(&self) -> Vec<String> {
-        self.requires.iter().cloned().chain(self.instructions.inputs().map(str::to_owned)).collect()
+        self.requires
+            .iter()
+            .cloned()
+            .chain(self.instructions.inputs().map(str::to_owned))
+            .collect()
     }
 
     /// The model is shown the whole record.

@@ -105,7 +105,10 @@ pub enum Unfit {
 
 /// The first line, line break included.
 fn header(text: &str) -> String {
-    format!("millrace-providers {CODE:016x} {}\n", hex::encode(Sha256::digest(text)))
+    format!(
+        "millrace-providers {CODE:016x} {}\n",
+        hex::encode(Sha256::digest(text))
+    )
 }
 
 /// The file for a configuration that was parsed from this text.
@@ -115,7 +118,9 @@ pub fn compile(config: &Config, text: &str) -> Result<String, Error> {
 
 /// Reads a file that [`compile`] made of exactly this text.
 pub fn read(kept: &[u8], text: &str) -> Result<Config, Unfit> {
-    let json = kept.strip_prefix(header(text).as_bytes()).ok_or(Unfit::Foreign)?;
+    let json = kept
+        .strip_prefix(header(text).as_bytes())
+        .ok_or(Unfit::Foreign)?;
     serde_json::from_slice(json).map_err(|error| Unfit::Damaged(error.to_string()))
 }
 
@@ -133,7 +138,10 @@ mod tests {
         let mut read = read(compile(&parsed, SHIPPED).unwrap().as_bytes(), SHIPPED).unwrap();
         assert_eq!(format!("{read:?}"), format!("{parsed:?}"));
         read.relabel("y.toml");
-        assert_eq!(format!("{read:?}"), format!("{:?}", Config::parse("y.toml", SHIPPED).unwrap()));
+        assert_eq!(
+            format!("{read:?}"),
+            format!("{:?}", Config::parse("y.toml", SHIPPED).unwrap())
+        );
     }
 
     #[test]
@@ -141,12 +149,28 @@ mod tests {
         let kept = compile(&Config::parse("x.toml", SHIPPED).unwrap(), SHIPPED).unwrap();
         let verdict = |kept: &str, text: &str| read(kept.as_bytes(), text).err();
         assert_eq!(verdict(&kept, SHIPPED), None);
-        assert_eq!(verdict(&kept, &format!("{SHIPPED}\n")), Some(Unfit::Foreign));
+        assert_eq!(
+            verdict(&kept, &format!("{SHIPPED}\n")),
+            Some(Unfit::Foreign)
+        );
         let code = format!("{CODE:016x}");
-        assert_eq!(verdict(&kept.replace(&code, &format!("{:016x}", CODE + 1)), SHIPPED), Some(Unfit::Foreign));
-        assert_eq!(verdict(kept.split_once('\n').unwrap().1, SHIPPED), Some(Unfit::Foreign), "no header");
-        assert!(matches!(verdict(&kept[..kept.len() - 1], SHIPPED), Some(Unfit::Damaged(_))));
-        assert!(matches!(verdict(&format!("{kept}}}"), SHIPPED), Some(Unfit::Damaged(_))));
+        assert_eq!(
+            verdict(&kept.replace(&code, &format!("{:016x}", CODE + 1)), SHIPPED),
+            Some(Unfit::Foreign)
+        );
+        assert_eq!(
+            verdict(kept.split_once('\n').unwrap().1, SHIPPED),
+            Some(Unfit::Foreign),
+            "no header"
+        );
+        assert!(matches!(
+            verdict(&kept[..kept.len() - 1], SHIPPED),
+            Some(Unfit::Damaged(_))
+        ));
+        assert!(matches!(
+            verdict(&format!("{kept}}}"), SHIPPED),
+            Some(Unfit::Damaged(_))
+        ));
     }
 
     #[test]
@@ -158,7 +182,13 @@ mod tests {
             .filter(|name| name != "tests.rs")
             .collect();
         files.sort();
-        assert_eq!(SOURCES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(), files);
+        assert_eq!(
+            SOURCES
+                .iter()
+                .map(|(name, _)| (*name).to_owned())
+                .collect::<Vec<_>>(),
+            files
+        );
     }
 
     #[test]
@@ -179,13 +209,20 @@ mod tests {
         for at in 0..long.len() {
             let mut changed = long;
             changed[at] = b'y';
-            codes.extend([fingerprint(&[("a.rs", &changed)], b""), fingerprint(&[("a.rs", &long[..at])], b"")]);
+            codes.extend([
+                fingerprint(&[("a.rs", &changed)], b""),
+                fingerprint(&[("a.rs", &long[..at])], b""),
+            ]);
         }
         let known = codes.len();
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), known);
         assert_eq!(CODE, fingerprint(SOURCES, LOCK));
-        assert!(std::str::from_utf8(LOCK).unwrap().contains("name = \"minijinja\""));
+        assert!(
+            std::str::from_utf8(LOCK)
+                .unwrap()
+                .contains("name = \"minijinja\"")
+        );
     }
 }

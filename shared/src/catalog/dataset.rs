@@ -109,7 +109,9 @@ impl DatasetConfig {
         let file = table_file(&file_entry)?;
         let max_mib = table.number("max_mib", 1, 64)?;
         if let (Some(entry), false) = (table.get("max_mib"), file.starts_with(S3)) {
-            return Err(entry.error("is for tables in S3; one of the bundle has the size that it was deployed with"));
+            return Err(entry.error(
+                "is for tables in S3; one of the bundle has the size that it was deployed with",
+            ));
         }
         let format = match file.rsplit_once('.') {
             Some((_, "csv")) => Format::Csv,
@@ -133,10 +135,21 @@ impl DatasetConfig {
             fields.push((name.to_owned(), entry.str()?.to_owned(), entry.place()));
         }
         if fields.is_empty() {
-            return Err(fields_entry.error("fields is empty; write fields = { OUTPUT = \"COLUMN\" }"));
+            return Err(
+                fields_entry.error("fields is empty; write fields = { OUTPUT = \"COLUMN\" }")
+            );
         }
-        let max_mib = max_mib.and_then(|mib| usize::try_from(mib).ok()).unwrap_or(16);
-        Ok(Self { file, max_mib, format, file_at: file_entry.place(), lookup, fields })
+        let max_mib = max_mib
+            .and_then(|mib| usize::try_from(mib).ok())
+            .unwrap_or(16);
+        Ok(Self {
+            file,
+            max_mib,
+            format,
+            file_at: file_entry.place(),
+            lookup,
+            fields,
+        })
     }
 
     /// Bucket and key of a table in S3.
@@ -152,7 +165,11 @@ impl DatasetConfig {
         };
         let keys = keys.iter().map(|k| (k.column.as_str(), &k.at));
         let search = search.iter().map(|(column, at)| (column.as_str(), at));
-        keys.chain(search).chain(self.fields.iter().map(|(_, column, at)| (column.as_str(), at)))
+        keys.chain(search).chain(
+            self.fields
+                .iter()
+                .map(|(_, column, at)| (column.as_str(), at)),
+        )
     }
 }
 
@@ -161,7 +178,9 @@ const S3: &str = "s3://";
 
 fn table_file(entry: &Entry<'_>) -> Result<String, ConfigError> {
     const ENDS: [&str; 3] = [".csv", ".ndjson", ".jsonl"];
-    let Some(place) = entry.str()?.strip_prefix(S3) else { return entry.file(&ENDS) };
+    let Some(place) = entry.str()?.strip_prefix(S3) else {
+        return entry.file(&ENDS);
+    };
     let rule = "a table in S3 is s3://BUCKET/KEY, and its key ends in .csv, .ndjson or .jsonl";
     let (bucket, key) = place.split_once('/').ok_or_else(|| entry.error(rule))?;
     // Source: Amazon S3 user guide, "Bucket naming rules" and "Naming Amazon S3 objects".
@@ -169,14 +188,25 @@ fn table_file(entry: &Entry<'_>) -> Result<String, ConfigError> {
     let is_bucket = (3..=63).contains(&bucket.len())
         && bucket.starts_with(ends)
         && bucket.ends_with(ends)
-        && bucket.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
-    let is_key = key.len() <= 1_024 && !key.chars().any(char::is_control) && ENDS.iter().any(|end| key.ends_with(end));
-    if is_bucket && is_key { Ok(format!("{S3}{place}")) } else { Err(entry.error(rule)) }
+        && bucket
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
+    let is_key = key.len() <= 1_024
+        && !key.chars().any(char::is_control)
+        && ENDS.iter().any(|end| key.ends_with(end));
+    if is_bucket && is_key {
+        Ok(format!("{S3}{place}"))
+    } else {
+        Err(entry.error(rule))
+    }
 }
 
 impl KeyColumn {
     fn read(table: &Table<'_>) -> Result<Vec<Self>, ConfigError> {
-        let key_entry = table.need("key", "say which input field is looked up in which column, or give a search")?;
+        let key_entry = table.need(
+            "key",
+            "say which input field is looked up in which column, or give a search",
+        )?;
         let mut key: Vec<Self> = Vec::new();
         for (input, entry) in key_entry.entries()? {
             let (column, normal) = match entry.value {
@@ -184,10 +214,21 @@ impl KeyColumn {
                 DeValue::Table(inner) => {
                     let inner = Table::new(entry.source, &entry.path, entry.at, inner);
                     inner.only(&["column", "as"])?;
-                    let column = inner.need("column", "name the column of the table")?.str()?.to_owned();
-                    (column, inner.get("as").map_or(Ok(Normal::Exact), |entry| Normal::read(&entry))?)
+                    let column = inner
+                        .need("column", "name the column of the table")?
+                        .str()?
+                        .to_owned();
+                    (
+                        column,
+                        inner
+                            .get("as")
+                            .map_or(Ok(Normal::Exact), |entry| Normal::read(&entry))?,
+                    )
                 }
-                _ => return Err(entry.error("a key is a column's name, or { column = \"…\", as = \"domain\" }")),
+                _ => {
+                    return Err(entry
+                        .error("a key is a column's name, or { column = \"…\", as = \"domain\" }"));
+                }
             };
             if !is_field(input) {
                 return Err(entry.error(FIELD_RULE));
@@ -195,7 +236,12 @@ impl KeyColumn {
             if normal.is_longest() && key.iter().any(|k| k.normal.is_longest()) {
                 return Err(entry.error("one key has at most one prefix or network"));
             }
-            key.push(Self { input: input.to_owned(), column, normal, at: entry.place() });
+            key.push(Self {
+                input: input.to_owned(),
+                column,
+                normal,
+                at: entry.place(),
+            });
         }
         if key.is_empty() {
             return Err(key_entry.error("key is empty; write key = { INPUT = \"COLUMN\" }"));
@@ -211,7 +257,10 @@ impl Search {
         };
         let inner = Table::new(entry.source, &entry.path, entry.at, inner);
         inner.only(&["columns", "input", "output", "limit"])?;
-        let columns_entry = inner.need("columns", "name the columns to search, the weightiest first")?;
+        let columns_entry = inner.need(
+            "columns",
+            "name the columns to search, the weightiest first",
+        )?;
         let mut columns: Vec<(String, Place)> = Vec::new();
         for item in columns_entry.array()? {
             let column = item.str()?;
@@ -223,10 +272,18 @@ impl Search {
         if !(1..=8).contains(&columns.len()) {
             return Err(columns_entry.error("a search has 1 to 8 columns"));
         }
-        let field =
-            |name: &str, usual: &str| inner.get(name).map_or_else(|| Ok(usual.to_owned()), |entry| entry.field());
+        let field = |name: &str, usual: &str| {
+            inner
+                .get(name)
+                .map_or_else(|| Ok(usual.to_owned()), |entry| entry.field())
+        };
         let limit = usize::try_from(inner.number("limit", 1, 200)?.unwrap_or(20)).unwrap_or(20);
-        Ok(Self { columns, input: field("input", "keyword")?, output: field("output", "leads")?, limit })
+        Ok(Self {
+            columns,
+            input: field("input", "keyword")?,
+            output: field("output", "leads")?,
+            limit,
+        })
     }
 }
 
@@ -251,6 +308,10 @@ impl Settings for DatasetConfig {
             Lookup::Search(search) => search.columns.iter_mut().map(|(_, at)| at).collect(),
         };
         let fields = self.fields.iter_mut().map(|(_, _, at)| at);
-        columns.into_iter().chain(fields).chain([&mut self.file_at]).collect()
+        columns
+            .into_iter()
+            .chain(fields)
+            .chain([&mut self.file_at])
+            .collect()
     }
 }

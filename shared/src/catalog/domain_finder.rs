@@ -27,7 +27,9 @@ pub struct DomainFinderConfig {
 pub const DOMAIN_FINDER_FIELDS: [&str; 2] = ["domain", "company_name"];
 
 /// Where the file says nothing.
-const TLDS: [&str; 10] = ["com", "io", "ai", "co", "net", "org", "app", "dev", "de", "co.uk"];
+const TLDS: [&str; 10] = [
+    "com", "io", "ai", "co", "net", "org", "app", "dev", "de", "co.uk",
+];
 
 impl DomainFinderConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
@@ -38,11 +40,14 @@ impl DomainFinderConfig {
             for item in entry.array()? {
                 let tld = item.str()?;
                 let label = |l: &str| {
-                    !l.is_empty() && l.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+                    !l.is_empty()
+                        && l.bytes()
+                            .all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
                 };
                 if tld.len() > 63 || !tld.split('.').all(label) {
-                    return Err(item
-                        .error(format!("`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]")));
+                    return Err(item.error(format!(
+                        "`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]"
+                    )));
                 }
                 if tlds.iter().any(|t| t == tld) {
                     return Err(item.error(format!("`{tld}` is there twice; remove one")));
@@ -50,7 +55,9 @@ impl DomainFinderConfig {
                 tlds.push(tld.to_owned());
             }
             if tlds.is_empty() {
-                return Err(entry.error("tlds is empty; name some, such as tlds = [\"com\", \"io\"], or leave it out"));
+                return Err(entry.error(
+                    "tlds is empty; name some, such as tlds = [\"com\", \"io\"], or leave it out",
+                ));
             }
         } else {
             tlds = TLDS.map(str::to_owned).to_vec();

@@ -40,12 +40,22 @@ pub const EMAIL_CHECK_FIELDS: [&str; 12] = [
 impl EmailCheckConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         table.only_and(&COMMON, &["input", "disposable", "free", "timeout_s"])?;
-        let input = table.get("input").map_or_else(|| Ok("email".to_owned()), |entry| entry.field())?;
+        let input = table
+            .get("input")
+            .map_or_else(|| Ok("email".to_owned()), |entry| entry.field())?;
         let list = |name: &str| {
-            table.get(name).map(|entry| Ok::<_, ConfigError>((entry.file(&[".txt"])?, entry.place()))).transpose()
+            table
+                .get(name)
+                .map(|entry| Ok::<_, ConfigError>((entry.file(&[".txt"])?, entry.place())))
+                .transpose()
         };
         let timeout = Duration::from_secs(table.number("timeout_s", 1, 30)?.unwrap_or(10));
-        Ok(Self { input, disposable: list("disposable")?, free: list("free")?, timeout })
+        Ok(Self {
+            input,
+            disposable: list("disposable")?,
+            free: list("free")?,
+            timeout,
+        })
     }
 }
 
@@ -60,7 +70,13 @@ impl Settings for EmailCheckConfig {
             "free_provider" => self.free.is_some(),
             _ => true,
         };
-        Some(EMAIL_CHECK_FIELDS.iter().filter(|field| given(field)).map(|field| (*field).to_owned()).collect())
+        Some(
+            EMAIL_CHECK_FIELDS
+                .iter()
+                .filter(|field| given(field))
+                .map(|field| (*field).to_owned())
+                .collect(),
+        )
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -68,6 +84,10 @@ impl Settings for EmailCheckConfig {
     }
 
     fn places(&mut self) -> Vec<&mut Place> {
-        [&mut self.disposable, &mut self.free].into_iter().flatten().map(|(_, at)| at).collect()
+        [&mut self.disposable, &mut self.free]
+            .into_iter()
+            .flatten()
+            .map(|(_, at)| at)
+            .collect()
     }
 }

@@ -16,7 +16,10 @@ pub struct Place {
 
 impl Place {
     pub fn error(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError { at: self.clone(), message: message.into() }
+        ConfigError {
+            at: self.clone(),
+            message: message.into(),
+        }
     }
 }
 
@@ -30,7 +33,14 @@ pub struct ConfigError {
 impl ConfigError {
     /// A fault of a whole file.
     pub fn file(file: &str, message: impl Into<String>) -> Self {
-        Self { at: Place { file: file.to_owned(), line: 0, column: 0 }, message: message.into() }
+        Self {
+            at: Place {
+                file: file.to_owned(),
+                line: 0,
+                column: 0,
+            },
+            message: message.into(),
+        }
     }
 }
 
@@ -39,7 +49,11 @@ impl fmt::Display for ConfigError {
         if self.at.line == 0 {
             return write!(f, "{}: {}", self.at.file, self.message);
         }
-        write!(f, "{}:{}:{}: {}", self.at.file, self.at.line, self.at.column, self.message)
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.at.file, self.at.line, self.at.column, self.message
+        )
     }
 }
 

@@ -30,7 +30,10 @@ pub struct Expr {
 
 impl fmt::Debug for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Expr").field("text", &self.text).field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Expr")
+            .field("text", &self.text)
+            .field("names", &self.names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,7 +42,11 @@ impl Expr {
     pub fn parse(text: &str, roots: &[&str]) -> Result<Self, String> {
         let (text, checker) = (text.trim(), &*CHECKER);
         let compiled = checker.compile_expression(text).map_err(|e| {
-            let hint = if assigns(text) { "; a comparison is written ==" } else { "" };
+            let hint = if assigns(text) {
+                "; a comparison is written =="
+            } else {
+                ""
+            };
             format!("`{text}`: {}{hint}", said(&e))
         })?;
         let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
@@ -47,12 +54,22 @@ impl Expr {
         for name in &names {
             let root = name.split('.').next().unwrap_or_default();
             if !roots.contains(&root) {
-                let known = roots.iter().map(|root| shown(root)).collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "nothing is".to_owned() } else { format!("known are {known}") };
+                let known = roots
+                    .iter()
+                    .map(|root| shown(root))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let known = if known.is_empty() {
+                    "nothing is".to_owned()
+                } else {
+                    format!("known are {known}")
+                };
                 return Err(format!("`{name}` is not known here; {known}"));
             }
             if root == "status" && name != root {
-                return Err(format!("`{name}`: `status` is a number, such as in status == 202"));
+                return Err(format!(
+                    "`{name}`: `status` is a number, such as in status == 202"
+                ));
             }
             let named = ["input", "secret"].contains(&root);
             if named && *name == root {
@@ -60,7 +77,9 @@ impl Expr {
             }
         }
         // What it comes to with nothing there. Names of filters and tests are looked up then.
-        let total = match compiled.eval(context(roots.iter().map(|root| ((*root).to_owned(), empty())))) {
+        let total = match compiled.eval(context(
+            roots.iter().map(|root| ((*root).to_owned(), empty())),
+        )) {
             Ok(value) => !value.is_undefined(),
             Err(e) if matches!(e.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest) => {
                 return Err(format!(
@@ -70,37 +89,65 @@ impl Expr {
                     TESTS.join(", ")
                 ));
             }
-            Err(e) if matches!(e.kind(), ErrorKind::UnknownFunction | ErrorKind::UnknownMethod) => {
-                return Err(format!("`{text}`: there are no functions and methods, only filters"));
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::UnknownFunction | ErrorKind::UnknownMethod
+                ) =>
+            {
+                return Err(format!(
+                    "`{text}`: there are no functions and methods, only filters"
+                ));
             }
             Err(_) => false,
         };
-        Ok(Self { text: text.to_owned(), names, total, compiled: Arc::default() })
+        Ok(Self {
+            text: text.to_owned(),
+            names,
+            total,
+            compiled: Arc::default(),
+        })
     }
 
     /// The names of one root that it reads.
     pub fn of<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a str> {
-        self.names.iter().filter_map(move |name| name.strip_prefix(root)?.strip_prefix('.')?.split('.').next())
+        self.names.iter().filter_map(move |name| {
+            name.strip_prefix(root)?
+                .strip_prefix('.')?
+                .split('.')
+                .next()
+        })
     }
 
     /// Whether it reads anything of this root.
     pub fn reads(&self, root: &str) -> bool {
-        self.names.iter().any(|name| name.split('.').next() == Some(root))
+        self.names
+            .iter()
+            .any(|name| name.split('.').next() == Some(root))
     }
 
     /// What it comes to; `None` where something that it needs is absent. The error is a kind of fault, without any value.
-    pub fn eval(&self, environment: &'static Environment<'static>, known: &Value) -> Result<Option<Value>, String> {
+    pub fn eval(
+        &self,
+        environment: &'static Environment<'static>,
+        known: &Value,
+    ) -> Result<Option<Value>, String> {
         let expression = if let Some(expression) = self.compiled.get() {
             expression
         } else {
-            let compiled = environment.compile_expression_owned(self.text.clone()).map_err(|e| kind(&e))?;
+            let compiled = environment
+                .compile_expression_owned(self.text.clone())
+                .map_err(|e| kind(&e))?;
             self.compiled.get_or_init(|| compiled)
         };
         match expression.eval(known.clone()) {
             Ok(value) => Ok((!absent(&value)).then_some(value)),
             Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(None),
             // Arithmetic calls an absent operand a wrong one.
-            Err(e) if e.kind() == ErrorKind::InvalidOperation && self.names.iter().any(|n| !is_there(known, n)) => {
+            Err(e)
+                if e.kind() == ErrorKind::InvalidOperation
+                    && self.names.iter().any(|n| !is_there(known, n)) =>
+            {
                 Ok(None)
             }
             Err(e) => Err(kind(&e)),
@@ -133,7 +180,9 @@ fn assigns(text: &str) -> bool {
                 }
             }
             None if c == '"' || c == '\'' => quote = Some(c),
-            None if c == '=' && !"=!<>".contains(before) && characters.peek() != Some(&'=') => return true,
+            None if c == '=' && !"=!<>".contains(before) && characters.peek() != Some(&'=') => {
+                return true;
+            }
             None => {}
         }
         before = c;
@@ -148,15 +197,25 @@ fn kind(error: &Error) -> String {
 
 /// The fault of an expression as it is written, where there are no values to quote yet.
 fn said(error: &Error) -> String {
-    error.detail().map_or_else(|| kind(error), |detail| format!("{}: {detail}", kind(error)))
+    error.detail().map_or_else(
+        || kind(error),
+        |detail| format!("{}: {detail}", kind(error)),
+    )
 }
 
 /// What an expression can do besides operators.
 const FILTERS: [&str; 14] = [
-    "base64", "default", "domain", "first", "int", "join", "last", "length", "lower", "replace", "split", "tojson",
-    "trim", "upper",
+    "base64", "default", "domain", "first", "int", "join", "last", "length", "lower", "replace",
+    "split", "tojson", "trim", "upper",
 ];
-const TESTS: [&str; 6] = ["defined", "undefined", "string", "number", "mapping", "sequence"];
+const TESTS: [&str; 6] = [
+    "defined",
+    "undefined",
+    "string",
+    "number",
+    "mapping",
+    "sequence",
+];
 
 /// Instructions of one evaluation. An expression has no loops; this bounds what nobody thought of.
 const FUEL: u64 = 20_000;
@@ -170,8 +229,12 @@ pub struct Natives {
 }
 
 /// For checks alone.
-static CHECKER: LazyLock<Environment<'static>> =
-    LazyLock::new(|| environment(Natives { domain: |_| None, base64: |_| String::new() }));
+static CHECKER: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    environment(Natives {
+        domain: |_| None,
+        base64: |_| String::new(),
+    })
+});
 
 /// An environment for [`Expr::eval`].
 pub fn environment(natives: Natives) -> Environment<'static> {
@@ -179,22 +242,50 @@ pub fn environment(natives: Natives) -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(50);
-    environment.add_filter("default", |value: Value, other: Value| if absent(&value) { other } else { value });
+    environment.add_filter(
+        "default",
+        |value: Value, other: Value| if absent(&value) { other } else { value },
+    );
     environment.add_filter("domain", move |value: Value| {
-        on_text(&value, |text| (natives.domain)(text).map_or(Value::UNDEFINED, Value::from))
+        on_text(&value, |text| {
+            (natives.domain)(text).map_or(Value::UNDEFINED, Value::from)
+        })
     });
-    environment.add_filter("base64", move |value: Value| on_text(&value, |text| (natives.base64)(text).into()));
-    environment.add_filter("lower", |value: Value| on_text(&value, |text| text.to_lowercase().into()));
-    environment.add_filter("upper", |value: Value| on_text(&value, |text| text.to_uppercase().into()));
-    environment.add_filter("trim", |value: Value| on_text(&value, |text| text.trim().into()));
+    environment.add_filter("base64", move |value: Value| {
+        on_text(&value, |text| (natives.base64)(text).into())
+    });
+    environment.add_filter("lower", |value: Value| {
+        on_text(&value, |text| text.to_lowercase().into())
+    });
+    environment.add_filter("upper", |value: Value| {
+        on_text(&value, |text| text.to_uppercase().into())
+    });
+    environment.add_filter("trim", |value: Value| {
+        on_text(&value, |text| text.trim().into())
+    });
     environment.add_filter("replace", |value: Value, from: String, to: String| {
-        on_text(&value, |text| if from.is_empty() { text.into() } else { text.replace(&from, &to).into() })
+        on_text(&value, |text| {
+            if from.is_empty() {
+                text.into()
+            } else {
+                text.replace(&from, &to).into()
+            }
+        })
     });
     environment.add_filter("split", |value: Value, by: String| {
-        on_text(&value, |text| text.split(by.as_str()).map(Value::from).collect::<Vec<_>>().into())
+        on_text(&value, |text| {
+            text.split(by.as_str())
+                .map(Value::from)
+                .collect::<Vec<_>>()
+                .into()
+        })
     });
     environment.add_filter("int", |value: Value| {
-        let whole = |text: &str| text.trim().parse::<i64>().map_or(Value::UNDEFINED, Value::from);
+        let whole = |text: &str| {
+            text.trim()
+                .parse::<i64>()
+                .map_or(Value::UNDEFINED, Value::from)
+        };
         if value.is_integer() {
             Ok(value)
         } else if value.is_number() {
@@ -207,9 +298,18 @@ pub fn environment(natives: Natives) -> Environment<'static> {
         if absent(&value) {
             return Ok(Value::UNDEFINED);
         }
-        value.len().map(Value::from).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this has no length"))
+        value
+            .len()
+            .map(Value::from)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "this has no length"))
     });
-    environment.add_filter("first", |value: Value| if absent(&value) { Ok(value) } else { value.get_item_by_index(0) });
+    environment.add_filter("first", |value: Value| {
+        if absent(&value) {
+            Ok(value)
+        } else {
+            value.get_item_by_index(0)
+        }
+    });
     environment.add_filter("last", |value: Value| match value.len() {
         None | Some(0) => Ok(Value::UNDEFINED),
         Some(length) => value.get_item_by_index(length - 1),
@@ -218,12 +318,18 @@ pub fn environment(natives: Natives) -> Environment<'static> {
         if absent(&value) {
             return Ok(Value::UNDEFINED);
         }
-        let texts: Vec<String> = value.try_iter()?.filter(|v| !absent(v)).map(|v| v.to_string()).collect();
+        let texts: Vec<String> = value
+            .try_iter()?
+            .filter(|v| !absent(v))
+            .map(|v| v.to_string())
+            .collect();
         Ok(Value::from(texts.join(&by.unwrap_or_default())))
     });
-    environment.add_filter("tojson", |value: Value| match to_json(&value, &Written::default()) {
-        Some(json) => Ok(Value::from(json.to_string())),
-        None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
+    environment.add_filter("tojson", |value: Value| {
+        match to_json(&value, &Written::default()) {
+            Some(json) => Ok(Value::from(json.to_string())),
+            None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
+        }
     });
     environment.add_test("defined", tests::is_defined);
     environment.add_test("undefined", tests::is_undefined);
@@ -235,7 +341,9 @@ pub fn environment(natives: Natives) -> Environment<'static> {
 }
 
 fn is_there(known: &Value, path: &str) -> bool {
-    let value = path.split('.').try_fold(known.clone(), |value, name| value.get_attr(name).ok());
+    let value = path
+        .split('.')
+        .try_fold(known.clone(), |value, name| value.get_attr(name).ok());
     value.is_some_and(|value| !absent(&value))
 }
 
@@ -249,7 +357,10 @@ fn on_text(value: &Value, filter: impl FnOnce(&str) -> Value) -> Result<Value, E
         ValueKind::Undefined | ValueKind::None => Ok(Value::UNDEFINED),
         ValueKind::String => Ok(filter(value.as_str().unwrap_or_default())),
         ValueKind::Number | ValueKind::Bool => Ok(filter(&value.to_string())),
-        _ => Err(Error::new(ErrorKind::InvalidOperation, "this filter takes texts")),
+        _ => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "this filter takes texts",
+        )),
     }
 }
 
@@ -264,7 +375,10 @@ pub fn context(roots: impl IntoIterator<Item = (String, Value)>) -> Value {
 
 /// A whole number that is written as it is counted with.
 fn whole(number: &Number) -> Option<Value> {
-    let signed = number.as_i128().filter(|whole| whole.to_string() == number.as_str()).map(Value::from);
+    let signed = number
+        .as_i128()
+        .filter(|whole| whole.to_string() == number.as_str())
+        .map(Value::from);
     signed.or_else(|| number.as_u128().map(Value::from))
 }
 
@@ -282,7 +396,10 @@ impl Written {
     pub fn add(&mut self, json: &Json) {
         match json {
             Json::Number(number) if whole(number).is_none() => {
-                let known = self.0.entry(float(number).to_bits()).or_insert_with(|| Some(number.clone()));
+                let known = self
+                    .0
+                    .entry(float(number).to_bits())
+                    .or_insert_with(|| Some(number.clone()));
                 known.take_if(|known| known != number);
             }
             Json::Array(items) => items.iter().for_each(|item| self.add(item)),
@@ -292,7 +409,11 @@ impl Written {
     }
 
     fn number(&self, number: f64) -> Option<Number> {
-        self.0.get(&number.to_bits()).cloned().flatten().or_else(|| Number::from_f64(number))
+        self.0
+            .get(&number.to_bits())
+            .cloned()
+            .flatten()
+            .or_else(|| Number::from_f64(number))
     }
 }
 
@@ -317,18 +438,29 @@ pub fn to_json(value: &Value, written: &Written) -> Option<Json> {
         ValueKind::Undefined | ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),
         ValueKind::Number if value.is_integer() => {
-            let signed = i128::try_from(value.clone()).ok().and_then(Number::from_i128);
-            signed.or_else(|| Number::from_u128(u128::try_from(value.clone()).ok()?))?.into()
+            let signed = i128::try_from(value.clone())
+                .ok()
+                .and_then(Number::from_i128);
+            signed
+                .or_else(|| Number::from_u128(u128::try_from(value.clone()).ok()?))?
+                .into()
         }
         ValueKind::Number => written.number(f64::try_from(value.clone()).ok()?)?.into(),
         ValueKind::String => Json::String(value.as_str()?.to_owned()),
-        ValueKind::Seq | ValueKind::Iterable => {
-            Json::Array(value.try_iter().ok()?.map(|item| to_json(&item, written)).collect::<Option<_>>()?)
-        }
+        ValueKind::Seq | ValueKind::Iterable => Json::Array(
+            value
+                .try_iter()
+                .ok()?
+                .map(|item| to_json(&item, written))
+                .collect::<Option<_>>()?,
+        ),
         ValueKind::Map => {
             let mut members = serde_json::Map::new();
             for key in value.try_iter().ok()? {
-                members.insert(key.to_string(), to_json(&value.get_item(&key).ok()?, written)?);
+                members.insert(
+                    key.to_string(),
+                    to_json(&value.get_item(&key).ok()?, written)?,
+                );
             }
             Json::Object(members)
         }

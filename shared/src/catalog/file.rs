@@ -22,7 +22,12 @@ impl Config {
     pub fn relabel(&mut self, file: &str) {
         for provider in &mut self.providers {
             file.clone_into(&mut provider.at.file);
-            provider.kind.settings_mut().places().into_iter().for_each(|at| file.clone_into(&mut at.file));
+            provider
+                .kind
+                .settings_mut()
+                .places()
+                .into_iter()
+                .for_each(|at| file.clone_into(&mut at.file));
         }
     }
 
@@ -50,7 +55,9 @@ impl Config {
             types.push(TypeConfig::read(name, &value, &providers)?);
         }
         if types.is_empty() {
-            return Err(root.error("there is no type; add a [types.NAME] with inputs and a waterfall"));
+            return Err(
+                root.error("there is no type; add a [types.NAME] with inputs and a waterfall")
+            );
         }
         let mut operations = Vec::new();
         for (surface, table) in root.tables("operations")? {
@@ -58,11 +65,18 @@ impl Config {
                 let kind = value.str()?;
                 if !types.iter().any(|t| t.name == kind) {
                     let known: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
-                    return Err(value.error(format!("there is no type `{kind}`; name one of: {}", known.join(", "))));
+                    return Err(value.error(format!(
+                        "there is no type `{kind}`; name one of: {}",
+                        known.join(", ")
+                    )));
                 }
                 operations.push((surface.to_owned(), operation.to_owned(), kind.to_owned()));
             }
         }
-        Ok(Self { types, providers, operations })
+        Ok(Self {
+            types,
+            providers,
+            operations,
+        })
     }
 }

@@ -19,7 +19,9 @@ pub const HEM_FIELD: &str = "hashes";
 impl HemConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         table.only_and(&COMMON, &["input"])?;
-        let input = table.get("input").map_or_else(|| Ok("email".to_owned()), |entry| entry.field())?;
+        let input = table
+            .get("input")
+            .map_or_else(|| Ok("email".to_owned()), |entry| entry.field())?;
         Ok(Self { input })
     }
 }

@@ -42,31 +42,60 @@ const ROOTS: [&str; 4] = ["input", "secret", "request", "callback"];
 
 impl HttpConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let own = ["secrets", "requires", "invalid_status", "timeout_s", "retries", "later", "batch", "oauth"];
+        let own = [
+            "secrets",
+            "requires",
+            "invalid_status",
+            "timeout_s",
+            "retries",
+            "later",
+            "batch",
+            "oauth",
+        ];
         let known: Vec<&str> = [&COMMON[..], &REQUEST_KEYS, &Mapping::KEYS, &own].concat();
         table.only(&known)?;
         let request = RequestTemplate::read(table, &ROOTS)?;
-        let secrets = table.get("secrets").map_or(Ok(Vec::new()), |entry| SecretConfig::read_all(&entry))?;
+        let secrets = table
+            .get("secrets")
+            .map_or(Ok(Vec::new()), |entry| SecretConfig::read_all(&entry))?;
         let (mapping, not_found_status) = Mapping::read(table)?;
-        let invalid_status = table.get("invalid_status").map_or(Ok(Vec::new()), |e| e.statuses())?;
+        let invalid_status = table
+            .get("invalid_status")
+            .map_or(Ok(Vec::new()), |e| e.statuses())?;
         if let Some(both) = invalid_status.iter().find(|s| not_found_status.contains(s)) {
-            return Err(
-                table.error(format!("the status {both} cannot mean both not_found and invalid; remove it from one"))
-            );
+            return Err(table.error(format!(
+                "the status {both} cannot mean both not_found and invalid; remove it from one"
+            )));
         }
         let calls_back = request.reads("callback");
-        let later = table.get("later").map(|entry| LaterConfig::read(&entry, &ROOTS, calls_back)).transpose()?;
+        let later = table
+            .get("later")
+            .map(|entry| LaterConfig::read(&entry, &ROOTS, calls_back))
+            .transpose()?;
         if calls_back && later.is_none() {
-            return Err(table.error("a template names {{ callback.url }}; say in `later` how such an answer is read"));
+            return Err(table.error(
+                "a template names {{ callback.url }}; say in `later` how such an answer is read",
+            ));
         }
-        let batch = table.get("batch").map(|entry| BatchConfig::read(&entry, &request)).transpose()?;
+        let batch = table
+            .get("batch")
+            .map(|entry| BatchConfig::read(&entry, &request))
+            .transpose()?;
         if batch.is_some() && later.is_some() {
             return Err(
                 table.error("a question that is answered later has a call of its own; remove `later` or `batch`")
             );
         }
-        let oauth = table.get("oauth").map(|entry| OauthConfig::read(&entry)).transpose()?;
-        if oauth.is_some() && request.headers.iter().any(|(name, _)| name == "authorization") {
+        let oauth = table
+            .get("oauth")
+            .map(|entry| OauthConfig::read(&entry))
+            .transpose()?;
+        if oauth.is_some()
+            && request
+                .headers
+                .iter()
+                .any(|(name, _)| name == "authorization")
+        {
             return Err(table.error("the token of `oauth` is the Authorization header; remove one"));
         }
         let mut http = Self {
@@ -84,12 +113,19 @@ impl HttpConfig {
         };
         let mut named = Vec::new();
         http.each_template(&mut |template| named.extend(template.secrets()));
-        if let Some(name) = named.iter().find(|name| !http.secrets.iter().any(|s| s.name == **name)) {
+        if let Some(name) = named
+            .iter()
+            .find(|name| !http.secrets.iter().any(|s| s.name == **name))
+        {
             return Err(table.error(format!(
                 "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
             )));
         }
-        if let Some(idle) = http.secrets.iter().find(|secret| !named.contains(&secret.name.as_str())) {
+        if let Some(idle) = http
+            .secrets
+            .iter()
+            .find(|secret| !named.contains(&secret.name.as_str()))
+        {
             let name = &idle.name;
             return Err(idle.at.error(format!(
                 "{}: secrets.{name} is used nowhere; name it where it belongs, such as headers = {{ Authorization = \"Bearer \
@@ -100,7 +136,9 @@ impl HttpConfig {
         http.requires = match table.get("requires") {
             None => {
                 let mut used: Vec<String> = Vec::new();
-                http.each_template(&mut |template| used.extend(template.needs().map(str::to_owned)));
+                http.each_template(&mut |template| {
+                    used.extend(template.needs().map(str::to_owned))
+                });
                 used.sort();
                 used.dedup();
                 used
@@ -108,7 +146,8 @@ impl HttpConfig {
             Some(entry) => {
                 let requires = entry.fields()?;
                 let fixed = http.requests().flat_map(|request| request.url.needs());
-                if let Some(missing) = fixed.into_iter().find(|f| !requires.iter().any(|r| r == f)) {
+                if let Some(missing) = fixed.into_iter().find(|f| !requires.iter().any(|r| r == f))
+                {
                     return Err(entry.error(format!(
                         "the URL uses `{missing}`, which can only be left out of query, headers and body; add it to \
                          requires"
@@ -122,7 +161,8 @@ impl HttpConfig {
 
     /// Every request that it makes.
     fn requests(&self) -> impl Iterator<Item = &RequestTemplate> {
-        std::iter::once(&self.request).chain(self.later.iter().filter_map(|later| later.poll.as_ref()))
+        std::iter::once(&self.request)
+            .chain(self.later.iter().filter_map(|later| later.poll.as_ref()))
     }
 
     fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
@@ -145,7 +185,12 @@ impl Settings for HttpConfig {
         let mut fields = self.requires.clone();
         self.each_template(&mut |t| fields.extend(t.inputs().map(str::to_owned)));
         fields.extend(self.mapping.inputs());
-        fields.extend(self.later.iter().flat_map(LaterConfig::inputs).map(str::to_owned));
+        fields.extend(
+            self.later
+                .iter()
+                .flat_map(LaterConfig::inputs)
+                .map(str::to_owned),
+        );
         fields
     }
 
@@ -154,7 +199,13 @@ impl Settings for HttpConfig {
     }
 
     fn outputs(&self) -> Option<Vec<String>> {
-        Some(self.mapping.fields.iter().map(|(name, _)| name.clone()).collect())
+        Some(
+            self.mapping
+                .fields
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
+        )
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -166,12 +217,16 @@ impl Settings for HttpConfig {
     }
 
     fn secrets(&self) -> Vec<&SecretConfig> {
-        let oauth = self.oauth.iter().flat_map(|oauth| [&oauth.client_id, &oauth.client_secret]);
+        let oauth = self
+            .oauth
+            .iter()
+            .flat_map(|oauth| [&oauth.client_id, &oauth.client_secret]);
         self.secrets.iter().chain(oauth).collect()
     }
 
     fn places(&mut self) -> Vec<&mut Place> {
         let own = self.secrets.iter_mut().map(|secret| &mut secret.at);
-        own.chain(self.oauth.iter_mut().flat_map(OauthConfig::places)).collect()
+        own.chain(self.oauth.iter_mut().flat_map(OauthConfig::places))
+            .collect()
     }
 }

@@ -38,13 +38,22 @@ pub const IP_FIELDS: [&str; 14] = [
 impl IpConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         table.only_and(&COMMON, &["input", "files", "max_mib"])?;
-        let input = table.get("input").map_or_else(|| Ok("ip".to_owned()), |entry| entry.field())?;
-        let entry = table.need("files", "name your databases, such as files = [\"data/GeoLite2-ASN.mmdb\"]")?;
+        let input = table
+            .get("input")
+            .map_or_else(|| Ok("ip".to_owned()), |entry| entry.field())?;
+        let entry = table.need(
+            "files",
+            "name your databases, such as files = [\"data/GeoLite2-ASN.mmdb\"]",
+        )?;
         let mut files = Vec::new();
         for item in entry.array()? {
             let path = item.str()?;
             // Layers and file systems of a function are mounted at absolute places.
-            let absolute = path.starts_with('/') && path.split('/').skip(1).all(|p| !matches!(p, "" | "." | ".."));
+            let absolute = path.starts_with('/')
+                && path
+                    .split('/')
+                    .skip(1)
+                    .all(|p| !matches!(p, "" | "." | ".."));
             let file = match (absolute, path.rsplit_once('.')) {
                 (true, Some((_, "mmdb"))) => path.to_owned(),
                 (true, _) => return Err(item.error("file ends in .mmdb")),
@@ -55,7 +64,11 @@ impl IpConfig {
         if files.is_empty() {
             return Err(entry.error("files is empty; name at least one database"));
         }
-        Ok(Self { input, files, max_mib: table.number("max_mib", 1, 2048)?.unwrap_or(128) })
+        Ok(Self {
+            input,
+            files,
+            max_mib: table.number("max_mib", 1, 2048)?.unwrap_or(128),
+        })
     }
 }
 

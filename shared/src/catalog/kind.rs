@@ -34,8 +34,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    const NAMES: [&str; 11] =
-        ["chat", "dataset", "domain_finder", "email_check", "hem", "http", "ip", "phone", "signals", "site", "tech"];
+    const NAMES: [&str; 11] = [
+        "chat",
+        "dataset",
+        "domain_finder",
+        "email_check",
+        "hem",
+        "http",
+        "ip",
+        "phone",
+        "signals",
+        "site",
+        "tech",
+    ];
 
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let names = Self::NAMES.join(", ");
@@ -52,7 +63,11 @@ impl Kind {
             "tech" => Self::Tech(TechConfig::read(table)?),
             "domain_finder" => Self::DomainFinder(DomainFinderConfig::read(table)?),
             "signals" => Self::Signals(SignalsConfig::read(table)?),
-            other => return Err(entry.error(format!("there is no kind of provider `{other}`; it is one of {names}"))),
+            other => {
+                return Err(entry.error(format!(
+                    "there is no kind of provider `{other}`; it is one of {names}"
+                )));
+            }
         })
     }
 
@@ -75,8 +90,15 @@ impl Kind {
     /// The same whatever stands around it in the file.
     #[must_use]
     pub fn without_places(mut self) -> Self {
-        let nowhere = Place { file: String::new(), line: 0, column: 0 };
-        self.settings_mut().places().into_iter().for_each(|at| at.clone_from(&nowhere));
+        let nowhere = Place {
+            file: String::new(),
+            line: 0,
+            column: 0,
+        };
+        self.settings_mut()
+            .places()
+            .into_iter()
+            .for_each(|at| at.clone_from(&nowhere));
         self
     }
 

@@ -44,18 +44,40 @@ impl LaterConfig {
     /// The input fields that it reads of what says when and how an answer came; `poll` has its own.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &str> {
         let conditions = self.when.iter().chain(&self.done).chain(&self.failed);
-        self.id.inputs().into_iter().chain(conditions.flat_map(|condition| condition.of("input")))
+        self.id
+            .inputs()
+            .into_iter()
+            .chain(conditions.flat_map(|condition| condition.of("input")))
     }
 
-    const EXAMPLE: &'static str =
-        "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
+    const EXAMPLE: &'static str = "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
 
     /// Reads the `later` table of a provider whose first request may name `{{ callback.url }}` (`calls_back`).
-    pub(super) fn read(entry: &Entry<'_>, roots: &[&str], calls_back: bool) -> Result<Self, ConfigError> {
+    pub(super) fn read(
+        entry: &Entry<'_>,
+        roots: &[&str],
+        calls_back: bool,
+    ) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
-        table.only(&["id", "when", "poll", "done", "failed", "give_up_s", "callback"])?;
-        let id = Pick::read(&table.need("id", "say where the first response names the job, as a JSON Pointer")?)?;
-        let condition = |name: &str| table.get(name).map(|entry| entry.expression(&RESPONSE_ROOTS)).transpose();
+        table.only(&[
+            "id",
+            "when",
+            "poll",
+            "done",
+            "failed",
+            "give_up_s",
+            "callback",
+        ])?;
+        let id = Pick::read(&table.need(
+            "id",
+            "say where the first response names the job, as a JSON Pointer",
+        )?)?;
+        let condition = |name: &str| {
+            table
+                .get(name)
+                .map(|entry| entry.expression(&RESPONSE_ROOTS))
+                .transpose()
+        };
         let (when, done, failed) = (condition("when")?, condition("done")?, condition("failed")?);
         let (mut poll, mut every) = (None, Duration::from_secs(30));
         if let Some(entry) = table.get("poll") {
@@ -64,7 +86,9 @@ impl LaterConfig {
             let roots: Vec<&str> = roots.iter().copied().chain(["later"]).collect();
             let request = RequestTemplate::read(&inner, &roots)?;
             if !request.reads("later") {
-                return Err(entry.error("no template of it names {{ later.id }}, so that it asks about no job"));
+                return Err(entry.error(
+                    "no template of it names {{ later.id }}, so that it asks about no job",
+                ));
             }
             poll = Some(request);
             every = Duration::from_secs(inner.number("every_s", 1, 900)?.unwrap_or(30));
@@ -75,25 +99,47 @@ impl LaterConfig {
             ));
         }
         // The status alone, which is what most say of a first response, seldom tells one answer to a poll from another.
-        if poll.is_some() && done.is_none() && !when.as_ref().is_some_and(|when| when.reads("response")) {
+        if poll.is_some()
+            && done.is_none()
+            && !when.as_ref().is_some_and(|when| when.reads("response"))
+        {
             return Err(table.error(
                 "how is a poll's answer told from one that is still to come? Say it in `done`, such as done = \
                  \"response.status == 'done'\", or done = \"status == 200\" where the status tells",
             ));
         }
-        let mut verify = if poll.is_some() { Verify::Poll } else { Verify::Nothing };
+        let mut verify = if poll.is_some() {
+            Verify::Poll
+        } else {
+            Verify::Nothing
+        };
         if let Some(entry) = table.get("callback") {
             let inner = entry.table("{ verify = \"poll\" }")?;
             inner.only(&["verify"])?;
             let entry = inner.need("verify", "\"poll\" or \"nothing\"")?;
             verify = match entry.str()? {
-                "poll" if poll.is_none() => return Err(entry.error("there is no `poll` to verify a callback by")),
+                "poll" if poll.is_none() => {
+                    return Err(entry.error("there is no `poll` to verify a callback by"));
+                }
                 "poll" => Verify::Poll,
                 "nothing" => Verify::Nothing,
-                other => return Err(entry.error(format!("`{other}` is not known; it is \"poll\" or \"nothing\""))),
+                other => {
+                    return Err(entry.error(format!(
+                        "`{other}` is not known; it is \"poll\" or \"nothing\""
+                    )));
+                }
             };
         }
         let give_up = Duration::from_secs(table.number("give_up_s", 10, 86_400)?.unwrap_or(1_800));
-        Ok(Self { id, when, poll, every, done, failed, give_up, verify })
+        Ok(Self {
+            id,
+            when,
+            poll,
+            every,
+            done,
+            failed,
+            give_up,
+            verify,
+        })
     }
 }

@@ -68,34 +68,54 @@ impl LimitsConfig {
     pub(super) fn read(table: &Table<'_>, settings: &dyn Settings) -> Result<Self, ConfigError> {
         let names = ["rate", "concurrency", "breaker", "cache"];
         if settings.timeout().is_none()
-            && let Some((name, entry)) = names.iter().find_map(|name| Some((name, table.get(name)?)))
+            && let Some((name, entry)) =
+                names.iter().find_map(|name| Some((name, table.get(name)?)))
         {
-            return Err(entry.error(format!("this kind only computes and asks nobody; remove `{name}`")));
+            return Err(entry.error(format!(
+                "this kind only computes and asks nobody; remove `{name}`"
+            )));
         }
-        let concurrency = table.number("concurrency", 1, 64)?.and_then(|n| usize::try_from(n).ok());
+        let concurrency = table
+            .number("concurrency", 1, 64)?
+            .and_then(|n| usize::try_from(n).ok());
         Ok(Self {
-            rate: table.get("rate").map(|entry| RateConfig::read(&entry)).transpose()?,
+            rate: table
+                .get("rate")
+                .map(|entry| RateConfig::read(&entry))
+                .transpose()?,
             concurrency,
             breaker: match table.get("breaker") {
                 Some(entry) => BreakerConfig::read(&entry, settings)?,
                 None => settings.one_upstream().then(BreakerConfig::default),
             },
-            cache: table.get("cache").map(|entry| CacheConfig::read(&entry)).transpose()?,
+            cache: table
+                .get("cache")
+                .map(|entry| CacheConfig::read(&entry))
+                .transpose()?,
         })
     }
 }
 
 impl RateConfig {
     fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        let table = inner(entry, "a rate is { per_second = 50 } or { per_minute = 30 }")?;
+        let table = inner(
+            entry,
+            "a rate is { per_second = 50 } or { per_minute = 30 }",
+        )?;
         table.only(&["per_second", "per_minute"])?;
-        let (second, minute) = (table.number("per_second", 1, 1000)?, table.number("per_minute", 1, 60_000)?);
+        let (second, minute) = (
+            table.number("per_second", 1, 1000)?,
+            table.number("per_minute", 1, 60_000)?,
+        );
         let (requests, per) = match (second, minute) {
             (Some(requests), None) => (requests, 1),
             (None, Some(requests)) => (requests, 60),
             _ => return Err(entry.error("say one of per_second and per_minute")),
         };
-        Ok(Self { requests: u32::try_from(requests).unwrap_or(u32::MAX), per: Duration::from_secs(per) })
+        Ok(Self {
+            requests: u32::try_from(requests).unwrap_or(u32::MAX),
+            per: Duration::from_secs(per),
+        })
     }
 }
 
@@ -117,15 +137,24 @@ impl BreakerConfig {
         if wanted.is_some() {
             return Ok(Some(default));
         }
-        let table = inner(entry, "a breaker is false, true or { failures = 8, share = 0.5, open_s = 30, … }")?;
+        let table = inner(
+            entry,
+            "a breaker is false, true or { failures = 8, share = 0.5, open_s = 30, … }",
+        )?;
         table.only(&["failures", "share", "window_s", "open_s", "max_open_s"])?;
         let seconds = |name: &str, default: Duration| -> Result<Duration, ConfigError> {
-            Ok(table.number(name, 1, 3600)?.map_or(default, Duration::from_secs))
+            Ok(table
+                .number(name, 1, 3600)?
+                .map_or(default, Duration::from_secs))
         };
-        let failures = table.number("failures", 1, 1000)?.and_then(|n| u32::try_from(n).ok());
-        let share = table
-            .get("share")
-            .map(|share| share.fraction().map_err(|_| share.error("a share of failures is a number from 0 to 1")));
+        let failures = table
+            .number("failures", 1, 1000)?
+            .and_then(|n| u32::try_from(n).ok());
+        let share = table.get("share").map(|share| {
+            share
+                .fraction()
+                .map_err(|_| share.error("a share of failures is a number from 0 to 1"))
+        });
         let open = seconds("open_s", default.open)?;
         Ok(Some(Self {
             failures: failures.unwrap_or(default.failures),
@@ -140,7 +169,10 @@ impl BreakerConfig {
 impl CacheConfig {
     fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         const YEAR: u64 = 366 * 24 * 3600;
-        let table = inner(entry, "a cache is { found_s = 2592000, not_found_s = 86400 }")?;
+        let table = inner(
+            entry,
+            "a cache is { found_s = 2592000, not_found_s = 86400 }",
+        )?;
         table.only(&["found_s", "not_found_s", "shared"])?;
         let found = table.number("found_s", 0, YEAR)?.unwrap_or(30 * 24 * 3600);
         let not_found = table.number("not_found_s", 0, YEAR)?.unwrap_or(24 * 3600);
@@ -151,7 +183,11 @@ impl CacheConfig {
                 _ => return Err(entry.error("must be true or false")),
             },
         };
-        Ok(Self { found: Duration::from_secs(found), not_found: Duration::from_secs(not_found), shared })
+        Ok(Self {
+            found: Duration::from_secs(found),
+            not_found: Duration::from_secs(not_found),
+            shared,
+        })
     }
 }
 
@@ -179,42 +215,85 @@ mod tests {
     #[test]
     fn limits_are_read_and_filled_in() {
         let limits = read("").unwrap();
-        assert_eq!(limits, LimitsConfig { breaker: Some(BreakerConfig::default()), ..LimitsConfig::default() });
+        assert_eq!(
+            limits,
+            LimitsConfig {
+                breaker: Some(BreakerConfig::default()),
+                ..LimitsConfig::default()
+            }
+        );
         let limits = read(
             "rate = { per_second = 50 }\nconcurrency = 8\nbreaker = { failures = 3, share = 1, open_s = 900 }\ncache = {}",
         )
         .unwrap();
-        assert_eq!(limits.rate, Some(RateConfig { requests: 50, per: Duration::from_secs(1) }));
+        assert_eq!(
+            limits.rate,
+            Some(RateConfig {
+                requests: 50,
+                per: Duration::from_secs(1)
+            })
+        );
         assert_eq!(limits.concurrency, Some(8));
         let breaker = limits.breaker.unwrap();
-        assert_eq!((breaker.failures, breaker.longest), (3, Duration::from_secs(900)));
+        assert_eq!(
+            (breaker.failures, breaker.longest),
+            (3, Duration::from_secs(900))
+        );
         let cache = limits.cache.unwrap();
-        assert_eq!((cache.found.as_secs(), cache.not_found.as_secs(), cache.shared), (2_592_000, 86_400, false));
-        assert_eq!(read("rate = { per_minute = 30 }").unwrap().rate.unwrap().per, Duration::from_secs(60));
+        assert_eq!(
+            (
+                cache.found.as_secs(),
+                cache.not_found.as_secs(),
+                cache.shared
+            ),
+            (2_592_000, 86_400, false)
+        );
+        assert_eq!(
+            read("rate = { per_minute = 30 }")
+                .unwrap()
+                .rate
+                .unwrap()
+                .per,
+            Duration::from_secs(60)
+        );
         assert_eq!(read("breaker = false").unwrap().breaker, None);
-        assert_eq!(read("breaker = true").unwrap().breaker, Some(BreakerConfig::default()));
+        assert_eq!(
+            read("breaker = true").unwrap().breaker,
+            Some(BreakerConfig::default())
+        );
     }
 
     #[test]
     fn faults_say_what_to_do() {
         for (more, wanted) in [
-            ("rate = 5", "p.toml:8:8: providers.api: rate: a rate is { per_second = 50 } or { per_minute = 30 }"),
-            ("rate = {}", "p.toml:8:8: providers.api: rate: say one of per_second and per_minute"),
+            (
+                "rate = 5",
+                "p.toml:8:8: providers.api: rate: a rate is { per_second = 50 } or { per_minute = 30 }",
+            ),
+            (
+                "rate = {}",
+                "p.toml:8:8: providers.api: rate: say one of per_second and per_minute",
+            ),
             (
                 "rate = { per_second = 0 }",
                 "p.toml:8:23: providers.api: rate: per_second: must be a whole number from 1 to 1000",
             ),
-            ("concurrency = 65", "p.toml:8:15: providers.api: concurrency: must be a whole number from 1 to 64"),
+            (
+                "concurrency = 65",
+                "p.toml:8:15: providers.api: concurrency: must be a whole number from 1 to 64",
+            ),
             (
                 "breaker = { share = 2 }",
                 "p.toml:8:21: providers.api: breaker: share: a share of failures is a number from 0 to 1",
             ),
-            ("cache = { shared = 1 }", "p.toml:8:20: providers.api: cache: shared: must be true or false"),
+            (
+                "cache = { shared = 1 }",
+                "p.toml:8:20: providers.api: cache: shared: must be true or false",
+            ),
         ] {
             assert_eq!(read(more).unwrap_err(), wanted);
         }
-        let hem =
-            "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\nkind = \"hem\"\ncache = {}\n";
+        let hem = "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\nkind = \"hem\"\ncache = {}\n";
         assert_eq!(
             Config::parse("p.toml", hem).unwrap_err().to_string(),
             "p.toml:6:9: providers.hem: cache: this kind only computes and asks nobody; remove `cache`"

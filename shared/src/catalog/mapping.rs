@@ -58,7 +58,10 @@ impl Mapping {
     /// Reads `fields`, `not_found` and a `confidence` that is no number, and the statuses that mean "nothing known".
     pub(super) fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
         let mut fields = Vec::new();
-        let fields_entry = table.need("fields", "say where in the response each field is, as a JSON Pointer")?;
+        let fields_entry = table.need(
+            "fields",
+            "say where in the response each field is, as a JSON Pointer",
+        )?;
         for (name, value) in fields_entry.entries()? {
             if !is_field(name) {
                 return Err(value.error(FIELD_RULE));
@@ -66,34 +69,63 @@ impl Mapping {
             fields.push((name.to_owned(), Pick::read(&value)?));
         }
         if fields.is_empty() {
-            return Err(fields_entry.error("fields is empty; write fields = { company_name = \"/data/name\" }"));
+            return Err(fields_entry
+                .error("fields is empty; write fields = { company_name = \"/data/name\" }"));
         }
         let (mut status, mut missing, mut nothing) = (vec![404], Vec::new(), None);
         if let Some(entry) = table.get("not_found") {
-            let inner = entry.table("{ status = [404], missing = [\"/data\"], when = \"response.count == 0\" }")?;
+            let inner = entry.table(
+                "{ status = [404], missing = [\"/data\"], when = \"response.count == 0\" }",
+            )?;
             inner.only(&["status", "missing", "when"])?;
             if let Some(entry) = inner.get("status") {
                 status = entry.statuses()?;
             }
             if let Some(entry) = inner.get("missing") {
-                missing = entry.array()?.iter().map(Entry::pointer).collect::<Result<_, _>>()?;
+                missing = entry
+                    .array()?
+                    .iter()
+                    .map(Entry::pointer)
+                    .collect::<Result<_, _>>()?;
             }
-            nothing = inner.get("when").map(|entry| entry.expression(&RESPONSE_ROOTS)).transpose()?;
+            nothing = inner
+                .get("when")
+                .map(|entry| entry.expression(&RESPONSE_ROOTS))
+                .transpose()?;
         }
         let computed = table.get("confidence").filter(|entry| !entry.is_number());
         let confidence = match computed {
             // Fails, and says what is wrong with it.
             Some(entry) if entry.is_quoted_number() => {
-                return Err(entry.fraction().err().unwrap_or_else(|| entry.error("must be a number")));
+                return Err(entry
+                    .fraction()
+                    .err()
+                    .unwrap_or_else(|| entry.error("must be a number")));
             }
             entry => entry.map(|entry| Pick::read(&entry)).transpose()?,
         };
-        Ok((Self { fields, missing, nothing, confidence }, status))
+        Ok((
+            Self {
+                fields,
+                missing,
+                nothing,
+                confidence,
+            },
+            status,
+        ))
     }
 
     /// The input fields that it reads.
     pub(super) fn inputs(&self) -> Vec<String> {
-        let picks = self.fields.iter().map(|(_, pick)| pick).chain(&self.confidence).flat_map(Pick::inputs);
-        picks.chain(self.nothing.iter().flat_map(|expr| expr.of("input"))).map(str::to_owned).collect()
+        let picks = self
+            .fields
+            .iter()
+            .map(|(_, pick)| pick)
+            .chain(&self.confidence)
+            .flat_map(Pick::inputs);
+        picks
+            .chain(self.nothing.iter().flat_map(|expr| expr.of("input")))
+            .map(str::to_owned)
+            .collect()
     }
 }

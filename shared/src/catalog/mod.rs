@@ -56,7 +56,9 @@ pub use self::mapping::{Mapping, Pick};
 pub use self::oauth::{ClientAuth, OauthConfig};
 pub use self::phone::{PHONE_FIELDS, PhoneConfig};
 pub use self::provider::ProviderConfig;
-pub use self::record_type::{CONFIG_FILE, Catalog, MAX_INPUT_CHARS, RecordType, load_config, parse_config};
+pub use self::record_type::{
+    CONFIG_FILE, Catalog, MAX_INPUT_CHARS, RecordType, load_config, parse_config,
+};
 pub use self::request::{BodyTemplate, RequestTemplate};
 pub use self::secret::{Environment, SecretConfig, SecretRef, Secrets};
 pub use self::settings::Settings;

@@ -28,12 +28,18 @@ pub enum ClientAuth {
 }
 
 impl OauthConfig {
-    const EXAMPLE: &'static str =
-        "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
+    const EXAMPLE: &'static str = "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
 
     pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
-        table.only(&["token_url", "client_id", "client_secret", "scope", "audience", "auth"])?;
+        table.only(&[
+            "token_url",
+            "client_id",
+            "client_secret",
+            "scope",
+            "audience",
+            "auth",
+        ])?;
         let url = table.need("token_url", "the address that gives access tokens")?;
         let template = url.template(&[])?;
         check_url(&template).map_err(|why| url.error(why))?;
@@ -51,7 +57,11 @@ impl OauthConfig {
             Some(entry) => match entry.str()? {
                 "basic" => ClientAuth::Basic,
                 "body" => ClientAuth::Body,
-                other => return Err(entry.error(format!("`{other}` is not known; it is \"basic\" or \"body\""))),
+                other => {
+                    return Err(entry.error(format!(
+                        "`{other}` is not known; it is \"basic\" or \"body\""
+                    )));
+                }
             },
         };
         Ok(Self {

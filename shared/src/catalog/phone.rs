@@ -18,16 +18,36 @@ pub struct PhoneConfig {
 }
 
 /// The output fields of the `phone` provider.
-pub const PHONE_FIELDS: [&str; 8] =
-    ["e164", "national", "international", "country_calling_code", "region", "line_type", "valid", "extension"];
+pub const PHONE_FIELDS: [&str; 8] = [
+    "e164",
+    "national",
+    "international",
+    "country_calling_code",
+    "region",
+    "line_type",
+    "valid",
+    "extension",
+];
 
 impl PhoneConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         table.only_and(&COMMON, &["input", "country_input", "default_country"])?;
-        let input = table.get("input").map_or_else(|| Ok("phone".to_owned()), |entry| entry.field())?;
-        let country_input = table.get("country_input").map(|entry| entry.field()).transpose()?;
-        let default_country = table.get("default_country").map(|entry| country(&entry)).transpose()?;
-        Ok(Self { input, country_input, default_country })
+        let input = table
+            .get("input")
+            .map_or_else(|| Ok("phone".to_owned()), |entry| entry.field())?;
+        let country_input = table
+            .get("country_input")
+            .map(|entry| entry.field())
+            .transpose()?;
+        let default_country = table
+            .get("default_country")
+            .map(|entry| country(&entry))
+            .transpose()?;
+        Ok(Self {
+            input,
+            country_input,
+            default_country,
+        })
     }
 }
 
@@ -42,7 +62,11 @@ fn country(entry: &Entry<'_>) -> Result<String, ConfigError> {
 
 impl Settings for PhoneConfig {
     fn needs(&self) -> Vec<String> {
-        [Some(&self.input), self.country_input.as_ref()].into_iter().flatten().cloned().collect()
+        [Some(&self.input), self.country_input.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     fn required(&self) -> Vec<String> {

@@ -16,7 +16,9 @@ pub(super) fn is_field(name: &str) -> bool {
 
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
 }
 
 /// The text a span points into.
@@ -48,11 +50,18 @@ pub(super) struct Table<'t> {
 
 impl<'t> Table<'t> {
     pub(super) fn new(source: Source<'t>, path: &str, at: usize, entries: &'t DeTable<'t>) -> Self {
-        Self { source, path: path.to_owned(), at, entries }
+        Self {
+            source,
+            path: path.to_owned(),
+            at,
+            entries,
+        }
     }
 
     pub(super) fn error(&self, message: impl fmt::Display) -> ConfigError {
-        self.source.place(self.at).error(format!("{}: {message}", self.path))
+        self.source
+            .place(self.at)
+            .error(format!("{}: {message}", self.path))
     }
 
     pub(super) fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
@@ -77,21 +86,37 @@ impl<'t> Table<'t> {
 
     pub(super) fn get(&self, name: &str) -> Option<Entry<'t>> {
         let (_, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
-        Some(Entry::new(self.source, format!("{}: {name}", self.path), value))
+        Some(Entry::new(
+            self.source,
+            format!("{}: {name}", self.path),
+            value,
+        ))
     }
 
     pub(super) fn need(&self, name: &str, advice: &str) -> Result<Entry<'t>, ConfigError> {
-        self.get(name).ok_or_else(|| self.error(format!("`{name}` is missing; {advice}")))
+        self.get(name)
+            .ok_or_else(|| self.error(format!("`{name}` is missing; {advice}")))
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
-        self.get(name).map(|entry| Ok((entry.str()?.to_owned(), entry))).transpose()
+        self.get(name)
+            .map(|entry| Ok((entry.str()?.to_owned(), entry)))
+            .transpose()
     }
 
-    pub(super) fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
-        let Some(entry) = self.get(name) else { return Ok(None) };
+    pub(super) fn number(
+        &self,
+        name: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, ConfigError> {
+        let Some(entry) = self.get(name) else {
+            return Ok(None);
+        };
         let number = match entry.value {
-            DeValue::Integer(i) => u64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok(),
+            DeValue::Integer(i) => {
+                u64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok()
+            }
             _ => None,
         };
         match number {
@@ -104,13 +129,18 @@ impl<'t> Table<'t> {
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries.iter().map(|(key, value)| {
             let name: &'t str = key.get_ref();
-            (name, Entry::new(self.source, format!("{}: {name}", self.path), value))
+            (
+                name,
+                Entry::new(self.source, format!("{}: {name}", self.path), value),
+            )
         })
     }
 
     /// The tables of a table by name, in the file's order.
     pub(super) fn tables(&self, name: &str) -> Result<Vec<(&'t str, Table<'t>)>, ConfigError> {
-        let Some(entry) = self.get(name) else { return Ok(Vec::new()) };
+        let Some(entry) = self.get(name) else {
+            return Ok(Vec::new());
+        };
         let DeValue::Table(inner) = entry.value else {
             return Err(entry.error(format!("must be tables, [{name}.NAME]")));
         };
@@ -120,12 +150,21 @@ impl<'t> Table<'t> {
             let at = key.span().start;
             if !is_name(key_name) {
                 let rule = "a name has 1 to 64 lower-case letters, digits, - and _";
-                return Err(self.source.place(at).error(format!("{name}.{key_name}: {rule}")));
+                return Err(self
+                    .source
+                    .place(at)
+                    .error(format!("{name}.{key_name}: {rule}")));
             }
             let DeValue::Table(entries) = value.get_ref() else {
-                return Err(self.source.place(at).error(format!("{name}.{key_name} must be a table")));
+                return Err(self
+                    .source
+                    .place(at)
+                    .error(format!("{name}.{key_name} must be a table")));
             };
-            tables.push((key_name, Table::new(self.source, &format!("{name}.{key_name}"), at, entries)));
+            tables.push((
+                key_name,
+                Table::new(self.source, &format!("{name}.{key_name}"), at, entries),
+            ));
         }
         tables.sort_by_key(|(_, table)| table.at);
         Ok(tables)
@@ -142,7 +181,12 @@ pub(super) struct Entry<'t> {
 
 impl<'t> Entry<'t> {
     pub(super) fn new(source: Source<'t>, path: String, value: &'t Spanned<DeValue<'t>>) -> Self {
-        Self { source, path, at: value.span().start, value: value.get_ref() }
+        Self {
+            source,
+            path,
+            at: value.span().start,
+            value: value.get_ref(),
+        }
     }
 
     pub(super) fn place(&self) -> Place {
@@ -171,7 +215,11 @@ impl<'t> Entry<'t> {
             DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse::<f64>().ok(),
             _ => None,
         };
-        let advice = if self.is_quoted_number() { "; take the quotes off" } else { "" };
+        let advice = if self.is_quoted_number() {
+            "; take the quotes off"
+        } else {
+            ""
+        };
         let wrong = || self.error(format!("a confidence is a number from 0 to 1{advice}"));
         number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(wrong)
     }
@@ -184,15 +232,22 @@ impl<'t> Entry<'t> {
     pub(super) fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
         let file = self.str()?;
         let name = self.path.rsplit(": ").next().unwrap_or_default();
-        let safe =
-            !file.starts_with('/') && !file.contains('\\') && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
+        let safe = !file.starts_with('/')
+            && !file.contains('\\')
+            && file.split('/').all(|p| !matches!(p, "" | "." | ".."));
         if !safe {
-            return Err(self.error(format!("{name} is a path below the directory of this file, without `..`")));
+            return Err(self.error(format!(
+                "{name} is a path below the directory of this file, without `..`"
+            )));
         }
         if !ends.is_empty() && !ends.iter().any(|end| file.ends_with(end)) {
             let (last, others) = ends.split_last().unwrap_or((&"", &[]));
             let others = others.join(", ");
-            let list = if others.is_empty() { (*last).to_owned() } else { format!("{others} or {last}") };
+            let list = if others.is_empty() {
+                (*last).to_owned()
+            } else {
+                format!("{others} or {last}")
+            };
             return Err(self.error(format!("{name} ends in {list}")));
         }
         Ok(file.to_owned())
@@ -200,14 +255,19 @@ impl<'t> Entry<'t> {
 
     pub(super) fn field(&self) -> Result<String, ConfigError> {
         let name = self.str()?;
-        if is_field(name) { Ok(name.to_owned()) } else { Err(self.error(FIELD_RULE)) }
+        if is_field(name) {
+            Ok(name.to_owned())
+        } else {
+            Err(self.error(FIELD_RULE))
+        }
     }
 
     pub(super) fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
         match self.value {
-            DeValue::Array(items) => {
-                Ok(items.iter().map(|item| Entry::new(self.source, self.path.clone(), item)).collect())
-            }
+            DeValue::Array(items) => Ok(items
+                .iter()
+                .map(|item| Entry::new(self.source, self.path.clone(), item))
+                .collect()),
             _ => Err(self.error("must be a list, [ … ]")),
         }
     }
@@ -246,11 +306,18 @@ impl<'t> Entry<'t> {
             .iter()
             .map(|(key, value): (&'t Spanned<DeString<'t>>, _)| {
                 let name: &'t str = key.get_ref();
-                (key.span().start, name, Entry::new(self.source, format!("{}.{name}", self.path), value))
+                (
+                    key.span().start,
+                    name,
+                    Entry::new(self.source, format!("{}.{name}", self.path), value),
+                )
             })
             .collect();
         entries.sort_by_key(|(at, ..)| *at);
-        Ok(entries.into_iter().map(|(_, name, entry)| (name, entry)).collect())
+        Ok(entries
+            .into_iter()
+            .map(|(_, name, entry)| (name, entry))
+            .collect())
     }
 
     /// An expression over these roots.
@@ -260,7 +327,9 @@ impl<'t> Entry<'t> {
 
     /// A table; `example` shows one.
     pub(super) fn table(&self, example: &str) -> Result<Table<'t>, ConfigError> {
-        let DeValue::Table(inner) = self.value else { return Err(self.error(format!("must be a table: {example}"))) };
+        let DeValue::Table(inner) = self.value else {
+            return Err(self.error(format!("must be a table: {example}")));
+        };
         Ok(Table::new(self.source, &self.path, self.at, inner))
     }
 
@@ -271,17 +340,32 @@ impl<'t> Entry<'t> {
             DeValue::Boolean(b) => (*b).into(),
             DeValue::Integer(i) => {
                 let number = i64::from_str_radix(&i.as_str().replace('_', ""), i.radix());
-                number.map_err(|_| self.error("this number is too large"))?.into()
+                number
+                    .map_err(|_| self.error("this number is too large"))?
+                    .into()
             }
             DeValue::Float(f) => {
-                let number = f.as_str().replace('_', "").parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-                number.ok_or_else(|| self.error("JSON has no such number"))?.into()
+                let number = f
+                    .as_str()
+                    .replace('_', "")
+                    .parse::<f64>()
+                    .ok()
+                    .and_then(serde_json::Number::from_f64);
+                number
+                    .ok_or_else(|| self.error("JSON has no such number"))?
+                    .into()
             }
             DeValue::Datetime(_) => return Err(self.error("JSON has no dates; put it in quotes")),
-            DeValue::Array(_) => self.array()?.iter().map(Self::json).collect::<Result<_, _>>()?,
+            DeValue::Array(_) => self
+                .array()?
+                .iter()
+                .map(Self::json)
+                .collect::<Result<_, _>>()?,
             DeValue::Table(_) => {
                 let members = self.entries()?;
-                let members = members.iter().map(|(name, value)| Ok(((*name).to_owned(), value.json()?)));
+                let members = members
+                    .iter()
+                    .map(|(name, value)| Ok(((*name).to_owned(), value.json()?)));
                 serde_json::Value::Object(members.collect::<Result<_, ConfigError>>()?)
             }
         })
@@ -290,11 +374,18 @@ impl<'t> Entry<'t> {
     /// A JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json` follows it by itself.
     pub(super) fn pointer(&self) -> Result<String, ConfigError> {
         let text = self.str()?;
-        let escapes = text.match_indices('~').all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
+        let escapes = text
+            .match_indices('~')
+            .all(|(at, _)| matches!(text.as_bytes().get(at + 1), Some(b'0' | b'1')));
         if text.starts_with('/') && escapes {
             return Ok(text.to_owned());
         }
-        let advice = text.strip_prefix("$.").map(|path| format!("; write \"/{}\"", path.replace('.', "/")));
-        Err(self.error(format!("`{text}` is not a JSON Pointer (RFC 6901){}", advice.unwrap_or_default())))
+        let advice = text
+            .strip_prefix("$.")
+            .map(|path| format!("; write \"/{}\"", path.replace('.', "/")));
+        Err(self.error(format!(
+            "`{text}` is not a JSON Pointer (RFC 6901){}",
+            advice.unwrap_or_default()
+        )))
     }
 }

@@ -86,7 +86,11 @@ impl RecordType {
     /// The most credits one record can cost, in the type's own order or in the given one. Unknown names cost nothing.
     pub fn price(&self, order: Option<&[String]>) -> u32 {
         let asked = |name: &str| order.is_none_or(|o| o.iter().any(|n| n == name));
-        let prices = self.waterfall.iter().filter(|(name, _)| asked(name)).map(|(_, credits)| *credits);
+        let prices = self
+            .waterfall
+            .iter()
+            .filter(|(name, _)| asked(name))
+            .map(|(_, credits)| *credits);
         match self.until {
             // The first that finds anything is the only one that is paid.
             Until::Any { confidence: 0.0 } => prices.max().unwrap_or(0),
@@ -100,17 +104,29 @@ impl RecordType {
         let wrong: Vec<String> = order
             .iter()
             .enumerate()
-            .filter(|(at, name)| !self.providers().any(|p| p == *name) || order[..*at].contains(name))
+            .filter(|(at, name)| {
+                !self.providers().any(|p| p == *name) || order[..*at].contains(name)
+            })
             .map(|(_, name)| name.clone())
             .collect();
-        if wrong.is_empty() && !order.is_empty() { Ok(()) } else { Err(wrong) }
+        if wrong.is_empty() && !order.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong)
+        }
     }
 
     /// Whether an input has the shape this type asks for: every field of at least one set, each a string of at most
     /// [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. Blank fields count as absent. `Err` holds
     /// every fault as (JSON Pointer into the input, what is wrong).
     pub fn check_input(&self, input: &Map<String, Value>) -> Result<(), Vec<(String, String)>> {
-        let known = |name: &str| self.inputs.iter().flatten().chain(&self.optional_inputs).any(|f| f == name);
+        let known = |name: &str| {
+            self.inputs
+                .iter()
+                .flatten()
+                .chain(&self.optional_inputs)
+                .any(|f| f == name)
+        };
         let mut faults = Vec::new();
         for (name, value) in input.iter().filter(|(_, value)| !is_blank(value)) {
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -136,12 +152,18 @@ impl RecordType {
                 }
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     }
 }
 
 fn text_fault(value: &Value) -> Option<String> {
-    let Some(text) = value.as_str() else { return Some("must be a string".to_owned()) };
+    let Some(text) = value.as_str() else {
+        return Some("must be a string".to_owned());
+    };
     // Bytes bound characters from above, so that short texts need no counting.
     (text.len() > MAX_INPUT_CHARS && text.chars().count() > MAX_INPUT_CHARS)
         .then(|| format!("is longer than {MAX_INPUT_CHARS} characters"))
@@ -184,21 +206,32 @@ impl Catalog {
                 unconfigured: t.unconfigured.clone(),
             })
         });
-        Self { types: types.collect(), operations: config.operations.clone() }
+        Self {
+            types: types.collect(),
+            operations: config.operations.clone(),
+        }
     }
 
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
-        self.types.iter().find(|t| t.name == name).map(AsRef::as_ref)
+        self.types
+            .iter()
+            .find(|t| t.name == name)
+            .map(AsRef::as_ref)
     }
 
     /// The name of the type that answers an operation of a surface.
     pub fn operation(&self, surface: &str, operation: &str) -> Option<&str> {
-        self.operations.iter().find(|(s, o, _)| s == surface && o == operation).map(|(.., kind)| kind.as_str())
+        self.operations
+            .iter()
+            .find(|(s, o, _)| s == surface && o == operation)
+            .map(|(.., kind)| kind.as_str())
     }
 
     /// Every (surface, operation) that is mapped to a type.
     pub fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.operations.iter().map(|(surface, operation, _)| (surface.as_str(), operation.as_str()))
+        self.operations
+            .iter()
+            .map(|(surface, operation, _)| (surface.as_str(), operation.as_str()))
     }
 
     /// Every type, in the file's order, to be held by whoever runs it.
@@ -225,9 +258,15 @@ pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
         Err(why) => {
             // There is none in a checkout; one that does not fit is a mistake of whoever made the bundle.
             if why == Unfit::Missing {
-                tracing::info!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+                tracing::info!(
+                    file = label,
+                    "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself"
+                );
             } else {
-                tracing::warn!(file = label, "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself");
+                tracing::warn!(
+                    file = label,
+                    "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself"
+                );
             }
             Config::parse(&label, &text)
         }
@@ -245,7 +284,10 @@ fn config_text(dir: &Path) -> Result<(String, String), ConfigError> {
     let label = dir.join(CONFIG_FILE).display().to_string();
     match std::fs::read_to_string(&label) {
         Ok(text) => Ok((label, text)),
-        Err(error) => Err(ConfigError::file(&label, format!("cannot be read: {error}"))),
+        Err(error) => Err(ConfigError::file(
+            &label,
+            format!("cannot be read: {error}"),
+        )),
     }
 }
 
@@ -273,7 +315,9 @@ mod tests {
     }
 
     fn faults(kind: &RecordType, value: Value) -> Vec<(String, String)> {
-        kind.check_input(value.as_object().unwrap()).err().unwrap_or_default()
+        kind.check_input(value.as_object().unwrap())
+            .err()
+            .unwrap_or_default()
     }
 
     /// A directory with this `providers.toml` and what was compiled; gone with the test.
@@ -281,7 +325,8 @@ mod tests {
 
     impl Bundle {
         fn new(name: &str, toml: &str, kept: Option<&[u8]>) -> Self {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/tmp/bundle-{name}"));
+            let dir =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/tmp/bundle-{name}"));
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(dir.join(CONFIG_FILE), toml).unwrap();
             if let Some(kept) = kept {
@@ -304,13 +349,26 @@ mod tests {
                 "[types.{kind}]\ninputs = [[\"a\"]]\nwaterfall = [\"h\"]\n[providers.h]\nkind = \"hem\"\ninput = \"a\"\n"
             )
         };
-        let compile = |text: &str| compiled::compile(&Config::parse("elsewhere.toml", text).unwrap(), text).unwrap();
+        let compile = |text: &str| {
+            compiled::compile(&Config::parse("elsewhere.toml", text).unwrap(), text).unwrap()
+        };
         let (here, there) = (toml("here"), toml("there"));
         let types = |bundle: &Bundle| {
             let config = load_config(&bundle.0).unwrap();
             let file = bundle.0.join(CONFIG_FILE).display().to_string();
-            assert!(config.providers.iter().all(|provider| provider.at.file == file), "{config:?}");
-            config.types.into_iter().map(|kind| kind.name).collect::<Vec<_>>().concat()
+            assert!(
+                config
+                    .providers
+                    .iter()
+                    .all(|provider| provider.at.file == file),
+                "{config:?}"
+            );
+            config
+                .types
+                .into_iter()
+                .map(|kind| kind.name)
+                .collect::<Vec<_>>()
+                .concat()
         };
         // Of another type than the text says, so that it shows which of the two was read.
         let forged = compile(&here).replace("\"here\"", "\"forged\"");
@@ -329,48 +387,92 @@ mod tests {
         let bundle = Bundle::new("directory", &here, None);
         std::fs::create_dir(bundle.0.join(COMPILED_FILE)).unwrap();
         assert_eq!(types(&bundle), "here");
-        let parsed = parse_config(&Bundle::new("parsed", &here, Some(forged.as_bytes())).0).unwrap();
+        let parsed =
+            parse_config(&Bundle::new("parsed", &here, Some(forged.as_bytes())).0).unwrap();
         assert_eq!(parsed.types[0].name, "here", "a check reads the text");
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Catalog::load(Path::new("/nowhere")).unwrap_err().to_string();
-        assert!(error.starts_with("/nowhere/providers.toml: cannot be read: "), "{error}");
+        let error = Catalog::load(Path::new("/nowhere"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("/nowhere/providers.toml: cannot be read: "),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_input_has_every_field_of_one_set_and_no_unknown_one() {
-        let catalog =
-            catalog("[types.t]\ninputs = [[\"a\"], [\"b\", \"c\"]]\noptional_inputs = [\"n\"]\nwaterfall = [\"hem\"]");
+        let catalog = catalog(
+            "[types.t]\ninputs = [[\"a\"], [\"b\", \"c\"]]\noptional_inputs = [\"n\"]\nwaterfall = [\"hem\"]",
+        );
         let kind = catalog.kind("t").unwrap();
-        for good in [json!({"a": "1"}), json!({"b": "1", "c": "2"}), json!({"a": "1", "c": "2", "n": {"any": [1]}})] {
+        for good in [
+            json!({"a": "1"}),
+            json!({"b": "1", "c": "2"}),
+            json!({"a": "1", "c": "2", "n": {"any": [1]}}),
+        ] {
             assert_eq!(faults(kind, good), []);
         }
         let fault = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
         assert_eq!(faults(kind, json!({})), [fault("", "needs a, or b and c")]);
-        assert_eq!(faults(kind, json!({"b": "1"})), [fault("", "needs a, or b and c")]);
+        assert_eq!(
+            faults(kind, json!({"b": "1"})),
+            [fault("", "needs a, or b and c")]
+        );
         assert_eq!(
             faults(kind, json!({"a": 5, "x/y~": 1, "c": " "})),
-            [fault("/a", "must be a string"), fault("/x~1y~0", "is not a field of type t")]
+            [
+                fault("/a", "must be a string"),
+                fault("/x~1y~0", "is not a field of type t")
+            ]
         );
-        for blank in [json!(null), json!(""), json!(" \t\n"), json!("\u{a0}\u{3000}")] {
-            assert_eq!(faults(kind, json!({"a": blank})), [fault("", "needs a, or b and c")], "{blank}");
-            assert_eq!(faults(kind, json!({"a": "1", "b": blank, "n": blank, "unknown": blank})), [], "{blank}");
+        for blank in [
+            json!(null),
+            json!(""),
+            json!(" \t\n"),
+            json!("\u{a0}\u{3000}"),
+        ] {
+            assert_eq!(
+                faults(kind, json!({"a": blank})),
+                [fault("", "needs a, or b and c")],
+                "{blank}"
+            );
+            assert_eq!(
+                faults(
+                    kind,
+                    json!({"a": "1", "b": blank, "n": blank, "unknown": blank})
+                ),
+                [],
+                "{blank}"
+            );
         }
         assert_eq!(faults(kind, json!({"a": "ü".repeat(2048)})), []);
-        assert_eq!(faults(kind, json!({"a": "ü".repeat(2049)})), [fault("/a", "is longer than 2048 characters")]);
+        assert_eq!(
+            faults(kind, json!({"a": "ü".repeat(2049)})),
+            [fault("/a", "is longer than 2048 characters")]
+        );
         let single = Catalog::load(&infra()).unwrap();
-        assert_eq!(faults(single.kind("company").unwrap(), json!({})), [fault("/domain", "is required")]);
+        assert_eq!(
+            faults(single.kind("company").unwrap(), json!({})),
+            [fault("/domain", "is required")]
+        );
     }
 
     #[test]
     fn an_order_names_providers_of_the_type_once() {
         let catalog = Catalog::load(&infra()).unwrap();
         let company = catalog.kind("company").unwrap();
-        let check = |names: &[&str]| company.validate_order(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        let check = |names: &[&str]| {
+            company.validate_order(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
+        };
         assert_eq!(check(&["brands"]), Ok(()));
-        assert_eq!(check(&["hem", "brands", "x"]), Err(vec!["hem".to_owned(), "x".to_owned()]));
+        assert_eq!(
+            check(&["hem", "brands", "x"]),
+            Err(vec!["hem".to_owned(), "x".to_owned()])
+        );
         assert_eq!(check(&["brands", "brands"]), Err(vec!["brands".to_owned()]));
         assert_eq!(check(&[]), Err(vec![]));
     }

@@ -32,12 +32,18 @@ impl BodyTemplate {
     pub(super) fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         Ok(match entry.value {
             DeValue::String(_) => Self::Text(entry.template(roots)?),
-            DeValue::Array(_) => {
-                Self::Array(entry.array()?.iter().map(|item| Self::read(item, roots)).collect::<Result<_, _>>()?)
-            }
+            DeValue::Array(_) => Self::Array(
+                entry
+                    .array()?
+                    .iter()
+                    .map(|item| Self::read(item, roots))
+                    .collect::<Result<_, _>>()?,
+            ),
             DeValue::Table(_) => {
                 let members = entry.entries()?;
-                let members = members.iter().map(|(name, value)| Ok(((*name).to_owned(), Self::read(value, roots)?)));
+                let members = members
+                    .iter()
+                    .map(|(name, value)| Ok(((*name).to_owned(), Self::read(value, roots)?)));
                 Self::Object(members.collect::<Result<_, ConfigError>>()?)
             }
             _ => Self::Literal(entry.json()?),
@@ -71,11 +77,17 @@ impl RequestTemplate {
                 "GET" => "GET",
                 "POST" => "POST",
                 "PUT" => "PUT",
-                other => return Err(entry.error(format!("the method `{other}` is not known; it is GET, POST or PUT"))),
+                other => {
+                    return Err(entry.error(format!(
+                        "the method `{other}` is not known; it is GET, POST or PUT"
+                    )));
+                }
             },
         };
-        let url_entry =
-            table.need("url", "the address of the API, such as https://api.example.com/v1/{{ input.domain }}")?;
+        let url_entry = table.need(
+            "url",
+            "the address of the API, such as https://api.example.com/v1/{{ input.domain }}",
+        )?;
         let url = url_entry.template(roots)?;
         check_url(&url).map_err(|why| url_entry.error(why))?;
 
@@ -85,18 +97,31 @@ impl RequestTemplate {
                 query.push((name.to_owned(), value.template(roots)?));
             }
         }
-        let headers = table.get("headers").map_or(Ok(Vec::new()), |entry| read_headers(&entry, roots))?;
+        let headers = table
+            .get("headers")
+            .map_or(Ok(Vec::new()), |entry| read_headers(&entry, roots))?;
         let body = match table.get("body") {
             None => None,
-            Some(entry) if method == "GET" => return Err(entry.error("a GET has no body; use POST, or `query`")),
+            Some(entry) if method == "GET" => {
+                return Err(entry.error("a GET has no body; use POST, or `query`"));
+            }
             Some(entry) => Some(BodyTemplate::read(&entry, roots)?),
         };
-        Ok(Self { method: Cow::Borrowed(method), url, query, headers, body })
+        Ok(Self {
+            method: Cow::Borrowed(method),
+            url,
+            query,
+            headers,
+            body,
+        })
     }
 
     pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         visit(&self.url);
-        self.query.iter().chain(&self.headers).for_each(|(_, t)| visit(t));
+        self.query
+            .iter()
+            .chain(&self.headers)
+            .for_each(|(_, t)| visit(t));
         if let Some(body) = &self.body {
             body.each_template(visit);
         }
@@ -119,7 +144,11 @@ fn read_headers(entry: &Entry<'_>, roots: &[&str]) -> Result<Vec<(String, Templa
         }
         let template = value.template(roots)?;
         let control = |c: char| c.is_control() && c != '\t';
-        if template.0.iter().any(|p| matches!(p, Part::Text(t) if t.contains(control))) {
+        if template
+            .0
+            .iter()
+            .any(|p| matches!(p, Part::Text(t) if t.contains(control)))
+        {
             return Err(value.error("a header value has no line breaks or control characters"));
         }
         headers.push((lower, template));
@@ -133,8 +162,19 @@ fn check_header_name(lower: &str) -> Result<(), String> {
         return Err(format!("`{lower}` is not the name of a header"));
     }
     // The sender's own business; letting a file set them would desynchronise the message.
-    if matches!(lower, "host" | "content-length" | "transfer-encoding" | "connection" | "te" | "upgrade" | "trailer") {
-        return Err(format!("the header `{lower}` is set by the sender; remove it"));
+    if matches!(
+        lower,
+        "host"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "te"
+            | "upgrade"
+            | "trailer"
+    ) {
+        return Err(format!(
+            "the header `{lower}` is set by the sender; remove it"
+        ));
     }
     Ok(())
 }

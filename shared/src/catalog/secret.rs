@@ -43,7 +43,11 @@ pub struct SecretConfig {
 impl SecretConfig {
     /// The environment variable that may hold it.
     pub fn variable(&self) -> Option<&str> {
-        if let SecretRef::Env(variable) = &self.from { Some(variable) } else { self.unless.as_deref() }
+        if let SecretRef::Env(variable) = &self.from {
+            Some(variable)
+        } else {
+            self.unless.as_deref()
+        }
     }
 
     /// Its value, where that is in this environment.
@@ -75,7 +79,12 @@ impl SecretConfig {
             (unless, Some(name)) => (SecretRef::Parameter(name), unless),
             (None, None) => return Err(entry.error(REFERENCE)),
         };
-        Ok(Self { name: name.to_owned(), from, unless, at: entry.place() })
+        Ok(Self {
+            name: name.to_owned(),
+            from,
+            unless,
+            at: entry.place(),
+        })
     }
 }
 
@@ -91,9 +100,20 @@ fn variable(entry: &Entry<'_>) -> Result<String, ConfigError> {
 /// parameters" (at most 1,011 characters, 15 levels).
 fn parameter(entry: &Entry<'_>) -> Result<String, ConfigError> {
     let name = entry.str()?;
-    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    let levels = name.strip_prefix('/').map(|path| path.split('/').collect::<Vec<_>>()).unwrap_or_default();
-    if !(1..=15).contains(&levels.len()) || name.len() > 1_011 || !levels.iter().all(|level| part(level)) {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    let levels = name
+        .strip_prefix('/')
+        .map(|path| path.split('/').collect::<Vec<_>>())
+        .unwrap_or_default();
+    if !(1..=15).contains(&levels.len())
+        || name.len() > 1_011
+        || !levels.iter().all(|level| part(level))
+    {
         return Err(
             entry.error("the full name of a parameter is such as /millrace/acme-key: letters, digits, . _ - and /")
         );

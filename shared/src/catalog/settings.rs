@@ -6,8 +6,16 @@ use super::error::Place;
 use super::secret::SecretConfig;
 
 /// The keys that every kind of provider has.
-pub(super) const COMMON: [&str; 8] =
-    ["kind", "confidence", "license", "credits", "rate", "concurrency", "breaker", "cache"];
+pub(super) const COMMON: [&str; 8] = [
+    "kind",
+    "confidence",
+    "license",
+    "credits",
+    "rate",
+    "concurrency",
+    "breaker",
+    "cache",
+];
 
 /// What the waterfall must know of a kind of provider before it is asked.
 pub trait Settings {

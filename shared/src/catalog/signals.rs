@@ -31,7 +31,8 @@ impl SignalsConfig {
         let days = table.number("max_age_days", 1, 3650)?.unwrap_or(365);
         Ok(Self {
             input: web::input(table, "domain")?,
-            max_items: usize::try_from(table.number("max_items", 1, 100)?.unwrap_or(20)).unwrap_or(20),
+            max_items: usize::try_from(table.number("max_items", 1, 100)?.unwrap_or(20))
+                .unwrap_or(20),
             max_age: Duration::from_secs(days * 86_400),
             web: WebConfig::read(table, 25)?,
         })

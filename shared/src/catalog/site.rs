@@ -43,7 +43,10 @@ pub const SITE_FIELDS: [&str; 19] = [
 impl SiteConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         table.only_and(&COMMON, &[&["input"][..], &WebConfig::KEYS].concat())?;
-        Ok(Self { input: web::input(table, "domain")?, web: WebConfig::read(table, 20)? })
+        Ok(Self {
+            input: web::input(table, "domain")?,
+            web: WebConfig::read(table, 20)?,
+        })
     }
 }
 

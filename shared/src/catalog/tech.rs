@@ -25,8 +25,14 @@ pub const TECH_FIELD: &str = "technologies";
 
 impl TechConfig {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &[&["input", "rules"][..], &WebConfig::KEYS].concat())?;
-        let rules = table.need("rules", "name the rules, such as rules = \"data/technologies.json\"")?;
+        table.only_and(
+            &COMMON,
+            &[&["input", "rules"][..], &WebConfig::KEYS].concat(),
+        )?;
+        let rules = table.need(
+            "rules",
+            "name the rules, such as rules = \"data/technologies.json\"",
+        )?;
         Ok(Self {
             input: web::input(table, "domain")?,
             rules: rules.file(&[".json"])?,

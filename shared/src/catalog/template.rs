@@ -55,7 +55,9 @@ impl Template {
 
     /// Whether it reads anything of a root besides input and secrets.
     pub fn reads(&self, root: &str) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Expr(expr) if expr.reads(root)))
+        self.0
+            .iter()
+            .any(|part| matches!(part, Part::Expr(expr) if expr.reads(root)))
     }
 
     /// Reads `text`, whose values are of these roots; the error says what is wrong with it.
@@ -93,8 +95,12 @@ impl Template {
     fn value(inner: &str, roots: &[&str]) -> Result<Part, String> {
         let inner = inner.trim();
         Ok(match inner.split_once('.') {
-            Some(("input", name)) if is_field(name) && roots.contains(&"input") => Part::Input(name.to_owned()),
-            Some(("secret", name)) if is_field(name) && roots.contains(&"secret") => Part::Secret(name.to_owned()),
+            Some(("input", name)) if is_field(name) && roots.contains(&"input") => {
+                Part::Input(name.to_owned())
+            }
+            Some(("secret", name)) if is_field(name) && roots.contains(&"secret") => {
+                Part::Secret(name.to_owned())
+            }
             _ => Part::Expr(Expr::parse(inner, roots)?),
         })
     }
@@ -102,7 +108,9 @@ impl Template {
 
 fn literal(text: &str) -> Result<String, String> {
     if text.contains("}}") || text.contains("{%") || text.contains("{#") {
-        return Err("only {{ expressions }} are known in templates, such as {{ input.FIELD }}".to_owned());
+        return Err(
+            "only {{ expressions }} are known in templates, such as {{ input.FIELD }}".to_owned(),
+        );
     }
     Ok(text.to_owned())
 }

@@ -27,12 +27,26 @@ fn reads_a_file_and_fills_in_defaults() {
     let company = &config.types[0];
     assert_eq!(company.inputs, [["domain"]]);
     assert_eq!(company.until, Until::Any { confidence: 0.0 });
-    assert_eq!((company.record_timeout, company.concurrency), (Duration::from_secs(30), 16));
-    assert_eq!((config.providers[0].credits, config.providers[0].confidence), (1, None));
+    assert_eq!(
+        (company.record_timeout, company.concurrency),
+        (Duration::from_secs(30), 16)
+    );
+    assert_eq!(
+        (config.providers[0].credits, config.providers[0].confidence),
+        (1, None)
+    );
     let config = Config::parse("p.toml", HTTP).unwrap();
-    let Kind::Http(http) = &config.providers[0].kind else { panic!() };
-    assert_eq!((http.request.method.as_ref(), http.retries, http.timeout), ("GET", 2, Duration::from_secs(20)));
-    assert_eq!((&*http.requires, &*http.not_found_status), (&["domain".to_owned()][..], &[404][..]));
+    let Kind::Http(http) = &config.providers[0].kind else {
+        panic!()
+    };
+    assert_eq!(
+        (http.request.method.as_ref(), http.retries, http.timeout),
+        ("GET", 2, Duration::from_secs(20))
+    );
+    assert_eq!(
+        (&*http.requires, &*http.not_found_status),
+        (&["domain".to_owned()][..], &[404][..])
+    );
 }
 
 #[test]
@@ -42,8 +56,10 @@ fn the_shipped_file_and_its_commented_example_are_right() {
     let (before, example) = text.split_once("# [providers.my-api]\n").unwrap();
     let (example, _) = example.split_once("\n#\n").unwrap();
     // Other lines are explanations.
-    let example =
-        example.lines().map(|l| l.trim_start_matches(['#', ' '])).filter(|l| l.split(' ').nth(1) == Some("="));
+    let example = example
+        .lines()
+        .map(|l| l.trim_start_matches(['#', ' ']))
+        .filter(|l| l.split(' ').nth(1) == Some("="));
     let example = example.collect::<Vec<_>>().join("\n");
     let text = format!(
         "{}[providers.my-api]\n{example}",
@@ -55,7 +71,10 @@ fn the_shipped_file_and_its_commented_example_are_right() {
         )
     );
     let config = Config::parse("example", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    assert!(matches!(config.providers.last().unwrap().kind, Kind::Http(_)));
+    assert!(matches!(
+        config.providers.last().unwrap().kind,
+        Kind::Http(_)
+    ));
 }
 
 #[test]
@@ -77,12 +96,18 @@ fn faults_name_line_column_and_what_to_do() {
             with(GOOD, "[\"brands\"]", "[\"brands\", \"brands\"]"),
             "p.toml:3:24: types.company: waterfall: `brands` is named twice",
         ),
-        (with(GOOD, "[\"brands\"]", "[]"), "p.toml:3:13: types.company: waterfall: the waterfall is empty"),
+        (
+            with(GOOD, "[\"brands\"]", "[]"),
+            "p.toml:3:13: types.company: waterfall: the waterfall is empty",
+        ),
         (
             with(GOOD, "inputs = [[\"domain\"]]\n", ""),
             "p.toml:1:8: types.company: `inputs` is missing; say which fields",
         ),
-        (with(GOOD, "[[\"domain\"]]", "[]"), "p.toml:2:10: types.company: inputs: inputs is empty"),
+        (
+            with(GOOD, "[[\"domain\"]]", "[]"),
+            "p.toml:2:10: types.company: inputs: inputs is empty",
+        ),
         (
             with(GOOD, "[[\"domain\"]]", "[[]]"),
             "p.toml:2:11: types.company: inputs: a set of inputs needs at least one field",
@@ -91,8 +116,14 @@ fn faults_name_line_column_and_what_to_do() {
             with(GOOD, "[[\"domain\"]]", "[\"domain\"]"),
             "p.toml:2:11: types.company: inputs: inputs is a list of lists, each of fields that are enough together: [[\"domain\"]]",
         ),
-        (with(GOOD, "[[\"domain\"]]", "\"domain\""), "p.toml:2:10: types.company: inputs: inputs is a list of lists"),
-        (with(GOOD, "[[\"domain\"]]", "[[\"a/b\"]]"), "p.toml:2:12: types.company: inputs: a field's name has"),
+        (
+            with(GOOD, "[[\"domain\"]]", "\"domain\""),
+            "p.toml:2:10: types.company: inputs: inputs is a list of lists",
+        ),
+        (
+            with(GOOD, "[[\"domain\"]]", "[[\"a/b\"]]"),
+            "p.toml:2:12: types.company: inputs: a field's name has",
+        ),
         (
             with(GOOD, "[[\"domain\"]]", "[[\"name\"]]"),
             "p.toml:3:14: types.company: waterfall: `brands` asks for the input `domain`, which this type does not have",
@@ -113,27 +144,58 @@ fn faults_name_line_column_and_what_to_do() {
             with(GOOD, "\n\n[prov", "\nconcurrency = 0\n[prov"),
             "p.toml:4:15: types.company: concurrency: must be a whole number from 1 to 64",
         ),
-        (with(GOOD, "\n\n[prov", "\nconcurrency = -1\n[prov"), "p.toml:4:15: types.company: concurrency: must be"),
+        (
+            with(GOOD, "\n\n[prov", "\nconcurrency = -1\n[prov"),
+            "p.toml:4:15: types.company: concurrency: must be",
+        ),
         (
             with(GOOD, "\"dataset\"", "\"datset\""),
             "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of ",
         ),
-        (with(GOOD, "kind = \"dataset\"\n", ""), "p.toml:5:12: providers.brands: `kind` is missing"),
-        (with(GOOD, "data/b.csv", "../b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
+        (
+            with(GOOD, "kind = \"dataset\"\n", ""),
+            "p.toml:5:12: providers.brands: `kind` is missing",
+        ),
+        (
+            with(GOOD, "data/b.csv", "../b.csv"),
+            "p.toml:7:8: providers.brands: file: file is a path below",
+        ),
         (
             with(GOOD, "data/b.csv", "s3://tables"),
             "p.toml:7:8: providers.brands: file: a table in S3 is s3://BUCKET/KEY",
         ),
-        (with(GOOD, "data/b.csv", "s3://Tables/b.csv"), "p.toml:7:8: providers.brands: file: a table in S3 is"),
-        (with(GOOD, "data/b.csv", "s3://tables/b.txt"), "p.toml:7:8: providers.brands: file: a table in S3 is"),
-        (with(GOOD, "key = {", "max_mib = 5\nkey = {"), "p.toml:8:11: providers.brands: max_mib: is for tables in S3"),
-        (with(GOOD, "data/b.csv", "/etc/b.csv"), "p.toml:7:8: providers.brands: file: file is a path below"),
-        (with(GOOD, "data/b.csv", "data/b.xls"), "p.toml:7:8: providers.brands: file: file ends in"),
         (
-            with(GOOD, "{ domain = \"domain\" }", "{ domain = { column = \"d\", as = \"url\" } }"),
+            with(GOOD, "data/b.csv", "s3://Tables/b.csv"),
+            "p.toml:7:8: providers.brands: file: a table in S3 is",
+        ),
+        (
+            with(GOOD, "data/b.csv", "s3://tables/b.txt"),
+            "p.toml:7:8: providers.brands: file: a table in S3 is",
+        ),
+        (
+            with(GOOD, "key = {", "max_mib = 5\nkey = {"),
+            "p.toml:8:11: providers.brands: max_mib: is for tables in S3",
+        ),
+        (
+            with(GOOD, "data/b.csv", "/etc/b.csv"),
+            "p.toml:7:8: providers.brands: file: file is a path below",
+        ),
+        (
+            with(GOOD, "data/b.csv", "data/b.xls"),
+            "p.toml:7:8: providers.brands: file: file ends in",
+        ),
+        (
+            with(
+                GOOD,
+                "{ domain = \"domain\" }",
+                "{ domain = { column = \"d\", as = \"url\" } }",
+            ),
             "p.toml:8:39: providers.brands: key.domain: as: `url` is not known",
         ),
-        (with(GOOD, "{ domain = \"domain\" }", "{}"), "p.toml:8:7: providers.brands: key: key is empty"),
+        (
+            with(GOOD, "{ domain = \"domain\" }", "{}"),
+            "p.toml:8:7: providers.brands: key: key is empty",
+        ),
         (
             format!("{GOOD}confidence = 1.5\n"),
             "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1",
@@ -154,9 +216,18 @@ fn faults_name_line_column_and_what_to_do() {
             format!("{GOOD}kind = \"hem\"\n"),
             "p.toml:10:1: duplicate key: the key or table `kind` stands twice; remove one",
         ),
-        (format!("{GOOD}[providers.brands]\n"), "p.toml:10:12: duplicate key: the key or table `brands` stands twice"),
-        (format!("{GOOD}[providers.Brands]\nkind = \"hem\"\n"), "p.toml:10:12: providers.Brands: a name has"),
-        (format!("{GOOD}[other]\n"), "p.toml:10:2: the file: the key `other` is not known"),
+        (
+            format!("{GOOD}[providers.brands]\n"),
+            "p.toml:10:12: duplicate key: the key or table `brands` stands twice",
+        ),
+        (
+            format!("{GOOD}[providers.Brands]\nkind = \"hem\"\n"),
+            "p.toml:10:12: providers.Brands: a name has",
+        ),
+        (
+            format!("{GOOD}[other]\n"),
+            "p.toml:10:2: the file: the key `other` is not known",
+        ),
         (format!("{GOOD}x = \n"), "p.toml:10:"),
         (String::new(), "p.toml:1:1: the file: there is no type"),
         ("[types.tä\n".to_owned(), "p.toml:1:"),
@@ -170,15 +241,33 @@ fn faults_name_line_column_and_what_to_do() {
 fn faults_of_an_http_provider() {
     let url = "https://api.example.com/{{ input.domain }}";
     for (to, wanted) in [
-        ("https://{{ input.domain }}/x", "the host of the URL is written out"),
-        ("https://api.{{ input.domain }}.com/x", "the host of the URL is written out"),
-        ("https://api.example.com{{ input.domain }}", "the host of the URL is written out"),
-        ("https://api.example.com:{{ input.domain }}/", "the host of the URL is written out"),
-        ("{{ input.domain }}://api.example.com/", "the URL begins with https://"),
+        (
+            "https://{{ input.domain }}/x",
+            "the host of the URL is written out",
+        ),
+        (
+            "https://api.{{ input.domain }}.com/x",
+            "the host of the URL is written out",
+        ),
+        (
+            "https://api.example.com{{ input.domain }}",
+            "the host of the URL is written out",
+        ),
+        (
+            "https://api.example.com:{{ input.domain }}/",
+            "the host of the URL is written out",
+        ),
+        (
+            "{{ input.domain }}://api.example.com/",
+            "the URL begins with https://",
+        ),
         ("ftp://api.example.com/", "the URL begins with https://"),
         ("/v1", "the URL begins with https://"),
         ("https://", "`` is not a host name"),
-        ("https://user:pw@api.example.com/", "the URL holds no user or password"),
+        (
+            "https://user:pw@api.example.com/",
+            "the URL holds no user or password",
+        ),
         ("https://api..example.com/", "is not a host name"),
         ("https://bücher.example/", "is not a host name"),
         ("https://[::g]/", "is not a host name"),
@@ -186,30 +275,87 @@ fn faults_of_an_http_provider() {
         ("https://api.example.com:99999/", "port is a number"),
         ("https://api.example.com/a#b", "no fragment"),
         ("https://api.example.com/a b", "no spaces"),
-        ("https://api.example.com/a b/{{ input.domain }}", "no spaces"),
+        (
+            "https://api.example.com/a b/{{ input.domain }}",
+            "no spaces",
+        ),
         ("https://api.example.com/ü/{{ input.domain }}", "no spaces"),
-        ("https://api.example.com/a/../{{ input.domain }}", "no `.` or `..` segments"),
-        ("https://api.example.com/%2E{{ input.domain }}", "no `.` or `..` segments"),
-        ("https://api.example.com/{{ input.domain", "`{{` has no `}}`"),
-        ("https://api.example.com/{{ domain }}", "`domain` is not known here; known are input.NAME, secret.NAME"),
-        ("https://api.example.com/{{ input.domain | uper }}", "unknown filter"),
-        ("https://api.example.com/{{ input.domain is evn }}", "unknown test"),
-        ("https://api.example.com/{{ input.domain() }}", "there are no functions and methods"),
-        ("https://api.example.com/{{ range(9) }}", "`range` is not known here"),
-        ("https://api.example.com/{{ input }}", "write which input, such as input.NAME"),
-        ("https://api.example.com/{{ input['domain'] ~ input }}", "write which input"),
-        ("https://api.example.com/{{ input.domain ~ }}", "syntax error"),
-        ("https://api.example.com/{{ response.x }}", "`response.x` is not known here"),
-        ("https://api.example.com/{% if x %}", "only {{ expressions }} are known"),
-        ("https://api.example.com/{{ env.HOME }}", "`env.HOME` is not known here"),
+        (
+            "https://api.example.com/a/../{{ input.domain }}",
+            "no `.` or `..` segments",
+        ),
+        (
+            "https://api.example.com/%2E{{ input.domain }}",
+            "no `.` or `..` segments",
+        ),
+        (
+            "https://api.example.com/{{ input.domain",
+            "`{{` has no `}}`",
+        ),
+        (
+            "https://api.example.com/{{ domain }}",
+            "`domain` is not known here; known are input.NAME, secret.NAME",
+        ),
+        (
+            "https://api.example.com/{{ input.domain | uper }}",
+            "unknown filter",
+        ),
+        (
+            "https://api.example.com/{{ input.domain is evn }}",
+            "unknown test",
+        ),
+        (
+            "https://api.example.com/{{ input.domain() }}",
+            "there are no functions and methods",
+        ),
+        (
+            "https://api.example.com/{{ range(9) }}",
+            "`range` is not known here",
+        ),
+        (
+            "https://api.example.com/{{ input }}",
+            "write which input, such as input.NAME",
+        ),
+        (
+            "https://api.example.com/{{ input['domain'] ~ input }}",
+            "write which input",
+        ),
+        (
+            "https://api.example.com/{{ input.domain ~ }}",
+            "syntax error",
+        ),
+        (
+            "https://api.example.com/{{ response.x }}",
+            "`response.x` is not known here",
+        ),
+        (
+            "https://api.example.com/{% if x %}",
+            "only {{ expressions }} are known",
+        ),
+        (
+            "https://api.example.com/{{ env.HOME }}",
+            "`env.HOME` is not known here",
+        ),
     ] {
         let error = error(&with(HTTP, url, to));
-        assert!(error.starts_with("p.toml:6:7: providers.api: url: ") && error.contains(wanted), "{to}: {error}");
+        assert!(
+            error.starts_with("p.toml:6:7: providers.api: url: ") && error.contains(wanted),
+            "{to}: {error}"
+        );
     }
     for (line, wanted) in [
-        ("method = \"DELETE\"", "p.toml:8:10: providers.api: method: the method `DELETE` is not known"),
-        ("body = { a = 1 }", "p.toml:8:8: providers.api: body: a GET has no body"),
-        ("headers = { \"a b\" = \"x\" }", "p.toml:8:21: providers.api: headers.a b: `a b` is not the name of a header"),
+        (
+            "method = \"DELETE\"",
+            "p.toml:8:10: providers.api: method: the method `DELETE` is not known",
+        ),
+        (
+            "body = { a = 1 }",
+            "p.toml:8:8: providers.api: body: a GET has no body",
+        ),
+        (
+            "headers = { \"a b\" = \"x\" }",
+            "p.toml:8:21: providers.api: headers.a b: `a b` is not the name of a header",
+        ),
         (
             "headers = { Host = \"x\" }",
             "p.toml:8:20: providers.api: headers.Host: the header `host` is set by the sender",
@@ -218,12 +364,18 @@ fn faults_of_an_http_provider() {
             "headers = { a = \"x\\r\\ny: z\" }",
             "p.toml:8:17: providers.api: headers.a: a header value has no line breaks",
         ),
-        ("headers = { a = \"1\", A = \"2\" }", "p.toml:8:26: providers.api: headers.A: the header `a` is there twice"),
+        (
+            "headers = { a = \"1\", A = \"2\" }",
+            "p.toml:8:26: providers.api: headers.A: the header `a` is there twice",
+        ),
         (
             "headers = { a = \"{{ secret.key }}\" }",
             "p.toml:4:12: providers.api: a template names {{ secret.key }}, which is not declared",
         ),
-        ("secrets = { key = \"abc\" }", "p.toml:8:19: providers.api: secrets.key: a secret is a reference"),
+        (
+            "secrets = { key = \"abc\" }",
+            "p.toml:8:19: providers.api: secrets.key: a secret is a reference",
+        ),
         (
             "secrets = { key = { env = \"A B\" } }",
             "p.toml:8:27: providers.api: secrets.key: env: the name of an environment variable",
@@ -232,12 +384,18 @@ fn faults_of_an_http_provider() {
             "secrets = { key = { ssm = \"acme-key\" } }",
             "p.toml:8:27: providers.api: secrets.key: ssm: the full name of a parameter is such as /millrace/acme-key",
         ),
-        ("secrets = { key = { ssm = \"/a//b\" } }", "p.toml:8:27: providers.api: secrets.key: ssm: the full name"),
+        (
+            "secrets = { key = { ssm = \"/a//b\" } }",
+            "p.toml:8:27: providers.api: secrets.key: ssm: the full name",
+        ),
         (
             "secrets = { key = { ssm = \"/a\", env = \"A B\" } }",
             "p.toml:8:39: providers.api: secrets.key: env: the name",
         ),
-        ("secrets = { key = {} }", "p.toml:8:19: providers.api: secrets.key: a secret is a reference"),
+        (
+            "secrets = { key = {} }",
+            "p.toml:8:19: providers.api: secrets.key: a secret is a reference",
+        ),
         (
             "secrets = { key = { vault = \"A\" } }",
             "p.toml:8:21: providers.api: secrets.key: the key `vault` is not known",
@@ -260,13 +418,22 @@ fn faults_of_an_http_provider() {
             "p.toml:8:19: providers.api: secrets.key is used nowhere; name it where it belongs, such as headers = { \
              Authorization = \"Bearer {{ secret.key }}\" }, or remove it",
         ),
-        ("confidence = 3", "p.toml:8:14: providers.api: confidence: a confidence is a number"),
+        (
+            "confidence = 3",
+            "p.toml:8:14: providers.api: confidence: a confidence is a number",
+        ),
         (
             "confidence = \"0.7\"",
             "p.toml:8:14: providers.api: confidence: a confidence is a number from 0 to 1; take the quotes off",
         ),
-        ("confidence = \"score\"", "p.toml:8:14: providers.api: confidence: `score` is not a JSON Pointer"),
-        ("later = { id = \"/id\" }", "p.toml:8:9: providers.api: later: how does the answer come?"),
+        (
+            "confidence = \"score\"",
+            "p.toml:8:14: providers.api: confidence: `score` is not a JSON Pointer",
+        ),
+        (
+            "later = { id = \"/id\" }",
+            "p.toml:8:9: providers.api: later: how does the answer come?",
+        ),
         (
             "later = { id = \"/id\", done = \"true\", poll = { url = \"https://a.example/\" } }",
             "p.toml:8:45: providers.api: later: poll: no template of it names {{ later.id }}",
@@ -284,19 +451,34 @@ fn faults_of_an_http_provider() {
             "query = { c = \"{{ callback.url }}\" }",
             "p.toml:4:12: providers.api: a template names {{ callback.url }}; say in `later`",
         ),
-        ("requires = []", "p.toml:8:12: providers.api: requires: the URL uses `domain`"),
+        (
+            "requires = []",
+            "p.toml:8:12: providers.api: requires: the URL uses `domain`",
+        ),
         (
             "query = { c = \"{{ input.country }}\" }",
             "p.toml:3:14: types.t: waterfall: `api` asks for the input `country`",
         ),
-        ("not_found = { status = [99] }", "p.toml:8:25: providers.api: not_found: status: an HTTP status"),
+        (
+            "not_found = { status = [99] }",
+            "p.toml:8:25: providers.api: not_found: status: an HTTP status",
+        ),
         (
             "not_found = { missing = [\"data\"] }",
             "p.toml:8:26: providers.api: not_found: missing: `data` is not a JSON Pointer",
         ),
-        ("invalid_status = [404]", "p.toml:4:12: providers.api: the status 404 cannot mean both"),
-        ("timeout_s = 0", "p.toml:8:13: providers.api: timeout_s: must be a whole number from 1 to 100"),
-        ("retries = 6", "p.toml:8:11: providers.api: retries: must be a whole number from 0 to 5"),
+        (
+            "invalid_status = [404]",
+            "p.toml:4:12: providers.api: the status 404 cannot mean both",
+        ),
+        (
+            "timeout_s = 0",
+            "p.toml:8:13: providers.api: timeout_s: must be a whole number from 1 to 100",
+        ),
+        (
+            "retries = 6",
+            "p.toml:8:11: providers.api: retries: must be a whole number from 0 to 5",
+        ),
     ] {
         let error = error(&format!("{HTTP}{line}\n"));
         assert!(error.starts_with(wanted), "wanted {wanted}\n   got {error}");
@@ -320,7 +502,11 @@ fn a_comparison_with_one_sign_is_told() {
     ] {
         let error = error(&format!("{HTTP}not_found = {{ when = \"{condition}\" }}\n"));
         assert!(error.contains("syntax error"), "{error}");
-        assert_eq!(error.ends_with("; a comparison is written =="), told, "{error}");
+        assert_eq!(
+            error.ends_with("; a comparison is written =="),
+            told,
+            "{error}"
+        );
     }
 }
 
@@ -332,9 +518,11 @@ fn a_poll_needs_a_word_for_done() {
         "when = \"response.status == 'running'\"",
         "when = \"status == 202\", done = \"status == 200\"",
     ] {
-        let later =
-            format!("later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}");
-        Config::parse("p.toml", &format!("{HTTP}{later}\n")).unwrap_or_else(|e| panic!("{said}: {e}"));
+        let later = format!(
+            "later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}"
+        );
+        Config::parse("p.toml", &format!("{HTTP}{later}\n"))
+            .unwrap_or_else(|e| panic!("{said}: {e}"));
     }
 }
 
@@ -345,31 +533,106 @@ fn the_kinds_that_read_web_sites() {
             "[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n[providers.w]\nkind = \"{kind}\"\n{more}\n"
         )
     };
-    let kind = |text: String| Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")).providers.remove(0).kind;
-    let Kind::Site(site) = kind(file("site", "user_agent = \"Acme-Bot/1 (+https://acme.example)\"")) else { panic!() };
-    assert_eq!((site.input.as_str(), site.web.timeout), ("domain", Duration::from_secs(20)));
-    assert_eq!(site.web.user_agent.as_deref(), Some("Acme-Bot/1 (+https://acme.example)"));
-    let Kind::DomainFinder(finder) = kind(file("domain_finder", "")) else { panic!() };
-    assert_eq!((finder.input.as_str(), finder.max_candidates, finder.max_fetches), ("company_name", 20, 4));
-    let Kind::Signals(signals) = kind(file("signals", "max_age_days = 7")) else { panic!() };
-    assert_eq!((signals.max_items, signals.max_age), (20, Duration::from_secs(7 * 86_400)));
+    let kind = |text: String| {
+        Config::parse("p.toml", &text)
+            .unwrap_or_else(|e| panic!("{e}"))
+            .providers
+            .remove(0)
+            .kind
+    };
+    let Kind::Site(site) = kind(file(
+        "site",
+        "user_agent = \"Acme-Bot/1 (+https://acme.example)\"",
+    )) else {
+        panic!()
+    };
+    assert_eq!(
+        (site.input.as_str(), site.web.timeout),
+        ("domain", Duration::from_secs(20))
+    );
+    assert_eq!(
+        site.web.user_agent.as_deref(),
+        Some("Acme-Bot/1 (+https://acme.example)")
+    );
+    let Kind::DomainFinder(finder) = kind(file("domain_finder", "")) else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            finder.input.as_str(),
+            finder.max_candidates,
+            finder.max_fetches
+        ),
+        ("company_name", 20, 4)
+    );
+    let Kind::Signals(signals) = kind(file("signals", "max_age_days = 7")) else {
+        panic!()
+    };
+    assert_eq!(
+        (signals.max_items, signals.max_age),
+        (20, Duration::from_secs(7 * 86_400))
+    );
     for (name, line, wanted) in [
-        ("tech", "", "p.toml:4:12: providers.w: `rules` is missing; name the rules, such as rules = "),
-        ("tech", "rules = \"../x.json\"", "p.toml:6:9: providers.w: rules: rules is a path below the directory"),
-        ("site", "timeout_s = 0", "p.toml:6:13: providers.w: timeout_s: must be a whole number from 1 to 100"),
-        ("site", "user_agent = \"9\"", "p.toml:6:14: providers.w: user_agent: user_agent begins with a name"),
-        ("site", "user_agent = \"a\\r\\nb\"", "p.toml:6:14: providers.w: user_agent: user_agent begins with a name"),
-        ("site", "rules = \"x\"", "p.toml:6:1: providers.w: the key `rules` is not known; known here are kind, "),
-        ("site", "input = \"url\"", "p.toml:3:14: types.t: waterfall: `w` asks for the input `url`"),
-        ("domain_finder", "tlds = [\".com\"]", "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain"),
-        ("domain_finder", "tlds = [\"de\", \"de\"]", "p.toml:6:15: providers.w: tlds: `de` is there twice; remove one"),
-        ("domain_finder", "tlds = []", "p.toml:6:8: providers.w: tlds: tlds is empty"),
+        (
+            "tech",
+            "",
+            "p.toml:4:12: providers.w: `rules` is missing; name the rules, such as rules = ",
+        ),
+        (
+            "tech",
+            "rules = \"../x.json\"",
+            "p.toml:6:9: providers.w: rules: rules is a path below the directory",
+        ),
+        (
+            "site",
+            "timeout_s = 0",
+            "p.toml:6:13: providers.w: timeout_s: must be a whole number from 1 to 100",
+        ),
+        (
+            "site",
+            "user_agent = \"9\"",
+            "p.toml:6:14: providers.w: user_agent: user_agent begins with a name",
+        ),
+        (
+            "site",
+            "user_agent = \"a\\r\\nb\"",
+            "p.toml:6:14: providers.w: user_agent: user_agent begins with a name",
+        ),
+        (
+            "site",
+            "rules = \"x\"",
+            "p.toml:6:1: providers.w: the key `rules` is not known; known here are kind, ",
+        ),
+        (
+            "site",
+            "input = \"url\"",
+            "p.toml:3:14: types.t: waterfall: `w` asks for the input `url`",
+        ),
+        (
+            "domain_finder",
+            "tlds = [\".com\"]",
+            "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain",
+        ),
+        (
+            "domain_finder",
+            "tlds = [\"de\", \"de\"]",
+            "p.toml:6:15: providers.w: tlds: `de` is there twice; remove one",
+        ),
+        (
+            "domain_finder",
+            "tlds = []",
+            "p.toml:6:8: providers.w: tlds: tlds is empty",
+        ),
         (
             "domain_finder",
             "max_fetches = 11",
             "p.toml:6:15: providers.w: max_fetches: must be a whole number from 1 to 10",
         ),
-        ("signals", "max_items = 101", "p.toml:6:13: providers.w: max_items: must be a whole number from 1 to 100"),
+        (
+            "signals",
+            "max_items = 101",
+            "p.toml:6:13: providers.w: max_items: must be a whole number from 1 to 100",
+        ),
     ] {
         let error = error(&file(name, line));
         assert!(error.starts_with(wanted), "wanted {wanted}\n   got {error}");

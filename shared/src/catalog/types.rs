@@ -52,7 +52,11 @@ fn default_wait() -> Duration {
 }
 
 impl TypeConfig {
-    pub(super) fn read(name: &str, table: &Table<'_>, providers: &[ProviderConfig]) -> Result<Self, ConfigError> {
+    pub(super) fn read(
+        name: &str,
+        table: &Table<'_>,
+        providers: &[ProviderConfig],
+    ) -> Result<Self, ConfigError> {
         table.only(&[
             "description",
             "inputs",
@@ -64,9 +68,15 @@ impl TypeConfig {
             "wait_s",
             "unconfigured",
         ])?;
-        let description = table.text("description")?.map(|(text, _)| text).unwrap_or_default();
+        let description = table
+            .text("description")?
+            .map(|(text, _)| text)
+            .unwrap_or_default();
 
-        let inputs_entry = table.need("inputs", "say which fields a record has, such as inputs = [[\"domain\"]]")?;
+        let inputs_entry = table.need(
+            "inputs",
+            "say which fields a record has, such as inputs = [[\"domain\"]]",
+        )?;
         let mut inputs = Vec::new();
         for set in Self::sets(&inputs_entry)? {
             let fields = set.fields()?;
@@ -76,12 +86,18 @@ impl TypeConfig {
             inputs.push(fields);
         }
         if inputs.is_empty() {
-            return Err(inputs_entry.error("inputs is empty; name at least one set, such as [[\"domain\"]]"));
+            return Err(inputs_entry
+                .error("inputs is empty; name at least one set, such as [[\"domain\"]]"));
         }
-        let optional_inputs = table.get("optional_inputs").map_or(Ok(Vec::new()), |e| e.fields())?;
+        let optional_inputs = table
+            .get("optional_inputs")
+            .map_or(Ok(Vec::new()), |e| e.fields())?;
 
         let unconfigured = table.text("unconfigured")?.map(|(text, _)| text);
-        let waterfall_entry = table.need("waterfall", "name the providers to ask, such as waterfall = [\"brands\"]")?;
+        let waterfall_entry = table.need(
+            "waterfall",
+            "name the providers to ask, such as waterfall = [\"brands\"]",
+        )?;
         let mut waterfall: Vec<String> = Vec::new();
         for item in waterfall_entry.array()? {
             let asked = item.str()?;
@@ -93,10 +109,24 @@ impl TypeConfig {
                 )));
             };
             if waterfall.iter().any(|n| n == asked) {
-                return Err(item.error(format!("`{asked}` is named twice in this waterfall; remove one")));
+                return Err(item.error(format!(
+                    "`{asked}` is named twice in this waterfall; remove one"
+                )));
             }
-            let known = |field: &String| inputs.iter().flatten().chain(&optional_inputs).any(|f| f == field);
-            if let Some(missing) = provider.kind.settings().needs().iter().find(|field| !known(field)) {
+            let known = |field: &String| {
+                inputs
+                    .iter()
+                    .flatten()
+                    .chain(&optional_inputs)
+                    .any(|f| f == field)
+            };
+            if let Some(missing) = provider
+                .kind
+                .settings()
+                .needs()
+                .iter()
+                .find(|field| !known(field))
+            {
                 return Err(item.error(format!(
                     "`{asked}` asks for the input `{missing}`, which this type does not have; add it to inputs or \
                      optional_inputs"
@@ -109,19 +139,27 @@ impl TypeConfig {
                 .error("the waterfall is empty; name a provider, or say in `unconfigured` what has to be configured"));
         }
         if let Some(entry) = table.get("unconfigured").filter(|_| !waterfall.is_empty()) {
-            return Err(entry.error("the waterfall names providers; take `unconfigured` out, or nobody is asked"));
+            return Err(entry.error(
+                "the waterfall names providers; take `unconfigured` out, or nobody is asked",
+            ));
         }
 
         let until = match table.get("until") {
             None => Until::Any { confidence: 0.0 },
             Some(entry) => {
                 let until = Until::read(&entry)?;
-                let asked =
-                    || providers.iter().filter(|p| waterfall.contains(&p.name)).map(|p| p.kind.settings().outputs());
+                let asked = || {
+                    providers
+                        .iter()
+                        .filter(|p| waterfall.contains(&p.name))
+                        .map(|p| p.kind.settings().outputs())
+                };
                 // A provider whose fields only its answers show may give any.
                 if let Until::All(fields) = &until
                     && asked().all(|outputs| outputs.is_some())
-                    && let Some((field, _)) = fields.iter().find(|(f, _)| !asked().flatten().flatten().any(|o| o == *f))
+                    && let Some((field, _)) = fields
+                        .iter()
+                        .find(|(f, _)| !asked().flatten().flatten().any(|o| o == *f))
                 {
                     return Err(entry.error(format!(
                         "no provider of this waterfall gives `{field}`, so that it would never stop early; correct the name \
@@ -138,9 +176,14 @@ impl TypeConfig {
             optional_inputs,
             waterfall,
             until,
-            record_timeout: Duration::from_secs(table.number("record_timeout_s", 1, 100)?.unwrap_or(30)),
-            concurrency: usize::try_from(table.number("concurrency", 1, 64)?.unwrap_or(16)).unwrap_or(16),
-            wait: table.number("wait_s", 0, 86_400)?.map_or_else(default_wait, Duration::from_secs),
+            record_timeout: Duration::from_secs(
+                table.number("record_timeout_s", 1, 100)?.unwrap_or(30),
+            ),
+            concurrency: usize::try_from(table.number("concurrency", 1, 64)?.unwrap_or(16))
+                .unwrap_or(16),
+            wait: table
+                .number("wait_s", 0, 86_400)?
+                .map_or_else(default_wait, Duration::from_secs),
             unconfigured,
         })
     }
@@ -150,11 +193,17 @@ impl TypeConfig {
     /// The lists in `inputs`.
     fn sets<'t>(entry: &Entry<'t>) -> Result<Vec<Entry<'t>>, ConfigError> {
         let flat = |value: &DeValue<'_>| match value {
-            DeValue::String(name) => Some(if is_field(name) { name.to_string() } else { "domain".to_owned() }),
+            DeValue::String(name) => Some(if is_field(name) {
+                name.to_string()
+            } else {
+                "domain".to_owned()
+            }),
             _ => None,
         };
         let told = |entry: &Entry<'_>, name: String| {
-            entry.error(format!("inputs is a list of lists, each of fields that are enough together: [[\"{name}\"]]"))
+            entry.error(format!(
+                "inputs is a list of lists, each of fields that are enough together: [[\"{name}\"]]"
+            ))
         };
         if let Some(name) = flat(entry.value) {
             return Err(told(entry, name));
@@ -171,15 +220,17 @@ impl Until {
     /// `"any"`, `["a", "b"]`, `{ confidence = 0.8 }`, `{ all = ["a", "b"], confidence = 0.8 }` or
     /// `{ all = { a = 0.9, b = 0 } }`.
     fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        const RULE: &str =
-            "until is \"any\", a list of output fields, or { all = [ … ], confidence = 0.8 } with one or both";
+        const RULE: &str = "until is \"any\", a list of output fields, or { all = [ … ], confidence = 0.8 } with one or both";
         match entry.value {
             DeValue::String(text) if text == "any" => Ok(Self::Any { confidence: 0.0 }),
             DeValue::Array(_) => Self::all(entry, 0.0),
             DeValue::Table(inner) => {
                 let inner = Table::new(entry.source, &entry.path, entry.at, inner);
                 inner.only(&["all", "confidence"])?;
-                let confidence = inner.get("confidence").map(|entry| entry.fraction()).transpose()?;
+                let confidence = inner
+                    .get("confidence")
+                    .map(|entry| entry.fraction())
+                    .transpose()?;
                 match (inner.get("all"), confidence) {
                     (None, None) => Err(entry.error(RULE)),
                     (None, Some(confidence)) => Ok(Self::Any { confidence }),
@@ -194,11 +245,19 @@ impl Until {
         let fields: Vec<(String, f64)> = match entry.value {
             DeValue::Table(_) => {
                 let own = entry.entries()?.into_iter().map(|(name, own)| {
-                    if is_field(name) { Ok((name.to_owned(), own.fraction()?)) } else { Err(own.error(FIELD_RULE)) }
+                    if is_field(name) {
+                        Ok((name.to_owned(), own.fraction()?))
+                    } else {
+                        Err(own.error(FIELD_RULE))
+                    }
                 });
                 own.collect::<Result<_, _>>()?
             }
-            _ => entry.fields()?.into_iter().map(|field| (field, confidence)).collect(),
+            _ => entry
+                .fields()?
+                .into_iter()
+                .map(|field| (field, confidence))
+                .collect(),
         };
         if fields.is_empty() {
             return Err(entry.error("until is empty; write \"any\" or name fields"));

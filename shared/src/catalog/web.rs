@@ -32,12 +32,19 @@ impl WebConfig {
                 ));
             }
         }
-        let seconds = table.number("timeout_s", 1, 100)?.unwrap_or(default_seconds);
-        Ok(Self { user_agent: user_agent.map(|(text, _)| text), timeout: Duration::from_secs(seconds) })
+        let seconds = table
+            .number("timeout_s", 1, 100)?
+            .unwrap_or(default_seconds);
+        Ok(Self {
+            user_agent: user_agent.map(|(text, _)| text),
+            timeout: Duration::from_secs(seconds),
+        })
     }
 }
 
 /// The input field of that key, or `default`.
 pub(super) fn input(table: &Table<'_>, default: &str) -> Result<String, ConfigError> {
-    table.get("input").map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
+    table
+        .get("input")
+        .map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
 }

@@ -22,13 +22,19 @@ pub fn jittered(duration: Duration, share: f64, unit: f64) -> Duration {
 
 /// Full jitter: random up to `base` doubled `attempt` times, at most `cap`.
 pub fn full_jitter(base: Duration, cap: Duration, attempt: u32, unit: f64) -> Duration {
-    base.saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX)).min(cap).mul_f64(unit)
+    base.saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
+        .min(cap)
+        .mul_f64(unit)
 }
 
 /// How long a failed queue message waits before it is tried again: 1 to 30 s.
 pub fn message_delay(receives: u32, unit: f64) -> Duration {
-    let upper = Duration::from_secs(2).saturating_mul(1_u32.checked_shl(receives.min(8)).unwrap_or(u32::MAX));
-    upper.min(Duration::from_secs(30)).mul_f64(unit).max(Duration::from_secs(1))
+    let upper = Duration::from_secs(2)
+        .saturating_mul(1_u32.checked_shl(receives.min(8)).unwrap_or(u32::MAX));
+    upper
+        .min(Duration::from_secs(30))
+        .mul_f64(unit)
+        .max(Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ impl Claimed {
     pub fn parse(token: &str) -> Option<Self> {
         let (signed, mac) = token.rsplit_once('.')?;
         let mut parts = signed.split('.');
-        let (job, chunk, at, provider) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (job, chunk, at, provider) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let of = CallbackFor {
             job: JobId::parse(&format!("job_{job}"))?,
             chunk: chunk.parse().ok()?,
@@ -67,8 +68,13 @@ impl Claimed {
             provider: provider.to_owned(),
         };
         // One spelling for each: `03` is not `3`.
-        (of.signed() == signed)
-            .then(|| Some(Self { signed: signed.to_owned(), mac: URL_SAFE_NO_PAD.decode(mac).ok()?, of }))?
+        (of.signed() == signed).then(|| {
+            Some(Self {
+                signed: signed.to_owned(),
+                mac: URL_SAFE_NO_PAD.decode(mac).ok()?,
+                of,
+            })
+        })?
     }
 
     /// Whether the job's key signed this, compared in constant time.
@@ -79,7 +85,8 @@ impl Claimed {
 
 fn mac(key: &[u8], signed: &str) -> Hmac<Sha256> {
     // HMAC takes a key of any length: the error cannot happen.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(key)
+        .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
     mac.update(PURPOSE);
     mac.update(signed.as_bytes());
     mac
@@ -92,11 +99,18 @@ mod tests {
 
     fn of() -> CallbackFor {
         let job = JobId::new(Timestamp(1_767_225_600_000), [7; 10]);
-        CallbackFor { job, chunk: 3, at: 17, provider: "full-enrich_2".to_owned() }
+        CallbackFor {
+            job,
+            chunk: 3,
+            at: 17,
+            provider: "full-enrich_2".to_owned(),
+        }
     }
 
     fn token(url: &str) -> &str {
-        url.strip_prefix("https://api.example").and_then(|path| path.strip_prefix(CALLBACKS)).unwrap()
+        url.strip_prefix("https://api.example")
+            .and_then(|path| path.strip_prefix(CALLBACKS))
+            .unwrap()
     }
 
     #[test]
@@ -105,7 +119,9 @@ mod tests {
         let claimed = Claimed::parse(token(&url)).unwrap();
         assert_eq!(claimed.of, of());
         assert!(claimed.verify(&[1; KEY_BYTES]));
-        assert!(!claimed.verify(&[2; KEY_BYTES]) && !claimed.verify(&[]) && !claimed.verify(&[1; 31]));
+        assert!(
+            !claimed.verify(&[2; KEY_BYTES]) && !claimed.verify(&[]) && !claimed.verify(&[1; 31])
+        );
     }
 
     #[test]
@@ -116,13 +132,25 @@ mod tests {
             for other in ["0", "Z", "a", ".", "-"] {
                 let mut changed = token.to_owned();
                 changed.replace_range(at..=at, other);
-                let accepted = Claimed::parse(&changed).filter(|claimed| claimed.verify(&[1; KEY_BYTES]));
+                let accepted =
+                    Claimed::parse(&changed).filter(|claimed| claimed.verify(&[1; KEY_BYTES]));
                 // The last character of base 64 has two bits that say nothing; the decoder refuses all but zeros there.
                 assert!(changed == token || accepted.is_none(), "{changed}");
             }
         }
-        for wrong in ["", ".", "....", &token[1..], &format!("{token}."), &token.replace(".3.", ".03."), "a.b.c.d.e"] {
-            assert!(Claimed::parse(wrong).is_none_or(|claimed| !claimed.verify(&[1; KEY_BYTES])), "{wrong}");
+        for wrong in [
+            "",
+            ".",
+            "....",
+            &token[1..],
+            &format!("{token}."),
+            &token.replace(".3.", ".03."),
+            "a.b.c.d.e",
+        ] {
+            assert!(
+                Claimed::parse(wrong).is_none_or(|claimed| !claimed.verify(&[1; KEY_BYTES])),
+                "{wrong}"
+            );
         }
     }
 }

@@ -44,7 +44,14 @@ pub struct ChunkMessage {
 
 impl ChunkMessage {
     pub fn new(job: JobId, chunk: u32, start: Start) -> Self {
-        Self { v: 1, job, chunk, start, hold: None, wake: None }
+        Self {
+            v: 1,
+            job,
+            chunk,
+            start,
+            hold: None,
+            wake: None,
+        }
     }
 }
 
@@ -60,7 +67,9 @@ pub fn shard_count(chunks: u32) -> u32 {
 
 /// How many chunks of a job of `chunks` chunks lie in `shard`.
 pub fn chunks_in_shard(shard: u32, chunks: u32) -> u32 {
-    chunks.saturating_sub(shard * SHARD_CHUNKS).min(SHARD_CHUNKS)
+    chunks
+        .saturating_sub(shard * SHARD_CHUNKS)
+        .min(SHARD_CHUNKS)
 }
 
 /// One record a chunk, for jobs that tell of each record as soon as it has ended.
@@ -71,7 +80,10 @@ pub fn plan_singly(records: usize) -> Vec<Range<usize>> {
 /// Cuts records of these JSON sizes (bytes) into chunks of near-equal count, none over the limits. Covers every record
 /// once and in order.
 pub fn plan(sizes: &[usize]) -> Vec<Range<usize>> {
-    let per_chunk = sizes.len().div_ceil(sizes.len().div_ceil(MAX_CHUNK_RECORDS).max(1)).max(1);
+    let per_chunk = sizes
+        .len()
+        .div_ceil(sizes.len().div_ceil(MAX_CHUNK_RECORDS).max(1))
+        .max(1);
     let mut chunks = Vec::new();
     let (mut from, mut bytes) = (0, 0);
     for (at, size) in sizes.iter().enumerate() {
@@ -101,9 +113,13 @@ mod tests {
 
     #[test]
     fn chunks_cover_everything_in_order_and_keep_the_limits() {
-        for sizes in
-            [vec![], vec![1], vec![70_000; 9], vec![MAX_CHUNK_BYTES + 5, 1, 1], (0..700).map(|i| i * 97).collect()]
-        {
+        for sizes in [
+            vec![],
+            vec![1],
+            vec![70_000; 9],
+            vec![MAX_CHUNK_BYTES + 5, 1, 1],
+            (0..700).map(|i| i * 97).collect(),
+        ] {
             let chunks = plan(&sizes);
             let covered: Vec<usize> = chunks.iter().cloned().flatten().collect();
             assert_eq!(covered, (0..sizes.len()).collect::<Vec<_>>());
@@ -117,7 +133,22 @@ mod tests {
     #[test]
     fn shards_hold_a_hundred_chunks() {
         assert_eq!((shard_of(99), shard_of(100)), (0, 1));
-        assert_eq!((shard_count(0), shard_count(1), shard_count(100), shard_count(101)), (0, 1, 1, 2));
-        assert_eq!((chunks_in_shard(0, 101), chunks_in_shard(1, 101), chunks_in_shard(2, 101)), (100, 1, 0));
+        assert_eq!(
+            (
+                shard_count(0),
+                shard_count(1),
+                shard_count(100),
+                shard_count(101)
+            ),
+            (0, 1, 1, 2)
+        );
+        assert_eq!(
+            (
+                chunks_in_shard(0, 101),
+                chunks_in_shard(1, 101),
+                chunks_in_shard(2, 101)
+            ),
+            (100, 1, 0)
+        );
     }
 }

@@ -13,9 +13,14 @@ pub struct Deal {
 pub fn deal(records: usize, price: u32, max_credits: Option<u64>) -> Deal {
     let affordable = match (max_credits, price) {
         (None, _) | (_, 0) => records,
-        (Some(max), price) => usize::try_from(max / u64::from(price)).unwrap_or(usize::MAX).min(records),
+        (Some(max), price) => usize::try_from(max / u64::from(price))
+            .unwrap_or(usize::MAX)
+            .min(records),
     };
-    Deal { funded: affordable, reserved: affordable as u64 * u64::from(price) }
+    Deal {
+        funded: affordable,
+        reserved: affordable as u64 * u64::from(price),
+    }
 }
 
 #[cfg(test)]
@@ -24,9 +29,33 @@ mod tests {
 
     #[test]
     fn records_past_the_budget_are_skipped() {
-        assert_eq!(deal(10, 3, Some(10)), Deal { funded: 3, reserved: 9 });
-        assert_eq!(deal(10, 3, None), Deal { funded: 10, reserved: 30 });
-        assert_eq!(deal(10, 3, Some(0)), Deal { funded: 0, reserved: 0 });
-        assert_eq!(deal(10, 0, Some(0)), Deal { funded: 10, reserved: 0 });
+        assert_eq!(
+            deal(10, 3, Some(10)),
+            Deal {
+                funded: 3,
+                reserved: 9
+            }
+        );
+        assert_eq!(
+            deal(10, 3, None),
+            Deal {
+                funded: 10,
+                reserved: 30
+            }
+        );
+        assert_eq!(
+            deal(10, 3, Some(0)),
+            Deal {
+                funded: 0,
+                reserved: 0
+            }
+        );
+        assert_eq!(
+            deal(10, 0, Some(0)),
+            Deal {
+                funded: 10,
+                reserved: 0
+            }
+        );
     }
 }

@@ -33,7 +33,10 @@ pub const FAST_EVENTS: u32 = 10;
 
 /// How a surface delivers.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, and any may go with any")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a rule of its own, and any may go with any"
+)]
 pub struct DeliveryRules {
     /// The wait after each failed attempt, counted from its end; after the last the delivery is exhausted.
     pub delays: Vec<Duration>,
@@ -88,7 +91,11 @@ impl DeliveryRules {
     #[must_use]
     pub fn with_delays(self, delays: Option<Vec<Duration>>) -> Self {
         match delays.filter(|_| self.tenant_delays) {
-            Some(delays) => Self { delays, jitter: 0.0, ..self },
+            Some(delays) => Self {
+                delays,
+                jitter: 0.0,
+                ..self
+            },
             None => self,
         }
     }
@@ -114,7 +121,9 @@ impl DeliveryState {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Delivered, Self::Exhausted].into_iter().find(|s| s.as_str() == text)
+        [Self::Pending, Self::Delivered, Self::Exhausted]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -219,12 +228,21 @@ pub struct WakeMessage {
 impl WakeMessage {
     /// Asks for an attempt whenever it is planned for.
     pub fn new(id: &DeliveryId, attempt: u32) -> Self {
-        Self { v: 1, job: id.job.clone(), delivery: id.n, attempt, at: None }
+        Self {
+            v: 1,
+            job: id.job.clone(),
+            delivery: id.n,
+            attempt,
+            at: None,
+        }
     }
 
     /// Asks for the next attempt as it is planned now.
     pub fn next(delivery: &Delivery) -> Self {
-        Self { at: Some(delivery.next_attempt_at), ..Self::new(&delivery.id, delivery.attempts + 1) }
+        Self {
+            at: Some(delivery.next_attempt_at),
+            ..Self::new(&delivery.id, delivery.attempts + 1)
+        }
     }
 }
 
@@ -293,9 +311,13 @@ impl Delivery {
             return Next::Delivered;
         }
         if attempt.status == Some(410) && rules.gone_disables {
-            return Next::Exhausted { reason: "endpoint_gone", disable_endpoint: true };
+            return Next::Exhausted {
+                reason: "endpoint_gone",
+                disable_endpoint: true,
+            };
         }
-        let in_round = usize::try_from(attempt.number.saturating_sub(self.round_start).max(1)).unwrap_or(usize::MAX);
+        let in_round = usize::try_from(attempt.number.saturating_sub(self.round_start).max(1))
+            .unwrap_or(usize::MAX);
         let delays = if self.event == EventType::WebhookTest {
             // Somebody waits for what comes of a test.
             &rules.delays[..rules.delays.len().min(TEST_RETRIES)]
@@ -303,13 +325,20 @@ impl Delivery {
             &rules.delays
         };
         let Some(delay) = delays.get(in_round - 1) else {
-            return Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false };
+            return Next::Exhausted {
+                reason: "attempts_used_up",
+                disable_endpoint: false,
+            };
         };
         let planned = jittered(*delay, rules.jitter, unit);
-        let asked = retry_after.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
+        let asked = retry_after
+            .filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
         let at = now.plus(planned.max(asked.unwrap_or_default().min(RETRY_AFTER_CAP)));
         if at >= self.expires_at {
-            return Next::Exhausted { reason: "expired", disable_endpoint: false };
+            return Next::Exhausted {
+                reason: "expired",
+                disable_endpoint: false,
+            };
         }
         Next::Retry(at)
     }
@@ -345,7 +374,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(value.parse().map_or(LONGEST_WAIT, |seconds: u32| Duration::from_secs(seconds.into())));
+        return Some(value.parse().map_or(LONGEST_WAIT, |seconds: u32| {
+            Duration::from_secs(seconds.into())
+        }));
     }
     http_date(value, now).map(|at| at.since(now).min(LONGEST_WAIT))
 }
@@ -354,16 +385,33 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 ///
 /// Not by the crate `httpdate`: it takes two-digit years from 70 for those of the last century, whatever the time is.
 fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
-    const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const DAYS: [&str; 7] = [
+        "Sunday",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+    ];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let month_number = |name: &str| Some(MONTHS.iter().position(|month| *month == name)? + 1);
     let short_day = |name: &str| DAYS.iter().any(|day| day[..3] == *name);
-    let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
     // A leap second, which no calendar here has, is the second before it.
     let at = |year: &str, month: &str, day: &str, clock: &str| {
-        let clock = clock.strip_suffix(":60").map_or_else(|| clock.to_owned(), |minute| format!("{minute}:59"));
+        let clock = clock
+            .strip_suffix(":60")
+            .map_or_else(|| clock.to_owned(), |minute| format!("{minute}:59"));
         let whole = digits(year, 4) && digits(day, 2) && clock.len() == "08:49:37".len();
-        Timestamp::parse(&format!("{year}-{:02}-{day}T{clock}Z", month_number(month)?)).filter(|_| whole)
+        Timestamp::parse(&format!(
+            "{year}-{:02}-{day}T{clock}Z",
+            month_number(month)?
+        ))
+        .filter(|_| whole)
     };
     let parts: Vec<&str> = text.split(' ').collect();
     match parts[..] {
@@ -374,16 +422,28 @@ fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
         // RFC 850: `Sunday, 06-Nov-94 08:49:37 GMT`. The year is the latest such one that is at most 50 years ahead.
         [name, date, clock, "GMT"] => {
             let name = name.strip_suffix(',').filter(|name| DAYS.contains(name));
-            let [day, month, year] = date.split('-').collect::<Vec<_>>()[..] else { return None };
+            let [day, month, year] = date.split('-').collect::<Vec<_>>()[..] else {
+                return None;
+            };
             name.filter(|_| digits(year, 2))?;
             let (year, today): (u32, _) = (year.parse().ok()?, now.rfc3339());
             let century = today.get(..2)?.parse::<u32>().ok()?;
             let latest = |year: &u32| {
-                let earlier = format!("{:04}-{:02}-{day}T{clock}", year.checked_sub(50)?, month_number(month)?);
+                let earlier = format!(
+                    "{:04}-{:02}-{day}T{clock}",
+                    year.checked_sub(50)?,
+                    month_number(month)?
+                );
                 (earlier <= today).then_some(*year)
             };
-            let years = [century + 1, century, century.checked_sub(1)?].map(|century| century * 100 + year);
-            at(&years.iter().find_map(latest)?.to_string(), month, day, clock)
+            let years =
+                [century + 1, century, century.checked_sub(1)?].map(|century| century * 100 + year);
+            at(
+                &years.iter().find_map(latest)?.to_string(),
+                month,
+                day,
+                clock,
+            )
         }
         // asctime: `Sun Nov  6 08:49:37 1994`, a day of one digit padded by a space.
         [name, month, "", day, clock, year] => {

@@ -13,12 +13,19 @@ pub struct InputError {
 
 impl InputError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into(), code: None }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+            code: None,
+        }
     }
 
     #[must_use]
     pub fn with_code(self, code: &'static str) -> Self {
-        Self { code: Some(code), ..self }
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 }
 

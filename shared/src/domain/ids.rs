@@ -35,12 +35,18 @@ impl JobId {
     /// The id's 128 bits as 32 hexadecimal digits, in lower case.
     pub fn hex(&self) -> String {
         let place = |c: u8| ALPHABET.iter().position(|a| *a == c).unwrap_or(0) as u128;
-        format!("{:032x}", self.ulid().bytes().fold(0_u128, |bits, c| (bits << 5) | place(c)))
+        format!(
+            "{:032x}",
+            self.ulid()
+                .bytes()
+                .fold(0_u128, |bits, c| (bits << 5) | place(c))
+        )
     }
 
     /// Reads what [`JobId::hex`] writes.
     pub fn parse_hex(text: &str) -> Option<Self> {
-        let digits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let digits =
+            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let bits = digits.then(|| u128::from_str_radix(text, 16).ok())??;
         Some(Self(format!("job_{}", ulid_of(bits))))
     }
@@ -48,13 +54,21 @@ impl JobId {
     /// The id as a UUID, in lower case with its four hyphens.
     pub fn uuid(&self) -> String {
         let hex = self.hex();
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+        [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ]
+        .join("-")
     }
 
     /// Reads a UUID in lower or upper case.
     pub fn parse_uuid(text: &str) -> Option<Self> {
         let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-        (lengths == [8, 4, 4, 4, 12]).then(|| Self::parse_hex(&text.replace('-', "").to_ascii_lowercase()))?
+        (lengths == [8, 4, 4, 4, 12])
+            .then(|| Self::parse_hex(&text.replace('-', "").to_ascii_lowercase()))?
     }
 
     pub fn as_str(&self) -> &str {
@@ -82,7 +96,10 @@ impl JobId {
 
     /// The delivery of this job at position `n`.
     pub fn delivery(&self, n: u32) -> DeliveryId {
-        DeliveryId { job: self.clone(), n }
+        DeliveryId {
+            job: self.clone(),
+            n,
+        }
     }
 }
 
@@ -155,7 +172,9 @@ pub struct TenantId(String);
 impl TenantId {
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -173,7 +192,8 @@ impl fmt::Display for TenantId {
 impl TryFrom<String> for TenantId {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("{text:?} is no tenant id: 1 to 64 of a-z 0-9 - _"))
+        Self::parse(&text)
+            .ok_or_else(|| format!("{text:?} is no tenant id: 1 to 64 of a-z 0-9 - _"))
     }
 }
 
@@ -213,7 +233,8 @@ fn read_ulid(text: &str) -> Option<String> {
         b'O' => Some('0'),
         b => ALPHABET.contains(&b).then_some(char::from(b)),
     };
-    let ulid = (text.len() == 26).then(|| text.bytes().map(digit).collect::<Option<String>>())??;
+    let ulid =
+        (text.len() == 26).then(|| text.bytes().map(digit).collect::<Option<String>>())??;
     (ulid.as_bytes()[0] <= b'7').then_some(ulid)
 }
 
@@ -230,7 +251,10 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time_and_round_trip() {
-        let (early, late) = (JobId::new(Timestamp(1), [255; 10]), JobId::new(Timestamp(2), [0; 10]));
+        let (early, late) = (
+            JobId::new(Timestamp(1), [255; 10]),
+            JobId::new(Timestamp(2), [0; 10]),
+        );
         assert!(early < late);
         assert_eq!(JobId::parse(early.as_str()), Some(early.clone()));
         let delivery = early.delivery(12);
@@ -244,12 +268,20 @@ mod tests {
             let uuid = id.uuid();
             assert_eq!((&uuid[14..15], uuid.len()), ("7", 36), "{uuid}");
             assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
-            assert_eq!(i64::from_str_radix(&id.hex()[..12], 16), Ok(1_700_000_000_123));
+            assert_eq!(
+                i64::from_str_radix(&id.hex()[..12], 16),
+                Ok(1_700_000_000_123)
+            );
             assert_eq!(id.created_at(), Timestamp(1_700_000_000_123));
             assert_eq!(JobId::parse_uuid(&uuid.to_uppercase()), Some(id.clone()));
             assert_eq!(JobId::parse_hex(&id.hex()), Some(id));
         }
-        for text in ["", "018bcfe5-687b-7000-8000-00000000000", "018bcfe5687b70008000000000000000", "{}"] {
+        for text in [
+            "",
+            "018bcfe5-687b-7000-8000-00000000000",
+            "018bcfe5687b70008000000000000000",
+            "{}",
+        ] {
             assert_eq!(JobId::parse_uuid(text), None, "{text}");
         }
         assert_eq!(JobId::parse_hex("+18bcfe5687b70008000000000000000"), None);
@@ -268,12 +300,24 @@ mod tests {
             assert_eq!(JobId::parse(text), Some(id.clone()), "{text}");
         }
         let delivery = id.delivery(12);
-        for text in [delivery.to_string(), delivery.to_string().to_lowercase(), delivery.to_string().to_uppercase()] {
+        for text in [
+            delivery.to_string(),
+            delivery.to_string().to_lowercase(),
+            delivery.to_string().to_uppercase(),
+        ] {
             assert_eq!(DeliveryId::parse(&text), Some(delivery.clone()), "{text}");
             assert_eq!(DeliveryId::parse_event(&text), None, "{text}");
         }
-        for text in [delivery.event(), delivery.event().to_lowercase(), delivery.event().to_uppercase()] {
-            assert_eq!(DeliveryId::parse_event(&text), Some(delivery.clone()), "{text}");
+        for text in [
+            delivery.event(),
+            delivery.event().to_lowercase(),
+            delivery.event().to_uppercase(),
+        ] {
+            assert_eq!(
+                DeliveryId::parse_event(&text),
+                Some(delivery.clone()),
+                "{text}"
+            );
             assert_eq!(DeliveryId::parse(&text), None, "{text}");
         }
     }
@@ -295,7 +339,11 @@ mod tests {
         }
         let job = JobId::new(Timestamp(1), [0; 10]);
         for n in ["", "-1", "01", "+1", "1_2"] {
-            assert_eq!(DeliveryId::parse(&format!("dlv_{}_{n}", job.ulid())), None, "{n}");
+            assert_eq!(
+                DeliveryId::parse(&format!("dlv_{}_{n}", job.ulid())),
+                None,
+                "{n}"
+            );
         }
         assert_eq!(TenantId::parse("a#b"), None);
     }

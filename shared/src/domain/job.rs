@@ -81,7 +81,10 @@ impl Status {
 
     /// Whether the job can still change.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Queued | Self::Running | Self::Canceling | Self::Expiring)
+        matches!(
+            self,
+            Self::Queued | Self::Running | Self::Canceling | Self::Expiring
+        )
     }
 
     /// The end that a live job comes to when every chunk has its result; `hopeless`: it could not run at all.
@@ -227,7 +230,9 @@ impl Spec {
     /// Why this job cannot run at all, if it cannot; it ends `failed`.
     pub fn hopeless(&self) -> Option<&str> {
         let broke = self.short_of_credits && self.reserved == 0;
-        self.unconfigured.as_deref().or(broke.then_some("not enough credits for any record"))
+        self.unconfigured
+            .as_deref()
+            .or(broke.then_some("not enough credits for any record"))
     }
 }
 
@@ -313,7 +318,12 @@ pub struct WaitingFor {
 impl JobView {
     /// A job with its progress.
     pub fn new(job: Job, progress: Progress) -> Self {
-        Self { job, progress, base_path: String::new(), waiting_for: Vec::new() }
+        Self {
+            job,
+            progress,
+            base_path: String::new(),
+            waiting_for: Vec::new(),
+        }
     }
 
     /// Where the native surface has the results.
@@ -322,11 +332,17 @@ impl JobView {
     }
 
     pub fn counts(&self) -> Counts {
-        self.job.end.as_ref().map_or_else(|| self.progress.counts(), |end| end.counts)
+        self.job
+            .end
+            .as_ref()
+            .map_or_else(|| self.progress.counts(), |end| end.counts)
     }
 
     pub fn credits_used(&self) -> u64 {
-        self.job.end.as_ref().map_or_else(|| self.progress.credits(), |end| end.credits)
+        self.job
+            .end
+            .as_ref()
+            .map_or_else(|| self.progress.credits(), |end| end.credits)
     }
 
     /// The status as shown: a job with progress is running, whoever won the race to say so.
@@ -358,8 +374,18 @@ impl JobView {
             Some(started) if done > 0 => now.since(started) / done,
             _ => per_record,
         };
-        let from = self.waiting_for.iter().map(|wait| wait.until).fold(now, Timestamp::max);
-        Some(from.plus(pace.saturating_mul(left).max(Duration::from_secs(1)).min(RUN_LIMIT)))
+        let from = self
+            .waiting_for
+            .iter()
+            .map(|wait| wait.until)
+            .fold(now, Timestamp::max);
+        Some(
+            from.plus(
+                pace.saturating_mul(left)
+                    .max(Duration::from_secs(1))
+                    .min(RUN_LIMIT),
+            ),
+        )
     }
 }
 
@@ -399,8 +425,14 @@ impl ResultLine {
             let mut shown = Map::new();
             shown.insert("provider".into(), source.provider.clone().into());
             shown.insert("fetched_at".into(), source.fetched_at.clone().into());
-            shown.insert("confidence".into(), source.confidence.map_or(Value::Null, Value::from));
-            shown.insert("license".into(), source.license.clone().map_or(Value::Null, Value::String));
+            shown.insert(
+                "confidence".into(),
+                source.confidence.map_or(Value::Null, Value::from),
+            );
+            shown.insert(
+                "license".into(),
+                source.license.clone().map_or(Value::Null, Value::String),
+            );
             if source.cached {
                 shown.insert("cached".into(), true.into());
             }
@@ -408,8 +440,10 @@ impl ResultLine {
         });
         line.insert("sources".into(), Value::Object(sources.collect()));
         line.insert("credits".into(), outcome.credits.into());
-        let error =
-            outcome.error.as_ref().map_or(Value::Null, |e| serde_json::json!({"code": e.code, "detail": e.detail}));
+        let error = outcome.error.as_ref().map_or(
+            Value::Null,
+            |e| serde_json::json!({"code": e.code, "detail": e.detail}),
+        );
         line.insert("error".into(), error);
         Value::Object(line)
     }
@@ -477,6 +511,9 @@ mod tests {
         };
         let view = JobView::new(job, Progress::of(&["0:1:0:0:0:0:0:0:0".to_owned()]));
         let now = Timestamp(1_800_000_000_000);
-        assert_eq!(view.estimate(now, Duration::ZERO), Some(now.plus(RUN_LIMIT)));
+        assert_eq!(
+            view.estimate(now, Duration::ZERO),
+            Some(now.plus(RUN_LIMIT))
+        );
     }
 }

@@ -27,7 +27,11 @@ pub struct NotJson {
 
 impl fmt::Display for NotJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at line {} column {}", self.what, self.line, self.column)
+        write!(
+            f,
+            "{} at line {} column {}",
+            self.what, self.line, self.column
+        )
     }
 }
 
@@ -41,7 +45,11 @@ impl NotJson {
 
     fn at(what: &'static str, before: &[u8]) -> Self {
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let column = before
+            .iter()
+            .rev()
+            .take_while(|byte| **byte != b'\n')
+            .count();
         Self { what, line, column }
     }
 }
@@ -78,7 +86,11 @@ pub fn read_unchanged(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// Up to where it was read, where it is none.
 pub fn read_first(text: &str) -> Result<(Value, usize), usize> {
-    let mut reader = Reader { text, at: 0, mode: Mode::Upstream };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        mode: Mode::Upstream,
+    };
     match reader.value(0) {
         Ok(value) => Ok((value, reader.at)),
         Err(_) => Err(reader.at),
@@ -86,13 +98,23 @@ pub fn read_first(text: &str) -> Result<(Value, usize), usize> {
 }
 
 fn read_with(bytes: &[u8], mode: Mode) -> Result<Value, NotJson> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| NotJson::at("bytes that are not UTF-8", &bytes[..(e.valid_up_to() + 1).min(bytes.len())]))?;
-    let mut reader = Reader { text: text.strip_prefix(BOM).unwrap_or(text), at: 0, mode };
-    let value = reader.value(0).and_then(|value| match reader.skip_spaces() {
-        None => Ok(value),
-        Some(_) => Err("trailing characters"),
-    });
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        NotJson::at(
+            "bytes that are not UTF-8",
+            &bytes[..(e.valid_up_to() + 1).min(bytes.len())],
+        )
+    })?;
+    let mut reader = Reader {
+        text: text.strip_prefix(BOM).unwrap_or(text),
+        at: 0,
+        mode,
+    };
+    let value = reader
+        .value(0)
+        .and_then(|value| match reader.skip_spaces() {
+            None => Ok(value),
+            Some(_) => Err("trailing characters"),
+        });
     value.map_err(|what| {
         let read = (reader.at + 1).min(reader.text.len());
         NotJson::at(what, &reader.text.as_bytes()[..read])
@@ -137,7 +159,9 @@ impl Reader<'_> {
             b'{' => self.members(depth + 1).map(Value::Object),
             b'[' => self.items(depth + 1).map(Value::Array),
             b'"' => self.string().map(Value::String),
-            b'N' | b'I' | b'-' if self.mode == Mode::Upstream && self.no_number() => Ok(Value::Null),
+            b'N' | b'I' | b'-' if self.mode == Mode::Upstream && self.no_number() => {
+                Ok(Value::Null)
+            }
             b'-' | b'0'..=b'9' => self.number().map(Value::Number),
             b't' => self.word("true", true.into()),
             b'f' => self.word("false", false.into()),
@@ -156,7 +180,9 @@ impl Reader<'_> {
 
     fn no_number(&mut self) -> bool {
         let rest = &self.text.as_bytes()[self.at..];
-        let word = NO_NUMBERS.iter().find(|word| rest.starts_with(word.as_bytes()));
+        let word = NO_NUMBERS
+            .iter()
+            .find(|word| rest.starts_with(word.as_bytes()));
         self.at += word.map_or(0, |word| word.len());
         word.is_some()
     }
@@ -244,7 +270,10 @@ impl Reader<'_> {
             b'u' => {
                 let first = self.unit(self.at + 1).ok_or("invalid escape")?;
                 self.at += 5;
-                let low = self.text.as_bytes()[self.at..].starts_with(b"\\u").then(|| self.unit(self.at + 2)).flatten();
+                let low = self.text.as_bytes()[self.at..]
+                    .starts_with(b"\\u")
+                    .then(|| self.unit(self.at + 2))
+                    .flatten();
                 if let Some(Ok(pair)) = low.and_then(|low| char::decode_utf16([first, low]).next())
                     && pair > '\u{ffff}'
                 {
@@ -265,7 +294,10 @@ impl Reader<'_> {
 
     /// Four hexadecimal digits.
     fn unit(&self, at: usize) -> Option<u16> {
-        let digits = self.text.get(at..at + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits = self
+            .text
+            .get(at..at + 4)
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         u16::from_str_radix(digits, 16).ok()
     }
 
@@ -293,11 +325,17 @@ impl Reader<'_> {
         if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             return Err("invalid number");
         }
-        if self.mode == Mode::Unchanged && self.text[start..self.at].parse().is_ok_and(f64::is_infinite) {
+        if self.mode == Mode::Unchanged
+            && self.text[start..self.at]
+                .parse()
+                .is_ok_and(f64::is_infinite)
+        {
             return Err("number out of range");
         }
         // `Number` has no other way in that leaves an exponent as it is.
-        Ok(Number::from_string_unchecked(self.text[start..self.at].to_owned()))
+        Ok(Number::from_string_unchecked(
+            self.text[start..self.at].to_owned(),
+        ))
     }
 
     /// One digit at least.
@@ -316,7 +354,10 @@ impl Reader<'_> {
 
 /// An object of what was sent. `json!` would write its numbers anew.
 pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// What a [`Value`] can stand for.
@@ -333,13 +374,21 @@ impl Sent for Value {
 
 impl Sent for Map<String, Value> {
     fn of(value: Value) -> Option<Self> {
-        if let Value::Object(members) = value { Some(members) } else { None }
+        if let Value::Object(members) = value {
+            Some(members)
+        } else {
+            None
+        }
     }
 }
 
 impl<T: Sent> Sent for Option<T> {
     fn of(value: Value) -> Option<Self> {
-        if value.is_null() { Some(None) } else { T::of(value).map(Some) }
+        if value.is_null() {
+            Some(None)
+        } else {
+            T::of(value).map(Some)
+        }
     }
 }
 

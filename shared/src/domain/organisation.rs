@@ -23,7 +23,11 @@ static START: LazyLock<HashSet<String>> = LazyLock::new(|| without_spaces(AT_STA
 
 /// With those that stand at either end.
 fn without_spaces(forms: &[&str]) -> HashSet<String> {
-    forms.iter().chain(AT_EITHER_END).map(|form| form.replace(' ', "")).collect()
+    forms
+        .iter()
+        .chain(AT_EITHER_END)
+        .map(|form| form.replace(' ', ""))
+        .collect()
 }
 
 /// Returns the normal form of a name, by which it is looked up: `Nestlé S.A.` is `nestle`, `Johnson und Johnson` is
@@ -35,18 +39,35 @@ pub fn key(name: &str) -> Option<String> {
 /// Returns the normal forms of a name: that of [`key`], and where it differs the one with `ä`, `ö`, `ü` as `ae`, `oe`, `ue`.
 pub fn keys(name: &str) -> Vec<String> {
     let words = words(name);
-    let joined = |german| words.iter().map(|word| word.normal(german)).collect::<Vec<_>>().join(" ");
-    distinct([joined(false), joined(true)].into_iter().filter(|key| !key.is_empty()))
+    let joined = |german| {
+        words
+            .iter()
+            .map(|word| word.normal(german))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    distinct(
+        [joined(false), joined(true)]
+            .into_iter()
+            .filter(|key| !key.is_empty()),
+    )
 }
 
 /// Returns the words of a name as a host name may spell them, without signs; `müller` is `mueller` first, `muller` second.
 pub fn spellings(name: &str) -> Vec<Vec<String>> {
     let words = words(name);
     let spelled = |german| -> Vec<String> {
-        let words = words.iter().filter(|word| !word.sign).map(|word| word.text(german).replace(['+', '#'], ""));
+        let words = words
+            .iter()
+            .filter(|word| !word.sign)
+            .map(|word| word.text(german).replace(['+', '#'], ""));
         words.filter(|word| !word.is_empty()).collect()
     };
-    distinct([spelled(true), spelled(false)].into_iter().filter(|words| !words.is_empty()))
+    distinct(
+        [spelled(true), spelled(false)]
+            .into_iter()
+            .filter(|words| !words.is_empty()),
+    )
 }
 
 /// Whether a label of a host name spells a name: with its legal form or without, and any word or none for `&`.
@@ -56,24 +77,35 @@ pub fn spells(label: &str, name: &str) -> bool {
     let label = split(&label.replace('-', ""));
     let joined = |words: &[Word], german, conjunction: Option<&str>| -> String {
         let word = |word: &Word| {
-            if word.joins() { conjunction.unwrap_or("").to_owned() } else { word.text(german).replace(['+', '#'], "") }
+            if word.joins() {
+                conjunction.unwrap_or("").to_owned()
+            } else {
+                word.text(german).replace(['+', '#'], "")
+            }
         };
         words.iter().map(word).collect()
     };
     let labels = [false, true].map(|german| joined(&label, german, None));
     let conjunctions = CONJUNCTIONS.iter().map(|word| Some(*word)).chain([None]);
-    conjunctions.flat_map(|conjunction| [(false, conjunction), (true, conjunction)]).any(|(german, conjunction)| {
-        [&full, &stripped].iter().any(|words| {
-            let spelled = joined(words, german, conjunction);
-            !spelled.is_empty() && labels.contains(&spelled)
+    conjunctions
+        .flat_map(|conjunction| [(false, conjunction), (true, conjunction)])
+        .any(|(german, conjunction)| {
+            [&full, &stripped].iter().any(|words| {
+                let spelled = joined(words, german, conjunction);
+                !spelled.is_empty() && labels.contains(&spelled)
+            })
         })
-    })
 }
 
 /// Whether a name has a legal form: `Acme GmbH`, and not `Acme`.
 pub fn has_legal_form(name: &str) -> bool {
-    let letters =
-        |words: &[Word]| words.iter().filter(|word| !word.joins()).map(|word| word.text(false)).collect::<String>();
+    let letters = |words: &[Word]| {
+        words
+            .iter()
+            .filter(|word| !word.joins())
+            .map(|word| word.text(false))
+            .collect::<String>()
+    };
     letters(&words(name)) != letters(&split(name))
 }
 
@@ -81,13 +113,18 @@ pub fn has_legal_form(name: &str) -> bool {
 /// not known by their short one contradict nothing.
 pub fn has_other_form(one: &str, other: &str) -> bool {
     let (one, other) = (forms(one), forms(other));
-    let known = |forms: &[String]| !forms.is_empty() && (forms.len() == 1 || forms.iter().all(|form| form.len() <= 4));
+    let known = |forms: &[String]| {
+        !forms.is_empty() && (forms.len() == 1 || forms.iter().all(|form| form.len() <= 4))
+    };
     known(&one) && known(&other) && one.iter().all(|form| !other.contains(form))
 }
 
 /// The words of a name's legal forms, long ones by their short one, and letters alone as one: `S. A.` is `sa`.
 fn forms(name: &str) -> Vec<String> {
-    let mut kept: Vec<Word> = words(name).into_iter().filter(|word| !word.joins()).collect();
+    let mut kept: Vec<Word> = words(name)
+        .into_iter()
+        .filter(|word| !word.joins())
+        .collect();
     let all = split(name).into_iter().filter(|word| !word.joins());
     let mut forms: Vec<String> = Vec::new();
     let mut single = false;
@@ -108,11 +145,19 @@ fn forms(name: &str) -> Vec<String> {
     if !kept.is_empty() {
         return Vec::new();
     }
-    let short = |form: &str| LONG_FORMS.iter().find(|(long, _)| *long == form).map(|(_, short)| *short);
+    let short = |form: &str| {
+        LONG_FORMS
+            .iter()
+            .find(|(long, _)| *long == form)
+            .map(|(_, short)| *short)
+    };
     if let Some(form) = short(&forms.join(" ")) {
         return vec![form.to_owned()];
     }
-    forms.iter().map(|form| short(form).unwrap_or(form).to_owned()).collect()
+    forms
+        .iter()
+        .map(|form| short(form).unwrap_or(form).to_owned())
+        .collect()
 }
 
 /// Legal forms in words, and their short one.
@@ -142,11 +187,17 @@ pub fn same(one: &str, other: &str) -> bool {
 fn glued(name: &str) -> BTreeSet<String> {
     let words = words(name);
     let glue = |german, all: bool| {
-        let words = words.iter().filter(|word| all || !word.joins()).map(|word| word.normal(german));
+        let words = words
+            .iter()
+            .filter(|word| all || !word.joins())
+            .map(|word| word.normal(german));
         words.collect::<String>().replace(['+', '#'], "")
     };
     let ways = [(false, true), (false, false), (true, true), (true, false)];
-    ways.into_iter().map(|(german, all)| glue(german, all)).filter(|text| !text.is_empty()).collect()
+    ways.into_iter()
+        .map(|(german, all)| glue(german, all))
+        .filter(|text| !text.is_empty())
+        .collect()
 }
 
 fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
@@ -178,7 +229,11 @@ impl Word {
     }
 
     fn normal(&self, german: bool) -> &str {
-        if self.joins() { "and" } else { self.text(german) }
+        if self.joins() {
+            "and"
+        } else {
+            self.text(german)
+        }
     }
 
     fn push(&mut self, plain: &str, german: &str) {
@@ -197,10 +252,19 @@ fn words(name: &str) -> Vec<Word> {
         while words.len() > 1 && words.last().is_some_and(Word::joins) {
             words.pop();
         }
-        let glued = |words: &[Word]| words.iter().map(|word| word.normal(false)).collect::<String>();
+        let glued = |words: &[Word]| {
+            words
+                .iter()
+                .map(|word| word.normal(false))
+                .collect::<String>()
+        };
         let most = words.len().min(MAX_FORM_WORDS);
-        let at_end = (1..=most).rev().find(|n| END.contains(&glued(&words[words.len() - n..])));
-        let at_start = (1..=most).rev().find(|n| START.contains(&glued(&words[..*n])));
+        let at_end = (1..=most)
+            .rev()
+            .find(|n| END.contains(&glued(&words[words.len() - n..])));
+        let at_start = (1..=most)
+            .rev()
+            .find(|n| START.contains(&glued(&words[..*n])));
         if at_end == Some(words.len()) || at_start == Some(words.len()) {
             return words;
         }
@@ -223,17 +287,27 @@ fn strip_glued(words: &mut Vec<Word>) -> bool {
         return false;
     }
     for at in [words.len().saturating_sub(1), 0] {
-        let Some(word) = words.get(at) else { return false };
+        let Some(word) = words.get(at) else {
+            return false;
+        };
         if is_form(word) {
             words.remove(at);
             return true;
         }
         for form in WITHOUT_SPACE {
-            let rest = |text: &str| text.strip_suffix(form).or_else(|| text.strip_prefix(form)).map(str::to_owned);
+            let rest = |text: &str| {
+                text.strip_suffix(form)
+                    .or_else(|| text.strip_prefix(form))
+                    .map(str::to_owned)
+            };
             if let Some((plain, german)) = rest(&word.plain).zip(rest(&word.german))
                 && plain.chars().any(char::is_alphanumeric)
             {
-                words[at] = Word { plain, german, sign: false };
+                words[at] = Word {
+                    plain,
+                    german,
+                    sign: false,
+                };
                 return true;
             }
         }
@@ -246,11 +320,22 @@ fn split(name: &str) -> Vec<Word> {
     let compose = ComposingNormalizerBorrowed::new_nfc();
     let classes = CanonicalCombiningClassMapBorrowed::new();
     // Signs of ownership would become letters.
-    let text: String = name.chars().filter(|c| !matches!(c, '\u{2122}' | '\u{2120}')).collect();
-    let text = ComposingNormalizerBorrowed::new_nfkc().normalize(&text).into_owned();
+    let text: String = name
+        .chars()
+        .filter(|c| !matches!(c, '\u{2122}' | '\u{2120}'))
+        .collect();
+    let text = ComposingNormalizerBorrowed::new_nfkc()
+        .normalize(&text)
+        .into_owned();
     // Upper case first, so that letters that have one upper case become one: ß and SS, ı and i, ς and σ.
-    let text: String = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    let text = DecomposingNormalizerBorrowed::new_nfkd().normalize(&text).into_owned();
+    let text: String = text
+        .chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let text = DecomposingNormalizerBorrowed::new_nfkd()
+        .normalize(&text)
+        .into_owned();
 
     let mut words = Vec::new();
     let mut word = Word::default();
@@ -273,7 +358,11 @@ fn split(name: &str) -> Vec<Word> {
         } else {
             end(&mut word, &mut words, &compose);
             if c == '&' {
-                words.push(Word { plain: "&".to_owned(), german: "&".to_owned(), sign: true });
+                words.push(Word {
+                    plain: "&".to_owned(),
+                    german: "&".to_owned(),
+                    sign: true,
+                });
             }
         }
     }
@@ -299,7 +388,11 @@ fn end(word: &mut Word, words: &mut Vec<Word>, compose: &ComposingNormalizerBorr
     let sign = !word.plain.is_empty() && word.plain.chars().all(|c| c == '+');
     if sign || word.plain.chars().any(char::is_alphanumeric) {
         let composed = |text: &str| compose.normalize(text).into_owned();
-        words.push(Word { plain: composed(&word.plain), german: composed(&word.german), sign });
+        words.push(Word {
+            plain: composed(&word.plain),
+            german: composed(&word.german),
+            sign,
+        });
     }
 }
 

@@ -21,7 +21,14 @@ pub struct Counts {
 impl Counts {
     /// All records that have an outcome.
     pub fn total(&self) -> u32 {
-        let counts = [self.found, self.not_found, self.failed, self.invalid, self.skipped, self.canceled];
+        let counts = [
+            self.found,
+            self.not_found,
+            self.failed,
+            self.invalid,
+            self.skipped,
+            self.canceled,
+        ];
         counts.into_iter().fold(0, u32::saturating_add)
     }
 
@@ -68,12 +75,24 @@ impl ChunkSummary {
         for outcome in outcomes {
             counts.count(outcome.status);
         }
-        Self { chunk, counts, credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(), bytes, told: Some(told) }
+        Self {
+            chunk,
+            counts,
+            credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(),
+            bytes,
+            told: Some(told),
+        }
     }
 
     /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:told`.
     pub fn element(&self) -> String {
-        let Self { chunk, counts: c, credits, bytes, told } = self;
+        let Self {
+            chunk,
+            counts: c,
+            credits,
+            bytes,
+            told,
+        } = self;
         let told = told.map(|told| format!(":{told}")).unwrap_or_default();
         format!(
             "{chunk}:{}:{}:{}:{}:{}:{}:{credits}:{bytes}{told}",
@@ -90,7 +109,17 @@ impl ChunkSummary {
             *part = number()?.ok()?;
         }
         let told = number().transpose().ok()?;
-        let [chunk, found, not_found, failed, invalid, skipped, canceled, credits, bytes] = known;
+        let [
+            chunk,
+            found,
+            not_found,
+            failed,
+            invalid,
+            skipped,
+            canceled,
+            credits,
+            bytes,
+        ] = known;
         let small = |n: u64| u32::try_from(n).ok();
         let counts = Counts {
             found: small(found)?,
@@ -100,7 +129,13 @@ impl ChunkSummary {
             skipped: small(skipped)?,
             canceled: small(canceled)?,
         };
-        Some(Self { chunk: small(chunk)?, counts, credits, bytes, told })
+        Some(Self {
+            chunk: small(chunk)?,
+            counts,
+            credits,
+            bytes,
+            told,
+        })
     }
 }
 
@@ -135,7 +170,13 @@ impl Progress {
 
     /// Finished chunks of one shard.
     pub fn chunks_of_shard(&self, shard: u32) -> u32 {
-        u32::try_from(self.done.keys().filter(|c| super::chunk::shard_of(**c) == shard).count()).unwrap_or(u32::MAX)
+        u32::try_from(
+            self.done
+                .keys()
+                .filter(|c| super::chunk::shard_of(**c) == shard)
+                .count(),
+        )
+        .unwrap_or(u32::MAX)
     }
 
     /// The numbers, ascending, of the chunks not finished of a job of `chunks`.
@@ -173,17 +214,45 @@ mod tests {
     use super::*;
 
     fn summary(chunk: u32) -> ChunkSummary {
-        let counts = Counts { found: 48, not_found: 1, failed: 1, ..Counts::default() };
-        ChunkSummary { chunk, counts, credits: 52, bytes: 18_204, told: Some(9_000) }
+        let counts = Counts {
+            found: 48,
+            not_found: 1,
+            failed: 1,
+            ..Counts::default()
+        };
+        ChunkSummary {
+            chunk,
+            counts,
+            credits: 52,
+            bytes: 18_204,
+            told: Some(9_000),
+        }
     }
 
     #[test]
     fn elements_round_trip() {
         assert_eq!(summary(17).element(), "17:48:1:1:0:0:0:52:18204:9000");
-        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204:9000"), Some(summary(17)));
-        let before = ChunkSummary { told: None, ..summary(17) };
-        assert_eq!(ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"), Some(before), "an element of the version before");
-        for bad in ["", "1", "1:2:3:4:5:6:7:8", "a:1:1:1:1:1:1:1:1", "1:1:1:1:1:1:1:1:1:b", "-1:1:1:1:1:1:1:1:1"] {
+        assert_eq!(
+            ChunkSummary::parse("17:48:1:1:0:0:0:52:18204:9000"),
+            Some(summary(17))
+        );
+        let before = ChunkSummary {
+            told: None,
+            ..summary(17)
+        };
+        assert_eq!(
+            ChunkSummary::parse("17:48:1:1:0:0:0:52:18204"),
+            Some(before),
+            "an element of the version before"
+        );
+        for bad in [
+            "",
+            "1",
+            "1:2:3:4:5:6:7:8",
+            "a:1:1:1:1:1:1:1:1",
+            "1:1:1:1:1:1:1:1:1:b",
+            "-1:1:1:1:1:1:1:1:1",
+        ] {
             assert_eq!(ChunkSummary::parse(bad), None, "{bad}");
         }
     }
@@ -191,35 +260,72 @@ mod tests {
     /// It counted as not done: the chunk was asked for until this version had added an element of its own.
     #[test]
     fn a_chunk_finished_by_a_later_version_counts() {
-        for later in ["17:48:1:1:0:0:0:52:18204:9000:3", "17:48:1:1:0:0:0:52:18204:9000:x:y"] {
+        for later in [
+            "17:48:1:1:0:0:0:52:18204:9000:3",
+            "17:48:1:1:0:0:0:52:18204:9000:x:y",
+        ] {
             assert_eq!(ChunkSummary::parse(later), Some(summary(17)), "{later}");
         }
     }
 
     #[test]
     fn of_two_versions_elements_the_one_that_says_more_counts() {
-        let before = ChunkSummary { told: None, ..summary(3) };
-        for elements in [[before.element(), summary(3).element()], [summary(3).element(), before.element()]] {
-            assert_eq!((Progress::of(&elements).chunks(), Progress::of(&elements).told()), (1, 9_000));
+        let before = ChunkSummary {
+            told: None,
+            ..summary(3)
+        };
+        for elements in [
+            [before.element(), summary(3).element()],
+            [summary(3).element(), before.element()],
+        ] {
+            assert_eq!(
+                (
+                    Progress::of(&elements).chunks(),
+                    Progress::of(&elements).told()
+                ),
+                (1, 9_000)
+            );
         }
-        assert_eq!(Progress::of(&[before.element()]).told(), 18_204, "never less than it is");
+        assert_eq!(
+            Progress::of(&[before.element()]).told(),
+            18_204,
+            "never less than it is"
+        );
     }
 
     #[test]
     fn a_stored_number_at_its_limit_made_every_reader_of_the_job_panic() {
-        let most = "0:4294967295:4294967295:0:0:0:0:18446744073709551615:18446744073709551615".to_owned();
+        let most =
+            "0:4294967295:4294967295:0:0:0:0:18446744073709551615:18446744073709551615".to_owned();
         let progress = Progress::of(&[most, summary(1).element()]);
-        assert_eq!((progress.counts().found, progress.counts().total()), (u32::MAX, u32::MAX));
-        assert_eq!((progress.credits(), progress.bytes(), progress.told()), (u64::MAX, u64::MAX, u64::MAX));
+        assert_eq!(
+            (progress.counts().found, progress.counts().total()),
+            (u32::MAX, u32::MAX)
+        );
+        assert_eq!(
+            (progress.credits(), progress.bytes(), progress.told()),
+            (u64::MAX, u64::MAX, u64::MAX)
+        );
     }
 
     #[test]
     fn one_element_counts_per_chunk() {
-        let elements =
-            [summary(0).element(), summary(0).element(), "0:9:9:9:0:0:0:9:9".to_owned(), summary(3).element()];
+        let elements = [
+            summary(0).element(),
+            summary(0).element(),
+            "0:9:9:9:0:0:0:9:9".to_owned(),
+            summary(3).element(),
+        ];
         let progress = Progress::of(&elements);
         assert_eq!(progress.chunks(), 2);
-        assert_eq!((progress.counts().found, progress.credits(), progress.bytes()), (96, 104, 36_408));
+        assert_eq!(
+            (
+                progress.counts().found,
+                progress.credits(),
+                progress.bytes()
+            ),
+            (96, 104, 36_408)
+        );
         assert_eq!(progress.told(), 18_000);
         assert_eq!(progress.undone(5).collect::<Vec<_>>(), [1, 2, 4]);
     }

@@ -41,7 +41,11 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
         return Cow::Borrowed(members);
     }
     let there = members.iter().filter(|(_, value)| !is_blank(value));
-    Cow::Owned(there.map(|(name, value)| (name.clone(), value.clone())).collect())
+    Cow::Owned(
+        there
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    )
 }
 
 /// Whether blanks count as absent where a job's results are shown. It is stored with the job, because a body that was sent
@@ -82,17 +86,29 @@ pub struct Record {
     #[serde(deserialize_with = "json::sent")]
     pub input: Map<String, Value>,
     /// The caller's own data, echoed and never looked at.
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub metadata: Option<Map<String, Value>>,
     /// What stood in place of `metadata` where that was a blank text, to be echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blank_metadata: Option<String>,
     /// The record as its surface's client wrote it, where `input` has other names or more than that.
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub original: Option<Map<String, Value>>,
     /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them: the record has not the
     /// form of one, is worked on by nobody, and is echoed from here.
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub malformed: Option<Map<String, Value>>,
 }
 
@@ -105,7 +121,9 @@ impl Record {
     /// `id`, `input` and `metadata` as a result line shows them.
     pub fn echo(&self) -> [Value; 3] {
         match &self.malformed {
-            Some(sent) => ["id", "input", "metadata"].map(|name| sent.get(name).cloned().unwrap_or_default()),
+            Some(sent) => {
+                ["id", "input", "metadata"].map(|name| sent.get(name).cloned().unwrap_or_default())
+            }
             None => [
                 self.id.clone().map_or(Value::Null, Value::String),
                 Value::Object(self.input.clone()),
@@ -137,8 +155,14 @@ pub enum OutcomeStatus {
 }
 
 impl OutcomeStatus {
-    pub const ALL: [Self; 6] =
-        [Self::Found, Self::NotFound, Self::Failed, Self::Invalid, Self::Skipped, Self::Canceled];
+    pub const ALL: [Self; 6] = [
+        Self::Found,
+        Self::NotFound,
+        Self::Failed,
+        Self::Invalid,
+        Self::Skipped,
+        Self::Canceled,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -241,7 +265,10 @@ impl OutcomeError {
         if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_CHARS) {
             detail.truncate(end);
         }
-        Self { code: code.to_owned(), detail }
+        Self {
+            code: code.to_owned(),
+            detail,
+        }
     }
 }
 
@@ -250,7 +277,11 @@ impl OutcomeError {
 pub struct Outcome {
     pub status: OutcomeStatus,
     /// The found fields; empty unless `found`.
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Map::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Map::is_empty"
+    )]
     pub data: Map<String, Value>,
     /// The source of each found field, by field name, in the order of `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -265,7 +296,13 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome without data.
     pub fn without_data(status: OutcomeStatus, error: Option<OutcomeError>) -> Self {
-        Self { status, data: Map::new(), sources: Vec::new(), credits: 0, error }
+        Self {
+            status,
+            data: Map::new(),
+            sources: Vec::new(),
+            credits: 0,
+            error,
+        }
     }
 
     pub fn failed(code: &str, detail: impl Into<String>) -> Self {
@@ -290,22 +327,45 @@ mod tests {
 
     #[test]
     fn null_and_white_space_say_nothing_and_everything_else_does() {
-        for blank in ["", " ", "\t\r\n", "\u{a0}", "\u{2003}\u{3000}", "\u{85}\u{2028}"] {
+        for blank in [
+            "",
+            " ",
+            "\t\r\n",
+            "\u{a0}",
+            "\u{2003}\u{3000}",
+            "\u{85}\u{2028}",
+        ] {
             assert!(is_blank(&json!(blank)), "{blank:?}");
         }
         assert!(is_blank(&Value::Null));
-        for said in
-            [json!("x"), json!(" x "), json!("null"), json!("\u{200b}"), json!(0), json!(false), json!([]), json!({})]
-        {
+        for said in [
+            json!("x"),
+            json!(" x "),
+            json!("null"),
+            json!("\u{200b}"),
+            json!(0),
+            json!(false),
+            json!([]),
+            json!({}),
+        ] {
             assert!(!is_blank(&said), "{said}");
         }
     }
 
     #[test]
     fn members_that_say_something_keep_their_order() {
-        let Value::Object(members) = json!({"z": 1, "a": "", "m": [""], "b": null, "c": "x"}) else { panic!() };
-        assert_eq!(json!(*without_blanks(&members)).to_string(), r#"{"z":1,"m":[""],"c":"x"}"#);
-        assert_eq!((present(&members, "a"), present(&members, "none")), (None, None));
+        let Value::Object(members) = json!({"z": 1, "a": "", "m": [""], "b": null, "c": "x"})
+        else {
+            panic!()
+        };
+        assert_eq!(
+            json!(*without_blanks(&members)).to_string(),
+            r#"{"z":1,"m":[""],"c":"x"}"#
+        );
+        assert_eq!(
+            (present(&members, "a"), present(&members, "none")),
+            (None, None)
+        );
         assert_eq!(present(&members, "c"), Some(&json!("x")));
         assert!(matches!(without_blanks(&Map::new()), Cow::Borrowed(_)));
     }

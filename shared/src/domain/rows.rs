@@ -7,14 +7,22 @@ use std::cmp::Reverse;
 /// A byte order mark in UTF-8.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";
 /// What is wrong with a line that is not, and what to do.
-pub const NOT_UTF_8: &str =
-    "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
+pub const NOT_UTF_8: &str = "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
 
 /// Programs whose own files are taken for tables, by the end of the name, and how each saves one as CSV.
 const SPREADSHEETS: [(&[&str], &str); 3] = [
-    (&["xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls", "xlt"], "in Excel: File > Save As > CSV UTF-8 (Comma delimited)"),
-    (&["ods", "fods", "ots"], "in LibreOffice: File > Save As > Text CSV, character set UTF-8"),
-    (&["numbers"], "in Numbers: File > Export To > CSV, encoding UTF-8"),
+    (
+        &["xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls", "xlt"],
+        "in Excel: File > Save As > CSV UTF-8 (Comma delimited)",
+    ),
+    (
+        &["ods", "fods", "ots"],
+        "in LibreOffice: File > Save As > Text CSV, character set UTF-8",
+    ),
+    (
+        &["numbers"],
+        "in Numbers: File > Export To > CSV, encoding UTF-8",
+    ),
 ];
 /// A ZIP archive, as .xlsx, .ods and .numbers are, and an OLE compound file, as .xls is.
 const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
@@ -22,8 +30,12 @@ const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
 /// Says how to save a spreadsheet as CSV, where the end of a file's name is one's.
 pub fn spreadsheet_name(extension: &str) -> Option<String> {
-    let (_, how) = SPREADSHEETS.iter().find(|(ends, _)| ends.contains(&extension))?;
-    Some(format!("is a spreadsheet (.{extension}), and this reads CSV or NDJSON; save it as CSV first, {how}"))
+    let (_, how) = SPREADSHEETS
+        .iter()
+        .find(|(ends, _)| ends.contains(&extension))?;
+    Some(format!(
+        "is a spreadsheet (.{extension}), and this reads CSV or NDJSON; save it as CSV first, {how}"
+    ))
 }
 
 /// Returns the bytes as UTF-8 without byte order marks; UTF-16 becomes UTF-8. What is neither stays as it is: its lines are told later.
@@ -57,16 +69,26 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     }
     let units = bytes.chunks_exact(2).map(|pair| {
         let pair = [pair[0], pair[1]];
-        if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+        if little {
+            u16::from_le_bytes(pair)
+        } else {
+            u16::from_be_bytes(pair)
+        }
     });
     let text = char::decode_utf16(units).collect::<Result<String, _>>();
-    let text = text.map_err(|_| "the file begins as UTF-16 and is not; save it as UTF-8".to_owned())?;
-    Ok(Cow::Owned(text.trim_start_matches('\u{feff}').as_bytes().to_vec()))
+    let text =
+        text.map_err(|_| "the file begins as UTF-16 and is not; save it as UTF-8".to_owned())?;
+    Ok(Cow::Owned(
+        text.trim_start_matches('\u{feff}').as_bytes().to_vec(),
+    ))
 }
 
 /// The separator in an Excel file's first line `sep=;`, and how long that line is. `sep=` alone names none.
 fn sep_line(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    let end = text.iter().position(|b| matches!(b, b'\r' | b'\n')).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|b| matches!(b, b'\r' | b'\n'))
+        .unwrap_or(text.len());
     let line = &text[..end];
     let line = line.strip_prefix(b"\"").unwrap_or(line);
     let (begin, rest) = line.split_at_checked(4)?;
@@ -75,30 +97,51 @@ fn sep_line(text: &[u8]) -> Option<(Option<u8>, usize)> {
     }
     let separator = match rest {
         [b'\\', b't', rest @ ..] => Some((b'\t', rest)),
-        [separator, rest @ ..] if separator.is_ascii() && *separator != b'"' => Some((*separator, rest)),
+        [separator, rest @ ..] if separator.is_ascii() && *separator != b'"' => {
+            Some((*separator, rest))
+        }
         _ => None,
     };
-    let Some((separator, rest)) = separator else { return Some((None, end)) };
+    let Some((separator, rest)) = separator else {
+        return Some((None, end));
+    };
     // A program that saved the file again may have filled the line up to the table's width.
-    let filled = rest.iter().all(|b| *b == separator || matches!(b, b'"' | b' ' | b'\t' | b',' | b';'));
+    let filled = rest
+        .iter()
+        .all(|b| *b == separator || matches!(b, b'"' | b' ' | b'\t' | b',' | b';'));
     filled.then_some((Some(separator), end))
 }
 
 /// The separator that a table's first rows show: it makes them equally wide, and the header the widest. A comma where none does.
 fn separator(text: &[u8]) -> u8 {
     let shape = |separator: u8| {
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(text);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(separator)
+            .from_reader(text);
         let rows = reader.byte_records().take(20).map_while(Result::ok);
-        let rows: Vec<_> = rows.filter(|row| row.iter().any(|cell| !cell.trim_ascii().is_empty())).collect();
+        let rows: Vec<_> = rows
+            .filter(|row| row.iter().any(|cell| !cell.trim_ascii().is_empty()))
+            .collect();
         let header = rows.first().map_or(0, csv::ByteRecord::len);
         // `revenue, EUR` is one name.
-        let padded = rows.first().map_or(0, |row| row.iter().filter(|cell| cell.starts_with(b" ")).count());
+        let padded = rows.first().map_or(0, |row| {
+            row.iter().filter(|cell| cell.starts_with(b" ")).count()
+        });
         // One column is no choice at all, however even.
-        (header > 1, rows.iter().all(|row| row.len() == header), header, Reverse(padded))
+        (
+            header > 1,
+            rows.iter().all(|row| row.len() == header),
+            header,
+            Reverse(padded),
+        )
     };
     // The last of equals wins.
-    [b'|', b'\t', b';', b','].into_iter().max_by_key(|separator| shape(*separator)).unwrap_or(b',')
+    [b'|', b'\t', b';', b',']
+        .into_iter()
+        .max_by_key(|separator| shape(*separator))
+        .unwrap_or(b',')
 }
 
 /// The rows of a CSV file, one after the other. Rows without a filled cell are passed over, and so is the header where it
@@ -122,24 +165,50 @@ impl<'b> Rows<'b> {
         let named = sep_line(bytes);
         let mut start = named.map_or(0, |(_, end)| end);
         if start > 0 {
-            start += bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            start += if bytes[start..].starts_with(MARK) { MARK.len() } else { 0 };
+            start += bytes[start..]
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count();
+            start += if bytes[start..].starts_with(MARK) {
+                MARK.len()
+            } else {
+                0
+            };
         }
         let table = &bytes[start..];
         let named = named.and_then(|(separator, _)| separator);
         let delimiter = delimiter.or(named).unwrap_or_else(|| separator(table));
-        let reader =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(table);
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(table);
         let (row, header) = (csv::ByteRecord::new(), csv::ByteRecord::new());
-        Self { bytes, start, delimiter, reader, row, header, repeated: Vec::new() }
+        Self {
+            bytes,
+            start,
+            delimiter,
+            reader,
+            row,
+            header,
+            repeated: Vec::new(),
+        }
     }
 
     /// Reads the first row: where it begins, and the columns' names or what is wrong with it. `None`: there is no row.
     pub fn header(&mut self) -> Option<(usize, Result<Vec<String>, String>)> {
         let begin = self.advance()?;
-        let names =
-            self.row.iter().map(|cell| Some(std::str::from_utf8(cell).ok()?.trim_matches('\u{feff}').to_owned()));
-        let names = names.collect::<Option<Vec<_>>>().ok_or_else(|| NOT_UTF_8.to_owned());
+        let names = self.row.iter().map(|cell| {
+            Some(
+                std::str::from_utf8(cell)
+                    .ok()?
+                    .trim_matches('\u{feff}')
+                    .to_owned(),
+            )
+        });
+        let names = names
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| NOT_UTF_8.to_owned());
         self.header = self.row.clone();
         Some((begin, names))
     }
@@ -157,7 +226,8 @@ impl<'b> Rows<'b> {
     }
 
     fn place(&self) -> usize {
-        self.start.saturating_add(usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX))
+        self.start
+            .saturating_add(usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX))
     }
 
     /// Reads up to the next row that is one.
@@ -168,8 +238,10 @@ impl<'b> Rows<'b> {
             if !self.reader.read_byte_record(&mut self.row).unwrap_or(false) {
                 return None;
             }
-            let blank = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().is_empty());
-            let again = self.header.len() > 1 && self.row.iter().map(bare).eq(self.header.iter().map(bare));
+            let blank =
+                |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(|cell| cell.trim().is_empty());
+            let again =
+                self.header.len() > 1 && self.row.iter().map(bare).eq(self.header.iter().map(bare));
             if again {
                 self.repeated.push(begin);
             } else if !self.row.iter().all(blank) {
@@ -179,20 +251,38 @@ impl<'b> Rows<'b> {
     }
 
     fn cells(&self, begin: usize) -> Result<Vec<&str>, String> {
-        let cells = self.row.iter().map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
+        let cells = self
+            .row
+            .iter()
+            .map(std::str::from_utf8)
+            .collect::<Result<Vec<_>, _>>();
         let cells = cells.map_err(|_| NOT_UTF_8.to_owned())?;
         let (has, wanted) = (cells.len(), self.header.len());
         if has != wanted || cells.iter().any(|cell| cell.contains(['\r', '\n'])) {
             // A row that a stray quote ran together with others is not one whose last cells were left out.
-            let row = self.bytes.get(begin..self.place().min(self.bytes.len())).unwrap_or_default();
+            let row = self
+                .bytes
+                .get(begin..self.place().min(self.bytes.len()))
+                .unwrap_or_default();
             if !well_quoted(row, self.delimiter) {
-                let than = if has == wanted { String::new() } else { format!(", the header has {wanted}") };
-                return Err(format!("has {has} cells{than}, and quotes that do not match; is one missing?"));
+                let than = if has == wanted {
+                    String::new()
+                } else {
+                    format!(", the header has {wanted}")
+                };
+                return Err(format!(
+                    "has {has} cells{than}, and quotes that do not match; is one missing?"
+                ));
             }
         }
         if let Some(at) = (wanted..has).find(|at| !cells[*at].trim().is_empty()) {
-            let text = format!("has {has} cells, the header has {wanted}: cell {} has no column", at + 1);
-            return Err(format!("{text}; is it to be in quotes with the one before?"));
+            let text = format!(
+                "has {has} cells, the header has {wanted}: cell {} has no column",
+                at + 1
+            );
+            return Err(format!(
+                "{text}; is it to be in quotes with the one before?"
+            ));
         }
         Ok(cells)
     }
@@ -241,13 +331,21 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Counts in these bytes, from 1.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, line: 1 }
+        Self {
+            bytes,
+            at: 0,
+            line: 1,
+        }
     }
 
     /// Returns the line of the row at this place, which is not before the one asked for last.
     pub fn number(&mut self, begin: usize) -> u64 {
         let rest = self.bytes.get(begin..).unwrap_or_default();
-        let begin = begin + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let begin = begin
+            + rest
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count();
         let passed = self.bytes.get(self.at..begin).unwrap_or_default();
         // A lone carriage return ends a row as well, and a line in an editor.
         let ends = (0..passed.len()).filter(|at| match passed[*at] {
@@ -280,7 +378,10 @@ mod tests {
             b"",
             b"\xfe\xff\xfe\xff",
         ];
-        for (mark, rest) in marks.iter().zip([&little, &big, utf_8, utf_8, &little, utf_8, &big]) {
+        for (mark, rest) in marks
+            .iter()
+            .zip([&little, &big, utf_8, utf_8, &little, utf_8, &big])
+        {
             assert_eq!(decode(&[mark, rest].concat()).unwrap(), utf_8, "{mark:?}");
         }
         assert_eq!(decode(&little).unwrap(), utf_8);
@@ -330,7 +431,11 @@ mod tests {
             ("a,b;c\n1,2;3\n", b','),
             ("", b','),
         ] {
-            assert_eq!(char::from(separator(text.as_bytes())), char::from(wanted), "{text:?}");
+            assert_eq!(
+                char::from(separator(text.as_bytes())),
+                char::from(wanted),
+                "{text:?}"
+            );
         }
     }
 
@@ -340,7 +445,10 @@ mod tests {
             ("a,b\n1\n1,2,,\n\n , \n,,,\n3,4", "1|1 2  |3 4"),
             ("sep=;\r\n\"a\";b\r\n1;2\r\n", "1 2"),
             ("a\tb\n1\t2\n", "1 2"),
-            ("a,b\n1,2\n\u{feff}a, b\na,b,\n3,4\na,c\n", "1 2|a b |3 4|a c"),
+            (
+                "a,b\n1,2\n\u{feff}a, b\na,b,\n3,4\na,c\n",
+                "1 2|a b |3 4|a c",
+            ),
             ("\r\na,b\r1,2\r", "1 2"),
             ("a,b\n1,2,3\n\"1\n2\",3\n\"1,2\n", "Err|1\n2 3|Err"),
             ("a,b\n", ""),

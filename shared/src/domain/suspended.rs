@@ -13,7 +13,11 @@ pub struct Parked {
     /// The providers still to be asked, first the one that is waited for. Never empty.
     pub(crate) left: Vec<String>,
     pub(crate) merged: Merged,
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) ticket: Option<Value>,
     pub(crate) resume_at: Timestamp,
     pub(crate) give_up_at: Timestamp,
@@ -51,7 +55,11 @@ impl Parked {
 
     /// Whether `later` is the same but for the time of the next look, and what the upstream said meanwhile.
     pub fn waits_as(&self, later: &Self) -> bool {
-        Self { resume_at: later.resume_at, outage: later.outage, ..self.clone() } == *later
+        Self {
+            resume_at: later.resume_at,
+            outage: later.outage,
+            ..self.clone()
+        } == *later
     }
 
     /// The provider that is waited for.

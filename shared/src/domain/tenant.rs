@@ -31,7 +31,9 @@ pub struct Profile {
 
 impl Profile {
     pub fn webhook_delays(&self) -> Option<Vec<Duration>> {
-        self.webhook_schedule.as_ref().map(|s| s.iter().copied().map(Duration::from_secs).collect())
+        self.webhook_schedule
+            .as_ref()
+            .map(|s| s.iter().copied().map(Duration::from_secs).collect())
     }
 }
 

@@ -4,20 +4,39 @@ use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::tenant::{Caller, Scope, hash_key};
 use crate::schema::{
-    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, get_n, profile_key, read_api_key, read_profile,
+    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, get_n, profile_key, read_api_key,
+    read_profile,
 };
 
 /// Who holds this key, if it is one and may do what it is used for.
-pub async fn authenticate(ports: &Ports, key: Option<&str>, needs: Scope) -> Result<Caller, ApiError> {
-    let key = key.filter(|k| !k.is_empty() && k.len() <= 256).ok_or(ApiError::Unauthorized)?;
-    let item = ports.store.get(&api_key_key(&hash_key(key))).await.map_err(StepError::from)?;
+pub async fn authenticate(
+    ports: &Ports,
+    key: Option<&str>,
+    needs: Scope,
+) -> Result<Caller, ApiError> {
+    let key = key
+        .filter(|k| !k.is_empty() && k.len() <= 256)
+        .ok_or(ApiError::Unauthorized)?;
+    let item = ports
+        .store
+        .get(&api_key_key(&hash_key(key)))
+        .await
+        .map_err(StepError::from)?;
     let item = item.ok_or(ApiError::Unauthorized)?;
     let (tenant, scopes) = read_api_key(&item)?;
     if !scopes.contains(&needs) {
-        return Err(ApiError::Forbidden { needs: needs.as_str() });
+        return Err(ApiError::Forbidden {
+            needs: needs.as_str(),
+        });
     }
-    let items = ports.store.get_many(&[profile_key(&tenant), credits_key(&tenant)]).await.map_err(StepError::from)?;
-    let [Some(profile), Some(credits)] = &items[..] else { return Err(ApiError::Unauthorized) };
+    let items = ports
+        .store
+        .get_many(&[profile_key(&tenant), credits_key(&tenant)])
+        .await
+        .map_err(StepError::from)?;
+    let [Some(profile), Some(credits)] = &items[..] else {
+        return Err(ApiError::Unauthorized);
+    };
     Ok(Caller {
         profile: read_profile(profile)?,
         scopes,

@@ -14,8 +14,8 @@ use crate::domain::error::ApiError;
 use crate::domain::job::Job;
 use crate::ports::{self, Change, Condition, Put, StoreError, Update};
 use crate::schema::{
-    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n, meta_key, read_call,
-    read_meta,
+    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n,
+    meta_key, read_call, read_meta,
 };
 
 /// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
@@ -41,7 +41,11 @@ pub enum Posted {
 /// [`ApiError::NotFound`] where the job's key did not sign this, which is also said of jobs that there are not.
 pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Posted, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound { what: "callback" };
-    let meta = ports.store.get(&meta_key(&claimed.of.job)).await.map_err(StepError::from)?;
+    let meta = ports
+        .store
+        .get(&meta_key(&claimed.of.job))
+        .await
+        .map_err(StepError::from)?;
     let meta = current(meta, ports.clock.now()).ok_or(UNKNOWN)?;
     let signed = match meta.attributes.get(CALLBACK_KEY) {
         Some(ports::Value::B(key)) => claimed.verify(key),
@@ -62,10 +66,22 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
 }
 
 /// Stores what was posted behind what was posted before, unless that says the same or there is no place.
-async fn keep(ports: &Ports, job: &Job, of: &CallbackFor, body: &Value) -> Result<Posted, StepError> {
+async fn keep(
+    ports: &Ports,
+    job: &Job,
+    of: &CallbackFor,
+    body: &Value,
+) -> Result<Posted, StepError> {
     for nth in 0..MAX_POSTS {
         let item = call_item(of, nth, body, job.spec.expires_at)?;
-        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+        match ports
+            .store
+            .put(Put {
+                item,
+                condition: Some(Condition::ItemAbsent),
+            })
+            .await
+        {
             Ok(()) => return Ok(Posted::Taken),
             Err(StoreError::ConditionFailed(failed)) => {
                 let before = failed.iter().find_map(|failed| failed.existing.as_ref());
@@ -87,7 +103,10 @@ async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepErro
         key: call_wake_key(&of.job, of.chunk),
         changes: vec![
             Change::Set(WAKE_UNTIL, ports::Value::N(until.0)),
-            Change::Set(crate::schema::EXPIRES_AT, ports::Value::N(job.spec.expires_at.seconds())),
+            Change::Set(
+                crate::schema::EXPIRES_AT,
+                ports::Value::N(job.spec.expires_at.seconds()),
+            ),
         ],
         condition: Some(Condition::Any(vec![
             Condition::Absent(WAKE_UNTIL),
@@ -101,9 +120,14 @@ async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepErro
     }
     // By the rule of a submission: a tenant whose upstreams answer for much at once keeps nobody waiting.
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
-    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    let open = credits
+        .as_ref()
+        .and_then(|item| get_n(item, OPEN_CHUNKS))
+        .unwrap_or(0);
     for (lane, chunks) in lanes(ports, job, open, &[of.chunk]) {
-        let messages = chunks.iter().map(|chunk| ChunkMessage::new(of.job.clone(), *chunk, Start::Resume));
+        let messages = chunks
+            .iter()
+            .map(|chunk| ChunkMessage::new(of.job.clone(), *chunk, Start::Resume));
         send_later(ports, &job.spec.tenant, messages.collect(), lane, GATHER).await?;
     }
     Ok(())

@@ -15,7 +15,12 @@ use crate::schema::{STATUS, meta_key, s};
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// Asks a live job to stop; `timeout` is that of enrich. Asking again, or asking a canceled job, changes nothing and answers the job.
-pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Duration) -> Result<JobView, ApiError> {
+pub async fn cancel(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &JobId,
+    timeout: Duration,
+) -> Result<JobView, ApiError> {
     // The job may change between reading and writing, but only forward and through few states.
     for _ in 0..Status::ALL.len() {
         let view = read::job(ports, tenant, id).await?;
@@ -23,7 +28,11 @@ pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             Status::Canceling | Status::Canceled => return Ok(view),
             Status::Queued | Status::Running => {}
             other => {
-                let shown = if other == Status::Expiring { "expired" } else { other.as_str() };
+                let shown = if other == Status::Expiring {
+                    "expired"
+                } else {
+                    other.as_str()
+                };
                 return Err(ApiError::Conflict {
                     detail: format!("the job is {shown} and cannot be canceled any more"),
                 });
@@ -41,11 +50,21 @@ pub async fn cancel(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             changes.extend(look_at(id, ended));
         }
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
-        match ports.store.update(Update { key: meta_key(id), changes, condition }).await {
+        match ports
+            .store
+            .update(Update {
+                key: meta_key(id),
+                changes,
+                condition,
+            })
+            .await
+        {
             Ok(_) => return read::job(ports, tenant, id).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(StepError::from(error).into()),
         }
     }
-    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+    Err(ApiError::Unavailable {
+        retry_after_seconds: 1,
+    })
 }

@@ -8,7 +8,8 @@ use futures_util::lock::Mutex;
 use crate::domain::backoff::full_jitter;
 use crate::domain::error::ApiError;
 use crate::ports::{
-    Assets, Clock, Dns, Entropy, HttpSender, Item, Queue, QueueError, Store, StoreError, Update, Write,
+    Assets, Clock, Dns, Entropy, HttpSender, Item, Queue, QueueError, Store, StoreError, Update,
+    Write,
 };
 use crate::schema;
 use crate::surfaces::Surface;
@@ -45,7 +46,9 @@ impl Ports {
     pub fn base_path(&self) -> &str {
         let url = self.public_url.as_deref().unwrap_or_default();
         let behind = url.split_once("://").map_or("", |(_, rest)| rest);
-        behind.find('/').map_or("", |at| behind[at..].trim_end_matches('/'))
+        behind
+            .find('/')
+            .map_or("", |at| behind[at..].trim_end_matches('/'))
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
@@ -84,10 +87,11 @@ impl From<StepError> for ApiError {
     fn from(error: StepError) -> Self {
         tracing::error!(error = %error, "a request met an error that is not its own");
         match error {
-            StepError::Store(StoreError::Refused(_) | StoreError::ConditionFailed(_)) | StepError::Corrupt(_) => {
-                Self::Internal
-            }
-            StepError::Store(_) | StepError::Queue(_) => Self::Unavailable { retry_after_seconds: 2 },
+            StepError::Store(StoreError::Refused(_) | StoreError::ConditionFailed(_))
+            | StepError::Corrupt(_) => Self::Internal,
+            StepError::Store(_) | StepError::Queue(_) => Self::Unavailable {
+                retry_after_seconds: 2,
+            },
         }
     }
 }
@@ -102,13 +106,16 @@ pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), St
 }
 
 /// As [`transact`], and whether a try before the last got no answer: such a one may take effect after all the others.
-pub(crate) async fn transact_told(ports: &Ports, writes: Vec<Write>) -> (Result<(), StoreError>, bool) {
+pub(crate) async fn transact_told(
+    ports: &Ports,
+    writes: Vec<Write>,
+) -> (Result<(), StoreError>, bool) {
     let (mut attempt, mut unanswered) = (0, false);
     loop {
         match ports.store.transact(writes.clone()).await {
-            Err(error @ (StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)))
-                if attempt + 1 < TRIES =>
-            {
+            Err(
+                error @ (StoreError::Conflict | StoreError::Throttled | StoreError::Unavailable(_)),
+            ) if attempt + 1 < TRIES => {
                 unanswered |= matches!(error, StoreError::Unavailable(_));
                 attempt += 1;
                 pause(ports, attempt).await;
@@ -133,9 +140,13 @@ pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, Ste
         match ports.store.update(update.clone()).await {
             Ok(_) => return Ok(Updated::Yes),
             Err(StoreError::ConditionFailed(failed)) => {
-                return Ok(Updated::No(failed.into_iter().find_map(|failed| failed.existing)));
+                return Ok(Updated::No(
+                    failed.into_iter().find_map(|failed| failed.existing),
+                ));
             }
-            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict) if tries < 3 => {
+            Err(StoreError::Unavailable(_) | StoreError::Throttled | StoreError::Conflict)
+                if tries < 3 =>
+            {
                 tries += 1;
                 pause(ports, tries).await;
             }
@@ -146,6 +157,11 @@ pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, Ste
 
 /// Waits before try `attempt`: full jitter over 50 ms doubled each time, at most 2 s.
 pub(crate) async fn pause(ports: &Ports, attempt: u32) {
-    let wait = full_jitter(Duration::from_millis(50), Duration::from_secs(2), attempt, ports.entropy.unit());
+    let wait = full_jitter(
+        Duration::from_millis(50),
+        Duration::from_secs(2),
+        attempt,
+        ports.entropy.unit(),
+    );
     ports.clock.sleep(wait).await;
 }

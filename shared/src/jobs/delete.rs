@@ -11,14 +11,21 @@ use crate::domain::job::{Job, Status};
 use crate::jobs::enrich::finish::{look_at, settle};
 use crate::jobs::read;
 use crate::ports::{Change, Condition, Key, Query, StoreError, Update, Write};
-use crate::schema::{DONE, STATUS, detail_ranges, get_s, meta_key, progress_key, read_progress, s, shard_range};
+use crate::schema::{
+    DONE, STATUS, detail_ranges, get_s, meta_key, progress_key, read_progress, s, shard_range,
+};
 
 /// Items read at once to erase them: a query brings their contents along.
 const ERASED_AT_ONCE: usize = 50;
 
 /// Erases a job: its inputs, results, progress and deliveries. A live one is ended first: what its finished records cost
 /// is charged, the rest given back, and no event is sent. Repeating it answers not found, like any erased job.
-pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Duration) -> Result<(), ApiError> {
+pub async fn delete(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &JobId,
+    timeout: Duration,
+) -> Result<(), ApiError> {
     for _ in 0..Status::ALL.len() {
         let view = read::job(ports, tenant, id).await?;
         let mut changes = vec![
@@ -29,11 +36,19 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
         ];
         changes.extend(look_at(id, ports.clock.now().plus(2 * timeout)));
         changes.extend(crate::schema::settled(&view.job));
-        let stripped =
-            crate::domain::job::Spec { name: None, webhook: None, record_webhook: None, ..view.job.spec.clone() };
+        let stripped = crate::domain::job::Spec {
+            name: None,
+            webhook: None,
+            record_webhook: None,
+            ..view.job.spec.clone()
+        };
         changes.push(Change::Set("spec", s(crate::schema::json(&stripped))));
         let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
-        let mut writes = vec![Write::Update(Update { key: meta_key(id), changes, condition })];
+        let mut writes = vec![Write::Update(Update {
+            key: meta_key(id),
+            changes,
+            condition,
+        })];
         if view.job.status.is_live() {
             writes.extend(settled(ports, &view.job).await?);
         }
@@ -41,7 +56,10 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             Ok(()) => return erased(ports, &view.job).await,
             Err(StoreError::ConditionFailed(failed)) => {
                 // Erased meanwhile: by our own earlier try, whose answer was lost, or by another's request.
-                let head = failed.iter().find(|f| f.at == 0).and_then(|f| f.existing.as_ref());
+                let head = failed
+                    .iter()
+                    .find(|f| f.at == 0)
+                    .and_then(|f| f.existing.as_ref());
                 if head.and_then(|item| get_s(item, STATUS)) == Some(Status::Deleted.as_str()) {
                     return erased(ports, &view.job).await;
                 }
@@ -49,18 +67,27 @@ pub async fn delete(ports: &Ports, tenant: &TenantId, id: &JobId, timeout: Durat
             Err(error) => return Err(StepError::from(error).into()),
         }
     }
-    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+    Err(ApiError::Unavailable {
+        retry_after_seconds: 1,
+    })
 }
 
 /// Settles a live job by its progress, on condition that this does not move meanwhile: a chunk that ends at the last
 /// moment is charged like the others.
 async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
-    let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(&job.spec.id, shard)).collect();
+    let keys: Vec<Key> = (0..shard_count(job.spec.chunks))
+        .map(|shard| progress_key(&job.spec.id, shard))
+        .collect();
     let items = ports.store.get_many(&keys).await?;
     let mut writes = vec![settle(job, &read_progress(items.iter().flatten()))];
     writes.extend(keys.into_iter().zip(&items).map(|(key, item)| {
         let done = item.as_ref().and_then(|i| i.attributes.get(DONE)).cloned();
-        Write::Check { key, condition: done.map_or(Condition::Absent(DONE), |done| Condition::Equals(DONE, done)) }
+        Write::Check {
+            key,
+            condition: done.map_or(Condition::Absent(DONE), |done| {
+                Condition::Equals(DONE, done)
+            }),
+        }
     }));
     Ok(writes)
 }
@@ -77,9 +104,20 @@ async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
 pub(crate) async fn erase(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let shards = (0..shard_count(job.spec.chunks)).map(|shard| shard_range(&job.spec.id, shard));
     for select in shards.chain(detail_ranges(&job.spec.id)) {
-        let query = Query { select, limit: ERASED_AT_ONCE, descending: false, consistent: true };
+        let query = Query {
+            select,
+            limit: ERASED_AT_ONCE,
+            descending: false,
+            consistent: true,
+        };
         loop {
-            let keys: Vec<Key> = ports.store.query(&query).await?.into_iter().map(|i| i.key).collect();
+            let keys: Vec<Key> = ports
+                .store
+                .query(&query)
+                .await?
+                .into_iter()
+                .map(|i| i.key)
+                .collect();
             let more = keys.len() == ERASED_AT_ONCE;
             if !keys.is_empty() {
                 ports.store.delete_all(keys).await?;

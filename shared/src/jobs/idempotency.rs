@@ -9,7 +9,9 @@ use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Condition, Item, Put, Value, Write};
-use crate::schema::{EXPIRES_AT, current, faults_attribute, get_s, idempotency_key, read_faults, s};
+use crate::schema::{
+    EXPIRES_AT, current, faults_attribute, get_s, idempotency_key, read_faults, s,
+};
 
 /// How long a key is remembered.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -39,13 +41,26 @@ impl Idempotency {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self { key: key.to_owned(), fingerprint: hex::encode(hash.finalize()) }
+        Self {
+            key: key.to_owned(),
+            fingerprint: hex::encode(hash.finalize()),
+        }
     }
 
     /// What an earlier request with this key made, if one did. Another fingerprint is an error.
-    pub async fn find(&self, ports: &Ports, tenant: &TenantId) -> Result<Option<Earlier>, ApiError> {
-        let item = ports.store.get(&idempotency_key(tenant, &self.key)).await.map_err(StepError::from)?;
-        current(item, ports.clock.now()).map(|item| self.resolve(&item)).transpose()
+    pub async fn find(
+        &self,
+        ports: &Ports,
+        tenant: &TenantId,
+    ) -> Result<Option<Earlier>, ApiError> {
+        let item = ports
+            .store
+            .get(&idempotency_key(tenant, &self.key))
+            .await
+            .map_err(StepError::from)?;
+        current(item, ports.clock.now())
+            .map(|item| self.resolve(&item))
+            .transpose()
     }
 
     /// Reads an item that a request with this key left.
@@ -53,8 +68,13 @@ impl Idempotency {
         if get_s(item, "fingerprint") != Some(&self.fingerprint) {
             return Err(ApiError::IdempotencyMismatch);
         }
-        let job = get_s(item, "job").and_then(JobId::parse).ok_or(ApiError::Internal)?;
-        Ok(Earlier { job, faults: read_faults(item)? })
+        let job = get_s(item, "job")
+            .and_then(JobId::parse)
+            .ok_or(ApiError::Internal)?;
+        Ok(Earlier {
+            job,
+            faults: read_faults(item)?,
+        })
     }
 
     /// The write that takes the key, on condition that it is free, and keeps the `faults` that the answer lists.
@@ -72,8 +92,14 @@ impl Idempotency {
         ]);
         attributes.extend(faults_attribute(faults)?);
         Ok(Write::Put(Put {
-            item: Item { key: idempotency_key(tenant, &self.key), attributes },
-            condition: Some(Condition::Any(vec![Condition::ItemAbsent, Condition::AtMost(EXPIRES_AT, now.seconds())])),
+            item: Item {
+                key: idempotency_key(tenant, &self.key),
+                attributes,
+            },
+            condition: Some(Condition::Any(vec![
+                Condition::ItemAbsent,
+                Condition::AtMost(EXPIRES_AT, now.seconds()),
+            ])),
         }))
     }
 }

@@ -7,19 +7,22 @@ use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told};
+use crate::domain::job::{
+    Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told,
+};
 use crate::jobs::enrich::finish::load;
 use crate::ports::{Query, Select};
 use crate::providers::guards::waits::waiting_for;
 use crate::schema::{
-    Corrupt, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job, meta_key, progress_key,
-    read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
+    Corrupt, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job,
+    meta_key, progress_key, read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
 };
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
 pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
     let view = load(ports, id).await?;
-    view.filter(|v| v.job.spec.tenant == *tenant).ok_or(ApiError::NotFound { what: "job" })
+    view.filter(|v| v.job.spec.tenant == *tenant)
+        .ok_or(ApiError::NotFound { what: "job" })
 }
 
 /// A job that ends sooner waits for nobody worth reading of.
@@ -27,14 +30,23 @@ const YOUNG: Duration = Duration::from_secs(10);
 
 /// A job with whom its records wait for, where it is not over and older than [`YOUNG`]. `order` are its type's providers.
 /// Where that cannot be read, the job is shown without.
-pub async fn with_waits<'a>(ports: &Ports, mut view: JobView, order: impl Iterator<Item = &'a str>) -> JobView {
+pub async fn with_waits<'a>(
+    ports: &Ports,
+    mut view: JobView,
+    order: impl Iterator<Item = &'a str>,
+) -> JobView {
     let now = ports.clock.now();
     if view.job.status.is_live() && now.since(view.job.spec.created_at) >= YOUNG {
         let own = view.job.spec.providers.clone();
-        let asked = order.filter(|name| own.as_ref().is_none_or(|own| own.iter().any(|own| own == name)));
+        let asked = order.filter(|name| {
+            own.as_ref()
+                .is_none_or(|own| own.iter().any(|own| own == name))
+        });
         match waiting_for(ports.store.as_ref(), asked, now).await {
             Ok(waits) => view.waiting_for = waits,
-            Err(error) => tracing::warn!(job.id = %view.job.spec.id, error = %error, "whom it waits for is not read"),
+            Err(error) => {
+                tracing::warn!(job.id = %view.job.spec.id, error = %error, "whom it waits for is not read")
+            }
         }
     }
     view
@@ -90,7 +102,10 @@ pub struct ResultCursor {
 impl ResultCursor {
     pub fn parse(text: &str) -> Option<Self> {
         let (chunk, offset) = text.split_once('.')?;
-        let cursor = Self { chunk: chunk.parse().ok()?, offset: offset.parse().ok()? };
+        let cursor = Self {
+            chunk: chunk.parse().ok()?,
+            offset: offset.parse().ok()?,
+        };
         (cursor.to_string() == text).then_some(cursor)
     }
 }
@@ -120,11 +135,18 @@ fn chunks_at_once(view: &JobView) -> u32 {
         None => (view.progress.bytes(), view.progress.chunks()),
     };
     let average = (bytes / u64::from(chunks.max(1))).max(1);
-    u32::try_from(MAX_PAGE_BYTES as u64 / average).unwrap_or(u32::MAX).clamp(1, CHUNKS_AT_ONCE)
+    u32::try_from(MAX_PAGE_BYTES as u64 / average)
+        .unwrap_or(u32::MAX)
+        .clamp(1, CHUNKS_AT_ONCE)
 }
 
 /// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
-pub async fn page(ports: &Ports, view: &JobView, cursor: ResultCursor, limit: usize) -> Result<ResultPage, ApiError> {
+pub async fn page(
+    ports: &Ports,
+    view: &JobView,
+    cursor: ResultCursor,
+    limit: usize,
+) -> Result<ResultPage, ApiError> {
     match results(ports, view, cursor, limit).await {
         Err(StepError::Corrupt(what)) => Err(missing(ports, &view.job.spec.id, what).await),
         answer => Ok(answer?),
@@ -139,34 +161,60 @@ pub async fn results(
     cursor: ResultCursor,
     limit: usize,
 ) -> Result<ResultPage, StepError> {
-    let (job, at_once) = (&view.job, chunks_at_once(view).min(u32::try_from(limit).unwrap_or(u32::MAX)));
+    let (job, at_once) = (
+        &view.job,
+        chunks_at_once(view).min(u32::try_from(limit).unwrap_or(u32::MAX)),
+    );
     let (mut lines, mut bytes, mut escaped, mut at) = (Vec::new(), 0, 0, cursor);
     while at.chunk < job.spec.chunks {
         let to = (at.chunk + at_once).min(job.spec.chunks) - 1;
-        let to = (at.chunk..=to).take_while(|c| shard_of(*c) == shard_of(at.chunk)).last().unwrap_or(at.chunk);
+        let to = (at.chunk..=to)
+            .take_while(|c| shard_of(*c) == shard_of(at.chunk))
+            .last()
+            .unwrap_or(at.chunk);
         let range = chunk_range(&job.spec.id, at.chunk, to);
-        let query = Query { select: range, limit: usize::MAX, descending: false, consistent: true };
+        let query = Query {
+            select: range,
+            limit: usize::MAX,
+            descending: false,
+            consistent: true,
+        };
         let mut chunks = read_chunks(&ports.store.query(&query).await?)?;
         for n in at.chunk..=to {
             let state = chunks.remove(&n).unwrap_or_default();
             let Some((chunk, outcomes)) = state.chunk.zip(state.result) else {
-                return Ok(ResultPage { lines, next: Some(at) });
+                return Ok(ResultPage {
+                    lines,
+                    next: Some(at),
+                });
             };
             let skip = usize::try_from(at.offset).unwrap_or(usize::MAX);
-            let pairs = (chunk.first..).zip(chunk.records.into_iter().zip(outcomes)).skip(skip);
+            let pairs = (chunk.first..)
+                .zip(chunk.records.into_iter().zip(outcomes))
+                .skip(skip);
             for (index, (record, outcome)) in pairs {
-                let line = ResultLine { index, record, outcome };
+                let line = ResultLine {
+                    index,
+                    record,
+                    outcome,
+                };
                 let text = crate::schema::json(&line.to_json());
                 bytes += text.len() + 1;
                 escaped += ResultLine::escaped_bytes(&text);
                 let full = bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES;
                 if lines.len() == limit || (full && !lines.is_empty()) {
-                    return Ok(ResultPage { lines, next: Some(at) });
+                    return Ok(ResultPage {
+                        lines,
+                        next: Some(at),
+                    });
                 }
                 lines.push(line);
                 at.offset += 1;
             }
-            at = ResultCursor { chunk: n + 1, offset: 0 };
+            at = ResultCursor {
+                chunk: n + 1,
+                offset: 0,
+            };
         }
     }
     Ok(ResultPage { lines, next: None })
@@ -178,20 +226,32 @@ pub async fn results(
 /// [`ApiError::ResultsTooLarge`] past [`MAX_PAGE_BYTES`] of JSON, or what a response can carry.
 pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiError> {
     let (job, at_once) = (&view.job, chunks_at_once(view));
-    let too_large = || ApiError::ResultsTooLarge { results_url: view.results_url() };
+    let too_large = || ApiError::ResultsTooLarge {
+        results_url: view.results_url(),
+    };
     let (mut entries, mut bytes, mut escaped, mut next) = (Vec::new(), 0, 0, 0);
     while next < job.spec.chunks {
         let to = (next + at_once).min(job.spec.chunks) - 1;
-        let to = (next..=to).take_while(|c| shard_of(*c) == shard_of(next)).last().unwrap_or(next);
+        let to = (next..=to)
+            .take_while(|c| shard_of(*c) == shard_of(next))
+            .last()
+            .unwrap_or(next);
         let select = chunk_range(&job.spec.id, next, to);
-        let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+        let query = Query {
+            select,
+            limit: usize::MAX,
+            descending: false,
+            consistent: true,
+        };
         let items = ports.store.query(&query).await.map_err(StepError::from)?;
         let states = match read_chunks(&items) {
             Err(Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
             states => states?,
         };
         for state in states.into_values() {
-            let Some(chunk) = state.chunk else { return Err(missing(ports, &job.spec.id, "chunk").await) };
+            let Some(chunk) = state.chunk else {
+                return Err(missing(ports, &job.spec.id, "chunk").await);
+            };
             let mut finished = match state.result {
                 Some(outcomes) => (0..).zip(outcomes).collect(),
                 None => state.finished,
@@ -200,11 +260,18 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
                 let text = told(&record, outcome.as_ref());
                 bytes += text.len();
-                escaped += text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
+                escaped += text
+                    .bytes()
+                    .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
+                    .sum::<usize>();
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {
                     return Err(too_large());
                 }
-                entries.push(Entry { index, record, outcome });
+                entries.push(Entry {
+                    index,
+                    record,
+                    outcome,
+                });
             }
         }
         next = to + 1;
@@ -234,21 +301,33 @@ pub async fn jobs(
     let (mut found, mut at) = (Vec::new(), before);
     // A rare status is looked for in so many index pages; the cursor goes on from there.
     for _ in 0..10 {
-        let select =
-            Select::JobsOfTenant { tenant_jobs: tenant_jobs(tenant), before: at.as_ref().map(ToString::to_string) };
-        let query = Query { select, limit: 100, descending: true, consistent: false };
+        let select = Select::JobsOfTenant {
+            tenant_jobs: tenant_jobs(tenant),
+            before: at.as_ref().map(ToString::to_string),
+        };
+        let query = Query {
+            select,
+            limit: 100,
+            descending: true,
+            consistent: false,
+        };
         let listed = ports.store.query(&query).await.map_err(StepError::from)?;
         let more = listed.len() == 100;
         let mut ids = Vec::new();
         for item in &listed {
-            let Some(id) = listed_job(&item.key) else { continue };
+            let Some(id) = listed_job(&item.key) else {
+                continue;
+            };
             let stored = get_s(item, crate::schema::STATUS).and_then(Status::parse);
             // Queued and running are told apart by progress; the index has neither.
-            let shown = |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
+            let shown =
+                |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
             let may_match = match (status, stored) {
                 (_, Some(Status::Deleted)) | (Some(_), None) => false,
                 (None, _) => true,
-                (Some(wanted), Some(stored)) => wanted == stored || (shown(wanted) && shown(stored)),
+                (Some(wanted), Some(stored)) => {
+                    wanted == stored || (shown(wanted) && shown(stored))
+                }
             };
             if may_match {
                 ids.push(id.clone());
@@ -265,19 +344,30 @@ pub async fn jobs(
             }
         }
         if !more {
-            return Ok(JobPage { jobs: found, next: None });
+            return Ok(JobPage {
+                jobs: found,
+                next: None,
+            });
         }
     }
-    Ok(JobPage { jobs: found, next: at })
+    Ok(JobPage {
+        jobs: found,
+        next: at,
+    })
 }
 
 async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> {
-    let keys: Vec<_> = ids.iter().flat_map(|id| [meta_key(id), progress_key(id, 0)]).collect();
+    let keys: Vec<_> = ids
+        .iter()
+        .flat_map(|id| [meta_key(id), progress_key(id, 0)])
+        .collect();
     let items = ports.store.get_many(&keys).await?;
     let now = ports.clock.now();
     let mut views = Vec::new();
     for pair in items.chunks(2) {
-        let Some(meta) = current(pair[0].clone(), now) else { continue };
+        let Some(meta) = current(pair[0].clone(), now) else {
+            continue;
+        };
         let job = read_meta(&meta)?;
         if job.status == Status::Deleted || job.is_expired(now) {
             continue;
@@ -305,7 +395,11 @@ pub struct DeliveryPage {
 fn shown_bytes(delivery: &Delivery, log: &str) -> usize {
     const ATTEMPT: usize = 256;
     const REST: usize = 1024;
-    let escaped = |text: &str| text.bytes().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum::<usize>();
+    let escaped = |text: &str| {
+        text.bytes()
+            .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
+            .sum::<usize>()
+    };
     escaped(log) + ATTEMPT * delivery.log.len() + 2 * escaped(&delivery.url) + REST
 }
 
@@ -319,28 +413,54 @@ pub async fn deliveries(
     limit: usize,
 ) -> Result<DeliveryPage, ApiError> {
     job(ports, tenant, id).await?;
-    let query = Query { select: deliveries_range(id, from), limit: limit + 1, descending: false, consistent: true };
+    let query = Query {
+        select: deliveries_range(id, from),
+        limit: limit + 1,
+        descending: false,
+        consistent: true,
+    };
     let (mut deliveries, mut bytes) = (Vec::new(), 0);
     for item in ports.store.query(&query).await.map_err(StepError::from)? {
-        let n = item.key.sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
+        let n = item
+            .key
+            .sk
+            .strip_prefix("DELIVERY#")
+            .and_then(|n| n.parse().ok());
         let n: u32 = n.ok_or(StepError::Corrupt("delivery key"))?;
         let delivery = read_delivery(&id.delivery(n), &item)?;
         bytes += shown_bytes(&delivery, get_s(&item, "log").unwrap_or_default());
         if deliveries.len() == limit || (bytes > MAX_ESCAPED_PAGE_BYTES && !deliveries.is_empty()) {
-            return Ok(DeliveryPage { deliveries, next: Some(n) });
+            return Ok(DeliveryPage {
+                deliveries,
+                next: Some(n),
+            });
         }
         deliveries.push(delivery);
     }
-    Ok(DeliveryPage { deliveries, next: None })
+    Ok(DeliveryPage {
+        deliveries,
+        next: None,
+    })
 }
 
 /// One delivery of this tenant.
-pub async fn delivery(ports: &Ports, tenant: &TenantId, id: &DeliveryId) -> Result<Delivery, ApiError> {
-    let items = ports.store.get_many(&[delivery_key(id), meta_key(&id.job)]).await.map_err(StepError::from)?;
+pub async fn delivery(
+    ports: &Ports,
+    tenant: &TenantId,
+    id: &DeliveryId,
+) -> Result<Delivery, ApiError> {
+    let items = ports
+        .store
+        .get_many(&[delivery_key(id), meta_key(&id.job)])
+        .await
+        .map_err(StepError::from)?;
     let [item, head] = <[_; 2]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
     // Under a tombstone it only waits to be erased. One of no job has no head.
-    let erased = head.as_ref().and_then(|head| get_s(head, STATUS)) == Some(Status::Deleted.as_str());
+    let erased =
+        head.as_ref().and_then(|head| get_s(head, STATUS)) == Some(Status::Deleted.as_str());
     let item = current(item, ports.clock.now()).filter(|_| !erased);
     let found = item.map(|item| read_delivery(id, &item)).transpose()?;
-    found.filter(|d| d.tenant == *tenant).ok_or(ApiError::NotFound { what: "delivery" })
+    found
+        .filter(|d| d.tenant == *tenant)
+        .ok_or(ApiError::NotFound { what: "delivery" })
 }

@@ -32,7 +32,9 @@ pub async fn retry(
 pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
     let view = job(ports, tenant, id).await?;
     if view.job.status.is_live() {
-        return Err(ApiError::Conflict { detail: "the job is not over; wait for its end or cancel it".to_owned() });
+        return Err(ApiError::Conflict {
+            detail: "the job is not over; wait for its end or cancel it".to_owned(),
+        });
     }
     let mut records = Vec::new();
     let mut next = Some(ResultCursor::default());
@@ -41,13 +43,17 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
         if page.lines.is_empty() && page.next.is_some() {
             return Err(missing(ports, id, "results of an ended job").await);
         }
-        let again = page.lines.into_iter().filter(|line| line.outcome.may_be_retried());
+        let again = page
+            .lines
+            .into_iter()
+            .filter(|line| line.outcome.may_be_retried());
         records.extend(again.map(|line| line.record));
         next = page.next;
     }
     if records.is_empty() {
         return Err(ApiError::Conflict {
-            detail: "no record of the job failed, and no provider did; there is nothing to retry".to_owned(),
+            detail: "no record of the job failed, and no provider did; there is nothing to retry"
+                .to_owned(),
         });
     }
     let spec = view.job.spec;

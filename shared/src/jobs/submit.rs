@@ -16,10 +16,12 @@ use crate::domain::progress::Progress;
 use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
 use crate::jobs::read;
-use crate::ports::{Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write};
+use crate::ports::{
+    Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write,
+};
 use crate::schema::{
-    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, known_item, known_key, meta_item,
-    meta_key, progress_item,
+    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, known_item,
+    known_key, meta_item, meta_key, progress_item,
 };
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
@@ -60,7 +62,11 @@ pub(crate) async fn accept(
     terms: &Terms,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    let price = if terms.unconfigured.is_some() { 0 } else { terms.price };
+    let price = if terms.unconfigured.is_some() {
+        0
+    } else {
+        terms.price
+    };
     let mut balance = caller.balance;
     // Others may spend between reading the balance and reserving; then the next turn judges by what is there now.
     for _ in 0..TURNS {
@@ -74,13 +80,24 @@ pub(crate) async fn accept(
                 unconfigured: terms.unconfigured.clone(),
             });
         }
-        if let Some(accepted) = offer(ports, caller, &submission, terms, &budget, idempotency).await? {
+        if let Some(accepted) =
+            offer(ports, caller, &submission, terms, &budget, idempotency).await?
+        {
             return Ok(accepted);
         }
-        let credits = ports.store.get(&credits_key(caller.tenant())).await.map_err(StepError::from)?;
-        balance = credits.as_ref().and_then(|item| get_n(item, BALANCE)).unwrap_or(0);
+        let credits = ports
+            .store
+            .get(&credits_key(caller.tenant()))
+            .await
+            .map_err(StepError::from)?;
+        balance = credits
+            .as_ref()
+            .and_then(|item| get_n(item, BALANCE))
+            .unwrap_or(0);
     }
-    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+    Err(ApiError::Unavailable {
+        retry_after_seconds: 1,
+    })
 }
 
 /// What an earlier request with this key was answered, if there was one.
@@ -89,7 +106,9 @@ pub(crate) async fn earlier(
     caller: &Caller,
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
-    let Some(key) = idempotency else { return Ok(None) };
+    let Some(key) = idempotency else {
+        return Ok(None);
+    };
     match key.find(ports, caller.tenant()).await? {
         Some(earlier) => replayed(ports, caller.tenant(), earlier).await.map(Some),
         None => Ok(None),
@@ -112,14 +131,27 @@ impl Budget {
         let records = submission.records.len() - submission.invalid.records.len();
         let wanted = deal(records, price, submission.max_credits);
         // What costs nothing is taken in debt too.
-        if wanted.reserved == 0 || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance) {
-            return Ok(Self { deal: wanted, price, short: false });
+        if wanted.reserved == 0
+            || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance)
+        {
+            return Ok(Self {
+                deal: wanted,
+                price,
+                short: false,
+            });
         }
         if !submission.partial_budget {
-            return Err(ApiError::NotEnoughCredits { needed: wanted.reserved, available: balance });
+            return Err(ApiError::NotEnoughCredits {
+                needed: wanted.reserved,
+                available: balance,
+            });
         }
         let there = u64::try_from(balance).unwrap_or(0);
-        Ok(Self { deal: deal(records, price, Some(there)), price, short: true })
+        Ok(Self {
+            deal: deal(records, price, Some(there)),
+            price,
+            short: true,
+        })
     }
 }
 
@@ -154,11 +186,18 @@ async fn offer(
             return Ok(None);
         }
         // What it would need is left to expire. Whoever asks again with the key finds the job, if it came to be.
-        Commit::Unsure => return Err(ApiError::Unavailable { retry_after_seconds: 2 }),
+        Commit::Unsure => {
+            return Err(ApiError::Unavailable {
+                retry_after_seconds: 2,
+            });
+        }
     }
     // The caller was read before the commit: of many submissions at once none would see the others.
     let open = match ports.store.get(&credits_key(caller.tenant())).await {
-        Ok(credits) => credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0),
+        Ok(credits) => credits
+            .as_ref()
+            .and_then(|item| get_n(item, OPEN_CHUNKS))
+            .unwrap_or(0),
         Err(_) => caller.open_chunks + i64::from(job.spec.chunks),
     };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
@@ -168,15 +207,24 @@ async fn offer(
         }
     }
     let view = Box::new(JobView::new(job, Progress::default()));
-    Ok(Some(Accepted::Job { view, replayed: false, faults: submission.invalid.faults.clone() }))
+    Ok(Some(Accepted::Job {
+        view,
+        replayed: false,
+        faults: submission.invalid.faults.clone(),
+    }))
 }
 
 /// The outcomes of a chunk's records that cannot be worked on, by position in the chunk.
 fn known(submission: &Submission, chunk: &ChunkOf<'_>) -> Vec<(u32, Outcome)> {
     let first = usize::try_from(chunk.first).unwrap_or(usize::MAX);
-    let within = submission.invalid.records.range(first..first.saturating_add(chunk.records.len()));
+    let within = submission
+        .invalid
+        .records
+        .range(first..first.saturating_add(chunk.records.len()));
     let invalid = |error| Outcome::without_data(OutcomeStatus::Invalid, Some(error));
-    within.filter_map(|(at, why)| Some((u32::try_from(at - first).ok()?, invalid(why.clone())))).collect()
+    within
+        .filter_map(|(at, why)| Some((u32::try_from(at - first).ok()?, invalid(why.clone()))))
+        .collect()
 }
 
 /// The position up to which records may run, so that `funded` of those that can be worked on do.
@@ -197,7 +245,9 @@ pub(crate) fn lanes<'a>(
 ) -> impl Iterator<Item = (QueueName, &'a [u32])> + use<'a> {
     let left = ports.fast_chunks - (open_chunks - i64::from(job.spec.chunks));
     let (fast, bulk) = chunks.split_at(chunks.partition_point(|chunk| i64::from(*chunk) < left));
-    [(QueueName::Enrich, fast), (QueueName::EnrichBulk, bulk)].into_iter().filter(|(_, chunks)| !chunks.is_empty())
+    [(QueueName::Enrich, fast), (QueueName::EnrichBulk, bulk)]
+        .into_iter()
+        .filter(|(_, chunks)| !chunks.is_empty())
 }
 
 /// Asks for chunks to be worked on.
@@ -208,7 +258,9 @@ pub(crate) async fn enqueue(
     start: Start,
     lane: QueueName,
 ) -> Result<(), StepError> {
-    let messages = chunks.iter().map(|chunk| ChunkMessage::new(job.spec.id.clone(), *chunk, start));
+    let messages = chunks
+        .iter()
+        .map(|chunk| ChunkMessage::new(job.spec.id.clone(), *chunk, start));
     send(ports, &job.spec.tenant, messages.collect(), lane).await
 }
 
@@ -230,11 +282,23 @@ pub(crate) async fn send_later(
     lane: QueueName,
     delay: Duration,
 ) -> Result<(), StepError> {
-    let delay = Duration::from_secs(delay.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+    let delay = Duration::from_secs(
+        delay
+            .as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(u64::MAX),
+    );
     let delay = delay.min(MAX_QUEUE_DELAY);
-    let message =
-        |message: &ChunkMessage| Message { body: crate::schema::json(message), delay, group: tenant.to_string() };
-    Ok(ports.queue.send(lane, messages.iter().map(message).collect()).await?)
+    let message = |message: &ChunkMessage| Message {
+        body: crate::schema::json(message),
+        delay,
+        group: tenant.to_string(),
+    };
+    Ok(ports
+        .queue
+        .send(lane, messages.iter().map(message).collect())
+        .await?)
 }
 
 fn prepare<'a>(
@@ -246,15 +310,24 @@ fn prepare<'a>(
 ) -> (Job, Vec<ChunkOf<'a>>) {
     let now = ports.clock.now();
     let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
-    let sizes: Vec<usize> = submission.records.iter().map(|r| crate::schema::json(r).len()).collect();
-    let ranges = if submission.record_webhook.is_some() { plan_singly(sizes.len()) } else { plan(&sizes) };
+    let sizes: Vec<usize> = submission
+        .records
+        .iter()
+        .map(|r| crate::schema::json(r).len())
+        .collect();
+    let ranges = if submission.record_webhook.is_some() {
+        plan_singly(sizes.len())
+    } else {
+        plan(&sizes)
+    };
     let deal = budget.deal;
     let until = funded_until(submission, deal.funded);
     let chunks: Vec<ChunkOf<'_>> = ranges
         .iter()
         .map(|range| ChunkOf {
             first: u32::try_from(range.start).unwrap_or(u32::MAX),
-            funded: u32::try_from(until.clamp(range.start, range.end) - range.start).unwrap_or(u32::MAX),
+            funded: u32::try_from(until.clamp(range.start, range.end) - range.start)
+                .unwrap_or(u32::MAX),
             records: &submission.records[range.clone()],
         })
         .collect();
@@ -317,10 +390,16 @@ async fn commit(
     let mut afforded = vec![Condition::ItemExists];
     afforded.extend((reserved > 0).then_some(Condition::AtLeast(BALANCE, reserved)));
     let mut writes = vec![
-        Write::Put(Put { item: meta_item(job), condition: Some(Condition::ItemAbsent) }),
+        Write::Put(Put {
+            item: meta_item(job),
+            condition: Some(Condition::ItemAbsent),
+        }),
         Write::Update(Update {
             key: credits_key(&spec.tenant),
-            changes: vec![Change::Add(BALANCE, -reserved), Change::Add(OPEN_CHUNKS, spec.chunks.into())],
+            changes: vec![
+                Change::Add(BALANCE, -reserved),
+                Change::Add(OPEN_CHUNKS, spec.chunks.into()),
+            ],
             condition: Some(Condition::All(afforded)),
         }),
     ];
@@ -330,7 +409,10 @@ async fn commit(
     // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
     writes.extend((0..shard_count(spec.chunks)).map(|shard| {
         let item = progress_item(&spec.id, shard, spec.expires_at);
-        Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })
+        Write::Put(Put {
+            item,
+            condition: Some(Condition::ItemAbsent),
+        })
     }));
     let (answer, unanswered) = transact_told(ports, writes).await;
     match answer {
@@ -340,7 +422,10 @@ async fn commit(
             if failed.iter().any(|f| f.at == META) {
                 return Ok(Commit::Done);
             }
-            let taken = failed.iter().find(|f| f.at == IDEM).and_then(|f| f.existing.as_ref());
+            let taken = failed
+                .iter()
+                .find(|f| f.at == IDEM)
+                .and_then(|f| f.existing.as_ref());
             match (idempotency, taken) {
                 (Some(key), Some(item)) => key.resolve(item).map(Commit::Other),
                 _ if unanswered => Ok(Commit::Unsure),
@@ -364,7 +449,15 @@ async fn withdraw(ports: &Ports, job: &Job) {
     }
 }
 
-async fn replayed(ports: &Ports, tenant: &TenantId, Earlier { job, faults }: Earlier) -> Result<Accepted, ApiError> {
+async fn replayed(
+    ports: &Ports,
+    tenant: &TenantId,
+    Earlier { job, faults }: Earlier,
+) -> Result<Accepted, ApiError> {
     let view = read::job(ports, tenant, &job).await?;
-    Ok(Accepted::Job { view: Box::new(view), replayed: true, faults })
+    Ok(Accepted::Job {
+        view: Box::new(view),
+        replayed: true,
+        faults,
+    })
 }

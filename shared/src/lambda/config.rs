@@ -95,11 +95,18 @@ impl Reader<'_> {
         local && here
     }
 
-    fn parsed<T>(&mut self, name: &str, default: T, what: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+    fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
         match (self.get)(name) {
             None => default,
             Some(text) => parse(text.trim()).unwrap_or_else(|| {
-                self.wrong.push(format!("{name} is {text:?}, which is not {what}"));
+                self.wrong
+                    .push(format!("{name} is {text:?}, which is not {what}"));
                 default
             }),
         }
@@ -109,18 +116,27 @@ impl Reader<'_> {
 impl Config {
     /// Reads the configuration through `get`, and the extra CA file where one is named.
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { get, wrong: Vec::new() };
+        let mut reader = Reader {
+            get,
+            wrong: Vec::new(),
+        };
         let queues = [
             (QueueName::Enrich, "MILLRACE_QUEUE_ENRICH"),
             (QueueName::EnrichBulk, "MILLRACE_QUEUE_ENRICH_BULK"),
             (QueueName::Webhook, "MILLRACE_QUEUE_WEBHOOK"),
             (QueueName::WebhookRetry, "MILLRACE_QUEUE_WEBHOOK_RETRY"),
         ];
-        let reach = Reach { local: reader.local(), ..Reach::of(&mut reader) };
+        let reach = Reach {
+            local: reader.local(),
+            ..Reach::of(&mut reader)
+        };
         let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
         let config = Self {
             table: reader.required("MILLRACE_TABLE"),
-            queues: queues.into_iter().filter_map(|(queue, name)| Some((queue, get(name)?))).collect(),
+            queues: queues
+                .into_iter()
+                .filter_map(|(queue, name)| Some((queue, get(name)?)))
+                .collect(),
             aws: AwsSettings {
                 region: reader.required("AWS_REGION"),
                 access_key_id: reader.required("AWS_ACCESS_KEY_ID"),
@@ -152,34 +168,58 @@ impl Config {
                 |text| text.parse().ok().filter(|n| *n <= MAX_WAIT.as_secs()),
             )),
             retention: Duration::from_secs(24 * 3600)
-                * u32::try_from(reader.parsed("MILLRACE_RETENTION_DAYS", 7, "a number of days from 1 to 365", |t| {
-                    whole(t).filter(|d| *d <= 365)
-                }))
+                * u32::try_from(reader.parsed(
+                    "MILLRACE_RETENTION_DAYS",
+                    7,
+                    "a number of days from 1 to 365",
+                    |t| whole(t).filter(|d| *d <= 365),
+                ))
                 .unwrap_or(7),
-            log: reader
-                .parsed("MILLRACE_LOG", tracing::Level::INFO, "error, warn, info, debug or trace", |t| t.parse().ok()),
+            log: reader.parsed(
+                "MILLRACE_LOG",
+                tracing::Level::INFO,
+                "error, warn, info, debug or trace",
+                |t| t.parse().ok(),
+            ),
             bundle: bundle(get),
         };
-        if reader.wrong.is_empty() { Ok(config) } else { Err(ConfigError(reader.wrong)) }
+        if reader.wrong.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(reader.wrong))
+        }
     }
 }
 
 impl Reach {
     /// Reads the settings of a process that is no function through `get`, and the extra CA file where one is named.
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { get, wrong: Vec::new() };
-        let reach = Self { local: true, ..Self::of(&mut reader) };
-        if reader.wrong.is_empty() { Ok(reach) } else { Err(ConfigError(reader.wrong)) }
+        let mut reader = Reader {
+            get,
+            wrong: Vec::new(),
+        };
+        let reach = Self {
+            local: true,
+            ..Self::of(&mut reader)
+        };
+        if reader.wrong.is_empty() {
+            Ok(reach)
+        } else {
+            Err(ConfigError(reader.wrong))
+        }
     }
 
     fn of(reader: &mut Reader<'_>) -> Self {
-        let extra_ca_pem = (reader.get)("MILLRACE_EXTRA_CA_FILE").and_then(|path| match std::fs::read(&path) {
-            Ok(pem) => Some(pem),
-            Err(error) => {
-                reader.wrong.push(format!("MILLRACE_EXTRA_CA_FILE is {path:?}, which cannot be read: {error}"));
-                None
-            }
-        });
+        let extra_ca_pem =
+            (reader.get)("MILLRACE_EXTRA_CA_FILE").and_then(|path| match std::fs::read(&path) {
+                Ok(pem) => Some(pem),
+                Err(error) => {
+                    reader.wrong.push(format!(
+                        "MILLRACE_EXTRA_CA_FILE is {path:?}, which cannot be read: {error}"
+                    ));
+                    None
+                }
+            });
         let mut allowed_cidrs = Vec::new();
         for text in (reader.get)("MILLRACE_ALLOWED_CIDRS")
             .unwrap_or_default()
@@ -189,18 +229,26 @@ impl Reach {
         {
             match text.parse() {
                 Ok(cidr) => allowed_cidrs.push(cidr),
-                Err(error) => reader.wrong.push(format!("MILLRACE_ALLOWED_CIDRS: {error}")),
+                Err(error) => reader
+                    .wrong
+                    .push(format!("MILLRACE_ALLOWED_CIDRS: {error}")),
             }
         }
         Self {
             allowed_cidrs,
-            allow_http: reader.parsed("MILLRACE_ALLOW_HTTP", PlainHttp::default(), "false, surfaces or true", |text| {
-                text.parse().ok()
-            }),
+            allow_http: reader.parsed(
+                "MILLRACE_ALLOW_HTTP",
+                PlainHttp::default(),
+                "false, surfaces or true",
+                |text| text.parse().ok(),
+            ),
             local: false,
-            nameserver: reader.parsed("MILLRACE_NAMESERVER", None, "an address and port like 10.0.0.2:53", |text| {
-                text.parse().ok().map(Some)
-            }),
+            nameserver: reader.parsed(
+                "MILLRACE_NAMESERVER",
+                None,
+                "an address and port like 10.0.0.2:53",
+                |text| text.parse().ok().map(Some),
+            ),
             extra_ca_pem,
         }
     }
@@ -216,11 +264,18 @@ fn flag(text: &str) -> Option<bool> {
 
 /// Where the bundle's files are: named, else beside the binary on Lambda, else in a checkout.
 fn bundle(get: &dyn Fn(&str) -> Option<String>) -> PathBuf {
-    match get("MILLRACE_BUNDLE").or_else(|| get("LAMBDA_TASK_ROOT")).map(PathBuf::from) {
+    match get("MILLRACE_BUNDLE")
+        .or_else(|| get("LAMBDA_TASK_ROOT"))
+        .map(PathBuf::from)
+    {
         Some(dir) if dir.join(crate::catalog::CONFIG_FILE).is_file() => dir,
         named => {
             let checkout = PathBuf::from("infra");
-            if checkout.join(crate::catalog::CONFIG_FILE).is_file() { checkout } else { named.unwrap_or_default() }
+            if checkout.join(crate::catalog::CONFIG_FILE).is_file() {
+                checkout
+            } else {
+                named.unwrap_or_default()
+            }
         }
     }
 }
@@ -230,7 +285,12 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let get = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let get = |name: &str| {
+            pairs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).to_owned())
+        };
         Config::read(&get)
     }
 
@@ -243,9 +303,19 @@ mod tests {
 
     #[test]
     fn everything_missing_is_said_at_once() {
-        let error = read(&[("MILLRACE_ALLOWED_CIDRS", "10.0.0.0/8, nonsense"), ("MILLRACE_LOG", "loud")]).unwrap_err();
+        let error = read(&[
+            ("MILLRACE_ALLOWED_CIDRS", "10.0.0.0/8, nonsense"),
+            ("MILLRACE_LOG", "loud"),
+        ])
+        .unwrap_err();
         let text = error.to_string();
-        for part in ["MILLRACE_TABLE", "AWS_REGION", "AWS_ACCESS_KEY_ID", "nonsense", "loud"] {
+        for part in [
+            "MILLRACE_TABLE",
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "nonsense",
+            "loud",
+        ] {
             assert!(text.contains(part), "{part} not in {text}");
         }
     }
@@ -254,7 +324,11 @@ mod tests {
     fn the_least_configuration_has_safe_defaults() {
         let config = read(&LEAST).unwrap();
         assert_eq!(config.reach.allow_http, PlainHttp::Surfaces);
-        assert!(!config.reach.local && config.reach.allowed_cidrs.is_empty() && config.reach.nameserver.is_none());
+        assert!(
+            !config.reach.local
+                && config.reach.allowed_cidrs.is_empty()
+                && config.reach.nameserver.is_none()
+        );
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(config.enrich_concurrency, ENRICH_CONCURRENCY);
@@ -273,7 +347,10 @@ mod tests {
     /// What Lambda sets, emulators set too: it decides nothing.
     #[test]
     fn a_function_is_local_only_where_the_local_stack_says_so() {
-        let (local, here) = (("MILLRACE_LOCAL", "true"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"));
+        let (local, here) = (
+            ("MILLRACE_LOCAL", "true"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+        );
         let lambda = [
             ("AWS_LAMBDA_FUNCTION_NAME", "f"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
@@ -284,13 +361,34 @@ mod tests {
         assert!(!of(&lambda).unwrap().reach.local);
         assert!(!of(&[here]).unwrap().reach.local);
         assert!(of(&[local, here]).unwrap().reach.local);
-        assert!(of(&[&[local, here][..], &lambda].concat()).unwrap().reach.local);
-        assert!(of(&[local, ("AWS_ENDPOINT_URL", "http://[::1]:4566")]).unwrap().reach.local);
-        assert!(!of(&[("MILLRACE_LOCAL", "false"), here]).unwrap().reach.local);
-        for elsewhere in
-            ["https://dynamodb.eu-west-1.amazonaws.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "x"]
-        {
-            assert!(of(&[local, ("AWS_ENDPOINT_URL", elsewhere)]).is_err(), "{elsewhere}");
+        assert!(
+            of(&[&[local, here][..], &lambda].concat())
+                .unwrap()
+                .reach
+                .local
+        );
+        assert!(
+            of(&[local, ("AWS_ENDPOINT_URL", "http://[::1]:4566")])
+                .unwrap()
+                .reach
+                .local
+        );
+        assert!(
+            !of(&[("MILLRACE_LOCAL", "false"), here])
+                .unwrap()
+                .reach
+                .local
+        );
+        for elsewhere in [
+            "https://dynamodb.eu-west-1.amazonaws.com",
+            "http://10.0.0.1",
+            "http://127.0.0.1.example.com",
+            "x",
+        ] {
+            assert!(
+                of(&[local, ("AWS_ENDPOINT_URL", elsewhere)]).is_err(),
+                "{elsewhere}"
+            );
         }
         assert!(of(&[local]).is_err());
     }

@@ -44,12 +44,22 @@ impl GatewayRequest {
     pub fn into_api(self, request_id: String) -> ApiRequest {
         let body = self.body.unwrap_or_default();
         // What is no base 64 is no body of anybody's: its text is refused like any other that is no JSON.
-        let decoded = if self.is_base64_encoded { STANDARD.decode(&body).ok() } else { None };
+        let decoded = if self.is_base64_encoded {
+            STANDARD.decode(&body).ok()
+        } else {
+            None
+        };
         ApiRequest {
             method: self.request_context.http.method,
             path: self.raw_path,
-            query: url::form_urlencoded::parse(self.raw_query_string.as_bytes()).into_owned().collect(),
-            headers: self.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            query: url::form_urlencoded::parse(self.raw_query_string.as_bytes())
+                .into_owned()
+                .collect(),
+            headers: self
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect(),
             body: decoded.unwrap_or_else(|| body.into_bytes()),
             request_id,
         }
@@ -74,7 +84,12 @@ impl From<ApiResponse> for GatewayResponse {
             Err(other) => (STANDARD.encode(other.as_bytes()), true),
         };
         let headers = response.headers.into_iter().collect();
-        Self { status_code: response.status, headers, body, is_base64_encoded }
+        Self {
+            status_code: response.status,
+            headers,
+            body,
+            is_base64_encoded,
+        }
     }
 }
 
@@ -92,27 +107,42 @@ mod tests {
             "isBase64Encoded": false,
         });
         change(&mut event);
-        serde_json::from_value::<GatewayRequest>(event).unwrap().into_api("r-1".to_owned())
+        serde_json::from_value::<GatewayRequest>(event)
+            .unwrap()
+            .into_api("r-1".to_owned())
     }
 
     #[test]
     fn a_query_or_host_that_is_no_uri_made_the_function_panic() {
         for (sent, read_as) in [
-            ("cursor=<1>&limit=5", vec![("cursor", "<1>"), ("limit", "5")]),
+            (
+                "cursor=<1>&limit=5",
+                vec![("cursor", "<1>"), ("limit", "5")],
+            ),
             ("cursor=a b\\c\"d", vec![("cursor", "a b\\c\"d")]),
             ("cursor=%3C1%3E+%zz", vec![("cursor", "<1> %zz")]),
             ("ü=\u{0}", vec![("ü", "\u{0}")]),
         ] {
             let request = read(|event| event["rawQueryString"] = sent.into());
-            let query: Vec<(&str, &str)> = request.query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let query: Vec<(&str, &str)> = request
+                .query
+                .iter()
+                .map(|(n, v)| (n.as_str(), v.as_str()))
+                .collect();
             assert_eq!(query, read_as, "{sent}");
         }
         for host in ["a b", "[::", "", "a:b:c", "ü"] {
             let request = read(|event| event["headers"]["host"] = host.into());
             let sent = Some(host).filter(|host| !host.is_empty());
-            assert_eq!((request.path.as_str(), request.header("host")), ("/v1/jobs", sent));
+            assert_eq!(
+                (request.path.as_str(), request.header("host")),
+                ("/v1/jobs", sent)
+            );
         }
-        assert_eq!(read(|event| event["rawPath"] = "//a b/<ü>".into()).path, "//a b/<ü>");
+        assert_eq!(
+            read(|event| event["rawPath"] = "//a b/<ü>".into()).path,
+            "//a b/<ü>"
+        );
     }
 
     #[test]
@@ -143,7 +173,15 @@ mod tests {
                 "isBase64Encoded": false,
             })
         );
-        let binary = serde_json::to_value(GatewayResponse::from(ApiResponse::new(200, "x/y", vec![255]))).unwrap();
-        assert_eq!((&binary["body"], &binary["isBase64Encoded"]), (&json!("/w=="), &json!(true)));
+        let binary = serde_json::to_value(GatewayResponse::from(ApiResponse::new(
+            200,
+            "x/y",
+            vec![255],
+        )))
+        .unwrap();
+        assert_eq!(
+            (&binary["body"], &binary["isBase64Encoded"]),
+            (&json!("/w=="), &json!(true))
+        );
     }
 }

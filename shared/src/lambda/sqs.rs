@@ -73,8 +73,12 @@ impl<M, T> Batch<M, T> {
     /// The answer for Lambda: the messages that have to come back. It deletes the others.
     pub fn response(&self) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures =
-            self.0.iter().filter(|handled| handled.again).map(|handled| failure(&handled.id)).collect();
+        response.batch_item_failures = self
+            .0
+            .iter()
+            .filter(|handled| handled.again)
+            .map(|handled| failure(&handled.id))
+            .collect();
         response
     }
 }
@@ -136,10 +140,17 @@ async fn batch<M: DeserializeOwned, T>(
     work: impl AsyncFn(Received<'_, M>) -> Result<T, StepError>,
 ) -> Result<Batch<M, T>, NoIdentity> {
     // An answer with an empty identifier makes SQS bring back the whole batch; so does this error, but it says why.
-    if event.records.iter().any(|r| r.message_id.as_deref().unwrap_or_default().is_empty()) {
+    if event
+        .records
+        .iter()
+        .any(|r| r.message_id.as_deref().unwrap_or_default().is_empty())
+    {
         return Err(NoIdentity);
     }
-    let handled = event.records.into_iter().map(|record| one(invocation, fallback, record, &again, &work));
+    let handled = event
+        .records
+        .into_iter()
+        .map(|record| one(invocation, fallback, record, &again, &work));
     Ok(Batch(join_all(handled).await))
 }
 
@@ -157,12 +168,23 @@ async fn one<M: DeserializeOwned, T>(
 ) -> Handled<M, T> {
     let ports = invocation.ports;
     let lane = lane_of(invocation.queues, record.event_source_arn.as_deref()).unwrap_or(fallback);
-    let receives = record.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1);
+    let receives = record
+        .attributes
+        .get("ApproximateReceiveCount")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
     let id = record.message_id.unwrap_or_default();
-    let (message, outcome) = match serde_json::from_str(record.body.as_deref().unwrap_or_default()) {
+    let (message, outcome) = match serde_json::from_str(record.body.as_deref().unwrap_or_default())
+    {
         Ok(message) => {
             // A panic fails its message and no other; the message comes back and its starts are counted.
-            let work = AssertUnwindSafe(work(Received { message: &message, lane, receives })).catch_unwind().await;
+            let work = AssertUnwindSafe(work(Received {
+                message: &message,
+                lane,
+                receives,
+            }))
+            .catch_unwind()
+            .await;
             let outcome = work.map_or_else(
                 |_| {
                     tracing::error!(message.id = id, "a message made its handler panic");
@@ -180,15 +202,28 @@ async fn one<M: DeserializeOwned, T>(
     let again = outcome.as_ref().map_or(true, again);
     if again
         && let Some(receipt) = &record.receipt_handle
-        && let Err(error) = ports.queue.postpone(lane, receipt, message_delay(receives, ports.entropy.unit())).await
+        && let Err(error) = ports
+            .queue
+            .postpone(lane, receipt, message_delay(receives, ports.entropy.unit()))
+            .await
     {
         tracing::warn!(message.id = id, error = %error, "the message comes back only after its visibility time-out");
     }
-    Handled { id, lane, receives, message, outcome, again }
+    Handled {
+        id,
+        lane,
+        receives,
+        message,
+        outcome,
+        again,
+    }
 }
 
 /// Which queue an ARN is of: the one whose URL ends in the same name.
 fn lane_of(queues: &BTreeMap<QueueName, String>, arn: Option<&str>) -> Option<QueueName> {
     let name = arn?.rsplit(':').next()?;
-    queues.iter().find(|(_, url)| url.rsplit('/').next() == Some(name)).map(|(queue, _)| *queue)
+    queues
+        .iter()
+        .find(|(_, url)| url.rsplit('/').next() == Some(name))
+        .map(|(queue, _)| *queue)
 }

@@ -56,15 +56,24 @@ pub struct Started {
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
         let outside: Outside = (Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns));
-        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+        Ok(Linked {
+            outside,
+            assets: Arc::new(NoAssets),
+        })
     })
 }
 
 /// As [`start`], for a function that sends to receivers. Apart from it, so that the HTTP client is linked into no other.
 pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
-        let outside: Outside = (Arc::new(sender(&config.reach, Outbound::Receivers)?), Arc::new(NoDns));
-        Ok(Linked { outside, assets: Arc::new(NoAssets) })
+        let outside: Outside = (
+            Arc::new(sender(&config.reach, Outbound::Receivers)?),
+            Arc::new(NoDns),
+        );
+        Ok(Linked {
+            outside,
+            assets: Arc::new(NoAssets),
+        })
     })
 }
 
@@ -72,7 +81,10 @@ pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError
 pub fn start_asking() -> Result<Started, StartError> {
     start_with(&[], |config, clients| {
         let assets = clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Ok(Linked { outside: upstreams(&config.reach)?, assets: Arc::new(assets) })
+        Ok(Linked {
+            outside: upstreams(&config.reach)?,
+            assets: Arc::new(assets),
+        })
     })
 }
 
@@ -82,7 +94,11 @@ fn start_with(
 ) -> Result<Started, StartError> {
     let config = Config::read(&environment);
     telemetry::init(config.as_ref().map_or(tracing::Level::INFO, |c| c.log));
-    logged(config.map_err(StartError::from).and_then(|config| build(config, surfaces, linked)))
+    logged(
+        config
+            .map_err(StartError::from)
+            .and_then(|config| build(config, surfaces, linked)),
+    )
 }
 
 /// Passes a result on, and logs the error if it is one.
@@ -100,7 +116,10 @@ fn build(
 ) -> Result<Started, StartError> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws)?;
-    let Linked { outside: (http, dns), assets } = linked(&config, &clients)?;
+    let Linked {
+        outside: (http, dns),
+        assets,
+    } = linked(&config, &clients)?;
     let ports = Ports {
         store: Arc::new(clients.store(&config.table, clock.clone(), entropy.clone())),
         queue: Arc::new(clients.queue(config.queues.clone(), clock.clone(), entropy.clone())),
@@ -114,13 +133,21 @@ fn build(
         clock,
         entropy,
     };
-    Ok(Started { meter: clients.meter().cloned(), ports, clients, config })
+    Ok(Started {
+        meter: clients.meter().cloned(),
+        ports,
+        clients,
+        config,
+    })
 }
 
 /// What providers ask their upstreams and the name server with. Opens no connection.
 pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
     let resolver = Resolver::new(Arc::new(guard(reach)), reach.nameserver);
-    Ok((Arc::new(sender(reach, Outbound::Upstreams)?), Arc::new(resolver)))
+    Ok((
+        Arc::new(sender(reach, Outbound::Upstreams)?),
+        Arc::new(resolver),
+    ))
 }
 
 fn guard(reach: &Reach) -> Guard {
@@ -138,7 +165,11 @@ fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError
         user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
         decompress: upstreams,
         // A receiver is met once; an upstream again at the next record. Neither connection survives a frozen Lambda.
-        keep_idle: if upstreams { Duration::from_secs(5) } else { Duration::ZERO },
+        keep_idle: if upstreams {
+            Duration::from_secs(5)
+        } else {
+            Duration::ZERO
+        },
     };
     Ok(ReqwestSender::new(settings)?)
 }
@@ -148,16 +179,22 @@ impl Started {
     pub fn catalog(&self) -> Result<Catalog, StartError> {
         let catalog = Catalog::load(&self.config.bundle).map_err(StartError::from);
         logged(catalog.and_then(|catalog| {
-            check_operations(self.ports.surfaces, &catalog).map_err(|why| format!("providers.toml: {why}"))?;
+            check_operations(self.ports.surfaces, &catalog)
+                .map_err(|why| format!("providers.toml: {why}"))?;
             Ok(catalog)
         }))
     }
 
     /// The providers, with their tables and secrets.
     pub fn registry(&self) -> Result<Registry, StartError> {
-        let registry = logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))?;
+        let registry =
+            logged(Registry::load(&self.config.bundle, &environment).map_err(StartError::from))?;
         let longest = step::longest_record(self.config.enrich_timeout);
-        for kind in registry.catalog().kinds().filter(|kind| kind.record_timeout() > longest) {
+        for kind in registry
+            .catalog()
+            .kinds()
+            .filter(|kind| kind.record_timeout() > longest)
+        {
             tracing::warn!(
                 job.kind = kind.name(),
                 record_timeout_s = kind.record_timeout().as_secs(),
@@ -170,13 +207,21 @@ impl Started {
 
     /// What a batch of messages is worked on with.
     pub fn invocation(&self, deadline: Timestamp) -> Invocation<'_> {
-        Invocation { ports: &self.ports, queues: &self.config.queues, deadline }
+        Invocation {
+            ports: &self.ports,
+            queues: &self.config.queues,
+            deadline,
+        }
     }
 
     /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.
     pub fn deadline(&self, context: &lambda_runtime::Context, timeout: Duration) -> Timestamp {
         let now = self.ports.clock.now();
         let given = Timestamp(i64::try_from(context.deadline).unwrap_or(i64::MAX));
-        if given > now { given } else { now.plus(timeout) }
+        if given > now {
+            given
+        } else {
+            now.plus(timeout)
+        }
     }
 }

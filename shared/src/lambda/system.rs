@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest,
-    HttpSender, Object, ObjectName,
+    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError,
+    HttpRequest, HttpSender, Object, ObjectName,
 };
 
 /// The system's clock.
@@ -18,7 +18,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one door")]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -50,7 +52,9 @@ pub struct NoDns;
 #[async_trait]
 impl Dns for NoDns {
     async fn look_up(&self, _: &str, _: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
-        Err(DnsFailure::Unanswered("this process asks no name server".to_owned()))
+        Err(DnsFailure::Unanswered(
+            "this process asks no name server".to_owned(),
+        ))
     }
 }
 
@@ -64,7 +68,12 @@ impl Assets for NoAssets {
         Err(AssetError::Refused("this process reads none".to_owned()))
     }
 
-    async fn object(&self, _: &ObjectName, _: Option<&str>, _: usize) -> Result<Option<Object>, AssetError> {
+    async fn object(
+        &self,
+        _: &ObjectName,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Option<Object>, AssetError> {
         Err(AssetError::Refused("this process reads none".to_owned()))
     }
 }

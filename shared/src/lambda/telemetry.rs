@@ -5,7 +5,12 @@ use crate::aws::Meter;
 
 /// Starts logging to standard output. Called once, first of all.
 pub fn init(level: tracing::Level) {
-    tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level).with_span_list(false).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(level)
+        .with_span_list(false)
+        .init();
 }
 
 /// Logs what an invocation used, where metering is on: one line a kind of call.

@@ -13,11 +13,13 @@ use crate::jobs::delete::erase;
 use crate::jobs::enrich::finish::{Finished, finish, load, settle, wake};
 use crate::jobs::submit::{FIRST_LOOK, enqueue, lanes};
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write};
+use crate::ports::{
+    Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write,
+};
 use crate::schema::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current, delivery_key,
-    due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis, progress_key, read_delivery,
-    read_meta, read_progress, s, settled,
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current,
+    delivery_key, due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis,
+    progress_key, read_delivery, read_meta, read_progress, s, settled,
 };
 
 /// The longest wait between two looks at a job that does not move.
@@ -46,7 +48,11 @@ pub struct Swept {
 }
 
 /// Looks at everything that is due, shard by shard, until all is done or the time is up.
-pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Result<Swept, StepError> {
+pub async fn step(
+    ports: &Ports,
+    timeout: Duration,
+    deadline: Timestamp,
+) -> Result<Swept, StepError> {
     let mut swept = Swept::default();
     let mut by_tenant = ByTenant::new();
     let mut unread = None;
@@ -58,8 +64,16 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
     let mut left: VecDeque<u8> = (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS).collect();
     while let Some(n) = left.pop_front() {
         let shard = due_shard_name(n);
-        let select = Select::Due { due_shard: shard.clone(), until: ports.clock.now().0 };
-        let query = Query { select, limit: PER_SHARD, descending: false, consistent: false };
+        let select = Select::Due {
+            due_shard: shard.clone(),
+            until: ports.clock.now().0,
+        };
+        let query = Query {
+            select,
+            limit: PER_SHARD,
+            descending: false,
+            consistent: false,
+        };
         let items = match ports.store.query(&query).await {
             Ok(items) => items,
             Err(error) => {
@@ -71,19 +85,29 @@ pub async fn step(ports: &Ports, timeout: Duration, deadline: Timestamp) -> Resu
         };
         // What was looked at and is still there is not looked at again: the index lags, or the repair failed.
         let full = items.len() == PER_SHARD;
-        let fresh: Vec<Item> = items.into_iter().filter(|item| seen.insert(item.key.clone())).collect();
+        let fresh: Vec<Item> = items
+            .into_iter()
+            .filter(|item| seen.insert(item.key.clone()))
+            .collect();
         if full && !fresh.is_empty() {
             left.push_back(n);
         }
         for item in fresh {
             if deadline.since(ports.clock.now()) < RESERVE {
-                tracing::error!(swept.due = swept.due, "sweep out of time; the rest is still due");
+                tracing::error!(
+                    swept.due = swept.due,
+                    "sweep out of time; the rest is still due"
+                );
                 return Ok(swept);
             }
             swept.due += 1;
             let repaired = match due_item(&item.key) {
-                Some(DueItem::Job(id)) => look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await,
-                Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, &mut by_tenant, &mut swept).await,
+                Some(DueItem::Job(id)) => {
+                    look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await
+                }
+                Some(DueItem::Delivery(id)) => {
+                    look_at_delivery(ports, &id, &mut by_tenant, &mut swept).await
+                }
                 None => Err(StepError::Corrupt("due key")),
             };
             if let Err(error) = repaired {
@@ -137,10 +161,17 @@ async fn claim(
     next: Option<(Timestamp, String)>,
 ) -> Result<bool, StepError> {
     match next {
-        Some((at, shard)) => changes.extend([Change::Set(DUE, Value::N(at.0)), Change::Set(DUE_SHARD, s(shard))]),
+        Some((at, shard)) => changes.extend([
+            Change::Set(DUE, Value::N(at.0)),
+            Change::Set(DUE_SHARD, s(shard)),
+        ]),
         None => changes.extend([Change::Remove(DUE), Change::Remove(DUE_SHARD)]),
     }
-    let update = Update { key, changes, condition: Some(Condition::Equals(DUE, Value::N(read.0))) };
+    let update = Update {
+        key,
+        changes,
+        condition: Some(Condition::Equals(DUE, Value::N(read.0))),
+    };
     match ports.store.update(update).await {
         Ok(_) => Ok(true),
         Err(StoreError::ConditionFailed(_)) => Ok(false),
@@ -156,12 +187,18 @@ async fn look_at_job(
     swept: &mut Swept,
 ) -> Result<(), StepError> {
     let now = ports.clock.now();
-    let Some(item) = ports.store.get(&meta_key(id)).await? else { return Ok(()) };
+    let Some(item) = ports.store.get(&meta_key(id)).await? else {
+        return Ok(());
+    };
     let job = read_meta(&item)?;
-    let Some(due) = job.due.filter(|due| *due <= now) else { return Ok(()) };
+    let Some(due) = job.due.filter(|due| *due <= now) else {
+        return Ok(());
+    };
     if surplus(by_tenant, &job.spec.tenant) {
         let next = Some((now.plus(FIRST_LOOK), due_shard(id)));
-        return claim(ports, meta_key(id), due, Vec::new(), next).await.map(drop);
+        return claim(ports, meta_key(id), due, Vec::new(), next)
+            .await
+            .map(drop);
     }
     if job.status == Status::Deleted {
         // The due mark goes last: erasing can be repeated, forgetting to erase cannot.
@@ -177,7 +214,9 @@ async fn look_at_job(
         claim(ports, meta_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
-    let Some(view) = load(ports, id).await? else { return Ok(()) };
+    let Some(view) = load(ports, id).await? else {
+        return Ok(());
+    };
     repair(ports, &view, due, timeout, swept).await
 }
 
@@ -185,13 +224,33 @@ async fn look_at_job(
 /// what it did not use.
 async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let id = &job.spec.id;
-    let keys: Vec<Key> = (0..shard_count(job.spec.chunks)).map(|shard| progress_key(id, shard)).collect();
-    let shards: Vec<Item> = ports.store.get_many(&keys).await?.into_iter().flatten().collect();
-    let mut changes =
-        vec![Change::Set(STATUS, s(Status::Expired.as_str())), Change::Remove(DUE), Change::Remove(DUE_SHARD)];
+    let keys: Vec<Key> = (0..shard_count(job.spec.chunks))
+        .map(|shard| progress_key(id, shard))
+        .collect();
+    let shards: Vec<Item> = ports
+        .store
+        .get_many(&keys)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut changes = vec![
+        Change::Set(STATUS, s(Status::Expired.as_str())),
+        Change::Remove(DUE),
+        Change::Remove(DUE_SHARD),
+    ];
     changes.extend(settled(job));
-    let end = Update { key: meta_key(id), changes, condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))) };
-    match transact(ports, vec![Write::Update(end), settle(job, &read_progress(&shards))]).await {
+    let end = Update {
+        key: meta_key(id),
+        changes,
+        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
+    };
+    match transact(
+        ports,
+        vec![Write::Update(end), settle(job, &read_progress(&shards))],
+    )
+    .await
+    {
         Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -208,9 +267,20 @@ async fn repair(
     let now = ports.clock.now();
     let done = view.progress.chunks();
     let moved = done > job.seen;
-    let least = if job.status == Status::Queued { FIRST_LOOK } else { timeout + Duration::from_secs(30) };
-    let window = if moved { least } else { (job.window * 2).clamp(least, MAX_WINDOW.max(least)) };
-    let changes = vec![Change::Set(SEEN, Value::N(done.into())), Change::Set(WINDOW, Value::N(millis(window)))];
+    let least = if job.status == Status::Queued {
+        FIRST_LOOK
+    } else {
+        timeout + Duration::from_secs(30)
+    };
+    let window = if moved {
+        least
+    } else {
+        (job.window * 2).clamp(least, MAX_WINDOW.max(least))
+    };
+    let changes = vec![
+        Change::Set(SEEN, Value::N(done.into())),
+        Change::Set(WINDOW, Value::N(millis(window))),
+    ];
     let next = Some((now.plus(window), due_shard(id)));
     if !claim(ports, meta_key(id), due, changes, next).await? {
         return Ok(());
@@ -230,7 +300,10 @@ async fn repair(
     }
     let chunks = unheld(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
-    let open = credits.as_ref().and_then(|item| get_n(item, OPEN_CHUNKS)).unwrap_or(0);
+    let open = credits
+        .as_ref()
+        .and_then(|item| get_n(item, OPEN_CHUNKS))
+        .unwrap_or(0);
     for (lane, chunks) in lanes(ports, job, open, &chunks) {
         enqueue(ports, job, chunks, Start::Nudge, lane).await?;
     }
@@ -241,13 +314,24 @@ async fn repair(
 /// The first chunks that are neither done nor held by a run that may still be alive.
 async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
     let (id, chunks, now) = (&view.job.spec.id, view.job.spec.chunks, ports.clock.now());
-    let keys: Vec<Key> = (0..shard_count(chunks)).map(|shard| progress_key(id, shard)).collect();
+    let keys: Vec<Key> = (0..shard_count(chunks))
+        .map(|shard| progress_key(id, shard))
+        .collect();
     let shards = ports.store.get_many(&keys).await?;
     let held = |chunk: &u32| {
-        let shard = usize::try_from(shard_of(*chunk)).ok().and_then(|at| shards.get(at)?.as_ref());
-        shard.and_then(|item| get_n(item, held_attribute(*chunk))).is_some_and(|until| now.0 < until)
+        let shard = usize::try_from(shard_of(*chunk))
+            .ok()
+            .and_then(|at| shards.get(at)?.as_ref());
+        shard
+            .and_then(|item| get_n(item, held_attribute(*chunk)))
+            .is_some_and(|until| now.0 < until)
     };
-    Ok(view.progress.undone(chunks).filter(|chunk| !held(chunk)).take(MAX_NUDGES).collect())
+    Ok(view
+        .progress
+        .undone(chunks)
+        .filter(|chunk| !held(chunk))
+        .take(MAX_NUDGES)
+        .collect())
 }
 
 /// Past its run limit: what has not begun fails, and the job ends `expired`.
@@ -270,19 +354,27 @@ async fn look_at_delivery(
     swept: &mut Swept,
 ) -> Result<(), StepError> {
     let now = ports.clock.now();
-    let Some(item) = ports.store.get(&delivery_key(id)).await? else { return Ok(()) };
+    let Some(item) = ports.store.get(&delivery_key(id)).await? else {
+        return Ok(());
+    };
     let delivery = read_delivery(id, &item)?;
-    let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else { return Ok(()) };
+    let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else {
+        return Ok(());
+    };
     if delivery.state != DeliveryState::Pending || current(Some(item.clone()), now).is_none() {
         claim(ports, delivery_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
     if surplus(by_tenant, &delivery.tenant) {
         let next = Some((now.plus(FIRST_LOOK), due_shard(&id.job)));
-        return claim(ports, delivery_key(id), due, Vec::new(), next).await.map(drop);
+        return claim(ports, delivery_key(id), due, Vec::new(), next)
+            .await
+            .map(drop);
     }
     // The message waits in a queue that is behind, or was lost: each time it is sent again only after twice as long.
-    let window = get_n(&item, WINDOW).and_then(|ms| u64::try_from(ms).ok()).map_or(2 * GRACE, Duration::from_millis);
+    let window = get_n(&item, WINDOW)
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map_or(2 * GRACE, Duration::from_millis);
     // An attempt under way is left alone; one that is far off is looked at again in time.
     let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
@@ -292,11 +384,21 @@ async fn look_at_delivery(
         None => delivery.next_attempt_at.max(now).plus(window),
     };
     let changes = if busy.is_none() && !far {
-        vec![Change::Set(WINDOW, Value::N(millis((2 * window).min(MAX_WINDOW))))]
+        vec![Change::Set(
+            WINDOW,
+            Value::N(millis((2 * window).min(MAX_WINDOW))),
+        )]
     } else {
         Vec::new()
     };
-    let claimed = claim(ports, delivery_key(id), due, changes, Some((next, due_shard(&id.job)))).await?;
+    let claimed = claim(
+        ports,
+        delivery_key(id),
+        due,
+        changes,
+        Some((next, due_shard(&id.job))),
+    )
+    .await?;
     if claimed && busy.is_none() && !far {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         swept.woken_deliveries += 1;

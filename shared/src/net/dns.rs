@@ -13,7 +13,11 @@ use super::deadline::limited;
 use crate::ports::{DnsFailure, DnsKind, DnsRecord};
 
 /// How long each question over UDP waits for its answer before it is asked again.
-const WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(2)];
+const WAITS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+];
 /// How long an exchange over TCP may take.
 const TCP_WAIT: Duration = Duration::from_secs(3);
 /// How many aliases are followed inside one answer.
@@ -78,7 +82,9 @@ impl NameServer {
     /// The first name server of the system's settings (`resolv.conf`), where there is one.
     pub(super) fn of_the_system() -> Option<Self> {
         let settings = std::fs::read_to_string("/etc/resolv.conf").ok()?;
-        let mut servers = settings.lines().filter_map(|line| line.strip_prefix("nameserver"));
+        let mut servers = settings
+            .lines()
+            .filter_map(|line| line.strip_prefix("nameserver"));
         let address = servers.find_map(|rest| rest.trim().parse::<IpAddr>().ok())?;
         Some(Self(SocketAddr::new(address, 53)))
     }
@@ -86,7 +92,13 @@ impl NameServer {
     /// The addresses of one kind (`A` or `AAAA`) that a name has, its aliases followed. Empty when it has none.
     pub(super) async fn addresses(self, host: &str, kind: TYPE) -> Result<Vec<IpAddr>, DnsError> {
         let records = self.records(host, kind).await?;
-        let address = |record| if let DnsRecord::Address(address) = record { Some(address) } else { None };
+        let address = |record| {
+            if let DnsRecord::Address(address) = record {
+                Some(address)
+            } else {
+                None
+            }
+        };
         Ok(records.into_iter().filter_map(address).collect())
     }
 
@@ -99,7 +111,9 @@ impl NameServer {
             match limited(wait, self.over_udp(&asked)).await {
                 Some(Ok(DnsReply::Whole(records))) => return Ok(records),
                 Some(Ok(DnsReply::Cut)) => {
-                    return limited(TCP_WAIT, self.over_tcp(&asked)).await.unwrap_or(Err(DnsError::Silent));
+                    return limited(TCP_WAIT, self.over_tcp(&asked))
+                        .await
+                        .unwrap_or(Err(DnsError::Silent));
                 }
                 Some(Err(error @ DnsError::Unreachable(_))) => last = error,
                 Some(Err(error)) => return Err(error),
@@ -110,7 +124,11 @@ impl NameServer {
     }
 
     async fn over_udp(self, asked: &DnsQuery<'_>) -> Result<DnsReply, DnsError> {
-        let any = if self.0.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any = if self.0.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
         // Connected, on a port of its own: the kernel drops what does not come from the name server.
         let socket = UdpSocket::bind((any, 0)).await?;
         socket.connect(self.0).await?;
@@ -128,13 +146,17 @@ impl NameServer {
     async fn over_tcp(self, asked: &DnsQuery<'_>) -> Result<Vec<DnsRecord>, DnsError> {
         let mut stream = TcpStream::connect(self.0).await?;
         let length = u16::try_from(asked.bytes.len()).map_err(|_| DnsError::BadName)?;
-        stream.write_all(&[&length.to_be_bytes()[..], &asked.bytes].concat()).await?;
+        stream
+            .write_all(&[&length.to_be_bytes()[..], &asked.bytes].concat())
+            .await?;
         let mut buffer = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut buffer).await?;
         match asked.read(&buffer) {
             Some(Ok(DnsReply::Whole(records))) => Ok(records),
             Some(Err(error)) => Err(error),
-            Some(Ok(DnsReply::Cut)) | None => Err(DnsError::Unreachable(io::ErrorKind::InvalidData)),
+            Some(Ok(DnsReply::Cut)) | None => {
+                Err(DnsError::Unreachable(io::ErrorKind::InvalidData))
+            }
         }
     }
 }
@@ -161,9 +183,19 @@ impl<'a> DnsQuery<'a> {
         let name = Name::new(host).map_err(|_| DnsError::BadName)?;
         let mut packet = Packet::new_query(id);
         packet.set_flags(PacketFlag::RECURSION_DESIRED);
-        packet.questions.push(Question::new(name, QTYPE::TYPE(kind), CLASS::IN.into(), false));
+        packet.questions.push(Question::new(
+            name,
+            QTYPE::TYPE(kind),
+            CLASS::IN.into(),
+            false,
+        ));
         let bytes = packet.build_bytes_vec().map_err(|_| DnsError::BadName)?;
-        Ok(Self { host, kind, id, bytes })
+        Ok(Self {
+            host,
+            kind,
+            id,
+            bytes,
+        })
     }
 
     /// What a message answers to this question. `None` when it is no answer to it.
@@ -177,7 +209,8 @@ impl<'a> DnsQuery<'a> {
         }
         let ours = match packet.questions.as_slice() {
             [question] => {
-                question.qname.to_string().eq_ignore_ascii_case(self.host) && question.qtype == QTYPE::TYPE(self.kind)
+                question.qname.to_string().eq_ignore_ascii_case(self.host)
+                    && question.qtype == QTYPE::TYPE(self.kind)
             }
             // A server that does not understand the question cannot repeat it.
             [] => packet.rcode() != RCODE::NoError,
@@ -200,7 +233,8 @@ impl<'a> DnsQuery<'a> {
             let mut alias = None;
             let mut found = Vec::new();
             for record in &packet.answers {
-                if record.class != CLASS::IN || !record.name.to_string().eq_ignore_ascii_case(&name) {
+                if record.class != CLASS::IN || !record.name.to_string().eq_ignore_ascii_case(&name)
+                {
                     continue;
                 }
                 match (&record.rdata, self.kind) {
@@ -210,11 +244,18 @@ impl<'a> DnsQuery<'a> {
                     (RData::AAAA(a), TYPE::AAAA) => {
                         found.push(DnsRecord::Address(Ipv6Addr::from_bits(a.address).into()));
                     }
-                    (RData::CNAME(target), TYPE::CNAME) => found.push(DnsRecord::Cname(target.0.to_string())),
-                    (RData::MX(mx), TYPE::MX) => {
-                        found.push(DnsRecord::Mx { preference: mx.preference, exchange: mx.exchange.to_string() });
+                    (RData::CNAME(target), TYPE::CNAME) => {
+                        found.push(DnsRecord::Cname(target.0.to_string()))
                     }
-                    (RData::NS(server), TYPE::NS) => found.push(DnsRecord::Ns(server.0.to_string())),
+                    (RData::MX(mx), TYPE::MX) => {
+                        found.push(DnsRecord::Mx {
+                            preference: mx.preference,
+                            exchange: mx.exchange.to_string(),
+                        });
+                    }
+                    (RData::NS(server), TYPE::NS) => {
+                        found.push(DnsRecord::Ns(server.0.to_string()))
+                    }
                     (RData::TXT(text), TYPE::TXT) => found.push(DnsRecord::Txt(joined(text))),
                     (RData::CNAME(target), _) => alias = Some(target.0.to_string()),
                     _ => {}
@@ -244,7 +285,10 @@ fn joined(text: &TXT<'_>) -> String {
 }
 
 /// A number that a forger has to guess together with the port.
-#[expect(clippy::disallowed_methods, reason = "guards a socket; no result of Millrace depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "guards a socket; no result of Millrace depends on it"
+)]
 fn question_id() -> u16 {
     let mut bytes = [0; 2];
     // Without randomness the port alone guards the answer.
@@ -281,7 +325,12 @@ mod tests {
     }
 
     fn whole(addresses: &[[u8; 4]]) -> DnsReply {
-        DnsReply::Whole(addresses.iter().map(|address| DnsRecord::Address(IpAddr::from(*address))).collect())
+        DnsReply::Whole(
+            addresses
+                .iter()
+                .map(|address| DnsRecord::Address(IpAddr::from(*address)))
+                .collect(),
+        )
     }
 
     #[test]
@@ -302,7 +351,13 @@ mod tests {
     #[test]
     fn a_ring_of_aliases_ends() {
         let asked = DnsQuery::new("a.example", TYPE::A).unwrap();
-        let message = answer(&asked, &[("a.example", alias("b.example")), ("b.example", alias("a.example"))]);
+        let message = answer(
+            &asked,
+            &[
+                ("a.example", alias("b.example")),
+                ("b.example", alias("a.example")),
+            ],
+        );
         assert_eq!(asked.read(&message), Some(Ok(whole(&[]))));
     }
 
@@ -314,17 +369,37 @@ mod tests {
         let mut other_id = good.clone();
         other_id[0] ^= 1;
         assert_eq!(asked.read(&other_id), None);
-        assert_eq!(asked.read(&asked.bytes), None, "an echo of the question is no answer");
-        let other = DnsQuery { host: "b.example", kind: TYPE::A, id: asked.id, bytes: Vec::new() };
+        assert_eq!(
+            asked.read(&asked.bytes),
+            None,
+            "an echo of the question is no answer"
+        );
+        let other = DnsQuery {
+            host: "b.example",
+            kind: TYPE::A,
+            id: asked.id,
+            bytes: Vec::new(),
+        };
         assert_eq!(other.read(&good), None);
-        let other = DnsQuery { host: "a.example", kind: TYPE::AAAA, id: asked.id, bytes: Vec::new() };
+        let other = DnsQuery {
+            host: "a.example",
+            kind: TYPE::AAAA,
+            id: asked.id,
+            bytes: Vec::new(),
+        };
         assert_eq!(other.read(&good), None);
     }
 
     #[test]
     fn broken_messages_are_ignored_wherever_they_break() {
         let asked = DnsQuery::new("a.example", TYPE::A).unwrap();
-        let good = answer(&asked, &[("a.example", alias("b.example")), ("b.example", a([1, 1, 1, 1]))]);
+        let good = answer(
+            &asked,
+            &[
+                ("a.example", alias("b.example")),
+                ("b.example", a([1, 1, 1, 1])),
+            ],
+        );
         for length in 0..good.len() {
             assert_eq!(asked.read(&good[..length]), None, "cut at {length}");
         }

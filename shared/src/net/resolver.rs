@@ -51,7 +51,10 @@ impl Resolver {
     /// With a name server, that one is asked and neither the system's settings nor its hosts file count. Without, the
     /// system's resolver is.
     pub fn new(guard: Arc<Guard>, nameserver: Option<SocketAddr>) -> Self {
-        Self { guard, nameserver: nameserver.map(NameServer) }
+        Self {
+            guard,
+            nameserver: nameserver.map(NameServer),
+        }
     }
 
     /// The permitted addresses of a name, IPv4 first (a function outside a dual-stack subnet has no IPv6), at most four
@@ -59,7 +62,10 @@ impl Resolver {
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let found = match self.nameserver {
             _ if is_localhost(host) => LOOPBACK.to_vec(),
-            Some(server) => self.ask(server, host).await.map_err(|error| ResolveError::Failed(error.to_string()))?,
+            Some(server) => self
+                .ask(server, host)
+                .await
+                .map_err(|error| ResolveError::Failed(error.to_string()))?,
             None => system(host).await?,
         };
         if found.is_empty() {
@@ -67,13 +73,24 @@ impl Resolver {
         }
         let (mut usable, mut v6) = (Vec::new(), Vec::new());
         for address in found {
-            let family = if address.is_ipv4() { &mut usable } else { &mut v6 };
-            if family.len() < MAX_PER_FAMILY && self.guard.permits(address) && !family.contains(&address) {
+            let family = if address.is_ipv4() {
+                &mut usable
+            } else {
+                &mut v6
+            };
+            if family.len() < MAX_PER_FAMILY
+                && self.guard.permits(address)
+                && !family.contains(&address)
+            {
                 family.push(address);
             }
         }
         usable.append(&mut v6);
-        if usable.is_empty() { Err(ResolveError::Blocked) } else { Ok(usable) }
+        if usable.is_empty() {
+            Err(ResolveError::Blocked)
+        } else {
+            Ok(usable)
+        }
     }
 
     /// Asks for both families at once. One family's failure counts only when the other has no answer either.
@@ -82,7 +99,12 @@ impl Resolver {
         let v6 = std::pin::pin!(server.addresses(host, TYPE::AAAA));
         let (v4, v6) = match select(v4, v6).await {
             Either::Left((Ok(v4), v6)) if v4.iter().any(|address| self.guard.permits(*address)) => {
-                (Ok(v4), limited(RESOLUTION_DELAY, v6).await.unwrap_or(Ok(Vec::new())))
+                (
+                    Ok(v4),
+                    limited(RESOLUTION_DELAY, v6)
+                        .await
+                        .unwrap_or(Ok(Vec::new())),
+                )
             }
             Either::Left((v4, v6)) => (v4, v6.await),
             Either::Right((v6, v4)) => (v4.await, v6),
@@ -110,14 +132,17 @@ impl Dns for Resolver {
     /// to what this returns.
     async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         let server = self.nameserver.or_else(NameServer::of_the_system);
-        let server = server.ok_or_else(|| DnsFailure::Unanswered("the system names no name server".to_owned()))?;
+        let server = server
+            .ok_or_else(|| DnsFailure::Unanswered("the system names no name server".to_owned()))?;
         Ok(server.records(name, type_of(kind)).await?)
     }
 }
 
 /// The system's resolver (`getaddrinfo` on a thread of its own). A look-up that is given up on still ends by itself.
 async fn system(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| ResolveError::Failed(error.to_string()))?;
+    let found = tokio::net::lookup_host((host, 0))
+        .await
+        .map_err(|error| ResolveError::Failed(error.to_string()))?;
     Ok(found.map(|address| address.ip()).collect())
 }
 
@@ -127,7 +152,8 @@ impl reqwest::dns::Resolve for Resolver {
         Box::pin(async move {
             let found = resolver.addresses(name.as_str()).await?;
             // Port 0 stands for the URL's own.
-            let addresses: reqwest::dns::Addrs = Box::new(found.into_iter().map(|address| (address, 0).into()));
+            let addresses: reqwest::dns::Addrs =
+                Box::new(found.into_iter().map(|address| (address, 0).into()));
             Ok(addresses)
         })
     }

@@ -84,7 +84,9 @@ pub struct ReqwestSender {
 
 impl std::fmt::Debug for ReqwestSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReqwestSender").field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("ReqwestSender")
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,42 +94,61 @@ impl ReqwestSender {
     /// Builds the client. It reads no file and opens no socket: the public roots are a table in the program, ready to
     /// use, so there is nothing to put off until the first exchange.
     pub fn new(mut settings: Settings) -> Result<Self, BadSettings> {
-        let guard =
-            Arc::new(Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http).local(settings.local));
+        let guard = Arc::new(
+            Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http)
+                .local(settings.local),
+        );
         let tls = tls(settings.extra_ca_pem.take().as_deref())?;
         let client = RwLock::new(client(&settings, &guard, &tls)?);
-        Ok(Self { guard, settings, tls, client })
+        Ok(Self {
+            guard,
+            settings,
+            tls,
+            client,
+        })
     }
 
     fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.client
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 fn tls(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, BadSettings> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     if let Some(pem) = extra_ca_pem {
         let bad = |why: String| BadSettings::ExtraCa(why);
         let mut count = 0;
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| bad(error.to_string()))?;
             count += 1;
         }
         if count == 0 {
             return Err(bad("no PEM certificate in it".into()));
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadSettings::Client(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| BadSettings::Client(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn client(settings: &Settings, guard: &Arc<Guard>, tls: &ClientConfig) -> Result<Client, BadSettings> {
+fn client(
+    settings: &Settings,
+    guard: &Arc<Guard>,
+    tls: &ClientConfig,
+) -> Result<Client, BadSettings> {
     let builder = Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .dns_resolver(Resolver::new(Arc::clone(guard), settings.nameserver))
@@ -140,10 +161,19 @@ fn client(settings: &Settings, guard: &Arc<Guard>, tls: &ClientConfig) -> Result
         .http1_max_headers(MAX_HEADERS)
         .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(settings.keep_idle)
-        .pool_max_idle_per_host(if settings.keep_idle.is_zero() { 0 } else { usize::MAX });
-    let builder =
-        if settings.user_agent.is_empty() { builder } else { builder.user_agent(settings.user_agent.as_str()) };
-    builder.build().map_err(|error| BadSettings::Client(reason(&error)))
+        .pool_max_idle_per_host(if settings.keep_idle.is_zero() {
+            0
+        } else {
+            usize::MAX
+        });
+    let builder = if settings.user_agent.is_empty() {
+        builder
+    } else {
+        builder.user_agent(settings.user_agent.as_str())
+    };
+    builder
+        .build()
+        .map_err(|error| BadSettings::Client(reason(&error)))
 }
 
 #[async_trait]
@@ -165,7 +195,12 @@ impl HttpSender for ReqwestSender {
         let method = method(&request.method)?;
         let headers = headers(&request.headers)?;
         let https = url.scheme() == "https";
-        let head = self.client().request(method, url).headers(headers).body(request.body).send();
+        let head = self
+            .client()
+            .request(method, url)
+            .headers(headers)
+            .body(request.body)
+            .send();
         // Outside of what the deadline drops, so that it survives a body that breaks off or never ends.
         let mut answer = None;
         let exchange = async {
@@ -185,7 +220,10 @@ impl HttpSender for ReqwestSender {
         };
         match (answer, fault) {
             (Some(answer), None) => Ok(answer),
-            (Some(answer), Some(cause)) => Err(HttpError::Cut { answer: Box::new(answer), cause: Box::new(cause) }),
+            (Some(answer), Some(cause)) => Err(HttpError::Cut {
+                answer: Box::new(answer),
+                cause: Box::new(cause),
+            }),
             (None, fault) => Err(fault.unwrap_or(HttpError::Timeout)),
         }
     }
@@ -196,7 +234,11 @@ impl HttpSender for ReqwestSender {
 }
 
 /// Reads the body into `answer`, `max_bytes` at most. A response that is not read to its end takes its connection with it.
-async fn read_body(response: &mut Response, max_bytes: usize, answer: &mut HttpAnswer) -> Result<(), reqwest::Error> {
+async fn read_body(
+    response: &mut Response,
+    max_bytes: usize,
+    answer: &mut HttpAnswer,
+) -> Result<(), reqwest::Error> {
     while let Some(chunk) = response.chunk().await? {
         let room = max_bytes - answer.body.len();
         if chunk.len() > room {
@@ -211,7 +253,9 @@ async fn read_body(response: &mut Response, max_bytes: usize, answer: &mut HttpA
 
 fn method(name: &str) -> Result<Method, HttpError> {
     match Method::from_bytes(name.as_bytes()) {
-        Ok(Method::CONNECT | Method::TRACE) | Err(_) => Err(HttpError::Protocol("the method cannot be sent".into())),
+        Ok(Method::CONNECT | Method::TRACE) | Err(_) => {
+            Err(HttpError::Protocol("the method cannot be sent".into()))
+        }
         Ok(method) => Ok(method),
     }
 }
@@ -220,11 +264,13 @@ fn headers(wanted: &[(String, String)]) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::with_capacity(wanted.len());
     for (name, value) in wanted {
         let refuse = |why: &str| HttpError::Protocol(format!("the header {:?} {why}", cut(name)));
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("has a name that cannot be sent"))?;
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| refuse("has a name that cannot be sent"))?;
         if OWN_HEADERS.contains(&key.as_str()) {
             return Err(refuse("is the client's own to set"));
         }
-        let value = HeaderValue::from_str(value).map_err(|_| refuse("has a value that cannot be sent"))?;
+        let value =
+            HeaderValue::from_str(value).map_err(|_| refuse("has a value that cannot be sent"))?;
         headers.append(key, value);
     }
     Ok(headers)
@@ -234,9 +280,14 @@ fn kept_headers(received: &HeaderMap) -> Vec<(String, String)> {
     let mut room = MAX_HEADER_BYTES;
     let mut kept = Vec::with_capacity(received.len());
     for (name, value) in received {
-        let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else { continue };
+        let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else {
+            continue;
+        };
         room = left;
-        kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        kept.push((
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        ));
     }
     kept
 }
@@ -284,17 +335,24 @@ fn classify(error: &reqwest::Error, https: bool) -> HttpError {
 /// An error and its causes. An [`io::Error`] that wraps another names that one's cause as its source and skips the
 /// wrapped error itself, which is the one that tells.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+    std::iter::successors(
+        Some(error),
+        |&error: &&'a (dyn Error + 'static)| match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
-        }
-    })
+        },
+    )
 }
 
 /// The first cause in words. Those further up may name addresses or the URL.
 fn reason(error: &reqwest::Error) -> String {
-    causes(error).skip(1).last().map_or_else(|| "failed".into(), |cause| cut(&cause.to_string()))
+    causes(error)
+        .skip(1)
+        .last()
+        .map_or_else(|| "failed".into(), |cause| cut(&cause.to_string()))
 }
 
 fn cut(text: &str) -> String {

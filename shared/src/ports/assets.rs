@@ -26,7 +26,10 @@ pub struct Object {
 impl std::fmt::Debug for Object {
     /// Leaves out the content: it may be personal data.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Object").field("tag", &self.tag).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Object")
+            .field("tag", &self.tag)
+            .field("bytes", &self.bytes.len())
+            .finish()
     }
 }
 

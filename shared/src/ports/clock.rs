@@ -14,7 +14,11 @@ pub trait Clock: Send + Sync {
 }
 
 /// Runs `work` under a deadline. `None` when the time was up first; the work is dropped then.
-pub async fn within<T>(clock: &dyn Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     use futures_util::future::{Either, select};
     match select(std::pin::pin!(work), clock.sleep(limit)).await {
         Either::Left((done, _)) => Some(done),

@@ -25,7 +25,10 @@ impl std::fmt::Debug for HttpRequest {
     /// Leaves out headers, query and body: they carry secrets and personal data.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = self.url.split(['?', '#']).next().unwrap_or_default();
-        f.debug_struct("HttpRequest").field("method", &self.method).field("url", &shown).finish_non_exhaustive()
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("url", &shown)
+            .finish_non_exhaustive()
     }
 }
 
@@ -42,7 +45,10 @@ pub struct HttpAnswer {
 impl HttpAnswer {
     /// The first header of that (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -79,7 +85,10 @@ pub enum HttpError {
     /// The answer's head came, its body not to the end: `answer` has what did come. Who goes by the head alone reads it;
     /// for everybody else this is the failure that `cause` is.
     #[error("{cause}")]
-    Cut { answer: Box<HttpAnswer>, cause: Box<HttpError> },
+    Cut {
+        answer: Box<HttpAnswer>,
+        cause: Box<HttpError>,
+    },
 }
 
 impl HttpError {

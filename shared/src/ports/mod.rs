@@ -18,6 +18,6 @@ pub use self::entropy::Entropy;
 pub use self::http::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 pub use self::queue::{MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueName};
 pub use self::store::{
-    Attributes, Change, Condition, FailedCondition, Item, Key, Put, Query, Select, Store, StoreError, Update, Value,
-    Write,
+    Attributes, Change, Condition, FailedCondition, Item, Key, Put, Query, Select, Store,
+    StoreError, Update, Value, Write,
 };

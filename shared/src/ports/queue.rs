@@ -42,5 +42,10 @@ pub trait Queue: Send + Sync {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError>;
 
     /// Makes a received message visible again after `delay` instead of after the queue's visibility time-out.
-    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError>;
+    async fn postpone(
+        &self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+    ) -> Result<(), QueueError>;
 }

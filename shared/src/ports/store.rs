@@ -93,9 +93,16 @@ pub enum Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Select {
     /// Items of one partition, by sort key between `from` and `to`, both inclusive.
-    Partition { pk: String, from: String, to: String },
+    Partition {
+        pk: String,
+        from: String,
+        to: String,
+    },
     /// The `by_tenant` index: keys and `status` of the tenant's job heads, the job id strictly before `before`.
-    JobsOfTenant { tenant_jobs: String, before: Option<String> },
+    JobsOfTenant {
+        tenant_jobs: String,
+        before: Option<String>,
+    },
     /// The `due` index: keys and `due` of what is due in one shard at or before `until` (milliseconds), earliest first.
     Due { due_shard: String, until: i64 },
 }

@@ -51,7 +51,8 @@ impl<'de> Deserialize<'de> for Confidence {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let same = serde_json::from_str(raw.get()).map(Self::Same);
-        same.or_else(|_| serde_json::from_str(raw.get()).map(Self::Each)).map_err(de::Error::custom)
+        same.or_else(|_| serde_json::from_str(raw.get()).map(Self::Each))
+            .map_err(de::Error::custom)
     }
 }
 
@@ -119,7 +120,10 @@ pub struct Question<'a> {
 
 impl Answer {
     pub(crate) fn failed(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self::Failed { code, detail: detail.into() }
+        Self::Failed {
+            code,
+            detail: detail.into(),
+        }
     }
 }
 

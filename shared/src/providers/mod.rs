@@ -15,6 +15,8 @@ mod registry;
 mod testing;
 pub mod waterfall;
 
-pub use self::contract::{Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused};
+pub use self::contract::{
+    Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused,
+};
 pub use self::registry::{Registry, build};
 pub use self::waterfall::Waterfall;

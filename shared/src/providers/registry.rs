@@ -63,11 +63,17 @@ impl Registry {
             .iter()
             .map(|kind| {
                 let steps = kind.providers().filter_map(|name| built.get(name));
-                let steps = steps.map(|(provider, built)| Step::new(provider, built.clone())).collect();
+                let steps = steps
+                    .map(|(provider, built)| Step::new(provider, built.clone()))
+                    .collect();
                 Waterfall::new(kind.clone(), steps)
             })
             .collect();
-        Ok(Self { catalog, waterfalls, cache_secrets: answer_cache::Secrets::default() })
+        Ok(Self {
+            catalog,
+            waterfalls,
+            cache_secrets: answer_cache::Secrets::default(),
+        })
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -87,9 +93,15 @@ impl Registry {
         tenant: &TenantId,
         inputs: impl IntoIterator<Item = &'i Map<String, Value>>,
     ) -> Option<Arc<Cache>> {
-        self.waterfall(kind).filter(|waterfall| waterfall.keeps_answers())?;
+        self.waterfall(kind)
+            .filter(|waterfall| waterfall.keeps_answers())?;
         let inputs = inputs.into_iter().cloned().collect();
-        Some(Arc::new(Cache::new(store.clone(), self.cache_secrets.clone(), tenant.to_string(), inputs)))
+        Some(Arc::new(Cache::new(
+            store.clone(),
+            self.cache_secrets.clone(),
+            tenant.to_string(),
+            inputs,
+        )))
     }
 
     /// The waterfall of a type: `registry.waterfall("company")?.run(&request, None, ports).await`.
@@ -108,14 +120,18 @@ pub fn build(
     Ok(match &provider.kind {
         Kind::Chat(chat) => {
             let chat = chat.clone();
-            Keyed::around(provider, environment, move |secrets| Ok(Arc::new(Chat::new(&name, &chat, secrets)?)))?
+            Keyed::around(provider, environment, move |secrets| {
+                Ok(Arc::new(Chat::new(&name, &chat, secrets)?))
+            })?
         }
         Kind::Dataset(table) => Arc::new(Dataset::open(&name, table, dir)?),
         Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&name, check, dir)?),
         Kind::Hem(hem) => Arc::new(Hem::new(hem)),
         Kind::Http(http) => {
             let http = http.clone();
-            Keyed::around(provider, environment, move |secrets| Ok(Arc::new(Http::new(&name, &http, secrets)?)))?
+            Keyed::around(provider, environment, move |secrets| {
+                Ok(Arc::new(Http::new(&name, &http, secrets)?))
+            })?
         }
         Kind::Ip(ip) => Arc::new(IpDatabases::open(&name, ip, dir)?),
         Kind::Phone(phone) => Arc::new(Phone::new(phone)),
@@ -146,24 +162,59 @@ mod tests {
         let (ports, _script) = ports();
         let limit = Duration::from_secs(5);
         let run = async |kind: &str, value: Value| {
-            outcome(registry.waterfall(kind).unwrap(), value, limit, None, &ports).await
+            outcome(
+                registry.waterfall(kind).unwrap(),
+                value,
+                limit,
+                None,
+                &ports,
+            )
+            .await
         };
         let outcome = run("company", json!({"domain": "https://open.Spotify.com/x"})).await;
         assert_eq!(outcome.data["company_name"], "Spotify");
         assert_eq!(outcome.sources[0].1.license.as_deref(), Some("CC0-1.0"));
-        assert_eq!(run("company", json!({"domain": "unknown-0001.example"})).await.status, OutcomeStatus::NotFound);
-        assert_eq!(run("company", json!({"domain": "no domain"})).await.status, OutcomeStatus::Invalid);
-        assert_eq!(run("domain", json!({"company_name": "spotify"})).await.data["domain"], "spotify.com");
+        assert_eq!(
+            run("company", json!({"domain": "unknown-0001.example"}))
+                .await
+                .status,
+            OutcomeStatus::NotFound
+        );
+        assert_eq!(
+            run("company", json!({"domain": "no domain"})).await.status,
+            OutcomeStatus::Invalid
+        );
+        assert_eq!(
+            run("domain", json!({"company_name": "spotify"})).await.data["domain"],
+            "spotify.com"
+        );
         let outcome = run("hem", json!({"email": "User@Example.com"})).await;
-        assert_eq!(outcome.data["hashes"]["uid2"]["sha256_base64"], "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ=");
+        assert_eq!(
+            outcome.data["hashes"]["uid2"]["sha256_base64"],
+            "tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ="
+        );
         for blank in [json!(""), Value::Null, json!("\u{a0} ")] {
-            let outcome = run("phone-check", json!({"phone": "+14155552671", "country": blank})).await;
+            let outcome = run(
+                "phone-check",
+                json!({"phone": "+14155552671", "country": blank}),
+            )
+            .await;
             assert_eq!(outcome.status, OutcomeStatus::Found, "{blank}: {outcome:?}");
         }
-        for known in [json!({"company_name": "Spotify AB"}), json!({"domain": "spotify.com", "company_name": " "})] {
-            assert_eq!(run("company-by-name", known).await.data["company_name"], "Spotify");
+        for known in [
+            json!({"company_name": "Spotify AB"}),
+            json!({"domain": "spotify.com", "company_name": " "}),
+        ] {
+            assert_eq!(
+                run("company-by-name", known).await.data["company_name"],
+                "Spotify"
+            );
         }
-        let usable = registry.catalog().kinds().filter(|kind| kind.usable().is_ok()).map(RecordType::name);
+        let usable = registry
+            .catalog()
+            .kinds()
+            .filter(|kind| kind.usable().is_ok())
+            .map(RecordType::name);
         assert_eq!(
             usable.collect::<Vec<_>>(),
             [
@@ -188,14 +239,22 @@ mod tests {
         let company = registry.waterfall("company").unwrap();
         let (ports, _script) = ports();
         let mut counts = BTreeMap::new();
-        let mut reader = csv::Reader::from_path(infra().join("local/demo/domains-1000.csv")).unwrap();
+        let mut reader =
+            csv::Reader::from_path(infra().join("local/demo/domains-1000.csv")).unwrap();
         for row in reader.records() {
             let value = json!({"domain": &row.unwrap()[1]});
-            assert_eq!(company.kind().check_input(&input(value.clone())), Ok(()), "{value:?}");
+            assert_eq!(
+                company.kind().check_input(&input(value.clone())),
+                Ok(()),
+                "{value:?}"
+            );
             let outcome = outcome(company, value, Duration::from_secs(5), None, &ports).await;
             *counts.entry(outcome.status.as_str()).or_insert(0) += 1;
         }
-        assert_eq!(counts, BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)]));
+        assert_eq!(
+            counts,
+            BTreeMap::from([("found", 700), ("invalid", 20), ("not_found", 280)])
+        );
     }
 
     #[test]
@@ -203,19 +262,34 @@ mod tests {
         let text = "[types.t]\ninputs = [[\"a\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"no.csv\"\n\
                     key = { a = \"a\" }\nfields = { b = \"b\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
-        let error =
-            Registry::assemble(&config, |p| build(p, Path::new("/nowhere"), &|_| None)).unwrap_err().to_string();
-        assert!(error.starts_with("p.toml:6:8: providers.d: no.csv cannot be read: "), "{error}");
+        let error = Registry::assemble(&config, |p| build(p, Path::new("/nowhere"), &|_| None))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("p.toml:6:8: providers.d: no.csv cannot be read: "),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_type_without_providers_says_what_to_configure() {
         let text = "[types.phone]\ninputs = [[\"a\"]]\nwaterfall = []\nunconfigured = \"needs a vendor: add an http provider\"";
         let config = Config::parse("p.toml", text).unwrap();
-        let registry = Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();
-        assert_eq!(registry.kind("phone").unwrap().usable(), Err("needs a vendor: add an http provider"));
+        let registry =
+            Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();
+        assert_eq!(
+            registry.kind("phone").unwrap().usable(),
+            Err("needs a vendor: add an http provider")
+        );
         let run = registry.waterfall("phone").unwrap();
-        let outcome = outcome(run, json!({"a": "1"}), Duration::from_secs(1), None, &ports().0).await;
+        let outcome = outcome(
+            run,
+            json!({"a": "1"}),
+            Duration::from_secs(1),
+            None,
+            &ports().0,
+        )
+        .await;
         assert_eq!(outcome.error.unwrap().code, "provider_unconfigured");
     }
 }

@@ -12,15 +12,17 @@ use super::{Ports, Question};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::ports::{
-    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError, HttpRequest,
-    HttpSender, Object, ObjectName,
+    AssetError, Assets, Clock, Dns, DnsFailure, DnsKind, DnsRecord, Entropy, HttpAnswer, HttpError,
+    HttpRequest, HttpSender, Object, ObjectName,
 };
 
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
 
 pub(super) fn input(value: Value) -> Map<String, Value> {
-    let Value::Object(map) = value else { panic!("an input is an object") };
+    let Value::Object(map) = value else {
+        panic!("an input is an object")
+    };
     map
 }
 
@@ -46,7 +48,14 @@ pub(super) async fn outcome(
     ports: &Ports,
 ) -> Outcome {
     let input = input(value);
-    let request = Request { input: &input, limit, order, key: "record", callback: None, cache: None };
+    let request = Request {
+        input: &input,
+        limit,
+        order,
+        key: "record",
+        callback: None,
+        cache: None,
+    };
     match waterfall.run(&request, None, ports).await {
         Progress::Done(outcome) => outcome,
         Progress::Parked(parked) => panic!("{parked:?}"),
@@ -59,11 +68,18 @@ pub(super) async fn outcome(
 pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let ran = || {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+        text.split(' ')
+            .next()?
+            .parse()
+            .ok()
+            .map(Duration::from_nanos)
     };
     let (before, began) = (ran(), std::time::Instant::now());
     let done = work();
-    let took = ran().zip(before).map_or_else(|| began.elapsed(), |(now, before)| now.saturating_sub(before));
+    let took = ran().zip(before).map_or_else(
+        || began.elapsed(),
+        |(now, before)| now.saturating_sub(before),
+    );
     (done, took)
 }
 
@@ -117,12 +133,31 @@ impl Script {
     }
 
     pub(super) fn answer_bytes(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers, body: body.into(), truncated: false }));
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        self.push(
+            Duration::ZERO,
+            Ok(HttpAnswer {
+                status,
+                headers,
+                body: body.into(),
+                truncated: false,
+            }),
+        );
     }
 
     pub(super) fn truncated(&self, status: u16, body: &str) {
-        self.push(Duration::ZERO, Ok(HttpAnswer { status, headers: Vec::new(), body: body.into(), truncated: true }));
+        self.push(
+            Duration::ZERO,
+            Ok(HttpAnswer {
+                status,
+                headers: Vec::new(),
+                body: body.into(),
+                truncated: true,
+            }),
+        );
     }
 
     pub(super) fn fail(&self, error: HttpError) {
@@ -147,17 +182,33 @@ impl Script {
     }
 
     /// What the name server says of a name; of others it says that there are none.
-    pub(super) fn name(&self, name: &str, kind: DnsKind, answer: Result<Vec<DnsRecord>, DnsFailure>) {
-        self.names.lock().unwrap().insert((name.to_owned(), kind), answer);
+    pub(super) fn name(
+        &self,
+        name: &str,
+        kind: DnsKind,
+        answer: Result<Vec<DnsRecord>, DnsFailure>,
+    ) {
+        self.names
+            .lock()
+            .unwrap()
+            .insert((name.to_owned(), kind), answer);
     }
 
     pub(super) fn parameter(&self, name: &str, value: &str) {
-        self.assets.lock().unwrap().parameters.insert(name.to_owned(), value.to_owned());
+        self.assets
+            .lock()
+            .unwrap()
+            .parameters
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// An object, by its `s3://` name.
     pub(super) fn object(&self, name: &str, bytes: &[u8]) {
-        self.assets.lock().unwrap().objects.insert(name.to_owned(), bytes.to_owned());
+        self.assets
+            .lock()
+            .unwrap()
+            .objects
+            .insert(name.to_owned(), bytes.to_owned());
     }
 
     /// Every asset is read with this fault from now on, or without any.
@@ -199,8 +250,12 @@ impl Script {
 impl HttpSender for Script {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         self.requests.lock().unwrap().push(request);
-        let (after, answer) =
-            self.answers.lock().unwrap().pop_front().expect("a request that the script does not know");
+        let (after, answer) = self
+            .answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("a request that the script does not know");
         self.pass(after);
         answer
     }
@@ -214,7 +269,10 @@ impl HttpSender for Script {
 impl Dns for Script {
     async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         let names = self.names.lock().unwrap();
-        names.get(&(name.to_owned(), kind)).cloned().unwrap_or(Err(DnsFailure::NoSuchName))
+        names
+            .get(&(name.to_owned(), kind))
+            .cloned()
+            .unwrap_or(Err(DnsFailure::NoSuchName))
     }
 }
 
@@ -222,7 +280,14 @@ impl Dns for Script {
 impl Assets for Script {
     async fn parameter(&self, name: &str) -> Result<String, AssetError> {
         let fault = self.read_asset().await;
-        let value = self.assets.lock().unwrap().parameters.get(name).cloned().ok_or(AssetError::Missing);
+        let value = self
+            .assets
+            .lock()
+            .unwrap()
+            .parameters
+            .get(name)
+            .cloned()
+            .ok_or(AssetError::Missing);
         fault.map_or(value, Err)
     }
 
@@ -233,7 +298,14 @@ impl Assets for Script {
         max_bytes: usize,
     ) -> Result<Option<Object>, AssetError> {
         let fault = self.read_asset().await;
-        let bytes = self.assets.lock().unwrap().objects.get(&name.to_string()).cloned().ok_or(AssetError::Missing);
+        let bytes = self
+            .assets
+            .lock()
+            .unwrap()
+            .objects
+            .get(&name.to_string())
+            .cloned()
+            .ok_or(AssetError::Missing);
         let bytes = fault.map_or(bytes, Err)?;
         let tag = format!("{bytes:?}");
         match bytes.len() {

@@ -16,21 +16,35 @@ pub const WAKE_UNTIL: &str = "wake_until";
 
 /// What an upstream posted, the `nth` time. Behind all chunks of the shard, so that who reads results does not read it along.
 pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
-    let again = if nth == 0 { String::new() } else { format!("#{nth}") };
-    let sk = format!("CHUNK#CALL#{:05}#{:05}#{}{again}", of.chunk, of.at, of.provider);
+    let again = if nth == 0 {
+        String::new()
+    } else {
+        format!("#{nth}")
+    };
+    let sk = format!(
+        "CHUNK#CALL#{:05}#{:05}#{}{again}",
+        of.chunk, of.at, of.provider
+    );
     key(shard_pk(&of.job, shard_of(of.chunk)), sk)
 }
 
 /// Of the message that is sent for what upstreams posted for a chunk.
 pub fn call_wake_key(job: &JobId, chunk: u32) -> Key {
-    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#CALL#{chunk:05}#WAKE"))
+    key(
+        shard_pk(job, shard_of(chunk)),
+        format!("CHUNK#CALL#{chunk:05}#WAKE"),
+    )
 }
 
 /// All that upstreams posted for a chunk.
 pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     let pk = shard_pk(job, shard_of(chunk));
     // Letters sort after digits: the chunk's `WAKE` stays outside.
-    Select::Partition { pk, from: format!("CHUNK#CALL#{chunk:05}#"), to: format!("CHUNK#CALL#{chunk:05}#:") }
+    Select::Partition {
+        pk,
+        from: format!("CHUNK#CALL#{chunk:05}#"),
+        to: format!("CHUNK#CALL#{chunk:05}#:"),
+    }
 }
 
 /// What an upstream posted, to be put once.
@@ -41,7 +55,10 @@ pub fn call_item(
     expires_at: Timestamp,
 ) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(posted)?)), ttl(expires_at)]);
-    Ok(Item { key: call_key(of, nth), attributes })
+    Ok(Item {
+        key: call_key(of, nth),
+        attributes,
+    })
 }
 
 /// What was posted, of one item.
@@ -51,13 +68,18 @@ pub fn read_call(item: &Item) -> Result<serde_json::Value, Corrupt> {
 
 /// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The
 /// items stand in the order of their keys.
-pub fn read_calls(items: &[Item]) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, Corrupt> {
+pub fn read_calls(
+    items: &[Item],
+) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, Corrupt> {
     let of = |item: &Item| {
         let mut parts = item.key.sk.split('#').skip(3);
         Some((parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     };
     let mut calls = BTreeMap::<_, Vec<_>>::new();
-    for (of, item) in items.iter().filter_map(|item| of(item).map(|of| (of, item))) {
+    for (of, item) in items
+        .iter()
+        .filter_map(|item| of(item).map(|of| (of, item)))
+    {
         calls.entry(of).or_default().push(read_call(item)?);
     }
     Ok(calls)

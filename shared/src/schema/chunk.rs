@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::item::{Corrupt, DATA, MAX_PAYLOAD_BYTES, get_n, get_s, json, key, pack, s, ttl, unpack};
+use super::item::{
+    Corrupt, DATA, MAX_PAYLOAD_BYTES, get_n, get_s, json, key, pack, s, ttl, unpack,
+};
 use crate::domain::chunk::shard_of;
 use crate::domain::ids::JobId;
 use crate::domain::record::{Outcome, Record};
@@ -21,15 +23,24 @@ pub fn chunk_key(job: &JobId, chunk: u32) -> Key {
 }
 
 pub fn result_key(job: &JobId, chunk: u32) -> Key {
-    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#RESULT"))
+    key(
+        shard_pk(job, shard_of(chunk)),
+        format!("CHUNK#{chunk:05}#RESULT"),
+    )
 }
 
 fn overflow_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
-    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#RESULT#{run}#{k:03}"))
+    key(
+        shard_pk(job, shard_of(chunk)),
+        format!("CHUNK#{chunk:05}#RESULT#{run}#{k:03}"),
+    )
 }
 
 fn part_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
-    key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}#PART#{run}#{k:03}"))
+    key(
+        shard_pk(job, shard_of(chunk)),
+        format!("CHUNK#{chunk:05}#PART#{run}#{k:03}"),
+    )
 }
 
 /// Everything of the chunks `from..=to`, which must lie in one shard.
@@ -44,7 +55,11 @@ pub fn chunk_range(job: &JobId, from: u32, to: u32) -> Select {
 
 /// Everything of one shard of a job.
 pub fn shard_range(job: &JobId, shard: u32) -> Select {
-    Select::Partition { pk: shard_pk(job, shard), from: "CHUNK#".into(), to: "CHUNK#~".into() }
+    Select::Partition {
+        pk: shard_pk(job, shard),
+        from: "CHUNK#".into(),
+        to: "CHUNK#~".into(),
+    }
 }
 
 /// A chunk's records and budget.
@@ -65,9 +80,17 @@ pub struct ChunkOf<'a> {
     pub records: &'a [Record],
 }
 
-pub fn chunk_item(job: &JobId, chunk: u32, content: &ChunkOf<'_>, expires_at: Timestamp) -> Result<Item, Corrupt> {
+pub fn chunk_item(
+    job: &JobId,
+    chunk: u32,
+    content: &ChunkOf<'_>,
+    expires_at: Timestamp,
+) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(content)?)), ttl(expires_at)]);
-    Ok(Item { key: chunk_key(job, chunk), attributes })
+    Ok(Item {
+        key: chunk_key(job, chunk),
+        attributes,
+    })
 }
 
 /// What a run left of its work on a chunk before it had to stop: outcomes by position in the chunk, or the position of
@@ -94,7 +117,17 @@ pub fn known_item(
     outcomes: Vec<(u32, Outcome)>,
     expires_at: Timestamp,
 ) -> Result<Item, Corrupt> {
-    part_item(job, chunk, AT_SUBMIT, 0, &Part { outcomes, ..Part::default() }, expires_at)
+    part_item(
+        job,
+        chunk,
+        AT_SUBMIT,
+        0,
+        &Part {
+            outcomes,
+            ..Part::default()
+        },
+        expires_at,
+    )
 }
 
 /// Of [`known_item`].
@@ -111,7 +144,10 @@ pub fn part_item(
     expires_at: Timestamp,
 ) -> Result<Item, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(part)?)), ttl(expires_at)]);
-    Ok(Item { key: part_key(job, chunk, run, k), attributes })
+    Ok(Item {
+        key: part_key(job, chunk, run, k),
+        attributes,
+    })
 }
 
 /// Splits what belongs to records so that each group fits one item even where nothing compresses.
@@ -141,17 +177,34 @@ pub fn result_items(
     expires_at: Timestamp,
 ) -> Result<(Vec<Item>, Item), Corrupt> {
     let packed = pack(&outcomes)?;
-    let head = |attributes: Attributes| Item { key: result_key(job, chunk), attributes };
+    let head = |attributes: Attributes| Item {
+        key: result_key(job, chunk),
+        attributes,
+    };
     if packed.len() <= MAX_PAYLOAD_BYTES {
-        return Ok((Vec::new(), head(Attributes::from([(DATA.into(), Value::B(packed)), ttl(expires_at)]))));
+        return Ok((
+            Vec::new(),
+            head(Attributes::from([
+                (DATA.into(), Value::B(packed)),
+                ttl(expires_at),
+            ])),
+        ));
     }
     let mut overflow = Vec::new();
     for (k, group) in (0_u32..).zip(groups((0..).zip(outcomes.iter().cloned()).collect())) {
-        let attributes = Attributes::from([(DATA.into(), Value::B(pack(&group)?)), ttl(expires_at)]);
-        overflow.push(Item { key: overflow_key(job, chunk, run, k), attributes });
+        let attributes =
+            Attributes::from([(DATA.into(), Value::B(pack(&group)?)), ttl(expires_at)]);
+        overflow.push(Item {
+            key: overflow_key(job, chunk, run, k),
+            attributes,
+        });
     }
     let count = i64::try_from(overflow.len()).unwrap_or(i64::MAX);
-    let head = head(Attributes::from([("run".into(), s(run)), ("items".into(), Value::N(count)), ttl(expires_at)]));
+    let head = head(Attributes::from([
+        ("run".into(), s(run)),
+        ("items".into(), Value::N(count)),
+        ttl(expires_at),
+    ]));
     Ok((overflow, head))
 }
 
@@ -177,7 +230,10 @@ fn chunk_key_of(sk: &str) -> &str {
 /// The chunk, if each of its records has a place in a job.
 fn placed(chunk: Chunk) -> Result<Chunk, Corrupt> {
     let records = u32::try_from(chunk.records.len()).ok();
-    records.and_then(|n| chunk.first.checked_add(n)).map(|_| chunk).ok_or(Corrupt(DATA))
+    records
+        .and_then(|n| chunk.first.checked_add(n))
+        .map(|_| chunk)
+        .ok_or(Corrupt(DATA))
 }
 
 /// Reads a range of chunks. Overflow that no head names is passed over, and so are the parts of a chunk that has its result.
@@ -185,10 +241,16 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt>
     let mut chunks: BTreeMap<u32, ChunkState> = BTreeMap::new();
     let mut heads: BTreeMap<u32, (&str, i64)> = BTreeMap::new();
     let mut overflow: BTreeMap<(u32, &str), Vec<&Item>> = BTreeMap::new();
-    let ended: BTreeSet<&str> = items.iter().filter_map(|item| item.key.sk.strip_suffix("#RESULT")).collect();
+    let ended: BTreeSet<&str> = items
+        .iter()
+        .filter_map(|item| item.key.sk.strip_suffix("#RESULT"))
+        .collect();
     for item in items {
         let mut parts = item.key.sk.split('#');
-        let (Some("CHUNK"), Some(n)) = (parts.next(), parts.next().and_then(|n| n.parse().ok())) else { continue };
+        let (Some("CHUNK"), Some(n)) = (parts.next(), parts.next().and_then(|n| n.parse().ok()))
+        else {
+            continue;
+        };
         let state = chunks.entry(n).or_default();
         match (parts.next(), parts.next()) {
             (None, _) => state.chunk = Some(unpack(item).and_then(placed)?),
@@ -231,7 +293,8 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt>
             outcomes.extend(unpack::<Vec<(u32, Outcome)>>(item)?);
         }
         outcomes.sort_by_key(|(at, _)| *at);
-        chunks.entry(n).or_default().result = Some(outcomes.into_iter().map(|(_, outcome)| outcome).collect());
+        chunks.entry(n).or_default().result =
+            Some(outcomes.into_iter().map(|(_, outcome)| outcome).collect());
     }
     Ok(chunks)
 }
@@ -248,7 +311,11 @@ mod tests {
 
     fn outcomes(n: usize, bytes: usize) -> Vec<Outcome> {
         // Text that hardly compresses: digests in hex.
-        let text = |at: usize| (0..bytes / 64).map(|i| digest(&format!("{at}/{i}"))).collect::<String>();
+        let text = |at: usize| {
+            (0..bytes / 64)
+                .map(|i| digest(&format!("{at}/{i}")))
+                .collect::<String>()
+        };
         (0..n)
             .map(|at| Outcome {
                 data: serde_json::Map::from_iter([("text".to_owned(), text(at).into())]),
@@ -262,7 +329,9 @@ mod tests {
         let outcomes = outcomes(6, 200 * 1024);
         let (overflow, head) = result_items(&job(), 7, "run1", &outcomes, Timestamp(0)).unwrap();
         assert!(overflow.len() > 1);
-        let stranger = result_items(&job(), 7, "run0", &outcomes[..3], Timestamp(0)).unwrap().0;
+        let stranger = result_items(&job(), 7, "run0", &outcomes[..3], Timestamp(0))
+            .unwrap()
+            .0;
         let items: Vec<Item> = stranger.into_iter().chain(overflow).chain([head]).collect();
         assert_eq!(read_chunks(&items).unwrap()[&7].result, Some(outcomes));
     }
@@ -270,10 +339,16 @@ mod tests {
     #[test]
     fn parts_are_read_until_there_is_a_result() {
         let part = |chunk| {
-            let part = Part { begun: Some(1), outcomes: vec![(0, outcomes(1, 64).remove(0))], parked: Vec::new() };
+            let part = Part {
+                begun: Some(1),
+                outcomes: vec![(0, outcomes(1, 64).remove(0))],
+                parked: Vec::new(),
+            };
             part_item(&job(), chunk, "run1", 0, &part, Timestamp(0)).unwrap()
         };
-        let result = result_items(&job(), 7, "run1", &outcomes(2, 64), Timestamp(0)).unwrap().1;
+        let result = result_items(&job(), 7, "run1", &outcomes(2, 64), Timestamp(0))
+            .unwrap()
+            .1;
         let chunks = read_chunks(&[part(7), result, part(8)]).unwrap();
         assert_eq!((chunks[&7].finished.len(), chunks[&7].begun.len()), (0, 0));
         assert_eq!((chunks[&8].finished.len(), chunks[&8].begun.len()), (1, 1));
@@ -282,7 +357,8 @@ mod tests {
 
     #[test]
     fn overflow_that_is_missing_is_corrupt_and_not_a_shorter_result() {
-        let (mut overflow, head) = result_items(&job(), 7, "run1", &outcomes(6, 200 * 1024), Timestamp(0)).unwrap();
+        let (mut overflow, head) =
+            result_items(&job(), 7, "run1", &outcomes(6, 200 * 1024), Timestamp(0)).unwrap();
         overflow.pop();
         overflow.push(head);
         assert_eq!(read_chunks(&overflow), Err(Corrupt("result overflow")));
@@ -290,19 +366,37 @@ mod tests {
 
     #[test]
     fn a_chunk_range_holds_the_chunks_items_and_no_others() {
-        let Select::Partition { from, to, .. } = chunk_range(&job(), 1, 1) else { panic!() };
+        let Select::Partition { from, to, .. } = chunk_range(&job(), 1, 1) else {
+            panic!()
+        };
         let inside = |key: Key| key.sk >= from && key.sk <= to;
         assert!(inside(chunk_key(&job(), 1)) && inside(result_key(&job(), 1)));
-        assert!(inside(part_key(&job(), 1, "01ARZ", 999)) && inside(overflow_key(&job(), 1, "01ARZ", 999)));
-        assert!(!inside(chunk_key(&job(), 0)) && !inside(result_key(&job(), 0)) && !inside(chunk_key(&job(), 2)));
+        assert!(
+            inside(part_key(&job(), 1, "01ARZ", 999))
+                && inside(overflow_key(&job(), 1, "01ARZ", 999))
+        );
+        assert!(
+            !inside(chunk_key(&job(), 0))
+                && !inside(result_key(&job(), 0))
+                && !inside(chunk_key(&job(), 2))
+        );
     }
 
     #[test]
     fn places_that_cannot_be_counted_on_from_made_every_step_panic() {
         let record = Record::default();
         let item = |first| {
-            chunk_item(&job(), 0, &ChunkOf { first, funded: 1, records: std::slice::from_ref(&record) }, Timestamp(0))
-                .unwrap()
+            chunk_item(
+                &job(),
+                0,
+                &ChunkOf {
+                    first,
+                    funded: 1,
+                    records: std::slice::from_ref(&record),
+                },
+                Timestamp(0),
+            )
+            .unwrap()
         };
         assert_eq!(read_chunks(&[item(u32::MAX)]), Err(Corrupt(DATA)));
         assert!(read_chunks(&[item(u32::MAX - 1)]).is_ok());

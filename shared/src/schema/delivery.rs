@@ -20,7 +20,11 @@ pub fn delivery_key(id: &DeliveryId) -> Key {
 }
 
 pub fn deliveries_range(job: &JobId, from: u32) -> Select {
-    Select::Partition { pk: format!("JOB#{job}"), from: format!("DELIVERY#{from:05}"), to: "DELIVERY#~".into() }
+    Select::Partition {
+        pk: format!("JOB#{job}"),
+        from: format!("DELIVERY#{from:05}"),
+        to: "DELIVERY#~".into(),
+    }
 }
 
 /// The part of a delivery that never changes.
@@ -41,14 +45,18 @@ pub fn delivery_item(delivery: &Delivery, due: Option<Timestamp>) -> Item {
         event_at: delivery.event_at,
         url: delivery.url.clone(),
     };
-    let mut attributes = Attributes::from([(SPEC.into(), s(json(&spec))), ttl(delivery.expires_at)]);
+    let mut attributes =
+        Attributes::from([(SPEC.into(), s(json(&spec))), ttl(delivery.expires_at)]);
     attributes.insert("expires_ms".into(), Value::N(delivery.expires_at.0));
     for change in delivery_changes(delivery, due) {
         if let Change::Set(name, value) = change {
             attributes.insert(name.into(), value);
         }
     }
-    Item { key: delivery_key(&delivery.id), attributes }
+    Item {
+        key: delivery_key(&delivery.id),
+        attributes,
+    }
 }
 
 /// What an update sets of a delivery: all of it that changes, lease and `due` included.
@@ -88,7 +96,10 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> 
     let number = |name| get_n(item, name).and_then(|n| u32::try_from(n).ok());
     let lease = get_s(item, LEASE_TOKEN)
         .zip(get_n(item, LEASE_UNTIL))
-        .map(|(token, until)| Lease { token: token.to_owned(), until: Timestamp(until) });
+        .map(|(token, until)| Lease {
+            token: token.to_owned(),
+            until: Timestamp(until),
+        });
     Ok(Delivery {
         id: id.clone(),
         tenant: spec.tenant,
@@ -96,16 +107,24 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> 
         event: spec.event,
         event_at: spec.event_at,
         url: spec.url,
-        state: get_s(item, STATE).and_then(DeliveryState::parse).ok_or(Corrupt(STATE))?,
+        state: get_s(item, STATE)
+            .and_then(DeliveryState::parse)
+            .ok_or(Corrupt(STATE))?,
         reason: get_s(item, "reason").map(str::to_owned),
         // One more can always be counted.
-        attempts: number(ATTEMPTS).filter(|n| *n < u32::MAX).ok_or(Corrupt(ATTEMPTS))?,
+        attempts: number(ATTEMPTS)
+            .filter(|n| *n < u32::MAX)
+            .ok_or(Corrupt(ATTEMPTS))?,
         round_start: number("round_start").unwrap_or(0),
         explicit: number("explicit") == Some(1),
-        next_attempt_at: get_n(item, NEXT_ATTEMPT_AT).map(Timestamp).ok_or(Corrupt(NEXT_ATTEMPT_AT))?,
+        next_attempt_at: get_n(item, NEXT_ATTEMPT_AT)
+            .map(Timestamp)
+            .ok_or(Corrupt(NEXT_ATTEMPT_AT))?,
         lease,
         log: get_json(item, "log")?,
-        expires_at: get_n(item, "expires_ms").map(Timestamp).ok_or(Corrupt("expires_ms"))?,
+        expires_at: get_n(item, "expires_ms")
+            .map(Timestamp)
+            .ok_or(Corrupt("expires_ms"))?,
     })
 }
 
@@ -117,9 +136,19 @@ mod tests {
     fn attempts_that_cannot_be_counted_on_from_made_every_step_panic() {
         let tenant = TenantId::parse("t").unwrap();
         let (id, at) = (JobId::new(Timestamp(1), [3; 10]).delivery(0), Timestamp(0));
-        let mut delivery =
-            Delivery::new(id.clone(), tenant, "d", EventType::JobCompleted, at, "https://a.example/", at);
+        let mut delivery = Delivery::new(
+            id.clone(),
+            tenant,
+            "d",
+            EventType::JobCompleted,
+            at,
+            "https://a.example/",
+            at,
+        );
         delivery.attempts = u32::MAX;
-        assert_eq!(read_delivery(&id, &delivery_item(&delivery, None)), Err(Corrupt(ATTEMPTS)));
+        assert_eq!(
+            read_delivery(&id, &delivery_item(&delivery, None)),
+            Err(Corrupt(ATTEMPTS))
+        );
     }
 }

@@ -15,7 +15,10 @@ pub fn tenant_jobs(tenant: &TenantId) -> String {
 
 /// The shard of the `due` index that a job's items are in.
 pub fn due_shard(job: &JobId) -> String {
-    let byte = job.as_str().bytes().fold(0_u8, |sum, b| sum.wrapping_mul(31).wrapping_add(b));
+    let byte = job
+        .as_str()
+        .bytes()
+        .fold(0_u8, |sum, b| sum.wrapping_mul(31).wrapping_add(b));
     due_shard_name(byte % DUE_SHARDS)
 }
 

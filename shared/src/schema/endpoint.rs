@@ -34,7 +34,8 @@ pub fn latest_key(tenant: &TenantId, url: &str) -> Key {
 
 /// Of the URL's origin, which all URLs of one host, scheme and port share.
 pub fn origin_key(tenant: &TenantId, url: &str) -> Key {
-    let origin = Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization());
+    let origin =
+        Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization());
     key(format!("ENDPOINT#{tenant}#{}", digest(&origin)), "ORIGIN")
 }
 

@@ -11,8 +11,15 @@ pub fn idempotency_key(tenant: &TenantId, caller_key: &str) -> Key {
 
 /// What an idempotency item keeps of the faults that a submission was answered with, where there are any.
 pub fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, Corrupt> {
-    let kept: Vec<_> = faults.iter().map(|fault| (&fault.pointer, &fault.detail)).collect();
-    if kept.is_empty() { Ok(None) } else { Ok(Some((DATA.into(), Value::B(pack(&kept)?)))) }
+    let kept: Vec<_> = faults
+        .iter()
+        .map(|fault| (&fault.pointer, &fault.detail))
+        .collect();
+    if kept.is_empty() {
+        Ok(None)
+    } else {
+        Ok(Some((DATA.into(), Value::B(pack(&kept)?))))
+    }
 }
 
 /// Reads them; an item of a version that kept none has none.
@@ -21,5 +28,8 @@ pub fn read_faults(item: &Item) -> Result<Vec<InputError>, Corrupt> {
         return Ok(Vec::new());
     }
     let kept: Vec<(String, String)> = unpack(item)?;
-    Ok(kept.into_iter().map(|(pointer, detail)| InputError::new(pointer, detail)).collect())
+    Ok(kept
+        .into_iter()
+        .map(|(pointer, detail)| InputError::new(pointer, detail))
+        .collect())
 }

@@ -67,7 +67,9 @@ pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a Strin
 }
 
 pub(crate) fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, Corrupt> {
-    get_s(item, name).and_then(|text| serde_json::from_str(text).ok()).ok_or(Corrupt(name))
+    get_s(item, name)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or(Corrupt(name))
 }
 
 /// JSON text of a value of ours. Our types have string keys and finite numbers, so that it cannot fail.
@@ -80,7 +82,9 @@ pub(crate) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, Corrupt> {
 }
 
 pub(crate) fn unpacked(item: &Item) -> Result<Vec<u8>, Corrupt> {
-    let Some(Value::B(data)) = item.attributes.get(DATA) else { return Err(Corrupt(DATA)) };
+    let Some(Value::B(data)) = item.attributes.get(DATA) else {
+        return Err(Corrupt(DATA));
+    };
     zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| Corrupt(DATA))
 }
 
@@ -97,7 +101,9 @@ pub(crate) fn ttl(at: Timestamp) -> (String, Value) {
 pub(crate) const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 fn is_expired(item: &Item, now: Timestamp) -> bool {
-    get_n(item, OVER_AT).or_else(|| get_n(item, EXPIRES_AT)).is_some_and(|at| now.seconds() >= at)
+    get_n(item, OVER_AT)
+        .or_else(|| get_n(item, EXPIRES_AT))
+        .is_some_and(|at| now.seconds() >= at)
 }
 
 /// The item, unless its time is over: the table removes what has expired only days later.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::due::{DUE, DUE_SHARD, WINDOW, due_shard, tenant_jobs};
 use super::item::{
-    Corrupt, EXPIRES_AT, OVER_AT, SPEC, UNSETTLED, get_json, get_n, get_s, get_set, json, key, millis, s, ttl,
+    Corrupt, EXPIRES_AT, OVER_AT, SPEC, UNSETTLED, get_json, get_n, get_s, get_set, json, key,
+    millis, s, ttl,
 };
 use crate::domain::ids::JobId;
 use crate::domain::job::{End, Job, Spec, Status};
@@ -25,7 +26,11 @@ pub fn meta_key(job: &JobId) -> Key {
 
 /// Everything under the job's own partition: head, progress, deliveries.
 pub fn job_range(job: &JobId) -> Select {
-    Select::Partition { pk: format!("JOB#{job}"), from: " ".into(), to: "~".into() }
+    Select::Partition {
+        pk: format!("JOB#{job}"),
+        from: " ".into(),
+        to: "~".into(),
+    }
 }
 
 /// Everything under the job's own partition but its head: deliveries, and progress.
@@ -39,7 +44,10 @@ pub fn detail_ranges(job: &JobId) -> [Select; 2] {
 
 /// The changes by which a head that is settled goes at its job's time.
 pub(crate) fn settled(job: &Job) -> [Change; 2] {
-    [Change::Set(EXPIRES_AT, Value::N(job.spec.expires_at.seconds())), Change::Remove(OVER_AT)]
+    [
+        Change::Set(EXPIRES_AT, Value::N(job.spec.expires_at.seconds())),
+        Change::Remove(OVER_AT),
+    ]
 }
 
 pub fn meta_item(job: &Job) -> Item {
@@ -57,21 +65,36 @@ pub fn meta_item(job: &Job) -> Item {
         attributes.insert(DUE.into(), Value::N(due.0));
         attributes.insert(DUE_SHARD.into(), s(due_shard(&job.spec.id)));
     }
-    Item { key: meta_key(&job.spec.id), attributes }
+    Item {
+        key: meta_key(&job.spec.id),
+        attributes,
+    }
 }
 
 pub fn read_meta(item: &Item) -> Result<Job, Corrupt> {
     let spec: Spec = get_json(item, SPEC)?;
-    let status = get_s(item, STATUS).and_then(Status::parse).ok_or(Corrupt(STATUS))?;
-    let end: Option<End> = item.attributes.contains_key(END).then(|| get_json(item, END)).transpose()?;
+    let status = get_s(item, STATUS)
+        .and_then(Status::parse)
+        .ok_or(Corrupt(STATUS))?;
+    let end: Option<End> = item
+        .attributes
+        .contains_key(END)
+        .then(|| get_json(item, END))
+        .transpose()?;
     Ok(Job {
         spec,
         status,
         started_at: get_n(item, STARTED_AT).map(Timestamp),
         end,
         due: get_n(item, DUE).map(Timestamp),
-        seen: get_n(item, SEEN).and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-        window: Duration::from_millis(get_n(item, WINDOW).and_then(|n| u64::try_from(n).ok()).unwrap_or(60_000)),
+        seen: get_n(item, SEEN)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0),
+        window: Duration::from_millis(
+            get_n(item, WINDOW)
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or(60_000),
+        ),
         shards_done: u32::try_from(get_set(item, SHARDS_DONE).count()).unwrap_or(u32::MAX),
     })
 }

@@ -34,34 +34,41 @@ mod job;
 mod progress;
 mod tenant;
 
-pub use self::callback::{WAKE_UNTIL, call_item, call_key, call_wake_key, calls_range, read_call, read_calls};
+pub use self::callback::{
+    WAKE_UNTIL, call_item, call_key, call_wake_key, calls_range, read_call, read_calls,
+};
 pub use self::chunk::{
-    Chunk, ChunkOf, ChunkState, Part, chunk_item, chunk_key, chunk_range, groups, known_item, known_key, part_item,
-    read_chunks, result_items, result_key, shard_range,
+    Chunk, ChunkOf, ChunkState, Part, chunk_item, chunk_key, chunk_range, groups, known_item,
+    known_key, part_item, read_chunks, result_items, result_key, shard_range,
 };
 pub use self::delivery::{
-    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, NEXT_ATTEMPT_AT, STATE, deliveries_range, delivery_changes, delivery_item,
-    delivery_key, read_delivery,
+    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, NEXT_ATTEMPT_AT, STATE, deliveries_range, delivery_changes,
+    delivery_item, delivery_key, read_delivery,
 };
 pub use self::due::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, WINDOW, due_item, due_shard, due_shard_name, listed_job, tenant_jobs,
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, WINDOW, due_item, due_shard, due_shard_name, listed_job,
+    tenant_jobs,
 };
 pub use self::endpoint::{
-    DISABLED, Endpoint, NEWEST, NOT_BEFORE, PROBE, PROBE_UNTIL, QUICK, SLOW, TURN, TURN_JOB, TURN_UNTIL, endpoint_key,
-    latest_key, origin_key, read_endpoint,
+    DISABLED, Endpoint, NEWEST, NOT_BEFORE, PROBE, PROBE_UNTIL, QUICK, SLOW, TURN, TURN_JOB,
+    TURN_UNTIL, endpoint_key, latest_key, origin_key, read_endpoint,
 };
 pub use self::idempotency::{faults_attribute, idempotency_key, read_faults};
 pub use self::item::{
-    Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, OVER_AT, SPEC, current, get_n, get_s, get_set, json, millis, s, set,
+    Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, OVER_AT, SPEC, current, get_n, get_s, get_set, json,
+    millis, s, set,
 };
 pub(crate) use self::job::settled;
 pub use self::job::{
-    CALLBACK_KEY, END, SEEN, SHARDS_DONE, STARTED_AT, STATUS, detail_ranges, job_range, meta_item, meta_key, read_meta,
+    CALLBACK_KEY, END, SEEN, SHARDS_DONE, STARTED_AT, STATUS, detail_ranges, job_range, meta_item,
+    meta_key, read_meta,
 };
 pub use self::progress::{
-    DONE, held_attribute, progress_item, progress_key, read_progress, starts_attribute, wake_attribute,
+    DONE, held_attribute, progress_item, progress_key, read_progress, starts_attribute,
+    wake_attribute,
 };
 pub use self::tenant::{
-    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item, profile_key,
-    profile_value, read_api_key, read_profile, read_secrets, secret_key, secrets_value,
+    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item,
+    profile_key, profile_value, read_api_key, read_profile, read_secrets, secret_key,
+    secrets_value,
 };

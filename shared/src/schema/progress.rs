@@ -16,7 +16,10 @@ pub fn progress_key(job: &JobId, shard: u32) -> Key {
 }
 
 pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
-    Item { key: progress_key(job, shard), attributes: Attributes::from([ttl(expires_at.plus(UNSETTLED))]) }
+    Item {
+        key: progress_key(job, shard),
+        attributes: Attributes::from([ttl(expires_at.plus(UNSETTLED))]),
+    }
 }
 
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
@@ -43,7 +46,15 @@ pub fn wake_attribute(chunk: u32) -> &'static str {
     chunk_attribute(&NAMES, "wake", chunk)
 }
 
-fn chunk_attribute(names: &'static OnceLock<Vec<String>>, prefix: &str, chunk: u32) -> &'static str {
-    let names = names.get_or_init(|| (0..SHARD_CHUNKS).map(|n| format!("{prefix}_{n:02}")).collect());
+fn chunk_attribute(
+    names: &'static OnceLock<Vec<String>>,
+    prefix: &str,
+    chunk: u32,
+) -> &'static str {
+    let names = names.get_or_init(|| {
+        (0..SHARD_CHUNKS)
+            .map(|n| format!("{prefix}_{n:02}"))
+            .collect()
+    });
     &names[usize::try_from(chunk % SHARD_CHUNKS).unwrap_or(0)]
 }

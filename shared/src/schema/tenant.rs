@@ -32,7 +32,10 @@ pub fn api_key_key(hash: &str) -> Key {
 }
 
 pub fn profile_item(profile: &Profile) -> Item {
-    Item { key: profile_key(&profile.tenant), attributes: Attributes::from([(SPEC.into(), profile_value(profile))]) }
+    Item {
+        key: profile_key(&profile.tenant),
+        attributes: Attributes::from([(SPEC.into(), profile_value(profile))]),
+    }
 }
 
 pub fn profile_value(profile: &Profile) -> Value {
@@ -46,14 +49,27 @@ pub fn read_profile(item: &Item) -> Result<Profile, Corrupt> {
 /// `hash` is that of the key.
 pub fn api_key_item(hash: &str, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Item {
     let scopes = scopes.iter().map(|s| s.as_str().to_owned()).collect();
-    let attributes = Attributes::from([(TENANT.into(), s(tenant.as_str())), (SCOPES.into(), Value::Ss(scopes))]);
-    Item { key: api_key_key(hash), attributes }
+    let attributes = Attributes::from([
+        (TENANT.into(), s(tenant.as_str())),
+        (SCOPES.into(), Value::Ss(scopes)),
+    ]);
+    Item {
+        key: api_key_key(hash),
+        attributes,
+    }
 }
 
 /// Reads whose key it is, and what it may do.
 pub fn read_api_key(item: &Item) -> Result<(TenantId, BTreeSet<Scope>), Corrupt> {
-    let tenant = get_s(item, TENANT).and_then(TenantId::parse).ok_or(Corrupt("key"))?;
-    Ok((tenant, get_set(item, SCOPES).filter_map(|scope| Scope::parse(scope)).collect()))
+    let tenant = get_s(item, TENANT)
+        .and_then(TenantId::parse)
+        .ok_or(Corrupt("key"))?;
+    Ok((
+        tenant,
+        get_set(item, SCOPES)
+            .filter_map(|scope| Scope::parse(scope))
+            .collect(),
+    ))
 }
 
 pub fn secrets_value(secrets: &[LiveSecret]) -> Value {

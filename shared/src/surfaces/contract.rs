@@ -69,34 +69,55 @@ pub enum Call {
         answer: fn(&Accepted, Timestamp) -> ApiResponse,
     },
     /// Starts a job of the records that failed in another.
-    Retry { answer: fn(&Accepted, Timestamp) -> ApiResponse },
+    Retry {
+        answer: fn(&Accepted, Timestamp) -> ApiResponse,
+    },
     /// Stops what has not begun.
-    Cancel { show: fn(&JobView, Timestamp) -> ApiResponse },
+    Cancel {
+        show: fn(&JobView, Timestamp) -> ApiResponse,
+    },
     /// Erases a job; 204.
     Delete,
     /// Shows a job, with its records where `records` asks for them.
-    Job { records: fn(&ApiRequest, &JobView) -> bool, show: fn(&Shown<'_>) -> Result<ApiResponse, ApiError> },
+    Job {
+        records: fn(&ApiRequest, &JobView) -> bool,
+        show: fn(&Shown<'_>) -> Result<ApiResponse, ApiError>,
+    },
     /// Shows a job with an `ETag` made of `state`; `?wait=` or `Prefer: wait=` holds the answer until it ends.
-    Watch { show: fn(&JobView, Timestamp) -> ApiResponse, state: fn(&JobView) -> String },
+    Watch {
+        show: fn(&JobView, Timestamp) -> ApiResponse,
+        state: fn(&JobView) -> String,
+    },
     /// Lists the tenant's jobs; `?status=`, `?cursor=`, `?limit=`.
-    Jobs { show: fn(&[JobView], Option<&JobId>, Timestamp) -> ApiResponse },
+    Jobs {
+        show: fn(&[JobView], Option<&JobId>, Timestamp) -> ApiResponse,
+    },
     /// A page of results; `?cursor=`, `?limit=`.
-    Results { show: fn(&ResultsPage<'_>) -> ApiResponse },
+    Results {
+        show: fn(&ResultsPage<'_>) -> ApiResponse,
+    },
     /// The delivery log of a job; `?cursor=`, `?limit=`.
-    Deliveries { show: fn(&[Delivery], Option<u32>) -> ApiResponse },
+    Deliveries {
+        show: fn(&[Delivery], Option<u32>) -> ApiResponse,
+    },
     /// One delivery.
     Delivery { show: fn(&Delivery) -> ApiResponse },
     /// Sends an event again; takes a delivery's id, or a job's for the event of its end.
     Replay { show: fn(&Delivery) -> ApiResponse },
     /// Sends a test event.
-    TestWebhook { read: fn(&ApiRequest, &Reading<'_>) -> Result<String, ApiError>, show: fn(&Delivery) -> ApiResponse },
+    TestWebhook {
+        read: fn(&ApiRequest, &Reading<'_>) -> Result<String, ApiError>,
+        show: fn(&Delivery) -> ApiResponse,
+    },
     /// Makes a new webhook secret; `read` says how long the one before signs along.
     RotateSecret {
         read: fn(&ApiRequest) -> Result<Duration, ApiError>,
         show: fn(&Secret, Option<Timestamp>) -> ApiResponse,
     },
     /// Shows the caller.
-    Account { show: fn(&Caller, &Catalog) -> ApiResponse },
+    Account {
+        show: fn(&Caller, &Catalog) -> ApiResponse,
+    },
 }
 
 /// A job to be shown.
@@ -131,7 +152,9 @@ pub struct Reading<'a> {
 
 impl std::fmt::Debug for Reading<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reading").field("surface", &self.surface.name).finish_non_exhaustive()
+        f.debug_struct("Reading")
+            .field("surface", &self.surface.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,7 +166,10 @@ impl Reading<'_> {
     /// gets a name that no type has, so that its job ends with the reason.
     pub fn kind(&self, operation: &str) -> String {
         let mapped = self.catalog.operation(self.surface.name, operation);
-        mapped.map_or_else(|| format!("{}.{operation}", self.surface.name), str::to_owned)
+        mapped.map_or_else(
+            || format!("{}.{operation}", self.surface.name),
+            str::to_owned,
+        )
     }
 
     /// Why a URL cannot be delivered to, in words.
@@ -153,9 +179,9 @@ impl Reading<'_> {
         }
         match self.http.check(url, (self.surface.delivery)().plain_http) {
             Ok(()) => None,
-            Err(HttpError::Blocked) => {
-                Some("points to an address that is not allowed (private, local or reserved)".to_owned())
-            }
+            Err(HttpError::Blocked) => Some(
+                "points to an address that is not allowed (private, local or reserved)".to_owned(),
+            ),
             Err(HttpError::Url(why)) => Some(format!("cannot be used: {why}")),
             Err(other) => Some(other.to_string()),
         }

@@ -43,25 +43,47 @@ const ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/api/v2/contact/enrich/bulk",
-        call: Call::Submit { read: read_enrich, answer: accepted },
+        call: Call::Submit {
+            read: read_enrich,
+            answer: accepted,
+        },
     },
     Route {
         method: "GET",
         path: "/api/v2/contact/enrich/bulk/{id}",
-        call: Call::Job { records: wants_enriched, show: show_enriched },
+        call: Call::Job {
+            records: wants_enriched,
+            show: show_enriched,
+        },
     },
     Route {
         method: "POST",
         path: "/api/v2/contact/reverse/email/bulk",
-        call: Call::Submit { read: read_reverse, answer: accepted },
+        call: Call::Submit {
+            read: read_reverse,
+            answer: accepted,
+        },
     },
     Route {
         method: "GET",
         path: "/api/v2/contact/reverse/email/bulk/{id}",
-        call: Call::Job { records: |_, view| is(view, REVERSE), show: show_reversed },
+        call: Call::Job {
+            records: |_, view| is(view, REVERSE),
+            show: show_reversed,
+        },
     },
-    Route { method: "GET", path: "/api/v2/account/keys/verify", call: Call::Account { show: show_workspace } },
-    Route { method: "GET", path: "/api/v2/account/credits", call: Call::Account { show: show_balance } },
+    Route {
+        method: "GET",
+        path: "/api/v2/account/keys/verify",
+        call: Call::Account {
+            show: show_workspace,
+        },
+    },
+    Route {
+        method: "GET",
+        path: "/api/v2/account/credits",
+        call: Call::Account { show: show_balance },
+    },
 ];
 
 /// The operations, as `providers.toml` maps them.
@@ -151,11 +173,19 @@ fn short(text: &str) -> String {
 }
 
 /// A text that has more than white space. Null and an empty text are as good as absent.
-fn text<'a>(object: &'a Map<String, Value>, at: &str, name: &str) -> Result<Option<&'a str>, ApiError> {
+fn text<'a>(
+    object: &'a Map<String, Value>,
+    at: &str,
+    name: &str,
+) -> Result<Option<&'a str>, ApiError> {
     match present(object, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(refused(code::TYPE, format!("{at}/{name}"), "must be a string")),
+        Some(_) => Err(refused(
+            code::TYPE,
+            format!("{at}/{name}"),
+            "must be a string",
+        )),
     }
 }
 
@@ -174,7 +204,8 @@ fn read_batch(
     read: fn(&str, &Map<String, Value>) -> Result<Record, ApiError>,
 ) -> Result<Submission, ApiError> {
     let mut batch = object(&request.body)?;
-    let name = text(&batch, "", "name")?.ok_or_else(|| refused(code::NAME_EMPTY, "/name", "is required"))?;
+    let name = text(&batch, "", "name")?
+        .ok_or_else(|| refused(code::NAME_EMPTY, "/name", "is required"))?;
     if name.chars().count() > MAX_NAME_CHARS {
         let detail = format!("is longer than {MAX_NAME_CHARS} characters");
         return Err(refused(code::NAME_EXCEEDED, "/name", detail));
@@ -183,7 +214,9 @@ fn read_batch(
     let webhook = read_url(&batch, "", "webhook_url", reading)?;
     let record_webhook = match batch.get("webhook_events") {
         None | Some(Value::Null) => None,
-        Some(Value::Object(events)) => read_url(events, "/webhook_events", "contact_finished", reading)?,
+        Some(Value::Object(events)) => {
+            read_url(events, "/webhook_events", "contact_finished", reading)?
+        }
         Some(_) => {
             let detail = "must be an object like {\"contact_finished\": \"https://…\"}";
             return Err(refused(code::TYPE, "/webhook_events", detail));
@@ -198,7 +231,10 @@ fn read_batch(
         return Err(refused(code::DATA_EMPTY, "/data", "is empty"));
     }
     if contacts.len() > MAX_CONTACTS {
-        let detail = format!("has {} entries; a batch has at most {MAX_CONTACTS}", contacts.len());
+        let detail = format!(
+            "has {} entries; a batch has at most {MAX_CONTACTS}",
+            contacts.len()
+        );
         return Err(refused(code::DATA_EXCEEDED, "/data", detail));
     }
     let mut records = Vec::with_capacity(contacts.len());
@@ -231,7 +267,13 @@ fn read_url(
     let url = match present(object, name) {
         None => return Ok(None),
         Some(Value::String(url)) => url,
-        Some(_) => return Err(refused(code::WEBHOOK_URL, format!("{at}/{name}"), "must be a URL, as a string")),
+        Some(_) => {
+            return Err(refused(
+                code::WEBHOOK_URL,
+                format!("{at}/{name}"),
+                "must be a URL, as a string",
+            ));
+        }
     };
     match reading.url_fault(url) {
         None => Ok(Some(Webhook { url: url.clone() })),
@@ -254,7 +296,8 @@ const TEXTS: [(&str, &str, &str); 6] = [
 ];
 
 const DOMAIN_FAULT: &str = "must be a domain such as example.com";
-const LINKEDIN_FAULT: &str = "must be a person's URL on LinkedIn, such as https://www.linkedin.com/in/NAME";
+const LINKEDIN_FAULT: &str =
+    "must be a person's URL on LinkedIn, such as https://www.linkedin.com/in/NAME";
 
 fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
     let (mut input, mut sent) = (Map::new(), Map::new());
@@ -262,7 +305,10 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
         if name == "custom" || name == "enrich_fields" {
             continue;
         }
-        match TEXTS.iter().find(|(own, echo, _)| name == own || name == echo) {
+        match TEXTS
+            .iter()
+            .find(|(own, echo, _)| name == own || name == echo)
+        {
             None => {
                 if !is_blank(value) {
                     input.insert(name.clone(), value.clone());
@@ -270,7 +316,9 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
                 sent.insert(name.clone(), value.clone());
             }
             Some((own, echo, canonical)) => {
-                let Some(text) = text(contact, at, name)? else { continue };
+                let Some(text) = text(contact, at, name)? else {
+                    continue;
+                };
                 if name == own || !sent.contains_key(*echo) {
                     input.insert((*canonical).to_owned(), text.into());
                     sent.insert((*echo).to_owned(), text.into());
@@ -280,7 +328,10 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     }
     let known = |name: &str| input.get(name).and_then(Value::as_str);
     if known("linkedin_url").is_none() {
-        for (name, code) in [("first_name", code::FIRST_NAME_EMPTY), ("last_name", code::LAST_NAME_EMPTY)] {
+        for (name, code) in [
+            ("first_name", code::FIRST_NAME_EMPTY),
+            ("last_name", code::LAST_NAME_EMPTY),
+        ] {
             if known(name).is_none() {
                 let detail = "is required for a contact without linkedin_url";
                 return Err(refused(code, format!("{at}/{name}"), detail));
@@ -292,8 +343,18 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
         }
     }
     for (names, fits, code, detail) in [
-        (["domain", "company_domain"], is_domain as fn(&str) -> bool, code::DOMAIN_INVALID, DOMAIN_FAULT),
-        (["linkedin_url", "professional_network_url"], is_linkedin_profile, code::LINKEDIN_URL_INVALID, LINKEDIN_FAULT),
+        (
+            ["domain", "company_domain"],
+            is_domain as fn(&str) -> bool,
+            code::DOMAIN_INVALID,
+            DOMAIN_FAULT,
+        ),
+        (
+            ["linkedin_url", "professional_network_url"],
+            is_linkedin_profile,
+            code::LINKEDIN_URL_INVALID,
+            LINKEDIN_FAULT,
+        ),
     ] {
         for name in names {
             if text(contact, at, name)?.is_some_and(|text| !fits(text)) {
@@ -303,7 +364,12 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     }
     input.insert("enrich_fields".to_owned(), read_fields(at, contact)?.into());
     let metadata = read_custom(at, contact, MAX_CUSTOM_KEYS)?;
-    Ok(Record { input, metadata, original: Some(sent), ..Record::default() })
+    Ok(Record {
+        input,
+        metadata,
+        original: Some(sent),
+        ..Record::default()
+    })
 }
 
 fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
@@ -314,12 +380,22 @@ fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
         Some(_) => return Err(refused(code::EMAIL_INVALID, pointer, "must be a string")),
     };
     if !is_email(email) {
-        return Err(refused(code::EMAIL_INVALID, pointer, "must be an e-mail address"));
+        return Err(refused(
+            code::EMAIL_INVALID,
+            pointer,
+            "must be an e-mail address",
+        ));
     }
     let metadata = read_custom(at, contact, MAX_REVERSE_CUSTOM_KEYS)?;
     let members = contact.iter().filter(|(name, _)| *name != "custom");
-    let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(Record { input, metadata, ..Record::default() })
+    let input = members
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Ok(Record {
+        input,
+        metadata,
+        ..Record::default()
+    })
 }
 
 /// What is asked for, each once.
@@ -331,15 +407,30 @@ fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static st
         Some(_) => return Err(refused(code::TYPE, pointer, "must be an array of strings")),
     };
     if named.is_empty() {
-        return Err(refused(code::ENRICH_FIELDS_EMPTY, pointer, "is empty; leave it out to ask for everything"));
+        return Err(refused(
+            code::ENRICH_FIELDS_EMPTY,
+            pointer,
+            "is empty; leave it out to ask for everything",
+        ));
     }
     for (n, value) in named.iter().enumerate() {
         if !value.as_str().is_some_and(|field| FIELDS.contains(&field)) {
-            let detail = format!("is {}; it must be one of {}", short(&value.to_string()), FIELDS.join(", "));
-            return Err(refused(code::ENRICH_FIELD_VALUE, format!("{pointer}/{n}"), detail));
+            let detail = format!(
+                "is {}; it must be one of {}",
+                short(&value.to_string()),
+                FIELDS.join(", ")
+            );
+            return Err(refused(
+                code::ENRICH_FIELD_VALUE,
+                format!("{pointer}/{n}"),
+                detail,
+            ));
         }
     }
-    Ok(FIELDS.into_iter().filter(|field| named.iter().any(|value| value == field)).collect())
+    Ok(FIELDS
+        .into_iter()
+        .filter(|field| named.iter().any(|value| value == field))
+        .collect())
 }
 
 fn read_custom(
@@ -350,7 +441,13 @@ fn read_custom(
     let custom = match contact.get("custom") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(custom)) => custom,
-        Some(_) => return Err(refused(code::TYPE, format!("{at}/custom"), "must be an object of strings")),
+        Some(_) => {
+            return Err(refused(
+                code::TYPE,
+                format!("{at}/custom"),
+                "must be an object of strings",
+            ));
+        }
     };
     if custom.len() > max_keys {
         let detail = format!("has {} keys; at most {max_keys} are taken", custom.len());
@@ -373,9 +470,14 @@ fn read_custom(
 /// let pass, as people paste them. Lengths are those of RFC 1035, section 2.3.4.
 fn is_domain(text: &str) -> bool {
     let text = text.trim();
-    let host = without_scheme(text).split(['/', '?', '#']).next().unwrap_or_default();
+    let host = without_scheme(text)
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
     let labels: Vec<&str> = host.split('.').collect();
-    let letter = |c: char| c.is_ascii_alphanumeric() || (!c.is_ascii() && !c.is_whitespace() && !c.is_control());
+    let letter = |c: char| {
+        c.is_ascii_alphanumeric() || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
+    };
     let fits = |label: &&str| {
         (1..=63).contains(&label.chars().count())
             && label.chars().all(|c| letter(c) || c == '-' || c == '_')
@@ -383,14 +485,18 @@ fn is_domain(text: &str) -> bool {
             && label.ends_with(letter)
     };
     // A last label of digits alone is an address.
-    let top = labels.last().is_some_and(|top| !top.bytes().all(|b| b.is_ascii_digit()));
+    let top = labels
+        .last()
+        .is_some_and(|top| !top.bytes().all(|b| b.is_ascii_digit()));
     labels.len() >= 2 && host.chars().count() <= 253 && top && labels.iter().all(fits)
 }
 
 /// Whether a text is an address that mail can go to, as far as its form tells. Lengths are those of RFC 5321, section
 /// 4.5.3.1, and its erratum 1690.
 fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
     let odd = |c: char| c.is_whitespace() || c.is_control() || c == '@';
     (1..=64).contains(&local.chars().count())
         && text.chars().count() <= 254
@@ -402,7 +508,9 @@ fn is_email(text: &str) -> bool {
 
 /// Whether a text is the URL of a person on `LinkedIn` or its Sales Navigator; the scheme may be missing.
 fn is_linkedin_profile(text: &str) -> bool {
-    let (host, path) = without_scheme(text.trim()).split_once('/').unwrap_or_default();
+    let (host, path) = without_scheme(text.trim())
+        .split_once('/')
+        .unwrap_or_default();
     let host = host.to_ascii_lowercase();
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').collect();
@@ -412,14 +520,16 @@ fn is_linkedin_profile(text: &str) -> bool {
         }
         _ => false,
     };
-    let country = |sub: &str| !sub.is_empty() && sub.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let country =
+        |sub: &str| !sub.is_empty() && sub.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     person && (host == "linkedin.com" || host.strip_suffix(".linkedin.com").is_some_and(country))
 }
 
 fn without_scheme(text: &str) -> &str {
-    let scheme = ["https://", "http://"]
-        .into_iter()
-        .find(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
     &text[scheme.map_or(0, str::len)..]
 }
 
@@ -428,9 +538,15 @@ fn without_scheme(text: &str) -> &str {
 /// The answer to a submission, also where credits are short.
 fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     match accepted {
-        Accepted::Job { view, .. } => ApiResponse::json(200, &json!({"enrichment_id": view.job.spec.id.uuid()})),
+        Accepted::Job { view, .. } => {
+            ApiResponse::json(200, &json!({"enrichment_id": view.job.spec.id.uuid()}))
+        }
         // Nothing on this surface asks for a price.
-        Accepted::Priced { .. } => failure(500, code::INTERNAL, "a price was reckoned that nobody asked for"),
+        Accepted::Priced { .. } => failure(
+            500,
+            code::INTERNAL,
+            "a price was reckoned that nobody asked for",
+        ),
     }
 }
 
@@ -439,7 +555,9 @@ fn is(view: &JobView, operation: &str) -> bool {
 }
 
 fn forced(request: &ApiRequest) -> bool {
-    request.parameter("forceResults").is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+    request
+        .parameter("forceResults")
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
 }
 
 fn wants_enriched(request: &ApiRequest, view: &JobView) -> bool {
@@ -451,7 +569,8 @@ fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
         return Err(ApiError::NotFound { what: "enrichment" });
     }
     if shown.view.status().is_live() && !forced(shown.request) {
-        let message = format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
+        let message =
+            format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
         let response = failure(400, code::IN_PROGRESS, &message);
         return Ok(response.with("retry-after", READY_IN_SECONDS.to_string()));
     }
@@ -459,17 +578,33 @@ fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
 }
 
 fn show_reversed(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
-    if is(shown.view, REVERSE) { Ok(show(shown)) } else { Err(ApiError::NotFound { what: "reverse lookup" }) }
+    if is(shown.view, REVERSE) {
+        Ok(show(shown))
+    } else {
+        Err(ApiError::NotFound {
+            what: "reverse lookup",
+        })
+    }
 }
 
 fn show(shown: &Shown<'_>) -> ApiResponse {
     let entries = shown.records.unwrap_or_default();
-    let contacts = entries.iter().map(|entry| (&entry.record, entry.outcome.as_ref()));
+    let contacts = entries
+        .iter()
+        .map(|entry| (&entry.record, entry.outcome.as_ref()));
     let state = state(shown.view);
-    let status = if state == CREDITS_INSUFFICIENT { 402 } else { 200 };
+    let status = if state == CREDITS_INSUFFICIENT {
+        402
+    } else {
+        200
+    };
     let credits = if shown.view.job.status.is_live() {
         // What is shown, and not what is counted so far: the two need not have been read at the same moment.
-        entries.iter().filter_map(|entry| entry.outcome.as_ref()).map(|outcome| u64::from(outcome.credits)).sum()
+        entries
+            .iter()
+            .filter_map(|entry| entry.outcome.as_ref())
+            .map(|outcome| u64::from(outcome.credits))
+            .sum()
     } else {
         shown.view.credits_used()
     };
@@ -486,7 +621,9 @@ fn state(view: &JobView) -> &'static str {
         Status::Running | Status::Canceling | Status::Expiring => IN_PROGRESS,
         // It was stopped before its end, by us.
         Status::Canceled | Status::Expired | Status::Deleted => "CANCELED",
-        Status::Completed | Status::Failed if view.job.spec.short_of_credits => CREDITS_INSUFFICIENT,
+        Status::Completed | Status::Failed if view.job.spec.short_of_credits => {
+            CREDITS_INSUFFICIENT
+        }
         // A type without a provider finds nothing; the native surface says why.
         Status::Completed | Status::Failed => "FINISHED",
     }
@@ -500,7 +637,9 @@ fn batch<'a>(
     contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
 ) -> Value {
     let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
-    let data: Vec<Value> = contacts.map(|(record, outcome)| entry(enriched, record, outcome, blanks)).collect();
+    let data: Vec<Value> = contacts
+        .map(|(record, outcome)| entry(enriched, record, outcome, blanks))
+        .collect();
     json::object([
         ("id", view.job.spec.id.uuid().into()),
         ("name", view.job.spec.name.clone().into()),
@@ -520,7 +659,10 @@ fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>, blanks: Bla
         shown.insert("custom".to_owned(), Value::Object(custom.clone()));
     }
     if enriched {
-        shown.insert("contact_info".to_owned(), Value::Object(contact_info(record, found, blanks)));
+        shown.insert(
+            "contact_info".to_owned(),
+            Value::Object(contact_info(record, found, blanks)),
+        );
     }
     // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
     let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
@@ -537,13 +679,16 @@ fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> 
         None => true,
     };
     // An address that nobody calls personal is taken for one at work.
-    let (personal, work): (Vec<Email>, Vec<Email>) =
-        contact::emails(found, blanks).into_iter().partition(|email| email.personal == Some(true));
+    let (personal, work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
+        .into_iter()
+        .partition(|email| email.personal == Some(true));
     let phones = contact::phones(found, blanks);
     let (work, personal) = (work.as_slice(), personal.as_slice());
     let mut info = Map::new();
-    let emails =
-        [(WORK_EMAILS, "most_probable_work_email", work), (PERSONAL_EMAILS, "most_probable_personal_email", personal)];
+    let emails = [
+        (WORK_EMAILS, "most_probable_work_email", work),
+        (PERSONAL_EMAILS, "most_probable_personal_email", personal),
+    ];
     for (_, name, emails) in emails.iter().filter(|(field, ..)| asked(field)) {
         if let Some(best) = emails.iter().min_by_key(|email| doubt(email)) {
             info.insert((*name).to_owned(), show_email(best));
@@ -552,7 +697,10 @@ fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> 
     if let Some(best) = phones.first().filter(|_| asked(PHONES)) {
         info.insert("most_probable_phone".to_owned(), show_phone(best));
     }
-    for (field, name, emails) in [(WORK_EMAILS, "work_emails", work), (PERSONAL_EMAILS, "personal_emails", personal)] {
+    for (field, name, emails) in [
+        (WORK_EMAILS, "work_emails", work),
+        (PERSONAL_EMAILS, "personal_emails", personal),
+    ] {
         if asked(field) && !emails.is_empty() {
             info.insert(name.to_owned(), emails.iter().map(show_email).collect());
         }
@@ -607,10 +755,18 @@ fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map
         return None;
     }
     let pick = |names: &[(&str, &str)]| -> Map<String, Value> {
-        let text = |name: &str| blanks.present(found, name).filter(|v| v.as_str().is_some_and(|text| !text.is_empty()));
-        names.iter().filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone()))).collect()
+        let text = |name: &str| {
+            blanks
+                .present(found, name)
+                .filter(|v| v.as_str().is_some_and(|text| !text.is_empty()))
+        };
+        names
+            .iter()
+            .filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone())))
+            .collect()
     };
-    let same = |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
+    let same =
+        |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
     let mut profile = same(&["full_name", "first_name", "last_name", "headline"]);
     for (name, fits) in [
         ("location", Value::is_object as fn(&Value) -> bool),
@@ -629,12 +785,28 @@ fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map
             profile.insert(name.to_owned(), Value::Object(value));
         }
     };
-    add(&mut profile, "location", same(&["country", "country_code", "city", "region"]));
+    add(
+        &mut profile,
+        "location",
+        same(&["country", "country_code", "city", "region"]),
+    );
     let mut network = Map::new();
-    add(&mut network, "professional_network", pick(&[("linkedin_url", "url")]));
+    add(
+        &mut network,
+        "professional_network",
+        pick(&[("linkedin_url", "url")]),
+    );
     add(&mut profile, "social_profiles", network);
     let (mut employment, mut current) = (Map::new(), pick(&[("title", "title")]));
-    add(&mut current, "company", pick(&[("company_name", "name"), ("domain", "domain"), ("website", "website")]));
+    add(
+        &mut current,
+        "company",
+        pick(&[
+            ("company_name", "name"),
+            ("domain", "domain"),
+            ("website", "website"),
+        ]),
+    );
     if !current.is_empty() {
         current.insert("is_current".to_owned(), true.into());
     }
@@ -644,18 +816,29 @@ fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map
 }
 
 /// The namespace of workspace ids, a random UUID.
-const WORKSPACES: [u8; 16] =
-    [0x6f, 0x1d, 0x3c, 0x52, 0x0b, 0x7e, 0x4a, 0x95, 0x9c, 0x1f, 0x2e, 0xd8, 0x47, 0xa6, 0x30, 0xb1];
+const WORKSPACES: [u8; 16] = [
+    0x6f, 0x1d, 0x3c, 0x52, 0x0b, 0x7e, 0x4a, 0x95, 0x9c, 0x1f, 0x2e, 0xd8, 0x47, 0xa6, 0x30, 0xb1,
+];
 
 /// A tenant's id as a UUID of version 5. Source: RFC 9562, section 5.5.
 fn workspace(tenant: &TenantId) -> String {
-    let digest = Sha1::new().chain_update(WORKSPACES).chain_update(tenant.as_str()).finalize();
+    let digest = Sha1::new()
+        .chain_update(WORKSPACES)
+        .chain_update(tenant.as_str())
+        .finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] = 0x50 | (bytes[6] & 0x0F);
     bytes[8] = 0x80 | (bytes[8] & 0x3F);
     let hex = hex::encode(bytes);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 fn show_workspace(caller: &Caller, _: &Catalog) -> ApiResponse {
@@ -670,11 +853,18 @@ fn show_balance(caller: &Caller, _: &Catalog) -> ApiResponse {
 
 /// The body of an event: what the poll answers, or of one contact the same around it alone.
 fn event_body(event: &Event<'_>) -> Vec<u8> {
-    let lines = event.results.map(|lines| lines.iter().map(|line| (&line.record, Some(&line.outcome))));
+    let lines = event
+        .results
+        .map(|lines| lines.iter().map(|line| (&line.record, Some(&line.outcome))));
     let body = match (event.job, lines) {
         (None, _) => json!({"status": "UNKNOWN", "data": [], "cost": {"credits": 0}}),
         (Some(view), Some(lines)) if event.kind == EventType::RecordFinished => {
-            let credits = event.results.unwrap_or_default().iter().map(|line| u64::from(line.outcome.credits)).sum();
+            let credits = event
+                .results
+                .unwrap_or_default()
+                .iter()
+                .map(|line| u64::from(line.outcome.credits))
+                .sum();
             batch(view, IN_PROGRESS, credits, lines)
         }
         (Some(view), Some(lines)) => batch(view, state(view), view.credits_used(), lines),
@@ -696,7 +886,11 @@ fn event_body(event: &Event<'_>) -> Vec<u8> {
 /// the old one's, which every receiver knows.
 fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
-    if let Some(mac) = signing.secrets.last().and_then(|s| Hmac::<Sha1>::new_from_slice(s.reveal().as_bytes()).ok()) {
+    if let Some(mac) = signing
+        .secrets
+        .last()
+        .and_then(|s| Hmac::<Sha1>::new_from_slice(s.reveal().as_bytes()).ok())
+    {
         let digest = mac.chain_update(signing.body).finalize().into_bytes();
         headers.push(("x-signature-sha1".to_owned(), hex::encode(digest)));
     }
@@ -762,10 +956,14 @@ fn unauthorized(request: &ApiRequest) -> (&'static str, &'static str) {
     let header = request.header("authorization").unwrap_or_default();
     let scheme = header.split_whitespace().next();
     match scheme {
-        None => (code::NOT_SET, "the header Authorization is missing; send `Authorization: Bearer KEY`"),
-        Some(scheme) if !scheme.eq_ignore_ascii_case("bearer") => {
-            (code::NOT_BEARER, "the header Authorization is not of the scheme Bearer; send `Authorization: Bearer KEY`")
-        }
+        None => (
+            code::NOT_SET,
+            "the header Authorization is missing; send `Authorization: Bearer KEY`",
+        ),
+        Some(scheme) if !scheme.eq_ignore_ascii_case("bearer") => (
+            code::NOT_BEARER,
+            "the header Authorization is not of the scheme Bearer; send `Authorization: Bearer KEY`",
+        ),
         Some(_) => (code::KEY, "this API key is not known"),
     }
 }
@@ -884,24 +1082,57 @@ mod tests {
     fn the_least_doubtful_address_is_the_most_probable() {
         let record = Record::default();
         let best = |statuses: &[Value]| {
-            let emails = (0..).zip(statuses).map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
-            let info = contact_info(&record, map(&json!({"work_emails": emails.collect::<Vec<_>>()})), Blanks::Absent);
-            (info["most_probable_work_email"].clone(), info["work_emails"].as_array().unwrap().len())
+            let emails = (0..)
+                .zip(statuses)
+                .map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
+            let info = contact_info(
+                &record,
+                map(&json!({"work_emails": emails.collect::<Vec<_>>()})),
+                Blanks::Absent,
+            );
+            (
+                info["most_probable_work_email"].clone(),
+                info["work_emails"].as_array().unwrap().len(),
+            )
         };
-        let email = |n: u8, status: &str| json!({"email": format!("{n}@x.example"), "status": status});
-        let (none, words) = (Value::Null, |words: &[&str]| words.iter().map(|w| json!(w)).collect::<Vec<_>>());
-        assert_eq!(best(&words(&["invalid", "probable", "ok", "ok"])), (email(2, "DELIVERABLE"), 4));
-        assert_eq!(best(&words(&["invalid_domain", "invalid"])), (email(1, "INVALID"), 2));
-        assert_eq!(best(&words(&["risky", "catch-all"])), (email(1, "CATCH_ALL"), 2));
-        assert_eq!(best(&words(&["invalid", "risky"])), (email(1, "CATCH_ALL"), 2));
-        assert_eq!(best(&[none, json!("risky")]).0, json!({"email": "0@x.example"}), "without a status it has none");
+        let email =
+            |n: u8, status: &str| json!({"email": format!("{n}@x.example"), "status": status});
+        let (none, words) = (Value::Null, |words: &[&str]| {
+            words.iter().map(|w| json!(w)).collect::<Vec<_>>()
+        });
+        assert_eq!(
+            best(&words(&["invalid", "probable", "ok", "ok"])),
+            (email(2, "DELIVERABLE"), 4)
+        );
+        assert_eq!(
+            best(&words(&["invalid_domain", "invalid"])),
+            (email(1, "INVALID"), 2)
+        );
+        assert_eq!(
+            best(&words(&["risky", "catch-all"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&words(&["invalid", "risky"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&[none, json!("risky")]).0,
+            json!({"email": "0@x.example"}),
+            "without a status it has none"
+        );
     }
 
     #[test]
     fn a_profile_is_passed_on_or_made_of_single_fields() {
         let given = json!({"full_name": "A B", "connection_count": 7.50, "odd": null});
         assert_eq!(
-            profile(map(&json!({"profile": given, "title": "CEO"})), false, Blanks::Absent).as_ref(),
+            profile(
+                map(&json!({"profile": given, "title": "CEO"})),
+                false,
+                Blanks::Absent
+            )
+            .as_ref(),
             Some(map(&given))
         );
         let found = json!({
@@ -914,11 +1145,20 @@ mod tests {
             "social_profiles": {"professional_network": {"url": "https://www.linkedin.com/in/x"}},
             "employment": {"current": {"title": "CEO", "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
         });
-        assert_eq!(profile(map(&found), true, Blanks::Absent).map(Value::Object), Some(made));
+        assert_eq!(
+            profile(map(&found), true, Blanks::Absent).map(Value::Object),
+            Some(made)
+        );
         assert_eq!(profile(map(&found), false, Blanks::Absent), None);
-        assert_eq!(profile(map(&json!({"work_email": "a@c.example"})), true, Blanks::Absent), None);
-        let whole =
-            json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
+        assert_eq!(
+            profile(
+                map(&json!({"work_email": "a@c.example"})),
+                true,
+                Blanks::Absent
+            ),
+            None
+        );
+        let whole = json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
         let made = json!({"location": {"city": "Paris"}, "employment": {"all": []}});
         assert_eq!(
             profile(map(&whole), true, Blanks::Absent).map(Value::Object),
@@ -930,12 +1170,18 @@ mod tests {
     #[test]
     fn a_workspace_is_a_uuid_of_version_5() {
         // Python: uuid.uuid5(uuid.UUID("6f1d3c52-0b7e-4a95-9c1f-2ed847a630b1"), "acme")
-        assert_eq!(workspace(&TenantId::parse("acme").unwrap()), "785f933c-158e-5b7d-89c2-8408b561419d");
+        assert_eq!(
+            workspace(&TenantId::parse("acme").unwrap()),
+            "785f933c-158e-5b7d-89c2-8408b561419d"
+        );
     }
 
     #[test]
     fn the_body_is_signed_with_the_text_of_the_oldest_secret() {
-        let (new, old) = (Secret::new(&[7; 32]), Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap());
+        let (new, old) = (
+            Secret::new(&[7; 32]),
+            Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
+        );
         let signing = Signing {
             secrets: &[&new, &old],
             id: "evt_1",
@@ -945,12 +1191,29 @@ mod tests {
             body: br#"{"name":"a"}"#,
         };
         let headers = sign(&signing);
-        let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let value = |name: &str| {
+            headers
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+        };
         // printf '{"name":"a"}' | openssl dgst -sha1 -hmac whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
-        assert_eq!(value("x-signature-sha1"), Some("b7cc4f5b932f2c452945f8e0deaea476d0b41b01"));
-        assert_eq!(value("webhook-signature").map(|v| v.split(' ').count()), Some(2));
-        let none = sign(&Signing { secrets: &[], ..signing });
-        assert!(!none.iter().any(|(name, _)| name == "x-signature-sha1"), "no secret, no signature");
+        assert_eq!(
+            value("x-signature-sha1"),
+            Some("b7cc4f5b932f2c452945f8e0deaea476d0b41b01")
+        );
+        assert_eq!(
+            value("webhook-signature").map(|v| v.split(' ').count()),
+            Some(2)
+        );
+        let none = sign(&Signing {
+            secrets: &[],
+            ..signing
+        });
+        assert!(
+            !none.iter().any(|(name, _)| name == "x-signature-sha1"),
+            "no secret, no signature"
+        );
     }
 
     #[test]
@@ -965,31 +1228,102 @@ mod tests {
         };
         for (fault, status, code) in [
             (ApiError::Unauthorized, 401, "error.authorization.not_set"),
-            (ApiError::Forbidden { needs: "write" }, 403, "error.api.key.scope"),
-            (ApiError::NotFound { what: "job" }, 404, "error.enrichment.not_found"),
-            (ApiError::MethodNotAllowed { allow: vec!["POST"] }, 405, "error.request.method"),
-            (ApiError::Malformed { detail: "d".to_owned() }, 400, "error.request.malformed"),
-            (ApiError::invalid("Idempotency-Key", "d"), 400, "error.request.invalid"),
-            (ApiError::Invalid(Vec::new()), 400, "error.request.invalid"),
-            (ApiError::TooLarge { detail: "d".to_owned() }, 413, "error.request.too_large"),
-            (ApiError::IdempotencyMismatch, 422, "error.idempotency_key.reused"),
-            (ApiError::NotEnoughCredits { needed: 2, available: 1 }, 402, "error.credits.insufficient"),
             (
-                ApiError::ResultsTooLarge { results_url: "/v1/jobs/x/results".to_owned() },
+                ApiError::Forbidden { needs: "write" },
+                403,
+                "error.api.key.scope",
+            ),
+            (
+                ApiError::NotFound { what: "job" },
+                404,
+                "error.enrichment.not_found",
+            ),
+            (
+                ApiError::MethodNotAllowed {
+                    allow: vec!["POST"],
+                },
+                405,
+                "error.request.method",
+            ),
+            (
+                ApiError::Malformed {
+                    detail: "d".to_owned(),
+                },
+                400,
+                "error.request.malformed",
+            ),
+            (
+                ApiError::invalid("Idempotency-Key", "d"),
+                400,
+                "error.request.invalid",
+            ),
+            (ApiError::Invalid(Vec::new()), 400, "error.request.invalid"),
+            (
+                ApiError::TooLarge {
+                    detail: "d".to_owned(),
+                },
+                413,
+                "error.request.too_large",
+            ),
+            (
+                ApiError::IdempotencyMismatch,
+                422,
+                "error.idempotency_key.reused",
+            ),
+            (
+                ApiError::NotEnoughCredits {
+                    needed: 2,
+                    available: 1,
+                },
+                402,
+                "error.credits.insufficient",
+            ),
+            (
+                ApiError::ResultsTooLarge {
+                    results_url: "/v1/jobs/x/results".to_owned(),
+                },
                 413,
                 "error.results.too_large",
             ),
-            (ApiError::Conflict { detail: "d".to_owned() }, 409, "error.conflict"),
-            (ApiError::Unavailable { retry_after_seconds: 3 }, 503, "error.unavailable"),
+            (
+                ApiError::Conflict {
+                    detail: "d".to_owned(),
+                },
+                409,
+                "error.conflict",
+            ),
+            (
+                ApiError::Unavailable {
+                    retry_after_seconds: 3,
+                },
+                503,
+                "error.unavailable",
+            ),
             (ApiError::Internal, 500, "error.internal"),
         ] {
             let response = error(&fault, &request("/api/v2/contact/enrich/bulk/x"));
             let body: Value = serde_json::from_slice(&response.body).unwrap();
-            assert_eq!((response.status, &body["code"]), (status, &json!(code)), "{fault:?}");
-            assert!(body["message"].as_str().is_some_and(|text| !text.is_empty()) && map(&body).len() == 2, "{body}");
+            assert_eq!(
+                (response.status, &body["code"]),
+                (status, &json!(code)),
+                "{fault:?}"
+            );
+            assert!(
+                body["message"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty())
+                    && map(&body).len() == 2,
+                "{body}"
+            );
         }
-        let missing = describe(&ApiError::NotFound { what: "job" }, &request("/api/v2/contact/reverse/email/bulk/x"));
-        assert_eq!((missing.0, missing.1), (404, "error.reverse.email.not_found"));
+        let missing = describe(
+            &ApiError::NotFound { what: "job" },
+            &request("/api/v2/contact/reverse/email/bulk/x"),
+        );
+        assert_eq!(
+            (missing.0, missing.1),
+            (404, "error.reverse.email.not_found")
+        );
     }
 
     #[test]

@@ -10,5 +10,7 @@ mod registry;
 pub mod sixtyfour;
 pub mod springbolt;
 
-pub use self::contract::{Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shown, Shows, Signing, Surface};
+pub use self::contract::{
+    Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shown, Shows, Signing, Surface,
+};
 pub use self::registry::{Routed, SURFACES, check_operations, is_path, route, surface};

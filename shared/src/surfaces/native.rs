@@ -12,10 +12,13 @@ use crate::domain::error::{ApiError, InputError};
 use crate::domain::export;
 use crate::domain::ids::JobId;
 use crate::domain::job::{
-    Accepted, INLINE_RESULT_BYTES, InvalidRecords, JobView, MAX_RECORDS, ResultLine, Submission, Webhook,
+    Accepted, INLINE_RESULT_BYTES, InvalidRecords, JobView, MAX_RECORDS, ResultLine, Submission,
+    Webhook,
 };
 use crate::domain::json;
-use crate::domain::record::{FailureCode, MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present};
+use crate::domain::record::{
+    FailureCode, MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present,
+};
 use crate::domain::signature::{self, Secret};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -39,23 +42,87 @@ pub const SURFACE: Surface = Surface {
 };
 
 const ROUTES: &[Route] = &[
-    Route { method: "POST", path: "/v1/jobs", call: Call::Submit { read: read_submission, answer: accepted } },
-    Route { method: "GET", path: "/v1/jobs", call: Call::Jobs { show: job_page } },
-    Route { method: "GET", path: "/v1/jobs/{id}", call: Call::Watch { show: show_job, state: job_state } },
-    Route { method: "DELETE", path: "/v1/jobs/{id}", call: Call::Delete },
-    Route { method: "GET", path: "/v1/jobs/{id}/results", call: Call::Results { show: result_page } },
-    Route { method: "POST", path: "/v1/jobs/{id}/cancel", call: Call::Cancel { show: canceling } },
-    Route { method: "POST", path: "/v1/jobs/{id}/retry", call: Call::Retry { answer: accepted } },
-    Route { method: "GET", path: "/v1/jobs/{id}/deliveries", call: Call::Deliveries { show: delivery_page } },
-    Route { method: "GET", path: "/v1/deliveries/{id}", call: Call::Delivery { show: show_delivery } },
-    Route { method: "POST", path: "/v1/deliveries/{id}/replay", call: Call::Replay { show: replaying } },
-    Route { method: "POST", path: "/v1/webhooks/test", call: Call::TestWebhook { read: read_test, show: testing } },
+    Route {
+        method: "POST",
+        path: "/v1/jobs",
+        call: Call::Submit {
+            read: read_submission,
+            answer: accepted,
+        },
+    },
+    Route {
+        method: "GET",
+        path: "/v1/jobs",
+        call: Call::Jobs { show: job_page },
+    },
+    Route {
+        method: "GET",
+        path: "/v1/jobs/{id}",
+        call: Call::Watch {
+            show: show_job,
+            state: job_state,
+        },
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/jobs/{id}",
+        call: Call::Delete,
+    },
+    Route {
+        method: "GET",
+        path: "/v1/jobs/{id}/results",
+        call: Call::Results { show: result_page },
+    },
+    Route {
+        method: "POST",
+        path: "/v1/jobs/{id}/cancel",
+        call: Call::Cancel { show: canceling },
+    },
+    Route {
+        method: "POST",
+        path: "/v1/jobs/{id}/retry",
+        call: Call::Retry { answer: accepted },
+    },
+    Route {
+        method: "GET",
+        path: "/v1/jobs/{id}/deliveries",
+        call: Call::Deliveries {
+            show: delivery_page,
+        },
+    },
+    Route {
+        method: "GET",
+        path: "/v1/deliveries/{id}",
+        call: Call::Delivery {
+            show: show_delivery,
+        },
+    },
+    Route {
+        method: "POST",
+        path: "/v1/deliveries/{id}/replay",
+        call: Call::Replay { show: replaying },
+    },
+    Route {
+        method: "POST",
+        path: "/v1/webhooks/test",
+        call: Call::TestWebhook {
+            read: read_test,
+            show: testing,
+        },
+    },
     Route {
         method: "POST",
         path: "/v1/webhooks/secret/rotate",
-        call: Call::RotateSecret { read: read_rotation, show: rotated },
+        call: Call::RotateSecret {
+            read: read_rotation,
+            show: rotated,
+        },
     },
-    Route { method: "GET", path: "/v1/account", call: Call::Account { show: show_account } },
+    Route {
+        method: "GET",
+        path: "/v1/account",
+        call: Call::Account { show: show_account },
+    },
 ];
 
 /// The most characters of a job's name.
@@ -89,24 +156,38 @@ fn read_url(
 
 /// Reads `POST /v1/jobs`. Every fault of a request that is refused is reported at once.
 fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-    const KNOWN: [&str; 9] =
-        ["type", "name", "records", "webhook_url", "webhook_events", "providers", "max_credits", "dry_run", "strict"];
+    const KNOWN: [&str; 9] = [
+        "type",
+        "name",
+        "records",
+        "webhook_url",
+        "webhook_events",
+        "providers",
+        "max_credits",
+        "dry_run",
+        "strict",
+    ];
     let mut request = object(&request.body)?;
     let mut faults = Faults::default();
     faults.closed("", &request, &KNOWN);
 
     let kind = read_kind(&request, reading.catalog, &mut faults);
     let name = faults.text(&request, "", "name", MAX_NAME_CHARS);
-    let webhook = read_url(&request, "", "webhook_url", reading, &mut faults).map(|url| Webhook { url });
+    let webhook =
+        read_url(&request, "", "webhook_url", reading, &mut faults).map(|url| Webhook { url });
     let record_webhook = match present(&request, "webhook_events") {
         None => None,
         Some(Value::Object(events)) => {
             let finished = EventType::RecordFinished.as_str();
             faults.closed("/webhook_events", events, &[finished]);
-            read_url(events, "/webhook_events", finished, reading, &mut faults).map(|url| Webhook { url })
+            read_url(events, "/webhook_events", finished, reading, &mut faults)
+                .map(|url| Webhook { url })
         }
         Some(_) => {
-            faults.add("/webhook_events", "must be an object like {\"record.finished\": \"https://…\"}");
+            faults.add(
+                "/webhook_events",
+                "must be an object like {\"record.finished\": \"https://…\"}",
+            );
             None
         }
     };
@@ -123,7 +204,10 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     };
     let dry_run = faults.flag(&request, "", "dry_run");
     let strict = faults.flag(&request, "", "strict");
-    let items = match request.swap_remove("records").filter(|value| !is_blank(value)) {
+    let items = match request
+        .swap_remove("records")
+        .filter(|value| !is_blank(value))
+    {
         None => {
             faults.add("/records", "is required: 1 to 1,000 records");
             Vec::new()
@@ -133,7 +217,13 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             Vec::new()
         }
         Some(Value::Array(items)) if items.len() > MAX_RECORDS => {
-            faults.add("/records", format!("has {} records; a job has at most {MAX_RECORDS}", items.len()));
+            faults.add(
+                "/records",
+                format!(
+                    "has {} records; a job has at most {MAX_RECORDS}",
+                    items.len()
+                ),
+            );
             Vec::new()
         }
         Some(Value::Array(items)) => items,
@@ -145,7 +235,16 @@ fn read_submission(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     let (records, invalid) = read_records(items, kind, strict, faults)?;
     let kind = kind.map(|k| k.name().to_owned()).unwrap_or_default();
     let job = Submission::new(SURFACE.name, kind, records);
-    Ok(Submission { name, invalid, webhook, record_webhook, providers, max_credits, dry_run, ..job })
+    Ok(Submission {
+        name,
+        invalid,
+        webhook,
+        record_webhook,
+        providers,
+        max_credits,
+        dry_run,
+        ..job
+    })
 }
 
 /// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left, they are to be refused,
@@ -156,14 +255,19 @@ fn read_records(
     strict: bool,
     mut faults: Faults,
 ) -> Result<(Vec<Record>, InvalidRecords), ApiError> {
-    let (mut records, mut invalid, mut theirs) =
-        (Vec::with_capacity(items.len()), InvalidRecords::default(), Faults::default());
+    let (mut records, mut invalid, mut theirs) = (
+        Vec::with_capacity(items.len()),
+        InvalidRecords::default(),
+        Faults::default(),
+    );
     for (at, item) in items.into_iter().enumerate() {
         let (record, wrong) = read_record(item, kind);
         records.push(record);
         if let Some((code, wrong)) = wrong {
             theirs.under(&format!("/records/{at}"), &wrong);
-            invalid.records.insert(at, OutcomeError::new(code, wrong.words()));
+            invalid
+                .records
+                .insert(at, OutcomeError::new(code, wrong.words()));
         }
     }
     let none = invalid.records.len() == records.len();
@@ -182,17 +286,33 @@ fn read_records(
     Ok((records, invalid))
 }
 
-fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mut Faults) -> Option<&'a RecordType> {
-    let offered = || catalog.kinds().map(RecordType::name).collect::<Vec<_>>().join(", ");
+fn read_kind<'a>(
+    request: &Map<String, Value>,
+    catalog: &'a Catalog,
+    faults: &mut Faults,
+) -> Option<&'a RecordType> {
+    let offered = || {
+        catalog
+            .kinds()
+            .map(RecordType::name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match present(request, "type") {
         None => {
-            faults.add("/type", format!("is required; this deployment offers {}", offered()));
+            faults.add(
+                "/type",
+                format!("is required; this deployment offers {}", offered()),
+            );
             None
         }
         Some(Value::String(name)) => {
             let kind = catalog.kind(name);
             if kind.is_none() {
-                faults.add("/type", format!("is not offered; this deployment offers {}", offered()));
+                faults.add(
+                    "/type",
+                    format!("is not offered; this deployment offers {}", offered()),
+                );
             }
             kind
         }
@@ -203,7 +323,11 @@ fn read_kind<'a>(request: &Map<String, Value>, catalog: &'a Catalog, faults: &mu
     }
 }
 
-fn read_providers(request: &Map<String, Value>, kind: &RecordType, faults: &mut Faults) -> Option<Vec<String>> {
+fn read_providers(
+    request: &Map<String, Value>,
+    kind: &RecordType,
+    faults: &mut Faults,
+) -> Option<Vec<String>> {
     let Ok(names) = texts(request.get("providers")) else {
         faults.add("/providers", "must be an array of provider names");
         return None;
@@ -211,7 +335,11 @@ fn read_providers(request: &Map<String, Value>, kind: &RecordType, faults: &mut 
     let names = names?;
     if let Err(wrong) = kind.validate_order(&names) {
         let has = kind.providers().collect::<Vec<_>>().join(", ");
-        let detail = format!("names {}; type {} has {has}, each at most once", wrong.join(", "), kind.name());
+        let detail = format!(
+            "names {}; type {} has {has}, each at most once",
+            wrong.join(", "),
+            kind.name()
+        );
         faults.add("/providers", detail);
         return None;
     }
@@ -227,10 +355,16 @@ const RECORD_TOO_LARGE: &str = "record_too_large";
 /// Reads a record. One that cannot be worked on is kept as far as it can be echoed, with the code and the faults, whose
 /// places are within the record.
 fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'static str, Faults)>) {
-    let malformed = |sent| Record { malformed: Some(sent), ..Record::default() };
+    let malformed = |sent| Record {
+        malformed: Some(sent),
+        ..Record::default()
+    };
     let mut faults = Faults::default();
     if bytes(&item) > MAX_RECORD_BYTES {
-        faults.add("", format!("is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"));
+        faults.add(
+            "",
+            format!("is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
+        );
         return (malformed(small(item)), Some((RECORD_TOO_LARGE, faults)));
     }
     let Value::Object(mut sent) = item else {
@@ -243,17 +377,31 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
     if present(&sent, "metadata").is_some_and(|metadata| !metadata.is_object()) {
         faults.add("/metadata", "must be an object");
     }
-    let code = if faults.is_empty() { INVALID_INPUT } else { INVALID_RECORD };
+    let code = if faults.is_empty() {
+        INVALID_INPUT
+    } else {
+        INVALID_RECORD
+    };
     let mut fits = faults.is_empty();
     match present(&sent, "input") {
         Some(Value::Object(input)) => {
-            for (place, detail) in kind.and_then(|kind| kind.check_input(input).err()).unwrap_or_default() {
+            for (place, detail) in kind
+                .and_then(|kind| kind.check_input(input).err())
+                .unwrap_or_default()
+            {
                 faults.add(format!("/input{place}"), detail);
             }
         }
         other => {
             fits = false;
-            faults.add("/input", if other.is_some() { "must be an object" } else { "is required" });
+            faults.add(
+                "/input",
+                if other.is_some() {
+                    "must be an object"
+                } else {
+                    "is required"
+                },
+            );
         }
     }
     let record = if fits {
@@ -263,12 +411,20 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
             Some(Value::String(blank)) => blank_metadata = Some(blank),
             _ => {}
         }
-        let id = sent.swap_remove("id").and_then(|id| id.as_str().map(str::to_owned));
+        let id = sent
+            .swap_remove("id")
+            .and_then(|id| id.as_str().map(str::to_owned));
         let input = match sent.swap_remove("input") {
             Some(Value::Object(members)) => members,
             _ => Map::new(),
         };
-        Record { id, input, metadata, blank_metadata, ..Record::default() }
+        Record {
+            id,
+            input,
+            metadata,
+            blank_metadata,
+            ..Record::default()
+        }
     } else {
         sent.retain(|name, _| matches!(name.as_str(), "id" | "input" | "metadata"));
         malformed(sent)
@@ -279,9 +435,13 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
 /// What is kept of a record over the limit: its id, and of its metadata and input what is within the limit with that.
 fn small(item: Value) -> Map<String, Value> {
     let (mut kept, mut size) = (Map::new(), 0);
-    let Value::Object(mut sent) = item else { return kept };
+    let Value::Object(mut sent) = item else {
+        return kept;
+    };
     for name in ["id", "metadata", "input"] {
-        let Some(value) = sent.swap_remove(name) else { continue };
+        let Some(value) = sent.swap_remove(name) else {
+            continue;
+        };
         let more = bytes(&value);
         if size + more <= MAX_RECORD_BYTES {
             size += more;
@@ -390,7 +550,13 @@ fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 /// The answer to a submission.
 fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
-        Accepted::Priced { deal, records, price, invalid, unconfigured } => {
+        Accepted::Priced {
+            deal,
+            records,
+            price,
+            invalid,
+            unconfigured,
+        } => {
             let valid = records - invalid.records.len();
             let warnings: Vec<Value> = unconfigured
                 .iter()
@@ -408,7 +574,9 @@ fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
             ApiResponse::json(200, &estimate)
         }
         Accepted::Job { view, faults, .. } => {
-            let left = view.estimate(now, NOMINAL_PER_RECORD).map_or(0, |at| at.since(now).as_secs());
+            let left = view
+                .estimate(now, NOMINAL_PER_RECORD)
+                .map_or(0, |at| at.since(now).as_secs());
             let mut shown = job(view, now);
             show_faults(&mut shown, faults);
             ApiResponse::json(202, &shown)
@@ -420,7 +588,10 @@ fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
 
 fn job_page(jobs: &[JobView], next: Option<&JobId>, now: Timestamp) -> ApiResponse {
     let jobs: Vec<_> = jobs.iter().map(|view| job(view, now)).collect();
-    ApiResponse::json(200, &json!({"jobs": jobs, "next_cursor": next.map(JobId::as_str)}))
+    ApiResponse::json(
+        200,
+        &json!({"jobs": jobs, "next_cursor": next.map(JobId::as_str)}),
+    )
 }
 
 /// A page of results, as JSON, NDJSON or CSV.
@@ -438,20 +609,33 @@ fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
     ];
     let response = match page.request.preferred(&OFFERS) {
         Some(lines) if ![OFFERS[0], "text/csv"].contains(&lines) => {
-            let text = page.lines.iter().flat_map(|line| [export::json_line(&line.to_json()), "\n".to_owned()]);
+            let text = page
+                .lines
+                .iter()
+                .flat_map(|line| [export::json_line(&line.to_json()), "\n".to_owned()]);
             ApiResponse::new(200, lines, text.collect::<String>().into_bytes())
         }
-        Some("text/csv") => ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first)),
+        Some("text/csv") => {
+            ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first))
+        }
         _ => {
             let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
             let next = page.next.clone().into();
-            return ApiResponse::json(200, &json::object([("results", lines.into()), ("next_cursor", next)]));
+            return ApiResponse::json(
+                200,
+                &json::object([("results", lines.into()), ("next_cursor", next)]),
+            );
         }
     };
     match &page.next {
         Some(next) => {
-            let target = format!("</v1/jobs/{}/results?cursor={next}&limit={}>; rel=\"next\"", page.job, page.limit);
-            response.with("link", target).with("millrace-next-cursor", next)
+            let target = format!(
+                "</v1/jobs/{}/results?cursor={next}&limit={}>; rel=\"next\"",
+                page.job, page.limit
+            );
+            response
+                .with("link", target)
+                .with("millrace-next-cursor", next)
         }
         None => response,
     }
@@ -465,7 +649,10 @@ fn show_faults(answer: &mut Value, faults: &[InputError]) {
 }
 
 fn faults_shown(faults: &[InputError]) -> Value {
-    faults.iter().map(|fault| json!({"pointer": fault.pointer, "detail": fault.detail})).collect()
+    faults
+        .iter()
+        .map(|fault| json!({"pointer": fault.pointer, "detail": fault.detail}))
+        .collect()
 }
 
 /// A delivery and its log.
@@ -506,12 +693,16 @@ fn replaying(shown: &Delivery) -> ApiResponse {
 }
 
 fn testing(shown: &Delivery) -> ApiResponse {
-    ApiResponse::json(202, &delivery(shown)).with("location", format!("/v1/deliveries/{}", shown.id))
+    ApiResponse::json(202, &delivery(shown))
+        .with("location", format!("/v1/deliveries/{}", shown.id))
 }
 
 fn delivery_page(deliveries: &[Delivery], next: Option<u32>) -> ApiResponse {
     let rows: Vec<_> = deliveries.iter().map(delivery).collect();
-    ApiResponse::json(200, &json!({"deliveries": rows, "next_cursor": next.map(|n| n.to_string())}))
+    ApiResponse::json(
+        200,
+        &json!({"deliveries": rows, "next_cursor": next.map(|n| n.to_string())}),
+    )
 }
 
 fn rotated(secret: &Secret, previous_expires_at: Option<Timestamp>) -> ApiResponse {
@@ -557,19 +748,35 @@ fn account(caller: &Caller, catalog: &Catalog) -> Value {
 fn event_body(event: &Event<'_>) -> Vec<u8> {
     let mut data = match event.job {
         Some(view) if event.kind == EventType::RecordFinished => {
-            let result = event.results.and_then(<[ResultLine]>::first).map(ResultLine::to_json);
+            let result = event
+                .results
+                .and_then(<[ResultLine]>::first)
+                .map(ResultLine::to_json);
             let job = view.job.spec.id.as_str().into();
-            json::object([("object", "record".into()), ("job_id", job), ("result", result.into())])
+            json::object([
+                ("object", "record".into()),
+                ("job_id", job),
+                ("result", result.into()),
+            ])
         }
         Some(view) => job(view, event.at),
-        None => json!({"object": "test", "message": "This is a test event. Its signature is as real as any."}),
+        None => {
+            json!({"object": "test", "message": "This is a test event. Its signature is as real as any."})
+        }
     };
-    let lines = event.results.filter(|_| event.kind != EventType::RecordFinished);
+    let lines = event
+        .results
+        .filter(|_| event.kind != EventType::RecordFinished);
     if let (Some(members), Some(lines)) = (data.as_object_mut(), lines) {
-        members.insert("results".to_owned(), lines.iter().map(ResultLine::to_json).collect());
+        members.insert(
+            "results".to_owned(),
+            lines.iter().map(ResultLine::to_json).collect(),
+        );
     }
     let (kind, at) = (event.kind.as_str().into(), event.at.rfc3339().into());
-    json::object([("type", kind), ("timestamp", at), ("data", data)]).to_string().into_bytes()
+    json::object([("type", kind), ("timestamp", at), ("data", data)])
+        .to_string()
+        .into_bytes()
 }
 
 fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
@@ -577,7 +784,9 @@ fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
 }
 
 /// The columns of results as CSV.
-const CSV_COLUMNS: [&str; 8] = ["index", "id", "status", "input", "metadata", "data", "credits", "error"];
+const CSV_COLUMNS: [&str; 8] = [
+    "index", "id", "status", "input", "metadata", "data", "credits", "error",
+];
 
 /// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in one cell each, because
 /// their fields differ from line to line.
@@ -587,7 +796,11 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
         rows.push(CSV_COLUMNS.map(str::to_owned));
     }
     let cell = |members: &Map<String, Value>| {
-        if members.is_empty() { String::new() } else { serde_json::to_string(members).unwrap_or_default() }
+        if members.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(members).unwrap_or_default()
+        }
     };
     let echo = |value: Value| match value {
         Value::Null => String::new(),
@@ -605,7 +818,11 @@ fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
             metadata,
             cell(&line.outcome.data),
             line.outcome.credits.to_string(),
-            line.outcome.error.as_ref().map(error_cell).unwrap_or_default(),
+            line.outcome
+                .error
+                .as_ref()
+                .map(error_cell)
+                .unwrap_or_default(),
         ]);
     }
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -622,7 +839,11 @@ fn error_cell(error: &OutcomeError) -> String {
 
 fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     let (status, problem) = problem(error, &request.request_id);
-    ApiResponse::new(status, "application/problem+json", problem.to_string().into_bytes())
+    ApiResponse::new(
+        status,
+        "application/problem+json",
+        problem.to_string().into_bytes(),
+    )
 }
 
 /// An error's status code and its problem document. Source: RFC 9457.
@@ -711,7 +932,10 @@ mod tests {
 
     #[async_trait::async_trait]
     impl HttpSender for Anything {
-        async fn send(&self, _: crate::ports::HttpRequest) -> Result<crate::ports::HttpAnswer, HttpError> {
+        async fn send(
+            &self,
+            _: crate::ports::HttpRequest,
+        ) -> Result<crate::ports::HttpAnswer, HttpError> {
             Err(HttpError::Timeout)
         }
 
@@ -721,8 +945,7 @@ mod tests {
     }
 
     fn read(body: &str) -> Result<Submission, ApiError> {
-        let text =
-            "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
+        let text = "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
         let config = crate::catalog::Config::parse("t", text).unwrap();
         let request = ApiRequest {
             method: "POST".to_owned(),
@@ -732,7 +955,11 @@ mod tests {
             body: body.as_bytes().to_vec(),
             request_id: "r".to_owned(),
         };
-        let reading = Reading { surface: &SURFACE, catalog: &Catalog::of(&config), http: &Anything };
+        let reading = Reading {
+            surface: &SURFACE,
+            catalog: &Catalog::of(&config),
+            http: &Anything,
+        };
         read_submission(&request, &reading)
     }
 
@@ -740,7 +967,9 @@ mod tests {
     fn every_fault_is_reported_at_once_with_its_place() {
         let body = r#"{"type": "company", "colour": 1, "max_credits": -1, "records": [
             {"input": {"domain": "a.example"}}, 7, {"input": {}}, {"input": {"domain": 5}, "metadata": []}, {"x/y": 1}]}"#;
-        let Err(ApiError::Invalid(faults)) = read(body) else { panic!("accepted") };
+        let Err(ApiError::Invalid(faults)) = read(body) else {
+            panic!("accepted")
+        };
         let places: Vec<&str> = faults.iter().map(|f| f.pointer.as_str()).collect();
         let expected = [
             "/colour",
@@ -759,7 +988,10 @@ mod tests {
     fn with_good(records: &Value, more: &str) -> Result<Submission, ApiError> {
         let mut all = vec![json!({"id": "good", "input": {"domain": "a.example"}})];
         all.extend(records.as_array().unwrap().iter().cloned());
-        read(&format!(r#"{{"type": "company", "records": {}{more}}}"#, Value::from(all)))
+        read(&format!(
+            r#"{{"type": "company", "records": {}{more}}}"#,
+            Value::from(all)
+        ))
     }
 
     #[test]
@@ -767,14 +999,24 @@ mod tests {
         let long = "x".repeat(MAX_ID_CHARS + 1);
         let large = "x".repeat(MAX_RECORD_BYTES);
         for (sent, code, detail, echo) in [
-            (json!({"id": "r", "input": {}}), "invalid_input", "input/domain is required", json!(["r", {}, null])),
+            (
+                json!({"id": "r", "input": {}}),
+                "invalid_input",
+                "input/domain is required",
+                json!(["r", {}, null]),
+            ),
             (
                 json!({"input": {"domain": "", "x": 1}, "metadata": {"n": 1}}),
                 "invalid_input",
                 "input/x is not a field of type company; input/domain is required",
                 json!([null, {"domain": "", "x": 1}, {"n": 1}]),
             ),
-            (json!({"id": "r"}), "invalid_input", "input is required", json!(["r", null, null])),
+            (
+                json!({"id": "r"}),
+                "invalid_input",
+                "input is required",
+                json!(["r", null, null]),
+            ),
             (
                 json!({"input": "a.example"}),
                 "invalid_input",
@@ -818,16 +1060,27 @@ mod tests {
                 json!(["r", {"domain": "a.example"}, null]),
             ),
         ] {
-            let submission = with_good(&json!([sent]), "").unwrap_or_else(|error| panic!("{sent}: {error:?}"));
+            let submission =
+                with_good(&json!([sent]), "").unwrap_or_else(|error| panic!("{sent}: {error:?}"));
             assert_eq!(submission.records.len(), 2);
             let invalid = &submission.invalid;
             let error = &invalid.records[&1];
             assert_eq!(
-                (invalid.records.len(), error.code.as_str(), error.detail.as_str()),
+                (
+                    invalid.records.len(),
+                    error.code.as_str(),
+                    error.detail.as_str()
+                ),
                 (1, code, detail),
                 "{sent}"
             );
-            assert!(invalid.faults.iter().all(|fault| fault.pointer.starts_with("/records/1")), "{invalid:?}");
+            assert!(
+                invalid
+                    .faults
+                    .iter()
+                    .all(|fault| fault.pointer.starts_with("/records/1")),
+                "{invalid:?}"
+            );
             assert_eq!(json!(submission.records[1].echo()), echo, "{sent}");
             // Alone, or where the caller wants it so, it is refused as a whole.
             for body in [
@@ -836,7 +1089,9 @@ mod tests {
             ] {
                 match body.unwrap_err() {
                     ApiError::TooLarge { .. } => assert_eq!(code, "record_too_large"),
-                    ApiError::Invalid(faults) => assert_eq!(faults.len(), detail.split("; ").count().min(faults.len())),
+                    ApiError::Invalid(faults) => {
+                        assert_eq!(faults.len(), detail.split("; ").count().min(faults.len()))
+                    }
                     other => panic!("{other:?}"),
                 }
             }
@@ -845,13 +1100,28 @@ mod tests {
 
     #[test]
     fn of_many_bad_records_the_first_faults_are_listed_and_all_are_told_apart() {
-        let submission =
-            with_good(&json!(vec![json!({"input": {}}); 300]), r#", "strict": "","dry_run": false"#).unwrap();
-        assert_eq!((submission.invalid.records.len(), submission.invalid.faults.len()), (300, 101));
+        let submission = with_good(
+            &json!(vec![json!({"input": {}}); 300]),
+            r#", "strict": "","dry_run": false"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                submission.invalid.records.len(),
+                submission.invalid.faults.len()
+            ),
+            (300, 101)
+        );
         assert_eq!(submission.invalid.faults[100].detail, "and 200 more faults");
-        let Err(ApiError::Invalid(faults)) = with_good(&json!([7]), r#", "strict": 1"#) else { panic!("accepted") };
+        let Err(ApiError::Invalid(faults)) = with_good(&json!([7]), r#", "strict": 1"#) else {
+            panic!("accepted")
+        };
         let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-        assert_eq!(places, ["/strict", "/records/1"], "with a fault of the body all are reported");
+        assert_eq!(
+            places,
+            ["/strict", "/records/1"],
+            "with a fault of the body all are reported"
+        );
         assert!(
             with_good(&json!([]), r#", "strict": true"#)
                 .is_ok_and(|submission| submission.invalid == InvalidRecords::default())
@@ -871,7 +1141,10 @@ mod tests {
     #[test]
     fn cells_that_look_like_formulas_are_escaped() {
         for code in ["=1+1", "+1", "-1", "@x", "\tx", "\u{ff1d}1"] {
-            let error = OutcomeError { code: code.to_owned(), detail: "d".to_owned() };
+            let error = OutcomeError {
+                code: code.to_owned(),
+                detail: "d".to_owned(),
+            };
             assert_eq!(error_cell(&error), format!("'{code}: d"));
         }
     }

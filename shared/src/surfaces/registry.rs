@@ -6,8 +6,13 @@ use crate::catalog::Catalog;
 use crate::surfaces::common::message::ApiRequest;
 
 /// Every surface. The first answers for paths that belong to none.
-pub const SURFACES: &[Surface] =
-    &[native::SURFACE, apione::SURFACE, sixtyfour::SURFACE, springbolt::SURFACE, fullenrich::SURFACE];
+pub const SURFACES: &[Surface] = &[
+    native::SURFACE,
+    apione::SURFACE,
+    sixtyfour::SURFACE,
+    springbolt::SURFACE,
+    fullenrich::SURFACE,
+];
 
 /// The surface of that name among these.
 pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
@@ -22,12 +27,21 @@ pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
 pub fn check_operations(surfaces: &[Surface], catalog: &Catalog) -> Result<(), String> {
     for (name, operation) in catalog.operations() {
         let Some(surface) = surface(surfaces, name) else {
-            let known: Vec<&str> = surfaces.iter().filter(|s| !s.operations.is_empty()).map(|s| s.name).collect();
-            return Err(format!("[operations.{name}]: there is no such API; there are {}", known.join(", ")));
+            let known: Vec<&str> = surfaces
+                .iter()
+                .filter(|s| !s.operations.is_empty())
+                .map(|s| s.name)
+                .collect();
+            return Err(format!(
+                "[operations.{name}]: there is no such API; there are {}",
+                known.join(", ")
+            ));
         };
         if !surface.operations.contains(&operation) {
             let known = surface.operations.join(", ");
-            return Err(format!("[operations.{name}]: there is no operation `{operation}`; there are {known}"));
+            return Err(format!(
+                "[operations.{name}]: there is no operation `{operation}`; there are {known}"
+            ));
         }
     }
     Ok(())
@@ -43,7 +57,10 @@ pub enum Routed<'s, 'r> {
         id: Option<&'r str>,
     },
     /// The path takes other methods.
-    Method { surface: &'s Surface, allow: Vec<&'static str> },
+    Method {
+        surface: &'s Surface,
+        allow: Vec<&'static str>,
+    },
     /// No surface has this path.
     Nowhere,
 }
@@ -51,7 +68,10 @@ pub enum Routed<'s, 'r> {
 /// Whether a path is one of these surfaces', with whatever method.
 pub fn is_path(surfaces: &[Surface], path: &str) -> bool {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    surfaces.iter().flat_map(|surface| surface.routes).any(|route| fits(route.path, &segments).is_some())
+    surfaces
+        .iter()
+        .flat_map(|surface| surface.routes)
+        .any(|route| fits(route.path, &segments).is_some())
 }
 
 /// Finds the operation of a request.
@@ -60,10 +80,17 @@ pub fn route<'s, 'r>(surfaces: &'s [Surface], request: &'r ApiRequest) -> Routed
     let (mut allow, mut owner) = (Vec::new(), None);
     for surface in surfaces {
         for route in surface.routes {
-            let Some(id) = fits(route.path, &segments) else { continue };
+            let Some(id) = fits(route.path, &segments) else {
+                continue;
+            };
             // Where there is GET there is HEAD (RFC 9110, section 9.1).
-            if route.method == request.method || (route.method == "GET" && request.method == "HEAD") {
-                return Routed::To { surface, call: &route.call, id };
+            if route.method == request.method || (route.method == "GET" && request.method == "HEAD")
+            {
+                return Routed::To {
+                    surface,
+                    call: &route.call,
+                    id,
+                };
             }
             owner = owner.or(Some(surface));
             allow.push(route.method);
@@ -73,7 +100,10 @@ pub fn route<'s, 'r>(surfaces: &'s [Surface], request: &'r ApiRequest) -> Routed
 }
 
 /// Whether a path fits a route's, and the segment in its braces.
-#[expect(clippy::option_option, reason = "it fits without braces, with them, or not")]
+#[expect(
+    clippy::option_option,
+    reason = "it fits without braces, with them, or not"
+)]
 fn fits<'r>(path: &str, segments: &[&'r str]) -> Option<Option<&'r str>> {
     let pattern: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let mut id = None;

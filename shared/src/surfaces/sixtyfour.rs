@@ -14,7 +14,9 @@ use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, JobView, Status, Submission, Webhook};
 use crate::domain::json;
-use crate::domain::record::{Blanks, Outcome, OutcomeStatus, Record, is_blank, present, without_blanks};
+use crate::domain::record::{
+    Blanks, Outcome, OutcomeStatus, Record, is_blank, present, without_blanks,
+};
 use crate::domain::signature::{self, Secret};
 use crate::domain::time::Timestamp;
 use crate::surfaces::common::contact;
@@ -39,18 +41,57 @@ pub const SURFACE: Surface = Surface {
 };
 
 const ROUTES: &[Route] = &[
-    Route { method: "POST", path: "/find-email-async", call: SUBMIT },
-    Route { method: "POST", path: "/find-email-bulk-async", call: SUBMIT },
-    Route { method: "POST", path: "/find-phone-async", call: SUBMIT },
-    Route { method: "POST", path: "/find-phone-bulk-async", call: SUBMIT },
-    Route { method: "POST", path: "/people-intelligence-async", call: SUBMIT },
-    Route { method: "POST", path: "/company-intelligence-async", call: SUBMIT },
-    Route { method: "POST", path: "/research-agent-async", call: SUBMIT },
-    Route { method: "POST", path: "/qa-agent-async", call: SUBMIT },
-    Route { method: "GET", path: "/job-status/{task_id}", call: Call::Job { records, show } },
+    Route {
+        method: "POST",
+        path: "/find-email-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/find-email-bulk-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/find-phone-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/find-phone-bulk-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/people-intelligence-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/company-intelligence-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/research-agent-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "POST",
+        path: "/qa-agent-async",
+        call: SUBMIT,
+    },
+    Route {
+        method: "GET",
+        path: "/job-status/{task_id}",
+        call: Call::Job { records, show },
+    },
 ];
 
-const SUBMIT: Call = Call::Submit { read, answer: accepted };
+const SUBMIT: Call = Call::Submit {
+    read,
+    answer: accepted,
+};
 
 /// The most leads of a bulk request.
 const MAX_LEADS: usize = 100;
@@ -141,8 +182,16 @@ const PERSON_TIERS: &[&str] = &["low", "medium", "high", "xhigh"];
 const MODES: &[&str] = &["PROFESSIONAL", "PERSONAL"];
 
 const EMAIL_OPTIONS: &[Field] = &[
-    option("verify_emails", Shape::Flag, Need::Optional(Preset::Flag(true))),
-    option("mode", Shape::OneOf(MODES), Need::Optional(Preset::Text("PROFESSIONAL"))),
+    option(
+        "verify_emails",
+        Shape::Flag,
+        Need::Optional(Preset::Flag(true)),
+    ),
+    option(
+        "mode",
+        Shape::OneOf(MODES),
+        Need::Optional(Preset::Text("PROFESSIONAL")),
+    ),
     PROVIDERS,
 ];
 
@@ -196,7 +245,11 @@ const OPERATIONS: &[Operation] = &[
             RESEARCH_PLAN,
             option("max_iterations", Shape::Whole, Need::Nullable(Preset::None)),
             option("benchmark", Shape::Flag, Need::Nullable(Preset::Flag(true))),
-            option("tier", Shape::OneOf(PERSON_TIERS), Need::Nullable(Preset::None)),
+            option(
+                "tier",
+                Shape::OneOf(PERSON_TIERS),
+                Need::Nullable(Preset::None),
+            ),
         ],
     },
     Operation {
@@ -206,14 +259,34 @@ const OPERATIONS: &[Operation] = &[
         member: "target_company",
         options: &[
             option("struct", Shape::Object, Need::Required),
-            option("find_people", Shape::Flag, Need::Optional(Preset::Flag(false))),
-            option("people_focus_prompt", Shape::Text, Need::Nullable(Preset::None)),
+            option(
+                "find_people",
+                Shape::Flag,
+                Need::Optional(Preset::Flag(false)),
+            ),
+            option(
+                "people_focus_prompt",
+                Shape::Text,
+                Need::Nullable(Preset::None),
+            ),
             option("lead_struct", Shape::Object, Need::Nullable(Preset::None)),
             RESEARCH_PLAN,
-            option("max_iterations", Shape::Whole, Need::Nullable(Preset::Whole(8))),
-            option("benchmark", Shape::Flag, Need::Nullable(Preset::Flag(false))),
+            option(
+                "max_iterations",
+                Shape::Whole,
+                Need::Nullable(Preset::Whole(8)),
+            ),
+            option(
+                "benchmark",
+                Shape::Flag,
+                Need::Nullable(Preset::Flag(false)),
+            ),
             option("tier", Shape::OneOf(TIERS), Need::Nullable(Preset::None)),
-            option("full_org_chart", Shape::Flag, Need::Optional(Preset::Flag(false))),
+            option(
+                "full_org_chart",
+                Shape::Flag,
+                Need::Optional(Preset::Flag(false)),
+            ),
         ],
     },
     Operation {
@@ -224,8 +297,16 @@ const OPERATIONS: &[Operation] = &[
         options: &[
             option("struct", Shape::Object, Need::Nullable(Preset::None)),
             RESEARCH_PLAN,
-            option("max_iterations", Shape::Whole, Need::Nullable(Preset::Whole(2))),
-            option("benchmark", Shape::Flag, Need::Nullable(Preset::Flag(false))),
+            option(
+                "max_iterations",
+                Shape::Whole,
+                Need::Nullable(Preset::Whole(2)),
+            ),
+            option(
+                "benchmark",
+                Shape::Flag,
+                Need::Nullable(Preset::Flag(false)),
+            ),
         ],
     },
     Operation {
@@ -237,7 +318,11 @@ const OPERATIONS: &[Operation] = &[
             option("qualification_criteria", Shape::Criteria, Need::Required),
             option("references", Shape::TextMaps, Need::Nullable(Preset::Empty)),
             option("struct", Shape::TextMap, Need::Nullable(Preset::None)),
-            option("max_tool_calls", Shape::Whole, Need::Nullable(Preset::Whole(10))),
+            option(
+                "max_tool_calls",
+                Shape::Whole,
+                Need::Nullable(Preset::Whole(10)),
+            ),
         ],
     },
 ];
@@ -285,7 +370,9 @@ fn delivery() -> DeliveryRules {
 /// Reads any of the eight requests. Every fault is reported at once.
 fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
     let path = request.path.trim_start_matches('/');
-    let operation = OPERATIONS.iter().find(|o| o.path.trim_start_matches('/') == path);
+    let operation = OPERATIONS
+        .iter()
+        .find(|o| o.path.trim_start_matches('/') == path);
     let operation = operation.ok_or(ApiError::NotFound { what: "path" })?;
     let mut body = read_body(&request.body)?;
     let mut faults = Faults::default();
@@ -303,20 +390,30 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
     }
     let kind = reading.kind(operation.task);
     // A client that names the vendor's own providers is not refused: the names go to ours as an option like any other.
-    let order = given.get("providers").and_then(Value::as_array).map(|names| {
-        let names = names.iter().filter_map(Value::as_str).map(str::to_owned);
-        names.collect::<Vec<_>>()
-    });
+    let order = given
+        .get("providers")
+        .and_then(Value::as_array)
+        .map(|names| {
+            let names = names.iter().filter_map(Value::as_str).map(str::to_owned);
+            names.collect::<Vec<_>>()
+        });
     let known = reading.catalog.kind(&kind);
     let providers = order.filter(|names| known.is_some_and(|k| k.validate_order(names).is_ok()));
     let job = Submission::new(SURFACE.name, kind, records);
-    Ok(Submission { operation: Some(operation.task.to_owned()), webhook, providers, ..job })
+    Ok(Submission {
+        operation: Some(operation.task.to_owned()),
+        webhook,
+        providers,
+        ..job
+    })
 }
 
 /// The request's body; what makes it none is reported as `FastAPI` does.
 fn read_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     object(body).map_err(|error| {
-        let ApiError::Malformed { detail } = error else { return error };
+        let ApiError::Malformed { detail } = error else {
+            return error;
+        };
         let code = match json::read(body) {
             _ if body.iter().all(u8::is_ascii_whitespace) => "missing",
             Err(_) => "json_invalid",
@@ -327,7 +424,11 @@ fn read_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     })
 }
 
-fn read_subjects(operation: &Operation, value: Option<Value>, faults: &mut Faults) -> Vec<Map<String, Value>> {
+fn read_subjects(
+    operation: &Operation,
+    value: Option<Value>,
+    faults: &mut Faults,
+) -> Vec<Map<String, Value>> {
     let at = format!("/{}", operation.member);
     match value {
         None => {
@@ -337,12 +438,20 @@ fn read_subjects(operation: &Operation, value: Option<Value>, faults: &mut Fault
         Some(Value::Object(sent)) if operation.subject != Subject::People => vec![sent],
         Some(Value::Array(leads)) if operation.subject == Subject::People => {
             if leads.is_empty() {
-                faults.coded("too_short", at, format!("List should have 1 to {MAX_LEADS} items, not 0"));
+                faults.coded(
+                    "too_short",
+                    at,
+                    format!("List should have 1 to {MAX_LEADS} items, not 0"),
+                );
                 return Vec::new();
             }
             if leads.len() > MAX_LEADS {
                 let count = leads.len();
-                faults.coded("too_long", at, format!("List should have 1 to {MAX_LEADS} items, not {count}"));
+                faults.coded(
+                    "too_long",
+                    at,
+                    format!("List should have 1 to {MAX_LEADS} items, not {count}"),
+                );
                 return Vec::new();
             }
             let mut subjects = Vec::with_capacity(leads.len());
@@ -417,19 +526,26 @@ fn check(value: &Value, shape: Shape, at: &str, faults: &mut Faults) {
             if number.as_f64().is_some_and(|n| n.fract() == 0.0) {
                 return;
             }
-            ("int_from_float", "a valid integer, got a number with a fractional part".to_owned())
+            (
+                "int_from_float",
+                "a valid integer, got a number with a fractional part".to_owned(),
+            )
         }
         (Shape::OneOf(words), Value::String(word)) if words.contains(&word.as_str()) => return,
         (Shape::OneOf(words), _) => {
             let words: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
-            let (last, rest) = words.split_last().map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
+            let (last, rest) = words
+                .split_last()
+                .map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
             ("literal_error", format!("{} or {last}", rest.join(", ")))
         }
         (Shape::Texts | Shape::TextMaps | Shape::Criteria, Value::Array(items)) => {
             for (n, item) in items.iter().enumerate() {
                 let place = format!("{at}/{n}");
                 match (shape, item) {
-                    (Shape::Criteria, Value::Object(criterion)) => check_fields(criterion, CRITERION, &place, faults),
+                    (Shape::Criteria, Value::Object(criterion)) => {
+                        check_fields(criterion, CRITERION, &place, faults)
+                    }
                     (Shape::Criteria, other) => check(other, Shape::Object, &place, faults),
                     (Shape::TextMaps, other) => check(other, Shape::TextMap, &place, faults),
                     (_, other) => check(other, Shape::Text, &place, faults),
@@ -439,7 +555,12 @@ fn check(value: &Value, shape: Shape, at: &str, faults: &mut Faults) {
         }
         (Shape::TextMap, Value::Object(members)) => {
             for (name, member) in members {
-                check(member, Shape::Text, &format!("{at}/{}", pointer_escape(name)), faults);
+                check(
+                    member,
+                    Shape::Text,
+                    &format!("{at}/{}", pointer_escape(name)),
+                    faults,
+                );
             }
             return;
         }
@@ -448,12 +569,18 @@ fn check(value: &Value, shape: Shape, at: &str, faults: &mut Faults) {
         (Shape::Whole, _) => ("int_type", "a valid integer".to_owned()),
         (Shape::Number, _) => ("float_type", "a valid number".to_owned()),
         (Shape::Object | Shape::TextMap, _) => ("dict_type", "a valid dictionary".to_owned()),
-        (Shape::Texts | Shape::TextMaps | Shape::Criteria, _) => ("list_type", "a valid list".to_owned()),
+        (Shape::Texts | Shape::TextMaps | Shape::Criteria, _) => {
+            ("list_type", "a valid list".to_owned())
+        }
     };
     faults.coded(code, at, format!("Input should be {should}"));
 }
 
-fn read_url(body: &Map<String, Value>, reading: &Reading<'_>, faults: &mut Faults) -> Option<String> {
+fn read_url(
+    body: &Map<String, Value>,
+    reading: &Reading<'_>,
+    faults: &mut Faults,
+) -> Option<String> {
     let at = "/webhook_url";
     let url = match body.get("webhook_url")? {
         Value::Null => return None,
@@ -463,8 +590,12 @@ fn read_url(body: &Map<String, Value>, reading: &Reading<'_>, faults: &mut Fault
             return None;
         }
     };
-    let Some(fault) = reading.url_fault(url) else { return Some(url.to_owned()) };
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let Some(fault) = reading.url_fault(url) else {
+        return Some(url.to_owned());
+    };
+    let scheme = url
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
     let code = match scheme.as_deref() {
         _ if url.chars().count() > MAX_URL_CHARS => "url_too_long",
         None => "url_parsing",
@@ -493,7 +624,11 @@ fn record(
         }
     }
     let original = (input != sent).then_some(sent);
-    Record { input, original, ..Record::default() }
+    Record {
+        input,
+        original,
+        ..Record::default()
+    }
 }
 
 /// The fields under the names that providers know. A field that has such a name already is never pushed aside; the first of
@@ -501,8 +636,11 @@ fn record(
 fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> {
     let mut input = Map::new();
     for (name, value) in without_blanks(sent).iter() {
-        let known = meaning(subject, &snake_case(name)).filter(|known| present(sent, known).is_none());
-        let name = known.filter(|known| !input.contains_key(*known)).unwrap_or(name);
+        let known =
+            meaning(subject, &snake_case(name)).filter(|known| present(sent, known).is_none());
+        let name = known
+            .filter(|known| !input.contains_key(*known))
+            .unwrap_or(name);
         input.insert(name.to_owned(), value.clone());
     }
     if subject == Subject::Company
@@ -551,10 +689,15 @@ fn records(_: &ApiRequest, view: &JobView) -> bool {
 #[expect(clippy::unnecessary_wraps, reason = "other surfaces refuse here")]
 fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     let results = shown.records.map(|entries| {
-        let ended = entries.iter().filter_map(|entry| Some((&entry.record, entry.outcome.as_ref()?)));
+        let ended = entries
+            .iter()
+            .filter_map(|entry| Some((&entry.record, entry.outcome.as_ref()?)));
         ended.collect::<Vec<_>>()
     });
-    Ok(ApiResponse::json(200, &task(shown.view, results.as_deref())))
+    Ok(ApiResponse::json(
+        200,
+        &task(shown.view, results.as_deref()),
+    ))
 }
 
 /// A task, as it is polled and as it is told.
@@ -568,15 +711,21 @@ fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
         Status::Queued => ("pending", None),
         Status::Running | Status::Canceling | Status::Expiring => ("processing", None),
         Status::Completed => match results {
-            None => failed(format!("the result is too large for one answer; read it page by page from {pages}")),
+            None => failed(format!(
+                "the result is too large for one answer; read it page by page from {pages}"
+            )),
             Some(results) => match result(name, results, spec.blanks) {
                 Ok(result) => ("completed", Some(("result", result))),
                 Err(error) => failed(error),
             },
         },
-        Status::Canceled => failed(format!("the task was canceled; what was found before that is at {pages}")),
+        Status::Canceled => failed(format!(
+            "the task was canceled; what was found before that is at {pages}"
+        )),
         Status::Failed => failed(reason().unwrap_or_else(|| "the task could not run".to_owned())),
-        Status::Expired => failed(reason().unwrap_or_else(|| "the task did not end in time".to_owned())),
+        Status::Expired => {
+            failed(reason().unwrap_or_else(|| "the task did not end in time".to_owned()))
+        }
         Status::Deleted => failed("the task was erased".to_owned()),
     };
     let mut task = json!({"task_id": spec.id.uuid(), "status": status, "task_type": name});
@@ -602,7 +751,9 @@ fn result(name: &str, results: &[(&Record, &Outcome)], blanks: Blanks) -> Result
             .collect();
         return Ok(json::object([("results", results.into())]));
     }
-    let Some((record, outcome)) = results.first() else { return Err("the task has no record".to_owned()) };
+    let Some((record, outcome)) = results.first() else {
+        return Err("the task has no record".to_owned());
+    };
     match failure(outcome) {
         Some(error) => Err(error),
         None if name.starts_with("find_") => Ok(contacts(name, record, outcome, blanks).into()),
@@ -619,16 +770,29 @@ fn failure(outcome: &Outcome) -> Option<String> {
         OutcomeStatus::Skipped => "skipped",
         OutcomeStatus::Canceled => "canceled",
     };
-    Some(outcome.error.as_ref().map_or_else(|| words.to_owned(), |e| format!("{}: {}", e.code, e.detail)))
+    Some(
+        outcome
+            .error
+            .as_ref()
+            .map_or_else(|| words.to_owned(), |e| format!("{}: {}", e.code, e.detail)),
+    )
 }
 
 /// A lead's own fields, and what was found beside them.
 fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> Map<String, Value> {
     let sent = record.sent();
     let wants_email = name.starts_with("find_email");
-    let own: &[&str] = if wants_email { &EMAIL_FIELDS } else { &PHONE_FIELDS };
+    let own: &[&str] = if wants_email {
+        &EMAIL_FIELDS
+    } else {
+        &PHONE_FIELDS
+    };
     let mut shown = sent.clone();
-    for (field, value) in outcome.data.iter().filter(|(field, _)| !own.contains(&field.as_str())) {
+    for (field, value) in outcome
+        .data
+        .iter()
+        .filter(|(field, _)| !own.contains(&field.as_str()))
+    {
         fill(&mut shown, field, value, blanks);
     }
     if wants_email {
@@ -644,21 +808,37 @@ fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> M
 fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
     let mut found = contact::emails(&outcome.data, blanks);
     let mut add = |address: &str, personal| {
-        if !address.is_empty() && !found.iter().any(|f| f.address.eq_ignore_ascii_case(address)) {
-            found.push(Email { address: address.to_owned(), status: None, personal });
+        if !address.is_empty()
+            && !found
+                .iter()
+                .any(|f| f.address.eq_ignore_ascii_case(address))
+        {
+            found.push(Email {
+                address: address.to_owned(),
+                status: None,
+                personal,
+            });
         }
     };
     let apart = record.input.get("mode").and_then(Value::as_str) == Some("PERSONAL");
     if let Some(own) = shown.get("email").and_then(Value::as_str) {
         add(own.trim(), None);
     }
-    if let Some(own) = shown.get("personal_email").and_then(Value::as_str).filter(|_| apart) {
+    if let Some(own) = shown
+        .get("personal_email")
+        .and_then(Value::as_str)
+        .filter(|_| apart)
+    {
         add(own.trim(), Some(true));
     }
-    let (personal, other): (Vec<&Email>, Vec<&Email>) = found.iter().partition(|e| apart && is_personal(e));
+    let (personal, other): (Vec<&Email>, Vec<&Email>) =
+        found.iter().partition(|e| apart && is_personal(e));
     let fields = [("email", other), ("personal_email", personal)];
     for (field, emails) in fields.into_iter().take(if apart { 2 } else { 1 }) {
-        let triples: Vec<Value> = emails.iter().map(|e| json!([e.address, word(e.status), kind(e)])).collect();
+        let triples: Vec<Value> = emails
+            .iter()
+            .map(|e| json!([e.address, word(e.status), kind(e)]))
+            .collect();
         // A list that the lead came with is its own answer.
         if !triples.is_empty() || !shown.get(field).is_some_and(Value::is_array) {
             shown.insert(field.to_owned(), triples.into());
@@ -668,13 +848,22 @@ fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value
 
 fn is_personal(email: &Email) -> bool {
     email.personal.unwrap_or_else(|| {
-        let domain = email.address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+        let domain = email
+            .address
+            .rsplit('@')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         FREE_MAIL.contains(&domain.as_str())
     })
 }
 
 fn kind(email: &Email) -> &'static str {
-    if is_personal(email) { "PERSONAL" } else { "COMPANY" }
+    if is_personal(email) {
+        "PERSONAL"
+    } else {
+        "COMPANY"
+    }
 }
 
 fn word(status: Option<EmailStatus>) -> &'static str {
@@ -691,18 +880,31 @@ fn word(status: Option<EmailStatus>) -> &'static str {
 fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
     let found = contact::phones(&outcome.data, blanks);
     let value = match found.as_slice() {
-        [] if blanks.present(shown, "phone").is_some_and(|own| own.is_string() || own.is_array()) => return,
+        [] if blanks
+            .present(shown, "phone")
+            .is_some_and(|own| own.is_string() || own.is_array()) =>
+        {
+            return;
+        }
         [] => Value::String(String::new()),
         [only] => Value::String(only.number.clone()),
-        several => several.iter().map(|p| json!({"number": p.number, "region": p.region})).collect(),
+        several => several
+            .iter()
+            .map(|p| json!({"number": p.number, "region": p.region}))
+            .collect(),
     };
     shown.insert("phone".to_owned(), value);
 }
 
 /// The inside of a Markdown code block, which many models put around their JSON, or the text as it is.
 fn unfenced(text: &str) -> &str {
-    let inside = text.trim().strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
-    inside.and_then(|block| block.split_once('\n')).map_or(text, |(_, inside)| inside)
+    let inside = text
+        .trim()
+        .strip_prefix("```")
+        .and_then(|rest| rest.strip_suffix("```"));
+    inside
+        .and_then(|block| block.split_once('\n'))
+        .map_or(text, |(_, inside)| inside)
 }
 
 /// What an agent found out.
@@ -737,12 +939,21 @@ fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Value {
         None => String::new(),
     };
     let references = references(data.shift_remove("references"));
-    let score = data.shift_remove("confidence_score").filter(Value::is_number).unwrap_or_else(|| score(outcome));
+    let score = data
+        .shift_remove("confidence_score")
+        .filter(Value::is_number)
+        .unwrap_or_else(|| score(outcome));
     for (name, value) in &data {
         fill(&mut structured, name, value, blanks);
     }
     // Every field that was asked for is there.
-    for name in record.input.get("struct").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+    for name in record
+        .input
+        .get("struct")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+    {
         structured.entry(name).or_insert(Value::Null);
     }
     json::object([
@@ -762,7 +973,10 @@ fn references(found: Option<Value>) -> Value {
             for item in &items {
                 let member = |name: &str| item.get(name).and_then(Value::as_str);
                 if let Some(url) = item.as_str().or_else(|| member("url")) {
-                    references.insert(url.to_owned(), member("description").unwrap_or_default().into());
+                    references.insert(
+                        url.to_owned(),
+                        member("description").unwrap_or_default().into(),
+                    );
                 }
             }
         }
@@ -779,8 +993,14 @@ fn score(outcome: &Outcome) -> Value {
     if outcome.data.is_empty() {
         return json!(0.0);
     }
-    let said: Vec<f64> = outcome.sources.iter().filter_map(|(_, source)| source.confidence).collect();
-    let Ok(count) = u32::try_from(said.len()) else { return Value::Null };
+    let said: Vec<f64> = outcome
+        .sources
+        .iter()
+        .filter_map(|(_, source)| source.confidence)
+        .collect();
+    let Ok(count) = u32::try_from(said.len()) else {
+        return Value::Null;
+    };
     if count == 0 {
         return Value::Null;
     }
@@ -790,10 +1010,16 @@ fn score(outcome: &Outcome) -> Value {
 
 fn body(event: &Event<'_>) -> Vec<u8> {
     let Some(view) = event.job else {
-        return json!({"status": "completed", "task_type": event.kind.as_str(), "result": {}}).to_string().into_bytes();
+        return json!({"status": "completed", "task_type": event.kind.as_str(), "result": {}})
+            .to_string()
+            .into_bytes();
     };
-    let results: Option<Vec<(&Record, &Outcome)>> =
-        event.results.map(|lines| lines.iter().map(|line| (&line.record, &line.outcome)).collect());
+    let results: Option<Vec<(&Record, &Outcome)>> = event.results.map(|lines| {
+        lines
+            .iter()
+            .map(|line| (&line.record, &line.outcome))
+            .collect()
+    });
     task(view, results.as_deref()).to_string().into_bytes()
 }
 
@@ -810,7 +1036,10 @@ fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
         ("sixtyfour-signature".to_owned(), signature),
         ("sixtyfour-event-id".to_owned(), event_id(signing.id)),
         ("sixtyfour-event-type".to_owned(), event_type(signing)),
-        ("sixtyfour-delivery-attempt".to_owned(), signing.attempt.to_string()),
+        (
+            "sixtyfour-delivery-attempt".to_owned(),
+            signing.attempt.to_string(),
+        ),
     ]);
     headers
 }
@@ -819,7 +1048,8 @@ fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
 fn mac(secret: &Secret, seconds: i64, body: &[u8]) -> impl AsRef<[u8]> + use<> {
     let key = secret.reveal().as_bytes();
     // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail verification.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(key)
+        .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
     mac.update(format!("{seconds}.").as_bytes());
     mac.update(body);
     mac.finalize().into_bytes()
@@ -854,29 +1084,47 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
             return (422, faults_of(&[fault], &request.body));
         }
         ApiError::IdempotencyMismatch => {
-            let detail = "this key came before with another request; use a new key for a new request";
-            let fault = InputError::new("Idempotency-Key", detail).with_code("idempotency_mismatch");
+            let detail =
+                "this key came before with another request; use a new key for a new request";
+            let fault =
+                InputError::new("Idempotency-Key", detail).with_code("idempotency_mismatch");
             return (422, faults_of(&[fault], &request.body));
         }
         ApiError::Unauthorized => (401, "send a valid key in the header x-api-key".to_owned()),
         ApiError::Forbidden { needs } => (403, format!("the key lacks the scope {needs}")),
-        ApiError::NotFound { what } => {
-            (404, format!("there is no such {}", if *what == "job" { "task" } else { what }))
+        ApiError::NotFound { what } => (
+            404,
+            format!(
+                "there is no such {}",
+                if *what == "job" { "task" } else { what }
+            ),
+        ),
+        ApiError::MethodNotAllowed { allow } => {
+            (405, format!("this path takes {}", allow.join(" and ")))
         }
-        ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
         ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
-        ApiError::NotEnoughCredits { needed, available } => {
-            (402, format!("the task needs up to {needed} credits and {available} are free"))
-        }
-        ApiError::ResultsTooLarge { results_url } => {
-            (413, format!("the result is too large for one answer; read it page by page from {results_url}"))
-        }
+        ApiError::NotEnoughCredits { needed, available } => (
+            402,
+            format!("the task needs up to {needed} credits and {available} are free"),
+        ),
+        ApiError::ResultsTooLarge { results_url } => (
+            413,
+            format!(
+                "the result is too large for one answer; read it page by page from {results_url}"
+            ),
+        ),
         ApiError::Conflict { detail } => (409, detail.clone()),
-        ApiError::Unavailable { retry_after_seconds } => (503, format!("try again in {retry_after_seconds} s")),
-        ApiError::Internal => {
-            (500, format!("this is a fault of ours; quote {} when you report it", request.request_id))
-        }
+        ApiError::Unavailable {
+            retry_after_seconds,
+        } => (503, format!("try again in {retry_after_seconds} s")),
+        ApiError::Internal => (
+            500,
+            format!(
+                "this is a fault of ours; quote {} when you report it",
+                request.request_id
+            ),
+        ),
     };
     (status, text.into())
 }
@@ -886,7 +1134,8 @@ fn faults_of(faults: &[InputError], body: &[u8]) -> Value {
     let body = json::read(body).unwrap_or_default();
     let shown = faults.iter().map(|fault| {
         let (loc, input) = locate(&fault.pointer, &body);
-        let mut shown = json!({"type": fault.code.unwrap_or("value_error"), "loc": loc, "msg": fault.detail});
+        let mut shown =
+            json!({"type": fault.code.unwrap_or("value_error"), "loc": loc, "msg": fault.detail});
         if let (Some(members), Some(input)) = (shown.as_object_mut(), input)
             && input.to_string().len() <= MAX_SHOWN_INPUT
         {
@@ -934,29 +1183,41 @@ mod tests {
     #[test]
     fn a_field_of_the_canonical_name_is_never_pushed_aside() {
         let sent = json!({"name": "alias", "full_name": "own", "linkedin": "a", "profile_url": "b", "firstName": "J"});
-        let expected =
-            json!({"name": "alias", "full_name": "own", "linkedin_url": "a", "profile_url": "b", "first_name": "J"});
+        let expected = json!({"name": "alias", "full_name": "own", "linkedin_url": "a", "profile_url": "b", "first_name": "J"});
         assert_eq!(renamed(Subject::Person, &sent), expected);
     }
 
     #[test]
     fn an_answer_in_a_code_block_was_taken_for_prose() {
         let record = Record::default();
-        for text in ["```json\n{\"age\": 4}\n```", " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n", "{\"age\": 4}"]
-        {
+        for text in [
+            "```json\n{\"age\": 4}\n```",
+            " ```\n{\"structured_data\": {\"age\": 4}}\n``` \n",
+            "{\"age\": 4}",
+        ] {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);
             let told = intelligence(
                 &record,
-                &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) },
+                &Outcome {
+                    data,
+                    ..Outcome::without_data(OutcomeStatus::Found, None)
+                },
                 Blanks::Absent,
             );
-            assert_eq!((&told["structured_data"], &told["notes"]), (&json!({"age": 4}), &json!("")), "{text}");
+            assert_eq!(
+                (&told["structured_data"], &told["notes"]),
+                (&json!({"age": 4}), &json!("")),
+                "{text}"
+            );
         }
         for prose in ["```", "``````", "see ```x```", "```json\nnothing\n```"] {
             let data = Map::from_iter([("structured_data".to_owned(), prose.into())]);
             let told = intelligence(
                 &record,
-                &Outcome { data, ..Outcome::without_data(OutcomeStatus::Found, None) },
+                &Outcome {
+                    data,
+                    ..Outcome::without_data(OutcomeStatus::Found, None)
+                },
                 Blanks::Absent,
             );
             assert_eq!(told["notes"], prose);
@@ -966,9 +1227,11 @@ mod tests {
     #[test]
     fn a_name_is_a_persons_or_a_companys() {
         let sent = json!({"name": "Acme", "website": "https://acme.example"});
-        assert_eq!(renamed(Subject::Person, &sent), json!({"full_name": "Acme", "website": "https://acme.example"}));
-        let company =
-            json!({"company_name": "Acme", "website": "https://acme.example", "domain": "https://acme.example"});
+        assert_eq!(
+            renamed(Subject::Person, &sent),
+            json!({"full_name": "Acme", "website": "https://acme.example"})
+        );
+        let company = json!({"company_name": "Acme", "website": "https://acme.example", "domain": "https://acme.example"});
         assert_eq!(renamed(Subject::Company, &sent), company);
         let known = json!({"domain": "acme.example", "website": "https://other.example"});
         assert_eq!(renamed(Subject::Company, &known), known);
@@ -986,10 +1249,18 @@ mod tests {
             at: Timestamp(1_614_265_330_999),
             body: r#"{"task_type":"find_email","a":"ü"}"#.as_bytes(),
         });
-        let of = |name: &str| sent.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        let expected = "t=1614265330,v1=b60ca20f9e61e82c88e3a75e4676b25ca1eda7464856527f4cc50d5a84df8b23";
+        let of = |name: &str| {
+            sent.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+        };
+        let expected =
+            "t=1614265330,v1=b60ca20f9e61e82c88e3a75e4676b25ca1eda7464856527f4cc50d5a84df8b23";
         assert_eq!(of("sixtyfour-signature"), Some(expected));
-        assert_eq!((of("sixtyfour-event-type"), of("sixtyfour-delivery-attempt")), (Some("find_email"), Some("3")));
+        assert_eq!(
+            (of("sixtyfour-event-type"), of("sixtyfour-delivery-attempt")),
+            (Some("find_email"), Some("3"))
+        );
         assert_eq!(of("webhook-id"), Some("evt_01J00000000000000000000000_0"));
     }
 
@@ -1006,7 +1277,12 @@ mod tests {
             ("[]", Some("int_type")),
         ] {
             let mut faults = Faults::default();
-            check(&serde_json::from_str(value).unwrap(), Shape::Whole, "/x", &mut faults);
+            check(
+                &serde_json::from_str(value).unwrap(),
+                Shape::Whole,
+                "/x",
+                &mut faults,
+            );
             let told = match faults.finish() {
                 Err(ApiError::Invalid(faults)) => faults[0].code,
                 _ => None,
@@ -1020,14 +1296,24 @@ mod tests {
         let body = json!({"lead": {}, "mode": "x".repeat(3_000_000)}).to_string();
         let fault = InputError::new("/mode", "wrong").with_code("literal_error");
         let told = faults_of(&[fault], body.as_bytes());
-        assert_eq!(told, json!([{"type": "literal_error", "loc": ["body", "mode"], "msg": "wrong"}]));
+        assert_eq!(
+            told,
+            json!([{"type": "literal_error", "loc": ["body", "mode"], "msg": "wrong"}])
+        );
     }
 
     #[test]
     fn a_place_under_a_name_of_digits_is_a_text_and_one_in_an_array_a_number() {
         let body = json!({"references": [{"0": 1}]});
         let (loc, input) = locate("/references/0/0", &body);
-        assert_eq!((json!(loc), input), (json!(["body", "references", 0, "0"]), Some(&json!(1))));
-        assert_eq!(locate("/lead", &body).1, Some(&body), "what is missing is missing from there");
+        assert_eq!(
+            (json!(loc), input),
+            (json!(["body", "references", 0, "0"]), Some(&json!(1)))
+        );
+        assert_eq!(
+            locate("/lead", &body).1,
+            Some(&body),
+            "what is missing is missing from there"
+        );
     }
 }

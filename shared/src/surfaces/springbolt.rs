@@ -13,7 +13,9 @@ use crate::domain::delivery::DeliveryRules;
 use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, ResultLine, Submission, Webhook};
-use crate::domain::record::{Blanks, MAX_RECORD_BYTES, OutcomeStatus, Record, present, without_blanks};
+use crate::domain::record::{
+    Blanks, MAX_RECORD_BYTES, OutcomeStatus, Record, present, without_blanks,
+};
 use crate::domain::signature;
 use crate::domain::time::Timestamp;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
@@ -95,18 +97,28 @@ fn id(job: &JobId) -> String {
 
 /// The document names no schedule and no time-out: the native ones, exact. A receiver keeps the last callback it got.
 fn rules() -> DeliveryRules {
-    DeliveryRules { latest_wins: true, ..DeliveryRules::exact(&NATIVE_DELAYS, TIMEOUT) }
+    DeliveryRules {
+        latest_wins: true,
+        ..DeliveryRules::exact(&NATIVE_DELAYS, TIMEOUT)
+    }
 }
 
 fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-    let operation = request.segments().last().map(|last| last.replace('-', "_")).unwrap_or_default();
+    let operation = request
+        .segments()
+        .last()
+        .map(|last| last.replace('-', "_"))
+        .unwrap_or_default();
     let sent = object(&request.body)?;
     let mut faults = Faults::default();
     let [camel, snake] = CALLBACK.map(|name| faults.text(&sent, "", name, MAX_URL_CHARS));
     if let (Some(camel), Some(snake)) = (&camel, &snake)
         && camel != snake
     {
-        faults.add("/callback_url", "differs from callbackUrl; send one of the two, or the same URL in both");
+        faults.add(
+            "/callback_url",
+            "differs from callbackUrl; send one of the two, or the same URL in both",
+        );
     }
     let named = CALLBACK[usize::from(camel.is_none() && snake.is_some())];
     let url = camel.or(snake);
@@ -118,10 +130,16 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
     }
     faults.finish()?;
     bounded(0, &sent).map_err(|_| ApiError::TooLarge {
-        detail: format!("the request has more than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
+        detail: format!(
+            "the request has more than {MAX_RECORD_BYTES} bytes as JSON; send less with it"
+        ),
     })?;
     let input = input(&sent, &operation);
-    let record = Record { input, original: Some(sent), ..Record::default() };
+    let record = Record {
+        input,
+        original: Some(sent),
+        ..Record::default()
+    };
     Ok(Submission {
         webhook: url.map(|url| Webhook { url }),
         operation: Some(operation.clone()),
@@ -133,9 +151,13 @@ fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiEr
 /// the known name goes before all others, then the first; the rest stay what they are called.
 fn input(sent: &Map<String, Value>, operation: &str) -> Map<String, Value> {
     let mut input = Map::new();
-    for (name, value) in without_blanks(sent).iter().filter(|(name, _)| !is_callback(name)) {
+    for (name, value) in without_blanks(sent)
+        .iter()
+        .filter(|(name, _)| !is_callback(name))
+    {
         let known = meaning(name, operation).map_or_else(|| snake_case(name), str::to_owned);
-        let taken = known != *name && (present(sent, &known).is_some() || input.contains_key(&known));
+        let taken =
+            known != *name && (present(sent, &known).is_some() || input.contains_key(&known));
         input.insert(if taken { name.clone() } else { known }, value.clone());
     }
     input
@@ -184,7 +206,10 @@ fn camel_case(name: &str) -> String {
 
 /// The same for every way to write a name.
 fn folded(name: &str) -> String {
-    name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|c| *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn answer(accepted: &Accepted, _: Timestamp) -> ApiResponse {
@@ -212,7 +237,11 @@ fn body(event: &Event<'_>) -> Vec<u8> {
         (Some(view), Some(line)) => resolved(line, view.job.spec.blanks),
         (Some(view), None) => {
             let pages = view.results_url();
-            unresolved(Map::new(), "failed", format!("the result does not fit a callback; read it from {pages}"))
+            unresolved(
+                Map::new(),
+                "failed",
+                format!("the result does not fit a callback; read it from {pages}"),
+            )
         }
         (None, _) => Map::from_iter([("message".to_owned(), "a test of this callback URL".into())]),
     };
@@ -224,18 +253,34 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
     let camel = blanks.present(sent, CALLBACK[0]).is_some();
     let echoed = sent.iter().filter(|(name, _)| !is_callback(name));
-    let mut payload: Map<String, Value> = echoed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut payload: Map<String, Value> = echoed
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
     let why_not = |otherwise: &str| reason.unwrap_or(otherwise).to_owned();
     match outcome.status {
         OutcomeStatus::Found => {
-            let known: Vec<(String, String)> = payload.keys().map(|name| (folded(name), name.clone())).collect();
-            for (name, value) in outcome.data.iter().filter(|(_, value)| !blanks.is_blank(value)) {
-                let same = || known.iter().filter(|(known, _)| *known == folded(name)).map(|(_, sent)| sent);
+            let known: Vec<(String, String)> = payload
+                .keys()
+                .map(|name| (folded(name), name.clone()))
+                .collect();
+            for (name, value) in outcome
+                .data
+                .iter()
+                .filter(|(_, value)| !blanks.is_blank(value))
+            {
+                let same = || {
+                    known
+                        .iter()
+                        .filter(|(known, _)| *known == folded(name))
+                        .map(|(_, sent)| sent)
+                };
                 if let Some(first) = same().next() {
                     // A client that sends every column has blanks where it knows nothing; they are there to be filled.
                     let open = match blanks {
-                        Blanks::Absent => same().all(|sent| payload.get(sent).is_none_or(is_unfilled)),
+                        Blanks::Absent => {
+                            same().all(|sent| payload.get(sent).is_none_or(is_unfilled))
+                        }
                         Blanks::Count => payload.get(first).is_some_and(Value::is_null),
                     };
                     if open {
@@ -244,7 +289,9 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
                     continue;
                 }
                 // Two found fields may differ in nothing but their spelling; both are kept.
-                let free = |shown: &String| !payload.contains_key(shown) && !outcome.data.contains_key(shown);
+                let free = |shown: &String| {
+                    !payload.contains_key(shown) && !outcome.data.contains_key(shown)
+                };
                 let shown = Some(camel_case(name)).filter(|shown| camel && free(shown));
                 payload.insert(shown.unwrap_or_else(|| name.clone()), value.clone());
             }
@@ -253,14 +300,30 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
         OutcomeStatus::NotFound => {
             let message = match reason {
                 None => "nothing was found for this input".to_owned(),
-                Some(reason) => format!("nothing was found for this input; not everybody could be asked: {reason}"),
+                Some(reason) => format!(
+                    "nothing was found for this input; not everybody could be asked: {reason}"
+                ),
             };
             unresolved(payload, "not_found", message)
         }
-        OutcomeStatus::Failed => unresolved(payload, "failed", why_not("the input could not be worked on")),
-        OutcomeStatus::Invalid => unresolved(payload, "failed", why_not("the input is not what this operation needs")),
-        OutcomeStatus::Skipped => unresolved(payload, "failed", why_not("no credits were left for it")),
-        OutcomeStatus::Canceled => unresolved(payload, "failed", why_not("it was canceled before it was begun")),
+        OutcomeStatus::Failed => unresolved(
+            payload,
+            "failed",
+            why_not("the input could not be worked on"),
+        ),
+        OutcomeStatus::Invalid => unresolved(
+            payload,
+            "failed",
+            why_not("the input is not what this operation needs"),
+        ),
+        OutcomeStatus::Skipped => {
+            unresolved(payload, "failed", why_not("no credits were left for it"))
+        }
+        OutcomeStatus::Canceled => unresolved(
+            payload,
+            "failed",
+            why_not("it was canceled before it was begun"),
+        ),
     }
 }
 
@@ -277,39 +340,67 @@ fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
 }
 
 fn failed(status: u16, message: impl Into<String>) -> ApiResponse {
-    ApiResponse::json(status, &json!({"success": false, "status": "error", "message": message.into()}))
+    ApiResponse::json(
+        status,
+        &json!({"success": false, "status": "error", "message": message.into()}),
+    )
 }
 
 fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     match error {
-        ApiError::Unauthorized => failed(401, "send a valid API key as x-api-key or as Authorization: Bearer"),
-        ApiError::Forbidden { needs } => failed(403, format!("the API key lacks the scope {needs}")),
+        ApiError::Unauthorized => failed(
+            401,
+            "send a valid API key as x-api-key or as Authorization: Bearer",
+        ),
+        ApiError::Forbidden { needs } => {
+            failed(403, format!("the API key lacks the scope {needs}"))
+        }
         ApiError::NotFound { what } => failed(404, format!("there is no such {what}")),
-        ApiError::MethodNotAllowed { allow } => failed(405, format!("this path takes {}", allow.join(" and "))),
+        ApiError::MethodNotAllowed { allow } => {
+            failed(405, format!("this path takes {}", allow.join(" and ")))
+        }
         ApiError::Malformed { detail } => failed(400, detail),
         ApiError::Invalid(faults) => {
-            let told = faults.iter().map(|fault| match fault.pointer.trim_start_matches('/') {
-                "" => fault.detail.clone(),
-                place => format!("{place} {}", fault.detail),
-            });
+            let told = faults
+                .iter()
+                .map(|fault| match fault.pointer.trim_start_matches('/') {
+                    "" => fault.detail.clone(),
+                    place => format!("{place} {}", fault.detail),
+                });
             failed(400, told.collect::<Vec<_>>().join("; "))
         }
         ApiError::Coding { detail } => failed(415, detail),
         ApiError::TooLarge { detail } => failed(413, detail),
-        ApiError::IdempotencyMismatch => {
-            failed(422, "this Idempotency-Key came before with another request; use a new one for a new request")
-        }
-        ApiError::NotEnoughCredits { needed, available } => {
-            failed(402, format!("this needs up to {needed} credits and {available} are free"))
-        }
-        ApiError::ResultsTooLarge { results_url } => {
-            failed(413, format!("the results do not fit one response; read them page by page from {results_url}"))
-        }
+        ApiError::IdempotencyMismatch => failed(
+            422,
+            "this Idempotency-Key came before with another request; use a new one for a new request",
+        ),
+        ApiError::NotEnoughCredits { needed, available } => failed(
+            402,
+            format!("this needs up to {needed} credits and {available} are free"),
+        ),
+        ApiError::ResultsTooLarge { results_url } => failed(
+            413,
+            format!(
+                "the results do not fit one response; read them page by page from {results_url}"
+            ),
+        ),
         ApiError::Conflict { detail } => failed(409, detail),
-        ApiError::Unavailable { retry_after_seconds } => {
-            failed(503, format!("try again in {retry_after_seconds} s, with the same Idempotency-Key if you sent one"))
-        }
-        ApiError::Internal => failed(500, format!("a fault of ours; quote {} when you report it", request.request_id)),
+        ApiError::Unavailable {
+            retry_after_seconds,
+        } => failed(
+            503,
+            format!(
+                "try again in {retry_after_seconds} s, with the same Idempotency-Key if you sent one"
+            ),
+        ),
+        ApiError::Internal => failed(
+            500,
+            format!(
+                "a fault of ours; quote {} when you report it",
+                request.request_id
+            ),
+        ),
     }
 }
 
@@ -321,17 +412,32 @@ mod tests {
     use crate::domain::record::Outcome;
 
     fn map(value: Value) -> Map<String, Value> {
-        let Value::Object(map) = value else { panic!("{value} is no object") };
+        let Value::Object(map) = value else {
+            panic!("{value} is no object")
+        };
         map
     }
 
     fn told(sent: Value, outcome: Outcome) -> Value {
-        let record = Record { original: Some(map(sent)), ..Record::default() };
-        Value::Object(resolved(&ResultLine { index: 0, record, outcome }, Blanks::Absent))
+        let record = Record {
+            original: Some(map(sent)),
+            ..Record::default()
+        };
+        Value::Object(resolved(
+            &ResultLine {
+                index: 0,
+                record,
+                outcome,
+            },
+            Blanks::Absent,
+        ))
     }
 
     fn found(data: Value) -> Outcome {
-        Outcome { data: map(data), ..Outcome::without_data(OutcomeStatus::Found, None) }
+        Outcome {
+            data: map(data),
+            ..Outcome::without_data(OutcomeStatus::Found, None)
+        }
     }
 
     #[test]
@@ -352,13 +458,34 @@ mod tests {
     #[test]
     fn providers_see_the_names_they_know() {
         for (sent, seen) in [
-            (json!({"companyName": "A", "callbackUrl": "u", "callback_url": "u"}), json!({"company_name": "A"})),
-            (json!({"LinkedInProfileUrl": "l", "ipAddress": 7}), json!({"linkedin_url": "l", "ip": 7})),
-            (json!({"company": "A", "organization": "B"}), json!({"company_name": "A", "organization": "B"})),
-            (json!({"companyName": "A", "company_name": "B"}), json!({"company_name": "B", "companyName": "A"})),
-            (json!({"teamSize": 1, "team_size": 2}), json!({"teamSize": 1, "team_size": 2})),
-            (json!({"company": "", "organization": "B"}), json!({"company_name": "B"})),
-            (json!({"companyName": "A", "company_name": "\u{2003}", "teamSize": null}), json!({"company_name": "A"})),
+            (
+                json!({"companyName": "A", "callbackUrl": "u", "callback_url": "u"}),
+                json!({"company_name": "A"}),
+            ),
+            (
+                json!({"LinkedInProfileUrl": "l", "ipAddress": 7}),
+                json!({"linkedin_url": "l", "ip": 7}),
+            ),
+            (
+                json!({"company": "A", "organization": "B"}),
+                json!({"company_name": "A", "organization": "B"}),
+            ),
+            (
+                json!({"companyName": "A", "company_name": "B"}),
+                json!({"company_name": "B", "companyName": "A"}),
+            ),
+            (
+                json!({"teamSize": 1, "team_size": 2}),
+                json!({"teamSize": 1, "team_size": 2}),
+            ),
+            (
+                json!({"company": "", "organization": "B"}),
+                json!({"company_name": "B"}),
+            ),
+            (
+                json!({"companyName": "A", "company_name": "\u{2003}", "teamSize": null}),
+                json!({"company_name": "A"}),
+            ),
             (
                 json!({"teamSize": 1, "name": "N", "color": [1]}),
                 json!({"team_size": 1, "full_name": "N", "color": [1]}),
@@ -373,28 +500,78 @@ mod tests {
     #[test]
     fn what_was_sent_stays_however_its_name_is_written() {
         let data = json!({"company_name": "Found", "brand_color": "red", "hq": {"zip_code": 1}});
-        let camel = told(json!({"companyName": "Sent", "callbackUrl": "u"}), found(data.clone()));
-        assert_eq!(camel, json!({"companyName": "Sent", "brandColor": "red", "hq": {"zip_code": 1}}));
-        let mixed = told(json!({"companyName": "Sent", "callback_url": "u"}), found(data.clone()));
-        assert_eq!(mixed, json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}}));
-        let snake = told(json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}), found(data.clone()));
-        assert_eq!(snake, json!({"company_name": "Found", "brandcolor": 1, "hq": {"zip_code": 1}}));
-        for blank in [json!(""), json!(" \t"), json!("\u{a0}"), json!([]), json!({})] {
-            let filled = told(json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}), found(data.clone()));
-            let expected = json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
+        let camel = told(
+            json!({"companyName": "Sent", "callbackUrl": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            camel,
+            json!({"companyName": "Sent", "brandColor": "red", "hq": {"zip_code": 1}})
+        );
+        let mixed = told(
+            json!({"companyName": "Sent", "callback_url": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            mixed,
+            json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}})
+        );
+        let snake = told(
+            json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            snake,
+            json!({"company_name": "Found", "brandcolor": 1, "hq": {"zip_code": 1}})
+        );
+        for blank in [
+            json!(""),
+            json!(" \t"),
+            json!("\u{a0}"),
+            json!([]),
+            json!({}),
+        ] {
+            let filled = told(
+                json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}),
+                found(data.clone()),
+            );
+            let expected =
+                json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
             assert_eq!(filled, expected, "{blank}");
         }
-        let both = told(json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}), found(data.clone()));
-        assert_eq!((&both["companyName"], &both["company_name"]), (&json!(""), &json!("Sent")));
-        let blank = told(json!({"city": null, "callbackUrl": "u"}), found(json!({"city": "", "hq": 1})));
-        assert_eq!(blank, json!({"city": null, "hq": 1}), "nothing was found for it");
-        let named = told(json!({"callbackUrl": " ", "callback_url": "u"}), found(data));
-        assert_eq!(named["brand_color"], "red", "a blank name of the URL is none");
+        let both = told(
+            json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            (&both["companyName"], &both["company_name"]),
+            (&json!(""), &json!("Sent"))
+        );
+        let blank = told(
+            json!({"city": null, "callbackUrl": "u"}),
+            found(json!({"city": "", "hq": 1})),
+        );
+        assert_eq!(
+            blank,
+            json!({"city": null, "hq": 1}),
+            "nothing was found for it"
+        );
+        let named = told(
+            json!({"callbackUrl": " ", "callback_url": "u"}),
+            found(data),
+        );
+        assert_eq!(
+            named["brand_color"], "red",
+            "a blank name of the URL is none"
+        );
     }
 
     #[test]
     fn found_names_that_meet_in_camel_case_are_both_kept() {
-        let both = told(json!({"callbackUrl": "u"}), found(json!({"line_1": "a", "line1": "b"})));
+        let both = told(
+            json!({"callbackUrl": "u"}),
+            found(json!({"line_1": "a", "line1": "b"})),
+        );
         assert_eq!(both, json!({"line1": "b", "line_1": "a"}));
     }
 
@@ -403,29 +580,60 @@ mod tests {
         let sent = json!({"status": "active", "callbackUrl": "u", "message": "hi", "email": "x"});
         let missing = Outcome::without_data(OutcomeStatus::NotFound, None);
         let shown = told(sent.clone(), missing);
-        assert_eq!((&shown["status"], &shown["email"]), (&json!("not_found"), &json!("x")));
-        let broken = told(sent.clone(), Outcome::failed("provider_error", "out of order"));
-        assert_eq!(broken, json!({"status": "failed", "message": "out of order", "email": "x"}));
+        assert_eq!(
+            (&shown["status"], &shown["email"]),
+            (&json!("not_found"), &json!("x"))
+        );
+        let broken = told(
+            sent.clone(),
+            Outcome::failed("provider_error", "out of order"),
+        );
+        assert_eq!(
+            broken,
+            json!({"status": "failed", "message": "out of order", "email": "x"})
+        );
         let good = told(sent, found(json!({"status": "known", "hash": 1})));
-        assert_eq!(good, json!({"status": "active", "message": "hi", "email": "x", "hash": 1}));
+        assert_eq!(
+            good,
+            json!({"status": "active", "message": "hi", "email": "x", "hash": 1})
+        );
     }
 
     #[test]
     fn every_end_without_a_result_says_so() {
-        for status in OutcomeStatus::ALL.into_iter().filter(|status| *status != OutcomeStatus::Found) {
-            let shown = told(json!({"email": "x", "callback_url": "u"}), Outcome::without_data(status, None));
-            let word = if status == OutcomeStatus::NotFound { "not_found" } else { "failed" };
+        for status in OutcomeStatus::ALL
+            .into_iter()
+            .filter(|status| *status != OutcomeStatus::Found)
+        {
+            let shown = told(
+                json!({"email": "x", "callback_url": "u"}),
+                Outcome::without_data(status, None),
+            );
+            let word = if status == OutcomeStatus::NotFound {
+                "not_found"
+            } else {
+                "failed"
+            };
             assert_eq!(shown["status"], word);
-            assert!(shown["message"].as_str().is_some_and(|message| !message.is_empty()));
+            assert!(
+                shown["message"]
+                    .as_str()
+                    .is_some_and(|message| !message.is_empty())
+            );
             assert_eq!(shown.as_object().map(Map::len), Some(3), "{shown}");
         }
     }
 
     #[test]
     fn every_operation_has_four_paths_or_two() {
-        let routed: BTreeSet<String> =
-            ROUTES.iter().filter_map(|r| Some(r.path.rsplit('/').next()?.replace('-', "_"))).collect();
-        assert_eq!(routed, SURFACE.operations.iter().map(|o| (*o).to_owned()).collect());
+        let routed: BTreeSet<String> = ROUTES
+            .iter()
+            .filter_map(|r| Some(r.path.rsplit('/').next()?.replace('-', "_")))
+            .collect();
+        assert_eq!(
+            routed,
+            SURFACE.operations.iter().map(|o| (*o).to_owned()).collect()
+        );
         assert_eq!(ROUTES.len(), 28);
     }
 }

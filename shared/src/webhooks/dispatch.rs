@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use super::origin::Visit;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE, LEASE_MARGIN, LEASE_WRITE,
-    Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE,
+    LEASE_MARGIN, LEASE_WRITE, Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP,
+    SLOW_AFTER, WakeMessage, retry_after,
 };
 use crate::domain::signature::{LiveSecret, live};
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::finish::{load, wake};
 use crate::jobs::read::{ResultCursor, is_gone, results};
 use crate::jobs::{Ports, StepError, insist};
-use crate::ports::{Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value};
+use crate::ports::{
+    Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value,
+};
 use crate::schema::{
-    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current, delivery_changes,
-    delivery_key, endpoint_key, origin_key, profile_key, read_delivery, read_endpoint, read_profile, read_secrets, s,
-    secret_key,
+    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
+    delivery_changes, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
+    read_endpoint, read_profile, read_secrets, s, secret_key,
 };
 use crate::surfaces::{Event, Signing, Surface, surface};
 use crate::webhooks::order;
@@ -67,29 +70,51 @@ struct Known {
 }
 
 /// Makes the attempt that the message asks for.
-pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Result<Dispatched, StepError> {
+pub async fn step(
+    ports: &Ports,
+    message: &WakeMessage,
+    receipt: &Receipt,
+) -> Result<Dispatched, StepError> {
     let id = message.job.delivery(message.delivery);
     let now = ports.clock.now();
-    let Some(item) = current(ports.store.get(&delivery_key(&id)).await?, now) else { return Ok(Dispatched::Stale) };
+    let Some(item) = current(ports.store.get(&delivery_key(&id)).await?, now) else {
+        return Ok(Dispatched::Stale);
+    };
     let delivery = read_delivery(&id, &item)?;
     let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
     let elsewhere = message.at.is_some_and(|at| at != delivery.next_attempt_at);
-    if delivery.state != DeliveryState::Pending || message.attempt != delivery.attempts + 1 || elsewhere || leased {
+    if delivery.state != DeliveryState::Pending
+        || message.attempt != delivery.attempts + 1
+        || elsewhere
+        || leased
+    {
         return Ok(Dispatched::Stale);
     }
     if delivery.next_attempt_at.since(now) > EARLY {
         hand_on(ports, &delivery, receipt.lane, now).await;
         return Ok(Dispatched::Moved);
     }
-    let Some(surface) = surface(ports.surfaces, &delivery.dialect) else { return Err(StepError::Corrupt("dialect")) };
+    let Some(surface) = surface(ports.surfaces, &delivery.dialect) else {
+        return Err(StepError::Corrupt("dialect"));
+    };
 
     let tenant = &delivery.tenant;
     let url = &delivery.url;
-    let keys = [secret_key(tenant), endpoint_key(tenant, url), origin_key(tenant, url), profile_key(tenant)];
+    let keys = [
+        secret_key(tenant),
+        endpoint_key(tenant, url),
+        origin_key(tenant, url),
+        profile_key(tenant),
+    ];
     let items = ports.store.get_many(&keys).await?;
-    let [secrets, endpoint, origin, profile] = <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let [secrets, endpoint, origin, profile] =
+        <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
     let endpoint = read_endpoint(current(endpoint, now).as_ref());
-    let delays = profile.as_ref().map(read_profile).transpose()?.and_then(|p| p.webhook_delays());
+    let delays = profile
+        .as_ref()
+        .map(read_profile)
+        .transpose()?
+        .and_then(|p| p.webhook_delays());
     let rules = (surface.delivery)().with_delays(delays);
 
     if endpoint.disabled && !delivery.explicit && rules.gone_disables {
@@ -103,19 +128,29 @@ pub async fn step(ports: &Ports, message: &WakeMessage, receipt: &Receipt) -> Re
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
-    let asked_to_wait = endpoint.not_before.filter(|at| at.since(now) > EARLY && rules.honour_retry_after);
+    let asked_to_wait = endpoint
+        .not_before
+        .filter(|at| at.since(now) > EARLY && rules.honour_retry_after);
     if let Some(at) = asked_to_wait.filter(|_| !delivery.explicit) {
         return put_off(ports, delivery, at).await;
     }
     if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
         return Ok(Dispatched::NoTime);
     }
-    let (secrets, mut visit) = (read_secrets(secrets.as_ref())?, Visit::new(&delivery, origin, now));
+    let (secrets, mut visit) = (
+        read_secrets(secrets.as_ref())?,
+        Visit::new(&delivery, origin, now),
+    );
     if receipt.lane == QueueName::Webhook && !visit.enter(ports, now.plus(lease_of(&rules))).await {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
-    let mut known = Known { endpoint, rules, secrets, visit };
+    let mut known = Known {
+        endpoint,
+        rules,
+        secrets,
+        visit,
+    };
     let done = render_and_send(ports, surface, delivery, &mut known, receipt.deadline).await;
     known.visit.leave(ports).await;
     done
@@ -133,7 +168,9 @@ async fn render_and_send(
     known: &mut Known,
     deadline: Timestamp,
 ) -> Result<Dispatched, StepError> {
-    let Some(body) = body(ports, surface, &delivery).await? else { return Ok(Dispatched::Stale) };
+    let Some(body) = body(ports, surface, &delivery).await? else {
+        return Ok(Dispatched::Stale);
+    };
     // Others may have been rendered first.
     if deadline.since(ports.clock.now()) < known.rules.timeout + 2 * LEASE_MARGIN {
         return Ok(Dispatched::NoTime);
@@ -149,7 +186,11 @@ async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Times
 }
 
 /// The event's body. `None` where the job is gone.
-async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
+async fn body(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+) -> Result<Option<Vec<u8>>, StepError> {
     match render(ports, surface, delivery).await {
         // Erased between two reads, a job looks like one of which something was lost.
         Err(StepError::Corrupt(what)) => {
@@ -164,16 +205,30 @@ async fn body(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<O
 }
 
 /// The same bytes at every attempt: everything in them was fixed when the job ended.
-async fn render(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result<Option<Vec<u8>>, StepError> {
-    let mut event = Event { kind: delivery.event, at: delivery.event_at, job: None, results: None };
+async fn render(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+) -> Result<Option<Vec<u8>>, StepError> {
+    let mut event = Event {
+        kind: delivery.event,
+        at: delivery.event_at,
+        job: None,
+        results: None,
+    };
     if delivery.event == EventType::WebhookTest {
         return Ok(Some((surface.body)(&event)));
     }
-    let Some(view) = load(ports, &delivery.id.job).await? else { return Ok(None) };
+    let Some(view) = load(ports, &delivery.id.job).await? else {
+        return Ok(None);
+    };
     let mut lines = Vec::new();
     if delivery.event == EventType::RecordFinished {
         // Such a job has one record a chunk.
-        let cursor = ResultCursor { chunk: delivery.id.record().unwrap_or_default(), offset: 0 };
+        let cursor = ResultCursor {
+            chunk: delivery.id.record().unwrap_or_default(),
+            offset: 0,
+        };
         lines = results(ports, &view, cursor, 1).await?.lines;
         if lines.is_empty() {
             return Err(StepError::Corrupt("result of a finished record"));
@@ -182,11 +237,17 @@ async fn render(ports: &Ports, surface: &Surface, delivery: &Delivery) -> Result
         event.job = Some(&view);
         return Ok(Some((surface.body)(&event)));
     }
-    let Some(end) = &view.job.end else { return Err(StepError::Corrupt("end")) };
+    let Some(end) = &view.job.end else {
+        return Err(StepError::Corrupt("end"));
+    };
     // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
     // take the process down, and with it the attempts of other tenants.
     let large = end.bytes > ONE_AT_A_TIME_BYTES;
-    let _alone = if large { Some(ports.large.lock().await) } else { None };
+    let _alone = if large {
+        Some(ports.large.lock().await)
+    } else {
+        None
+    };
     if (surface.inline)(end) {
         let mut next = Some(ResultCursor::default());
         while let Some(cursor) = next {
@@ -210,7 +271,12 @@ async fn attempt(
     known: &mut Known,
     body: Vec<u8>,
 ) -> Result<Dispatched, StepError> {
-    let Known { endpoint, rules, secrets, visit } = known;
+    let Known {
+        endpoint,
+        rules,
+        secrets,
+        visit,
+    } = known;
     let now = ports.clock.now();
     let token = hex::encode(ports.random::<16>());
     let until = now.plus(lease_of(rules));
@@ -221,7 +287,15 @@ async fn attempt(
             Turn::Wait(at) => return put_off(ports, delivery, at).await,
         }
     }
-    let leased = lease(ports, &mut delivery, Lease { token: token.clone(), until }).await;
+    let leased = lease(
+        ports,
+        &mut delivery,
+        Lease {
+            token: token.clone(),
+            until,
+        },
+    )
+    .await;
     let begun = ports.clock.now();
     let left = until.minus(LEASE_MARGIN).since(begun);
     // The lease took so long to write that another may be under way by now.
@@ -232,10 +306,20 @@ async fn attempt(
         }
         return leased.map(|_| Dispatched::Stale);
     }
-    let answer = exchange(ports, surface, &delivery, secrets, body, begun, left.min(rules.timeout)).await;
+    let answer = exchange(
+        ports,
+        surface,
+        &delivery,
+        secrets,
+        body,
+        begun,
+        left.min(rules.timeout),
+    )
+    .await;
     let ended = ports.clock.now();
     let (attempt, asked) = describe(delivery.attempts, begun, ended, &answer);
-    let asked = asked.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
+    let asked =
+        asked.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
     let asked = asked.map(|wait| wait.min(RETRY_AFTER_CAP));
     tracing::info!(
         delivery.id = %delivery.id,
@@ -252,7 +336,12 @@ async fn attempt(
     } else if rules.latest_wins {
         order::give_back(ports, &delivery, &token).await;
     }
-    visit.learn(ports, attempt.status.is_some() && ended.since(begun) <= SLOW_AFTER).await;
+    visit
+        .learn(
+            ports,
+            attempt.status.is_some() && ended.since(begun) <= SLOW_AFTER,
+        )
+        .await;
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
     delivery.record(attempt);
     delivery.lease = None;
@@ -383,14 +472,29 @@ fn describe(
     // The head decides: a receiver that sent it has the event, whatever becomes of the body.
     let (answer, cut) = match answer {
         Ok(answer) => (answer, None),
-        Err(HttpError::Cut { answer, cause }) => (&**answer, Some(format!("its body did not come whole: {cause}"))),
+        Err(HttpError::Cut { answer, cause }) => (
+            &**answer,
+            Some(format!("its body did not come whole: {cause}")),
+        ),
         Err(error) => {
             let (error, detail) = (Some(error.class().to_owned()), Some(error.to_string()));
-            return (Attempt { error, detail, ..entry }, None);
+            return (
+                Attempt {
+                    error,
+                    detail,
+                    ..entry
+                },
+                None,
+            );
         }
     };
     let success = (200..300).contains(&answer.status);
-    let refused = (!success).then(|| format!("the receiver answered {}; only 2xx is success", answer.status));
+    let refused = (!success).then(|| {
+        format!(
+            "the receiver answered {}; only 2xx is success",
+            answer.status
+        )
+    });
     let said: Vec<String> = refused.into_iter().chain(cut).collect();
     let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
     let attempt = Attempt {
@@ -400,7 +504,12 @@ fn describe(
         response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
         ..entry
     };
-    (attempt, answer.header("retry-after").and_then(|v| retry_after(v, ended)))
+    (
+        attempt,
+        answer
+            .header("retry-after")
+            .and_then(|v| retry_after(v, ended)),
+    )
 }
 
 /// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two
@@ -415,14 +524,22 @@ async fn learn(
     now: Timestamp,
 ) {
     let mut changes = Vec::new();
-    let slow = attempt.latency_ms.is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis());
+    let slow = attempt
+        .latency_ms
+        .is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis());
     if slow != known.slow {
         changes.push(Change::Set(SLOW, Value::N(slow.into())));
     }
     if let Some(wait) = asked.filter(|_| attempt.error.is_some()) {
         changes.push(Change::Set(NOT_BEFORE, Value::N(now.plus(wait).0)));
     }
-    let gone = matches!(next, Next::Exhausted { disable_endpoint: true, .. });
+    let gone = matches!(
+        next,
+        Next::Exhausted {
+            disable_endpoint: true,
+            ..
+        }
+    );
     let back = known.disabled && delivery.explicit && *next == Next::Delivered;
     if gone || back {
         changes.push(Change::Set(DISABLED, Value::N(gone.into())));
@@ -436,10 +553,21 @@ async fn learn(
     } else {
         Change::Set(EXPIRES_AT, Value::N(now.plus(ENDPOINT_MEMORY).seconds()))
     });
-    let still = Condition::Any(vec![Condition::Absent(DISABLED), Condition::Equals(DISABLED, Value::N(0))]);
+    let still = Condition::Any(vec![
+        Condition::Absent(DISABLED),
+        Condition::Equals(DISABLED, Value::N(0)),
+    ]);
     let condition = (!gone && !known.disabled).then_some(still);
     let key = endpoint_key(&delivery.tenant, &delivery.url);
-    match ports.store.update(Update { key, changes, condition }).await {
+    match ports
+        .store
+        .update(Update {
+            key,
+            changes,
+            condition,
+        })
+        .await
+    {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
             tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
@@ -448,7 +576,11 @@ async fn learn(
 }
 
 /// Ends a delivery without an attempt.
-async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<Dispatched, StepError> {
+async fn give_up(
+    ports: &Ports,
+    mut delivery: Delivery,
+    reason: &str,
+) -> Result<Dispatched, StepError> {
     let planned = delivery.next_attempt_at;
     record_interrupted(&mut delivery);
     delivery.state = DeliveryState::Exhausted;
@@ -457,7 +589,11 @@ async fn give_up(ports: &Ports, mut delivery: Delivery, reason: &str) -> Result<
 }
 
 /// Moves the next attempt to when the receiver wants it, or is free for it.
-async fn put_off(ports: &Ports, mut delivery: Delivery, until: Timestamp) -> Result<Dispatched, StepError> {
+async fn put_off(
+    ports: &Ports,
+    mut delivery: Delivery,
+    until: Timestamp,
+) -> Result<Dispatched, StepError> {
     let (now, planned) = (ports.clock.now(), delivery.next_attempt_at);
     // Its time is that of the attempt before, until it is written over.
     record_interrupted(&mut delivery);

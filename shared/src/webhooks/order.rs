@@ -36,9 +36,17 @@ pub(crate) enum Turn {
 }
 
 /// Takes the turn for the attempt whose lease has this token and ends at `until`.
-pub(crate) async fn take(ports: &Ports, delivery: &Delivery, token: &str, until: Timestamp) -> Result<Turn, StepError> {
+pub(crate) async fn take(
+    ports: &Ports,
+    delivery: &Delivery,
+    token: &str,
+    until: Timestamp,
+) -> Result<Turn, StepError> {
     let (now, job) = (ports.clock.now(), delivery.id.job.created_at());
-    let over = Condition::All(vec![Condition::AtMost(TURN_UNTIL, now.0), Condition::AtMost(TURN_JOB, job.0)]);
+    let over = Condition::All(vec![
+        Condition::AtMost(TURN_UNTIL, now.0),
+        Condition::AtMost(TURN_JOB, job.0),
+    ]);
     let free = Condition::Any(vec![
         Condition::Absent(TURN),
         // An earlier try of this very call, whose answer was lost.
@@ -53,7 +61,11 @@ pub(crate) async fn take(ports: &Ports, delivery: &Delivery, token: &str, until:
         expiry(delivery),
     ];
     let condition = Some(Condition::All(vec![none_newer(job), free]));
-    let update = Update { key: latest_key(&delivery.tenant, &delivery.url), changes, condition };
+    let update = Update {
+        key: latest_key(&delivery.tenant, &delivery.url),
+        changes,
+        condition,
+    };
     Ok(match insist(ports, update).await? {
         Updated::Yes => Turn::Mine,
         Updated::No(found) => {
@@ -83,32 +95,60 @@ pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, token: &str) {
 
 /// Remembers that the event was answered well, and gives the turn back. Unless this is written the attempt does not
 /// count: it is repeated then, after whatever older event was sent meanwhile.
-pub(crate) async fn answered(ports: &Ports, delivery: &Delivery, token: &str) -> Result<(), StepError> {
-    let (key, job) = (latest_key(&delivery.tenant, &delivery.url), delivery.id.job.created_at());
+pub(crate) async fn answered(
+    ports: &Ports,
+    delivery: &Delivery,
+    token: &str,
+) -> Result<(), StepError> {
+    let (key, job) = (
+        latest_key(&delivery.tenant, &delivery.url),
+        delivery.id.job.created_at(),
+    );
     let newest = Change::Set(NEWEST, Value::N(job.0));
     let both = Update {
         key: key.clone(),
         changes: released().into_iter().chain([newest.clone()]).collect(),
-        condition: Some(Condition::All(vec![Condition::Equals(TURN, s(token)), none_newer(job)])),
+        condition: Some(Condition::All(vec![
+            Condition::Equals(TURN, s(token)),
+            none_newer(job),
+        ])),
     };
     if let Updated::No(_) = insist(ports, both).await? {
         // Written before and the answer lost, or the turn ran out and is another's by now: what is known stays known.
         let changes = vec![newest, expiry(delivery)];
-        insist(ports, Update { key, changes, condition: Some(none_newer(job)) }).await?;
+        insist(
+            ports,
+            Update {
+                key,
+                changes,
+                condition: Some(none_newer(job)),
+            },
+        )
+        .await?;
     }
     Ok(())
 }
 
 /// No job newer than this was told and answered well.
 fn none_newer(job: Timestamp) -> Condition {
-    Condition::Any(vec![Condition::Absent(NEWEST), Condition::AtMost(NEWEST, job.0)])
+    Condition::Any(vec![
+        Condition::Absent(NEWEST),
+        Condition::AtMost(NEWEST, job.0),
+    ])
 }
 
 /// Whatever is older is gone by then: it was submitted before, and nothing is kept for longer.
 fn expiry(delivery: &Delivery) -> Change {
-    Change::Set(EXPIRES_AT, Value::N(delivery.expires_at.plus(BEYOND).seconds()))
+    Change::Set(
+        EXPIRES_AT,
+        Value::N(delivery.expires_at.plus(BEYOND).seconds()),
+    )
 }
 
 fn released() -> Vec<Change> {
-    vec![Change::Remove(TURN), Change::Remove(TURN_UNTIL), Change::Remove(TURN_JOB)]
+    vec![
+        Change::Remove(TURN),
+        Change::Remove(TURN_UNTIL),
+        Change::Remove(TURN_JOB),
+    ]
 }

@@ -24,7 +24,11 @@ pub(crate) struct Visit {
 impl Visit {
     /// `item` is what is stored of the origin.
     pub(crate) fn new(delivery: &Delivery, item: Option<Item>, now: Timestamp) -> Self {
-        Self { key: origin_key(&delivery.tenant, &delivery.url), quick: is_quick(item, now), probe: None }
+        Self {
+            key: origin_key(&delivery.tenant, &delivery.url),
+            quick: is_quick(item, now),
+            probe: None,
+        }
     }
 
     /// Whether an attempt that is over at `until` may go through the fast lane: the origin is quick, or its probe is free
@@ -35,7 +39,10 @@ impl Visit {
         }
         let now = ports.clock.now();
         let token = hex::encode(ports.random::<16>());
-        let unknown = Condition::Any(vec![Condition::Absent(QUICK), Condition::AtMost(EXPIRES_AT, now.seconds())]);
+        let unknown = Condition::Any(vec![
+            Condition::Absent(QUICK),
+            Condition::AtMost(EXPIRES_AT, now.seconds()),
+        ]);
         let free = Condition::Any(vec![
             Condition::Absent(PROBE),
             // An earlier try of this very call, whose answer was lost.
@@ -86,15 +93,33 @@ impl Visit {
             (false, false) => return self.leave(ports).await,
         };
         let condition = (!quick).then_some(Condition::Equals(QUICK, Value::N(1)));
-        write(ports, Update { key: self.key.clone(), changes, condition }).await;
+        write(
+            ports,
+            Update {
+                key: self.key.clone(),
+                changes,
+                condition,
+            },
+        )
+        .await;
     }
 
     /// Gives the probe back, if this attempt holds it.
     pub(crate) async fn leave(&mut self, ports: &Ports) {
-        let Some(token) = self.probe.take() else { return };
+        let Some(token) = self.probe.take() else {
+            return;
+        };
         let changes = vec![Change::Remove(PROBE), Change::Remove(PROBE_UNTIL)];
         let condition = Some(Condition::Equals(PROBE, s(token)));
-        write(ports, Update { key: self.key.clone(), changes, condition }).await;
+        write(
+            ports,
+            Update {
+                key: self.key.clone(),
+                changes,
+                condition,
+            },
+        )
+        .await;
     }
 }
 
@@ -109,6 +134,8 @@ fn remembered(now: Timestamp) -> Change {
 async fn write(ports: &Ports, update: Update) {
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
-        Err(error) => tracing::warn!(error = %error, "what the exchange taught of the receiver's origin was not kept"),
+        Err(error) => {
+            tracing::warn!(error = %error, "what the exchange taught of the receiver's origin was not kept")
+        }
     }
 }

@@ -10,7 +10,8 @@ use crate::jobs::idempotency::Idempotency;
 use crate::jobs::{Ports, StepError, read, transact};
 use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
 use crate::schema::{
-    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, STATE, current, delivery_changes, delivery_item, delivery_key, read_delivery, s,
+    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, STATE, current, delivery_changes, delivery_item,
+    delivery_key, read_delivery, s,
 };
 
 /// The reason of a delivery that a newer job's made void; see `turn.rs`.
@@ -33,12 +34,18 @@ pub async fn replay(
         };
         let mut delivery = read::delivery(ports, tenant, id).await?;
         if delivery.reason.as_deref() == Some(SUPERSEDED) {
-            let detail =
-                "a newer job's event was answered at this URL, and only the latest counts there; read the results";
-            return Err(ApiError::Conflict { detail: detail.to_owned() });
+            let detail = "a newer job's event was answered at this URL, and only the latest counts there; read the results";
+            return Err(ApiError::Conflict {
+                detail: detail.to_owned(),
+            });
         }
         let now = ports.clock.now();
-        if repeated || delivery.lease.as_ref().is_some_and(|lease| now < lease.until) {
+        if repeated
+            || delivery
+                .lease
+                .as_ref()
+                .is_some_and(|lease| now < lease.until)
+        {
             return Ok(delivery);
         }
         let condition = if delivery.state == DeliveryState::Pending {
@@ -51,7 +58,11 @@ pub async fn replay(
         };
         delivery.replay(now);
         let changes = delivery_changes(&delivery, Some(delivery.due(now)));
-        let mut writes = vec![Write::Update(Update { key: delivery_key(id), changes, condition: Some(condition) })];
+        let mut writes = vec![Write::Update(Update {
+            key: delivery_key(id),
+            changes,
+            condition: Some(condition),
+        })];
         if let Some(key) = idempotency {
             writes.push(key.claim(tenant, &id.job, &[], now)?);
         }
@@ -64,7 +75,9 @@ pub async fn replay(
             Err(error) => return Err(StepError::from(error).into()),
         }
     }
-    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+    Err(ApiError::Unavailable {
+        retry_after_seconds: 1,
+    })
 }
 
 /// Sends a signed `webhook.test` event to a URL. It is a delivery like any other, of no job.
@@ -84,9 +97,20 @@ pub async fn test(
     let now = ports.clock.now();
     let id = JobId::new(now, ports.random()).delivery(0);
     let event = EventType::WebhookTest;
-    let delivery = Delivery::new(id.clone(), tenant.clone(), dialect, event, now, &url, now.plus(TEST_RETENTION));
+    let delivery = Delivery::new(
+        id.clone(),
+        tenant.clone(),
+        dialect,
+        event,
+        now,
+        &url,
+        now.plus(TEST_RETENTION),
+    );
     let item = delivery_item(&delivery, Some(delivery.due(now)));
-    let mut writes = vec![Write::Put(Put { item, condition: Some(Condition::ItemAbsent) })];
+    let mut writes = vec![Write::Put(Put {
+        item,
+        condition: Some(Condition::ItemAbsent),
+    })];
     if let Some(key) = idempotency {
         writes.push(key.claim(tenant, &id.job, &[], now)?);
     }
@@ -94,12 +118,21 @@ pub async fn test(
         Ok(()) => {}
         Err(StoreError::ConditionFailed(failed)) => {
             // Either our own earlier try, whose answer was lost, or another request with the same key.
-            let item = ports.store.get(&delivery_key(&id)).await.map_err(StepError::from)?;
+            let item = ports
+                .store
+                .get(&delivery_key(&id))
+                .await
+                .map_err(StepError::from)?;
             if let Some(item) = current(item, now) {
                 return Ok(read_delivery(&id, &item)?);
             }
-            let other = failed.iter().find(|f| f.at == 1).and_then(|f| f.existing.as_ref());
-            let (Some(key), Some(item)) = (idempotency, other) else { return Err(ApiError::Internal) };
+            let other = failed
+                .iter()
+                .find(|f| f.at == 1)
+                .and_then(|f| f.existing.as_ref());
+            let (Some(key), Some(item)) = (idempotency, other) else {
+                return Err(ApiError::Internal);
+            };
             return read::delivery(ports, tenant, &key.resolve(item)?.job.delivery(0)).await;
         }
         Err(error) => return Err(StepError::from(error).into()),
@@ -113,6 +146,9 @@ pub(crate) fn as_planned(attempts: u32, now: crate::domain::time::Timestamp) -> 
     Condition::All(vec![
         Condition::Equals(STATE, s(DeliveryState::Pending.as_str())),
         Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
-        Condition::Any(vec![Condition::Absent(LEASE_TOKEN), Condition::AtMost(LEASE_UNTIL, now.0)]),
+        Condition::Any(vec![
+            Condition::Absent(LEASE_TOKEN),
+            Condition::AtMost(LEASE_UNTIL, now.0),
+        ]),
     ])
 }

@@ -45,19 +45,27 @@ pub async fn rotate(
             return match stored.as_ref().and_then(|i| get_s(i, "rotation")) {
                 Some(current) if current == earlier.job.as_str() => answer(&secrets),
                 _ => Err(ApiError::Conflict {
-                    detail: "that rotation was followed by another; its secret is not shown again".to_owned(),
+                    detail: "that rotation was followed by another; its secret is not shown again"
+                        .to_owned(),
                 }),
             };
         }
         let new = Secret::new(&ports.random::<SECRET_BYTES>());
         let next = rotated(&secrets, new, ports.clock.now(), overlap);
         // An update, so that what a later version keeps beside them stays.
-        let changes = vec![Change::Set(SECRETS, secrets_value(&next)), Change::Set("rotation", s(rotation.as_str()))];
+        let changes = vec![
+            Change::Set(SECRETS, secrets_value(&next)),
+            Change::Set("rotation", s(rotation.as_str())),
+        ];
         let condition = match stored.as_ref().and_then(|i| i.attributes.get(SECRETS)) {
             Some(before) => Condition::Equals(SECRETS, before.clone()),
             None => Condition::Absent(SECRETS),
         };
-        let mut writes = vec![Write::Update(Update { key: key.clone(), changes, condition: Some(condition) })];
+        let mut writes = vec![Write::Update(Update {
+            key: key.clone(),
+            changes,
+            condition: Some(condition),
+        })];
         if let Some(key) = idempotency {
             writes.push(key.claim(tenant, &rotation, &[], ports.clock.now())?);
         }
@@ -76,10 +84,15 @@ pub async fn rotate(
             Err(error) => return Err(StepError::from(error).into()),
         }
     }
-    Err(ApiError::Unavailable { retry_after_seconds: 1 })
+    Err(ApiError::Unavailable {
+        retry_after_seconds: 1,
+    })
 }
 
 fn answer(secrets: &[LiveSecret]) -> Result<Rotated, ApiError> {
     let current = secrets.first().ok_or(ApiError::Internal)?;
-    Ok(Rotated { secret: current.secret.clone(), previous_expires_at: secrets.get(1).and_then(|s| s.expires_at) })
+    Ok(Rotated {
+        secret: current.secret.clone(),
+        previous_expires_at: secrets.get(1).and_then(|s| s.expires_at),
+    })
 }

@@ -21,11 +21,17 @@ impl<'a> Graph<'a> {
                 if let End::Item(to) = end
                     && *to != named.file
                 {
-                    edges.entry((named.file, *to)).or_default().push((named.line, named.path.join("::")));
+                    edges
+                        .entry((named.file, *to))
+                        .or_default()
+                        .push((named.line, named.path.join("::")));
                 }
             }
         }
-        Self { files: &tree.files, edges }
+        Self {
+            files: &tree.files,
+            edges,
+        }
     }
 
     /// Every file that one imports, by way of others or itself.
@@ -43,12 +49,20 @@ impl<'a> Graph<'a> {
 
     /// The largest sets of files of which each imports each other, by way of others or itself.
     pub(crate) fn circles(&self) -> Vec<Circle<'_>> {
-        let below: Vec<BTreeSet<usize>> = (0..self.files.len()).map(|file| self.below(file)).collect();
+        let below: Vec<BTreeSet<usize>> =
+            (0..self.files.len()).map(|file| self.below(file)).collect();
         let mut circles: Vec<Circle<'_>> = Vec::new();
         for (file, reached) in below.iter().enumerate() {
-            let members: Vec<usize> = reached.iter().copied().filter(|to| below[*to].contains(&file)).collect();
+            let members: Vec<usize> = reached
+                .iter()
+                .copied()
+                .filter(|to| below[*to].contains(&file))
+                .collect();
             if members.first() == Some(&file) {
-                circles.push(Circle { graph: self, members });
+                circles.push(Circle {
+                    graph: self,
+                    members,
+                });
             }
         }
         circles.sort_by_key(Circle::files);
@@ -66,7 +80,11 @@ pub(crate) struct Circle<'a> {
 impl<'a> Circle<'a> {
     /// In alphabetical order.
     pub(crate) fn files(&self) -> Vec<&'a str> {
-        let mut files: Vec<&'a str> = self.members.iter().map(|file| self.graph.files[*file].as_str()).collect();
+        let mut files: Vec<&'a str> = self
+            .members
+            .iter()
+            .map(|file| self.graph.files[*file].as_str())
+            .collect();
         files.sort_unstable();
         files
     }
@@ -78,7 +96,11 @@ impl<'a> Circle<'a> {
             if self.members.contains(from) && self.members.contains(to) {
                 let (line, path) = &places[0];
                 let (from, to) = (&self.graph.files[*from], &self.graph.files[*to]);
-                let more = if places.len() > 1 { format!(" (and {} more)", places.len() - 1) } else { String::new() };
+                let more = if places.len() > 1 {
+                    format!(" (and {} more)", places.len() - 1)
+                } else {
+                    String::new()
+                };
                 let _ = writeln!(text, "  {from}:{line} names {path} of {to}{more}");
             }
         }

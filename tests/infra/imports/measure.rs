@@ -31,13 +31,22 @@ pub(crate) struct Function {
 }
 
 /// Measures a parsed file without its tests, which took the lines `removed`.
-pub(super) fn measure(parsed: &syn::File, text: &str, removed: &[RangeInclusive<usize>]) -> Measures {
+pub(super) fn measure(
+    parsed: &syn::File,
+    text: &str,
+    removed: &[RangeInclusive<usize>],
+) -> Measures {
     let stays = |line: &usize| !removed.iter().any(|removed| removed.contains(line));
     let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
     let lines = (1..).zip(text.lines());
     let mut measure = Measure::default();
     measure.measures.code = lines.filter(|(n, line)| stays(n) && is_code(line)).count();
-    measure.documented(&Visibility::Public(syn::token::Pub::default()), &parsed.attrs, 1, "the module");
+    measure.documented(
+        &Visibility::Public(syn::token::Pub::default()),
+        &parsed.attrs,
+        1,
+        "the module",
+    );
     measure.visit_file(parsed);
     measure.measures
 }
@@ -53,22 +62,41 @@ struct Measure {
 }
 
 impl Measure {
-    fn documented(&mut self, visible: &Visibility, attributes: &[Attribute], line: usize, name: &str) {
-        if matches!(visible, Visibility::Public(_)) && !attributes.iter().any(|a| a.path().is_ident("doc")) {
+    fn documented(
+        &mut self,
+        visible: &Visibility,
+        attributes: &[Attribute],
+        line: usize,
+        name: &str,
+    ) {
+        if matches!(visible, Visibility::Public(_))
+            && !attributes.iter().any(|a| a.path().is_ident("doc"))
+        {
             let owner = self.owner.iter().map(|owner| format!("{owner}::"));
-            self.measures.undocumented.push((line, owner.chain([name.to_owned()]).collect()));
+            self.measures
+                .undocumented
+                .push((line, owner.chain([name.to_owned()]).collect()));
         }
     }
 
     fn ident(&mut self, visible: &Visibility, attributes: &[Attribute], ident: &syn::Ident) {
-        self.documented(visible, attributes, ident.span().start().line, &ident.to_string());
+        self.documented(
+            visible,
+            attributes,
+            ident.span().start().line,
+            &ident.to_string(),
+        );
     }
 
     fn fields(&mut self, fields: &Fields, all_public: bool) {
         for field in fields {
             let public = Visibility::Public(syn::token::Pub::default());
             if let Some(ident) = &field.ident {
-                self.ident(if all_public { &public } else { &field.vis }, &field.attrs, ident);
+                self.ident(
+                    if all_public { &public } else { &field.vis },
+                    &field.attrs,
+                    ident,
+                );
             }
         }
     }
@@ -80,13 +108,25 @@ impl Measure {
     }
 
     fn function(&mut self, signature: &syn::Signature, block: &syn::Block) {
-        let (levels, most) = (std::mem::take(&mut self.levels), std::mem::take(&mut self.most));
+        let (levels, most) = (
+            std::mem::take(&mut self.levels),
+            std::mem::take(&mut self.most),
+        );
         let owner = self.owner.take();
         self.visit_block(block);
         let line = signature.span().start().line;
-        let name = owner.iter().map(|owner| format!("{owner}::")).chain([signature.ident.to_string()]).collect();
+        let name = owner
+            .iter()
+            .map(|owner| format!("{owner}::"))
+            .chain([signature.ident.to_string()])
+            .collect();
         let lines = block.brace_token.span.close().end().line + 1 - line;
-        self.measures.functions.push(Function { name, line, lines, levels: self.most });
+        self.measures.functions.push(Function {
+            name,
+            line,
+            lines,
+            levels: self.most,
+        });
         (self.levels, self.most, self.owner) = (levels, most, owner);
     }
 
@@ -106,16 +146,24 @@ impl<'ast> Visit<'ast> for Measure {
             Item::Static(item) => self.ident(&item.vis, &item.attrs, &item.ident),
             Item::Type(item) => self.ident(&item.vis, &item.attrs, &item.ident),
             // One in a file of its own has its documentation there.
-            Item::Mod(item) if item.content.is_some() => self.ident(&item.vis, &item.attrs, &item.ident),
+            Item::Mod(item) if item.content.is_some() => {
+                self.ident(&item.vis, &item.attrs, &item.ident)
+            }
             Item::Struct(item) => {
                 self.ident(&item.vis, &item.attrs, &item.ident);
                 if matches!(item.vis, Visibility::Public(_)) {
-                    self.owned(item.ident.to_string(), |measure| measure.fields(&item.fields, false));
+                    self.owned(item.ident.to_string(), |measure| {
+                        measure.fields(&item.fields, false)
+                    });
                 }
             }
             Item::Enum(item) => {
                 self.ident(&item.vis, &item.attrs, &item.ident);
-                for variant in item.variants.iter().filter(|_| matches!(item.vis, Visibility::Public(_))) {
+                for variant in item
+                    .variants
+                    .iter()
+                    .filter(|_| matches!(item.vis, Visibility::Public(_)))
+                {
                     self.owned(item.ident.to_string(), |measure| {
                         measure.ident(&item.vis, &variant.attrs, &variant.ident);
                         measure.fields(&variant.fields, true);
@@ -127,9 +175,15 @@ impl<'ast> Visit<'ast> for Measure {
                 return self.owned(item.ident.to_string(), |measure| {
                     for part in &item.items {
                         match part {
-                            TraitItem::Fn(part) => measure.ident(&item.vis, &part.attrs, &part.sig.ident),
-                            TraitItem::Const(part) => measure.ident(&item.vis, &part.attrs, &part.ident),
-                            TraitItem::Type(part) => measure.ident(&item.vis, &part.attrs, &part.ident),
+                            TraitItem::Fn(part) => {
+                                measure.ident(&item.vis, &part.attrs, &part.sig.ident)
+                            }
+                            TraitItem::Const(part) => {
+                                measure.ident(&item.vis, &part.attrs, &part.ident)
+                            }
+                            TraitItem::Type(part) => {
+                                measure.ident(&item.vis, &part.attrs, &part.ident)
+                            }
                             _ => {}
                         }
                     }
@@ -138,10 +192,16 @@ impl<'ast> Visit<'ast> for Measure {
             }
             Item::Impl(item) => {
                 let name = match &*item.self_ty {
-                    syn::Type::Path(of) => of.path.segments.last().map(|segment| segment.ident.to_string()),
+                    syn::Type::Path(of) => of
+                        .path
+                        .segments
+                        .last()
+                        .map(|segment| segment.ident.to_string()),
                     _ => None,
                 };
-                return self.owned(name.unwrap_or_default(), |measure| visit::visit_item_impl(measure, item));
+                return self.owned(name.unwrap_or_default(), |measure| {
+                    visit::visit_item_impl(measure, item)
+                });
             }
             _ => {}
         }

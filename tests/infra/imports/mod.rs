@@ -25,14 +25,24 @@ pub(crate) static CRATES: LazyLock<Tree> = LazyLock::new(|| crates(&root()));
 
 /// Reads the common crate, the command line and the functions of a checkout.
 pub(crate) fn crates(checkout: &Path) -> Tree {
-    let functions = std::fs::read_dir(checkout.join("functions")).unwrap().flatten();
-    let mut names: Vec<String> = functions.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let functions = std::fs::read_dir(checkout.join("functions"))
+        .unwrap()
+        .flatten();
+    let mut names: Vec<String> = functions
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let mut roots = vec![
         ("shared".to_owned(), "shared/src/lib.rs".to_owned()),
         ("millrace".to_owned(), "infra/cli/src/lib.rs".to_owned()),
         ("main".to_owned(), "infra/cli/src/main.rs".to_owned()),
     ];
-    roots.extend(names.into_iter().map(|name| (name.clone(), format!("functions/{name}/src/main.rs"))));
-    Tree::read(&roots, &|file| std::fs::read_to_string(checkout.join(file)).ok())
+    roots.extend(
+        names
+            .into_iter()
+            .map(|name| (name.clone(), format!("functions/{name}/src/main.rs"))),
+    );
+    Tree::read(&roots, &|file| {
+        std::fs::read_to_string(checkout.join(file)).ok()
+    })
 }

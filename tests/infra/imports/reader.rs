@@ -53,10 +53,17 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn read(file: &str, text: &str) -> Self {
-        let mut parsed = syn::parse_file(text).unwrap_or_else(|e| panic!("{file}:{}: {e}", e.span().start().line));
+        let mut parsed = syn::parse_file(text)
+            .unwrap_or_else(|e| panic!("{file}:{}: {e}", e.span().start().line));
         let removed = strip_tests(&mut parsed);
         let measures = measure(&parsed, text, &removed);
-        let mut reader = Reader { source: Self { measures, ..Self::default() }, scope: 0 };
+        let mut reader = Reader {
+            source: Self {
+                measures,
+                ..Self::default()
+            },
+            scope: 0,
+        };
         reader.source.scopes.push(Scope::default());
         reader.declare(parsed.items.iter());
         visit::visit_file(&mut reader, &parsed);
@@ -72,7 +79,12 @@ struct Reader {
 impl Reader {
     fn open(&mut self, name: Option<String>) -> usize {
         let is_block = name.is_none();
-        self.source.scopes.push(Scope { parent: Some(self.scope), name, is_block, ..Scope::default() });
+        self.source.scopes.push(Scope {
+            parent: Some(self.scope),
+            name,
+            is_block,
+            ..Scope::default()
+        });
         self.source.scopes.len() - 1
     }
 
@@ -83,11 +95,18 @@ impl Reader {
     }
 
     fn bind(&mut self, name: &syn::Ident, binding: Binding) {
-        self.source.scopes[self.scope].names.push((plain(name), binding));
+        self.source.scopes[self.scope]
+            .names
+            .push((plain(name), binding));
     }
 
     fn record(&mut self, line: usize, segments: Vec<String>, from_outside: bool) {
-        self.source.paths.push(Written { scope: self.scope, line, segments, from_outside });
+        self.source.paths.push(Written {
+            scope: self.scope,
+            line,
+            segments,
+            from_outside,
+        });
     }
 
     /// Enters what the current scope declares, before any path in it is read.
@@ -115,7 +134,9 @@ impl Reader {
                     };
                     self.bind(&item.ident, binding);
                 }
-                Item::Use(item) => self.import(&item.tree, &mut Vec::new(), item.leading_colon.is_some()),
+                Item::Use(item) => {
+                    self.import(&item.tree, &mut Vec::new(), item.leading_colon.is_some())
+                }
                 _ => {}
             }
         }
@@ -143,14 +164,26 @@ impl Reader {
         }
     }
 
-    fn imported(&mut self, leaf: &syn::Ident, name: &syn::Ident, prefix: &[String], from_outside: bool) {
+    fn imported(
+        &mut self,
+        leaf: &syn::Ident,
+        name: &syn::Ident,
+        prefix: &[String],
+        from_outside: bool,
+    ) {
         let mut path = prefix.to_vec();
         if leaf != "self" || path.is_empty() {
             path.push(plain(leaf));
         }
         self.record(leaf.span().start().line, path.clone(), from_outside);
-        let name = if name == "self" { path.last().cloned().unwrap_or_default() } else { plain(name) };
-        self.source.scopes[self.scope].names.push((name, Binding::Use(path)));
+        let name = if name == "self" {
+            path.last().cloned().unwrap_or_default()
+        } else {
+            plain(name)
+        };
+        self.source.scopes[self.scope]
+            .names
+            .push((name, Binding::Use(path)));
     }
 
     /// Records the paths among the tokens of a macro or an attribute. With `texts`, a text that is a path counts too.
@@ -168,7 +201,11 @@ impl Reader {
                     let text = literal.to_string();
                     if let Ok(path) = syn::parse_str::<syn::Path>(text.trim_matches('"')) {
                         let segments = path.segments.iter().map(|s| plain(&s.ident)).collect();
-                        self.record(literal.span().start().line, segments, path.leading_colon.is_some());
+                        self.record(
+                            literal.span().start().line,
+                            segments,
+                            path.leading_colon.is_some(),
+                        );
                     }
                     at += 1;
                 }
@@ -177,12 +214,16 @@ impl Reader {
                     let mut segments = vec![plain(first)];
                     at += 1;
                     while is(at, ':') && is(at + 1, ':') {
-                        let Some(TokenTree::Ident(next)) = tokens.get(at + 2) else { break };
+                        let Some(TokenTree::Ident(next)) = tokens.get(at + 2) else {
+                            break;
+                        };
                         segments.push(plain(next));
                         at += 3;
                     }
                     let group = match tokens.get(at + 2) {
-                        Some(TokenTree::Group(group)) if is(at, ':') && is(at + 1, ':') => Some(group),
+                        Some(TokenTree::Group(group)) if is(at, ':') && is(at + 1, ':') => {
+                            Some(group)
+                        }
                         _ => None,
                     };
                     let before = |c| begun > 0 && is(begun - 1, c);
@@ -218,10 +259,13 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         let name = plain(&item.ident);
-        let inline = self.source.scopes[self.scope].names.iter().find_map(|(known, binding)| match binding {
-            Binding::Inline(scope) if *known == name => Some(*scope),
-            _ => None,
-        });
+        let inline = self.source.scopes[self.scope]
+            .names
+            .iter()
+            .find_map(|(known, binding)| match binding {
+                Binding::Inline(scope) if *known == name => Some(*scope),
+                _ => None,
+            });
         if let (Some(scope), Some((_, items))) = (inline, &item.content) {
             self.within(scope, |reader| {
                 reader.declare(items.iter());
@@ -233,7 +277,15 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_block(&mut self, block: &'ast syn::Block) {
-        let items = || block.stmts.iter().filter_map(|s| if let Stmt::Item(item) = s { Some(item) } else { None });
+        let items = || {
+            block.stmts.iter().filter_map(|s| {
+                if let Stmt::Item(item) = s {
+                    Some(item)
+                } else {
+                    None
+                }
+            })
+        };
         if items().next().is_none() {
             return visit::visit_block(self, block);
         }
@@ -247,7 +299,11 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments: Vec<String> = path.segments.iter().map(|s| plain(&s.ident)).collect();
         if let Some(first) = path.segments.first() {
-            self.record(first.ident.span().start().line, segments, path.leading_colon.is_some());
+            self.record(
+                first.ident.span().start().line,
+                segments,
+                path.leading_colon.is_some(),
+            );
         }
         visit::visit_path(self, path);
     }
@@ -267,9 +323,16 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        let Meta::List(list) = &attribute.meta else { return };
+        let Meta::List(list) = &attribute.meta else {
+            return;
+        };
         let is = |name| attribute.path().is_ident(name);
-        if !["allow", "cfg", "cfg_attr", "deny", "derive", "doc", "expect", "warn"].into_iter().any(is) {
+        if ![
+            "allow", "cfg", "cfg_attr", "deny", "derive", "doc", "expect", "warn",
+        ]
+        .into_iter()
+        .any(is)
+        {
             self.tokens(list.tokens.clone(), is("serde"));
         }
     }
@@ -282,9 +345,14 @@ fn plain(ident: &syn::Ident) -> String {
 }
 
 fn path_attribute(attribute: &Attribute) -> Option<String> {
-    let Meta::NameValue(meta) = &attribute.meta else { return None };
+    let Meta::NameValue(meta) = &attribute.meta else {
+        return None;
+    };
     match &meta.value {
-        syn::Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) if meta.path.is_ident("path") => Some(text.value()),
+        syn::Expr::Lit(syn::ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) if meta.path.is_ident("path") => Some(text.value()),
         _ => None,
     }
 }

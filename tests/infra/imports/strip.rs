@@ -9,7 +9,9 @@ use syn::{Attribute, Expr, ImplItem, Item, Meta, Stmt, TraitItem};
 
 /// Removes every part under `#[cfg(test)]` or `#[test]`, and returns the lines that they took.
 pub(super) fn strip_tests(file: &mut syn::File) -> Vec<RangeInclusive<usize>> {
-    let mut strip = Strip { removed: Vec::new() };
+    let mut strip = Strip {
+        removed: Vec::new(),
+    };
     if file.attrs.iter().any(is_test) {
         strip.removed.push(0..=usize::MAX);
         file.items.clear();
@@ -25,7 +27,9 @@ struct Strip {
 impl Strip {
     /// Whether a part with these attributes stays.
     fn stays(&mut self, attributes: &[Attribute], part: &impl Spanned) -> bool {
-        let Some(first) = attributes.iter().find(|a| is_test(a)) else { return true };
+        let Some(first) = attributes.iter().find(|a| is_test(a)) else {
+            return true;
+        };
         let begin = attributes.first().unwrap_or(first).span().start().line;
         self.removed.push(begin..=part.span().end().line);
         false
@@ -41,7 +45,10 @@ impl Strip {
         attributes: impl Fn(&T) -> &[Attribute],
     ) {
         let all = std::mem::take(parts);
-        *parts = all.into_iter().filter(|part| self.stays(attributes(part), part)).collect();
+        *parts = all
+            .into_iter()
+            .filter(|part| self.stays(attributes(part), part))
+            .collect();
     }
 }
 
@@ -151,7 +158,9 @@ fn expression_attributes(value: &Expr) -> &[Attribute] {
 fn is_test(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),
-        Meta::List(list) if list.path.is_ident("cfg") => syn::parse2(list.tokens.clone()).is_ok_and(|m| asks_test(&m)),
+        Meta::List(list) if list.path.is_ident("cfg") => {
+            syn::parse2(list.tokens.clone()).is_ok_and(|m| asks_test(&m))
+        }
         _ => false,
     }
 }

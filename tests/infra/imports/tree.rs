@@ -69,10 +69,22 @@ impl Tree {
             let source = text(file).unwrap_or_else(|| panic!("there is no {file}"));
             let root = tree.modules.len();
             let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
-            tree.add(file, &source, root, None, &["crate".to_owned()], directory, text);
+            tree.add(
+                file,
+                &source,
+                root,
+                None,
+                &["crate".to_owned()],
+                directory,
+                text,
+            );
             tree.roots.insert(name.clone(), root);
         }
-        tree.named = tree.written.iter().map(|written| tree.named(written)).collect();
+        tree.named = tree
+            .written
+            .iter()
+            .map(|written| tree.named(written))
+            .collect();
         tree
     }
 
@@ -88,25 +100,54 @@ impl Tree {
         directory: &str,
         text: &dyn Fn(&str) -> Option<String>,
     ) {
-        let Source { scopes, paths, measures } = Source::read(file, source);
+        let Source {
+            scopes,
+            paths,
+            measures,
+        } = Source::read(file, source);
         let (number, first) = (self.files.len(), self.modules.len());
         self.files.push(file.to_owned());
         self.measures.push(measures);
-        self.written.extend(paths.into_iter().map(|w| Written { scope: first + w.scope, ..w }));
+        self.written.extend(paths.into_iter().map(|w| Written {
+            scope: first + w.scope,
+            ..w
+        }));
         // Where the modules of each scope lie.
         let mut directories: Vec<String> = Vec::new();
         let mut outline = Vec::new();
-        for Scope { parent: outer, name, is_block, names, globs } in scopes {
+        for Scope {
+            parent: outer,
+            name,
+            is_block,
+            names,
+            globs,
+        } in scopes
+        {
             let at = self.modules.len();
             let (path, directory, parent) = match outer {
                 None => (path.to_vec(), directory.to_owned(), parent),
                 Some(outer) => (
-                    self.modules[first + outer].path.iter().cloned().chain(name.clone()).collect(),
-                    name.map_or(directories[outer].clone(), |name| format!("{}/{name}", directories[outer])),
+                    self.modules[first + outer]
+                        .path
+                        .iter()
+                        .cloned()
+                        .chain(name.clone())
+                        .collect(),
+                    name.map_or(directories[outer].clone(), |name| {
+                        format!("{}/{name}", directories[outer])
+                    }),
                     Some(first + outer),
                 ),
             };
-            let mut module = Module { file: number, root, parent, is_block, path, names: BTreeMap::new(), globs };
+            let mut module = Module {
+                file: number,
+                root,
+                parent,
+                is_block,
+                path,
+                names: BTreeMap::new(),
+                globs,
+            };
             for (name, binding) in names {
                 let known = match binding {
                     Binding::Item => Meaning::Item,
@@ -127,23 +168,38 @@ impl Tree {
             let candidates = match &place {
                 Some(place) if is_inside => vec![format!("{directory}/{place}")],
                 Some(place) => vec![format!("{beside}/{place}")],
-                None => vec![format!("{directory}/{name}.rs"), format!("{directory}/{name}/mod.rs")],
+                None => vec![
+                    format!("{directory}/{name}.rs"),
+                    format!("{directory}/{name}/mod.rs"),
+                ],
             };
             let found = candidates.iter().find_map(|file| Some((file, text(file)?)));
-            let (file, source) = found.unwrap_or_else(|| panic!("no file for {name}: {candidates:?}"));
+            let (file, source) =
+                found.unwrap_or_else(|| panic!("no file for {name}: {candidates:?}"));
             let below = match &place {
-                Some(_) => file.rsplit_once('/').map_or(String::new(), |(below, _)| below.to_owned()),
+                Some(_) => file
+                    .rsplit_once('/')
+                    .map_or(String::new(), |(below, _)| below.to_owned()),
                 None => format!("{directory}/{name}"),
             };
             let module = self.modules.len();
             let path = [&self.modules[at].path[..], std::slice::from_ref(&name)].concat();
             self.add(file, &source, root, Some(at), &path, &below, text);
-            self.modules[at].names.entry(name).or_default().push(Meaning::Module(module));
+            self.modules[at]
+                .names
+                .entry(name)
+                .or_default()
+                .push(Meaning::Module(module));
         }
     }
 
     fn named(&self, written: &Written) -> Named {
-        let Written { scope, line, segments, from_outside } = written;
+        let Written {
+            scope,
+            line,
+            segments,
+            from_outside,
+        } = written;
         let path: &[String] = match segments.last() {
             Some(last) if last == "*" => &segments[..segments.len() - 1],
             _ => segments,
@@ -155,8 +211,17 @@ impl Tree {
         };
         ends.sort();
         ends.dedup();
-        let path = if *from_outside { segments.clone() } else { self.spelled(*scope, segments, 0) };
-        Named { file: self.modules[*scope].file, line: *line, path, ends }
+        let path = if *from_outside {
+            segments.clone()
+        } else {
+            self.spelled(*scope, segments, 0)
+        };
+        Named {
+            file: self.modules[*scope].file,
+            line: *line,
+            path,
+            ends,
+        }
     }
 
     /// The module that a block stands in, or the module itself.
@@ -168,16 +233,23 @@ impl Tree {
     }
 
     fn above(&self, module: usize) -> Option<usize> {
-        self.modules[self.enclosing(module)].parent.map(|parent| self.enclosing(parent))
+        self.modules[self.enclosing(module)]
+            .parent
+            .map(|parent| self.enclosing(parent))
     }
 
     fn outside(&self, name: &str) -> End {
-        self.roots.get(name).map_or_else(|| End::Outside(vec![name.to_owned()]), |root| End::Module(*root))
+        self.roots.get(name).map_or_else(
+            || End::Outside(vec![name.to_owned()]),
+            |root| End::Module(*root),
+        )
     }
 
     /// `seen` ends the search where re-exports lead back to themselves.
     fn resolve(&self, from: usize, path: &[String], seen: &mut Vec<(usize, String)>) -> Vec<End> {
-        let Some((first, rest)) = path.split_first() else { return Vec::new() };
+        let Some((first, rest)) = path.split_first() else {
+            return Vec::new();
+        };
         let begin = match first.as_str() {
             "crate" => vec![End::Module(self.modules[from].root)],
             "self" => vec![End::Module(self.enclosing(from))],
@@ -188,7 +260,9 @@ impl Tree {
                 loop {
                     let found = self.member(scope, name, seen);
                     match self.modules[scope].parent {
-                        Some(parent) if found.is_empty() && self.modules[scope].is_block => scope = parent,
+                        Some(parent) if found.is_empty() && self.modules[scope].is_block => {
+                            scope = parent
+                        }
                         _ if found.is_empty() => break vec![self.outside(name)],
                         _ => break found,
                     }
@@ -198,8 +272,15 @@ impl Tree {
         self.follow(begin, rest, seen)
     }
 
-    fn follow(&self, begin: Vec<End>, rest: &[String], seen: &mut Vec<(usize, String)>) -> Vec<End> {
-        let Some((name, below)) = rest.split_first() else { return begin };
+    fn follow(
+        &self,
+        begin: Vec<End>,
+        rest: &[String],
+        seen: &mut Vec<(usize, String)>,
+    ) -> Vec<End> {
+        let Some((name, below)) = rest.split_first() else {
+            return begin;
+        };
         // A function or a macro may have a module's name.
         let has_module = begin.iter().any(|end| matches!(end, End::Module(_)));
         let mut ends = Vec::new();
@@ -217,7 +298,11 @@ impl Tree {
                         "self" => vec![End::Module(module)],
                         _ => self.member(module, name, seen),
                     };
-                    let found = if found.is_empty() { vec![End::Nowhere] } else { found };
+                    let found = if found.is_empty() {
+                        vec![End::Nowhere]
+                    } else {
+                        found
+                    };
                     ends.extend(self.follow(found, below, seen));
                 }
             }
@@ -227,7 +312,10 @@ impl Tree {
 
     /// What a module knows by a name: what it declares and brings in, then what its globs bring in.
     fn member(&self, module: usize, name: &str, seen: &mut Vec<(usize, String)>) -> Vec<End> {
-        if seen.iter().any(|(at, known)| *at == module && known == name) {
+        if seen
+            .iter()
+            .any(|(at, known)| *at == module && known == name)
+        {
             return Vec::new();
         }
         seen.push((module, name.to_owned()));
@@ -262,25 +350,36 @@ impl Tree {
         let ups = path.iter().take_while(|s| *s == "super").count();
         let path_of = |module: usize| self.modules[module].path.clone();
         match path[0].as_str() {
-            "self" if path.get(1).is_some_and(|s| s == "super") => self.spelled(from, &path[1..], depth),
+            "self" if path.get(1).is_some_and(|s| s == "super") => {
+                self.spelled(from, &path[1..], depth)
+            }
             "self" => [&path_of(self.enclosing(from))[..], &path[1..]].concat(),
             "super" => {
                 let above = (0..ups).try_fold(from, |module, _| self.above(module));
-                above.map_or(path.to_vec(), |module| [&path_of(module)[..], &path[ups..]].concat())
+                above.map_or(path.to_vec(), |module| {
+                    [&path_of(module)[..], &path[ups..]].concat()
+                })
             }
             "crate" | "Self" => path.to_vec(),
             name => {
                 let mut scope = from;
-                while self.modules[scope].is_block && !self.modules[scope].names.contains_key(name) {
+                while self.modules[scope].is_block && !self.modules[scope].names.contains_key(name)
+                {
                     scope = self.modules[scope].parent.unwrap_or_default();
                 }
-                match self.modules[scope].names.get(name).and_then(|known| known.first()) {
+                match self.modules[scope]
+                    .names
+                    .get(name)
+                    .and_then(|known| known.first())
+                {
                     // A `use` of a crate's own name leads to itself.
                     Some(Meaning::Use(used)) if depth < 8 && used[0] != name => {
                         [&self.spelled(scope, used, depth + 1)[..], &path[1..]].concat()
                     }
                     Some(Meaning::Use(_)) | None => path.to_vec(),
-                    Some(Meaning::Item | Meaning::Module(_)) => [&path_of(self.enclosing(scope))[..], path].concat(),
+                    Some(Meaning::Item | Meaning::Module(_)) => {
+                        [&path_of(self.enclosing(scope))[..], path].concat()
+                    }
                 }
             }
         }

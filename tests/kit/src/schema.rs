@@ -77,17 +77,38 @@ const DEPTH: usize = 8;
 /// Values to break from which a fault cannot be had.
 const TRIES: usize = 50;
 /// Member names that code may trip over.
-const NAMES: [&str; 12] =
-    ["name", "company", "x", "a/b", "~", "0", "", "__proto__", "имя", "linkedin_url", "with space", "a\"b\\"];
-const ALPHABET: [char; 16] = ['a', 'b', 'z', 'Q', '0', '9', ' ', '-', '_', '.', '/', '"', '\\', 'ü', '界', '🦀'];
-const JSON_TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
+const NAMES: [&str; 12] = [
+    "name",
+    "company",
+    "x",
+    "a/b",
+    "~",
+    "0",
+    "",
+    "__proto__",
+    "имя",
+    "linkedin_url",
+    "with space",
+    "a\"b\\",
+];
+const ALPHABET: [char; 16] = [
+    'a', 'b', 'z', 'Q', '0', '9', ' ', '-', '_', '.', '/', '"', '\\', 'ü', '界', '🦀',
+];
+const JSON_TYPES: [&str; 7] = [
+    "null", "boolean", "integer", "number", "string", "array", "object",
+];
 
 impl<'d> Generator<'d> {
     /// `document` is what `$ref` of a schema points into.
     pub fn new(document: &'d Value, seed: u64) -> Self {
         let mut words = Vec::new();
         listed(document, &mut words);
-        Self { document, random: SimEntropy::new(seed), sites: Vec::new(), words }
+        Self {
+            document,
+            random: SimEntropy::new(seed),
+            sites: Vec::new(),
+            words,
+        }
     }
 
     /// A value that the schema allows.
@@ -125,38 +146,67 @@ impl<'d> Generator<'d> {
 
     /// A schema with its `$ref` followed and its `allOf` merged.
     fn flat(&self, schema: &Value) -> Map<String, Value> {
-        let Value::Object(members) = schema else { return Map::new() };
+        let Value::Object(members) = schema else {
+            return Map::new();
+        };
         let mut flat = Map::new();
         if let Some(Value::String(target)) = members.get("$ref") {
-            let pointer = target.strip_prefix('#').expect("references stay in the document");
-            let target = self.document.pointer(pointer).unwrap_or_else(|| panic!("{target} points nowhere"));
+            let pointer = target
+                .strip_prefix('#')
+                .expect("references stay in the document");
+            let target = self
+                .document
+                .pointer(pointer)
+                .unwrap_or_else(|| panic!("{target} points nowhere"));
             merge(&mut flat, self.flat(target));
         }
-        for part in members.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        for part in members
+            .get("allOf")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             merge(&mut flat, self.flat(part));
         }
-        let own = members.iter().filter(|(name, _)| !matches!(name.as_str(), "$ref" | "allOf"));
-        merge(&mut flat, own.map(|(name, value)| (name.clone(), value.clone())).collect());
+        let own = members
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "$ref" | "allOf"));
+        merge(
+            &mut flat,
+            own.map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        );
         flat
     }
 
     /// What a value may be, one schema each.
     fn branches(&self, schema: &Value) -> Vec<Map<String, Value>> {
         let mut flat = self.flat(schema);
-        let choice = flat.swap_remove("anyOf").or_else(|| flat.swap_remove("oneOf"));
-        let Some(Value::Array(choice)) = choice else { return vec![flat] };
+        let choice = flat
+            .swap_remove("anyOf")
+            .or_else(|| flat.swap_remove("oneOf"));
+        let Some(Value::Array(choice)) = choice else {
+            return vec![flat];
+        };
         let with_rest = |branch: Map<String, Value>| {
             let mut whole = flat.clone();
             merge(&mut whole, branch);
             whole
         };
-        choice.iter().flat_map(|branch| self.branches(branch)).map(with_rest).collect()
+        choice
+            .iter()
+            .flat_map(|branch| self.branches(branch))
+            .map(with_rest)
+            .collect()
     }
 
     fn value(&mut self, schema: &Value, at: &str, depth: usize) -> Value {
         let branches = self.branches(schema);
         let branch = self.pick(&branches).clone();
-        self.sites.push(Site { pointer: at.to_owned(), branches });
+        self.sites.push(Site {
+            pointer: at.to_owned(),
+            branches,
+        });
         if let Some(Value::Array(values)) = branch.get("enum") {
             return self.pick(values).clone();
         }
@@ -180,14 +230,19 @@ impl<'d> Generator<'d> {
 
     fn integer(&self, branch: &Map<String, Value>) -> Value {
         let bound = |name: &str| branch.get(name).and_then(Value::as_i64);
-        let (low, high) = (bound("minimum").unwrap_or(-1000), bound("maximum").unwrap_or(1_000_000_000));
+        let (low, high) = (
+            bound("minimum").unwrap_or(-1000),
+            bound("maximum").unwrap_or(1_000_000_000),
+        );
         let span = u64::try_from(high - low).expect("minimum is below maximum") + 1;
         match self.random.below(6) {
             0 => low.into(),
             1 => high.into(),
             // JSON Schema takes a number without a fraction for an integer, however it is written.
             2 if low <= 3 && 3 <= high => json!(3.0),
-            _ => (low + i64::try_from(self.random.next() % span).expect("less than the span")).into(),
+            _ => {
+                (low + i64::try_from(self.random.next() % span).expect("less than the span")).into()
+            }
         }
     }
 
@@ -199,7 +254,12 @@ impl<'d> Generator<'d> {
     }
 
     fn text(&self, branch: &Map<String, Value>) -> String {
-        let bound = |name: &str| branch.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let bound = |name: &str| {
+            branch
+                .get(name)
+                .and_then(Value::as_u64)
+                .and_then(|n| usize::try_from(n).ok())
+        };
         let (low, high) = (bound("minLength").unwrap_or(0), bound("maxLength"));
         let chars = match high {
             Some(high) if self.one_in(4) => high,
@@ -208,10 +268,15 @@ impl<'d> Generator<'d> {
         };
         match branch.get("format").and_then(Value::as_str) {
             Some("uri" | "url") => {
-                let start =
-                    *self.pick(&["https://hook.example/", "http://hook.example/", "https://hook.example/a?b=c&d="]);
+                let start = *self.pick(&[
+                    "https://hook.example/",
+                    "http://hook.example/",
+                    "https://hook.example/a?b=c&d=",
+                ]);
                 let rest = chars.max(low).saturating_sub(start.len());
-                (0..rest).fold(start.to_owned(), |url, n| url + if n % 9 == 8 { "-" } else { "x" })
+                (0..rest).fold(start.to_owned(), |url, n| {
+                    url + if n % 9 == 8 { "-" } else { "x" }
+                })
             }
             Some("email") => format!("{}@mail.example", "e".repeat(self.between(1, 20))),
             Some("uuid") => "550e8400-e29b-41d4-a716-446655440000".to_owned(),
@@ -221,7 +286,12 @@ impl<'d> Generator<'d> {
     }
 
     fn array(&mut self, branch: &Map<String, Value>, at: &str, depth: usize) -> Value {
-        let bound = |name: &str| branch.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let bound = |name: &str| {
+            branch
+                .get(name)
+                .and_then(Value::as_u64)
+                .and_then(|n| usize::try_from(n).ok())
+        };
         let (low, high) = (bound("minItems").unwrap_or(0), bound("maxItems"));
         let length = match high {
             _ if depth >= DEPTH => low,
@@ -231,12 +301,18 @@ impl<'d> Generator<'d> {
         let Some(items) = branch.get("items").cloned() else {
             return (0..length).map(|_| self.any(depth)).collect();
         };
-        (0..length).map(|n| self.value(&items, &format!("{at}/{n}"), depth + 1)).collect()
+        (0..length)
+            .map(|n| self.value(&items, &format!("{at}/{n}"), depth + 1))
+            .collect()
     }
 
     fn object(&mut self, branch: &Map<String, Value>, at: &str, depth: usize) -> Value {
         let required = required(branch);
-        let properties = branch.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        let properties = branch
+            .get("properties")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         let mut object = Map::new();
         for (name, schema) in &properties {
             if required.contains(&name.as_str()) || (depth < DEPTH && self.one_in(2)) {
@@ -244,19 +320,30 @@ impl<'d> Generator<'d> {
                 object.insert(name.clone(), self.value(schema, &place, depth + 1));
             }
         }
-        let further = branch.get("additionalProperties").cloned().unwrap_or(Value::Bool(true));
+        let further = branch
+            .get("additionalProperties")
+            .cloned()
+            .unwrap_or(Value::Bool(true));
         if further == Value::Bool(false) || depth >= DEPTH {
             return object.into();
         }
         // An object without properties is all further members; beside others they are the exception.
-        let count = if properties.is_empty() { self.between(0, 4) } else { self.between(0, 3).saturating_sub(2) };
+        let count = if properties.is_empty() {
+            self.between(0, 4)
+        } else {
+            self.between(0, 3).saturating_sub(2)
+        };
         for _ in 0..count {
             let name = *self.pick(&NAMES);
             if properties.contains_key(name) || object.contains_key(name) {
                 continue;
             }
             let place = format!("{at}/{}", pointer_escape(name));
-            let value = if further.is_object() { self.value(&further, &place, depth + 1) } else { self.any(depth) };
+            let value = if further.is_object() {
+                self.value(&further, &place, depth + 1)
+            } else {
+                self.any(depth)
+            };
             object.insert(name.to_owned(), value);
         }
         object.into()
@@ -270,7 +357,9 @@ impl<'d> Generator<'d> {
             2 => self.integer(&Map::new()),
             3 => self.number(&Map::new()),
             4 | 5 => self.text(&Map::new()).into(),
-            6 => (0..self.between(0, 3)).map(|_| self.any(depth + 1)).collect(),
+            6 => (0..self.between(0, 3))
+                .map(|_| self.any(depth + 1))
+                .collect(),
             _ => {
                 let names = (0..self.between(0, 3)).map(|_| (*self.pick(&NAMES)).to_owned());
                 Value::Object(names.map(|name| (name, self.any(depth + 1))).collect())
@@ -283,11 +372,20 @@ impl<'d> Generator<'d> {
         match name {
             "null" => Value::Null,
             "boolean" => self.one_in(2).into(),
-            "integer" => self.pick(&[json!(0), json!(1), json!(-7), json!(18_446_744_073_709_551_615_u64)]).clone(),
+            "integer" => self
+                .pick(&[
+                    json!(0),
+                    json!(1),
+                    json!(-7),
+                    json!(18_446_744_073_709_551_615_u64),
+                ])
+                .clone(),
             "number" => self.pick(&[json!(0.5), json!(-1.25), json!(1e-9)]).clone(),
             "string" => (*self.pick(&["", "1", "true", "null", "{}", "text"])).into(),
             "array" => self.pick(&[json!([]), json!([1]), json!([{}])]).clone(),
-            _ => self.pick(&[json!({}), json!({"a": 1}), json!({"0": null})]).clone(),
+            _ => self
+                .pick(&[json!({}), json!({"a": 1}), json!({"0": null})])
+                .clone(),
         }
     }
 
@@ -305,7 +403,9 @@ impl<'d> Generator<'d> {
         let wrong = match fault {
             Fault::WrongType => {
                 let allowed: BTreeSet<&str> = site.branches.iter().flat_map(types).collect();
-                let fits = |t: &&&str| allowed.contains(**t) || (**t == "integer" && allowed.contains("number"));
+                let fits = |t: &&&str| {
+                    allowed.contains(**t) || (**t == "integer" && allowed.contains("number"))
+                };
                 let wrong: Vec<&str> = JSON_TYPES.iter().filter(|t| !fits(t)).copied().collect();
                 if wrong.is_empty() {
                     return None;
@@ -314,7 +414,10 @@ impl<'d> Generator<'d> {
             }
             Fault::MissingRequired => {
                 let required = required(only("object")?);
-                let there: Vec<&&str> = required.iter().filter(|name| here.get(name).is_some()).collect();
+                let there: Vec<&&str> = required
+                    .iter()
+                    .filter(|name| here.get(name).is_some())
+                    .collect();
                 if there.is_empty() {
                     return None;
                 }
@@ -327,9 +430,17 @@ impl<'d> Generator<'d> {
             Fault::NotInEnum => {
                 let listed = only("string")?.get("enum")?.as_array()?;
                 let known = self.pick(listed).as_str()?;
-                let near =
-                    [known.to_lowercase(), known.to_uppercase(), format!("{known} "), String::new(), "other".into()];
-                let near = near.into_iter().map(Value::from).chain(self.words.iter().cloned());
+                let near = [
+                    known.to_lowercase(),
+                    known.to_uppercase(),
+                    format!("{known} "),
+                    String::new(),
+                    "other".into(),
+                ];
+                let near = near
+                    .into_iter()
+                    .map(Value::from)
+                    .chain(self.words.iter().cloned());
                 let near: Vec<Value> = near.filter(|v| !listed.contains(v)).collect();
                 self.pick(&near).clone()
             }
@@ -340,10 +451,18 @@ impl<'d> Generator<'d> {
             Fault::TooLong => {
                 let branch = only("string");
                 let high = size(branch, "maxLength")?;
-                let start = if branch?.contains_key("format") { "https://hook.example/" } else { "" };
+                let start = if branch?.contains_key("format") {
+                    "https://hook.example/"
+                } else {
+                    ""
+                };
                 // Characters are counted, not bytes.
                 let letter = if start.is_empty() { "ü" } else { "x" };
-                format!("{start}{}", letter.repeat(high + self.between(1, 3) - start.len())).into()
+                format!(
+                    "{start}{}",
+                    letter.repeat(high + self.between(1, 3) - start.len())
+                )
+                .into()
             }
             Fault::TooFew => {
                 let low = size(only("array"), "minItems").filter(|low| *low > 0)?;
@@ -352,22 +471,48 @@ impl<'d> Generator<'d> {
             Fault::TooMany => {
                 let high = size(only("array"), "maxItems")?;
                 let items = here.as_array().filter(|items| !items.is_empty())?;
-                Value::Array(items.iter().cycle().take(high + self.between(1, 3)).cloned().collect())
+                Value::Array(
+                    items
+                        .iter()
+                        .cycle()
+                        .take(high + self.between(1, 3))
+                        .cloned()
+                        .collect(),
+                )
             }
-            Fault::TooSmall => json!(only("integer").or(only("number"))?.get("minimum")?.as_f64()? - 1.0),
-            Fault::TooLarge => json!(only("integer").or(only("number"))?.get("maximum")?.as_f64()? + 1.0),
+            Fault::TooSmall => json!(
+                only("integer")
+                    .or(only("number"))?
+                    .get("minimum")?
+                    .as_f64()?
+                    - 1.0
+            ),
+            Fault::TooLarge => json!(
+                only("integer")
+                    .or(only("number"))?
+                    .get("maximum")?
+                    .as_f64()?
+                    + 1.0
+            ),
             Fault::UnknownMember => {
-                let closed = only("object")?.get("additionalProperties") == Some(&Value::Bool(false));
+                let closed =
+                    only("object")?.get("additionalProperties") == Some(&Value::Bool(false));
                 let mut object = here.as_object().filter(|_| closed)?.clone();
                 pointer = format!("{at}/nobody_knows_this");
                 object.insert("nobody_knows_this".to_owned(), Value::Null);
                 object.into()
             }
-            Fault::Unlike => self.pick(only("string")?.get("x-invalid")?.as_array()?).clone(),
+            Fault::Unlike => self
+                .pick(only("string")?.get("x-invalid")?.as_array()?)
+                .clone(),
         };
         let mut value = whole.clone();
         *value.pointer_mut(at)? = wrong;
-        Some(Broken { value, fault, pointer })
+        Some(Broken {
+            value,
+            fault,
+            pointer,
+        })
     }
 }
 
@@ -375,7 +520,11 @@ impl<'d> Generator<'d> {
 fn listed(schema: &Value, words: &mut Vec<Value>) {
     match schema {
         Value::Object(members) => {
-            let own = members.get("enum").and_then(Value::as_array).into_iter().flatten();
+            let own = members
+                .get("enum")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             words.extend(own.filter(|word| word.is_string()).cloned());
             members.values().for_each(|member| listed(member, words));
         }
@@ -395,15 +544,25 @@ fn types(branch: &Map<String, Value>) -> BTreeSet<&str> {
 }
 
 fn required(branch: &Map<String, Value>) -> Vec<&str> {
-    branch.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    branch
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Both schemas at once: properties and requirements add up, of anything else the later stands.
 fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     for (name, value) in other {
         match (into.get_mut(&name), value) {
-            (Some(Value::Object(known)), Value::Object(more)) if name == "properties" => known.extend(more),
-            (Some(Value::Array(known)), Value::Array(more)) if name == "required" => known.extend(more),
+            (Some(Value::Object(known)), Value::Object(more)) if name == "properties" => {
+                known.extend(more)
+            }
+            (Some(Value::Array(known)), Value::Array(more)) if name == "required" => {
+                known.extend(more)
+            }
             (_, value) => {
                 into.insert(name, value);
             }
@@ -420,7 +579,9 @@ pub fn patch(document: &mut Value, overlay: &Value) {
     if !document.is_object() {
         *document = json!({});
     }
-    let Value::Object(members) = document else { unreachable!("it was just made one") };
+    let Value::Object(members) = document else {
+        unreachable!("it was just made one")
+    };
     for (name, change) in changes {
         if change.is_null() {
             members.shift_remove(name);

@@ -26,7 +26,10 @@ pub struct Got {
 impl Got {
     /// A header by its name in lower case, empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, v)| v.as_str())
     }
 
     /// The body, which must be JSON.
@@ -111,8 +114,13 @@ impl Server {
     }
 
     /// The same at this address.
-    pub async fn start_at(address: SocketAddr, script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("{address}: {e}"));
+    pub async fn start_at(
+        address: SocketAddr,
+        script: impl Fn(usize, &Got) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address)
+            .await
+            .unwrap_or_else(|e| panic!("{address}: {e}"));
         let server = Self {
             address: listener.local_addr().unwrap(),
             got: Arc::default(),
@@ -161,7 +169,12 @@ impl Server {
         };
         tokio::time::timeout(PATIENCE, waiting)
             .await
-            .unwrap_or_else(|_| panic!("no {what} after {PATIENCE:?}; {} requests came", self.got().len()))
+            .unwrap_or_else(|_| {
+                panic!(
+                    "no {what} after {PATIENCE:?}; {} requests came",
+                    self.got().len()
+                )
+            })
     }
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
@@ -176,26 +189,43 @@ impl Server {
             self.changed.notify_waiters();
             let (status, header, body) = match answer {
                 Answer::Status(status) => (status, String::new(), String::new()),
-                Answer::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
-                Answer::Json(value) => (200, "Content-Type: application/json\r\n".to_owned(), value.to_string()),
+                Answer::With(status, name, value) => {
+                    (status, format!("{name}: {value}\r\n"), String::new())
+                }
+                Answer::Json(value) => (
+                    200,
+                    "Content-Type: application/json\r\n".to_owned(),
+                    value.to_string(),
+                ),
                 Answer::Later(after, value) => {
                     if left(&mut stream, tokio::time::sleep(after)).await {
                         return self.end(n, SystemClock.now(), false);
                     }
-                    (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
+                    (
+                        200,
+                        "Content-Type: application/json\r\n".to_owned(),
+                        value.to_string(),
+                    )
                 }
                 Answer::After(gate, value) => {
                     if left(&mut stream, gate.opened()).await {
                         return self.end(n, SystemClock.now(), false);
                     }
-                    (200, "Content-Type: application/json\r\n".to_owned(), value.to_string())
+                    (
+                        200,
+                        "Content-Type: application/json\r\n".to_owned(),
+                        value.to_string(),
+                    )
                 }
                 bad => {
                     misbehave(stream, &bad).await;
                     return self.end(n, SystemClock.now(), false);
                 }
             };
-            let head = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\n\r\n",
+                body.len()
+            );
             let at = SystemClock.now();
             let written = stream.write_all((head + &body).as_bytes()).await;
             self.end(n, at, written.is_ok());
@@ -231,7 +261,11 @@ static DOTS: [u8; 1 << 16] = [b'.'; 1 << 16];
 /// Ends a connection in one of the ways that are no answer.
 async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
     let (head, again, pause): (&[u8], &[u8], _) = match answer {
-        Answer::Drip => (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n", b".", Duration::from_secs(1)),
+        Answer::Drip => (
+            b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n",
+            b".",
+            Duration::from_secs(1),
+        ),
         Answer::EndlessBody => (b"HTTP/1.1 200 X\r\n\r\n", &DOTS, BIT_BY_BIT),
         Answer::EndlessHeaders => (b"HTTP/1.1 200 X\r\n", b"X-More: and more\r\n", BIT_BY_BIT),
         Answer::Reset => {
@@ -261,11 +295,23 @@ async fn read(stream: &mut BufReader<TcpStream>, peer: SocketAddr) -> Option<Got
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.ok().filter(|n| *n > 0)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok()).unwrap_or(0);
+    let length = headers
+        .iter()
+        .find(|(n, _)| n == "content-length")
+        .and_then(|(_, v)| v.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Got { at: SystemClock.now(), peer, path, headers, body })
+    Some(Got {
+        at: SystemClock.now(),
+        peer,
+        path,
+        headers,
+        body,
+    })
 }

@@ -33,7 +33,10 @@ pub struct Reply {
 impl Reply {
     /// A header by its name in lower case, empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, v)| v.as_str())
     }
 
     /// The body as text.
@@ -60,7 +63,10 @@ pub async fn send(
     let request = HttpRequest {
         method: method.to_owned(),
         url: url.to_owned(),
-        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        headers: headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect(),
         body: body.to_vec(),
         deadline: PATIENCE,
         plain_http: false,
@@ -68,7 +74,11 @@ pub async fn send(
     };
     let answer = http.send(request).await?;
     assert!(!answer.truncated, "{url}");
-    Ok(Reply { status: answer.status, headers: answer.headers, body: answer.body })
+    Ok(Reply {
+        status: answer.status,
+        headers: answer.headers,
+        body: answer.body,
+    })
 }
 
 /// The header that names the caller to the emulator, which verifies no signature of a long-lived key.
@@ -97,9 +107,23 @@ pub async fn aws_request(
 
 /// Runs a function of the stack with an event. What it answers is in the body; a function that failed is told of by the
 /// header `x-amz-function-error`.
-pub async fn invoke(http: &dyn HttpSender, endpoint: &str, function: &str, event: &Value) -> Result<Reply, HttpError> {
+pub async fn invoke(
+    http: &dyn HttpSender,
+    endpoint: &str,
+    function: &str,
+    event: &Value,
+) -> Result<Reply, HttpError> {
     let path = format!("/2015-03-31/functions/millrace-{function}/invocations");
-    aws_request(http, endpoint, ("POST", &path), "lambda", ROOT, &[], event.to_string().as_bytes()).await
+    aws_request(
+        http,
+        endpoint,
+        ("POST", &path),
+        "lambda",
+        ROOT,
+        &[],
+        event.to_string().as_bytes(),
+    )
+    .await
 }
 
 /// A sender that reaches loopback alone.
@@ -119,11 +143,16 @@ pub fn http() -> Arc<dyn HttpSender> {
 
 /// The real adapters on the stack's table and queues.
 pub fn ports(config: &Config) -> Ports {
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let clients = AwsClients::new(&config.aws).unwrap();
     Ports {
         store: Arc::new(clients.store(&config.table, Arc::clone(&clock), Arc::clone(&entropy))),
-        queue: Arc::new(clients.queue(config.queues.clone(), Arc::clone(&clock), Arc::clone(&entropy))),
+        queue: Arc::new(clients.queue(
+            config.queues.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        )),
         http: http(),
         dns: Arc::new(NoDns),
         assets: Arc::new(NoAssets),
@@ -140,12 +169,23 @@ pub fn ports(config: &Config) -> Ports {
 /// piece: one that is there can be missing while others come and go.
 pub fn owner(peer: SocketAddr) -> Option<u32> {
     if !Path::new("/proc/net/tcp").exists() {
-        let listed = Command::new("lsof").args(["-nP", "-t", &format!("-iTCP@{peer}"), "-sTCP:ESTABLISHED"]).output();
+        let listed = Command::new("lsof")
+            .args(["-nP", "-t", &format!("-iTCP@{peer}"), "-sTCP:ESTABLISHED"])
+            .output();
         let listed = String::from_utf8(listed.ok()?.stdout).ok()?;
-        return listed.lines().filter_map(|l| l.parse().ok()).find(|pid| *pid != std::process::id());
+        return listed
+            .lines()
+            .filter_map(|l| l.parse().ok())
+            .find(|pid| *pid != std::process::id());
     }
-    let SocketAddr::V4(v4) = peer else { return None };
-    let local = format!("{:08X}:{:04X}", u32::from_le_bytes(v4.ip().octets()), v4.port());
+    let SocketAddr::V4(v4) = peer else {
+        return None;
+    };
+    let local = format!(
+        "{:08X}:{:04X}",
+        u32::from_le_bytes(v4.ip().octets()),
+        v4.port()
+    );
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let inode = table.lines().find_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
@@ -153,12 +193,17 @@ pub fn owner(peer: SocketAddr) -> Option<u32> {
         let is = columns.get(1) == Some(&local.as_str()) && columns.get(3) == Some(&"01");
         is.then(|| columns.get(9).map(|i| format!("socket:[{i}]")))?
     })?;
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let open = std::fs::read_dir(entry.path().join("fd")).ok()?;
-        let has = open.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == &*inode));
-        has.then_some(pid)
-    })
+    std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .find_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let open = std::fs::read_dir(entry.path().join("fd")).ok()?;
+            let has = open
+                .flatten()
+                .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == &*inode));
+            has.then_some(pid)
+        })
 }
 
 /// Ends a process by `kill -9`. Whether it was there.
@@ -174,7 +219,10 @@ pub fn kill(pid: u32) -> bool {
 pub fn variables(pid: u32) -> Vec<(String, String)> {
     let raw = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let text = String::from_utf8_lossy(&raw);
-    text.split('\0').filter_map(|v| v.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    text.split('\0')
+        .filter_map(|v| v.split_once('='))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
 }
 
 /// The function that a process is, without its stack's name in front.
@@ -185,16 +233,27 @@ pub fn function(pid: u32) -> Option<String> {
 /// The same, with the name of the instance: its log stream's.
 pub fn execution(pid: u32) -> Option<(String, String)> {
     let variables = variables(pid);
-    let of = |name: &str| variables.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value);
+    let of = |name: &str| {
+        variables
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, value)| value)
+    };
     let function = of("AWS_LAMBDA_FUNCTION_NAME").strip_prefix("millrace-")?;
-    Some((function.to_owned(), of("AWS_LAMBDA_LOG_STREAM_NAME").to_owned()))
+    Some((
+        function.to_owned(),
+        of("AWS_LAMBDA_LOG_STREAM_NAME").to_owned(),
+    ))
 }
 
 /// The function processes of the stack whose emulator listens on this port: pid and function. None where the system does not
 /// show what processes were started with.
 pub fn functions(port: u16) -> Vec<(u32, String)> {
-    let of_stack = |pid: &u32| variables(*pid).contains(&("GATEWAY_PORT".to_owned(), port.to_string()));
+    let of_stack =
+        |pid: &u32| variables(*pid).contains(&("GATEWAY_PORT".to_owned(), port.to_string()));
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(of_stack).filter_map(|pid| Some((pid, function(pid)?))).collect()
+    pids.filter(of_stack)
+        .filter_map(|pid| Some((pid, function(pid)?)))
+        .collect()
 }

@@ -17,7 +17,9 @@ use shared::providers::{Ports, Registry, build};
 /// Where the configuration is wrong.
 pub fn registry(text: &str) -> Registry {
     let config = Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"));
-    let built = Registry::assemble(&config, |provider| build(provider, Path::new(""), &|_| None));
+    let built = Registry::assemble(&config, |provider| {
+        build(provider, Path::new(""), &|_| None)
+    });
     built.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -26,14 +28,29 @@ pub fn registry(text: &str) -> Registry {
 ///
 /// # Panics
 /// Where there is no such type.
-pub async fn press(registry: &Registry, ports: &Ports, lanes: usize, until: Timestamp) -> (usize, usize) {
+pub async fn press(
+    registry: &Registry,
+    ports: &Ports,
+    lanes: usize,
+    until: Timestamp,
+) -> (usize, usize) {
     let waterfall = registry.waterfall("t").expect("the type `t`");
     let lanes = (0..lanes).map(|lane| async move {
         let (mut found, mut others) = (0, 0);
         while ports.clock.now() < until {
-            let input = Map::from_iter([("domain".to_owned(), Value::from(format!("{lane}-{found}.example")))]);
+            let input = Map::from_iter([(
+                "domain".to_owned(),
+                Value::from(format!("{lane}-{found}.example")),
+            )]);
             let (limit, key) = (Duration::from_secs(90), "record");
-            let request = Request { input: &input, limit, order: None, key, callback: None, cache: None };
+            let request = Request {
+                input: &input,
+                limit,
+                order: None,
+                key,
+                callback: None,
+                cache: None,
+            };
             match waterfall.run(&request, None, ports).await {
                 Progress::Done(outcome) if outcome.status == OutcomeStatus::Found => found += 1,
                 _ => others += 1,
@@ -41,14 +58,22 @@ pub async fn press(registry: &Registry, ports: &Ports, lanes: usize, until: Time
         }
         (found, others)
     });
-    join_all(lanes).await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    join_all(lanes)
+        .await
+        .into_iter()
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
 /// The most requests in any second, wherever it begins.
 pub fn busiest_second(times: &[Timestamp]) -> usize {
     let mut times: Vec<i64> = times.iter().map(|at| at.0).collect();
     times.sort_unstable();
-    times.iter().enumerate().map(|(n, at)| times[n..].partition_point(|other| *other < at + 1000)).max().unwrap_or(0)
+    times
+        .iter()
+        .enumerate()
+        .map(|(n, at)| times[n..].partition_point(|other| *other < at + 1000))
+        .max()
+        .unwrap_or(0)
 }
 
 /// Requests a second between two times, on average.

@@ -78,7 +78,13 @@ fn corpus() -> PathBuf {
 
 fn provider(name: &str) -> Arc<dyn Provider> {
     let config = Config::parse("providers.toml", PROVIDERS).unwrap();
-    match &config.providers.iter().find(|p| p.name == name).unwrap().kind {
+    match &config
+        .providers
+        .iter()
+        .find(|p| p.name == name)
+        .unwrap()
+        .kind
+    {
         Kind::Site(site) => Arc::new(Site::new(site)),
         Kind::Signals(signals) => Arc::new(Signals::new(signals)),
         Kind::EmailCheck(check) => Arc::new(EmailCheck::open(name, check, &corpus()).unwrap()),
@@ -87,8 +93,14 @@ fn provider(name: &str) -> Arc<dyn Provider> {
     }
 }
 
-async fn ask(net: &Internet, provider: &dyn Provider, input: Value) -> (Map<String, Value>, Confidence) {
-    let Value::Object(input) = input else { panic!("{input}") };
+async fn ask(
+    net: &Internet,
+    provider: &dyn Provider,
+    input: Value,
+) -> (Map<String, Value>, Confidence) {
+    let Value::Object(input) = input else {
+        panic!("{input}")
+    };
     let question = Question {
         input: &input,
         limit: PATIENCE,
@@ -99,20 +111,25 @@ async fn ask(net: &Internet, provider: &dyn Provider, input: Value) -> (Map<Stri
         wait: shared::catalog::DEFAULT_WAIT,
     };
     match provider.ask(&question, &net.ports).await {
-        Answer::Found { fields, confidence } => (fields, confidence.unwrap_or(Confidence::Same(1.0))),
+        Answer::Found { fields, confidence } => {
+            (fields, confidence.unwrap_or(Confidence::Same(1.0)))
+        }
         Answer::NotFound | Answer::Invalid(_) => (Map::new(), Confidence::Same(1.0)),
         other => panic!("{input:?}: {other:?}"),
     }
 }
 
 fn read(path: &Path) -> Value {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn folders(name: &str) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        fs::read_dir(corpus().join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> = fs::read_dir(corpus().join(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     assert!(folders.len() >= 20, "{name}: {}", folders.len());
     folders
@@ -123,7 +140,12 @@ fn name(path: &Path) -> String {
 }
 
 fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// One value of a field: its place in a list or an object counts where it has a name.
@@ -133,10 +155,14 @@ type Item = (String, Value);
 fn items(value: Option<&Value>) -> Vec<Item> {
     match value {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(list)) => list.iter().map(|one| (String::new(), one.clone())).collect(),
-        Some(Value::Object(members)) if !members.contains_key("any") => {
-            members.iter().map(|(name, one)| (name.clone(), one.clone())).collect()
-        }
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|one| (String::new(), one.clone()))
+            .collect(),
+        Some(Value::Object(members)) if !members.contains_key("any") => members
+            .iter()
+            .map(|(name, one)| (name.clone(), one.clone()))
+            .collect(),
         Some(one) => vec![(String::new(), one.clone())],
     }
 }
@@ -144,22 +170,37 @@ fn items(value: Option<&Value>) -> Vec<Item> {
 /// What of a value is compared: of phones the digits, whether there is a country's code, and the extension; of profiles the
 /// place; of texts the words.
 fn plain(field: &str, value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     match field {
         "phones" => {
-            let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+            let digits = |text: &str| {
+                text.chars()
+                    .filter(char::is_ascii_digit)
+                    .collect::<String>()
+            };
             let number = text.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+');
-            let end = number.find(|c: char| c.is_alphabetic() || matches!(c, '#' | ';')).unwrap_or(number.len());
+            let end = number
+                .find(|c: char| c.is_alphabetic() || matches!(c, '#' | ';'))
+                .unwrap_or(number.len());
             let (number, extension) = number.split_at(end);
             let national = digits(number);
-            let abroad = national.strip_prefix("00").or(number.starts_with('+').then_some(national.as_str()));
+            let abroad = national
+                .strip_prefix("00")
+                .or(number.starts_with('+').then_some(national.as_str()));
             let number = abroad.map_or_else(|| national.clone(), |abroad| format!("+{abroad}"));
             format!("{number}/{}", digits(extension))
         }
         "language" => text.to_ascii_lowercase(),
         "social_profiles" => {
-            let place = text.split_once("://").map_or(text.as_str(), |(_, place)| place);
-            place.trim_start_matches("www.").trim_end_matches('/').to_owned()
+            let place = text
+                .split_once("://")
+                .map_or(text.as_str(), |(_, place)| place);
+            place
+                .trim_start_matches("www.")
+                .trim_end_matches('/')
+                .to_owned()
         }
         _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
     }
@@ -208,7 +249,11 @@ impl Tally {
 
     fn row(&self, name: &str) -> String {
         let share = |part: usize, of: usize| {
-            if of == 0 { "-".to_owned() } else { format!("{:.3}", count(part) / count(of)) }
+            if of == 0 {
+                "-".to_owned()
+            } else {
+                format!("{:.3}", count(part) / count(of))
+            }
         };
         format!(
             "{name:24} | {:>4} | {:>5} | {:>9} | {:>8} | {:>5} | {:>6} | {:>7} | {:>4} | {:>6} | {:>8} | {:>9} | {:>6} | {:>8}",
@@ -252,15 +297,27 @@ struct Score {
 
 impl Score {
     fn of(&mut self, field: &str) -> &mut Tally {
-        let at = self.fields.iter().position(|(name, _)| name == field).unwrap_or_else(|| {
-            self.fields.push((field.to_owned(), Tally::default()));
-            self.fields.len() - 1
-        });
+        let at = self
+            .fields
+            .iter()
+            .position(|(name, _)| name == field)
+            .unwrap_or_else(|| {
+                self.fields.push((field.to_owned(), Tally::default()));
+                self.fields.len() - 1
+            });
         &mut self.fields[at].1
     }
 
     /// Holds what was told of a field against what is wanted of it; `asked` says whether it has to be told.
-    fn hold(&mut self, place: &str, field: &str, told: Vec<Item>, sure: f64, mut wanted: Vec<Item>, asked: bool) {
+    fn hold(
+        &mut self,
+        place: &str,
+        field: &str,
+        told: Vec<Item>,
+        sure: f64,
+        mut wanted: Vec<Item>,
+        asked: bool,
+    ) {
         let mut tally = Tally::default();
         if asked {
             tally.expected = wanted.len();
@@ -272,10 +329,16 @@ impl Score {
         tally.all_told = told.len();
         for one in told {
             // Each value once: who says a number twice, says it wrong once.
-            let at = wanted.iter().position(|wanted| is_right(field, &one, wanted));
+            let at = wanted
+                .iter()
+                .position(|wanted| is_right(field, &one, wanted));
             if let Some(at) = at {
                 wanted.remove(at);
-                *(if asked { &mut tally.found } else { &mut tally.read }) += 1;
+                *(if asked {
+                    &mut tally.found
+                } else {
+                    &mut tally.read
+                }) += 1;
                 tally.all_right += 1;
             }
             if sure >= SURE {
@@ -284,12 +347,20 @@ impl Score {
             }
             if at.is_none() {
                 let mark = if sure >= SURE { "WRONG" } else { "wrong" };
-                let _ = writeln!(self.misses, "{mark} {place} {field} {sure}: {} {}", one.0, one.1);
+                let _ = writeln!(
+                    self.misses,
+                    "{mark} {place} {field} {sure}: {} {}",
+                    one.0, one.1
+                );
             }
         }
         for missed in &wanted {
             let mark = if asked { "missed" } else { "in text" };
-            let _ = writeln!(self.misses, "{mark} {place} {field}: {} {}", missed.0, missed.1);
+            let _ = writeln!(
+                self.misses,
+                "{mark} {place} {field}: {} {}",
+                missed.0, missed.1
+            );
         }
         self.of(field).add(&tally);
     }
@@ -312,7 +383,12 @@ impl Score {
             }
         }
         if !joint.is_empty() {
-            let _ = writeln!(table, "{}  ({})", small.row("small fields, held jointly"), joint.join(", "));
+            let _ = writeln!(
+                table,
+                "{}  ({})",
+                small.row("small fields, held jointly"),
+                joint.join(", ")
+            );
             if !small.holds() {
                 failed.push("small fields");
             }
@@ -357,7 +433,11 @@ fn a_phone_is_compared_with_its_country_and_its_extension_apart() {
         ("+49 30 123456 x12", "+493012345612", false),
         ("+49 30 123456", "+49 30 123456 ext. 12", false),
     ] {
-        assert_eq!(plain("phones", &json!(told)) == plain("phones", &json!(wanted)), same, "{told} {wanted}");
+        assert_eq!(
+            plain("phones", &json!(told)) == plain("phones", &json!(wanted)),
+            same,
+            "{told} {wanted}"
+        );
     }
 }
 
@@ -375,14 +455,25 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
             .as_object()
             .unwrap()
             .iter()
-            .map(|(path, file)| (path.clone(), fs::read(folder.join(file.as_str().unwrap())).unwrap()))
+            .map(|(path, file)| {
+                (
+                    path.clone(),
+                    fs::read(folder.join(file.as_str().unwrap())).unwrap(),
+                )
+            })
             .collect();
         let headers = site["headers"].clone();
         let net = internet(domain, move |path| {
-            let Some(body) = pages.get(path) else { return Page::status(404) };
+            let Some(body) = pages.get(path) else {
+                return Page::status(404);
+            };
             let headers = headers[path].as_object().into_iter().flatten();
-            let headers: Vec<_> = headers.map(|(name, value)| (name, value.as_str().unwrap())).collect();
-            let media = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let headers: Vec<_> = headers
+                .map(|(name, value)| (name, value.as_str().unwrap()))
+                .collect();
+            let media = headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
             let page = Page::html_as(media.map_or("text/html", |(_, media)| media), body.clone());
             headers
                 .iter()
@@ -393,18 +484,31 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
         let (told, sure) = ask(&net, provider.as_ref(), json!({ "domain": domain })).await;
 
         let expected = site["expected"].as_object().unwrap();
-        let strange: Vec<_> = expected.keys().filter(|field| !FIELDS.contains(&field.as_str())).collect();
+        let strange: Vec<_> = expected
+            .keys()
+            .filter(|field| !FIELDS.contains(&field.as_str()))
+            .collect();
         assert!(strange.is_empty(), "{}: {strange:?}", folder.display());
         let (in_text, unscored) = (strings(&site["in_text"]), strings(&site["unscored"]));
         for field in FIELDS.into_iter().filter(|field| !unscored.contains(field)) {
             let scored = |(name, _): &Item| !unscored.contains(&format!("{field}.{name}").as_str());
             let told = items(told.get(field)).into_iter().filter(scored).collect();
-            let wanted = items(expected.get(field)).into_iter().filter(scored).collect();
+            let wanted = items(expected.get(field))
+                .into_iter()
+                .filter(scored)
+                .collect();
             let sure = match &sure {
                 Confidence::Same(sure) => *sure,
                 Confidence::Each(each) => each.get(field).copied().unwrap_or_default(),
             };
-            score.hold(&name(&folder), field, told, sure, wanted, !in_text.contains(&field));
+            score.hold(
+                &name(&folder),
+                field,
+                told,
+                sure,
+                wanted,
+                !in_text.contains(&field),
+            );
         }
     }
     score.judge();
@@ -420,21 +524,34 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
         let host = url::Url::parse(expected[0]["url"].as_str().unwrap()).unwrap();
         let host = host.host_str().unwrap();
         let json = folder.join("feed.json").exists();
-        let (file, media) =
-            if json { ("feed.json", "application/feed+json") } else { ("feed.xml", "application/rss+xml") };
+        let (file, media) = if json {
+            ("feed.json", "application/feed+json")
+        } else {
+            ("feed.xml", "application/rss+xml")
+        };
         let feed = fs::read(folder.join(file)).unwrap();
         let net = internet(host, move |path| match path {
             "/" => Page::html(
-                format!("<title>Home</title><link rel=alternate type={media} href=/feed-of-the-corpus>").into(),
+                format!(
+                    "<title>Home</title><link rel=alternate type={media} href=/feed-of-the-corpus>"
+                )
+                .into(),
             ),
             "/feed-of-the-corpus" => Page::html_as(media, feed.clone()),
             _ => Page::status(404),
         })
         .await;
         let (told, _) = ask(&net, provider.as_ref(), json!({ "domain": host })).await;
-        let told = told.get("signals").and_then(Value::as_array).cloned().unwrap_or_default();
+        let told = told
+            .get("signals")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
 
-        let instant = |date: &Value| date.as_str().map(|date| json!(Timestamp::parse(date).unwrap().rfc3339()));
+        let instant = |date: &Value| {
+            date.as_str()
+                .map(|date| json!(Timestamp::parse(date).unwrap().rfc3339()))
+        };
         // By the entry's address, so that a title at the wrong entry is a wrong one.
         let by_url = |entries: &[Value], field: &str| -> Vec<Item> {
             let value = |entry: &Value| match field {
@@ -443,10 +560,20 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
                 _ => Some(json!("")),
             };
             let url = |entry: &Value| entry["url"].as_str().unwrap_or_default().to_owned();
-            entries.iter().filter_map(|entry| Some((url(entry), value(entry)?))).collect()
+            entries
+                .iter()
+                .filter_map(|entry| Some((url(entry), value(entry)?)))
+                .collect()
         };
         for field in ["entry", "entry title", "entry date"] {
-            score.hold(&name(&folder), field, by_url(&told, field), 1.0, by_url(expected, field), true);
+            score.hold(
+                &name(&folder),
+                field,
+                by_url(&told, field),
+                1.0,
+                by_url(expected, field),
+                true,
+            );
         }
     }
     score.judge();
@@ -456,7 +583,11 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
 async fn addresses_and_numbers_are_read_as_they_are_meant() {
     let net = internet("example.com", |_| Page::status(404)).await;
     // What mail to a domain does is another matter.
-    net.record("example.com", DnsKind::A, Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]));
+    net.record(
+        "example.com",
+        DnsKind::A,
+        Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]),
+    );
     let mut score = Score::default();
     let one = |value: Option<&Value>| -> Vec<Item> {
         items(value.filter(|value| !matches!(value, Value::Null | Value::Bool(false))))
@@ -467,8 +598,22 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         let (told, _) = ask(&net, email.as_ref(), json!({ "email": case["email"] })).await;
         let valid = told.get("valid_syntax") == Some(&json!(true));
         let told = |name: &str| one(told.get(name).filter(|_| valid));
-        score.hold(&place, "email", told("normalized"), 1.0, one(case["expected"].get("email")), true);
-        score.hold(&place, "email role", told("role"), 1.0, one(case["expected"].get("role")), true);
+        score.hold(
+            &place,
+            "email",
+            told("normalized"),
+            1.0,
+            one(case["expected"].get("email")),
+            true,
+        );
+        score.hold(
+            &place,
+            "email role",
+            told("role"),
+            1.0,
+            one(case["expected"].get("role")),
+            true,
+        );
     }
     let phone = provider("phone");
     for case in read(&corpus().join("phones.json")).as_array().unwrap() {
@@ -478,7 +623,14 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         let (told, _) = ask(&net, phone.as_ref(), input).await;
         for field in ["e164", "extension", "valid"] {
             let field_name = format!("phone {field}");
-            score.hold(&place, &field_name, one(told.get(field)), 1.0, one(case["expected"].get(field)), true);
+            score.hold(
+                &place,
+                &field_name,
+                one(told.get(field)),
+                1.0,
+                one(case["expected"].get(field)),
+                true,
+            );
         }
     }
     score.judge();

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
-use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender};
+use shared::ports::{
+    Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender,
+};
 use shared::providers::Ports;
 use simple_dns::RCODE;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,7 +46,12 @@ enum Then {
 
 impl Page {
     pub(super) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), then: Then::End }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            then: Then::End,
+        }
     }
 
     pub(super) fn html(body: Vec<u8>) -> Self {
@@ -52,7 +59,11 @@ impl Page {
     }
 
     pub(super) fn html_as(content_type: &str, body: Vec<u8>) -> Self {
-        Self { body, ..Self::status(200) }.header("content-type", content_type)
+        Self {
+            body,
+            ..Self::status(200)
+        }
+        .header("content-type", content_type)
     }
 
     pub(super) fn text(body: &str) -> Self {
@@ -64,7 +75,10 @@ impl Page {
     }
 
     pub(super) fn silence() -> Self {
-        Self { then: Then::Hold, ..Self::status(200) }
+        Self {
+            then: Then::Hold,
+            ..Self::status(200)
+        }
     }
 
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
@@ -73,11 +87,17 @@ impl Page {
     }
 
     pub(super) fn endless(self) -> Self {
-        Self { then: Then::GoOn, ..self }
+        Self {
+            then: Then::GoOn,
+            ..self
+        }
     }
 
     pub(super) fn dripping(self) -> Self {
-        Self { then: Then::Drip, ..self }
+        Self {
+            then: Then::Drip,
+            ..self
+        }
     }
 
     async fn write(self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
@@ -123,7 +143,10 @@ pub(super) struct Internet {
 impl Internet {
     /// Sites by https at these hosts. `private.test` is at a private address and `stranger.test` shows another's
     /// certificate; no other name exists.
-    pub(super) async fn start(hosts: &[&str], serve: impl Fn(&str, &str) -> Page + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        hosts: &[&str],
+        serve: impl Fn(&str, &str) -> Page + Send + Sync + 'static,
+    ) -> Self {
         Self::build(hosts, true, false, Arc::new(serve)).await
     }
 
@@ -142,7 +165,10 @@ impl Internet {
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let named: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
-        let certificate = CertificateParams::new(named.clone()).unwrap().signed_by(&key, &authority).unwrap();
+        let certificate = CertificateParams::new(named.clone())
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -157,9 +183,17 @@ impl Internet {
 
         let (log_tls, serve_tls) = (Arc::clone(&log), Arc::clone(&serve));
         let https = Server::start(move |stream| {
-            let (acceptor, log, serve) = (acceptor.clone(), Arc::clone(&log_tls), Arc::clone(&serve_tls));
+            let (acceptor, log, serve) = (
+                acceptor.clone(),
+                Arc::clone(&log_tls),
+                Arc::clone(&serve_tls),
+            );
             async move {
-                if let Some(mut stream) = if tls { acceptor.accept(stream).await.ok() } else { None } {
+                if let Some(mut stream) = if tls {
+                    acceptor.accept(stream).await.ok()
+                } else {
+                    None
+                } {
                     answer(&mut stream, "https", &log, &serve).await;
                 }
             }
@@ -182,7 +216,11 @@ impl Internet {
         .await;
         let sender = ReqwestSender::new(Settings {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
-            allow_http: if allow_http { PlainHttp::Always } else { PlainHttp::Surfaces },
+            allow_http: if allow_http {
+                PlainHttp::Always
+            } else {
+                PlainHttp::Surfaces
+            },
             local: true,
             nameserver: Some(names.address),
             extra_ca_pem: Some(authority.pem().into_bytes()),
@@ -192,11 +230,20 @@ impl Internet {
         })
         .unwrap();
         let zone = Zone::default();
-        for host in named.into_iter().chain(["private.test".to_owned(), "stranger.test".to_owned()]) {
+        for host in named
+            .into_iter()
+            .chain(["private.test".to_owned(), "stranger.test".to_owned()])
+        {
             let address = DnsRecord::Address([127, 0, 0, 1].into());
-            zone.lock().unwrap().insert((host, DnsKind::A), Ok(vec![address]));
+            zone.lock()
+                .unwrap()
+                .insert((host, DnsKind::A), Ok(vec![address]));
         }
-        let http = Ported { sender, https: https.port(), http: http.port() };
+        let http = Ported {
+            sender,
+            https: https.port(),
+            http: http.port(),
+        };
         let ports = Ports {
             http: Arc::new(http),
             dns: Arc::new(Records(Arc::clone(&zone))),
@@ -207,12 +254,25 @@ impl Internet {
             seen: None,
             guard: None,
         };
-        Self { ports, zone, log, _names: names }
+        Self {
+            ports,
+            zone,
+            log,
+            _names: names,
+        }
     }
 
     /// Puts a record into the DNS.
-    pub(super) fn record(&self, name: &str, kind: DnsKind, answer: Result<Vec<DnsRecord>, DnsFailure>) {
-        self.zone.lock().unwrap().insert((name.to_owned(), kind), answer);
+    pub(super) fn record(
+        &self,
+        name: &str,
+        kind: DnsKind,
+        answer: Result<Vec<DnsRecord>, DnsFailure>,
+    ) {
+        self.zone
+            .lock()
+            .unwrap()
+            .insert((name.to_owned(), kind), answer);
     }
 
     /// The requests that reached a site: `SCHEME://HOST`, then the request's head.
@@ -221,12 +281,24 @@ impl Internet {
     }
 }
 
-async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), scheme: &str, log: &Log, serve: &Serve) {
+async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    scheme: &str,
+    log: &Log,
+    serve: &Serve,
+) {
     let request = String::from_utf8(read_request(stream).await).unwrap();
-    let Some(path) = request.split(' ').nth(1) else { return };
-    let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let Some(path) = request.split(' ').nth(1) else {
+        return;
+    };
+    let host = request
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default();
-    log.lock().unwrap().push(format!("{scheme}://{host} {request}"));
+    log.lock()
+        .unwrap()
+        .push(format!("{scheme}://{host} {request}"));
     // The other side may go before the end: that is what is tested.
     let _ = serve(host, path).write(stream).await;
 }
@@ -243,9 +315,19 @@ impl HttpSender for Ported {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let mut url = Url::parse(&request.url).unwrap();
         if url.port().is_none() {
-            url.set_port(Some(if url.scheme() == "https" { self.https } else { self.http })).unwrap();
+            url.set_port(Some(if url.scheme() == "https" {
+                self.https
+            } else {
+                self.http
+            }))
+            .unwrap();
         }
-        self.sender.send(HttpRequest { url: url.to_string(), ..request }).await
+        self.sender
+            .send(HttpRequest {
+                url: url.to_string(),
+                ..request
+            })
+            .await
     }
 
     fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError> {

@@ -55,7 +55,13 @@ fn infra() -> std::path::PathBuf {
 
 fn provider(name: &str) -> Arc<dyn Provider> {
     let config = Config::parse("providers.toml", PROVIDERS).unwrap();
-    match &config.providers.iter().find(|p| p.name == name).unwrap().kind {
+    match &config
+        .providers
+        .iter()
+        .find(|p| p.name == name)
+        .unwrap()
+        .kind
+    {
         Kind::Site(site) => Arc::new(Site::new(site)),
         Kind::Signals(signals) => Arc::new(Signals::new(signals)),
         Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
@@ -65,7 +71,9 @@ fn provider(name: &str) -> Arc<dyn Provider> {
 }
 
 async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
-    let Value::Object(input) = json!({ "domain": domain }) else { panic!() };
+    let Value::Object(input) = json!({ "domain": domain }) else {
+        panic!()
+    };
     let question = Question {
         input: &input,
         limit: PATIENCE,
@@ -80,7 +88,9 @@ async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
 
 /// As a waterfall asks: the provider has as long as its time-out, and what comes later is lost.
 async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
-    let Value::Object(input) = input else { panic!() };
+    let Value::Object(input) = input else {
+        panic!()
+    };
     let limit = Duration::from_secs(8);
     let question = Question {
         input: &input,
@@ -91,33 +101,58 @@ async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
         last: true,
         wait: shared::catalog::DEFAULT_WAIT,
     };
-    let answer = tokio::time::timeout(limit, async { provider(name).ask(&question, &net.ports).await }).await;
+    let answer = tokio::time::timeout(limit, async {
+        provider(name).ask(&question, &net.ports).await
+    })
+    .await;
     answer.expect("what was found is lost")
 }
 
 fn fields(answer: Answer) -> Value {
-    let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+    let Answer::Found { fields, .. } = answer else {
+        panic!("{answer:?}")
+    };
     Value::Object(fields)
 }
 
 fn failed(answer: Answer) -> (String, String) {
-    let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
+    let Answer::Failed { code, detail } = answer else {
+        panic!("{answer:?}")
+    };
     (code.as_str().to_owned(), detail)
 }
 
 /// By the shipped configuration.
 async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
     let registry = Registry::load(&infra(), &|_| None).unwrap();
-    let Value::Object(input) = input else { panic!() };
-    let request = Request { input: &input, limit: PATIENCE, order: None, key: "record", callback: None, cache: None };
-    match registry.waterfall(kind).unwrap().run(&request, None, &net.ports).await {
+    let Value::Object(input) = input else {
+        panic!()
+    };
+    let request = Request {
+        input: &input,
+        limit: PATIENCE,
+        order: None,
+        key: "record",
+        callback: None,
+        cache: None,
+    };
+    match registry
+        .waterfall(kind)
+        .unwrap()
+        .run(&request, None, &net.ports)
+        .await
+    {
         Progress::Done(outcome) => outcome,
         Progress::Parked(parked) => panic!("{parked:?}"),
     }
 }
 
 fn source<'o>(outcome: &'o Outcome, field: &str) -> (&'o str, f64) {
-    let (_, source) = outcome.sources.iter().find(|(name, _)| name == field).unwrap_or_else(|| panic!("{field}"));
+    let (_, source) = outcome
+        .sources
+        .iter()
+        .find(|(name, _)| name == field)
+        .unwrap_or_else(|| panic!("{field}"));
     (&source.provider, source.confidence.unwrap_or(-1.0))
 }
 
@@ -128,30 +163,50 @@ const ACME: &str = r#"<html lang=de><head><title>Willkommen | Acme</title><meta 
 
 /// Acme's page at another domain, in Latin-1: the umlaut is one byte.
 fn latin1(domain: &str) -> Vec<u8> {
-    ACME.replace("acme.test", domain).bytes().map(|b| if b == b'~' { 0xfc } else { b }).collect()
+    ACME.replace("acme.test", domain)
+        .bytes()
+        .map(|b| if b == b'~' { 0xfc } else { b })
+        .collect()
 }
 
 #[tokio::test]
 async fn a_company_profile_merges_the_table_and_the_site_with_a_source_for_each_field() {
     // It says UTF-8 of itself, which it is not.
-    let net = Internet::start(&["spotify.com", "www.spotify.com"], |host, path| match (host, path) {
-        ("spotify.com", "/robots.txt") => Page::redirect("https://www.spotify.com/robots.txt"),
-        (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
-        ("spotify.com", "/") => Page::redirect("https://www.spotify.com/"),
-        _ => Page::html_as("text/html; charset=utf-8", latin1("spotify.com")),
+    let net = Internet::start(&["spotify.com", "www.spotify.com"], |host, path| {
+        match (host, path) {
+            ("spotify.com", "/robots.txt") => Page::redirect("https://www.spotify.com/robots.txt"),
+            (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
+            ("spotify.com", "/") => Page::redirect("https://www.spotify.com/"),
+            _ => Page::html_as("text/html; charset=utf-8", latin1("spotify.com")),
+        }
     })
     .await;
     let outcome = run(&net, "company-profile", json!({"domain": "spotify.com"})).await;
     assert_eq!(outcome.status, OutcomeStatus::Found, "{outcome:?}");
-    assert_eq!((&outcome.data["company_name"], source(&outcome, "company_name")), (&json!("Spotify"), ("brands", 0.9)));
+    assert_eq!(
+        (
+            &outcome.data["company_name"],
+            source(&outcome, "company_name")
+        ),
+        (&json!("Spotify"), ("brands", 0.9))
+    );
     assert_eq!(
         (&outcome.data["legal_name"], source(&outcome, "legal_name")),
         (&json!("Acme M\u{fc}ller GmbH"), ("site", 0.95))
     );
     assert_eq!(source(&outcome, "brand_color").0, "brands");
-    assert_eq!((&outcome.data["emails"], source(&outcome, "emails")), (&json!(["hallo@spotify.com"]), ("site", 0.7)));
-    assert_eq!(outcome.data["social_profiles"], json!({"linkedin": "https://www.linkedin.com/company/acme"}));
-    assert_eq!((&outcome.data["language"], &outcome.data["url"]), (&json!("de"), &json!("https://www.spotify.com/")));
+    assert_eq!(
+        (&outcome.data["emails"], source(&outcome, "emails")),
+        (&json!(["hallo@spotify.com"]), ("site", 0.7))
+    );
+    assert_eq!(
+        outcome.data["social_profiles"],
+        json!({"linkedin": "https://www.linkedin.com/company/acme"})
+    );
+    assert_eq!(
+        (&outcome.data["language"], &outcome.data["url"]),
+        (&json!("de"), &json!("https://www.spotify.com/"))
+    );
     assert_eq!(outcome.credits, 2);
 }
 
@@ -163,15 +218,23 @@ async fn robots_txt_is_asked_first_by_our_name_and_obeyed() {
     })
     .await;
     let (code, detail) = failed(ask(&net, "site", "acme.test").await);
-    assert_eq!((code.as_str(), detail.contains("acme.test")), ("robots_refused", true), "{detail}");
+    assert_eq!(
+        (code.as_str(), detail.contains("acme.test")),
+        ("robots_refused", true),
+        "{detail}"
+    );
     let got = net.got();
     assert_eq!(got.len(), 1, "{got:?}");
     assert!(
-        got[0].contains("GET /robots.txt") && got[0].contains("Acme-Bot/1.0 (+https://acme.example/bot)"),
+        got[0].contains("GET /robots.txt")
+            && got[0].contains("Acme-Bot/1.0 (+https://acme.example/bot)"),
         "{got:?}"
     );
     // Another name is let in.
-    assert_eq!(fields(ask(&net, "other", "acme.test").await)["company_name"], "Acme");
+    assert_eq!(
+        fields(ask(&net, "other", "acme.test").await)["company_name"],
+        "Acme"
+    );
 }
 
 #[tokio::test]
@@ -180,48 +243,87 @@ async fn bodies_without_end_are_cut_and_read() {
     let packed = |head: &[u8], filler: u8, megabytes: u64, tail: &[u8]| {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         bomb.write_all(head).unwrap();
-        std::io::copy(&mut std::io::repeat(filler).take(megabytes << 20), &mut bomb).unwrap();
+        std::io::copy(
+            &mut std::io::repeat(filler).take(megabytes << 20),
+            &mut bomb,
+        )
+        .unwrap();
         bomb.write_all(tail).unwrap();
         let packed = bomb.finish().unwrap();
         assert!(packed.len() < 2 << 20, "{}", packed.len());
         packed
     };
-    let robots = packed(b"User-agent: *\nDisallow: /no\n", b'#', 64, b"\nDisallow: /\n");
-    let page = packed(b"<title>Bomb</title>", b' ', 256, b"<meta property=og:site_name content=Beyond>");
-    let net =
-        Internet::start(&["bomb.test", "endless.test", "robots-bomb.test"], move |host, path| match (host, path) {
-            ("robots-bomb.test", "/robots.txt") => Page::html(robots.clone()).header("content-encoding", "gzip"),
+    let robots = packed(
+        b"User-agent: *\nDisallow: /no\n",
+        b'#',
+        64,
+        b"\nDisallow: /\n",
+    );
+    let page = packed(
+        b"<title>Bomb</title>",
+        b' ',
+        256,
+        b"<meta property=og:site_name content=Beyond>",
+    );
+    let net = Internet::start(
+        &["bomb.test", "endless.test", "robots-bomb.test"],
+        move |host, path| match (host, path) {
+            ("robots-bomb.test", "/robots.txt") => {
+                Page::html(robots.clone()).header("content-encoding", "gzip")
+            }
             (_, "/robots.txt") => Page::status(404),
             ("bomb.test", _) => Page::html(page.clone()).header("content-encoding", "gzip"),
             ("endless.test", _) => Page::html(b"<title>Endless</title>".to_vec()).endless(),
             _ => Page::html(b"<title>Robots bomb</title>".to_vec()),
-        })
-        .await;
-    for (domain, title) in [("bomb.test", "Bomb"), ("endless.test", "Endless"), ("robots-bomb.test", "Robots bomb")] {
+        },
+    )
+    .await;
+    for (domain, title) in [
+        ("bomb.test", "Bomb"),
+        ("endless.test", "Endless"),
+        ("robots-bomb.test", "Robots bomb"),
+    ] {
         let found = fields(ask(&net, "site", domain).await);
         assert_eq!(found["title"], title);
-        assert!(!found.to_string().contains("Beyond"), "what is behind the bound was read: {found}");
+        assert!(
+            !found.to_string().contains("Beyond"),
+            "what is behind the bound was read: {found}"
+        );
     }
 }
 
 #[tokio::test]
 async fn slow_and_silent_sites_end_at_the_time_out() {
-    let net = Internet::start(&["drip.test", "silent.test", "robots-drip.test"], |host, path| match (host, path) {
-        ("robots-drip.test", "/robots.txt") => Page::text("User-agent: *\n").dripping(),
-        (_, "/robots.txt") => Page::status(404),
-        ("drip.test", _) => Page::html(b"<title>Drip</title>".to_vec()).dripping(),
-        _ => Page::silence(),
-    })
+    let net = Internet::start(
+        &["drip.test", "silent.test", "robots-drip.test"],
+        |host, path| match (host, path) {
+            ("robots-drip.test", "/robots.txt") => Page::text("User-agent: *\n").dripping(),
+            (_, "/robots.txt") => Page::status(404),
+            ("drip.test", _) => Page::html(b"<title>Drip</title>".to_vec()).dripping(),
+            _ => Page::silence(),
+        },
+    )
     .await;
     for domain in ["drip.test", "silent.test", "robots-drip.test"] {
         let (code, detail) = failed(ask(&net, "impatient", domain).await);
-        assert_eq!((code.as_str(), detail.as_str()), ("provider_timeout", "the site did not answer in time"));
+        assert_eq!(
+            (code.as_str(), detail.as_str()),
+            ("provider_timeout", "the site did not answer in time")
+        );
     }
 }
 
 #[tokio::test]
 async fn redirects_end_and_lead_nowhere_inside() {
-    let hosts = ["loop.test", "literal.test", "inside.test", "named.test", "far.test", "new.test", "metadata.test"];
+    let hosts = [
+        "loop.test",
+        "literal.test",
+        "inside.test",
+        "named.test",
+        "far.test",
+        "new.test",
+        "metadata.test",
+    ];
     let net = Internet::start(&hosts, |host, path| match (host, path) {
         (_, "/robots.txt") => Page::status(404),
         ("loop.test", _) => Page::redirect("https://loop.test/"),
@@ -234,16 +336,29 @@ async fn redirects_end_and_lead_nowhere_inside() {
     })
     .await;
     let (code, detail) = failed(ask(&net, "site", "loop.test").await);
-    assert_eq!((code.as_str(), detail.as_str()), ("provider_error", "the site redirects more than 3 times"));
+    assert_eq!(
+        (code.as_str(), detail.as_str()),
+        ("provider_error", "the site redirects more than 3 times")
+    );
     for domain in ["literal.test", "named.test", "metadata.test"] {
         let (code, detail) = failed(ask(&net, "site", domain).await);
         let wanted = "the site redirects to an address that is not allowed: private or local";
-        assert_eq!((code.as_str(), detail.as_str()), ("provider_error", wanted), "{domain}");
+        assert_eq!(
+            (code.as_str(), detail.as_str()),
+            ("provider_error", wanted),
+            "{domain}"
+        );
     }
     let (_, detail) = failed(ask(&net, "site", "private.test").await);
-    assert_eq!(detail, "the site is at an address that is not allowed: private or local");
+    assert_eq!(
+        detail,
+        "the site is at an address that is not allowed: private or local"
+    );
     let found = fields(ask(&net, "site", "far.test").await);
-    assert_eq!((&found["domain"], &found["redirected_from"]), (&json!("new.test"), &json!("far.test")));
+    assert_eq!(
+        (&found["domain"], &found["redirected_from"]),
+        (&json!("new.test"), &json!("far.test"))
+    );
 }
 
 /// A page as gzip, under whichever name of the coding.
@@ -255,17 +370,34 @@ fn packed_as(coding: &str, html: &str) -> Page {
 
 #[tokio::test]
 async fn pages_come_as_browsers_get_them() {
-    let hosts =
-        ["www.apex.test", "apex.test", "meta.test", "twice.test", "www.nhs.uk", "x.test", "upper.test", "br.test"];
+    let hosts = [
+        "www.apex.test",
+        "apex.test",
+        "meta.test",
+        "twice.test",
+        "www.nhs.uk",
+        "x.test",
+        "upper.test",
+        "br.test",
+    ];
     let hosts = [&hosts[..], &["inward.test", "jis.test"]].concat();
     let net = Internet::start(&hosts, |host, path| match (host, path) {
         (_, "/robots.txt") | ("apex.test", _) => Page::status(404),
         ("www.apex.test", _) => Page::html(b"<title>Apex</title>".to_vec()),
-        ("meta.test", "/") => Page::html(b"<meta http-equiv=refresh content='0; url=/home'>".to_vec()),
+        ("meta.test", "/") => {
+            Page::html(b"<meta http-equiv=refresh content='0; url=/home'>".to_vec())
+        }
         ("meta.test", _) => Page::html(b"<title>Meta</title>".to_vec()),
-        ("inward.test", _) => Page::html(b"<meta http-equiv=refresh content='0;url=https://private.test/'>".to_vec()),
-        ("twice.test", _) => Page::html_as("text/html, text/html", b"<title>Twice</title>".to_vec()),
-        ("jis.test", _) => Page::html_as("text/html; charset=iso-2022-jp", b"<title>\x1b$B%F\x1b(B</title>".to_vec()),
+        ("inward.test", _) => {
+            Page::html(b"<meta http-equiv=refresh content='0;url=https://private.test/'>".to_vec())
+        }
+        ("twice.test", _) => {
+            Page::html_as("text/html, text/html", b"<title>Twice</title>".to_vec())
+        }
+        ("jis.test", _) => Page::html_as(
+            "text/html; charset=iso-2022-jp",
+            b"<title>\x1b$B%F\x1b(B</title>".to_vec(),
+        ),
         ("x.test", _) => packed_as("x-gzip", "<title>X</title>"),
         ("upper.test", _) => packed_as("GZIP", "<title>Upper</title>"),
         ("br.test", _) => packed_as("br", "<title>Br</title>"),
@@ -282,54 +414,134 @@ async fn pages_come_as_browsers_get_them() {
         ("nhs.uk", "NHS", "https://www.nhs.uk/"),
     ] {
         let found = fields(ask(&net, "site", domain).await);
-        assert_eq!((&found["title"], &found["url"]), (&json!(title), &json!(url)), "{domain}");
-        assert_eq!((&found["domain"], found.get("redirected_from")), (&json!(domain), None), "{domain}");
+        assert_eq!(
+            (&found["title"], &found["url"]),
+            (&json!(title), &json!(url)),
+            "{domain}"
+        );
+        assert_eq!(
+            (&found["domain"], found.get("redirected_from")),
+            (&json!(domain), None),
+            "{domain}"
+        );
     }
     let (code, detail) = failed(ask(&net, "site", "br.test").await);
-    assert_eq!((code.as_str(), detail.contains("\"br\"")), ("provider_error", true), "{detail}");
+    assert_eq!(
+        (code.as_str(), detail.contains("\"br\"")),
+        ("provider_error", true),
+        "{detail}"
+    );
     let (code, detail) = failed(ask(&net, "site", "inward.test").await);
-    assert_eq!((code.as_str(), detail.contains("private or local")), ("provider_error", true), "{detail}");
+    assert_eq!(
+        (code.as_str(), detail.contains("private or local")),
+        ("provider_error", true),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_found_and_what_failed() {
-    let hosts =
-        ["gone.test", "pdf.test", "parked.test", "new.test", "empty.test", "busy.test", "broken.test", "closed.test"];
+    let hosts = [
+        "gone.test",
+        "pdf.test",
+        "parked.test",
+        "new.test",
+        "empty.test",
+        "busy.test",
+        "broken.test",
+        "closed.test",
+    ];
     let net = Internet::start(&hosts, |host, path| match (host, path) {
         (_, "/robots.txt") | ("gone.test", _) => Page::status(404),
         ("pdf.test", _) => Page::html_as("application/pdf", b"<title>no</title>".to_vec()),
-        ("parked.test", _) => Page::html(b"<title>parked.test</title><p>This domain is for sale!".to_vec()),
-        ("new.test", _) => Page::html(b"<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1>".to_vec()),
+        ("parked.test", _) => {
+            Page::html(b"<title>parked.test</title><p>This domain is for sale!".to_vec())
+        }
+        ("new.test", _) => {
+            Page::html(b"<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1>".to_vec())
+        }
         ("empty.test", _) => Page::html(Vec::new()),
         ("busy.test", _) => Page::status(429).header("retry-after", "3600"),
         ("closed.test", _) => Page::status(403),
         _ => Page::status(500),
     })
     .await;
-    for domain in ["gone.test", "pdf.test", "parked.test", "new.test", "empty.test", "no-such-name.test"] {
-        assert_eq!(ask(&net, "site", domain).await, Answer::NotFound, "{domain}");
+    for domain in [
+        "gone.test",
+        "pdf.test",
+        "parked.test",
+        "new.test",
+        "empty.test",
+        "no-such-name.test",
+    ] {
+        assert_eq!(
+            ask(&net, "site", domain).await,
+            Answer::NotFound,
+            "{domain}"
+        );
     }
     for (domain, code, detail) in [
         ("busy.test", "rate_limited", "the site answered HTTP 429"),
-        ("broken.test", "provider_error", "the site answered HTTP 500"),
-        ("closed.test", "provider_error", "the site answered HTTP 403; it does not let programs in"),
+        (
+            "broken.test",
+            "provider_error",
+            "the site answered HTTP 500",
+        ),
+        (
+            "closed.test",
+            "provider_error",
+            "the site answered HTTP 403; it does not let programs in",
+        ),
         // The name is there, the certificate is another's.
-        ("stranger.test", "provider_error", "the site cannot be reached (tls)"),
+        (
+            "stranger.test",
+            "provider_error",
+            "the site cannot be reached (tls)",
+        ),
     ] {
-        assert_eq!(failed(ask(&net, "site", domain).await), (code.to_owned(), detail.to_owned()));
+        assert_eq!(
+            failed(ask(&net, "site", domain).await),
+            (code.to_owned(), detail.to_owned())
+        );
     }
-    assert!(matches!(ask(&net, "site", "not a domain").await, Answer::Invalid(_)));
-    assert_eq!(net.got().iter().filter(|r| r.contains("busy.test") && r.contains("GET / ")).count(), 1, "no storm");
+    assert!(matches!(
+        ask(&net, "site", "not a domain").await,
+        Answer::Invalid(_)
+    ));
+    assert_eq!(
+        net.got()
+            .iter()
+            .filter(|r| r.contains("busy.test") && r.contains("GET / "))
+            .count(),
+        1,
+        "no storm"
+    );
 }
 
 #[tokio::test]
 async fn plain_http_is_used_only_where_the_operator_allows_it() {
-    let serve = |_: &str, path: &str| if path == "/" { Page::html(latin1("acme.test")) } else { Page::status(404) };
+    let serve = |_: &str, path: &str| {
+        if path == "/" {
+            Page::html(latin1("acme.test"))
+        } else {
+            Page::status(404)
+        }
+    };
     let net = Internet::plain(&["acme.test"], true, serve).await;
-    assert_eq!(fields(ask(&net, "site", "acme.test").await)["url"], "http://acme.test/");
+    assert_eq!(
+        fields(ask(&net, "site", "acme.test").await)["url"],
+        "http://acme.test/"
+    );
     let net = Internet::plain(&["acme.test"], false, serve).await;
-    assert_eq!(failed(ask(&net, "site", "acme.test").await).0, "provider_error");
-    assert!(net.got().iter().all(|r| !r.contains("http://")), "{:?}", net.got());
+    assert_eq!(
+        failed(ask(&net, "site", "acme.test").await).0,
+        "provider_error"
+    );
+    assert!(
+        net.got().iter().all(|r| !r.contains("http://")),
+        "{:?}",
+        net.got()
+    );
 }
 
 #[tokio::test]
@@ -346,13 +558,22 @@ async fn technologies_by_page_and_by_dns() {
             .header("set-cookie", "PHPSESSID=secret; path=/"),
         })
         .await;
-    let mx = || Ok(vec![DnsRecord::Mx { preference: 1, exchange: "aspmx.l.google.com".to_owned() }]);
+    let mx = || {
+        Ok(vec![DnsRecord::Mx {
+            preference: 1,
+            exchange: "aspmx.l.google.com".to_owned(),
+        }])
+    };
     net.record("acme.test", DnsKind::Mx, mx());
     net.record("shy.test", DnsKind::Mx, mx());
     let outcome = run(&net, "tech", json!({"domain": "https://www.acme.test/x"})).await;
     assert_eq!(source(&outcome, "technologies"), ("tech", 0.8));
     let all = outcome.data["technologies"].as_array().unwrap();
-    let named = |name: &str| all.iter().find(|t| t["name"] == name).unwrap_or_else(|| panic!("{name}: {all:?}"));
+    let named = |name: &str| {
+        all.iter()
+            .find(|t| t["name"] == name)
+            .unwrap_or_else(|| panic!("{name}: {all:?}"))
+    };
     assert_eq!(
         named("WordPress"),
         &json!({"name": "WordPress", "categories": ["CMS", "Blogs"], "version": "6.4", "confidence": 1.0,
@@ -363,31 +584,67 @@ async fn technologies_by_page_and_by_dns() {
         (&json!("1.25.3"), &json!(["cookie PHPSESSID"]))
     );
     assert_eq!(named("Google Workspace")["evidence"], json!(["dns MX"]));
-    assert!(!outcome.data["technologies"].to_string().contains("secret"), "no cookie's value is told");
+    assert!(
+        !outcome.data["technologies"].to_string().contains("secret"),
+        "no cookie's value is told"
+    );
 
     let refused = fields(ask(&net, "tech", "shy.test").await);
-    assert_eq!(refused["technologies"].as_array().unwrap().len(), 1, "the DNS alone: {refused}");
-    assert_eq!(failed(ask(&net, "tech", "down.test").await).0, "provider_error");
-    assert_eq!(ask(&net, "tech", "no-such-name.test").await, Answer::NotFound);
+    assert_eq!(
+        refused["technologies"].as_array().unwrap().len(),
+        1,
+        "the DNS alone: {refused}"
+    );
+    assert_eq!(
+        failed(ask(&net, "tech", "down.test").await).0,
+        "provider_error"
+    );
+    assert_eq!(
+        ask(&net, "tech", "no-such-name.test").await,
+        Answer::NotFound
+    );
 }
 
 #[tokio::test]
 async fn a_domain_is_found_by_its_name() {
-    let net = Internet::start(&["quuxwerk.com", "quuxwerk.io", "quuxwerk.de"], |host, path| match (host, path) {
-        (_, "/robots.txt") => Page::status(404),
-        ("quuxwerk.com", _) => Page::html(b"<title>quuxwerk.com</title><p>Buy this domain".to_vec()),
-        ("quuxwerk.io", _) => Page::html(b"<title>A library</title>".to_vec()),
-        _ => Page::html(b"<title>Start</title><meta property=og:site_name content='QUUXWERK GmbH'>".to_vec()),
-    })
+    let net = Internet::start(
+        &["quuxwerk.com", "quuxwerk.io", "quuxwerk.de"],
+        |host, path| match (host, path) {
+            (_, "/robots.txt") => Page::status(404),
+            ("quuxwerk.com", _) => {
+                Page::html(b"<title>quuxwerk.com</title><p>Buy this domain".to_vec())
+            }
+            ("quuxwerk.io", _) => Page::html(b"<title>A library</title>".to_vec()),
+            _ => Page::html(
+                b"<title>Start</title><meta property=og:site_name content='QUUXWERK GmbH'>"
+                    .to_vec(),
+            ),
+        },
+    )
     .await;
     let outcome = run(&net, "domain", json!({"company_name": "Quuxwerk GmbH"})).await;
     assert_eq!(outcome.data["domain"], "quuxwerk.de", "{outcome:?}");
     assert_eq!(source(&outcome, "domain"), ("domain-finder", 0.8));
-    let outcome = run(&net, "domain", json!({"company_name": "Nobody Knows It Ltd"})).await;
-    assert_eq!((outcome.status, outcome.error), (OutcomeStatus::NotFound, None));
+    let outcome = run(
+        &net,
+        "domain",
+        json!({"company_name": "Nobody Knows It Ltd"}),
+    )
+    .await;
+    assert_eq!(
+        (outcome.status, outcome.error),
+        (OutcomeStatus::NotFound, None)
+    );
     // The table knows it, and no site is asked.
     let before = net.got().len();
-    assert_eq!(source(&run(&net, "domain", json!({"company_name": "Spotify"})).await, "domain").0, "brand-names");
+    assert_eq!(
+        source(
+            &run(&net, "domain", json!({"company_name": "Spotify"})).await,
+            "domain"
+        )
+        .0,
+        "brand-names"
+    );
     assert_eq!(net.got().len(), before);
 }
 
@@ -412,11 +669,17 @@ async fn news_by_feed_and_positions_by_careers_page() {
             {"kind": "hiring", "title": "Smith", "source": "https://acme.test/jobs"}
         ])
     );
-    assert_eq!((&outcome.data["open_positions"], source(&outcome, "signals")), (&json!(1), ("signals", 0.8)));
+    assert_eq!(
+        (&outcome.data["open_positions"], source(&outcome, "signals")),
+        (&json!(1), ("signals", 0.8))
+    );
     assert_eq!(ask(&net, "signals", "quiet.test").await, Answer::NotFound);
     let outcome = run(&net, "signals", json!({"company_name": "Acme"})).await;
     let told = outcome.error.map(|error| error.code);
-    assert_eq!((outcome.status, told.as_deref()), (OutcomeStatus::Failed, Some("provider_input")));
+    assert_eq!(
+        (outcome.status, told.as_deref()),
+        (OutcomeStatus::Failed, Some("provider_input"))
+    );
 }
 
 #[tokio::test]
@@ -435,10 +698,17 @@ async fn what_was_found_is_not_lost_to_a_page_that_never_comes() {
     let (acme, mute, found) = tokio::join!(
         ask_in_time(&net, "impatient-signals", json!({"domain": "acme.test"})),
         ask_in_time(&net, "impatient-signals", json!({"domain": "mute.test"})),
-        ask_in_time(&net, "impatient-finder", json!({"company_name": "Quuxwerk"})),
+        ask_in_time(
+            &net,
+            "impatient-finder",
+            json!({"company_name": "Quuxwerk"})
+        ),
     );
     let (acme, mute, found) = (fields(acme), fields(mute), fields(found));
-    assert_eq!(acme["open_positions"], 1, "the feed leaves time for the positions: {acme}");
+    assert_eq!(
+        acme["open_positions"], 1,
+        "the feed leaves time for the positions: {acme}"
+    );
     assert_eq!(mute, json!({"careers_url": "https://mute.test/jobs"}));
     assert_eq!(found["domain"], "quuxwerk.com");
 }

@@ -88,7 +88,14 @@ impl Desk {
         let (ports, tenant) = (&self.ports, &self.tenant.id);
         match request {
             Request::Submit { sent, key } => {
-                let accepted = World::request(ports, &self.registry, &self.tenant, (**sent).clone(), Some(key)).await?;
+                let accepted = World::request(
+                    ports,
+                    &self.registry,
+                    &self.tenant,
+                    (**sent).clone(),
+                    Some(key),
+                )
+                .await?;
                 Ok(self.accepted(key, &accepted))
             }
             Request::Retry { job, key } => {
@@ -101,7 +108,11 @@ impl Desk {
                 let was_gone = self.told.borrow().is_gone(job);
                 let view = cancel::cancel(ports, tenant, job, ENRICH_TIMEOUT).await?;
                 self.hear(&Heard::Canceled { job });
-                self.hear(&Heard::Shown { view: &view, was_gone, version: self.version });
+                self.hear(&Heard::Shown {
+                    view: &view,
+                    was_gone,
+                    version: self.version,
+                });
                 Ok(Got::Done("canceled"))
             }
             Request::Delete { job } => {
@@ -113,13 +124,21 @@ impl Desk {
             }
             Request::Replay { id, key } => {
                 let delivery = replay::replay(ports, tenant, id, Some(&key_of(key))).await?;
-                self.hear(&Heard::Replayed { tenant, id, delivery: &delivery });
+                self.hear(&Heard::Replayed {
+                    tenant,
+                    id,
+                    delivery: &delivery,
+                });
                 Ok(Got::Done("replayed"))
             }
             Request::Read { job } => self.read(job).await,
             Request::Rotate { key } => {
                 let rotated = secrets::rotate(ports, tenant, OVERLAP, Some(&key_of(key))).await?;
-                self.hear(&Heard::Secret { tenant, key, secret: rotated.secret.reveal() });
+                self.hear(&Heard::Secret {
+                    tenant,
+                    key,
+                    secret: rotated.secret.reveal(),
+                });
                 Ok(Got::Done("rotated"))
             }
             Request::TestWebhook { key } => {
@@ -131,27 +150,42 @@ impl Desk {
     }
 
     fn accepted(&self, key: &str, accepted: &Accepted) -> Got {
-        let Accepted::Job { view, .. } = accepted else { unreachable!("no client asks for a price") };
+        let Accepted::Job { view, .. } = accepted else {
+            unreachable!("no client asks for a price")
+        };
         let job = &view.job.spec.id;
-        self.hear(&Heard::Accepted { tenant: &self.tenant.id, key, job });
+        self.hear(&Heard::Accepted {
+            tenant: &self.tenant.id,
+            key,
+            job,
+        });
         Got::Job(job.clone())
     }
 
     async fn read(&self, job: &JobId) -> Result<Got, ApiError> {
         let was_gone = self.told.borrow().is_gone(job);
         let view = read::job(&self.ports, &self.tenant.id, job).await?;
-        self.hear(&Heard::Shown { view: &view, was_gone, version: self.version });
+        self.hear(&Heard::Shown {
+            view: &view,
+            was_gone,
+            version: self.version,
+        });
         let mut next = Some(ResultCursor::default());
         let mut place = 0;
         while let Some(cursor) = next {
-            let page = results(&self.ports, &view, cursor, PAGE).await.map_err(ApiError::from)?;
+            let page = results(&self.ports, &view, cursor, PAGE)
+                .await
+                .map_err(ApiError::from)?;
             for line in &page.lines {
                 self.hear(&Heard::Line { job, place, line });
                 place += 1;
             }
             if page.lines.is_empty() {
                 if page.next.is_some() {
-                    self.hear(&Heard::EmptyPage { view: &view, after: place });
+                    self.hear(&Heard::EmptyPage {
+                        view: &view,
+                        after: place,
+                    });
                 }
                 break;
             }
@@ -175,8 +209,18 @@ impl Desk {
     }
 
     fn refused(&self, request: &Request, error: &ApiError, at: Timestamp) {
-        let sent = Sent { tenant: &self.tenant.id, request, first_at: at, at, answered_at: self.ports.clock.now() };
-        self.hear(&Heard::Refused { sent, error, past: None });
+        let sent = Sent {
+            tenant: &self.tenant.id,
+            request,
+            first_at: at,
+            at,
+            answered_at: self.ports.clock.now(),
+        };
+        self.hear(&Heard::Refused {
+            sent,
+            error,
+            past: None,
+        });
     }
 
     /// A stranger who has come by a job's id, and asks for it on every route that takes one.
@@ -194,7 +238,11 @@ impl Desk {
             // Nobody could be asked.
             if there.0 != 503 && never.0 != 503 {
                 let (there, never) = ((there.0, there.1.as_str()), (never.0, never.1.as_str()));
-                self.hear(&Heard::Stranger { asked: &question.to_string(), there, never });
+                self.hear(&Heard::Stranger {
+                    asked: &question.to_string(),
+                    there,
+                    never,
+                });
             }
         }
     }

@@ -51,7 +51,11 @@ pub(super) struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?} {}", self.by, self.op, self.about)?;
-        if self.nth > 1 { write!(f, " ({}. time)", self.nth) } else { Ok(()) }
+        if self.nth > 1 {
+            write!(f, " ({}. time)", self.nth)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -70,7 +74,10 @@ impl Labels {
                 let at = part.as_ptr() as usize - text.as_ptr() as usize;
                 out.extend(text[..at].chars().next_back());
             }
-            let is_id = part.len() == 26 && part.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+            let is_id = part.len() == 26
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
             let is_hash = part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit());
             match () {
                 () if is_id && out.ends_with("PART#") => out.push('…'),
@@ -79,7 +86,9 @@ impl Labels {
                     out.push_str(&self.label(by, part));
                 }
                 () if is_hash => out.push('…'),
-                () if part.bytes().all(|b| b.is_ascii_digit()) && out.ends_with("receipt-") => out.push('…'),
+                () if part.bytes().all(|b| b.is_ascii_digit()) && out.ends_with("receipt-") => {
+                    out.push('…')
+                }
                 () => out.push_str(part),
             }
         }
@@ -111,17 +120,29 @@ pub(super) struct Record {
 }
 
 /// Lets a world's calls go wrong as planned. With `places` every fault is recorded by its place.
-pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) -> Arc<Mutex<Record>> {
+pub(super) fn inject(
+    world: &World,
+    seed: u64,
+    faults: &Faults,
+    places: bool,
+) -> Arc<Mutex<Record>> {
     let record: Arc<Mutex<Record>> = Arc::default();
     let note = Arc::clone(&record);
-    let (dice, clock, start) = (World::dice(seed ^ 0xfa01_7ed0), world.sim.clock.clone(), world.now());
+    let (dice, clock, start) = (
+        World::dice(seed ^ 0xfa01_7ed0),
+        world.sim.clock.clone(),
+        world.now(),
+    );
     let (faults, upstream) = (faults.clone(), Arc::clone(&world.upstream));
     let places = places || matches!(faults, Faults::Listed(_));
     world.faults(move |call| {
         let mut record = note.lock().unwrap();
         let place = places.then(|| record.place(call));
         let fault = match &faults {
-            Faults::Drawn { rate, for_the_first } => {
+            Faults::Drawn {
+                rate,
+                for_the_first,
+            } => {
                 let over = clock.now() >= start.plus(*for_the_first);
                 if over || dice.below(4000) >= *rate * weight(call.op) {
                     Fault::Proceed
@@ -129,12 +150,15 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
                     draw_fault(&dice, call.op)
                 }
             }
-            Faults::Listed(listed) => {
-                listed.iter().find(|(at, _)| Some(at) == place.as_ref()).map_or(Fault::Proceed, |(_, fault)| *fault)
-            }
+            Faults::Listed(listed) => listed
+                .iter()
+                .find(|(at, _)| Some(at) == place.as_ref())
+                .map_or(Fault::Proceed, |(_, fault)| *fault),
         };
         if fault != Fault::Proceed {
-            record.tally.fault(call, fault, upstream.waiting(clock.now()) > 0);
+            record
+                .tally
+                .fault(call, fault, upstream.waiting(clock.now()) > 0);
             record.listed.extend(place.map(|place| (place, fault)));
         }
         fault
@@ -145,9 +169,20 @@ pub(super) fn inject(world: &World, seed: u64, faults: &Faults, places: bool) ->
 impl Record {
     fn place(&mut self, call: &Call) -> Place {
         // The same place whether it is a client's first try or a later one.
-        let about = self.labels.apply(&call.name, &call.subject).replace('\'', "");
-        let times = self.times.entry((Arc::clone(&call.name), call.op, about.clone())).or_default();
+        let about = self
+            .labels
+            .apply(&call.name, &call.subject)
+            .replace('\'', "");
+        let times = self
+            .times
+            .entry((Arc::clone(&call.name), call.op, about.clone()))
+            .or_default();
         *times += 1;
-        Place { by: Arc::clone(&call.name), op: call.op, about, nth: *times }
+        Place {
+            by: Arc::clone(&call.name),
+            op: call.op,
+            about,
+            nth: *times,
+        }
     }
 }

@@ -153,7 +153,9 @@ fn number(name: &str) -> Option<u64> {
 
 /// A failing seed for a person: the shrunk plan, its trace, and what did not hold.
 fn explained(seed: u64, verdict: &Verdict, play: Player<'_>) -> String {
-    let Some(name) = verdict.names().next() else { return String::new() };
+    let Some(name) = verdict.names().next() else {
+        return String::new();
+    };
     let mut small = shrink(&Plan::draw(seed), play, name, SHRINKING);
     let told = story::tell(&small.plan, &mut small.verdict);
     if small.as_drawn {
@@ -161,7 +163,10 @@ fn explained(seed: u64, verdict: &Verdict, play: Player<'_>) -> String {
             "seed {seed} as drawn, which does not fail with its faults listed; {name} does not hold:\n\n{told}"
         );
     }
-    format!("seed {seed}, made small in {} runs; {name} does not hold:\n\n{told}", small.runs)
+    format!(
+        "seed {seed}, made small in {} runs; {name} does not hold:\n\n{told}",
+        small.runs
+    )
 }
 
 #[test]
@@ -178,7 +183,10 @@ fn nothing_is_lost_in_random_schedules() {
         );
         return;
     }
-    let (first, seeds) = (number("MILLRACE_FIRST_SEED").unwrap_or(0), number("MILLRACE_SEEDS").unwrap_or(2000));
+    let (first, seeds) = (
+        number("MILLRACE_FIRST_SEED").unwrap_or(0),
+        number("MILLRACE_SEEDS").unwrap_or(2000),
+    );
     let start = Instant::now();
     let verdicts = threads::map("random schedules", seeds, |n| {
         let verdict = play(&Plan::draw(first + n), None, Detail::Verdict);
@@ -191,21 +199,35 @@ fn nothing_is_lost_in_random_schedules() {
     for (_, one) in &verdicts {
         tally.merge(one);
     }
-    println!("{}{seeds} schedules in {:.0} s", tally.table(seeds), start.elapsed().as_secs_f64());
-    let failed: Vec<(u64, &Vec<String>)> =
-        (first..).zip(verdicts.iter().map(|(wrong, _)| wrong)).filter(|(_, wrong)| !wrong.is_empty()).collect();
+    println!(
+        "{}{seeds} schedules in {:.0} s",
+        tally.table(seeds),
+        start.elapsed().as_secs_f64()
+    );
+    let failed: Vec<(u64, &Vec<String>)> = (first..)
+        .zip(verdicts.iter().map(|(wrong, _)| wrong))
+        .filter(|(_, wrong)| !wrong.is_empty())
+        .collect();
     if let Some((seed, _)) = failed.first() {
         let verdict = play(&Plan::draw(*seed), None, Detail::Verdict);
         panic!(
             "{} of {seeds} seeds fail: {:?}\n{}\n\nthe first again: MILLRACE_SEED={seed} cargo test -p tests --test sim \
              random_schedules -- --nocapture",
             failed.len(),
-            failed.iter().map(|(seed, wrong)| (seed, &wrong[0])).take(20).collect::<Vec<_>>(),
+            failed
+                .iter()
+                .map(|(seed, wrong)| (seed, &wrong[0]))
+                .take(20)
+                .collect::<Vec<_>>(),
             explained(*seed, &verdict, &|plan| play(plan, None, Detail::Full)),
         );
     }
     if seeds >= 2000 {
-        assert_eq!(tally.missing(MUST_HAPPEN), Vec::<&str>::new(), "never happened in {seeds} schedules");
+        assert_eq!(
+            tally.missing(MUST_HAPPEN),
+            Vec::<&str>::new(),
+            "never happened in {seeds} schedules"
+        );
     }
 }
 
@@ -236,8 +258,15 @@ fn a_plan_with_its_faults_listed_runs_the_same() {
     for seed in 0..10 {
         let drawn = Plan::draw(seed);
         let one = play(&drawn, None, Detail::Full);
-        let listed = Plan { faults: Faults::Listed(one.faults), ..drawn };
-        assert_eq!(play(&listed, None, Detail::Full).trace, one.trace, "seed {seed}");
+        let listed = Plan {
+            faults: Faults::Listed(one.faults),
+            ..drawn
+        };
+        assert_eq!(
+            play(&listed, None, Detail::Full).trace,
+            one.trace,
+            "seed {seed}"
+        );
     }
 }
 
@@ -258,13 +287,21 @@ pub(crate) fn noticed(how: Broken, name: &str, seeds: u64) -> Result<u64, BTreeS
 /// A failing schedule is made small, and still fails the same.
 fn made_small(how: Broken, name: &str) -> String {
     let seed = noticed(how, name, 60).expect("60 seeds did not notice");
-    let mut small = shrink(&Plan::draw(seed), &|plan| play(plan, Some(how), Detail::Full), name, SHRINKING);
+    let mut small = shrink(
+        &Plan::draw(seed),
+        &|plan| play(plan, Some(how), Detail::Full),
+        name,
+        SHRINKING,
+    );
     let names: BTreeSet<&str> = small.verdict.names().collect();
     assert!(names.contains(name), "{names:?}");
     let left = (small.plan.actions.len(), small.plan.faults.listed().len());
     let told = story::tell(&small.plan, &mut small.verdict);
     println!("seed {seed}, {} runs\n{told}", small.runs);
-    assert!(left.0 <= 2 && left.1 <= 2, "{left:?} actions and faults are left:\n{told}");
+    assert!(
+        left.0 <= 2 && left.1 <= 2,
+        "{left:?} actions and faults are left:\n{told}"
+    );
     assert!(told.contains(&format!("{name}: ")), "{told}");
     told
 }
@@ -272,7 +309,10 @@ fn made_small(how: Broken, name: &str) -> String {
 #[test]
 fn an_end_in_single_writes_is_told_in_a_small_schedule() {
     let told = made_small(Broken::EndIsSplit, "every_event_is_told_or_exhausted");
-    assert!(told.contains("!!! done_told_and_settled_at_once: "), "the moment is not marked:\n{told}");
+    assert!(
+        told.contains("!!! done_told_and_settled_at_once: "),
+        "the moment is not marked:\n{told}"
+    );
 }
 
 #[test]
@@ -287,17 +327,30 @@ fn what_fails_only_as_drawn_is_told_as_drawn() {
     let only_as_drawn = |plan: &Plan| {
         let mut verdict = play(plan, None, Detail::Full);
         if matches!(plan.faults, Faults::Drawn { .. }) {
-            verdict.wrong.push("a_made_up_promise: it does not hold".to_owned());
+            verdict
+                .wrong
+                .push("a_made_up_promise: it does not hold".to_owned());
         }
         verdict
     };
     let small = shrink(&plan, &only_as_drawn, "a_made_up_promise", SHRINKING);
-    assert_eq!((small.plan, small.as_drawn, small.runs), (plan.clone(), true, 1));
+    assert_eq!(
+        (small.plan, small.as_drawn, small.runs),
+        (plan.clone(), true, 1)
+    );
     let told = explained(3, &only_as_drawn(&plan), &only_as_drawn);
     assert!(
-        told.starts_with("seed 3 as drawn, which does not fail with its faults listed; a_made_up_promise "),
+        told.starts_with(
+            "seed 3 as drawn, which does not fail with its faults listed; a_made_up_promise "
+        ),
         "{told}"
     );
-    assert!(told.contains(" of 1000 reads, and more of other calls, go wrong"), "{told}");
-    assert!(told.contains("a_made_up_promise: it does not hold"), "{told}");
+    assert!(
+        told.contains(" of 1000 reads, and more of other calls, go wrong"),
+        "{told}"
+    );
+    assert!(
+        told.contains("a_made_up_promise: it does not hold"),
+        "{told}"
+    );
 }

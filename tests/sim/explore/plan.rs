@@ -12,10 +12,20 @@ use testkit::sim::{Fault, Op, QueueFaults, Reply, SimEntropy, StoreFaults};
 use super::faults::Faults;
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
-const LANES: [QueueName; 4] = [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry];
+const LANES: [QueueName; 4] = [
+    QueueName::Enrich,
+    QueueName::EnrichBulk,
+    QueueName::Webhook,
+    QueueName::WebhookRetry,
+];
 
 /// No JSON, other JSON, a message without what it needs, and one of a job that was never there.
-const NONSENSE: [&str; 4] = ["{", "null", r#"{"v":1}"#, r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#];
+const NONSENSE: [&str; 4] = [
+    "{",
+    "null",
+    r#"{"v":1}"#,
+    r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#,
+];
 
 /// What an upstream does that answers later; see `tests/kit/src/harness/upstream.rs`.
 const LATER: &[&str] = &[
@@ -184,7 +194,10 @@ impl What {
     /// The type of a submission whose upstream answers later.
     fn upstream(&self) -> Option<&'static str> {
         match self {
-            Self::Submit(Job { kind: kind @ ("late" | "vendor"), .. }) => Some(*kind),
+            Self::Submit(Job {
+                kind: kind @ ("late" | "vendor"),
+                ..
+            }) => Some(*kind),
             _ => None,
         }
     }
@@ -213,8 +226,14 @@ pub(super) struct Job {
 impl Job {
     /// As this tenant sends it.
     pub(super) fn submission(&self, tenant: &harness::Tenant) -> Submission {
-        let domains: Vec<String> = (0..).zip(&self.scripts).map(|(n, script)| format!("{script}-{n}")).collect();
-        let unfit = (0..).zip(&self.scripts).filter(|(_, script)| **script == UNFIT).map(|(at, _)| at);
+        let domains: Vec<String> = (0..)
+            .zip(&self.scripts)
+            .map(|(n, script)| format!("{script}-{n}"))
+            .collect();
+        let unfit = (0..)
+            .zip(&self.scripts)
+            .filter(|(_, script)| **script == UNFIT)
+            .map(|(at, _)| at);
         Submission {
             invalid: invalid(unfit),
             dialect: self.surface.to_owned(),
@@ -239,25 +258,37 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 impl Plan {
     /// Whether a job of it asks an upstream that answers later.
     pub(super) fn waits(&self) -> bool {
-        self.actions.iter().any(|action| action.what.upstream().is_some())
+        self.actions
+            .iter()
+            .any(|action| action.what.upstream().is_some())
     }
 
     /// Whose client carries an action out.
     pub(super) fn tenant_of(&self, action: usize) -> Option<usize> {
-        self.actions.iter().find(|other| other.number == action).map(|action| action.tenant)
+        self.actions
+            .iter()
+            .find(|other| other.number == action)
+            .map(|action| action.tenant)
     }
 
     /// The schedule of this seed.
     pub(super) fn draw(seed: u64) -> Self {
         let dice = World::dice(seed);
-        let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3])).map(|_| Tenant::draw(&dice)).collect();
+        let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3]))
+            .map(|_| Tenant::draw(&dice))
+            .collect();
         // What is deployed may be rolled back, but not over two versions.
         let other = pick(&dice, &[Version::Previous, Version::Next]);
         let halts = one_in(&dice, 60);
         let (mut actions, mut at): (Vec<Action>, Duration) = (Vec::new(), Duration::ZERO);
         for number in 0..4 + dice.below(10) {
             if halts && number == 2 {
-                actions.push(Action { number, at, tenant: 0, what: What::Halt });
+                actions.push(Action {
+                    number,
+                    at,
+                    tenant: 0,
+                    what: What::Halt,
+                });
                 continue;
             }
             let tenant = dice.below(tenants.len());
@@ -267,7 +298,12 @@ impl Plan {
                 .filter(|action| action.tenant == tenant && action.what.makes_a_job())
                 .map(|action| action.number)
                 .collect();
-            actions.push(Action { number, at, tenant, what: What::draw(&dice, &jobs, other, upstream) });
+            actions.push(Action {
+                number,
+                at,
+                tenant,
+                what: What::draw(&dice, &jobs, other, upstream),
+            });
             at += Duration::from_millis(pick(&dice, &[0, 0, 10, 700, 5_000, 40_000, 200_000]));
         }
         let rate = pick(&dice, &[0, 10, 30, 100]);
@@ -283,9 +319,20 @@ impl Plan {
             version: pick(&dice, &[Version::Current, Version::Current, other]),
             afterwards: one_in(&dice, 10),
             actions,
-            faults: Faults::Drawn { rate, for_the_first: 20 * MINUTE },
-            queue: if one_in(&dice, 2) { queue(&dice) } else { QueueFaults::default() },
-            store: if one_in(&dice, 2) { store(&dice) } else { StoreFaults::default() },
+            faults: Faults::Drawn {
+                rate,
+                for_the_first: 20 * MINUTE,
+            },
+            queue: if one_in(&dice, 2) {
+                queue(&dice)
+            } else {
+                QueueFaults::default()
+            },
+            store: if one_in(&dice, 2) {
+                store(&dice)
+            } else {
+                StoreFaults::default()
+            },
         }
     }
 }
@@ -323,8 +370,20 @@ impl Tenant {
             Answer::Broken,
         ];
         Self {
-            credits: if one_in(dice, 4) { pick(dice, &[0, 7, 60]) } else { 100_000 },
-            schedule: pick(dice, &[Some(vec![1, 5, 90]), Some(vec![1, 5, 90]), Some(vec![1]), None]),
+            credits: if one_in(dice, 4) {
+                pick(dice, &[0, 7, 60])
+            } else {
+                100_000
+            },
+            schedule: pick(
+                dice,
+                &[
+                    Some(vec![1, 5, 90]),
+                    Some(vec![1, 5, 90]),
+                    Some(vec![1]),
+                    None,
+                ],
+            ),
             answers: (0..dice.below(7)).map(|_| pick(dice, &answers)).collect(),
         }
     }
@@ -332,15 +391,25 @@ impl Tenant {
 
 impl What {
     /// `upstream` is a type that was asked for before whose upstream answers later.
-    fn draw(dice: &SimEntropy, jobs: &[usize], other: Version, upstream: Option<&'static str>) -> Self {
+    fn draw(
+        dice: &SimEntropy,
+        jobs: &[usize],
+        other: Version,
+        upstream: Option<&'static str>,
+    ) -> Self {
         let submit = || Self::Submit(Job::draw(dice, upstream));
-        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else { return submit() };
+        let Some(job) = (!jobs.is_empty()).then(|| pick(dice, jobs)) else {
+            return submit();
+        };
         match dice.below(23) {
             0..=4 => submit(),
             5 => Self::Repeat { job },
             6 | 7 => Self::Cancel { job },
             8 => Self::Delete { job },
-            9 => Self::Replay { job, record: pick(dice, &[None, None, Some(0)]) },
+            9 => Self::Replay {
+                job,
+                record: pick(dice, &[None, None, Some(0)]),
+            },
             10 => Self::Retry { job },
             11..=13 => Self::Read {
                 job,
@@ -349,12 +418,24 @@ impl What {
             },
             14 => pick(dice, &[Self::Rotate, Self::TestWebhook]),
             15 => {
-                let down = [Answer::Status(503), Answer::Later(90), Answer::Slow(25), Answer::Refused];
-                Self::Receiver(if one_in(dice, 2) { Answer::Status(200) } else { pick(dice, &down) })
+                let down = [
+                    Answer::Status(503),
+                    Answer::Later(90),
+                    Answer::Slow(25),
+                    Answer::Refused,
+                ];
+                Self::Receiver(if one_in(dice, 2) {
+                    Answer::Status(200)
+                } else {
+                    pick(dice, &down)
+                })
             }
             16 => Self::Lose(pick(dice, &LANES)),
             17 if one_in(dice, 2) => Self::Duplicate(pick(dice, &LANES)),
-            17 => Self::Nonsense { lane: pick(dice, &LANES), body: pick(dice, &NONSENSE) },
+            17 => Self::Nonsense {
+                lane: pick(dice, &LANES),
+                body: pick(dice, &NONSENSE),
+            },
             18 => Self::KillEnrichers,
             19 | 20 => pick(dice, &[Self::Deploy(Version::Current), Self::Deploy(other)]),
             21 => Self::Snoop { job },
@@ -371,7 +452,13 @@ impl Job {
             surface: "native",
             kind: "company",
             scripts: (0..records)
-                .map(|n| if n < 3 { pick(dice, &["none", "slow3", "fail"]) } else { "found" })
+                .map(|n| {
+                    if n < 3 {
+                        pick(dice, &["none", "slow3", "fail"])
+                    } else {
+                        "found"
+                    }
+                })
                 .collect(),
             webhook: true,
             record_webhook: true,
@@ -383,14 +470,24 @@ impl Job {
 
     /// Of a type whose upstream answers later.
     fn of_an_upstream(dice: &SimEntropy, kind: &'static str) -> Self {
-        let spared: &[&str] = if kind == "vendor" { &["busy", "down", "down", "slow25"] } else { &[] };
+        let spared: &[&str] = if kind == "vendor" {
+            &["busy", "down", "down", "slow25"]
+        } else {
+            &[]
+        };
         let scripts = [LATER, spared].concat();
         let records = pick(dice, &[1, 3, 8, 8, 12, 12, 66]);
         let tells = one_in(dice, 6);
         Self {
-            surface: if tells { "native" } else { pick(dice, &["native", "apione", "springbolt"]) },
+            surface: if tells {
+                "native"
+            } else {
+                pick(dice, &["native", "apione", "springbolt"])
+            },
             kind,
-            scripts: (0..records).map(|n| if n < 8 { pick(dice, &scripts) } else { "found" }).collect(),
+            scripts: (0..records)
+                .map(|n| if n < 8 { pick(dice, &scripts) } else { "found" })
+                .collect(),
             webhook: !one_in(dice, 4),
             record_webhook: tells && records < 70,
             max_credits: pick(dice, &[None, None, Some(9)]),
@@ -411,26 +508,46 @@ impl Job {
             &["found", "big", "poison", "poison", "slow200", "deep70"]
         } else {
             &[
-                "found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid", "flaky", "later",
-                "limited", "broken",
+                "found", "found", "only", "none", "fail", "slow3", "slow25", "panic", "invalid",
+                "flaky", "later", "limited", "broken",
             ]
         };
         if one_in(dice, 120) {
             return Self::of_two_shards(dice);
         }
         let tells = one_in(dice, 5);
-        let records = if tells { pick(dice, &[1, 3, 6]) } else { pick(dice, &[1, 2, 5, 5, 70, 130]) };
+        let records = if tells {
+            pick(dice, &[1, 3, 6])
+        } else {
+            pick(dice, &[1, 2, 5, 5, 70, 130])
+        };
         // Of records only these two tell.
         let surface = if tells {
             pick(dice, &["native", "fullenrich"])
         } else {
-            pick(dice, &["native", "native", "apione", "sixtyfour", "springbolt", "springbolt", "fullenrich"])
+            pick(
+                dice,
+                &[
+                    "native",
+                    "native",
+                    "apione",
+                    "sixtyfour",
+                    "springbolt",
+                    "springbolt",
+                    "fullenrich",
+                ],
+            )
         };
         let mut job = Self {
             surface,
-            kind: pick(dice, &["company", "company", "web", "web", "duo", "patient", "bare"]),
+            kind: pick(
+                dice,
+                &["company", "company", "web", "web", "duo", "patient", "bare"],
+            ),
             // Poison and size cost time: few records at most are anything but plain.
-            scripts: (0..records).map(|n| if n < 5 { pick(dice, scripts) } else { "found" }).collect(),
+            scripts: (0..records)
+                .map(|n| if n < 5 { pick(dice, scripts) } else { "found" })
+                .collect(),
             webhook: !one_in(dice, 4),
             record_webhook: tells,
             max_credits: pick(dice, &[None, None, Some(6)]),
@@ -439,7 +556,11 @@ impl Job {
         };
         // Only this surface tells single records apart. Without a draw of its own, so that seeds keep their schedules.
         if job.surface == "native" && job.clients == 2 {
-            job.scripts.iter_mut().skip(1).step_by(3).for_each(|script| *script = UNFIT);
+            job.scripts
+                .iter_mut()
+                .skip(1)
+                .step_by(3)
+                .for_each(|script| *script = UNFIT);
         }
         job
     }
@@ -460,7 +581,11 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
     let some = Duration::from_secs(1 + dice.below(9) as u64);
     // A process may stand still until Lambda ends it. A request that is under way to a host outside has its own deadline.
     let still = op != Op::Http && one_in(dice, 5);
-    let delay = if still { pick(dice, &[40 * SECOND, 130 * SECOND]) } else { some };
+    let delay = if still {
+        pick(dice, &[40 * SECOND, 130 * SECOND])
+    } else {
+        some
+    };
     // Before the tries that a step makes by itself, among them, and after others have written.
     let late = Duration::from_millis(pick(dice, &[20, 700, 3_000, 12_000]));
     let all = [
@@ -480,7 +605,13 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
     // A submission's batch that comes in once more after its job was erased stands under the tombstone until the second
     // erasure takes it: batches take no conditions. `a_tombstone_gets_nothing_back` would say so, and it is known
     // (shared/README.md, Delete). The crash sweep has batches come in again, but before any erasure.
-    let once = |fault| if op == Op::PutAll && matches!(fault, Fault::Again(_)) { Fault::FailAfter } else { fault };
+    let once = |fault| {
+        if op == Op::PutAll && matches!(fault, Fault::Again(_)) {
+            Fault::FailAfter
+        } else {
+            fault
+        }
+    };
     match op {
         Op::Postpone => pick(dice, &[Fault::FailBefore, Fault::Late(late)]),
         _ => once(all[dice.below(if is_read { all.len() - 3 } else { all.len() })]),

@@ -52,7 +52,9 @@ pub(super) struct Verdict {
 impl Verdict {
     /// The names of what did not hold.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.wrong.iter().map(|why| why.split(':').next().unwrap_or(why))
+        self.wrong
+            .iter()
+            .map(|why| why.split(':').next().unwrap_or(why))
     }
 }
 
@@ -90,7 +92,11 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
     // What is broken may never end, and is found out before.
-    let bound = if broken.is_some() { bound.min(12 * HOUR) } else { bound };
+    let bound = if broken.is_some() {
+        bound.min(12 * HOUR)
+    } else {
+        bound
+    };
     let quiet = game.world.quiet_within(bound);
     let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {
@@ -99,9 +105,13 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     } else {
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
-        game.desk.told.borrow_mut().look_again(&game.world, game.desk.version);
+        game.desk
+            .told
+            .borrow_mut()
+            .look_again(&game.world, game.desk.version);
     }
-    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
+    game.wrong
+        .append(&mut game.desk.told.borrow_mut().take_wrong());
     if game.wrong.is_empty() {
         game.count();
     }
@@ -109,14 +119,22 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
         game.afterwards();
         trace = game.world.sim.gate.trace();
     }
-    game.wrong.append(&mut game.desk.told.borrow_mut().take_wrong());
+    game.wrong
+        .append(&mut game.desk.told.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
     let fingerprint = game.world.sim.gate.fingerprint();
     let (wrong, mut tally) = (game.wrong, game.tally);
     drop((game.world, game.desk, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
     tally.join(record.tally);
-    Verdict { wrong, tally, trace, fingerprint, faults: record.listed, labels: record.labels }
+    Verdict {
+        wrong,
+        tally,
+        trace,
+        fingerprint,
+        faults: record.listed,
+        labels: record.labels,
+    }
 }
 
 /// A request of a client, until it is answered.
@@ -190,10 +208,14 @@ impl<'a> Game<'a> {
         for (tenant, planned) in world.tenants.iter().zip(&plan.tenants) {
             let schedule = planned.schedule.clone();
             let set = async |ports: &shared::jobs::Ports| {
-                tenants::set_webhook_schedule(ports, &tenant.id, schedule).await.expect("a schedule");
+                tenants::set_webhook_schedule(ports, &tenant.id, schedule)
+                    .await
+                    .expect("a schedule");
             };
             world.call(set);
-            tenant.receiver.replies(planned.answers.iter().map(|answer| answer.reply()));
+            tenant
+                .receiver
+                .replies(planned.answers.iter().map(|answer| answer.reply()));
         }
         if plan.version != Version::default() {
             world.deploy(plan.version);
@@ -210,7 +232,17 @@ impl<'a> Game<'a> {
         let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let mut tally = Tally::default();
         tally.one(format!("began with: {:?}", plan.version));
-        Self { plan, world, desk, tenants, asked, jobs, sent, wrong: Vec::new(), tally }
+        Self {
+            plan,
+            world,
+            desk,
+            tenants,
+            asked,
+            jobs,
+            sent,
+            wrong: Vec::new(),
+            tally,
+        }
     }
 
     /// Lets everybody act at their time, and everything else go on meanwhile, until the last client has its answer.
@@ -220,8 +252,9 @@ impl<'a> Game<'a> {
         loop {
             let now = self.world.now();
             // A client that means a job whose submission is not answered yet waits for that.
-            let (due, later): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|action| start.plus(action.at) <= now && !self.must_wait(action));
+            let (due, later): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|action| start.plus(action.at) <= now && !self.must_wait(action));
             waiting = later;
             for action in due {
                 self.act(action);
@@ -231,19 +264,29 @@ impl<'a> Game<'a> {
                     self.send(n);
                 }
             }
-            let times = waiting.iter().map(|action| start.plus(action.at)).filter(|at| *at > now);
-            let next = times.chain(self.asked.iter().filter_map(|asked| asked.again_at)).min();
+            let times = waiting
+                .iter()
+                .map(|action| start.plus(action.at))
+                .filter(|at| *at > now);
+            let next = times
+                .chain(self.asked.iter().filter_map(|asked| asked.again_at))
+                .min();
             if next.is_none() && self.asked.is_empty() {
                 return;
             }
             let asked = std::mem::take(&mut self.asked);
             let until = next.unwrap_or(now.plus(HOUR));
-            let answered = self.world.run_until(until.since(now), |_| asked.iter().any(Asked::is_over));
+            let answered = self
+                .world
+                .run_until(until.since(now), |_| asked.iter().any(Asked::is_over));
             self.asked = asked;
             if !answered {
                 if next.is_none() {
                     let mut told = self.desk.told.borrow_mut();
-                    return self.asked.iter().for_each(|asked| told.hear(&Heard::Silence { who: &asked.name }));
+                    return self
+                        .asked
+                        .iter()
+                        .for_each(|asked| told.hear(&Heard::Silence { who: &asked.name }));
                 }
                 self.world.sim.clock.advance_to(until);
             }
@@ -252,17 +295,30 @@ impl<'a> Game<'a> {
     }
 
     fn must_wait(&self, action: &Action) -> bool {
-        action.what.job().is_some_and(|job| !self.jobs.contains_key(&job) && self.sent.contains_key(&job))
+        action
+            .what
+            .job()
+            .is_some_and(|job| !self.jobs.contains_key(&job) && self.sent.contains_key(&job))
     }
 
     fn act(&mut self, action: &Action) {
-        let Action { number, tenant, what, .. } = action;
+        let Action {
+            number,
+            tenant,
+            what,
+            ..
+        } = action;
         self.world.sim.gate.note(&format!("--- {action}"));
         let key = format!("key-{number}");
         match what {
             What::Submit(job) => {
                 let sent = Box::new(job.submission(&self.tenants[*tenant]));
-                self.send_job(*number, *tenant, job.clients, &Request::Submit { sent, key });
+                self.send_job(
+                    *number,
+                    *tenant,
+                    job.clients,
+                    &Request::Submit { sent, key },
+                );
             }
             What::Repeat { job } => {
                 if let Some(known) = self.jobs.get(job) {
@@ -276,16 +332,28 @@ impl<'a> Game<'a> {
                     self.ask(*number, *tenant, name, Request::Rotate { key: key.clone() });
                 }
             }
-            What::TestWebhook => self.ask(*number, *tenant, format!("client {number}"), Request::TestWebhook { key }),
+            What::TestWebhook => self.ask(
+                *number,
+                *tenant,
+                format!("client {number}"),
+                Request::TestWebhook { key },
+            ),
             What::Read { .. } => self.read(*number, *tenant, what),
             What::Snoop { job } => {
-                let Some(known) = self.jobs.get(job) else { return };
+                let Some(known) = self.jobs.get(job) else {
+                    return;
+                };
                 // Nobody's job is the last tenant's.
                 let snooping = self.desk_of(self.tenants.len() - 1).snoop(known.id.clone());
                 self.world.spawn(&format!("stranger {number}"), snooping);
             }
-            What::Cancel { job } | What::Delete { job } | What::Replay { job, .. } | What::Retry { job } => {
-                let Some(known) = self.jobs.get(job) else { return };
+            What::Cancel { job }
+            | What::Delete { job }
+            | What::Replay { job, .. }
+            | What::Retry { job } => {
+                let Some(known) = self.jobs.get(job) else {
+                    return;
+                };
                 let request = client::about(what, &known.id, key);
                 if what.makes_a_job() {
                     self.send_job(*number, *tenant, 1, &request);
@@ -315,27 +383,45 @@ impl<'a> Game<'a> {
     fn send_job(&mut self, number: usize, tenant: usize, clients: usize, request: &Request) {
         self.sent.insert(number, request.clone());
         for n in 1..=clients {
-            let name = if n == 1 { format!("client {number}") } else { format!("client {number}.{n}") };
+            let name = if n == 1 {
+                format!("client {number}")
+            } else {
+                format!("client {number}.{n}")
+            };
             self.ask(number, tenant, name, request.clone());
         }
     }
 
     /// What a request of a tenant's client meets now.
     fn desk_of(&self, tenant: usize) -> Desk {
-        Desk { ports: self.world.ports.clone(), tenant: self.tenants[tenant].clone(), ..self.desk.clone() }
+        Desk {
+            ports: self.world.ports.clone(),
+            tenant: self.tenants[tenant].clone(),
+            ..self.desk.clone()
+        }
     }
 
     fn ask(&mut self, number: usize, tenant: usize, name: String, request: Request) {
         let reply = client::Reply::default();
         let (first_at, sent_at) = (self.world.now(), self.world.now());
-        self.asked.push(Asked { number, tenant, name, request, reply, first_at, sent_at, again_at: None });
+        self.asked.push(Asked {
+            number,
+            tenant,
+            name,
+            request,
+            reply,
+            first_at,
+            sent_at,
+            again_at: None,
+        });
         self.send(self.asked.len() - 1);
     }
 
     fn send(&mut self, n: usize) {
         let desk = self.desk_of(self.asked[n].tenant);
         let asked = &mut self.asked[n];
-        (asked.reply, asked.sent_at, asked.again_at) = (client::Reply::default(), self.world.now(), None);
+        (asked.reply, asked.sent_at, asked.again_at) =
+            (client::Reply::default(), self.world.now(), None);
         let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
         self.world.spawn(&asked.name, async move {
             let answer = desk.carry_out(request).await;
@@ -344,15 +430,25 @@ impl<'a> Game<'a> {
     }
 
     fn read(&mut self, number: usize, tenant: usize, what: &What) {
-        let What::Read { job, times, every } = what else { return };
-        let Some(known) = self.jobs.get(job) else { return };
-        let watching = self.desk_of(tenant).watch(client::about(what, &known.id, String::new()), *times, *every);
+        let What::Read { job, times, every } = what else {
+            return;
+        };
+        let Some(known) = self.jobs.get(job) else {
+            return;
+        };
+        let watching = self.desk_of(tenant).watch(
+            client::about(what, &known.id, String::new()),
+            *times,
+            *every,
+        );
         self.world.spawn(&format!("reader {number}"), watching);
     }
 
     /// Takes the answers that have come, and plans the repetition of what got none.
     fn answers(&mut self) {
-        let (over, under_way): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asked).into_iter().partition(Asked::is_over);
+        let (over, under_way): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(Asked::is_over);
         self.asked = under_way;
         for mut asked in over {
             let answer = asked.reply.borrow_mut().take();
@@ -362,7 +458,10 @@ impl<'a> Game<'a> {
                 Some(Ok(Got::Done(what))) => (*what).to_owned(),
                 Some(Err(error)) => format!("{error:?}"),
             };
-            self.world.sim.gate.note(&format!("--- {}: {told}", asked.name));
+            self.world
+                .sim
+                .gate
+                .note(&format!("--- {}: {told}", asked.name));
             match answer {
                 None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
                     self.tally.one("client: asks again");
@@ -381,10 +480,15 @@ impl<'a> Game<'a> {
                 let tenant = self.tenants[asked.tenant].id.clone();
                 self.world.learn(&id, &tenant);
                 if let Request::Submit { sent, .. } = &asked.request {
-                    self.world.submitted.insert(id.clone(), sent.records.clone());
+                    self.world
+                        .submitted
+                        .insert(id.clone(), sent.records.clone());
                 }
                 let request = asked.request.clone();
-                self.jobs.entry(asked.number).or_insert_with(|| Known { id: id.clone(), request });
+                self.jobs.entry(asked.number).or_insert_with(|| Known {
+                    id: id.clone(),
+                    request,
+                });
                 self.tally.one("answer: job accepted");
             }
             Got::Done(what) => self.tally.one(format!("answer: {what}")),
@@ -427,38 +531,79 @@ impl<'a> Game<'a> {
     /// After everything's retention nothing is there for anybody, whether or not the table has deleted it, and a key that
     /// was used stands for nothing: the same request makes another job.
     fn afterwards(&mut self) {
-        let longest = self.world.sim.store.items().iter().filter_map(|item| get_n(item, EXPIRES_AT)).max();
+        let longest = self
+            .world
+            .sim
+            .store
+            .items()
+            .iter()
+            .filter_map(|item| get_n(item, EXPIRES_AT))
+            .max();
         let late = self.plan.store.expiry.unwrap_or_default();
-        self.world.sim.clock.advance_to(Timestamp(longest.unwrap_or(0) * 1000).plus(late + HOUR));
+        self.world
+            .sim
+            .clock
+            .advance_to(Timestamp(longest.unwrap_or(0) * 1000).plus(late + HOUR));
         self.world.run_for(HOUR);
         for (id, tenant) in self.world.accepted.clone() {
-            let seen = self.world.call(async |ports| shared::jobs::read::job(ports, &tenant, &id).await);
+            let seen = self
+                .world
+                .call(async |ports| shared::jobs::read::job(ports, &tenant, &id).await);
             if seen != Err(ApiError::NotFound { what: "job" }) {
-                self.wrong.push(format!("absent_after_its_retention: {id} is {seen:?}"));
+                self.wrong
+                    .push(format!("absent_after_its_retention: {id} is {seen:?}"));
             }
-            let listed = self.world.call(async |ports| shared::jobs::read::jobs(ports, &tenant, None, None, 100).await);
+            let listed = self.world.call(async |ports| {
+                shared::jobs::read::jobs(ports, &tenant, None, None, 100).await
+            });
             if !listed.is_ok_and(|page| page.jobs.is_empty()) {
-                self.wrong.push(format!("absent_after_its_retention: {tenant} has a list of jobs"));
+                self.wrong.push(format!(
+                    "absent_after_its_retention: {tenant} has a list of jobs"
+                ));
             }
         }
-        let left = self.world.sim.store.items().into_iter().filter(|item| item.attributes.contains_key(EXPIRES_AT));
+        let left = self
+            .world
+            .sim
+            .store
+            .items()
+            .into_iter()
+            .filter(|item| item.attributes.contains_key(EXPIRES_AT));
         if let (Some(_), Some(item)) = (self.plan.store.expiry, left.into_iter().next()) {
-            self.wrong.push(format!("absent_after_its_retention: {:?} is stored", item.key));
+            self.wrong.push(format!(
+                "absent_after_its_retention: {:?} is stored",
+                item.key
+            ));
         }
         for (kind, times) in self.world.sim.store.expired() {
             self.tally.add(format!("deleted by TTL: {kind}"), times);
         }
-        let known = self.jobs.iter().find_map(|(number, known)| match &known.request {
-            Request::Submit { sent, key } => Some((self.plan.tenant_of(*number)?, sent.clone(), key.clone())),
-            _ => None,
-        });
-        let Some((tenant, sent, key)) = known else { return };
-        match self.world.insist_on_job_as(&self.tenants[tenant], &sent, &key) {
-            Ok(id) if self.world.quiet_within(HOUR * 48).is_ok() && self.jobs.values().all(|known| known.id != id) => {
+        let known = self
+            .jobs
+            .iter()
+            .find_map(|(number, known)| match &known.request {
+                Request::Submit { sent, key } => {
+                    Some((self.plan.tenant_of(*number)?, sent.clone(), key.clone()))
+                }
+                _ => None,
+            });
+        let Some((tenant, sent, key)) = known else {
+            return;
+        };
+        match self
+            .world
+            .insist_on_job_as(&self.tenants[tenant], &sent, &key)
+        {
+            Ok(id)
+                if self.world.quiet_within(HOUR * 48).is_ok()
+                    && self.jobs.values().all(|known| known.id != id) =>
+            {
                 self.tally.one("key: used again after its time");
             }
             Err(ApiError::NotEnoughCredits { .. }) => {}
-            other => self.wrong.push(format!("a_key_is_free_after_its_time: {other:?}")),
+            other => self
+                .wrong
+                .push(format!("a_key_is_free_after_its_time: {other:?}")),
         }
         self.wrong.extend(self.world.broken.iter().cloned());
     }
@@ -468,7 +613,11 @@ impl<'a> Game<'a> {
         self.tally.end(&self.world);
         for item in self.world.sim.store.items() {
             let job = item.key.pk.strip_prefix("JOB#").and_then(JobId::parse);
-            let n = item.key.sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
+            let n = item
+                .key
+                .sk
+                .strip_prefix("DELIVERY#")
+                .and_then(|n| n.parse().ok());
             if let Some((job, n)) = job.zip(n)
                 && let Ok(delivery) = read_delivery(&DeliveryId { job, n }, &item)
             {
@@ -476,14 +625,25 @@ impl<'a> Game<'a> {
             }
         }
         for (id, tenant) in &self.world.accepted {
-            match self.world.call(async |ports| shared::jobs::read::job(ports, tenant, id).await) {
+            match self
+                .world
+                .call(async |ports| shared::jobs::read::job(ports, tenant, id).await)
+            {
                 Ok(view) => {
                     self.tally.one(format!("job: {}", view.status().as_str()));
-                    self.tally.add("job: of several shards", u64::from(shard_count(view.job.spec.chunks) > 1));
+                    self.tally.add(
+                        "job: of several shards",
+                        u64::from(shard_count(view.job.spec.chunks) > 1),
+                    );
                     for line in self.world.results(id) {
-                        let code = line.outcome.error.as_ref().map(|error| format!(" {}", error.code));
+                        let code = line
+                            .outcome
+                            .error
+                            .as_ref()
+                            .map(|error| format!(" {}", error.code));
                         let code = code.unwrap_or_default();
-                        self.tally.one(format!("record: {}{code}", line.outcome.status.as_str()));
+                        self.tally
+                            .one(format!("record: {}{code}", line.outcome.status.as_str()));
                         self.tally.waited(&view.job.spec.kind, &line);
                     }
                 }

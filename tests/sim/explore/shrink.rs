@@ -29,16 +29,34 @@ pub(super) type Player<'a> = &'a dyn Fn(&Plan) -> Verdict;
 /// Shrinks a plan in at most so many runs. `name` is the invariant that fails, and must go on to.
 pub(super) fn shrink(plan: &Plan, play: Player<'_>, name: &str, runs: u32) -> Shrunk {
     let verdict = play(plan);
-    let listed = Plan { faults: Faults::Listed(verdict.faults.clone()), ..plan.clone() };
+    let listed = Plan {
+        faults: Faults::Listed(verdict.faults.clone()),
+        ..plan.clone()
+    };
     // As a list of faults the plan must fail the same way; else there is nothing that can be left out.
     let replayed = play(&listed);
     if !replayed.names().any(|found| found == name) {
-        return Shrunk { plan: plan.clone(), verdict, runs: 1, as_drawn: true };
+        return Shrunk {
+            plan: plan.clone(),
+            verdict,
+            runs: 1,
+            as_drawn: true,
+        };
     }
-    let mut search = Search { play, name, left: runs, best: (listed, replayed) };
+    let mut search = Search {
+        play,
+        name,
+        left: runs,
+        best: (listed, replayed),
+    };
     while search.pass() {}
     let (plan, verdict) = search.best;
-    Shrunk { plan, verdict, runs: runs - search.left, as_drawn: false }
+    Shrunk {
+        plan,
+        verdict,
+        runs: runs - search.left,
+        as_drawn: false,
+    }
 }
 
 /// So few actions are tried under so many other seeds.
@@ -60,7 +78,10 @@ impl Search<'_> {
             return false;
         }
         let smaller = plan.actions.len() < self.best.0.actions.len() && plan.actions.len() <= FEW;
-        let others = (0..OTHERS).filter(|_| smaller).map(|seed| Plan { seed, ..plan.clone() });
+        let others = (0..OTHERS).filter(|_| smaller).map(|seed| Plan {
+            seed,
+            ..plan.clone()
+        });
         let plans: Vec<Plan> = others.collect();
         self.try_one(plan) || plans.into_iter().any(|plan| self.try_one(plan))
     }
@@ -74,7 +95,10 @@ impl Search<'_> {
         let fails = verdict.names().any(|name| name == self.name);
         if fails {
             // Faults whose calls are not made any more are gone.
-            let plan = Plan { faults: Faults::Listed(verdict.faults.clone()), ..plan };
+            let plan = Plan {
+                faults: Faults::Listed(verdict.faults.clone()),
+                ..plan
+            };
             self.best = (plan, verdict);
         }
         fails
@@ -112,7 +136,9 @@ impl Search<'_> {
     }
 
     fn simplify_action(&mut self, at: usize) {
-        let What::Submit(job) = &self.best.0.actions[at].what else { return };
+        let What::Submit(job) = &self.best.0.actions[at].what else {
+            return;
+        };
         let mut scripts = job.scripts.clone();
         // Fewer records, then plainer ones.
         let mut drop = scripts.len() / 2;
@@ -153,10 +179,22 @@ type Simpler = Box<dyn Fn(&Plan) -> Plan>;
 
 fn simpler(plan: &Plan) -> Vec<Simpler> {
     let mut all: Vec<Simpler> = vec![
-        Box::new(|plan| Plan { enrichers: 1, ..plan.clone() }),
-        Box::new(|plan| Plan { dispatchers: 1, ..plan.clone() }),
-        Box::new(|plan| Plan { queue: QueueFaults::default(), ..plan.clone() }),
-        Box::new(|plan| Plan { store: StoreFaults::default(), ..plan.clone() }),
+        Box::new(|plan| Plan {
+            enrichers: 1,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            dispatchers: 1,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            queue: QueueFaults::default(),
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            store: StoreFaults::default(),
+            ..plan.clone()
+        }),
         Box::new(|plan| plan.with_queue(|queue| queue.duplicate = 0)),
         Box::new(|plan| plan.with_queue(|queue| queue.reorder = false)),
         Box::new(|plan| plan.with_queue(|queue| queue.early_visibility = 0)),
@@ -166,20 +204,48 @@ fn simpler(plan: &Plan) -> Vec<Simpler> {
         Box::new(|plan| plan.with_store(|store| store.stale = Duration::ZERO)),
         Box::new(|plan| plan.with_store(|store| store.expiry = None)),
         Box::new(|plan| plan.with_store(|store| store.transaction = Duration::ZERO)),
-        Box::new(|plan| Plan { dispatch_batch: 5, ..plan.clone() }),
-        Box::new(|plan| Plan { max_receives: 10, ..plan.clone() }),
-        Box::new(|plan| Plan { malformed: 0, ..plan.clone() }),
-        Box::new(|plan| Plan { enrich_timeout: ENRICH_TIMEOUT, ..plan.clone() }),
-        Box::new(|plan| Plan { version: Version::Current, ..plan.clone() }),
-        Box::new(|plan| Plan { afterwards: false, ..plan.clone() }),
+        Box::new(|plan| Plan {
+            dispatch_batch: 5,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            max_receives: 10,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            malformed: 0,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            enrich_timeout: ENRICH_TIMEOUT,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            version: Version::Current,
+            ..plan.clone()
+        }),
+        Box::new(|plan| Plan {
+            afterwards: false,
+            ..plan.clone()
+        }),
         Box::new(Plan::with_everything_at_once),
     ];
     for tenant in 0..plan.tenants.len() {
-        all.push(Box::new(move |plan| plan.with_tenant(tenant, |tenant| tenant.answers.clear())));
-        all.push(Box::new(move |plan| plan.with_tenant(tenant, |tenant| tenant.answers.truncate(1))));
-        all.push(Box::new(move |plan| plan.with_tenant(tenant, |tenant| tenant.answers = vec![Answer::Status(500)])));
-        all.push(Box::new(move |plan| plan.with_tenant(tenant, |tenant| tenant.credits = 100_000)));
-        all.push(Box::new(move |plan| plan.with_tenant(tenant, |tenant| tenant.schedule = Some(vec![1, 5, 90]))));
+        all.push(Box::new(move |plan| {
+            plan.with_tenant(tenant, |tenant| tenant.answers.clear())
+        }));
+        all.push(Box::new(move |plan| {
+            plan.with_tenant(tenant, |tenant| tenant.answers.truncate(1))
+        }));
+        all.push(Box::new(move |plan| {
+            plan.with_tenant(tenant, |tenant| tenant.answers = vec![Answer::Status(500)])
+        }));
+        all.push(Box::new(move |plan| {
+            plan.with_tenant(tenant, |tenant| tenant.credits = 100_000)
+        }));
+        all.push(Box::new(move |plan| {
+            plan.with_tenant(tenant, |tenant| tenant.schedule = Some(vec![1, 5, 90]))
+        }));
     }
     // The last tenant, where nobody acts for it.
     for _ in 1..plan.tenants.len() {
@@ -192,7 +258,10 @@ impl Plan {
     fn without_faults(&self, at: usize, size: usize) -> Self {
         let listed = self.faults.listed();
         let to = (at + size).min(listed.len());
-        Self { faults: Faults::Listed([&listed[..at], &listed[to..]].concat()), ..self.clone() }
+        Self {
+            faults: Faults::Listed([&listed[..at], &listed[to..]].concat()),
+            ..self.clone()
+        }
     }
 
     /// Without these actions, and without what is about the jobs they made.
@@ -207,7 +276,10 @@ impl Plan {
             }
             stays
         });
-        Self { actions: kept, ..self.clone() }
+        Self {
+            actions: kept,
+            ..self.clone()
+        }
     }
 
     fn with_tenant(&self, at: usize, change: impl FnOnce(&mut super::plan::Tenant)) -> Self {

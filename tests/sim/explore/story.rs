@@ -40,7 +40,13 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { surface, kind, scripts, clients, .. } = self;
+        let Self {
+            surface,
+            kind,
+            scripts,
+            clients,
+            ..
+        } = self;
         write!(f, "submits {} of type {kind} on {surface}: ", scripts.len())?;
         let mut rest = &scripts[..];
         let mut first = true;
@@ -48,17 +54,27 @@ impl fmt::Display for Job {
             let same = rest.iter().take_while(|other| *other == script).count();
             rest = &rest[same..];
             let comma = if std::mem::take(&mut first) { "" } else { ", " };
-            let times = if same > 1 { format!("{same} x ") } else { String::new() };
+            let times = if same > 1 {
+                format!("{same} x ")
+            } else {
+                String::new()
+            };
             write!(f, "{comma}{times}{script}")?;
         }
         let marks = [
             (self.webhook, "webhook".to_owned()),
             (self.record_webhook, "webhook per record".to_owned()),
-            (self.max_credits.is_some(), format!("max_credits {}", self.max_credits.unwrap_or(0))),
+            (
+                self.max_credits.is_some(),
+                format!("max_credits {}", self.max_credits.unwrap_or(0)),
+            ),
             (self.partial_budget, "partial budget".to_owned()),
             (*clients > 1, format!("{clients} clients at once")),
         ];
-        marks.iter().filter(|(there, _)| *there).try_for_each(|(_, mark)| write!(f, "; {mark}"))
+        marks
+            .iter()
+            .filter(|(there, _)| *there)
+            .try_for_each(|(_, mark)| write!(f, "; {mark}"))
     }
 }
 
@@ -70,9 +86,14 @@ impl fmt::Display for What {
             Self::Cancel { job } => write!(f, "cancels job {job}"),
             Self::Delete { job } => write!(f, "deletes job {job}"),
             Self::Replay { job, record: None } => write!(f, "replays the event of job {job}"),
-            Self::Replay { job, record: Some(n) } => write!(f, "replays the event of record {n} of job {job}"),
+            Self::Replay {
+                job,
+                record: Some(n),
+            } => write!(f, "replays the event of record {n} of job {job}"),
             Self::Retry { job } => write!(f, "retries job {job}"),
-            Self::Read { job, times, every } => write!(f, "reads job {job}, {times} times, every {every:?}"),
+            Self::Read { job, times, every } => {
+                write!(f, "reads job {job}, {times} times, every {every:?}")
+            }
             Self::Snoop { job } => write!(f, "a stranger asks for job {job}"),
             Self::Rotate => f.write_str("rotates the webhook secret"),
             Self::TestWebhook => f.write_str("sends a test event"),
@@ -108,7 +129,11 @@ impl fmt::Display for Action {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} at work in each lane of enrich, {} of dispatch", self.enrichers, self.dispatchers)?;
+        writeln!(
+            f,
+            "{} at work in each lane of enrich, {} of dispatch",
+            self.enrichers, self.dispatchers
+        )?;
         writeln!(
             f,
             "{:?} is deployed; batches of {}, dead letters after {} receives, {} of 1000 answers malformed, enrich has {} s",
@@ -124,7 +149,11 @@ impl fmt::Display for Plan {
                 write!(f, ", tries webhooks again after {schedule:?} s")?;
             }
             let answers: Vec<String> = tenant.answers.iter().map(ToString::to_string).collect();
-            let first = if answers.is_empty() { String::new() } else { format!("{}, then ", answers.join(", ")) };
+            let first = if answers.is_empty() {
+                String::new()
+            } else {
+                format!("{}, then ", answers.join(", "))
+            };
             writeln!(f, "; its receiver answers {first}200")?;
         }
         if self.queue != QueueFaults::default() {
@@ -140,7 +169,10 @@ impl fmt::Display for Plan {
             writeln!(f, "  {:>10}  {action}", At(action.at).to_string())?;
         }
         match &self.faults {
-            Faults::Drawn { rate, for_the_first } => {
+            Faults::Drawn {
+                rate,
+                for_the_first,
+            } => {
                 writeln!(
                     f,
                     "{rate} of 1000 reads, and more of other calls, go wrong in the first {} s",
@@ -150,7 +182,9 @@ impl fmt::Display for Plan {
             Faults::Listed(listed) if listed.is_empty() => writeln!(f, "no call goes wrong"),
             Faults::Listed(listed) => {
                 writeln!(f, "what goes wrong:")?;
-                listed.iter().try_for_each(|(place, fault)| writeln!(f, "  {fault:?} at {place}"))
+                listed
+                    .iter()
+                    .try_for_each(|(place, fault)| writeln!(f, "  {fault:?} at {place}"))
             }
         }
     }
@@ -160,12 +194,17 @@ impl fmt::Display for Plan {
 pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     let mut text = format!("{plan}\n");
     let trace = std::mem::take(&mut verdict.trace);
-    let start = trace.first().and_then(|line| at(line)).unwrap_or(Timestamp(0));
+    let start = trace
+        .first()
+        .and_then(|line| at(line))
+        .unwrap_or(Timestamp(0));
     let (mut seen, mut left_out): (BTreeMap<String, usize>, usize) = (BTreeMap::new(), 0);
     for line in trace.iter().filter(|line| !is_idle(line)) {
         let line = readable(line, start, &mut verdict.labels);
         // What differs only in numbers, and was shown before, tells nothing new.
-        let alike = seen.entry(line.replace(|c: char| c.is_ascii_digit(), "")).or_default();
+        let alike = seen
+            .entry(line.replace(|c: char| c.is_ascii_digit(), ""))
+            .or_default();
         *alike += 1;
         if *alike > ALIKE && line.contains(AS_CALL) && !line.contains("->") {
             left_out += 1;
@@ -193,7 +232,9 @@ fn at(line: &str) -> Option<Timestamp> {
 
 /// A look of the sweep that found nothing or that others follow.
 fn is_idle(line: &str) -> bool {
-    line.contains(" Query due ") && line.ends_with(" -> ok") && line.split_whitespace().count() <= 10
+    line.contains(" Query due ")
+        && line.ends_with(" -> ok")
+        && line.split_whitespace().count() <= 10
 }
 
 /// `0:05.000     Enrich p7: Update job 3/META, FailAfter -> error`, from a line of the trace.
@@ -201,13 +242,18 @@ fn readable(line: &str, start: Timestamp, labels: &mut Labels) -> String {
     let rest = line.split_once(' ').map_or(line, |(_, rest)| rest);
     let time = At(at(line).unwrap_or(Timestamp(0)).since(start)).to_string();
     let by = rest.split(" p").next().unwrap_or_default();
-    let text = labels.apply(by, rest).replace("JOB#job", "job").replace(" -> ok", "");
+    let text = labels
+        .apply(by, rest)
+        .replace("JOB#job", "job")
+        .replace(" -> ok", "");
     match text.split_at_checked(4) {
         Some(("!!! ", why)) => format!("\n{time:>10} !!! {why}\n"),
         Some(("--- ", what)) => format!("{time:>10} {what}"),
         _ => {
             // A call's number says nothing to a reader.
-            let words = text.split(' ').filter(|word| !(word.starts_with('#') && word[1..].parse::<u64>().is_ok()));
+            let words = text
+                .split(' ')
+                .filter(|word| !(word.starts_with('#') && word[1..].parse::<u64>().is_ok()));
             format!("{time:>10}{AS_CALL}{}", words.collect::<Vec<_>>().join(" "))
         }
     }

@@ -33,14 +33,21 @@ impl Tally {
     pub(super) fn fault(&mut self, call: &Call, fault: Fault, parked: bool) {
         let kind = match fault {
             Fault::Delay(by) if by > crate::MINUTE / 2 => "Delay, standing still".to_owned(),
-            other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
+            other => format!("{other:?}")
+                .split('(')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         };
         self.one(format!("fault: {kind}"));
         if matches!(fault, Fault::Die | Fault::DieAfter | Fault::DieLate(_)) {
             self.one(format!("killed at: {:?}", call.op));
             let who = call.name.split(' ').next().unwrap_or_default();
             self.one(format!("killed: {who}"));
-            self.add("killed: while records are parked", u64::from(parked && who.starts_with("Enrich")));
+            self.add(
+                "killed: while records are parked",
+                u64::from(parked && who.starts_with("Enrich")),
+            );
         }
     }
 
@@ -48,11 +55,20 @@ impl Tally {
     pub(super) fn end(&mut self, world: &World) {
         for happened in world.happened() {
             match happened {
-                Happened::Ran { answer: Ok(Ran::Continues), .. } => self.one("chunk: continues in another run"),
-                Happened::Ran { answer: Ok(_), receives, .. } if receives > 1 => self.one("chunk: received again"),
+                Happened::Ran {
+                    answer: Ok(Ran::Continues),
+                    ..
+                } => self.one("chunk: continues in another run"),
+                Happened::Ran {
+                    answer: Ok(_),
+                    receives,
+                    ..
+                } if receives > 1 => self.one("chunk: received again"),
                 Happened::Ran { answer: Err(_), .. } => self.one("chunk: run failed"),
                 Happened::Ran { .. } | Happened::Swept(_) => {}
-                Happened::Dispatched { answer: Ok(done), .. } => self.one(match done {
+                Happened::Dispatched {
+                    answer: Ok(done), ..
+                } => self.one(match done {
                     Dispatched::Delivered => "attempt: delivered",
                     Dispatched::Retrying => "attempt: to be tried again",
                     Dispatched::Exhausted => "attempt: gave up",
@@ -73,17 +89,33 @@ impl Tally {
         let swept = world.swept();
         self.add("sweep: finished a job", swept.finished.into());
         self.add("sweep: sent chunks again", swept.nudged_chunks.into());
-        self.add("sweep: sent deliveries again", swept.woken_deliveries.into());
+        self.add(
+            "sweep: sent deliveries again",
+            swept.woken_deliveries.into(),
+        );
         self.add("sweep: erased", swept.erased.into());
         self.add("sweep: expired", swept.expiring.into());
         self.add("sweep: repair failed", swept.errors.into());
         let (parked, turns) = world.steps.past().parked();
         self.add("waits: parked for an answer", parked as u64);
         self.add("waits: parked for its turn", turns);
-        self.add("waits: polled", world.upstream.taken().iter().map(|taken| taken.polled.len() as u64).sum());
+        self.add(
+            "waits: polled",
+            world
+                .upstream
+                .taken()
+                .iter()
+                .map(|taken| taken.polled.len() as u64)
+                .sum(),
+        );
         self.add(
             "waits: bought again",
-            world.upstream.taken().iter().filter(|taken| taken.bought.len() > 1).count() as u64,
+            world
+                .upstream
+                .taken()
+                .iter()
+                .filter(|taken| taken.bought.len() > 1)
+                .count() as u64,
         );
         for post in world.upstream.posts() {
             let answer = match post.answer {
@@ -95,19 +127,38 @@ impl Tally {
             };
             self.one(format!("callback: {answer}"));
         }
-        for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
-            self.add(format!("dead letters: {lane:?}"), world.sim.queue.dead_letters(lane).len() as u64);
+        for lane in [
+            QueueName::Enrich,
+            QueueName::EnrichBulk,
+            QueueName::Webhook,
+            QueueName::WebhookRetry,
+        ] {
+            self.add(
+                format!("dead letters: {lane:?}"),
+                world.sim.queue.dead_letters(lane).len() as u64,
+            );
         }
     }
 
     /// A record of a job whose upstream answers later, as it ended.
     pub(super) fn waited(&mut self, kind: &str, line: &ResultLine) {
-        let from = |name: &str| line.outcome.sources.iter().any(|(_, source)| source.provider == name);
+        let from = |name: &str| {
+            line.outcome
+                .sources
+                .iter()
+                .any(|(_, source)| source.provider == name)
+        };
         let code = line.outcome.error.as_ref().map(|error| error.code.as_str());
-        let domain = line.record.input.get("domain").and_then(|domain| domain.as_str()).unwrap_or_default();
+        let domain = line
+            .record
+            .input
+            .get("domain")
+            .and_then(|domain| domain.as_str())
+            .unwrap_or_default();
         let script = domain.split('-').next().unwrap_or_default();
         if matches!(script, "never" | "late1500")
-            && (kind == "late" && from("second") || kind == "vendor" && code == Some("provider_timeout"))
+            && (kind == "late" && from("second")
+                || kind == "vendor" && code == Some("provider_timeout"))
         {
             self.one("waits: given up");
         }
@@ -118,11 +169,16 @@ impl Tally {
     /// A delivery as it ended.
     pub(super) fn delivery(&mut self, delivery: &shared::domain::delivery::Delivery) {
         match (&delivery.state, &delivery.reason) {
-            (DeliveryState::Exhausted, Some(reason)) => self.one(format!("delivery: exhausted, {reason}")),
+            (DeliveryState::Exhausted, Some(reason)) => {
+                self.one(format!("delivery: exhausted, {reason}"))
+            }
             (state, _) => self.one(format!("delivery: {}", state.as_str())),
         }
         self.one(format!("event: {}", delivery.event.as_str()));
-        let interrupted = delivery.log.iter().filter(|attempt| attempt.error.as_deref() == Some("interrupted"));
+        let interrupted = delivery
+            .log
+            .iter()
+            .filter(|attempt| attempt.error.as_deref() == Some("interrupted"));
         self.add("attempt: interrupted", interrupted.count() as u64);
         self.add("delivery: replayed", u64::from(delivery.explicit));
     }
@@ -145,15 +201,26 @@ impl Tally {
 
     /// Which of these never happened.
     pub(super) fn missing<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
-        names.iter().filter(|name| !self.0.contains_key(**name)).copied().collect()
+        names
+            .iter()
+            .filter(|name| !self.0.contains_key(**name))
+            .copied()
+            .collect()
     }
 
     /// As a table of text.
     pub(super) fn table(&self, schedules: u64) -> String {
-        let head = format!("{:<44} {:>10} {:>13}\n", "what happened", "times", "schedules");
+        let head = format!(
+            "{:<44} {:>10} {:>13}\n",
+            "what happened", "times", "schedules"
+        );
         let line = |(name, (all, some)): (&String, &(u64, u64))| {
             let share = some * 1000 / schedules.max(1);
-            format!("{name:<44} {all:>10} {some:>7} {:>3}.{}%\n", share / 10, share % 10)
+            format!(
+                "{name:<44} {all:>10} {some:>7} {:>3}.{}%\n",
+                share / 10,
+                share % 10
+            )
         };
         head + &self.0.iter().map(line).collect::<String>()
     }

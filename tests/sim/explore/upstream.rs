@@ -33,10 +33,17 @@ pub(super) fn listen(world: &World) {
     world
         .sim
         .http
-        .on("https://vendor.example/v1/jobs", move |request| vendor(&upstream, request, clock.now(), &mut refused));
+        .on("https://vendor.example/v1/jobs", move |request| {
+            vendor(&upstream, request, clock.now(), &mut refused)
+        });
     let mut asked: BTreeMap<String, u32> = BTreeMap::new();
     world.sim.http.on("https://web.example/", move |request| {
-        let domain = request.url.rsplit('/').next().unwrap_or_default().to_owned();
+        let domain = request
+            .url
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let times = asked.entry(domain).or_default();
         *times += 1;
         answer(request, *times)
@@ -44,7 +51,12 @@ pub(super) fn listen(world: &World) {
 }
 
 /// A vendor that takes questions and answers later. Who is in `refused` was told to come back.
-fn vendor(upstream: &Upstream, request: &HttpRequest, now: Timestamp, refused: &mut BTreeSet<String>) -> Reply {
+fn vendor(
+    upstream: &Upstream,
+    request: &HttpRequest,
+    now: Timestamp,
+    refused: &mut BTreeSet<String>,
+) -> Reply {
     if request.method == "GET" {
         let key = request.url.rsplit('/').next().unwrap_or_default();
         return match upstream.poll(key, now) {
@@ -57,11 +69,16 @@ fn vendor(upstream: &Upstream, request: &HttpRequest, now: Timestamp, refused: &
     }
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let domain = asked["domain"].as_str().unwrap_or_default();
-    let named = |(name, value): &(String, String)| name.eq_ignore_ascii_case("idempotency-key").then(|| value.clone());
+    let named = |(name, value): &(String, String)| {
+        name.eq_ignore_ascii_case("idempotency-key")
+            .then(|| value.clone())
+    };
     let key = request.headers.iter().find_map(named).unwrap_or_default();
     match domain.split('-').next().unwrap_or_default() {
         "down" => return Reply::status(500),
-        "busy" if refused.insert(key.clone()) => return Reply::status(429).header("retry-after", "40"),
+        "busy" if refused.insert(key.clone()) => {
+            return Reply::status(429).header("retry-after", "40");
+        }
         "slow25" => return Reply::status(200).after(Duration::from_secs(25)),
         _ => {}
     }
@@ -74,7 +91,10 @@ fn vendor(upstream: &Upstream, request: &HttpRequest, now: Timestamp, refused: &
 fn answer(request: &HttpRequest, times: u32) -> Reply {
     let domain = request.url.rsplit('/').next().unwrap_or_default();
     let script = domain.split('-').next().unwrap_or_default();
-    let seconds: u64 = script.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
+    let seconds: u64 = script
+        .trim_start_matches(char::is_alphabetic)
+        .parse()
+        .unwrap_or(0);
     let found = || Reply::json(200, &json!({"name": format!("Name of {domain}")}));
     match script.trim_end_matches(char::is_numeric) {
         "none" => Reply::status(404),
@@ -87,9 +107,14 @@ fn answer(request: &HttpRequest, times: u32) -> Reply {
         "later" if times % 2 == 1 => Reply::status(429).header("retry-after", "3"),
         // For longer than a record can wait.
         "limited" => Reply::status(429).header("retry-after", "60"),
-        "broken" if times % 2 == 1 => Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND),
+        "broken" if times % 2 == 1 => {
+            Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND)
+        }
         "big" => Reply::json(200, &json!({"name": domain.repeat(10_000)})),
-        "deep" => Reply::json(200, &json!({"name": (0..seconds).fold(Value::Null, |inner, _| json!([inner]))})),
+        "deep" => Reply::json(
+            200,
+            &json!({"name": (0..seconds).fold(Value::Null, |inner, _| json!([inner]))}),
+        ),
         _ => found(),
     }
 }

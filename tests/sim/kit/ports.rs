@@ -4,22 +4,35 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use shared::ports::{
-    Change, Clock, Condition, HttpError, HttpRequest, HttpSender, Item, Key, Message, Put, Query, Queue, QueueName,
-    Select, Store, StoreError, Update, Value, Write, within,
+    Change, Clock, Condition, HttpError, HttpRequest, HttpSender, Item, Key, Message, Put, Query,
+    Queue, QueueName, Select, Store, StoreError, Update, Value, Write, within,
 };
 
 use testkit::sim::{Ended, Fault, LateEffects, Op, QueueFaults, Reply, Sim, StoreFaults, at};
 
 fn key(sk: &str) -> Key {
-    Key { pk: "P".to_owned(), sk: sk.to_owned() }
+    Key {
+        pk: "P".to_owned(),
+        sk: sk.to_owned(),
+    }
 }
 
 fn put(sk: &str) -> Put {
-    Put { item: Item { key: key(sk), attributes: [("n".to_owned(), Value::N(1))].into() }, condition: None }
+    Put {
+        item: Item {
+            key: key(sk),
+            attributes: [("n".to_owned(), Value::N(1))].into(),
+        },
+        condition: None,
+    }
 }
 
 fn message(body: &str) -> Message {
-    Message { body: body.to_owned(), delay: Duration::ZERO, group: "t".to_owned() }
+    Message {
+        body: body.to_owned(),
+        delay: Duration::ZERO,
+        group: "t".to_owned(),
+    }
 }
 
 fn request(url: &str) -> HttpRequest {
@@ -40,8 +53,19 @@ fn sleeping_costs_no_time_and_abandoned_sleeps_move_none() {
     let start = sim.clock.now();
     let clock = &*sim.clock;
     sim.finish(async {
-        assert_eq!(within(clock, Duration::from_hours(1), clock.sleep(Duration::from_secs(2))).await, Some(()));
-        assert_eq!(within(clock, Duration::from_secs(3), std::future::pending::<()>()).await, None);
+        assert_eq!(
+            within(
+                clock,
+                Duration::from_hours(1),
+                clock.sleep(Duration::from_secs(2))
+            )
+            .await,
+            Some(())
+        );
+        assert_eq!(
+            within(clock, Duration::from_secs(3), std::future::pending::<()>()).await,
+            None
+        );
     });
     assert_eq!(sim.clock.now().since(start), Duration::from_secs(5));
     assert_eq!(sim.clock.next_timer(), None);
@@ -60,26 +84,53 @@ fn each_fault_does_what_it_says() {
         let ended = sim.run(sim.store.put(put("a")));
         (ended, sim.store.peek(&key("a")).is_some())
     };
-    let lost = || Ended::Done(Err(StoreError::Unavailable("lost in the simulation".to_owned())));
+    let lost = || {
+        Ended::Done(Err(StoreError::Unavailable(
+            "lost in the simulation".to_owned(),
+        )))
+    };
     assert_eq!(outcome(Fault::Proceed), (Ended::Done(Ok(())), true));
     assert_eq!(outcome(Fault::FailBefore), (lost(), false));
     assert_eq!(outcome(Fault::FailAfter), (lost(), true));
     assert_eq!(outcome(Fault::Die), (Ended::Died, false));
     assert_eq!(outcome(Fault::DieAfter), (Ended::Died, true));
-    assert_eq!(outcome(Fault::Throttle), (Ended::Done(Err(StoreError::Throttled)), false));
-    assert_eq!(outcome(Fault::Delay(Duration::from_secs(9))), (Ended::Done(Ok(())), true));
+    assert_eq!(
+        outcome(Fault::Throttle),
+        (Ended::Done(Err(StoreError::Throttled)), false)
+    );
+    assert_eq!(
+        outcome(Fault::Delay(Duration::from_secs(9))),
+        (Ended::Done(Ok(())), true)
+    );
 }
 
 /// A put under the condition that nothing is there, with this fault, and what was there then and ten seconds later. Where
 /// `between` says so, another put comes in between.
-fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, [Option<i64>; 2], LateEffects) {
+fn put_late(
+    fault: Fault,
+    between: bool,
+) -> (Ended<Result<(), StoreError>>, [Option<i64>; 2], LateEffects) {
     let sim = Sim::new(1);
     sim.gate.inject(at(1, fault));
     let fresh = |n| {
-        let item = Item { attributes: [("n".to_owned(), Value::N(n))].into(), ..put("a").item };
-        Put { item, condition: Some(Condition::ItemAbsent) }
+        let item = Item {
+            attributes: [("n".to_owned(), Value::N(n))].into(),
+            ..put("a").item
+        };
+        Put {
+            item,
+            condition: Some(Condition::ItemAbsent),
+        }
     };
-    let there = || sim.store.peek(&key("a")).map(|item| if item.attributes["n"] == Value::N(1) { 1 } else { 2 });
+    let there = || {
+        sim.store.peek(&key("a")).map(|item| {
+            if item.attributes["n"] == Value::N(1) {
+                1
+            } else {
+                2
+            }
+        })
+    };
     let ended = sim.run(sim.store.put(fresh(1)));
     let then = there();
     if between {
@@ -87,20 +138,51 @@ fn put_late(fault: Fault, between: bool) -> (Ended<Result<(), StoreError>>, [Opt
     }
     let owed = sim.clock.owes();
     sim.clock.advance(Duration::from_secs(10));
-    assert_eq!((owed, sim.clock.owes()), (sim.gate.late_effects() != LateEffects::default(), false));
+    assert_eq!(
+        (owed, sim.clock.owes()),
+        (sim.gate.late_effects() != LateEffects::default(), false)
+    );
     (ended, [then, there()], sim.gate.late_effects())
 }
 
 #[test]
 fn a_write_that_was_given_up_takes_effect_later_if_its_condition_holds_then() {
-    let (applied, refused) = (LateEffects { applied: 1, refused: 0 }, LateEffects { applied: 0, refused: 1 });
-    let lost = || Ended::Done(Err(StoreError::Unavailable("lost in the simulation".to_owned())));
+    let (applied, refused) = (
+        LateEffects {
+            applied: 1,
+            refused: 0,
+        },
+        LateEffects {
+            applied: 0,
+            refused: 1,
+        },
+    );
+    let lost = || {
+        Ended::Done(Err(StoreError::Unavailable(
+            "lost in the simulation".to_owned(),
+        )))
+    };
     let by = Duration::from_secs(3);
-    assert_eq!(put_late(Fault::Late(by), false), (lost(), [None, Some(1)], applied));
-    assert_eq!(put_late(Fault::Late(by), true), (lost(), [None, Some(2)], refused));
-    assert_eq!(put_late(Fault::DieLate(by), false), (Ended::Died, [None, Some(1)], applied));
-    assert_eq!(put_late(Fault::DieLate(by), true), (Ended::Died, [None, Some(2)], refused));
-    assert_eq!(put_late(Fault::Again(by), false), (Ended::Done(Ok(())), [Some(1), Some(1)], refused));
+    assert_eq!(
+        put_late(Fault::Late(by), false),
+        (lost(), [None, Some(1)], applied)
+    );
+    assert_eq!(
+        put_late(Fault::Late(by), true),
+        (lost(), [None, Some(2)], refused)
+    );
+    assert_eq!(
+        put_late(Fault::DieLate(by), false),
+        (Ended::Died, [None, Some(1)], applied)
+    );
+    assert_eq!(
+        put_late(Fault::DieLate(by), true),
+        (Ended::Died, [None, Some(2)], refused)
+    );
+    assert_eq!(
+        put_late(Fault::Again(by), false),
+        (Ended::Done(Ok(())), [Some(1), Some(1)], refused)
+    );
 }
 
 #[test]
@@ -108,24 +190,73 @@ fn every_kind_of_write_can_take_effect_later_and_no_read_can() {
     let sim = Sim::new(1);
     sim.gate.start_trace();
     sim.gate.inject(|_| Fault::Late(Duration::from_secs(1)));
-    let update = Update { key: key("b"), changes: vec![Change::Add("n", 1)], condition: None };
+    let update = Update {
+        key: key("b"),
+        changes: vec![Change::Add("n", 1)],
+        condition: None,
+    };
     sim.finish(async {
         assert!(sim.store.put(put("a")).await.is_err());
         assert!(sim.store.update(update).await.is_err());
-        assert!(sim.store.transact(vec![Write::Put(put("c")), Write::Put(put("d"))]).await.is_err());
+        assert!(
+            sim.store
+                .transact(vec![Write::Put(put("c")), Write::Put(put("d"))])
+                .await
+                .is_err()
+        );
         assert!(sim.store.put_all(vec![put("e").item]).await.is_err());
         assert!(sim.store.get(&key("a")).await.is_err());
-        assert!(sim.queue.send(QueueName::Enrich, vec![message("m")]).await.is_err());
+        assert!(
+            sim.queue
+                .send(QueueName::Enrich, vec![message("m")])
+                .await
+                .is_err()
+        );
     });
-    assert_eq!((sim.store.items().len(), sim.queue.peek(QueueName::Enrich).len()), (0, 0));
+    assert_eq!(
+        (
+            sim.store.items().len(),
+            sim.queue.peek(QueueName::Enrich).len()
+        ),
+        (0, 0)
+    );
     sim.clock.advance(Duration::from_secs(1));
-    assert_eq!((sim.store.items().len(), sim.queue.peek(QueueName::Enrich).len()), (5, 1));
-    assert_eq!(sim.gate.late_effects(), LateEffects { applied: 5, refused: 0 });
-    assert!(sim.gate.trace().iter().any(|line| line.ends_with("Update P/b late -> ok")), "{:#?}", sim.gate.trace());
+    assert_eq!(
+        (
+            sim.store.items().len(),
+            sim.queue.peek(QueueName::Enrich).len()
+        ),
+        (5, 1)
+    );
+    assert_eq!(
+        sim.gate.late_effects(),
+        LateEffects {
+            applied: 5,
+            refused: 0
+        }
+    );
+    assert!(
+        sim.gate
+            .trace()
+            .iter()
+            .any(|line| line.ends_with("Update P/b late -> ok")),
+        "{:#?}",
+        sim.gate.trace()
+    );
     let receipt = sim.queue.receive(QueueName::Enrich, 1)[0].receipt.clone();
     sim.finish(async {
-        assert!(sim.store.delete_all(vec![key("a"), key("b")]).await.is_err());
-        assert!(sim.queue.postpone(QueueName::Enrich, &receipt, Duration::from_secs(5)).await.is_err());
+        assert!(
+            sim.store
+                .delete_all(vec![key("a"), key("b")])
+                .await
+                .is_err()
+        );
+        assert!(
+            sim.queue
+                .postpone(QueueName::Enrich, &receipt, Duration::from_secs(5))
+                .await
+                .is_err()
+        );
     });
     assert_eq!(sim.store.items().len(), 5);
     sim.clock.advance(Duration::from_secs(1));
@@ -139,7 +270,10 @@ fn a_batch_can_take_effect_in_part() {
     let sim = Sim::new(1);
     sim.gate.inject(at(2, Fault::FailPartly));
     let items = (0..45).map(|n| put(&format!("{n:02}")).item).collect();
-    assert!(matches!(sim.finish(sim.store.put_all(items)), Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        sim.finish(sim.store.put_all(items)),
+        Err(StoreError::Unavailable(_))
+    ));
     assert_eq!(sim.store.items().len(), 25 + 10);
     assert_eq!(sim.gate.count(Op::PutAll), 2);
 }
@@ -147,9 +281,16 @@ fn a_batch_can_take_effect_in_part() {
 #[test]
 fn no_branch_of_a_dead_process_has_an_effect() {
     let sim = Sim::new(1);
-    sim.gate.inject(|call| if call.subject == "P/a" { Fault::Die } else { Fault::Proceed });
+    sim.gate.inject(|call| {
+        if call.subject == "P/a" {
+            Fault::Die
+        } else {
+            Fault::Proceed
+        }
+    });
     let both = async {
-        let (a, b) = futures_util::future::join(sim.store.put(put("a")), sim.store.put(put("b"))).await;
+        let (a, b) =
+            futures_util::future::join(sim.store.put(put("a")), sim.store.put(put("b"))).await;
         a.and(b)
     };
     assert_eq!(sim.run(both), Ended::Died);
@@ -159,16 +300,30 @@ fn no_branch_of_a_dead_process_has_an_effect() {
 #[test]
 fn hosts_answer_late_wrongly_and_too_much() {
     let sim = Sim::new(1);
-    sim.http.on("https://a.example/", |_| Reply::body(200, "hello"));
-    sim.http.on("https://a.example/slow", |_| Reply::status(200).after(Duration::from_secs(6)));
+    sim.http
+        .on("https://a.example/", |_| Reply::body(200, "hello"));
+    sim.http.on("https://a.example/slow", |_| {
+        Reply::status(200).after(Duration::from_secs(6))
+    });
     sim.http.refuse("https://10.", HttpError::Blocked);
     let start = sim.clock.now();
-    let answer = sim.finish(sim.http.send(request("https://a.example/x?secret"))).unwrap();
-    assert_eq!((answer.status, answer.body.as_slice(), answer.truncated), (200, b"hell".as_slice(), true));
+    let answer = sim
+        .finish(sim.http.send(request("https://a.example/x?secret")))
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_slice(), answer.truncated),
+        (200, b"hell".as_slice(), true)
+    );
     assert_eq!(sim.clock.now(), start);
-    assert_eq!(sim.finish(sim.http.send(request("https://a.example/slow"))), Err(HttpError::Timeout));
+    assert_eq!(
+        sim.finish(sim.http.send(request("https://a.example/slow"))),
+        Err(HttpError::Timeout)
+    );
     assert_eq!(sim.clock.now().since(start), Duration::from_secs(5));
-    assert_eq!(sim.finish(sim.http.send(request("https://10.0.0.1/"))), Err(HttpError::Blocked));
+    assert_eq!(
+        sim.finish(sim.http.send(request("https://10.0.0.1/"))),
+        Err(HttpError::Blocked)
+    );
     assert_eq!(sim.http.sent().len(), 2);
 }
 
@@ -176,10 +331,14 @@ fn hosts_answer_late_wrongly_and_too_much() {
 fn messages_come_back_until_they_are_dead_letters() {
     let sim = Sim::new(1);
     sim.queue.configure(Duration::from_secs(30), 2);
-    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("m")])).unwrap();
+    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("m")]))
+        .unwrap();
     for count in 1..=2 {
         let got = sim.queue.receive(QueueName::Webhook, 10);
-        assert_eq!(got.iter().map(|m| m.receive_count).collect::<Vec<_>>(), [count]);
+        assert_eq!(
+            got.iter().map(|m| m.receive_count).collect::<Vec<_>>(),
+            [count]
+        );
         assert_eq!(sim.queue.receive(QueueName::Webhook, 10), []);
         sim.clock.advance_to(sim.queue.next_visible().unwrap());
     }
@@ -238,13 +397,25 @@ fn units_follow_the_published_rules() {
         ("due".to_owned(), Value::N(5)),
         ("body".to_owned(), Value::B(vec![0; 1500])),
     ];
-    let item = Item { key: key("a"), attributes: attributes.into() };
-    sim.finish(sim.store.put(Put { item, condition: None })).unwrap();
+    let item = Item {
+        key: key("a"),
+        attributes: attributes.into(),
+    };
+    sim.finish(sim.store.put(Put {
+        item,
+        condition: None,
+    }))
+    .unwrap();
     let units = sim.store.units();
     assert_eq!((units.writes, units.index_writes), (2, 1));
     // Moving `due` is a deletion and an insertion in the index.
     let changes = vec![Change::Set("due", Value::N(6))];
-    sim.finish(sim.store.update(Update { key: key("a"), changes, condition: None })).unwrap();
+    sim.finish(sim.store.update(Update {
+        key: key("a"),
+        changes,
+        condition: None,
+    }))
+    .unwrap();
     let units = sim.store.units();
     assert_eq!((units.writes, units.index_writes), (4, 3));
     sim.finish(sim.store.get(&key("a"))).unwrap();
@@ -258,7 +429,8 @@ fn a_queue_misbehaves_as_it_is_told() {
         sim.queue.configure(Duration::from_secs(30), 10);
         sim.queue.misbehave(faults, 7);
         let messages = ["a", "b", "c", "d"].map(message).to_vec();
-        sim.finish(sim.queue.send(QueueName::Webhook, messages)).unwrap();
+        sim.finish(sim.queue.send(QueueName::Webhook, messages))
+            .unwrap();
         let mut bodies = Vec::new();
         for _ in 0..3 {
             for received in sim.queue.receive(QueueName::Webhook, 10) {
@@ -271,19 +443,45 @@ fn a_queue_misbehaves_as_it_is_told() {
     };
     let none = QueueFaults::default();
     assert_eq!(received(none), "abcd");
-    assert_eq!(received(QueueFaults { duplicate: 1000, ..none }), "aabbccdd");
-    assert_eq!(received(QueueFaults { undeleted: 1000, ..none }), "abcdabcdabcd");
-    let mixed = received(QueueFaults { reorder: true, ..none });
+    assert_eq!(
+        received(QueueFaults {
+            duplicate: 1000,
+            ..none
+        }),
+        "aabbccdd"
+    );
+    assert_eq!(
+        received(QueueFaults {
+            undeleted: 1000,
+            ..none
+        }),
+        "abcdabcdabcd"
+    );
+    let mixed = received(QueueFaults {
+        reorder: true,
+        ..none
+    });
     assert!(mixed != "abcd" && mixed.len() == 4, "{mixed}");
-    let late = received(QueueFaults { late: 1000, late_by: Duration::from_secs(60), ..none });
+    let late = received(QueueFaults {
+        late: 1000,
+        late_by: Duration::from_secs(60),
+        ..none
+    });
     assert!(late.len() == 4 && late != "abcd", "{late}");
 }
 
 #[test]
 fn a_message_can_come_again_before_its_visibility_time_out() {
     let sim = Sim::new(1);
-    sim.queue.misbehave(QueueFaults { early_visibility: 1000, ..QueueFaults::default() }, 7);
-    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("a")])).unwrap();
+    sim.queue.misbehave(
+        QueueFaults {
+            early_visibility: 1000,
+            ..QueueFaults::default()
+        },
+        7,
+    );
+    sim.finish(sim.queue.send(QueueName::Webhook, vec![message("a")]))
+        .unwrap();
     let first = sim.queue.receive(QueueName::Webhook, 1);
     let again = sim.queue.next_visible().unwrap();
     assert!(again.since(sim.clock.now()) < Duration::from_mins(12));
@@ -295,22 +493,54 @@ fn a_message_can_come_again_before_its_visibility_time_out() {
 }
 
 fn due_item(sk: &str, at: i64) -> Put {
-    let attributes = [("due_shard".to_owned(), Value::S("0".to_owned())), ("due".to_owned(), Value::N(at))];
-    Put { item: Item { key: key(sk), attributes: attributes.into() }, condition: None }
+    let attributes = [
+        ("due_shard".to_owned(), Value::S("0".to_owned())),
+        ("due".to_owned(), Value::N(at)),
+    ];
+    Put {
+        item: Item {
+            key: key(sk),
+            attributes: attributes.into(),
+        },
+        condition: None,
+    }
 }
 
 fn due_at(sim: &Sim) -> Vec<i64> {
-    let select = Select::Due { due_shard: "0".to_owned(), until: i64::MAX };
-    let query = Query { select, limit: 100, descending: false, consistent: false };
+    let select = Select::Due {
+        due_shard: "0".to_owned(),
+        until: i64::MAX,
+    };
+    let query = Query {
+        select,
+        limit: 100,
+        descending: false,
+        consistent: false,
+    };
     let found = sim.finish(sim.store.query(&query)).unwrap();
-    found.iter().map(|item| if let Value::N(at) = item.attributes["due"] { at } else { 0 }).collect()
+    found
+        .iter()
+        .map(|item| {
+            if let Value::N(at) = item.attributes["due"] {
+                at
+            } else {
+                0
+            }
+        })
+        .collect()
 }
 
 #[test]
 fn an_index_lags_and_keeps_the_order_of_an_items_writes() {
     for seed in 0..20 {
         let sim = Sim::new(1);
-        sim.store.misbehave(StoreFaults { index_lag: Duration::from_secs(5), ..StoreFaults::default() }, seed);
+        sim.store.misbehave(
+            StoreFaults {
+                index_lag: Duration::from_secs(5),
+                ..StoreFaults::default()
+            },
+            seed,
+        );
         let mut shown = Vec::new();
         for at in 1..=3 {
             sim.finish(sim.store.put(due_item("a", at))).unwrap();
@@ -323,17 +553,35 @@ fn an_index_lags_and_keeps_the_order_of_an_items_writes() {
         }
         assert!(shown.is_sorted(), "seed {seed}: {shown:?}");
         assert_eq!(due_at(&sim), [3]);
-        assert!(shown.len() < 9 || shown[1] == 1, "seed {seed}: nothing lagged: {shown:?}");
+        assert!(
+            shown.len() < 9 || shown[1] == 1,
+            "seed {seed}: nothing lagged: {shown:?}"
+        );
     }
 }
 
 #[test]
 fn a_read_that_asks_for_nothing_better_is_stale_and_never_from_the_future() {
     let sim = Sim::new(1);
-    sim.store.misbehave(StoreFaults { stale: Duration::from_secs(10), ..StoreFaults::default() }, 7);
+    sim.store.misbehave(
+        StoreFaults {
+            stale: Duration::from_secs(10),
+            ..StoreFaults::default()
+        },
+        7,
+    );
     let read = |consistent| {
-        let select = Select::Partition { pk: "P".to_owned(), from: "a".to_owned(), to: "b".to_owned() };
-        let query = Query { select, limit: 100, descending: false, consistent };
+        let select = Select::Partition {
+            pk: "P".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+        };
+        let query = Query {
+            select,
+            limit: 100,
+            descending: false,
+            consistent,
+        };
         sim.finish(sim.store.query(&query)).unwrap().len()
     };
     sim.clock.advance(Duration::from_secs(60));
@@ -354,16 +602,32 @@ fn a_read_that_asks_for_nothing_better_is_stale_and_never_from_the_future() {
 fn what_expires_is_deleted_late_and_never_early() {
     let sim = Sim::new(1);
     let day = Duration::from_secs(24 * 3600);
-    sim.store.misbehave(StoreFaults { expiry: Some(2 * day), ..StoreFaults::default() }, 7);
+    sim.store.misbehave(
+        StoreFaults {
+            expiry: Some(2 * day),
+            ..StoreFaults::default()
+        },
+        7,
+    );
     sim.store.note_changes();
     let end = sim.clock.now().plus(day);
     for n in 0..20 {
         let attributes = [("expires_at".to_owned(), Value::N(end.seconds()))];
-        let item = Item { key: key(&n.to_string()), attributes: attributes.into() };
-        sim.finish(sim.store.put(Put { item, condition: None })).unwrap();
+        let item = Item {
+            key: key(&n.to_string()),
+            attributes: attributes.into(),
+        };
+        sim.finish(sim.store.put(Put {
+            item,
+            condition: None,
+        }))
+        .unwrap();
     }
     sim.clock.advance_to(end.minus(Duration::from_secs(1)));
-    assert_eq!((sim.store.items().len(), sim.store.take_changes().len()), (20, 20));
+    assert_eq!(
+        (sim.store.items().len(), sim.store.take_changes().len()),
+        (20, 20)
+    );
     sim.clock.advance(day);
     let left = sim.store.items().len();
     assert!(0 < left && left < 20, "{left}");
@@ -376,7 +640,13 @@ fn what_expires_is_deleted_late_and_never_early() {
 #[test]
 fn transactions_that_meet_conflict_and_the_dead_let_go() {
     let sim = Sim::new(1);
-    sim.store.misbehave(StoreFaults { transaction: Duration::from_secs(60), ..StoreFaults::default() }, 7);
+    sim.store.misbehave(
+        StoreFaults {
+            transaction: Duration::from_secs(60),
+            ..StoreFaults::default()
+        },
+        7,
+    );
     let answers = RefCell::new(Vec::new());
     let mut schedule = sim.schedule(1);
     let (store, clock, answers_ref) = (&*sim.store, &*sim.clock, &answers);
@@ -389,7 +659,9 @@ fn transactions_that_meet_conflict_and_the_dead_let_go() {
     });
     schedule.spawn("second", async move {
         clock.sleep(Duration::from_millis(1)).await;
-        let both = store.transact(vec![Write::Put(put("c")), Write::Put(put("a"))]).await;
+        let both = store
+            .transact(vec![Write::Put(put("c")), Write::Put(put("a"))])
+            .await;
         answers_ref.borrow_mut().push(("second", both));
         let single = store.put(put("a")).await;
         answers_ref.borrow_mut().push(("single", single));
@@ -399,7 +671,14 @@ fn transactions_that_meet_conflict_and_the_dead_let_go() {
     assert!(schedule.run());
     drop(schedule);
     let conflict = Err(StoreError::Conflict);
-    assert_eq!(*answers.borrow(), [("second", conflict.clone()), ("single", conflict), ("first", Ok(()))]);
+    assert_eq!(
+        *answers.borrow(),
+        [
+            ("second", conflict.clone()),
+            ("single", conflict),
+            ("first", Ok(()))
+        ]
+    );
     assert_eq!(sim.finish(sim.store.put(put("b"))), Ok(()));
 }
 
@@ -409,12 +688,36 @@ fn changes_say_what_was_there_and_which_belong_together() {
     sim.store.note_changes();
     sim.finish(sim.store.put(put("a"))).unwrap();
     sim.finish(sim.store.put(put("a"))).unwrap();
-    let check = Write::Check { key: key("a"), condition: Condition::ItemExists };
-    sim.finish(sim.store.transact(vec![Write::Put(put("b")), check, Write::Put(put("c"))])).unwrap();
+    let check = Write::Check {
+        key: key("a"),
+        condition: Condition::ItemExists,
+    };
+    sim.finish(
+        sim.store
+            .transact(vec![Write::Put(put("b")), check, Write::Put(put("c"))]),
+    )
+    .unwrap();
     sim.finish(sim.store.delete_all(vec![key("a")])).unwrap();
     let changes = sim.store.take_changes();
-    let said: Vec<_> =
-        changes.iter().map(|c| (c.key.sk.as_str(), c.before.is_some(), c.after.is_some(), c.write)).collect();
-    assert_eq!(said, [("a", false, true, 1), ("b", false, true, 3), ("c", false, true, 3), ("a", true, false, 4)]);
+    let said: Vec<_> = changes
+        .iter()
+        .map(|c| {
+            (
+                c.key.sk.as_str(),
+                c.before.is_some(),
+                c.after.is_some(),
+                c.write,
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("a", false, true, 1),
+            ("b", false, true, 3),
+            ("c", false, true, 3),
+            ("a", true, false, 4)
+        ]
+    );
     assert_eq!(sim.store.take_changes(), []);
 }

@@ -8,7 +8,9 @@ fn the_same_seed_makes_the_same_requests() {
     let document = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}});
     let made = |seed| {
         let mut generator = Generator::new(&document, seed);
-        (0..50).map(|_| generator.valid(&document)).collect::<Vec<_>>()
+        (0..50)
+            .map(|_| generator.valid(&document))
+            .collect::<Vec<_>>()
     };
     assert_eq!(made(7), made(7));
     assert_ne!(made(7), made(8));
@@ -16,11 +18,21 @@ fn the_same_seed_makes_the_same_requests() {
 
 #[test]
 fn a_fault_is_made_only_where_there_can_be_one() {
-    let document = json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}});
+    let document =
+        json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}});
     let mut generator = Generator::new(&document, 1);
     let missing = generator.broken(&document, Fault::MissingRequired).unwrap();
-    assert_eq!((missing.pointer.as_str(), missing.value.get("a")), ("/a", None));
-    for fault in [Fault::NotInEnum, Fault::TooLong, Fault::TooMany, Fault::TooSmall, Fault::UnknownMember] {
+    assert_eq!(
+        (missing.pointer.as_str(), missing.value.get("a")),
+        ("/a", None)
+    );
+    for fault in [
+        Fault::NotInEnum,
+        Fault::TooLong,
+        Fault::TooMany,
+        Fault::TooSmall,
+        Fault::UnknownMember,
+    ] {
         assert!(generator.broken(&document, fault).is_none(), "{fault:?}");
     }
 }

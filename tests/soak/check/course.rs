@@ -20,13 +20,19 @@ fn stage(status: &str) -> u8 {
 fn growing(shown: &Value) -> BTreeMap<&str, Option<u64>> {
     let counts = shown["counts"].as_object().into_iter().flatten();
     let counts = counts.map(|(name, count)| (name.as_str(), count.as_u64()));
-    counts.chain([("credits used", shown["credits"]["used"].as_u64())]).collect()
+    counts
+        .chain([("credits used", shown["credits"]["used"].as_u64())])
+        .collect()
 }
 
 pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
     for shown in &job.shown {
         if shown["counts"]["total"] != job.records || !job.ids.contains(text(shown, "id")) {
-            tally.wrong(COUNTS, Some(job), format!("it is of {} records and shows {shown}", job.records));
+            tally.wrong(
+                COUNTS,
+                Some(job),
+                format!("it is of {} records and shows {shown}", job.records),
+            );
         }
         let status = text(shown, "status");
         let asked_for = matches!(status, "canceling" | "canceled") && job.canceled;
@@ -36,20 +42,34 @@ pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
     }
     for pair in job.shown.windows(2) {
         let after = growing(&pair[1]);
-        let back = growing(&pair[0]).iter().any(|(name, before)| *before > after.get(name).copied().flatten());
+        let back = growing(&pair[0])
+            .iter()
+            .any(|(name, before)| *before > after.get(name).copied().flatten());
         if back || stage(text(&pair[0], "status")) > stage(text(&pair[1], "status")) {
-            tally.wrong(FORWARD, Some(job), format!("it was {}, and then {}", pair[0], pair[1]));
+            tally.wrong(
+                FORWARD,
+                Some(job),
+                format!("it was {}, and then {}", pair[0], pair[1]),
+            );
         }
     }
     // A page read while a job runs ends before the first record without outcome; what it has stays.
     for page in &job.early {
         if page.len() > job.records as usize {
-            tally.wrong(LOST, Some(job), format!("{} lines of {} records", page.len(), job.records));
+            tally.wrong(
+                LOST,
+                Some(job),
+                format!("{} lines of {} records", page.len(), job.records),
+            );
         }
         for (n, line) in (0..job.records).zip(page) {
             outcomes::place(job, n, line, tally);
             if job.lines.get(n as usize).is_some_and(|last| last != line) {
-                tally.wrong(FORWARD, Some(job), format!("line {n} was {line}, and then {}", job.lines[n as usize]));
+                tally.wrong(
+                    FORWARD,
+                    Some(job),
+                    format!("line {n} was {line}, and then {}", job.lines[n as usize]),
+                );
             } else if outcomes::of(seen, job, n, line) == outcomes::Is::Wrong {
                 tally.wrong(OUTCOME, Some(job), format!("line {n} is {line}"));
             }
@@ -66,7 +86,11 @@ fn stays(job: &Job, end: &Value, tally: &mut Tally) {
     };
     for field in ["status", "counts", "credits", "completed_at", "error"] {
         if end[field] != later[field] {
-            tally.wrong(STAYS, Some(job), format!("{field} was {} and is {}", end[field], later[field]));
+            tally.wrong(
+                STAYS,
+                Some(job),
+                format!("{field} was {} and is {}", end[field], later[field]),
+            );
         }
     }
 }
@@ -82,18 +106,37 @@ mod tests {
     #[test]
     fn a_job_that_goes_back_is_noticed() {
         caught(FORWARD, |seen| seen.jobs[0].shown.swap(0, 1));
-        caught(FORWARD, |seen| seen.jobs[0].shown[0]["status"] = json!("completed"));
-        caught(FORWARD, |seen| seen.jobs[0].shown[1]["counts"]["not_found"] = json!(2));
-        caught(FORWARD, |seen| seen.jobs[0].shown[1]["credits"]["used"] = json!(18));
-        caught(FORWARD, |seen| drop(seen.jobs[0].shown[2]["counts"].as_object_mut().unwrap().remove("found")));
+        caught(FORWARD, |seen| {
+            seen.jobs[0].shown[0]["status"] = json!("completed")
+        });
+        caught(FORWARD, |seen| {
+            seen.jobs[0].shown[1]["counts"]["not_found"] = json!(2)
+        });
+        caught(FORWARD, |seen| {
+            seen.jobs[0].shown[1]["credits"]["used"] = json!(18)
+        });
+        caught(FORWARD, |seen| {
+            drop(
+                seen.jobs[0].shown[2]["counts"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("found"),
+            )
+        });
     }
 
     #[test]
     fn a_job_that_is_shown_as_another_is_noticed() {
-        caught(COUNTS, |seen| seen.jobs[0].shown[0]["counts"]["total"] = json!(5));
+        caught(COUNTS, |seen| {
+            seen.jobs[0].shown[0]["counts"]["total"] = json!(5)
+        });
         caught(COUNTS, |seen| seen.jobs[0].shown[0]["id"] = json!("job_2"));
-        caught(OUTCOME, |seen| seen.jobs[0].shown[1]["status"] = json!("canceling"));
-        caught(OUTCOME, |seen| seen.jobs[0].shown[2]["status"] = json!("failed"));
+        caught(OUTCOME, |seen| {
+            seen.jobs[0].shown[1]["status"] = json!("canceling")
+        });
+        caught(OUTCOME, |seen| {
+            seen.jobs[0].shown[2]["status"] = json!("failed")
+        });
     }
 
     #[test]
@@ -108,13 +151,23 @@ mod tests {
             seen.jobs[0].early = vec![page];
             check(&seen).of(OUTCOME)
         };
-        assert_eq!((deleted(vec![line(0, "found")]), deleted(vec![line(0, "not_found")])), (0, 1));
+        assert_eq!(
+            (
+                deleted(vec![line(0, "found")]),
+                deleted(vec![line(0, "not_found")])
+            ),
+            (0, 1)
+        );
     }
 
     #[test]
     fn an_end_that_changes_is_noticed() {
-        caught(STAYS, |seen| seen.jobs[0].later.as_mut().unwrap()["status"] = json!("running"));
-        caught(STAYS, |seen| seen.jobs[0].later.as_mut().unwrap()["counts"]["found"] = json!(6));
+        caught(STAYS, |seen| {
+            seen.jobs[0].later.as_mut().unwrap()["status"] = json!("running")
+        });
+        caught(STAYS, |seen| {
+            seen.jobs[0].later.as_mut().unwrap()["counts"]["found"] = json!(6)
+        });
         caught(STAYS, |seen| seen.jobs[0].later = None);
     }
 }

@@ -13,20 +13,41 @@ pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
     // Whoever could not delete it has said so.
     let Some(erased) = job.erased else { return };
     if job.after.is_empty() {
-        tally.wrong(GONE, Some(job), "nobody has looked whether it is".to_owned());
+        tally.wrong(
+            GONE,
+            Some(job),
+            "nobody has looked whether it is".to_owned(),
+        );
     }
     for (request, status) in job.after.iter().filter(|(_, status)| *status != 404) {
-        tally.wrong(GONE, Some(job), format!("erased after {} s; {request} answers {status}", erased.as_secs()));
+        tally.wrong(
+            GONE,
+            Some(job),
+            format!(
+                "erased after {} s; {request} answers {status}",
+                erased.as_secs()
+            ),
+        );
     }
     let mut late: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
-    for received in seen.received.iter().filter(|r| r.key == job.key && r.at > erased) {
-        late.entry(&received.id).or_default().push(received.at.saturating_sub(erased));
+    for received in seen
+        .received
+        .iter()
+        .filter(|r| r.key == job.key && r.at > erased)
+    {
+        late.entry(&received.id)
+            .or_default()
+            .push(received.at.saturating_sub(erased));
     }
     for (id, after) in late {
         tally.after_erasure += after.len();
         // Attempts of one delivery never overlap, so that one alone can have begun before.
         if after.len() > 1 || after.iter().any(|after| *after > GRACE) {
-            tally.wrong(GONE, Some(job), format!("{id} was sent so long after it was erased: {after:?}"));
+            tally.wrong(
+                GONE,
+                Some(job),
+                format!("{id} was sent so long after it was erased: {after:?}"),
+            );
         }
     }
 }
@@ -60,23 +81,36 @@ mod tests {
         let mut seen = deleted();
         change(&mut seen);
         let tally = check(&seen);
-        assert!(tally.of(rule) > 0, "not noticed: {rule}; but {:?}", tally.violations);
+        assert!(
+            tally.of(rule) > 0,
+            "not noticed: {rule}; but {:?}",
+            tally.violations
+        );
     }
 
     #[test]
     fn a_job_deleted_before_or_after_its_end_has_no_violation() {
         assert_eq!(check(&deleted()).violations, []);
         let (mut ended, whole) = (deleted(), good());
-        (ended.jobs[0].end, ended.jobs[0].lines) = (whole.jobs[0].end.clone(), whole.jobs[0].lines.clone());
+        (ended.jobs[0].end, ended.jobs[0].lines) =
+            (whole.jobs[0].end.clone(), whole.jobs[0].lines.clone());
         assert_eq!(check(&ended).violations, []);
     }
 
     #[test]
     fn a_job_that_is_still_there_is_noticed() {
-        noticed(GONE, |seen| seen.jobs[0].after.push(("GET /v1/jobs/job_1/results".to_owned(), 200)));
-        noticed(GONE, |seen| seen.jobs[0].after.push(("POST /v1/jobs".to_owned(), 202)));
+        noticed(GONE, |seen| {
+            seen.jobs[0]
+                .after
+                .push(("GET /v1/jobs/job_1/results".to_owned(), 200))
+        });
+        noticed(GONE, |seen| {
+            seen.jobs[0].after.push(("POST /v1/jobs".to_owned(), 202))
+        });
         noticed(GONE, |seen| seen.jobs[0].after.clear());
-        noticed(ONE_JOB, |seen| seen.accounts[0].listed.push("job_1".to_owned()));
+        noticed(ONE_JOB, |seen| {
+            seen.accounts[0].listed.push("job_1".to_owned())
+        });
     }
 
     #[test]
@@ -85,17 +119,27 @@ mod tests {
         let mut on_its_way = deleted();
         on_its_way.received[1].at = at(69);
         let tally = check(&on_its_way);
-        assert_eq!((tally.violations.len(), tally.after_erasure), (0, 1), "{:?}", tally.violations);
+        assert_eq!(
+            (tally.violations.len(), tally.after_erasure),
+            (0, 1),
+            "{:?}",
+            tally.violations
+        );
         noticed(GONE, |seen| seen.received[1].at = at(71));
-        noticed(GONE, |seen| (seen.received[0].at, seen.received[1].at) = (at(11), at(12)));
+        noticed(GONE, |seen| {
+            (seen.received[0].at, seen.received[1].at) = (at(11), at(12))
+        });
     }
 
     #[test]
     fn what_an_erased_job_sent_is_judged() {
         noticed(OTHER_ID, |seen| seen.received[0].id = "evt_2".to_owned());
         noticed(SIGNED, |seen| seen.jobs[0].records = 7);
-        noticed(SIGNED, |seen| seen.jobs[0].ids = BTreeSet::from(["job_2".to_owned()]));
-        let body = json!({"type": "job.canceled", "data": {"id": "job_1", "counts": {"total": 6}}}).to_string();
+        noticed(SIGNED, |seen| {
+            seen.jobs[0].ids = BTreeSet::from(["job_2".to_owned()])
+        });
+        let body = json!({"type": "job.canceled", "data": {"id": "job_1", "counts": {"total": 6}}})
+            .to_string();
         noticed(SIGNED, |seen| seen.received[0].body = body.into());
     }
 
@@ -109,8 +153,12 @@ mod tests {
         };
         noticed(CREDITS, used(12));
         noticed(CREDITS, used(18));
-        noticed(CREDITS, |seen| seen.accounts[0].shown["credits"]["balance"] = json!(82));
-        noticed(CREDITS, |seen| seen.accounts[0].shown["usage"]["open_chunks"] = json!(1));
+        noticed(CREDITS, |seen| {
+            seen.accounts[0].shown["credits"]["balance"] = json!(82)
+        });
+        noticed(CREDITS, |seen| {
+            seen.accounts[0].shown["usage"]["open_chunks"] = json!(1)
+        });
         // Not told, it is what was shown before, or more, up to what was found out.
         let untold = |change: &dyn Fn(&mut Seen)| {
             let mut seen = deleted();
@@ -118,7 +166,9 @@ mod tests {
             change(&mut seen);
             check(&seen).of(CREDITS)
         };
-        let shown = deleted().jobs[0].shown[1]["credits"]["used"].as_u64().unwrap();
+        let shown = deleted().jobs[0].shown[1]["credits"]["used"]
+            .as_u64()
+            .unwrap();
         assert_eq!((shown, untold(&used(6)), untold(&used(15))), (6, 0, 0));
         assert_eq!((untold(&used(3)), untold(&used(18))), (1, 1));
         let unanswered = |seen: &mut Seen| {

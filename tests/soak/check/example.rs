@@ -6,11 +6,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Account, Asked, Dead, Job, Later, Limits, PRICE, Post, Question, Received, Seen, Taken, check, known, later,
+    Account, Asked, Dead, Job, Later, Limits, PRICE, Post, Question, Received, Seen, Taken, check,
+    known, later,
 };
 
 pub(super) fn line(n: u32, status: &str) -> Value {
-    let data = if status == "found" { json!({"answer": n}) } else { json!({}) };
+    let data = if status == "found" {
+        json!({"answer": n})
+    } else {
+        json!({})
+    };
     json!({"index": n, "id": format!("n{n}"), "metadata": {"n": n}, "input": {"key": format!("k.{n}")}, "status": status,
            "data": data, "credits": if status == "found" { PRICE } else { 0 }, "error": null})
 }
@@ -32,8 +37,11 @@ pub(super) fn good() -> Seen {
         verified: true,
         taken: Taken::No,
     };
-    let delivery = json!({"event_id": "evt_1", "type": "job.completed", "state": "delivered", "attempts": 2});
-    let lines: Vec<Value> = (0..6).map(|n| line(n, if known(n) { "found" } else { "not_found" })).collect();
+    let delivery =
+        json!({"event_id": "evt_1", "type": "job.completed", "state": "delivered", "attempts": 2});
+    let lines: Vec<Value> = (0..6)
+        .map(|n| line(n, if known(n) { "found" } else { "not_found" }))
+        .collect();
     Seen {
         jobs: vec![Job {
             key: "k".to_owned(),
@@ -47,7 +55,13 @@ pub(super) fn good() -> Seen {
             deliveries: vec![delivery],
             ..Job::default()
         }],
-        received: vec![received.clone(), Received { taken: Taken::Yes, ..received }],
+        received: vec![
+            received.clone(),
+            Received {
+                taken: Taken::Yes,
+                ..received
+            },
+        ],
         accounts: vec![Account {
             granted: 100,
             shown: json!({"credits": {"balance": 85, "used": 15}, "usage": {"open_chunks": 0}}),
@@ -73,7 +87,10 @@ pub(super) fn called() -> Seen {
         open: at(2),
         kept: Some(at(60)),
     };
-    let mut log = Later { limits: [("called".to_owned(), limits)].into(), ..Later::default() };
+    let mut log = Later {
+        limits: [("called".to_owned(), limits)].into(),
+        ..Later::default()
+    };
     for n in 0..6 {
         let key = later::question(&seen.jobs[0], n).unwrap();
         let question = Question {
@@ -95,7 +112,14 @@ pub(super) fn called() -> Seen {
             }
         }
         let (began, ended) = (at(12 + u64::from(n)), at(13 + u64::from(n)));
-        log.posts.push(Post { question: key.clone(), forged: false, says, began, ended, status: 204 });
+        log.posts.push(Post {
+            question: key.clone(),
+            forged: false,
+            says,
+            began,
+            ended,
+            status: 204,
+        });
         log.asked.push(asked(&key, question.taken));
         log.ids.insert(question.id.clone(), key.clone());
         log.questions.insert(key, question);
@@ -133,26 +157,46 @@ pub(super) fn first() -> String {
 pub(super) fn kept(tenant: usize, began: Duration) -> Seen {
     let mut seen = called();
     let first = seen.jobs.remove(0);
-    let pooled = |job: Job| Job { pooled: Some(0), ..job };
-    let mut second = Job { key: "l".to_owned(), ids: ["job_2".to_owned()].into(), tenant, records: 1, ..first.clone() };
+    let pooled = |job: Job| Job {
+        pooled: Some(0),
+        ..job
+    };
+    let mut second = Job {
+        key: "l".to_owned(),
+        ids: ["job_2".to_owned()].into(),
+        tenant,
+        records: 1,
+        ..first.clone()
+    };
     (second.began, second.over) = (began, began + at(5));
     second.lines.truncate(1);
     second.lines[0]["data"]["answer"] = json!("pool.0/called-0");
     second.lines[0]["sources"] = json!({"answer": {"provider": "called", "cached": true}});
     second.lines[0]["input"]["key"] = json!("pool.0");
     seen.jobs = vec![pooled(second), pooled(first)];
-    seen.later.questions.values_mut().for_each(|question| question.about = question.about.replace("k.", "pool."));
+    seen.later
+        .questions
+        .values_mut()
+        .for_each(|question| question.about = question.about.replace("k.", "pool."));
     seen
 }
 
 /// The upstream is dead from 30 s to 34 s and asked so often meanwhile by one instance.
 pub(super) fn dead(times: u64) -> Seen {
     let mut seen = called();
-    seen.later.dead.push(Dead { provider: "called".to_owned(), from: at(30), until: at(34) });
+    seen.later.dead.push(Dead {
+        provider: "called".to_owned(),
+        from: at(30),
+        until: at(34),
+    });
     seen.later.limits.get_mut("called").unwrap().rate = 100.0;
     for n in 0..times {
         let when = at(30) + Duration::from_millis(n * 200);
-        seen.later.asked.push(Asked { taken: false, answered: false, ..asked(&first(), when) });
+        seen.later.asked.push(Asked {
+            taken: false,
+            answered: false,
+            ..asked(&first(), when)
+        });
     }
     seen
 }
@@ -168,5 +212,9 @@ pub(super) fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
 pub(super) fn caught_in(mut seen: Seen, rule: &str, change: impl FnOnce(&mut Seen)) {
     change(&mut seen);
     let tally = check(&seen);
-    assert!(tally.of(rule) > 0, "not noticed: {rule}; but {:?}", tally.violations);
+    assert!(
+        tally.of(rule) > 0,
+        "not noticed: {rule}; but {:?}",
+        tally.violations
+    );
 }

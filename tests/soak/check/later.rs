@@ -20,40 +20,77 @@ pub(super) fn question(job: &Job, n: u32) -> Option<String> {
 
 /// How a line stands to what its upstream was asked and said.
 pub(super) fn of(seen: &Seen, job: &Job, kind: &str, n: u32, line: &Value) -> Is {
-    let Some(key) = question(job, n) else { return Is::Wrong };
+    let Some(key) = question(job, n) else {
+        return Is::Wrong;
+    };
     let right = match (text(line, "status"), text(&line["error"], "code")) {
         ("found", _) => {
-            let right = known(job.number(n)) && line["credits"] == PRICE && said(seen, job, &key, line);
+            let right =
+                known(job.number(n)) && line["credits"] == PRICE && said(seen, job, &key, line);
             return if right { Is::Right } else { Is::Wrong };
         }
         ("not_found", _) if !known(job.number(n)) && looked(seen, job, &key, n) => Is::Right,
         ("canceled", _) if job.canceled => Is::Right,
         ("failed", "worker_lost") => Is::Lost,
-        ("failed", "provider_error" | "rate_limited" | "provider_timeout" | "deadline_exceeded")
-            if spoiled(seen, &key) =>
-        {
-            Is::Right
-        }
+        (
+            "failed",
+            "provider_error" | "rate_limited" | "provider_timeout" | "deadline_exceeded",
+        ) if spoiled(seen, &key) => Is::Right,
         ("failed", "provider_timeout") if text(&line["error"], "detail").contains(GIVEN_UP) => {
-            if in_vain(seen, kind, &key) { Is::Right } else { Is::Wrong }
+            if in_vain(seen, kind, &key) {
+                Is::Right
+            } else {
+                Is::Wrong
+            }
         }
         ("failed", "provider_timeout" | "deadline_exceeded") => Is::Slow,
         _ => Is::Wrong,
     };
-    if line["credits"] == 0 { right } else { Is::Wrong }
+    if line["credits"] == 0 {
+        right
+    } else {
+        Is::Wrong
+    }
 }
 
 /// What the upstream has to say of a record, for people.
 pub(super) fn account(seen: &Seen, job: &Job, n: u32) -> String {
-    let Some(key) = question(job, n) else { return String::new() };
-    let mut said = vec![format!("; its upstream: {:?}", seen.later.questions.get(&key))];
-    for asked in seen.later.asked.iter().filter(|asked| asked.question == key) {
-        let (what, how) =
-            (if asked.puts { "put" } else { "looked" }, if asked.answered { "answered" } else { "spoiled" });
-        said.push(format!("{what} at {:?} by {}, {how} at {:?}", asked.at, asked.instance, asked.over));
+    let Some(key) = question(job, n) else {
+        return String::new();
+    };
+    let mut said = vec![format!(
+        "; its upstream: {:?}",
+        seen.later.questions.get(&key)
+    )];
+    for asked in seen
+        .later
+        .asked
+        .iter()
+        .filter(|asked| asked.question == key)
+    {
+        let (what, how) = (
+            if asked.puts { "put" } else { "looked" },
+            if asked.answered {
+                "answered"
+            } else {
+                "spoiled"
+            },
+        );
+        said.push(format!(
+            "{what} at {:?} by {}, {how} at {:?}",
+            asked.at, asked.instance, asked.over
+        ));
     }
-    for post in seen.later.posts.iter().filter(|post| post.question == key && !post.forged) {
-        said.push(format!("called back {:?} to {:?}: {}", post.began, post.ended, post.status));
+    for post in seen
+        .later
+        .posts
+        .iter()
+        .filter(|post| post.question == key && !post.forged)
+    {
+        said.push(format!(
+            "called back {:?} to {:?}: {}",
+            post.began, post.ended, post.status
+        ));
     }
     said.join("; ")
 }
@@ -65,10 +102,16 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
     if line["data"] != json!({"answer": answer}) {
         return false;
     }
-    let (id, again) = answer
-        .rsplit_once('/')
-        .map_or(("", false), |(_, id)| id.strip_suffix(" again").map_or((id, false), |id| (id, true)));
-    let Some((theirs, asked)) = seen.later.ids.get(id).and_then(|key| seen.later.questions.get_key_value(key)) else {
+    let (id, again) = answer.rsplit_once('/').map_or(("", false), |(_, id)| {
+        id.strip_suffix(" again")
+            .map_or((id, false), |id| (id, true))
+    });
+    let Some((theirs, asked)) = seen
+        .later
+        .ids
+        .get(id)
+        .and_then(|key| seen.later.questions.get_key_value(key))
+    else {
         return false;
     };
     let of_this_answer = format!("{}/{id}{}", asked.about, if again { " again" } else { "" });
@@ -78,35 +121,74 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
     if line["sources"]["answer"]["cached"] != true {
         return theirs == key;
     }
-    let Some((asker, m)) = seen.asker(theirs) else { return false };
-    let kept = seen.later.limits.get(&asked.provider).and_then(|limits| limits.kept);
-    let told = seen.later.asked.iter().filter(|a| a.question == *theirs && a.answered).filter_map(|a| a.over);
-    let told = told.chain(seen.later.posts.iter().filter(|p| p.question == *theirs && !p.forged).map(|p| p.ended));
+    let Some((asker, m)) = seen.asker(theirs) else {
+        return false;
+    };
+    let kept = seen
+        .later
+        .limits
+        .get(&asked.provider)
+        .and_then(|limits| limits.kept);
+    let told = seen
+        .later
+        .asked
+        .iter()
+        .filter(|a| a.question == *theirs && a.answered)
+        .filter_map(|a| a.over);
+    let told = told.chain(
+        seen.later
+            .posts
+            .iter()
+            .filter(|p| p.question == *theirs && !p.forged)
+            .map(|p| p.ended),
+    );
     // It is kept from when the record that asked took it, at the latest when its client saw that.
     let taken = told.chain([asker.over]).max();
-    let fresh = kept.zip(taken).is_some_and(|(kept, taken)| job.began <= taken + kept);
-    asker.tenant == job.tenant && asker.awaits == job.awaits && asker.about(m) == asked.about && fresh
+    let fresh = kept
+        .zip(taken)
+        .is_some_and(|(kept, taken)| job.began <= taken + kept);
+    asker.tenant == job.tenant
+        && asker.awaits == job.awaits
+        && asker.about(m) == asked.about
+        && fresh
 }
 
 /// What was posted a second time counts only where the first had not been acknowledged by then.
 fn came_first(seen: &Seen, key: &str, answer: &str) -> bool {
-    let posts = || seen.later.posts.iter().filter(|post| post.question == key && !post.forged);
-    let Some(this) = posts().find(|post| post.says.as_deref() == Some(answer)) else { return false };
-    !posts().any(|other| other.says != this.says && other.status == 204 && other.ended <= this.began)
+    let posts = || {
+        seen.later
+            .posts
+            .iter()
+            .filter(|post| post.question == key && !post.forged)
+    };
+    let Some(this) = posts().find(|post| post.says.as_deref() == Some(answer)) else {
+        return false;
+    };
+    !posts()
+        .any(|other| other.says != this.says && other.status == 204 && other.ended <= this.began)
 }
 
 /// The upstream was asked about this number for this tenant.
 fn looked(seen: &Seen, job: &Job, key: &str, n: u32) -> bool {
     let for_this_tenant = |theirs: &String| {
-        seen.asker(theirs).is_some_and(|(asker, m)| asker.tenant == job.tenant && asker.about(m) == job.about(n))
+        seen.asker(theirs)
+            .is_some_and(|(asker, m)| asker.tenant == job.tenant && asker.about(m) == job.about(n))
     };
-    seen.later.questions.contains_key(key) || (job.pooled.is_some() && seen.later.questions.keys().any(for_this_tenant))
+    seen.later.questions.contains_key(key)
+        || (job.pooled.is_some() && seen.later.questions.keys().any(for_this_tenant))
 }
 
 /// The last request about a question was not answered, or, where several instances put it, any.
 fn spoiled(seen: &Seen, key: &str) -> bool {
-    let asked: Vec<&Asked> = seen.later.asked.iter().filter(|asked| asked.question == key).collect();
-    let Some(last) = asked.last() else { return false };
+    let asked: Vec<&Asked> = seen
+        .later
+        .asked
+        .iter()
+        .filter(|asked| asked.question == key)
+        .collect();
+    let Some(last) = asked.last() else {
+        return false;
+    };
     let several = asked.iter().any(|one| one.instance != last.instance);
     !last.answered || (several && asked.iter().any(|one| !one.answered))
 }
@@ -115,20 +197,36 @@ fn spoiled(seen: &Seen, key: &str) -> bool {
 /// acknowledged in time must have been seen; whoever can ask has asked once more when the time was over. That time began
 /// before the upstream counts it from, by as much as the question was late on its way.
 fn in_vain(seen: &Seen, kind: &str, key: &str) -> bool {
-    let (Some(question), Some(limits)) = (seen.later.questions.get(key), seen.later.limits.get(kind)) else {
+    let (Some(question), Some(limits)) =
+        (seen.later.questions.get(key), seen.later.limits.get(kind))
+    else {
         return false;
     };
-    let put = seen.later.asked.iter().filter(|asked| asked.question == key && asked.puts && asked.taken);
-    let until =
-        (put.map(|asked| asked.at).max().unwrap_or(question.taken) + limits.give_up).saturating_sub(limits.timeout);
+    let put = seen
+        .later
+        .asked
+        .iter()
+        .filter(|asked| asked.question == key && asked.puts && asked.taken);
+    let until = (put.map(|asked| asked.at).max().unwrap_or(question.taken) + limits.give_up)
+        .saturating_sub(limits.timeout);
     if question.direct {
         return false;
     }
     if kind == "called" {
         let told = |post: &&super::Post| post.question == key && !post.forged && post.status == 204;
-        return seen.later.posts.iter().filter(told).all(|post| post.ended > until);
+        return seen
+            .later
+            .posts
+            .iter()
+            .filter(told)
+            .all(|post| post.ended > until);
     }
-    let last = seen.later.asked.iter().rfind(|asked| asked.question == key).map_or(Duration::ZERO, |asked| asked.at);
+    let last = seen
+        .later
+        .asked
+        .iter()
+        .rfind(|asked| asked.question == key)
+        .map_or(Duration::ZERO, |asked| asked.at);
     last >= until && question.ready.is_none_or(|ready| ready > last)
 }
 
@@ -146,7 +244,8 @@ mod tests {
     fn failed(detail: &str) -> Seen {
         let mut seen = called();
         seen.jobs[0].lines[0] = super::super::example::line(0, "failed");
-        seen.jobs[0].lines[0]["error"] = json!({"code": "provider_timeout", "detail": format!("called: {detail}")});
+        seen.jobs[0].lines[0]["error"] =
+            json!({"code": "provider_timeout", "detail": format!("called: {detail}")});
         seen.jobs[0].early.clear();
         seen
     }
@@ -159,19 +258,39 @@ mod tests {
     fn a_run_without_fault_has_no_violation() {
         let tally: Tally = check(&called());
         assert_eq!(tally.violations, []);
-        assert_eq!((tally.later.questions, tally.later.requests, tally.later.posts), (6, 6, 6));
+        assert_eq!(
+            (
+                tally.later.questions,
+                tally.later.requests,
+                tally.later.posts
+            ),
+            (6, 6, 6)
+        );
     }
 
     #[test]
     fn what_the_upstream_did_not_say_of_this_record_is_noticed() {
-        for other in ["k.1/called-1", "k.0/called-1", "k.0/called-9", "forged", "unverified", "k.0/called-0 again"] {
+        for other in [
+            "k.1/called-1",
+            "k.0/called-1",
+            "k.0/called-9",
+            "forged",
+            "unverified",
+            "k.0/called-0 again",
+        ] {
             caught(|seen| seen.jobs[0].lines[0]["data"]["answer"] = json!(other));
         }
         caught(|seen| seen.jobs[0].lines[0]["data"]["more"] = json!(1));
         caught(|seen| seen.jobs[0].lines[0]["credits"] = json!(PRICE + 1));
         caught(|seen| seen.later.questions.clear());
         // Not found is what somebody was asked.
-        caught(|seen| drop(seen.later.questions.remove(&question(&seen.jobs[0], 4).unwrap())));
+        caught(|seen| {
+            drop(
+                seen.later
+                    .questions
+                    .remove(&question(&seen.jobs[0], 4).unwrap()),
+            )
+        });
     }
 
     #[test]
@@ -182,11 +301,22 @@ mod tests {
             seen.jobs[0].early.clear();
             seen.jobs[0].lines[0]["data"]["answer"] = json!(says);
             seen.later.posts[0].status = status;
-            let post = Post { began: at(began), ended: at(began + 1), says: Some(says), ..seen.later.posts[0].clone() };
-            seen.later.posts.push(Post { status: 204, ..post });
+            let post = Post {
+                began: at(began),
+                ended: at(began + 1),
+                says: Some(says),
+                ..seen.later.posts[0].clone()
+            };
+            seen.later.posts.push(Post {
+                status: 204,
+                ..post
+            });
             outcomes(&seen)
         };
-        assert_eq!((said_again(12, 204), said_again(14, 0), said_again(14, 204)), (0, 0, 1));
+        assert_eq!(
+            (said_again(12, 204), said_again(14, 0), said_again(14, 204)),
+            (0, 0, 1)
+        );
     }
 
     #[test]
@@ -226,18 +356,28 @@ mod tests {
             let limits = seen.later.limits["called"].clone();
             seen.later.limits.insert("hinted".to_owned(), limits);
             seen.later.questions.get_mut(&first()).unwrap().ready = ready.map(at);
-            seen.later.asked.extend(looks.iter().map(|look| Asked { puts: false, ..asked(&first(), at(*look)) }));
+            seen.later.asked.extend(looks.iter().map(|look| Asked {
+                puts: false,
+                ..asked(&first(), at(*look))
+            }));
             in_vain(&seen, "hinted", &first())
         };
         assert!(polled(None, &[20, 40]) && polled(Some(41), &[20, 40]));
         assert!(!polled(Some(39), &[20, 40]), "it was told");
-        assert!(!polled(Some(39), &[20]) && !polled(None, &[]), "it was not asked when its time was over");
+        assert!(
+            !polled(Some(39), &[20]) && !polled(None, &[]),
+            "it was not asked when its time was over"
+        );
     }
 
     #[test]
     fn a_failure_is_right_where_the_last_request_was_spoiled() {
         let unanswered = failed("no answer from the provider (timeout)");
-        assert_eq!((outcomes(&unanswered), check(&unanswered).slow), (0, 1), "a busy machine");
+        assert_eq!(
+            (outcomes(&unanswered), check(&unanswered).slow),
+            (0, 1),
+            "a busy machine"
+        );
         let last = |one: Asked, two: Asked| {
             let mut seen = failed("x");
             seen.jobs[0].lines[0]["error"]["code"] = json!("provider_error");
@@ -246,8 +386,21 @@ mod tests {
             outcomes(&seen)
         };
         let good = |s| asked(&first(), at(s));
-        let bad = |s| Asked { answered: false, ..good(s) };
-        let by_two = |s| Asked { instance: "two".to_owned(), ..good(s) };
-        assert_eq!((last(good(10), bad(19)), last(bad(10), good(19)), last(bad(10), by_two(19))), (0, 1, 0));
+        let bad = |s| Asked {
+            answered: false,
+            ..good(s)
+        };
+        let by_two = |s| Asked {
+            instance: "two".to_owned(),
+            ..good(s)
+        };
+        assert_eq!(
+            (
+                last(good(10), bad(19)),
+                last(bad(10), good(19)),
+                last(bad(10), by_two(19))
+            ),
+            (0, 1, 0)
+        );
     }
 }

@@ -74,7 +74,11 @@ impl Job {
 
     /// The input of a record.
     pub(crate) fn about(&self, n: u32) -> String {
-        let whose = if self.pooled.is_some() { "pool" } else { &self.key };
+        let whose = if self.pooled.is_some() {
+            "pool"
+        } else {
+            &self.key
+        };
         format!("{whose}.{}", self.number(n))
     }
 }
@@ -162,9 +166,15 @@ impl Seen {
     /// The record that asked a question of an upstream that answers later, by the question's key.
     fn asker(&self, question: &str) -> Option<(&Job, u32)> {
         let askers = self.askers.get_or_init(|| {
-            let jobs = self.jobs.iter().enumerate().filter(|(_, job)| job.awaits.is_some());
+            let jobs = self
+                .jobs
+                .iter()
+                .enumerate()
+                .filter(|(_, job)| job.awaits.is_some());
             let records = jobs.flat_map(|(at, job)| (0..job.records).map(move |n| (at, job, n)));
-            records.filter_map(|(at, job, n)| Some((later::question(job, n)?, (at, n)))).collect()
+            records
+                .filter_map(|(at, job, n)| Some((later::question(job, n)?, (at, n))))
+                .collect()
         });
         askers.get(question).map(|(at, n)| (&self.jobs[*at], *n))
     }
@@ -206,7 +216,15 @@ impl Tally {
 
     fn wrong(&mut self, rule: &'static str, job: Option<&Job>, detail: String) {
         let job = job.map_or_else(String::new, |j| {
-            format!("{} {}", j.key, j.ids.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+            format!(
+                "{} {}",
+                j.key,
+                j.ids
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )
         });
         self.violations.push(Violation { rule, job, detail });
     }
@@ -235,7 +253,10 @@ const CALLBACK: &str = "a callback that was signed is taken, and no other";
 
 /// Holds what was seen against the rules.
 pub(crate) fn check(seen: &Seen) -> Tally {
-    let mut tally = Tally { requests: seen.received.len(), ..Tally::default() };
+    let mut tally = Tally {
+        requests: seen.received.len(),
+        ..Tally::default()
+    };
     for job in &seen.jobs {
         judge(seen, job, &mut tally);
     }
@@ -244,7 +265,11 @@ pub(crate) fn check(seen: &Seen) -> Tally {
     upstreams::judge(seen, &mut tally);
     events::bodies(seen, &mut tally);
     if seen.followed > 0 {
-        tally.wrong(REDIRECT, None, format!("{} requests came to where a redirect led", seen.followed));
+        tally.wrong(
+            REDIRECT,
+            None,
+            format!("{} requests came to where a redirect led", seen.followed),
+        );
     }
     tally
 }
@@ -272,7 +297,11 @@ fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
         None => return tally.wrong(STUCK, Some(job), "it has not ended".to_owned()),
     };
     *tally.ended.entry(status.to_owned()).or_default() += 1;
-    tally.took.entry(job.awaits.unwrap_or("lookup")).or_default().push(job.over.saturating_sub(job.began));
+    tally
+        .took
+        .entry(job.awaits.unwrap_or("lookup"))
+        .or_default()
+        .push(job.over.saturating_sub(job.began));
     if job.deleted {
         erased::judge(seen, job, tally);
         events::came(seen, job, None, tally);
@@ -293,13 +322,19 @@ mod tests {
 
     #[test]
     fn a_second_job_of_one_key_is_noticed() {
-        caught(ONE_JOB, |seen| seen.jobs[0].ids.extend(["job_2".to_owned()]));
+        caught(ONE_JOB, |seen| {
+            seen.jobs[0].ids.extend(["job_2".to_owned()])
+        });
     }
 
     #[test]
     fn a_job_that_hangs_or_an_api_that_breaks_its_word_is_noticed() {
         caught(STUCK, |seen| seen.jobs[0].end = None);
-        caught(ODD, |seen| seen.jobs[0].odd.push("404 for a job that was accepted".to_owned()));
+        caught(ODD, |seen| {
+            seen.jobs[0]
+                .odd
+                .push("404 for a job that was accepted".to_owned())
+        });
         caught(REDIRECT, |seen| seen.followed = 1);
     }
 }

@@ -132,7 +132,11 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
     tally.later.questions = later.questions.len();
     tally.later.requests = later.asked.len();
     for (provider, limits) in &later.limits {
-        let asked: Vec<&Asked> = later.asked.iter().filter(|asked| asked.provider == *provider).collect();
+        let asked: Vec<&Asked> = later
+            .asked
+            .iter()
+            .filter(|asked| asked.provider == *provider)
+            .collect();
         at_its_rate(provider, limits, &asked, tally);
         at_once(provider, limits, &asked, tally);
         let_alone(provider, limits, &asked, tally);
@@ -144,12 +148,18 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
 }
 
 fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
-    let mut times: Vec<_> =
-        asked.iter().map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX))).collect();
+    let mut times: Vec<_> = asked
+        .iter()
+        .map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX)))
+        .collect();
     times.sort_unstable();
     let busiest = busiest_second(&times);
     // However long the time between two requests is, the rate has places for all that came within it.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate and a time of the soak")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate and a time of the soak"
+    )]
     let places = |from: Timestamp, to: Timestamp| {
         let time = to.since(from) + Duration::from_secs(1) + limits.timeout;
         (limits.rate * (1.0 + TOLERANCE) * time.as_secs_f64()).ceil() as usize
@@ -159,7 +169,11 @@ fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Ta
         later.find_map(|(n, to)| (n + 1 > places(*from, *to)).then(|| (n + 1, to.since(*from))))
     });
     if let Some((came, time)) = over {
-        tally.wrong(RATE, None, format!("{provider} was asked {came} times in {time:?}, beyond its rate"));
+        tally.wrong(
+            RATE,
+            None,
+            format!("{provider} was asked {came} times in {time:?}, beyond its rate"),
+        );
     }
     tally.later.busiest.insert(provider.to_owned(), busiest);
 }
@@ -174,10 +188,13 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
     let mut highest = 0;
     for (instance, asked) in by_instance {
         let beside = |at: Duration| {
-            let under_way = |other: &&&Asked| other.at <= at && other.over.is_some_and(|over| over > at);
+            let under_way =
+                |other: &&&Asked| other.at <= at && other.over.is_some_and(|over| over > at);
             asked.iter().filter(under_way).count()
         };
-        let Some((most, at)) = asked.iter().map(|one| (beside(one.at), one.at)).max() else { continue };
+        let Some((most, at)) = asked.iter().map(|one| (beside(one.at), one.at)).max() else {
+            continue;
+        };
         highest = highest.max(most);
         if most > limits.concurrency {
             let detail = format!(
@@ -194,12 +211,22 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
 /// upstream when the answer comes, which has one of the other places.
 fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
     for told in asked {
-        let (Some(wait), Some(over)) = (told.wait, told.over) else { continue };
-        let meanwhile = |a: &&&Asked| a.instance == told.instance && a.at > over && a.at + ROUNDED < over + wait;
-        let came: Vec<Duration> = asked.iter().filter(meanwhile).map(|asked| asked.at).collect();
+        let (Some(wait), Some(over)) = (told.wait, told.over) else {
+            continue;
+        };
+        let meanwhile = |a: &&&Asked| {
+            a.instance == told.instance && a.at > over && a.at + ROUNDED < over + wait
+        };
+        let came: Vec<Duration> = asked
+            .iter()
+            .filter(meanwhile)
+            .map(|asked| asked.at)
+            .collect();
         if came.len() >= limits.concurrency {
-            let detail =
-                format!("{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}", told.instance);
+            let detail = format!(
+                "{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}",
+                told.instance
+            );
             tally.wrong(LET_ALONE, None, detail);
         }
     }
@@ -208,14 +235,23 @@ fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tall
 /// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
 /// for each opening.
 fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
-    let came: Vec<&&Asked> = asked.iter().filter(|asked| (dead.from..dead.until).contains(&asked.at)).collect();
+    let came: Vec<&&Asked> = asked
+        .iter()
+        .filter(|asked| (dead.from..dead.until).contains(&asked.at))
+        .collect();
     let instances: BTreeSet<&str> = came.iter().map(|asked| asked.instance.as_str()).collect();
     let time = dead.until.saturating_sub(dead.from);
-    let probes = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis()).unwrap_or(usize::MAX - 1) + 1;
+    let probes = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis())
+        .unwrap_or(usize::MAX - 1)
+        + 1;
     let most = instances.len() * (limits.failures - 1 + limits.concurrency) + probes;
     tally.later.dead += came.len();
     if came.len() > most {
-        let detail = format!("{dead:?} got {} requests of {} instances, not {most}", came.len(), instances.len());
+        let detail = format!(
+            "{dead:?} got {} requests of {} instances, not {most}",
+            came.len(),
+            instances.len()
+        );
         tally.wrong(DEAD, None, detail);
     }
 }
@@ -224,12 +260,21 @@ fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
 /// that was to remember it, and where the message that began a chunk was sent twice and its first run needs no hold.
 fn bought_once(seen: &Seen, tally: &mut Tally) {
     let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
-    for asked in seen.later.asked.iter().filter(|asked| asked.puts && asked.taken) {
+    for asked in seen
+        .later
+        .asked
+        .iter()
+        .filter(|asked| asked.puts && asked.taken)
+    {
         taken.entry(&asked.question).or_default().push(asked);
     }
     for (question, taken) in taken {
         let Some((job, n)) = seen.asker(question) else {
-            tally.wrong(BOUGHT, None, format!("nobody asked {question} of {}", taken[0].provider));
+            tally.wrong(
+                BOUGHT,
+                None,
+                format!("nobody asked {question} of {}", taken[0].provider),
+            );
             continue;
         };
         let id = job.ids.first().map_or("", String::as_str);
@@ -237,12 +282,16 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
         for pair in taken.windows(2) {
             let between = pair[0].at..=pair[1].at;
             let ended = seen.ended(&pair[0].instance, pair[1].at);
-            let failed = faults.iter().any(|(at, operation)| match operation.as_str() {
-                "PutItem" | "BatchWriteItem" => between.contains(at),
-                // Where upstreams call back, whoever comes second finds the chunk held.
-                "SendMessageBatch" => job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at),
-                _ => false,
-            });
+            let failed = faults
+                .iter()
+                .any(|(at, operation)| match operation.as_str() {
+                    "PutItem" | "BatchWriteItem" => between.contains(at),
+                    // Where upstreams call back, whoever comes second finds the chunk held.
+                    "SendMessageBatch" => {
+                        job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at)
+                    }
+                    _ => false,
+                });
             if ended || failed || !pair[0].answered {
                 tally.later.again += 1;
             } else {
@@ -260,11 +309,19 @@ fn callbacks(seen: &Seen, tally: &mut Tally) {
     for post in &seen.later.posts {
         let job = seen.asker(&post.question).map(|(job, _)| job);
         let gone = job.is_none_or(|job| job.deleted);
-        let right = if post.forged { post.status == 404 } else { post.status == 204 || (post.status == 404 && gone) };
+        let right = if post.forged {
+            post.status == 404
+        } else {
+            post.status == 204 || (post.status == 404 && gone)
+        };
         if !right {
             tally.wrong(CALLBACK, job, format!("{post:?}"));
         }
-        if post.forged { tally.later.forged += 1 } else { tally.later.posts += 1 }
+        if post.forged {
+            tally.later.forged += 1
+        } else {
+            tally.later.posts += 1
+        }
     }
 }
 
@@ -286,7 +343,10 @@ mod tests {
     fn requests_beyond_the_rate_are_noticed_at_once_and_in_the_long_run() {
         let more = |count: u64, apart: u64| {
             let mut seen = called();
-            let looks = (0..count).map(|n| Asked { puts: false, ..asked(&first(), at(30) + millis(n * apart)) });
+            let looks = (0..count).map(|n| Asked {
+                puts: false,
+                ..asked(&first(), at(30) + millis(n * apart))
+            });
             seen.later.asked.extend(looks);
             check(&seen).of(RATE)
         };
@@ -300,8 +360,15 @@ mod tests {
         let at_once = |instances: [&str; 3], over: Option<Duration>| {
             let mut seen = called();
             for (n, instance) in (0..).zip(instances) {
-                let one = Asked { puts: false, over, ..asked(&first(), at(30) + millis(n * 600)) };
-                seen.later.asked.push(Asked { instance: instance.to_owned(), ..one });
+                let one = Asked {
+                    puts: false,
+                    over,
+                    ..asked(&first(), at(30) + millis(n * 600))
+                };
+                seen.later.asked.push(Asked {
+                    instance: instance.to_owned(),
+                    ..one
+                });
             }
             check(&seen).of(AT_ONCE)
         };
@@ -314,15 +381,30 @@ mod tests {
     fn a_request_of_an_instance_that_was_asked_to_wait_is_noticed() {
         let again = |after: Duration, instance: &str| {
             let mut seen = called();
-            let refused = Asked { wait: Some(at(2)), taken: false, answered: false, ..asked(&first(), at(30)) };
-            let look = |after| Asked { puts: false, ..asked(&first(), at(30) + after) };
+            let refused = Asked {
+                wait: Some(at(2)),
+                taken: false,
+                answered: false,
+                ..asked(&first(), at(30))
+            };
+            let look = |after| Asked {
+                puts: false,
+                ..asked(&first(), at(30) + after)
+            };
             let looks = [look(millis(150)), look(after)];
             seen.later.asked.push(refused);
-            seen.later.asked.extend(looks.map(|look| Asked { instance: instance.to_owned(), ..look }));
+            seen.later.asked.extend(looks.map(|look| Asked {
+                instance: instance.to_owned(),
+                ..look
+            }));
             check(&seen).of(LET_ALONE)
         };
         assert_eq!((again(millis(160), "one"), again(at(1), "one")), (1, 1));
-        assert_eq!((again(millis(2100), "one"), again(at(1), "two")), (0, 0), "one was under way");
+        assert_eq!(
+            (again(millis(2100), "one"), again(at(1), "two")),
+            (0, 0),
+            "one was under way"
+        );
     }
 
     #[test]
@@ -335,7 +417,9 @@ mod tests {
     fn a_question_that_is_bought_twice_without_a_reason_is_noticed() {
         let again = |seen: &mut Seen| seen.later.asked.push(asked(&first(), at(18)));
         caught(BOUGHT, again);
-        caught(BOUGHT, |seen| seen.later.asked.push(asked("nobody's", at(18))));
+        caught(BOUGHT, |seen| {
+            seen.later.asked.push(asked("nobody's", at(18)))
+        });
         let excused = |excuse: &dyn Fn(&mut Seen)| {
             let mut seen = called();
             again(&mut seen);
@@ -344,26 +428,59 @@ mod tests {
             (tally.of(BOUGHT), tally.later.again)
         };
         let last_seen = |lives: &[(&str, u64)]| {
-            let lives = lives.iter().map(|(name, seen)| ((*name).to_owned(), Life { seen: at(*seen), gone: None }));
+            let lives = lives.iter().map(|(name, seen)| {
+                (
+                    (*name).to_owned(),
+                    Life {
+                        seen: at(*seen),
+                        gone: None,
+                    },
+                )
+            });
             excused(&|seen| seen.lives = lives.clone().collect())
         };
         assert_eq!(last_seen(&[("one", 17), ("two", 19)]), (0, 1));
-        assert_eq!(last_seen(&[("two", 19)]), (0, 1), "it ended before anybody looked");
-        assert_eq!((last_seen(&[("one", 18), ("two", 17)]), last_seen(&[])), ((1, 0), (1, 0)));
-        assert_eq!(excused(&|seen| seen.later.asked[0].answered = false), (0, 1));
+        assert_eq!(
+            last_seen(&[("two", 19)]),
+            (0, 1),
+            "it ended before anybody looked"
+        );
+        assert_eq!(
+            (last_seen(&[("one", 18), ("two", 17)]), last_seen(&[])),
+            ((1, 0), (1, 0))
+        );
+        assert_eq!(
+            excused(&|seen| seen.later.asked[0].answered = false),
+            (0, 1)
+        );
         let failed = |job: &str, operation: &str, when: u64| {
             let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
             excused(&move |seen| seen.later.faults.extend([fault.clone()]))
         };
-        assert_eq!((failed("job_1", "PutItem", 15), failed("job_2", "PutItem", 15)), ((0, 1), (1, 0)));
-        assert_eq!((failed("job_1", "PutItem", 9), failed("job_1", "Query", 15)), ((1, 0), (1, 0)));
-        assert_eq!(failed("job_1", "SendMessageBatch", 9), (1, 0), "its first run holds the chunk");
+        assert_eq!(
+            (
+                failed("job_1", "PutItem", 15),
+                failed("job_2", "PutItem", 15)
+            ),
+            ((0, 1), (1, 0))
+        );
+        assert_eq!(
+            (failed("job_1", "PutItem", 9), failed("job_1", "Query", 15)),
+            ((1, 0), (1, 0))
+        );
+        assert_eq!(
+            failed("job_1", "SendMessageBatch", 9),
+            (1, 0),
+            "its first run holds the chunk"
+        );
     }
 
     #[test]
     fn a_callback_that_is_refused_or_a_forged_one_that_is_taken_is_noticed() {
         for (forged, status) in [(false, 404), (false, 0), (true, 204), (true, 400)] {
-            caught(CALLBACK, |seen| (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status));
+            caught(CALLBACK, |seen| {
+                (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status)
+            });
         }
         let mut right = called();
         (right.later.posts[5].forged, right.later.posts[5].status) = (true, 404);

@@ -28,17 +28,33 @@ fn contract() -> Contract {
 
 /// A world whose provider answers with whatever the description calls a person, and addresses of every status.
 fn described(seed: u64, credits: i64) -> Served {
-    let options = Options { seed, credits, enrichers: 4, ..Options::default() };
+    let options = Options {
+        seed,
+        credits,
+        enrichers: 4,
+        ..Options::default()
+    };
     let count = AtomicU64::new(seed << 32);
     let document: Value = serde_json::from_str(include_str!("../schemas/fullenrich.json")).unwrap();
     Served::new(World::with(options), SURFACES, OPERATIONS, move |_| {
         let seed = count.fetch_add(1, Ordering::Relaxed);
-        let person = Generator::new(&document, seed).valid(&document["components"]["schemas"]["Person"]);
-        let status = ["valid", "catch_all", "risky", "invalid", "invalid_domain", "probable", "whatever"];
+        let person =
+            Generator::new(&document, seed).valid(&document["components"]["schemas"]["Person"]);
+        let status = [
+            "valid",
+            "catch_all",
+            "risky",
+            "invalid",
+            "invalid_domain",
+            "probable",
+            "whatever",
+        ];
         let answer = match seed % 5 {
             0 => Answer::NotFound,
-            1 => found(json!({"emails": ["a@b.example"], "phone": "+1 555 0100", "phone_region": "US", "title": "CEO",
-                "full_name": "A B", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "country": "France"})),
+            1 => found(
+                json!({"emails": ["a@b.example"], "phone": "+1 555 0100", "phone_region": "US", "title": "CEO",
+                "full_name": "A B", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "country": "France"}),
+            ),
             _ => found(json!({
                 "work_emails": [{"email": "a@b.example", "status": status[usize::try_from(seed % 7).unwrap()]}],
                 "personal_emails": ["c@d.example"], "phones": [{"number": "+33 1"}], "profile": person,
@@ -67,7 +83,8 @@ impl<'c> Forms<'c> {
     #[track_caller]
     fn hold(&self, method: &str, path: &str, status: u16, value: &Value) {
         let form = self.0.get(&(method.to_owned(), path.to_owned(), status));
-        form.unwrap_or_else(|| panic!("{method} {path} never answers {status}: {value}")).check(value);
+        form.unwrap_or_else(|| panic!("{method} {path} never answers {status}: {value}"))
+            .check(value);
     }
 
     /// An answer has the form that the description gives to answers of its status.
@@ -83,24 +100,43 @@ impl<'c> Forms<'c> {
 fn spoiled(request: &Value, dice: &SimEntropy) -> Value {
     let mut request = request.clone();
     let contacts = request.get_mut("data").and_then(Value::as_array_mut);
-    let Some(contacts) = contacts.filter(|contacts| !contacts.is_empty()) else { return request };
+    let Some(contacts) = contacts.filter(|contacts| !contacts.is_empty()) else {
+        return request;
+    };
     let contact = dice.below(contacts.len());
-    let Some(contact) = contacts[contact].as_object_mut() else { return request };
+    let Some(contact) = contacts[contact].as_object_mut() else {
+        return request;
+    };
     let names: Vec<String> = contact.keys().cloned().collect();
-    let any = names.get(dice.below(names.len().max(1))).cloned().unwrap_or_else(|| "first_name".to_owned());
+    let any = names
+        .get(dice.below(names.len().max(1)))
+        .cloned()
+        .unwrap_or_else(|| "first_name".to_owned());
     match dice.below(6) {
         0 => drop(contact.shift_remove(&any)),
         1 => drop(contact.insert(any, Value::Null)),
         2 => drop(contact.insert(any, json!(""))),
         3 => drop(contact.insert(any, json!(" \t"))),
         4 => {
-            let custom: Map<String, Value> = (0..dice.below(25)).map(|n| (format!("k{n}"), json!("v"))).collect();
+            let custom: Map<String, Value> = (0..dice.below(25))
+                .map(|n| (format!("k{n}"), json!("v")))
+                .collect();
             contact.insert("custom".to_owned(), custom.into());
         }
         _ => {
-            let values =
-                [json!(7), json!(7.5), json!(false), Value::Null, json!([]), json!({}), json!("ü".repeat(100))];
-            contact.insert("custom".to_owned(), json!({"a": "b", "c": values[dice.below(values.len())]}));
+            let values = [
+                json!(7),
+                json!(7.5),
+                json!(false),
+                Value::Null,
+                json!([]),
+                json!({}),
+                json!("ü".repeat(100)),
+            ];
+            contact.insert(
+                "custom".to_owned(),
+                json!({"a": "b", "c": values[dice.below(values.len())]}),
+            );
         }
     }
     request
@@ -126,7 +162,12 @@ fn hold(path: &str, unfinished: u16) -> (usize, usize) {
         for request in requests {
             let answer = served.submit(&format!("{SERVER}{path}"), request);
             let allowed = schema.allows(request);
-            assert_eq!(answer.status == 200, allowed, "{request}\n{}", String::from_utf8_lossy(&answer.body));
+            assert_eq!(
+                answer.status == 200,
+                allowed,
+                "{request}\n{}",
+                String::from_utf8_lossy(&answer.body)
+            );
             let value = forms.check("POST", path, &answer);
             if !allowed {
                 refused += 1;
@@ -145,13 +186,22 @@ fn hold(path: &str, unfinished: u16) -> (usize, usize) {
         for (id, request) in ids {
             let done = served.poll(&format!("{SERVER}{path}/{id}"));
             let value = forms.check("GET", &by_id, &done);
-            assert_eq!((done.status, &value["status"], &value["name"]), (200, &json!("FINISHED"), &request["name"]));
-            let (sent, shown) = (request["data"].as_array().unwrap(), value["data"].as_array().unwrap());
+            assert_eq!(
+                (done.status, &value["status"], &value["name"]),
+                (200, &json!("FINISHED"), &request["name"])
+            );
+            let (sent, shown) = (
+                request["data"].as_array().unwrap(),
+                value["data"].as_array().unwrap(),
+            );
             assert_eq!(sent.len(), shown.len());
             for (sent, shown) in sent.iter().zip(shown) {
                 let custom = sent.get("custom").filter(|custom| !custom.is_null());
                 assert_eq!(shown.get("custom"), custom, "{sent}");
-                assert!(kept(unfinished == 400, sent, &shown["input"]), "{sent}\n{shown}");
+                assert!(
+                    kept(unfinished == 400, sent, &shown["input"]),
+                    "{sent}\n{shown}"
+                );
             }
         }
         for event in served.world.receiver.exchanges() {
@@ -164,32 +214,43 @@ fn hold(path: &str, unfinished: u16) -> (usize, usize) {
 /// Whether everything that was sent and is no option stands in the echo, whatever its name there; `enriched`: of an
 /// enrichment, which knows more names than a lookup.
 fn kept(enriched: bool, sent: &Value, echo: &Value) -> bool {
-    sent.as_object().unwrap().iter().all(|(name, value)| match name.as_str() {
-        "custom" => true,
-        _ if !enriched => echo.get(name) == Some(value),
-        "enrich_fields" => true,
-        _ if value.as_str().is_some_and(|text| text.trim().is_empty()) => true,
-        "domain" | "company_domain" => value.is_null() || echo.get("company_domain").is_some(),
-        "linkedin_url" | "professional_network_url" => {
-            value.is_null() || echo.get("professional_network_url").is_some()
-        }
-        "first_name" | "last_name" | "full_name" | "company_name" => value.is_null() || echo[name] == *value,
-        _ => echo.get(name) == Some(value),
-    })
+    sent.as_object()
+        .unwrap()
+        .iter()
+        .all(|(name, value)| match name.as_str() {
+            "custom" => true,
+            _ if !enriched => echo.get(name) == Some(value),
+            "enrich_fields" => true,
+            _ if value.as_str().is_some_and(|text| text.trim().is_empty()) => true,
+            "domain" | "company_domain" => value.is_null() || echo.get("company_domain").is_some(),
+            "linkedin_url" | "professional_network_url" => {
+                value.is_null() || echo.get("professional_network_url").is_some()
+            }
+            "first_name" | "last_name" | "full_name" | "company_name" => {
+                value.is_null() || echo[name] == *value
+            }
+            _ => echo.get(name) == Some(value),
+        })
 }
 
 #[test]
 fn enrichments_are_taken_refused_and_answered_as_described() {
     let (taken, refused) = hold("/contact/enrich/bulk", 400);
     println!("{taken} taken, {refused} refused");
-    assert!(taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300, "{taken} taken, {refused} refused");
+    assert!(
+        taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300,
+        "{taken} taken, {refused} refused"
+    );
 }
 
 #[test]
 fn reverse_lookups_are_taken_refused_and_answered_as_described() {
     let (taken, refused) = hold("/contact/reverse/email/bulk", 200);
     println!("{taken} taken, {refused} refused");
-    assert!(taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300, "{taken} taken, {refused} refused");
+    assert!(
+        taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300,
+        "{taken} taken, {refused} refused"
+    );
 }
 
 #[test]
@@ -199,8 +260,15 @@ fn every_other_answer_is_as_described() {
     let mut served = described(1, 1);
     let bearer = format!("Bearer {}", served.key());
     for (method, path) in contract.operations() {
-        let called = format!("{SERVER}{}", path.replace("{enrichment_id}", "0197f0b7-1111-7000-8000-000000000000"));
-        for key in [vec![], vec![("authorization", "Basic x")], vec![("authorization", "Bearer x")]] {
+        let called = format!(
+            "{SERVER}{}",
+            path.replace("{enrichment_id}", "0197f0b7-1111-7000-8000-000000000000")
+        );
+        for key in [
+            vec![],
+            vec![("authorization", "Basic x")],
+            vec![("authorization", "Bearer x")],
+        ] {
             let answer = served.call(&method, &called, &key, b"{}");
             assert_eq!(answer.status, 401);
             forms.check(&method, &path, &answer);
@@ -209,12 +277,22 @@ fn every_other_answer_is_as_described() {
         forms.check(&method, &path, &answer);
     }
     let emails = json!([{"email": "a@b.example"}]);
-    for (path, data) in [("/contact/enrich/bulk", json!([john(), john()])), ("/contact/reverse/email/bulk", emails)] {
+    for (path, data) in [
+        ("/contact/enrich/bulk", json!([john(), john()])),
+        ("/contact/reverse/email/bulk", emails),
+    ] {
         let sent = with(json!({"name": "short", "data": data}), "webhook_url", HOOK);
-        let made = forms.check("POST", path, &served.submit(&format!("{SERVER}{path}"), &sent));
+        let made = forms.check(
+            "POST",
+            path,
+            &served.submit(&format!("{SERVER}{path}"), &sent),
+        );
         served.settle();
         let by_id = format!("{path}/{{enrichment_id}}");
-        let answer = served.poll(&format!("{SERVER}{path}/{}", made["enrichment_id"].as_str().unwrap()));
+        let answer = served.poll(&format!(
+            "{SERVER}{path}/{}",
+            made["enrichment_id"].as_str().unwrap()
+        ));
         assert_eq!(answer.status, 402);
         forms.check("GET", &by_id, &answer);
         let told = served.events("").pop().unwrap().json();

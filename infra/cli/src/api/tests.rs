@@ -13,18 +13,38 @@ fn paths_are_joined_to_the_base() {
     let url = |base: &str| {
         let (base, ..) = check_base(base).unwrap();
         let api = client(&base);
-        api.url(&Request::get("/v1/jobs").query("cursor", "a b&c")).unwrap().to_string()
+        api.url(&Request::get("/v1/jobs").query("cursor", "a b&c"))
+            .unwrap()
+            .to_string()
     };
     let expected = "http://127.0.0.1:4566/_aws/execute-api/ab12/$default/v1/jobs?cursor=a+b%26c";
-    assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default"), expected);
-    assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/"), expected);
-    assert_eq!(url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/v1"), expected);
-    assert_eq!(url("https://api.example.com"), "https://api.example.com/v1/jobs?cursor=a+b%26c");
+    assert_eq!(
+        url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default"),
+        expected
+    );
+    assert_eq!(
+        url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/"),
+        expected
+    );
+    assert_eq!(
+        url("http://127.0.0.1:4566/_aws/execute-api/ab12/$default/v1"),
+        expected
+    );
+    assert_eq!(
+        url("https://api.example.com"),
+        "https://api.example.com/v1/jobs?cursor=a+b%26c"
+    );
 }
 
 #[test]
 fn bases_that_cannot_be_meant_are_refused() {
-    for base in ["", "example.com", "ftp://example.com", "https://u:p@example.com", "https://example.com/?a=1"] {
+    for base in [
+        "",
+        "example.com",
+        "ftp://example.com",
+        "https://u:p@example.com",
+        "https://example.com/?a=1",
+    ] {
         assert!(check_base(base).is_err(), "{base}");
     }
     let local = |base: &str| check_base(base).unwrap().1;
@@ -34,13 +54,26 @@ fn bases_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn retry_after_is_seconds_or_a_date() {
-    let header =
-        |text: &'static str| HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))]);
+    let header = |text: &'static str| {
+        HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))])
+    };
     let now = Timestamp(784_111_770_000);
-    assert_eq!(asked_to_wait(&header("7"), now), Some(Duration::from_secs(7)));
-    assert_eq!(asked_to_wait(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
-    assert_eq!(asked_to_wait(&header("Sunday, 06-Nov-94 08:49:37 GMT"), now), Some(Duration::from_secs(7)));
-    assert_eq!(asked_to_wait(&header("Sun Nov  6 08:49:20 1994"), now), Some(Duration::ZERO));
+    assert_eq!(
+        asked_to_wait(&header("7"), now),
+        Some(Duration::from_secs(7))
+    );
+    assert_eq!(
+        asked_to_wait(&header("Sun, 06 Nov 1994 08:49:37 GMT"), now),
+        Some(Duration::from_secs(7))
+    );
+    assert_eq!(
+        asked_to_wait(&header("Sunday, 06-Nov-94 08:49:37 GMT"), now),
+        Some(Duration::from_secs(7))
+    );
+    assert_eq!(
+        asked_to_wait(&header("Sun Nov  6 08:49:20 1994"), now),
+        Some(Duration::ZERO)
+    );
     assert_eq!(asked_to_wait(&header("soon"), now), None);
 }
 
@@ -69,8 +102,14 @@ async fn tries_again_with_the_same_key_and_body() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_given_up_on_soon() {
     let server = serve(vec![Reply::broken()]).await;
-    let error = client(&server.base).send(Request::get("/v1/account")).await.unwrap_err();
-    assert!(matches!(&error, ApiError::Silent(why) if why.contains("does not answer")), "{error:?}");
+    let error = client(&server.base)
+        .send(Request::get("/v1/account"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ApiError::Silent(why) if why.contains("does not answer")),
+        "{error:?}"
+    );
     assert_eq!(server.seen().len(), 4);
 }
 
@@ -78,7 +117,10 @@ async fn a_server_that_is_not_there_is_given_up_on_soon() {
 async fn a_refusal_and_a_fault_of_the_api_are_final() {
     for status in [400, 402, 422, 500, 301] {
         let server = serve(vec![Reply::problem(status)]).await;
-        let error = client(&server.base).send(Request::get("/v1/account")).await.unwrap_err();
+        let error = client(&server.base)
+            .send(Request::get("/v1/account"))
+            .await
+            .unwrap_err();
         assert!(error.is(status), "{status}: {error:?}");
         assert_eq!(server.seen().len(), 1);
     }
@@ -88,7 +130,11 @@ async fn a_refusal_and_a_fault_of_the_api_are_final() {
 async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
     let told = async |reply: Reply| {
         let server = serve(vec![reply]).await;
-        client(&server.base).send(Request::get("/v1/account")).await.unwrap_err().text(&|_| None)
+        client(&server.base)
+            .send(Request::get("/v1/account"))
+            .await
+            .unwrap_err()
+            .text(&|_| None)
     };
     let remedy = "set -a; . infra/local/.env; set +a";
     for gone in [
@@ -101,32 +147,59 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
         assert!(told.ends_with(remedy), "{told}");
     }
     // Millrace's own word, or a fault, is no sign of another stack.
-    for there in [Reply::problem(404), Reply::problem(403), Reply::json(400, "{}")] {
+    for there in [
+        Reply::problem(404),
+        Reply::problem(403),
+        Reply::json(400, "{}"),
+    ] {
         let told = told(there).await;
         assert!(!told.contains(remedy), "{told}");
     }
     let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let base = format!("http://{}/_aws/execute-api/ab12", refused.local_addr().unwrap());
+    let base = format!(
+        "http://{}/_aws/execute-api/ab12",
+        refused.local_addr().unwrap()
+    );
     drop(refused);
-    let error = client(&base).send(Request::get("/v1/account")).await.unwrap_err();
+    let error = client(&base)
+        .send(Request::get("/v1/account"))
+        .await
+        .unwrap_err();
     assert!(error.text(&|_| None).ends_with(remedy), "{error:?}");
     let mut elsewhere = client(&base);
     elsewhere.local = false;
-    let error = elsewhere.send(Request::get("/v1/account")).await.unwrap_err();
+    let error = elsewhere
+        .send(Request::get("/v1/account"))
+        .await
+        .unwrap_err();
     assert!(!error.text(&|_| None).contains(remedy), "{error:?}");
 }
 
 #[tokio::test]
 async fn cursors_are_followed_to_the_end_and_to_a_standstill() {
-    let page = |lines: &str, next: &str| Reply::json(200, &format!(r#"{{"results": {lines}, "next_cursor": {next}}}"#));
-    let server = serve(vec![page("[1, 2]", "\"1.0\""), page("[3]", "\"2.0\""), page("[4]", "null")]).await;
+    let page = |lines: &str, next: &str| {
+        Reply::json(
+            200,
+            &format!(r#"{{"results": {lines}, "next_cursor": {next}}}"#),
+        )
+    };
+    let server = serve(vec![
+        page("[1, 2]", "\"1.0\""),
+        page("[3]", "\"2.0\""),
+        page("[4]", "null"),
+    ])
+    .await;
     let mut seen = Vec::new();
     let mut take = |v: Value| {
         seen.push(v.as_u64().unwrap());
         Ok(true)
     };
     let request = Request::get("/v1/jobs/j/results").query("limit", "2");
-    assert!(follow(&client(&server.base), &request, "results", &mut take).await.unwrap());
+    assert!(
+        follow(&client(&server.base), &request, "results", &mut take)
+            .await
+            .unwrap()
+    );
     assert_eq!(seen, [1, 2, 3, 4]);
     let paths: Vec<String> = server.seen().iter().map(|r| r.path.clone()).collect();
     assert_eq!(paths[0], "/base/v1/jobs/j/results?limit=2");
@@ -134,8 +207,16 @@ async fn cursors_are_followed_to_the_end_and_to_a_standstill() {
     assert_eq!(paths[2], "/base/v1/jobs/j/results?limit=2&cursor=2.0");
 
     let server = serve(vec![page("[1]", "\"1.0\""), page("[]", "\"1.0\"")]).await;
-    assert!(!follow(&client(&server.base), &request, "results", |_| Ok(true)).await.unwrap());
+    assert!(
+        !follow(&client(&server.base), &request, "results", |_| Ok(true))
+            .await
+            .unwrap()
+    );
     assert_eq!(server.seen().len(), 2);
     let server = serve(vec![page("[1]", "\"1.0\""), page("[1]", "\"1.0\"")]).await;
-    assert!(follow(&client(&server.base), &request, "results", |_| Ok(true)).await.is_err());
+    assert!(
+        follow(&client(&server.base), &request, "results", |_| Ok(true))
+            .await
+            .is_err()
+    );
 }

@@ -14,7 +14,8 @@ struct Bundle(PathBuf);
 
 impl Bundle {
     fn new(name: &str, toml: &str, settings: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("millrace-providers-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("millrace-providers-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join(CONFIG_FILE), toml).unwrap();
         std::fs::write(path.join("env"), settings).unwrap();
@@ -26,15 +27,27 @@ impl Bundle {
     }
 
     async fn report(&self, dry_call: bool) -> Told {
-        Told::of(&self.0, &self.settings(), dry_call).await.unwrap_or_else(|e| panic!("{e:?}"))
+        Told::of(&self.0, &self.settings(), dry_call)
+            .await
+            .unwrap_or_else(|e| panic!("{e:?}"))
     }
 
     async fn outcome(&self, args: &Enrich) -> Outcome {
         let (config, settings) = (parse_config(&self.0).unwrap(), self.settings());
         let input = record(&config, args).unwrap();
         let config = asked(config, &args.kind, args.providers.as_deref());
-        let registry = registry_of(&config, |provider| build(provider, &self.0, &|name| settings.get(name)));
-        trial(&config, &registry.unwrap(), args, &input, ports(&settings).unwrap()).await.unwrap()
+        let registry = registry_of(&config, |provider| {
+            build(provider, &self.0, &|name| settings.get(name))
+        });
+        trial(
+            &config,
+            &registry.unwrap(),
+            args,
+            &input,
+            ports(&settings).unwrap(),
+        )
+        .await
+        .unwrap()
     }
 }
 
@@ -45,8 +58,16 @@ async fn trial(
     input: &Map<String, Value>,
     ports: Ports,
 ) -> Result<Outcome, Failure> {
-    let (watched, ports) = watch(config.providers.iter(), false, &Settings::default(), ports).await?;
-    Trial { config, registry, watched: &watched, ports: &ports }.run(args, input).await
+    let (watched, ports) =
+        watch(config.providers.iter(), false, &Settings::default(), ports).await?;
+    Trial {
+        config,
+        registry,
+        watched: &watched,
+        ports: &ports,
+    }
+    .run(args, input)
+    .await
 }
 
 /// What was told of a `providers.toml`.
@@ -60,7 +81,12 @@ impl Told {
         Self::of_some(dir, settings, dry_call, &[]).await
     }
 
-    async fn of_some(dir: &Path, settings: &Settings, dry_call: bool, only: &[&str]) -> Result<Self, Failure> {
+    async fn of_some(
+        dir: &Path,
+        settings: &Settings,
+        dry_call: bool,
+        only: &[&str],
+    ) -> Result<Self, Failure> {
         let args = Check {
             dir: None,
             dry_call,
@@ -121,7 +147,9 @@ const LOOPBACK: &str = "MILLRACE_ALLOW_HTTP=true\nMILLRACE_ALLOWED_CIDRS=127.0.0
 
 #[tokio::test]
 async fn the_shipped_file_is_right() {
-    let report = Told::of(&infra(), &Settings::default(), false).await.unwrap_or_else(|e| panic!("{e:?}"));
+    let report = Told::of(&infra(), &Settings::default(), false)
+        .await
+        .unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(report.faults, 0, "{}", report.text);
     for line in [
         "  brands: 1 credit, data/brands.csv has 2285 rows\n",
@@ -129,7 +157,11 @@ async fn the_shipped_file_is_right() {
         "  company: needs domain; at most 1 credit a record; ",
         "  ip: needs ip; not set up: no database of addresses is configured",
     ] {
-        assert!(report.text.contains(line), "{line:?} not in\n{}", report.text);
+        assert!(
+            report.text.contains(line),
+            "{line:?} not in\n{}",
+            report.text
+        );
     }
 }
 
@@ -151,25 +183,47 @@ async fn every_fault_is_told_and_no_secret() {
         "providers.second needs the environment variable MILLRACE_TEST_KEY, which is not set",
         "providers.toml:",
     ] {
-        assert!(report.text.contains(part), "{part:?} not in\n{}", report.text);
+        assert!(
+            report.text.contains(part),
+            "{part:?} not in\n{}",
+            report.text
+        );
     }
     let bundle = Bundle::new("told", &toml, "MILLRACE_TEST_KEY=hidden\n");
     let report = bundle.report(false).await;
-    assert!(report.faults == 2 && !report.text.contains("hidden"), "{}", report.text);
+    assert!(
+        report.faults == 2 && !report.text.contains("hidden"),
+        "{}",
+        report.text
+    );
     let bundle = Bundle::new("syntax", "[types.company]\ninputs = 5\n", "");
-    let failure = Told::of(&bundle.0, &Settings::default(), false).await.err().and_then(|f| f.text()).unwrap();
+    let failure = Told::of(&bundle.0, &Settings::default(), false)
+        .await
+        .err()
+        .and_then(|f| f.text())
+        .unwrap();
     assert!(failure.contains("providers.toml:2:10: "), "{failure}");
 }
 
 #[tokio::test]
 async fn a_dry_call_asks_each_provider_once() {
-    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#), Reply::json(404, "{}")]).await;
-    let bundle = Bundle::new("dry", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let served = serve(vec![
+        Reply::json(200, r#"{"name": "A"}"#),
+        Reply::json(404, "{}"),
+    ])
+    .await;
+    let bundle = Bundle::new(
+        "dry",
+        &upstreams_at(&served.base),
+        &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
+    );
     let report = bundle.report(true).await;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
         report.text.contains("first: found name in ")
-            && report.text.contains("second: not found (HTTP 404; --verbose shows the answer), in "),
+            && report
+                .text
+                .contains("second: not found (HTTP 404; --verbose shows the answer), in "),
         "{}",
         report.text
     );
@@ -181,25 +235,49 @@ async fn a_dry_call_asks_each_provider_once() {
     assert_eq!(seen[1].header("authorization"), Some("Bearer hidden"));
 
     let served = serve(vec![Reply::json(500, "{}")]).await;
-    let bundle = Bundle::new("down", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let bundle = Bundle::new(
+        "down",
+        &upstreams_at(&served.base),
+        &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
+    );
     let report = bundle.report(true).await;
     assert_eq!(report.faults, 2, "{}", report.text);
-    assert!(report.text.contains("first: failed after ") && report.text.contains("provider_error"), "{}", report.text);
+    assert!(
+        report.text.contains("first: failed after ") && report.text.contains("provider_error"),
+        "{}",
+        report.text
+    );
     assert!(!report.text.contains("hidden"), "{}", report.text);
 }
 
 #[tokio::test]
 async fn a_record_runs_through_its_types_waterfall() {
-    let served = serve(vec![Reply::json(404, "{}"), Reply::json(200, r#"{"name": "B"}"#)]).await;
-    let bundle = Bundle::new("run", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let served = serve(vec![
+        Reply::json(404, "{}"),
+        Reply::json(200, r#"{"name": "B"}"#),
+    ])
+    .await;
+    let bundle = Bundle::new(
+        "run",
+        &upstreams_at(&served.base),
+        &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
+    );
     let outcome = bundle.outcome(&args("company", Some("stripe.com"))).await;
     assert_eq!((outcome.status, outcome.credits), (OutcomeStatus::Found, 7));
     let shown = outcome_text(&outcome, Duration::from_millis(1234), "");
-    assert_eq!(shown, "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs");
+    assert_eq!(
+        shown,
+        "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs"
+    );
     assert_eq!(served.seen().len(), 2);
 
     let names = vec![("last_name".to_owned(), json!("Doe"))];
-    let outcome = bundle.outcome(&Enrich { input: names, ..args("person", Some("Jane")) }).await;
+    let outcome = bundle
+        .outcome(&Enrich {
+            input: names,
+            ..args("person", Some("Jane"))
+        })
+        .await;
     assert_eq!(
         outcome_text(&outcome, Duration::ZERO, ""),
         "failed, 0 credits, 0 ms\n  provider_unconfigured: name one"
@@ -210,12 +288,23 @@ async fn a_record_runs_through_its_types_waterfall() {
 async fn what_other_providers_lack_is_no_matter() {
     let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
     let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
-    let only = Enrich { providers: Some(vec!["first".to_owned()]), ..args("company", Some("stripe.com")) };
+    let only = Enrich {
+        providers: Some(vec!["first".to_owned()]),
+        ..args("company", Some("stripe.com"))
+    };
     assert_eq!(bundle.outcome(&only).await.data["name"], "A");
     let config = parse_config(&bundle.0).unwrap();
     let settings = bundle.settings();
-    let failure = registry_of(&asked(config, "paid", None), |p| build(p, &bundle.0, &|name| settings.get(name))).err();
-    assert!(failure.and_then(|f| f.text()).unwrap().contains("MILLRACE_TEST_KEY, which is not set"));
+    let failure = registry_of(&asked(config, "paid", None), |p| {
+        build(p, &bundle.0, &|name| settings.get(name))
+    })
+    .err();
+    assert!(
+        failure
+            .and_then(|f| f.text())
+            .unwrap()
+            .contains("MILLRACE_TEST_KEY, which is not set")
+    );
 }
 
 #[test]
@@ -224,20 +313,42 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let config = parse_config(&bundle.0).unwrap();
     let told = |args: &Enrich| record(&config, args).unwrap_err();
     let usage = |text: &str| Failure::Usage(text.to_owned());
-    assert_eq!(told(&args("compani", Some("x"))), usage("there is no type compani; there are company, paid, person"));
-    assert_eq!(told(&args("person", Some("Jane"))), usage("last_name is required"));
+    assert_eq!(
+        told(&args("compani", Some("x"))),
+        usage("there is no type compani; there are company, paid, person")
+    );
+    assert_eq!(
+        told(&args("person", Some("Jane"))),
+        usage("last_name is required")
+    );
     let more = |pairs: &[(&str, Value)]| Enrich {
-        input: pairs.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect(),
+        input: pairs
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.clone()))
+            .collect(),
         ..args("person", Some("Jane"))
     };
     assert_eq!(
         told(&more(&[("last_name", json!(5)), ("hat", json!("red"))])),
         usage("last_name must be a string; hat is not a field of type person")
     );
-    let good = record(&config, &more(&[("last_name", json!("Doe")), ("age", json!(5))])).unwrap();
-    assert_eq!(Value::Object(good), json!({"first_name": "Jane", "last_name": "Doe", "age": 5}));
-    let wrong = Enrich { providers: Some(vec!["third".to_owned()]), ..args("company", Some("a.com")) };
-    assert_eq!(told(&wrong), usage("--providers: third is no provider of type company, which asks first, second"));
+    let good = record(
+        &config,
+        &more(&[("last_name", json!("Doe")), ("age", json!(5))]),
+    )
+    .unwrap();
+    assert_eq!(
+        Value::Object(good),
+        json!({"first_name": "Jane", "last_name": "Doe", "age": 5})
+    );
+    let wrong = Enrich {
+        providers: Some(vec!["third".to_owned()]),
+        ..args("company", Some("a.com"))
+    };
+    assert_eq!(
+        told(&wrong),
+        usage("--providers: third is no provider of type company, which asks first, second")
+    );
 }
 
 /// Takes the question, is not done at the first look, and answers at the second.
@@ -252,12 +363,21 @@ impl Provider for Slow {
         assert!(question.callback.is_none(), "nobody can call back");
         let wait = |seconds| {
             let (look_in, give_up_in) = (Duration::from_secs(seconds), Duration::from_secs(3_600));
-            Answer::Later(Later { ticket: Some(json!("t1")), look_in, give_up_in, refused: false, outage: None })
+            Answer::Later(Later {
+                ticket: Some(json!("t1")),
+                look_in,
+                give_up_in,
+                refused: false,
+                outage: None,
+            })
         };
         match seen.len() {
             1 => wait(30),
             2 => wait(600),
-            _ => Answer::Found { fields: Map::from_iter([("name".to_owned(), json!("Late"))]), confidence: None },
+            _ => Answer::Found {
+                fields: Map::from_iter([("name".to_owned(), json!("Late"))]),
+                confidence: None,
+            },
         }
     }
 }
@@ -283,12 +403,27 @@ async fn an_answer_that_comes_later_is_waited_for() {
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
     let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |_| Ok(slow.clone())).unwrap();
-    let ports = Ports { clock: clock.clone(), ..ports(&bundle.settings()).unwrap() };
+    let ports = Ports {
+        clock: clock.clone(),
+        ..ports(&bundle.settings()).unwrap()
+    };
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
-    let outcome = trial(&config, &registry, &args("paid", None), &input, ports).await.unwrap();
-    assert_eq!((outcome.status, &outcome.data["name"]), (OutcomeStatus::Found, &json!("Late")));
-    assert_eq!(*slow.0.lock().unwrap(), [None, Some(json!("t1")), Some(json!("t1"))]);
-    assert_eq!(*clock.0.lock().unwrap(), Duration::from_secs(630), "as long as the provider said, and no longer");
+    let outcome = trial(&config, &registry, &args("paid", None), &input, ports)
+        .await
+        .unwrap();
+    assert_eq!(
+        (outcome.status, &outcome.data["name"]),
+        (OutcomeStatus::Found, &json!("Late"))
+    );
+    assert_eq!(
+        *slow.0.lock().unwrap(),
+        [None, Some(json!("t1")), Some(json!("t1"))]
+    );
+    assert_eq!(
+        *clock.0.lock().unwrap(),
+        Duration::from_secs(630),
+        "as long as the provider said, and no longer"
+    );
 }
 
 /// One upstream on loopback that takes a question and answers it later.
@@ -306,46 +441,98 @@ async fn nobody_waits_here_for_a_callback() {
     let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
     let settings = bundle.settings();
     let config = asked(parse_config(&bundle.0).unwrap(), "company", None);
-    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let registry =
+        registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
-    let asked = trial(&config, &registry, &args("company", None), &input, ports(&settings).unwrap()).await;
+    let asked = trial(
+        &config,
+        &registry,
+        &args("company", None),
+        &input,
+        ports(&settings).unwrap(),
+    )
+    .await;
     let failure = asked.unwrap_err();
     let text = failure.text().unwrap();
-    assert!(text.starts_with("error: slow answers by a callback alone, which does not reach this machine"), "{text}");
+    assert!(
+        text.starts_with(
+            "error: slow answers by a callback alone, which does not reach this machine"
+        ),
+        "{text}"
+    );
     assert_eq!(served.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn what_is_waited_for_is_said() {
-    let later = later_at("https://api.example.com", "poll = { url = \"https://api.example.com/{{ later.id }}\" }");
-    let (bundle, plain) =
-        (Bundle::new("waits-later", &later, ""), Bundle::new("waits", &upstreams_at("https://api.example.com"), ""));
+    let later = later_at(
+        "https://api.example.com",
+        "poll = { url = \"https://api.example.com/{{ later.id }}\" }",
+    );
+    let (bundle, plain) = (
+        Bundle::new("waits-later", &later, ""),
+        Bundle::new("waits", &upstreams_at("https://api.example.com"), ""),
+    );
     let settings = plain.settings();
     let told = async |bundle: &Bundle, name: &str| {
         let config = parse_config(&bundle.0).unwrap();
-        let registry = registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
-        let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap()).await.unwrap();
-        let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
+        let registry =
+            registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
+        let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap())
+            .await
+            .unwrap();
+        let trial = Trial {
+            config: &config,
+            registry: &registry,
+            watched: &watched,
+            ports: &ports,
+        };
         trial.waits(name, Duration::from_secs(30)).unwrap()
     };
-    assert_eq!(told(&bundle, "slow").await, "slow answers later; asking again in 30 s");
-    assert_eq!(told(&plain, "first").await, "first was told to wait; asking again in 30 s");
+    assert_eq!(
+        told(&bundle, "slow").await,
+        "slow answers later; asking again in 30 s"
+    );
+    assert_eq!(
+        told(&plain, "first").await,
+        "first was told to wait; asking again in 30 s"
+    );
 }
 
 #[tokio::test]
 async fn a_dry_call_can_be_of_some_alone() {
     let served = serve(vec![Reply::json(200, r#"{"label": "A"}"#)]).await;
-    let bundle = Bundle::new("some", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let bundle = Bundle::new(
+        "some",
+        &upstreams_at(&served.base),
+        &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
+    );
     let settings = bundle.settings();
-    let report = Told::of_some(&bundle.0, &settings, true, &["second"]).await.unwrap();
-    assert!(report.text.contains("  second: not found (HTTP 200; --verbose shows the answer), in "), "{}", report.text);
+    let report = Told::of_some(&bundle.0, &settings, true, &["second"])
+        .await
+        .unwrap();
+    assert!(
+        report
+            .text
+            .contains("  second: not found (HTTP 200; --verbose shows the answer), in "),
+        "{}",
+        report.text
+    );
     // The secret of another is no matter here, and neither are the types.
-    assert!(!report.text.contains("first") && !report.text.contains("types\n"), "{}", report.text);
+    assert!(
+        !report.text.contains("first") && !report.text.contains("types\n"),
+        "{}",
+        report.text
+    );
     assert_eq!(served.seen().len(), 1);
-    let unknown = Told::of_some(&bundle.0, &settings, true, &["second", "third"]).await.err();
+    let unknown = Told::of_some(&bundle.0, &settings, true, &["second", "third"])
+        .await
+        .err();
     assert_eq!(
         unknown,
-        Some(Failure::Usage("--provider: there is no provider third; there are first, second".to_owned()))
+        Some(Failure::Usage(
+            "--provider: there is no provider third; there are first, second".to_owned()
+        ))
     );
 }
 
@@ -353,10 +540,16 @@ async fn a_dry_call_can_be_of_some_alone() {
 async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
     let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
     let bundle = Bundle::new("alone", &upstreams_at(&served.base), LOOPBACK);
-    let report = Told::of_some(&bundle.0, &bundle.settings(), true, &["first"]).await.unwrap();
+    let report = Told::of_some(&bundle.0, &bundle.settings(), true, &["first"])
+        .await
+        .unwrap();
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(!report.text.contains("second"), "{}", report.text);
-    assert_eq!(bundle.report(false).await.faults, 1, "the whole file lacks a secret");
+    assert_eq!(
+        bundle.report(false).await.faults,
+        1,
+        "the whole file lacks a secret"
+    );
 }
 
 /// What a dry call of a provider with this mapping says to this answer.
@@ -369,7 +562,10 @@ async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
     );
     let bundle = Bundle::new(name, &toml, LOOPBACK);
     let report = bundle.report(true).await;
-    let (_, calls) = report.text.split_once("dry calls\n").unwrap_or_else(|| panic!("{}", report.text));
+    let (_, calls) = report
+        .text
+        .split_once("dry calls\n")
+        .unwrap_or_else(|| panic!("{}", report.text));
     calls.trim().to_owned()
 }
 
@@ -382,17 +578,42 @@ async fn a_pointer_that_found_nothing_is_named() {
                  body = { q = \"{{ items }}\" }, results = \"/results\", \
                  match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
     for (name, mapping, answer, told) in [
-        ("some", fields, r#"{"d": {"name": "A", "size": ""}}"#, Some("/d/size (size), { response.d.city } (city)")),
+        (
+            "some",
+            fields,
+            r#"{"d": {"name": "A", "size": ""}}"#,
+            Some("/d/size (size), { response.d.city } (city)"),
+        ),
         (
             "all",
             fields,
             r#"{"data": {"name": "A"}}"#,
             Some("/d/name (name), /d/size (size), { response.d.city } (city)"),
         ),
-        ("none", fields, r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#, None),
-        ("sure", &sure, r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#, Some("/score (confidence)")),
-        ("missing", &missing, r#"{"data": 1}"#, Some("/d (not_found.missing)")),
-        ("batch", batch, r#"{"results": [{"key": "x", "name": "A"}]}"#, Some("/id (batch.match)")),
+        (
+            "none",
+            fields,
+            r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#,
+            None,
+        ),
+        (
+            "sure",
+            &sure,
+            r#"{"d": {"name": "A", "size": 0, "city": "B"}}"#,
+            Some("/score (confidence)"),
+        ),
+        (
+            "missing",
+            &missing,
+            r#"{"data": 1}"#,
+            Some("/d (not_found.missing)"),
+        ),
+        (
+            "batch",
+            batch,
+            r#"{"results": [{"key": "x", "name": "A"}]}"#,
+            Some("/id (batch.match)"),
+        ),
     ] {
         let said = dry_call(name, mapping, answer).await;
         let absent = said.split_once("; nothing at ").map(|(_, absent)| absent);
@@ -402,7 +623,9 @@ async fn a_pointer_that_found_nothing_is_named() {
 
 #[tokio::test]
 async fn a_type_says_which_provider_serves_which_inputs() {
-    let hem = |name: &str, input: &str| format!("[providers.{name}]\nkind = \"hem\"\ninput = \"{input}\"\n");
+    let hem = |name: &str, input: &str| {
+        format!("[providers.{name}]\nkind = \"hem\"\ninput = \"{input}\"\n")
+    };
     let toml = format!(
         "[types.one]\ninputs = [[\"email\"]]\nwaterfall = [\"by-email\"]\n\
          [types.two]\ninputs = [[\"email\"], [\"domain\"], [\"name\", \"city\"]]\noptional_inputs = [\"country\"]\n\
@@ -432,8 +655,16 @@ async fn a_type_says_which_provider_serves_which_inputs() {
 #[test]
 fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     let bundle = Bundle::new("compile", &upstreams_at("https://api.example.com"), "");
-    let (file, output) = (bundle.0.join(CONFIG_FILE), bundle.0.join("providers.compiled"));
-    let compile = || super::compile(&Compile { file: Some(file.clone()), output: Some(output.clone()) });
+    let (file, output) = (
+        bundle.0.join(CONFIG_FILE),
+        bundle.0.join("providers.compiled"),
+    );
+    let compile = || {
+        super::compile(&Compile {
+            file: Some(file.clone()),
+            output: Some(output.clone()),
+        })
+    };
     compile().unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
     let read = compiled::read(&std::fs::read(&output).unwrap(), &text).unwrap();
@@ -443,11 +674,17 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     for (wrong, told) in [
         (format!("{text}x = \n"), line.as_str()),
         (format!("{text}nobody = 5\n"), &line),
-        (format!("{text}[operations.nobody]\nx = \"company\"\n"), ": [operations.nobody]: "),
+        (
+            format!("{text}[operations.nobody]\nx = \"company\"\n"),
+            ": [operations.nobody]: ",
+        ),
     ] {
         std::fs::write(&file, wrong).unwrap();
         let why = compile().unwrap_err().text().unwrap();
-        assert!(why.starts_with(&format!("error: {}{told}", file.display())), "{why}");
+        assert!(
+            why.starts_with(&format!("error: {}{told}", file.display())),
+            "{why}"
+        );
         assert!(!output.exists());
     }
 }
@@ -455,19 +692,34 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
 #[tokio::test]
 async fn nothing_found_tells_the_last_status() {
     let served = serve(vec![Reply::json(404, "{}")]).await;
-    let bundle = Bundle::new("nothing", &upstreams_at(&served.base), &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"));
+    let bundle = Bundle::new(
+        "nothing",
+        &upstreams_at(&served.base),
+        &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
+    );
     let settings = bundle.settings();
     let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
-    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let registry =
+        registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let told = async |verbose: bool| {
         let given = ports(&settings).unwrap();
-        let (watched, ports) = watch(config.providers.iter(), verbose, &settings, given).await.unwrap();
-        let trial = Trial { config: &config, registry: &registry, watched: &watched, ports: &ports };
+        let (watched, ports) = watch(config.providers.iter(), verbose, &settings, given)
+            .await
+            .unwrap();
+        let trial = Trial {
+            config: &config,
+            registry: &registry,
+            watched: &watched,
+            ports: &ports,
+        };
         let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
         let outcome = trial.run(&args("paid", None), &input).await.unwrap();
         outcome_text(&outcome, Duration::ZERO, &trial.about_nothing())
     };
-    assert_eq!(told(false).await, "not found (HTTP 404; --verbose shows the answer), 0 credits, 0 ms");
+    assert_eq!(
+        told(false).await,
+        "not found (HTTP 404; --verbose shows the answer), 0 credits, 0 ms"
+    );
     assert_eq!(told(true).await, "not found (HTTP 404), 0 credits, 0 ms");
 }
 
@@ -482,22 +734,42 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
          fields = { city = \"city\" }\n";
     let account = |base: &str| {
         let base = base.trim_end_matches("/base");
-        format!("AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\nAWS_ENDPOINT_URL={base}\n")
+        format!(
+            "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\nAWS_ENDPOINT_URL={base}\n"
+        )
     };
     let served = serve(vec![Reply::json(200, parameter), table.clone()]).await;
     let bundle = Bundle::new("account", toml, &account(&served.base));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 0, "{}", report.text);
-    assert!(report.text.contains("  keyed: 1 credit, /millrace/key was read\n"), "{}", report.text);
-    assert!(report.text.contains("  table: 1 credit, s3://tables/cities.csv has 1 row\n"), "{}", report.text);
+    assert!(
+        report
+            .text
+            .contains("  keyed: 1 credit, /millrace/key was read\n"),
+        "{}",
+        report.text
+    );
+    assert!(
+        report
+            .text
+            .contains("  table: 1 credit, s3://tables/cities.csv has 1 row\n"),
+        "{}",
+        report.text
+    );
     assert!(!report.text.contains("hidden"), "{}", report.text);
     let seen = served.seen();
-    assert_eq!(seen[0].header("x-amz-target"), Some("AmazonSSM.GetParameter"));
+    assert_eq!(
+        seen[0].header("x-amz-target"),
+        Some("AmazonSSM.GetParameter")
+    );
     assert_eq!(seen[1].path.split('?').next(), Some("/tables/cities.csv"));
 
     let gone = r#"{"__type": "ParameterNotFound"}"#;
-    let served =
-        serve(vec![Reply::json(400, gone), Reply::json(403, "<Error><Code>AccessDenied</Code></Error>")]).await;
+    let served = serve(vec![
+        Reply::json(400, gone),
+        Reply::json(403, "<Error><Code>AccessDenied</Code></Error>"),
+    ])
+    .await;
     let bundle = Bundle::new("no-account", toml, &account(&served.base));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
@@ -505,16 +777,30 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
         "keyed: providers.keyed: the parameter /millrace/key: there is no such thing; create it",
         "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it exists",
     ] {
-        assert!(report.text.contains(part), "{part:?} not in\n{}", report.text);
+        assert!(
+            report.text.contains(part),
+            "{part:?} not in\n{}",
+            report.text
+        );
     }
 
     let served = serve(vec![table]).await;
     let bundle = Bundle::new("city", toml, &account(&served.base));
     let settings = bundle.settings();
-    let config = asked(parse_config(&bundle.0).unwrap(), "city", Some(&["table".to_owned()]));
-    let registry = registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
-    let ports = Ports { assets: assets(&settings, &Account::default()).await.unwrap(), ..ports(&settings).unwrap() };
+    let config = asked(
+        parse_config(&bundle.0).unwrap(),
+        "city",
+        Some(&["table".to_owned()]),
+    );
+    let registry =
+        registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
+    let ports = Ports {
+        assets: assets(&settings, &Account::default()).await.unwrap(),
+        ..ports(&settings).unwrap()
+    };
     let input = Map::from_iter([("domain".to_owned(), json!("a.com"))]);
-    let outcome = trial(&config, &registry, &args("city", None), &input, ports).await.unwrap();
+    let outcome = trial(&config, &registry, &args("city", None), &input, ports)
+        .await
+        .unwrap();
     assert_eq!(outcome.data["city"], "Bremen");
 }

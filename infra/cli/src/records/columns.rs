@@ -30,13 +30,18 @@ impl Columns {
     }
 
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
-        let pairs = self.input.iter().chain(&self.metadata).map(|(column, _)| column);
+        let pairs = self
+            .input
+            .iter()
+            .chain(&self.metadata)
+            .map(|(column, _)| column);
         pairs.chain(&self.id).chain(&self.omit).map(String::as_str)
     }
 
     /// What becomes of each column. A column may go to several places if the command line says so.
     pub(super) fn plan(&self, names: &[String], kind: Option<&Kind>) -> Vec<Vec<Role>> {
-        let mut taken: BTreeSet<String> = self.input.iter().map(|(_, field)| field.clone()).collect();
+        let mut taken: BTreeSet<String> =
+            self.input.iter().map(|(_, field)| field.clone()).collect();
         let mut id_taken = self.id.is_some();
         let mut roles: Vec<Vec<Role>> = names
             .iter()
@@ -45,8 +50,18 @@ impl Columns {
                 if self.id.as_deref() == Some(name) {
                     roles.push(Role::Id);
                 }
-                roles.extend(self.input.iter().filter(|(c, _)| c == name).map(|(_, f)| Role::Input(f.clone())));
-                roles.extend(self.metadata.iter().filter(|(c, _)| c == name).map(|(_, f)| Role::Metadata(f.clone())));
+                roles.extend(
+                    self.input
+                        .iter()
+                        .filter(|(c, _)| c == name)
+                        .map(|(_, f)| Role::Input(f.clone())),
+                );
+                roles.extend(
+                    self.metadata
+                        .iter()
+                        .filter(|(c, _)| c == name)
+                        .map(|(_, f)| Role::Metadata(f.clone())),
+                );
                 if self.omit.contains(name) {
                     roles.push(Role::Omit);
                 }
@@ -55,8 +70,16 @@ impl Columns {
             .collect();
         // Names as they are come before names that have to be bent: "domain" before "Domain".
         for bend in [false, true] {
-            for (name, roles) in names.iter().zip(&mut roles).filter(|(_, roles)| roles.is_empty()) {
-                let field = if bend { name.trim().to_lowercase().replace([' ', '-'], "_") } else { name.clone() };
+            for (name, roles) in names
+                .iter()
+                .zip(&mut roles)
+                .filter(|(_, roles)| roles.is_empty())
+            {
+                let field = if bend {
+                    name.trim().to_lowercase().replace([' ', '-'], "_")
+                } else {
+                    name.clone()
+                };
                 if field == "id" && !id_taken {
                     id_taken = true;
                     roles.push(Role::Id);
@@ -65,7 +88,11 @@ impl Columns {
                 }
             }
         }
-        for (name, roles) in names.iter().zip(&mut roles).filter(|(_, roles)| roles.is_empty()) {
+        for (name, roles) in names
+            .iter()
+            .zip(&mut roles)
+            .filter(|(_, roles)| roles.is_empty())
+        {
             roles.push(Role::Metadata(name.clone()));
         }
         roles

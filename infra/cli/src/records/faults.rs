@@ -16,7 +16,11 @@ pub struct Fault {
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.line == 0 { f.write_str(&self.text) } else { write!(f, "line {}: {}", self.line, self.text) }
+        if self.line == 0 {
+            f.write_str(&self.text)
+        } else {
+            write!(f, "line {}: {}", self.line, self.text)
+        }
     }
 }
 
@@ -34,11 +38,26 @@ pub fn by_kind(faults: &[Fault]) -> Vec<String> {
     let told = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
         [only] => only.to_string(),
         several => {
-            let lines: Vec<String> =
-                several.iter().filter(|fault| fault.line > 0).map(|fault| fault.line.to_string()).collect();
-            let more = if lines.len() > LINES_SHOWN { ", …" } else { "" };
-            let lines = lines.into_iter().take(LINES_SHOWN).collect::<Vec<_>>().join(", ");
-            let places = if lines.is_empty() { String::new() } else { format!(" (lines {lines}{more})") };
+            let lines: Vec<String> = several
+                .iter()
+                .filter(|fault| fault.line > 0)
+                .map(|fault| fault.line.to_string())
+                .collect();
+            let more = if lines.len() > LINES_SHOWN {
+                ", …"
+            } else {
+                ""
+            };
+            let lines = lines
+                .into_iter()
+                .take(LINES_SHOWN)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let places = if lines.is_empty() {
+                String::new()
+            } else {
+                format!(" (lines {lines}{more})")
+            };
             format!("{} rows: {text}{places}", thousands(several.len() as u64))
         }
     });

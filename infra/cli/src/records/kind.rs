@@ -16,33 +16,60 @@ pub struct Kind {
 impl Kind {
     /// Finds a type in the answer of `GET /v1/account`; the error lists those there are.
     pub fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
-        let kinds = account["types"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let kinds = account["types"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let texts = |value: &Value| -> Vec<String> {
-            value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|v| v.as_str().map(str::to_owned))
+                .collect()
         };
         match kinds.iter().find(|kind| kind["type"] == name) {
             Some(kind) => Ok(Self {
                 name: name.to_owned(),
-                inputs: kind["inputs"].as_array().into_iter().flatten().map(texts).collect(),
+                inputs: kind["inputs"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(texts)
+                    .collect(),
                 optional: texts(&kind["optional_inputs"]),
             }),
-            None => Err(kinds.iter().filter_map(|kind| kind["type"].as_str().map(str::to_owned)).collect()),
+            None => Err(kinds
+                .iter()
+                .filter_map(|kind| kind["type"].as_str().map(str::to_owned))
+                .collect()),
         }
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
-        self.inputs.iter().flatten().chain(&self.optional).any(|f| f == field)
+        self.inputs
+            .iter()
+            .flatten()
+            .chain(&self.optional)
+            .any(|f| f == field)
     }
 
     /// `domain, or company_name and country`.
     pub(super) fn needs(&self) -> String {
-        self.inputs.iter().map(|set| set.join(" and ")).collect::<Vec<_>>().join(", or ")
+        self.inputs
+            .iter()
+            .map(|set| set.join(" and "))
+            .collect::<Vec<_>>()
+            .join(", or ")
     }
 
     /// What an input lacks, if it lacks something; the same words for every input of which the same is missing.
     pub(super) fn lack(&self, input: &Map<String, Value>) -> Option<String> {
         let missing = |set: &[String]| -> Vec<String> {
-            set.iter().filter(|field| present(input, field).is_none()).cloned().collect()
+            set.iter()
+                .filter(|field| present(input, field).is_none())
+                .cloned()
+                .collect()
         };
         if self.inputs.iter().any(|set| missing(set).is_empty()) {
             return None;
@@ -58,6 +85,8 @@ impl Kind {
 
     /// Whether one of the sets is among the fields that `has` knows.
     pub(super) fn served(&self, has: impl Fn(&str) -> bool) -> bool {
-        self.inputs.iter().any(|set| set.iter().all(|field| has(field)))
+        self.inputs
+            .iter()
+            .any(|set| set.iter().all(|field| has(field)))
     }
 }

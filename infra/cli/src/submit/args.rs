@@ -1,6 +1,9 @@
 //! The arguments of `millrace submit`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, where backticks are only noise")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks are only noise"
+)]
 
 use std::path::PathBuf;
 

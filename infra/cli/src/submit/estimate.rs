@@ -23,20 +23,30 @@ impl Estimate {
         self.invalid += answer["invalid"].as_u64().unwrap_or(0);
         self.reserved += answer["credits"]["reserved"].as_u64().unwrap_or(0);
         self.skipped += answer["skipped"].as_u64().unwrap_or(0);
-        self.price = answer["credits"]["per_record_at_most"].as_u64().unwrap_or(0);
+        self.price = answer["credits"]["per_record_at_most"]
+            .as_u64()
+            .unwrap_or(0);
         self.warnings = answer["warnings"].as_array().cloned().unwrap_or_default();
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
-            return print(json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
+            return print(
+                json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
                 "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved},
-                "warnings": self.warnings}));
+                "warnings": self.warnings}),
+            );
         }
-        let skipped =
-            if self.skipped > 0 { format!("; {} would be skipped", thousands(self.skipped)) } else { String::new() };
-        let invalid =
-            if self.invalid > 0 { format!("; {} are invalid", thousands(self.invalid)) } else { String::new() };
+        let skipped = if self.skipped > 0 {
+            format!("; {} would be skipped", thousands(self.skipped))
+        } else {
+            String::new()
+        };
+        let invalid = if self.invalid > 0 {
+            format!("; {} are invalid", thousands(self.invalid))
+        } else {
+            String::new()
+        };
         print(format!(
             "{}, at most {} ({} each){skipped}{invalid}; nothing was started{}",
             plural(self.records, "record"),
@@ -49,7 +59,11 @@ impl Estimate {
     /// A line for each warning.
     fn warned(&self) -> String {
         let lines = self.warnings.iter().map(|warning| {
-            format!("\nwarning: {}: every record would fail: {}", text(warning, "code"), text(warning, "detail"))
+            format!(
+                "\nwarning: {}: every record would fail: {}",
+                text(warning, "code"),
+                text(warning, "detail")
+            )
         });
         lines.collect()
     }

@@ -22,7 +22,12 @@ impl HttpSender for Scripted {
 
 fn answer(status: u16, body: &str) -> HttpAnswer {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    HttpAnswer { status, headers, body: body.into(), truncated: false }
+    HttpAnswer {
+        status,
+        headers,
+        body: body.into(),
+        truncated: false,
+    }
 }
 
 fn request(url: &str) -> HttpRequest {
@@ -53,8 +58,13 @@ async fn lines(url: &str, veil: Veil, answers: Vec<Result<HttpAnswer, HttpError>
 }
 
 fn without_time(line: &str) -> String {
-    let Some((before, after)) = line.split_once(" ms") else { return line.to_owned() };
-    format!("{}T ms{after}", before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ','))
+    let Some((before, after)) = line.split_once(" ms") else {
+        return line.to_owned();
+    };
+    format!(
+        "{}T ms{after}",
+        before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ',')
+    )
 }
 
 #[tokio::test]
@@ -64,13 +74,22 @@ async fn an_exchange_is_told_without_its_secrets() {
         "https://api.example.com/s3cr%26t/DE?key=S3CR%26T&domain=a.com#s3cr&t",
         veil,
         vec![
-            Ok(answer(401, "{\n  \"error\": \"no such key: s3cr&t\",\u{1b}[31m\n  \"country\": \"DE\"\n}\n")),
+            Ok(answer(
+                401,
+                "{\n  \"error\": \"no such key: s3cr&t\",\u{1b}[31m\n  \"country\": \"DE\"\n}\n",
+            )),
             Ok(answer(200, &"ü".repeat(700))),
-            Ok(HttpAnswer { headers: Vec::new(), truncated: true, ..answer(204, "") }),
+            Ok(HttpAnswer {
+                headers: Vec::new(),
+                truncated: true,
+                ..answer(204, "")
+            }),
         ],
     );
     let told = told.await;
-    let asked = |number| format!("> {number} POST https://api.example.com/[secret]/DE?key=[secret]&domain=a.com");
+    let asked = |number| {
+        format!("> {number} POST https://api.example.com/[secret]/DE?key=[secret]&domain=a.com")
+    };
     assert_eq!(told[0], asked(1));
     assert_eq!(
         told[1],
@@ -78,8 +97,17 @@ async fn an_exchange_is_told_without_its_secrets() {
          { \"error\": \"no such key: [secret]\",\u{fffd}[31m \"country\": \"DE\" }"
     );
     assert_eq!(told[2], asked(2));
-    assert_eq!(told[3], format!("< 2 HTTP 200, application/json, T ms, 1,400 bytes\n    {}…", "ü".repeat(600)));
-    assert_eq!(told[5], "< 3 HTTP 204, no content type, T ms, more than 0 bytes");
+    assert_eq!(
+        told[3],
+        format!(
+            "< 2 HTTP 200, application/json, T ms, 1,400 bytes\n    {}…",
+            "ü".repeat(600)
+        )
+    );
+    assert_eq!(
+        told[5],
+        "< 3 HTTP 204, no content type, T ms, more than 0 bytes"
+    );
 }
 
 #[tokio::test]
@@ -88,7 +116,10 @@ async fn a_broken_exchange_says_what_to_look_at() {
     let told = lines(
         "https://api.example.com/",
         veil,
-        vec![Err(HttpError::Blocked), Err(HttpError::Tls("no s3cr&t".to_owned()))],
+        vec![
+            Err(HttpError::Blocked),
+            Err(HttpError::Tls("no s3cr&t".to_owned())),
+        ],
     );
     let told = told.await;
     assert_eq!(
@@ -96,32 +127,76 @@ async fn a_broken_exchange_says_what_to_look_at() {
         "< 1 no answer after T ms (blocked): the host's address is not allowed; the host's address is private or \
          otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
     );
-    assert!(told[3].starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"), "{told:?}");
+    assert!(
+        told[3].starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn a_secret_is_masked_in_every_form_that_a_request_can_give_it() {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-    for secret in ["s3cr&t k\u{e9}y+/", "abcd", "id-1:p\u{e4}ss/w\"rd?", "0123456789abcdef", " spaced "] {
+    for secret in [
+        "s3cr&t k\u{e9}y+/",
+        "abcd",
+        "id-1:p\u{e4}ss/w\"rd?",
+        "0123456789abcdef",
+        " spaced ",
+    ] {
         let veil = Veil::new(&[secret.to_owned()], Vec::new());
-        let mut forms = vec![secret.to_owned(), secret.to_uppercase(), secret.to_lowercase(), secret.trim().to_owned()];
+        let mut forms = vec![
+            secret.to_owned(),
+            secret.to_uppercase(),
+            secret.to_lowercase(),
+            secret.trim().to_owned(),
+        ];
         forms.push(percent_encode(secret).to_ascii_lowercase());
-        for form in [percent_encode(secret), url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()] {
+        for form in [
+            percent_encode(secret),
+            url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        ] {
             forms.extend([percent_encode(&form), form]);
         }
-        forms.push(serde_json::to_string(secret).unwrap().trim_matches('"').to_owned());
-        for (before, after) in [("", ""), ("a:", ""), ("ab:", ""), ("abc:", ""), ("", ":x"), ("user", ":")] {
+        forms.push(
+            serde_json::to_string(secret)
+                .unwrap()
+                .trim_matches('"')
+                .to_owned(),
+        );
+        for (before, after) in [
+            ("", ""),
+            ("a:", ""),
+            ("ab:", ""),
+            ("abc:", ""),
+            ("", ":x"),
+            ("user", ":"),
+        ] {
             let text = format!("{before}{secret}{after}");
             let encoded = [STANDARD.encode(&text), URL_SAFE.encode(&text)];
-            forms.extend(encoded.iter().map(|text| percent_encode(text)).chain(encoded.clone()));
+            forms.extend(
+                encoded
+                    .iter()
+                    .map(|text| percent_encode(text))
+                    .chain(encoded.clone()),
+            );
         }
         for form in forms {
             let shown = veil.masked(&format!("https://a.example/x?before=1&key={form}&after=2"));
-            assert!(shown.contains("[secret]") && shown.contains("before=1&key="), "{form} in {shown}");
+            assert!(
+                shown.contains("[secret]") && shown.contains("before=1&key="),
+                "{form} in {shown}"
+            );
             let left = shown.replace("[secret]", "");
-            let left = left.split("key=").nth(1).unwrap().trim_end_matches("&after=2");
+            let left = left
+                .split("key=")
+                .nth(1)
+                .unwrap()
+                .trim_end_matches("&after=2");
             // The neighbours of a secret in base 64 stay, and nothing of its own.
-            assert!(!left.contains(secret.trim()) && left.len() < form.len(), "{left} of {form}");
+            assert!(
+                !left.contains(secret.trim()) && left.len() < form.len(),
+                "{left} of {form}"
+            );
         }
         assert_eq!(
             veil.masked("https://a.example/companies?domain=b.example"),
@@ -137,8 +212,13 @@ fn a_query_parameter_of_a_secret_is_masked_whatever_it_comes_to() {
         query = { part = \"{{ secret.key | split('-') | first }}\", domain = \"{{ input.domain }}\" }\n\
         secrets = { key = { env = \"K\" } }\n";
     let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else { panic!("{config:?}") };
-    let veil = Veil { places: vec![Places::of(&http.request)], ..Veil::new(&[], Vec::new()) };
+    let Kind::Http(http) = &config.providers[0].kind else {
+        panic!("{config:?}")
+    };
+    let veil = Veil {
+        places: vec![Places::of(&http.request)],
+        ..Veil::new(&[], Vec::new())
+    };
     assert_eq!(
         veil.place("https://api.example.com/x?v=1&k=abc&part=ab&domain=b.com"),
         "https://api.example.com/x?v=1&k=[secret]&part=[secret]&domain=b.com"
@@ -156,20 +236,33 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
          headers = {{ \"X-Sign\" = \"Custom {{{{ secret.key | replace('-', '_') }}}}\" }}\n"
     );
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else { panic!("{config:?}") };
-    let veil = || Veil { places: vec![Places::of(&http.request)], ..Veil::new(&["to-ken-x".to_owned()], Vec::new()) };
+    let Kind::Http(http) = &config.providers[0].kind else {
+        panic!("{config:?}")
+    };
+    let veil = || Veil {
+        places: vec![Places::of(&http.request)],
+        ..Veil::new(&["to-ken-x".to_owned()], Vec::new())
+    };
     let sent = "https://api.example.com/v1/to/c-tokenx/b.com?v=1&x&k=Yi5jb210by1rZW4teA%3D%3D&8=b.com&a=b&page=2";
     let shown = "https://api.example.com/v1/[secret]/[secret]/b.com?v=1&[secret]&k=[secret]&[secret]&a=b&page=2";
     assert_eq!(veil().place(sent), shown);
-    assert_eq!(veil().place("https://api.example.com/v2/to/c/b.com?v=1"), "https://api.example.com/v2/to/c/b.com?v=1");
+    assert_eq!(
+        veil().place("https://api.example.com/v2/to/c/b.com?v=1"),
+        "https://api.example.com/v2/to/c/b.com?v=1"
+    );
 
     let echo = "no key c-tokenx, signed to_ken_x, nor Yi5jb210by1rZW4teA==";
     let mut request = request(sent);
-    request.headers.push(("x-sign".to_owned(), "Custom to_ken_x".to_owned()));
+    request
+        .headers
+        .push(("x-sign".to_owned(), "Custom to_ken_x".to_owned()));
     let veil = veil();
     veil.learn_request(&request);
     let told = veil.told(sent, &Ok(answer(403, echo)), 1);
-    assert!(told.ends_with("no key [secret], signed [secret], nor [secret]"), "{told}");
+    assert!(
+        told.ends_with("no key [secret], signed [secret], nor [secret]"),
+        "{told}"
+    );
 }
 
 struct Kept(Result<String, AssetError>);
@@ -181,7 +274,12 @@ impl Assets for Kept {
         self.0.clone()
     }
 
-    async fn object(&self, _: &ObjectName, _: Option<&str>, _: usize) -> Result<Option<Object>, AssetError> {
+    async fn object(
+        &self,
+        _: &ObjectName,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Option<Object>, AssetError> {
         Err(AssetError::Missing)
     }
 }
@@ -196,34 +294,67 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
     let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let settings = Settings::default();
     let kept = Kept(Ok("hidden".to_owned()));
-    let veil = Veil::of(config.providers.iter(), &settings, &kept).await.unwrap_or_else(|e| panic!("{e:?}"));
-    assert_eq!(veil.place("https://api.example.com/hidden?hidden"), "https://api.example.com/[secret]?[secret]");
+    let veil = Veil::of(config.providers.iter(), &settings, &kept)
+        .await
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(
+        veil.place("https://api.example.com/hidden?hidden"),
+        "https://api.example.com/[secret]?[secret]"
+    );
     assert_eq!(veil.token_urls, ["https://login.example.com/t"]);
     let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
-    let failure = Veil::of(config.providers.iter(), &settings, &refused).await.err().and_then(|f| f.text());
+    let failure = Veil::of(config.providers.iter(), &settings, &refused)
+        .await
+        .err()
+        .and_then(|f| f.text());
     assert!(
-        failure.as_ref().is_some_and(|text| text.starts_with("error: reading the parameter /millrace/key: ")),
+        failure
+            .as_ref()
+            .is_some_and(|text| text.starts_with("error: reading the parameter /millrace/key: ")),
         "{failure:?}"
     );
 }
 
 #[tokio::test]
 async fn the_last_status_stays_until_it_is_taken() {
-    let answers = VecDeque::from([Ok(answer(200, "")), Ok(answer(404, "")), Err(HttpError::Timeout)]);
-    let watched = Watched::new(Arc::new(Scripted(Mutex::new(answers))), Arc::new(SystemClock), None);
+    let answers = VecDeque::from([
+        Ok(answer(200, "")),
+        Ok(answer(404, "")),
+        Err(HttpError::Timeout),
+    ]);
+    let watched = Watched::new(
+        Arc::new(Scripted(Mutex::new(answers))),
+        Arc::new(SystemClock),
+        None,
+    );
     for _ in 0..3 {
         let _ = watched.send(request("https://api.example.com/")).await;
     }
-    assert_eq!(watched.about_nothing(), " (HTTP 404; --verbose shows the answer)");
-    assert_eq!((watched.take_status(), watched.about_nothing().as_str()), (None, ""));
+    assert_eq!(
+        watched.about_nothing(),
+        " (HTTP 404; --verbose shows the answer)"
+    );
+    assert_eq!(
+        (watched.take_status(), watched.about_nothing().as_str()),
+        (None, "")
+    );
 }
 
 #[tokio::test]
 async fn an_access_token_is_not_shown_and_its_refusal_is() {
     let url = "https://login.example.com/token";
     let veil = Veil::new(&[], vec![url.to_owned()]);
-    let answers = vec![Ok(answer(200, "{\"access_token\": \"tok-1\"}")), Ok(answer(400, "invalid_scope tok-1"))];
+    let answers = vec![
+        Ok(answer(200, "{\"access_token\": \"tok-1\"}")),
+        Ok(answer(400, "invalid_scope tok-1")),
+    ];
     let told = lines(url, veil, answers).await;
-    assert_eq!(told[1], "< 1 HTTP 200, application/json, T ms, 25 bytes; not shown, it holds an access token");
-    assert_eq!(told[3], "< 2 HTTP 400, application/json, T ms, 19 bytes\n    invalid_scope [secret]");
+    assert_eq!(
+        told[1],
+        "< 1 HTTP 200, application/json, T ms, 25 bytes; not shown, it holds an access token"
+    );
+    assert_eq!(
+        told[3],
+        "< 2 HTTP 400, application/json, T ms, 19 bytes\n    invalid_scope [secret]"
+    );
 }

@@ -16,7 +16,15 @@ fn delivery() -> Delivery {
 
 fn answered(number: u32, status: u16) -> Attempt {
     let error = (!(200..300).contains(&status)).then(|| "status".to_owned());
-    Attempt { number, at: Timestamp(0), latency_ms: Some(1), status: Some(status), error, detail: None, response: None }
+    Attempt {
+        number,
+        at: Timestamp(0),
+        latency_ms: Some(1),
+        status: Some(status),
+        error,
+        detail: None,
+        response: None,
+    }
 }
 
 #[test]
@@ -29,7 +37,13 @@ fn the_schedule_is_walked_once_and_then_exhausted() {
         );
     }
     let last = delivery.after(&answered(10, 500), None, &rules, Timestamp(0), 0.5);
-    assert_eq!(last, Next::Exhausted { reason: "attempts_used_up", disable_endpoint: false });
+    assert_eq!(
+        last,
+        Next::Exhausted {
+            reason: "attempts_used_up",
+            disable_endpoint: false
+        }
+    );
 }
 
 #[test]
@@ -37,15 +51,27 @@ fn an_attempt_past_the_deliverys_own_end_is_never_planned() {
     let (rules, mut delivery) = (DeliveryRules::native(), delivery());
     delivery.expires_at = Timestamp(5_000);
     let next = delivery.after(&answered(1, 500), None, &rules, Timestamp(0), 0.5);
-    assert_eq!(next, Next::Exhausted { reason: "expired", disable_endpoint: false });
+    assert_eq!(
+        next,
+        Next::Exhausted {
+            reason: "expired",
+            disable_endpoint: false
+        }
+    );
 }
 
 #[test]
 fn a_test_event_is_given_up_early() {
     let (rules, mut delivery) = (DeliveryRules::native(), delivery());
     delivery.event = EventType::WebhookTest;
-    assert!(matches!(delivery.after(&answered(2, 500), None, &rules, Timestamp(0), 0.5), Next::Retry(_)));
-    assert!(matches!(delivery.after(&answered(3, 500), None, &rules, Timestamp(0), 0.5), Next::Exhausted { .. }));
+    assert!(matches!(
+        delivery.after(&answered(2, 500), None, &rules, Timestamp(0), 0.5),
+        Next::Retry(_)
+    ));
+    assert!(matches!(
+        delivery.after(&answered(3, 500), None, &rules, Timestamp(0), 0.5),
+        Next::Exhausted { .. }
+    ));
 }
 
 #[test]
@@ -64,23 +90,44 @@ fn a_replay_walks_the_schedule_again() {
     let (rules, mut delivery) = (DeliveryRules::native(), delivery());
     delivery.attempts = 10;
     delivery.replay(Timestamp(7));
-    assert_eq!(delivery.after(&answered(11, 500), None, &rules, Timestamp(7), 0.5), Next::Retry(Timestamp(5007)));
+    assert_eq!(
+        delivery.after(&answered(11, 500), None, &rules, Timestamp(7), 0.5),
+        Next::Retry(Timestamp(5007))
+    );
 }
 
 #[test]
 fn gone_disables_only_where_the_rules_say_so() {
     let (rules, delivery) = (DeliveryRules::native(), delivery());
     let gone = delivery.after(&answered(1, 410), None, &rules, Timestamp(0), 0.5);
-    assert_eq!(gone, Next::Exhausted { reason: "endpoint_gone", disable_endpoint: true });
-    let rules = DeliveryRules { gone_disables: false, ..rules };
-    assert!(matches!(delivery.after(&answered(1, 410), None, &rules, Timestamp(0), 0.5), Next::Retry(_)));
+    assert_eq!(
+        gone,
+        Next::Exhausted {
+            reason: "endpoint_gone",
+            disable_endpoint: true
+        }
+    );
+    let rules = DeliveryRules {
+        gone_disables: false,
+        ..rules
+    };
+    assert!(matches!(
+        delivery.after(&answered(1, 410), None, &rules, Timestamp(0), 0.5),
+        Next::Retry(_)
+    ));
 }
 
 #[test]
 fn retry_after_lengthens_but_only_to_the_cap_and_only_for_429_and_503() {
     let (rules, delivery) = (DeliveryRules::native(), delivery());
     let ask = |status, seconds| {
-        delivery.after(&answered(1, status), Some(Duration::from_secs(seconds)), &rules, Timestamp(0), 0.5)
+        delivery.after(
+            &answered(1, status),
+            Some(Duration::from_secs(seconds)),
+            &rules,
+            Timestamp(0),
+            0.5,
+        )
     };
     assert_eq!(ask(429, 60), Next::Retry(Timestamp(60_000)));
     assert_eq!(ask(503, 1), Next::Retry(Timestamp(5_000)));
@@ -111,7 +158,11 @@ fn retry_after_is_read_in_every_form() {
         ("Tue, 01 Jan 0001 00:00:00 GMT", 0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", u32::MAX.into()),
     ] {
-        assert_eq!(retry_after(text, now), Some(Duration::from_secs(seconds)), "{text}");
+        assert_eq!(
+            retry_after(text, now),
+            Some(Duration::from_secs(seconds)),
+            "{text}"
+        );
     }
     for bad in [
         "",
@@ -157,7 +208,9 @@ fn retry_after_is_read_in_every_form() {
 #[test]
 fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
     let now = Timestamp::parse("2026-11-30T12:00:00Z").unwrap();
-    let year = |date: &str| http_date(&format!("Monday, {date} 12:00:00 GMT"), now).map(Timestamp::rfc3339);
+    let year = |date: &str| {
+        http_date(&format!("Monday, {date} 12:00:00 GMT"), now).map(Timestamp::rfc3339)
+    };
     for (date, wanted) in [
         ("01-Dec-26", "2026-12-01"),
         ("29-Nov-26", "2026-11-29"),
@@ -169,12 +222,20 @@ fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
         ("29-Feb-76", "2076-02-29"),
         ("29-Feb-00", "2000-02-29"),
     ] {
-        assert_eq!(year(date), Some(format!("{wanted}T12:00:00.000Z")), "{date}");
+        assert_eq!(
+            year(date),
+            Some(format!("{wanted}T12:00:00.000Z")),
+            "{date}"
+        );
     }
     assert_eq!(year("29-Feb-75"), None);
     let late = Timestamp::parse("2090-01-01T00:00:00Z").unwrap();
     let next = http_date("Monday, 06-Nov-05 08:49:37 GMT", late).unwrap();
-    assert_eq!(next.rfc3339(), "2105-11-06T08:49:37.000Z", "the next century is fifteen years ahead");
+    assert_eq!(
+        next.rfc3339(),
+        "2105-11-06T08:49:37.000Z",
+        "the next century is fifteen years ahead"
+    );
 }
 
 #[test]
@@ -192,5 +253,8 @@ fn the_log_is_bounded() {
     for n in 1..=100 {
         delivery.record(answered(n, 500));
     }
-    assert_eq!((delivery.log.len(), delivery.log[0].number), (LOG_LENGTH, 61));
+    assert_eq!(
+        (delivery.log.len(), delivery.log[0].number),
+        (LOG_LENGTH, 61)
+    );
 }

@@ -1,7 +1,9 @@
 use super::*;
 
 fn again(text: &str) -> String {
-    read(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}")).to_string()
+    read(text.as_bytes())
+        .unwrap_or_else(|e| panic!("{text}: {e}"))
+        .to_string()
 }
 
 #[test]
@@ -30,9 +32,16 @@ fn what_was_sent_comes_back_as_it_was_sent() {
     ] {
         assert_eq!(again(text), text);
         let value = read(text.as_bytes()).unwrap();
-        assert_eq!(object([("a", value)]).to_string(), format!("{{\"a\":{text}}}"));
+        assert_eq!(
+            object([("a", value)]).to_string(),
+            format!("{{\"a\":{text}}}")
+        );
     }
-    assert_eq!(again("{\"a\":1,\"b\":2,\"a\":3}"), "{\"a\":3,\"b\":2}", "the last value at the first one's place");
+    assert_eq!(
+        again("{\"a\":1,\"b\":2,\"a\":3}"),
+        "{\"a\":3,\"b\":2}",
+        "the last value at the first one's place"
+    );
     assert_eq!(again(" \t\r\n[ 1 , { \"a\" : 2 } ] \n"), "[1,{\"a\":2}]");
 }
 
@@ -50,16 +59,48 @@ fn numbers_that_are_none_are_null_from_upstreams_and_refused_from_clients() {
     for (text, wanted, strict) in [
         ("NaN", "null", false),
         ("-Infinity ", "null", false),
-        ("[NaN,Infinity , -Infinity,\n-1]", "[null,null,null,-1]", false),
-        (r#"{"a": NaN,"b":-Infinity}"#, r#"{"a":null,"b":null}"#, false),
-        (r#"["NaN", ": NaN,", "\"-Infinity"]"#, r#"["NaN",": NaN,","\"-Infinity"]"#, true),
+        (
+            "[NaN,Infinity , -Infinity,\n-1]",
+            "[null,null,null,-1]",
+            false,
+        ),
+        (
+            r#"{"a": NaN,"b":-Infinity}"#,
+            r#"{"a":null,"b":null}"#,
+            false,
+        ),
+        (
+            r#"["NaN", ": NaN,", "\"-Infinity"]"#,
+            r#"["NaN",": NaN,","\"-Infinity"]"#,
+            true,
+        ),
         (r#"{"NaN": "Infinity"}"#, r#"{"NaN":"Infinity"}"#, true),
     ] {
-        assert_eq!(read_upstream(text.as_bytes()).unwrap().to_string(), wanted, "{text}");
+        assert_eq!(
+            read_upstream(text.as_bytes()).unwrap().to_string(),
+            wanted,
+            "{text}"
+        );
         let (plain, unchanged) = (read(text.as_bytes()), read_unchanged(text.as_bytes()));
-        assert_eq!((plain.is_ok(), unchanged.is_ok()), (strict, strict), "{text}");
+        assert_eq!(
+            (plain.is_ok(), unchanged.is_ok()),
+            (strict, strict),
+            "{text}"
+        );
     }
-    for text in ["NaNa", "[NaN1]", "nan", "-NaN", "+Infinity", "Inf", "- Infinity", "{NaN: 1}", "-Infinit", "N", "-"] {
+    for text in [
+        "NaNa",
+        "[NaN1]",
+        "nan",
+        "-NaN",
+        "+Infinity",
+        "Inf",
+        "- Infinity",
+        "{NaN: 1}",
+        "-Infinit",
+        "N",
+        "-",
+    ] {
         assert!(read_upstream(text.as_bytes()).is_err(), "{text}");
     }
     assert_eq!(read_first("NaN, and"), Ok((Value::Null, 3)));
@@ -78,9 +119,16 @@ fn half_a_surrogate_pair_is_the_replacement_character() {
         (r"\ud83d\n", "\u{fffd}\n"),
         (r"\\ud800", "\\ud800"),
         (r"\\\ud800", "\\\u{fffd}"),
-        (r"\u0000\u001F\b\f\n\r\t\/\\\u00e9", "\0\u{1f}\u{8}\u{c}\n\r\t/\\é"),
+        (
+            r"\u0000\u001F\b\f\n\r\t\/\\\u00e9",
+            "\0\u{1f}\u{8}\u{c}\n\r\t/\\é",
+        ),
     ] {
-        assert_eq!(read(format!("\"{escaped}\"").as_bytes()).unwrap(), text, "{escaped}");
+        assert_eq!(
+            read(format!("\"{escaped}\"").as_bytes()).unwrap(),
+            text,
+            "{escaped}"
+        );
     }
 }
 
@@ -145,7 +193,10 @@ fn what_is_no_json_is_refused() {
         assert!(serde_json::from_str::<Value>(text).is_err(), "{text:?}");
     }
     assert!(read(b"\"\xff\"").is_err());
-    assert!(read(b"\"\xed\xa0\x80\"").is_err(), "a surrogate is no UTF-8");
+    assert!(
+        read(b"\"\xed\xa0\x80\"").is_err(),
+        "a surrogate is no UTF-8"
+    );
     let fault = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
     assert_eq!(fault("{\"a\":\n x}"), "expected value at line 2 column 2");
     assert_eq!(fault("[1"), "the end comes too early at line 1 column 2");
@@ -158,7 +209,11 @@ fn it_reads_as_deep_as_serde_json_does() {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let text = format!("{}0{}", open.repeat(depth), close.repeat(depth));
             assert_eq!(read(text.as_bytes()).is_ok(), fits, "{depth}");
-            assert_eq!(serde_json::from_str::<Value>(&text).is_ok(), fits, "{depth}");
+            assert_eq!(
+                serde_json::from_str::<Value>(&text).is_ok(),
+                fits,
+                "{depth}"
+            );
         }
     }
 }
@@ -179,9 +234,26 @@ fn what_is_stored_of_it_is_read_as_it_was_sent() {
     }
     let text = r#"{"any":1e400,"members":{"$serde_json::private::Number":"1","n":1E2},"none":null,"sure":0.25}"#;
     let kept: Kept = serde_json::from_str(text).unwrap();
-    assert_eq!((kept.any.to_string(), &kept.none, &kept.absent), ("1e400".to_owned(), &None, &None));
+    assert_eq!(
+        (kept.any.to_string(), &kept.none, &kept.absent),
+        ("1e400".to_owned(), &None, &None)
+    );
     let again = serde_json::to_string(&kept).unwrap();
-    assert!(again.starts_with(r#"{"any":1e400,"members":{"$serde_json::private::Number":"1","n":1E2},"#), "{again}");
-    assert_eq!(serde_json::from_slice::<Kept>(again.as_bytes()).unwrap(), kept);
-    assert!(serde_json::from_str::<Kept>(&text.replace("{\"$", "[{\"$").replace("},\"none", "}],\"none")).is_err());
+    assert!(
+        again
+            .starts_with(r#"{"any":1e400,"members":{"$serde_json::private::Number":"1","n":1E2},"#),
+        "{again}"
+    );
+    assert_eq!(
+        serde_json::from_slice::<Kept>(again.as_bytes()).unwrap(),
+        kept
+    );
+    assert!(
+        serde_json::from_str::<Kept>(
+            &text
+                .replace("{\"$", "[{\"$")
+                .replace("},\"none", "}],\"none")
+        )
+        .is_err()
+    );
 }

@@ -27,7 +27,15 @@ fn legal_forms_contradict_each_other_where_none_is_in_common() {
 fn names_have_a_normal_form() {
     for (names, wanted) in [
         (
-            &["Acme", "ACME", "  acme  ", "Acme.", "A.C.M.E.", "\u{ff21}\u{ff43}\u{ff4d}\u{ff45}", "Acme\u{2122}"][..],
+            &[
+                "Acme",
+                "ACME",
+                "  acme  ",
+                "Acme.",
+                "A.C.M.E.",
+                "\u{ff21}\u{ff43}\u{ff4d}\u{ff45}",
+                "Acme\u{2122}",
+            ][..],
             "acme",
         ),
         (
@@ -107,11 +115,36 @@ fn names_have_a_normal_form() {
             ],
             "acme",
         ),
-        (&["Nestl\u{e9}", "Nestle", "NESTLE\u{301} S.A.", "Nestl\u{e9}, S. A."], "nestle"),
-        (&["Stra\u{df}e", "STRASSE", "strasse", "Stra\u{1e9e}e"], "strasse"),
+        (
+            &[
+                "Nestl\u{e9}",
+                "Nestle",
+                "NESTLE\u{301} S.A.",
+                "Nestl\u{e9}, S. A.",
+            ],
+            "nestle",
+        ),
+        (
+            &["Stra\u{df}e", "STRASSE", "strasse", "Stra\u{1e9e}e"],
+            "strasse",
+        ),
         (&["\u{d8}rsted A/S", "Orsted", "\u{f8}rsted"], "orsted"),
-        (&["\u{141}\u{f3}d\u{17a}", "Lodz", "\u{142}o\u{301}dz\u{301} S.A."], "lodz"),
-        (&["\u{130}\u{15f} Bankas\u{131}", "IS BANKASI", "is bankasi A.\u{15e}."], "is bankasi"),
+        (
+            &[
+                "\u{141}\u{f3}d\u{17a}",
+                "Lodz",
+                "\u{142}o\u{301}dz\u{301} S.A.",
+            ],
+            "lodz",
+        ),
+        (
+            &[
+                "\u{130}\u{15f} Bankas\u{131}",
+                "IS BANKASI",
+                "is bankasi A.\u{15e}.",
+            ],
+            "is bankasi",
+        ),
         (
             &[
                 "Johnson & Johnson",
@@ -122,9 +155,15 @@ fn names_have_a_normal_form() {
             ],
             "johnson and johnson",
         ),
-        (&["L'Or\u{e9}al", "L\u{2019}Or\u{e9}al S.A.", "LOREAL"], "loreal"),
+        (
+            &["L'Or\u{e9}al", "L\u{2019}Or\u{e9}al S.A.", "LOREAL"],
+            "loreal",
+        ),
         (&["Yahoo! Inc.", "yahoo"], "yahoo"),
-        (&["Coca-Cola", "Coca\u{2011}Cola Co.", "coca  cola"], "coca cola"),
+        (
+            &["Coca-Cola", "Coca\u{2011}Cola Co.", "coca  cola"],
+            "coca cola",
+        ),
         (&["Kabushiki Kaisha Acme", "Acme K.K."], "acme"),
         (&["S.A.S. Caf\u{e9} d'Or S.A."], "sas cafe dor"),
         (&["SAS Institute Inc.", "SAS Institute"], "sas institute"),
@@ -146,8 +185,14 @@ fn names_have_a_normal_form() {
             ],
             "\u{30c8}\u{30e8}\u{30bf}",
         ),
-        (&["\u{534e}\u{4e3a}\u{6280}\u{672f}\u{6709}\u{9650}\u{516c}\u{53f8}"], "\u{534e}\u{4e3a}\u{6280}\u{672f}"),
-        (&["\u{439}\u{43e}\u{433}", "\u{418}\u{306}\u{41e}\u{413}"], "\u{439}\u{43e}\u{433}"),
+        (
+            &["\u{534e}\u{4e3a}\u{6280}\u{672f}\u{6709}\u{9650}\u{516c}\u{53f8}"],
+            "\u{534e}\u{4e3a}\u{6280}\u{672f}",
+        ),
+        (
+            &["\u{439}\u{43e}\u{433}", "\u{418}\u{306}\u{41e}\u{413}"],
+            "\u{439}\u{43e}\u{433}",
+        ),
     ] {
         for name in names {
             assert_eq!(key(name).as_deref(), Some(wanted), "{name}");
@@ -166,25 +211,42 @@ fn a_name_that_is_only_a_legal_form_stays() {
         ("Sp. z o.o.", "sp z oo"),
         ("GmbH & Co. KG", "gmbh and co kg"),
         ("SAS AB", "sas"),
-        ("\u{682a}\u{5f0f}\u{4f1a}\u{793e}", "\u{682a}\u{5f0f}\u{4f1a}\u{793e}"),
+        (
+            "\u{682a}\u{5f0f}\u{4f1a}\u{793e}",
+            "\u{682a}\u{5f0f}\u{4f1a}\u{793e}",
+        ),
         ("\u{682a}", "\u{682a}"),
-        ("\u{80a1}\u{4efd}\u{6709}\u{9650}\u{516c}\u{53f8}", "\u{80a1}\u{4efd}\u{6709}\u{9650}\u{516c}\u{53f8}"),
+        (
+            "\u{80a1}\u{4efd}\u{6709}\u{9650}\u{516c}\u{53f8}",
+            "\u{80a1}\u{4efd}\u{6709}\u{9650}\u{516c}\u{53f8}",
+        ),
         ("\u{41e}\u{41e}\u{41e}", "\u{43e}\u{43e}\u{43e}"),
     ] {
         assert_eq!(key(name).as_deref(), Some(wanted), "{name}");
     }
-    for name in ["", " ", "!!!", "--- !", "&", "& &", "+", "...", "\u{301}", "\u{feff}"] {
+    for name in [
+        "", " ", "!!!", "--- !", "&", "& &", "+", "...", "\u{301}", "\u{feff}",
+    ] {
         assert_eq!(key(name), None, "{name:?}");
     }
 }
 
 #[test]
 fn names_with_an_umlaut_have_two_spellings() {
-    assert_eq!(keys("M\u{fc}ller & S\u{f6}hne GmbH"), ["muller and sohne", "mueller and soehne"]);
+    assert_eq!(
+        keys("M\u{fc}ller & S\u{f6}hne GmbH"),
+        ["muller and sohne", "mueller and soehne"]
+    );
     assert_eq!(keys("Mu\u{308}ller"), ["muller", "mueller"]);
     assert_eq!(keys("Acme"), ["acme"]);
-    assert_eq!(spellings("M\u{fc}ller & S\u{f6}hne GmbH"), [["mueller", "soehne"], ["muller", "sohne"]]);
-    assert_eq!(spellings("M\u{fc}ller und S\u{f6}hne")[0], ["mueller", "und", "soehne"]);
+    assert_eq!(
+        spellings("M\u{fc}ller & S\u{f6}hne GmbH"),
+        [["mueller", "soehne"], ["muller", "sohne"]]
+    );
+    assert_eq!(
+        spellings("M\u{fc}ller und S\u{f6}hne")[0],
+        ["mueller", "und", "soehne"]
+    );
     assert_eq!(spellings("C++"), [["c"]]);
     assert!(spellings("!").is_empty());
 }
@@ -202,7 +264,12 @@ fn the_same_name_is_known_and_another_is_not() {
     ] {
         assert!(same(one, other) && same(other, one), "{one} and {other}");
     }
-    for (one, other) in [("Acme Labs", "Acme"), ("!", "?"), ("Muller", "Mueller"), ("Acme Holdings Ltd", "Acme Ltd")] {
+    for (one, other) in [
+        ("Acme Labs", "Acme"),
+        ("!", "?"),
+        ("Muller", "Mueller"),
+        ("Acme Holdings Ltd", "Acme Ltd"),
+    ] {
         assert!(!same(one, other), "{one} and {other}");
     }
 }
@@ -214,7 +281,10 @@ fn forms_are_written_as_names_are_split() {
         assert_eq!(words.join(" "), *form);
         assert!(words.len() <= MAX_FORM_WORDS, "{form}");
     }
-    assert!(WITHOUT_SPACE.windows(2).all(|two| !two[1].contains(two[0])), "the longest first");
+    assert!(
+        WITHOUT_SPACE.windows(2).all(|two| !two[1].contains(two[0])),
+        "the longest first"
+    );
 }
 
 /// Every letter of Latin, Greek and Cyrillic and its compatible forms, within names of several scripts; but U+0345, which is a
@@ -224,7 +294,13 @@ fn names() -> impl Iterator<Item = String> {
         .chain('\u{1e00}'..='\u{24ff}')
         .chain('\u{fb00}'..='\u{ffef}')
         .filter(|c| *c != '\u{345}')
-        .flat_map(|c| [format!("a{c}e{c} {c} GmbH"), format!("{c}\u{308}"), format!("\u{43e}{c}\u{306} co")])
+        .flat_map(|c| {
+            [
+                format!("a{c}e{c} {c} GmbH"),
+                format!("{c}\u{308}"),
+                format!("\u{43e}{c}\u{306} co"),
+            ]
+        })
 }
 
 #[test]
@@ -238,7 +314,10 @@ fn a_normal_form_stays_itself() {
 
 #[test]
 fn case_and_unicodes_forms_do_not_count() {
-    let (compose, decompose) = (ComposingNormalizerBorrowed::new_nfc(), DecomposingNormalizerBorrowed::new_nfd());
+    let (compose, decompose) = (
+        ComposingNormalizerBorrowed::new_nfc(),
+        DecomposingNormalizerBorrowed::new_nfd(),
+    );
     for name in names() {
         let wanted = keys(&name);
         assert_eq!(keys(&name.to_uppercase()), wanted, "upper case of {name:?}");

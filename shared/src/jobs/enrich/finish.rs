@@ -8,8 +8,8 @@ use crate::domain::progress::Progress;
 use crate::jobs::{Ports, StepError, transact};
 use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Value, Write};
 use crate::schema::{
-    BALANCE, DUE, DUE_SHARD, END, OPEN_CHUNKS, STATUS, USED, credits_key, current, delivery_item, json, meta_key,
-    progress_key, read_meta, read_progress, s, settled,
+    BALANCE, DUE, DUE_SHARD, END, OPEN_CHUNKS, STATUS, USED, credits_key, current, delivery_item,
+    json, meta_key, progress_key, read_meta, read_progress, s, settled,
 };
 
 /// More turns than there are ways for a live job to change.
@@ -30,9 +30,14 @@ pub enum Finished {
 
 /// Reads a job and all of its progress, consistently. `None` where it is absent, expired or erased.
 pub(crate) async fn load(ports: &Ports, id: &JobId) -> Result<Option<JobView>, StepError> {
-    let first = ports.store.get_many(&[meta_key(id), progress_key(id, 0)]).await?;
+    let first = ports
+        .store
+        .get_many(&[meta_key(id), progress_key(id, 0)])
+        .await?;
     let [meta, shard] = <[_; 2]>::try_from(first).map_err(|_| StepError::Corrupt("read"))?;
-    let Some(meta) = current(meta, ports.clock.now()) else { return Ok(None) };
+    let Some(meta) = current(meta, ports.clock.now()) else {
+        return Ok(None);
+    };
     let job = read_meta(&meta)?;
     if job.status == Status::Deleted || job.is_expired(ports.clock.now()) {
         return Ok(None);
@@ -50,7 +55,9 @@ pub(crate) async fn load(ports: &Ports, id: &JobId) -> Result<Option<JobView>, S
 pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
     // Each turn decides anew on what is stored; another's write between reading and writing only causes another turn.
     for _ in 0..TURNS {
-        let Some(view) = load(ports, id).await? else { return Ok(Finished::Gone) };
+        let Some(view) = load(ports, id).await? else {
+            return Ok(Finished::Gone);
+        };
         let Some(status) = view.job.status.end(view.job.spec.hopeless().is_some()) else {
             return Ok(Finished::Before);
         };
@@ -69,15 +76,31 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
                 _ => None,
             },
         };
-        let delivery = event(status).zip(view.job.spec.webhook.as_ref()).map(|(event, webhook)| {
-            let spec = &view.job.spec;
-            let id = spec.id.delivery(0);
-            Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, end.at, &webhook.url, spec.expires_at)
-        });
-        let mut writes = vec![close(&view.job, status, &end), settle(&view.job, &view.progress)];
+        let delivery = event(status)
+            .zip(view.job.spec.webhook.as_ref())
+            .map(|(event, webhook)| {
+                let spec = &view.job.spec;
+                let id = spec.id.delivery(0);
+                Delivery::new(
+                    id,
+                    spec.tenant.clone(),
+                    &spec.dialect,
+                    event,
+                    end.at,
+                    &webhook.url,
+                    spec.expires_at,
+                )
+            });
+        let mut writes = vec![
+            close(&view.job, status, &end),
+            settle(&view.job, &view.progress),
+        ];
         if let Some(delivery) = &delivery {
             let item = delivery_item(delivery, Some(delivery.due(end.at)));
-            writes.push(Write::Put(Put { item, condition: Some(Condition::ItemAbsent) }));
+            writes.push(Write::Put(Put {
+                item,
+                condition: Some(Condition::ItemAbsent),
+            }));
         }
         match transact(ports, writes).await {
             Ok(()) => {
@@ -91,7 +114,9 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(StepError::Corrupt("the job's end finds no tenant to settle with"))
+    Err(StepError::Corrupt(
+        "the job's end finds no tenant to settle with",
+    ))
 }
 
 /// The event that tells of such an end.
@@ -130,7 +155,11 @@ pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
     if used != 0 {
         changes.push(Change::Add(USED, used));
     }
-    Write::Update(Update { key: credits_key(&job.spec.tenant), changes, condition: Some(Condition::ItemExists) })
+    Write::Update(Update {
+        key: credits_key(&job.spec.tenant),
+        changes,
+        condition: Some(Condition::ItemExists),
+    })
 }
 
 /// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
@@ -147,5 +176,8 @@ pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
 
 /// The changes that set a job's next look by the sweep.
 pub(crate) fn look_at(job: &JobId, at: crate::domain::time::Timestamp) -> [Change; 2] {
-    [Change::Set(DUE, Value::N(at.0)), Change::Set(DUE_SHARD, s(crate::schema::due_shard(job)))]
+    [
+        Change::Set(DUE, Value::N(at.0)),
+        Change::Set(DUE_SHARD, s(crate::schema::due_shard(job))),
+    ]
 }

@@ -42,10 +42,16 @@ pub(crate) async fn take(
     alone: bool,
 ) -> Result<Option<Hold>, StepError> {
     let now = ports.clock.now();
-    let (starts, held) = (starts_attribute(message.chunk), held_attribute(message.chunk));
+    let (starts, held) = (
+        starts_attribute(message.chunk),
+        held_attribute(message.chunk),
+    );
     let again = receives >= 2 || message.start == Start::Nudge;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
-        return Ok(Some(Hold { starts: get_n(shard, starts).unwrap_or(0), until: None }));
+        return Ok(Some(Hold {
+            starts: get_n(shard, starts).unwrap_or(0),
+            until: None,
+        }));
     }
     // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
@@ -66,33 +72,58 @@ pub(crate) async fn take(
         return Ok(None);
     }
     let key = progress_key(&job.spec.id, shard_of(message.chunk));
-    let condition = Some(Condition::All(vec![Condition::ItemExists, Condition::Any(free)]));
-    let item = match ports.store.update(Update { key: key.clone(), changes, condition }).await {
+    let condition = Some(Condition::All(vec![
+        Condition::ItemExists,
+        Condition::Any(free),
+    ]));
+    let item = match ports
+        .store
+        .update(Update {
+            key: key.clone(),
+            changes,
+            condition,
+        })
+        .await
+    {
         Ok(item) => item,
         // No answer came: if the hold is ours, this run has the chunk.
         Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
             Some(item) if get_n(&item, held) == Some(until) => item,
             _ => return Err(StoreError::Unavailable(cause).into()),
         },
-        Err(StoreError::ConditionFailed(failed)) => match failed.into_iter().find_map(|f| f.existing) {
-            Some(item) if get_n(&item, held) == Some(until) => item,
-            Some(_) => return Ok(None),
-            None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
-        },
+        Err(StoreError::ConditionFailed(failed)) => {
+            match failed.into_iter().find_map(|f| f.existing) {
+                Some(item) if get_n(&item, held) == Some(until) => item,
+                Some(_) => return Ok(None),
+                None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
+            }
+        }
         Err(error) => return Err(error.into()),
     };
     let counted = get_n(&item, starts).unwrap_or(0);
     // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
-    Ok(Some(Hold { starts: if again { counted } else { counted.min(LAST_START - 1) }, until: Some(until) }))
+    Ok(Some(Hold {
+        starts: if again {
+            counted
+        } else {
+            counted.min(LAST_START - 1)
+        },
+        until: Some(until),
+    }))
 }
 
 /// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
 /// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
 pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let (Some(until), 1..) = (hold.until, hold.starts) else { return };
+    let (Some(until), 1..) = (hold.until, hold.starts) else {
+        return;
+    };
     let starts = starts_attribute(chunk);
-    let change =
-        if hold.starts < SERIAL_FROM { Change::Remove(starts) } else { Change::Set(starts, Value::N(SERIAL_FROM)) };
+    let change = if hold.starts < SERIAL_FROM {
+        Change::Remove(starts)
+    } else {
+        Change::Set(starts, Value::N(SERIAL_FROM))
+    };
     let update = Update {
         key: progress_key(&job.spec.id, shard_of(chunk)),
         changes: vec![change],
@@ -122,7 +153,11 @@ pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
         conditions.push(Condition::Equals(held, Value::N(until)));
     }
     let key = progress_key(&job.spec.id, shard_of(chunk));
-    let update = Update { key, changes, condition: Some(Condition::All(conditions)) };
+    let update = Update {
+        key,
+        changes,
+        condition: Some(Condition::All(conditions)),
+    };
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {

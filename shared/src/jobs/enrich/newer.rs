@@ -25,11 +25,18 @@ pub(crate) fn unknown<'a>(
     if spec.unconfigured.is_some() || matches!(job.status, Status::Canceling | Status::Expiring) {
         return None;
     }
-    let Some(kind) = registry.kind(&spec.kind) else { return Some(format!("type {}", spec.kind)) };
+    let Some(kind) = registry.kind(&spec.kind) else {
+        return Some(format!("type {}", spec.kind));
+    };
     if kind.usable().is_err() {
         return Some(format!("a provider for type {}", spec.kind));
     }
-    let mut named = spec.providers.iter().flatten().map(String::as_str).chain(parked.into_iter().map(Parked::provider));
+    let mut named = spec
+        .providers
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .chain(parked.into_iter().map(Parked::provider));
     named
         .find(|name| !kind.providers().any(|provider| provider == *name))
         .map(|name| format!("provider {name} of type {}", spec.kind))
@@ -38,7 +45,10 @@ pub(crate) fn unknown<'a>(
 /// Returns when to try again what is [`unknown`], or `None` where the job is too old to wait for a deployment. The wait
 /// grows with the job's age, so that several messages for one chunk stay few.
 pub(crate) fn try_again_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
-    let (created_at, until) = (job.spec.created_at, job.spec.created_at.plus(DEPLOYED_WITHIN));
+    let (created_at, until) = (
+        job.spec.created_at,
+        job.spec.created_at.plus(DEPLOYED_WITHIN),
+    );
     let wait = (now.since(created_at) / 2).clamp(AGAIN.0, AGAIN.1);
     (now < until).then(|| now.plus(wait).min(until))
 }

@@ -22,7 +22,8 @@ use crate::providers::guards::answer_cache::Cache;
 use crate::providers::guards::seen::Seen;
 use crate::providers::waterfall::{Progress, Request};
 use crate::schema::{
-    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks, result_items,
+    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks,
+    result_items,
 };
 
 /// How often a running chunk looks whether its job was canceled.
@@ -45,7 +46,11 @@ pub(crate) struct Known {
 
 /// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
 /// added to `done`.
-async fn beside<T, S: Stream + Unpin>(running: &mut S, done: &mut Vec<S::Item>, work: impl Future<Output = T>) -> T {
+async fn beside<T, S: Stream + Unpin>(
+    running: &mut S,
+    done: &mut Vec<S::Item>,
+    work: impl Future<Output = T>,
+) -> T {
     let mut work = std::pin::pin!(work);
     loop {
         match select(work.as_mut(), running.next()).await {
@@ -91,22 +96,33 @@ impl Run<'_> {
     }
 
     pub(crate) fn missing(&self, finished: &BTreeMap<u32, Outcome>) -> Vec<u32> {
-        (0..self.len()).filter(|at| !finished.contains_key(at)).collect()
+        (0..self.len())
+            .filter(|at| !finished.contains_key(at))
+            .collect()
     }
 
     /// When the first of the missing records can go on: now, unless all of them wait for upstreams.
     pub(crate) fn next_at(&self, known: &Known, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let missing = self.missing(&known.finished);
-        missing.into_iter().map(|at| self.goes_on_at(at, known, status)).min().unwrap_or(now)
+        missing
+            .into_iter()
+            .map(|at| self.goes_on_at(at, known, status))
+            .min()
+            .unwrap_or(now)
     }
 
     /// When a missing record can go on. A look that brought no news was not written down: the chunk's next look, which was,
     /// stands for it.
     fn goes_on_at(&self, at: u32, known: &Known, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
-        let Some(parked) = known.parked.get(&at) else { return now };
-        let (tried, ends) = (known.tried.get(&at), matches!(status, Status::Canceling | Status::Expiring));
+        let Some(parked) = known.parked.get(&at) else {
+            return now;
+        };
+        let (tried, ends) = (
+            known.tried.get(&at),
+            matches!(status, Status::Canceling | Status::Expiring),
+        );
         if let Some(heard) = tried {
             // Of several posts each is shown by itself, unless the first could not be.
             let more = parked.heard() > *heard && self.posted(at, parked).is_some();
@@ -120,7 +136,9 @@ impl Run<'_> {
 
     /// What the upstream that a record waits for has posted first of what was not looked at before.
     fn posted(&self, at: u32, parked: &Parked) -> Option<&serde_json::Value> {
-        self.calls.get(&(at, parked.provider().to_owned()))?.get(parked.heard())
+        self.calls
+            .get(&(at, parked.provider().to_owned()))?
+            .get(parked.heard())
     }
 
     fn record(&self, at: u32) -> Option<&Record> {
@@ -130,7 +148,8 @@ impl Run<'_> {
     /// How long a record may take.
     fn limit(&self) -> Duration {
         let kind = self.registry.kind(&self.job.spec.kind);
-        kind.map_or(self.longest, RecordType::record_timeout).min(self.longest)
+        kind.map_or(self.longest, RecordType::record_timeout)
+            .min(self.longest)
     }
 
     /// The outcome of a record that is not run, if it is not.
@@ -139,14 +158,21 @@ impl Run<'_> {
             return Some(Outcome::failed("provider_unconfigured", why));
         }
         if at >= self.chunk.funded {
-            let what = if self.job.spec.short_of_credits { "the credits there were" } else { "the job's max_credits" };
+            let what = if self.job.spec.short_of_credits {
+                "the credits there were"
+            } else {
+                "the job's max_credits"
+            };
             let detail = format!("{what} went to the records before this one");
             let error = OutcomeError::new("budget_exhausted", detail);
             return Some(Outcome::without_data(OutcomeStatus::Skipped, Some(error)));
         }
         match status {
             Status::Canceling => Some(Outcome::without_data(OutcomeStatus::Canceled, None)),
-            Status::Expiring => Some(Outcome::failed("job_expired", "the job did not end within its run limit")),
+            Status::Expiring => Some(Outcome::failed(
+                "job_expired",
+                "the job did not end within its run limit",
+            )),
             _ => None,
         }
     }
@@ -165,13 +191,24 @@ impl Run<'_> {
 
     /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
     async fn ask_once(&self, at: u32, parked: Option<Parked>) -> Came {
-        let (Some(record), Some(waterfall)) = (self.record(at), self.registry.waterfall(&self.job.spec.kind)) else {
+        let (Some(record), Some(waterfall)) = (
+            self.record(at),
+            self.registry.waterfall(&self.job.spec.kind),
+        ) else {
             return Came::Done(Outcome::failed(
                 "provider_unconfigured",
-                format!("type {} is not in this deployment's providers.toml", self.job.spec.kind),
+                format!(
+                    "type {} is not in this deployment's providers.toml",
+                    self.job.spec.kind
+                ),
             ));
         };
-        let known = |name: &String| waterfall.kind().providers().any(|provider| provider == name);
+        let known = |name: &String| {
+            waterfall
+                .kind()
+                .providers()
+                .any(|provider| provider == name)
+        };
         if let Some(order) = &self.job.spec.providers
             && parked.is_none()
             && !order.iter().any(known)
@@ -179,7 +216,9 @@ impl Run<'_> {
             let (names, kind) = (order.join(", "), &self.job.spec.kind);
             return Came::Done(Outcome::failed(
                 "provider_unconfigured",
-                format!("type {kind} has none of the providers that the job names in this deployment: {names}"),
+                format!(
+                    "type {kind} has none of the providers that the job names in this deployment: {names}"
+                ),
             ));
         }
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
@@ -190,7 +229,10 @@ impl Run<'_> {
             clock: self.ports.clock.clone(),
             entropy: self.ports.entropy.clone(),
             shared: Some(self.ports.store.clone()),
-            seen: Some(Seen::new(self.ports.store.clone(), self.job.spec.tenant.clone())),
+            seen: Some(Seen::new(
+                self.ports.store.clone(),
+                self.job.spec.tenant.clone(),
+            )),
             guard: None,
         };
         let parked = parked.map(|parked| {
@@ -201,7 +243,13 @@ impl Run<'_> {
         let url = key.zip(base).map(|(key, base)| {
             move |provider: &str| {
                 let provider = provider.to_owned();
-                CallbackFor { job: self.job.spec.id.clone(), chunk: self.number, at, provider }.url(base, &key)
+                CallbackFor {
+                    job: self.job.spec.id.clone(),
+                    chunk: self.number,
+                    at,
+                    provider,
+                }
+                .url(base, &key)
             }
         });
         let request = Request {
@@ -209,19 +257,31 @@ impl Run<'_> {
             limit,
             order: self.job.spec.providers.as_deref(),
             key: &format!("{}/{}", self.job.spec.id, self.chunk.first + at),
-            callback: url.as_ref().map(|url| url as &(dyn Fn(&str) -> String + Sync)),
+            callback: url
+                .as_ref()
+                .map(|url| url as &(dyn Fn(&str) -> String + Sync)),
             cache: self.cache.as_deref(),
         };
         let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
-        Came::Done(match within(self.ports.clock.as_ref(), limit, asked).await {
-            Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
-            Some(Ok(Progress::Parked(parked))) => {
-                waterfall.tell(&parked, self.until.since(self.ports.clock.now()), &ports).await;
-                return Came::Parked(parked);
-            }
-            Some(Err(_)) => Outcome::failed("internal_error", "a provider broke on this record; the log has the cause"),
-            None => Outcome::failed("deadline_exceeded", format!("no provider answered within {} s", limit.as_secs())),
-        })
+        Came::Done(
+            match within(self.ports.clock.as_ref(), limit, asked).await {
+                Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
+                Some(Ok(Progress::Parked(parked))) => {
+                    waterfall
+                        .tell(&parked, self.until.since(self.ports.clock.now()), &ports)
+                        .await;
+                    return Came::Parked(parked);
+                }
+                Some(Err(_)) => Outcome::failed(
+                    "internal_error",
+                    "a provider broke on this record; the log has the cause",
+                ),
+                None => Outcome::failed(
+                    "deadline_exceeded",
+                    format!("no provider answered within {} s", limit.as_secs()),
+                ),
+            },
+        )
     }
 
     /// Holds an outcome to what can be stored and read back, and to the price that was dealt at submit, whatever
@@ -233,7 +293,10 @@ impl Run<'_> {
                 format!("a provider's answer nests deeper than {MAX_DEPTH} levels"),
             );
         }
-        Outcome { credits: outcome.credits.min(self.job.spec.price), ..outcome }
+        Outcome {
+            credits: outcome.credits.min(self.job.spec.price),
+            ..outcome
+        }
     }
 
     /// The job's status now, while it runs.
@@ -244,7 +307,13 @@ impl Run<'_> {
             .as_ref()
             .and_then(|m| get_s(m, STATUS))
             .and_then(Status::parse)
-            .map_or(Status::Canceling, |status| if status.is_live() { status } else { Status::Canceling }))
+            .map_or(Status::Canceling, |status| {
+                if status.is_live() {
+                    status
+                } else {
+                    Status::Canceling
+                }
+            }))
     }
 
     /// Runs what is missing under the type's bound. A record begins only where the time left covers its whole limit, so
@@ -252,10 +321,17 @@ impl Run<'_> {
     /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too, and so
     /// is what waits for an upstream.
     pub(crate) async fn together(&self, known: &mut Known) -> Result<(), StepError> {
-        let bound = self.registry.kind(&self.job.spec.kind).map_or(1, RecordType::concurrency);
+        let bound = self
+            .registry
+            .kind(&self.job.spec.kind)
+            .map_or(1, RecordType::concurrency);
         let (mut status, mut checked) = (self.job.status, self.ports.clock.now());
         let ready = |at: &u32| self.goes_on_at(*at, known, status) <= self.ports.clock.now();
-        let ready: Vec<u32> = self.missing(&known.finished).into_iter().filter(ready).collect();
+        let ready: Vec<u32> = self
+            .missing(&known.finished)
+            .into_iter()
+            .filter(ready)
+            .collect();
         let mut waiting = ready.into_iter().peekable();
         let mut running = FuturesUnordered::new();
         let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
@@ -265,14 +341,18 @@ impl Run<'_> {
             let now = self.ports.clock.now();
             if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
                 // Answers already paid for are not given up because this read failed.
-                status = beside(&mut running, &mut fresh, self.status()).await.unwrap_or(status);
+                status = beside(&mut running, &mut fresh, self.status())
+                    .await
+                    .unwrap_or(status);
                 checked = now;
             }
             if fresh.len() > noted {
                 keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
             }
             while running.len() < bound {
-                let Some(at) = waiting.peek().copied() else { break };
+                let Some(at) = waiting.peek().copied() else {
+                    break;
+                };
                 if let Some(outcome) = self.not_run(at, status) {
                     fresh.push((at, Came::Done(outcome)));
                 } else if self.ports.clock.now() <= begin_until {
@@ -297,7 +377,13 @@ impl Run<'_> {
                 None => {
                     let these = fresh[kept..].to_vec();
                     // Nothing depends on it: where it fails, these outcomes are put away with the next.
-                    match beside(&mut running, &mut fresh, self.put_away(&these, known, &mut parts)).await {
+                    match beside(
+                        &mut running,
+                        &mut fresh,
+                        self.put_away(&these, known, &mut parts),
+                    )
+                    .await
+                    {
                         Ok(()) => kept += these.len(),
                         Err(error) => {
                             let (job, chunk) = (&self.job.spec.id, self.number);
@@ -309,12 +395,17 @@ impl Run<'_> {
             }
         }
         drop(running);
-        let done = fresh.iter().filter(|(_, came)| matches!(came, Came::Done(_))).count();
+        let done = fresh
+            .iter()
+            .filter(|(_, came)| matches!(came, Came::Done(_)))
+            .count();
         if known.finished.len() + done < self.chunk.records.len() {
             self.put_away(&fresh[kept..], known, &mut parts).await?;
         }
         for (at, came) in fresh {
-            known.tried.insert(at, known.parked.get(&at).map_or(0, Parked::heard));
+            known
+                .tried
+                .insert(at, known.parked.get(&at).map_or(0, Parked::heard));
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
@@ -338,7 +429,14 @@ impl Run<'_> {
                 Some(outcome) => Came::Done(outcome),
                 None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
-                    self.keep(mark, &Part { begun: Some(at), ..Part::default() }).await?;
+                    self.keep(
+                        mark,
+                        &Part {
+                            begun: Some(at),
+                            ..Part::default()
+                        },
+                    )
+                    .await?;
                     // The mark took the record's time. The next run has more, unless it would begin with the same, and then
                     // most of it must be left.
                     let left = self.until.since(self.ports.clock.now());
@@ -348,14 +446,22 @@ impl Run<'_> {
                     }
                     let came = self.ask(at, known.parked.get(&at).cloned()).await;
                     let part = match &came {
-                        Came::Done(outcome) => Part { outcomes: vec![(at, outcome.clone())], ..Part::default() },
-                        Came::Parked(parked) => Part { parked: vec![(at, (**parked).clone())], ..Part::default() },
+                        Came::Done(outcome) => Part {
+                            outcomes: vec![(at, outcome.clone())],
+                            ..Part::default()
+                        },
+                        Came::Parked(parked) => Part {
+                            parked: vec![(at, (**parked).clone())],
+                            ..Part::default()
+                        },
                     };
                     self.keep(mark + 1, &part).await?;
                     came
                 }
             };
-            known.tried.insert(at, known.parked.get(&at).map_or(0, Parked::heard));
+            known
+                .tried
+                .insert(at, known.parked.get(&at).map_or(0, Parked::heard));
             match came {
                 Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
                 Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
@@ -366,32 +472,65 @@ impl Run<'_> {
 
     /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
     /// again: a poll is no news.
-    async fn put_away(&self, came: &[(u32, Came)], known: &Known, parts: &mut u32) -> Result<(), StepError> {
+    async fn put_away(
+        &self,
+        came: &[(u32, Came)],
+        known: &Known,
+        parts: &mut u32,
+    ) -> Result<(), StepError> {
         let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
         for (at, came) in came {
             match came {
                 Came::Done(outcome) => outcomes.push((*at, outcome.clone())),
-                Came::Parked(now) if known.parked.get(at).is_some_and(|before| before.waits_as(now)) => {}
+                Came::Parked(now)
+                    if known
+                        .parked
+                        .get(at)
+                        .is_some_and(|before| before.waits_as(now)) => {}
                 Came::Parked(now) => parked.push((*at, (**now).clone())),
             }
         }
-        let outcomes = groups(outcomes).into_iter().map(|outcomes| Part { outcomes, ..Part::default() });
-        let parked = groups(parked).into_iter().map(|parked| Part { parked, ..Part::default() });
+        let outcomes = groups(outcomes).into_iter().map(|outcomes| Part {
+            outcomes,
+            ..Part::default()
+        });
+        let parked = groups(parked).into_iter().map(|parked| Part {
+            parked,
+            ..Part::default()
+        });
         let mut items = Vec::new();
         for part in outcomes.chain(parked) {
             items.push(self.part(*parts, &part)?);
             *parts += 1;
         }
-        if items.is_empty() { Ok(()) } else { Ok(self.ports.store.put_all(items).await?) }
+        if items.is_empty() {
+            Ok(())
+        } else {
+            Ok(self.ports.store.put_all(items).await?)
+        }
     }
 
     fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
-        part_item(&self.job.spec.id, self.number, &self.id, k, part, self.job.spec.expires_at)
+        part_item(
+            &self.job.spec.id,
+            self.number,
+            &self.id,
+            k,
+            part,
+            self.job.spec.expires_at,
+        )
     }
 
     /// Puts a part under this run's own name; nobody else writes there.
     async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
-        Ok(self.ports.store.put(Put { item: self.part(k, part)?, condition: None }).await?)
+        Ok(self
+            .ports
+            .store
+            .put(Put {
+                item: self.part(k, part)?,
+                condition: None,
+            })
+            .await?)
     }
 
     /// Writes what providers answered where it is to be kept. Nothing depends on it.
@@ -408,13 +547,29 @@ impl Run<'_> {
         if !overflow.is_empty() {
             self.ports.store.put_all(overflow).await?;
         }
-        match self.ports.store.put(Put { item: head, condition: Some(Condition::ItemAbsent) }).await {
+        match self
+            .ports
+            .store
+            .put(Put {
+                item: head,
+                condition: Some(Condition::ItemAbsent),
+            })
+            .await
+        {
             Ok(()) => Ok(outcomes),
             Err(StoreError::ConditionFailed(_)) => {
                 let select = chunk_range(id, self.number, self.number);
-                let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
-                let state = read_chunks(&self.ports.store.query(&query).await?)?.remove(&self.number);
-                state.and_then(|s| s.result).ok_or(StepError::Corrupt("result"))
+                let query = Query {
+                    select,
+                    limit: usize::MAX,
+                    descending: false,
+                    consistent: true,
+                };
+                let state =
+                    read_chunks(&self.ports.store.query(&query).await?)?.remove(&self.number);
+                state
+                    .and_then(|s| s.result)
+                    .ok_or(StepError::Corrupt("result"))
             }
             Err(error) => Err(error.into()),
         }

@@ -18,7 +18,9 @@ use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
-use crate::jobs::enrich::lease::{Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take};
+use crate::jobs::enrich::lease::{
+    Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take,
+};
 use crate::jobs::submit::{send, send_later};
 use crate::jobs::{Ports, StepError};
 use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value};
@@ -26,9 +28,9 @@ use crate::providers::Registry;
 use crate::providers::waterfall::Waterfall;
 use crate::schema;
 use crate::schema::{
-    CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range, chunk_range, current,
-    delivery_item, get_n, meta_key, millis, progress_key, read_calls, read_chunks, read_meta, read_progress, s, set,
-    wake_attribute,
+    CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range,
+    chunk_range, current, delivery_item, get_n, meta_key, millis, progress_key, read_calls,
+    read_chunks, read_meta, read_progress, s, set, wake_attribute,
 };
 
 /// A record begun so often on its own without an outcome is lost.
@@ -84,25 +86,52 @@ pub async fn step(
     }
 }
 
-async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt: &Receipt) -> Result<Ran, StepError> {
+async fn run(
+    ports: &Ports,
+    registry: &Registry,
+    message: &ChunkMessage,
+    receipt: &Receipt,
+) -> Result<Ran, StepError> {
     let (id, n) = (&message.job, message.chunk);
     let heads = [meta_key(id), progress_key(id, shard_of(n))];
-    let query = Query { select: chunk_range(id, n, n), limit: usize::MAX, descending: false, consistent: true };
-    let (heads, items) = futures_util::join!(ports.store.get_many(&heads), ports.store.query(&query));
+    let query = Query {
+        select: chunk_range(id, n, n),
+        limit: usize::MAX,
+        descending: false,
+        consistent: true,
+    };
+    let (heads, items) =
+        futures_util::join!(ports.store.get_many(&heads), ports.store.query(&query));
     let [meta, shard] = <[_; 2]>::try_from(heads?).map_err(|_| StepError::Corrupt("read"))?;
-    let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else { return Ok(Ran::Moot) };
+    let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else {
+        return Ok(Ran::Moot);
+    };
     let job = read_meta(&meta)?;
     if !job.status.is_live() || n >= job.spec.chunks {
         return Ok(Ran::Moot);
     }
     let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
-    let Some(chunk) = state.chunk.take() else { return chunkless(ports, id).await };
+    let Some(chunk) = state.chunk.take() else {
+        return chunkless(ports, id).await;
+    };
 
     let outcomes = if let Some(outcomes) = state.result.take() {
         outcomes
     } else {
-        match find(ports, registry, &job, message, receipt, Read { meta: &meta, shard: &shard, chunk: &chunk, state })
-            .await?
+        match find(
+            ports,
+            registry,
+            &job,
+            message,
+            receipt,
+            Read {
+                meta: &meta,
+                shard: &shard,
+                chunk: &chunk,
+                state,
+            },
+        )
+        .await?
         {
             Found::All(outcomes) => outcomes,
             Found::Some(ran) => return Ok(ran),
@@ -113,32 +142,74 @@ async fn run(ports: &Ports, registry: &Registry, message: &ChunkMessage, receipt
     }
     let summary = summarise(n, &chunk, &outcomes);
     // By whichever version.
-    let shard = if read_progress([&shard]).has(n) { shard } else { add_progress(ports, &job, &summary).await? };
-    close_shard(ports, &job, shard_of(n), read_progress([&shard]).chunks_of_shard(shard_of(n))).await
+    let shard = if read_progress([&shard]).has(n) {
+        shard
+    } else {
+        add_progress(ports, &job, &summary).await?
+    };
+    close_shard(
+        ports,
+        &job,
+        shard_of(n),
+        read_progress([&shard]).chunks_of_shard(shard_of(n)),
+    )
+    .await
 }
 
 /// A chunk that is not there was erased after the head was read, or was never written, which cannot be.
 async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
     let meta = current(ports.store.get(&meta_key(id)).await?, ports.clock.now());
-    let live = meta.as_ref().map(read_meta).transpose()?.is_some_and(|job| job.status.is_live());
-    if live { Err(StepError::Corrupt("chunk")) } else { Ok(Ran::Moot) }
+    let live = meta
+        .as_ref()
+        .map(read_meta)
+        .transpose()?
+        .is_some_and(|job| job.status.is_live());
+    if live {
+        Err(StepError::Corrupt("chunk"))
+    } else {
+        Ok(Ran::Moot)
+    }
 }
 
 /// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
 /// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
 /// repeating this adds nothing.
-async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webhook) -> Result<(), StepError> {
+async fn tell_of_records(
+    ports: &Ports,
+    job: &Job,
+    chunk: &Chunk,
+    webhook: &Webhook,
+) -> Result<(), StepError> {
     let spec = &job.spec;
     for (index, _) in (chunk.first..).zip(&chunk.records) {
         let now = ports.clock.now();
         // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
         let fast = index < FAST_EVENTS;
-        let lane = if fast { QueueName::Webhook } else { QueueName::WebhookRetry };
+        let lane = if fast {
+            QueueName::Webhook
+        } else {
+            QueueName::WebhookRetry
+        };
         let event = EventType::RecordFinished;
         let id = spec.id.record_delivery(index);
-        let delivery = Delivery::new(id, spec.tenant.clone(), &spec.dialect, event, now, &webhook.url, spec.expires_at);
+        let delivery = Delivery::new(
+            id,
+            spec.tenant.clone(),
+            &spec.dialect,
+            event,
+            now,
+            &webhook.url,
+            spec.expires_at,
+        );
         let item = delivery_item(&delivery, Some(delivery.due(now)));
-        match ports.store.put(Put { item, condition: Some(Condition::ItemAbsent) }).await {
+        match ports
+            .store
+            .put(Put {
+                item,
+                condition: Some(Condition::ItemAbsent),
+            })
+            .await
+        {
             Ok(()) => wake(ports, &delivery, lane).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(error.into()),
@@ -149,11 +220,21 @@ async fn tell_of_records(ports: &Ports, job: &Job, chunk: &Chunk, webhook: &Webh
 
 /// What a chunk adds to progress, derived from what is stored alone.
 fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
-    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(|(index, (record, outcome))| {
-        let line = ResultLine { index, record: record.clone(), outcome: outcome.clone() };
-        schema::json(&line.to_json()).len() as u64 + 1
-    });
-    let told = chunk.records.iter().zip(outcomes).map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
+    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(
+        |(index, (record, outcome))| {
+            let line = ResultLine {
+                index,
+                record: record.clone(),
+                outcome: outcome.clone(),
+            };
+            schema::json(&line.to_json()).len() as u64 + 1
+        },
+    );
+    let told = chunk
+        .records
+        .iter()
+        .zip(outcomes)
+        .map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
     ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
 }
 
@@ -213,15 +294,34 @@ async fn find(
     receipt: &Receipt,
     read: Read<'_>,
 ) -> Result<Found, StepError> {
-    let Read { meta, shard, chunk, state } = read;
-    let ChunkState { finished, parked, begun, .. } = state;
-    let waited_for = parked.iter().filter(|(at, _)| !finished.contains_key(at)).map(|(_, parked)| parked);
+    let Read {
+        meta,
+        shard,
+        chunk,
+        state,
+    } = read;
+    let ChunkState {
+        finished,
+        parked,
+        begun,
+        ..
+    } = state;
+    let waited_for = parked
+        .iter()
+        .filter(|(at, _)| !finished.contains_key(at))
+        .map(|(_, parked)| parked);
     if let Some(what) = newer::unknown(registry, job, waited_for)
         && let Some(at) = newer::try_again_at(job, ports.clock.now())
     {
-        return put_off(ports, job, message, receipt.lane, &what, at).await.map(Found::Some);
+        return put_off(ports, job, message, receipt.lane, &what, at)
+            .await
+            .map(Found::Some);
     }
-    let mut known = Known { finished, parked, ..Known::default() };
+    let mut known = Known {
+        finished,
+        parked,
+        ..Known::default()
+    };
     let mut run = Run {
         ports,
         registry,
@@ -234,7 +334,12 @@ async fn find(
         calls: Calls::default(),
         wake: get_n(shard, wake_attribute(message.chunk)).map(Timestamp),
         callback_key: None,
-        cache: registry.cache(&job.spec.kind, &ports.store, &job.spec.tenant, chunk.records.iter().map(|r| &r.input)),
+        cache: registry.cache(
+            &job.spec.kind,
+            &ports.store,
+            &job.spec.tenant,
+            chunk.records.iter().map(|r| &r.input),
+        ),
     };
     if !known.parked.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
@@ -252,9 +357,21 @@ async fn find(
     if job.status == Status::Queued {
         begin(ports, job, receipt.timeout).await?;
     }
-    let called_back =
-        ports.public_url.is_some() && registry.waterfall(&job.spec.kind).is_some_and(Waterfall::calls_back);
-    let Some(hold) = take(ports, job, message, receipt.receives, receipt.deadline, shard, !called_back).await? else {
+    let called_back = ports.public_url.is_some()
+        && registry
+            .waterfall(&job.spec.kind)
+            .is_some_and(Waterfall::calls_back);
+    let Some(hold) = take(
+        ports,
+        job,
+        message,
+        receipt.receives,
+        receipt.deadline,
+        shard,
+        !called_back,
+    )
+    .await?
+    else {
         return Ok(Found::Some(Ran::Moot));
     };
     let found = async {
@@ -284,7 +401,8 @@ async fn work(
     let (ports, job, starts) = (run.ports, run.job, hold.starts);
     if starts >= LAST_START {
         for at in run.missing(&known.finished) {
-            let detail = "the worker ended before this record did, eight times; its chunk was given up";
+            let detail =
+                "the worker ended before this record did, eight times; its chunk was given up";
             known.finished.insert(at, lost(detail));
         }
     }
@@ -302,7 +420,9 @@ async fn work(
     }
     let missing = run.missing(&known.finished).len();
     if missing == 0 {
-        let outcomes = run.put(std::mem::take(&mut known.finished).into_values().collect()).await?;
+        let outcomes = run
+            .put(std::mem::take(&mut known.finished).into_values().collect())
+            .await?;
         run.keep_answers().await;
         return Ok(Found::All(outcomes));
     }
@@ -331,15 +451,34 @@ async fn work(
     if gained > 0 {
         forget_starts(ports, job, message.chunk, hold).await;
     }
-    let next = ChunkMessage { hold: hold.until, ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume) };
+    let next = ChunkMessage {
+        hold: hold.until,
+        ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume)
+    };
     send(ports, &job.spec.tenant, vec![next], lane).await?;
     Ok(Found::Some(Ran::Continues))
 }
 
 /// Sends for a chunk at a time to come. One that is farther off than a queue's longest delay is sent again on the way.
-async fn wait(ports: &Ports, job: &Job, chunk: u32, at: Timestamp, lane: QueueName) -> Result<(), StepError> {
-    let next = ChunkMessage { wake: Some(at.0), ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume) };
-    send_later(ports, &job.spec.tenant, vec![next], lane, at.since(ports.clock.now())).await
+async fn wait(
+    ports: &Ports,
+    job: &Job,
+    chunk: u32,
+    at: Timestamp,
+    lane: QueueName,
+) -> Result<(), StepError> {
+    let next = ChunkMessage {
+        wake: Some(at.0),
+        ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume)
+    };
+    send_later(
+        ports,
+        &job.spec.tenant,
+        vec![next],
+        lane,
+        at.since(ports.clock.now()),
+    )
+    .await
 }
 
 /// Sends the message again for a time when this function may have been updated. Nothing is written: no start is counted, and
@@ -354,15 +493,34 @@ async fn put_off(
 ) -> Result<Ran, StepError> {
     tracing::warn!(job.id = %job.spec.id, chunk = message.chunk, what, "not known to this version; tried again later");
     // A first message has its chunk to itself only right after the submission.
-    let start = if message.start == Start::First { Start::Resume } else { message.start };
-    let again = ChunkMessage { start, ..message.clone() };
-    send_later(ports, &job.spec.tenant, vec![again], lane, at.since(ports.clock.now())).await?;
+    let start = if message.start == Start::First {
+        Start::Resume
+    } else {
+        message.start
+    };
+    let again = ChunkMessage {
+        start,
+        ..message.clone()
+    };
+    send_later(
+        ports,
+        &job.spec.tenant,
+        vec![again],
+        lane,
+        at.since(ports.clock.now()),
+    )
+    .await?;
     Ok(Ran::Waits)
 }
 
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
     let select = calls_range(&job.spec.id, chunk);
-    let query = Query { select, limit: usize::MAX, descending: false, consistent: true };
+    let query = Query {
+        select,
+        limit: usize::MAX,
+        descending: false,
+        consistent: true,
+    };
     Ok(read_calls(&ports.store.query(&query).await?)?)
 }
 
@@ -377,7 +535,10 @@ async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_
     }
     let update = Update {
         key: meta_key(&job.spec.id),
-        changes: vec![Change::SetIfAbsent(CALLBACK_KEY, Value::B(ports.random::<KEY_BYTES>().to_vec()))],
+        changes: vec![Change::SetIfAbsent(
+            CALLBACK_KEY,
+            Value::B(ports.random::<KEY_BYTES>().to_vec()),
+        )],
         condition: Some(Condition::ItemExists),
     };
     stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt(CALLBACK_KEY))
@@ -399,7 +560,15 @@ async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepEr
     // A run that is at work is not overdue before its invocation must have ended.
     changes.extend(look_at(&job.spec.id, now.plus(window)));
     let condition = Some(Condition::Equals(STATUS, s(Status::Queued.as_str())));
-    match ports.store.update(Update { key: meta_key(&job.spec.id), changes, condition }).await {
+    match ports
+        .store
+        .update(Update {
+            key: meta_key(&job.spec.id),
+            changes,
+            condition,
+        })
+        .await
+    {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -9,7 +9,9 @@ use super::{Api, Door};
 use crate::catalog::RecordType;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
-use crate::domain::job::{Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission};
+use crate::domain::job::{
+    Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission,
+};
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::jobs::authenticate::authenticate;
@@ -40,18 +42,34 @@ impl Api {
             Door::Read(deadline) => (Scope::Read, deadline),
         };
         if request.body.len() > MAX_BODY_BYTES {
-            let detail = format!("the body has {} bytes; at most {MAX_BODY_BYTES} are taken", request.body.len());
+            let detail = format!(
+                "the body has {} bytes; at most {MAX_BODY_BYTES} are taken",
+                request.body.len()
+            );
             return Err(ApiError::TooLarge { detail });
         }
         let caller = &authenticate(&self.ports, (surface.key)(request), scope).await?;
         if door == Door::Write
             && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
         {
-            *request = Cow::Owned(ApiRequest { body, ..(**request).clone() });
+            *request = Cow::Owned(ApiRequest {
+                body,
+                ..(**request).clone()
+            });
         }
         let request: &ApiRequest = request;
         let key = idempotency(request)?;
-        Asked { api: self, surface, caller, request, id, key: key.as_ref(), deadline }.carry_out(call).await
+        Asked {
+            api: self,
+            surface,
+            caller,
+            request,
+            id,
+            key: key.as_ref(),
+            deadline,
+        }
+        .carry_out(call)
+        .await
     }
 
     /// What a submission's type costs here, and whether it can run.
@@ -91,7 +109,10 @@ impl Asked<'_> {
             Call::Retry { answer } => answer(&self.retry().await?, now()),
             Call::Cancel { show } => {
                 let id = self.shown().await?;
-                show(&self.seen(cancel::cancel(ports, tenant, &id, self.api.enrich_timeout).await?), now())
+                show(
+                    &self.seen(cancel::cancel(ports, tenant, &id, self.api.enrich_timeout).await?),
+                    now(),
+                )
             }
             Call::Delete => {
                 let id = self.shown().await?;
@@ -110,10 +131,14 @@ impl Asked<'_> {
                 let page = self.deliveries().await?;
                 show(&page.deliveries, page.next)
             }
-            Call::Delivery { show } => show(&read::delivery(ports, tenant, &self.delivery_id()?).await?),
+            Call::Delivery { show } => {
+                show(&read::delivery(ports, tenant, &self.delivery_id()?).await?)
+            }
             Call::Replay { show } => {
                 let of_job = || self.job_id().map(|id| id.delivery(0));
-                let id = self.delivery_id().or_else(|missing| of_job().map_err(|_| missing))?;
+                let id = self
+                    .delivery_id()
+                    .or_else(|missing| of_job().map_err(|_| missing))?;
                 show(&replay::replay(ports, tenant, &id, self.key).await?)
             }
             Call::TestWebhook { read, show } => {
@@ -154,13 +179,28 @@ impl Asked<'_> {
         let (ports, request) = (&self.api.ports, self.request);
         let view = self.view(&self.job_id()?).await?;
         let wanted = records(request, &view);
-        let entries = if wanted { Some(read::entries(ports, &view).await?) } else { None };
+        let entries = if wanted {
+            Some(read::entries(ports, &view).await?)
+        } else {
+            None
+        };
         let now = ports.clock.now();
-        let response = show(&Shown { request, view: &view, records: entries.as_deref(), now })?;
+        let response = show(&Shown {
+            request,
+            view: &view,
+            records: entries.as_deref(),
+            now,
+        })?;
         // A surface's own form of the records may take more room than where they were counted.
-        let escaped: usize = response.body.iter().map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 }).sum();
+        let escaped: usize = response
+            .body
+            .iter()
+            .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
+            .sum();
         if escaped > MAX_ESCAPED_PAGE_BYTES {
-            return Err(ApiError::ResultsTooLarge { results_url: view.results_url() });
+            return Err(ApiError::ResultsTooLarge {
+                results_url: view.results_url(),
+            });
         }
         Ok(response)
     }
@@ -182,7 +222,10 @@ impl Asked<'_> {
         let view = match asked {
             None => read::job(&api.ports, caller.tenant(), id).await?,
             Some(asked) => {
-                let left = self.deadline.since(api.ports.clock.now()).saturating_sub(RESERVE);
+                let left = self
+                    .deadline
+                    .since(api.ports.clock.now())
+                    .saturating_sub(RESERVE);
                 let settled = |view: &JobView| !view.job.status.is_live() || moved(view);
                 read::wait_for(&api.ports, caller.tenant(), id, asked.min(left), settled).await?
             }
@@ -190,7 +233,11 @@ impl Asked<'_> {
         let kind = api.catalog.kind(&view.job.spec.kind);
         let order = kind.into_iter().flat_map(RecordType::providers);
         let view = self.seen(read::with_waits(&api.ports, view, order).await);
-        let response = if unchanged(&view) { ApiResponse::empty(304) } else { show(&view, api.ports.clock.now()) };
+        let response = if unchanged(&view) {
+            ApiResponse::empty(304)
+        } else {
+            show(&view, api.ports.clock.now())
+        };
         let response = match asked {
             Some(asked) if request.parameter("wait").is_none() => {
                 response.with("preference-applied", format!("wait={}", asked.as_secs()))
@@ -204,19 +251,33 @@ impl Asked<'_> {
         let wanted = match self.request.parameter("status") {
             None => None,
             Some(text) => {
-                let status = Status::parse(text).filter(|s| !matches!(s, Status::Deleted | Status::Expiring));
+                let status = Status::parse(text)
+                    .filter(|s| !matches!(s, Status::Deleted | Status::Expiring));
                 let known = "queued, running, canceling, completed, canceled, failed or expired";
-                Some(status.ok_or_else(|| ApiError::invalid("status", format!("must be {known}")))?)
+                Some(
+                    status
+                        .ok_or_else(|| ApiError::invalid("status", format!("must be {known}")))?,
+                )
             }
         };
         let before = match self.request.parameter("cursor") {
             None => None,
             Some(text) => Some(JobId::parse(text).ok_or_else(bad_cursor)?),
         };
-        read::jobs(&self.api.ports, self.caller.tenant(), wanted, before, limit(self.request, ROWS)?).await
+        read::jobs(
+            &self.api.ports,
+            self.caller.tenant(),
+            wanted,
+            before,
+            limit(self.request, ROWS)?,
+        )
+        .await
     }
 
-    async fn results(&self, show: fn(&ResultsPage<'_>) -> ApiResponse) -> Result<ApiResponse, ApiError> {
+    async fn results(
+        &self,
+        show: fn(&ResultsPage<'_>) -> ApiResponse,
+    ) -> Result<ApiResponse, ApiError> {
         let request = self.request;
         let id = self.job_id()?;
         let cursor = match request.parameter("cursor") {
@@ -227,7 +288,14 @@ impl Asked<'_> {
         let view = self.view(&id).await?;
         let page = read::page(&self.api.ports, &view, cursor.unwrap_or_default(), limit).await?;
         let next = page.next.map(|cursor| cursor.to_string());
-        Ok(show(&ResultsPage { request, job: &id, lines: &page.lines, first: cursor.is_none(), next, limit }))
+        Ok(show(&ResultsPage {
+            request,
+            job: &id,
+            lines: &page.lines,
+            first: cursor.is_none(),
+            next,
+            limit,
+        }))
     }
 
     async fn deliveries(&self) -> Result<DeliveryPage, ApiError> {
@@ -236,11 +304,22 @@ impl Asked<'_> {
             None => 0,
             Some(text) => text.parse().map_err(|_| bad_cursor())?,
         };
-        read::deliveries(&self.api.ports, self.caller.tenant(), &id, from, limit(self.request, ROWS)?).await
+        read::deliveries(
+            &self.api.ports,
+            self.caller.tenant(),
+            &id,
+            from,
+            limit(self.request, ROWS)?,
+        )
+        .await
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading { surface: self.surface, catalog: &self.api.catalog, http: self.api.ports.http.as_ref() }
+        Reading {
+            surface: self.surface,
+            catalog: &self.api.catalog,
+            http: self.api.ports.http.as_ref(),
+        }
     }
 
     fn delivery_id(&self) -> Result<DeliveryId, ApiError> {
@@ -253,8 +332,14 @@ impl Asked<'_> {
     /// Reads a job's id as the surface writes it; one that shows every job takes the other surfaces' too.
     fn job_id(&self) -> Result<JobId, ApiError> {
         let (surface, text) = (self.surface, self.id.unwrap_or_default());
-        let others = self.api.ports.surfaces.iter().filter(|_| surface.shows == Shows::Every);
-        let id = (surface.parse_id)(text).or_else(|| others.into_iter().find_map(|other| (other.parse_id)(text)));
+        let others = self
+            .api
+            .ports
+            .surfaces
+            .iter()
+            .filter(|_| surface.shows == Shows::Every);
+        let id = (surface.parse_id)(text)
+            .or_else(|| others.into_iter().find_map(|other| (other.parse_id)(text)));
         id.ok_or(ApiError::NotFound { what: "job" })
     }
 
@@ -270,20 +355,34 @@ impl Asked<'_> {
     /// A job that the surface shows.
     async fn view(&self, id: &JobId) -> Result<JobView, ApiError> {
         let view = self.seen(read::job(&self.api.ports, self.caller.tenant(), id).await?);
-        let shown = self.surface.shows == Shows::Every || view.job.spec.dialect == self.surface.name;
-        if shown { Ok(view) } else { Err(ApiError::NotFound { what: "job" }) }
+        let shown =
+            self.surface.shows == Shows::Every || view.job.spec.dialect == self.surface.name;
+        if shown {
+            Ok(view)
+        } else {
+            Err(ApiError::NotFound { what: "job" })
+        }
     }
 
     /// A job as the caller reaches it.
     fn seen(&self, view: JobView) -> JobView {
-        JobView { base_path: self.api.ports.base_path().to_owned(), ..view }
+        JobView {
+            base_path: self.api.ports.base_path().to_owned(),
+            ..view
+        }
     }
 
     fn accepted(&self, accepted: Accepted) -> Accepted {
         match accepted {
-            Accepted::Job { view, replayed, faults } => {
-                Accepted::Job { view: Box::new(self.seen(*view)), replayed, faults }
-            }
+            Accepted::Job {
+                view,
+                replayed,
+                faults,
+            } => Accepted::Job {
+                view: Box::new(self.seen(*view)),
+                replayed,
+                faults,
+            },
             priced @ Accepted::Priced { .. } => priced,
         }
     }
@@ -293,7 +392,9 @@ impl Asked<'_> {
 fn unmapped(kind: &str) -> String {
     match kind.split_once('.') {
         Some((surface, operation)) => {
-            format!("no type answers {operation}: name one in [operations.{surface}] of providers.toml")
+            format!(
+                "no type answers {operation}: name one in [operations.{surface}] of providers.toml"
+            )
         }
         None => format!("type {kind} is not offered; see providers.toml"),
     }

@@ -61,7 +61,11 @@ impl Api {
         if let Some(token) = request.path.strip_prefix(CALLBACKS)
             && request.method == "POST"
         {
-            return self.respond(self.ports.surfaces.first(), request, self.posted(token, request).await);
+            return self.respond(
+                self.ports.surfaces.first(),
+                request,
+                self.posted(token, request).await,
+            );
         }
         self.serve(request, Door::Write).await
     }
@@ -70,29 +74,52 @@ impl Api {
     /// where a domain shares its paths, the API's come behind its base path.
     fn own<'r>(&self, request: &'r ApiRequest) -> Cow<'r, ApiRequest> {
         let mut path = String::with_capacity(request.path.len());
-        for segment in request.path.split('/').filter(|segment| !segment.is_empty()) {
+        for segment in request
+            .path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+        {
             path.push('/');
             path.push_str(segment);
         }
         let base = self.ports.base_path();
         let known = path.starts_with(CALLBACKS) || is_path(self.ports.surfaces, &path);
-        if !known && path.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')) {
+        if !known
+            && path
+                .strip_prefix(base)
+                .is_some_and(|rest| rest.starts_with('/'))
+        {
             path.replace_range(..base.len(), "");
         }
-        if path == request.path { Cow::Borrowed(request) } else { Cow::Owned(ApiRequest { path, ..request.clone() }) }
+        if path == request.path {
+            Cow::Borrowed(request)
+        } else {
+            Cow::Owned(ApiRequest {
+                path,
+                ..request.clone()
+            })
+        }
     }
 
     /// Takes an upstream's answer. The URL is all that it needs to be known by.
     async fn posted(&self, token: &str, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
         let claimed = Claimed::parse(token).ok_or(ApiError::NotFound { what: "callback" })?;
         if request.body.len() > MAX_POSTED_BYTES {
-            let detail = format!("the body has {} bytes; at most {MAX_POSTED_BYTES} are taken", request.body.len());
+            let detail = format!(
+                "the body has {} bytes; at most {MAX_POSTED_BYTES} are taken",
+                request.body.len()
+            );
             return Err(ApiError::TooLarge { detail });
         }
         let unpacked = unpacked(request, MAX_POSTED_BYTES)?;
         let body = match json::read_upstream(unpacked.as_deref().unwrap_or(&request.body)) {
             Ok(body) if depth(&body) <= MAX_DEPTH => body,
-            Ok(_) => return Err(ApiError::invalid("", format!("nests deeper than {MAX_DEPTH} levels"))),
+            Ok(_) => {
+                return Err(ApiError::invalid(
+                    "",
+                    format!("nests deeper than {MAX_DEPTH} levels"),
+                ));
+            }
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
         };
         callback::post(&self.ports, &claimed, &body).await?;
@@ -110,7 +137,8 @@ impl Api {
         let mut read = Cow::Borrowed(request);
         let (surface, answer) = match route(surfaces, request) {
             Routed::To { surface, call, id } => {
-                let suits = matches!(request.method.as_str(), "GET" | "HEAD") == matches!(door, Door::Read(_));
+                let suits = matches!(request.method.as_str(), "GET" | "HEAD")
+                    == matches!(door, Door::Read(_));
                 // API Gateway leads GET to one function and the rest to the other; what came to the wrong one has no path.
                 let served = if suits {
                     self.call(surface, call, id, &mut read, door).await
@@ -119,7 +147,9 @@ impl Api {
                 };
                 (Some(surface), served)
             }
-            Routed::Method { surface, allow } => (Some(surface), Err(ApiError::MethodNotAllowed { allow })),
+            Routed::Method { surface, allow } => {
+                (Some(surface), Err(ApiError::MethodNotAllowed { allow }))
+            }
             // An unknown path is answered before the key is looked at: it tells nothing, and costs nothing.
             Routed::Nowhere => (surfaces.first(), Err(ApiError::NotFound { what: "path" })),
         };
@@ -179,6 +209,11 @@ impl Api {
 
 /// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.
 fn method_shown(method: &str) -> &'static str {
-    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
+    const METHODS: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ];
+    METHODS
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
 }

@@ -35,7 +35,9 @@ impl FromStr for Cidr {
         // An IPv4-mapped network is the IPv4 network, because mapped addresses are judged as IPv4.
         match net {
             IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
-                Some(v4) => IpNet::new(v4.into(), v6.prefix_len() - 96).map(Self).map_err(|_| syntax()),
+                Some(v4) => IpNet::new(v4.into(), v6.prefix_len() - 96)
+                    .map(Self)
+                    .map_err(|_| syntax()),
                 None => Ok(Self(net)),
             },
             _ => Ok(Self(net)),

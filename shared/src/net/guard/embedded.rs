@@ -15,13 +15,20 @@ const U: usize = 8;
 /// is left out whatever it is, as a translator does. Source: RFC 6052 sections 2.2 and 2.3.
 fn octets_behind(address: Ipv6Addr, length: u8) -> impl Iterator<Item = u8> {
     let octets = address.octets();
-    (usize::from(length) / 8..octets.len()).filter(|at| *at != U).map(move |at| octets[at])
+    (usize::from(length) / 8..octets.len())
+        .filter(|at| *at != U)
+        .map(move |at| octets[at])
 }
 
 /// The IPv4 address behind a NAT64 prefix of this length.
 pub(super) fn translated(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
     let mut octets = octets_behind(address, length);
-    Some(Ipv4Addr::new(octets.next()?, octets.next()?, octets.next()?, octets.next()?))
+    Some(Ipv4Addr::new(
+        octets.next()?,
+        octets.next()?,
+        octets.next()?,
+        octets.next()?,
+    ))
 }
 
 /// The same, where the address has the very form of a translation: the octet `u` and the suffix are zero, and it leads
@@ -29,13 +36,18 @@ pub(super) fn translated(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
 pub(super) fn translation(address: Ipv6Addr, length: u8) -> Option<Ipv4Addr> {
     let bare = NAT64_LENGTHS.contains(&length)
         && (length == 96 || address.octets()[U] == 0)
-        && octets_behind(address, length).skip(4).all(|octet| octet == 0);
+        && octets_behind(address, length)
+            .skip(4)
+            .all(|octet| octet == 0);
     translated(address, length).filter(|v4| bare && v4.octets()[0] != 0)
 }
 
 /// Every IPv4 address that this one can be a translation of, by prefixes of NAT64 within a network of `length` around it.
 pub(super) fn readings(address: Ipv6Addr, length: u8) -> impl Iterator<Item = Ipv4Addr> {
-    NAT64_LENGTHS.into_iter().filter(move |inner| *inner >= length).filter_map(move |inner| translated(address, inner))
+    NAT64_LENGTHS
+        .into_iter()
+        .filter(move |inner| *inner >= length)
+        .filter_map(move |inner| translated(address, inner))
 }
 
 /// Whether no translator sends anything to this address: `0.0.0.0/8`, the first of a /8, which is a network's and no host's,

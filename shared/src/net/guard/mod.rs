@@ -10,7 +10,9 @@ use std::str::FromStr;
 use url::{Host, ParseError, Url};
 
 pub use self::cidr::{BadCidr, Cidr};
-use self::embedded::{Embedded, LOCAL_NAT64_LENGTH, NAT64_LENGTHS, embedded, leads_nowhere, readings, translation};
+use self::embedded::{
+    Embedded, LOCAL_NAT64_LENGTH, NAT64_LENGTHS, embedded, leads_nowhere, readings, translation,
+};
 use self::ranges::{is_global_v4, is_global_v6, is_own_v4, is_own_v6};
 use crate::ports::HttpError;
 
@@ -55,7 +57,11 @@ pub struct Guard {
 
 impl Guard {
     pub fn new(allowed: Vec<Cidr>, allow_http: PlainHttp) -> Self {
-        Self { allowed, allow_http, local: false }
+        Self {
+            allowed,
+            allow_http,
+            local: false,
+        }
     }
 
     /// Lets allowed networks hold the machine's own addresses: for processes that do not run on Lambda.
@@ -71,7 +77,8 @@ impl Guard {
     pub fn permits(&self, address: IpAddr) -> bool {
         let v6 = match address {
             IpAddr::V4(v4) => {
-                return (self.local || !is_own_v4(v4)) && (self.allows(address) || is_global_v4(v4));
+                return (self.local || !is_own_v4(v4))
+                    && (self.allows(address) || is_global_v4(v4));
             }
             IpAddr::V6(v6) => v6,
         };
@@ -79,10 +86,16 @@ impl Guard {
             return false;
         }
         match embedded(v6) {
-            Embedded::None => (self.allows(address) || is_global_v6(v6)) && self.permits_translated(v6),
+            Embedded::None => {
+                (self.allows(address) || is_global_v6(v6)) && self.permits_translated(v6)
+            }
             Embedded::Is(v4) => self.permits(v4.into()),
             Embedded::Through(carried) => {
-                self.allows(address) && carried.into_iter().flatten().all(|v4| self.permits(v4.into()))
+                self.allows(address)
+                    && carried
+                        .into_iter()
+                        .flatten()
+                        .all(|v4| self.permits(v4.into()))
             }
             Embedded::LocalNat64 => self.allows(address) && self.permits_local_nat64(v6),
         }
@@ -90,7 +103,10 @@ impl Guard {
 
     /// The prefix lengths of the allowed networks around an address.
     fn around(&self, address: Ipv6Addr) -> impl Iterator<Item = u8> {
-        self.allowed.iter().filter(move |cidr| cidr.0.contains(&IpAddr::V6(address))).map(|cidr| cidr.0.prefix_len())
+        self.allowed
+            .iter()
+            .filter(move |cidr| cidr.0.contains(&IpAddr::V6(address)))
+            .map(|cidr| cidr.0.prefix_len())
     }
 
     /// Whether everything that an address of allowed networks may be translated to is permitted.
@@ -101,18 +117,24 @@ impl Guard {
     /// is to be allowed at its own length.
     fn permits_translated(&self, address: Ipv6Addr) -> bool {
         // Global addresses need no allowance: a network wider than any prefix says nothing about them.
-        let shortest = if is_global_v6(address) { NAT64_LENGTHS[0] } else { 0 };
-        self.around(address).filter(|length| *length >= shortest).all(|length| {
-            if NAT64_LENGTHS.contains(&length) {
-                if address.to_bits() & (u128::MAX >> length) == 0 {
-                    return false;
+        let shortest = if is_global_v6(address) {
+            NAT64_LENGTHS[0]
+        } else {
+            0
+        };
+        self.around(address)
+            .filter(|length| *length >= shortest)
+            .all(|length| {
+                if NAT64_LENGTHS.contains(&length) {
+                    if address.to_bits() & (u128::MAX >> length) == 0 {
+                        return false;
+                    }
+                    if let Some(v4) = translation(address, length) {
+                        return self.permits(v4.into());
+                    }
                 }
-                if let Some(v4) = translation(address, length) {
-                    return self.permits(v4.into());
-                }
-            }
-            readings(address, length).all(|v4| leads_nowhere(v4) || self.permits(v4.into()))
-        })
+                readings(address, length).all(|v4| leads_nowhere(v4) || self.permits(v4.into()))
+            })
     }
 
     /// The same in the network of NAT64 for local use, which has no hosts: something must be what it is translated to.
@@ -122,7 +144,9 @@ impl Guard {
             if let Some(v4) = translation(address, length) {
                 return self.permits(v4.into());
             }
-            let mut somewhere = readings(address, length).filter(|v4| !leads_nowhere(*v4)).peekable();
+            let mut somewhere = readings(address, length)
+                .filter(|v4| !leads_nowhere(*v4))
+                .peekable();
             somewhere.peek().is_some() && somewhere.all(|v4| self.permits(v4.into()))
         })
     }
@@ -180,17 +204,26 @@ impl Guard {
                 is_localhost(name) && !LOOPBACK.into_iter().any(|address| self.permits(address))
             }
         };
-        if blocked { Err(HttpError::Blocked) } else { Ok(url) }
+        if blocked {
+            Err(HttpError::Blocked)
+        } else {
+            Ok(url)
+        }
     }
 }
 
 /// What `localhost` and every name below it stand for. Source: RFC 6761 section 6.3: no name server is asked.
-pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub(super) const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// Whether a name is `localhost` or ends in `.localhost`, in any case, with or without the root's dot.
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+    name.rsplit('.')
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 /// Whether DNS could carry the name: labels of 1 to 63 bytes, 253 in all. Source: RFC 1035 section 2.3.4.

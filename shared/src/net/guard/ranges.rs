@@ -37,8 +37,11 @@ pub(super) const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
 ];
 
 /// IPv4 addresses of the machine itself: the unspecified ones, loopback, and link-local, where AWS hands out credentials.
-const OWN_V4: [(Ipv4Addr, u8); 3] =
-    [(Ipv4Addr::UNSPECIFIED, 8), (Ipv4Addr::new(127, 0, 0, 0), 8), (Ipv4Addr::new(169, 254, 0, 0), 16)];
+const OWN_V4: [(Ipv4Addr, u8); 3] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+];
 
 /// The same of IPv6. Source of `fd00:ec2::/32`: Amazon EC2 user guide, instance metadata at `fd00:ec2::254`; Amazon EKS user
 /// guide, credentials at `fd00:ec2::23`.
@@ -50,11 +53,13 @@ const OWN_V6: [(Ipv6Addr, u8); 4] = [
 ];
 
 fn within_v4(address: Ipv4Addr, nets: &[(Ipv4Addr, u8)]) -> bool {
-    nets.iter().any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (32 - prefix) == 0)
+    nets.iter()
+        .any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (32 - prefix) == 0)
 }
 
 fn within_v6(address: Ipv6Addr, nets: &[(Ipv6Addr, u8)]) -> bool {
-    nets.iter().any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0)
+    nets.iter()
+        .any(|(net, prefix)| (address.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0)
 }
 
 pub(super) fn is_global_v4(address: Ipv4Addr) -> bool {

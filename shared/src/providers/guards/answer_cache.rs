@@ -22,7 +22,9 @@ use crate::catalog::{CacheConfig, ProviderConfig};
 use crate::domain::json;
 use crate::domain::record::is_blank;
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within};
+use crate::ports::{
+    Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within,
+};
 use crate::providers::Confidence;
 use crate::providers::{Answer, Ports};
 
@@ -62,7 +64,12 @@ impl Rules {
         let fields = provider.kind.settings().reads().map(BTreeSet::from_iter);
         let kind = serde_json::to_vec(&provider.kind.clone().without_places()).unwrap_or_default();
         let fingerprint = hex::encode(Sha256::digest(kind));
-        Some(Arc::new(Self { provider: provider.name.clone(), config, fields, fingerprint }))
+        Some(Arc::new(Self {
+            provider: provider.name.clone(),
+            config,
+            fields,
+            fingerprint,
+        }))
     }
 
     /// All tenants share the provider's answers.
@@ -72,15 +79,24 @@ impl Rules {
 
     /// The same for every way of writing the same question.
     fn question(&self, input: &Map<String, Json>) -> String {
-        let read = |field: &String| self.fields.as_ref().is_none_or(|fields| fields.contains(field));
+        let read = |field: &String| {
+            self.fields
+                .as_ref()
+                .is_none_or(|fields| fields.contains(field))
+        };
         let used = input.iter().filter(|(field, _)| read(field));
-        let used: BTreeMap<&String, Json> =
-            used.filter_map(|(field, value)| Some((field, comparable(field, value)?))).collect();
+        let used: BTreeMap<&String, Json> = used
+            .filter_map(|(field, value)| Some((field, comparable(field, value)?)))
+            .collect();
         format!(
             "{}\n{}\n{}",
             self.provider,
             self.fingerprint,
-            Json::Object(used.into_iter().map(|(field, value)| (field.clone(), value)).collect())
+            Json::Object(
+                used.into_iter()
+                    .map(|(field, value)| (field.clone(), value))
+                    .collect()
+            )
         )
     }
 
@@ -90,9 +106,16 @@ impl Rules {
         block[..secret.0.len()].copy_from_slice(&secret.0);
         let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(self.question(input).as_bytes());
-        let scope = if self.config.shared { EVERYBODY } else { tenant };
+        let scope = if self.config.shared {
+            EVERYBODY
+        } else {
+            tenant
+        };
         let asked = hex::encode(mac.finalize().into_bytes());
-        Key { pk: format!("CACHE#{scope}#{}#{asked}", self.provider), sk: "CACHE".to_owned() }
+        Key {
+            pk: format!("CACHE#{scope}#{}#{asked}", self.provider),
+            sk: "CACHE".to_owned(),
+        }
     }
 
     /// How long the answer is kept; `None`: not at all.
@@ -125,7 +148,11 @@ pub struct Kept {
     /// RFC 3339, UTC.
     pub fetched_at: String,
     /// `None`: the provider knew nothing.
-    #[serde(default, deserialize_with = "json::sent", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::sent",
+        skip_serializing_if = "Option::is_none"
+    )]
     fields: Option<Map<String, Json>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confidence: Option<Confidence>,
@@ -134,7 +161,10 @@ pub struct Kept {
 impl Kept {
     pub fn answer(self) -> Answer {
         match self.fields {
-            Some(fields) => Answer::Found { fields, confidence: self.confidence },
+            Some(fields) => Answer::Found {
+                fields,
+                confidence: self.confidence,
+            },
             None => Answer::NotFound,
         }
     }
@@ -145,13 +175,21 @@ impl Kept {
             Answer::NotFound => (None, None),
             _ => return None,
         };
-        Some(Self { fetched_at: now.rfc3339(), fields, confidence })
+        Some(Self {
+            fetched_at: now.rfc3339(),
+            fields,
+            confidence,
+        })
     }
 
     /// `None` where it is too large.
     fn pack(&self) -> Option<Vec<u8>> {
-        let json = serde_json::to_vec(self).ok().filter(|json| json.len() <= MAX_BYTES)?;
-        zstd::bulk::compress(&json, ZSTD_LEVEL).ok().filter(|packed| packed.len() <= MAX_PACKED_BYTES)
+        let json = serde_json::to_vec(self)
+            .ok()
+            .filter(|json| json.len() <= MAX_BYTES)?;
+        zstd::bulk::compress(&json, ZSTD_LEVEL)
+            .ok()
+            .filter(|packed| packed.len() <= MAX_PACKED_BYTES)
     }
 
     /// `None` where there is none, its time is over, or it is not what this version writes.
@@ -190,21 +228,33 @@ impl Secrets {
         if let Some(secret) = *known() {
             return Ok(secret);
         }
-        let key = Key { pk: "CACHE".to_owned(), sk: "KEY".to_owned() };
+        let key = Key {
+            pk: "CACHE".to_owned(),
+            sk: "KEY".to_owned(),
+        };
         let mut secret = read_secret(store.get(&key).await?);
         if secret.is_none() {
             let mut bytes = [0; 32];
             entropy.fill(&mut bytes);
             let attributes = Attributes::from([(SECRET.to_owned(), Value::B(bytes.to_vec()))]);
-            let put = Put { item: Item { key: key.clone(), attributes }, condition: Some(Condition::ItemAbsent) };
+            let put = Put {
+                item: Item {
+                    key: key.clone(),
+                    attributes,
+                },
+                condition: Some(Condition::ItemAbsent),
+            };
             secret = match store.put(put).await {
                 Ok(()) => Some(Secret(bytes)),
                 // Another process was first, or this one's answer was lost.
-                Err(StoreError::ConditionFailed(_) | StoreError::Unavailable(_)) => read_secret(store.get(&key).await?),
+                Err(StoreError::ConditionFailed(_) | StoreError::Unavailable(_)) => {
+                    read_secret(store.get(&key).await?)
+                }
                 Err(error) => return Err(error),
             };
         }
-        let secret = secret.ok_or_else(|| StoreError::Refused("the cache's key is not 32 bytes".to_owned()))?;
+        let secret = secret
+            .ok_or_else(|| StoreError::Refused("the cache's key is not 32 bytes".to_owned()))?;
         *known() = Some(secret);
         Ok(secret)
     }
@@ -233,14 +283,28 @@ pub struct Cache {
 impl fmt::Debug for Cache {
     /// Leaves out inputs and answers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("tenant", &self.tenant).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }
 
 impl Cache {
     /// For a run over records with these inputs.
-    pub fn new(store: Arc<dyn Store>, secrets: Secrets, tenant: String, inputs: Vec<Map<String, Json>>) -> Self {
-        Self { store, secrets, tenant, inputs, shelves: Mutex::default(), fresh: Mutex::default() }
+    pub fn new(
+        store: Arc<dyn Store>,
+        secrets: Secrets,
+        tenant: String,
+        inputs: Vec<Map<String, Json>>,
+    ) -> Self {
+        Self {
+            store,
+            secrets,
+            tenant,
+            inputs,
+            shelves: Mutex::default(),
+            fresh: Mutex::default(),
+        }
     }
 
     fn shelf(&self, rules: &Rules) -> Shelf {
@@ -249,36 +313,76 @@ impl Cache {
     }
 
     /// The kept answer to this question, if there is one. Of a provider's first question in a run, everybody's are read.
-    pub async fn look_up(&self, rules: &Rules, input: &Map<String, Json>, ports: &Ports) -> Option<Kept> {
+    pub async fn look_up(
+        &self,
+        rules: &Rules,
+        input: &Map<String, Json>,
+        ports: &Ports,
+    ) -> Option<Kept> {
         let shelf = self.shelf(rules);
         let mut shelf = shelf.lock().await;
         if shelf.is_none() {
             let read = within(ports.clock.as_ref(), READ_LIMIT, self.read(rules, ports)).await;
-            let read = read.unwrap_or_else(|| Err(StoreError::Unavailable("not within 2 s".to_owned())));
+            let read =
+                read.unwrap_or_else(|| Err(StoreError::Unavailable("not within 2 s".to_owned())));
             *shelf = Some(read.unwrap_or_else(|error| {
                 tracing::warn!(provider = rules.provider, error = %error, "kept answers not read; the provider is asked");
                 BTreeMap::new()
             }));
         }
-        let secret = (*self.secrets.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        shelf.as_ref()?.get(&rules.key(&self.tenant, &secret, input)).cloned()
+        let secret = (*self
+            .secrets
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))?;
+        shelf
+            .as_ref()?
+            .get(&rules.key(&self.tenant, &secret, input))
+            .cloned()
     }
 
     async fn read(&self, rules: &Rules, ports: &Ports) -> Result<BTreeMap<Key, Kept>, StoreError> {
-        let secret = self.secrets.get(self.store.as_ref(), ports.entropy.as_ref()).await?;
-        let mut keys: Vec<Key> = self.inputs.iter().map(|input| rules.key(&self.tenant, &secret, input)).collect();
+        let secret = self
+            .secrets
+            .get(self.store.as_ref(), ports.entropy.as_ref())
+            .await?;
+        let mut keys: Vec<Key> = self
+            .inputs
+            .iter()
+            .map(|input| rules.key(&self.tenant, &secret, input))
+            .collect();
         keys.sort();
         keys.dedup();
         let items = self.store.get_many(&keys).await?;
         let now = ports.clock.now();
-        Ok(keys.into_iter().zip(items).filter_map(|(key, item)| Some((key, Kept::read(item, now)?))).collect())
+        Ok(keys
+            .into_iter()
+            .zip(items)
+            .filter_map(|(key, item)| Some((key, Kept::read(item, now)?)))
+            .collect())
     }
 
     /// Notes an answer, to be written by [`write`](Self::write), and for the other records of the run.
-    pub async fn keep(&self, rules: &Rules, input: &Map<String, Json>, answer: &Answer, now: Timestamp) {
-        let Some(time) = rules.keeps(answer) else { return };
-        let Some(secret) = *self.secrets.0.lock().unwrap_or_else(PoisonError::into_inner) else { return };
-        let Some((kept, packed)) = Kept::of(answer, now).and_then(|kept| kept.pack().map(|packed| (kept, packed)))
+    pub async fn keep(
+        &self,
+        rules: &Rules,
+        input: &Map<String, Json>,
+        answer: &Answer,
+        now: Timestamp,
+    ) {
+        let Some(time) = rules.keeps(answer) else {
+            return;
+        };
+        let Some(secret) = *self
+            .secrets
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+        else {
+            return;
+        };
+        let Some((kept, packed)) =
+            Kept::of(answer, now).and_then(|kept| kept.pack().map(|packed| (kept, packed)))
         else {
             return;
         };
@@ -287,8 +391,14 @@ impl Cache {
             (DATA.to_owned(), Value::B(packed)),
             (EXPIRES_AT.to_owned(), Value::N(now.plus(time).seconds())),
         ]);
-        let item = Item { key: key.clone(), attributes };
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), item);
+        let item = Item {
+            key: key.clone(),
+            attributes,
+        };
+        self.fresh
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), item);
         if let Some(shelf) = self.shelf(rules).lock().await.as_mut() {
             shelf.insert(key, kept);
         }
@@ -302,7 +412,9 @@ impl Cache {
         }
         let written = self.store.put_all(fresh.into_values().collect());
         let written = within(clock, WRITE_LIMIT, written).await;
-        if let Err(error) = written.unwrap_or_else(|| Err(StoreError::Unavailable("not within 4 s".to_owned()))) {
+        if let Err(error) =
+            written.unwrap_or_else(|| Err(StoreError::Unavailable("not within 4 s".to_owned())))
+        {
             tracing::warn!(error = %error, "answers not kept; they are asked for again");
         }
     }
@@ -334,8 +446,13 @@ mod tests {
     #[test]
     fn the_same_question_has_the_same_key_and_another_another() {
         let plain = rules("", "cache = {}");
-        let key = |rules: &Rules, tenant: &str, asked: Json| rules.key(tenant, &SECRET, &input(asked)).pk;
-        let one = key(&plain, "acme", json!({"domain": "example.com", "city": "Bonn"}));
+        let key =
+            |rules: &Rules, tenant: &str, asked: Json| rules.key(tenant, &SECRET, &input(asked)).pk;
+        let one = key(
+            &plain,
+            "acme",
+            json!({"domain": "example.com", "city": "Bonn"}),
+        );
         for same in [
             json!({"city": " Bonn ", "domain": " Example.COM. "}),
             json!({"domain": "example.com", "city": "Bonn", "unused": 1, "email": null}),
@@ -351,17 +468,35 @@ mod tests {
             assert_ne!(key(&plain, "acme", other.clone()), one, "{other}");
         }
         let asked = || json!({"domain": "example.com", "city": "Bonn"});
-        assert_ne!(key(&plain, "other", asked()), one, "each tenant has its own");
-        assert!(one.starts_with("CACHE#acme#api#") && !one.contains("example"), "{one}");
+        assert_ne!(
+            key(&plain, "other", asked()),
+            one,
+            "each tenant has its own"
+        );
+        assert!(
+            one.starts_with("CACHE#acme#api#") && !one.contains("example"),
+            "{one}"
+        );
         assert_eq!(
             key(&rules("\n\n", "cache = { found_s = 5 }"), "acme", asked()),
             one,
             "lines and times do not matter"
         );
-        assert_ne!(key(&rules("", "timeout_s = 3\ncache = {}"), "acme", asked()), one, "another configuration does");
+        assert_ne!(
+            key(&rules("", "timeout_s = 3\ncache = {}"), "acme", asked()),
+            one,
+            "another configuration does"
+        );
         let shared = rules("", "cache = { shared = true }");
-        assert_eq!(key(&shared, "acme", asked()), key(&shared, "other", asked()));
-        assert_ne!(plain.key("acme", &Secret([8; 32]), &input(asked())).pk, one, "another table's key");
+        assert_eq!(
+            key(&shared, "acme", asked()),
+            key(&shared, "other", asked())
+        );
+        assert_ne!(
+            plain.key("acme", &Secret([8; 32]), &input(asked())).pk,
+            one,
+            "another table's key"
+        );
     }
 
     #[test]
@@ -372,7 +507,8 @@ mod tests {
         let config = Config::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
         let rules = Rules::of(&config.providers[0]).expect("a cache");
         let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
-        let one = key(json!({"domain": "a.example", "city": "Bonn", "struct": {"age": "in years"}}));
+        let one =
+            key(json!({"domain": "a.example", "city": "Bonn", "struct": {"age": "in years"}}));
         for other in [
             json!({"domain": "a.example", "city": "Ulm", "struct": {"age": "in years"}}),
             json!({"domain": "a.example", "city": "Bonn", "struct": {"title": "the job title"}}),
@@ -397,17 +533,32 @@ mod tests {
         let rules = Rules::of(&config.providers[0]).expect("a cache");
         let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
         let one = key(json!({"domain": "a.example", "city": "Bonn", "email": "x"}));
-        assert_ne!(key(json!({"domain": "a.example", "city": "Ulm", "email": "x"})), one);
-        assert_ne!(key(json!({"domain": "a.example", "city": "Bonn", "email": "y"})), one);
+        assert_ne!(
+            key(json!({"domain": "a.example", "city": "Ulm", "email": "x"})),
+            one
+        );
+        assert_ne!(
+            key(json!({"domain": "a.example", "city": "Bonn", "email": "y"})),
+            one
+        );
     }
 
     #[test]
     fn only_answers_are_kept_and_large_ones_are_not() {
         let rules = rules("", "cache = { not_found_s = 0 }");
-        let found = |value: Json| Answer::Found { fields: input(json!({"name": value})), confidence: Some(0.5.into()) };
-        assert_eq!(rules.keeps(&found(json!("A"))), Some(Duration::from_secs(2_592_000)));
-        for never in [Answer::NotFound, Answer::Invalid(String::new()), Answer::failed(FailureCode::ProviderError, "")]
-        {
+        let found = |value: Json| Answer::Found {
+            fields: input(json!({"name": value})),
+            confidence: Some(0.5.into()),
+        };
+        assert_eq!(
+            rules.keeps(&found(json!("A"))),
+            Some(Duration::from_secs(2_592_000))
+        );
+        for never in [
+            Answer::NotFound,
+            Answer::Invalid(String::new()),
+            Answer::failed(FailureCode::ProviderError, ""),
+        ] {
             assert_eq!(rules.keeps(&never), None);
         }
         let now = Timestamp(1_767_225_600_000);
@@ -416,13 +567,30 @@ mod tests {
             (DATA.to_owned(), Value::B(kept.pack().unwrap())),
             (EXPIRES_AT.to_owned(), Value::N(now.seconds() + 1)),
         ]);
-        let item = Item { key: rules.key("acme", &SECRET, &Map::new()), attributes };
+        let item = Item {
+            key: rules.key("acme", &SECRET, &Map::new()),
+            attributes,
+        };
         assert_eq!(Kept::read(Some(item.clone()), now), Some(kept.clone()));
-        assert_eq!(Kept::read(Some(item), Timestamp(now.0 + 1000)), None, "its time is over");
+        assert_eq!(
+            Kept::read(Some(item), Timestamp(now.0 + 1000)),
+            None,
+            "its time is over"
+        );
         assert_eq!(kept.answer(), found(json!("A")));
-        assert_eq!(Kept::of(&found(json!("a".repeat(MAX_BYTES))), now).unwrap().pack(), None);
-        let noise: String = (0..200_000_u64).map(|n| char::from(b'!' + (n * n * 7919 % 90) as u8)).collect();
-        let packed = Kept::of(&found(json!(noise)), now).unwrap().pack().map(|p| p.len());
+        assert_eq!(
+            Kept::of(&found(json!("a".repeat(MAX_BYTES))), now)
+                .unwrap()
+                .pack(),
+            None
+        );
+        let noise: String = (0..200_000_u64)
+            .map(|n| char::from(b'!' + (n * n * 7919 % 90) as u8))
+            .collect();
+        let packed = Kept::of(&found(json!(noise)), now)
+            .unwrap()
+            .pack()
+            .map(|p| p.len());
         assert!(packed.is_none_or(|bytes| bytes <= MAX_PACKED_BYTES));
     }
 }

@@ -63,9 +63,13 @@ impl Open {
         }
         Some(Self {
             until: Timestamp(number(OPEN_UNTIL)?),
-            times: number(TIMES).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            times: number(TIMES)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(1),
             probe_until: number(PROBE_UNTIL).map(Timestamp),
-            outage: Outage { status: number(STATUS).and_then(|n| u16::try_from(n).ok()) },
+            outage: Outage {
+                status: number(STATUS).and_then(|n| u16::try_from(n).ok()),
+            },
         })
     }
 }
@@ -82,8 +86,15 @@ struct Tally {
 impl Tally {
     /// Counts one; whether that is enough.
     fn count(&mut self, failed: bool, now: Timestamp, rules: &BreakerConfig) -> bool {
-        if self.since.is_none_or(|since| now.since(since) >= rules.window) {
-            *self = Self { since: Some(now), in_a_row: self.in_a_row, ..Self::default() };
+        if self
+            .since
+            .is_none_or(|since| now.since(since) >= rules.window)
+        {
+            *self = Self {
+                since: Some(now),
+                in_a_row: self.in_a_row,
+                ..Self::default()
+            };
         }
         self.all += 1;
         if !failed {
@@ -99,7 +110,11 @@ impl Tally {
 
 /// How long the circuit is open the `times`th time in a row.
 fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
-    let doubled = rules.open.saturating_mul(1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = rules.open.saturating_mul(
+        1_u32
+            .checked_shl(times.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
     jittered(doubled.min(rules.longest), JITTER, unit)
 }
 
@@ -144,7 +159,10 @@ impl Local {
     fn check(&self, now: Timestamp) -> Result<(), Timestamp> {
         match self.open {
             Some(open) if now < open.until => Err(open.until),
-            Some(Open { probe_until: Some(until), .. }) if now < until => Err(until.min(now.plus(REFRESH))),
+            Some(Open {
+                probe_until: Some(until),
+                ..
+            }) if now < until => Err(until.min(now.plus(REFRESH))),
             _ => Ok(()),
         }
     }
@@ -166,7 +184,10 @@ impl Breaker {
     }
 
     fn key(&self) -> Key {
-        Key { pk: format!("BREAKER#{}", self.name), sk: "BREAKER".to_owned() }
+        Key {
+            pk: format!("BREAKER#{}", self.name),
+            sk: "BREAKER".to_owned(),
+        }
     }
 
     /// What opened the circuit, as far as is known here; `None` where it is closed.
@@ -190,15 +211,25 @@ impl Breaker {
             let probed = {
                 let mut local = self.local();
                 let era = local.era;
-                let Some(open) = &mut local.open else { return Ok(Pass { era, probe: None }) };
+                let Some(open) = &mut local.open else {
+                    return Ok(Pass { era, probe: None });
+                };
                 let probed = *open;
                 // Nobody else of this process tries meanwhile.
                 open.probe_until = Some(now.plus(PROBE));
                 probed
             };
-            let pass = Pass { era: self.local().era, probe: Some(probed) };
-            let Some(store) = &ports.shared else { return Ok(pass) };
-            let free = vec![Condition::Absent(PROBE_UNTIL), Condition::AtMost(PROBE_UNTIL, now.0)];
+            let pass = Pass {
+                era: self.local().era,
+                probe: Some(probed),
+            };
+            let Some(store) = &ports.shared else {
+                return Ok(pass);
+            };
+            let free = vec![
+                Condition::Absent(PROBE_UNTIL),
+                Condition::AtMost(PROBE_UNTIL, now.0),
+            ];
             let same = Condition::Equals(OPEN_UNTIL, Value::N(probed.until.0));
             let update = Update {
                 key: self.key(),
@@ -227,7 +258,11 @@ impl Breaker {
     /// Reads the item if what is known of it is old. One of this process reads, the others wait for it.
     async fn refresh(&self, ports: &Ports) {
         let Some(store) = &ports.shared else { return };
-        let fresh = || self.local().read_at.is_some_and(|at| ports.clock.now().since(at) < REFRESH);
+        let fresh = || {
+            self.local()
+                .read_at
+                .is_some_and(|at| ports.clock.now().since(at) < REFRESH)
+        };
         if fresh() {
             return;
         }
@@ -238,15 +273,20 @@ impl Breaker {
         let era = self.local().era;
         let key = self.key();
         let read = within(ports.clock.as_ref(), READ_LIMIT, store.get(&key)).await;
-        let read = read.unwrap_or_else(|| Err(StoreError::Unavailable("no answer in time".to_owned())));
+        let read =
+            read.unwrap_or_else(|| Err(StoreError::Unavailable("no answer in time".to_owned())));
         let now = ports.clock.now();
         let mut local = self.local();
         local.read_at = Some(now);
         match read {
             // What was learned meanwhile is newer.
-            Ok(item) if local.era == era && local.untold.is_none() => local.learn(Open::read(item.as_ref(), now)),
+            Ok(item) if local.era == era && local.untold.is_none() => {
+                local.learn(Open::read(item.as_ref(), now))
+            }
             Ok(_) => {}
-            Err(error) => tracing::warn!(provider = self.name, error = %error, "state of the circuit not read"),
+            Err(error) => {
+                tracing::warn!(provider = self.name, error = %error, "state of the circuit not read")
+            }
         }
     }
 
@@ -264,10 +304,17 @@ impl Breaker {
             Some(before) => {
                 let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
                 let Some(outage) = failure else {
-                    tracing::info!(provider = self.name, "circuit is closed: the probe was answered");
+                    tracing::info!(
+                        provider = self.name,
+                        "circuit is closed: the probe was answered"
+                    );
                     let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL, STATUS].map(Change::Remove);
                     local.learn(None);
-                    local.untold = Some(Update { key: self.key(), changes: removed.to_vec(), condition: Some(same) });
+                    local.untold = Some(Update {
+                        key: self.key(),
+                        changes: removed.to_vec(),
+                        condition: Some(same),
+                    });
                     return;
                 };
                 (outage, before.times.saturating_add(1), same)
@@ -276,12 +323,21 @@ impl Breaker {
             None if !local.tally.count(failure.is_some(), now, &self.rules) => return,
             None => {
                 let expired = Condition::AtMost(EXPIRES_AT, now.seconds());
-                (failure.unwrap_or_default(), 1, Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]))
+                (
+                    failure.unwrap_or_default(),
+                    1,
+                    Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]),
+                )
             }
         };
         let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
         tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
-        local.learn(Some(Open { until, times, probe_until: None, outage }));
+        local.learn(Some(Open {
+            until,
+            times,
+            probe_until: None,
+            outage,
+        }));
         local.untold = Some(Update {
             key: self.key(),
             changes: vec![
@@ -289,7 +345,9 @@ impl Breaker {
                 Change::Set(TIMES, Value::N(i64::from(times))),
                 Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
                 Change::Remove(PROBE_UNTIL),
-                outage.status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
+                outage.status.map_or(Change::Remove(STATUS), |status| {
+                    Change::Set(STATUS, Value::N(status.into()))
+                }),
             ],
             condition: Some(condition),
         });
@@ -297,8 +355,12 @@ impl Breaker {
 
     /// Writes what this process found out, unless another was first. Given up midway, the next request does it.
     async fn tell(&self, ports: &Ports) {
-        let Some(_telling) = self.telling.try_lock() else { return };
-        let Some(update) = self.local().untold.clone() else { return };
+        let Some(_telling) = self.telling.try_lock() else {
+            return;
+        };
+        let Some(update) = self.local().untold.clone() else {
+            return;
+        };
         let told = match &ports.shared {
             Some(store) => store.update(update.clone()).await,
             None => Err(StoreError::ConditionFailed(Vec::new())),
@@ -344,11 +406,19 @@ mod tests {
     fn failures_in_a_row_or_a_share_of_them_are_enough() {
         let at = Timestamp(0);
         let mut tally = Tally::default();
-        let counted: Vec<bool> = [true, true, false, true, true, true].map(|f| tally.count(f, at, &RULES)).to_vec();
+        let counted: Vec<bool> = [true, true, false, true, true, true]
+            .map(|f| tally.count(f, at, &RULES))
+            .to_vec();
         assert_eq!(counted, [false, false, false, false, false, true]);
         let mut tally = Tally::default();
-        let mixed: Vec<bool> = (0..20).map(|n| tally.count(n % 2 == 1, at, &RULES)).collect();
-        assert_eq!(mixed.iter().position(|enough| *enough), Some(19), "not before there are twenty");
+        let mixed: Vec<bool> = (0..20)
+            .map(|n| tally.count(n % 2 == 1, at, &RULES))
+            .collect();
+        assert_eq!(
+            mixed.iter().position(|enough| *enough),
+            Some(19),
+            "not before there are twenty"
+        );
         let mut tally = Tally::default();
         let slow = (0..40).any(|n| tally.count(n % 2 == 1, Timestamp(n * 2000), &RULES));
         assert!(!slow, "the window forgets");
@@ -356,7 +426,9 @@ mod tests {
 
     #[test]
     fn openings_double_up_to_the_longest() {
-        let seconds: Vec<u64> = (1..6).map(|times| length(&RULES, times, 0.5).as_secs()).collect();
+        let seconds: Vec<u64> = (1..6)
+            .map(|times| length(&RULES, times, 0.5).as_secs())
+            .collect();
         assert_eq!(seconds, [10, 20, 35, 35, 35]);
         assert_eq!(length(&RULES, 40, 0.0), Duration::from_millis(31_500));
     }
@@ -372,13 +444,20 @@ mod tests {
         }
         let until = breaker.admit(&ports).await.unwrap_err();
         breaker.report(&ports, &early, None).await;
-        assert_eq!(breaker.admit(&ports).await.unwrap_err(), until, "a straggler's answer closes nothing");
+        assert_eq!(
+            breaker.admit(&ports).await.unwrap_err(),
+            until,
+            "a straggler's answer closes nothing"
+        );
         script.pass(until.since(ports.clock.now()));
         let probe = breaker.admit(&ports).await.unwrap();
         assert!(breaker.admit(&ports).await.is_err(), "one at a time");
         breaker.report(&ports, &probe, FAILED).await;
         let again = breaker.admit(&ports).await.unwrap_err();
-        assert!(again.since(ports.clock.now()) >= Duration::from_secs(18), "twice as long");
+        assert!(
+            again.since(ports.clock.now()) >= Duration::from_secs(18),
+            "twice as long"
+        );
         assert_eq!(breaker.outage(), FAILED);
         script.pass(Duration::from_secs(25));
         let probe = breaker.admit(&ports).await.unwrap();
@@ -388,7 +467,10 @@ mod tests {
             breaker.report(&ports, &early, FAILED).await;
             breaker.report(&ports, &pass, FAILED).await;
         }
-        assert!(breaker.admit(&ports).await.is_ok(), "counted from new, without the straggler");
+        assert!(
+            breaker.admit(&ports).await.is_ok(),
+            "counted from new, without the straggler"
+        );
     }
 
     #[tokio::test]

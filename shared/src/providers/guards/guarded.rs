@@ -70,12 +70,20 @@ impl Limits {
     fn outage(&self) -> Option<Outage> {
         let said = Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0);
         let circuit = self.breaker.as_ref().and_then(Breaker::outage);
-        circuit.or(said.map(|status| Outage { status: Some(status) }))
+        circuit.or(said.map(|status| Outage {
+            status: Some(status),
+        }))
     }
 
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
-    async fn turn(&self, limit: Duration, ports: &Ports) -> Result<(Option<Slot>, Duration), Refused> {
-        let Some(limiter) = &self.limiter else { return Ok((None, limit)) };
+    async fn turn(
+        &self,
+        limit: Duration,
+        ports: &Ports,
+    ) -> Result<(Option<Slot>, Duration), Refused> {
+        let Some(limiter) = &self.limiter else {
+            return Ok((None, limit));
+        };
         let began = ports.clock.now();
         if let Some(breaker) = &self.breaker {
             breaker.check(ports).await.map_err(Refused::Open)?;
@@ -96,7 +104,11 @@ impl fmt::Debug for Limited {
 impl Limited {
     /// `provider` as it is where the configuration limits nothing. What its requests come to is judged by what `read` makes
     /// of the answers.
-    pub(crate) fn around(of: &ProviderConfig, provider: Arc<dyn Provider>, read: ReadAnswer) -> Arc<dyn Provider> {
+    pub(crate) fn around(
+        of: &ProviderConfig,
+        provider: Arc<dyn Provider>,
+        read: ReadAnswer,
+    ) -> Arc<dyn Provider> {
         let (name, config) = (&of.name, &of.limits);
         if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
             return provider;
@@ -104,13 +116,19 @@ impl Limited {
         let limits = Limits {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
-            breaker: config.breaker.as_ref().map(|rules| Breaker::new(name, rules)),
+            breaker: config
+                .breaker
+                .as_ref()
+                .map(|rules| Breaker::new(name, rules)),
             one_upstream: of.kind.settings().one_upstream(),
             said: AtomicU16::new(0),
             timeout: of.timeout().unwrap_or(Duration::MAX),
             read,
         };
-        Arc::new(Self { inner: provider, limits: Arc::new(limits) })
+        Arc::new(Self {
+            inner: provider,
+            limits: Arc::new(limits),
+        })
     }
 }
 
@@ -123,17 +141,30 @@ async fn unless_refused<T>(guard: &dyn Guard, work: impl Future<Output = T>) -> 
     let mut work = pin!(work);
     let watched = poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(done) => Poll::Ready(Ok(done)),
-        Poll::Pending => guard.fate().refused.map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
+        Poll::Pending => guard
+            .fate()
+            .refused
+            .map_or(Poll::Pending, |refused| Poll::Ready(Err(refused))),
     });
     watched.await
 }
 
 impl Limited {
-    fn answer_to(&self, refused: Refused, question: &Question<'_>, taken: bool, ports: &Ports) -> Answer {
+    fn answer_to(
+        &self,
+        refused: Refused,
+        question: &Question<'_>,
+        taken: bool,
+        ports: &Ports,
+    ) -> Answer {
         match refused {
             Refused::Busy { at, held } if !taken || question.earlier.is_some() => {
                 let outage = self.limits.outage().or(held);
-                let give_up_in = if outage.is_some() { question.wait } else { BUSY };
+                let give_up_in = if outage.is_some() {
+                    question.wait
+                } else {
+                    BUSY
+                };
                 later(at, give_up_in, question, !taken, outage, ports)
             }
             Refused::Busy { .. } => Answer::failed(
@@ -146,7 +177,9 @@ impl Limited {
             }
             Refused::Open(at) => Answer::failed(
                 FailureCode::ProviderUnavailable,
-                format!("the provider kept failing and is not asked before {at}; look at its own status"),
+                format!(
+                    "the provider kept failing and is not asked before {at}; look at its own status"
+                ),
             ),
         }
     }
@@ -163,7 +196,11 @@ impl Provider for Limited {
             };
         }
         let sender = Arc::new(Sender::new(&self.limits, slot, ports));
-        let inside = Ports { http: sender.clone(), guard: Some(sender.clone()), ..ports.clone() };
+        let inside = Ports {
+            http: sender.clone(),
+            guard: Some(sender.clone()),
+            ..ports.clone()
+        };
         let inner = Question { limit, ..*question };
         let answer = unless_refused(sender.as_ref(), self.inner.ask(&inner, &inside)).await;
         if let (Some(limiter), Some(slot)) = (&self.limits.limiter, sender.take_slot()) {
@@ -175,7 +212,9 @@ impl Provider for Limited {
                 if code == FailureCode::RateLimited && question.last && !fate.taken {
                     // Not as often as it may say: each try is several requests to somebody who has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
-                    let until = fate.asked_to_wait.map_or(soonest, |until| until.max(soonest));
+                    let until = fate
+                        .asked_to_wait
+                        .map_or(soonest, |until| until.max(soonest));
                     let outage = Outage { status: fate.said };
                     return later(until, question.wait, question, false, Some(outage), ports);
                 }
@@ -202,9 +241,15 @@ pub(crate) struct Joint(Option<Arc<dyn Guard>>);
 impl Joint {
     /// For a call that is begun with these ports, and what it sends through.
     pub(crate) fn begin(ports: &Ports) -> (Self, Ports) {
-        let Some(guard) = &ports.guard else { return (Self(None), ports.clone()) };
+        let Some(guard) = &ports.guard else {
+            return (Self(None), ports.clone());
+        };
         let call = guard.for_call();
-        let inside = Ports { http: call.clone().sender(), guard: Some(call.clone()), ..ports.clone() };
+        let inside = Ports {
+            http: call.clone().sender(),
+            guard: Some(call.clone()),
+            ..ports.clone()
+        };
         (Self(Some(call)), inside)
     }
 
@@ -238,7 +283,13 @@ pub(crate) fn later(
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
     let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
     let look_in = at.since(ports.clock.now()).min(LONGEST_PARK);
-    Answer::Later(Later { ticket, look_in, give_up_in, refused, outage })
+    Answer::Later(Later {
+        ticket,
+        look_in,
+        give_up_in,
+        refused,
+        outage,
+    })
 }
 
 /// What the provider sends through.
@@ -252,11 +303,19 @@ struct Sender {
 
 impl Sender {
     fn new(limits: &Arc<Limits>, slot: Option<Slot>, ports: &Ports) -> Self {
-        Self { limits: limits.clone(), fate: Mutex::default(), slot: Mutex::new(slot), ports: ports.clone() }
+        Self {
+            limits: limits.clone(),
+            fate: Mutex::default(),
+            slot: Mutex::new(slot),
+            ports: ports.clone(),
+        }
     }
 
     fn take_slot(&self) -> Option<Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.slot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn known(&self) -> MutexGuard<'_, Fate> {
@@ -287,7 +346,9 @@ impl Sender {
                 // Nobody works on what is not allowed to be asked.
                 (failed, !matches!(answer.status, 401..=403 | 429 | 503))
             }
-            Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => (true, true),
+            Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => {
+                (true, true)
+            }
             Err(_) => (true, false),
         };
         if taken {
@@ -299,11 +360,15 @@ impl Sender {
         // One of many hosts speaks for itself alone.
         if self.limits.one_upstream {
             if refusal.is_some() || result.is_ok() {
-                self.limits.said.store(refusal.unwrap_or_default(), Ordering::Relaxed);
+                self.limits
+                    .said
+                    .store(refusal.unwrap_or_default(), Ordering::Relaxed);
             }
             match (&self.limits.limiter, refusal) {
                 (Some(limiter), Some(status)) => {
-                    limiter.hold(&self.ports, asked_to_wait.unwrap_or_default(), status).await;
+                    limiter
+                        .hold(&self.ports, asked_to_wait.unwrap_or_default(), status)
+                        .await;
                 }
                 (Some(limiter), None) if result.is_ok() => limiter.answered(&self.ports).await,
                 _ => {}
@@ -311,7 +376,9 @@ impl Sender {
         }
         if let (Some(breaker), Some(pass)) = (&self.limits.breaker, pass) {
             let status = result.as_ref().ok().map(|answer| answer.status);
-            breaker.report(&self.ports, pass, failed.then_some(Outage { status })).await;
+            breaker
+                .report(&self.ports, pass, failed.then_some(Outage { status }))
+                .await;
         }
     }
 }
@@ -359,10 +426,19 @@ impl HttpSender for Sender {
         }
         let _place = match &self.limits.places {
             None => None,
-            Some(places) => match within(clock, latest.since(clock.now()), places.acquire()).await {
-                Some(Ok(place)) => Some(place),
-                _ => return self.refuse(Refused::Busy { at: latest, held: None }).await,
-            },
+            Some(places) => {
+                match within(clock, latest.since(clock.now()), places.acquire()).await {
+                    Some(Ok(place)) => Some(place),
+                    _ => {
+                        return self
+                            .refuse(Refused::Busy {
+                                at: latest,
+                                held: None,
+                            })
+                            .await;
+                    }
+                }
+            }
         };
         if let Some(limiter) = &self.limits.limiter
             && !slot.is_some_and(|slot| limiter.holds(&slot, clock.now()))
@@ -378,8 +454,21 @@ impl HttpSender for Sender {
             },
         };
         let left = deadline.since(clock.now());
-        let mut flight = Flight { sender: self, pass: pass.as_ref(), late: deadline.minus(left / 10), landed: false };
-        let result = self.ports.http.send(HttpRequest { deadline: left, ..request }).await.map(self.limits.read);
+        let mut flight = Flight {
+            sender: self,
+            pass: pass.as_ref(),
+            late: deadline.minus(left / 10),
+            landed: false,
+        };
+        let result = self
+            .ports
+            .http
+            .send(HttpRequest {
+                deadline: left,
+                ..request
+            })
+            .await
+            .map(self.limits.read);
         flight.landed = true;
         self.judge(&result, pass.as_ref()).await;
         result

@@ -120,7 +120,12 @@ impl Slots {
 
     fn too_late(&self, at: Timestamp) -> TooLate {
         let status = Some(self.held_status).filter(|status| *status > 0);
-        TooLate { at, held: status.map(|status| Outage { status: Some(status) }) }
+        TooLate {
+            at,
+            held: status.map(|status| Outage {
+                status: Some(status),
+            }),
+        }
     }
 
     /// Takes over from the item whether the upstream refuses.
@@ -163,7 +168,10 @@ impl Limiter {
     pub fn new(provider: &str, rate: &RateConfig) -> Self {
         let interval = micros_of(rate.per) * 100 / (i64::from(rate.requests.max(1)) * PACE);
         Self {
-            key: Key { pk: format!("RATE#{provider}"), sk: "RATE".to_owned() },
+            key: Key {
+                pk: format!("RATE#{provider}"),
+                sk: "RATE".to_owned(),
+            },
             interval: interval.max(1),
             slots: Mutex::default(),
             leasing: futures_util::lock::Mutex::new(()),
@@ -180,7 +188,10 @@ impl Limiter {
         let latest = latest.min(clock.now().plus(HORIZON));
         loop {
             let at = self.reserve(ports, latest).await?;
-            let mut taken = Taken { limiter: self, at: Some(at) };
+            let mut taken = Taken {
+                limiter: self,
+                at: Some(at),
+            };
             let wait = millis(at).since(clock.now());
             if !wait.is_zero() {
                 clock.sleep(wait).await;
@@ -213,7 +224,9 @@ impl Limiter {
                 return Ok(slot);
             }
             // One lease at a time: whoever gets here next finds what the one before brought.
-            let Some(_leasing) = within(clock, latest.since(clock.now()), self.leasing.lock()).await else {
+            let Some(_leasing) =
+                within(clock, latest.since(clock.now()), self.leasing.lock()).await
+            else {
                 return Err(self.slots().too_late(latest));
             };
             if let Some(slot) = self.reserved(clock.now(), latest)? {
@@ -250,7 +263,9 @@ impl Limiter {
                 slots.give_back(at);
                 Err(slots.too_late(millis(at)))
             }
-            None if slots.next > micros(latest) || now >= latest => Err(slots.too_late(millis(slots.next).max(latest))),
+            None if slots.next > micros(latest) || now >= latest => {
+                Err(slots.too_late(millis(slots.next).max(latest)))
+            }
             None => Ok(None),
         }
     }
@@ -279,7 +294,11 @@ impl Limiter {
                 Some(store) => {
                     let mut known = known;
                     loop {
-                        let plan = if known >= from { Plan::Append } else { Plan::Begin };
+                        let plan = if known >= from {
+                            Plan::Append
+                        } else {
+                            Plan::Begin
+                        };
                         let slots = self.useful(wanted, known.max(from), latest);
                         let update = self.update(plan, from, slots, latest);
                         match (store.update(update).await, plan) {
@@ -327,8 +346,16 @@ impl Limiter {
                         tracing::warn!(item = %self.key.pk, error = %error, "no slot leased; trying again");
                     }
                     let unit = ports.entropy.unit();
-                    let pause = full_jitter(Duration::from_millis(50), Duration::from_secs(2), attempt, unit);
-                    ports.clock.sleep(pause.max(Duration::from_millis(10))).await;
+                    let pause = full_jitter(
+                        Duration::from_millis(50),
+                        Duration::from_secs(2),
+                        attempt,
+                        unit,
+                    );
+                    ports
+                        .clock
+                        .sleep(pause.max(Duration::from_millis(10)))
+                        .await;
                 }
             }
         }
@@ -341,15 +368,25 @@ impl Limiter {
         let (change, condition) = match plan {
             Plan::Append => (
                 Change::Add(NEXT, block),
-                Condition::All(vec![Condition::AtLeast(NEXT, from), Condition::AtMost(NEXT, latest)]),
+                Condition::All(vec![
+                    Condition::AtLeast(NEXT, from),
+                    Condition::AtMost(NEXT, latest),
+                ]),
             ),
             Plan::Begin => (
                 Change::Set(NEXT, Value::N(from + block)),
-                Condition::Any(vec![Condition::Absent(NEXT), Condition::AtMost(NEXT, from - 1)]),
+                Condition::Any(vec![
+                    Condition::Absent(NEXT),
+                    Condition::AtMost(NEXT, from - 1),
+                ]),
             ),
         };
         let kept = Change::Set(EXPIRES_AT, Value::N(from / 1_000_000 + KEPT));
-        Update { key: self.key.clone(), changes: vec![change, kept], condition: Some(condition) }
+        Update {
+            key: self.key.clone(),
+            changes: vec![change, kept],
+            condition: Some(condition),
+        }
     }
 
     /// The upstream answered something else than that it refuses.
@@ -368,7 +405,11 @@ impl Limiter {
         }
         let Some(store) = &ports.shared else { return };
         let changes = [HELD, HELD_STATUS].map(Change::Remove).to_vec();
-        let update = Update { key: self.key.clone(), changes, condition: Some(Condition::AtMost(HELD, now)) };
+        let update = Update {
+            key: self.key.clone(),
+            changes,
+            condition: Some(Condition::AtMost(HELD, now)),
+        };
         match store.update(update).await {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
@@ -399,8 +440,15 @@ impl Limiter {
         ];
         let moved = [told.clone(), vec![Change::Set(NEXT, Value::N(until))]].concat();
         let update = |changes, behind| {
-            let condition = Condition::Any(vec![Condition::Absent(behind), Condition::AtMost(behind, until)]);
-            store.update(Update { key: self.key.clone(), changes, condition: Some(condition) })
+            let condition = Condition::Any(vec![
+                Condition::Absent(behind),
+                Condition::AtMost(behind, until),
+            ]);
+            store.update(Update {
+                key: self.key.clone(),
+                changes,
+                condition: Some(condition),
+            })
         };
         let told = match update(moved, NEXT).await {
             // The slots before then are taken already.
@@ -452,7 +500,13 @@ mod tests {
     use crate::providers::testing::ports;
 
     fn limiter(requests: u32) -> Limiter {
-        Limiter::new("api", &RateConfig { requests, per: Duration::from_secs(1) })
+        Limiter::new(
+            "api",
+            &RateConfig {
+                requests,
+                per: Duration::from_secs(1),
+            },
+        )
     }
 
     #[tokio::test]
@@ -474,9 +528,19 @@ mod tests {
         }
         ports.clock.sleep(Duration::from_secs(60)).await;
         let began = ports.clock.now();
-        limiter.take(&ports, began.plus(Duration::from_secs(1))).await.unwrap();
-        limiter.take(&ports, began.plus(Duration::from_secs(1))).await.unwrap();
-        assert_eq!(ports.clock.now().since(began).as_millis(), 105, "nothing was saved up");
+        limiter
+            .take(&ports, began.plus(Duration::from_secs(1)))
+            .await
+            .unwrap();
+        limiter
+            .take(&ports, began.plus(Duration::from_secs(1)))
+            .await
+            .unwrap();
+        assert_eq!(
+            ports.clock.now().since(began).as_millis(),
+            105,
+            "nothing was saved up"
+        );
     }
 
     #[tokio::test]
@@ -484,11 +548,18 @@ mod tests {
         let (ports, _script) = ports();
         let limiter = limiter(1);
         let now = ports.clock.now();
-        limiter.take(&ports, now.plus(Duration::from_secs(5))).await.unwrap();
+        limiter
+            .take(&ports, now.plus(Duration::from_secs(5)))
+            .await
+            .unwrap();
         let soon = now.plus(Duration::from_secs(1));
         let late = limiter.take(&ports, soon).await.unwrap_err();
         assert_eq!((late.at.since(now).as_millis(), late.held), (1042, None));
-        assert_eq!(limiter.take(&ports, soon).await.unwrap_err(), late, "the schedule did not move");
+        assert_eq!(
+            limiter.take(&ports, soon).await.unwrap_err(),
+            late,
+            "the schedule did not move"
+        );
         assert_eq!(limiter.slots().waiting, 0);
     }
 
@@ -499,7 +570,12 @@ mod tests {
         let now = ports.clock.now();
         let latest = now.plus(Duration::from_secs(10));
         limiter.take(&ports, latest).await.unwrap();
-        let given_up = within(ports.clock.as_ref(), Duration::from_millis(300), limiter.take(&ports, latest)).await;
+        let given_up = within(
+            ports.clock.as_ref(),
+            Duration::from_millis(300),
+            limiter.take(&ports, latest),
+        )
+        .await;
         assert_eq!(given_up, None);
         limiter.take(&ports, latest).await.unwrap();
         assert_eq!(ports.clock.now().since(now).as_millis(), 1042);
@@ -511,10 +587,17 @@ mod tests {
         let limiter = limiter(10);
         let now = ports.clock.now();
         let latest = now.plus(Duration::from_secs(30));
-        let (_, _, ()) = futures_util::join!(limiter.take(&ports, latest), limiter.take(&ports, latest), async {
-            limiter.hold(&ports, Duration::from_secs(7), 429).await;
-            limiter.hold(&ports, Duration::from_secs(3), 429).await;
-        });
-        assert!(ports.clock.now().since(now) >= Duration::from_secs(7), "the leased slot was before");
+        let (_, _, ()) = futures_util::join!(
+            limiter.take(&ports, latest),
+            limiter.take(&ports, latest),
+            async {
+                limiter.hold(&ports, Duration::from_secs(7), 429).await;
+                limiter.hold(&ports, Duration::from_secs(3), 429).await;
+            }
+        );
+        assert!(
+            ports.clock.now().since(now) >= Duration::from_secs(7),
+            "the leased slot was before"
+        );
     }
 }

@@ -61,37 +61,75 @@ impl Seen {
 
     /// Returns when each of the things was first seen, in their order: now, where it never was. `None` of what is not
     /// remembered, and of everything where the table does not say. Takes at most `limit`, and at most four seconds.
-    pub async fn since(&self, shown: Shown<'_>, clock: &dyn Clock, limit: Duration) -> Vec<Option<Timestamp>> {
+    pub async fn since(
+        &self,
+        shown: Shown<'_>,
+        clock: &dyn Clock,
+        limit: Duration,
+    ) -> Vec<Option<Timestamp>> {
         let began = clock.now();
         let key = Key {
-            pk: format!("SEEN#{}#{}", self.tenant, hex::encode(Sha256::digest(shown.site))),
+            pk: format!(
+                "SEEN#{}#{}",
+                self.tenant,
+                hex::encode(Sha256::digest(shown.site))
+            ),
             sk: "SEEN".to_owned(),
         };
         let read = match within(clock, LIMIT.min(limit), self.store.get(&key)).await {
             Some(Ok(item)) => item,
             answer => {
-                warn("when undated news were first seen is not known", answer.and_then(Result::err));
+                warn(
+                    "when undated news were first seen is not known",
+                    answer.and_then(Result::err),
+                );
                 return vec![None; shown.things.len()];
             }
         };
         let now = clock.now();
-        let before = read.as_ref().filter(|item| number(item).is_some_and(|end| end > now.seconds())).map(things);
+        let before = read
+            .as_ref()
+            .filter(|item| number(item).is_some_and(|end| end > now.seconds()))
+            .map(things);
         let before = before.unwrap_or_default();
         let hashes: Vec<String> = shown.things.iter().map(|thing| hash(thing)).collect();
         let since = |hash: &String| before.get(hash).copied().unwrap_or(now.seconds());
-        let mut kept: BTreeMap<&String, i64> = hashes.iter().take(MAX_THINGS).map(|hash| (hash, since(hash))).collect();
+        let mut kept: BTreeMap<&String, i64> = hashes
+            .iter()
+            .take(MAX_THINGS)
+            .map(|hash| (hash, since(hash)))
+            .collect();
         if !shown.all {
             let others = before.iter().filter(|(hash, _)| !hashes.contains(hash));
-            kept.extend(others.take(MAX_THINGS - kept.len()).map(|(hash, at)| (hash, *at)));
+            kept.extend(
+                others
+                    .take(MAX_THINGS - kept.len())
+                    .map(|(hash, at)| (hash, *at)),
+            );
         }
         let needed = now.plus(shown.keep);
-        let fresh = read.as_ref().and_then(number).is_some_and(|end| end >= needed.seconds());
-        let same = kept.len() == before.len() && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
+        let fresh = read
+            .as_ref()
+            .and_then(number)
+            .is_some_and(|end| end >= needed.seconds());
+        let same = kept.len() == before.len()
+            && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
         if !(kept.is_empty() || same && fresh) {
             let left = limit.saturating_sub(clock.now().since(began));
-            self.remember(key, read.as_ref(), &kept, needed.plus(SLACK).seconds(), clock, LIMIT.min(left)).await;
+            self.remember(
+                key,
+                read.as_ref(),
+                &kept,
+                needed.plus(SLACK).seconds(),
+                clock,
+                LIMIT.min(left),
+            )
+            .await;
         }
-        hashes.iter().map(|hash| kept.get(&hash).map(|at| Timestamp(at * 1_000))).collect()
+        hashes
+            .iter()
+            .map(|hash| kept.get(&hash).map(|at| Timestamp(at * 1_000)))
+            .collect()
     }
 
     async fn remember(
@@ -103,20 +141,29 @@ impl Seen {
         clock: &dyn Clock,
         limit: Duration,
     ) {
-        let set = kept.iter().map(|(hash, at)| format!("{hash}:{at}")).collect();
+        let set = kept
+            .iter()
+            .map(|(hash, at)| format!("{hash}:{at}"))
+            .collect();
         let unchanged = match read.and_then(|item| item.attributes.get(SEEN)) {
             Some(value) => Condition::Equals(SEEN, value.clone()),
             None => Condition::Absent(SEEN),
         };
         let update = Update {
             key,
-            changes: vec![Change::Set(SEEN, Value::Ss(set)), Change::Set(EXPIRES_AT, Value::N(expires_at))],
+            changes: vec![
+                Change::Set(SEEN, Value::Ss(set)),
+                Change::Set(EXPIRES_AT, Value::N(expires_at)),
+            ],
             condition: Some(unchanged),
         };
         match within(clock, limit, self.store.update(update)).await {
             // Somebody else looked at the same time.
             Some(Ok(_) | Err(StoreError::ConditionFailed(_))) => {}
-            answer => warn("when undated news were first seen is not remembered", answer.and_then(Result::err)),
+            answer => warn(
+                "when undated news were first seen is not remembered",
+                answer.and_then(Result::err),
+            ),
         }
     }
 }
@@ -139,7 +186,9 @@ fn number(item: &Item) -> Option<i64> {
 }
 
 fn things(item: &Item) -> BTreeMap<String, i64> {
-    let Some(Value::Ss(set)) = item.attributes.get(SEEN) else { return BTreeMap::new() };
+    let Some(Value::Ss(set)) = item.attributes.get(SEEN) else {
+        return BTreeMap::new();
+    };
     let element = |element: &String| {
         let (hash, at) = element.split_once(':')?;
         Some((hash.to_owned(), at.parse().ok()?))

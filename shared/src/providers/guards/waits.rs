@@ -33,7 +33,10 @@ const OVER: &str = "wait_over";
 const EXPIRES_AT: &str = "expires_at";
 
 fn key(provider: &str) -> Key {
-    Key { pk: format!("WAITS#{provider}"), sk: "WAITS".to_owned() }
+    Key {
+        pk: format!("WAITS#{provider}"),
+        sk: "WAITS".to_owned(),
+    }
 }
 
 /// A provider's wait as this process tells it.
@@ -56,23 +59,43 @@ struct Written {
 impl Waits {
     /// Nothing is written yet.
     pub fn new(provider: &str) -> Self {
-        Self { provider: provider.to_owned(), written: Mutex::default() }
+        Self {
+            provider: provider.to_owned(),
+            written: Mutex::default(),
+        }
     }
 
     /// Tells that a record waits until then, because of an outage or for its turn at a rate. Takes at most `limit`.
-    pub async fn tell(&self, ports: &Ports, until: Timestamp, outage: Option<Outage>, limit: Duration) {
+    pub async fn tell(
+        &self,
+        ports: &Ports,
+        until: Timestamp,
+        outage: Option<Outage>,
+        limit: Duration,
+    ) {
         let Some(store) = &ports.shared else { return };
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let told = written.filter(|written| !written.over);
-            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until.plus(EVERY)) {
+            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until.plus(EVERY))
+            {
                 return;
             }
             let until = told.map_or(until, |told| told.until.max(until));
-            *written = Some(Written { at: now, until, over: false, outage: outage.is_some() });
+            *written = Some(Written {
+                at: now,
+                until,
+                over: false,
+                outage: outage.is_some(),
+            });
         }
-        let write = self.write(store.as_ref(), now, until, outage.and_then(|outage| outage.status));
+        let write = self.write(
+            store.as_ref(),
+            now,
+            until,
+            outage.and_then(|outage| outage.status),
+        );
         if !self.wrote(within(ports.clock.as_ref(), WRITE_LIMIT.min(limit), write).await) {
             *self.written.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
@@ -85,12 +108,18 @@ impl Waits {
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let due =
-                written.map_or(waited, |told| (waited || (told.outage && !told.over)) && now >= told.at.plus(EVERY));
+            let due = written.map_or(waited, |told| {
+                (waited || (told.outage && !told.over)) && now >= told.at.plus(EVERY)
+            });
             if !due {
                 return;
             }
-            *written = Some(Written { at: now, until: now, over: true, outage: true });
+            *written = Some(Written {
+                at: now,
+                until: now,
+                over: true,
+                outage: true,
+            });
         }
         let update = Update {
             key: key(&self.provider),
@@ -113,7 +142,10 @@ impl Waits {
             Some(Err(error)) => {
                 tracing::warn!(provider = self.provider, error = %error, "not told whether records wait");
             }
-            None => tracing::warn!(provider = self.provider, "not told in time whether records wait"),
+            None => tracing::warn!(
+                provider = self.provider,
+                "not told in time whether records wait"
+            ),
         }
         false
     }
@@ -128,7 +160,9 @@ impl Waits {
         let alive = now.minus(GRACE).0;
         let mut changes = vec![
             Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
-            status.map_or(Change::Remove(STATUS), |status| Change::Set(STATUS, Value::N(status.into()))),
+            status.map_or(Change::Remove(STATUS), |status| {
+                Change::Set(STATUS, Value::N(status.into()))
+            }),
         ];
         let same = vec![
             Condition::Absent(OVER),
@@ -143,7 +177,9 @@ impl Waits {
             condition,
         };
         let there = match store.update(goes_on).await {
-            Err(StoreError::ConditionFailed(failed)) => failed.into_iter().next().and_then(|failed| failed.existing),
+            Err(StoreError::ConditionFailed(failed)) => {
+                failed.into_iter().next().and_then(|failed| failed.existing)
+            }
             answer => return answer.map(drop),
         };
         let number = |name| there.as_ref().and_then(|item| number(item, name));
@@ -155,8 +191,16 @@ impl Waits {
             _ => changes.push(Change::Set(UNTIL, Value::N(until.0))),
         }
         changes.extend([Change::Set(SINCE, Value::N(now.0)), Change::Remove(OVER)]);
-        let over = vec![Condition::Absent(UNTIL), Condition::AtMost(UNTIL, alive - 1), Condition::AtLeast(OVER, 0)];
-        let begins = Update { key: key(&self.provider), changes, condition: Some(Condition::Any(over)) };
+        let over = vec![
+            Condition::Absent(UNTIL),
+            Condition::AtMost(UNTIL, alive - 1),
+            Condition::AtLeast(OVER, 0),
+        ];
+        let begins = Update {
+            key: key(&self.provider),
+            changes,
+            condition: Some(Condition::Any(over)),
+        };
         match store.update(begins).await {
             // Another process was first.
             Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
@@ -181,7 +225,9 @@ pub async fn waiting_for<'a>(
     let keys: Vec<Key> = names.iter().map(|name| key(name)).collect();
     let items = store.get_many(&keys).await?;
     let waits = names.into_iter().zip(items);
-    Ok(waits.filter_map(|(name, item)| read(name, &item?, now)).collect())
+    Ok(waits
+        .filter_map(|(name, item)| read(name, &item?, now))
+        .collect())
 }
 
 fn number(item: &Item, name: &str) -> Option<i64> {
@@ -194,7 +240,11 @@ fn number(item: &Item, name: &str) -> Option<i64> {
 fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
     let number = |name| number(item, name);
     let (since, until) = (Timestamp(number(SINCE)?), Timestamp(number(UNTIL)?));
-    let grace = if number(OVER).is_some() { Duration::ZERO } else { GRACE };
+    let grace = if number(OVER).is_some() {
+        Duration::ZERO
+    } else {
+        GRACE
+    };
     (now < until.plus(grace)).then(|| WaitingFor {
         provider: provider.to_owned(),
         status: number(STATUS).and_then(|status| u16::try_from(status).ok()),

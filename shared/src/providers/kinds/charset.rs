@@ -27,17 +27,24 @@ pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow
 
 /// The encoding that a `Content-Type` names; of several headers that were joined, the last one counts.
 pub(super) fn told(content_type: Option<&str>) -> Option<&'static Encoding> {
-    content_type?.rsplit(',').find_map(|value| label(value, "charset"))
+    content_type?
+        .rsplit(',')
+        .find_map(|value| label(value, "charset"))
 }
 
 /// The encoding behind the first `name=` that names one.
 pub(super) fn label(text: &str, name: &str) -> Option<&'static Encoding> {
     let text = text.to_ascii_lowercase();
     text.match_indices(name).find_map(|(at, word)| {
-        let value =
-            text[at + word.len()..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+        let value = text[at + word.len()..]
+            .trim_start()
+            .strip_prefix('=')?
+            .trim_start()
+            .trim_start_matches(['"', '\'']);
         let value = &value[..value.floor_char_boundary(MAX_LABEL)];
-        let end = value.find(|c: char| c.is_whitespace() || "\"';,/>?".contains(c)).unwrap_or(value.len());
+        let end = value
+            .find(|c: char| c.is_whitespace() || "\"';,/>?".contains(c))
+            .unwrap_or(value.len());
         Encoding::for_label(&value.as_bytes()[..end])
     })
 }
@@ -50,28 +57,88 @@ mod tests {
     fn an_answers_text_is_read_by_mark_then_header_then_as_utf_8() {
         let json = |charset: &str| format!("application/json; charset={charset}");
         for (body, header, wanted) in [
-            (&b"{\"a\":\"M\xfcller\"}"[..], Some(json("iso-8859-1")), Some("{\"a\":\"M\u{fc}ller\"}")),
+            (
+                &b"{\"a\":\"M\xfcller\"}"[..],
+                Some(json("iso-8859-1")),
+                Some("{\"a\":\"M\u{fc}ller\"}"),
+            ),
             (b"\"\x80\"", Some(json("ISO-8859-1")), Some("\"\u{20ac}\"")),
-            (b"\xcf\xf0", Some(json("windows-1251")), Some("\u{41f}\u{440}")),
-            (b"\xcf\xf0", Some(json("\"cp1251\"")), Some("\u{41f}\u{440}")),
-            (b"\x83\x65", Some("text/json;Charset=Shift_JIS".to_owned()), Some("\u{30c6}")),
-            (b"\"\0\xfc\0\"\0", Some(json("utf-16le")), Some("\"\u{fc}\"")),
-            (b"\xff\xfe\"\0\xfc\0\"\0", Some(json("utf-8")), Some("\"\u{fc}\"")),
+            (
+                b"\xcf\xf0",
+                Some(json("windows-1251")),
+                Some("\u{41f}\u{440}"),
+            ),
+            (
+                b"\xcf\xf0",
+                Some(json("\"cp1251\"")),
+                Some("\u{41f}\u{440}"),
+            ),
+            (
+                b"\x83\x65",
+                Some("text/json;Charset=Shift_JIS".to_owned()),
+                Some("\u{30c6}"),
+            ),
+            (
+                b"\"\0\xfc\0\"\0",
+                Some(json("utf-16le")),
+                Some("\"\u{fc}\""),
+            ),
+            (
+                b"\xff\xfe\"\0\xfc\0\"\0",
+                Some(json("utf-8")),
+                Some("\"\u{fc}\""),
+            ),
             (b"\xfe\xff\0\"\0\xfc\0\"", None, Some("\"\u{fc}\"")),
-            (b"\xfe\xff\0\"\0\xfc\0\"", Some(json("utf-16")), Some("\"\u{fc}\"")),
-            (b"\xfe\xff\0\"\0\xfc\0\"", Some(json("utf-16le")), Some("\"\u{fc}\"")),
+            (
+                b"\xfe\xff\0\"\0\xfc\0\"",
+                Some(json("utf-16")),
+                Some("\"\u{fc}\""),
+            ),
+            (
+                b"\xfe\xff\0\"\0\xfc\0\"",
+                Some(json("utf-16le")),
+                Some("\"\u{fc}\""),
+            ),
             (b"\0\"\0\xfc\0\"", Some(json("utf-16")), Some("\"\u{fc}\"")),
             (b"\"\0\xfc\0\"\0", Some(json("utf-16")), Some("\"\u{fc}\"")),
-            (b"\"\0\xfc\0\"\0", Some(json("utf-16be")), Some("\"\u{fc}\"")),
+            (
+                b"\"\0\xfc\0\"\0",
+                Some(json("utf-16be")),
+                Some("\"\u{fc}\""),
+            ),
             (b"\0{\0}", Some(json("utf-8")), Some("{}")),
             (b"{\0}\0", None, Some("{}")),
             (b"\0{\0}", Some("application/json".to_owned()), Some("{}")),
-            (b"\xef\xbb\xbf\"\xc3\xbc\"", Some(json("iso-8859-1")), Some("\"\u{fc}\"")),
-            (b"\"M\xc3\xbcller\"", Some(json("iso-8859-1")), Some("\"M\u{fc}ller\"")),
-            (b"\"\xe2\x82\xac\"", Some(json("us-ascii")), Some("\"\u{20ac}\"")),
-            (b"\"\xc3\xbc\"", Some(json("x-user-defined")), Some("\"\u{fc}\"")),
-            (b"\"\xd0\x9f\"", Some(json("windows-1251")), Some("\"\u{41f}\"")),
-            (b"\"\xc3\xbc \xfc\"", Some(json("iso-8859-1")), Some("\"\u{c3}\u{bc} \u{fc}\"")),
+            (
+                b"\xef\xbb\xbf\"\xc3\xbc\"",
+                Some(json("iso-8859-1")),
+                Some("\"\u{fc}\""),
+            ),
+            (
+                b"\"M\xc3\xbcller\"",
+                Some(json("iso-8859-1")),
+                Some("\"M\u{fc}ller\""),
+            ),
+            (
+                b"\"\xe2\x82\xac\"",
+                Some(json("us-ascii")),
+                Some("\"\u{20ac}\""),
+            ),
+            (
+                b"\"\xc3\xbc\"",
+                Some(json("x-user-defined")),
+                Some("\"\u{fc}\""),
+            ),
+            (
+                b"\"\xd0\x9f\"",
+                Some(json("windows-1251")),
+                Some("\"\u{41f}\""),
+            ),
+            (
+                b"\"\xc3\xbc \xfc\"",
+                Some(json("iso-8859-1")),
+                Some("\"\u{c3}\u{bc} \u{fc}\""),
+            ),
             (b"\"\xe3\x81\x82\xe3\x82\"", Some(json("shift_jis")), None),
             (b"\xc4\xe3", Some(json("gbk")), Some("\u{4f60}")),
             (b"\xc2\xa1", Some(json("gbk")), Some("\u{9686}")),
@@ -83,7 +150,11 @@ mod tests {
             (b"\xff\xfe\"", None, None),
             (b"\x1b$)C", Some(json("iso-2022-kr")), None),
         ] {
-            assert_eq!(text(body, header.as_deref()).as_deref(), wanted, "{body:?} {header:?}");
+            assert_eq!(
+                text(body, header.as_deref()).as_deref(),
+                wanted,
+                "{body:?} {header:?}"
+            );
         }
     }
 }

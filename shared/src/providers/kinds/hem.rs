@@ -40,7 +40,9 @@ pub struct Hem {
 
 impl Hem {
     pub fn new(config: &HemConfig) -> Self {
-        Self { input: config.input.clone() }
+        Self {
+            input: config.input.clone(),
+        }
     }
 }
 
@@ -53,7 +55,10 @@ impl Provider for Hem {
         match hashes(text) {
             Ok(hashes) => {
                 let fields = Map::from_iter([(HEM_FIELD.to_owned(), hashes)]);
-                Answer::Found { fields, confidence: Some(1.0.into()) }
+                Answer::Found {
+                    fields,
+                    confidence: Some(1.0.into()),
+                }
             }
             Err(why) => Answer::Invalid(format!("`{}` {why}", self.input)),
         }
@@ -62,12 +67,20 @@ impl Provider for Hem {
 
 /// What UID2 hashes.
 fn uid2(email: &Email) -> String {
-    if email.domain() == "gmail.com" { canonical(email) } else { email.plain() }
+    if email.domain() == "gmail.com" {
+        canonical(email)
+    } else {
+        email.plain()
+    }
 }
 
 /// What Google hashes.
 fn google(email: &Email) -> String {
-    if matches!(email.domain(), "gmail.com" | "googlemail.com") { canonical(email) } else { email.plain() }
+    if matches!(email.domain(), "gmail.com" | "googlemail.com") {
+        canonical(email)
+    } else {
+        email.plain()
+    }
 }
 
 /// Without dots and `+suffix`, as Gmail delivers.
@@ -161,7 +174,10 @@ mod tests {
     #[test]
     fn meta_published_vector() {
         let hashes = hashes("  John_Smith@gmail.com").unwrap();
-        assert_eq!(hashes["meta"]["sha256"], "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f");
+        assert_eq!(
+            hashes["meta"]["sha256"],
+            "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"
+        );
         assert_eq!(hashes["meta"], hashes["plain"]);
     }
 
@@ -172,14 +188,25 @@ mod tests {
             (email.plain(), uid2(&email), google(&email))
         };
         let wanted = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
-        assert_eq!(rules("J.Doe+x@Gmail.com"), wanted("j.doe+x@gmail.com", "jdoe@gmail.com", "jdoe@gmail.com"));
+        assert_eq!(
+            rules("J.Doe+x@Gmail.com"),
+            wanted("j.doe+x@gmail.com", "jdoe@gmail.com", "jdoe@gmail.com")
+        );
         assert_eq!(
             rules("J.Doe+x@googlemail.com"),
-            wanted("j.doe+x@googlemail.com", "j.doe+x@googlemail.com", "jdoe@googlemail.com")
+            wanted(
+                "j.doe+x@googlemail.com",
+                "j.doe+x@googlemail.com",
+                "jdoe@googlemail.com"
+            )
         );
         assert_eq!(
             rules("J.Doe+x@mail.gmail.com"),
-            wanted("j.doe+x@mail.gmail.com", "j.doe+x@mail.gmail.com", "j.doe+x@mail.gmail.com")
+            wanted(
+                "j.doe+x@mail.gmail.com",
+                "j.doe+x@mail.gmail.com",
+                "j.doe+x@mail.gmail.com"
+            )
         );
     }
 
@@ -187,7 +214,10 @@ mod tests {
     fn md5_and_sha1_are_the_usual_ones() {
         let hashes = hashes("user@example.com").unwrap();
         assert_eq!(hashes["plain"]["md5"], "b58996c504c5638798eb6b511e6f49af");
-        assert_eq!(hashes["plain"]["sha1"], "63a710569261a24b3766275b7000ce8d7b32e2f7");
+        assert_eq!(
+            hashes["plain"]["sha1"],
+            "63a710569261a24b3766275b7000ce8d7b32e2f7"
+        );
     }
 
     #[test]
@@ -196,13 +226,22 @@ mod tests {
             let hashes = hashes(raw).unwrap();
             ["plain", "uid2", "google", "meta"].map(|rule| {
                 let address = hashes[rule]["address"].as_str().unwrap().to_owned();
-                assert_eq!(hashes[rule]["sha256"], hex::encode(Sha256::digest(&address)), "{raw}");
+                assert_eq!(
+                    hashes[rule]["sha256"],
+                    hex::encode(Sha256::digest(&address)),
+                    "{raw}"
+                );
                 address
             })
         };
         assert_eq!(
             shown("\u{feff}\"Doe, Jane\" <J.Doe+x@GoogleMail.com>;"),
-            ["j.doe+x@googlemail.com", "j.doe+x@googlemail.com", "jdoe@googlemail.com", "j.doe+x@googlemail.com"]
+            [
+                "j.doe+x@googlemail.com",
+                "j.doe+x@googlemail.com",
+                "jdoe@googlemail.com",
+                "j.doe+x@googlemail.com"
+            ]
         );
         assert_eq!(shown("mailto:jose\u{301}@x.com"), ["jos\u{e9}@x.com"; 4]);
         assert_eq!(shown("Jane Doe jane@x.com"), ["jane@x.com"; 4]);
@@ -211,7 +250,15 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_address_or_several() {
-        for raw in ["", "a@b", "+x@gmail.com", ".@gmail.com", "a@x.com, b@x.com", "jane doe@x.com", "a;b@x.com"] {
+        for raw in [
+            "",
+            "a@b",
+            "+x@gmail.com",
+            ".@gmail.com",
+            "a@x.com, b@x.com",
+            "jane doe@x.com",
+            "a;b@x.com",
+        ] {
             assert!(hashes(raw).is_err(), "{raw:?}");
         }
     }

@@ -15,7 +15,9 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
         return Err("is an e-mail address or holds a user name, not a domain");
     }
     let authority = match authority.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') && port.chars().all(|c| c.is_ascii_digit()) => host,
+        Some((host, port)) if !host.contains(':') && port.chars().all(|c| c.is_ascii_digit()) => {
+            host
+        }
         _ => authority,
     };
     let authority = authority.strip_suffix('.').unwrap_or(authority);
@@ -37,7 +39,9 @@ pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if host.len() > 253 || !host.contains('.') || !host.split('.').all(label) {
         return Err("is not a domain name");
@@ -48,8 +52,10 @@ pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
 /// A host and its parents down to the registrable domain. Not further: `anybody.github.io` is not `github.io`'s.
 pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     let last = registrable(host).unwrap_or(host).len();
-    std::iter::successors(Some(host), |rest| rest.split_once('.').map(|(_, parent)| parent))
-        .take_while(move |rest| rest.len() >= last)
+    std::iter::successors(Some(host), |rest| {
+        rest.split_once('.').map(|(_, parent)| parent)
+    })
+    .take_while(move |rest| rest.len() >= last)
 }
 
 /// The registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`. `None` for a public suffix itself.
@@ -65,7 +71,10 @@ const LONGEST_RULE: usize = 7;
 
 /// The longest rule that matches, by the list's algorithm; the last label where none does.
 fn public_suffix(host: &str) -> &str {
-    let mut rest = host.rmatch_indices('.').nth(LONGEST_RULE - 1).map_or(host, |(dot, _)| &host[dot + 1..]);
+    let mut rest = host
+        .rmatch_indices('.')
+        .nth(LONGEST_RULE - 1)
+        .map_or(host, |(dot, _)| &host[dot + 1..]);
     loop {
         let parent = rest.split_once('.').map(|(_, parent)| parent);
         let Some(parent) = parent else { return rest };
@@ -89,7 +98,10 @@ pub(super) fn line_of<'l>(list: &'l str, is_at: impl Fn(&'l str) -> Ordering) ->
     let mut lines = list.split_once("\n\n").map_or(list, |(_, lines)| lines);
     while !lines.is_empty() {
         let middle = lines.len() / 2;
-        let start = lines.as_bytes()[..middle].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let start = lines.as_bytes()[..middle]
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |at| at + 1);
         let line = lines[start..].split('\n').next().unwrap_or_default();
         match is_at(line) {
             Ordering::Equal => return Some(line),
@@ -165,7 +177,10 @@ mod tests {
             ("www.city.kobe.jp", Some("city.kobe.jp")),
             ("a.b.ide.kyoto.jp", Some("b.ide.kyoto.jp")),
             ("xn--85x722f.com.cn", Some("xn--85x722f.com.cn")),
-            ("www.xn--85x722f.xn--55qx5d.cn", Some("xn--85x722f.xn--55qx5d.cn")),
+            (
+                "www.xn--85x722f.xn--55qx5d.cn",
+                Some("xn--85x722f.xn--55qx5d.cn"),
+            ),
             ("foo.github.io", Some("foo.github.io")),
             ("unknown-0001.example", Some("unknown-0001.example")),
             // The longest rule, below many labels more.
@@ -188,7 +203,10 @@ mod tests {
             assert!(listed(rule), "{rule}");
             before = rule;
         }
-        assert_eq!(rules.lines().map(|rule| rule.split('.').count()).max(), Some(LONGEST_RULE));
+        assert_eq!(
+            rules.lines().map(|rule| rule.split('.').count()).max(),
+            Some(LONGEST_RULE)
+        );
         assert!(!listed("zzzzzz") && !listed("") && !listed("!"));
     }
 }

@@ -67,7 +67,11 @@ mod tests {
         let (notices, begin) = (Notices::default(), Timestamp(1_767_225_600_000));
         let at = |seconds: u64| begin.plus(Duration::from_secs(seconds));
         assert_eq!(notices.due("provider_error", at(0)), Some(1));
-        assert_eq!(notices.due("provider_timeout", at(0)), Some(1), "another code is another line");
+        assert_eq!(
+            notices.due("provider_timeout", at(0)),
+            Some(1),
+            "another code is another line"
+        );
         for second in 1..60 {
             assert_eq!(notices.due("provider_error", at(second)), None);
         }

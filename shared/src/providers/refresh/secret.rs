@@ -49,8 +49,13 @@ struct Made {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Core { name, parameters, .. } = self.core.as_ref();
-        f.debug_struct("Keyed").field("name", name).field("parameters", parameters).finish_non_exhaustive()
+        let Core {
+            name, parameters, ..
+        } = self.core.as_ref();
+        f.debug_struct("Keyed")
+            .field("name", name)
+            .field("parameters", parameters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +68,9 @@ impl Keyed {
     ) -> Result<Arc<dyn Provider>, ConfigError> {
         let (mut parameters, mut known) = (Vec::new(), BTreeMap::new());
         for secret in config.kind.settings().secrets() {
-            let value = secret.variable().and_then(|name| Some((name.to_owned(), environment(name)?)));
+            let value = secret
+                .variable()
+                .and_then(|name| Some((name.to_owned(), environment(name)?)));
             known.extend(value);
             if let (SecretRef::Parameter(name), None) = (&secret.from, secret.known(environment))
                 && !parameters.contains(name)
@@ -71,13 +78,22 @@ impl Keyed {
                 parameters.push(name.clone());
             }
         }
-        let core = Core { name: config.name.clone(), parameters, environment: known, make: Box::new(make) };
+        let core = Core {
+            name: config.name.clone(),
+            parameters,
+            environment: known,
+            make: Box::new(make),
+        };
         // Where all is known, this is the provider; else it shows what is wrong with the rest.
         let blank = core.with(&|_| Some("not read yet".to_owned()))?;
         if core.parameters.is_empty() {
             return Ok(blank);
         }
-        Ok(Arc::new(Self { core: Arc::new(core), blank, made: Refreshed::default() }))
+        Ok(Arc::new(Self {
+            core: Arc::new(core),
+            blank,
+            made: Refreshed::default(),
+        }))
     }
 
     fn read(&self, before: Option<Arc<Made>>, ports: &Ports) -> Reading<Made> {
@@ -86,16 +102,27 @@ impl Keyed {
     }
 
     async fn made(&self, wait: Duration, ports: &Ports) -> Result<Arc<Made>, Unread> {
-        self.made.get(wait, ports, |before| self.read(before, ports)).await
+        self.made
+            .get(wait, ports, |before| self.read(before, ports))
+            .await
     }
 }
 
 impl Core {
     /// The provider with these values of parameters.
-    fn with(&self, parameter: &dyn Fn(&str) -> Option<String>) -> Result<Arc<dyn Provider>, ConfigError> {
+    fn with(
+        &self,
+        parameter: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<dyn Provider>, ConfigError> {
         (self.make)(&|secret: &SecretConfig| {
             let known = secret.known(&|name| self.environment.get(name).cloned());
-            known.or_else(|| if let SecretRef::Parameter(name) = &secret.from { parameter(name) } else { None })
+            known.or_else(|| {
+                if let SecretRef::Parameter(name) = &secret.from {
+                    parameter(name)
+                } else {
+                    None
+                }
+            })
         })
     }
 
@@ -106,9 +133,13 @@ impl Core {
         for name in &self.parameters {
             let left = end.since(ports.clock.now());
             let value = within(ports.clock.as_ref(), left, ports.assets.parameter(name)).await;
-            let value = value.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
+            let value = value
+                .unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
             let what = || format!("providers.{}: the parameter {name}", self.name);
-            values.insert(name.clone(), value.map_err(|error| Unread::of(&what(), &error))?);
+            values.insert(
+                name.clone(),
+                value.map_err(|error| Unread::of(&what(), &error))?,
+            );
         }
         if before.is_some_and(|before| before.values == values) {
             return Ok(None);
@@ -125,20 +156,35 @@ impl Provider for Keyed {
         let clock = ports.clock.as_ref();
         let (begun, end) = (clock.now(), clock.now().plus(question.limit));
         let put = |made: Arc<Made>| async move {
-            let question = Question { limit: end.since(clock.now()), ..*question };
+            let question = Question {
+                limit: end.since(clock.now()),
+                ..*question
+            };
             made.provider.ask(&question, ports).await
         };
         let made = match self.made(question.limit / 2, ports).await {
             // What came late leaves the upstream too little time, and its answer would be paid for: the next try has all of it.
-            Ok(_) if clock.now().since(begun) > question.limit / 4 => return Unread::soon().answer(question, ports),
+            Ok(_) if clock.now().since(begun) > question.limit / 4 => {
+                return Unread::soon().answer(question, ports);
+            }
             Ok(made) => made,
             Err(unread) => return unread.answer(question, ports),
         };
         let answer = put(made.clone()).await;
-        if matches!(answer, Answer::Failed { code: FailureCode::CredentialsRefused, .. }) {
+        if matches!(
+            answer,
+            Answer::Failed {
+                code: FailureCode::CredentialsRefused,
+                ..
+            }
+        ) {
             // The answer that there is goes before one for which there is no time.
             let wait = end.since(clock.now()) / 2;
-            if let Some(other) = self.made.another(&made, wait, ports, |before| self.read(before, ports)).await {
+            if let Some(other) = self
+                .made
+                .another(&made, wait, ports, |before| self.read(before, ports))
+                .await
+            {
                 return put(other).await;
             }
         }
@@ -155,7 +201,11 @@ impl Provider for Keyed {
 
     async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
         let made = self.made(READ_LIMIT, ports).await.map_err(Unread::why)?;
-        let parameters = self.core.parameters.iter().map(|name| format!("{name} was read"));
+        let parameters = self
+            .core
+            .parameters
+            .iter()
+            .map(|name| format!("{name} was read"));
         Ok([made.provider.inspect(ports).await?, parameters.collect()].concat())
     }
 }
@@ -184,7 +234,10 @@ mod tests {
 
     fn provider(body: &str) -> Arc<dyn Provider> {
         let config = declared(body);
-        build(&config.providers[0], Path::new(""), &|name| (name == "REGION").then(|| "eu".to_owned())).unwrap()
+        build(&config.providers[0], Path::new(""), &|name| {
+            (name == "REGION").then(|| "eu".to_owned())
+        })
+        .unwrap()
     }
 
     fn bearing() -> Arc<dyn Provider> {
@@ -196,7 +249,9 @@ mod tests {
 
     async fn ask(provider: &dyn Provider, ports: &Ports) -> Answer {
         let input = input(json!({"domain": "a.com"}));
-        provider.ask(&question(&input, Duration::from_secs(20)), ports).await
+        provider
+            .ask(&question(&input, Duration::from_secs(20)), ports)
+            .await
     }
 
     fn found(name: &str) -> Answer {
@@ -208,7 +263,10 @@ mod tests {
 
     fn keys_sent(script: &Script) -> Vec<String> {
         let of = |request: &crate::ports::HttpRequest| {
-            let header = request.headers.iter().find(|(name, _)| name == "authorization");
+            let header = request
+                .headers
+                .iter()
+                .find(|(name, _)| name == "authorization");
             header.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         script.requests().iter().map(of).collect()
@@ -230,10 +288,23 @@ mod tests {
         script.pass(Duration::from_secs(1));
         assert_eq!((ask(&*acme, &ports).await, script.reads()), (found("C"), 2));
         script.pass(Duration::from_secs(300));
-        script.assets_fail(Some(AssetError::Refused("400 AccessDeniedException".to_owned())));
-        assert_eq!((ask(&*acme, &ports).await, script.reads()), (found("D"), 3), "what was read stays in use");
-        assert_eq!(keys_sent(&script), ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]);
-        assert!(script.requests()[0].headers.contains(&("region".to_owned(), "eu".to_owned())));
+        script.assets_fail(Some(AssetError::Refused(
+            "400 AccessDeniedException".to_owned(),
+        )));
+        assert_eq!(
+            (ask(&*acme, &ports).await, script.reads()),
+            (found("D"), 3),
+            "what was read stays in use"
+        );
+        assert_eq!(
+            keys_sent(&script),
+            ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]
+        );
+        assert!(
+            script.requests()[0]
+                .headers
+                .contains(&("region".to_owned(), "eu".to_owned()))
+        );
         assert!(!format!("{acme:?}").contains("one"));
     }
 
@@ -254,7 +325,10 @@ mod tests {
         }
         let (one, two) = futures_util::join!(ask(&*acme, &ports), ask(&*acme, &ports));
         assert_eq!((one, two, script.reads()), (found("B"), found("B"), 2));
-        assert_eq!(keys_sent(&script)[1..], ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]);
+        assert_eq!(
+            keys_sent(&script)[1..],
+            ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]
+        );
     }
 
     #[tokio::test]
@@ -264,23 +338,40 @@ mod tests {
         script.parameter(NAME, "wrong");
         for _ in 0..10 {
             script.answer(401, "{}");
-            let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("it has no credentials") };
-            assert!(code.as_str() == "provider_error" && !detail.contains("wrong"), "{detail}");
+            let Answer::Failed { code, detail } = ask(&*acme, &ports).await else {
+                panic!("it has no credentials")
+            };
+            assert!(
+                code.as_str() == "provider_error" && !detail.contains("wrong"),
+                "{detail}"
+            );
             script.pass(Duration::from_secs(1));
         }
-        assert_eq!(script.reads(), 3, "at the first question, and twice in ten seconds of refusals");
+        assert_eq!(
+            script.reads(),
+            3,
+            "at the first question, and twice in ten seconds of refusals"
+        );
     }
 
     #[tokio::test]
     async fn what_is_wrong_with_a_parameter_is_told_without_its_value() {
         for (fault, value, wanted) in [
-            (None, None, "there is no such thing; create it, in the region of the functions"),
+            (
+                None,
+                None,
+                "there is no such thing; create it, in the region of the functions",
+            ),
             (
                 Some("400 AccessDeniedException"),
                 Some("one"),
                 "see that it exists, and that the role of enrich may read it",
             ),
-            (None, Some(""), "p.toml:10:19: providers.acme needs the parameter /millrace/acme-key, which is empty"),
+            (
+                None,
+                Some(""),
+                "p.toml:10:19: providers.acme needs the parameter /millrace/acme-key, which is empty",
+            ),
             (
                 None,
                 Some("hidden\n"),
@@ -294,14 +385,19 @@ mod tests {
             }
             let acme = bearing();
             for _ in 0..2 {
-                let Answer::Failed { code, detail } = ask(&*acme, &ports).await else { panic!("{wanted}") };
+                let Answer::Failed { code, detail } = ask(&*acme, &ports).await else {
+                    panic!("{wanted}")
+                };
                 assert!(
                     code.as_str() == "provider_error" && !detail.contains(NAME),
                     "no business of a tenant's: {detail}"
                 );
             }
             let told = acme.inspect(&ports).await.unwrap_err();
-            assert!(told.contains(NAME) && told.contains(wanted) && !told.contains("hidden"), "{told}");
+            assert!(
+                told.contains(NAME) && told.contains(wanted) && !told.contains("hidden"),
+                "{told}"
+            );
             assert_eq!(script.reads(), 1, "a fault is kept for a moment");
             // And put right.
             script.assets_fail(None);
@@ -309,30 +405,63 @@ mod tests {
             script.answer(200, r#"{"name": "A"}"#);
             script.pass(Duration::from_secs(5));
             assert_eq!(ask(&*acme, &ports).await, found("A"));
-            assert_eq!(acme.inspect(&ports).await, Ok(vec![format!("{NAME} was read")]));
+            assert_eq!(
+                acme.inspect(&ports).await,
+                Ok(vec![format!("{NAME} was read")])
+            );
         }
     }
 
     #[tokio::test]
     async fn a_parameter_that_cannot_be_read_just_now_fails_nobody_who_has_no_other_provider() {
         let (ports, script) = ports();
-        script.assets_fail(Some(AssetError::Unavailable("too many questions".to_owned())));
+        script.assets_fail(Some(AssetError::Unavailable(
+            "too many questions".to_owned(),
+        )));
         let acme = bearing();
         let input = input(json!({"domain": "a.com"}));
         let first = question(&input, Duration::from_secs(20));
-        let earlier = Earlier { ticket: json!({"id": 7}), posted: None };
+        let earlier = Earlier {
+            ticket: json!({"id": 7}),
+            posted: None,
+        };
         for (question, ticket, patience) in [
             (first, None, 30),
-            (Question { last: true, ..first }, None, 600),
-            (Question { earlier: Some(&earlier), ..first }, Some(json!({"id": 7})), 600),
+            (
+                Question {
+                    last: true,
+                    ..first
+                },
+                None,
+                600,
+            ),
+            (
+                Question {
+                    earlier: Some(&earlier),
+                    ..first
+                },
+                Some(json!({"id": 7})),
+                600,
+            ),
         ] {
-            let Answer::Later(Later { ticket: kept, refused, look_in, give_up_in, .. }) =
-                acme.ask(&question, &ports).await
+            let Answer::Later(Later {
+                ticket: kept,
+                refused,
+                look_in,
+                give_up_in,
+                ..
+            }) = acme.ask(&question, &ports).await
             else {
                 panic!("it waits")
             };
-            assert_eq!((kept, refused, give_up_in), (ticket, true, Duration::from_secs(patience)));
-            assert!((Duration::from_secs(5)..Duration::from_secs(8)).contains(&look_in), "{look_in:?}");
+            assert_eq!(
+                (kept, refused, give_up_in),
+                (ticket, true, Duration::from_secs(patience))
+            );
+            assert!(
+                (Duration::from_secs(5)..Duration::from_secs(8)).contains(&look_in),
+                "{look_in:?}"
+            );
         }
     }
 
@@ -343,7 +472,10 @@ mod tests {
         script.parameter(NAME, "one");
         script.assets_take(Duration::from_secs(9));
         let input = input(json!({"domain": "a.com"}));
-        let asked = Question { last: true, ..question(&input, Duration::from_secs(4)) };
+        let asked = Question {
+            last: true,
+            ..question(&input, Duration::from_secs(4))
+        };
         script.answer(200, r#"{"name": "A"}"#);
         let mut waited = 0;
         let answer = loop {
@@ -353,7 +485,11 @@ mod tests {
             }
         };
         assert!(waited >= 2, "{waited}");
-        assert_eq!((answer, script.reads()), (Some(found("A")), 1), "read once, by all together");
+        assert_eq!(
+            (answer, script.reads()),
+            (Some(found("A")), 1),
+            "read once, by all together"
+        );
         // And what is kept is used at once while it is read again.
         script.pass(Duration::from_secs(400));
         script.answer(200, r#"{"name": "B"}"#);
@@ -398,20 +534,33 @@ mod tests {
         );
         script.parameter("/millrace/acme-secret", "one");
         for (token, name) in [("t1", "A"), ("t2", "B")] {
-            script.answer(200, &json!({"access_token": token, "expires_in": 3600}).to_string());
+            script.answer(
+                200,
+                &json!({"access_token": token, "expires_in": 3600}).to_string(),
+            );
             script.answer(200, &json!({"name": name}).to_string());
             assert_eq!(ask(&*acme, &ports).await, found(name));
             script.parameter("/millrace/acme-secret", "two");
             script.pass(Duration::from_secs(300));
         }
         let sent = keys_sent(&script);
-        assert_eq!((sent.len(), sent[1].as_str(), sent[3].as_str()), (4, "Bearer t1", "Bearer t2"));
-        assert!(sent[0] != sent[2] && sent[0].starts_with("Basic "), "{sent:?}");
+        assert_eq!(
+            (sent.len(), sent[1].as_str(), sent[3].as_str()),
+            (4, "Bearer t1", "Bearer t2")
+        );
+        assert!(
+            sent[0] != sent[2] && sent[0].starts_with("Basic "),
+            "{sent:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_variable_goes_before_a_parameter_where_it_is_set() {
-        for (set, sent) in [(Some("mine"), "Bearer mine"), (Some(""), "Bearer one"), (None, "Bearer one")] {
+        for (set, sent) in [
+            (Some("mine"), "Bearer mine"),
+            (Some(""), "Bearer one"),
+            (None, "Bearer one"),
+        ] {
             let config = declared(&format!(
                 "headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\n\
                  secrets = {{ key = {{ ssm = \"{NAME}\", env = \"ACME_KEY\" }} }}"
@@ -426,7 +575,10 @@ mod tests {
                 (keys_sent(&script), script.reads()),
                 (vec![sent.to_owned()], usize::from(sent == "Bearer one"))
             );
-            assert_eq!(config.providers[0].uses_assets(&environment), sent == "Bearer one");
+            assert_eq!(
+                config.providers[0].uses_assets(&environment),
+                sent == "Bearer one"
+            );
         }
     }
 
@@ -436,8 +588,13 @@ mod tests {
             "headers = {{ A = \"{{{{ secret.key }}}}{{{{ secret.other }}}}\" }}\n\
              secrets = {{ key = {{ ssm = \"{NAME}\" }}, other = {{ env = \"ABSENT\" }} }}"
         ));
-        let error = build(&config.providers[0], Path::new(""), &|_| None).unwrap_err().to_string();
-        assert!(error.ends_with("needs the environment variable ABSENT, which is not set"), "{error}");
+        let error = build(&config.providers[0], Path::new(""), &|_| None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("needs the environment variable ABSENT, which is not set"),
+            "{error}"
+        );
     }
 
     #[test]

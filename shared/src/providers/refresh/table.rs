@@ -60,29 +60,46 @@ pub(crate) struct Unread {
 
 impl Unread {
     pub(crate) fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), logged: None, passing: false }
+        Self {
+            why: why.into(),
+            logged: None,
+            passing: false,
+        }
     }
 
     /// As [`lasting`](Self::lasting), with other words for the log.
     pub(crate) fn logged_as(self, logged: &str) -> Self {
-        Self { logged: Some(logged.to_owned()), ..self }
+        Self {
+            logged: Some(logged.to_owned()),
+            ..self
+        }
     }
 
     /// It is not read yet.
     pub(crate) fn soon() -> Self {
-        Self { why: "it is still being read".to_owned(), logged: None, passing: true }
+        Self {
+            why: "it is still being read".to_owned(),
+            logged: None,
+            passing: true,
+        }
     }
 
     /// `what` could not be read.
     pub(crate) fn of(what: &str, error: &AssetError) -> Self {
         let advice = match error {
             AssetError::Missing => "; create it, in the region of the functions",
-            AssetError::Refused(_) => "; see that it exists, and that the role of enrich may read it",
+            AssetError::Refused(_) => {
+                "; see that it exists, and that the role of enrich may read it"
+            }
             AssetError::TooLarge(_) => "; raise `max_mib`",
             AssetError::Unavailable(_) => "",
         };
         let passing = matches!(error, AssetError::Unavailable(_));
-        Self { why: format!("{what}: {error}{advice}"), logged: None, passing }
+        Self {
+            why: format!("{what}: {error}{advice}"),
+            logged: None,
+            passing,
+        }
     }
 
     pub(crate) fn why(self) -> String {
@@ -93,19 +110,35 @@ impl Unread {
     /// asked, longer where nobody could or the question was taken before.
     pub(crate) fn answer(self, question: &Question<'_>, ports: &Ports) -> Answer {
         if !self.passing {
-            let detail =
-                "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
+            let detail = "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
             return Answer::failed(FailureCode::ProviderError, detail);
         }
         let waits = question.last || question.earlier.is_some();
-        let patience = if waits { question.wait } else { PATIENCE.min(question.wait) };
-        later(ports.clock.now().plus(PAUSE), patience, question, true, None, ports)
+        let patience = if waits {
+            question.wait
+        } else {
+            PATIENCE.min(question.wait)
+        };
+        later(
+            ports.clock.now().plus(PAUSE),
+            patience,
+            question,
+            true,
+            None,
+            ports,
+        )
     }
 }
 
 impl<T> Default for Refreshed<T> {
     fn default() -> Self {
-        let kept = Kept { value: None, fault: None, until: None, doubted_at: None, reading: None };
+        let kept = Kept {
+            value: None,
+            fault: None,
+            until: None,
+            doubted_at: None,
+            reading: None,
+        };
         Self(Arc::new(Mutex::new(kept)))
     }
 }
@@ -154,7 +187,11 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         ports: &Ports,
         read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
     ) -> Option<Arc<T>> {
-        let other = |kept: &Kept<T>| kept.value.clone().filter(|value| !Arc::ptr_eq(value, doubted));
+        let other = |kept: &Kept<T>| {
+            kept.value
+                .clone()
+                .filter(|value| !Arc::ptr_eq(value, doubted))
+        };
         let reading = {
             let mut kept = lock(&self.0);
             if let Some(value) = other(&kept) {
@@ -183,10 +220,16 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         if let Some(reading) = &kept.reading {
             return reading.clone();
         }
-        let (all, ports, read) = (Arc::downgrade(&self.0), ports.clone(), read(kept.value.clone()));
+        let (all, ports, read) = (
+            Arc::downgrade(&self.0),
+            ports.clone(),
+            read(kept.value.clone()),
+        );
         let reading = async move {
             let came = AssertUnwindSafe(read).catch_unwind().await;
-            let came = came.unwrap_or_else(|_| Err(Unread::lasting("reading it broke; the log has the cause")));
+            let came = came.unwrap_or_else(|_| {
+                Err(Unread::lasting("reading it broke; the log has the cause"))
+            });
             if let Some(all) = all.upgrade() {
                 lock(&all).note(came, &ports);
             }
@@ -199,7 +242,10 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
 
 impl<T> Kept<T> {
     fn known(&self) -> Option<Result<Arc<T>, Unread>> {
-        self.value.clone().map(Ok).or_else(|| self.fault.clone().map(Err))
+        self.value
+            .clone()
+            .map(Ok)
+            .or_else(|| self.fault.clone().map(Err))
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
@@ -218,7 +264,11 @@ impl<T> Kept<T> {
         self.reading = None;
         if let Err(fault) = &came {
             let why = fault.logged.as_ref().unwrap_or(&fault.why);
-            tracing::warn!(why, stays = self.value.is_some(), "what a provider needs was not read");
+            tracing::warn!(
+                why,
+                stays = self.value.is_some(),
+                "what a provider needs was not read"
+            );
         }
         self.fault = came.as_ref().err().cloned();
         if let Ok(Some(value)) = came {

@@ -25,8 +25,8 @@ use super::{Answer, Earlier, Later, Ports, Provider, Question};
 use crate::catalog::RecordType;
 use crate::catalog::{ProviderConfig, Until};
 use crate::domain::record::{
-    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth, is_blank,
-    without_blanks,
+    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
+    is_blank, without_blanks,
 };
 use crate::domain::suspended::Merged;
 use crate::domain::suspended::Outage;
@@ -102,7 +102,10 @@ impl Step {
     /// Nothing of a tenant's own goes into an answer that is kept for all tenants.
     fn sees<'p>(&self, ports: &'p Ports) -> Cow<'p, Ports> {
         if self.cache.as_ref().is_some_and(|rules| rules.are_for_all()) {
-            Cow::Owned(Ports { seen: None, ..ports.clone() })
+            Cow::Owned(Ports {
+                seen: None,
+                ..ports.clone()
+            })
         } else {
             Cow::Borrowed(ports)
         }
@@ -110,7 +113,10 @@ impl Step {
 
     /// Tells an input that is wrong for the type from one that lacks a field of this provider's own need.
     fn judged(&self, answer: Answer, input: &Map<String, Value>, kind: &RecordType) -> Judged {
-        let own = || self.required.iter().any(|field| !input.contains_key(field)) && kind.check_input(input).is_ok();
+        let own = || {
+            self.required.iter().any(|field| !input.contains_key(field))
+                && kind.check_input(input).is_ok()
+        };
         match answer {
             Answer::Invalid(why) if own() => Judged::Unsuited(why),
             answer => Judged::Answer(answer),
@@ -119,14 +125,22 @@ impl Step {
 
     /// Whether it can give any of these fields.
     fn gives(&self, wanted: &[&str]) -> bool {
-        self.outputs.as_ref().is_none_or(|outputs| outputs.iter().any(|output| wanted.contains(&output.as_str())))
+        self.outputs.as_ref().is_none_or(|outputs| {
+            outputs
+                .iter()
+                .any(|output| wanted.contains(&output.as_str()))
+        })
     }
 }
 
 /// An upstream's own needs stand in its templates too.
 fn own_needs(config: &ProviderConfig) -> Vec<String> {
     let settings = config.kind.settings();
-    if settings.one_upstream() { settings.needs() } else { settings.required() }
+    if settings.one_upstream() {
+        settings.needs()
+    } else {
+        settings.required()
+    }
 }
 
 /// One record's turn at a waterfall.
@@ -151,7 +165,10 @@ pub struct Request<'a> {
 impl std::fmt::Debug for Request<'_> {
     /// Leaves out the input.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("key", &self.key).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("key", &self.key)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,54 +208,98 @@ impl Waterfall {
 
     /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
     pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
-        let step = self.steps.iter().find(|step| step.name() == parked.provider() && !parked.is_taken());
+        let step = self
+            .steps
+            .iter()
+            .find(|step| step.name() == parked.provider() && !parked.is_taken());
         if let Some(step) = step {
-            step.waits.tell(ports, parked.resume_at, parked.outage, limit).await;
+            step.waits
+                .tell(ports, parked.resume_at, parked.outage, limit)
+                .await;
         }
     }
 
     /// Works on one record until its outcome is known or a provider answers later. `parked` is what an earlier run came to,
     /// with what the upstream posted since. Never panics by itself, never answers `skipped` or `canceled`.
-    pub async fn run(&self, request: &Request<'_>, parked: Option<(Parked, Option<Value>)>, ports: &Ports) -> Progress {
+    pub async fn run(
+        &self,
+        request: &Request<'_>,
+        parked: Option<(Parked, Option<Value>)>,
+        ports: &Ports,
+    ) -> Progress {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
         let input = without_blanks(request.input);
         let (names, mut merged, mut waiting, heard);
-        let before = parked.as_ref().map_or((None, None), |(before, _)| (before.outage, before.since));
+        let before = parked
+            .as_ref()
+            .map_or((None, None), |(before, _)| (before.outage, before.since));
         if let Some((before, posted)) = parked {
             // Who has not taken the question is shown nothing.
             heard = (before.heard, posted.is_some() && before.ticket.is_some());
             (names, merged) = (before.left, before.merged);
-            waiting = Some((before.ticket.map(|ticket| Earlier { ticket, posted }), before.give_up_at));
+            waiting = Some((
+                before.ticket.map(|ticket| Earlier { ticket, posted }),
+                before.give_up_at,
+            ));
         } else {
-            let own = || self.steps.iter().map(|step| step.name().to_owned()).collect();
+            let own = || {
+                self.steps
+                    .iter()
+                    .map(|step| step.name().to_owned())
+                    .collect()
+            };
             names = request.order.map_or_else(own, <[String]>::to_vec);
             (merged, waiting, heard) = (Merged::default(), None, (0, false));
         }
         // Who was waited for and is gone from the configuration is not waited for any more.
-        let gone = waiting.is_some() && names.first().is_some_and(|name| !self.steps.iter().any(|s| s.name() == *name));
+        let gone = waiting.is_some()
+            && names
+                .first()
+                .is_some_and(|name| !self.steps.iter().any(|s| s.name() == *name));
         waiting.take_if(|_| gone);
-        let steps: Vec<&Step> =
-            names.iter().filter_map(|name| self.steps.iter().find(|step| step.name() == *name)).collect();
+        let steps: Vec<&Step> = names
+            .iter()
+            .filter_map(|name| self.steps.iter().find(|step| step.name() == *name))
+            .collect();
         let deadline = ports.clock.now().plus(request.limit);
         for (at, step) in steps.iter().enumerate() {
-            let (earlier, give_up_at) = waiting.take().map_or((None, None), |(e, until)| (e, Some(until)));
-            let (heard, posted) = if give_up_at.is_some() { heard } else { (0, false) };
+            let (earlier, give_up_at) = waiting
+                .take()
+                .map_or((None, None), |(e, until)| (e, Some(until)));
+            let (heard, posted) = if give_up_at.is_some() {
+                heard
+            } else {
+                (0, false)
+            };
             // What was asked for is taken, whatever else came meanwhile.
-            if give_up_at.is_none() && !merged.wanted(self.kind.until()).is_none_or(|wanted| step.gives(&wanted)) {
+            if give_up_at.is_none()
+                && !merged
+                    .wanted(self.kind.until())
+                    .is_none_or(|wanted| step.gives(&wanted))
+            {
                 continue;
             }
             // A question that was taken is answered by who took it.
             let kept = match (&step.cache, request.cache) {
                 (Some(rules), Some(cache)) if earlier.is_none() => {
                     let reading = cache.look_up(rules, &input, ports);
-                    within(ports.clock.as_ref(), deadline.since(ports.clock.now()), reading).await.flatten()
+                    within(
+                        ports.clock.as_ref(),
+                        deadline.since(ports.clock.now()),
+                        reading,
+                    )
+                    .await
+                    .flatten()
                 }
                 _ => None,
             };
             let (answer, origin) = if let Some(kept) = kept {
-                let origin = Origin { fetched_at: kept.fetched_at.clone(), cached: true };
+                let origin = Origin {
+                    fetched_at: kept.fetched_at.clone(),
+                    cached: true,
+                };
                 (kept.answer(), origin)
             } else {
                 let left = deadline.since(ports.clock.now());
@@ -247,8 +308,12 @@ impl Waterfall {
                 let answer = if limit.is_zero() {
                     None
                 } else {
-                    let key = hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name())));
-                    let callback = request.callback.filter(|_| step.provider.calls_back()).map(|url| url(step.name()));
+                    let key =
+                        hex::encode(Sha256::digest(format!("{}\n{}", request.key, step.name())));
+                    let callback = request
+                        .callback
+                        .filter(|_| step.provider.calls_back())
+                        .map(|url| url(step.name()));
                     let question = Question {
                         input: &input,
                         limit,
@@ -258,7 +323,12 @@ impl Waterfall {
                         last: at + 1 == steps.len() && merged.data.is_empty(),
                         wait: self.kind.wait(),
                     };
-                    within(ports.clock.as_ref(), limit, step.provider.ask(&question, &step.sees(ports))).await
+                    within(
+                        ports.clock.as_ref(),
+                        limit,
+                        step.provider.ask(&question, &step.sees(ports)),
+                    )
+                    .await
                 };
                 let answer = answer.unwrap_or_else(|| {
                     let code = if deadline.since(ports.clock.now()).is_zero() {
@@ -269,13 +339,23 @@ impl Waterfall {
                     Answer::failed(code, "did not answer in time")
                 });
                 let answer = match answer {
-                    Answer::Later(Later { ticket, look_in, give_up_in, refused, outage }) => {
+                    Answer::Later(Later {
+                        ticket,
+                        look_in,
+                        give_up_in,
+                        refused,
+                        outage,
+                    }) => {
                         // What was posted is shown to the provider until it has seen it.
                         let heard = heard + usize::from(posted && !refused);
                         let now = ports.clock.now();
                         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
                         let put_now = earlier.is_none() && ticket.is_some();
-                        let before = if give_up_at.is_some() && !put_now { before } else { (None, None) };
+                        let before = if give_up_at.is_some() && !put_now {
+                            before
+                        } else {
+                            (None, None)
+                        };
                         let since = before.1.unwrap_or(now);
                         let give_up_at = match give_up_at {
                             None => now.plus(give_up_in),
@@ -289,7 +369,9 @@ impl Waterfall {
                             },
                         };
                         let outage = outage.map(|outage| Outage {
-                            status: outage.status.or_else(|| before.0.and_then(|before| before.status)),
+                            status: outage
+                                .status
+                                .or_else(|| before.0.and_then(|before| before.status)),
                         });
                         if let Some(outage) = outage {
                             step.notices.waits(step.name(), outage.status, now);
@@ -299,10 +381,17 @@ impl Waterfall {
                         }
                         // A look that limits of ours put off is made before the question is given up.
                         let put_off = refused && ticket.is_some();
-                        let until = if put_off { give_up_at.plus(give_up_in) } else { give_up_at };
+                        let until = if put_off {
+                            give_up_at.plus(give_up_in)
+                        } else {
+                            give_up_at
+                        };
                         if now < until {
                             let resume_at = now.plus(look_in.max(MIN_WAIT)).min(until);
-                            let left = steps[at..].iter().map(|step| step.name().to_owned()).collect();
+                            let left = steps[at..]
+                                .iter()
+                                .map(|step| step.name().to_owned())
+                                .collect();
                             return Progress::Parked(Box::new(Parked {
                                 left,
                                 merged,
@@ -315,7 +404,10 @@ impl Waterfall {
                             }));
                         }
                         if ticket.is_some() {
-                            Answer::failed(FailureCode::ProviderTimeout, "took the question and gave no answer in time")
+                            Answer::failed(
+                                FailureCode::ProviderTimeout,
+                                "took the question and gave no answer in time",
+                            )
                         } else {
                             waited_in_vain(outage)
                         }
@@ -331,13 +423,24 @@ impl Waterfall {
                 }
                 if matches!(answer, Answer::Found { .. } | Answer::NotFound) {
                     let waited = give_up_at.is_some() && before.0.is_some();
-                    step.waits.over(ports, waited, deadline.since(ports.clock.now()) / 2).await;
+                    step.waits
+                        .over(ports, waited, deadline.since(ports.clock.now()) / 2)
+                        .await;
                 }
-                (answer, Origin { fetched_at: now.rfc3339(), cached: false })
+                (
+                    answer,
+                    Origin {
+                        fetched_at: now.rfc3339(),
+                        cached: false,
+                    },
+                )
             };
             let answer = step.judged(answer, &input, &self.kind);
             merged.take(&step.terms, answer, self.kind.until(), &origin);
-            if merged.wanted(self.kind.until()).is_some_and(|wanted| wanted.is_empty()) {
+            if merged
+                .wanted(self.kind.until())
+                .is_some_and(|wanted| wanted.is_empty())
+            {
                 break;
             }
         }
@@ -352,9 +455,19 @@ fn waited_in_vain(outage: Option<Outage>) -> Answer {
                       not be read";
         return Answer::failed(FailureCode::ProviderUnavailable, detail);
     };
-    let code = if status == Some(429) { FailureCode::RateLimited } else { FailureCode::ProviderUnavailable };
-    let did = status.map_or_else(|| "could not be reached".to_owned(), |status| format!("answered HTTP {status}"));
-    Answer::failed(code, format!("{did} until the record had waited long enough (`wait_s`)"))
+    let code = if status == Some(429) {
+        FailureCode::RateLimited
+    } else {
+        FailureCode::ProviderUnavailable
+    };
+    let did = status.map_or_else(
+        || "could not be reached".to_owned(),
+        |status| format!("answered HTTP {status}"),
+    );
+    Answer::failed(
+        code,
+        format!("{did} until the record had waited long enough (`wait_s`)"),
+    )
 }
 
 /// Nobody is asked again sooner: a parked record costs a read and a message each time.
@@ -382,12 +495,15 @@ impl Merged {
         let answer = match answer {
             Judged::Answer(answer) => answer,
             Judged::Unsuited(why) => {
-                self.unsuited.get_or_insert_with(|| format!("{}: {why}", from.name));
+                self.unsuited
+                    .get_or_insert_with(|| format!("{}: {why}", from.name));
                 return;
             }
         };
         match answer {
-            Answer::Found { fields, confidence } => self.add(from, fields, confidence.as_ref(), until, origin),
+            Answer::Found { fields, confidence } => {
+                self.add(from, fields, confidence.as_ref(), until, origin)
+            }
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {
                 self.invalid.get_or_insert(why);
@@ -395,10 +511,12 @@ impl Merged {
             Answer::Failed { code, detail } => {
                 // What may pass says more than an input that never will.
                 if code != FailureCode::ProviderInput {
-                    self.failure.take_if(|before| before.is(FailureCode::ProviderInput));
+                    self.failure
+                        .take_if(|before| before.is(FailureCode::ProviderInput));
                 }
-                self.failure
-                    .get_or_insert_with(|| OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name)));
+                self.failure.get_or_insert_with(|| {
+                    OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name))
+                });
             }
             // Whoever waits was parked before.
             Answer::Later(_) => {}
@@ -416,7 +534,9 @@ impl Merged {
         let source = |field: &str| Source {
             provider: from.name.clone(),
             fetched_at: origin.fetched_at.clone(),
-            confidence: confidence.and_then(|said| said.of(field)).or(from.confidence),
+            confidence: confidence
+                .and_then(|said| said.of(field))
+                .or(from.confidence),
             license: from.license.clone(),
             cached: origin.cached,
         };
@@ -425,7 +545,9 @@ impl Merged {
             let source = source(&name);
             match self.sources.iter_mut().find(|(field, _)| *field == name) {
                 None => self.sources.push((name.clone(), source)),
-                Some((_, before)) if sure(before) < threshold(until, &name) && sure(&source) > sure(before) => {
+                Some((_, before))
+                    if sure(before) < threshold(until, &name) && sure(&source) > sure(before) =>
+                {
                     *before = source;
                 }
                 Some(_) => continue,
@@ -443,7 +565,12 @@ impl Merged {
     /// What becomes of a record that cannot be kept until its provider answers, if it cannot: what was found so far must fit an
     /// outcome, and be read again.
     fn unfit(&self, ticket: Option<&Value>) -> Option<Outcome> {
-        if self.data.values().chain(ticket).any(|value| depth(value) > MAX_DEPTH) {
+        if self
+            .data
+            .values()
+            .chain(ticket)
+            .any(|value| depth(value) > MAX_DEPTH)
+        {
             let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
             return Some(Outcome::failed("outcome_too_deep", detail));
         }
@@ -454,13 +581,22 @@ impl Merged {
 
     /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
     fn wanted<'u>(&self, until: &'u Until) -> Option<Vec<&'u str>> {
-        let source = |field: &str| self.sources.iter().find(|(name, _)| name == field).map(|(_, source)| source);
+        let source = |field: &str| {
+            self.sources
+                .iter()
+                .find(|(name, _)| name == field)
+                .map(|(_, source)| source)
+        };
         match until {
-            Until::Any { confidence } => {
-                self.sources.iter().any(|(_, source)| sure(source) >= *confidence).then(Vec::new)
-            }
+            Until::Any { confidence } => self
+                .sources
+                .iter()
+                .any(|(_, source)| sure(source) >= *confidence)
+                .then(Vec::new),
             Until::All(fields) => {
-                let open = fields.iter().filter(|(field, least)| source(field).is_none_or(|s| sure(s) < *least));
+                let open = fields
+                    .iter()
+                    .filter(|(field, least)| source(field).is_none_or(|s| sure(s) < *least));
                 Some(open.map(|(field, _)| field.as_str()).collect())
             }
         }
@@ -470,10 +606,13 @@ impl Merged {
         if self.data.is_empty() {
             return match (self.said_no, self.failure, self.invalid) {
                 (true, failure, _) => Outcome::without_data(OutcomeStatus::NotFound, failure),
-                (false, Some(failure), _) => Outcome::without_data(OutcomeStatus::Failed, Some(failure)),
-                (false, None, Some(why)) => {
-                    Outcome::without_data(OutcomeStatus::Invalid, Some(OutcomeError::new("invalid_input", why)))
+                (false, Some(failure), _) => {
+                    Outcome::without_data(OutcomeStatus::Failed, Some(failure))
                 }
+                (false, None, Some(why)) => Outcome::without_data(
+                    OutcomeStatus::Invalid,
+                    Some(OutcomeError::new("invalid_input", why)),
+                ),
                 (false, None, None) => match self.unsuited {
                     Some(why) => Outcome::failed(FailureCode::ProviderInput.as_str(), why),
                     None => Outcome::failed("no_provider", "no provider was asked"),
@@ -481,11 +620,24 @@ impl Merged {
             };
         }
         // Who gave only what a surer answer replaced is not paid.
-        let contributed = |name: &str| self.sources.iter().any(|(_, source)| source.provider == name);
-        let prices = self.prices.iter().filter(|(name, _)| contributed(name)).map(|(_, credits)| *credits);
+        let contributed = |name: &str| {
+            self.sources
+                .iter()
+                .any(|(_, source)| source.provider == name)
+        };
+        let prices = self
+            .prices
+            .iter()
+            .filter(|(name, _)| contributed(name))
+            .map(|(_, credits)| *credits);
         let credits = prices.fold(0, u32::saturating_add);
-        let outcome =
-            Outcome { status: OutcomeStatus::Found, data: self.data, sources: self.sources, credits, error: None };
+        let outcome = Outcome {
+            status: OutcomeStatus::Found,
+            data: self.data,
+            sources: self.sources,
+            credits,
+            error: None,
+        };
         let mut size = Count(0);
         if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
             return too_large(size.0);
@@ -495,7 +647,8 @@ impl Merged {
 }
 
 fn too_large(bytes: usize) -> Outcome {
-    let detail = format!("the found data is {bytes} bytes as JSON; at most {MAX_OUTCOME_BYTES} are kept");
+    let detail =
+        format!("the found data is {bytes} bytes as JSON; at most {MAX_OUTCOME_BYTES} are kept");
     Outcome::failed("outcome_too_large", detail)
 }
 
@@ -508,7 +661,10 @@ fn sure(source: &Source) -> f64 {
 fn threshold(until: &Until, field: &str) -> f64 {
     match until {
         Until::Any { confidence } => *confidence,
-        Until::All(fields) => fields.iter().find(|(name, _)| name == field).map_or(0.0, |(_, least)| *least),
+        Until::All(fields) => fields
+            .iter()
+            .find(|(name, _)| name == field)
+            .map_or(0.0, |(_, least)| *least),
     }
 }
 
@@ -569,7 +725,10 @@ mod tests {
     impl Fixture {
         /// Providers `a`, `b`, … worth 1, 2, 4, … credits, in that order.
         fn new(until: &str, answers: Vec<(Answer, Duration)>) -> Self {
-            let names: Vec<String> = (b'a'..).take(answers.len()).map(|c| char::from(c).to_string()).collect();
+            let names: Vec<String> = (b'a'..)
+                .take(answers.len())
+                .map(|c| char::from(c).to_string())
+                .collect();
             let mut toml = format!(
                 "[types.t]\ninputs = [[\"x\"]]\nrecord_timeout_s = 10\nwaterfall = {names:?}\nuntil = {until}\n"
             );
@@ -582,19 +741,37 @@ mod tests {
                 toml.push_str(&provider);
             }
             let config = Config::parse("p.toml", &toml).unwrap();
-            let fixed =
-                answers.into_iter().map(|(answer, takes)| Arc::new(Fixed { answer, takes, limits: Mutex::default() }));
+            let fixed = answers.into_iter().map(|(answer, takes)| {
+                Arc::new(Fixed {
+                    answer,
+                    takes,
+                    limits: Mutex::default(),
+                })
+            });
             let providers: BTreeMap<String, Arc<Fixed>> = names.into_iter().zip(fixed).collect();
             let registry = Registry::assemble(&config, |p| Ok(providers[&p.name].clone())).unwrap();
             let (ports, script) = ports();
-            Self { registry, providers, ports, _script: script }
+            Self {
+                registry,
+                providers,
+                ports,
+                _script: script,
+            }
         }
 
         async fn run(&self, seconds: u64, order: Option<&[&str]>) -> Outcome {
-            let order: Option<Vec<String>> = order.map(|o| o.iter().map(|n| (*n).to_owned()).collect());
+            let order: Option<Vec<String>> =
+                order.map(|o| o.iter().map(|n| (*n).to_owned()).collect());
             let waterfall = self.registry.waterfall("t").unwrap();
             let limit = Duration::from_secs(seconds);
-            outcome(waterfall, json!({"x": "1"}), limit, order.as_deref(), &self.ports).await
+            outcome(
+                waterfall,
+                json!({"x": "1"}),
+                limit,
+                order.as_deref(),
+                &self.ports,
+            )
+            .await
         }
 
         fn asked(&self) -> String {
@@ -611,7 +788,10 @@ mod tests {
     }
 
     fn found(fields: Value) -> Answer {
-        Answer::Found { fields: input(fields), confidence: None }
+        Answer::Found {
+            fields: input(fields),
+            confidence: None,
+        }
     }
 
     fn no() -> Answer {
@@ -631,9 +811,14 @@ mod tests {
         let f = Fixture::new(
             "[\"n\", \"m\"]",
             vec![
-                now(found(json!({"n": 1, "null": null, "empty": "", "m": " \u{a0}"}))),
+                now(found(
+                    json!({"n": 1, "null": null, "empty": "", "m": " \u{a0}"}),
+                )),
                 now(found(json!({"n": 2, "m": null}))),
-                now(Answer::Found { fields: input(json!({"n": 3, "m": 3})), confidence: Some(0.75.into()) }),
+                now(Answer::Found {
+                    fields: input(json!({"n": 3, "m": 3})),
+                    confidence: Some(0.75.into()),
+                }),
                 now(found(json!({"m": 4}))),
             ],
         );
@@ -649,15 +834,31 @@ mod tests {
             license: Some(format!("L-{name}")),
             cached: false,
         };
-        assert_eq!(outcome.sources, [("n".to_owned(), source("a", 0.5)), ("m".to_owned(), source("c", 0.75))]);
+        assert_eq!(
+            outcome.sources,
+            [
+                ("n".to_owned(), source("a", 0.5)),
+                ("m".to_owned(), source("c", 0.75))
+            ]
+        );
     }
 
     #[tokio::test]
     async fn any_stops_at_the_first_that_found_something() {
-        let answers = || vec![now(no()), now(broken()), now(found(json!({"n": 1}))), now(found(json!({"m": 1})))];
+        let answers = || {
+            vec![
+                now(no()),
+                now(broken()),
+                now(found(json!({"n": 1}))),
+                now(found(json!({"m": 1}))),
+            ]
+        };
         let f = Fixture::new("\"any\"", answers());
         let outcome = f.run(10, None).await;
-        assert_eq!((outcome.status, outcome.credits, outcome.error), (OutcomeStatus::Found, 4, None));
+        assert_eq!(
+            (outcome.status, outcome.credits, outcome.error),
+            (OutcomeStatus::Found, 4, None)
+        );
         assert_eq!(f.asked(), "abc");
         let f = Fixture::new("\"any\"", answers());
         let outcome = f.run(10, Some(&["d", "nobody", "a"])).await;
@@ -672,17 +873,36 @@ mod tests {
             (vec![broken(), broken()], Failed, Some("provider_error")),
             (vec![broken(), no()], NotFound, Some("provider_error")),
             (vec![no(), broken()], NotFound, Some("provider_error")),
-            (vec![no(), Answer::failed(FailureCode::ProviderUnpaid, "HTTP 402")], NotFound, Some("provider_unpaid")),
+            (
+                vec![
+                    no(),
+                    Answer::failed(FailureCode::ProviderUnpaid, "HTTP 402"),
+                ],
+                NotFound,
+                Some("provider_unpaid"),
+            ),
             (vec![invalid(), invalid()], Invalid, Some("invalid_input")),
             (vec![invalid(), no()], NotFound, None),
             (vec![invalid(), broken()], Failed, Some("provider_error")),
-            (vec![found(json!({"n": ""})), broken()], NotFound, Some("provider_error")),
-            (vec![found(json!({"n": null})), broken()], NotFound, Some("provider_error")),
+            (
+                vec![found(json!({"n": ""})), broken()],
+                NotFound,
+                Some("provider_error"),
+            ),
+            (
+                vec![found(json!({"n": null})), broken()],
+                NotFound,
+                Some("provider_error"),
+            ),
         ] {
             let f = Fixture::new("\"any\"", answers.iter().cloned().map(now).collect());
             let outcome = f.run(10, None).await;
             assert_eq!(outcome.status, status, "{answers:?}");
-            assert_eq!(outcome.error.as_ref().map(|e| e.code.as_str()), code, "{answers:?}");
+            assert_eq!(
+                outcome.error.as_ref().map(|e| e.code.as_str()),
+                code,
+                "{answers:?}"
+            );
             assert_eq!(outcome.credits, 0);
             assert_eq!(f.asked(), "ab");
         }
@@ -707,13 +927,27 @@ mod tests {
             ("z", invalid(), invalid(), Invalid, Some("invalid_input")),
         ] {
             let mut answers = vec![second.clone(), first.clone()];
-            let registry =
-                Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(answers.pop().into_iter().collect())))));
+            let registry = Registry::assemble(&config, |_| {
+                Ok(Arc::new(Turns(Mutex::new(
+                    answers.pop().into_iter().collect(),
+                ))))
+            });
             let (registry, (ports, _)) = (registry.unwrap(), ports());
             let limit = Duration::from_secs(5);
-            let outcome = outcome(registry.waterfall("t").unwrap(), json!({field: "1"}), limit, None, &ports).await;
+            let outcome = outcome(
+                registry.waterfall("t").unwrap(),
+                json!({field: "1"}),
+                limit,
+                None,
+                &ports,
+            )
+            .await;
             let told = outcome.error.as_ref().map(|error| error.code.as_str());
-            assert_eq!((outcome.status, told), (status, code), "{field} {first:?} {second:?}");
+            assert_eq!(
+                (outcome.status, told),
+                (status, code),
+                "{field} {first:?} {second:?}"
+            );
         }
     }
 
@@ -731,7 +965,10 @@ mod tests {
                 panic!("{status:?}")
             };
             let error = outcome.error.unwrap();
-            assert_eq!((outcome.status, error.code.as_str()), (OutcomeStatus::Failed, code));
+            assert_eq!(
+                (outcome.status, error.code.as_str()),
+                (OutcomeStatus::Failed, code)
+            );
             assert!(error.detail.starts_with(named), "{}", error.detail);
         }
     }
@@ -739,20 +976,39 @@ mod tests {
     #[tokio::test]
     async fn an_upstream_that_answers_again_ends_the_wait_for_it() {
         // Refused for a moment, then kept from it by our own rate for longer than `wait_s`, refused again, and asked.
-        let rounds = vec![outage(Some(429), 30), later(None, 86_400), outage(Some(429), 30), later(None, 86_400)];
-        let Progress::Parked(parked) = turns(rounds, vec![], &[10, 600, 10]).await else { panic!() };
+        let rounds = vec![
+            outage(Some(429), 30),
+            later(None, 86_400),
+            outage(Some(429), 30),
+            later(None, 86_400),
+        ];
+        let Progress::Parked(parked) = turns(rounds, vec![], &[10, 600, 10]).await else {
+            panic!()
+        };
         assert_eq!(parked.outage, None);
-        assert_eq!(parked.give_up_at.since(parked.since.unwrap()), Duration::from_secs(86_400), "all together");
+        assert_eq!(
+            parked.give_up_at.since(parked.since.unwrap()),
+            Duration::from_secs(86_400),
+            "all together"
+        );
     }
 
     /// The upstream cannot be asked.
     fn outage(status: Option<u16>, give_up_s: u64) -> Answer {
-        let Answer::Later(later) = later(None, give_up_s) else { panic!() };
-        Answer::Later(Later { outage: Some(Outage { status }), ..later })
+        let Answer::Later(later) = later(None, give_up_s) else {
+            panic!()
+        };
+        Answer::Later(Later {
+            outage: Some(Outage { status }),
+            ..later
+        })
     }
 
     fn sure_of(fields: Value, confidence: f64) -> Answer {
-        Answer::Found { fields: input(fields), confidence: Some(confidence.into()) }
+        Answer::Found {
+            fields: input(fields),
+            confidence: Some(confidence.into()),
+        }
     }
 
     #[tokio::test]
@@ -768,16 +1024,33 @@ mod tests {
         let f = Fixture::new("{ confidence = 0.8 }", answers());
         let outcome = f.run(10, None).await;
         assert_eq!(f.asked(), "abc", "c is sure enough");
-        assert_eq!(Value::Object(outcome.data), json!({"n": 3, "m": 1}), "what nobody knows better stays");
+        assert_eq!(
+            Value::Object(outcome.data),
+            json!({"n": 3, "m": 1}),
+            "what nobody knows better stays"
+        );
         assert_eq!(outcome.credits, 1 + 4, "b gave nothing that was used");
         let f = Fixture::new("{ all = [\"n\", \"m\"], confidence = 0.8 }", answers());
         let outcome = f.run(10, None).await;
-        assert_eq!((f.asked().as_str(), Value::Object(outcome.data)), ("abcd", json!({"n": 3, "m": 4})));
+        assert_eq!(
+            (f.asked().as_str(), Value::Object(outcome.data)),
+            ("abcd", json!({"n": 3, "m": 4}))
+        );
         assert_eq!(outcome.credits, 4 + 8, "a's fields were all replaced");
         let f = Fixture::new("{ all = { n = 0.9, m = 0 } }", answers());
         let outcome = f.run(10, None).await;
-        assert_eq!((f.asked().as_str(), Value::Object(outcome.data)), ("abc", json!({"n": 3, "m": 1})));
-        assert_eq!(outcome.sources.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["n", "m"]);
+        assert_eq!(
+            (f.asked().as_str(), Value::Object(outcome.data)),
+            ("abc", json!({"n": 3, "m": 1}))
+        );
+        assert_eq!(
+            outcome
+                .sources
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+            ["n", "m"]
+        );
     }
 
     #[tokio::test]
@@ -788,13 +1061,27 @@ mod tests {
                     [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let registry =
-            Registry::assemble(&config, |p| Ok(Arc::new(Noting { name: p.name.clone(), asked: Arc::clone(&asked) })));
+        let registry = Registry::assemble(&config, |p| {
+            Ok(Arc::new(Noting {
+                name: p.name.clone(),
+                asked: Arc::clone(&asked),
+            }))
+        });
         let registry = registry.unwrap();
         let (ports, _script) = ports();
         let limit = Duration::from_secs(5);
-        let outcome = outcome(registry.waterfall("t").unwrap(), json!({"x": "1"}), limit, None, &ports).await;
-        assert_eq!((outcome.status, asked.lock().unwrap().join("")), (OutcomeStatus::Found, "ac".to_owned()));
+        let outcome = outcome(
+            registry.waterfall("t").unwrap(),
+            json!({"x": "1"}),
+            limit,
+            None,
+            &ports,
+        )
+        .await;
+        assert_eq!(
+            (outcome.status, asked.lock().unwrap().join("")),
+            (OutcomeStatus::Found, "ac".to_owned())
+        );
     }
 
     /// Finds `n` as `a` and `b`, and `m` as `c`.
@@ -808,7 +1095,11 @@ mod tests {
     impl Provider for Noting {
         async fn ask(&self, _: &Question<'_>, _: &Ports) -> Answer {
             self.asked.lock().unwrap().push(self.name.clone());
-            found(if self.name == "c" { json!({"m": 1}) } else { json!({"n": 1}) })
+            found(if self.name == "c" {
+                json!({"m": 1})
+            } else {
+                json!({"n": 1})
+            })
         }
     }
 
@@ -825,7 +1116,11 @@ mod tests {
     impl Provider for Slow {
         async fn ask(&self, question: &Question<'_>, _: &Ports) -> Answer {
             let mut questions = self.questions.lock().unwrap();
-            questions.push((question.key.to_owned(), question.callback.map(str::to_owned), question.earlier.cloned()));
+            questions.push((
+                question.key.to_owned(),
+                question.callback.map(str::to_owned),
+                question.earlier.cloned(),
+            ));
             let posted = question.earlier.and_then(|earlier| earlier.posted.clone());
             match posted {
                 Some(posted) if posted != Value::Null => found(posted),
@@ -854,8 +1149,17 @@ mod tests {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let slow = Arc::new(Slow::default());
         let registry = Registry::assemble(&config, |p| -> Result<Arc<dyn Provider>, _> {
-            let noting = || Arc::new(Noting { name: p.name.clone(), asked: Arc::clone(&asked) });
-            Ok(if p.name == "slow" { slow.clone() } else { noting() })
+            let noting = || {
+                Arc::new(Noting {
+                    name: p.name.clone(),
+                    asked: Arc::clone(&asked),
+                })
+            };
+            Ok(if p.name == "slow" {
+                slow.clone()
+            } else {
+                noting()
+            })
         });
         let registry = registry.unwrap();
         let waterfall = registry.waterfall("t").unwrap();
@@ -886,7 +1190,9 @@ mod tests {
             ("slow", began.plus(Duration::from_secs(60)), 0)
         );
         script.pass(Duration::from_secs(60));
-        let second = run(Some((first.clone(), Some(Value::Null)))).await.unwrap_err();
+        let second = run(Some((first.clone(), Some(Value::Null))))
+            .await
+            .unwrap_err();
         assert_eq!(second.heard(), 1, "a posted answer is shown once");
         assert!(!first.waits_as(&second));
         assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
@@ -894,18 +1200,30 @@ mod tests {
         script.pass(Duration::from_secs(60));
         let third = run(Some((second.clone(), None))).await.unwrap_err();
         assert_eq!(third.resume_at(), began.plus(Duration::from_secs(150)));
-        let done = run(Some((third.clone(), Some(json!({"m": 7}))))).await.unwrap();
-        assert_eq!((Value::Object(done.data), done.credits), (json!({"n": 1, "m": 7}), 5));
+        let done = run(Some((third.clone(), Some(json!({"m": 7})))))
+            .await
+            .unwrap();
+        assert_eq!(
+            (Value::Object(done.data), done.credits),
+            (json!({"n": 1, "m": 7}), 5)
+        );
         script.pass(Duration::from_secs(60));
         let done = run(Some((third, None))).await.unwrap();
-        assert_eq!((Value::Object(done.data), done.credits), (json!({"n": 1, "m": 1}), 6), "given up: c was asked");
-        let questions = slow.questions.lock().unwrap();
-        assert!(
-            questions
-                .iter()
-                .all(|(key, url, _)| *key == questions[0].0 && url.as_deref() == Some("https://api.example/slow"))
+        assert_eq!(
+            (Value::Object(done.data), done.credits),
+            (json!({"n": 1, "m": 1}), 6),
+            "given up: c was asked"
         );
-        assert_eq!(questions[1].2, Some(Earlier { ticket: json!(1), posted: Some(Value::Null) }));
+        let questions = slow.questions.lock().unwrap();
+        assert!(questions.iter().all(|(key, url, _)| *key == questions[0].0
+            && url.as_deref() == Some("https://api.example/slow")));
+        assert_eq!(
+            questions[1].2,
+            Some(Earlier {
+                ticket: json!(1),
+                posted: Some(Value::Null)
+            })
+        );
     }
 
     /// Gives these answers one after the other.
@@ -915,19 +1233,35 @@ mod tests {
     #[async_trait]
     impl Provider for Turns {
         async fn ask(&self, _: &Question<'_>, _: &Ports) -> Answer {
-            self.0.lock().unwrap().pop_front().expect("no further question")
+            self.0
+                .lock()
+                .unwrap()
+                .pop_front()
+                .expect("no further question")
         }
     }
 
     fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket, look_in, give_up_in, refused: false, outage: None })
+        Answer::Later(Later {
+            ticket,
+            look_in,
+            give_up_in,
+            refused: false,
+            outage: None,
+        })
     }
 
     /// A look after a question that was taken is put off.
     fn refused(give_up_s: u64) -> Answer {
         let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
-        Answer::Later(Later { ticket: Some(json!(1)), look_in, give_up_in, refused: true, outage: None })
+        Answer::Later(Later {
+            ticket: Some(json!(1)),
+            look_in,
+            give_up_in,
+            refused: true,
+            outage: None,
+        })
     }
 
     /// Runs of one record with a first and a second provider that wants `n` and `m`.
@@ -937,18 +1271,30 @@ mod tests {
                     [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
         let mut answers = vec![second, first];
-        let registry =
-            Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(answers.pop().unwrap_or_default().into())))));
+        let registry = Registry::assemble(&config, |_| {
+            Ok(Arc::new(Turns(Mutex::new(
+                answers.pop().unwrap_or_default().into(),
+            ))))
+        });
         let registry = registry.unwrap();
         let (ports, script) = ports();
         let value = input(json!({"x": "1"}));
         let limit = Duration::from_secs(5);
-        let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
+        let request = Request {
+            input: &value,
+            limit,
+            order: None,
+            key: "record",
+            callback: None,
+            cache: None,
+        };
         let waterfall = registry.waterfall("t").unwrap();
         let mut progress = waterfall.run(&request, None, &ports).await;
         for pause in pauses {
             script.pass(Duration::from_secs(*pause));
-            let Progress::Parked(parked) = progress else { panic!("{progress:?}") };
+            let Progress::Parked(parked) = progress else {
+                panic!("{progress:?}")
+            };
             progress = waterfall.run(&request, Some((*parked, None)), &ports).await;
         }
         progress
@@ -961,8 +1307,13 @@ mod tests {
         for (value, code) in [(deep, "outcome_too_deep"), (large, "outcome_too_large")] {
             let first = vec![found(json!({"n": value}))];
             let progress = turns(first, vec![later(Some(json!(1)), 100)], &[]).await;
-            let Progress::Done(outcome) = progress else { panic!("{code}") };
-            assert_eq!((outcome.error.unwrap().code.as_str(), outcome.credits), (code, 0));
+            let Progress::Done(outcome) = progress else {
+                panic!("{code}")
+            };
+            assert_eq!(
+                (outcome.error.unwrap().code.as_str(), outcome.credits),
+                (code, 0)
+            );
             let progress = turns(vec![later(Some(value), 100)], vec![], &[]).await;
             assert!(matches!(progress, Progress::Done(_)), "{code} in a ticket");
         }
@@ -971,17 +1322,36 @@ mod tests {
     #[tokio::test]
     async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
         for (second, heard) in [(refused(100), 0), (later(Some(json!(1)), 100), 1)] {
-            let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await else { panic!() };
+            let Progress::Parked(first) =
+                turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await
+            else {
+                panic!()
+            };
             let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                         url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
             let config = Config::parse("p.toml", text).unwrap();
-            let registry =
-                Registry::assemble(&config, |_| Ok(Arc::new(Turns(Mutex::new(vec![second.clone()].into()))))).unwrap();
+            let registry = Registry::assemble(&config, |_| {
+                Ok(Arc::new(Turns(Mutex::new(vec![second.clone()].into()))))
+            })
+            .unwrap();
             let (value, ports) = (input(json!({"x": "1"})), ports().0);
             let limit = Duration::from_secs(5);
-            let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
-            let again = registry.waterfall("t").unwrap().run(&request, Some((*first, Some(json!("posted")))), &ports);
-            let Progress::Parked(parked) = again.await else { panic!() };
+            let request = Request {
+                input: &value,
+                limit,
+                order: None,
+                key: "record",
+                callback: None,
+                cache: None,
+            };
+            let again = registry.waterfall("t").unwrap().run(
+                &request,
+                Some((*first, Some(json!("posted")))),
+                &ports,
+            );
+            let Progress::Parked(parked) = again.await else {
+                panic!()
+            };
             assert_eq!(parked.heard(), heard);
         }
     }
@@ -992,16 +1362,33 @@ mod tests {
         let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                     url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
         let config = Config::parse("p.toml", text).unwrap();
-        let answers = vec![later(None, 100), later(Some(json!(1)), 100), later(Some(json!(1)), 100)];
+        let answers = vec![
+            later(None, 100),
+            later(Some(json!(1)), 100),
+            later(Some(json!(1)), 100),
+        ];
         let provider = Arc::new(Turns(Mutex::new(answers.into())));
         let registry = Registry::assemble(&config, |_| Ok(provider.clone())).unwrap();
         let (value, ports) = (input(json!({"x": "1"})), ports().0);
         let limit = Duration::from_secs(5);
-        let request = Request { input: &value, limit, order: None, key: "record", callback: None, cache: None };
+        let request = Request {
+            input: &value,
+            limit,
+            order: None,
+            key: "record",
+            callback: None,
+            cache: None,
+        };
         let mut before = None;
         for (taken, heard) in [(false, 0), (true, 0), (true, 1)] {
-            let again = registry.waterfall("t").unwrap().run(&request, before, &ports).await;
-            let Progress::Parked(parked) = again else { panic!("{again:?}") };
+            let again = registry
+                .waterfall("t")
+                .unwrap()
+                .run(&request, before, &ports)
+                .await;
+            let Progress::Parked(parked) = again else {
+                panic!("{again:?}")
+            };
             assert_eq!((parked.is_taken(), parked.heard()), (taken, heard));
             before = Some((*parked, Some(json!("posted"))));
         }
@@ -1010,19 +1397,38 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_be_put() {
         let answers = || vec![later(None, 100), later(Some(json!(1)), 150)];
-        let Progress::Parked(parked) = turns(answers(), vec![], &[90]).await else { panic!("not parked") };
+        let Progress::Parked(parked) = turns(answers(), vec![], &[90]).await else {
+            panic!("not parked")
+        };
         let began = Timestamp(1_767_225_600_000);
-        assert_eq!(parked.give_up_at, began.plus(Duration::from_secs(240)), "150 s from when it was put");
+        assert_eq!(
+            parked.give_up_at,
+            began.plus(Duration::from_secs(240)),
+            "150 s from when it was put"
+        );
         let again = vec![later(None, 100), later(None, 100)];
-        let Progress::Parked(parked) = turns(again, vec![], &[90]).await else { panic!("not parked") };
-        assert_eq!(parked.give_up_at, began.plus(Duration::from_secs(100)), "waiting on is no new wait");
+        let Progress::Parked(parked) = turns(again, vec![], &[90]).await else {
+            panic!("not parked")
+        };
+        assert_eq!(
+            parked.give_up_at,
+            began.plus(Duration::from_secs(100)),
+            "waiting on is no new wait"
+        );
     }
 
     #[tokio::test]
     async fn a_question_was_given_up_unasked_because_its_last_look_was_put_off() {
         let taken = || later(Some(json!(1)), 100);
-        let answers = vec![taken(), refused(600), refused(600), found(json!({"n": 1, "m": 2}))];
-        let Progress::Done(outcome) = turns(answers, vec![], &[150, 10, 10]).await else { panic!("not done") };
+        let answers = vec![
+            taken(),
+            refused(600),
+            refused(600),
+            found(json!({"n": 1, "m": 2})),
+        ];
+        let Progress::Done(outcome) = turns(answers, vec![], &[150, 10, 10]).await else {
+            panic!("not done")
+        };
         assert_eq!(outcome.status, OutcomeStatus::Found);
         let code = |progress| match progress {
             Progress::Done(outcome) => outcome.error.map(|error| error.code),
@@ -1030,20 +1436,39 @@ mod tests {
         };
         let nothing = || vec![Answer::NotFound];
         let asked = turns(vec![taken(), refused(600), taken()], nothing(), &[150, 10]).await;
-        assert_eq!(code(asked).as_deref(), Some("provider_timeout"), "the look that was made up for is the last");
-        let never = turns(vec![taken(), refused(600), refused(600)], nothing(), &[150, 560]).await;
-        assert_eq!(code(never).as_deref(), Some("provider_timeout"), "nor is it put off for ever");
+        assert_eq!(
+            code(asked).as_deref(),
+            Some("provider_timeout"),
+            "the look that was made up for is the last"
+        );
+        let never = turns(
+            vec![taken(), refused(600), refused(600)],
+            nothing(),
+            &[150, 560],
+        )
+        .await;
+        assert_eq!(
+            code(never).as_deref(),
+            Some("provider_timeout"),
+            "nor is it put off for ever"
+        );
     }
 
     #[tokio::test]
     async fn a_slow_first_provider_leaves_time_for_the_later_ones() {
         let slow = (found(json!({"n": 1})), Duration::from_mins(1));
-        let f = Fixture::new("\"any\"", vec![slow, now(broken()), now(found(json!({"m": 2})))]);
+        let f = Fixture::new(
+            "\"any\"",
+            vec![slow, now(broken()), now(found(json!({"m": 2})))],
+        );
         let outcome = f.run(12, None).await;
         assert_eq!(Value::Object(outcome.data), json!({"m": 2}));
         let limit = |name: &str| f.providers[name].limits.lock().unwrap()[0];
         assert_eq!(limit("a"), Duration::from_secs(4), "an equal share");
-        assert_eq!((limit("b"), limit("c")), (Duration::from_secs(4), Duration::from_secs(8)));
+        assert_eq!(
+            (limit("b"), limit("c")),
+            (Duration::from_secs(4), Duration::from_secs(8))
+        );
     }
 
     #[tokio::test]
@@ -1054,18 +1479,30 @@ mod tests {
         let outcome = f.run(3, None).await;
         assert_eq!(f.ports.clock.now().since(before), Duration::from_secs(3));
         let error = outcome.error.unwrap();
-        assert_eq!((outcome.status, error.code.as_str()), (OutcomeStatus::Failed, "provider_timeout"));
+        assert_eq!(
+            (outcome.status, error.code.as_str()),
+            (OutcomeStatus::Failed, "provider_timeout")
+        );
         let outcome = f.run(0, None).await;
         assert_eq!(outcome.error.unwrap().code, "deadline_exceeded");
         let f = Fixture::new("\"any\"", vec![slow()]);
-        assert_eq!(f.run(3, None).await.error.unwrap().code, "deadline_exceeded");
+        assert_eq!(
+            f.run(3, None).await.error.unwrap().code,
+            "deadline_exceeded"
+        );
     }
 
     #[tokio::test]
     async fn an_outcome_that_is_too_large_fails_and_costs_nothing() {
-        let f = Fixture::new("\"any\"", vec![now(found(json!({"n": "x".repeat(MAX_OUTCOME_BYTES)})))]);
+        let f = Fixture::new(
+            "\"any\"",
+            vec![now(found(json!({"n": "x".repeat(MAX_OUTCOME_BYTES)})))],
+        );
         let outcome = f.run(10, None).await;
-        assert_eq!((outcome.status, outcome.credits), (OutcomeStatus::Failed, 0));
+        assert_eq!(
+            (outcome.status, outcome.credits),
+            (OutcomeStatus::Failed, 0)
+        );
         assert_eq!(outcome.error.unwrap().code, "outcome_too_large");
         assert!(outcome.data.is_empty() && outcome.sources.is_empty());
     }
@@ -1074,7 +1511,8 @@ mod tests {
     fn prices_are_the_worst_case() {
         let price = |until: &str, order: Option<&[&str]>| {
             let f = Fixture::new(until, vec![now(no()), now(no()), now(no())]);
-            let order: Option<Vec<String>> = order.map(|o| o.iter().map(|n| (*n).to_owned()).collect());
+            let order: Option<Vec<String>> =
+                order.map(|o| o.iter().map(|n| (*n).to_owned()).collect());
             f.registry.kind("t").unwrap().price(order.as_deref())
         };
         assert_eq!(price("\"any\"", None), 4);

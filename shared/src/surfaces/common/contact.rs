@@ -57,8 +57,16 @@ pub struct Phone {
 }
 
 /// The fields that [`emails`] reads.
-pub const EMAIL_FIELDS: [&str; 8] =
-    ["emails", "work_emails", "personal_emails", "email", "work_email", "personal_email", "email_status", "email_type"];
+pub const EMAIL_FIELDS: [&str; 8] = [
+    "emails",
+    "work_emails",
+    "personal_emails",
+    "email",
+    "work_email",
+    "personal_email",
+    "email_status",
+    "email_type",
+];
 
 /// The fields that [`phones`] reads.
 pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
@@ -67,12 +75,25 @@ pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
 pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
     let mut found: Vec<Email> = Vec::new();
     let mut add = |email: Email| {
-        if !email.address.is_empty() && !found.iter().any(|f| f.address.eq_ignore_ascii_case(&email.address)) {
+        if !email.address.is_empty()
+            && !found
+                .iter()
+                .any(|f| f.address.eq_ignore_ascii_case(&email.address))
+        {
             found.push(email);
         }
     };
-    for (name, personal) in [("emails", None), ("work_emails", Some(false)), ("personal_emails", Some(true))] {
-        for item in data.get(name).and_then(Value::as_array).into_iter().flatten() {
+    for (name, personal) in [
+        ("emails", None),
+        ("work_emails", Some(false)),
+        ("personal_emails", Some(true)),
+    ] {
+        for item in data
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if let Some(email) = email(item, personal, blanks) {
                 add(email);
             }
@@ -81,10 +102,17 @@ pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
     let text = |name: &str| blanks.present(data, name).and_then(Value::as_str);
     if let Some(address) = text("email") {
         let status = text("email_status").and_then(EmailStatus::parse);
-        add(Email { address: address.trim().to_owned(), status, personal: text("email_type").and_then(personal) });
+        add(Email {
+            address: address.trim().to_owned(),
+            status,
+            personal: text("email_type").and_then(personal),
+        });
     }
     for (name, personal) in [("work_email", Some(false)), ("personal_email", Some(true))] {
-        if let Some(email) = data.get(name).and_then(|value| email(value, personal, blanks)) {
+        if let Some(email) = data
+            .get(name)
+            .and_then(|value| email(value, personal, blanks))
+        {
             add(email);
         }
     }
@@ -93,7 +121,10 @@ pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
 
 fn email(value: &Value, known: Option<bool>, blanks: Blanks) -> Option<Email> {
     let member = |name: &str| text(value, name, blanks);
-    let address = value.as_str().or_else(|| member("email")).or_else(|| member("address"))?;
+    let address = value
+        .as_str()
+        .or_else(|| member("email"))
+        .or_else(|| member("address"))?;
     Some(Email {
         address: address.trim().to_owned(),
         status: member("status").and_then(EmailStatus::parse),
@@ -103,7 +134,10 @@ fn email(value: &Value, known: Option<bool>, blanks: Blanks) -> Option<Email> {
 
 /// A member that is a text and not blank.
 fn text<'v>(value: &'v Value, name: &str, blanks: Blanks) -> Option<&'v str> {
-    value.get(name).filter(|member| !blanks.is_blank(member)).and_then(Value::as_str)
+    value
+        .get(name)
+        .filter(|member| !blanks.is_blank(member))
+        .and_then(Value::as_str)
 }
 
 fn personal(kind: &str) -> Option<bool> {
@@ -118,9 +152,20 @@ fn personal(kind: &str) -> Option<bool> {
 pub fn phones(data: &Map<String, Value>, blanks: Blanks) -> Vec<Phone> {
     let mut found: Vec<Phone> = Vec::new();
     let phone = |value: &Value| phone(value, blanks);
-    let listed = data.get("phones").and_then(Value::as_array).into_iter().flatten().filter_map(phone);
-    let region = blanks.present(data, "phone_region").and_then(Value::as_str).map(str::to_owned);
-    let single = data.get("phone").and_then(phone).map(|p| Phone { region: p.region.or(region), ..p });
+    let listed = data
+        .get("phones")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(phone);
+    let region = blanks
+        .present(data, "phone_region")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let single = data.get("phone").and_then(phone).map(|p| Phone {
+        region: p.region.or(region),
+        ..p
+    });
     for phone in listed.chain(single) {
         if !phone.number.is_empty() && !found.iter().any(|f| f.number == phone.number) {
             found.push(phone);
@@ -131,8 +176,14 @@ pub fn phones(data: &Map<String, Value>, blanks: Blanks) -> Vec<Phone> {
 
 fn phone(value: &Value, blanks: Blanks) -> Option<Phone> {
     let member = |name: &str| text(value, name, blanks);
-    let number = value.as_str().or_else(|| member("number")).or_else(|| member("phone"))?;
-    Some(Phone { number: number.trim().to_owned(), region: member("region").map(str::to_owned) })
+    let number = value
+        .as_str()
+        .or_else(|| member("number"))
+        .or_else(|| member("phone"))?;
+    Some(Phone {
+        number: number.trim().to_owned(),
+        region: member("region").map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +204,11 @@ mod tests {
             "email": "B@x.example", "email_status": "invalid",
             "work_email": "d@x.example",
         });
-        let email = |address: &str, status, personal| Email { address: address.to_owned(), status, personal };
+        let email = |address: &str, status, personal| Email {
+            address: address.to_owned(),
+            status,
+            personal,
+        };
         let expected = [
             email("a@x.example", None, None),
             email("b@x.example", Some(EmailStatus::Deliverable), Some(false)),
@@ -166,23 +221,36 @@ mod tests {
     #[test]
     fn numbers_are_read_from_every_form_once() {
         let data = json!({"phones": ["+1 555 0100", {"number": "+33 1 23", "region": "FR"}], "phone": "+1 555 0100"});
-        let phone =
-            |number: &str, region: Option<&str>| Phone { number: number.to_owned(), region: region.map(str::to_owned) };
-        assert_eq!(phones(map(&data), Blanks::Absent), [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]);
+        let phone = |number: &str, region: Option<&str>| Phone {
+            number: number.to_owned(),
+            region: region.map(str::to_owned),
+        };
         assert_eq!(
-            phones(map(&json!({"phone": "+1", "phone_region": "US"})), Blanks::Absent),
+            phones(map(&data), Blanks::Absent),
+            [phone("+1 555 0100", None), phone("+33 1 23", Some("FR"))]
+        );
+        assert_eq!(
+            phones(
+                map(&json!({"phone": "+1", "phone_region": "US"})),
+                Blanks::Absent
+            ),
             [phone("+1", Some("US"))]
         );
         let blanks = json!({"phones": ["", null, {"number": " ", "phone": "+2", "region": ""}], "phone": "+1", "phone_region": " "});
-        assert_eq!(phones(map(&blanks), Blanks::Absent), [phone("+2", None), phone("+1", None)]);
+        assert_eq!(
+            phones(map(&blanks), Blanks::Absent),
+            [phone("+2", None), phone("+1", None)]
+        );
     }
 
     #[test]
     fn blank_members_hide_no_address() {
         let data = json!({"emails": ["", {"email": "", "address": "a@x.example", "status": "", "type": " "}], "email": "\u{a0}",
             "email_status": "valid", "work_email": "b@x.example", "personal_email": null});
-        let addresses: Vec<String> =
-            emails(map(&data), Blanks::Absent).into_iter().map(|email| email.address).collect();
+        let addresses: Vec<String> = emails(map(&data), Blanks::Absent)
+            .into_iter()
+            .map(|email| email.address)
+            .collect();
         assert_eq!(addresses, ["a@x.example", "b@x.example"]);
     }
 }

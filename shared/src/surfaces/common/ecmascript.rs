@@ -43,7 +43,10 @@ fn write(out: &mut Vec<u8>, value: &Value) {
 }
 
 fn object(out: &mut Vec<u8>, members: &Map<String, Value>) {
-    let mut indices: Vec<_> = members.iter().filter_map(|(name, value)| Some((index(name)?, name, value))).collect();
+    let mut indices: Vec<_> = members
+        .iter()
+        .filter_map(|(name, value)| Some((index(name)?, name, value)))
+        .collect();
     indices.sort_unstable_by_key(|(index, ..)| *index);
     let first = indices.into_iter().map(|(_, name, value)| (name, value));
     let rest = members.iter().filter(|(name, _)| index(name).is_none());
@@ -127,14 +130,22 @@ mod tests {
         let given = r#"{"b":1,"10":2,"9":[{"x":1,"1":2,"0":3}],"01":4,"4294967295":5,"4294967294":6,"-1":7,"":8,"1.0":9,"__proto__":{"2":1,"1":2},"0":10,"toJSON":11}"#;
         let wanted = r#"{"0":10,"9":[{"0":3,"1":2,"x":1}],"10":2,"4294967294":6,"b":1,"01":4,"4294967295":5,"-1":7,"":8,"1.0":9,"__proto__":{"1":2,"2":1},"toJSON":11}"#;
         assert_eq!(again(given), wanted);
-        assert_eq!(again(r#"{"a":1,"b":2,"a":3}"#), r#"{"a":3,"b":2}"#, "the last value at the first one's place");
+        assert_eq!(
+            again(r#"{"a":1,"b":2,"a":3}"#),
+            r#"{"a":3,"b":2}"#,
+            "the last value at the first one's place"
+        );
     }
 
     #[test]
     fn texts_escape_what_ecmascript_escapes_and_nothing_more() {
-        let given = r#""\u0000\b\t\n\u000b\f\r\u001F \"\\\/ \u007f\u2028\u2029\ud83d\ude00\ufeff\u00e9""#;
+        let given =
+            r#""\u0000\b\t\n\u000b\f\r\u001F \"\\\/ \u007f\u2028\u2029\ud83d\ude00\ufeff\u00e9""#;
         let wanted = "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f \\\"\\\\/ \u{7f}\u{2028}\u{2029}\u{1f600}\u{feff}\u{e9}\"";
         assert_eq!(again(given), wanted);
-        assert_eq!(again(r#"[{},[],{"a":[]},null,true,false]"#), r#"[{},[],{"a":[]},null,true,false]"#);
+        assert_eq!(
+            again(r#"[{},[],{"a":[]},null,true,false]"#),
+            r#"[{},[],{"a":[]},null,true,false]"#
+        );
     }
 }

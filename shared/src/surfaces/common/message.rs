@@ -20,12 +20,19 @@ pub struct ApiRequest {
 impl ApiRequest {
     /// A header's value without the spaces around it; one without a value is as good as not sent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.trim()).filter(|value| !value.is_empty())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// A parameter of the query; one that is blank is as good as not sent.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(n, v)| n == name && !v.trim().is_empty()).map(|(_, v)| v.as_str())
+        self.query
+            .iter()
+            .find(|(n, v)| n == name && !v.trim().is_empty())
+            .map(|(_, v)| v.as_str())
     }
 
     /// The path's segments.
@@ -36,14 +43,22 @@ impl ApiRequest {
     /// The key of `Authorization: Bearer KEY`.
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, key) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| key.trim())
+            .filter(|key| !key.is_empty())
     }
 
     /// The media type that the caller wants most of those on offer; `None` where it wants none of them, or says nothing.
     /// Of equal ones one that was named goes before one that a `*` stands for, then the first in the header, then the first
     /// on offer. Parameters other than the weight are not looked at. Source: RFC 9110, section 12.5.1.
     pub fn preferred<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
-        let ranges: Vec<(&str, u16)> = self.header("accept").unwrap_or_default().split(',').map(range).collect();
+        let ranges: Vec<(&str, u16)> = self
+            .header("accept")
+            .unwrap_or_default()
+            .split(',')
+            .map(range)
+            .collect();
         let wanted = offers.iter().enumerate().filter_map(|(nth, offer)| {
             let fits = |(at, (range, weight)): (usize, &(&str, u16))| {
                 Some((specificity(range, offer)?, std::cmp::Reverse(at), *weight))
@@ -60,15 +75,26 @@ impl ApiRequest {
 fn range(accepted: &str) -> (&str, u16) {
     let mut parts = accepted.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q")));
-    (range, weight.and_then(|(_, weight)| thousandths(weight.trim())).unwrap_or(1000))
+    let weight = parts.find_map(|part| {
+        part.split_once('=')
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+    });
+    (
+        range,
+        weight
+            .and_then(|(_, weight)| thousandths(weight.trim()))
+            .unwrap_or(1000),
+    )
 }
 
 /// `0`, `0.5`, `1.000`. Source: RFC 9110, section 12.4.2.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let fraction: u16 = format!("{fraction:0<3.3}").parse().ok().filter(|_| digits)?;
+    let fraction: u16 = format!("{fraction:0<3.3}")
+        .parse()
+        .ok()
+        .filter(|_| digits)?;
     match whole {
         "1" => Some(1000),
         "0" => Some(fraction),
@@ -85,7 +111,11 @@ fn specificity(range: &str, media: &str) -> Option<u8> {
     let whole = range.strip_suffix("/*")?;
     match whole {
         "*" => Some(0),
-        _ => media.split('/').next().filter(|kind| kind.eq_ignore_ascii_case(whole)).map(|_| 1),
+        _ => media
+            .split('/')
+            .next()
+            .filter(|kind| kind.eq_ignore_ascii_case(whole))
+            .map(|_| 1),
     }
 }
 
@@ -99,8 +129,15 @@ pub struct ApiResponse {
 
 impl ApiResponse {
     pub fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
-        let headers = vec![("content-type", content_type.to_owned()), ("cache-control", "no-store".to_owned())];
-        Self { status, headers, body }
+        let headers = vec![
+            ("content-type", content_type.to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        Self {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub fn json(status: u16, body: &Value) -> Self {
@@ -108,7 +145,11 @@ impl ApiResponse {
     }
 
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: vec![("cache-control", "no-store".to_owned())], body: Vec::new() }
+        Self {
+            status,
+            headers: vec![("cache-control", "no-store".to_owned())],
+            body: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -123,7 +164,10 @@ mod tests {
     use super::*;
 
     fn request(headers: &[(&str, &str)]) -> ApiRequest {
-        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
         ApiRequest {
             method: "GET".into(),
             path: "/v1/jobs".into(),
@@ -136,37 +180,69 @@ mod tests {
 
     #[test]
     fn bearer_is_read_in_any_case_and_other_schemes_are_not() {
-        assert_eq!(request(&[("authorization", "bearer  k1 ")]).bearer(), Some("k1"));
+        assert_eq!(
+            request(&[("authorization", "bearer  k1 ")]).bearer(),
+            Some("k1")
+        );
         assert_eq!(request(&[("authorization", "Basic abc")]).bearer(), None);
         assert_eq!(request(&[]).bearer(), None);
     }
 
     #[test]
     fn the_type_that_is_wanted_most_is_chosen() {
-        const OFFERS: [&str; 4] = ["application/json", "application/x-ndjson", "application/jsonl", "text/csv"];
+        const OFFERS: [&str; 4] = [
+            "application/json",
+            "application/x-ndjson",
+            "application/jsonl",
+            "text/csv",
+        ];
         for (accept, wanted) in [
             ("", None),
             ("*/*", Some("application/json")),
             ("application/*", Some("application/json")),
             ("text/*", Some("text/csv")),
             ("Text/CSV", Some("text/csv")),
-            ("APPLICATION/JSONL; charset=utf-8", Some("application/jsonl")),
+            (
+                "APPLICATION/JSONL; charset=utf-8",
+                Some("application/jsonl"),
+            ),
             ("text/csv;charset=utf-8;q=0.9", Some("text/csv")),
             ("application/json;q=0.5, text/csv", Some("text/csv")),
-            ("application/json;q=0.5,text/csv;q=0.4", Some("application/json")),
+            (
+                "application/json;q=0.5,text/csv;q=0.4",
+                Some("application/json"),
+            ),
             ("text/csv;q=0.501,application/json;q=0.5", Some("text/csv")),
-            ("text/csv ; Q=0.9 , application/json ; q = 0.95", Some("application/json")),
+            (
+                "text/csv ; Q=0.9 , application/json ; q = 0.95",
+                Some("application/json"),
+            ),
             ("text/csv, application/json", Some("text/csv")),
             ("application/json, text/csv", Some("application/json")),
             ("text/csv, */*", Some("text/csv")),
             ("*/*, text/csv", Some("text/csv")),
-            ("*/*;q=0.1, application/x-ndjson;q=0.2", Some("application/x-ndjson")),
-            ("text/csv;q=0, application/json; q=0.5,*/*", Some("application/x-ndjson")),
-            ("text/csv;q=0, application/json; q=0.5", Some("application/json")),
-            ("application/*;q=0.3, application/json;q=0, text/csv;q=0.2", Some("application/x-ndjson")),
+            (
+                "*/*;q=0.1, application/x-ndjson;q=0.2",
+                Some("application/x-ndjson"),
+            ),
+            (
+                "text/csv;q=0, application/json; q=0.5,*/*",
+                Some("application/x-ndjson"),
+            ),
+            (
+                "text/csv;q=0, application/json; q=0.5",
+                Some("application/json"),
+            ),
+            (
+                "application/*;q=0.3, application/json;q=0, text/csv;q=0.2",
+                Some("application/x-ndjson"),
+            ),
             ("application/json;q=0.000", None),
             ("*/*;q=0", None),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some("application/json")),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some("application/json"),
+            ),
             ("text/html", None),
             ("text/csv;q=abc", Some("text/csv")),
             ("text/csv;q=", Some("text/csv")),
@@ -179,7 +255,11 @@ mod tests {
             ("text/csv;q=0.33333", Some("text/csv")),
             ("text/csv;q=0.ü", Some("text/csv")),
         ] {
-            assert_eq!(request(&[("accept", accept)]).preferred(&OFFERS), wanted, "{accept}");
+            assert_eq!(
+                request(&[("accept", accept)]).preferred(&OFFERS),
+                wanted,
+                "{accept}"
+            );
         }
         assert_eq!(request(&[]).preferred(&OFFERS), None);
     }

@@ -44,13 +44,22 @@ impl Faults {
     }
 
     /// With the surface's own word for it.
-    pub fn coded(&mut self, code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) {
+    pub fn coded(
+        &mut self,
+        code: &'static str,
+        pointer: impl Into<String>,
+        detail: impl Into<String>,
+    ) {
         self.push(InputError::new(pointer, detail).with_code(code));
     }
 
     fn push(&mut self, fault: InputError) {
         if self.first.len() < MAX_FAULTS {
-            self.first.push(InputError { pointer: cut(fault.pointer), detail: cut(fault.detail), ..fault });
+            self.first.push(InputError {
+                pointer: cut(fault.pointer),
+                detail: cut(fault.detail),
+                ..fault
+            });
         } else {
             self.more += 1;
         }
@@ -68,24 +77,33 @@ impl Faults {
     /// Adds the faults of a part of the request, which stands at this place.
     pub fn under(&mut self, at: &str, part: &Self) {
         for fault in &part.first {
-            self.push(InputError { pointer: format!("{at}{}", fault.pointer), ..fault.clone() });
+            self.push(InputError {
+                pointer: format!("{at}{}", fault.pointer),
+                ..fault.clone()
+            });
         }
         self.more += part.more;
     }
 
     /// The faults in one sentence, each with its place.
     pub fn words(&self) -> String {
-        let words = self.first.iter().map(|fault| match fault.pointer.strip_prefix('/') {
-            Some(place) => format!("{place} {}", fault.detail),
-            None => fault.detail.clone(),
-        });
+        let words = self
+            .first
+            .iter()
+            .map(|fault| match fault.pointer.strip_prefix('/') {
+                Some(place) => format!("{place} {}", fault.detail),
+                None => fault.detail.clone(),
+            });
         words.collect::<Vec<_>>().join("; ")
     }
 
     /// The first [`MAX_FAULTS`] faults, and how many there are beside them.
     pub fn listed(mut self) -> Vec<InputError> {
         if self.more > 0 {
-            self.first.push(InputError::new("", format!("and {} more faults", self.more)));
+            self.first.push(InputError::new(
+                "",
+                format!("and {} more faults", self.more),
+            ));
         }
         self.first
     }
@@ -93,23 +111,41 @@ impl Faults {
     /// # Errors
     /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
     pub fn finish(self) -> Result<(), ApiError> {
-        if self.first.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.listed())) }
+        if self.first.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Invalid(self.listed()))
+        }
     }
 
     /// Says of every member that is not among `known`, and not blank, that it is unknown.
     pub fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
-        let unknown = object.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !is_blank(value));
+        let unknown = object
+            .iter()
+            .filter(|(name, value)| !known.contains(&name.as_str()) && !is_blank(value));
         for (name, _) in unknown {
-            self.add(format!("{at}/{}", pointer_escape(name)), format!("is unknown; known are {}", known.join(", ")));
+            self.add(
+                format!("{at}/{}", pointer_escape(name)),
+                format!("is unknown; known are {}", known.join(", ")),
+            );
         }
     }
 
     /// An optional text of at most `max` characters.
-    pub fn text(&mut self, object: &Map<String, Value>, at: &str, name: &str, max: usize) -> Option<String> {
+    pub fn text(
+        &mut self,
+        object: &Map<String, Value>,
+        at: &str,
+        name: &str,
+        max: usize,
+    ) -> Option<String> {
         match present(object, name) {
             None => None,
             Some(Value::String(text)) if text.chars().count() > max => {
-                self.add(format!("{at}/{name}"), format!("is longer than {max} characters"));
+                self.add(
+                    format!("{at}/{name}"),
+                    format!("is longer than {max} characters"),
+                );
                 None
             }
             Some(Value::String(text)) => Some(text.clone()),
@@ -133,26 +169,41 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 ///
 /// # Errors
 /// As [`object`].
-pub fn object_by(read: fn(&[u8]) -> Result<Value, json::NotJson>, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+pub fn object_by(
+    read: fn(&[u8]) -> Result<Value, json::NotJson>,
+    body: &[u8],
+) -> Result<Map<String, Value>, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(ApiError::Malformed { detail: "the request has no body; send a JSON object".to_owned() });
+        return Err(ApiError::Malformed {
+            detail: "the request has no body; send a JSON object".to_owned(),
+        });
     }
     match read(body) {
         Ok(Value::Object(object)) => {
             if object.values().any(|value| depth(value) >= MAX_DEPTH) {
-                return Err(ApiError::Malformed { detail: format!("the body nests deeper than {MAX_DEPTH} levels") });
+                return Err(ApiError::Malformed {
+                    detail: format!("the body nests deeper than {MAX_DEPTH} levels"),
+                });
             }
             Ok(object)
         }
-        Ok(_) => Err(ApiError::Malformed { detail: "the body is JSON, but no object".to_owned() }),
-        Err(error) => Err(ApiError::Malformed { detail: format!("the body cannot be read as JSON: {error}") }),
+        Ok(_) => Err(ApiError::Malformed {
+            detail: "the body is JSON, but no object".to_owned(),
+        }),
+        Err(error) => Err(ApiError::Malformed {
+            detail: format!("the body cannot be read as JSON: {error}"),
+        }),
     }
 }
 
 /// # Errors
 /// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
-    if bytes(record) > MAX_RECORD_BYTES { Err(too_large(at)) } else { Ok(()) }
+    if bytes(record) > MAX_RECORD_BYTES {
+        Err(too_large(at))
+    } else {
+        Ok(())
+    }
 }
 
 /// How many bytes a value has as JSON.
@@ -162,15 +213,25 @@ pub fn bytes(value: &impl serde::Serialize) -> usize {
 
 pub(crate) fn too_large(at: usize) -> ApiError {
     ApiError::TooLarge {
-        detail: format!("record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"),
+        detail: format!(
+            "record {at} is larger than {MAX_RECORD_BYTES} bytes as JSON; send less with it"
+        ),
     }
 }
 
 /// The texts of a list, those that are blank left out; no list at all where none is left. `Err` where it is no list of texts.
 pub(crate) fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
-    let Some(value) = value.filter(|value| !is_blank(value)) else { return Ok(None) };
-    let there = value.as_array().ok_or(())?.iter().filter(|item| !is_blank(item));
-    let texts = there.map(|item| item.as_str().map(str::to_owned).ok_or(())).collect::<Result<Vec<_>, _>>()?;
+    let Some(value) = value.filter(|value| !is_blank(value)) else {
+        return Ok(None);
+    };
+    let there = value
+        .as_array()
+        .ok_or(())?
+        .iter()
+        .filter(|item| !is_blank(item));
+    let texts = there
+        .map(|item| item.as_str().map(str::to_owned).ok_or(()))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Some(texts).filter(|texts| !texts.is_empty()))
 }
 
@@ -197,8 +258,11 @@ pub fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 2);
     let (mut before, mut rest) = ('_', name.chars().peekable());
     while let Some(c) = rest.next() {
-        let ends_acronym = before.is_ascii_uppercase() && rest.peek().is_some_and(char::is_ascii_lowercase);
-        if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit() || ends_acronym) {
+        let ends_acronym =
+            before.is_ascii_uppercase() && rest.peek().is_some_and(char::is_ascii_lowercase);
+        if c.is_ascii_uppercase()
+            && (before.is_ascii_lowercase() || before.is_ascii_digit() || ends_acronym)
+        {
             snake.push('_');
         }
         snake.push(c.to_ascii_lowercase());
@@ -215,11 +279,20 @@ mod tests {
     fn a_fault_in_every_other_byte_of_a_body_was_kept_in_memory() {
         let mut faults = Faults::default();
         for n in 0..10_000 {
-            faults.coded("string_type", format!("/providers/{n}"), "Input should be a valid string");
+            faults.coded(
+                "string_type",
+                format!("/providers/{n}"),
+                "Input should be a valid string",
+            );
         }
         assert_eq!(faults.first.capacity().min(10_000), 128);
-        let Err(ApiError::Invalid(told)) = faults.finish() else { panic!() };
-        assert_eq!((told.len(), told[100].detail.as_str()), (101, "and 9900 more faults"));
+        let Err(ApiError::Invalid(told)) = faults.finish() else {
+            panic!()
+        };
+        assert_eq!(
+            (told.len(), told[100].detail.as_str()),
+            (101, "and 9900 more faults")
+        );
     }
 
     #[test]

@@ -54,18 +54,37 @@ impl Provider for Instantly {
         if !self.finds {
             return Answer::NotFound;
         }
-        let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default();
+        let domain = question
+            .input
+            .get("domain")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let fields = Map::from_iter([
-            ("company_name".to_owned(), format!("The company of {domain}").into()),
+            (
+                "company_name".to_owned(),
+                format!("The company of {domain}").into(),
+            ),
             ("domain".to_owned(), domain.into()),
             ("employees".to_owned(), 1_250.into()),
             ("founded_year".to_owned(), 1998.into()),
             ("country".to_owned(), "DE".into()),
-            ("description".to_owned(), "Makes what its customers ask for, and what they do not ask for yet.".into()),
-            ("social".to_owned(), json!({"linkedin": format!("https://www.linkedin.com/company/{domain}")})),
-            ("technologies".to_owned(), json!(["nginx", "PostgreSQL", "Rust"])),
+            (
+                "description".to_owned(),
+                "Makes what its customers ask for, and what they do not ask for yet.".into(),
+            ),
+            (
+                "social".to_owned(),
+                json!({"linkedin": format!("https://www.linkedin.com/company/{domain}")}),
+            ),
+            (
+                "technologies".to_owned(),
+                json!(["nginx", "PostgreSQL", "Rust"]),
+            ),
         ]);
-        Answer::Found { fields, confidence: None }
+        Answer::Found {
+            fields,
+            confidence: None,
+        }
     }
 }
 
@@ -78,18 +97,36 @@ fn records() -> Vec<String> {
 }
 
 /// Every record through the waterfall; the bytes written.
-async fn enrich(registry: &Registry, ports: &Ports, records: &[String]) -> Result<Vec<String>, Box<dyn Error>> {
+async fn enrich(
+    registry: &Registry,
+    ports: &Ports,
+    records: &[String],
+) -> Result<Vec<String>, Box<dyn Error>> {
     let waterfall = registry.waterfall("company").ok_or("no type")?;
     let mut lines = Vec::with_capacity(records.len());
     for (index, text) in (0_u32..).zip(records) {
         let record: Record = serde_json::from_str(text)?;
         let key = format!("job_01JGFJJZ00ENHMZBNF8SBD1WXY/{index}");
         let limit = Duration::from_secs(30);
-        let request = Request { input: &record.input, limit, order: None, key: &key, callback: None, cache: None };
+        let request = Request {
+            input: &record.input,
+            limit,
+            order: None,
+            key: &key,
+            callback: None,
+            cache: None,
+        };
         let Progress::Done(outcome) = waterfall.run(&request, None, ports).await else {
             return Err("nobody answers later here".into());
         };
-        lines.push(serde_json::to_string(&ResultLine { index, record, outcome }.to_json())?);
+        lines.push(serde_json::to_string(
+            &ResultLine {
+                index,
+                record,
+                outcome,
+            }
+            .to_json(),
+        )?);
     }
     Ok(lines)
 }
@@ -113,8 +150,11 @@ fn median(mut of: Vec<Duration>) -> Duration {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let config = Config::parse("overhead", CONFIG)?;
-    let registry =
-        Registry::assemble(&config, |provider| Ok(Arc::new(Instantly { finds: provider.name == "second" })))?;
+    let registry = Registry::assemble(&config, |provider| {
+        Ok(Arc::new(Instantly {
+            finds: provider.name == "second",
+        }))
+    })?;
     let ports = Ports {
         http: Arc::new(CheckOnly(Guard::default())),
         dns: Arc::new(NoDns),
@@ -125,7 +165,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         seen: None,
         guard: None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let records = records();
     let (mut ours, mut theirs, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -144,8 +186,14 @@ fn run() -> Result<(), Box<dyn Error>> {
         size(&records),
         size(&lines)
     );
-    println!("  two providers that take no time   {:9.0} records a second", rate(ours));
-    println!("  merely parsed and serialised      {:9.0} records a second", rate(theirs));
+    println!(
+        "  two providers that take no time   {:9.0} records a second",
+        rate(ours)
+    );
+    println!(
+        "  merely parsed and serialised      {:9.0} records a second",
+        rate(theirs)
+    );
     println!(
         "  {:.1} times as long: {:.1} us a record are the engine's",
         ours.as_secs_f64() / theirs.as_secs_f64(),

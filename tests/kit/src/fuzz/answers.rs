@@ -66,20 +66,36 @@ fn provider(kind: &Kind) -> Arc<dyn Provider> {
 
 fn reply(wire: &Wire) -> Reply {
     let status = wire.first.trim().parse().unwrap_or(200);
-    wire.headers.iter().fold(Reply::body(status, wire.body.clone()), |reply, (name, value)| reply.header(name, value))
+    wire.headers.iter().fold(
+        Reply::body(status, wire.body.clone()),
+        |reply, (name, value)| reply.header(name, value),
+    )
 }
 
 /// An answer to a provider's request, in the form of [`Wire`], given again and again. The record ends in its time, within
 /// the limits, whatever came; the job's results can be read and its event is told.
 pub fn of_a_provider(bytes: &[u8]) {
     let wire = Wire::parse(bytes);
-    let mut served = Served::new(World::new(), SURFACES, "", |_| (Duration::ZERO, Answer::NotFound));
-    served.world.registry =
-        Arc::new(Registry::assemble(&config(), |config| Ok(provider(&config.kind))).expect("providers are complete"));
+    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+        (Duration::ZERO, Answer::NotFound)
+    });
+    served.world.registry = Arc::new(
+        Registry::assemble(&config(), |config| Ok(provider(&config.kind)))
+            .expect("providers are complete"),
+    );
     served.api.catalog = served.world.registry.catalog().clone();
     let answer = reply(&wire);
-    served.world.sim.http.on("https://any.example/", move |_: &HttpRequest| answer.clone());
-    let (key, secret) = (served.key().to_owned(), served.world.tenant.secret.reveal().to_owned());
+    served
+        .world
+        .sim
+        .http
+        .on("https://any.example/", move |_: &HttpRequest| {
+            answer.clone()
+        });
+    let (key, secret) = (
+        served.key().to_owned(),
+        served.world.tenant.secret.reveal().to_owned(),
+    );
     super::without_secrets(&[&key, &secret, SECRET], || {
         for (path, request) in [
             (
@@ -93,19 +109,46 @@ pub fn of_a_provider(bytes: &[u8]) {
         ] {
             let asked = served.world.sim.http.sent().len();
             let headers = [("x-api-key", key.as_str())];
-            let accepted: Value = serde_json::from_slice(&served.post(path, &headers, &request).body).expect("JSON");
+            let accepted: Value =
+                serde_json::from_slice(&served.post(path, &headers, &request).body).expect("JSON");
             let begun = served.world.now();
             served.settle();
             let requests = served.world.sim.http.sent();
-            let asked = requests[asked..].iter().filter(|sent| sent.request.url.starts_with("https://any.example/"));
+            let asked = requests[asked..]
+                .iter()
+                .filter(|sent| sent.request.url.starts_with("https://any.example/"));
             let asked: Vec<_> = asked.collect();
-            assert!((1..=3).contains(&asked.len()), "asked {} times", asked.len());
-            assert!(asked.iter().all(|sent| sent.at.since(begun) <= Duration::from_secs(60)));
-            let id = accepted["id"].as_str().or(accepted["job_id"].as_str()).expect("an id").to_owned();
-            let page = body(&served.get(&format!("/v1/jobs/{id}/results"), &headers), 200);
+            assert!(
+                (1..=3).contains(&asked.len()),
+                "asked {} times",
+                asked.len()
+            );
+            assert!(
+                asked
+                    .iter()
+                    .all(|sent| sent.at.since(begun) <= Duration::from_secs(60))
+            );
+            let id = accepted["id"]
+                .as_str()
+                .or(accepted["job_id"].as_str())
+                .expect("an id")
+                .to_owned();
+            let page = body(
+                &served.get(&format!("/v1/jobs/{id}/results"), &headers),
+                200,
+            );
             outcome(&page["results"][0]);
-            let csv = served.get(&format!("/v1/jobs/{id}/results"), &[headers[0], ("accept", "text/csv")]);
-            assert_eq!(csv::Reader::from_reader(&csv.body[..]).records().flatten().count(), 1);
+            let csv = served.get(
+                &format!("/v1/jobs/{id}/results"),
+                &[headers[0], ("accept", "text/csv")],
+            );
+            assert_eq!(
+                csv::Reader::from_reader(&csv.body[..])
+                    .records()
+                    .flatten()
+                    .count(),
+                1
+            );
         }
         for exchange in served.world.receiver.exchanges() {
             assert!(exchange.json().is_object());
@@ -122,7 +165,11 @@ fn outcome(line: &Value) {
         depth(&line["data"])
     );
     assert_eq!(data.is_empty(), line["status"] != "found", "{line}");
-    assert_eq!(line["credits"].as_u64() > Some(0), line["status"] == "found", "{line}");
+    assert_eq!(
+        line["credits"].as_u64() > Some(0),
+        line["status"] == "found",
+        "{line}"
+    );
     assert!(
         data.keys().all(|name| ["name", "first", "slash", "deep", "shout", "sum"].contains(&name.as_str())),
         "{line}"
@@ -145,7 +192,9 @@ fn outcome(line: &Value) {
         );
         let detail = line["error"]["detail"].as_str().expect("a detail");
         assert!(
-            detail.chars().count() <= 400 && !detail.contains(super::PERSONAL) && !detail.contains(SECRET),
+            detail.chars().count() <= 400
+                && !detail.contains(super::PERSONAL)
+                && !detail.contains(SECRET),
             "{detail}"
         );
     }
@@ -166,13 +215,20 @@ pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
 
 /// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.
 pub fn input_of_a_provider(bytes: &[u8]) {
-    let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
+    let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+        return;
+    };
     // An input that holds the secret could not be told from a secret that got out.
-    if input.values().any(|value| value.to_string().contains(SECRET)) {
+    if input
+        .values()
+        .any(|value| value.to_string().contains(SECRET))
+    {
         return;
     }
     let sim = Sim::new(1);
-    sim.http.on("https://any.example/", |_: &HttpRequest| Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec()));
+    sim.http.on("https://any.example/", |_: &HttpRequest| {
+        Reply::body(200, br#"{"found": 1, "name": "x"}"#.to_vec())
+    });
     let ports = Ports {
         http: sim.http.clone(),
         dns: sim.dns.clone(),
@@ -204,25 +260,48 @@ pub fn input_of_a_provider(bytes: &[u8]) {
 fn are_hashes(value: &Value) -> bool {
     match value {
         Value::String(text) => {
-            text.len() >= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
+            text.len() >= 32
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
         }
-        Value::Object(members) => members.iter().all(|(name, value)| name == "address" || are_hashes(value)),
+        Value::Object(members) => members
+            .iter()
+            .all(|(name, value)| name == "address" || are_hashes(value)),
         _ => false,
     }
 }
 
 fn request(request: &HttpRequest, input: &Map<String, Value>) {
-    let url = url::Url::parse(&request.url).unwrap_or_else(|error| panic!("{error}: {}", request.url));
-    assert_eq!((url.scheme(), url.host_str(), url.port(), url.fragment()), ("https", Some("any.example"), None, None));
+    let url =
+        url::Url::parse(&request.url).unwrap_or_else(|error| panic!("{error}: {}", request.url));
+    assert_eq!(
+        (url.scheme(), url.host_str(), url.port(), url.fragment()),
+        ("https", Some("any.example"), None, None)
+    );
     let segments: Vec<&str> = url.path_segments().expect("a path").collect();
-    assert!(segments.len() == 3 && segments[0] == "v1" && segments[2].starts_with('x'), "{}", request.url);
+    assert!(
+        segments.len() == 3 && segments[0] == "v1" && segments[2].starts_with('x'),
+        "{}",
+        request.url
+    );
     let decoded: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let mut names: Vec<&str> = decoded.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     let note = input.get("note").is_some_and(|note| !note.is_null());
-    assert_eq!(names, if note { vec!["fixed", "note", "q"] } else { vec!["fixed", "q"] });
+    assert_eq!(
+        names,
+        if note {
+            vec!["fixed", "note", "q"]
+        } else {
+            vec!["fixed", "q"]
+        }
+    );
     if let Some(Value::String(domain)) = input.get("domain") {
-        assert!(decoded.contains(&("q".to_owned(), domain.clone())), "{decoded:?}");
+        assert!(
+            decoded.contains(&("q".to_owned(), domain.clone())),
+            "{decoded:?}"
+        );
     }
     for (name, value) in &request.headers {
         assert!(!value.chars().any(char::is_control), "{name}: {value:?}");
@@ -230,42 +309,75 @@ fn request(request: &HttpRequest, input: &Map<String, Value>) {
     }
     assert!(!request.url.contains(SECRET));
     let sent: Value = serde_json::from_slice(&request.body).expect("a body is JSON");
-    let members: Vec<&str> = sent.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert!(members.iter().all(|name| ["domain", "n", "text", "up", "list"].contains(name)), "{members:?}");
+    let members: Vec<&str> = sent
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert!(
+        members
+            .iter()
+            .all(|name| ["domain", "n", "text", "up", "list"].contains(name)),
+        "{members:?}"
+    );
     assert_eq!(sent.get("domain"), input.get("domain"));
-    assert_eq!(sent.get("n"), input.get("employees").filter(|n| !n.is_null()));
+    assert_eq!(
+        sent.get("n"),
+        input.get("employees").filter(|n| !n.is_null())
+    );
 }
 
 /// A receiver's answer to a webhook, in the form of [`Wire`], to the first attempts of every delivery. Each delivery ends, its log
 /// stays small, and it can be read.
 pub fn of_a_receiver(bytes: &[u8]) {
     let answer = reply(&Wire::parse(bytes));
-    let mut served = Served::new(World::new(), SURFACES, "", |_| (Duration::ZERO, Answer::NotFound));
-    let (key, secret) = (served.key().to_owned(), served.world.tenant.secret.reveal().to_owned());
+    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+        (Duration::ZERO, Answer::NotFound)
+    });
+    let (key, secret) = (
+        served.key().to_owned(),
+        served.world.tenant.secret.reveal().to_owned(),
+    );
     super::without_secrets(&[&key, &secret], || {
         // Three attempts of each of the four deliveries: the later ones are hours apart and teach nothing more.
         served.world.receiver.replies(vec![answer; 12]);
         let headers = [("x-api-key", key.as_str())];
-        let records: Vec<Value> = (0..3).map(|_| json!({"input": {"domain": "a.example"}})).collect();
+        let records: Vec<Value> = (0..3)
+            .map(|_| json!({"input": {"domain": "a.example"}}))
+            .collect();
         let request = json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
         let job = body(&served.post("/v1/jobs", &headers, &request), 202);
         served.settle();
         for item in served.world.sim.store.items() {
-            assert!(item_size(&item) <= 400 * 1024, "{:?} has {} bytes", item.key, item_size(&item));
+            assert!(
+                item_size(&item) <= 400 * 1024,
+                "{:?} has {} bytes",
+                item.key,
+                item_size(&item)
+            );
         }
-        let path = format!("/v1/jobs/{}/deliveries?limit=100", job["id"].as_str().expect("an id"));
+        let path = format!(
+            "/v1/jobs/{}/deliveries?limit=100",
+            job["id"].as_str().expect("an id")
+        );
         let page = served.get(&path, &headers);
         let deliveries = body(&page, 200);
         for delivery in deliveries["deliveries"].as_array().expect("deliveries") {
             let log = delivery["log"].as_array().expect("a log");
             let attempts = delivery["attempts"].as_u64().expect("a number");
             assert!(
-                delivery["state"] != "pending" && log.len() as u64 == attempts.min(LOG_LENGTH as u64),
+                delivery["state"] != "pending"
+                    && log.len() as u64 == attempts.min(LOG_LENGTH as u64),
                 "{delivery}"
             );
             for attempt in log {
                 let kept = attempt["response"].as_str().unwrap_or_default();
-                assert!(kept.chars().count() <= RESPONSE_LOG_BYTES, "{} characters", kept.chars().count());
+                assert!(
+                    kept.chars().count() <= RESPONSE_LOG_BYTES,
+                    "{} characters",
+                    kept.chars().count()
+                );
             }
         }
     });

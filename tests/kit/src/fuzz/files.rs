@@ -56,8 +56,14 @@ fn options(line: &str) -> (u8, Columns, bool) {
 }
 
 fn parts(bytes: &[u8]) -> (String, &[u8]) {
-    let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
-    (String::from_utf8_lossy(&bytes[..end]).into_owned(), bytes.get(end + 1..).unwrap_or_default())
+    let end = bytes
+        .iter()
+        .position(|b| *b == b'\n')
+        .unwrap_or(bytes.len());
+    (
+        String::from_utf8_lossy(&bytes[..end]).into_owned(),
+        bytes.get(end + 1..).unwrap_or_default(),
+    )
 }
 
 /// A CSV file behind a line of options.
@@ -86,26 +92,53 @@ fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
             assert!(!faults.is_empty());
             for fault in &faults {
                 assert!(fault.line <= lines && !fault.text.is_empty(), "{fault:?}");
-                assert!(!fault.text.chars().any(char::is_control), "for a terminal: {fault:?}");
+                assert!(
+                    !fault.text.chars().any(char::is_control),
+                    "for a terminal: {fault:?}"
+                );
             }
             return;
         }
         Ok(records) => records,
     };
     assert!(!records.is_empty());
-    assert!(records.iter().all(|record| (1..=lines).contains(&record.line)));
-    assert!(records.windows(2).all(|two| two[0].line < two[1].line), "lines in order");
+    assert!(
+        records
+            .iter()
+            .all(|record| (1..=lines).contains(&record.line))
+    );
+    assert!(
+        records.windows(2).all(|two| two[0].line < two[1].line),
+        "lines in order"
+    );
     for record in &records {
         assert!(record.json.len() <= MAX_RECORD_BYTES);
-        let value: Map<String, Value> = serde_json::from_slice(&record.json).expect("a record is a JSON object");
-        assert!(value.keys().all(|name| matches!(name.as_str(), "id" | "input" | "metadata")), "{value:?}");
-        assert!(value["input"].as_object().is_some_and(|input| !input.is_empty()), "{value:?}");
+        let value: Map<String, Value> =
+            serde_json::from_slice(&record.json).expect("a record is a JSON object");
+        assert!(
+            value
+                .keys()
+                .all(|name| matches!(name.as_str(), "id" | "input" | "metadata")),
+            "{value:?}"
+        );
+        assert!(
+            value["input"]
+                .as_object()
+                .is_some_and(|input| !input.is_empty()),
+            "{value:?}"
+        );
     }
     let ranges = split(&records, 100);
-    assert_eq!(ranges.iter().cloned().flatten().collect::<Vec<_>>(), (0..records.len()).collect::<Vec<_>>());
+    assert_eq!(
+        ranges.iter().cloned().flatten().collect::<Vec<_>>(),
+        (0..records.len()).collect::<Vec<_>>()
+    );
     for range in ranges {
         let part = &records[range];
-        assert!(part.len() <= MAX_RECORDS && part.iter().map(|r| r.json.len() + 1).sum::<usize>() <= MAX_BODY_BYTES);
+        assert!(
+            part.len() <= MAX_RECORDS
+                && part.iter().map(|r| r.json.len() + 1).sum::<usize>() <= MAX_BODY_BYTES
+        );
         if typed {
             submitted(part);
         }
@@ -115,7 +148,8 @@ fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
 /// Whatever the server has against records is about single ones, so that the user is told their lines.
 fn submitted(records: &[Record]) {
     static SERVER: OnceLock<Catalog> = OnceLock::new();
-    let catalog = SERVER.get_or_init(|| Catalog::of(&Config::parse("server", CATALOG).expect("a configuration")));
+    let catalog = SERVER
+        .get_or_init(|| Catalog::of(&Config::parse("server", CATALOG).expect("a configuration")));
     let mut body = b"{\"type\":\"company\",\"records\":[".to_vec();
     for (at, record) in records.iter().enumerate() {
         body.extend_from_slice(if at > 0 { b"," } else { b"" });
@@ -130,9 +164,23 @@ fn submitted(records: &[Record]) {
         body,
         request_id: String::new(),
     };
-    let Routed::To { surface, call: Call::Submit { read, .. }, .. } = route(SURFACES, &request) else { panic!() };
+    let Routed::To {
+        surface,
+        call: Call::Submit { read, .. },
+        ..
+    } = route(SURFACES, &request)
+    else {
+        panic!()
+    };
     let sim = Sim::new(1);
-    match read(&request, &Reading { surface, catalog, http: sim.http.as_ref() }) {
+    match read(
+        &request,
+        &Reading {
+            surface,
+            catalog,
+            http: sim.http.as_ref(),
+        },
+    ) {
         Ok(submission) => assert_eq!(submission.records.len(), records.len()),
         Err(ApiError::Invalid(faults)) => {
             let more = |fault: &&shared::domain::error::InputError| !fault.pointer.is_empty();
@@ -175,10 +223,16 @@ fn tables() -> &'static [DatasetConfig] {
 /// A table behind a digit that chooses one of eight declarations. It is refused, or every row counts as one that can be
 /// found or as one left out, and each key finds what the first row with it says.
 pub fn dataset(bytes: &[u8]) {
-    let Some((digit, text)) = bytes.split_first() else { return };
-    let Ok(text) = std::str::from_utf8(text) else { return };
+    let Some((digit, text)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
     let config = &tables()[usize::from(*digit) % TABLES.len()];
-    let Ok(table) = Dataset::parse(config, text.to_owned()) else { return };
+    let Ok(table) = Dataset::parse(config, text.to_owned()) else {
+        return;
+    };
     let sim = Sim::new(1);
     let ports = Ports {
         http: sim.http.clone(),
@@ -190,10 +244,15 @@ pub fn dataset(bytes: &[u8]) {
         seen: None,
         guard: None,
     };
-    let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else { return };
+    let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else {
+        return;
+    };
     // A lone carriage return ends a row too.
     let most = text.split(['\n', '\r']).count();
-    assert!(rows > 0 && rows + skipped <= most, "{rows} and {skipped} rows");
+    assert!(
+        rows > 0 && rows + skipped <= most,
+        "{rows} and {skipped} rows"
+    );
     let ask = |key: &str| {
         let input = Map::from_iter([("key".to_owned(), Value::from(key))]);
         sim.finish(table.ask(&super::answers::question(&input), &ports))

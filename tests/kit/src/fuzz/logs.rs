@@ -11,7 +11,10 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panics while writing").extend_from_slice(bytes);
+        self.0
+            .lock()
+            .expect("nobody panics while writing")
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -48,7 +51,11 @@ pub fn without_secrets<T>(secrets: &[&str], work: impl FnOnce() -> T) -> T {
         for secret in secrets.iter().copied().chain([super::PERSONAL]) {
             assert!(!line.contains(secret), "{secret} is in the log: {begin}");
         }
-        assert!(line.len() <= 8 * 1024, "a log line of {} bytes: {begin}", line.len());
+        assert!(
+            line.len() <= 8 * 1024,
+            "a log line of {} bytes: {begin}",
+            line.len()
+        );
         assert!(!line.contains("panic"), "{begin}");
     }
     done

@@ -32,25 +32,82 @@ pub struct Target {
 
 /// Every kind of input.
 pub const TARGETS: [Target; 19] = [
-    Target { name: "api", run: api::request },
-    Target { name: "gateway", run: api::gateway_event },
-    Target { name: "messages", run: messages::batch },
-    Target { name: "csv", run: files::csv },
-    Target { name: "ndjson", run: files::ndjson },
-    Target { name: "dataset", run: files::dataset },
-    Target { name: "provider_answer", run: answers::of_a_provider },
-    Target { name: "provider_input", run: answers::input_of_a_provider },
-    Target { name: "receiver_answer", run: answers::of_a_receiver },
-    Target { name: "providers_toml", run: settings::providers_toml },
-    Target { name: "url", run: network::url },
-    Target { name: "dns", run: network::dns_message },
-    Target { name: "text", run: texts::text },
-    Target { name: "item", run: stored::item },
-    Target { name: "payload", run: stored::payload },
-    Target { name: "page", run: sites::page },
-    Target { name: "feed", run: sites::feed },
-    Target { name: "phone", run: sites::phone },
-    Target { name: "email", run: sites::email },
+    Target {
+        name: "api",
+        run: api::request,
+    },
+    Target {
+        name: "gateway",
+        run: api::gateway_event,
+    },
+    Target {
+        name: "messages",
+        run: messages::batch,
+    },
+    Target {
+        name: "csv",
+        run: files::csv,
+    },
+    Target {
+        name: "ndjson",
+        run: files::ndjson,
+    },
+    Target {
+        name: "dataset",
+        run: files::dataset,
+    },
+    Target {
+        name: "provider_answer",
+        run: answers::of_a_provider,
+    },
+    Target {
+        name: "provider_input",
+        run: answers::input_of_a_provider,
+    },
+    Target {
+        name: "receiver_answer",
+        run: answers::of_a_receiver,
+    },
+    Target {
+        name: "providers_toml",
+        run: settings::providers_toml,
+    },
+    Target {
+        name: "url",
+        run: network::url,
+    },
+    Target {
+        name: "dns",
+        run: network::dns_message,
+    },
+    Target {
+        name: "text",
+        run: texts::text,
+    },
+    Target {
+        name: "item",
+        run: stored::item,
+    },
+    Target {
+        name: "payload",
+        run: stored::payload,
+    },
+    Target {
+        name: "page",
+        run: sites::page,
+    },
+    Target {
+        name: "feed",
+        run: sites::feed,
+    },
+    Target {
+        name: "phone",
+        run: sites::phone,
+    },
+    Target {
+        name: "email",
+        run: sites::email,
+    },
 ];
 
 /// The seed corpus of a target: names and bytes, by name.
@@ -58,8 +115,11 @@ pub const TARGETS: [Target; 19] = [
 /// # Panics
 /// Where the folder cannot be read.
 pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut seeds: Vec<(String, Vec<u8>)> = entries
         .map(|entry| {
             let entry = entry.expect("an entry of the folder");

@@ -18,7 +18,12 @@ const NOT_GLOBAL: &str = "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254
 
 fn is_not_global(address: IpAddr) -> bool {
     static NETS: OnceLock<Vec<IpNet>> = OnceLock::new();
-    let nets = NETS.get_or_init(|| NOT_GLOBAL.split_whitespace().map(|net| net.parse().expect("a network")).collect());
+    let nets = NETS.get_or_init(|| {
+        NOT_GLOBAL
+            .split_whitespace()
+            .map(|net| net.parse().expect("a network"))
+            .collect()
+    });
     nets.iter().any(|net| net.contains(&address))
 }
 
@@ -56,30 +61,57 @@ fn is_numeric_host(host: &str) -> bool {
 /// A URL, of any bytes; the first 16 are an address as well.
 pub fn url(bytes: &[u8]) {
     let guard = Guard::default();
-    if let Some(octets) = bytes.get(..16).and_then(|octets| <[u8; 16]>::try_from(octets).ok()) {
+    if let Some(octets) = bytes
+        .get(..16)
+        .and_then(|octets| <[u8; 16]>::try_from(octets).ok())
+    {
         let v6 = Ipv6Addr::from(octets);
         let v4 = Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]);
         for address in [v6.into(), v4.into(), v4.to_ipv6_mapped().into()] {
-            assert!(!(guard.permits(address) && is_harmful(address)), "{address} is permitted");
+            assert!(
+                !(guard.permits(address) && is_harmful(address)),
+                "{address} is permitted"
+            );
         }
         assert_eq!(guard.permits(v4.into()), !is_not_global(v4.into()), "{v4}");
     }
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     for (guard, plain_http, schemes) in [
         (&guard, false, &["https"][..]),
-        (&Guard::new(Vec::new(), PlainHttp::Always), false, &["https", "http"]),
+        (
+            &Guard::new(Vec::new(), PlainHttp::Always),
+            false,
+            &["https", "http"],
+        ),
         (&guard, true, &["https", "http"]),
     ] {
-        let Ok(url) = guard.check(text, plain_http) else { continue };
+        let Ok(url) = guard.check(text, plain_http) else {
+            continue;
+        };
         assert!(schemes.contains(&url.scheme()), "{url}");
-        assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
+        assert!(
+            url.username().is_empty() && url.password().is_none() && url.fragment().is_none(),
+            "{url}"
+        );
         assert!(url.port() != Some(0) && url.port() != Some(25), "{url}");
         // What is sent is the text of this URL: read again, by whomever, it must be the same.
-        let again = guard.check(url.as_str(), plain_http).unwrap_or_else(|error| panic!("{url}: {error}"));
+        let again = guard
+            .check(url.as_str(), plain_http)
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
         assert_eq!(again, url);
         let host = url.host_str().expect("a host");
-        assert!(host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@\\%".contains(&b)), "{host}");
-        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        assert!(
+            host.bytes()
+                .all(|b| b.is_ascii_graphic() && !b"/?#@\\%".contains(&b)),
+            "{host}"
+        );
+        if let Ok(address) = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
             assert!(!is_harmful(address), "{url}");
         } else {
             assert!(!is_numeric_host(host), "{url}");
@@ -92,16 +124,29 @@ pub fn url(bytes: &[u8]) {
 /// A message of a name server, to a question for the `A` or `AAAA` records of `hook.example` under the id `0x1234`; the
 /// first byte chooses which.
 pub fn dns_message(bytes: &[u8]) {
-    let Some((choice, message)) = bytes.split_first() else { return };
+    let Some((choice, message)) = bytes.split_first() else {
+        return;
+    };
     let kind = if choice % 2 == 0 { TYPE::A } else { TYPE::AAAA };
     let query = DnsQuery::with_id("hook.example", kind, 0x1234).expect("a name");
-    let Some(answer) = query.read(message) else { return };
-    assert!(message[..2] == [0x12, 0x34] && message[2] & 0x80 != 0, "no answer to this question");
+    let Some(answer) = query.read(message) else {
+        return;
+    };
+    assert!(
+        message[..2] == [0x12, 0x34] && message[2] & 0x80 != 0,
+        "no answer to this question"
+    );
     if let Ok(DnsReply::Whole(addresses)) = answer {
         let records = usize::from(u16::from_be_bytes([message[6], message[7]]));
-        assert!(addresses.len() <= records, "{} addresses of {records} records", addresses.len());
+        assert!(
+            addresses.len() <= records,
+            "{} addresses of {records} records",
+            addresses.len()
+        );
         for record in addresses {
-            let DnsRecord::Address(address) = record else { panic!("{record:?} is no address") };
+            let DnsRecord::Address(address) = record else {
+                panic!("{record:?} is no address")
+            };
             assert_eq!(address.is_ipv4(), kind == TYPE::A);
             let there = match address {
                 IpAddr::V4(v4) => message.windows(4).any(|window| window == v4.octets()),

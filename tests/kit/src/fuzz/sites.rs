@@ -61,15 +61,18 @@ fn readers() -> &'static Readers {
     static READERS: OnceLock<Readers> = OnceLock::new();
     READERS.get_or_init(|| {
         let config = Config::parse("sites", PROVIDERS).unwrap_or_else(|error| panic!("{error}"));
-        let (mut site, mut signals, mut phone, mut email_check, mut hem) = (None, None, None, None, None);
+        let (mut site, mut signals, mut phone, mut email_check, mut hem) =
+            (None, None, None, None, None);
         for provider in &config.providers {
             match &provider.kind {
                 Kind::Site(config) => site = Some(Site::new(config)),
                 Kind::Signals(config) => signals = Some(Signals::new(config)),
                 Kind::Phone(config) => phone = Some(Phone::new(config)),
                 Kind::EmailCheck(config) => {
-                    email_check =
-                        Some(EmailCheck::open("email-check", config, Path::new(".")).expect("it has no lists"));
+                    email_check = Some(
+                        EmailCheck::open("email-check", config, Path::new("."))
+                            .expect("it has no lists"),
+                    );
                 }
                 Kind::Hem(config) => hem = Some(Hem::new(config)),
                 other => panic!("not declared here: {other:?}"),
@@ -94,7 +97,9 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         let url = url::Url::parse(&request.url).expect("a URL");
         match &home {
             _ if url.path() == "/robots.txt" => Reply::status(404),
-            Some(home) if url.path() == "/" => Reply::body(200, home.clone()).header("content-type", "text/html"),
+            Some(home) if url.path() == "/" => {
+                Reply::body(200, home.clone()).header("content-type", "text/html")
+            }
             _ => reply.clone(),
         }
     });
@@ -108,8 +113,12 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         seen: None,
         guard: None,
     };
-    let Value::Object(input) = input else { panic!("{input} is no input") };
-    let answer = super::without_secrets(&[], || sim.finish(provider.ask(&super::answers::question(&input), &ports)));
+    let Value::Object(input) = input else {
+        panic!("{input} is no input")
+    };
+    let answer = super::without_secrets(&[], || {
+        sim.finish(provider.ask(&super::answers::question(&input), &ports))
+    });
     if let Answer::Failed { detail, .. } | Answer::Invalid(detail) = &answer {
         assert!(detail.chars().count() <= 400, "{detail}");
     }
@@ -118,56 +127,117 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
 
 /// The fields of an answer that says something, each as sure as can be.
 fn found(answer: Answer) -> Option<Map<String, Value>> {
-    let Answer::Found { fields, confidence } = answer else { return None };
+    let Answer::Found { fields, confidence } = answer else {
+        return None;
+    };
     let size = Value::Object(fields.clone()).to_string().len();
-    assert!(!fields.is_empty() && size <= MAX_OUTCOME_BYTES, "{size} bytes");
+    assert!(
+        !fields.is_empty() && size <= MAX_OUTCOME_BYTES,
+        "{size} bytes"
+    );
     for field in fields.keys() {
         let sure = confidence.as_ref().map(|sure: &Confidence| sure.of(field));
-        assert!(sure.is_none_or(|sure| sure.is_some_and(|sure| sure > 0.0 && sure <= 1.0)), "{field}: {sure:?}");
+        assert!(
+            sure.is_none_or(|sure| sure.is_some_and(|sure| sure > 0.0 && sure <= 1.0)),
+            "{field}: {sure:?}"
+        );
     }
     Some(fields)
 }
 
 fn reply(bytes: &[u8], media: &str) -> Reply {
     let wire = Wire::parse(bytes);
-    let status = wire.first.trim().parse().ok().filter(|status| (200..600).contains(status)).unwrap_or(200);
+    let status = wire
+        .first
+        .trim()
+        .parse()
+        .ok()
+        .filter(|status| (200..600).contains(status))
+        .unwrap_or(200);
     let typed = wire.headers.iter().any(|(name, _)| name == "content-type");
     let reply = Reply::body(status, wire.body);
-    let reply = if typed { reply } else { reply.header("content-type", media) };
-    wire.headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+    let reply = if typed {
+        reply
+    } else {
+        reply.header("content-type", media)
+    };
+    wire.headers
+        .iter()
+        .fold(reply, |reply, (name, value)| reply.header(name, value))
 }
 
 fn is_web_url(value: &Value) {
-    let url = value.as_str().and_then(|text| url::Url::parse(text).ok()).unwrap_or_else(|| panic!("{value} is no URL"));
-    assert!(matches!(url.scheme(), "http" | "https") && url.host_str().is_some(), "{value}");
+    let url = value
+        .as_str()
+        .and_then(|text| url::Url::parse(text).ok())
+        .unwrap_or_else(|| panic!("{value} is no URL"));
+    assert!(
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some(),
+        "{value}"
+    );
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().map(|value| value.as_str().expect("a text"))
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|value| value.as_str().expect("a text"))
 }
 
 /// A home page, as the answer to every request, in the form of [`Wire`]. What is said of the company is bounded, its URLs lead to
 /// the web, and its addresses and numbers are read as themselves.
 pub fn page(bytes: &[u8]) {
     let site = &readers().site;
-    let answer = ask(site, json!({"domain": "acme.example"}), None, &reply(bytes, "text/html"));
+    let answer = ask(
+        site,
+        json!({"domain": "acme.example"}),
+        None,
+        &reply(bytes, "text/html"),
+    );
     let Some(fields) = found(answer) else { return };
-    assert!(fields.keys().all(|field| SITE_FIELDS.contains(&field.as_str())), "{fields:?}");
+    assert!(
+        fields
+            .keys()
+            .all(|field| SITE_FIELDS.contains(&field.as_str())),
+        "{fields:?}"
+    );
     for field in ["url", "logo_url", "contact_url", "careers_url", "feed_url"] {
         fields.get(field).into_iter().for_each(is_web_url);
     }
-    fields.get("social_profiles").and_then(Value::as_object).into_iter().flatten().for_each(|(_, url)| is_web_url(url));
-    let (emails, phones) =
-        (&fields.get("emails").cloned().unwrap_or_default(), fields.get("phones").cloned().unwrap_or_default());
-    assert!(texts(emails).count() <= 10 && texts(&phones).count() <= 10, "{fields:?}");
+    fields
+        .get("social_profiles")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .for_each(|(_, url)| is_web_url(url));
+    let (emails, phones) = (
+        &fields.get("emails").cloned().unwrap_or_default(),
+        fields.get("phones").cloned().unwrap_or_default(),
+    );
+    assert!(
+        texts(emails).count() <= 10 && texts(&phones).count() <= 10,
+        "{fields:?}"
+    );
     for address in texts(emails) {
         // Of `+x@gmail.com` there is nothing to hash.
-        assert!(hashed(address).is_none_or(|hashed| hashed == address), "{address}");
-        assert!(checked(address).is_some_and(|fields| fields["valid_syntax"] == true), "{address}");
+        assert!(
+            hashed(address).is_none_or(|hashed| hashed == address),
+            "{address}"
+        );
+        assert!(
+            checked(address).is_some_and(|fields| fields["valid_syntax"] == true),
+            "{address}"
+        );
     }
     for number in texts(&phones) {
         let page = format!("<title>Acme</title><a href='tel:{number}'>call</a>");
-        let again = ask(site, json!({"domain": "acme.example"}), Some(&page), &Reply::status(404));
+        let again = ask(
+            site,
+            json!({"domain": "acme.example"}),
+            Some(&page),
+            &Reply::status(404),
+        );
         let again = found(again).and_then(|mut fields| fields.remove("phones"));
         assert_eq!(again, Some(json!([number])));
     }
@@ -179,17 +249,35 @@ pub fn feed(bytes: &[u8]) {
     let entries = signals(&reply(bytes, "application/rss+xml"));
     assert!(entries.len() <= MAX_SIGNALS, "{} entries", entries.len());
     let mut atom = "<feed xmlns='http://www.w3.org/2005/Atom'>".to_owned();
-    let escaped =
-        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;");
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('\'', "&#39;")
+    };
     for entry in &entries {
-        let text = |member: &str| entry.get(member).map(|value| value.as_str().expect("a text"));
+        let text = |member: &str| {
+            entry
+                .get(member)
+                .map(|value| value.as_str().expect("a text"))
+        };
         let title = text("title").expect("a title");
         assert!(
-            !title.is_empty() && title.len() <= MAX_TITLE && title.trim() == title && !title.contains(['\n', '\t']),
+            !title.is_empty()
+                && title.len() <= MAX_TITLE
+                && title.trim() == title
+                && !title.contains(['\n', '\t']),
             "{title:?}"
         );
-        assert!(entry["kind"] == "news" && entry.as_object().is_some_and(|members| members.len() <= 5), "{entry}");
-        entry.get("url").into_iter().chain([&entry["source"]]).for_each(is_web_url);
+        assert!(
+            entry["kind"] == "news" && entry.as_object().is_some_and(|members| members.len() <= 5),
+            "{entry}"
+        );
+        entry
+            .get("url")
+            .into_iter()
+            .chain([&entry["source"]])
+            .for_each(is_web_url);
         let _ = write!(atom, "<entry><title>{}</title>", escaped(title));
         if let Some(url) = text("url") {
             let _ = write!(atom, "<link href='{}'/>", escaped(url));
@@ -206,40 +294,90 @@ pub fn feed(bytes: &[u8]) {
 
 fn signals(reply: &Reply) -> Vec<Value> {
     let home = "<link rel=alternate type=application/rss+xml href=/feed>";
-    let answer = ask(&readers().signals, json!({"domain": "acme.example"}), Some(home), reply);
+    let answer = ask(
+        &readers().signals,
+        json!({"domain": "acme.example"}),
+        Some(home),
+        reply,
+    );
     let fields = found(answer).unwrap_or_default();
-    assert!(fields.keys().all(|field| SIGNALS_FIELDS.contains(&field.as_str())), "{fields:?}");
-    fields.get("signals").and_then(Value::as_array).cloned().unwrap_or_default()
+    assert!(
+        fields
+            .keys()
+            .all(|field| SIGNALS_FIELDS.contains(&field.as_str())),
+        "{fields:?}"
+    );
+    fields
+        .get("signals")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// A feed may have been redirected.
 fn without_source(mut entries: Vec<Value>) -> Vec<Value> {
-    entries.iter_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("source")));
+    entries
+        .iter_mut()
+        .filter_map(Value::as_object_mut)
+        .for_each(|entry| drop(entry.remove("source")));
     entries
 }
 
 /// A phone number behind a line with its country, which may be empty. A number of a plan is read as itself in each of its forms.
 pub fn phone(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let (country, text) = text.split_once('\n').unwrap_or(("", text));
     let ask = |text: &str, country: &str| {
         let country = Some(country).filter(|country| !country.is_empty());
-        found(ask(&readers().phone, json!({"phone": text, "country": country}), None, &Reply::status(404)))
+        found(ask(
+            &readers().phone,
+            json!({"phone": text, "country": country}),
+            None,
+            &Reply::status(404),
+        ))
     };
-    let Some(fields) = ask(text, country) else { return };
-    let said = |field: &str| fields.get(field).map(|value| value.as_str().expect("a text"));
-    let (e164, code) = (said("e164").expect("a number"), said("country_calling_code").expect("a code"));
+    let Some(fields) = ask(text, country) else {
+        return;
+    };
+    let said = |field: &str| {
+        fields
+            .get(field)
+            .map(|value| value.as_str().expect("a text"))
+    };
+    let (e164, code) = (
+        said("e164").expect("a number"),
+        said("country_calling_code").expect("a code"),
+    );
     let digits = e164.strip_prefix('+').expect("a sign");
-    assert!(digits.starts_with(code) && digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() <= 24, "{e164}");
+    assert!(
+        digits.starts_with(code)
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && digits.len() <= 24,
+        "{e164}"
+    );
     if let Some(extension) = said("extension") {
-        assert!((1..=20).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_digit()), "{extension}");
+        assert!(
+            (1..=20).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_digit()),
+            "{extension}"
+        );
     }
     if fields["valid"] == true {
         let region = said("region").unwrap_or_default();
-        assert_eq!(ask(said("international").expect("a form"), "").as_ref(), Some(&fields));
+        assert_eq!(
+            ask(said("international").expect("a form"), "").as_ref(),
+            Some(&fields)
+        );
         for country in ["", "US", region] {
             let again = ask(e164, country).unwrap_or_default();
-            for field in ["e164", "country_calling_code", "region", "line_type", "valid"] {
+            for field in [
+                "e164",
+                "country_calling_code",
+                "region",
+                "line_type",
+                "valid",
+            ] {
                 assert_eq!(again.get(field), fields.get(field), "{e164} {country}");
             }
         }
@@ -248,31 +386,66 @@ pub fn phone(bytes: &[u8]) {
 
 /// An e-mail address. What checks it and what hashes it read the same, and that is read as itself.
 pub fn email(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let (address, checked) = (hashed(text), checked(text));
-    let normal =
-        checked.as_ref().and_then(|fields| fields.get("normalized")).map(|value| value.as_str().expect("a text"));
+    let normal = checked
+        .as_ref()
+        .and_then(|fields| fields.get("normalized"))
+        .map(|value| value.as_str().expect("a text"));
     assert!(address.is_none() || normal.is_some(), "{address:?}");
     if let Some(address) = &address {
-        assert!(address.len() <= 512 && !address.contains(char::is_whitespace), "{address}");
-        assert_eq!((hashed(address).as_ref(), self::checked(address)), (Some(address), checked.clone()));
+        assert!(
+            address.len() <= 512 && !address.contains(char::is_whitespace),
+            "{address}"
+        );
+        assert_eq!(
+            (hashed(address).as_ref(), self::checked(address)),
+            (Some(address), checked.clone())
+        );
     }
     if let Some(normal) = normal {
         let (local, domain) = normal.rsplit_once('@').expect("an address");
-        assert!(local.len() <= 64 && normal.len() <= 254 && domain.is_ascii() && domain.contains('.'), "{normal}");
+        assert!(
+            local.len() <= 64 && normal.len() <= 254 && domain.is_ascii() && domain.contains('.'),
+            "{normal}"
+        );
         assert_eq!(self::checked(normal), checked);
-        let shown = checked.as_ref().and_then(|fields| fields["domain_unicode"].as_str()).expect("a domain");
-        assert_eq!(self::checked(&format!("Jane <{local}@{shown}>")), checked, "{normal}");
+        let shown = checked
+            .as_ref()
+            .and_then(|fields| fields["domain_unicode"].as_str())
+            .expect("a domain");
+        assert_eq!(
+            self::checked(&format!("Jane <{local}@{shown}>")),
+            checked,
+            "{normal}"
+        );
     }
 }
 
 /// What is said of an address.
 fn checked(text: &str) -> Option<Map<String, Value>> {
-    found(ask(&readers().email_check, json!({"email": text}), None, &Reply::status(404)))
+    found(ask(
+        &readers().email_check,
+        json!({"email": text}),
+        None,
+        &Reply::status(404),
+    ))
 }
 
 /// The address that is hashed.
 fn hashed(text: &str) -> Option<String> {
-    let fields = found(ask(&readers().hem, json!({"email": text}), None, &Reply::status(404)))?;
-    Some(fields["hashes"]["plain"]["address"].as_str().expect("an address").to_owned())
+    let fields = found(ask(
+        &readers().hem,
+        json!({"email": text}),
+        None,
+        &Reply::status(404),
+    ))?;
+    Some(
+        fields["hashes"]["plain"]["address"]
+            .as_str()
+            .expect("an address")
+            .to_owned(),
+    )
 }

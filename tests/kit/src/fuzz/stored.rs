@@ -14,8 +14,8 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Attributes, Item, Key, Value};
 use shared::schema;
 use shared::schema::{
-    ChunkOf, ChunkState, chunk_item, delivery_item, meta_item, read_chunks, read_delivery, read_endpoint, read_meta,
-    read_profile, read_progress, read_secrets,
+    ChunkOf, ChunkState, chunk_item, delivery_item, meta_item, read_chunks, read_delivery,
+    read_endpoint, read_meta, read_profile, read_progress, read_secrets,
 };
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -37,47 +37,87 @@ fn attributes(json: serde_json::Map<String, Json>) -> Attributes {
         ),
         Json::Object(mut object) => match (object.remove("json"), object.remove("packed")) {
             (Some(json), _) => Value::S(json.to_string()),
-            (None, Some(packed)) => {
-                Value::B(zstd::bulk::compress(packed.to_string().as_bytes(), 1).expect("memory is enough"))
-            }
+            (None, Some(packed)) => Value::B(
+                zstd::bulk::compress(packed.to_string().as_bytes(), 1).expect("memory is enough"),
+            ),
             (None, None) => Value::S(String::new()),
         },
         other => Value::N(other.as_i64().unwrap_or(0)),
     };
-    json.into_iter().map(|(name, json)| (name, value(json))).collect()
+    json.into_iter()
+        .map(|(name, json)| (name, value(json)))
+        .collect()
 }
 
 /// An item: its sort key on the first line, its attributes as JSON behind it.
 pub fn item(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let (sk, json) = text.split_once('\n').unwrap_or((text, "{}"));
-    let Ok(Json::Object(json)) = serde_json::from_str(json) else { return };
-    let item = Item { key: Key { pk: format!("JOB#{}", job()), sk: sk.to_owned() }, attributes: attributes(json) };
+    let Ok(Json::Object(json)) = serde_json::from_str(json) else {
+        return;
+    };
+    let item = Item {
+        key: Key {
+            pk: format!("JOB#{}", job()),
+            sk: sk.to_owned(),
+        },
+        attributes: attributes(json),
+    };
     head(&item);
     delivery(&item);
-    let _ = (schema::due_item(&item.key), schema::listed_job(&item.key), schema::current(Some(item.clone()), NOW));
+    let _ = (
+        schema::due_item(&item.key),
+        schema::listed_job(&item.key),
+        schema::current(Some(item.clone()), NOW),
+    );
     let endpoint = read_endpoint(Some(&item));
     let _ = endpoint.not_before.map(|at| at.since(NOW));
     let _ = read_profile(&item);
     if let Ok(secrets) = read_secrets(Some(&item)) {
         assert!(live(&secrets, NOW).len() <= 5);
-        assert!(rotate(&secrets, Secret::new(&[1; 32]), NOW, Duration::from_secs(3600)).len() <= 5);
+        assert!(
+            rotate(
+                &secrets,
+                Secret::new(&[1; 32]),
+                NOW,
+                Duration::from_secs(3600)
+            )
+            .len()
+                <= 5
+        );
     }
     chunks(&item);
 }
 
 fn head(item: &Item) {
     let progress = read_progress([item]);
-    let _ = (progress.counts().total(), progress.credits(), progress.bytes(), progress.told());
+    let _ = (
+        progress.counts().total(),
+        progress.credits(),
+        progress.bytes(),
+        progress.told(),
+    );
     let Ok(job) = read_meta(item) else { return };
     let _ = progress.undone(job.spec.chunks.min(1000)).count();
     let view = JobView::new(job, progress);
     assert!(view.percent() <= 100);
-    let _ = (view.status(), view.credits_used(), view.job.is_expired(NOW), view.job.spec.hopeless());
-    let _ = view.estimate(NOW, Duration::from_millis(10)).map(Timestamp::rfc3339);
+    let _ = (
+        view.status(),
+        view.credits_used(),
+        view.job.is_expired(NOW),
+        view.job.spec.hopeless(),
+    );
+    let _ = view
+        .estimate(NOW, Duration::from_millis(10))
+        .map(Timestamp::rfc3339);
     // Written again, it says the same of what a head begins with.
     let again = read_meta(&meta_item(&view.job)).expect("what was written can be read");
-    assert_eq!((&again.spec, again.status, again.due), (&view.job.spec, view.job.status, view.job.due));
+    assert_eq!(
+        (&again.spec, again.status, again.due),
+        (&view.job.spec, view.job.status, view.job.due)
+    );
     for surface in shared::surfaces::SURFACES {
         let _ = (surface.id)(&view.job.spec.id);
         if let Some(end) = &view.job.end {
@@ -88,11 +128,18 @@ fn head(item: &Item) {
 
 fn delivery(item: &Item) {
     let id = job().delivery(3);
-    let Ok(delivery) = read_delivery(&id, item) else { return };
-    let again = read_delivery(&id, &delivery_item(&delivery, None)).expect("what was written can be read");
+    let Ok(delivery) = read_delivery(&id, item) else {
+        return;
+    };
+    let again =
+        read_delivery(&id, &delivery_item(&delivery, None)).expect("what was written can be read");
     assert_eq!(again, delivery);
     let rules = DeliveryRules::native();
-    let _ = (delivery.due(NOW), delivery.round_is_used_up(&rules), WakeMessage::next(&delivery));
+    let _ = (
+        delivery.due(NOW),
+        delivery.round_is_used_up(&rules),
+        WakeMessage::next(&delivery),
+    );
     if let Some(attempt) = delivery.log.last() {
         let _ = delivery.after(attempt, Some(Duration::from_secs(5)), &rules, NOW, 0.5);
     }
@@ -107,26 +154,47 @@ pub fn payload(bytes: &[u8]) {
         None => return,
     };
     let attributes = Attributes::from([("data".to_owned(), Value::B(data.to_vec()))]);
-    chunks(&Item { key: Key { pk: format!("JOB#{}#0000", job()), sk: sk.to_owned() }, attributes });
+    chunks(&Item {
+        key: Key {
+            pk: format!("JOB#{}#0000", job()),
+            sk: sk.to_owned(),
+        },
+        attributes,
+    });
 }
 
 fn chunks(item: &Item) {
-    let Ok(chunks) = read_chunks(std::slice::from_ref(item)) else { return };
+    let Ok(chunks) = read_chunks(std::slice::from_ref(item)) else {
+        return;
+    };
     for ChunkState { chunk, result, .. } in chunks.into_values() {
         if let Some(chunk) = chunk {
-            let content = ChunkOf { first: chunk.first, funded: chunk.funded, records: &chunk.records };
-            let written = chunk_item(&job(), 0, &content, NOW).expect("what was read can be written");
-            let again =
-                read_chunks(&[written]).expect("what was written can be read").remove(&0).and_then(|state| state.chunk);
+            let content = ChunkOf {
+                first: chunk.first,
+                funded: chunk.funded,
+                records: &chunk.records,
+            };
+            let written =
+                chunk_item(&job(), 0, &content, NOW).expect("what was read can be written");
+            let again = read_chunks(&[written])
+                .expect("what was written can be read")
+                .remove(&0)
+                .and_then(|state| state.chunk);
             assert_eq!(again, Some(chunk.clone()));
-            let _ = chunk.records.iter().map(|record| told(record, None).len()).sum::<usize>();
+            let _ = chunk
+                .records
+                .iter()
+                .map(|record| told(record, None).len())
+                .sum::<usize>();
         }
         if let Some(outcomes) = result {
-            let (overflow, head) =
-                schema::result_items(&job(), 0, "run", &outcomes, NOW).expect("what was read can be written");
+            let (overflow, head) = schema::result_items(&job(), 0, "run", &outcomes, NOW)
+                .expect("what was read can be written");
             let items: Vec<Item> = overflow.into_iter().chain([head]).collect();
-            let again =
-                read_chunks(&items).expect("what was written can be read").remove(&0).and_then(|state| state.result);
+            let again = read_chunks(&items)
+                .expect("what was written can be read")
+                .remove(&0)
+                .and_then(|state| state.result);
             assert_eq!(again, Some(outcomes));
         }
     }

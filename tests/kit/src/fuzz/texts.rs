@@ -17,19 +17,26 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 /// A text as Crockford's base 32 reads it: in one case, with the letters that stand for digits as those.
 fn one_case(text: &str) -> String {
-    text.to_ascii_uppercase().replace(['I', 'L'], "1").replace('O', "0")
+    text.to_ascii_uppercase()
+        .replace(['I', 'L'], "1")
+        .replace('O', "0")
 }
 
 /// Any text, read as each of these. What is taken is written back as it came, or means what was written.
 pub fn text(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     for surface in SURFACES {
         if let Some(id) = (surface.parse_id)(text) {
             let written = (surface.id)(&id);
             assert_eq!(one_case(&written), one_case(text), "{}", surface.name);
             assert_eq!((surface.parse_id)(&written), Some(id.clone()));
             assert_eq!(JobId::parse(id.as_str()), Some(id.clone()));
-            assert!(id.as_str().len() == 30 && !id.as_str().contains(['#', '\u{0}']), "{id}");
+            assert!(
+                id.as_str().len() == 30 && !id.as_str().contains(['#', '\u{0}']),
+                "{id}"
+            );
             let _ = id.created_at().rfc3339();
         }
     }
@@ -51,11 +58,18 @@ pub fn text(bytes: &[u8]) {
     if let Some(at) = Timestamp::parse(text) {
         // An offset can lead out of the years that RFC 3339 has.
         let written = at.rfc3339();
-        assert!(Timestamp::parse(&written) == Some(at) || written.ends_with("ms"), "{text} became {written}");
+        assert!(
+            Timestamp::parse(&written) == Some(at) || written.ends_with("ms"),
+            "{text} became {written}"
+        );
     }
     if let Some(wait) = retry_after(text, NOW) {
         // The latest HTTP date is the end of the year 9999.
-        assert!(wait <= Duration::from_secs(u32::MAX.into()).max(Duration::from_secs(9999 * 366 * 86400)), "{text}");
+        assert!(
+            wait <= Duration::from_secs(u32::MAX.into())
+                .max(Duration::from_secs(9999 * 366 * 86400)),
+            "{text}"
+        );
         let _ = NOW.plus(wait).rfc3339();
     }
     if let Ok(net) = text.parse::<Cidr>() {
@@ -65,7 +79,10 @@ pub fn text(bytes: &[u8]) {
         assert_eq!(secret.reveal(), text);
         let signed = headers(&[&secret], "evt_1", NOW, b"{}");
         let (id, at, signature) = (&signed[0].1, &signed[1].1, &signed[2].1);
-        assert_eq!(verify(&secret, Some(id), Some(at), Some(signature), b"{}", NOW), Ok(()));
+        assert_eq!(
+            verify(&secret, Some(id), Some(at), Some(signature), b"{}", NOW),
+            Ok(())
+        );
         assert!(!format!("{secret:?}").contains(text));
     }
     if let Some(summary) = ChunkSummary::parse(text) {
@@ -73,7 +90,13 @@ pub fn text(bytes: &[u8]) {
     }
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let progress = Progress::of(&lines);
-    let _ = (progress.counts().total(), progress.credits(), progress.bytes(), progress.told(), progress.chunks());
+    let _ = (
+        progress.counts().total(),
+        progress.credits(),
+        progress.bytes(),
+        progress.told(),
+        progress.chunks(),
+    );
     assert!(!snake_case(text).contains(|c: char| c.is_ascii_uppercase()));
     signature(&lines);
 }
@@ -86,6 +109,12 @@ fn signature(lines: &[String]) {
         let (id, at) = (line(0).unwrap_or_default(), line(1).unwrap_or_default());
         let at = Timestamp(at.parse::<i64>().expect("seconds") * 1000);
         let genuine = &headers(&[&secret], id, at, b"{}")[2].1;
-        assert!(line(2).unwrap_or_default().split(' ').any(|one| one == genuine), "{lines:?}");
+        assert!(
+            line(2)
+                .unwrap_or_default()
+                .split(' ')
+                .any(|one| one == genuine),
+            "{lines:?}"
+        );
     }
 }

@@ -29,7 +29,11 @@ impl Wire {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
             (name.trim().to_ascii_lowercase(), value.trim().to_owned())
         });
-        Self { first, headers: headers.collect(), body: body.to_vec() }
+        Self {
+            first,
+            headers: headers.collect(),
+            body: body.to_vec(),
+        }
     }
 
     /// The text that [`parse`](Self::parse) reads back.

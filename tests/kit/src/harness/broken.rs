@@ -8,10 +8,12 @@ use shared::domain::delivery::DeliveryState;
 use shared::domain::job::Status;
 use shared::domain::signature::headers;
 use shared::ports::{
-    Change, Clock, Condition, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender, Item, Key, Put, Query, Store,
-    StoreError, Update, Value, Write,
+    Change, Clock, Condition, Entropy, HttpAnswer, HttpError, HttpRequest, HttpSender, Item, Key,
+    Put, Query, Store, StoreError, Update, Value, Write,
 };
-use shared::schema::{BALANCE, CALLBACK_KEY, DUE, DUE_SHARD, LEASE_TOKEN, STATE, STATUS, USED, get_s};
+use shared::schema::{
+    BALANCE, CALLBACK_KEY, DUE, DUE_SHARD, LEASE_TOKEN, STATE, STATUS, USED, get_s,
+};
 
 use super::upstream::GUESSED_KEY;
 use super::{Tenant, World};
@@ -123,7 +125,9 @@ impl Broken {
         let tenants = world.tenants.clone();
         match self {
             Self::SweepSleeps => world.options.sweeping = false,
-            Self::IdsRepeat => world.ports.entropy = Arc::new(BrokenEntropy(world.ports.entropy.clone())),
+            Self::IdsRepeat => {
+                world.ports.entropy = Arc::new(BrokenEntropy(world.ports.entropy.clone()))
+            }
             Self::ReceiverOfAnother
             | Self::IdPerAttempt
             | Self::BodyPerAttempt
@@ -131,7 +135,13 @@ impl Broken {
             | Self::EventsLinkElsewhere => {
                 let (inner, clock) = (world.ports.http.clone(), world.ports.clock.clone());
                 let sent = Mutex::new(0);
-                world.ports.http = Arc::new(BrokenHttp { inner, clock, tenants, sent, how: self });
+                world.ports.http = Arc::new(BrokenHttp {
+                    inner,
+                    clock,
+                    tenants,
+                    sent,
+                    how: self,
+                });
             }
             how => world.ports.store = how.store(world.ports.store.clone()),
         }
@@ -140,7 +150,10 @@ impl Broken {
     /// A store that breaks it, if a store can.
     pub fn store(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Self::TenantIsTakenFromTheRequest => Arc::new(CredulousStore { inner, asker: Mutex::default() }),
+            Self::TenantIsTakenFromTheRequest => Arc::new(CredulousStore {
+                inner,
+                asker: Mutex::default(),
+            }),
             how => Arc::new(BrokenStore { inner, how }),
         }
     }
@@ -155,7 +168,9 @@ pub struct BrokenStore {
 
 impl std::fmt::Debug for BrokenStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrokenStore").field("how", &self.how).finish_non_exhaustive()
+        f.debug_struct("BrokenStore")
+            .field("how", &self.how)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +185,9 @@ fn key_of(write: &Write) -> &Key {
 /// Whether the condition asks for this, alone or among others.
 fn asks(condition: Option<&Condition>, part: &dyn Fn(&Condition) -> bool) -> bool {
     condition.is_some_and(|condition| match condition {
-        Condition::All(parts) | Condition::Any(parts) => parts.iter().any(|inner| asks(Some(inner), part)),
+        Condition::All(parts) | Condition::Any(parts) => {
+            parts.iter().any(|inner| asks(Some(inner), part))
+        }
         single => part(single),
     })
 }
@@ -181,20 +198,31 @@ impl BrokenStore {
         if self.how != Broken::SecretOfAnother || !key.pk.starts_with("SECRET#") {
             return key.clone();
         }
-        let other = if key.pk == "SECRET#acme" { "SECRET#other" } else { "SECRET#acme" };
-        Key { pk: other.to_owned(), ..key.clone() }
+        let other = if key.pk == "SECRET#acme" {
+            "SECRET#other"
+        } else {
+            "SECRET#acme"
+        };
+        Key {
+            pk: other.to_owned(),
+            ..key.clone()
+        }
     }
 
     /// An item as it is read.
     fn read(&self, mut item: Item) -> Item {
         match (self.how, item.key.sk.as_str()) {
-            (Broken::BalanceReadsZero, "CREDITS") => drop(item.attributes.insert(BALANCE.to_owned(), Value::N(0))),
+            (Broken::BalanceReadsZero, "CREDITS") => {
+                drop(item.attributes.insert(BALANCE.to_owned(), Value::N(0)))
+            }
             (Broken::JobsReadCompleted, "META") => {
                 let completed = Value::S(Status::Completed.as_str().to_owned());
                 item.attributes.insert(STATUS.to_owned(), completed);
             }
             (Broken::EndsAreNotSeen, "META")
-                if get_s(&item, STATUS).and_then(Status::parse).is_some_and(|status| !status.is_live()) =>
+                if get_s(&item, STATUS)
+                    .and_then(Status::parse)
+                    .is_some_and(|status| !status.is_live()) =>
             {
                 let running = Value::S(Status::Running.as_str().to_owned());
                 item.attributes.insert(STATUS.to_owned(), running);
@@ -209,7 +237,10 @@ impl BrokenStore {
 fn next_record(sk: &str) -> String {
     let parts: Vec<&str> = sk.splitn(5, '#').collect();
     let next = parts[3].parse().unwrap_or(0) + 1;
-    format!("{}#{}#{}#{next:05}#{}", parts[0], parts[1], parts[2], parts[4])
+    format!(
+        "{}#{}#{}#{next:05}#{}",
+        parts[0], parts[1], parts[2], parts[4]
+    )
 }
 
 fn replaced(body: &[u8], text: &str, by: &str) -> Vec<u8> {
@@ -237,7 +268,9 @@ fn raise_costs(outcomes: &mut serde_json::Value) {
 
 /// What is stored packed.
 fn edit_packed(item: &mut Item, edit: impl FnOnce(&mut serde_json::Value)) {
-    let Some(Value::B(packed)) = item.attributes.get_mut("data") else { return };
+    let Some(Value::B(packed)) = item.attributes.get_mut("data") else {
+        return;
+    };
     let bytes = zstd::bulk::decompress(packed, 32 * 1024 * 1024).expect("packed by the product");
     let mut chunk: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
     edit(&mut chunk);
@@ -246,7 +279,9 @@ fn edit_packed(item: &mut Item, edit: impl FnOnce(&mut serde_json::Value)) {
 
 fn erases(writes: &[Write]) -> bool {
     let deleted = Change::Set(STATUS, Value::S(Status::Deleted.as_str().to_owned()));
-    writes.iter().any(|write| matches!(write, Write::Update(update) if update.changes.contains(&deleted)))
+    writes
+        .iter()
+        .any(|write| matches!(write, Write::Update(update) if update.changes.contains(&deleted)))
 }
 
 /// Where a job is erased, what was used goes back too.
@@ -273,25 +308,45 @@ impl Store for BrokenStore {
         if self.how == Broken::KeysAreNotAnswered && key.sk == "KEY" {
             pending::<()>().await;
         }
-        Ok(self.inner.get(&self.misread(key)).await?.map(|item| self.read(item)))
+        Ok(self
+            .inner
+            .get(&self.misread(key))
+            .await?
+            .map(|item| self.read(item)))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let keys: Vec<Key> = keys.iter().map(|key| self.misread(key)).collect();
         let items = self.inner.get_many(&keys).await?;
-        Ok(items.into_iter().map(|item| item.map(|item| self.read(item))).collect())
+        Ok(items
+            .into_iter()
+            .map(|item| item.map(|item| self.read(item)))
+            .collect())
     }
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         let items = self.inner.query(query).await?;
         if self.how == Broken::ResultsChange {
-            for mut item in items.iter().filter(|item| item.key.sk.ends_with("#RESULT")).cloned() {
+            for mut item in items
+                .iter()
+                .filter(|item| item.key.sk.ends_with("#RESULT"))
+                .cloned()
+            {
                 edit_packed(&mut item, raise_costs);
-                let _ = self.inner.put(Put { item, condition: None }).await;
+                let _ = self
+                    .inner
+                    .put(Put {
+                        item,
+                        condition: None,
+                    })
+                    .await;
             }
         }
         if self.how == Broken::EndsAreNotSeen {
-            return Ok(items.into_iter().filter(|item| !item.key.sk.ends_with("#RESULT")).collect());
+            return Ok(items
+                .into_iter()
+                .filter(|item| !item.key.sk.ends_with("#RESULT"))
+                .collect());
         }
         Ok(items)
     }
@@ -304,7 +359,9 @@ impl Store for BrokenStore {
             Broken::RecordEventIsLost if sk.starts_with("DELIVERY#") => return Ok(()),
             Broken::PartsAreLost if sk.contains("#PART#") => return Ok(()),
             Broken::PostsOverwrite if sk.starts_with("CHUNK#CALL#") => put.condition = None,
-            Broken::PostsAreMisfiled if sk.starts_with("CHUNK#CALL#") => put.item.key.sk = next_record(sk),
+            Broken::PostsAreMisfiled if sk.starts_with("CHUNK#CALL#") => {
+                put.item.key.sk = next_record(sk)
+            }
             _ => {}
         }
         self.inner.put(put).await
@@ -316,11 +373,10 @@ impl Store for BrokenStore {
         let canceling = Change::Set(STATUS, Value::S(Status::Canceling.as_str().to_owned()));
         match self.how {
             Broken::CancelIsForgotten if update.changes.contains(&canceling) => {
-                return Ok(self
-                    .inner
-                    .get(&update.key)
-                    .await?
-                    .unwrap_or(Item { key: update.key, attributes: [].into() }));
+                return Ok(self.inner.get(&update.key).await?.unwrap_or(Item {
+                    key: update.key,
+                    attributes: [].into(),
+                }));
             }
             Broken::StatusLooksAtNothing if sk == "META" => update.condition = None,
             Broken::TurnIsStolen if sk == "LATEST" => update.condition = None,
@@ -332,9 +388,15 @@ impl Store for BrokenStore {
                 }
             }
             Broken::LogIsForgotten if sk.starts_with("DELIVERY#") && releases => {
-                update.changes.retain(|change| !matches!(change, Change::Set("log", _)));
+                update
+                    .changes
+                    .retain(|change| !matches!(change, Change::Set("log", _)));
             }
-            Broken::UpdatesCreate if asks(update.condition.as_ref(), &|part| *part == Condition::ItemExists) => {
+            Broken::UpdatesCreate
+                if asks(update.condition.as_ref(), &|part| {
+                    *part == Condition::ItemExists
+                }) =>
+            {
                 update.condition = None;
             }
             Broken::ProgressIsReplaced if sk.starts_with("PROGRESS#") => {
@@ -368,7 +430,8 @@ impl Store for BrokenStore {
                 }
             }
             Broken::NothingIsTriedAgain if sk.starts_with("DELIVERY#") && releases => {
-                let pending = Change::Set(STATE, Value::S(DeliveryState::Pending.as_str().to_owned()));
+                let pending =
+                    Change::Set(STATE, Value::S(DeliveryState::Pending.as_str().to_owned()));
                 if update.changes.contains(&pending) {
                     let over = DeliveryState::Exhausted.as_str().to_owned();
                     let gone = [STATE, "reason", DUE, DUE_SHARD];
@@ -392,7 +455,9 @@ impl Store for BrokenStore {
     }
 
     async fn transact(&self, mut writes: Vec<Write>) -> Result<(), StoreError> {
-        let ends = writes.iter().any(|w| matches!(w, Write::Update(u) if u.key.sk == "META"));
+        let ends = writes
+            .iter()
+            .any(|w| matches!(w, Write::Update(u) if u.key.sk == "META"));
         match self.how {
             Broken::EndLooksAtNothing | Broken::StatusLooksAtNothing if ends => {
                 for write in &mut writes {
@@ -409,7 +474,9 @@ impl Store for BrokenStore {
                 }
                 return Ok(());
             }
-            Broken::EventIsNotPut => writes.retain(|write| !key_of(write).sk.starts_with("DELIVERY#")),
+            Broken::EventIsNotPut => {
+                writes.retain(|write| !key_of(write).sk.starts_with("DELIVERY#"))
+            }
             Broken::KeyIsTakenTwice => {
                 for write in &mut writes {
                     if let Write::Put(put) = write
@@ -419,16 +486,24 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::JobIsNotKept if writes.iter().any(|w| matches!(w, Write::Put(_)) && key_of(w).sk == "META") => {
+            Broken::JobIsNotKept
+                if writes
+                    .iter()
+                    .any(|w| matches!(w, Write::Put(_)) && key_of(w).sk == "META") =>
+            {
                 return Ok(());
             }
             Broken::TombstoneIsNotKept if erases(&writes) => return Ok(()),
             Broken::KeyIsNotKept => writes.retain(|write| key_of(write).sk != "IDEM"),
             Broken::ReplayIsForgotten => {
-                writes.retain(|w| !(matches!(w, Write::Update(_)) && key_of(w).sk.starts_with("DELIVERY#")));
+                writes.retain(|w| {
+                    !(matches!(w, Write::Update(_)) && key_of(w).sk.starts_with("DELIVERY#"))
+                });
             }
             Broken::ErasingIsFree if ends => give_all_back(&mut writes),
-            Broken::NothingIsSettled if ends => writes.retain(|write| key_of(write).sk != "CREDITS"),
+            Broken::NothingIsSettled if ends => {
+                writes.retain(|write| key_of(write).sk != "CREDITS")
+            }
             Broken::CreditsAreNotAsked => {
                 for write in &mut writes {
                     if let Write::Update(update) = write
@@ -443,7 +518,9 @@ impl Store for BrokenStore {
                     if let Write::Put(put) = write
                         && put.item.key.sk == "META"
                     {
-                        put.item.attributes.retain(|name, _| name != DUE && name != DUE_SHARD);
+                        put.item
+                            .attributes
+                            .retain(|name, _| name != DUE && name != DUE_SHARD);
                     }
                 }
             }
@@ -454,9 +531,13 @@ impl Store for BrokenStore {
 
     async fn put_all(&self, mut items: Vec<Item>) -> Result<(), StoreError> {
         match self.how {
-            Broken::IdsAreDropped => items.iter_mut().for_each(|item| edit_packed(item, drop_ids)),
+            Broken::IdsAreDropped => items
+                .iter_mut()
+                .for_each(|item| edit_packed(item, drop_ids)),
             Broken::PartsAreLost => items.retain(|item| !item.key.sk.contains("#PART#")),
-            Broken::PlacesAreShifted => items.iter_mut().for_each(|item| edit_packed(item, shift_places)),
+            Broken::PlacesAreShifted => items
+                .iter_mut()
+                .for_each(|item| edit_packed(item, shift_places)),
             _ => {}
         }
         self.inner.put_all(items).await
@@ -466,8 +547,13 @@ impl Store for BrokenStore {
         match self.how {
             Broken::NothingIsErased => return Ok(()),
             Broken::HeadIsErased => {
-                let job = keys.iter().find_map(|key| key.pk.strip_prefix("JOB#")?.split('#').next());
-                keys.extend(job.map(|job| Key { pk: format!("JOB#{job}"), sk: "META".to_owned() }));
+                let job = keys
+                    .iter()
+                    .find_map(|key| key.pk.strip_prefix("JOB#")?.split('#').next());
+                keys.extend(job.map(|job| Key {
+                    pk: format!("JOB#{job}"),
+                    sk: "META".to_owned(),
+                }));
             }
             _ => {}
         }
@@ -506,11 +592,20 @@ impl Store for CredulousStore {
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let items = self.inner.get_many(keys).await?;
-        Ok(items.into_iter().map(|item| item.map(|item| self.told(item))).collect())
+        Ok(items
+            .into_iter()
+            .map(|item| item.map(|item| self.told(item)))
+            .collect())
     }
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        Ok(self.inner.query(query).await?.into_iter().map(|item| self.told(item)).collect())
+        Ok(self
+            .inner
+            .query(query)
+            .await?
+            .into_iter()
+            .map(|item| self.told(item))
+            .collect())
     }
 
     async fn put(&self, put: Put) -> Result<(), StoreError> {
@@ -546,15 +641,21 @@ struct BrokenHttp {
 #[async_trait]
 impl HttpSender for BrokenHttp {
     async fn send(&self, mut request: HttpRequest) -> Result<HttpAnswer, HttpError> {
-        let place = self.tenants.iter().position(|tenant| request.url.starts_with(&tenant.hooks));
-        let Some(place) = place else { return self.inner.send(request).await };
+        let place = self
+            .tenants
+            .iter()
+            .position(|tenant| request.url.starts_with(&tenant.hooks));
+        let Some(place) = place else {
+            return self.inner.send(request).await;
+        };
         let number = {
             let mut sent = self.sent.lock().unwrap();
             *sent += 1;
             *sent
         };
         let tenant = &self.tenants[place];
-        let named = |(name, value): &(String, String)| (name == "webhook-id").then(|| value.clone());
+        let named =
+            |(name, value): &(String, String)| (name == "webhook-id").then(|| value.clone());
         let mut id = request.headers.iter().find_map(named).unwrap_or_default();
         match self.how {
             Broken::ReceiverOfAnother => {
@@ -563,14 +664,30 @@ impl HttpSender for BrokenHttp {
             }
             Broken::IdPerAttempt => {
                 // The event of another place in the job.
-                id = format!("{}_{number}", id.rsplit_once('_').map_or("", |(job, _)| job));
+                id = format!(
+                    "{}_{number}",
+                    id.rsplit_once('_').map_or("", |(job, _)| job)
+                );
             }
-            Broken::EventsSayNothingWasFound => request.body = replaced(&request.body, "Name of ", "No name of "),
-            Broken::EventsLinkElsewhere => request.body = replaced(&request.body, "/results", "/elsewhere"),
-            _ => request.body.extend(format!("{:number$}", "", number = number as usize).into_bytes()),
+            Broken::EventsSayNothingWasFound => {
+                request.body = replaced(&request.body, "Name of ", "No name of ")
+            }
+            Broken::EventsLinkElsewhere => {
+                request.body = replaced(&request.body, "/results", "/elsewhere")
+            }
+            _ => request
+                .body
+                .extend(format!("{:number$}", "", number = number as usize).into_bytes()),
         }
-        request.headers.retain(|(name, _)| !name.starts_with("webhook-"));
-        request.headers.extend(headers(&[&tenant.secret], &id, self.clock.now(), &request.body));
+        request
+            .headers
+            .retain(|(name, _)| !name.starts_with("webhook-"));
+        request.headers.extend(headers(
+            &[&tenant.secret],
+            &id,
+            self.clock.now(),
+            &request.body,
+        ));
         self.inner.send(request).await
     }
 

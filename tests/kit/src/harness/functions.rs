@@ -60,7 +60,11 @@ struct Unended {
 impl Drop for Unended {
     fn drop(&mut self) {
         for run in self.runs.drain(..) {
-            self.lost.borrow_mut().entry(run).or_default().push(self.clock.now());
+            self.lost
+                .borrow_mut()
+                .entry(run)
+                .or_default()
+                .push(self.clock.now());
         }
     }
 }
@@ -92,26 +96,62 @@ pub(super) struct Function {
 impl Function {
     pub(super) async fn enrich(self, registry: Arc<Registry>) {
         let timeout = self.timeout;
-        let asked = self.batch.iter().filter_map(|message| serde_json::from_str::<ChunkMessage>(&message.body).ok());
+        let asked = self
+            .batch
+            .iter()
+            .filter_map(|message| serde_json::from_str::<ChunkMessage>(&message.body).ok());
         let runs = asked.map(|m| (m.job, m.chunk)).collect();
-        let mut unended = Unended { runs, lost: self.lost_runs.clone(), clock: self.sim.clock.clone() };
-        let done = self.invoke(async |on, event| sqs::enrich(on, &registry, timeout, event).await).await;
-        for Handled { message, receives, outcome, .. } in done {
+        let mut unended = Unended {
+            runs,
+            lost: self.lost_runs.clone(),
+            clock: self.sim.clock.clone(),
+        };
+        let done = self
+            .invoke(async |on, event| sqs::enrich(on, &registry, timeout, event).await)
+            .await;
+        for Handled {
+            message,
+            receives,
+            outcome,
+            ..
+        } in done
+        {
             let answer = outcome.map_err(|error| error.to_string());
             if let (Ok(_), Some(m)) = (&answer, &message)
-                && let Some(at) = unended.runs.iter().position(|(job, chunk)| *job == m.job && *chunk == m.chunk)
+                && let Some(at) = unended
+                    .runs
+                    .iter()
+                    .position(|(job, chunk)| *job == m.job && *chunk == m.chunk)
             {
                 unended.runs.remove(at);
             }
-            self.note(message.map(|m| Happened::Ran { job: m.job, chunk: m.chunk, receives, answer }));
+            self.note(message.map(|m| Happened::Ran {
+                job: m.job,
+                chunk: m.chunk,
+                receives,
+                answer,
+            }));
         }
     }
 
     pub(super) async fn dispatch(self) {
-        let done = self.invoke(async |on, event| sqs::dispatch(on, event).await).await;
-        for Handled { message, lane, outcome, .. } in done {
+        let done = self
+            .invoke(async |on, event| sqs::dispatch(on, event).await)
+            .await;
+        for Handled {
+            message,
+            lane,
+            outcome,
+            ..
+        } in done
+        {
             let answer = outcome.map_err(|error| error.to_string());
-            self.note(message.map(|m| Happened::Dispatched { job: m.job, attempt: m.attempt, lane, answer }));
+            self.note(message.map(|m| Happened::Dispatched {
+                job: m.job,
+                attempt: m.attempt,
+                lane,
+                answer,
+            }));
         }
     }
 
@@ -121,8 +161,13 @@ impl Function {
         function: impl AsyncFn(&Invocation<'_>, SqsEvent) -> Result<Batch<M, T>, NoIdentity>,
     ) -> Vec<Handled<M, T>> {
         let (clock, queues) = (&*self.ports.clock, mapping::queue_urls());
-        let invocation = Invocation { ports: &self.ports, queues: &queues, deadline: clock.now().plus(self.timeout) };
-        let event = serde_json::from_value(mapping::event(self.lane, &self.batch)).expect("an event of SQS");
+        let invocation = Invocation {
+            ports: &self.ports,
+            queues: &queues,
+            deadline: clock.now().plus(self.timeout),
+        };
+        let event = serde_json::from_value(mapping::event(self.lane, &self.batch))
+            .expect("an event of SQS");
         let Some(done) = within(clock, self.timeout, function(&invocation, event)).await else {
             self.note(Some(Happened::TimedOut));
             return Vec::new();
@@ -138,6 +183,8 @@ impl Function {
     }
 
     fn note(&self, happened: Option<Happened>) {
-        self.happened.borrow_mut().push(happened.unwrap_or(Happened::Unreadable));
+        self.happened
+            .borrow_mut()
+            .push(happened.unwrap_or(Happened::Unreadable));
     }
 }

@@ -140,14 +140,17 @@ pub const BIG: usize = 120 * 1024;
 /// Text that hardly compresses below the six bits a letter that it has.
 pub(super) fn noise(seed: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut state =
-        seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211));
+    let mut state = seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(1_099_511_628_211)
+    });
     let mut text = Vec::with_capacity(BIG + 10);
     while text.len() < BIG {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        text.extend((0..10).map(|n| LETTERS[usize::try_from((state >> (6 * n)) & 63).unwrap_or(0)]));
+        text.extend(
+            (0..10).map(|n| LETTERS[usize::try_from((state >> (6 * n)) & 63).unwrap_or(0)]),
+        );
     }
     String::from_utf8(text).expect("letters")
 }
@@ -155,12 +158,28 @@ pub(super) fn noise(seed: &str) -> String {
 #[async_trait]
 impl Provider for Scripted {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let asked = Asked { at: ports.clock.now(), provider: self.name.clone(), domain: domain.clone() };
+        let domain = question
+            .input
+            .get("domain")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let asked = Asked {
+            at: ports.clock.now(),
+            provider: self.name.clone(),
+            domain: domain.clone(),
+        };
         self.asked.lock().unwrap().push(asked);
         let script = domain.split('-').next().unwrap_or_default();
-        let seconds = script.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
-        let field = if self.name == "second" { "second_name" } else { "name" };
+        let seconds = script
+            .trim_start_matches(char::is_alphabetic)
+            .parse()
+            .unwrap_or(0);
+        let field = if self.name == "second" {
+            "second_name"
+        } else {
+            "name"
+        };
         let found = |value: String| Answer::Found {
             fields: Map::from_iter([(field.to_owned(), Value::String(value))]),
             confidence: None,
@@ -171,10 +190,15 @@ impl Provider for Scripted {
                 found(format!("Name of {domain}"))
             }
             "none" => Answer::NotFound,
-            "fail" => Answer::Failed { code: FailureCode::ProviderError, detail: "broken today".to_owned() },
+            "fail" => Answer::Failed {
+                code: FailureCode::ProviderError,
+                detail: "broken today".to_owned(),
+            },
             "invalid" => Answer::Invalid("no domain".to_owned()),
             // Without the hook that prints where a panic comes from: it takes longer than the rest of a schedule.
-            "panic" => std::panic::resume_unwind(Box::new(format!("the provider of {domain} broke"))),
+            "panic" => {
+                std::panic::resume_unwind(Box::new(format!("the provider of {domain} broke")))
+            }
             "poison" => {
                 // The harness lets the process die of this request.
                 let request = HttpRequest {
@@ -192,13 +216,26 @@ impl Provider for Scripted {
             "big" => found(noise(&domain)),
             "deep" => {
                 let value = (0..seconds).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
-                Answer::Found { fields: Map::from_iter([(field.to_owned(), value)]), confidence: None }
+                Answer::Found {
+                    fields: Map::from_iter([(field.to_owned(), value)]),
+                    confidence: None,
+                }
             }
             // Another answer each time.
             "vary" => {
-                let times = self.asked.lock().unwrap().iter().filter(|asked| asked.domain == domain).count();
+                let times = self
+                    .asked
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .filter(|asked| asked.domain == domain)
+                    .count();
                 ports.clock.sleep(Duration::from_secs(seconds)).await;
-                if times % 2 == 0 { Answer::NotFound } else { found(format!("Name {times} of {domain}")) }
+                if times % 2 == 0 {
+                    Answer::NotFound
+                } else {
+                    found(format!("Name {times} of {domain}"))
+                }
             }
             "only" if self.name == "first" => Answer::NotFound,
             _ => found(format!("Name of {domain}")),
@@ -216,7 +253,11 @@ pub(super) struct Makings {
 
 impl Makings {
     pub(super) fn new(asked: Arc<Mutex<Vec<Asked>>>, upstream: Arc<Upstream>) -> Self {
-        Self { config: Config::parse("harness", CONFIG).expect("the harness's configuration"), asked, upstream }
+        Self {
+            config: Config::parse("harness", CONFIG).expect("the harness's configuration"),
+            asked,
+            upstream,
+        }
     }
 
     /// A registry as one process has it.
@@ -226,10 +267,17 @@ impl Makings {
 
     /// One of another configuration, whose providers have the names and the manners of these.
     pub(super) fn registry_of(&self, config: &Config) -> Registry {
-        Registry::assemble(config, |provider| match (&provider.kind, provider.name.as_str()) {
-            (Kind::Http(http), "web" | "vendor") => Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?)),
-            (_, "late") => Ok(Arc::new(Late(Arc::clone(&self.upstream)))),
-            (_, name) => Ok(Arc::new(Scripted { name: name.to_owned(), asked: Arc::clone(&self.asked) })),
+        Registry::assemble(config, |provider| {
+            match (&provider.kind, provider.name.as_str()) {
+                (Kind::Http(http), "web" | "vendor") => {
+                    Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?))
+                }
+                (_, "late") => Ok(Arc::new(Late(Arc::clone(&self.upstream)))),
+                (_, name) => Ok(Arc::new(Scripted {
+                    name: name.to_owned(),
+                    asked: Arc::clone(&self.asked),
+                })),
+            }
         })
         .expect("providers without secrets are always complete")
     }

@@ -24,7 +24,10 @@ pub struct Exchange {
 
 impl Exchange {
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("", |(_, v)| v)
     }
 
     /// The event's id.
@@ -53,8 +56,15 @@ pub struct Receiver {
 
 impl Receiver {
     pub(super) fn new(clock: Arc<SimClock>) -> Self {
-        let state = State { replies: VecDeque::new(), after: Reply::status(200), exchanges: Vec::new() };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            replies: VecDeque::new(),
+            after: Reply::status(200),
+            exchanges: Vec::new(),
+        };
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// The next answers.
@@ -78,7 +88,10 @@ impl Receiver {
 
     pub(super) fn take(&self, request: &HttpRequest) -> Reply {
         let mut state = self.state.lock().unwrap();
-        let reply = state.replies.pop_front().unwrap_or_else(|| state.after.clone());
+        let reply = state
+            .replies
+            .pop_front()
+            .unwrap_or_else(|| state.after.clone());
         let at = self.clock.now();
         state.exchanges.push(Exchange {
             at,

@@ -63,8 +63,13 @@ impl Provider for Scripted {
 /// # Panics
 /// Where it is no object.
 pub fn found(fields: Value) -> Answer {
-    let Value::Object(fields) = fields else { panic!("fields are an object: {fields}") };
-    Answer::Found { fields, confidence: None }
+    let Value::Object(fields) = fields else {
+        panic!("fields are an object: {fields}")
+    };
+    Answer::Found {
+        fields,
+        confidence: None,
+    }
 }
 
 /// The functions behind their API.
@@ -88,7 +93,8 @@ impl Served {
         operations: &str,
         answer: impl Fn(&Map<String, Value>) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
-        let config = Config::parse("harness", &format!("{TYPES}\n{operations}")).expect("operations");
+        let config =
+            Config::parse("harness", &format!("{TYPES}\n{operations}")).expect("operations");
         let asked: Arc<Mutex<Vec<Map<String, Value>>>> = Arc::default();
         let log = Arc::clone(&asked);
         let script: Arc<Script> = Arc::new(move |input| {
@@ -100,7 +106,10 @@ impl Served {
         world.ports.surfaces = surfaces;
         // The receiver listens without TLS as well.
         let hook = world.receiver.clone();
-        world.sim.http.on("http://hook.example/", move |request: &HttpRequest| -> Reply { hook.take(request) });
+        world.sim.http.on(
+            "http://hook.example/",
+            move |request: &HttpRequest| -> Reply { hook.take(request) },
+        );
         let api = Api {
             ports: world.ports.clone(),
             catalog: world.registry.catalog().clone(),
@@ -112,14 +121,26 @@ impl Served {
     }
 
     /// One request, while everything else stands still; `path` with its query, header names in lower case.
-    pub fn call(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> ApiResponse {
+    pub fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> ApiResponse {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let query = query.split('&').filter(|q| !q.is_empty()).map(|q| q.split_once('=').unwrap_or((q, "")));
+        let query = query
+            .split('&')
+            .filter(|q| !q.is_empty())
+            .map(|q| q.split_once('=').unwrap_or((q, "")));
         let request = ApiRequest {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
             body: body.to_vec(),
             request_id: "req-1".to_owned(),
         };
@@ -129,7 +150,12 @@ impl Served {
     /// From now on the receiver listens on every address.
     pub fn listen_everywhere(&self) {
         let hook = self.world.receiver.clone();
-        self.world.sim.http.on("http", move |request: &HttpRequest| -> Reply { hook.take(request) });
+        self.world
+            .sim
+            .http
+            .on("http", move |request: &HttpRequest| -> Reply {
+                hook.take(request)
+            });
     }
 
     /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
@@ -142,8 +168,13 @@ impl Served {
             if response.status < 300 {
                 // A client knows of it now, by whatever id.
                 let items = self.world.sim.store.items();
-                let heads = items.iter().filter(|item| item.key.sk == "META").filter_map(|item| read_meta(item).ok());
-                self.world.accepted.extend(heads.map(|job| (job.spec.id, job.spec.tenant)));
+                let heads = items
+                    .iter()
+                    .filter(|item| item.key.sk == "META")
+                    .filter_map(|item| read_meta(item).ok());
+                self.world
+                    .accepted
+                    .extend(heads.map(|job| (job.spec.id, job.spec.tenant)));
             }
             response
         }
@@ -170,7 +201,10 @@ impl Served {
     /// A job as the native surface shows it, by the id of whichever surface.
     pub fn native(&mut self, id: &str) -> Value {
         let bearer = format!("Bearer {}", self.key());
-        body(&self.get(&format!("/v1/jobs/{id}"), &[("authorization", &bearer)]), 200)
+        body(
+            &self.get(&format!("/v1/jobs/{id}"), &[("authorization", &bearer)]),
+            200,
+        )
     }
 }
 

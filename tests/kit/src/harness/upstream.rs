@@ -74,12 +74,29 @@ impl Manners {
     /// As the first letters of a domain say, and the seconds after them: `late40-3`.
     pub fn of(domain: &str) -> Self {
         let script = domain.split('-').next().unwrap_or_default();
-        let seconds = script.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
-        let some = |calls| Self { after: Some(Duration::from_secs(seconds)), says: Says::Name, calls };
+        let seconds = script
+            .trim_start_matches(char::is_alphabetic)
+            .parse()
+            .unwrap_or(0);
+        let some = |calls| Self {
+            after: Some(Duration::from_secs(seconds)),
+            says: Says::Name,
+            calls,
+        };
         match script.trim_end_matches(char::is_numeric) {
-            "never" => Self { after: None, says: Says::Name, calls: Calls::Tardy },
-            "none" => Self { says: Says::Nothing, ..some(Calls::InTime) },
-            "broken" => Self { says: Says::Failure, ..some(Calls::InTime) },
+            "never" => Self {
+                after: None,
+                says: Says::Name,
+                calls: Calls::Tardy,
+            },
+            "none" => Self {
+                says: Says::Nothing,
+                ..some(Calls::InTime)
+            },
+            "broken" => Self {
+                says: Says::Failure,
+                ..some(Calls::InTime)
+            },
             "late" => some(Calls::Never),
             "calls" => some(Calls::InTime),
             "twice" => some(Calls::Twice),
@@ -87,7 +104,11 @@ impl Manners {
             "forged" => some(Calls::Forged),
             "crossed" => some(Calls::Crossed),
             "chatty" => some(Calls::Chatty),
-            _ => Self { after: Some(Duration::ZERO), says: Says::Name, calls: Calls::Never },
+            _ => Self {
+                after: Some(Duration::ZERO),
+                says: Says::Name,
+                calls: Calls::Never,
+            },
         }
     }
 }
@@ -156,7 +177,9 @@ pub struct Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("taken", &self.taken.lock()).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("taken", &self.taken.lock())
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,7 +207,13 @@ impl Upstream {
     }
 
     /// Takes a question. What it says at once, if it does.
-    pub fn ask(&self, key: &str, domain: &str, callback: Option<&str>, now: Timestamp) -> Option<Says> {
+    pub fn ask(
+        &self,
+        key: &str,
+        domain: &str,
+        callback: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Says> {
         let manners = (lock(&self.manners))(domain);
         if manners.after == Some(Duration::ZERO) {
             return Some(manners.says);
@@ -226,7 +255,9 @@ impl Upstream {
     /// What it says of the question for whose answer a URL is, once it has it.
     pub fn answer_for(&self, url: &str) -> Option<Value> {
         let all = lock(&self.taken);
-        let (key, taken) = all.iter().find(|(_, taken)| taken.callback.as_deref() == Some(url))?;
+        let (key, taken) = all
+            .iter()
+            .find(|(_, taken)| taken.callback.as_deref() == Some(url))?;
         Some(body(key, Some((taken.says, &taken.domain))))
     }
 
@@ -242,21 +273,31 @@ impl Upstream {
 
     /// How many questions wait for an answer that has not been told.
     pub fn waiting(&self, now: Timestamp) -> usize {
-        lock(&self.taken).values().filter(|taken| !taken.told && taken.bought[0].plus(GIVE_UP) > now).count()
+        lock(&self.taken)
+            .values()
+            .filter(|taken| !taken.told && taken.bought[0].plus(GIVE_UP) > now)
+            .count()
     }
 
     /// Posts whatever is due until then. Several may do that beside each other: whoever dies, the others go on.
     pub async fn call_back(self: Arc<Self>, ports: Ports, clock: Arc<dyn Clock>, until: Timestamp) {
         while clock.now() < until {
             let Some((n, url, body)) = self.due(clock.now()) else {
-                let next = lock(&self.posts).iter().filter(|post| !post.over).map(|post| post.at).min();
+                let next = lock(&self.posts)
+                    .iter()
+                    .filter(|post| !post.over)
+                    .map(|post| post.at)
+                    .min();
                 let idle = next.map_or(IDLE, |at| at.since(clock.now()).min(IDLE));
                 clock.sleep(idle).await;
                 continue;
             };
             let answer = within(&*clock, REQUEST, post(&ports, &url, &body)).await;
             // Vendors try again what was not answered well.
-            let over = !matches!(answer, None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal)));
+            let over = !matches!(
+                answer,
+                None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal))
+            );
             let mut posts = lock(&self.posts);
             posts[n].over |= over;
             posts[n].answer = answer.or(posts[n].answer.take());
@@ -265,7 +306,10 @@ impl Upstream {
 
     fn due(&self, now: Timestamp) -> Option<(usize, String, Value)> {
         let mut posts = lock(&self.posts);
-        let (n, post) = posts.iter_mut().enumerate().find(|(_, post)| !post.over && post.at <= now)?;
+        let (n, post) = posts
+            .iter_mut()
+            .enumerate()
+            .find(|(_, post)| !post.over && post.at <= now)?;
         post.tries += 1;
         post.over = post.tries >= TRIES;
         post.at = now.plus(AGAIN);
@@ -277,7 +321,9 @@ impl Upstream {
 pub fn body(key: &str, said: Option<(Says, &str)>) -> Value {
     match said {
         None => json!({"id": key, "status": "pending"}),
-        Some((Says::Name, domain)) => json!({"id": key, "status": "done", "name": format!("Name of {domain}")}),
+        Some((Says::Name, domain)) => {
+            json!({"id": key, "status": "done", "name": format!("Name of {domain}")})
+        }
         Some((Says::Nothing, _)) => json!({"id": key, "status": "done"}),
         Some((Says::Failure, _)) => json!({"id": key, "status": "failed"}),
     }
@@ -305,7 +351,10 @@ fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> V
         Calls::Twice => vec![right(ready), right(ready), right(ready.plus(100 * second))],
         Calls::Tardy => {
             let at = ready.max(now.plus(GIVE_UP)).plus(200 * second);
-            vec![own(at, body(key, said.filter(|_| taken.ready_at.is_some())))]
+            vec![own(
+                at,
+                body(key, said.filter(|_| taken.ready_at.is_some())),
+            )]
         }
         Calls::Crossed => {
             let other = body("another question", Some((Says::Name, "another domain")));
@@ -313,7 +362,11 @@ fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> V
         }
         Calls::Chatty => vec![own(soon, body(key, None)), right(ready)],
         Calls::Forged => {
-            let lie = |url: String| Post { url, forged: true, ..own(soon, body(key, Some((Says::Name, "a lie")))) };
+            let lie = |url: String| Post {
+                url,
+                forged: true,
+                ..own(soon, body(key, Some((Says::Name, "a lie"))))
+            };
             let forged = forged(url).into_iter().map(lie);
             forged.chain([right(ready)]).collect()
         }
@@ -322,12 +375,23 @@ fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> V
 
 /// URLs that nobody was given: the record's own with a signature of another key, and its signature on another record's.
 fn forged(url: &str) -> Vec<String> {
-    let Some((base, token)) = url.split_once(CALLBACKS) else { return Vec::new() };
-    let Some(Claimed { of, .. }) = Claimed::parse(token) else { return Vec::new() };
+    let Some((base, token)) = url.split_once(CALLBACKS) else {
+        return Vec::new();
+    };
+    let Some(Claimed { of, .. }) = Claimed::parse(token) else {
+        return Vec::new();
+    };
     let guessed = of.url(base, &GUESSED_KEY);
-    let next = CallbackFor { at: of.at + 1, ..of }.url(base, &GUESSED_KEY);
+    let next = CallbackFor {
+        at: of.at + 1,
+        ..of
+    }
+    .url(base, &GUESSED_KEY);
     let mac = url.rsplit_once('.').map_or("", |(_, mac)| mac);
-    let moved = format!("{}.{mac}", next.rsplit_once('.').map_or("", |(signed, _)| signed));
+    let moved = format!(
+        "{}.{mac}",
+        next.rsplit_once('.').map_or("", |(signed, _)| signed)
+    );
     vec![guessed, moved]
 }
 
@@ -348,11 +412,18 @@ pub(super) struct Late(pub(super) Arc<Upstream>);
 fn answer(says: Says, domain: &str) -> Answer {
     match says {
         Says::Name => {
-            let fields = Map::from_iter([("name".to_owned(), Value::from(format!("Name of {domain}")))]);
-            Answer::Found { fields, confidence: None }
+            let fields =
+                Map::from_iter([("name".to_owned(), Value::from(format!("Name of {domain}")))]);
+            Answer::Found {
+                fields,
+                confidence: None,
+            }
         }
         Says::Nothing => Answer::NotFound,
-        Says::Failure => Answer::Failed { code: FailureCode::ProviderError, detail: "no answer".to_owned() },
+        Says::Failure => Answer::Failed {
+            code: FailureCode::ProviderError,
+            detail: "no answer".to_owned(),
+        },
     }
 }
 
@@ -360,10 +431,20 @@ fn answer(says: Says, domain: &str) -> Answer {
 impl Provider for Late {
     async fn ask(&self, question: &Question<'_>, ports: &providers::Ports) -> Answer {
         let now = ports.clock.now();
-        let domain = question.input.get("domain").and_then(Value::as_str).unwrap_or_default();
+        let domain = question
+            .input
+            .get("domain")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let (look_in, give_up_in) = *lock(&self.0.look);
         let later = |key: &str| {
-            Answer::Later(Later { ticket: Some(Value::from(key)), look_in, give_up_in, refused: false, outage: None })
+            Answer::Later(Later {
+                ticket: Some(Value::from(key)),
+                look_in,
+                give_up_in,
+                refused: false,
+                outage: None,
+            })
         };
         let Some(earlier) = question.earlier else {
             let said = self.0.ask(question.key, domain, question.callback, now);
@@ -383,7 +464,10 @@ impl Provider for Late {
         match self.0.poll(key, now) {
             Some(Some((says, domain))) => answer(says, &domain),
             Some(None) => later(key),
-            None => Answer::Failed { code: FailureCode::ProviderError, detail: "no such question".to_owned() },
+            None => Answer::Failed {
+                code: FailureCode::ProviderError,
+                detail: "no such question".to_owned(),
+            },
         }
     }
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use shared::jobs::Ports;
 use shared::ports::{
-    Attributes, Change, Condition, Item, Key, Message, Put, Query, Queue, QueueError, QueueName, Store, StoreError,
-    Update, Value, Write,
+    Attributes, Change, Condition, Item, Key, Message, Put, Query, Queue, QueueError, QueueName,
+    Store, StoreError, Update, Value, Write,
 };
 use shared::schema::{DONE, END};
 
@@ -36,8 +36,15 @@ impl Version {
             return ports.clone();
         }
         Ports {
-            store: Arc::new(VersionStore { version: self, inner: Arc::clone(&ports.store), raw: Mutex::default() }),
-            queue: Arc::new(VersionQueue { version: self, inner: Arc::clone(&ports.queue) }),
+            store: Arc::new(VersionStore {
+                version: self,
+                inner: Arc::clone(&ports.store),
+                raw: Mutex::default(),
+            }),
+            queue: Arc::new(VersionQueue {
+                version: self,
+                inner: Arc::clone(&ports.queue),
+            }),
             ..ports.clone()
         }
     }
@@ -68,7 +75,9 @@ impl Version {
 
 /// JSON text with a change to its value; other text as it is.
 fn edited(text: &str, edit: impl FnOnce(&mut Json)) -> String {
-    let Ok(mut value) = serde_json::from_str::<Json>(text) else { return text.to_owned() };
+    let Ok(mut value) = serde_json::from_str::<Json>(text) else {
+        return text.to_owned();
+    };
     edit(&mut value);
     value.to_string()
 }
@@ -83,7 +92,15 @@ fn forget(value: &mut Json, names: &[&str]) {
 fn mark(value: &mut Json) {
     match value {
         Json::Object(fields) => {
-            for name in ["records", "outcomes", "parked", "webhook", "record_webhook", "counts", "error"] {
+            for name in [
+                "records",
+                "outcomes",
+                "parked",
+                "webhook",
+                "record_webhook",
+                "counts",
+                "error",
+            ] {
                 fields.get_mut(name).into_iter().for_each(mark);
             }
             fields.insert("later".to_owned(), json!({"since": 7}));
@@ -119,14 +136,23 @@ fn edit_packed(packed: &mut Vec<u8>, edit: impl FnOnce(&mut Json)) {
 
 /// What a run left of a chunk, as the version before wrote it.
 fn without_reasons(part: &mut Json) {
-    for suspended in part.get_mut("parked").and_then(Json::as_array_mut).into_iter().flatten() {
+    for suspended in part
+        .get_mut("parked")
+        .and_then(Json::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         forget(&mut suspended[1], &["outage", "since"]);
     }
 }
 
 /// An element of progress as the version before wrote it.
 fn nine_parts(element: &str) -> String {
-    element.splitn(10, ':').take(9).collect::<Vec<_>>().join(":")
+    element
+        .splitn(10, ':')
+        .take(9)
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 struct VersionStore {
@@ -144,7 +170,10 @@ impl VersionStore {
 
     fn item_of(&self, mut item: Item) -> Item {
         if self.version == Version::Previous
-            && let Some(Value::S(spec)) = item.attributes.get_mut("spec").filter(|_| item.key.sk == "META")
+            && let Some(Value::S(spec)) = item
+                .attributes
+                .get_mut("spec")
+                .filter(|_| item.key.sk == "META")
         {
             *spec = edited(spec, |spec| forget(spec, &["blanks"]));
         }
@@ -171,7 +200,10 @@ impl VersionStore {
                     *text = edited(text, |end| forget(end, &["told_bytes"]));
                 }
                 (Version::Next, Change::AddToSet(name, set)) if *name == DONE => {
-                    *set = set.iter().map(|element| format!("{element}:7:later")).collect();
+                    *set = set
+                        .iter()
+                        .map(|element| format!("{element}:7:later"))
+                        .collect();
                 }
                 (Version::Next, Change::Set(name, value)) => mark_attribute(name, value),
                 _ => {}
@@ -232,11 +264,20 @@ impl Store for VersionStore {
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let items = self.inner.get_many(keys).await?;
-        Ok(items.into_iter().map(|item| item.map(|item| self.seen(item))).collect())
+        Ok(items
+            .into_iter()
+            .map(|item| item.map(|item| self.seen(item)))
+            .collect())
     }
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        Ok(self.inner.query(query).await?.into_iter().map(|item| self.seen(item)).collect())
+        Ok(self
+            .inner
+            .query(query)
+            .await?
+            .into_iter()
+            .map(|item| self.seen(item))
+            .collect())
     }
 
     async fn put(&self, put: Put) -> Result<(), StoreError> {
@@ -248,11 +289,20 @@ impl Store for VersionStore {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.inner.transact(writes.into_iter().map(|write| self.write_of(write)).collect()).await
+        self.inner
+            .transact(
+                writes
+                    .into_iter()
+                    .map(|write| self.write_of(write))
+                    .collect(),
+            )
+            .await
     }
 
     async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
-        self.inner.put_all(items.into_iter().map(|item| self.item_of(item)).collect()).await
+        self.inner
+            .put_all(items.into_iter().map(|item| self.item_of(item)).collect())
+            .await
     }
 
     async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
@@ -268,11 +318,21 @@ struct VersionQueue {
 #[async_trait]
 impl Queue for VersionQueue {
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
-        let as_it_writes = |message: Message| Message { body: self.version.message(&message.body), ..message };
-        self.inner.send(queue, messages.into_iter().map(as_it_writes).collect()).await
+        let as_it_writes = |message: Message| Message {
+            body: self.version.message(&message.body),
+            ..message
+        };
+        self.inner
+            .send(queue, messages.into_iter().map(as_it_writes).collect())
+            .await
     }
 
-    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
+    async fn postpone(
+        &self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
         self.inner.postpone(queue, receipt, delay).await
     }
 }

@@ -124,7 +124,9 @@ pub struct Tenant {
 impl Tenant {
     /// A webhook of its own receiver.
     pub fn webhook(&self, path: &str) -> Webhook {
-        Webhook { url: format!("{}{path}", self.hooks) }
+        Webhook {
+            url: format!("{}{path}", self.hooks),
+        }
     }
 }
 
@@ -180,7 +182,9 @@ pub struct World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("now", &self.sim.clock.now()).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("now", &self.sim.clock.now())
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,7 +193,10 @@ pub fn record(n: usize, domain: &str) -> Record {
     Record {
         id: Some(format!("row-{n}")),
         input: Map::from_iter([("domain".to_owned(), Value::from(domain))]),
-        metadata: Some(Map::from_iter([("crm".to_owned(), json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}))])),
+        metadata: Some(Map::from_iter([(
+            "crm".to_owned(),
+            json!({"id": n, "odd": "ünïcode \u{2028} \"quoted\""}),
+        )])),
         ..Record::default()
     }
 }
@@ -199,8 +206,16 @@ pub const UNFIT: &str = "unfit";
 
 /// Says of a submission's records at these places that they cannot be worked on.
 pub fn invalid(places: impl Iterator<Item = usize>) -> InvalidRecords {
-    let why = |at| (at, OutcomeError::new("invalid_input", "input/domain is required"));
-    InvalidRecords { records: places.map(why).collect(), faults: Vec::new() }
+    let why = |at| {
+        (
+            at,
+            OutcomeError::new("invalid_input", "input/domain is required"),
+        )
+    };
+    InvalidRecords {
+        records: places.map(why).collect(),
+        faults: Vec::new(),
+    }
 }
 
 /// `n` times the same script.
@@ -210,10 +225,16 @@ pub fn domains(script: &str, n: usize) -> Vec<String> {
 
 /// A submission of these domains with a webhook.
 pub fn submission<S: AsRef<str>>(domains: &[S]) -> Submission {
-    let records = domains.iter().enumerate().map(|(n, d)| record(n, d.as_ref())).collect();
+    let records = domains
+        .iter()
+        .enumerate()
+        .map(|(n, d)| record(n, d.as_ref()))
+        .collect();
     Submission {
         name: Some("a job".to_owned()),
-        webhook: Some(Webhook { url: super::HOOK.to_owned() }),
+        webhook: Some(Webhook {
+            url: super::HOOK.to_owned(),
+        }),
         ..Submission::new("native", "company", records)
     }
 }
@@ -232,7 +253,8 @@ impl World {
     pub fn over(options: Options, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let sim = Sim::new(options.seed);
         // Source of the times: the template.
-        sim.queue.configure(6 * options.enrich_timeout, options.max_receives);
+        sim.queue
+            .configure(6 * options.enrich_timeout, options.max_receives);
         for lane in [QueueName::Webhook, QueueName::WebhookRetry] {
             sim.queue.hide_for(lane, 6 * options.dispatch_timeout);
         }
@@ -252,7 +274,13 @@ impl World {
         let asked = Arc::new(Mutex::new(Vec::new()));
         sim.store.note_changes();
         let first = TenantId::parse("acme").expect("a tenant id");
-        let tenant = create(&sim, &ports, first, options.credits, "https://hook.example/".to_owned());
+        let tenant = create(
+            &sim,
+            &ports,
+            first,
+            options.credits,
+            "https://hook.example/".to_owned(),
+        );
         let upstream = Arc::<Upstream>::default();
         let makings = Rc::new(Makings::new(Arc::clone(&asked), Arc::clone(&upstream)));
         let scripted = Arc::new(makings.registry());
@@ -287,8 +315,14 @@ impl World {
             asked,
         };
         world.watch();
-        world.sim.queue.misbehave(world.options.queue, world.options.seed ^ 0x51);
-        world.sim.store.misbehave(world.options.store, world.options.seed ^ 0x52);
+        world
+            .sim
+            .queue
+            .misbehave(world.options.queue, world.options.seed ^ 0x51);
+        world
+            .sim
+            .store
+            .misbehave(world.options.store, world.options.seed ^ 0x52);
         world.faults(|_| Fault::Proceed);
         world.sim.gate.renumber();
         world
@@ -302,7 +336,13 @@ impl World {
     /// As [`tenant`](Self::tenant), with so many credits.
     pub fn tenant_with(&mut self, name: &str, credits: i64) -> Tenant {
         let id = TenantId::parse(name).expect("a tenant id");
-        let tenant = create(&self.sim, &self.ports, id, credits, format!("https://{name}.hook.example/"));
+        let tenant = create(
+            &self.sim,
+            &self.ports,
+            id,
+            credits,
+            format!("https://{name}.hook.example/"),
+        );
         self.tenants.push(tenant.clone());
         tenant
     }
@@ -312,7 +352,10 @@ impl World {
         self.version = version;
         self.deployed.insert(version);
         // What a test chose since stays.
-        self.ports = Ports { surfaces: self.ports.surfaces, ..version.over(&self.base) };
+        self.ports = Ports {
+            surfaces: self.ports.surfaces,
+            ..version.over(&self.base)
+        };
         self.sim.gate.note(&format!("{version:?} is deployed"));
     }
 
@@ -333,7 +376,11 @@ impl World {
     pub fn faults(&self, mut hook: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.sim.gate.inject(move |call| {
             let told = hook(call);
-            if call.op == Op::Http && call.subject.contains("poison") { Fault::Die } else { told }
+            if call.op == Op::Http && call.subject.contains("poison") {
+                Fault::Die
+            } else {
+                told
+            }
         });
     }
 
@@ -359,7 +406,12 @@ impl World {
 
     /// How often each domain was asked for.
     pub fn asked_of(&self, domain: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|a| a.domain == domain).count()
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|a| a.domain == domain)
+            .count()
     }
 
     pub fn happened(&self) -> Vec<Happened> {
@@ -368,18 +420,20 @@ impl World {
 
     /// What the sweeps did, summed up.
     pub fn swept(&self) -> Swept {
-        self.happened().iter().fold(Swept::default(), |mut sum, happened| {
-            if let Happened::Swept(one) = happened {
-                sum.due += one.due;
-                sum.finished += one.finished;
-                sum.nudged_chunks += one.nudged_chunks;
-                sum.woken_deliveries += one.woken_deliveries;
-                sum.erased += one.erased;
-                sum.expiring += one.expiring;
-                sum.errors += one.errors;
-            }
-            sum
-        })
+        self.happened()
+            .iter()
+            .fold(Swept::default(), |mut sum, happened| {
+                if let Happened::Swept(one) = happened {
+                    sum.due += one.due;
+                    sum.finished += one.finished;
+                    sum.nudged_chunks += one.nudged_chunks;
+                    sum.woken_deliveries += one.woken_deliveries;
+                    sum.erased += one.erased;
+                    sum.expiring += one.expiring;
+                    sum.errors += one.errors;
+                }
+                sum
+            })
     }
 
     /// Who holds a tenant's key.
@@ -389,7 +443,9 @@ impl World {
 
     /// What a submission costs here.
     pub fn terms(registry: &Registry, submission: &Submission) -> Terms {
-        let kind = registry.kind(&submission.kind).expect("a type of the harness");
+        let kind = registry
+            .kind(&submission.kind)
+            .expect("a type of the harness");
         Terms {
             price: kind.price(submission.providers.as_deref()),
             unconfigured: kind.usable().err().map(str::to_owned),
@@ -400,7 +456,12 @@ impl World {
     /// The idempotency key of a submission, with the fingerprint of its content.
     pub fn idempotency(key: &str, submission: &Submission) -> Idempotency {
         let records = serde_json::to_vec(&submission.records).expect("records are JSON");
-        Idempotency::new(key, "POST", "/v1/jobs", &[submission.kind.as_bytes(), &records].concat())
+        Idempotency::new(
+            key,
+            "POST",
+            "/v1/jobs",
+            &[submission.kind.as_bytes(), &records].concat(),
+        )
     }
 
     /// One request to submit, as the submit function carries it out.
@@ -418,7 +479,11 @@ impl World {
     }
 
     /// Submits as the first tenant.
-    pub fn submit(&mut self, submission: Submission, key: Option<&str>) -> Result<Accepted, ApiError> {
+    pub fn submit(
+        &mut self,
+        submission: Submission,
+        key: Option<&str>,
+    ) -> Result<Accepted, ApiError> {
         self.submit_as(&self.tenant.clone(), submission, key)
     }
 
@@ -431,7 +496,9 @@ impl World {
     ) -> Result<Accepted, ApiError> {
         let (ports, registry) = (self.ports.clone(), self.registry.clone());
         let records = submission.records.clone();
-        let accepted = self.sim.finish(Self::request(&ports, &registry, tenant, submission, key));
+        let accepted = self
+            .sim
+            .finish(Self::request(&ports, &registry, tenant, submission, key));
         if let Ok(Accepted::Job { view, .. }) = &accepted {
             self.learn(&view.job.spec.id, &tenant.id);
             self.submitted.insert(view.job.spec.id.clone(), records);
@@ -468,13 +535,20 @@ impl World {
     ///
     /// # Panics
     /// When there is no answer after an hour.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write the request in place")]
-    pub fn insist<T>(&mut self, request: impl AsyncFn(&Ports) -> Result<T, ApiError>) -> Result<T, ApiError> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write the request in place"
+    )]
+    pub fn insist<T>(
+        &mut self,
+        request: impl AsyncFn(&Ports) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         for _ in 0..720 {
             let ended = self.sim.run(request(&self.ports));
             self.watch();
             match ended {
-                Ended::Died | Ended::Done(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
+                Ended::Died
+                | Ended::Done(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
                     self.run_for(Duration::from_secs(5));
                 }
                 Ended::Done(answer) => return answer,
@@ -490,15 +564,22 @@ impl World {
     }
 
     /// Submits with this key until there is an answer.
-    pub fn insist_on_job_as(&mut self, tenant: &Tenant, submission: &Submission, key: &str) -> Result<JobId, ApiError> {
+    pub fn insist_on_job_as(
+        &mut self,
+        tenant: &Tenant,
+        submission: &Submission,
+        key: &str,
+    ) -> Result<JobId, ApiError> {
         let registry = self.registry.clone();
-        let request =
-            async |ports: &Ports| Self::request(ports, &registry, tenant, submission.clone(), Some(key)).await;
+        let request = async |ports: &Ports| {
+            Self::request(ports, &registry, tenant, submission.clone(), Some(key)).await
+        };
         match self.insist(request)? {
             Accepted::Job { view, .. } => {
                 let id = view.job.spec.id.clone();
                 self.learn(&id, &tenant.id);
-                self.submitted.insert(id.clone(), submission.records.clone());
+                self.submitted
+                    .insert(id.clone(), submission.records.clone());
                 Ok(id)
             }
             Accepted::Priced { .. } => panic!("a dry run makes no job"),
@@ -508,7 +589,8 @@ impl World {
     /// The job as its tenant sees it.
     pub fn view(&self, id: &JobId) -> JobView {
         let tenant = self.accepted.get(id).unwrap_or(&self.tenant.id);
-        self.call(async |ports| read::job(ports, tenant, id).await).expect("the job is there")
+        self.call(async |ports| read::job(ports, tenant, id).await)
+            .expect("the job is there")
     }
 
     /// All results of a job, page by page.
@@ -516,8 +598,13 @@ impl World {
         let view = self.view(id);
         let (mut lines, mut next) = (Vec::new(), Some(ResultCursor::default()));
         while let Some(cursor) = next {
-            let page = self.call(async |ports| results(ports, &view, cursor, 100).await).expect("results");
-            assert!(!page.lines.is_empty() || page.next.is_none(), "an ended job's results have a gap at {cursor}");
+            let page = self
+                .call(async |ports| results(ports, &view, cursor, 100).await)
+                .expect("results");
+            assert!(
+                !page.lines.is_empty() || page.next.is_none(),
+                "an ended job's results have a gap at {cursor}"
+            );
             lines.extend(page.lines);
             next = page.next;
         }
@@ -526,7 +613,11 @@ impl World {
 
     /// Balance, used and open chunks of a tenant.
     pub fn credits(&self, tenant: &TenantId) -> (i64, i64, i64) {
-        let item = self.sim.store.peek(&credits_key(tenant)).expect("a tenant has credits");
+        let item = self
+            .sim
+            .store
+            .peek(&credits_key(tenant))
+            .expect("a tenant has credits");
         let number = |name| get_n(&item, name).unwrap_or(0);
         (number("balance"), number("used"), number("open_chunks"))
     }
@@ -538,8 +629,12 @@ impl World {
 
     /// Kills every process that works on a chunk, where it stands.
     pub fn kill_enrichers(&mut self) {
-        let doomed: Vec<u64> =
-            self.schedule.alive().filter(|(_, name)| name.starts_with("Enrich")).map(|(n, _)| n).collect();
+        let doomed: Vec<u64> = self
+            .schedule
+            .alive()
+            .filter(|(_, name)| name.starts_with("Enrich"))
+            .map(|(n, _)| n)
+            .collect();
         for process in doomed {
             self.schedule.kill(process);
         }
@@ -547,7 +642,10 @@ impl World {
 
     /// The processes at work.
     pub fn working(&self) -> Vec<String> {
-        self.schedule.alive().map(|(_, name)| name.to_owned()).collect()
+        self.schedule
+            .alive()
+            .map(|(_, name)| name.to_owned())
+            .collect()
     }
 
     /// Runs everything for so long.
@@ -571,8 +669,15 @@ impl World {
         if self.is_quiet() {
             return Ok(());
         }
-        let due: Vec<_> = self.due().into_iter().map(|(sk, at)| format!("{sk} at {at}")).collect();
-        Err(format!("still busy after {limit:?}: due {due:?}, next message {:?}", self.sim.queue.next_visible()))
+        let due: Vec<_> = self
+            .due()
+            .into_iter()
+            .map(|(sk, at)| format!("{sk} at {at}"))
+            .collect();
+        Err(format!(
+            "still busy after {limit:?}: due {due:?}, next message {:?}",
+            self.sim.queue.next_visible()
+        ))
     }
 
     /// As [`quiet_within`](Self::quiet_within), and everything must hold that always does.
@@ -598,7 +703,10 @@ impl World {
             .store
             .items()
             .iter()
-            .filter_map(|item| get_n(item, "due").map(|at| (format!("{}/{}", item.key.pk, item.key.sk), Timestamp(at))))
+            .filter_map(|item| {
+                get_n(item, "due")
+                    .map(|at| (format!("{}/{}", item.key.pk, item.key.sk), Timestamp(at)))
+            })
             .collect()
     }
 
@@ -616,7 +724,10 @@ impl World {
             let now = self.now();
             let queued = self.sim.queue.next_visible().filter(|at| *at > now);
             let sweep = self.options.sweeping.then_some(self.next_sweep);
-            let next = [self.sim.clock.next_timer(), queued, sweep].into_iter().flatten().min();
+            let next = [self.sim.clock.next_timer(), queued, sweep]
+                .into_iter()
+                .flatten()
+                .min();
             match next.filter(|at| *at <= until) {
                 Some(at) => {
                     self.sim.clock.advance_to(at);
@@ -629,9 +740,20 @@ impl World {
 
     /// Gives visible messages to workers that are free, and starts the sweep when its minute has come.
     fn receive(&mut self) {
-        for lane in [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry] {
+        for lane in [
+            QueueName::Enrich,
+            QueueName::EnrichBulk,
+            QueueName::Webhook,
+            QueueName::WebhookRetry,
+        ] {
             let enriching = matches!(lane, QueueName::Enrich | QueueName::EnrichBulk);
-            let Options { enrichers, bulk_enrichers, dispatchers, retry_dispatchers, .. } = self.options;
+            let Options {
+                enrichers,
+                bulk_enrichers,
+                dispatchers,
+                retry_dispatchers,
+                ..
+            } = self.options;
             let most = match lane {
                 QueueName::Enrich => enrichers,
                 QueueName::EnrichBulk => bulk_enrichers.unwrap_or(enrichers),
@@ -640,7 +762,11 @@ impl World {
             };
             let at_work = Rc::clone(self.at_work.entry(lane).or_default());
             let busy = Rc::strong_count(&at_work) - 2;
-            let size = if enriching { self.options.enrich_batch } else { self.options.dispatch_batch };
+            let size = if enriching {
+                self.options.enrich_batch
+            } else {
+                self.options.dispatch_batch
+            };
             for _ in busy..most {
                 let batch = self.sim.queue.receive(lane, size);
                 if batch.is_empty() {
@@ -652,19 +778,28 @@ impl World {
                 };
                 let malformed = self.options.malformed;
                 let function = Function {
-                    malformed: (malformed > 0 && self.spoiler.below(1000) < malformed).then(|| self.spoiler.below(4)),
+                    malformed: (malformed > 0 && self.spoiler.below(1000) < malformed)
+                        .then(|| self.spoiler.below(4)),
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
                     lost_runs: self.lost_runs.clone(),
-                    timeout: if enriching { self.options.enrich_timeout } else { self.options.dispatch_timeout },
+                    timeout: if enriching {
+                        self.options.enrich_timeout
+                    } else {
+                        self.options.dispatch_timeout
+                    },
                     lane,
                     batch: self.version.received(batch),
                     _at_work: Rc::clone(&at_work),
                 };
                 let name = format!("{lane:?}");
                 let process = if enriching {
-                    let own = || self.cold.as_ref().map_or_else(|| self.registry.clone(), |cold| cold());
+                    let own = || {
+                        self.cold
+                            .as_ref()
+                            .map_or_else(|| self.registry.clone(), |cold| cold())
+                    };
                     let registry = self.older.clone().unwrap_or_else(own);
                     self.schedule.spawn(name, function.enrich(registry))
                 } else {
@@ -685,8 +820,12 @@ impl World {
         let timeout = self.options.enrich_timeout;
         let work = async move {
             let deadline = ports.clock.now().plus(Duration::from_secs(50));
-            if let Some(Ok(swept)) =
-                within(&*ports.clock, Duration::from_secs(50), sweep::step(&ports, timeout, deadline)).await
+            if let Some(Ok(swept)) = within(
+                &*ports.clock,
+                Duration::from_secs(50),
+                sweep::step(&ports, timeout, deadline),
+            )
+            .await
             {
                 happened.borrow_mut().push(Happened::Swept(swept));
             }
@@ -697,7 +836,12 @@ impl World {
     /// Looks at what changed, and keeps what must not.
     fn watch(&mut self) {
         let changes = self.sim.store.take_changes();
-        for why in self.steps.see(&self.sim.store, &self.upstream, self.sim.clock.now(), &changes) {
+        for why in self.steps.see(
+            &self.sim.store,
+            &self.upstream,
+            self.sim.clock.now(),
+            &changes,
+        ) {
             self.sim.gate.note(&format!("!!! {why}"));
             if !self.broken.contains(&why) {
                 self.broken.push(why);
@@ -718,9 +862,18 @@ impl Default for World {
 }
 
 fn create(sim: &Sim, ports: &Ports, id: TenantId, credits: i64, hooks: String) -> Tenant {
-    let made = sim.finish(tenants::create(ports, &id, credits)).expect("a new tenant");
+    let made = sim
+        .finish(tenants::create(ports, &id, credits))
+        .expect("a new tenant");
     let receiver = Receiver::new(sim.clock.clone());
     let hook = receiver.clone();
     sim.http.on(&hooks, move |request| hook.take(request));
-    Tenant { id, api_key: made.api_key, secret: made.webhook_secret, credits, hooks, receiver }
+    Tenant {
+        id,
+        api_key: made.api_key,
+        secret: made.webhook_secret,
+        credits,
+        hooks,
+        receiver,
+    }
 }

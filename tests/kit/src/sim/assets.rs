@@ -30,27 +30,51 @@ impl fmt::Debug for SimAssets {
 
 impl SimAssets {
     pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, state: Mutex::default() }
+        Self {
+            gate,
+            state: Mutex::default(),
+        }
     }
 
     /// Sets a parameter, or changes it.
     pub fn parameter(&self, name: &str, value: &str) {
-        self.state.lock().unwrap().parameters.insert(name.to_owned(), value.to_owned());
+        self.state
+            .lock()
+            .unwrap()
+            .parameters
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// Puts an object, or another content of it.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
-        let name = ObjectName { bucket: bucket.to_owned(), key: key.to_owned() };
-        self.state.lock().unwrap().objects.insert(name, bytes.into());
+        let name = ObjectName {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        };
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .insert(name, bytes.into());
     }
 }
 
 #[async_trait]
 impl Assets for SimAssets {
     async fn parameter(&self, name: &str) -> Result<String, AssetError> {
-        let read = || self.state.lock().unwrap().parameters.get(name).cloned().ok_or(AssetError::Missing);
+        let read = || {
+            self.state
+                .lock()
+                .unwrap()
+                .parameters
+                .get(name)
+                .cloned()
+                .ok_or(AssetError::Missing)
+        };
         let lost = |_| AssetError::Unavailable("no answer".to_owned());
-        self.gate.call(Op::Asset, name.to_owned(), lost, |_| read()).await
+        self.gate
+            .call(Op::Asset, name.to_owned(), lost, |_| read())
+            .await
     }
 
     async fn object(
@@ -66,10 +90,15 @@ impl Assets for SimAssets {
             match bytes.len() {
                 _ if unless == Some(tag.as_str()) => Ok(None),
                 length if length > max_bytes => Err(AssetError::TooLarge(max_bytes)),
-                _ => Ok(Some(Object { tag, bytes: bytes.clone() })),
+                _ => Ok(Some(Object {
+                    tag,
+                    bytes: bytes.clone(),
+                })),
             }
         };
         let lost = |_| AssetError::Unavailable("no answer".to_owned());
-        self.gate.call(Op::Asset, name.to_string(), lost, |_| read()).await
+        self.gate
+            .call(Op::Asset, name.to_string(), lost, |_| read())
+            .await
     }
 }

@@ -40,7 +40,11 @@ impl fmt::Debug for SimClock {
 impl Default for SimClock {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z: a date that stored timestamps can be told from zero by.
-        Self(Mutex::new(Time { now: Timestamp(1_767_225_600_000), timers: BTreeMap::new(), set: 0 }))
+        Self(Mutex::new(Time {
+            now: Timestamp(1_767_225_600_000),
+            timers: BTreeMap::new(),
+            set: 0,
+        }))
     }
 }
 
@@ -78,12 +82,23 @@ impl SimClock {
 
     /// Whether something is still to happen by itself.
     pub fn owes(&self) -> bool {
-        self.0.lock().unwrap().timers.values().any(|ring| matches!(ring, Ring::Happen(_)))
+        self.0
+            .lock()
+            .unwrap()
+            .timers
+            .values()
+            .any(|ring| matches!(ring, Ring::Happen(_)))
     }
 
     /// When the next sleeper wakes.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.0.lock().unwrap().timers.keys().next().map(|(at, _)| *at)
+        self.0
+            .lock()
+            .unwrap()
+            .timers
+            .keys()
+            .next()
+            .map(|(at, _)| *at)
     }
 }
 
@@ -95,7 +110,12 @@ impl Clock for SimClock {
 
     async fn sleep(&self, duration: Duration) {
         let until = self.now().plus(duration);
-        Sleep { clock: self, until, timer: None }.await;
+        Sleep {
+            clock: self,
+            until,
+            timer: None,
+        }
+        .await;
     }
 }
 
@@ -118,7 +138,8 @@ impl Future for Sleep<'_> {
             time.set += 1;
             time.set
         });
-        time.timers.insert((self.until, timer), Ring::Wake(context.waker().clone()));
+        time.timers
+            .insert((self.until, timer), Ring::Wake(context.waker().clone()));
         drop(time);
         self.timer = Some(timer);
         Poll::Pending
@@ -128,7 +149,12 @@ impl Future for Sleep<'_> {
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            self.clock.0.lock().unwrap().timers.remove(&(self.until, timer));
+            self.clock
+                .0
+                .lock()
+                .unwrap()
+                .timers
+                .remove(&(self.until, timer));
         }
     }
 }

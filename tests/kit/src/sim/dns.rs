@@ -20,7 +20,10 @@ impl SimDns {
     /// # Panics
     /// Where another thread broke while it asked.
     pub fn say(&self, name: &str, kind: DnsKind, answer: Result<Vec<DnsRecord>, DnsFailure>) {
-        self.names.lock().unwrap().insert((name.to_ascii_lowercase(), kind), answer);
+        self.names
+            .lock()
+            .unwrap()
+            .insert((name.to_ascii_lowercase(), kind), answer);
     }
 }
 

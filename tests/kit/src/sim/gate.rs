@@ -138,18 +138,29 @@ struct State {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("calls", &self.calls()).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("calls", &self.calls())
+            .finish_non_exhaustive()
     }
 }
 
 /// A hook that gives `fault` to call number `k` and lets all others proceed.
 pub fn at(k: u64, fault: Fault) -> impl FnMut(&Call) -> Fault + Send + 'static {
-    move |call| if call.number == k { fault } else { Fault::Proceed }
+    move |call| {
+        if call.number == k {
+            fault
+        } else {
+            Fault::Proceed
+        }
+    }
 }
 
 impl Gate {
     pub(super) fn new(clock: Arc<SimClock>) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Asks `hook` about every call from now on. It must not call the ports itself.
@@ -174,7 +185,13 @@ impl Gate {
 
     /// The calls of one kind.
     pub fn count(&self, op: Op) -> u64 {
-        self.state.lock().unwrap().counts.get(&op).copied().unwrap_or(0)
+        self.state
+            .lock()
+            .unwrap()
+            .counts
+            .get(&op)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// How many late effects there were so far.
@@ -242,11 +259,19 @@ impl Gate {
     /// The chain that the process at work is part of. One that no message started begins a chain.
     pub(super) fn chain(&self) -> Chain {
         let state = self.state.lock().unwrap();
-        state.chains.get(&state.current).cloned().unwrap_or_default()
+        state
+            .chains
+            .get(&state.current)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Polls `work` as the process, and says whether it died of it.
-    pub(super) fn poll_as<T>(&self, process: u64, work: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
+    pub(super) fn poll_as<T>(
+        &self,
+        process: u64,
+        work: impl FnOnce() -> Poll<T>,
+    ) -> (Poll<T>, bool) {
         let before = std::mem::replace(&mut self.state.lock().unwrap().current, process);
         let poll = work();
         let mut state = self.state.lock().unwrap();
@@ -348,10 +373,15 @@ impl Gate {
             let Some(gate) = gate.upgrade() else { return };
             let applied = effect(at);
             let mut state = gate.state.lock().unwrap();
-            *(if applied { &mut state.late.applied } else { &mut state.late.refused }) += 1;
+            *(if applied {
+                &mut state.late.applied
+            } else {
+                &mut state.late.refused
+            }) += 1;
             state.line(at, &call, " late", if applied { "ok" } else { "error" });
         };
-        self.clock.call_at(self.clock.now().plus(by), Box::new(apply));
+        self.clock
+            .call_at(self.clock.now().plus(by), Box::new(apply));
     }
 
     async fn admit(&self, op: Op, subject: String) -> (Call, Fault) {
@@ -366,8 +396,17 @@ impl Gate {
                 state.calls += 1;
                 *state.counts.entry(op).or_default() += 1;
                 let name = state.names.get(&state.current).cloned().unwrap_or_default();
-                let call = Call { number: state.calls, op, process: state.current, name, subject };
-                let fault = state.hook.as_mut().map_or(Fault::Proceed, |hook| hook(&call));
+                let call = Call {
+                    number: state.calls,
+                    op,
+                    process: state.current,
+                    name,
+                    subject,
+                };
+                let fault = state
+                    .hook
+                    .as_mut()
+                    .map_or(Fault::Proceed, |hook| hook(&call));
                 Some((call, fault))
             }
         };
@@ -384,8 +423,15 @@ impl Gate {
     }
 
     fn record(&self, call: &Call, fault: Fault, outcome: &str) {
-        let fault = if fault == Fault::Proceed { String::new() } else { format!(" {fault:?}") };
-        self.state.lock().unwrap().line(self.clock.now(), call, &fault, outcome);
+        let fault = if fault == Fault::Proceed {
+            String::new()
+        } else {
+            format!(" {fault:?}")
+        };
+        self.state
+            .lock()
+            .unwrap()
+            .line(self.clock.now(), call, &fault, outcome);
     }
 }
 
@@ -393,9 +439,21 @@ impl State {
     /// Adds a call to the trace, if one is kept.
     fn line(&mut self, at: Timestamp, call: &Call, fault: &str, outcome: &str) {
         if let Some(trace) = &mut self.trace {
-            let Call { number, op, process, name, subject } = call;
-            let process = if name.is_empty() { format!("p{process}") } else { format!("{name} p{process}") };
-            trace.push(format!("{at} {process} #{number} {op:?} {subject}{fault} -> {outcome}"));
+            let Call {
+                number,
+                op,
+                process,
+                name,
+                subject,
+            } = call;
+            let process = if name.is_empty() {
+                format!("p{process}")
+            } else {
+                format!("{name} p{process}")
+            };
+            trace.push(format!(
+                "{at} {process} #{number} {op:?} {subject}{fault} -> {outcome}"
+            ));
         }
     }
 }

@@ -26,8 +26,16 @@ impl Reply {
 
     /// An answer with a body at once.
     pub fn body(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        let answer = HttpAnswer { status, headers: Vec::new(), body: body.into(), truncated: false };
-        Self { after: Duration::ZERO, result: Ok(answer) }
+        let answer = HttpAnswer {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            truncated: false,
+        };
+        Self {
+            after: Duration::ZERO,
+            result: Ok(answer),
+        }
     }
 
     /// A JSON answer at once.
@@ -37,7 +45,10 @@ impl Reply {
 
     /// No answer.
     pub fn error(error: HttpError) -> Self {
-        Self { after: Duration::ZERO, result: Err(error) }
+        Self {
+            after: Duration::ZERO,
+            result: Err(error),
+        }
     }
 
     /// Adds a header; the name in lower case.
@@ -53,8 +64,12 @@ impl Reply {
     /// until the request's deadline.
     #[must_use]
     pub fn cut(mut self, cause: HttpError) -> Self {
-        self.result =
-            self.result.and_then(|answer| Err(HttpError::Cut { answer: Box::new(answer), cause: Box::new(cause) }));
+        self.result = self.result.and_then(|answer| {
+            Err(HttpError::Cut {
+                answer: Box::new(answer),
+                cause: Box::new(cause),
+            })
+        });
         self
     }
 
@@ -115,7 +130,11 @@ impl fmt::Debug for SimHttp {
 
 impl SimHttp {
     pub(super) fn new(gate: Arc<Gate>, clock: Arc<SimClock>) -> Self {
-        Self { gate, clock, state: Mutex::default() }
+        Self {
+            gate,
+            clock,
+            state: Mutex::default(),
+        }
     }
 
     /// Answers every request to URLs that start so. A second one for the same prefix replaces the first.
@@ -127,7 +146,11 @@ impl SimHttp {
 
     /// Refuses URLs that start so, in `check` and in `send`, as the guard of the real sender would.
     pub fn refuse(&self, prefix: &str, error: HttpError) {
-        self.state.lock().unwrap().refused.push((prefix.to_owned(), error));
+        self.state
+            .lock()
+            .unwrap()
+            .refused
+            .push((prefix.to_owned(), error));
     }
 
     /// What reached a host so far, in order.
@@ -137,7 +160,10 @@ impl SimHttp {
 
     fn exchange(&self, request: &HttpRequest) -> Reply {
         let mut state = self.state.lock().unwrap();
-        state.sent.push(Sent { at: self.clock.now(), request: request.clone() });
+        state.sent.push(Sent {
+            at: self.clock.now(),
+            request: request.clone(),
+        });
         let host = state
             .hosts
             .iter_mut()
@@ -154,9 +180,21 @@ impl SimHttp {
 impl HttpSender for SimHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         self.check(&request.url, request.plain_http)?;
-        let subject = format!("{} {}", request.method, request.url.split(['?', '#']).next().unwrap_or_default());
+        let subject = format!(
+            "{} {}",
+            request.method,
+            request.url.split(['?', '#']).next().unwrap_or_default()
+        );
         // A lost answer is a time-out at the deadline: the sender cannot know that the host had it.
-        let reply = self.gate.call(Op::Http, subject, |_| HttpError::Timeout, |_| Ok(self.exchange(&request))).await;
+        let reply = self
+            .gate
+            .call(
+                Op::Http,
+                subject,
+                |_| HttpError::Timeout,
+                |_| Ok(self.exchange(&request)),
+            )
+            .await;
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => Reply::error(error).after(request.deadline),

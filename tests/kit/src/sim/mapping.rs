@@ -12,8 +12,23 @@ use super::{Chain, Received, SimQueue};
 
 /// Where the queues would be, by which the functions tell them apart.
 pub fn queue_urls() -> BTreeMap<QueueName, String> {
-    let url = |queue| (queue, format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{}", name(queue)));
-    [QueueName::Enrich, QueueName::EnrichBulk, QueueName::Webhook, QueueName::WebhookRetry].map(url).into()
+    let url = |queue| {
+        (
+            queue,
+            format!(
+                "https://sqs.eu-central-1.amazonaws.com/123456789012/{}",
+                name(queue)
+            ),
+        )
+    };
+    [
+        QueueName::Enrich,
+        QueueName::EnrichBulk,
+        QueueName::Webhook,
+        QueueName::WebhookRetry,
+    ]
+    .map(url)
+    .into()
 }
 
 /// As the template names them.
@@ -67,13 +82,21 @@ pub fn readers_in(template: &str) -> Readers {
             match line.len() - line.trim_start().len() {
                 _ if text.starts_with('#') => {}
                 0 | 2 if text.ends_with(':') && reads => break,
-                2 if text.ends_with(':') => (resource, recurs) = (text.trim_end_matches(':'), false),
+                2 if text.ends_with(':') => {
+                    (resource, recurs) = (text.trim_end_matches(':'), false)
+                }
                 6 if text == "RecursiveLoop: Allow" => recurs = true,
                 _ => reads |= text == source,
             }
         }
         assert!(reads, "no function reads {}", name(queue));
-        (queue, Reader { function: resource.to_owned(), may_recur: recurs })
+        (
+            queue,
+            Reader {
+                function: resource.to_owned(),
+                may_recur: recurs,
+            },
+        )
     });
     Arc::new(all.collect())
 }
@@ -132,9 +155,14 @@ fn kept(answer: &str, ids: &[&str]) -> Vec<bool> {
         Value::Array(failures) => failures,
         _ => return all,
     };
-    let named: Option<Vec<&str>> = failures.iter().map(|item| item["itemIdentifier"].as_str()).collect();
+    let named: Option<Vec<&str>> = failures
+        .iter()
+        .map(|item| item["itemIdentifier"].as_str())
+        .collect();
     match named {
-        Some(named) if named.iter().all(|id| ids.contains(id)) => ids.iter().map(|id| named.contains(id)).collect(),
+        Some(named) if named.iter().all(|id| ids.contains(id)) => {
+            ids.iter().map(|id| named.contains(id)).collect()
+        }
         _ => all,
     }
 }

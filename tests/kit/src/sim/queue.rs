@@ -54,8 +54,14 @@ pub struct QueueFaults {
 
 impl QueueFaults {
     /// Nothing of it.
-    pub const NONE: Self =
-        Self { duplicate: 0, reorder: false, early_visibility: 0, undeleted: 0, late: 0, late_by: Duration::ZERO };
+    pub const NONE: Self = Self {
+        duplicate: 0,
+        reorder: false,
+        early_visibility: 0,
+        undeleted: 0,
+        late: 0,
+        late_by: Duration::ZERO,
+    };
 }
 
 /// The four queues. Messages come out in the order in which they became visible, unless [`QueueFaults`] says otherwise.
@@ -98,7 +104,11 @@ impl State {
 
     /// The place of the next message to be received, if one is visible.
     fn next(&self, queue: QueueName, now: Timestamp) -> Option<(Timestamp, u64)> {
-        let mut visible = self.queues.get(&queue)?.range(..=(now, u64::MAX)).map(|(at, _)| *at);
+        let mut visible = self
+            .queues
+            .get(&queue)?
+            .range(..=(now, u64::MAX))
+            .map(|(at, _)| *at);
         if !self.faults.reorder {
             return visible.next();
         }
@@ -108,13 +118,17 @@ impl State {
 
     fn place(&mut self, queue: QueueName, message: Received, visible_at: Timestamp) {
         self.placed += 1;
-        self.queues.entry(queue).or_default().insert((visible_at, self.placed), message);
+        self.queues
+            .entry(queue)
+            .or_default()
+            .insert((visible_at, self.placed), message);
     }
 
     /// Where the message with this receipt is.
     fn find(&self, queue: QueueName, receipt: &str) -> Option<(Timestamp, u64)> {
         let mut line = self.queues.get(&queue)?.iter();
-        line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt).map(|(at, _)| *at)
+        line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt)
+            .map(|(at, _)| *at)
     }
 
     fn accept(
@@ -124,7 +138,10 @@ impl State {
         chain: &Chain,
         now: Timestamp,
     ) -> Result<(), QueueError> {
-        if messages.iter().any(|message| message.body.is_empty() || message.body.len() > MAX_BODY) {
+        if messages
+            .iter()
+            .any(|message| message.body.is_empty() || message.body.len() > MAX_BODY)
+        {
             return Err(QueueError("a body is empty or over 256 KiB".to_owned()));
         }
         for message in messages {
@@ -138,9 +155,17 @@ impl State {
                 sent_at: now,
                 chain: chain.clone(),
             };
-            let copies = if self.hit(self.faults.duplicate) { 2 } else { 1 };
+            let copies = if self.hit(self.faults.duplicate) {
+                2
+            } else {
+                1
+            };
             for _ in 0..copies {
-                let late = if self.hit(self.faults.late) { self.some_of(self.faults.late_by) } else { Duration::ZERO };
+                let late = if self.hit(self.faults.late) {
+                    self.some_of(self.faults.late_by)
+                } else {
+                    Duration::ZERO
+                };
                 let delay = whole_seconds(message.delay.min(MAX_QUEUE_DELAY)) + late;
                 self.place(queue, received.clone(), now.plus(delay));
             }
@@ -148,15 +173,30 @@ impl State {
         Ok(())
     }
 
-    fn hide(&mut self, queue: QueueName, receipt: &str, delay: Duration, now: Timestamp) -> Result<(), QueueError> {
-        match self.find(queue, receipt).filter(|(visible_at, _)| *visible_at > now) {
+    fn hide(
+        &mut self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        match self
+            .find(queue, receipt)
+            .filter(|(visible_at, _)| *visible_at > now)
+        {
             Some(at) => {
                 if let Some(message) = self.take(queue, at) {
-                    self.place(queue, message, now.plus(whole_seconds(delay.min(MAX_VISIBILITY))));
+                    self.place(
+                        queue,
+                        message,
+                        now.plus(whole_seconds(delay.min(MAX_VISIBILITY))),
+                    );
                 }
                 Ok(())
             }
-            None => Err(QueueError("no message in flight has this receipt".to_owned())),
+            None => Err(QueueError(
+                "no message in flight has this receipt".to_owned(),
+            )),
         }
     }
 
@@ -179,7 +219,11 @@ impl SimQueue {
             received: 0,
             placed: 0,
         };
-        Self { gate, clock, state: Arc::new(Mutex::new(state)) }
+        Self {
+            gate,
+            clock,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// How long a received message stays invisible (720 s unless told), and after how many receives without deletion
@@ -192,7 +236,11 @@ impl SimQueue {
 
     /// The visibility time-out of one queue.
     pub fn hide_for(&self, queue: QueueName, visibility: Duration) {
-        self.state.lock().unwrap().visibilities.insert(queue, visibility);
+        self.state
+            .lock()
+            .unwrap()
+            .visibilities
+            .insert(queue, visibility);
     }
 
     /// Misbehaves so from now on; what it does when is drawn from the seed.
@@ -207,8 +255,12 @@ impl SimQueue {
         let mut state = self.state.lock().unwrap();
         let mut out = Vec::new();
         while out.len() < max {
-            let Some(at) = state.next(queue, now) else { break };
-            let Some(mut message) = state.take(queue, at) else { break };
+            let Some(at) = state.next(queue, now) else {
+                break;
+            };
+            let Some(mut message) = state.take(queue, at) else {
+                break;
+            };
             if message.receive_count >= state.max_receives {
                 state.dead.entry(queue).or_default().push(message);
                 continue;
@@ -216,7 +268,11 @@ impl SimQueue {
             state.received += 1;
             message.receive_count += 1;
             message.receipt = format!("receipt-{}", state.received);
-            let hidden = state.visibilities.get(&queue).copied().unwrap_or(state.visibility);
+            let hidden = state
+                .visibilities
+                .get(&queue)
+                .copied()
+                .unwrap_or(state.visibility);
             let early = state.hit(state.faults.early_visibility);
             let visible_at = now.plus(if early { state.some_of(hidden) } else { hidden });
             state.place(queue, message.clone(), visible_at);
@@ -239,21 +295,37 @@ impl SimQueue {
     /// Everything in the queue, visible or not, in the order of sending.
     pub fn peek(&self, queue: QueueName) -> Vec<Received> {
         let state = self.state.lock().unwrap();
-        let mut all: Vec<Received> =
-            state.queues.get(&queue).into_iter().flat_map(|line| line.values()).cloned().collect();
+        let mut all: Vec<Received> = state
+            .queues
+            .get(&queue)
+            .into_iter()
+            .flat_map(|line| line.values())
+            .cloned()
+            .collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
 
     /// The dead-letter queue of a queue.
     pub fn dead_letters(&self, queue: QueueName) -> Vec<Received> {
-        self.state.lock().unwrap().dead.get(&queue).cloned().unwrap_or_default()
+        self.state
+            .lock()
+            .unwrap()
+            .dead
+            .get(&queue)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// When the next message of any queue is or becomes visible.
     pub fn next_visible(&self) -> Option<Timestamp> {
         let state = self.state.lock().unwrap();
-        state.queues.values().filter_map(|line| line.keys().next()).map(|(at, _)| *at).min()
+        state
+            .queues
+            .values()
+            .filter_map(|line| line.keys().next())
+            .map(|(at, _)| *at)
+            .min()
     }
 
     /// Loses every message of a queue, received ones too.
@@ -263,7 +335,11 @@ impl SimQueue {
 
     /// Puts a message into the queue outside of any call, visible now, as whoever may send there can.
     pub fn place(&self, queue: QueueName, body: &str) {
-        let message = Message { body: body.to_owned(), delay: Duration::ZERO, group: "anybody".to_owned() };
+        let message = Message {
+            body: body.to_owned(),
+            delay: Duration::ZERO,
+            group: "anybody".to_owned(),
+        };
         self.state
             .lock()
             .unwrap()
@@ -275,14 +351,28 @@ impl SimQueue {
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let copy = state.queues.get(&queue).and_then(|line| line.values().find(|message| message.id == id)).cloned();
+        let copy = state
+            .queues
+            .get(&queue)
+            .and_then(|line| line.values().find(|message| message.id == id))
+            .cloned();
         if let Some(copy) = copy {
-            state.place(queue, Received { receipt: String::new(), ..copy }, now);
+            state.place(
+                queue,
+                Received {
+                    receipt: String::new(),
+                    ..copy
+                },
+                now,
+            );
         }
     }
 
     /// A call that takes effect when this is called, on the queues as of then.
-    fn later(&self, effect: impl FnOnce(&mut State, Timestamp) -> Result<(), QueueError> + Send + 'static) -> Later {
+    fn later(
+        &self,
+        effect: impl FnOnce(&mut State, Timestamp) -> Result<(), QueueError> + Send + 'static,
+    ) -> Later {
         let state = Arc::clone(&self.state);
         Box::new(move |at| effect(&mut state.lock().unwrap(), at).is_ok())
     }
@@ -303,24 +393,61 @@ impl Queue for SimQueue {
         let chain = self.gate.chain();
         for batch in messages.chunks(10) {
             let effect = |extent| {
-                let reached = if extent == Extent::Whole { batch.len() } else { batch.len() / 2 };
-                self.state.lock().unwrap().accept(queue, &batch[..reached], &chain, self.clock.now())
+                let reached = if extent == Extent::Whole {
+                    batch.len()
+                } else {
+                    batch.len() / 2
+                };
+                self.state.lock().unwrap().accept(
+                    queue,
+                    &batch[..reached],
+                    &chain,
+                    self.clock.now(),
+                )
             };
             let later = || {
                 let (batch, chain) = (batch.to_vec(), chain.clone());
                 self.later(move |state, at| state.accept(queue, &batch, &chain, at))
             };
-            self.gate.write(Op::Send, format!("{queue:?} x{}", batch.len()), &batch, lost, effect, &later).await?;
+            self.gate
+                .write(
+                    Op::Send,
+                    format!("{queue:?} x{}", batch.len()),
+                    &batch,
+                    lost,
+                    effect,
+                    &later,
+                )
+                .await?;
         }
         Ok(())
     }
 
-    async fn postpone(&self, queue: QueueName, receipt: &str, delay: Duration) -> Result<(), QueueError> {
-        let effect = |_| self.state.lock().unwrap().hide(queue, receipt, delay, self.clock.now());
+    async fn postpone(
+        &self,
+        queue: QueueName,
+        receipt: &str,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        let effect = |_| {
+            self.state
+                .lock()
+                .unwrap()
+                .hide(queue, receipt, delay, self.clock.now())
+        };
         let later = || {
             let receipt = receipt.to_owned();
             self.later(move |state, at| state.hide(queue, &receipt, delay, at))
         };
-        self.gate.write(Op::Postpone, format!("{queue:?} {receipt}"), &delay, lost, effect, &later).await
+        self.gate
+            .write(
+                Op::Postpone,
+                format!("{queue:?} {receipt}"),
+                &delay,
+                lost,
+                effect,
+                &later,
+            )
+            .await
     }
 }

@@ -62,7 +62,9 @@ pub(super) fn one<T>(gate: &Gate, clock: &SimClock, work: impl Future<Output = T
     let waker = Waker::from(Arc::clone(&flag));
     loop {
         while flag.take() {
-            let (poll, died) = gate.poll_as(process, || work.as_mut().poll(&mut Context::from_waker(&waker)));
+            let (poll, died) = gate.poll_as(process, || {
+                work.as_mut().poll(&mut Context::from_waker(&waker))
+            });
             if died {
                 return Ended::Died;
             }
@@ -99,14 +101,23 @@ impl fmt::Debug for Schedule<'_> {
 
 impl<'a> Schedule<'a> {
     pub(super) fn new(gate: Arc<Gate>, clock: Arc<SimClock>, seed: u64) -> Self {
-        Self { gate, clock, choice: SimEntropy::new(seed), processes: BTreeMap::new() }
+        Self {
+            gate,
+            clock,
+            choice: SimEntropy::new(seed),
+            processes: BTreeMap::new(),
+        }
     }
 
     /// Adds a process; it first runs when the schedule does. Answers its number, which [`Call`](super::Call)s carry.
     pub fn spawn(&mut self, name: impl Into<String>, work: impl Future<Output = ()> + 'a) -> u64 {
         let name = name.into();
         let number = self.gate.new_process(&name);
-        let process = Process { name, work: Box::pin(work), flag: Flag::raised() };
+        let process = Process {
+            name,
+            work: Box::pin(work),
+            flag: Flag::raised(),
+        };
         self.processes.insert(number, process);
         number
     }
@@ -120,20 +131,32 @@ impl<'a> Schedule<'a> {
 
     /// The processes that have neither ended nor died, by number and name.
     pub fn alive(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.processes.iter().map(|(number, process)| (*number, process.name.as_str()))
+        self.processes
+            .iter()
+            .map(|(number, process)| (*number, process.name.as_str()))
     }
 
     /// Polls one process that can run. `false` when none can before time moves.
     pub fn step(&mut self) -> bool {
-        let ready: Vec<u64> = self.processes.iter().filter(|(_, p)| p.flag.is_raised()).map(|(n, _)| *n).collect();
+        let ready: Vec<u64> = self
+            .processes
+            .iter()
+            .filter(|(_, p)| p.flag.is_raised())
+            .map(|(n, _)| *n)
+            .collect();
         if ready.is_empty() {
             return false;
         }
         let number = ready[self.choice.below(ready.len())];
-        let process = self.processes.get_mut(&number).expect("chosen from the processes");
+        let process = self
+            .processes
+            .get_mut(&number)
+            .expect("chosen from the processes");
         process.flag.take();
         let waker = Waker::from(Arc::clone(&process.flag));
-        let (poll, died) = self.gate.poll_as(number, || process.work.as_mut().poll(&mut Context::from_waker(&waker)));
+        let (poll, died) = self.gate.poll_as(number, || {
+            process.work.as_mut().poll(&mut Context::from_waker(&waker))
+        });
         if died || poll.is_ready() {
             self.gate.end_process(number);
             self.processes.remove(&number);

@@ -53,7 +53,9 @@ pub struct Chat {
 impl fmt::Debug for Chat {
     /// Leaves out the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chat").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Chat")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,8 +63,15 @@ impl Chat {
     /// Resolves the key and checks the structure.
     pub fn new(name: &str, config: &ChatConfig, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
         let resolved = secret::resolve(name, config.key.as_slice(), secrets)?;
-        let key = resolved.get("key").and_then(Value::as_str).map(str::to_owned);
-        Ok(Self { name: name.to_owned(), config: config.clone(), key })
+        let key = resolved
+            .get("key")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        Ok(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            key,
+        })
     }
 
     /// What is wanted of this record.
@@ -70,18 +79,31 @@ impl Chat {
         let mut structure = match input.get(ChatConfig::STRUCT) {
             None | Some(Value::Null) => Structure::read(&self.config.structure)?,
             Some(Value::Object(wanted)) => Structure::read(wanted)?,
-            Some(_) => return Err("`struct` is an object of field names and descriptions".to_owned()),
+            Some(_) => {
+                return Err("`struct` is an object of field names and descriptions".to_owned());
+            }
         };
         for extra in &self.config.extras {
             let (description, shape) = match extra {
-                Extra::Notes => ("what was found out and how, in a few sentences", Shape::Text),
-                Extra::ConfidenceScore => ("how sure all of it is, from 0 (guessed) to 10 (certain)", Shape::Number),
-                Extra::References => ("the URLs that it was taken from", Shape::List(Box::new(Shape::Text))),
+                Extra::Notes => (
+                    "what was found out and how, in a few sentences",
+                    Shape::Text,
+                ),
+                Extra::ConfidenceScore => (
+                    "how sure all of it is, from 0 (guessed) to 10 (certain)",
+                    Shape::Number,
+                ),
+                Extra::References => (
+                    "the URLs that it was taken from",
+                    Shape::List(Box::new(Shape::Text)),
+                ),
             };
             structure.add(extra.name(), description, shape);
         }
         if structure.0.is_empty() {
-            return Err("`struct` is needed: which fields are wanted, each with a description".to_owned());
+            return Err(
+                "`struct` is needed: which fields are wanted, each with a description".to_owned(),
+            );
         }
         Ok(structure)
     }
@@ -93,9 +115,13 @@ impl Chat {
         structure: &Structure,
     ) -> Result<Vec<Value>, String> {
         let known = Known::new().object("input", input);
-        let instructions =
-            joined(&self.config.instructions, &known)?.ok_or("the instructions have no value for this input")?;
-        let task = format!("Fields:\n{}\n\nRecord:\n{}", structure.words(), Value::Object(record.clone()));
+        let instructions = joined(&self.config.instructions, &known)?
+            .ok_or("the instructions have no value for this input")?;
+        let task = format!(
+            "Fields:\n{}\n\nRecord:\n{}",
+            structure.words(),
+            Value::Object(record.clone())
+        );
         Ok(vec![
             json!({"role": "system", "content": format!("{instructions}\n\n{RULES}")}),
             json!({"role": "user", "content": task}),
@@ -107,15 +133,23 @@ impl Chat {
         body.insert("model".to_owned(), self.config.model.as_str().into());
         body.insert("messages".to_owned(), messages.into());
         match self.config.format {
-            ChatFormat::Schema => drop(body.insert("response_format".to_owned(), structure.format())),
-            ChatFormat::Object => drop(body.insert("response_format".to_owned(), json!({"type": "json_object"}))),
+            ChatFormat::Schema => {
+                drop(body.insert("response_format".to_owned(), structure.format()))
+            }
+            ChatFormat::Object => {
+                drop(body.insert("response_format".to_owned(), json!({"type": "json_object"})))
+            }
             ChatFormat::Text => {}
         }
         let mut headers = vec![
             ("accept".to_owned(), "application/json".to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
-        headers.extend(self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}"))));
+        headers.extend(
+            self.key
+                .as_ref()
+                .map(|key| ("authorization".to_owned(), format!("Bearer {key}"))),
+        );
         HttpRequest {
             method: "POST".to_owned(),
             url: self.config.url.clone(),
@@ -128,8 +162,16 @@ impl Chat {
     }
 
     /// What the model says to these messages.
-    async fn say(&self, request: HttpRequest, deadline: Timestamp, ports: &Ports) -> Result<String, Fault> {
-        let ports = Ports { http: Arc::new(Honest(ports.http.clone())), ..ports.clone() };
+    async fn say(
+        &self,
+        request: HttpRequest,
+        deadline: Timestamp,
+        ports: &Ports,
+    ) -> Result<String, Fault> {
+        let ports = Ports {
+            http: Arc::new(Honest(ports.http.clone())),
+            ..ports.clone()
+        };
         let answer = exchange(&ports, &request, self.config.retries, deadline, &|_| false).await?;
         match answer.status {
             200..=299 => content(&response::json(&answer)?),
@@ -148,26 +190,43 @@ impl Chat {
                 return Ok(Answer::Invalid(format!("`{field}` is needed")));
             }
         }
-        let shown = |(name, value): &(&String, &Value)| *name != ChatConfig::STRUCT && !value.is_null();
-        let record: Map<String, Value> =
-            input.iter().filter(shown).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let shown =
+            |(name, value): &(&String, &Value)| *name != ChatConfig::STRUCT && !value.is_null();
+        let record: Map<String, Value> = input
+            .iter()
+            .filter(shown)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let structure = self.structure(input);
-        let task = structure.and_then(|structure| Ok((self.messages(input, &record, &structure)?, structure)));
+        let task = structure
+            .and_then(|structure| Ok((self.messages(input, &record, &structure)?, structure)));
         let (mut messages, structure) = match task {
             Ok(task) => task,
             Err(why) => return Ok(Answer::Invalid(why)),
         };
-        let deadline = ports.clock.now().plus(question.limit.min(self.config.timeout));
-        let first = self.say(self.request(&messages, &structure), deadline, ports).await?;
+        let deadline = ports
+            .clock
+            .now()
+            .plus(question.limit.min(self.config.timeout));
+        let first = self
+            .say(self.request(&messages, &structure), deadline, ports)
+            .await?;
         let mut judged = judge(&first, &structure, &record);
-        if let Err(faults) = judged.as_ref().map_or_else(|why| Err((*why).to_owned()), clean) {
+        if let Err(faults) = judged
+            .as_ref()
+            .map_or_else(|why| Err((*why).to_owned()), clean)
+        {
             let shown: String = first.chars().take(MAX_SHOWN_CHARS).collect();
-            let wrong =
-                format!("That is not as asked: {faults}. Answer again, with the whole JSON object and nothing else.");
+            let wrong = format!(
+                "That is not as asked: {faults}. Answer again, with the whole JSON object and nothing else."
+            );
             messages.push(json!({"role": "assistant", "content": shown}));
             messages.push(json!({"role": "user", "content": wrong}));
             // The first answer is worth what fits of it, if there is no second one.
-            match self.say(self.request(&messages, &structure), deadline, ports).await {
+            match self
+                .say(self.request(&messages, &structure), deadline, ports)
+                .await
+            {
                 Ok(second) => {
                     let second = judge(&second, &structure, &record);
                     if second.is_ok() || judged.is_err() {
@@ -178,8 +237,8 @@ impl Chat {
                 Err(_) => {}
             }
         }
-        let Judged { fields, faults } =
-            judged.map_err(|why| Fault::lasting(format!("the model's answer is not usable: {why}")))?;
+        let Judged { fields, faults } = judged
+            .map_err(|why| Fault::lasting(format!("the model's answer is not usable: {why}")))?;
         Ok(self.answer(fields, &faults))
     }
 
@@ -187,13 +246,20 @@ impl Chat {
         fields.retain(|_, value| !is_empty(value));
         let mut confidence = None;
         if self.config.extras.contains(&Extra::ConfidenceScore) {
-            let score = fields.get(Extra::ConfidenceScore.name()).and_then(Value::as_f64);
-            confidence = score.filter(|score| (0.0..=10.0).contains(score)).map(|score| score / 10.0);
+            let score = fields
+                .get(Extra::ConfidenceScore.name())
+                .and_then(Value::as_f64);
+            confidence = score
+                .filter(|score| (0.0..=10.0).contains(score))
+                .map(|score| score / 10.0);
         }
         // How sure it is of nothing, and where it looked in vain, is no find.
         let asides = [Extra::ConfidenceScore.name(), Extra::References.name()];
         if fields.keys().any(|name| !asides.contains(&name.as_str())) {
-            return Answer::Found { fields, confidence: confidence.map(Into::into) };
+            return Answer::Found {
+                fields,
+                confidence: confidence.map(Into::into),
+            };
         }
         if faults.is_empty() {
             Answer::NotFound
@@ -209,7 +275,9 @@ impl Chat {
 #[async_trait]
 impl Provider for Chat {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        self.research(question, ports).await.unwrap_or_else(Answer::from)
+        self.research(question, ports)
+            .await
+            .unwrap_or_else(Answer::from)
     }
 }
 
@@ -244,10 +312,17 @@ pub(crate) fn as_named(answer: HttpAnswer) -> HttpAnswer {
 /// The error that stands where an answer should: of the response, or of its first choice.
 fn error(response: &Value) -> Option<&Value> {
     let text = ["/choices/0/message/content", "/choices/0/message/refusal"];
-    if text.iter().any(|pointer| response.pointer(pointer).is_some_and(|text| !is_empty(text))) {
+    if text.iter().any(|pointer| {
+        response
+            .pointer(pointer)
+            .is_some_and(|text| !is_empty(text))
+    }) {
         return None;
     }
-    ["/error", "/choices/0/error"].iter().find_map(|pointer| response.pointer(pointer)).filter(|error| !is_empty(error))
+    ["/error", "/choices/0/error"]
+        .iter()
+        .find_map(|pointer| response.pointer(pointer))
+        .filter(|error| !is_empty(error))
 }
 
 /// The HTTP status that an error names: as a number, or by a word of the APIs of `OpenAI`, Anthropic and Google.
@@ -255,7 +330,10 @@ fn status_of(error: &Value) -> Option<u16> {
     let named = |value: &Value| match value {
         Value::Number(number) => u16::try_from(number.as_u64()?).ok(),
         Value::String(word) => Some(match word.to_ascii_lowercase().as_str() {
-            "rate_limit_exceeded" | "rate_limit_error" | "resource_exhausted" | "too_many_requests" => 429,
+            "rate_limit_exceeded"
+            | "rate_limit_error"
+            | "resource_exhausted"
+            | "too_many_requests" => 429,
             "insufficient_quota" | "billing_error" => 402,
             "invalid_api_key" | "authentication_error" | "unauthenticated" => 401,
             "permission_error" | "permission_denied" => 403,
@@ -267,36 +345,59 @@ fn status_of(error: &Value) -> Option<u16> {
         _ => None,
     };
     let members = ["code", "status_code", "status", "type"];
-    let status = members.iter().find_map(|member| error.get(member).and_then(named).filter(|s| (400..600).contains(s)));
+    let status = members.iter().find_map(|member| {
+        error
+            .get(member)
+            .and_then(named)
+            .filter(|s| (400..600).contains(s))
+    });
     status.or_else(|| named(error).filter(|status| (400..600).contains(status)))
 }
 
 /// The text of the first choice.
 fn content(response: &Value) -> Result<String, Fault> {
     if error(response).is_some() {
-        return Err(Fault::lasting("the provider's response is an error of no known status"));
+        return Err(Fault::lasting(
+            "the provider's response is an error of no known status",
+        ));
     }
-    let choice =
-        response.pointer("/choices/0").ok_or_else(|| Fault::lasting("the provider's response has no `choices`"))?;
+    let choice = response
+        .pointer("/choices/0")
+        .ok_or_else(|| Fault::lasting("the provider's response has no `choices`"))?;
     match choice.get("finish_reason").and_then(Value::as_str) {
         Some("length") => {
-            return Err(Fault::lasting("the model's answer was cut off; raise the limit of tokens in `parameters`"));
+            return Err(Fault::lasting(
+                "the model's answer was cut off; raise the limit of tokens in `parameters`",
+            ));
         }
         Some("content_filter") => {
-            return Err(Fault::lasting("the provider withheld the model's answer (content filter)"));
+            return Err(Fault::lasting(
+                "the provider withheld the model's answer (content filter)",
+            ));
         }
         _ => {}
     }
-    if choice.pointer("/message/refusal").and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+    if choice
+        .pointer("/message/refusal")
+        .and_then(Value::as_str)
+        .is_some_and(|text| !text.is_empty())
+    {
         return Err(Fault::lasting("the model refused the task"));
     }
     match choice.pointer("/message/content") {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(parts)) => Ok(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()),
+        Some(Value::Array(parts)) => Ok(parts
+            .iter()
+            .filter_map(|part| part.get("text")?.as_str())
+            .collect()),
         _ => Err(Fault::lasting("the model's answer has no text")),
     }
 }
 
 fn clean(judged: &Judged) -> Result<(), String> {
-    if judged.faults.is_empty() { Ok(()) } else { Err(judged.faults.join("; ")) }
+    if judged.faults.is_empty() {
+        Ok(())
+    } else {
+        Err(judged.faults.join("; "))
+    }
 }

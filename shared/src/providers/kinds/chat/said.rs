@@ -18,20 +18,34 @@ const MAX_NESTED: usize = 4;
 /// Judges the object that is the answer: of several the one that has most of the wanted fields, and of equals the last, so that
 /// a draft counts less than what it became. What the model thought is its answer only where it said nothing else, and never where
 /// the thought has no end. What only says the question again is no answer.
-pub(super) fn judge(text: &str, structure: &Structure, record: &Map<String, Value>) -> Result<Judged, &'static str> {
+pub(super) fn judge(
+    text: &str,
+    structure: &Structure,
+    record: &Map<String, Value>,
+) -> Result<Judged, &'static str> {
     let finished = finished(text);
     let unfinished = finished.len() < text.len();
-    let mut none = if unfinished { "it ends within a thought" } else { "it is not one JSON object" };
+    let mut none = if unfinished {
+        "it ends within a thought"
+    } else {
+        "it is not one JSON object"
+    };
     let text = finished;
     let spoken = spoken(text);
     let silent = !unfinished && spoken.iter().all(|text| is_blank(text));
     let texts = if silent { vec![text] } else { spoken };
     let objects = texts.into_iter().flat_map(|text| objects(text, MAX_NESTED));
-    let answers = objects.flat_map(|object| unwrapped(object, structure)).filter(|object| {
-        let question = structure.is_question(object, record);
-        none = if question { "it repeats the question" } else { none };
-        !question
-    });
+    let answers = objects
+        .flat_map(|object| unwrapped(object, structure))
+        .filter(|object| {
+            let question = structure.is_question(object, record);
+            none = if question {
+                "it repeats the question"
+            } else {
+                none
+            };
+            !question
+        });
     let object = answers.max_by_key(|object| structure.fit(object));
     object.map(|object| structure.judge(object)).ok_or(none)
 }
@@ -41,13 +55,22 @@ pub(super) fn judge(text: &str, structure: &Structure, record: &Map<String, Valu
 fn finished(text: &str) -> &str {
     let [begin, end] = THOUGHTS;
     let last = text.rfind(end).map_or(0, |at| at + end.len());
-    let Some(at) = text[last..].find(begin).map(|at| last + at) else { return text };
-    let opened = text[last..at].match_indices('{').map(|(open, _)| last + open).take(MAX_OPENED);
+    let Some(at) = text[last..].find(begin).map(|at| last + at) else {
+        return text;
+    };
+    let opened = text[last..at]
+        .match_indices('{')
+        .map(|(open, _)| last + open)
+        .take(MAX_OPENED);
     let mut objects = opened.filter_map(|open| match json::read_first(&text[open..]) {
         Ok((Value::Object(_), length)) => Some(open + length),
         _ => None,
     });
-    if objects.any(|ends| ends > at) { text } else { &text[..at] }
+    if objects.any(|ends| ends > at) {
+        text
+    } else {
+        &text[..at]
+    }
 }
 
 /// What stands around the thoughts.
@@ -55,7 +78,11 @@ fn spoken(text: &str) -> Vec<&str> {
     let [begin, end] = THOUGHTS;
     let mut pieces: Vec<&str> = text.split(end).collect();
     let last = pieces.pop();
-    pieces.into_iter().filter_map(|piece| Some(piece.split_once(begin)?.0)).chain(last).collect()
+    pieces
+        .into_iter()
+        .filter_map(|piece| Some(piece.split_once(begin)?.0))
+        .chain(last)
+        .collect()
 }
 
 fn is_blank(text: &str) -> bool {
@@ -89,7 +116,12 @@ fn objects(text: &str, nested: usize) -> Vec<Map<String, Value>> {
 
 /// An object, or where it has none of the wanted fields, what it is put around: `{"answer": {…}}`.
 fn unwrapped(object: Map<String, Value>, structure: &Structure) -> Vec<Map<String, Value>> {
-    let inside = |value: &Value| value.as_object().filter(|inner| structure.has_any(inner)).cloned();
+    let inside = |value: &Value| {
+        value
+            .as_object()
+            .filter(|inner| structure.has_any(inner))
+            .cloned()
+    };
     if !structure.has_any(&object)
         && let Some(inner) = object.values().find_map(inside)
     {

@@ -34,8 +34,13 @@ impl Shape {
             return None;
         }
         let name = name.trim().to_ascii_lowercase();
-        let items = name.strip_prefix("list[").or_else(|| name.strip_prefix("array["));
-        if let Some(items) = items.and_then(|rest| rest.strip_suffix(']')).or_else(|| name.strip_suffix("[]")) {
+        let items = name
+            .strip_prefix("list[")
+            .or_else(|| name.strip_prefix("array["));
+        if let Some(items) = items
+            .and_then(|rest| rest.strip_suffix(']'))
+            .or_else(|| name.strip_suffix("[]"))
+        {
             return match Self::parse(items)? {
                 Self::List(_) => None,
                 items => Some(Self::List(Box::new(items))),
@@ -72,7 +77,9 @@ impl Shape {
             Self::Whole => value.as_f64().is_some_and(|number| number.fract() == 0.0),
             Self::Number => value.is_number(),
             Self::Flag => value.is_boolean(),
-            Self::List(items) => value.as_array().is_some_and(|list| list.iter().all(|item| items.fits(item))),
+            Self::List(items) => value
+                .as_array()
+                .is_some_and(|list| list.iter().all(|item| items.fits(item))),
             Self::Object => value.is_object(),
         }
     }
@@ -121,30 +128,53 @@ const JOINTS: [&str; 3] = ["or", "of", "null"];
 /// What templates put around a description.
 const ARTICLES: [&str; 5] = ["the", "a", "an", "your", "insert"];
 /// Members of JSON Schema.
-const OF_SCHEMA: [&str; 9] =
-    ["type", "description", "anyOf", "items", "enum", "format", "title", "properties", "additionalProperties"];
+const OF_SCHEMA: [&str; 9] = [
+    "type",
+    "description",
+    "anyOf",
+    "items",
+    "enum",
+    "format",
+    "title",
+    "properties",
+    "additionalProperties",
+];
 
 fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
 }
 
 /// The words of a text that say more than a type.
 fn telling(text: &str) -> Vec<String> {
-    words(text).filter(|word| Shape::parse(word).is_none() && !ARTICLES.contains(&word.as_str())).collect()
+    words(text)
+        .filter(|word| Shape::parse(word).is_none() && !ARTICLES.contains(&word.as_str()))
+        .collect()
 }
 
 /// `...`, `<job title>`.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
-    let inside = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _-'’,|/".contains(c));
+    let inside = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'));
+    let plain = |text: &str| {
+        text.chars()
+            .all(|c| c.is_alphanumeric() || " _-'’,|/".contains(c))
+    };
     inside.is_some_and(plain) || (!text.is_empty() && text.chars().all(|c| ".…".contains(c)))
 }
 
 impl Field {
     fn new(name: &str, description: &str, shape: Shape) -> Self {
         let asked = telling(description);
-        Self { name: name.to_owned(), description: description.to_owned(), shape, asked }
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            shape,
+            asked,
+        }
     }
 
     fn repeats(&self, value: &Value) -> Repeats {
@@ -153,24 +183,40 @@ impl Field {
                 let said_words: Vec<String> = words(said).collect();
                 let is_type = |word: &String| Shape::parse(word).is_some();
                 let types = said_words.iter().any(is_type)
-                    && said_words.iter().all(|word| is_type(word) || JOINTS.contains(&word.as_str()));
+                    && said_words
+                        .iter()
+                        .all(|word| is_type(word) || JOINTS.contains(&word.as_str()));
                 if is_placeholder(said) || (types && said_words.iter().any(|word| word == "null")) {
                     return Repeats::Surely;
                 }
                 let described = !self.asked.is_empty() && telling(said) == self.asked;
                 let named = !said_words.is_empty() && words(&self.name).eq(said_words);
-                if types || described || named { Repeats::Perhaps } else { Repeats::No }
+                if types || described || named {
+                    Repeats::Perhaps
+                } else {
+                    Repeats::No
+                }
             }
-            Value::Array(items) => items.iter().map(|item| self.repeats(item)).min().unwrap_or(Repeats::No),
-            Value::Object(members) if members.keys().all(|name| OF_SCHEMA.contains(&name.as_str())) => {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| self.repeats(item))
+                .min()
+                .unwrap_or(Repeats::No),
+            Value::Object(members)
+                if members
+                    .keys()
+                    .all(|name| OF_SCHEMA.contains(&name.as_str())) =>
+            {
                 let said = |name: &str| members.get(name).and_then(Value::as_str);
-                let typed =
-                    members.contains_key("anyOf") || said("type").is_some_and(|name| Shape::parse(name).is_some());
+                let typed = members.contains_key("anyOf")
+                    || said("type").is_some_and(|name| Shape::parse(name).is_some());
                 let described = said("description").map(|text| telling(text) == self.asked);
                 // What a schema has in texts is its type, and the description and the name that were asked for.
                 let telling = members.iter().any(|(name, value)| match name.as_str() {
                     "type" | "description" => false,
-                    "title" => value.as_str().is_some_and(|title| !words(title).eq(words(&self.name))),
+                    "title" => value
+                        .as_str()
+                        .is_some_and(|title| !words(title).eq(words(&self.name))),
                     _ => value.is_string(),
                 });
                 let schema = !telling && described.unwrap_or(typed);
@@ -202,7 +248,10 @@ impl Structure {
         }
         let mut fields = Vec::new();
         for (name, value) in wanted {
-            if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+            if name.is_empty()
+                || name.chars().count() > MAX_NAME
+                || name.chars().any(char::is_control)
+            {
                 return Err(format!(
                     "a field's name in `struct` has 1 to {MAX_NAME} characters, none of them a line break"
                 ));
@@ -220,7 +269,11 @@ impl Structure {
                     )?;
                     (text("description")?.unwrap_or_default(), shape)
                 }
-                _ => return Err("`struct`: a field is a description, or {description, type}".to_owned()),
+                _ => {
+                    return Err(
+                        "`struct`: a field is a description, or {description, type}".to_owned()
+                    );
+                }
             };
             fields.push(Field::new(name, description, shape));
         }
@@ -242,8 +295,7 @@ impl Structure {
             properties.insert(field.name.clone(), schema);
         }
         let names: Vec<&str> = self.0.iter().map(|field| field.name.as_str()).collect();
-        let schema =
-            json!({"type": "object", "properties": properties, "required": names, "additionalProperties": false});
+        let schema = json!({"type": "object", "properties": properties, "required": names, "additionalProperties": false});
         let strict = self.0.iter().all(|field| field.shape.is_closed());
         json!({"type": "json_schema", "json_schema": {"name": "record", "strict": strict, "schema": schema}})
     }
@@ -251,8 +303,16 @@ impl Structure {
     /// The fields in words, a line each.
     pub(super) fn words(&self) -> String {
         let line = |field: &Field| {
-            let description = field.description.split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("- {} ({}): {description}", Value::from(field.name.as_str()), field.shape.name())
+            let description = field
+                .description
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            format!(
+                "- {} ({}): {description}",
+                Value::from(field.name.as_str()),
+                field.shape.name()
+            )
         };
         self.0.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -264,16 +324,24 @@ impl Structure {
 
     /// How many of the fields an object has that fit, and how many at all.
     pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
-        let given = self.0.iter().filter_map(|field| Some((field, given.get(&field.name)?)));
+        let given = self
+            .0
+            .iter()
+            .filter_map(|field| Some((field, given.get(&field.name)?)));
         given.fold((0, 0), |(fit, all), (field, value)| {
-            let fits = value.is_null() || (field.shape.fits(value) && field.repeats(value) == Repeats::No);
+            let fits =
+                value.is_null() || (field.shape.fits(value) && field.repeats(value) == Repeats::No);
             (fit + usize::from(fits), all + 1)
         })
     }
 
     /// Whether an object says again what was asked: the record, the schema, or fields none of which has an answer. A single
     /// text that may be an answer is one.
-    pub(super) fn is_question(&self, given: &Map<String, Value>, record: &Map<String, Value>) -> bool {
+    pub(super) fn is_question(
+        &self,
+        given: &Map<String, Value>,
+        record: &Map<String, Value>,
+    ) -> bool {
         let wants = |name: &str| self.0.iter().any(|field| field.name == name);
         if given == record && record.keys().any(|name| !wants(name)) {
             return true;
@@ -284,7 +352,10 @@ impl Structure {
         {
             return true;
         }
-        let said = self.0.iter().filter_map(|field| Some((field, given.get(&field.name).filter(|v| !is_empty(v))?)));
+        let said = self
+            .0
+            .iter()
+            .filter_map(|field| Some((field, given.get(&field.name).filter(|v| !is_empty(v))?)));
         let repeats: Vec<Repeats> = said.map(|(field, value)| field.repeats(value)).collect();
         let all = repeats.iter().all(|repeats| *repeats > Repeats::No);
         all && (repeats.len() > 1 || repeats.contains(&Repeats::Surely))
@@ -297,13 +368,20 @@ impl Structure {
             match given.remove(&field.name) {
                 None | Some(Value::Null) => {}
                 Some(value) if field.repeats(&value) == Repeats::Surely => {
-                    faults.push(format!("{} repeats the question", Value::from(field.name.as_str())));
+                    faults.push(format!(
+                        "{} repeats the question",
+                        Value::from(field.name.as_str())
+                    ));
                 }
                 Some(value) if field.shape.fits(&value) => {
                     fields.insert(field.name.clone(), value);
                 }
                 Some(_) => {
-                    faults.push(format!("{} must be {} or null", Value::from(field.name.as_str()), field.shape.name()));
+                    faults.push(format!(
+                        "{} must be {} or null",
+                        Value::from(field.name.as_str()),
+                        field.shape.name()
+                    ));
                 }
             }
         }

@@ -37,7 +37,10 @@ impl Keys {
         let parts = key.iter().zip(texts).map(|(key, text)| match key.normal {
             Normal::Network => {
                 let network = network(text)?;
-                length = Some((usize::from(network.prefix_len()), matches!(network, IpNet::V6(_))));
+                length = Some((
+                    usize::from(network.prefix_len()),
+                    matches!(network, IpNet::V6(_)),
+                ));
                 Ok(network.to_string())
             }
             normal => {
@@ -59,7 +62,9 @@ impl Keys {
             Entry::Vacant(entry) => {
                 entry.insert(self.rows.len());
                 if let Some(parts) = spelled_out {
-                    self.spelled_out.entry(parts.join(&SEPARATOR.to_string())).or_insert(self.rows.len());
+                    self.spelled_out
+                        .entry(parts.join(&SEPARATOR.to_string()))
+                        .or_insert(self.rows.len());
                 }
                 self.rows.push(values);
                 self.lengths.extend(length);
@@ -73,12 +78,21 @@ impl Keys {
         for (at, (column, text)) in key.iter().zip(asked).enumerate() {
             let tries = self.tries(column.normal, text);
             let longer = keys.iter().flat_map(|key| {
-                tries.iter().map(move |part| if at == 0 { part.clone() } else { format!("{key}{SEPARATOR}{part}") })
+                tries.iter().map(move |part| {
+                    if at == 0 {
+                        part.clone()
+                    } else {
+                        format!("{key}{SEPARATOR}{part}")
+                    }
+                })
             });
             keys = longer.collect();
         }
-        let by = |index: &HashMap<String, usize>| keys.iter().find_map(|key| index.get(key)).copied();
-        by(&self.by_key).or_else(|| by(&self.spelled_out)).map(|row| self.rows[row].as_slice())
+        let by =
+            |index: &HashMap<String, usize>| keys.iter().find_map(|key| index.get(key)).copied();
+        by(&self.by_key)
+            .or_else(|| by(&self.spelled_out))
+            .map(|row| self.rows[row].as_slice())
     }
 
     /// The values to try for one column, the likeliest first.
@@ -86,12 +100,21 @@ impl Keys {
         let longest = self.lengths.iter().rev();
         match normal {
             Normal::Domain => suffix::parents(text).map(str::to_owned).collect(),
-            Normal::Prefix => longest.filter_map(|(length, _)| text.get(..*length)).map(str::to_owned).collect(),
+            Normal::Prefix => longest
+                .filter_map(|(length, _)| text.get(..*length))
+                .map(str::to_owned)
+                .collect(),
             Normal::Network => {
-                let Ok(address) = text.parse::<IpAddr>() else { return Vec::new() };
-                let networks = longest.filter(|(_, v6)| *v6 == address.is_ipv6()).filter_map(|(length, _)| {
-                    IpNet::new(address, u8::try_from(*length).ok()?).ok().map(|network| network.trunc().to_string())
-                });
+                let Ok(address) = text.parse::<IpAddr>() else {
+                    return Vec::new();
+                };
+                let networks = longest
+                    .filter(|(_, v6)| *v6 == address.is_ipv6())
+                    .filter_map(|(length, _)| {
+                        IpNet::new(address, u8::try_from(*length).ok()?)
+                            .ok()
+                            .map(|network| network.trunc().to_string())
+                    });
                 networks.collect()
             }
             Normal::Name => organisation::keys(text),
@@ -104,7 +127,10 @@ impl Keys {
 pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec<String>, String> {
     let asked = key.iter().map(|column| {
         let name = &column.input;
-        let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
+        let text = input
+            .get(name)
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("`{name}` is needed"))?;
         let normal = match column.normal {
             Normal::Network => address(text).map(|address| address.to_string()),
             // A name has several spellings, which its normal form no longer tells.
@@ -118,10 +144,16 @@ pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec
 
 /// The parts of a key with names spelled out, where that makes a difference.
 fn spelled_out(key: &[KeyColumn], texts: &[&str], parts: &[String]) -> Option<Vec<String>> {
-    let spelled = key.iter().zip(texts).zip(parts).map(|((column, text), part)| {
-        let spelled = (column.normal == Normal::Name).then(|| organisation::keys(text).pop()).flatten();
-        spelled.unwrap_or_else(|| part.clone())
-    });
+    let spelled = key
+        .iter()
+        .zip(texts)
+        .zip(parts)
+        .map(|((column, text), part)| {
+            let spelled = (column.normal == Normal::Name)
+                .then(|| organisation::keys(text).pop())
+                .flatten();
+            spelled.unwrap_or_else(|| part.clone())
+        });
     let spelled: Vec<String> = spelled.collect();
     (spelled != parts).then_some(spelled)
 }
@@ -130,7 +162,11 @@ fn normalise(normal: Normal, text: &str) -> Result<String, &'static str> {
     match normal {
         Normal::Exact | Normal::Prefix => {
             let text = text.trim();
-            if text.is_empty() || text.contains(SEPARATOR) { Err("is empty") } else { Ok(text.to_owned()) }
+            if text.is_empty() || text.contains(SEPARATOR) {
+                Err("is empty")
+            } else {
+                Ok(text.to_owned())
+            }
         }
         Normal::Domain => suffix::host(text),
         Normal::Email => Email::parse(text).map(|email| email.plain()),
@@ -144,11 +180,17 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     let text = text.trim();
     match address(text) {
         Ok(address) => Ok(address.into()),
-        Err(_) => text.parse::<IpNet>().map(|network| network.trunc()).map_err(|_| "is not a network"),
+        Err(_) => text
+            .parse::<IpNet>()
+            .map(|network| network.trunc())
+            .map_err(|_| "is not a network"),
     }
 }
 
 /// IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
-    text.trim().parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| "is not an IP address")
+    text.trim()
+        .parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+        .map_err(|_| "is not an IP address")
 }

@@ -83,15 +83,24 @@ impl Revision {
         before: Option<Arc<Self>>,
         ports: &Ports,
     ) -> Result<Option<Self>, Unread> {
-        let tag = before.as_ref().map(|before| before.tag.as_str()).filter(|tag| !tag.is_empty());
+        let tag = before
+            .as_ref()
+            .map(|before| before.tag.as_str())
+            .filter(|tag| !tag.is_empty());
         let read = ports.assets.object(name, tag, config.max_mib * 1024 * 1024);
         let read = within(ports.clock.as_ref(), READ_LIMIT, read).await;
-        let read = read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
-        let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else { return Ok(None) };
+        let read =
+            read.unwrap_or_else(|| Err(AssetError::Unavailable("no answer in time".to_owned())));
+        let Some(object) = read.map_err(|error| Unread::of(&name.to_string(), &error))? else {
+            return Ok(None);
+        };
         let wrong = |why: String| Unread::lasting(why.clone()).logged_as(without_names(&why));
         check_header(config, &object.bytes[..]).map_err(|e| wrong(e.to_string()))?;
         let index = Index::checked(config, &object.bytes).map_err(wrong)?;
-        Ok(Some(Self { tag: object.tag, index }))
+        Ok(Some(Self {
+            tag: object.tag,
+            index,
+        }))
     }
 }
 
@@ -123,8 +132,13 @@ impl Index {
     fn checked(config: &DatasetConfig, bytes: &[u8]) -> Result<Self, String> {
         let index = Self::read(config, bytes).map_err(|e| format!("{}: {e}", config.file))?;
         match (&index, index.counts()) {
-            (Self::Keys(_), (0, _)) => Err(format!("{}: the table has no row with a usable key", config.file)),
-            (Self::Words(_), (0, _)) => Err(format!("{}: the table has no row with a word", config.file)),
+            (Self::Keys(_), (0, _)) => Err(format!(
+                "{}: the table has no row with a usable key",
+                config.file
+            )),
+            (Self::Words(_), (0, _)) => {
+                Err(format!("{}: the table has no row with a word", config.file))
+            }
             _ => Ok(index),
         }
     }
@@ -141,7 +155,9 @@ impl Index {
 impl fmt::Debug for Dataset {
     /// Leaves out the rows: they may be personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dataset").field("file", &self.config.file).finish_non_exhaustive()
+        f.debug_struct("Dataset")
+            .field("file", &self.config.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,35 +173,62 @@ impl Dataset {
     /// missing in it; an object is not looked at yet.
     pub fn open(name: &str, config: &DatasetConfig, dir: &Path) -> Result<Self, ConfigError> {
         if let Some((bucket, key)) = config.object() {
-            let name = ObjectName { bucket: bucket.to_owned(), key: key.to_owned() };
+            let name = ObjectName {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+            };
             return Ok(Self {
                 config: config.clone(),
-                source: Source::Object { name, revision: Refreshed::default() },
+                source: Source::Object {
+                    name,
+                    revision: Refreshed::default(),
+                },
             });
         }
         let path = dir.join(&config.file);
-        let unread = |e| config.file_at.error(format!("providers.{name}: {} cannot be read: {e}", config.file));
+        let unread = |e| {
+            config.file_at.error(format!(
+                "providers.{name}: {} cannot be read: {e}",
+                config.file
+            ))
+        };
         check_header(config, File::open(&path).map_err(unread)?)?;
         Ok(Self::held(config, Text::File(path)))
     }
 
     fn held(config: &DatasetConfig, text: Text) -> Self {
-        Self { config: config.clone(), source: Source::Held { text: Mutex::new(text), index: OnceLock::new() } }
+        Self {
+            config: config.clone(),
+            source: Source::Held {
+                text: Mutex::new(text),
+                index: OnceLock::new(),
+            },
+        }
     }
 
     /// Reads the rows, where that is not done yet: how many there are, and how many were left out (no usable key, or one that
     /// an earlier row has; no word to search for).
     pub async fn counts(&self, ports: &Ports) -> Result<(usize, usize), String> {
-        self.with_index(READ_LIMIT, ports, Index::counts).await.map_err(Unread::why)
+        self.with_index(READ_LIMIT, ports, Index::counts)
+            .await
+            .map_err(Unread::why)
     }
 
     /// Does something with the rows.
-    async fn with_index<T>(&self, wait: Duration, ports: &Ports, work: impl FnOnce(&Index) -> T) -> Result<T, Unread> {
+    async fn with_index<T>(
+        &self,
+        wait: Duration,
+        ports: &Ports,
+        work: impl FnOnce(&Index) -> T,
+    ) -> Result<T, Unread> {
         match &self.source {
             Source::Held { text, index } => {
                 let index = index.get_or_init(|| {
                     let text = text.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    Index::checked(&self.config, &text.map_err(|e| format!("{}: {e}", self.config.file))?)
+                    Index::checked(
+                        &self.config,
+                        &text.map_err(|e| format!("{}: {e}", self.config.file))?,
+                    )
                 });
                 index.as_ref().map(work).map_err(Unread::lasting)
             }
@@ -201,18 +244,29 @@ impl Dataset {
 
     /// A row's fields; the empty ones left out.
     fn fields(&self, row: &[Value]) -> Map<String, Value> {
-        let fields = self.config.fields.iter().zip(row).filter(|(_, value)| !value.is_null());
-        fields.map(|((name, ..), value)| (name.clone(), value.clone())).collect()
+        let fields = self
+            .config
+            .fields
+            .iter()
+            .zip(row)
+            .filter(|(_, value)| !value.is_null());
+        fields
+            .map(|((name, ..), value)| (name.clone(), value.clone()))
+            .collect()
     }
 
     /// The row that a key finds, or the rows that a search does.
     fn find(&self, asked: &Asked, index: &Index) -> Map<String, Value> {
         match (&self.config.lookup, asked, index) {
-            (Lookup::Key(key), Asked::Key(parts), Index::Keys(keys)) => {
-                keys.find(key, parts).map(|row| self.fields(row)).unwrap_or_default()
-            }
+            (Lookup::Key(key), Asked::Key(parts), Index::Keys(keys)) => keys
+                .find(key, parts)
+                .map(|row| self.fields(row))
+                .unwrap_or_default(),
             (Lookup::Search(search), Asked::Words(asked), Index::Words(words)) => {
-                let rows = words.find(asked).map(|row| self.fields(row)).filter(|fields| !fields.is_empty());
+                let rows = words
+                    .find(asked)
+                    .map(|row| self.fields(row))
+                    .filter(|fields| !fields.is_empty());
                 let rows: Vec<Value> = rows.take(search.limit).map(Value::Object).collect();
                 let found = (!rows.is_empty()).then(|| (search.output.clone(), Value::Array(rows)));
                 found.into_iter().collect()
@@ -239,9 +293,15 @@ impl Provider for Dataset {
             Ok(asked) => asked,
             Err(why) => return Answer::Invalid(why),
         };
-        match self.with_index(question.limit / 2, ports, |index| self.find(&asked, index)).await {
+        match self
+            .with_index(question.limit / 2, ports, |index| self.find(&asked, index))
+            .await
+        {
             Ok(fields) if fields.is_empty() => Answer::NotFound,
-            Ok(fields) => Answer::Found { fields, confidence: None },
+            Ok(fields) => Answer::Found {
+                fields,
+                confidence: None,
+            },
             // What is wrong with a table of the bundle is told by its line.
             Err(unread) if matches!(self.source, Source::Held { .. }) => {
                 Answer::failed(FailureCode::ProviderError, without_names(&unread.why()))
@@ -257,10 +317,17 @@ impl Provider for Dataset {
             Lookup::Search(_) => "no word to search for",
         };
         let left_out = (skipped > 0).then(|| format!("{} left out ({why})", counted(skipped)));
-        Ok([format!("{} has {}", self.config.file, counted(rows))].into_iter().chain(left_out).collect())
+        Ok([format!("{} has {}", self.config.file, counted(rows))]
+            .into_iter()
+            .chain(left_out)
+            .collect())
     }
 }
 
 fn counted(rows: usize) -> String {
-    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
+    if rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{rows} rows")
+    }
 }

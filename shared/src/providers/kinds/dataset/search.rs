@@ -38,7 +38,13 @@ pub(super) struct Words {
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self { rows: Vec::new(), by_word: HashMap::new(), bytes: 0, most: MAX_BYTES, skipped: 0 }
+        Self {
+            rows: Vec::new(),
+            by_word: HashMap::new(),
+            bytes: 0,
+            most: MAX_BYTES,
+            skipped: 0,
+        }
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {
@@ -82,24 +88,33 @@ impl Words {
 
     /// The rows with all these words, the best first.
     pub(super) fn find(&self, asked: &[String]) -> impl Iterator<Item = &[Value]> {
-        let lists: Option<Vec<&Vec<(u32, u8)>>> = asked.iter().map(|word| self.by_word.get(word.as_str())).collect();
+        let lists: Option<Vec<&Vec<(u32, u8)>>> = asked
+            .iter()
+            .map(|word| self.by_word.get(word.as_str()))
+            .collect();
         let mut lists = lists.unwrap_or_default();
         lists.sort_by_key(|rows| rows.len());
-        let (rarest, others) = lists.split_first().map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
+        let (rarest, others) = lists
+            .split_first()
+            .map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
         // Every list is gone through once, side by side.
         let mut others: Vec<&[(u32, u8)]> = others.iter().map(|rows| rows.as_slice()).collect();
         let ranked = rarest.iter().filter_map(|(row, column)| {
             let mut rank = u32::from(*column);
             for rows in &mut others {
                 *rows = from_row(rows, *row);
-                rank += rows.first().filter(|(found, _)| found == row).map(|(_, column)| u32::from(*column))?;
+                rank += rows
+                    .first()
+                    .filter(|(found, _)| found == row)
+                    .map(|(_, column)| u32::from(*column))?;
             }
             Some(Reverse((rank, *row)))
         });
         // Only those that are taken come in order.
         let mut best = BinaryHeap::from(ranked.collect::<Vec<_>>());
         let next = std::iter::from_fn(move || best.pop());
-        next.filter_map(|Reverse((_, row))| self.rows.get(row as usize)).map(Vec::as_slice)
+        next.filter_map(|Reverse((_, row))| self.rows.get(row as usize))
+            .map(Vec::as_slice)
     }
 }
 
@@ -118,7 +133,10 @@ fn from_row(rows: &[(u32, u8)], row: u32) -> &[(u32, u8)] {
 /// The words that an input asks for, each once. `Err` says why there are none.
 pub(super) fn asked(search: &Search, input: &Map<String, Value>) -> Result<Vec<String>, String> {
     let name = &search.input;
-    let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
+    let text = input
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("`{name}` is needed"))?;
     let mut asked: Vec<String> = words(text).collect();
     asked.sort_unstable();
     asked.dedup();
@@ -131,13 +149,21 @@ pub(super) fn asked(search: &Search, input: &Map<String, Value>) -> Result<Vec<S
 
 fn words(text: &str) -> impl Iterator<Item = String> {
     let plain: String = text.to_lowercase().chars().map(word).collect();
-    let words: Vec<String> = plain.split(' ').filter(|word| !word.is_empty()).map(cut).collect();
+    let words: Vec<String> = plain
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(cut)
+        .collect();
     words.into_iter()
 }
 
 /// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).
 fn word(c: char) -> char {
-    if c.is_alphanumeric() || c == '+' || c == '#' { c } else { ' ' }
+    if c.is_alphanumeric() || c == '+' || c == '#' {
+        c
+    } else {
+        ' '
+    }
 }
 
 fn cut(word: &str) -> String {
@@ -155,12 +181,17 @@ mod tests {
 
     #[test]
     fn a_table_that_is_too_large_says_so() {
-        let mut words = Words { most: 2 * (WORD_BYTES + 1) + 3 * ROW_BYTES, ..Words::new() };
+        let mut words = Words {
+            most: 2 * (WORD_BYTES + 1) + 3 * ROW_BYTES,
+            ..Words::new()
+        };
         assert_eq!(words.add(&["a b a", "b"], Vec::new()), Ok(()));
         assert_eq!(words.add(&["a", ""], Vec::new()), Ok(()));
         let why = words.add(&["b"], Vec::new()).unwrap_err();
         assert!(
-            why.starts_with("the table is too large to be searched: at most 500000 rows and 0 MiB of index"),
+            why.starts_with(
+                "the table is too large to be searched: at most 500000 rows and 0 MiB of index"
+            ),
             "{why}"
         );
     }
@@ -168,7 +199,12 @@ mod tests {
     #[test]
     fn long_words_are_cut_between_characters() {
         assert_eq!(cut(&"ü".repeat(40)), "ü".repeat(32));
-        assert_eq!(words("x".repeat(100).as_str()).next().map(|word| word.len()), Some(MAX_WORD_BYTES));
+        assert_eq!(
+            words("x".repeat(100).as_str())
+                .next()
+                .map(|word| word.len()),
+            Some(MAX_WORD_BYTES)
+        );
     }
 
     #[test]
@@ -177,7 +213,11 @@ mod tests {
         for start in 0..=rows.len() {
             for row in 0..=300 {
                 let wanted = rows[start..].iter().find(|(found, _)| *found >= row);
-                assert_eq!(from_row(&rows[start..], row).first(), wanted, "{start} {row}");
+                assert_eq!(
+                    from_row(&rows[start..], row).first(),
+                    wanted,
+                    "{start} {row}"
+                );
             }
         }
     }
@@ -191,11 +231,20 @@ mod tests {
         for n in 0..rows {
             words.rows.push(vec![Value::from(n)]);
         }
-        let all: Vec<(u32, u8)> = (0..).take(rows).map(|row| (row, u8::from(row % 2 == 0))).collect();
+        let all: Vec<(u32, u8)> = (0..)
+            .take(rows)
+            .map(|row| (row, u8::from(row % 2 == 0)))
+            .collect();
         for word in &asked {
             words.by_word.insert(word.as_str().into(), all.clone());
         }
-        let (best, took) = timed(|| words.find(&asked).take(3).map(|row| row[0].clone()).collect::<Vec<_>>());
+        let (best, took) = timed(|| {
+            words
+                .find(&asked)
+                .take(3)
+                .map(|row| row[0].clone())
+                .collect::<Vec<_>>()
+        });
         assert_eq!(best, [1, 3, 5]);
         assert!(took < std::time::Duration::from_secs(5), "{took:?}");
     }

@@ -68,26 +68,43 @@ impl Email {
     /// providers give, and refused.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = told(text).ok_or(WRONG)?;
-        let members: Vec<&str> = apart(&text).into_iter().filter(|member| !edges(member).is_empty()).collect();
+        let members: Vec<&str> = apart(&text)
+            .into_iter()
+            .filter(|member| !edges(member).is_empty())
+            .collect();
         let found = distinct(members.iter().copied());
         match &found[..] {
             [_, _, ..] => return Err(SEVERAL),
             // Not beside what is no address of a list: that may be a piece of this one.
-            [one] if members.iter().all(|member| mailbox(member).as_ref() == Some(one)) => return Ok(one.clone()),
+            [one]
+                if members
+                    .iter()
+                    .all(|member| mailbox(member).as_ref() == Some(one)) =>
+            {
+                return Ok(one.clone());
+            }
             _ => {}
         }
-        mailbox(&text).or_else(|| among_words(&text)).ok_or_else(|| match distinct(text.split(is_sign)).len() {
-            0 => WRONG,
-            1 => BESIDE,
-            _ => SEVERAL,
-        })
+        mailbox(&text)
+            .or_else(|| among_words(&text))
+            .ok_or_else(|| match distinct(text.split(is_sign)).len() {
+                0 => WRONG,
+                1 => BESIDE,
+                _ => SEVERAL,
+            })
     }
 
     /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is no address is passed over.
     pub(crate) fn all(text: &str) -> Vec<Self> {
-        let Some(text) = told(text) else { return Vec::new() };
+        let Some(text) = told(text) else {
+            return Vec::new();
+        };
         let all = distinct(apart(&text).into_iter());
-        if all.is_empty() { among_words(&text).into_iter().collect() } else { all }
+        if all.is_empty() {
+            among_words(&text).into_iter().collect()
+        } else {
+            all
+        }
     }
 
     /// The address itself; a domain in letters beyond ASCII stays in them.
@@ -130,7 +147,10 @@ fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Email> {
 /// A text without characters that nobody sees, in form NFC and without white space around it.
 fn visible(text: &str) -> String {
     let seen: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).collect();
-    let beyond = |at: Option<usize>| at.and_then(|at| seen.get(at)).is_some_and(|c| !c.is_ascii());
+    let beyond = |at: Option<usize>| {
+        at.and_then(|at| seen.get(at))
+            .is_some_and(|c| !c.is_ascii())
+    };
     let mut kept = String::with_capacity(text.len());
     for (at, &c) in seen.iter().enumerate() {
         // Persian and Indic words need them; elsewhere they came with what was copied.
@@ -208,7 +228,10 @@ fn mailbox(text: &str) -> Option<Email> {
 /// Whether a text has an address beside one, but for a name in quotes.
 fn holds_another(text: &str, email: &Email) -> bool {
     let unquoted = text.split('"').step_by(2);
-    unquoted.flat_map(|text| text.split(is_sign)).filter_map(address).any(|other| other != *email)
+    unquoted
+        .flat_map(|text| text.split(is_sign))
+        .filter_map(address)
+        .any(|other| other != *email)
 }
 
 /// The one address in a text with words about it. Where a blank alone is between them, what is before may be a piece of the
@@ -218,17 +241,33 @@ fn holds_another(text: &str, email: &Email) -> bool {
 fn among_words(text: &str) -> Option<Email> {
     if let Some((before, rest)) = text.split_once('<') {
         let (inner, behind) = rest.split_once('>')?;
-        return address(inner).filter(|_| ![before, behind].iter().any(|words| words.contains(['@', '<', '>'])));
+        return address(inner).filter(|_| {
+            ![before, behind]
+                .iter()
+                .any(|words| words.contains(['@', '<', '>']))
+        });
     }
     let mut words = text.split_whitespace();
-    let before: Vec<&str> = words.by_ref().take_while(|word| !word.contains('@')).collect();
+    let before: Vec<&str> = words
+        .by_ref()
+        .take_while(|word| !word.contains('@'))
+        .collect();
     let address = text.split_whitespace().nth(before.len())?;
     let behind: Vec<&str> = text.split_whitespace().skip(before.len() + 1).collect();
     let email = mailbox(address).filter(|_| !behind.iter().any(|word| word.contains('@')))?;
-    let is_apart = |word: &str| word.ends_with([':', '|', '•', '·', '–', '—', ')', '>', '=']) || word == "-";
-    let lower = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let is_apart =
+        |word: &str| word.ends_with([':', '|', '•', '·', '–', '—', ')', '>', '=']) || word == "-";
+    let lower = |word: &str| {
+        word.trim_matches(|c: char| !c.is_alphanumeric())
+            .to_lowercase()
+    };
     let is_in_it = |word: &str| word.chars().nth(2).is_some() && email.local.contains(word);
-    let initials = || before.iter().filter_map(|word| word.chars().next()).flat_map(char::to_lowercase);
+    let initials = || {
+        before
+            .iter()
+            .filter_map(|word| word.chars().next())
+            .flat_map(char::to_lowercase)
+    };
     let last = before.last().copied().unwrap_or(":");
     let word = lower(last);
     let names_it = is_in_it(&word)
@@ -240,7 +279,8 @@ fn among_words(text: &str) -> Option<Email> {
         && once()
         && (before.iter().any(|word| is_in_it(&lower(word))) || email.local.chars().eq(initials()));
     let starts = address.starts_with(|c| PAIRS.iter().any(|(open, _)| *open == c));
-    let ends = address.ends_with(|c: char| ",;".contains(c) || PAIRS.iter().any(|(_, close)| *close == c));
+    let ends =
+        address.ends_with(|c: char| ",;".contains(c) || PAIRS.iter().any(|(_, close)| *close == c));
     let is_label = |word: &&str| suffix::listed(&word.trim_matches('.').to_lowercase());
     let free = starts || is_apart(last) || names_it || is_name;
     (free && (ends || !behind.first().is_some_and(is_label))).then_some(email)
@@ -255,7 +295,9 @@ fn bare(text: &str) -> &str {
             // `<a@x.com> <b@x.com>` is in no pair; an apostrophe may be a letter of a name.
             (matches!(open, '\'' | '`') || !inner.contains([*open, *close])).then_some(inner)
         };
-        let Some(inner) = PAIRS.iter().find_map(inside) else { break };
+        let Some(inner) = PAIRS.iter().find_map(inside) else {
+            break;
+        };
         text = edges(inner);
     }
     text
@@ -264,16 +306,29 @@ fn bare(text: &str) -> &str {
 /// A text without what ends a sentence or a member of a list.
 fn edges(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';'))
-        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '.' | ':' | '!' | '?'))
+        .trim_end_matches(|c: char| {
+            c.is_whitespace() || matches!(c, ',' | ';' | '.' | ':' | '!' | '?')
+        })
 }
 
 /// Those whom a link writes to, decoded (RFC 6068), and any other text as it is. Some links have the slashes of others.
 fn recipients(text: &str) -> Option<String> {
-    let Some(link) = without_scheme(text, "mailto:") else { return Some(text.to_owned()) };
-    let (to, fields) = link.trim_start_matches('/').split_once('?').unwrap_or((link.trim_start_matches('/'), ""));
+    let Some(link) = without_scheme(text, "mailto:") else {
+        return Some(text.to_owned());
+    };
+    let (to, fields) = link
+        .trim_start_matches('/')
+        .split_once('?')
+        .unwrap_or((link.trim_start_matches('/'), ""));
     let more = fields.split('&').filter_map(|field| field.split_once('='));
-    let more = more.filter(|(name, _)| name.eq_ignore_ascii_case("to")).map(|(_, to)| to);
-    let all = std::iter::once(to).chain(more).filter(|to| !to.is_empty()).collect::<Vec<_>>().join(",");
+    let more = more
+        .filter(|(name, _)| name.eq_ignore_ascii_case("to"))
+        .map(|(_, to)| to);
+    let all = std::iter::once(to)
+        .chain(more)
+        .filter(|to| !to.is_empty())
+        .collect::<Vec<_>>()
+        .join(",");
     Some(visible(&percent_decode_str(&all).decode_utf8().ok()?))
 }
 
@@ -286,17 +341,25 @@ fn without_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
 fn address(text: &str) -> Option<Email> {
     // Of a pair of brackets, one half stays behind where lists are cut.
     let text = recipients(bare(text).trim_start_matches('<').trim_end_matches('>'))?;
-    let text = SCHEMES.iter().find_map(|scheme| without_scheme(&text, scheme)).unwrap_or(&text);
+    let text = SCHEMES
+        .iter()
+        .find_map(|scheme| without_scheme(&text, scheme))
+        .unwrap_or(&text);
     // Letters may come apart when their case changes, as U+0130 does.
     let lower = text.to_lowercase();
     let lower = ComposingNormalizerBorrowed::new_nfc().normalize(&lower);
     let (local, domain) = lower.rsplit_once('@')?;
     // Quotes that quote nothing make no difference: RFC 5321, 4.1.2.
-    let local = local.strip_prefix('"').and_then(|local| local.strip_suffix('"')).unwrap_or(local);
+    let local = local
+        .strip_prefix('"')
+        .and_then(|local| local.strip_suffix('"'))
+        .unwrap_or(local);
     if !(1..=MAX_LOCAL).contains(&local.len())
         || local.starts_with('’')
         || local.ends_with('’')
-        || !local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+        || !local
+            .split('.')
+            .all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
     {
         return None;
     }
@@ -308,8 +371,16 @@ fn address(text: &str) -> Option<Email> {
     if local.len() + 1 + a_labels.len() > MAX_ADDRESS {
         return None;
     }
-    let domain = if domain.is_ascii() { domain.to_owned() } else { idna::domain_to_unicode(&a_labels).0 };
-    Some(Email { local: local.to_owned(), domain, a_labels })
+    let domain = if domain.is_ascii() {
+        domain.to_owned()
+    } else {
+        idna::domain_to_unicode(&a_labels).0
+    };
+    Some(Email {
+        local: local.to_owned(),
+        domain,
+        a_labels,
+    })
 }
 
 /// A character of an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. No white space and no control character beyond ASCII either: what is
@@ -351,7 +422,10 @@ mod tests {
             ("[jane@x.com](mailto:jane@x.com)", "jane@x.com"),
             ("jane@x.com (Jane Doe)", "jane@x.com"),
             ("(Jane) jane@x.com", "jane@x.com"),
-            ("mailto:jane@x.com?subject=Hello%20you&cc=joe@x.com", "jane@x.com"),
+            (
+                "mailto:jane@x.com?subject=Hello%20you&cc=joe@x.com",
+                "jane@x.com",
+            ),
             ("<mailto:jane@x.com?cc=joe@x.com,bob@x.com>", "jane@x.com"),
             ("mailto:jane@x.com?cc=joe@x.com,bob@x.com", "jane@x.com"),
             ("MAILTO:Jane%2Bnews%40x.com", "jane+news@x.com"),
@@ -431,13 +505,18 @@ mod tests {
             ("'o'brien@x.com'", "o'brien@x.com"),
             ("a!#$%&'*+-/=?^_`{|}~b@x.com", "a!#$%&'*+-/=?^_`{|}~b@x.com"),
         ] {
-            assert_eq!(Email::parse(text).map(|email| email.plain()).as_deref(), Ok(wanted), "{text:?}");
+            assert_eq!(
+                Email::parse(text).map(|email| email.plain()).as_deref(),
+                Ok(wanted),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn lengths_are_counted_in_octets() {
-        let local = |letter: &str, n: usize| Email::parse(&format!("{}@x.com", letter.repeat(n))).is_ok();
+        let local =
+            |letter: &str, n: usize| Email::parse(&format!("{}@x.com", letter.repeat(n))).is_ok();
         assert!(local("a", 64) && !local("a", 65));
         assert!(local("é", 32) && !local("é", 33));
         assert!(local("e\u{301}", 32));
@@ -467,19 +546,29 @@ mod tests {
     #[test]
     fn malformed_forms_end_in_an_answer_and_addresses_read_as_themselves() {
         let odd = [
-            "", "\"", "<", ">", "(", ")", "[", "@", ";", ",", "mailto:", "%", "%c3", "\u{301}", "\u{200d}", "\u{feff}",
-            "İ", "\\",
+            "", "\"", "<", ">", "(", ")", "[", "@", ";", ",", "mailto:", "%", "%c3", "\u{301}",
+            "\u{200d}", "\u{feff}", "İ", "\\",
         ];
-        for form in ["\"Doe, Jane\" <mailto:jos%C3%A9@Bücher.example>;", "(x) संपर्क@डाटामेल.भारत (y)", "a@x.com, b@y.com"]
-        {
+        for form in [
+            "\"Doe, Jane\" <mailto:jos%C3%A9@Bücher.example>;",
+            "(x) संपर्क@डाटामेल.भारत (y)",
+            "a@x.com, b@y.com",
+        ] {
             for (at, _) in form.char_indices() {
                 let (head, tail) = form.split_at(at);
-                for text in odd
-                    .iter()
-                    .flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}"), format!("{odd}{tail}")])
-                {
+                for text in odd.iter().flat_map(|odd| {
+                    [
+                        format!("{head}{odd}"),
+                        format!("{head}{odd}{tail}"),
+                        format!("{odd}{tail}"),
+                    ]
+                }) {
                     if let Ok(email) = Email::parse(&text) {
-                        assert_eq!(Email::parse(&email.plain()).as_ref(), Ok(&email), "{text:?}");
+                        assert_eq!(
+                            Email::parse(&email.plain()).as_ref(),
+                            Ok(&email),
+                            "{text:?}"
+                        );
                     }
                 }
             }
@@ -572,14 +661,32 @@ mod tests {
     #[test]
     fn every_address_of_a_link_is_read() {
         for (text, wanted) in [
-            ("mailto:a@acme.example;b@acme.example", &["a@acme.example", "b@acme.example"][..]),
-            ("mailto:a@acme.example,%20B@Acme.example?subject=x", &["a@acme.example", "b@acme.example"]),
-            ("mailto:a%40acme.example%3Bb%40acme.example", &["a@acme.example", "b@acme.example"]),
+            (
+                "mailto:a@acme.example;b@acme.example",
+                &["a@acme.example", "b@acme.example"][..],
+            ),
+            (
+                "mailto:a@acme.example,%20B@Acme.example?subject=x",
+                &["a@acme.example", "b@acme.example"],
+            ),
+            (
+                "mailto:a%40acme.example%3Bb%40acme.example",
+                &["a@acme.example", "b@acme.example"],
+            ),
             ("MailTo:%20a@acme.example%20", &["a@acme.example"]),
             ("mailto://a@acme.example", &["a@acme.example"]),
-            ("mailto:?to=a@acme.example&cc=no@acme.example", &["a@acme.example"]),
-            ("mailto:a@acme.example?to=b@acme.example", &["a@acme.example", "b@acme.example"]),
-            ("mailto:Jane%20Doe%20%3Cjane@acme.example%3E", &["jane@acme.example"]),
+            (
+                "mailto:?to=a@acme.example&cc=no@acme.example",
+                &["a@acme.example"],
+            ),
+            (
+                "mailto:a@acme.example?to=b@acme.example",
+                &["a@acme.example", "b@acme.example"],
+            ),
+            (
+                "mailto:Jane%20Doe%20%3Cjane@acme.example%3E",
+                &["jane@acme.example"],
+            ),
             ("mailto:mailto:a@acme.example", &["a@acme.example"]),
             ("mailto:a@acme.example.", &["a@acme.example"]),
             ("a@acme.example", &["a@acme.example"]),
@@ -590,7 +697,14 @@ mod tests {
             ("mailto:Email jane doe@acme.example", &[]),
             ("mailto:Email%20jane%20doe@acme.example", &[]),
         ] {
-            assert_eq!(Email::all(text).iter().map(Email::plain).collect::<Vec<_>>(), wanted, "{text}");
+            assert_eq!(
+                Email::all(text)
+                    .iter()
+                    .map(Email::plain)
+                    .collect::<Vec<_>>(),
+                wanted,
+                "{text}"
+            );
         }
     }
 }

@@ -63,25 +63,43 @@ impl EmailCheck {
     /// Opens the lists, whose paths are below `dir`, and reads none of them yet. An error where one cannot be opened.
     pub fn open(name: &str, config: &EmailCheckConfig, dir: &Path) -> Result<Self, ConfigError> {
         let list = |list: &Option<(String, Place)>| {
-            list.as_ref().map(|(file, at)| Domains::open(name, file, at, dir)).transpose()
+            list.as_ref()
+                .map(|(file, at)| Domains::open(name, file, at, dir))
+                .transpose()
         };
-        Ok(Self { input: config.input.clone(), disposable: list(&config.disposable)?, free: list(&config.free)? })
+        Ok(Self {
+            input: config.input.clone(),
+            disposable: list(&config.disposable)?,
+            free: list(&config.free)?,
+        })
     }
 
     fn listed(list: Option<&Domains>, domain: &str) -> Result<Option<bool>, String> {
         let Some(list) = list else { return Ok(None) };
         let domains = list.read()?;
-        Ok(Some(suffix::parents(domain).any(|domain| domains.contains(domain))))
+        Ok(Some(
+            suffix::parents(domain).any(|domain| domains.contains(domain)),
+        ))
     }
 
-    async fn answer(&self, email: &Email, dns: &dyn Dns) -> Result<(Map<String, Value>, f64), String> {
+    async fn answer(
+        &self,
+        email: &Email,
+        dns: &dyn Dns,
+    ) -> Result<(Map<String, Value>, f64), String> {
         let domain = email.a_labels();
         let disposable = Self::listed(self.disposable.as_ref(), domain)?;
         let free = Self::listed(self.free.as_ref(), domain)?;
-        let mail = takes_mail(domain, dns)
-            .await
-            .map_err(|why| format!("{why}, so that nothing is known about the address's domain; try again later"))?;
-        let verdict = Verdict { local: email.local(), domain, mail: &mail, disposable, free };
+        let mail = takes_mail(domain, dns).await.map_err(|why| {
+            format!("{why}, so that nothing is known about the address's domain; try again later")
+        })?;
+        let verdict = Verdict {
+            local: email.local(),
+            domain,
+            mail: &mail,
+            disposable,
+            free,
+        };
         Ok((verdict.fields(), verdict.confidence()))
     }
 }
@@ -102,14 +120,19 @@ impl Provider for EmailCheck {
             Err(why) => return Answer::Invalid(format!("`{}` {why}", self.input)),
         };
         match answer {
-            Ok((fields, confidence)) => Answer::Found { fields, confidence: Some(confidence.into()) },
+            Ok((fields, confidence)) => Answer::Found {
+                fields,
+                confidence: Some(confidence.into()),
+            },
             Err(why) => Answer::failed(FailureCode::ProviderError, why),
         }
     }
 
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         let lists = [&self.disposable, &self.free].into_iter().flatten();
-        lists.map(|list| Ok(format!("{} has {} domains", list.file, list.read()?.len()))).collect()
+        lists
+            .map(|list| Ok(format!("{} has {} domains", list.file, list.read()?.len())))
+            .collect()
     }
 }
 
@@ -145,8 +168,14 @@ async fn takes_mail(domain: &str, dns: &dyn Dns) -> Result<Mail, String> {
         Mx::Null => return Ok(Mail::NullMx),
         Mx::Hosts(hosts) => hosts,
         Mx::None => {
-            let route = route(domain, dns).await.map_err(|failure| failure.to_string())?;
-            return Ok(if route == Route::None { Mail::NoMx } else { Mail::Implicit(route) });
+            let route = route(domain, dns)
+                .await
+                .map_err(|failure| failure.to_string())?;
+            return Ok(if route == Route::None {
+                Mail::NoMx
+            } else {
+                Mail::Implicit(route)
+            });
         }
     };
     // All at once: name servers that keep silent, one after the other, would take more time than there is.
@@ -170,7 +199,14 @@ async fn route(host: &str, dns: &dyn Dns) -> Result<Route, DnsFailure> {
     let mut route = Route::None;
     for kind in [DnsKind::A, DnsKind::Aaaa] {
         match dns.look_up(host, kind).await {
-            Ok(records) => route = records.iter().map(leads).max().unwrap_or(Route::None).max(route),
+            Ok(records) => {
+                route = records
+                    .iter()
+                    .map(leads)
+                    .max()
+                    .unwrap_or(Route::None)
+                    .max(route)
+            }
             Err(DnsFailure::NoSuchName) => return Ok(route),
             Err(failure) => return Err(failure),
         }
@@ -193,7 +229,9 @@ fn leads(record: &DnsRecord) -> Route {
 /// by a dot, a dash or a line where they are words, and nowhere else: `a.l.l` is a person.
 fn is_role(local: &str) -> bool {
     let name = local.split('+').next().unwrap_or_default();
-    let roles = ROLES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let roles = ROLES
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     name.ends_with("-request") || roles.into_iter().any(|role| spells(name, role))
 }
 
@@ -201,7 +239,11 @@ fn is_role(local: &str) -> bool {
 fn spells(name: &str, role: &str) -> bool {
     let mut rest = name;
     role.split(' ').enumerate().all(|(at, word)| {
-        let next = if at == 0 { rest } else { rest.strip_prefix(['.', '-', '_']).unwrap_or(rest) };
+        let next = if at == 0 {
+            rest
+        } else {
+            rest.strip_prefix(['.', '-', '_']).unwrap_or(rest)
+        };
         next.strip_prefix(word).map(|left| rest = left).is_some()
     }) && rest.is_empty()
 }
@@ -217,8 +259,15 @@ enum Mx {
 fn hosts(records: &[DnsRecord]) -> Mx {
     let mut hosts: Vec<(u16, String)> = Vec::new();
     for record in records {
-        if let DnsRecord::Mx { preference, exchange } = record {
-            hosts.push((*preference, exchange.trim_end_matches('.').to_ascii_lowercase()));
+        if let DnsRecord::Mx {
+            preference,
+            exchange,
+        } = record
+        {
+            hosts.push((
+                *preference,
+                exchange.trim_end_matches('.').to_ascii_lowercase(),
+            ));
         }
     }
     let any = !hosts.is_empty();
@@ -246,7 +295,9 @@ impl Verdict<'_> {
         let fields = json!({
             "valid_syntax": false, "status": "undeliverable", "reasons": ["syntax"], "mailbox_checked": false,
         });
-        let Value::Object(fields) = fields else { return (Map::new(), 0.0) };
+        let Value::Object(fields) = fields else {
+            return (Map::new(), 0.0);
+        };
         (fields, 0.99)
     }
 
@@ -257,7 +308,9 @@ impl Verdict<'_> {
             Mail::NoMx => Some("no_mx"),
             Mail::NullMx => Some("null_mx"),
             Mail::Hosts(_, Some(Route::None)) => Some("mx_unresolvable"),
-            Mail::Hosts(_, Some(Route::Nowhere)) | Mail::Implicit(Route::Nowhere) => Some("mx_unreachable"),
+            Mail::Hosts(_, Some(Route::Nowhere)) | Mail::Implicit(Route::Nowhere) => {
+                Some("mx_unreachable")
+            }
             Mail::Implicit(_) | Mail::Hosts(..) => None,
         };
         let risks = [
@@ -267,14 +320,22 @@ impl Verdict<'_> {
             (!self.local.is_ascii(), "smtputf8"),
         ];
         let unknown = matches!(self.mail, Mail::Hosts(_, None)).then_some("mx_unanswered");
-        let risks: Vec<&str> = risks.into_iter().filter(|(there, _)| *there).map(|(_, reason)| reason).collect();
+        let risks: Vec<&str> = risks
+            .into_iter()
+            .filter(|(there, _)| *there)
+            .map(|(_, reason)| reason)
+            .collect();
         let (status, confidence) = match (fatal, unknown, risks.is_empty()) {
             (Some(_), ..) => ("undeliverable", 0.95),
             (None, Some(_), _) => ("unknown", 0.2),
             (None, None, false) => ("risky", 0.6),
             (None, None, true) => ("deliverable_likely", 0.5),
         };
-        (status, fatal.into_iter().chain(unknown).chain(risks).collect(), confidence)
+        (
+            status,
+            fatal.into_iter().chain(unknown).chain(risks).collect(),
+            confidence,
+        )
     }
 
     fn confidence(&self) -> f64 {
@@ -286,9 +347,15 @@ impl Verdict<'_> {
         let mut fields = Map::new();
         let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         set("valid_syntax", true.into());
-        set("normalized", format!("{}@{}", self.local, self.domain).into());
+        set(
+            "normalized",
+            format!("{}@{}", self.local, self.domain).into(),
+        );
         set("domain", self.domain.into());
-        set("domain_unicode", idna::domain_to_unicode(self.domain).0.into());
+        set(
+            "domain_unicode",
+            idna::domain_to_unicode(self.domain).0.into(),
+        );
         let mx = match self.mail {
             Mail::NoSuchDomain | Mail::NoMx => "none",
             Mail::NullMx => "null_mx",
@@ -297,7 +364,10 @@ impl Verdict<'_> {
         };
         set("mx", mx.into());
         if let Mail::Hosts(hosts, _) = self.mail {
-            set("mx_hosts", hosts.iter().take(SHOWN_HOSTS).map(String::as_str).collect());
+            set(
+                "mx_hosts",
+                hosts.iter().take(SHOWN_HOSTS).map(String::as_str).collect(),
+            );
         }
         if let Some(disposable) = self.disposable {
             set("disposable", disposable.into());
@@ -324,13 +394,19 @@ struct Domains {
 impl Domains {
     fn open(name: &str, file: &str, at: &Place, dir: &Path) -> Result<Self, ConfigError> {
         let path = dir.join(file);
-        File::open(&path).map_err(|e| at.error(format!("providers.{name}: {file} cannot be read: {e}")))?;
-        Ok(Self { file: file.to_owned(), path, read: OnceLock::new() })
+        File::open(&path)
+            .map_err(|e| at.error(format!("providers.{name}: {file} cannot be read: {e}")))?;
+        Ok(Self {
+            file: file.to_owned(),
+            path,
+            read: OnceLock::new(),
+        })
     }
 
     fn read(&self) -> Result<&HashSet<Box<str>>, String> {
         let read = self.read.get_or_init(|| {
-            let text = std::fs::read_to_string(&self.path).map_err(|e| format!("{} cannot be read: {e}", self.file))?;
+            let text = std::fs::read_to_string(&self.path)
+                .map_err(|e| format!("{} cannot be read: {e}", self.file))?;
             domains(&text).map_err(|why| format!("{}: {why}", self.file))
         });
         read.as_ref().map_err(Clone::clone)
@@ -346,7 +422,9 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
         }
         // Lists are nearly all in their normal form, and reading names as people write them takes a hundred times longer.
         let plain = domain.contains('.')
-            && domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'));
+            && domain.bytes().all(|b| {
+                b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_')
+            });
         let domain = if plain {
             domain.to_owned()
         } else {
@@ -354,7 +432,11 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
         };
         domains.insert(domain.into_boxed_str());
     }
-    if domains.is_empty() { Err("there is no domain in it".to_owned()) } else { Ok(domains) }
+    if domains.is_empty() {
+        Err("there is no domain in it".to_owned())
+    } else {
+        Ok(domains)
+    }
 }
 
 #[cfg(test)]
@@ -366,7 +448,8 @@ mod tests {
     use crate::catalog::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};
     use crate::providers::testing::{Script, input, ports, question};
 
-    const LISTS: &str = "disposable = \"data/disposable-domains.txt\"\nfree = \"data/free-mail-domains.txt\"\n";
+    const LISTS: &str =
+        "disposable = \"data/disposable-domains.txt\"\nfree = \"data/free-mail-domains.txt\"\n";
 
     fn infra() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra")
@@ -377,13 +460,17 @@ mod tests {
             "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"c\"]\n[providers.c]\nkind = \"email_check\"\n{lists}"
         );
         let mut config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-        let Kind::EmailCheck(check) = config.providers.remove(0).kind else { panic!() };
+        let Kind::EmailCheck(check) = config.providers.remove(0).kind else {
+            panic!()
+        };
         check
     }
 
     fn mx(records: &[(u16, &str)]) -> Vec<DnsRecord> {
-        let record =
-            |(preference, host): &(u16, &str)| DnsRecord::Mx { preference: *preference, exchange: (*host).to_owned() };
+        let record = |(preference, host): &(u16, &str)| DnsRecord::Mx {
+            preference: *preference,
+            exchange: (*host).to_owned(),
+        };
         records.iter().map(record).collect()
     }
 
@@ -396,13 +483,25 @@ mod tests {
     }
 
     fn unanswered() -> Result<Vec<DnsRecord>, DnsFailure> {
-        Err(DnsFailure::Unanswered("the name server did not answer".into()))
+        Err(DnsFailure::Unanswered(
+            "the name server did not answer".into(),
+        ))
     }
 
     /// A name server with a domain of each kind.
     fn names(script: &Script) {
-        for domain in ["example.com", "gmail.com", "mailinator.com", "xn--bcher-kva.example", "www.example.com"] {
-            script.name(domain, DnsKind::Mx, Ok(mx(&[(20, "b.mx.example."), (10, "A.mx.example")])));
+        for domain in [
+            "example.com",
+            "gmail.com",
+            "mailinator.com",
+            "xn--bcher-kva.example",
+            "www.example.com",
+        ] {
+            script.name(
+                domain,
+                DnsKind::Mx,
+                Ok(mx(&[(20, "b.mx.example."), (10, "A.mx.example")])),
+            );
         }
         script.name("a.mx.example", DnsKind::A, Ok(vec![address()]));
         script.name("null.example", DnsKind::Mx, Ok(mx(&[(0, "")])));
@@ -413,43 +512,87 @@ mod tests {
         script.name("bare.example", DnsKind::A, Ok(Vec::new()));
         script.name("bare.example", DnsKind::Aaaa, Ok(Vec::new()));
         script.name("dead.example", DnsKind::Mx, Ok(mx(&[(10, "gone.example")])));
-        script.name("slow.example", DnsKind::Mx, Ok(mx(&[(10, "silent.example")])));
+        script.name(
+            "slow.example",
+            DnsKind::Mx,
+            Ok(mx(&[(10, "silent.example")])),
+        );
         script.name("silent.example", DnsKind::A, unanswered());
         script.name("down.example", DnsKind::Mx, unanswered());
         script.name("home.example", DnsKind::Mx, Ok(mx(&[(0, "localhost.")])));
         script.name(
             "own.example",
             DnsKind::Mx,
-            Ok(mx(&[(10, "loop.example"), (20, "zero.example"), (30, "lan.example")])),
+            Ok(mx(&[
+                (10, "loop.example"),
+                (20, "zero.example"),
+                (30, "lan.example"),
+            ])),
         );
         script.name("loop.example", DnsKind::A, Ok(vec![at([127, 0, 0, 1])]));
-        script.name("loop.example", DnsKind::Aaaa, Ok(vec![at(Ipv6Addr::LOCALHOST), at(Ipv6Addr::UNSPECIFIED)]));
+        script.name(
+            "loop.example",
+            DnsKind::Aaaa,
+            Ok(vec![at(Ipv6Addr::LOCALHOST), at(Ipv6Addr::UNSPECIFIED)]),
+        );
         script.name("zero.example", DnsKind::A, Ok(vec![at([0, 0, 0, 0])]));
         script.name("zero.example", DnsKind::Aaaa, Ok(Vec::new()));
-        script.name("lan.example", DnsKind::A, Ok(vec![at([192, 168, 1, 2]), at([169, 254, 0, 1])]));
-        script.name("lan.example", DnsKind::Aaaa, Ok(vec![at(Ipv6Addr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]))]));
+        script.name(
+            "lan.example",
+            DnsKind::A,
+            Ok(vec![at([192, 168, 1, 2]), at([169, 254, 0, 1])]),
+        );
+        script.name(
+            "lan.example",
+            DnsKind::Aaaa,
+            Ok(vec![at(Ipv6Addr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]))]),
+        );
         // One that is reached is enough.
-        script.name("both.example", DnsKind::Mx, Ok(mx(&[(10, "loop.example"), (20, "a.mx.example")])));
+        script.name(
+            "both.example",
+            DnsKind::Mx,
+            Ok(mx(&[(10, "loop.example"), (20, "a.mx.example")])),
+        );
         script.name("six.example", DnsKind::Mx, Ok(mx(&[(10, "dual.example")])));
         script.name("dual.example", DnsKind::A, Ok(vec![at([127, 0, 0, 1])]));
-        script.name("dual.example", DnsKind::Aaaa, Ok(vec![at(Ipv6Addr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1]))]));
-        script.name("unsure.example", DnsKind::Mx, Ok(mx(&[(10, "loop.example"), (20, "silent.example")])));
+        script.name(
+            "dual.example",
+            DnsKind::Aaaa,
+            Ok(vec![at(Ipv6Addr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1]))]),
+        );
+        script.name(
+            "unsure.example",
+            DnsKind::Mx,
+            Ok(mx(&[(10, "loop.example"), (20, "silent.example")])),
+        );
         script.name("parked.example", DnsKind::Mx, Ok(Vec::new()));
         script.name("parked.example", DnsKind::A, Ok(vec![at([0, 0, 0, 0])]));
         script.name("parked.example", DnsKind::Aaaa, Ok(Vec::new()));
-        script.name("xn--c2bd4bq1db8d.xn--h2brj9c", DnsKind::Mx, Ok(mx(&[(10, "a.mx.example")])));
+        script.name(
+            "xn--c2bd4bq1db8d.xn--h2brj9c",
+            DnsKind::Mx,
+            Ok(mx(&[(10, "a.mx.example")])),
+        );
     }
 
     async fn ask(email: &str) -> Answer {
         let check = EmailCheck::open("c", &config(LISTS), &infra()).unwrap();
         let (ports, script) = ports();
         names(&script);
-        check.ask(&question(&input(json!({"email": email})), Duration::from_secs(5)), &ports).await
+        check
+            .ask(
+                &question(&input(json!({"email": email})), Duration::from_secs(5)),
+                &ports,
+            )
+            .await
     }
 
     async fn found(email: &str) -> (Map<String, Value>, f64) {
         match ask(email).await {
-            Answer::Found { fields, confidence } => (fields, confidence.and_then(|sure| sure.of("status")).unwrap()),
+            Answer::Found { fields, confidence } => (
+                fields,
+                confidence.and_then(|sure| sure.of("status")).unwrap(),
+            ),
             other => panic!("{email}: {other:?}"),
         }
     }
@@ -469,38 +612,136 @@ mod tests {
     #[tokio::test]
     async fn the_status_says_what_mail_would_meet() {
         for (email, mx, status, reasons) in [
-            ("a@nowhere.example", json!("none"), "undeliverable", &["no_such_domain"][..]),
+            (
+                "a@nowhere.example",
+                json!("none"),
+                "undeliverable",
+                &["no_such_domain"][..],
+            ),
             ("a@bare.example", json!("none"), "undeliverable", &["no_mx"]),
-            ("a@null.example", json!("null_mx"), "undeliverable", &["null_mx"]),
-            ("a@dead.example", json!("found"), "undeliverable", &["mx_unresolvable"]),
-            ("info@null.example", json!("null_mx"), "undeliverable", &["null_mx", "role"]),
-            ("a@implicit.example", json!("implicit"), "risky", &["implicit_mx"]),
-            ("a@slow.example", json!("found"), "unknown", &["mx_unanswered"]),
-            ("a@home.example", json!("found"), "undeliverable", &["mx_unreachable"]),
-            ("a@own.example", json!("found"), "undeliverable", &["mx_unreachable"]),
-            ("a@parked.example", json!("implicit"), "undeliverable", &["mx_unreachable", "implicit_mx"]),
+            (
+                "a@null.example",
+                json!("null_mx"),
+                "undeliverable",
+                &["null_mx"],
+            ),
+            (
+                "a@dead.example",
+                json!("found"),
+                "undeliverable",
+                &["mx_unresolvable"],
+            ),
+            (
+                "info@null.example",
+                json!("null_mx"),
+                "undeliverable",
+                &["null_mx", "role"],
+            ),
+            (
+                "a@implicit.example",
+                json!("implicit"),
+                "risky",
+                &["implicit_mx"],
+            ),
+            (
+                "a@slow.example",
+                json!("found"),
+                "unknown",
+                &["mx_unanswered"],
+            ),
+            (
+                "a@home.example",
+                json!("found"),
+                "undeliverable",
+                &["mx_unreachable"],
+            ),
+            (
+                "a@own.example",
+                json!("found"),
+                "undeliverable",
+                &["mx_unreachable"],
+            ),
+            (
+                "a@parked.example",
+                json!("implicit"),
+                "undeliverable",
+                &["mx_unreachable", "implicit_mx"],
+            ),
             ("a@both.example", json!("found"), "deliverable_likely", &[]),
             ("a@six.example", json!("found"), "deliverable_likely", &[]),
-            ("a@unsure.example", json!("found"), "unknown", &["mx_unanswered"]),
+            (
+                "a@unsure.example",
+                json!("found"),
+                "unknown",
+                &["mx_unanswered"],
+            ),
             ("संपर्क@डाटामेल.भारत", json!("found"), "risky", &["smtputf8"]),
-            ("\"Doe, Jane\" <jane@example.com>;", json!("found"), "deliverable_likely", &[]),
-            ("Jane Doe jane@example.com", json!("found"), "deliverable_likely", &[]),
-            ("mailto:jane%40example.com?subject=x", json!("found"), "deliverable_likely", &[]),
-            ("a.l.l@example.com", json!("found"), "deliverable_likely", &[]),
+            (
+                "\"Doe, Jane\" <jane@example.com>;",
+                json!("found"),
+                "deliverable_likely",
+                &[],
+            ),
+            (
+                "Jane Doe jane@example.com",
+                json!("found"),
+                "deliverable_likely",
+                &[],
+            ),
+            (
+                "mailto:jane%40example.com?subject=x",
+                json!("found"),
+                "deliverable_likely",
+                &[],
+            ),
+            (
+                "a.l.l@example.com",
+                json!("found"),
+                "deliverable_likely",
+                &[],
+            ),
             ("a@mailinator.com", json!("found"), "risky", &["disposable"]),
-            ("Customer-Service+x@example.com", json!("found"), "risky", &["role"]),
+            (
+                "Customer-Service+x@example.com",
+                json!("found"),
+                "risky",
+                &["role"],
+            ),
             ("jürgen@example.com", json!("found"), "risky", &["smtputf8"]),
-            ("a@www.example.com", json!("found"), "deliverable_likely", &[]),
+            (
+                "a@www.example.com",
+                json!("found"),
+                "deliverable_likely",
+                &[],
+            ),
             ("a@gmail.com", json!("found"), "deliverable_likely", &[]),
-            ("a..b@example.com", Value::Null, "undeliverable", &["syntax"]),
+            (
+                "a..b@example.com",
+                Value::Null,
+                "undeliverable",
+                &["syntax"],
+            ),
             ("a@[192.0.2.1]", Value::Null, "undeliverable", &["syntax"]),
             ("a@localhost", Value::Null, "undeliverable", &["syntax"]),
         ] {
             let (fields, _) = found(email).await;
             assert_eq!(fields.get("mx").cloned().unwrap_or_default(), mx, "{email}");
-            assert_eq!((&fields["status"], &fields["reasons"]), (&json!(status), &json!(reasons)), "{email}");
-            assert_eq!(fields["valid_syntax"], json!(reasons != ["syntax"]), "{email}");
-            assert!(fields.keys().all(|name| EMAIL_CHECK_FIELDS.contains(&name.as_str())), "{fields:?}");
+            assert_eq!(
+                (&fields["status"], &fields["reasons"]),
+                (&json!(status), &json!(reasons)),
+                "{email}"
+            );
+            assert_eq!(
+                fields["valid_syntax"],
+                json!(reasons != ["syntax"]),
+                "{email}"
+            );
+            assert!(
+                fields
+                    .keys()
+                    .all(|name| EMAIL_CHECK_FIELDS.contains(&name.as_str())),
+                "{fields:?}"
+            );
         }
     }
 
@@ -511,35 +752,75 @@ mod tests {
         let check = EmailCheck::open("c", &config(""), &infra()).unwrap();
         let (ports, script) = ports();
         names(&script);
-        let answer =
-            check.ask(&question(&input(json!({"email": "a@mailinator.com"})), Duration::from_secs(5)), &ports).await;
-        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
-        assert!(!fields.contains_key("disposable") && !fields.contains_key("free_provider"), "{fields:?}");
+        let answer = check
+            .ask(
+                &question(
+                    &input(json!({"email": "a@mailinator.com"})),
+                    Duration::from_secs(5),
+                ),
+                &ports,
+            )
+            .await;
+        let Answer::Found { fields, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            !fields.contains_key("disposable") && !fields.contains_key("free_provider"),
+            "{fields:?}"
+        );
         let outputs = config("").outputs().unwrap();
-        assert!(!outputs.iter().any(|name| name == "disposable" || name == "free_provider"), "{outputs:?}");
+        assert!(
+            !outputs
+                .iter()
+                .any(|name| name == "disposable" || name == "free_provider"),
+            "{outputs:?}"
+        );
     }
 
     #[tokio::test]
     async fn what_is_no_address_is_invalid_and_silence_is_a_failure() {
         assert!(matches!(ask("Example Ltd").await, Answer::Invalid(why) if why.contains("no @")));
-        assert!(matches!(ask("a@x.com, b@x.com").await, Answer::Invalid(why) if why.contains("more than one")));
-        for text in ["jane doe@example.com", "a;b@example.com", "jane @example.com", "jane@example.co uk"] {
+        assert!(
+            matches!(ask("a@x.com, b@x.com").await, Answer::Invalid(why) if why.contains("more than one"))
+        );
+        for text in [
+            "jane doe@example.com",
+            "a;b@example.com",
+            "jane @example.com",
+            "jane@example.co uk",
+        ] {
             assert!(matches!(ask(text).await, Answer::Invalid(_)), "{text}");
         }
         let answer = ask("a@down.example").await;
-        let Answer::Failed { code, detail } = answer else { panic!("{answer:?}") };
+        let Answer::Failed { code, detail } = answer else {
+            panic!("{answer:?}")
+        };
         assert_eq!(code.as_str(), "provider_error");
-        assert!(detail.contains("the name server did not answer") && !detail.contains("down.example"), "{detail}");
+        assert!(
+            detail.contains("the name server did not answer") && !detail.contains("down.example"),
+            "{detail}"
+        );
     }
 
     #[test]
     fn hosts_come_by_preference_and_a_null_mx_stands_alone() {
         assert_eq!(hosts(&[]), Mx::None);
         assert_eq!(hosts(&mx(&[(0, ".")])), Mx::Null);
-        assert_eq!(hosts(&mx(&[(0, ""), (10, "a.example")])), Mx::Hosts(vec!["a.example".into()]));
         assert_eq!(
-            hosts(&mx(&[(10, "c.example"), (10, "b.example"), (5, "z.example")])),
-            Mx::Hosts(vec!["z.example".into(), "b.example".into(), "c.example".into()])
+            hosts(&mx(&[(0, ""), (10, "a.example")])),
+            Mx::Hosts(vec!["a.example".into()])
+        );
+        assert_eq!(
+            hosts(&mx(&[
+                (10, "c.example"),
+                (10, "b.example"),
+                (5, "z.example")
+            ])),
+            Mx::Hosts(vec![
+                "z.example".into(),
+                "b.example".into(),
+                "c.example".into()
+            ])
         );
     }
 
@@ -603,25 +884,45 @@ mod tests {
 
     #[test]
     fn the_roles_are_written_as_addresses_are_read() {
-        let roles: Vec<&str> = ROLES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let roles: Vec<&str> = ROLES
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
         for role in &roles {
-            let email =
-                Email::parse(&format!("{}@example.com", role.replace(' ', "-"))).map(|email| email.local().to_owned());
+            let email = Email::parse(&format!("{}@example.com", role.replace(' ', "-")))
+                .map(|email| email.local().to_owned());
             assert_eq!(email, Ok(role.replace(' ', "-")), "{role}");
-            assert_eq!(roles.iter().filter(|other| *other == role).count(), 1, "{role}");
+            assert_eq!(
+                roles.iter().filter(|other| *other == role).count(),
+                1,
+                "{role}"
+            );
         }
     }
 
     #[tokio::test]
     async fn lists_are_read_as_they_come_and_faults_name_their_line() {
         let set = domains("# remark\nexample.com # x\n\nBÜCHER.example\r\n").unwrap();
-        assert!(set.contains("example.com") && set.contains("xn--bcher-kva.example") && set.len() == 2);
-        assert_eq!(domains("a.com\nno domain\n").unwrap_err(), "line 2 is not a domain name");
+        assert!(
+            set.contains("example.com") && set.contains("xn--bcher-kva.example") && set.len() == 2
+        );
+        assert_eq!(
+            domains("a.com\nno domain\n").unwrap_err(),
+            "line 2 is not a domain name"
+        );
         assert!(domains("# nothing\n").is_err());
-        let error = EmailCheck::open("c", &config("free = \"data/none.txt\"\n"), &infra()).unwrap_err().to_string();
-        assert!(error.starts_with("p.toml:6:8: providers.c: data/none.txt cannot be read"), "{error}");
+        let error = EmailCheck::open("c", &config("free = \"data/none.txt\"\n"), &infra())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("p.toml:6:8: providers.c: data/none.txt cannot be read"),
+            "{error}"
+        );
         let check = EmailCheck::open("c", &config(LISTS), &infra()).unwrap();
-        let wanted = ["data/disposable-domains.txt has 8883 domains", "data/free-mail-domains.txt has 316 domains"];
+        let wanted = [
+            "data/disposable-domains.txt has 8883 domains",
+            "data/free-mail-domains.txt has 316 domains",
+        ];
         assert_eq!(check.inspect(&ports().0).await.unwrap(), wanted);
     }
 
@@ -643,6 +944,9 @@ mod tests {
     async fn slow_mx_hosts_are_looked_up_at_once() {
         let dns = Together(tokio::sync::Barrier::new(TRIED_HOSTS));
         let mail = takes_mail("acme.example", &dns).await;
-        assert!(matches!(mail, Ok(Mail::Hosts(_, Some(Route::None)))), "{mail:?}");
+        assert!(
+            matches!(mail, Ok(Mail::Hosts(_, Some(Route::None)))),
+            "{mail:?}"
+        );
     }
 }

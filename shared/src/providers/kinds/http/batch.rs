@@ -69,11 +69,23 @@ struct Given {
 
 impl Batches {
     /// Takes a place in the open batch, or opens one with `begin`.
-    fn join(&self, place: Place, max: usize, begin: impl FnOnce(Arc<Places>) -> Call) -> (usize, Shared<Call>) {
-        let mut open = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn join(
+        &self,
+        place: Place,
+        max: usize,
+        begin: impl FnOnce(Arc<Places>) -> Call,
+    ) -> (usize, Shared<Call>) {
+        let mut open = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(Open { places, call }) = open.as_ref()
             && let Some(call) = call.upgrade()
-            && let Some(taken) = places.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_mut()
+            && let Some(taken) = places
+                .taken
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .as_mut()
             && taken.len() < max
         {
             taken.push(place);
@@ -82,7 +94,10 @@ impl Batches {
             }
             return (taken.len() - 1, call);
         }
-        let places = Arc::new(Places { taken: Mutex::new(Some(vec![place])), full: Notify::new() });
+        let places = Arc::new(Places {
+            taken: Mutex::new(Some(vec![place])),
+            full: Notify::new(),
+        });
         let call = begin(places.clone()).shared();
         // Nothing was polled yet, so that there is something to refer to.
         *open = call.downgrade().map(|call| Open { places, call });
@@ -90,14 +105,20 @@ impl Batches {
     }
 
     /// Puts a question together with others.
-    pub(super) async fn share(&self, batch: &BatchConfig, turn: &Turn<'_>) -> Result<Answer, Fault> {
+    pub(super) async fn share(
+        &self,
+        batch: &BatchConfig,
+        turn: &Turn<'_>,
+    ) -> Result<Answer, Fault> {
         let (input, waiting) = (turn.question.input, Arc::new(()));
         let place = {
             let known = Known::new().object("input", input);
             let item = match body(&batch.item, &known) {
                 Ok(Some(item)) => item,
                 Ok(None) => {
-                    return Ok(Answer::Invalid("the input has none of the fields that are asked with".to_owned()));
+                    return Ok(Answer::Invalid(
+                        "the input has none of the fields that are asked with".to_owned(),
+                    ));
                 }
                 Err(why) => return Ok(Answer::Invalid(why)),
             };
@@ -105,11 +126,19 @@ impl Batches {
                 Matching::Position => None,
                 Matching::Key { key, .. } => match joined(key, &known) {
                     Ok(Some(key)) => Some(key),
-                    Ok(None) => return Ok(Answer::Invalid("the input lacks what its result is told by".to_owned())),
+                    Ok(None) => {
+                        return Ok(Answer::Invalid(
+                            "the input lacks what its result is told by".to_owned(),
+                        ));
+                    }
                     Err(why) => return Ok(Answer::Invalid(why)),
                 },
             };
-            Place { item, key, waiting: Arc::downgrade(&waiting) }
+            Place {
+                item,
+                key,
+                waiting: Arc::downgrade(&waiting),
+            }
         };
         let (at, call) = self.join(place, batch.max, |places| {
             let (core, ports) = (turn.core.clone(), turn.ports.clone());
@@ -120,7 +149,9 @@ impl Batches {
             return Err(Fault::timeout());
         };
         match (given.results.get(&at), &given.fault) {
-            (Some(result), _) if !is_empty(result) => Ok(Response::new(result, 200, input).map(&turn.config().mapping)),
+            (Some(result), _) if !is_empty(result) => {
+                Ok(Response::new(result, 200, input).map(&turn.config().mapping))
+            }
             (None, Some(fault)) => {
                 given.joint.share(turn.ports).await;
                 Err(fault.clone())
@@ -133,17 +164,34 @@ impl Batches {
 impl Core {
     /// Waits until a batch is full or its time is up, and sends it.
     async fn call(&self, places: &Places, ports: &Ports) -> Given {
-        let nothing = Given { results: BTreeMap::new(), fault: None, joint: Joint::default() };
-        let Some(batch) = &self.config.batch else { return nothing };
+        let nothing = Given {
+            results: BTreeMap::new(),
+            fault: None,
+            joint: Joint::default(),
+        };
+        let Some(batch) = &self.config.batch else {
+            return nothing;
+        };
         {
-            let (full, waited) = (std::pin::pin!(places.full.notified()), ports.clock.sleep(batch.wait));
+            let (full, waited) = (
+                std::pin::pin!(places.full.notified()),
+                ports.clock.sleep(batch.wait),
+            );
             match select(full, waited).await {
                 Either::Left(_) | Either::Right(_) => {}
             }
         }
-        let taken = places.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take().unwrap_or_default();
-        let asked: Vec<(usize, Place)> =
-            taken.into_iter().enumerate().filter(|(_, place)| place.waiting.strong_count() > 0).collect();
+        let taken = places
+            .taken
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+            .unwrap_or_default();
+        let asked: Vec<(usize, Place)> = taken
+            .into_iter()
+            .enumerate()
+            .filter(|(_, place)| place.waiting.strong_count() > 0)
+            .collect();
         if asked.is_empty() {
             return nothing;
         }
@@ -151,10 +199,17 @@ impl Core {
         let items: Vec<Value> = asked.iter().map(|(_, place)| place.item.clone()).collect();
         let (joint, ports) = Joint::begin(ports);
         let mut found = Vec::new();
-        let fault = joint.run(self.pages(batch, items, &mut found, deadline, &ports)).await;
-        let fault = fault.unwrap_or_else(|| Some(Fault::lasting("the provider's limits refused the call")));
+        let fault = joint
+            .run(self.pages(batch, items, &mut found, deadline, &ports))
+            .await;
+        let fault =
+            fault.unwrap_or_else(|| Some(Fault::lasting("the provider's limits refused the call")));
         let (results, fault) = given(batch, &asked, found, fault);
-        Given { results, fault, joint }
+        Given {
+            results,
+            fault,
+            joint,
+        }
     }
 
     /// Reads the results of all pages, and says why there are not all of them.
@@ -167,12 +222,16 @@ impl Core {
         ports: &Ports,
     ) -> Option<Fault> {
         let first = {
-            let known = Known::new().object("secret", &self.secrets).own("items", Value::Array(items));
+            let known = Known::new()
+                .object("secret", &self.secrets)
+                .own("items", Value::Array(items));
             request(&self.config.request, &known).and_then(|mut first| {
                 let value = body(&batch.body, &known)?.unwrap_or(Value::Null);
                 first.body = value.to_string().into_bytes();
                 if !first.headers.iter().any(|(name, _)| name == "content-type") {
-                    first.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+                    first
+                        .headers
+                        .push(("content-type".to_owned(), "application/json".to_owned()));
                 }
                 Ok(first)
             })
@@ -184,10 +243,14 @@ impl Core {
         let mut next = first.clone();
         for page in 1.. {
             let read = self.page(batch, &next, found, deadline, ports).await;
-            next = match read.and_then(|mark| mark.map(|mark| following(batch, &first, &mark)).transpose()) {
+            next = match read
+                .and_then(|mark| mark.map(|mark| following(batch, &first, &mark)).transpose())
+            {
                 Ok(None) => return None,
                 Ok(Some(_)) if page >= batch.pages => {
-                    return Some(Fault::lasting("the provider's answer has more pages than `pages` allows"));
+                    return Some(Fault::lasting(
+                        "the provider's answer has more pages than `pages` allows",
+                    ));
                 }
                 Ok(Some(next)) => next,
                 Err(fault) => return Some(fault),
@@ -210,10 +273,17 @@ impl Core {
             return Err(refused(answer.status));
         }
         let mut json = response::json(&answer)?;
-        let mark = batch.next.as_ref().and_then(|next| scalar(json.pointer(&next.pointer)));
+        let mark = batch
+            .next
+            .as_ref()
+            .and_then(|next| scalar(json.pointer(&next.pointer)));
         match json.pointer_mut(&batch.results).map(Value::take) {
             Some(Value::Array(results)) => found.extend(results),
-            _ => return Err(Fault::lasting("the provider's response has no list at `results`")),
+            _ => {
+                return Err(Fault::lasting(
+                    "the provider's response has no list at `results`",
+                ));
+            }
         }
         Ok(mark.filter(|mark| !mark.is_empty()))
     }
@@ -227,12 +297,13 @@ fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<Htt
         add_parameter(&mut request.url, parameter, mark);
         return Ok(request);
     }
-    let base = url::Url::parse(&first.url).map_err(|_| Fault::lasting("the configured URL cannot be used"))?;
-    let next = base
-        .join(mark)
-        .ok()
-        .filter(|next| next.origin() == base.origin() && next.username().is_empty() && next.password().is_none());
-    let next = next.ok_or_else(|| Fault::lasting("the provider's next page is not on its own host"))?;
+    let base = url::Url::parse(&first.url)
+        .map_err(|_| Fault::lasting("the configured URL cannot be used"))?;
+    let next = base.join(mark).ok().filter(|next| {
+        next.origin() == base.origin() && next.username().is_empty() && next.password().is_none()
+    });
+    let next =
+        next.ok_or_else(|| Fault::lasting("the provider's next page is not on its own host"))?;
     request.url = next.to_string();
     "GET".clone_into(&mut request.method);
     request.body.clear();
@@ -250,12 +321,22 @@ fn given(
     match &batch.matching {
         Matching::Position => {
             // Those of the pages that were read are in order. Too many, or too few without a reason, and nobody knows whose is whose.
-            let usable = found.len() == asked.len() || (fault.is_some() && found.len() < asked.len());
+            let usable =
+                found.len() == asked.len() || (fault.is_some() && found.len() < asked.len());
             let fault = fault.or_else(|| {
                 let counts = format!("{} results for {} records", found.len(), asked.len());
-                (!usable).then(|| Fault::lasting(format!("the provider's results cannot be told apart: {counts}")))
+                (!usable).then(|| {
+                    Fault::lasting(format!(
+                        "the provider's results cannot be told apart: {counts}"
+                    ))
+                })
             });
-            let results = asked.iter().map(|(at, _)| *at).zip(found).filter(|_| usable).collect();
+            let results = asked
+                .iter()
+                .map(|(at, _)| *at)
+                .zip(found)
+                .filter(|_| usable)
+                .collect();
             (results, fault)
         }
         Matching::Key { pointer, .. } => {
@@ -265,7 +346,9 @@ fn given(
                     by_key.entry(key).or_insert(result);
                 }
             }
-            let own = |(at, place): &(usize, Place)| Some((*at, by_key.get(place.key.as_ref()?)?.clone()));
+            let own = |(at, place): &(usize, Place)| {
+                Some((*at, by_key.get(place.key.as_ref()?)?.clone()))
+            };
             (asked.iter().filter_map(own).collect(), fault)
         }
     }

@@ -25,21 +25,37 @@ pub(in crate::providers) struct Fault {
 
 impl Fault {
     fn passing(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { wait: None, code, detail: detail.into(), passing: true }
+        Self {
+            wait: None,
+            code,
+            detail: detail.into(),
+            passing: true,
+        }
     }
 
     pub(in crate::providers) fn lasting(detail: impl Into<String>) -> Self {
-        Self { wait: None, code: FailureCode::ProviderError, detail: detail.into(), passing: false }
+        Self {
+            wait: None,
+            code: FailureCode::ProviderError,
+            detail: detail.into(),
+            passing: false,
+        }
     }
 
     /// The upstream refuses our credentials, which may have been replaced since they were read. `how` goes on from there.
     pub(in crate::providers) fn credentials(how: &str) -> Self {
         let fault = Self::lasting(format!("the provider refused its credentials{how}"));
-        Self { code: FailureCode::CredentialsRefused, ..fault }
+        Self {
+            code: FailureCode::CredentialsRefused,
+            ..fault
+        }
     }
 
     pub(in crate::providers) fn timeout() -> Self {
-        Self::passing(FailureCode::ProviderTimeout, "the provider did not answer in time")
+        Self::passing(
+            FailureCode::ProviderTimeout,
+            "the provider did not answer in time",
+        )
     }
 }
 
@@ -64,7 +80,13 @@ pub(in crate::providers) async fn exchange(
         if left.is_zero() {
             break;
         }
-        let sent = ports.http.send(HttpRequest { deadline: left, ..request.clone() }).await;
+        let sent = ports
+            .http
+            .send(HttpRequest {
+                deadline: left,
+                ..request.clone()
+            })
+            .await;
         let fault = match sent {
             Ok(answer) if ends(answer.status) => return Ok(answer),
             Ok(answer) => match passing(&answer, ports.clock.now()) {
@@ -94,17 +116,28 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     if !matches!(status, 408 | 425 | 429 | 500 | 502..=504) {
         return None;
     }
-    let wait = answer.header("retry-after").and_then(|text| retry_after(text, now));
+    let wait = answer
+        .header("retry-after")
+        .and_then(|text| retry_after(text, now));
     let limited = status == 429 || (status == 503 && wait.is_some());
-    let code = if limited { FailureCode::RateLimited } else { FailureCode::ProviderError };
-    Some(Fault { wait, ..Fault::passing(code, format!("the provider answered HTTP {status}")) })
+    let code = if limited {
+        FailureCode::RateLimited
+    } else {
+        FailureCode::ProviderError
+    };
+    Some(Fault {
+        wait,
+        ..Fault::passing(code, format!("the provider answered HTTP {status}"))
+    })
 }
 
 /// What to look at where an exchange with an upstream broke: settings and the configuration, nothing of the exchange.
 pub fn upstream_advice(error: &HttpError) -> &'static str {
     match error {
         HttpError::Cut { cause, .. } => upstream_advice(cause),
-        HttpError::Url(_) => "the URL cannot be used; plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)",
+        HttpError::Url(_) => {
+            "the URL cannot be used; plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)"
+        }
         HttpError::Blocked => {
             "the host's address is private or otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
         }
@@ -117,13 +150,19 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
              (MILLRACE_EXTRA_CA_FILE) makes one known"
         }
         HttpError::Timeout => "it took longer than it may; `timeout_s` gives it more time",
-        HttpError::Protocol(_) => "the connection broke, or what answers there is no HTTP; look at host and port",
+        HttpError::Protocol(_) => {
+            "the connection broke, or what answers there is no HTTP; look at host and port"
+        }
     }
 }
 
 /// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote the URL.
 fn broken(error: &HttpError) -> Fault {
-    let detail = format!("no answer from the provider ({}): {}", error.class(), upstream_advice(error));
+    let detail = format!(
+        "no answer from the provider ({}): {}",
+        error.class(),
+        upstream_advice(error)
+    );
     match error.cause() {
         HttpError::Timeout => Fault::passing(FailureCode::ProviderTimeout, detail),
         HttpError::Dns(_)
@@ -138,7 +177,9 @@ fn broken(error: &HttpError) -> Fault {
 /// The fault of an answer whose status is no success.
 pub(in crate::providers) fn refused(status: u16) -> Fault {
     match status {
-        401 | 403 => Fault::credentials(&format!(" (HTTP {status}); check the secret in its configuration")),
+        401 | 403 => Fault::credentials(&format!(
+            " (HTTP {status}); check the secret in its configuration"
+        )),
         402 => Fault {
             code: FailureCode::ProviderUnpaid,
             ..Fault::lasting("the provider wants to be paid (HTTP 402); look at your account there")

@@ -9,10 +9,15 @@ use minijinja::{Environment, Value};
 use serde_json::{Map, Value as Json};
 
 use super::super::suffix;
-use crate::catalog::expression::{Expr, Natives, Written, context, environment, from_json, to_json};
+use crate::catalog::expression::{
+    Expr, Natives, Written, context, environment, from_json, to_json,
+};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    environment(Natives { domain: |text| suffix::host(text).ok(), base64: |text| STANDARD.encode(text) })
+    environment(Natives {
+        domain: |text| suffix::host(text).ok(),
+        base64: |text| STANDARD.encode(text),
+    })
 });
 
 /// What an expression may read, by root. Each is converted when the first expression asks for it.
@@ -29,7 +34,11 @@ impl<'a> Known<'a> {
         Self(Vec::new())
     }
 
-    pub(in crate::providers) fn object(mut self, root: &'static str, members: &'a Map<String, Json>) -> Self {
+    pub(in crate::providers) fn object(
+        mut self,
+        root: &'static str,
+        members: &'a Map<String, Json>,
+    ) -> Self {
         self.0.push((root, Root::Object(members), OnceCell::new()));
         self
     }
@@ -72,14 +81,18 @@ impl<'a> Known<'a> {
 
     /// The value of an expression; `None` where it has none. The error says what does not fit and holds no value.
     pub(in crate::providers) fn eval(&self, expr: &Expr) -> Result<Option<Json>, String> {
-        let value = self.evaluate(expr).map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
+        let value = self
+            .evaluate(expr)
+            .map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
         match value {
             None => Ok(None),
             Some(value) => {
                 let mut written = Written::default();
                 for (_, root, _) in self.0.iter().filter(|(root, ..)| expr.reads(root)) {
                     match root {
-                        Root::Object(members) => members.values().for_each(|value| written.add(value)),
+                        Root::Object(members) => {
+                            members.values().for_each(|value| written.add(value))
+                        }
                         Root::Value(value) => written.add(value),
                         Root::Own(value) => written.add(value),
                     }
@@ -93,7 +106,9 @@ impl<'a> Known<'a> {
 
     /// Whether a condition holds. One over something that is not there does not.
     pub(in crate::providers) fn holds(&self, expr: &Expr) -> Result<bool, String> {
-        let value = self.evaluate(expr).map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
+        let value = self
+            .evaluate(expr)
+            .map_err(|kind| format!("`{}` cannot be computed ({kind})", expr.text))?;
         Ok(value.is_some_and(|value| value.is_true()))
     }
 }

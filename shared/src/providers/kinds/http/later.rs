@@ -36,13 +36,23 @@ pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer>
 }
 
 fn holds(condition: &Expr, response: &Response<'_>) -> Result<bool, Answer> {
-    response.known.holds(condition).map_err(|why| unfit("later", &why))
+    response
+        .known
+        .holds(condition)
+        .map_err(|why| unfit("later", &why))
 }
 
 fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>, Answer> {
-    let failed = later.failed.as_ref().map_or(Ok(false), |failed| holds(failed, response))?;
-    Ok(failed
-        .then(|| Answer::failed(FailureCode::ProviderError, "the provider took the question and could not answer it")))
+    let failed = later
+        .failed
+        .as_ref()
+        .map_or(Ok(false), |failed| holds(failed, response))?;
+    Ok(failed.then(|| {
+        Answer::failed(
+            FailureCode::ProviderError,
+            "the provider took the question and could not answer it",
+        )
+    }))
 }
 
 fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
@@ -56,7 +66,11 @@ fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
 }
 
 fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
-    let every = if later.poll.is_some() { later.every } else { later.give_up };
+    let every = if later.poll.is_some() {
+        later.every
+    } else {
+        later.give_up
+    };
     Answer::Later(Later {
         ticket: Some(json!({"id": id})),
         look_in: every.max(asked.unwrap_or_default()),
@@ -83,24 +97,43 @@ fn settled(later: &LaterConfig, response: &Response<'_>, mapping: &Mapping) -> O
 }
 
 /// Asks after a question that was taken.
-pub(super) async fn go_on(later: &LaterConfig, earlier: &Earlier, turn: &Turn<'_>) -> Result<Answer, Fault> {
+pub(super) async fn go_on(
+    later: &LaterConfig,
+    earlier: &Earlier,
+    turn: &Turn<'_>,
+) -> Result<Answer, Fault> {
     let Some(id) = earlier.ticket.get("id") else {
         return Err(Fault::lasting(
             "the stored question was taken by another version of this provider's configuration",
         ));
     };
     let input = turn.question.input;
-    if let Some(posted) = earlier.posted.as_ref().filter(|_| later.verify == Verify::Nothing) {
+    if let Some(posted) = earlier
+        .posted
+        .as_ref()
+        .filter(|_| later.verify == Verify::Nothing)
+    {
         let response = Response::new(posted, 200, input);
-        let other = response.pick(&later.id).is_ok_and(|own| own.is_some_and(|own| own != *id));
-        if let Some(answer) = (!other).then(|| settled(later, &response, &turn.config().mapping)).flatten() {
+        let other = response
+            .pick(&later.id)
+            .is_ok_and(|own| own.is_some_and(|own| own != *id));
+        if let Some(answer) = (!other)
+            .then(|| settled(later, &response, &turn.config().mapping))
+            .flatten()
+        {
             return Ok(answer);
         }
     }
-    let Some(poll) = &later.poll else { return Ok(wait(later, id, None)) };
+    let Some(poll) = &later.poll else {
+        return Ok(wait(later, id, None));
+    };
     let request = match request::request(poll, &turn.known().own("later", json!({"id": id}))) {
         Ok(request) => request,
-        Err(why) => return Err(Fault::lasting(format!("the answer cannot be asked for: {why}"))),
+        Err(why) => {
+            return Err(Fault::lasting(format!(
+                "the answer cannot be asked for: {why}"
+            )));
+        }
     };
     let answer = match turn.send(&request).await {
         Ok(answer) => answer,
@@ -111,11 +144,17 @@ pub(super) async fn go_on(later: &LaterConfig, earlier: &Earlier, turn: &Turn<'_
         202 | 204 if answer.body.is_empty() => return Ok(wait(later, id, None)),
         200..=299 => {}
         status @ (404 | 410) => {
-            return Err(Fault::lasting(format!("the provider does not know the job that it began (HTTP {status})")));
+            return Err(Fault::lasting(format!(
+                "the provider does not know the job that it began (HTTP {status})"
+            )));
         }
         status => return Err(refused(status)),
     }
     let json = response::json(&answer)?;
-    let settled = settled(later, &Response::new(&json, answer.status, input), &turn.config().mapping);
+    let settled = settled(
+        later,
+        &Response::new(&json, answer.status, input),
+        &turn.config().mapping,
+    );
     Ok(settled.unwrap_or_else(|| wait(later, id, None)))
 }

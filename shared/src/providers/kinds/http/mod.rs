@@ -49,17 +49,31 @@ pub struct Http {
 impl fmt::Debug for Http {
     /// Leaves out the secrets and whatever may hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Http")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl Http {
     /// Resolves the secrets. A missing, empty or unusable one is an error that names the variable, never the value.
     pub fn new(name: &str, config: &HttpConfig, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
-        let tokens = config.oauth.as_ref().map(|oauth| Tokens::new(name, oauth, secrets)).transpose()?;
+        let tokens = config
+            .oauth
+            .as_ref()
+            .map(|oauth| Tokens::new(name, oauth, secrets))
+            .transpose()?;
         let secrets = secret::resolve(name, &config.secrets, secrets)?;
-        let core = Arc::new(Core { config: config.clone(), secrets, tokens });
-        Ok(Self { name: name.to_owned(), core, batches: Batches::default() })
+        let core = Arc::new(Core {
+            config: config.clone(),
+            secrets,
+            tokens,
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            core,
+            batches: Batches::default(),
+        })
     }
 
     fn config(&self) -> &HttpConfig {
@@ -83,7 +97,9 @@ impl Http {
         };
         let answer = turn.send(&request).await?;
         let status = answer.status;
-        if self.config().not_found_status.contains(&status) || (status == 204 && self.config().later.is_none()) {
+        if self.config().not_found_status.contains(&status)
+            || (status == 204 && self.config().later.is_none())
+        {
             return Ok(Answer::NotFound);
         }
         if self.config().invalid_status.contains(&status) {
@@ -96,7 +112,8 @@ impl Http {
         let json = response::json(&answer)?;
         let response = Response::new(&json, status, input);
         Ok(match &self.config().later {
-            Some(later) => later::taken(later, &response).unwrap_or_else(|| response.map(&self.config().mapping)),
+            Some(later) => later::taken(later, &response)
+                .unwrap_or_else(|| response.map(&self.config().mapping)),
             None => response.map(&self.config().mapping),
         })
     }
@@ -105,9 +122,18 @@ impl Http {
 #[async_trait]
 impl Provider for Http {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
-        let deadline = ports.clock.now().plus(question.limit.min(self.config().timeout));
+        let deadline = ports
+            .clock
+            .now()
+            .plus(question.limit.min(self.config().timeout));
         let earlier = self.config().later.as_ref().zip(question.earlier);
-        let turn = Turn { core: &self.core, question, deadline, first: earlier.is_none(), ports };
+        let turn = Turn {
+            core: &self.core,
+            question,
+            deadline,
+            first: earlier.is_none(),
+            ports,
+        };
         let answer = match earlier {
             Some((later, earlier)) => later::go_on(later, earlier, &turn).await,
             None => self.begin(&turn).await,

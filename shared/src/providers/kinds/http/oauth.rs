@@ -47,26 +47,47 @@ struct Kept {
 }
 
 impl Tokens {
-    pub(super) fn new(name: &str, config: &OauthConfig, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        name: &str,
+        config: &OauthConfig,
+        secrets: Secrets<'_>,
+    ) -> Result<Self, ConfigError> {
         let wanted = [config.client_id.clone(), config.client_secret.clone()];
         let resolved = secret::resolve(name, &wanted, secrets)?;
-        let value = |name: &str| resolved.get(name).and_then(Value::as_str).unwrap_or_default();
+        let value = |name: &str| {
+            resolved
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let (id, secret) = (value("client_id"), value("client_secret"));
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(config.scope.as_deref().map(|scope| ("scope", scope)));
-        form.extend(config.audience.as_deref().map(|audience| ("audience", audience)));
+        form.extend(
+            config
+                .audience
+                .as_deref()
+                .map(|audience| ("audience", audience)),
+        );
         let mut headers = vec![
             ("accept".to_owned(), "application/json".to_owned()),
-            ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+            (
+                "content-type".to_owned(),
+                "application/x-www-form-urlencoded".to_owned(),
+            ),
         ];
         match config.auth {
             ClientAuth::Basic => {
-                let pair = STANDARD.encode(format!("{}:{}", percent_encode(id), percent_encode(secret)));
+                let pair =
+                    STANDARD.encode(format!("{}:{}", percent_encode(id), percent_encode(secret)));
                 headers.push(("authorization".to_owned(), format!("Basic {pair}")));
             }
             ClientAuth::Body => form.extend([("client_id", id), ("client_secret", secret)]),
         }
-        let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+        let pairs: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", percent_encode(value)))
+            .collect();
         let request = HttpRequest {
             method: "POST".to_owned(),
             url: config.token_url.clone(),
@@ -76,7 +97,10 @@ impl Tokens {
             plain_http: false,
             max_response_bytes: 64 * 1024,
         };
-        Ok(Self { request, kept: Mutex::new(None) })
+        Ok(Self {
+            request,
+            kept: Mutex::new(None),
+        })
     }
 
     /// A token that holds for now and is not the one that was refused.
@@ -97,21 +121,40 @@ impl Tokens {
         let answer = exchange(ports, &self.request, 1, deadline, &|_| false).await?;
         let json = response::json(&answer);
         if !(200..=299).contains(&answer.status) {
-            let said = json.as_ref().ok().and_then(|json| json.get("error")?.as_str());
-            let code = said.filter(|code| CODES.contains(code)).unwrap_or("no reason that RFC 6749 knows");
+            let said = json
+                .as_ref()
+                .ok()
+                .and_then(|json| json.get("error")?.as_str());
+            let code = said
+                .filter(|code| CODES.contains(code))
+                .unwrap_or("no reason that RFC 6749 knows");
             return Err(Fault::credentials(&format!(
                 ": no access token (HTTP {}, {code}); check client_id, client_secret and scope",
                 answer.status
             )));
         }
         let json = json?;
-        let token = json.get("access_token").and_then(Value::as_str).filter(|token| is_token(token));
-        let token =
-            token.ok_or_else(|| Fault::lasting("the answer of token_url has no usable access_token"))?.to_owned();
-        let life = json.get("expires_in").and_then(|life| life.as_u64().or_else(|| life.as_str()?.parse().ok()));
-        let life = life.map_or(UNKNOWN_LIFE, |seconds| Duration::from_secs(seconds.min(LONGEST_LIFE)));
-        let until = ports.clock.now().plus(life.saturating_sub(SLACK.min(life / 10)));
-        *kept = Some(Kept { token: token.clone(), until });
+        let token = json
+            .get("access_token")
+            .and_then(Value::as_str)
+            .filter(|token| is_token(token));
+        let token = token
+            .ok_or_else(|| Fault::lasting("the answer of token_url has no usable access_token"))?
+            .to_owned();
+        let life = json
+            .get("expires_in")
+            .and_then(|life| life.as_u64().or_else(|| life.as_str()?.parse().ok()));
+        let life = life.map_or(UNKNOWN_LIFE, |seconds| {
+            Duration::from_secs(seconds.min(LONGEST_LIFE))
+        });
+        let until = ports
+            .clock
+            .now()
+            .plus(life.saturating_sub(SLACK.min(life / 10)));
+        *kept = Some(Kept {
+            token: token.clone(),
+            until,
+        });
         Ok(token)
     }
 }

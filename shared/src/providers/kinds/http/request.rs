@@ -16,13 +16,17 @@ use crate::ports::HttpRequest;
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// The request without its deadline. `Err` says which value does not suit it.
-pub(super) fn request(template: &RequestTemplate, known: &Known<'_>) -> Result<HttpRequest, String> {
+pub(super) fn request(
+    template: &RequestTemplate,
+    known: &Known<'_>,
+) -> Result<HttpRequest, String> {
     let mut url = String::new();
     for part in &template.url.0 {
         match part {
             Part::Text(text) => url.push_str(text),
             part => {
-                let value = text(part, known)?.ok_or_else(|| format!("{} has no value for this input", name(part)))?;
+                let value = text(part, known)?
+                    .ok_or_else(|| format!("{} has no value for this input", name(part)))?;
                 url.push_str(&percent_encode(&value));
             }
         }
@@ -76,7 +80,10 @@ pub(super) fn body(template: &BodyTemplate, known: &Known<'_>) -> Result<Option<
     Ok(match template {
         BodyTemplate::Literal(value) => Some(value.clone()),
         BodyTemplate::Text(template) => match template.0.as_slice() {
-            [Part::Input(name)] => known.member("input", name).filter(|value| !value.is_null()).cloned(),
+            [Part::Input(name)] => known
+                .member("input", name)
+                .filter(|value| !value.is_null())
+                .cloned(),
             [Part::Expr(expr)] => known.eval(expr)?,
             _ => joined(template, known)?.map(Value::String),
         },
@@ -97,9 +104,14 @@ pub(super) fn body(template: &BodyTemplate, known: &Known<'_>) -> Result<Option<
 }
 
 /// The text with its values; `None` where one of them is absent.
-pub(in crate::providers) fn joined(template: &Template, known: &Known<'_>) -> Result<Option<String>, String> {
+pub(in crate::providers) fn joined(
+    template: &Template,
+    known: &Known<'_>,
+) -> Result<Option<String>, String> {
     let parts = template.0.iter().map(|part| text(part, known));
-    Ok(parts.collect::<Result<Option<Vec<_>>, _>>()?.map(|parts| parts.concat()))
+    Ok(parts
+        .collect::<Result<Option<Vec<_>>, _>>()?
+        .map(|parts| parts.concat()))
 }
 
 fn text(part: &Part, known: &Known<'_>) -> Result<Option<String>, String> {
@@ -116,7 +128,10 @@ fn text(part: &Part, known: &Known<'_>) -> Result<Option<String>, String> {
     match value {
         None | Some(Value::Null) => Ok(None),
         value => match scalar(value) {
-            None => Err(format!("{} must be a string, a number or a boolean", name(part))),
+            None => Err(format!(
+                "{} must be a string, a number or a boolean",
+                name(part)
+            )),
             text => Ok(text),
         },
     }
@@ -165,7 +180,11 @@ fn check_header(text: &str) -> Result<(), String> {
 fn check_segments(url: &str) -> Result<(), String> {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.split('?').next().unwrap_or_default();
-    if path.split('/').skip(1).any(|segment| matches!(segment, "." | "..")) {
+    if path
+        .split('/')
+        .skip(1)
+        .any(|segment| matches!(segment, "." | ".."))
+    {
         return Err("the input cannot stand in a path".to_owned());
     }
     Ok(())

@@ -21,7 +21,9 @@ use crate::providers::kinds::charset;
 /// A response's JSON.
 pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
     if answer.truncated {
-        return Err(Fault::lasting(format!("the provider's response is larger than {MAX_RESPONSE_BYTES} bytes")));
+        return Err(Fault::lasting(format!(
+            "the provider's response is larger than {MAX_RESPONSE_BYTES} bytes"
+        )));
     }
     read(answer).ok_or_else(|| Fault::lasting(why_not_json(answer)))
 }
@@ -29,10 +31,17 @@ pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
 /// Why a response cannot be read: it is in no encoding that it could be in, or no JSON.
 fn why_not_json(answer: &HttpAnswer) -> &'static str {
     let content_type = answer.header("content-type");
-    match (charset::text(&answer.body, content_type), charset::told(content_type)) {
+    match (
+        charset::text(&answer.body, content_type),
+        charset::told(content_type),
+    ) {
         (Some(_), _) => "the provider's response is not JSON",
-        (None, None) => "the provider's response is not UTF-8, and its Content-Type names no charset",
-        (None, Some(_)) => "the provider's response is not in the charset that its Content-Type names",
+        (None, None) => {
+            "the provider's response is not UTF-8, and its Content-Type names no charset"
+        }
+        (None, Some(_)) => {
+            "the provider's response is not in the charset that its Content-Type names"
+        }
     }
 }
 
@@ -46,8 +55,16 @@ pub(super) struct Response<'a> {
 
 impl<'a> Response<'a> {
     pub(super) fn new(json: &'a Value, status: u16, input: &'a Map<String, Value>) -> Self {
-        let known = Known::new().value("response", json).own("status", status.into()).object("input", input);
-        Self { json, known, status, input }
+        let known = Known::new()
+            .value("response", json)
+            .own("status", status.into())
+            .object("input", input);
+        Self {
+            json,
+            known,
+            status,
+            input,
+        }
     }
 
     /// A value that is there and not empty.
@@ -65,7 +82,11 @@ impl<'a> Response<'a> {
         if mapping.missing.iter().any(missing) {
             return Answer::NotFound;
         }
-        match mapping.nothing.as_ref().map_or(Ok(false), |condition| self.known.holds(condition)) {
+        match mapping
+            .nothing
+            .as_ref()
+            .map_or(Ok(false), |condition| self.known.holds(condition))
+        {
             Ok(true) => return Answer::NotFound,
             Ok(false) => {}
             Err(why) => return unfit("not_found", &why),
@@ -85,8 +106,14 @@ impl<'a> Response<'a> {
         if fields.is_empty() {
             return fault.unwrap_or(Answer::NotFound);
         }
-        let confidence = mapping.confidence.as_ref().and_then(|pick| self.confidence(pick));
-        Answer::Found { fields, confidence: confidence.map(Into::into) }
+        let confidence = mapping
+            .confidence
+            .as_ref()
+            .and_then(|pick| self.confidence(pick));
+        Answer::Found {
+            fields,
+            confidence: confidence.map(Into::into),
+        }
     }
 
     fn confidence(&self, pick: &Pick) -> Option<f64> {
@@ -98,7 +125,10 @@ impl<'a> Response<'a> {
             // What was not said at all has no value with zeros either.
             Pick::Expr(_) => {
                 let zeros = with_zeros(self.json);
-                matches!(Response::new(&zeros, self.status, self.input).pick(pick), Ok(Some(_)))
+                matches!(
+                    Response::new(&zeros, self.status, self.input).pick(pick),
+                    Ok(Some(_))
+                )
             }
         };
         null.then_some(0.0)
@@ -110,7 +140,10 @@ fn with_zeros(value: &Value) -> Value {
     match value {
         Value::Null => 0.into(),
         Value::Array(items) => items.iter().map(with_zeros).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), with_zeros(value))).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), with_zeros(value)))
+            .collect(),
         plain => plain.clone(),
     }
 }

@@ -15,13 +15,19 @@ pub(in crate::providers) fn resolve(
     for secret in wanted {
         let from = &secret.from;
         let value = secrets(secret).filter(|v| !v.is_empty()).ok_or_else(|| {
-            let what = if matches!(from, SecretRef::Env(_)) { "not set" } else { "empty" };
-            secret.at.error(format!("providers.{provider} needs {from}, which is {what}"))
+            let what = if matches!(from, SecretRef::Env(_)) {
+                "not set"
+            } else {
+                "empty"
+            };
+            secret.at.error(format!(
+                "providers.{provider} needs {from}, which is {what}"
+            ))
         })?;
         if value.chars().any(char::is_control) {
-            return Err(secret
-                .at
-                .error(format!("providers.{provider}: {from} holds a line break or another control character")));
+            return Err(secret.at.error(format!(
+                "providers.{provider}: {from} holds a line break or another control character"
+            )));
         }
         values.insert(secret.name.clone(), value.into());
     }

@@ -33,19 +33,35 @@ impl Core {
             return exchange(ports, request, self.config.retries, deadline, ends).await;
         };
         let token = tokens.token(None, deadline, ports).await?;
-        let answer = exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await?;
+        let answer = exchange(
+            ports,
+            &bearing(request, &token),
+            self.config.retries,
+            deadline,
+            ends,
+        )
+        .await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         // Tokens may be revoked before they end: once, a new one is tried.
         let token = tokens.token(Some(&token), deadline, ports).await?;
-        exchange(ports, &bearing(request, &token), self.config.retries, deadline, ends).await
+        exchange(
+            ports,
+            &bearing(request, &token),
+            self.config.retries,
+            deadline,
+            ends,
+        )
+        .await
     }
 }
 
 fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
     let mut request = request.clone();
-    request.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+    request
+        .headers
+        .push(("authorization".to_owned(), format!("Bearer {token}")));
     request
 }
 
@@ -67,7 +83,9 @@ impl<'a> Turn<'a> {
     /// What the templates of a request may read.
     pub(super) fn known(&self) -> Known<'a> {
         let question = self.question;
-        let callback = question.callback.map_or(json!({}), |url| json!({"url": url}));
+        let callback = question
+            .callback
+            .map_or(json!({}), |url| json!({"url": url}));
         Known::new()
             .object("input", question.input)
             .object("secret", &self.core.secrets)
@@ -77,11 +95,14 @@ impl<'a> Turn<'a> {
 
     pub(super) async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, Fault> {
         let ends = |status: u16| self.first && self.means_something(status);
-        self.core.send(request, self.deadline, &ends, self.ports).await
+        self.core
+            .send(request, self.deadline, &ends, self.ports)
+            .await
     }
 
     /// Whether the configuration says what a status means.
     fn means_something(&self, status: u16) -> bool {
-        self.config().not_found_status.contains(&status) || self.config().invalid_status.contains(&status)
+        self.config().not_found_status.contains(&status)
+            || self.config().invalid_status.contains(&status)
     }
 }

@@ -12,8 +12,17 @@ pub(super) fn read(text: &str) -> Option<IpAddr> {
     let text = without_name(text.trim());
     let members: Vec<&str> = text.split([',', ';', ' ', '\t', '\n', '\r']).collect();
     let forwarded = members.iter().any(|member| forwarder(member).is_some());
-    let nodes = members.into_iter().filter_map(|member| if forwarded { forwarder(member) } else { Some(member) });
-    let mut addresses = nodes.filter_map(address).map(|address| address.to_canonical()).peekable();
+    let nodes = members.into_iter().filter_map(|member| {
+        if forwarded {
+            forwarder(member)
+        } else {
+            Some(member)
+        }
+    });
+    let mut addresses = nodes
+        .filter_map(address)
+        .map(|address| address.to_canonical())
+        .peekable();
     let first = addresses.peek().copied();
     addresses.find(|address| is_public(*address)).or(first)
 }
@@ -24,7 +33,9 @@ fn without_name(text: &str) -> &str {
         let token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         token && (name.contains('-') || name.eq_ignore_ascii_case("forwarded"))
     };
-    text.split_once(':').filter(|(head, _)| name(head.trim())).map_or(text, |(_, rest)| rest)
+    text.split_once(':')
+        .filter(|(head, _)| name(head.trim()))
+        .map_or(text, |(_, rest)| rest)
 }
 
 /// The node of a `for` parameter.
@@ -42,7 +53,13 @@ fn address(node: &str) -> Option<IpAddr> {
         (Some(zone), None) => node[..zone].to_owned(),
         _ => node.to_owned(),
     };
-    let inside = || bare.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from);
+    let inside = || {
+        bare.strip_prefix('[')?
+            .strip_suffix(']')?
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(IpAddr::from)
+    };
     let with_port = || bare.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     bare.parse().ok().or_else(inside).or_else(with_port)
 }
@@ -84,10 +101,20 @@ mod tests {
             ("For=\"[2a00:1234:cafe::17]:4711\"", "2a00:1234:cafe::17"),
             ("by=5.6.7.8;for=1.2.3.4", "1.2.3.4"),
             ("by=5.6.7.8; for=1.2.3.4", "1.2.3.4"),
-            ("for=\"_gazonk\", for=10.0.0.1:99, for=unknown, for=\"1.2.3.4:_port\", for=5.6.7.8", "1.2.3.4"),
-            ("Forwarded: for=10.0.0.1, FOR=\"[2a00:1234::1]\"", "2a00:1234::1"),
+            (
+                "for=\"_gazonk\", for=10.0.0.1:99, for=unknown, for=\"1.2.3.4:_port\", for=5.6.7.8",
+                "1.2.3.4",
+            ),
+            (
+                "Forwarded: for=10.0.0.1, FOR=\"[2a00:1234::1]\"",
+                "2a00:1234::1",
+            ),
         ] {
-            assert_eq!(read(text).map(|address| address.to_string()).as_deref(), Some(wanted), "{text}");
+            assert_eq!(
+                read(text).map(|address| address.to_string()).as_deref(),
+                Some(wanted),
+                "{text}"
+            );
         }
         for text in [
             "",

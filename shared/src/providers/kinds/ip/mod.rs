@@ -59,8 +59,14 @@ struct Database {
 
 impl fmt::Debug for IpDatabases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files: Vec<&str> = self.files.iter().map(|database| database.file.as_str()).collect();
-        f.debug_struct("IpDatabases").field("files", &files).finish_non_exhaustive()
+        let files: Vec<&str> = self
+            .files
+            .iter()
+            .map(|database| database.file.as_str())
+            .collect();
+        f.debug_struct("IpDatabases")
+            .field("files", &files)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,8 +78,11 @@ impl IpDatabases {
         let mut bytes = 0;
         for (file, at) in &config.files {
             let path = dir.join(file);
-            let size = File::open(&path).and_then(|file| file.metadata()).map(|about| about.len());
-            bytes += size.map_err(|e| at.error(format!("providers.{name}: {file} cannot be read: {e}")))?;
+            let size = File::open(&path)
+                .and_then(|file| file.metadata())
+                .map(|about| about.len());
+            bytes += size
+                .map_err(|e| at.error(format!("providers.{name}: {file} cannot be read: {e}")))?;
             if bytes > config.max_mib * 1024 * 1024 {
                 return Err(at.error(format!(
                     "providers.{name}: with {file} the databases take {} MiB of memory; raise max_mib above {}, and the \
@@ -82,17 +91,30 @@ impl IpDatabases {
                     config.max_mib
                 )));
             }
-            files.push(Database { file: file.clone(), path, reader: OnceLock::new() });
+            files.push(Database {
+                file: file.clone(),
+                path,
+                reader: OnceLock::new(),
+            });
         }
-        Ok(Self { input: config.input.clone(), files })
+        Ok(Self {
+            input: config.input.clone(),
+            files,
+        })
     }
 
     fn answer(&self, text: &str) -> Result<Answer, String> {
         let Some(address) = address::read(text) else {
-            return Ok(Answer::Invalid(format!("`{}` is not an IP address", self.input)));
+            return Ok(Answer::Invalid(format!(
+                "`{}` is not an IP address",
+                self.input
+            )));
         };
         if !is_public(address) {
-            return Ok(Answer::Invalid(format!("`{}` is a private or reserved address", self.input)));
+            return Ok(Answer::Invalid(format!(
+                "`{}` is a private or reserved address",
+                self.input
+            )));
         }
         let mut known = Known::default();
         for database in &self.files {
@@ -104,16 +126,27 @@ impl IpDatabases {
         let mut fields = Map::from_iter([("ip".to_owned(), Value::from(address.to_string()))]);
         fields.extend(known.fields());
         // The address alone and its network say nothing.
-        let told = fields.keys().any(|name| !matches!(name.as_str(), "ip" | "network"));
-        Ok(if told { Answer::Found { fields, confidence: Some(confidence.into()) } } else { Answer::NotFound })
+        let told = fields
+            .keys()
+            .any(|name| !matches!(name.as_str(), "ip" | "network"));
+        Ok(if told {
+            Answer::Found {
+                fields,
+                confidence: Some(confidence.into()),
+            }
+        } else {
+            Answer::NotFound
+        })
     }
 }
 
 impl Database {
     fn reader(&self) -> Result<&Reader<Vec<u8>>, String> {
         let reader = self.reader.get_or_init(|| {
-            let bytes = std::fs::read(&self.path).map_err(|e| format!("{} cannot be read: {e}", self.file))?;
-            Reader::from_source(bytes).map_err(|e| format!("{} is no database in MaxMind's format: {e}", self.file))
+            let bytes = std::fs::read(&self.path)
+                .map_err(|e| format!("{} cannot be read: {e}", self.file))?;
+            Reader::from_source(bytes)
+                .map_err(|e| format!("{} is no database in MaxMind's format: {e}", self.file))
         });
         reader.as_ref().map_err(Clone::clone)
     }
@@ -127,8 +160,13 @@ impl Database {
             Err(MaxMindDbError::InvalidInput { .. }) => return Ok(None),
             Err(error) => return Err(damaged(error)),
         };
-        let Some(record) = found.decode::<Value>().map_err(damaged)? else { return Ok(None) };
-        Ok(Some((record, found.network().map_err(damaged)?.to_string())))
+        let Some(record) = found.decode::<Value>().map_err(damaged)? else {
+            return Ok(None);
+        };
+        Ok(Some((
+            record,
+            found.network().map_err(damaged)?.to_string(),
+        )))
     }
 }
 
@@ -138,12 +176,17 @@ impl Provider for IpDatabases {
         let Some(text) = question.input.get(&self.input).and_then(Value::as_str) else {
             return Answer::Invalid(format!("`{}` is needed", self.input));
         };
-        self.answer(text).unwrap_or_else(|why| Answer::failed(FailureCode::ProviderError, why))
+        self.answer(text)
+            .unwrap_or_else(|why| Answer::failed(FailureCode::ProviderError, why))
     }
 
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         let types = self.files.iter().map(|database| {
-            Ok(format!("{} is of type {}", database.file, database.reader()?.metadata().database_type))
+            Ok(format!(
+                "{} is of type {}",
+                database.file,
+                database.reader()?.metadata().database_type
+            ))
         });
         types.collect()
     }

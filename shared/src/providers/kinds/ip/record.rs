@@ -3,7 +3,12 @@
 use serde_json::{Map, Value};
 
 /// Where the databases of `MaxMind`, `IPinfo` and DB-IP keep a text, as JSON Pointers.
-const COMPANY: [&str; 4] = ["/traits/organization", "/organization", "/company/name", "/company_name"];
+const COMPANY: [&str; 4] = [
+    "/traits/organization",
+    "/organization",
+    "/company/name",
+    "/company_name",
+];
 const COMPANY_DOMAIN: [&str; 3] = ["/company/domain", "/traits/domain", "/domain"];
 const AS_ORGANIZATION: [&str; 5] = [
     "/autonomous_system_organization",
@@ -13,14 +18,28 @@ const AS_ORGANIZATION: [&str; 5] = [
     "/as_organization",
 ];
 const AS_DOMAIN: [&str; 2] = ["/as_domain", "/asn/domain"];
-const ASN: [&str; 4] = ["/autonomous_system_number", "/traits/autonomous_system_number", "/asn", "/asn/asn"];
+const ASN: [&str; 4] = [
+    "/autonomous_system_number",
+    "/traits/autonomous_system_number",
+    "/asn",
+    "/asn/asn",
+];
 const PLACES: [(&str, &[&str]); 6] = [
     ("isp", &["/isp", "/traits/isp"]),
-    ("country", &["/country/names/en", "/country_name", "/country"]),
-    ("country_code", &["/country/iso_code", "/country_code", "/country"]),
+    (
+        "country",
+        &["/country/names/en", "/country_name", "/country"],
+    ),
+    (
+        "country_code",
+        &["/country/iso_code", "/country_code", "/country"],
+    ),
     ("region", &["/subdivisions/0/names/en", "/region"]),
     ("city", &["/city/names/en", "/city"]),
-    ("time_zone", &["/location/time_zone", "/timezone", "/time_zone"]),
+    (
+        "time_zone",
+        &["/location/time_zone", "/timezone", "/time_zone"],
+    ),
 ];
 /// The more exact first.
 const NETWORK_TYPE: [&str; 8] = [
@@ -33,11 +52,26 @@ const NETWORK_TYPE: [&str; 8] = [
     "/connection_type",
     "/type",
 ];
-const HOSTING: [&str; 3] = ["/is_hosting_provider", "/traits/is_hosting_provider", "/is_hosting"];
+const HOSTING: [&str; 3] = [
+    "/is_hosting_provider",
+    "/traits/is_hosting_provider",
+    "/is_hosting",
+];
 
 /// Words in the names of autonomous systems' organisations that tell what they run. The first that fits counts.
 const NAMES: [(&str, &[&str]); 3] = [
-    ("education", &["university", "universität", "universitaet", "universite", "universidad", "college", "school"]),
+    (
+        "education",
+        &[
+            "university",
+            "universität",
+            "universitaet",
+            "universite",
+            "universidad",
+            "college",
+            "school",
+        ],
+    ),
     (
         "hosting",
         &[
@@ -119,11 +153,15 @@ impl Known {
         if self.network.is_none() || (nameless && named) {
             self.network = Some(network.to_owned());
         }
-        self.asn = self.asn.or_else(|| ASN.iter().find_map(|pointer| number(record.pointer(pointer)?)));
+        self.asn = self.asn.or_else(|| {
+            ASN.iter()
+                .find_map(|pointer| number(record.pointer(pointer)?))
+        });
         self.network_type = self.network_type.or_else(|| network_type(record));
         for (name, pointers) in PLACES {
             if !self.places.contains_key(name)
-                && let Some(text) = text(record, pointers).filter(|text| (name != "country_code") || text.len() == 2)
+                && let Some(text) = text(record, pointers)
+                    .filter(|text| (name != "country_code") || text.len() == 2)
             {
                 self.places.insert(name.to_owned(), text.into());
             }
@@ -132,13 +170,20 @@ impl Known {
 
     /// The network's type, and whether a database said so.
     fn kind(&self) -> Option<(&'static str, bool)> {
-        let by_name = || self.as_organization.as_deref().and_then(type_by_name).map(|kind| (kind, false));
+        let by_name = || {
+            self.as_organization
+                .as_deref()
+                .and_then(type_by_name)
+                .map(|kind| (kind, false))
+        };
         self.network_type.map(|kind| (kind, true)).or_else(by_name)
     }
 
     /// See the [module](super).
     pub(super) fn confidence(&self) -> f64 {
-        let passed_on = self.kind().is_some_and(|(kind, _)| matches!(kind, "isp" | "mobile" | "hosting"));
+        let passed_on = self
+            .kind()
+            .is_some_and(|(kind, _)| matches!(kind, "isp" | "mobile" | "hosting"));
         match (&self.company, &self.as_organization) {
             (None, None) => 0.6,
             _ if passed_on => 0.1,
@@ -149,16 +194,28 @@ impl Known {
 
     pub(super) fn fields(self) -> Map<String, Value> {
         let kind = self.kind();
-        let domain = if self.company.is_some() { self.company_domain } else { self.company_domain.or(self.as_domain) };
+        let domain = if self.company.is_some() {
+            self.company_domain
+        } else {
+            self.company_domain.or(self.as_domain)
+        };
         let mut fields = Map::new();
         for (name, value) in [
-            ("company_name", self.company.or_else(|| self.as_organization.clone()).map(Value::from)),
+            (
+                "company_name",
+                self.company
+                    .or_else(|| self.as_organization.clone())
+                    .map(Value::from),
+            ),
             ("domain", domain.map(Value::from)),
             ("asn", self.asn.map(Value::from)),
             ("as_organization", self.as_organization.map(Value::from)),
             ("network", self.network.map(Value::from)),
             ("network_type", kind.map(|(kind, _)| kind.into())),
-            ("network_type_by", kind.map(|(_, database)| if database { "database" } else { "name" }.into())),
+            (
+                "network_type_by",
+                kind.map(|(_, database)| if database { "database" } else { "name" }.into()),
+            ),
         ] {
             if let Some(value) = value {
                 fields.insert(name.to_owned(), value);
@@ -170,7 +227,11 @@ impl Known {
 }
 
 fn text<'r>(record: &'r Value, pointers: &[&str]) -> Option<&'r str> {
-    pointers.iter().find_map(|pointer| record.pointer(pointer)?.as_str()).map(str::trim).filter(|text| !text.is_empty())
+    pointers
+        .iter()
+        .find_map(|pointer| record.pointer(pointer)?.as_str())
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
 }
 
 /// `15169` or `"AS15169"`.
@@ -185,14 +246,22 @@ fn number(value: &Value) -> Option<u64> {
 /// In one word what the databases have many for. Source: `MaxMind`, "`GeoIP2` Enterprise", `user_type` and `connection_type`;
 /// `IPinfo`, "ASN and company type".
 fn network_type(record: &Value) -> Option<&'static str> {
-    if HOSTING.iter().any(|pointer| record.pointer(pointer) == Some(&Value::Bool(true))) {
+    if HOSTING
+        .iter()
+        .any(|pointer| record.pointer(pointer) == Some(&Value::Bool(true)))
+    {
         return Some("hosting");
     }
     NETWORK_TYPE.iter().find_map(|pointer| {
         let word = record.pointer(pointer)?.as_str()?.to_ascii_lowercase();
         Some(match word.as_str() {
             "business" | "corporate" => "business",
-            "isp" | "residential" | "cable/dsl" | "dialup" | "satellite" | "consumer_privacy_network" => "isp",
+            "isp"
+            | "residential"
+            | "cable/dsl"
+            | "dialup"
+            | "satellite"
+            | "consumer_privacy_network" => "isp",
             "cellular" | "mobile" => "mobile",
             "hosting" | "content_delivery_network" | "search_engine_spider" => "hosting",
             "education" | "college" | "school" | "library" => "education",
@@ -205,7 +274,10 @@ fn network_type(record: &Value) -> Option<&'static str> {
 fn type_by_name(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).collect();
-    NAMES.iter().find(|(_, telling)| words.iter().any(|word| telling.contains(word))).map(|(kind, _)| *kind)
+    NAMES
+        .iter()
+        .find(|(_, telling)| words.iter().any(|word| telling.contains(word)))
+        .map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -240,7 +312,10 @@ mod tests {
             "company_name": "Example Ltd", "domain": "example.com", "asn": 64500, "as_organization": "Net Transit",
             "network": "192.0.2.0/32", "network_type": "business", "network_type_by": "database", "isp": "Net",
         });
-        wanted.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
+        wanted
+            .as_object_mut()
+            .unwrap()
+            .extend(place.as_object().unwrap().clone());
         assert_eq!(known(&[enterprise]), (wanted, 0.8));
 
         let (fields, confidence) = known(&[json!({
@@ -257,27 +332,77 @@ mod tests {
     #[test]
     fn the_first_to_have_a_field_gives_it_and_the_network_is_the_organisations() {
         let place = json!({"country": {"iso_code": "SE"}});
-        let asn = json!({"autonomous_system_organization": "Example AB", "country": {"iso_code": "NO"}});
+        let asn =
+            json!({"autonomous_system_organization": "Example AB", "country": {"iso_code": "NO"}});
         let (fields, _) = known(&[place, asn]);
-        assert_eq!((&fields["country_code"], &fields["network"]), (&json!("SE"), &json!("192.0.2.1/32")));
+        assert_eq!(
+            (&fields["country_code"], &fields["network"]),
+            (&json!("SE"), &json!("192.0.2.1/32"))
+        );
     }
 
     #[test]
     fn who_passes_addresses_on_is_hardly_who_used_them() {
         for (record, kind, by, confidence) in [
-            (json!({"organization": "A", "user_type": "cellular"}), json!("mobile"), "database", 0.1),
-            (json!({"as_name": "A", "is_hosting_provider": true}), json!("hosting"), "database", 0.1),
-            (json!({"as_name": "DIGITALOCEAN-ASN"}), json!("hosting"), "name", 0.1),
-            (json!({"as_name": "Deutsche Telekom AG"}), json!("isp"), "name", 0.1),
-            (json!({"as_name": "Example University"}), json!("education"), "name", 0.3),
+            (
+                json!({"organization": "A", "user_type": "cellular"}),
+                json!("mobile"),
+                "database",
+                0.1,
+            ),
+            (
+                json!({"as_name": "A", "is_hosting_provider": true}),
+                json!("hosting"),
+                "database",
+                0.1,
+            ),
+            (
+                json!({"as_name": "DIGITALOCEAN-ASN"}),
+                json!("hosting"),
+                "name",
+                0.1,
+            ),
+            (
+                json!({"as_name": "Deutsche Telekom AG"}),
+                json!("isp"),
+                "name",
+                0.1,
+            ),
+            (
+                json!({"as_name": "Example University"}),
+                json!("education"),
+                "name",
+                0.3,
+            ),
             (json!({"as_name": "Example Mills"}), Value::Null, "", 0.3),
-            (json!({"organization": "A", "as_name": "A"}), Value::Null, "", 0.3),
-            (json!({"organization": "A", "connection_type": "Corporate"}), json!("business"), "database", 0.8),
+            (
+                json!({"organization": "A", "as_name": "A"}),
+                Value::Null,
+                "",
+                0.3,
+            ),
+            (
+                json!({"organization": "A", "connection_type": "Corporate"}),
+                json!("business"),
+                "database",
+                0.8,
+            ),
             (json!({"country": {"iso_code": "DE"}}), Value::Null, "", 0.6),
         ] {
             let (fields, sure) = known(std::slice::from_ref(&record));
-            assert_eq!(fields.get("network_type").cloned().unwrap_or_default(), kind, "{record}");
-            assert_eq!(fields.get("network_type_by").and_then(Value::as_str).unwrap_or_default(), by, "{record}");
+            assert_eq!(
+                fields.get("network_type").cloned().unwrap_or_default(),
+                kind,
+                "{record}"
+            );
+            assert_eq!(
+                fields
+                    .get("network_type_by")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+                by,
+                "{record}"
+            );
             assert!((sure - confidence).abs() < f64::EPSILON, "{record}: {sure}");
         }
     }

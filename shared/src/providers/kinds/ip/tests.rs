@@ -86,7 +86,11 @@ fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
         _ => 5,
     };
     let mut head = |kind: u8, size: usize| {
-        let (low, more) = if size < 29 { (size, None) } else { (29, Some(u8::try_from(size - 29).unwrap())) };
+        let (low, more) = if size < 29 {
+            (size, None)
+        } else {
+            (29, Some(u8::try_from(size - 29).unwrap()))
+        };
         let low = u8::try_from(low).unwrap();
         if kind < 8 {
             out.push(kind << 5 | low);
@@ -146,9 +150,13 @@ impl Drop for Directory {
 }
 
 fn config(keys: &str) -> IpConfig {
-    let toml = format!("[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{keys}\n");
+    let toml = format!(
+        "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{keys}\n"
+    );
     let mut config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Ip(ip) = config.providers.remove(0).kind else { panic!() };
+    let Kind::Ip(ip) = config.providers.remove(0).kind else {
+        panic!()
+    };
     ip
 }
 
@@ -158,14 +166,25 @@ fn database() -> Vec<u8> {
         "1.2.3.0/24",
         &json!({"autonomous_system_number": 64500, "autonomous_system_organization": "Example Mills"}),
     );
-    writer.network("1.2.4.0/25", &json!({"organization": "Example Ltd", "user_type": "business", "isp": "Net"}));
-    writer.network("2a00:1234::/32", &json!({"as_name": "Six Telecom", "is_hosting": false}));
+    writer.network(
+        "1.2.4.0/25",
+        &json!({"organization": "Example Ltd", "user_type": "business", "isp": "Net"}),
+    );
+    writer.network(
+        "2a00:1234::/32",
+        &json!({"as_name": "Six Telecom", "is_hosting": false}),
+    );
     writer.network("5.6.7.8/32", &json!({"unheard_of": true}));
     writer.bytes()
 }
 
 async fn ask(databases: &IpDatabases, ip: &str) -> Answer {
-    databases.ask(&question(&input(json!({"ip": ip})), Duration::from_secs(1)), &ports().0).await
+    databases
+        .ask(
+            &question(&input(json!({"ip": ip})), Duration::from_secs(1)),
+            &ports().0,
+        )
+        .await
 }
 
 #[tokio::test]
@@ -173,10 +192,21 @@ async fn addresses_are_found_by_their_network() {
     let directory = Directory::new("found");
     directory.file("a.mmdb", &database());
     let mut places = Writer::default();
-    places.network("1.2.0.0/16", &json!({"country": {"iso_code": "DE", "names": {"en": "Germany"}}}));
+    places.network(
+        "1.2.0.0/16",
+        &json!({"country": {"iso_code": "DE", "names": {"en": "Germany"}}}),
+    );
     directory.file("b.mmdb", &places.bytes());
-    let databases = IpDatabases::open("i", &config("files = [\"b.mmdb\", \"a.mmdb\"]"), &directory.0).unwrap();
-    assert_eq!(databases.inspect(&ports().0).await.unwrap(), ["b.mmdb is of type Test", "a.mmdb is of type Test"]);
+    let databases = IpDatabases::open(
+        "i",
+        &config("files = [\"b.mmdb\", \"a.mmdb\"]"),
+        &directory.0,
+    )
+    .unwrap();
+    assert_eq!(
+        databases.inspect(&ports().0).await.unwrap(),
+        ["b.mmdb is of type Test", "a.mmdb is of type Test"]
+    );
     for (ip, wanted, sure) in [
         (
             "1.2.3.4",
@@ -202,9 +232,18 @@ async fn addresses_are_found_by_their_network() {
             0.6,
         ),
     ] {
-        let Answer::Found { fields, confidence } = ask(&databases, ip).await else { panic!("{ip}") };
-        assert!(fields.keys().all(|name| IP_FIELDS.contains(&name.as_str())), "{fields:?}");
-        assert_eq!((Value::Object(fields), confidence), (wanted, Some(sure.into())), "{ip}");
+        let Answer::Found { fields, confidence } = ask(&databases, ip).await else {
+            panic!("{ip}")
+        };
+        assert!(
+            fields.keys().all(|name| IP_FIELDS.contains(&name.as_str())),
+            "{fields:?}"
+        );
+        assert_eq!(
+            (Value::Object(fields), confidence),
+            (wanted, Some(sure.into())),
+            "{ip}"
+        );
     }
     for ip in ["8.8.8.8", "5.6.7.8", "2001:4860:4860::8888"] {
         assert_eq!(ask(&databases, ip).await, Answer::NotFound, "{ip}");
@@ -241,10 +280,16 @@ async fn private_reserved_and_broken_addresses_are_invalid() {
         "10.0.0.1, unknown",
     ] {
         let answer = ask(&databases, ip).await;
-        assert!(matches!(&answer, Answer::Invalid(why) if why.contains("private or reserved")), "{ip}: {answer:?}");
+        assert!(
+            matches!(&answer, Answer::Invalid(why) if why.contains("private or reserved")),
+            "{ip}: {answer:?}"
+        );
     }
     for ip in ["", "example.com", "1.2.3", "1.2.3.4/32", "for=unknown"] {
-        assert!(matches!(ask(&databases, ip).await, Answer::Invalid(_)), "{ip}");
+        assert!(
+            matches!(ask(&databases, ip).await, Answer::Invalid(_)),
+            "{ip}"
+        );
     }
 }
 
@@ -258,10 +303,17 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
     bent[0..6].fill(0xff);
     directory.file("b.mmdb", &bent);
     for file in ["a.mmdb", "b.mmdb"] {
-        let databases = IpDatabases::open("i", &config(&format!("files = [\"{file}\"]")), &directory.0).unwrap();
+        let databases =
+            IpDatabases::open("i", &config(&format!("files = [\"{file}\"]")), &directory.0)
+                .unwrap();
         let answer = ask(&databases, "1.2.3.4").await;
-        let Answer::Failed { code, detail } = answer else { panic!("{file}: {answer:?}") };
-        assert!(code.as_str() == "provider_error" && detail.starts_with(file), "{detail}");
+        let Answer::Failed { code, detail } = answer else {
+            panic!("{file}: {answer:?}")
+        };
+        assert!(
+            code.as_str() == "provider_error" && detail.starts_with(file),
+            "{detail}"
+        );
     }
     // Whatever bit turns, there is an answer.
     let databases: Vec<Database> = (0..whole.len())
@@ -269,31 +321,52 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
             let mut turned = whole.clone();
             turned[at] ^= 0x41;
             let reader = Reader::from_source(turned).map_err(|_| "no database".to_owned());
-            Database { file: "a.mmdb".to_owned(), path: PathBuf::new(), reader: OnceLock::from(reader) }
+            Database {
+                file: "a.mmdb".to_owned(),
+                path: PathBuf::new(),
+                reader: OnceLock::from(reader),
+            }
         })
         .collect();
     for database in databases {
-        let databases = IpDatabases { input: "ip".to_owned(), files: vec![database] };
+        let databases = IpDatabases {
+            input: "ip".to_owned(),
+            files: vec![database],
+        };
         let _ = ask(&databases, "1.2.3.4").await;
     }
 
-    let error = IpDatabases::open("i", &config("files = [\"none.mmdb\"]"), &directory.0).unwrap_err().to_string();
-    assert!(error.starts_with("p.toml:6:10: providers.i: none.mmdb cannot be read"), "{error}");
+    let error = IpDatabases::open("i", &config("files = [\"none.mmdb\"]"), &directory.0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("p.toml:6:10: providers.i: none.mmdb cannot be read"),
+        "{error}"
+    );
     directory.file("c.mmdb", &vec![0; 1024 * 1024 + 1]);
     let small = config("files = [\"c.mmdb\"]\nmax_mib = 1");
-    let error = IpDatabases::open("i", &small, &directory.0).unwrap_err().to_string();
+    let error = IpDatabases::open("i", &small, &directory.0)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("raise max_mib above 1"), "{error}");
 }
 
 #[test]
 fn files_are_below_the_directory_or_absolute() {
     let faults = |files: &str| {
-        let toml =
-            format!("[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{files}\n");
+        let toml = format!(
+            "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{files}\n"
+        );
         Config::parse("p.toml", &toml).unwrap_err().to_string()
     };
-    assert_eq!(config("files = [\"/opt/GeoLite2-ASN.mmdb\"]").files[0].0, "/opt/GeoLite2-ASN.mmdb");
-    assert!(faults("files = [\"../a.mmdb\"]").contains("p.toml:6:10: providers.i: files: files is a path below"));
+    assert_eq!(
+        config("files = [\"/opt/GeoLite2-ASN.mmdb\"]").files[0].0,
+        "/opt/GeoLite2-ASN.mmdb"
+    );
+    assert!(
+        faults("files = [\"../a.mmdb\"]")
+            .contains("p.toml:6:10: providers.i: files: files is a path below")
+    );
     assert!(faults("files = [\"/opt/../a.mmdb\"]").contains("files is a path below"));
     assert!(faults("files = [\"/opt/a.bin\"]").contains("file ends in .mmdb"));
     assert!(faults("files = []").contains("files is empty"));

@@ -15,7 +15,9 @@ static NAMES: &str = include_str!("countries.txt");
 pub(in crate::providers) fn region(text: &str) -> Option<Region> {
     let planned = |code: &str| {
         let region: Region = code.parse().ok()?;
-        PHONE_NUMBER_UTIL.get_country_code_for_region(region).map(|_| region)
+        PHONE_NUMBER_UTIL
+            .get_country_code_for_region(region)
+            .map(|_| region)
     };
     planned(text.trim()).or_else(|| planned(two_letters(&key(text))?))
 }
@@ -31,7 +33,9 @@ fn key(name: &str) -> String {
     let classes = CanonicalCombiningClassMapBorrowed::new();
     let counts = |c: &char| match c {
         c if c.is_ascii() => c.is_ascii_alphanumeric(),
-        '\u{2000}'..='\u{206f}' | '\u{b7}' | '\u{2bb}' | '\u{2bc}' | '\u{60c}' | '\u{30fb}' => false,
+        '\u{2000}'..='\u{206f}' | '\u{b7}' | '\u{2bb}' | '\u{2bc}' | '\u{60c}' | '\u{30fb}' => {
+            false
+        }
         c => classes.get_u8(*c) == 0 && !c.is_whitespace(),
     };
     let lower = decompose.normalize(name).to_lowercase();
@@ -93,10 +97,25 @@ mod tests {
             ("XKX", "XK"),
             ("Kosovo", "XK"),
         ] {
-            assert_eq!(region(text).map(|region| region.to_string()).as_deref(), Some(wanted), "{text}");
+            assert_eq!(
+                region(text).map(|region| region.to_string()).as_deref(),
+                Some(wanted),
+                "{text}"
+            );
         }
         // Two countries', nobody's, and one without telephones of its own.
-        for text in ["Congo", "Atlantis", "ZZ", "ZZZ", "", " ", "D", "-", "Antarctica", "#"] {
+        for text in [
+            "Congo",
+            "Atlantis",
+            "ZZ",
+            "ZZZ",
+            "",
+            " ",
+            "D",
+            "-",
+            "Antarctica",
+            "#",
+        ] {
             assert_eq!(region(text), None, "{text}");
         }
     }

@@ -42,21 +42,34 @@ pub struct Phone {
 
 impl Phone {
     pub fn new(config: &PhoneConfig) -> Self {
-        Self { config: config.clone() }
+        Self {
+            config: config.clone(),
+        }
     }
 
     fn answer(&self, input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
         let name = &self.config.input;
-        let text = input.get(name).and_then(Value::as_str).ok_or_else(|| format!("`{name}` is needed"))?;
-        let region = match self.config.country_input.as_ref().and_then(|field| Some((field, input.get(field)?))) {
+        let text = input
+            .get(name)
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("`{name}` is needed"))?;
+        let region = match self
+            .config
+            .country_input
+            .as_ref()
+            .and_then(|field| Some((field, input.get(field)?)))
+        {
             Some((field, value)) if !value.is_null() => {
                 let region = value.as_str().and_then(country::region);
-                Some(
-                    region
-                        .ok_or_else(|| format!("`{field}` must be a country: its name, or DE, or DEU (ISO 3166-1)"))?,
-                )
+                Some(region.ok_or_else(|| {
+                    format!("`{field}` must be a country: its name, or DE, or DEU (ISO 3166-1)")
+                })?)
             }
-            _ => self.config.default_country.as_deref().and_then(|code| code.parse().ok()),
+            _ => self
+                .config
+                .default_country
+                .as_deref()
+                .and_then(|code| code.parse().ok()),
         };
         let number = text::read(text, region).map_err(|why| format!("`{name}` {why}"))?;
         Ok(fields(&number))
@@ -67,7 +80,10 @@ impl Phone {
 impl Provider for Phone {
     async fn ask(&self, question: &Question<'_>, _ports: &Ports) -> Answer {
         match self.answer(question.input) {
-            Ok(fields) => Answer::Found { fields, confidence: Some(CONFIDENCE.into()) },
+            Ok(fields) => Answer::Found {
+                fields,
+                confidence: Some(CONFIDENCE.into()),
+            },
             Err(why) => Answer::Invalid(why),
         }
     }
@@ -84,8 +100,14 @@ fn fields(number: &PhoneNumber) -> Map<String, Value> {
     ] {
         set(name, util.format(number, format).into());
     }
-    set("country_calling_code", number.country_code.to_string().into());
-    if let Some(region) = util.get_region_for_number(number).filter(|region| *region != Region::World) {
+    set(
+        "country_calling_code",
+        number.country_code.to_string().into(),
+    );
+    if let Some(region) = util
+        .get_region_for_number(number)
+        .filter(|region| *region != Region::World)
+    {
         set("region", region.to_string().into());
     }
     set("line_type", line_type(util.get_number_type(number)).into());
@@ -129,14 +151,21 @@ mod tests {
             country_input: Some("country".to_owned()),
             default_country: default.map(str::to_owned),
         };
-        Phone::new(&config).ask(&question(&input(value), Duration::from_secs(1)), &ports().0).await
+        Phone::new(&config)
+            .ask(&question(&input(value), Duration::from_secs(1)), &ports().0)
+            .await
     }
 
     async fn found(default: Option<&str>, value: Value) -> Value {
         match ask(default, value.clone()).await {
             Answer::Found { fields, confidence } => {
                 assert_eq!(confidence, Some(CONFIDENCE.into()));
-                assert!(fields.keys().all(|name| PHONE_FIELDS.contains(&name.as_str())), "{fields:?}");
+                assert!(
+                    fields
+                        .keys()
+                        .all(|name| PHONE_FIELDS.contains(&name.as_str())),
+                    "{fields:?}"
+                );
                 Value::Object(fields)
             }
             other => panic!("{value}: {other:?}"),
@@ -149,37 +178,122 @@ mod tests {
             "e164": "+493012345678", "national": "030 12345678", "international": "+49 30 12345678",
             "country_calling_code": "49", "region": "DE", "line_type": "fixed_line", "valid": true,
         });
-        assert_eq!(found(None, json!({"phone": " +49 (0)30 123 456 78 "})).await, wanted);
-        assert_eq!(found(Some("DE"), json!({"phone": "030/12345678"})).await, wanted);
-        assert_eq!(found(Some("US"), json!({"phone": "030 12345678", "country": "de"})).await, wanted);
-        assert_eq!(found(Some("DE"), json!({"phone": "03012345678", "country": null})).await, wanted);
+        assert_eq!(
+            found(None, json!({"phone": " +49 (0)30 123 456 78 "})).await,
+            wanted
+        );
+        assert_eq!(
+            found(Some("DE"), json!({"phone": "030/12345678"})).await,
+            wanted
+        );
+        assert_eq!(
+            found(
+                Some("US"),
+                json!({"phone": "030 12345678", "country": "de"})
+            )
+            .await,
+            wanted
+        );
+        assert_eq!(
+            found(Some("DE"), json!({"phone": "03012345678", "country": null})).await,
+            wanted
+        );
     }
 
     /// libphonenumber's own examples, and numbers that their owners publish.
     #[tokio::test]
     async fn regions_types_and_forms_are_the_plans_own() {
         for (text, e164, region, kind, valid) in [
-            ("+1 650-253-0000", "+16502530000", json!("US"), "fixed_line_or_mobile", true),
-            ("+1 800 555 0199", "+18005550199", json!("US"), "toll_free", true),
-            ("+44 7400 123456", "+447400123456", json!("GB"), "mobile", true),
+            (
+                "+1 650-253-0000",
+                "+16502530000",
+                json!("US"),
+                "fixed_line_or_mobile",
+                true,
+            ),
+            (
+                "+1 800 555 0199",
+                "+18005550199",
+                json!("US"),
+                "toll_free",
+                true,
+            ),
+            (
+                "+44 7400 123456",
+                "+447400123456",
+                json!("GB"),
+                "mobile",
+                true,
+            ),
             // Kept by the regulator for films, and given to nobody.
-            ("+44 7700 900123", "+447700900123", Value::Null, "unknown", false),
+            (
+                "+44 7700 900123",
+                "+447700900123",
+                Value::Null,
+                "unknown",
+                false,
+            ),
             ("+39 06 6982", "+39066982", json!("VA"), "fixed_line", true),
-            ("+39 02 1234567", "+39021234567", json!("IT"), "fixed_line", true),
-            ("+33 6 12 34 56 78", "+33612345678", json!("FR"), "mobile", true),
-            ("+800 1234 5678", "+80012345678", Value::Null, "toll_free", true),
-            ("tel:+1-650-253-0000", "+16502530000", json!("US"), "fixed_line_or_mobile", true),
-            ("+１６５０２５３００００", "+16502530000", json!("US"), "fixed_line_or_mobile", true),
+            (
+                "+39 02 1234567",
+                "+39021234567",
+                json!("IT"),
+                "fixed_line",
+                true,
+            ),
+            (
+                "+33 6 12 34 56 78",
+                "+33612345678",
+                json!("FR"),
+                "mobile",
+                true,
+            ),
+            (
+                "+800 1234 5678",
+                "+80012345678",
+                Value::Null,
+                "toll_free",
+                true,
+            ),
+            (
+                "tel:+1-650-253-0000",
+                "+16502530000",
+                json!("US"),
+                "fixed_line_or_mobile",
+                true,
+            ),
+            (
+                "+１６５０２５３００００",
+                "+16502530000",
+                json!("US"),
+                "fixed_line_or_mobile",
+                true,
+            ),
             ("+1 234", "+1234", Value::Null, "unknown", false),
         ] {
             let fields = found(None, json!({"phone": text})).await;
             assert_eq!(fields["e164"], e164, "{text}");
-            assert_eq!(fields.get("region").cloned().unwrap_or_default(), region, "{text}");
-            assert_eq!((&fields["line_type"], &fields["valid"]), (&json!(kind), &json!(valid)), "{text}");
+            assert_eq!(
+                fields.get("region").cloned().unwrap_or_default(),
+                region,
+                "{text}"
+            );
+            assert_eq!(
+                (&fields["line_type"], &fields["valid"]),
+                (&json!(kind), &json!(valid)),
+                "{text}"
+            );
         }
-        for text in ["+1 650-253-0000 ext. 12", "TEL:+1-650-253-0000;isub=1;ext=12;phone-context=+44"] {
+        for text in [
+            "+1 650-253-0000 ext. 12",
+            "TEL:+1-650-253-0000;isub=1;ext=12;phone-context=+44",
+        ] {
             let fields = found(None, json!({"phone": text})).await;
-            assert_eq!((&fields["e164"], &fields["extension"]), (&json!("+16502530000"), &json!("12")), "{text}");
+            assert_eq!(
+                (&fields["e164"], &fields["extension"]),
+                (&json!("+16502530000"), &json!("12")),
+                "{text}"
+            );
         }
     }
 
@@ -198,26 +312,56 @@ mod tests {
             ("+1 650-253-0000 home", None, "+16502530000", None),
             ("(650) 253-0000 (o)", Some("US"), "+16502530000", None),
             ("650.253.0000 mobile", Some("US"), "+16502530000", None),
-            ("650-253-0000 cell, call after 5", Some("US"), "+16502530000", None),
-            ("1-800-356-9377 (1-800-FLOWERS)", Some("US"), "+18003569377", None),
+            (
+                "650-253-0000 cell, call after 5",
+                Some("US"),
+                "+16502530000",
+                None,
+            ),
+            (
+                "1-800-356-9377 (1-800-FLOWERS)",
+                Some("US"),
+                "+18003569377",
+                None,
+            ),
             ("+7 495 123-45-67 факс", None, "+74951234567", None),
             ("+81 3-1234-5678（代表）", None, "+81312345678", None),
-            ("+49 30 123456 ext. 12 (Zentrale)", None, "+4930123456", Some("12")),
+            (
+                "+49 30 123456 ext. 12 (Zentrale)",
+                None,
+                "+4930123456",
+                Some("12"),
+            ),
             ("+49 30 123456 (Zentrale) x", None, "+4930123456", None),
             // No labels of extensions.
             ("+49 30 123456 (Telefax 12)", None, "+4930123456", None),
             ("+49 30 123456 (Fax 13)", None, "+4930123456", None),
             ("+49 30 123456 (Fax: 123457)", None, "+4930123456", None),
-            ("020 7946 0958 (Fax 0959)", Some("GB"), "+442079460958", None),
+            (
+                "020 7946 0958 (Fax 0959)",
+                Some("GB"),
+                "+442079460958",
+                None,
+            ),
             ("+49 30 123456 -12 (Fax -13)", None, "+493012345612", None),
             ("+1 650-253-0000 (box 12)", None, "+16502530000", None),
             ("+1 650-253-0000 box 12", None, "+16502530000", None),
             ("+1 650-253-0000 Unix 12", None, "+16502530000", None),
-            ("Tel. 030/123456 Fax 030/123457", Some("DE"), "+4930123456", None),
+            (
+                "Tel. 030/123456 Fax 030/123457",
+                Some("DE"),
+                "+4930123456",
+                None,
+            ),
             ("+49 30 123456 Fax 123457", None, "+4930123456", None),
             ("+49 30 123456 Telefax: 12", None, "+4930123456", None),
             ("+49 30 123456 (x12)", None, "+4930123456", Some("12")),
-            ("+49 30 123456 (Durchwahl 12)", None, "+4930123456", Some("12")),
+            (
+                "+49 30 123456 (Durchwahl 12)",
+                None,
+                "+4930123456",
+                Some("12"),
+            ),
             // Hours, prices, floors.
             ("+49 30 123456 24h", None, "+4930123456", None),
             ("+49 30 123456 24 h", None, "+4930123456", None),
@@ -234,13 +378,23 @@ mod tests {
             ("+49 30 123456 3. Etage links", None, "+4930123456", None),
             ("+39 02 1234567 24 ore", None, "+39021234567", None),
             ("0180 5 123456 14 Ct/min", Some("DE"), "+491805123456", None),
-            ("0180 5 123456 0,14 €/Min.", Some("DE"), "+491805123456", None),
+            (
+                "0180 5 123456 0,14 €/Min.",
+                Some("DE"),
+                "+491805123456",
+                None,
+            ),
             ("+49 30 1234 5678 Zentrale", None, "+493012345678", None),
             ("+49 30 12 34 56 Zentrale", None, "+4930123456", None),
             // Second endings.
             ("030 12345678/79", Some("DE"), "+493012345678", None),
             ("030 123456-78/-79", Some("DE"), "+493012345678", None),
-            ("030 / 12 34 56 - 78 / 79", Some("DE"), "+493012345678", None),
+            (
+                "030 / 12 34 56 - 78 / 79",
+                Some("DE"),
+                "+493012345678",
+                None,
+            ),
             ("+49 30 12345678/79/80", None, "+493012345678", None),
             ("+49 34604/20202", None, "+493460420202", None),
             ("01/23/45/67/89", Some("FR"), "+33123456789", None),
@@ -249,24 +403,59 @@ mod tests {
             ("+1 650-253-0000, 5 Main Street", None, "+16502530000", None),
             ("+1 650-253-0000, 24/7", None, "+16502530000", None),
             ("+49 30 123456, 2. Stock", None, "+4930123456", None),
-            ("020 7946 0958, 9am to 5pm", Some("GB"), "+442079460958", None),
+            (
+                "020 7946 0958, 9am to 5pm",
+                Some("GB"),
+                "+442079460958",
+                None,
+            ),
             // Labels.
             ("Tel.: +49 30 123456", None, "+4930123456", None),
-            ("Tel. 030 123456 / Fax 030 123457", Some("DE"), "+4930123456", None),
+            (
+                "Tel. 030 123456 / Fax 030 123457",
+                Some("DE"),
+                "+4930123456",
+                None,
+            ),
             ("Büro 2: 030 123456", Some("DE"), "+4930123456", None),
-            ("24h Hotline 0800 3301000", Some("DE"), "+498003301000", None),
+            (
+                "24h Hotline 0800 3301000",
+                Some("DE"),
+                "+498003301000",
+                None,
+            ),
             ("☎ +49 30 123456", None, "+4930123456", None),
             // The first of several.
             ("+49 30 123456, +49 171 1234567", None, "+4930123456", None),
             ("+49 30 123456; +49 171 1234567", None, "+4930123456", None),
             ("+49 30 123456 / +49 171 1234567", None, "+4930123456", None),
-            ("0171 1234567 / 030 123456", Some("DE"), "+491711234567", None),
-            ("+49 30 123456 oder +49 171 1234567", None, "+4930123456", None),
+            (
+                "0171 1234567 / 030 123456",
+                Some("DE"),
+                "+491711234567",
+                None,
+            ),
+            (
+                "+49 30 123456 oder +49 171 1234567",
+                None,
+                "+4930123456",
+                None,
+            ),
             ("+49 30 123456\n+49 171 1234567", None, "+4930123456", None),
             // Words to dial.
             ("1-800-FLOWERS", Some("US"), "+18003569377", None),
-            ("1-800-FLOWERS (toll free)", Some("US"), "+18003569377", None),
-            ("1-800-FLOWERS ext. 12", Some("US"), "+18003569377", Some("12")),
+            (
+                "1-800-FLOWERS (toll free)",
+                Some("US"),
+                "+18003569377",
+                None,
+            ),
+            (
+                "1-800-FLOWERS ext. 12",
+                Some("US"),
+                "+18003569377",
+                Some("12"),
+            ),
             ("1 (800) GO FEDEX", Some("US"), "+18004633339", None),
             ("1-800-HOME-CAR", Some("US"), "+18004663227", None),
             ("1-800-CONTACTS", Some("US"), "+18002668228", None),
@@ -280,7 +469,11 @@ mod tests {
             ("+49 30 12 (Fax)", None, "+493012", None),
         ] {
             let fields = found(country, json!({"phone": text})).await;
-            assert_eq!((&fields["e164"], fields["extension"].as_str()), (&json!(e164), extension), "{text}");
+            assert_eq!(
+                (&fields["e164"], fields["extension"].as_str()),
+                (&json!(e164), extension),
+                "{text}"
+            );
         }
     }
 
@@ -330,14 +523,21 @@ mod tests {
             "2.- CHF",
         ] {
             let text = format!("{number} {price}");
-            for (text, country) in [(text.clone(), None), (text.replace("+49 ", "0"), Some("DE"))] {
+            for (text, country) in [
+                (text.clone(), None),
+                (text.replace("+49 ", "0"), Some("DE")),
+            ] {
                 let fields = found(country, json!({"phone": text})).await;
                 let told = (&fields["e164"], &fields["valid"], fields.get("extension"));
                 assert_eq!(told, (&json!("+4930123456"), &json!(true), None), "{text}");
             }
         }
         for text in ["0,20 EUR/Min: 0180 5 123456", "(0,20 €/Min.) 0180 5 123456"] {
-            assert_eq!(found(Some("DE"), json!({"phone": text})).await["e164"], "+491805123456", "{text}");
+            assert_eq!(
+                found(Some("DE"), json!({"phone": text})).await["e164"],
+                "+491805123456",
+                "{text}"
+            );
         }
     }
 
@@ -370,7 +570,11 @@ mod tests {
             ("650-253-0000", "US", "+16502530000"),
             ("1 650-253-0000", "US", "+16502530000"),
         ] {
-            assert_eq!(found(None, json!({"phone": text, "country": country})).await["e164"], e164, "{text} {country}");
+            assert_eq!(
+                found(None, json!({"phone": text, "country": country})).await["e164"],
+                e164,
+                "{text} {country}"
+            );
         }
     }
 
@@ -386,7 +590,11 @@ mod tests {
             ("20148 Hamburg, Tel. 040 1234567", "DE", "+49401234567"),
             ("80331 München, 089 123456", "DE", "+4989123456"),
             ("D-10115 Berlin, +49 30 123456", "DE", "+4930123456"),
-            ("Hauptstr. 12, 10115 Berlin, 030 123456", "DE", "+4930123456"),
+            (
+                "Hauptstr. 12, 10115 Berlin, 030 123456",
+                "DE",
+                "+4930123456",
+            ),
             (
                 "Hauptstr. 12, 10115 Berlin-Mitte, Haus 3, 2. OG links, Deutschland, Tel.: 030 123456",
                 "DE",
@@ -403,7 +611,11 @@ mod tests {
             ("030 123456, 30.11.2026", "DE", "+4930123456"),
         ] {
             let fields = found(None, json!({"phone": text, "country": country})).await;
-            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(true)), "{text}");
+            assert_eq!(
+                (&fields["e164"], &fields["valid"]),
+                (&json!(e164), &json!(true)),
+                "{text}"
+            );
         }
     }
 
@@ -442,8 +654,15 @@ mod tests {
             }
         }
         // Grouped like dates, and numbers.
-        for (text, country, e164) in [("20 26 11 30", "DK", "+4520261130"), ("030 11 2026", "DE", "+4930112026")] {
-            assert_eq!(found(Some(country), json!({"phone": text})).await["e164"], e164, "{text}");
+        for (text, country, e164) in [
+            ("20 26 11 30", "DK", "+4520261130"),
+            ("030 11 2026", "DE", "+4930112026"),
+        ] {
+            assert_eq!(
+                found(Some(country), json!({"phone": text})).await["e164"],
+                e164,
+                "{text}"
+            );
         }
     }
 
@@ -479,7 +698,11 @@ mod tests {
             ("0180 5 SERVICE", Some("DE"), "+491805"),
         ] {
             let fields = found(country, json!({"phone": text})).await;
-            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(false)), "{text}");
+            assert_eq!(
+                (&fields["e164"], &fields["valid"]),
+                (&json!(e164), &json!(false)),
+                "{text}"
+            );
         }
     }
 
@@ -502,14 +725,27 @@ mod tests {
             ("1800 REVERSE", "AU", "+611800738377", true),
         ] {
             let fields = found(None, json!({"phone": text, "country": country})).await;
-            assert_eq!((&fields["e164"], &fields["valid"]), (&json!(e164), &json!(valid)), "{text}");
+            assert_eq!(
+                (&fields["e164"], &fields["valid"]),
+                (&json!(e164), &json!(valid)),
+                "{text}"
+            );
         }
     }
 
     #[tokio::test]
     async fn of_two_numbers_within_a_town_the_first_counts() {
-        for text in ["555-0100 / 555-0101", "555-0100, 555-0101", "555 0100/555 0101", "555-0100 or 555-0101"] {
-            assert_eq!(found(Some("US"), json!({"phone": text})).await["e164"], "+15550100", "{text}");
+        for text in [
+            "555-0100 / 555-0101",
+            "555-0100, 555-0101",
+            "555 0100/555 0101",
+            "555-0100 or 555-0101",
+        ] {
+            assert_eq!(
+                found(Some("US"), json!({"phone": text})).await["e164"],
+                "+15550100",
+                "{text}"
+            );
         }
     }
 
@@ -554,7 +790,11 @@ mod tests {
             " ext. \u{661}\u{662}\u{663}",
         ] {
             let fields = found(None, json!({"phone": format!("+1 650-253-0000{tail}")})).await;
-            assert_eq!((&fields["e164"], &fields["extension"]), (&json!("+16502530000"), &json!("123")), "{tail}");
+            assert_eq!(
+                (&fields["e164"], &fields["extension"]),
+                (&json!("+16502530000"), &json!("123")),
+                "{tail}"
+            );
         }
     }
 
@@ -564,8 +804,16 @@ mod tests {
             ("tel:030-123456;phone-context=+49", None, "+4930123456"),
             ("TEL:030-123456;Phone-Context=+49", None, "+4930123456"),
             ("tel:253-0000;phone-context=+1-650", None, "+16502530000"),
-            ("tel:253-0000;isub=12;PHONE-CONTEXT=+1650;ext=1", None, "+16502530000"),
-            ("tel:030123456;phone-context=example.com", Some("DE"), "+4930123456"),
+            (
+                "tel:253-0000;isub=12;PHONE-CONTEXT=+1650;ext=1",
+                None,
+                "+16502530000",
+            ),
+            (
+                "tel:030123456;phone-context=example.com",
+                Some("DE"),
+                "+4930123456",
+            ),
             ("tel:+49-30-123456;phone-context=+1", None, "+4930123456"),
             ("tel://+49-30-123456", None, "+4930123456"),
             ("tel:+49%2030%20123456", None, "+4930123456"),
@@ -573,7 +821,11 @@ mod tests {
             ("callto:+4930123456", None, "+4930123456"),
             ("sms:+4930123456?body=x", None, "+4930123456"),
         ] {
-            assert_eq!(found(country, json!({"phone": text})).await["e164"], e164, "{text}");
+            assert_eq!(
+                found(country, json!({"phone": text})).await["e164"],
+                e164,
+                "{text}"
+            );
         }
     }
 
@@ -598,13 +850,21 @@ mod tests {
             ("+49 30 123456", "US", "+4930123456"),
             ("０３０－１２３４５６", "DE", "+4930123456"),
             ("＋４９（３０）１２３４５６", "US", "+4930123456"),
-            ("\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", "DE", "+4930123456"),
+            (
+                "\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}",
+                "DE",
+                "+4930123456",
+            ),
             (
                 "\u{6f0}\u{6f0}\u{6f4}\u{6f9} \u{6f3}\u{6f0} \u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}",
                 "DE",
                 "+4930123456",
             ),
-            ("\u{202a}+49\u{a0}30\u{2011}123456\u{202c}", "DE", "+4930123456"),
+            (
+                "\u{202a}+49\u{a0}30\u{2011}123456\u{202c}",
+                "DE",
+                "+4930123456",
+            ),
             ("03ー1234ー5678", "JP", "+81312345678"),
             ("49301234567.0", "DE", "+49301234567"),
             ("+4930123456.0", "DE", "+4930123456"),
@@ -614,7 +874,11 @@ mod tests {
             ("01·23·45·67·89", "FR", "+33123456789"),
             ("(0xx11) 4107-2510", "BR", "+551141072510"),
         ] {
-            assert_eq!(found(None, json!({"phone": text, "country": country})).await["e164"], e164, "{text} {country}");
+            assert_eq!(
+                found(None, json!({"phone": text, "country": country})).await["e164"],
+                e164,
+                "{text} {country}"
+            );
         }
     }
 
@@ -624,21 +888,45 @@ mod tests {
         for (value, why) in [
             (json!({"phone": "030 12345678"}), "has no country"),
             (json!({"phone": "call me"}), "is not a phone number"),
-            (json!({"phone": "+999 12345678"}), "country code that does not exist"),
+            (
+                json!({"phone": "+999 12345678"}),
+                "country code that does not exist",
+            ),
             (json!({"phone": "+49 1"}), "is too short"),
             (json!({"phone": long}), "is too long"),
-            (json!({"phone": "030 12345678", "country": "Atlantis"}), "`country` must be a country"),
-            (json!({"phone": "030 12345678", "country": "ZZ"}), "`country` must be a country"),
-            (json!({"phone": "030 12345678", "country": 49}), "`country` must be a country"),
+            (
+                json!({"phone": "030 12345678", "country": "Atlantis"}),
+                "`country` must be a country",
+            ),
+            (
+                json!({"phone": "030 12345678", "country": "ZZ"}),
+                "`country` must be a country",
+            ),
+            (
+                json!({"phone": "030 12345678", "country": 49}),
+                "`country` must be a country",
+            ),
             (json!({"phone": "030 123456 (Fax)"}), "has no country"),
             (json!({"phone": "030 123456 факс"}), "has no country"),
-            (json!({"phone": "tel:7042;phone-context=+", "country": "DE"}), "is not a phone number"),
-            (json!({"phone": "tel:7042;phone-context=a..b", "country": "DE"}), "is not a phone number"),
-            (json!({"phone": "tel:12345678;phone-context=example.com"}), "has no country"),
+            (
+                json!({"phone": "tel:7042;phone-context=+", "country": "DE"}),
+                "is not a phone number",
+            ),
+            (
+                json!({"phone": "tel:7042;phone-context=a..b", "country": "DE"}),
+                "is not a phone number",
+            ),
+            (
+                json!({"phone": "tel:12345678;phone-context=example.com"}),
+                "has no country",
+            ),
             (json!({}), "`phone` is needed"),
         ] {
             let answer = ask(None, value.clone()).await;
-            assert!(matches!(&answer, Answer::Invalid(told) if told.contains(why)), "{value}: {answer:?}");
+            assert!(
+                matches!(&answer, Answer::Invalid(told) if told.contains(why)),
+                "{value}: {answer:?}"
+            );
         }
     }
 
@@ -653,12 +941,18 @@ mod tests {
             ("tel:+49\u{a0}30\u{2009}123456", &["+49 30 123456"]),
             ("tel:\u{ff0b}\u{ff14}\u{ff19}30123456", &["+4930123456"]),
             ("tel:+1-555-010-9999;ext=12", &["+1-555-010-9999;ext=12"]),
-            ("tel:+1-555-010-9999;EXT=12;isub=3", &["+1-555-010-9999;ext=12"]),
+            (
+                "tel:+1-555-010-9999;EXT=12;isub=3",
+                &["+1-555-010-9999;ext=12"],
+            ),
             ("tel:0109999;phone-context=+1555", &["+15550109999"]),
             ("tel:0109999;phone-context=acme.example", &["0109999"]),
             ("+1 555 010 9999 ext. 12", &["+1 555 010 9999 ext. 12"]),
             ("+1 555 010 9999 Ext 12", &["+1 555 010 9999 ext. 12"]),
-            ("+1 555 010 9999, extension 12", &["+1 555 010 9999 ext. 12"]),
+            (
+                "+1 555 010 9999, extension 12",
+                &["+1 555 010 9999 ext. 12"],
+            ),
             ("+1 555 010 9999 x12", &["+1 555 010 9999 ext. 12"]),
             ("+1 555 010 9999 (ext. 12)", &["+1 555 010 9999 ext. 12"]),
             ("+1 555 010 9999 #12", &["+1 555 010 9999 ext. 12"]),
@@ -671,12 +965,21 @@ mod tests {
             ("+49 34604/20202", &["+49 34604/20202"]),
             ("030/123456-7", &["030/123456-7"]),
             ("01/23/45/67/89", &["01/23/45/67/89"]),
-            ("\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", &["030 123456"]),
+            (
+                "\u{660}\u{663}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}",
+                &["030 123456"],
+            ),
             ("555-0100 / 555-0101", &["555-0100", "555-0101"]),
             ("030 123456 / 030 123457", &["030 123456", "030 123457"]),
-            ("+49 30 123456/+49 171 1234567; 0171 1234568", &["+49 30 123456", "+49 171 1234567", "0171 1234568"]),
+            (
+                "+49 30 123456/+49 171 1234567; 0171 1234568",
+                &["+49 30 123456", "+49 171 1234567", "0171 1234568"],
+            ),
             ("555-0100 / 555,-0101", &[]),
-            ("01/23/45/67/89, 01/23/45/67/90", &["01/23/45/67/89", "01/23/45/67/90"]),
+            (
+                "01/23/45/67/89, 01/23/45/67/90",
+                &["01/23/45/67/89", "01/23/45/67/90"],
+            ),
             ("Tel. 030 123456 / Fax 030 123457", &["030 123456"]),
             ("Fax: +49 30 123456", &[]),
             ("Telefax +49 30 123456", &[]),
@@ -722,7 +1025,19 @@ mod tests {
     /// Cut at every place, with an odd piece in every place: there is an answer, and a valid number reads as itself.
     #[test]
     fn malformed_texts_end_in_an_answer_and_numbers_read_as_themselves() {
-        let odd = ["", "+", ";", ";ext=", ";phone-context=", "(", "x", " Fax ", "\u{661}", "é", "00"];
+        let odd = [
+            "",
+            "+",
+            ";",
+            ";ext=",
+            ";phone-context=",
+            "(",
+            "x",
+            " Fax ",
+            "\u{661}",
+            "é",
+            "00",
+        ];
         for form in [
             "Tel: +49 (0)30 123456 ext. 12 (Büro 2), 030 1",
             "tel:030-123456;ext=1;phone-context=+49",
@@ -730,12 +1045,22 @@ mod tests {
         ] {
             for (at, _) in form.char_indices() {
                 let (head, tail) = form.split_at(at);
-                for text in odd.iter().flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}")]) {
-                    let Ok(number) = text::read(&text, Some(Region::US)) else { continue };
+                for text in odd
+                    .iter()
+                    .flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}")])
+                {
+                    let Ok(number) = text::read(&text, Some(Region::US)) else {
+                        continue;
+                    };
                     if PHONE_NUMBER_UTIL.is_valid_number(&number) {
                         let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
-                        let again = text::read(&e164, None).unwrap_or_else(|why| panic!("{text:?}: {e164} {why}"));
-                        assert_eq!(PHONE_NUMBER_UTIL.format(&again, PhoneNumberFormat::E164), e164, "{text:?}");
+                        let again = text::read(&e164, None)
+                            .unwrap_or_else(|why| panic!("{text:?}: {e164} {why}"));
+                        assert_eq!(
+                            PHONE_NUMBER_UTIL.format(&again, PhoneNumberFormat::E164),
+                            e164,
+                            "{text:?}"
+                        );
                     }
                 }
             }
@@ -764,7 +1089,10 @@ mod tests {
         ] {
             for country in [None, Some("DE")] {
                 let answer = ask(country, json!({"phone": text})).await;
-                assert!(matches!(answer, Answer::Found { .. } | Answer::Invalid(_)), "{text:?}: {answer:?}");
+                assert!(
+                    matches!(answer, Answer::Found { .. } | Answer::Invalid(_)),
+                    "{text:?}: {answer:?}"
+                );
             }
         }
     }

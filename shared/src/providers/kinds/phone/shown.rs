@@ -19,7 +19,14 @@ const MAX_BESIDE: usize = 200;
 const MAX_WORDS: usize = 6;
 
 /// Signs between the parts of a line, with a space on either side.
-const SEPARATORS: [&str; 6] = [" | ", " \u{b7} ", " \u{2022} ", " \u{2219} ", " \u{ff5c} ", " // "];
+const SEPARATORS: [&str; 6] = [
+    " | ",
+    " \u{b7} ",
+    " \u{2022} ",
+    " \u{2219} ",
+    " \u{ff5c} ",
+    " // ",
+];
 
 /// Words that call what is behind them a phone number, in lower case.
 const LABELS: &str = "\
@@ -34,11 +41,15 @@ const CALLS: &str = "\
     call dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
     \u{437}\u{432}\u{43e}\u{43d}\u{438}\u{442}\u{435}";
 /// Such words of scripts without spaces, which may be part of a longer one.
-const WITHIN: [&str; 5] =
-    ["\u{96fb}\u{8a71}", "\u{7535}\u{8bdd}", "\u{5ea7}\u{673a}", "\u{624b}\u{673a}", "\u{c804}\u{d654}"];
+const WITHIN: [&str; 5] = [
+    "\u{96fb}\u{8a71}",
+    "\u{7535}\u{8bdd}",
+    "\u{5ea7}\u{673a}",
+    "\u{624b}\u{673a}",
+    "\u{c804}\u{d654}",
+];
 /// Words before an extension.
-const EXTENSIONS: &str =
-    "ext extn extension extensi\u{f3}n x durchwahl dw int interno nebenstelle poste anexo ramal toestel";
+const EXTENSIONS: &str = "ext extn extension extensi\u{f3}n x durchwahl dw int interno nebenstelle poste anexo ramal toestel";
 /// Letters that stand for such words, and for a fax.
 const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
 /// Words that may stand between one of them and the number.
@@ -67,7 +78,10 @@ enum Called {
 
 /// The numbers in lines of text, as they are written: behind a word for phones, or with `+` and a country's code; none behind a word
 /// for fax. Each is a valid number of its plan, which for one without `+` is that of the country. Without one there is none.
-pub(in crate::providers) fn shown<'l>(lines: impl Iterator<Item = &'l str>, country: Option<Region>) -> Vec<String> {
+pub(in crate::providers) fn shown<'l>(
+    lines: impl Iterator<Item = &'l str>,
+    country: Option<Region>,
+) -> Vec<String> {
     let mut shown = Vec::new();
     let mut tried = 0;
     let mut before = String::new();
@@ -75,21 +89,36 @@ pub(in crate::providers) fn shown<'l>(lines: impl Iterator<Item = &'l str>, coun
         for part in parts(line) {
             // Nothing else is a number or its label.
             if !part.contains(|c: char| c.is_numeric()) {
-                before = if part.len() <= MAX_LABEL { part.to_lowercase() } else { String::new() };
+                before = if part.len() <= MAX_LABEL {
+                    part.to_lowercase()
+                } else {
+                    String::new()
+                };
                 continue;
             }
             let part = text::plain(part);
-            let found = Numbers { text: &part, before: &before, at: 0, from: 0, called: None };
+            let found = Numbers {
+                text: &part,
+                before: &before,
+                at: 0,
+                from: 0,
+                called: None,
+            };
             for (number, extension, called) in found {
                 if tried >= MAX_TRIED || shown.len() >= MAX_SHOWN {
                     return shown;
                 }
-                if called == Called::Fax || (called == Called::Nothing && !is_named_by_itself(number)) {
+                if called == Called::Fax
+                    || (called == Called::Nothing && !is_named_by_itself(number))
+                {
                     continue;
                 }
                 tried += 1;
-                let with_extension = extension.map(|tail| valid(&[number, " ", tail].concat(), country));
-                let read = with_extension.filter(|read| !read.is_empty()).unwrap_or_else(|| valid(number, country));
+                let with_extension =
+                    extension.map(|tail| valid(&[number, " ", tail].concat(), country));
+                let read = with_extension
+                    .filter(|read| !read.is_empty())
+                    .unwrap_or_else(|| valid(number, country));
                 for number in read {
                     if !shown.contains(&number) {
                         shown.push(number);
@@ -107,7 +136,9 @@ fn parts(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let text = rest?;
-        let cuts = SEPARATORS.iter().filter_map(|sign| text.find(sign).map(|at| (at, sign.len())));
+        let cuts = SEPARATORS
+            .iter()
+            .filter_map(|sign| text.find(sign).map(|at| (at, sign.len())));
         let (part, behind) = match cuts.min() {
             Some((at, long)) => (&text[..at], Some(&text[at + long..])),
             None => (text, None),
@@ -136,20 +167,42 @@ pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [
     if is_called(text) {
         return false;
     }
-    let (before, head) =
-        (before.to_lowercase(), &head[head.ceil_char_boundary(head.len().saturating_sub(MAX_BESIDE))..]);
+    let (before, head) = (
+        before.to_lowercase(),
+        &head[head.ceil_char_boundary(head.len().saturating_sub(MAX_BESIDE))..],
+    );
     let line = text::plain(&[head, " ", &rest[..rest.floor_char_boundary(MAX_BESIDE)]].concat());
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let digits = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
     let all = digits(number.split(';').next().unwrap_or_default());
     let telling = &all[all.len().saturating_sub(MIN_DIGITS)..];
-    let found = Numbers { text: &line, before: &before, at: 0, from: 0, called: None };
-    let mut same = found.filter(|(number, ..)| digits(number).ends_with(telling)).map(|(.., called)| called).peekable();
+    let found = Numbers {
+        text: &line,
+        before: &before,
+        at: 0,
+        from: 0,
+        called: None,
+    };
+    let mut same = found
+        .filter(|(number, ..)| digits(number).ends_with(telling))
+        .map(|(.., called)| called)
+        .peekable();
     if same.peek().is_some() {
         return same.all(|called| called == Called::Fax);
     }
     // Its text is no number: `Fax: <a href="tel:…">send</a>`.
-    let head = head.rsplit(|c: char| c.is_numeric()).next().unwrap_or_default();
-    called(if head.contains(char::is_alphabetic) { head } else { &before }) == Called::Fax
+    let head = head
+        .rsplit(|c: char| c.is_numeric())
+        .next()
+        .unwrap_or_default();
+    called(if head.contains(char::is_alphabetic) {
+        head
+    } else {
+        &before
+    }) == Called::Fax
 }
 
 fn is_named_by_itself(number: &str) -> bool {
@@ -158,7 +211,8 @@ fn is_named_by_itself(number: &str) -> bool {
 
 /// The numbers of a text that are valid, as they are written.
 fn valid(text: &str, country: Option<Region>) -> Vec<String> {
-    let is_valid = |number: &String| text::read(number, country).is_ok_and(|number| text::is_valid(&number));
+    let is_valid =
+        |number: &String| text::read(number, country).is_ok_and(|number| text::is_valid(&number));
     text::written(text).into_iter().filter(is_valid).collect()
 }
 
@@ -179,8 +233,13 @@ impl<'t> Iterator for Numbers<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let start = self.at + self.text[self.at..].find(|c: char| c.is_ascii_digit() || c == '+')?;
-            let start = if self.text[self.from..start].ends_with('(') { start - 1 } else { start };
+            let start =
+                self.at + self.text[self.at..].find(|c: char| c.is_ascii_digit() || c == '+')?;
+            let start = if self.text[self.from..start].ends_with('(') {
+                start - 1
+            } else {
+                start
+            };
             let mut digits = 0;
             let end = self.text[start..].char_indices().find(|(_, c)| {
                 digits += usize::from(c.is_ascii_digit());
@@ -190,29 +249,48 @@ impl<'t> Iterator for Numbers<'t> {
             let mut number = self.text[start..end].trim_end_matches(['-', '.', ' ', '/', '(', '+']);
             if !number.contains('(') {
                 // The end of a bracket that it stands in.
-                number = number.split(')').next().unwrap_or_default().trim_end_matches(['-', '.', ' ', '/']);
+                number = number
+                    .split(')')
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches(['-', '.', ' ', '/']);
             }
-            let attached = self.text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
+            let attached = self.text[..start]
+                .chars()
+                .next_back()
+                .is_some_and(char::is_alphanumeric);
             self.at = end.max(start + 1);
             let rest = &self.text[start + number.len()..];
             let extension = extension(rest);
             if extension.is_none() && rest.starts_with(char::is_alphabetic) {
                 // `9am` is no more of it.
-                number = number.rsplit_once(' ').map_or("", |(number, _)| number).trim_end_matches(['-', '(', ' ']);
+                number = number
+                    .rsplit_once(' ')
+                    .map_or("", |(number, _)| number)
+                    .trim_end_matches(['-', '(', ' ']);
             }
             if attached || text::count(number) < MIN_DIGITS {
                 continue;
             }
             let words = &self.text[self.from..start];
             let other = self.called.filter(|_| !words.contains(char::is_alphabetic));
-            let words =
-                if words.contains(|c: char| c.is_alphanumeric() || LETTERS.contains(c)) { words } else { self.before };
+            let words = if words.contains(|c: char| c.is_alphanumeric() || LETTERS.contains(c)) {
+                words
+            } else {
+                self.before
+            };
             let mut called = other.unwrap_or_else(|| called(words));
             let behind = rest.trim_start_matches([' ', ',', '(', '[']);
             let behind = behind[..behind.floor_char_boundary(MAX_EXTENSION)].to_lowercase();
             // `(Fax: 030 123457)` has a number of its own.
-            let remark = rest.trim_start().strip_prefix(['(', '[']).map(|remark| remark.split([')', ']']).next());
-            let again = remark.flatten().unwrap_or(rest).contains(|c: char| c.is_ascii_digit());
+            let remark = rest
+                .trim_start()
+                .strip_prefix(['(', '['])
+                .map(|remark| remark.split([')', ']']).next());
+            let again = remark
+                .flatten()
+                .unwrap_or(rest)
+                .contains(|c: char| c.is_ascii_digit());
             if !again && FAX.iter().any(|fax| behind.starts_with(fax)) {
                 called = Called::Fax;
             }
@@ -226,13 +304,20 @@ impl<'t> Iterator for Numbers<'t> {
 /// A word with digits, which may be an extension; not where it is another number.
 fn extension(rest: &str) -> Option<&str> {
     let rest = rest.trim_start_matches([' ', ',', ';']);
-    let label = rest.find(|c: char| !c.is_alphabetic() && c != '#').filter(|long| *long > 0)?;
+    let label = rest
+        .find(|c: char| !c.is_alphabetic() && c != '#')
+        .filter(|long| *long > 0)?;
     let signs = rest[label..].find(|c: char| !matches!(c, ' ' | '.' | ':' | '#'))?;
-    let digits = rest[label + signs..].bytes().take_while(u8::is_ascii_digit).count();
+    let digits = rest[label + signs..]
+        .bytes()
+        .take_while(u8::is_ascii_digit)
+        .count();
     let end = label + signs + digits;
     let more = rest[end..].trim_start_matches([' ', '-', '/', ':', '.', '(', ')']);
-    let whole = !more.starts_with(|c: char| c.is_ascii_digit()) && !rest[end..].starts_with(char::is_alphabetic);
-    let named = rest.starts_with('#') || (EXTENSIONS.split(' ')).any(|known| known == rest[..label].to_lowercase());
+    let whole = !more.starts_with(|c: char| c.is_ascii_digit())
+        && !rest[end..].starts_with(char::is_alphabetic);
+    let named = rest.starts_with('#')
+        || (EXTENSIONS.split(' ')).any(|known| known == rest[..label].to_lowercase());
     (digits > 0 && end <= MAX_EXTENSION && whole && named).then(|| &rest[..end])
 }
 
@@ -241,7 +326,11 @@ fn called(words: &str) -> Called {
     let lower = words[words.ceil_char_boundary(start)..].to_lowercase();
     let is = |of: &str, word: &str| of.split(' ').any(|known| known == word);
     let is_word = |c: char| c.is_alphanumeric() || c == '\'' || LETTERS.contains(c);
-    let mut words = lower.split(|c| !is_word(c) || c == ' ').filter(|word| !word.is_empty()).rev().peekable();
+    let mut words = lower
+        .split(|c| !is_word(c) || c == ' ')
+        .filter(|word| !word.is_empty())
+        .rev()
+        .peekable();
     if let Some(letter) = words.next_if(|word| word.chars().count() == 1) {
         let alone = words.peek().is_none() || lower.trim_end().ends_with([':', '.']);
         return match letter {
@@ -276,32 +365,92 @@ mod tests {
         for (lines, country, wanted) in [
             ("Tel. 0831 / 99 99 80", "DE", &["0831 / 99 99 80"][..]),
             ("Call us at 0114 496 0456", "GB", &["0114 496 0456"]),
-            ("Call us today: (650) 253-0000 9am-5pm", "US", &["(650) 253-0000"]),
+            (
+                "Call us today: (650) 253-0000 9am-5pm",
+                "US",
+                &["(650) 253-0000"],
+            ),
             ("Phone|650.253.0000", "US", &["650.253.0000"]),
             ("T: 030 123456 | F: 030 123457", "DE", &["030 123456"]),
-            ("Telefon 030 123456 \u{b7} Telefax 030 123457", "DE", &["030 123456"]),
+            (
+                "Telefon 030 123456 \u{b7} Telefax 030 123457",
+                "DE",
+                &["030 123456"],
+            ),
             ("Tel.: 030 123456, Fax: 030 123457", "DE", &["030 123456"]),
             ("Tel 030 123456 Fax +49 30 123457", "DE", &["030 123456"]),
             ("Telefon: +49 30 123456 (Fax)", "", &[]),
-            ("Tel.: 030 1234567 (Fax: 030 1234568)", "DE", &["030 1234567"]),
-            ("Tel.: 030 1234567 (Fax 030 1234568)", "DE", &["030 1234567"]),
+            (
+                "Tel.: 030 1234567 (Fax: 030 1234568)",
+                "DE",
+                &["030 1234567"],
+            ),
+            (
+                "Tel.: 030 1234567 (Fax 030 1234568)",
+                "DE",
+                &["030 1234567"],
+            ),
             ("Tel.: 030 1234567 [Telefax: -68]", "DE", &["030 1234567"]),
-            ("Tel.: 030 1234567, Fax: 030 1234568", "DE", &["030 1234567"]),
+            (
+                "Tel.: 030 1234567, Fax: 030 1234568",
+                "DE",
+                &["030 1234567"],
+            ),
             ("Tel.: 030 1234567 (Fax), 030 1234568", "DE", &[]),
-            ("Fax: 030 1234567 (Tel.: 030 1234568)", "DE", &["030 1234568"]),
+            (
+                "Fax: 030 1234567 (Tel.: 030 1234568)",
+                "DE",
+                &["030 1234568"],
+            ),
             ("Fax|+49 30 1234567", "DE", &[]),
             ("Telefax (Zentrale): +49 30 1234567", "DE", &[]),
-            ("Tel: 030 123456 / 0171 1234567", "DE", &["030 123456", "0171 1234567"]),
-            ("Tel: 030 123456, 0171 1234567", "DE", &["030 123456", "0171 1234567"]),
-            ("T\u{e9}l. 01\u{b7}42\u{b7}68\u{b7}53\u{b7}00", "FR", &["01.42.68.53.00"]),
-            ("T\u{e9}l : 01 42 68 53 00 \u{2022} 75001 Paris", "FR", &["01 42 68 53 00"]),
-            ("\u{96fb}\u{8a71}\u{756a}\u{53f7}\u{ff1a}03\u{ff0d}1234\u{ff0d}5678", "JP", &["03-1234-5678"]),
-            ("\u{422}\u{435}\u{43b}.: 8 (495) 123-45-67", "RU", &["8 (495) 123-45-67"]),
+            (
+                "Tel: 030 123456 / 0171 1234567",
+                "DE",
+                &["030 123456", "0171 1234567"],
+            ),
+            (
+                "Tel: 030 123456, 0171 1234567",
+                "DE",
+                &["030 123456", "0171 1234567"],
+            ),
+            (
+                "T\u{e9}l. 01\u{b7}42\u{b7}68\u{b7}53\u{b7}00",
+                "FR",
+                &["01.42.68.53.00"],
+            ),
+            (
+                "T\u{e9}l : 01 42 68 53 00 \u{2022} 75001 Paris",
+                "FR",
+                &["01 42 68 53 00"],
+            ),
+            (
+                "\u{96fb}\u{8a71}\u{756a}\u{53f7}\u{ff1a}03\u{ff0d}1234\u{ff0d}5678",
+                "JP",
+                &["03-1234-5678"],
+            ),
+            (
+                "\u{422}\u{435}\u{43b}.: 8 (495) 123-45-67",
+                "RU",
+                &["8 (495) 123-45-67"],
+            ),
             ("Ring 031-390 06 42 eller skriv", "SE", &["031-390 06 42"]),
-            ("Phone: (650) 253-0000 ext. 12", "US", &["(650) 253-0000 ext. 12"]),
+            (
+                "Phone: (650) 253-0000 ext. 12",
+                "US",
+                &["(650) 253-0000 ext. 12"],
+            ),
             ("Phone: 650-253-0000x12", "US", &["650-253-0000 ext. 12"]),
-            ("Zentrale +49 (0)30 1234567, Berlin", "", &["+49 (0)30 1234567"]),
-            ("Write or meet us: +1 650-253-0000.", "", &["+1 650-253-0000"]),
+            (
+                "Zentrale +49 (0)30 1234567, Berlin",
+                "",
+                &["+49 (0)30 1234567"],
+            ),
+            (
+                "Write or meet us: +1 650-253-0000.",
+                "",
+                &["+1 650-253-0000"],
+            ),
             ("+49 30 1234567|+49 30 1234567", "", &["+49 30 1234567"]),
             // Without a country, without a word, or not of the plan.
             ("Tel. 0831 / 99 99 80", "", &[]),
@@ -318,16 +467,31 @@ mod tests {
             ("Phones from 1 299.00 to 6502530000 each", "US", &[]),
             ("Phone cases: order 6502530000", "US", &[]),
         ] {
-            assert_eq!(shown(lines.split('|').map(str::trim), country.parse().ok()), wanted, "{lines}");
+            assert_eq!(
+                shown(lines.split('|').map(str::trim), country.parse().ok()),
+                wanted,
+                "{lines}"
+            );
         }
     }
 
     #[test]
     fn hostile_lines_are_bounded() {
         let long = |text: &str| text.repeat(4_096 / text.len());
-        for line in ["Tel 030 123456 ", "+49 30 1234567 ", "1+", "(1", "\u{b7} 1 \u{b7}", "Tel 1x1 ", "+", "\u{661}"] {
+        for line in [
+            "Tel 030 123456 ",
+            "+49 30 1234567 ",
+            "1+",
+            "(1",
+            "\u{b7} 1 \u{b7}",
+            "Tel 1x1 ",
+            "+",
+            "\u{661}",
+        ] {
             let line = long(line);
-            assert!(shown(std::iter::repeat_n(line.as_str(), 200), Some(Region::DE)).len() <= MAX_SHOWN);
+            assert!(
+                shown(std::iter::repeat_n(line.as_str(), 200), Some(Region::DE)).len() <= MAX_SHOWN
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use percent_encoding::percent_decode_str;
 use regex_lite::{Regex, RegexBuilder};
 use rlibphonenumber::{
-    NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
+    NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat,
+    PhoneNumberType, Region,
 };
 
 use crate::providers::kinds::email::address::is_invisible;
@@ -37,12 +38,31 @@ const MAX_POSTAL_CODE: usize = 5;
 const MAX_ENDING: usize = 4;
 
 /// Words before an extension that libphonenumber does not know.
-const EXTENSIONS: [&str; 8] =
-    ["durchwahl", "dw", "interno", "nebenstelle", "poste", "ramal", "toestel", "\u{432}\u{43d}"];
+const EXTENSIONS: [&str; 8] = [
+    "durchwahl",
+    "dw",
+    "interno",
+    "nebenstelle",
+    "poste",
+    "ramal",
+    "toestel",
+    "\u{432}\u{43d}",
+];
 
 /// The labels of an extension that libphonenumber knows. It finds its `x` in `Fax` and `Box` too.
-const LABELS: [&str; 11] =
-    ["ext", "extn", "extension", "extensi\u{f3}n", "x", "xt", "xtn", "xx", "int", "anexo", "\u{434}\u{43e}\u{431}"];
+const LABELS: [&str; 11] = [
+    "ext",
+    "extn",
+    "extension",
+    "extensi\u{f3}n",
+    "x",
+    "xt",
+    "xtn",
+    "xx",
+    "int",
+    "anexo",
+    "\u{434}\u{43e}\u{431}",
+];
 
 /// A remark that begins with a digit or a sign: hours, prices and floors. Any other word behind digits leaves them a number's.
 const REMARK: &str = r"(?x)[\s,;(\[](?:
@@ -147,19 +167,33 @@ static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
 
 /// A text without the count before a number: `3 x 030 123456`.
 fn without_count(text: &str) -> &str {
-    let number = PATTERNS.as_ref().and_then(|patterns| patterns.times.captures(text)?.name("number"));
-    number.map(|number| number.as_str()).filter(|number| count(number) >= MIN_BEFORE_ANOTHER).unwrap_or(text)
+    let number = PATTERNS
+        .as_ref()
+        .and_then(|patterns| patterns.times.captures(text)?.name("number"));
+    number
+        .map(|number| number.as_str())
+        .filter(|number| count(number) >= MIN_BEFORE_ANOTHER)
+        .unwrap_or(text)
 }
 
 /// Whether a text is a date or a rounded quantity, and so no number, whatever a plan makes of its digits.
 fn is_no_number(text: &str) -> bool {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',' | ';' | ':'));
-    PATTERNS.as_ref().is_some_and(|patterns| patterns.no_number.iter().any(|pattern| pattern.is_match(text)))
+    let text = text.trim_matches(|c: char| {
+        c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',' | ';' | ':')
+    });
+    PATTERNS.as_ref().is_some_and(|patterns| {
+        patterns
+            .no_number
+            .iter()
+            .any(|pattern| pattern.is_match(text))
+    })
 }
 
 /// Where the bracket begins that a place is in, where it is behind a number and so the beginning of a remark.
 fn remark_around(before: &str) -> Option<usize> {
-    let open = before.rfind(['(', '[']).filter(|open| !before[*open..].contains([')', ']']))?;
+    let open = before
+        .rfind(['(', '['])
+        .filter(|open| !before[*open..].contains([')', ']']))?;
     (count(&before[..open]) > MAX_BEFORE_REMARK).then_some(open)
 }
 
@@ -173,7 +207,8 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
     if is_no_number(&text) {
         return Err("is not a phone number");
     }
-    let text = without_parameters(without_count(of_a_sheet(&text))).ok_or("is not a phone number")?;
+    let text =
+        without_parameters(without_count(of_a_sheet(&text))).ok_or("is not a phone number")?;
     let candidates = Candidates::of(&text, country);
     if let Some(number) = candidates.complete().or_else(|| candidates.likely()) {
         return Ok(number);
@@ -210,12 +245,23 @@ fn apart(text: &str) -> Vec<&str> {
     let is_sign = |c: char| matches!(c, ',' | ';' | '/' | '|' | '\n');
     for (at, sign) in text.match_indices(is_sign) {
         let (part, rest) = (&text[start..at], &text[at + 1..]);
-        let next = rest.split(|c| is_sign(c) && (c != '/' || sign == "/")).next().unwrap_or_default();
-        let within =
-            || sign == "/" && PHONE_NUMBER_UTIL.parse(&text[start..=at + next.len()], None).is_ok_and(|n| is_valid(&n));
+        let next = rest
+            .split(|c| is_sign(c) && (c != '/' || sign == "/"))
+            .next()
+            .unwrap_or_default();
+        let within = || {
+            sign == "/"
+                && PHONE_NUMBER_UTIL
+                    .parse(&text[start..=at + next.len()], None)
+                    .is_ok_and(|n| is_valid(&n))
+        };
         // Not the digits of its extension.
-        let number = next.trim_start_matches(|c: char| !c.is_ascii_digit()).split(char::is_alphabetic).next();
-        let another = count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
+        let number = next
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .split(char::is_alphabetic)
+            .next();
+        let another =
+            count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
         if another && !next.starts_with("ext=") && !within() {
             parts.push(part);
             start = at + 1;
@@ -230,11 +276,22 @@ fn as_written(part: &str) -> Option<String> {
     let start = part.find(|c: char| c.is_ascii_digit() || c == '+')?;
     let label = part[..start].trim_end_matches('(');
     let lower = label.to_lowercase();
-    if ["fax", "faks", "\u{444}\u{430}\u{43a}\u{441}"].iter().any(|fax| lower.contains(fax)) {
+    if ["fax", "faks", "\u{444}\u{430}\u{43a}\u{441}"]
+        .iter()
+        .any(|fax| lower.contains(fax))
+    {
         return None;
     }
-    let start = if label.len() < start { start - 1 } else { start };
-    let (number, rest) = part[start..].split_at(part[start..].find(|c| !is_number(c)).unwrap_or(part.len() - start));
+    let start = if label.len() < start {
+        start - 1
+    } else {
+        start
+    };
+    let (number, rest) = part[start..].split_at(
+        part[start..]
+            .find(|c| !is_number(c))
+            .unwrap_or(part.len() - start),
+    );
     let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
     let ending = short_endings(number).next();
     let number = one_written(&number[..ending.unwrap_or(number.len())])?;
@@ -253,7 +310,11 @@ fn as_written(part: &str) -> Option<String> {
         {
             return None;
         }
-        let label = if rest.starts_with(';') { ";ext=" } else { " ext. " };
+        let label = if rest.starts_with(';') {
+            ";ext="
+        } else {
+            " ext. "
+        };
         written.extend([label, extension]);
     }
     (DIGITS.contains(&count(number)) && number.len() <= MAX_WRITTEN).then_some(written)
@@ -262,7 +323,12 @@ fn as_written(part: &str) -> Option<String> {
 /// What is written as one number: without a count or hours before it, and neither a date nor an amount.
 fn one_written(number: &str) -> Option<&str> {
     let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
-    let Patterns { before, no_number, amount, .. } = PATTERNS.as_ref()?;
+    let Patterns {
+        before,
+        no_number,
+        amount,
+        ..
+    } = PATTERNS.as_ref()?;
     let number = match number.rfind('+') {
         Some(at) if at > 0 && &number[..at] != "(" => {
             let single = !number[..at].contains('+') && count(&number[..at]) <= MAX_LABEL_DIGITS;
@@ -270,8 +336,13 @@ fn one_written(number: &str) -> Option<&str> {
         }
         Some(_) => number,
         None => {
-            let behind = before.captures(number).and_then(|found| found.name("number"));
-            behind.map(|found| found.as_str()).filter(|found| count(found) > MIN_BEFORE_ANOTHER).unwrap_or(number)
+            let behind = before
+                .captures(number)
+                .and_then(|found| found.name("number"));
+            behind
+                .map(|found| found.as_str())
+                .filter(|found| count(found) > MIN_BEFORE_ANOTHER)
+                .unwrap_or(number)
         }
     };
     (!no_number[0].is_match(number) && !amount.is_match(number)).then_some(number)
@@ -285,9 +356,13 @@ fn short_endings(text: &str) -> impl Iterator<Item = usize> {
         let least = MIN_BEFORE_ANOTHER + if before.contains('+') { 2 } else { 0 };
         let in_remark = remark_around(before).is_some();
         let last = before.rsplit('/').next().map_or(0, count);
-        let is_sign = |c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '/' | '|' | '+' | '\n');
+        let is_sign =
+            |c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '/' | '|' | '+' | '\n');
         let ending = behind.split(is_sign).next().map_or(0, count);
-        !in_remark && count(before) >= least && last > MAX_ENDING && (1..=MAX_ENDING).contains(&ending)
+        !in_remark
+            && count(before) >= least
+            && last > MAX_ENDING
+            && (1..=MAX_ENDING).contains(&ending)
     };
     text.match_indices('/').map(|(at, _)| at).filter(is_short)
 }
@@ -295,7 +370,9 @@ fn short_endings(text: &str) -> impl Iterator<Item = usize> {
 /// A text with ASCII's digits, dashes, spaces and signs for those of typography, of full width and of every script, without what
 /// nobody sees, and with a word that libphonenumber knows before an extension.
 pub(super) fn plain(text: &str) -> String {
-    let decoded = percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into);
+    let decoded = percent_decode_str(text)
+        .decode_utf8()
+        .map_or_else(|_| text.to_owned(), Into::into);
     let mut plain = String::with_capacity(decoded.len());
     for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
         match c {
@@ -309,13 +386,19 @@ pub(super) fn plain(text: &str) -> String {
             c if c != '\n' && c.is_whitespace() => plain.push(' '),
             c if !c.is_ascii() && c.is_numeric() => {
                 let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
-                if digit.is_empty() { plain.push(c) } else { plain.push_str(&digit) }
+                if digit.is_empty() {
+                    plain.push(c)
+                } else {
+                    plain.push_str(&digit)
+                }
             }
             c => plain.push(c),
         }
     }
     let is_label = |word: &&str| EXTENSIONS.contains(&letters(word).to_lowercase().as_str());
-    let label = words(&plain).find(is_label).map(|word| (plain.len() - word.len(), letters(word).len()));
+    let label = words(&plain)
+        .find(is_label)
+        .map(|word| (plain.len() - word.len(), letters(word).len()));
     if let Some((at, length)) = label {
         plain.replace_range(at..at + length, "ext");
     }
@@ -324,9 +407,15 @@ pub(super) fn plain(text: &str) -> String {
 
 /// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`, `+4930123456,00`.
 fn of_a_sheet(text: &str) -> &str {
-    let digits = |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
-    let whole = text.trim_end_matches('0').strip_suffix(['.', ',']).filter(|whole| whole.len() + 1 < text.len());
-    whole.filter(|whole| digits(&whole.strip_prefix('+').unwrap_or(whole))).unwrap_or(text)
+    let digits =
+        |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+    let whole = text
+        .trim_end_matches('0')
+        .strip_suffix(['.', ','])
+        .filter(|whole| whole.len() + 1 < text.len());
+    whole
+        .filter(|whole| digits(&whole.strip_prefix('+').unwrap_or(whole)))
+        .unwrap_or(text)
 }
 
 /// A number without the parameters of a `tel:` URI (RFC 3966), but with its extension, and behind the digits that its context gives.
@@ -353,7 +442,11 @@ fn without_parameters(text: &str) -> Option<String> {
     let global = number.chars().find(|c| c.is_ascii_digit() || *c == '+') == Some('+');
     match context {
         Some(context) if !global => {
-            let prefix = if context.starts_with('+') { context } else { "" };
+            let prefix = if context.starts_with('+') {
+                context
+            } else {
+                ""
+            };
             // What stands before the digits is the scheme.
             let digits = number.trim_start_matches(|c: char| !c.is_ascii_digit());
             is_context(context).then(|| format!("{prefix}{digits}{kept}"))
@@ -370,7 +463,9 @@ fn is_context(context: &str) -> bool {
     }
     let label = |label: &str| {
         let ends = !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
-        ends && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        ends && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     let name = context.strip_suffix('.').unwrap_or(context);
     let top = name.rsplit('.').next().unwrap_or_default();
@@ -398,7 +493,11 @@ impl<'t> Candidates<'t> {
                 ends.push(bracket.unwrap_or(at));
             }
             if (word && !letter) || sign {
-                let start = if c == '+' || (word && !sign) { at } else { at + c.len_utf8() };
+                let start = if c == '+' || (word && !sign) {
+                    at
+                } else {
+                    at + c.len_utf8()
+                };
                 // Of several before the same digits the last is as good, but for the text's beginning.
                 if begun == digits && starts.len() > 1 {
                     starts.pop();
@@ -423,13 +522,27 @@ impl<'t> Candidates<'t> {
         ends.truncate(MAX_BREAKS);
         ends.push(text.len());
         ends.reverse();
-        let remarks = PATTERNS.iter().flat_map(|patterns| patterns.remark.find_iter(text)).map(|found| found.start());
+        let remarks = PATTERNS
+            .iter()
+            .flat_map(|patterns| patterns.remark.find_iter(text))
+            .map(|found| found.start());
         // A remark in brackets is one from its bracket on.
         let remarks = remarks.map(|at| remark_around(&text[..at]).unwrap_or(at));
-        ends.splice(..0, remarks.chain(short_endings(text)).take(MAX_BREAKS).collect::<Vec<_>>());
+        ends.splice(
+            ..0,
+            remarks
+                .chain(short_endings(text))
+                .take(MAX_BREAKS)
+                .collect::<Vec<_>>(),
+        );
         starts.dedup();
         starts.truncate(MAX_BREAKS);
-        Self { text, country, starts, ends }
+        Self {
+            text,
+            country,
+            starts,
+            ends,
+        }
     }
 
     /// The first part at the first start that is a valid number and nothing else; else the number that letters spell.
@@ -438,10 +551,14 @@ impl<'t> Candidates<'t> {
         let complete = |part: &&'t str| Some((*part, self.digits(part).filter(is_valid)?));
         let first = parts().find_map(|part| complete(&part));
         // Few digits before a number that can be called from everywhere are a postal code or a house's.
-        let is_short = |part: &str| count(part) <= MAX_POSTAL_CODE && !from_digit(part).starts_with(['+', '0']);
+        let is_short = |part: &str| {
+            count(part) <= MAX_POSTAL_CODE && !from_digit(part).starts_with(['+', '0'])
+        };
         let first = match first {
             Some((part, _)) if is_short(part) => {
-                let longer = parts().filter(|part| count(part) >= MIN_BEFORE_ANOTHER).find_map(|part| complete(&part));
+                let longer = parts()
+                    .filter(|part| count(part) >= MIN_BEFORE_ANOTHER)
+                    .find_map(|part| complete(&part));
                 longer.or(first)
             }
             first => first,
@@ -456,19 +573,33 @@ impl<'t> Candidates<'t> {
     /// A number that the plan does not have: with letters where they may be meant, and rather one that it could have, if only
     /// within a town.
     fn likely(&self) -> Option<PhoneNumber> {
-        let is = |number: &PhoneNumber, length| PHONE_NUMBER_UTIL.is_possible_number_with_reason(number) == Ok(length);
+        let is = |number: &PhoneNumber, length| {
+            PHONE_NUMBER_UTIL.is_possible_number_with_reason(number) == Ok(length)
+        };
         let possible = |number: &&PhoneNumber| is(number, NumberLengthType::IsPossible);
         let local = |number: &&PhoneNumber| is(number, NumberLengthType::IsPossibleLocalOnly);
-        let spelled: Vec<PhoneNumber> = self.spelled().into_iter().map(|(_, number)| number).collect();
+        let spelled: Vec<PhoneNumber> = self
+            .spelled()
+            .into_iter()
+            .map(|(_, number)| number)
+            .collect();
         let digits: Vec<PhoneNumber> = self.from(0).filter_map(|part| self.digits(part)).collect();
         let spelled = spelled.iter().find(possible).or(spelled.last());
-        let digits = || digits.iter().find(possible).or_else(|| digits.iter().find(local)).or(digits.first());
+        let digits = || {
+            digits
+                .iter()
+                .find(possible)
+                .or_else(|| digits.iter().find(local))
+                .or(digits.first())
+        };
         spelled.or_else(digits).cloned()
     }
 
     /// The part that a fault is told of.
     fn best(&self) -> &'t str {
-        self.from(0).find(|part| words(part).next().is_none()).unwrap_or(self.text)
+        self.from(0)
+            .find(|part| words(part).next().is_none())
+            .unwrap_or(self.text)
     }
 
     fn from(&self, start: usize) -> impl Iterator<Item = &'t str> {
@@ -479,7 +610,10 @@ impl<'t> Candidates<'t> {
             let digits = |tail: &str| count(tail) > 0 && !tail.contains(char::is_alphabetic);
             tail.is_some_and(digits) && text[end..].contains(char::is_alphanumeric)
         };
-        self.ends.iter().filter(move |end| **end > start && !is_remark(**end)).map(move |end| &text[start..*end])
+        self.ends
+            .iter()
+            .filter(move |end| **end > start && !is_remark(**end))
+            .map(move |end| &text[start..*end])
     }
 
     /// A part's number where it is of digits alone, with an extension or without.
@@ -488,9 +622,13 @@ impl<'t> Candidates<'t> {
             return None;
         }
         let number = self.parse(part).ok()?;
-        let in_brackets = part.trim_end().strip_suffix([')', ']']).and_then(|rest| rest.rfind(['(', '[']));
-        let is_remark =
-            |open: &usize| count(&part[..*open]) > MAX_BEFORE_REMARK && !is_extension(&part[open + 1..], &number);
+        let in_brackets = part
+            .trim_end()
+            .strip_suffix([')', ']'])
+            .and_then(|rest| rest.rfind(['(', '[']));
+        let is_remark = |open: &usize| {
+            count(&part[..*open]) > MAX_BEFORE_REMARK && !is_extension(&part[open + 1..], &number)
+        };
         if in_brackets.as_ref().is_some_and(is_remark) {
             return None;
         }
@@ -527,14 +665,18 @@ impl<'t> Candidates<'t> {
                 Err(error)
             }
         });
-        let Some(country) = self.country else { return parsed };
+        let Some(country) = self.country else {
+            return parsed;
+        };
         if let Ok(number) = parsed.as_ref() {
             let with_plus = with_plus(part, number, country);
             if with_plus.is_some() || is_valid(number) {
                 return with_plus.map_or(parsed, Ok);
             }
         }
-        let mut digits = part.char_indices().filter(|(_, c)| c.is_ascii_digit() || *c == '+');
+        let mut digits = part
+            .char_indices()
+            .filter(|(_, c)| c.is_ascii_digit() || *c == '+');
         let abroad = match [digits.next(), digits.next(), digits.next()] {
             [Some((_, '0')), Some((_, '0')), Some((at, '1'..='9'))] => {
                 util.parse(format!("+{}", &part[at..]), None).ok()
@@ -551,14 +693,25 @@ impl<'t> Candidates<'t> {
 /// is complete by itself, has left out the `+`. `4921 123456`, whose digits are otherwise grouped, is a town's.
 fn with_plus(part: &str, number: &PhoneNumber, country: Region) -> Option<PhoneNumber> {
     let util = &*PHONE_NUMBER_UTIL;
-    let code = util.get_country_code_for_region(country).filter(|code| *code == number.country_code)?.to_string();
+    let code = util
+        .get_country_code_for_region(country)
+        .filter(|code| *code == number.country_code)?
+        .to_string();
     let national = number.national_number.to_string();
     let at_home = util.format(number, PhoneNumberFormat::National);
-    let has_prefix =
-        !is_valid(number) || !at_home.chars().filter(char::is_ascii_digit).take(national.len()).eq(national.chars());
+    let has_prefix = !is_valid(number)
+        || !at_home
+            .chars()
+            .filter(char::is_ascii_digit)
+            .take(national.len())
+            .eq(national.chars());
     let digits = from_digit(part);
-    let rest = digits.strip_prefix(code.as_str()).filter(|_| has_prefix && national.starts_with(&code))?;
-    let grouped = rest.find(|c: char| !c.is_ascii_digit()).is_some_and(|at| count(&rest[at..]) > 0);
+    let rest = digits
+        .strip_prefix(code.as_str())
+        .filter(|_| has_prefix && national.starts_with(&code))?;
+    let grouped = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .is_some_and(|at| count(&rest[at..]) > 0);
     if grouped && rest.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -578,15 +731,21 @@ pub(super) fn is_valid(number: &PhoneNumber) -> bool {
 /// out, as of a carrier, or before an extension.
 fn words(part: &str) -> impl Iterator<Item = &str> {
     let number = from_digit(part);
-    let word =
-        |at: &usize| number[*at..].starts_with(char::is_alphabetic) && !number[..*at].ends_with(char::is_alphabetic);
+    let word = |at: &usize| {
+        number[*at..].starts_with(char::is_alphabetic)
+            && !number[..*at].ends_with(char::is_alphabetic)
+    };
     let starts = number.char_indices().map(|(at, _)| at).filter(word);
-    starts.map(|at| &number[at..]).filter(|word| !matches!(letters(word), "x" | "X" | "xx" | "XX"))
+    starts
+        .map(|at| &number[at..])
+        .filter(|word| !matches!(letters(word), "x" | "X" | "xx" | "XX"))
 }
 
 /// The first word of a text.
 fn letters(text: &str) -> &str {
-    text.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default()
+    text.split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or_default()
 }
 
 /// Whether a word is the label of a number's extension.
@@ -597,7 +756,10 @@ fn is_extension(label: &str, number: &PhoneNumber) -> bool {
     alone
         && known
         && !number.extension().is_empty()
-        && label.chars().filter(char::is_ascii_digit).eq(number.extension().chars())
+        && label
+            .chars()
+            .filter(char::is_ascii_digit)
+            .eq(number.extension().chars())
 }
 
 /// Whether a part has letters that are meant to be dialled, and are no remark behind a number that misses some digits: both make
@@ -606,34 +768,55 @@ fn is_extension(label: &str, number: &PhoneNumber) -> bool {
 ///   but in North America;
 /// - in North America for every number, and are then in capitals and complete.
 fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
-    let mut dialled = words(part).filter(|word| !is_extension(word, number)).peekable();
-    let Some(first) = dialled.peek().copied() else { return false };
+    let mut dialled = words(part)
+        .filter(|word| !is_extension(word, number))
+        .peekable();
+    let Some(first) = dialled.peek().copied() else {
+        return false;
+    };
     let is_remark = |word: &str| {
         let letters = letters(word);
         let in_brackets = part[..part.len() - word.len()].ends_with(['(', '[']);
         // `HOME-CAR` is another word.
-        let joined = word[letters.len()..].strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        let joined = word[letters.len()..]
+            .strip_prefix('-')
+            .is_some_and(|rest| rest.starts_with(char::is_alphabetic));
         let listed = !joined && REMARKS.contains(&letters.to_ascii_lowercase().as_str());
         let name = number.country_code != 1 && letters.len() > 1 && is_capitalised(letters);
         in_brackets || !letters.is_ascii() || listed || name
     };
-    let extension = words(part).find(|word| is_extension(word, number)).map_or(number.extension().len(), str::len);
+    let extension = words(part)
+        .find(|word| is_extension(word, number))
+        .map_or(number.extension().len(), str::len);
     let behind = &first[..first.floor_char_boundary(first.len().saturating_sub(extension))];
     let spelled = behind.chars().filter(char::is_ascii_alphanumeric).count();
-    let before = number.national_number.to_string().len().saturating_sub(spelled);
+    let before = number
+        .national_number
+        .to_string()
+        .len()
+        .saturating_sub(spelled);
     let mut letters = behind.chars().filter(char::is_ascii_alphabetic);
     let capitals = letters.clone().all(|c| c.is_ascii_uppercase());
-    let sold = is_service(number) && (number.country_code == 1 || !is_valid(number) || is_sold(number));
+    let sold =
+        is_service(number) && (number.country_code == 1 || !is_valid(number) || is_sold(number));
     letters.nth(MIN_LETTERS - 1).is_some()
         && !dialled.any(is_remark)
-        && ((sold && before <= MAX_SERVICE) || (number.country_code == 1 && capitals && is_valid(number)))
+        && ((sold && before <= MAX_SERVICE)
+            || (number.country_code == 1 && capitals && is_valid(number)))
 }
 
 /// Whether a number is of a range for services, complete or not.
 fn is_service(number: &PhoneNumber) -> bool {
-    let is_sold = |national_number| is_sold(&PhoneNumber { national_number, ..number.clone() });
+    let is_sold = |national_number| {
+        is_sold(&PhoneNumber {
+            national_number,
+            ..number.clone()
+        })
+    };
     let powers = || (0..=15).map(|n| 10_u64.pow(n));
-    let shorter = powers().map(|power| number.national_number / power).filter(|n| *n > 99);
+    let shorter = powers()
+        .map(|power| number.national_number / power)
+        .filter(|n| *n > 99);
     let longer = powers().filter_map(|power| number.national_number.checked_mul(power));
     shorter.chain(longer).any(is_sold)
 }
@@ -642,7 +825,10 @@ fn is_service(number: &PhoneNumber) -> bool {
 fn is_sold(number: &PhoneNumber) -> bool {
     use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
     let kind = PHONE_NUMBER_UTIL.get_number_type(number);
-    matches!(kind, TollFree | PremiumRate | SharedCost | PersonalNumber | UAN)
+    matches!(
+        kind,
+        TollFree | PremiumRate | SharedCost | PersonalNumber | UAN
+    )
 }
 
 fn is_capitalised(word: &str) -> bool {
@@ -656,8 +842,12 @@ pub(super) fn count(text: &str) -> usize {
 
 /// A number whose word is longer than it: whoever dials it dials letters that nobody waits for.
 fn cut(part: &str, mut number: PhoneNumber) -> Option<PhoneNumber> {
-    let last = words(part).filter(|word| !is_extension(word, &number)).last().map(|word| letters(word).len())?;
+    let last = words(part)
+        .filter(|word| !is_extension(word, &number))
+        .last()
+        .map(|word| letters(word).len())?;
     let long = number.national_number.to_string().len();
-    let cut = LONG_WORDS.contains(&number.country_code) && PHONE_NUMBER_UTIL.truncate_too_long_number(&mut number);
+    let cut = LONG_WORDS.contains(&number.country_code)
+        && PHONE_NUMBER_UTIL.truncate_too_long_number(&mut number);
     (cut && long - number.national_number.to_string().len() < last).then_some(number)
 }

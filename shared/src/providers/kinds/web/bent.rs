@@ -81,7 +81,11 @@ fn bent(text: &str) -> impl Iterator<Item = Vec<u8>> {
 
 fn ends(bytes: &[u8], read: impl FnOnce()) {
     let ((), took) = timed(read);
-    assert!(took < Duration::from_secs(20), "{took:?}: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(10_000)]));
+    assert!(
+        took < Duration::from_secs(20),
+        "{took:?}: {}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(10_000)])
+    );
 }
 
 #[test]
@@ -90,7 +94,11 @@ fn bent_pages_are_read_to_their_end() {
     let detect = reads();
     let whole = Document::read(PAGE);
     let read = profile::profile("acme.example", &url, &whole, 2026);
-    assert_eq!((&read.fields["company_name"], read.fields.len() > 12), (&json!("Acme"), true), "{read:?}");
+    assert_eq!(
+        (&read.fields["company_name"], read.fields.len() > 12),
+        (&json!("Acme"), true),
+        "{read:?}"
+    );
     assert!(detect(&url, PAGE) > 1);
     for (n, bytes) in bent(PAGE).enumerate() {
         ends(&bytes, || {
@@ -112,7 +120,9 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
     let url = Url::parse("https://acme.example/blog/feed.xml").unwrap();
     assert_eq!(feed::entries(FEED, &url).len(), 2);
     for bytes in bent(FEED) {
-        ends(&bytes, || drop(feed::entries(&charset::decode(&bytes, None), &url)));
+        ends(&bytes, || {
+            drop(feed::entries(&charset::decode(&bytes, None), &url))
+        });
     }
     assert!(!Robots::parse(ROBOTS, "Millrace").allow("/a\u{e4}/b"));
     for bytes in bent(ROBOTS) {
@@ -129,12 +139,21 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
 fn bent_phone_numbers_are_answered() {
     let toml = "[types.t]\ninputs = [[\"phone\"]]\nwaterfall = [\"p\"]\n[providers.p]\nkind = \"phone\"\ndefault_country = \"DE\"\n";
     let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Phone(phone) = &config.providers[0].kind else { panic!() };
+    let Kind::Phone(phone) = &config.providers[0].kind else {
+        panic!()
+    };
     let (phone, (ports, _)) = (Phone::new(phone), ports());
     for bytes in bent(PHONE) {
         let input = input(json!({ "phone": Value::from(String::from_utf8_lossy(&bytes)) }));
         let mut answer = None;
-        ends(&bytes, || answer = phone.ask(&question(&input, Duration::from_secs(5)), &ports).now_or_never());
-        assert!(matches!(answer, Some(Answer::Found { .. } | Answer::Invalid(_))), "{input:?}: {answer:?}");
+        ends(&bytes, || {
+            answer = phone
+                .ask(&question(&input, Duration::from_secs(5)), &ports)
+                .now_or_never()
+        });
+        assert!(
+            matches!(answer, Some(Answer::Found { .. } | Answer::Invalid(_))),
+            "{input:?}: {answer:?}"
+        );
     }
 }

@@ -11,7 +11,10 @@ const PRESCAN: usize = 4096;
 /// The text of a body. What cannot be read becomes U+FFFD. `content_type` is the header's value.
 pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
-        return encoding.decode_without_bom_handling(&body[length..]).0.into_owned();
+        return encoding
+            .decode_without_bom_handling(&body[length..])
+            .0
+            .into_owned();
     }
     let said = declaration(body);
     let encoding = told(content_type).or(said).unwrap_or(UTF_8);
@@ -42,16 +45,23 @@ fn declaration(body: &[u8]) -> Option<&'static Encoding> {
         _ => {}
     }
     let head = String::from_utf8_lossy(&body[..body.len().min(PRESCAN)]);
-    let xml = head.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split('>').next());
+    let xml = head
+        .trim_start()
+        .strip_prefix("<?xml")
+        .and_then(|rest| rest.split('>').next());
     let in_meta = || {
         let metas = Document::read(&head).metas;
-        metas.iter().find_map(|(name, content)| match name.as_str() {
-            "charset" => Encoding::for_label(content.as_bytes()),
-            "content-type" => label(content, "charset"),
-            _ => None,
-        })
+        metas
+            .iter()
+            .find_map(|(name, content)| match name.as_str() {
+                "charset" => Encoding::for_label(content.as_bytes()),
+                "content-type" => label(content, "charset"),
+                _ => None,
+            })
     };
-    let said = xml.and_then(|declaration| label(declaration, "encoding")).or_else(in_meta)?;
+    let said = xml
+        .and_then(|declaration| label(declaration, "encoding"))
+        .or_else(in_meta)?;
     Some(match said {
         // What was found by reading ASCII is not UTF-16, whatever it says (WHATWG HTML, section 13.2.3.2).
         said if said == UTF_16LE || said == UTF_16BE => UTF_8,
@@ -71,17 +81,53 @@ mod tests {
             (&latin[..], None, "M\u{fc}ller"),
             (&latin[..], Some("text/html"), "M\u{fc}ller"),
             (&latin[..], Some("text/html; charset=utf-8"), "M\u{fc}ller"),
-            (b"M\xfcller", Some("text/html; charset=UTF-8"), "M\u{fc}ller"),
+            (
+                b"M\xfcller",
+                Some("text/html; charset=UTF-8"),
+                "M\u{fc}ller",
+            ),
             (b"M\xfcller", None, "M\u{fc}ller"),
-            ("\u{fc}".as_bytes(), Some("text/html; Charset=\"windows-1252\""), "\u{c3}\u{bc}"),
-            ("\u{feff}\u{fc}".as_bytes(), Some("text/html; charset=windows-1252"), "\u{fc}"),
-            (b"\xff\xfeM\0\xfc\0", Some("text/html; charset=utf-8"), "M\u{fc}"),
-            (b"<?xml version='1.0' encoding='windows-1251'?><a>\xcf\xf0</a>", None, "\u{41f}\u{440}"),
-            (b"<meta http-equiv=content-type content=\"text/html; charset=Shift_JIS\">\x83\x65", None, "\u{30c6}"),
+            (
+                "\u{fc}".as_bytes(),
+                Some("text/html; Charset=\"windows-1252\""),
+                "\u{c3}\u{bc}",
+            ),
+            (
+                "\u{feff}\u{fc}".as_bytes(),
+                Some("text/html; charset=windows-1252"),
+                "\u{fc}",
+            ),
+            (
+                b"\xff\xfeM\0\xfc\0",
+                Some("text/html; charset=utf-8"),
+                "M\u{fc}",
+            ),
+            (
+                b"<?xml version='1.0' encoding='windows-1251'?><a>\xcf\xf0</a>",
+                None,
+                "\u{41f}\u{440}",
+            ),
+            (
+                b"<meta http-equiv=content-type content=\"text/html; charset=Shift_JIS\">\x83\x65",
+                None,
+                "\u{30c6}",
+            ),
             (b"<meta charset=utf-16>caf\xc3\xa9", None, "caf\u{e9}"),
-            (b"<meta charset=nonsense>caf\xc3\xa9", Some("text/html; charset=also"), "caf\u{e9}"),
-            (b"\x1b$B%F\x1b(B", Some("text/html; charset=iso-2022-jp"), "\u{30c6}"),
-            (b"<meta charset=ISO-2022-JP>\x1b$B%F\x1b(B", None, "\u{30c6}"),
+            (
+                b"<meta charset=nonsense>caf\xc3\xa9",
+                Some("text/html; charset=also"),
+                "caf\u{e9}",
+            ),
+            (
+                b"\x1b$B%F\x1b(B",
+                Some("text/html; charset=iso-2022-jp"),
+                "\u{30c6}",
+            ),
+            (
+                b"<meta charset=ISO-2022-JP>\x1b$B%F\x1b(B",
+                None,
+                "\u{30c6}",
+            ),
             (b"M\0\xfc\0", Some("text/html; charset=UTF-16LE"), "M\u{fc}"),
             (b"\0M\0\xfc", Some("text/html; charset=utf-16be"), "M\u{fc}"),
             (b"\xfe\xff\0M\0\xfc", None, "M\u{fc}"),
@@ -89,19 +135,48 @@ mod tests {
             (b"\0<\0?\0x\0m\0l\0?\0>\0\xfc", None, "\u{fc}"),
             (b"\xb9\xfa", Some("text/html; charset=gb18030"), "\u{56fd}"),
             (b"\xb0\xea", Some("text/html;charset=Big5"), "\u{570b}"),
-            (b"\xb1\xb9", Some("text/html; charset=ks_c_5601-1987"), "\u{ad6d}"),
+            (
+                b"\xb1\xb9",
+                Some("text/html; charset=ks_c_5601-1987"),
+                "\u{ad6d}",
+            ),
             (b"\xd2", Some("text/html; charset=koi8-r"), "\u{440}"),
             (b"<meta charset=x-user-defined>\xfc", None, "\u{fc}"),
-            (b"\xfc", Some("text/html, text/html; charset=iso-8859-1"), "\u{fc}"),
-            (b"\xfc", Some("text/html; charset=iso-8859-1, text/html"), "\u{fc}"),
-            (b"<!-- <meta charset=koi8-r> --><meta charset=iso-8859-1>\xfc", None, "\u{fc}"),
-            (b"<meta name=description content='charset=koi8-r'><meta charset=iso-8859-1>\xfc", None, "\u{fc}"),
+            (
+                b"\xfc",
+                Some("text/html, text/html; charset=iso-8859-1"),
+                "\u{fc}",
+            ),
+            (
+                b"\xfc",
+                Some("text/html; charset=iso-8859-1, text/html"),
+                "\u{fc}",
+            ),
+            (
+                b"<!-- <meta charset=koi8-r> --><meta charset=iso-8859-1>\xfc",
+                None,
+                "\u{fc}",
+            ),
+            (
+                b"<meta name=description content='charset=koi8-r'><meta charset=iso-8859-1>\xfc",
+                None,
+                "\u{fc}",
+            ),
         ] {
             let text = decode(body, header);
             assert!(text.contains(wanted), "{header:?}: {text:?}");
         }
         assert_eq!(
-            decode("caf\u{e9} caf\u{e9} \u{20ac}".as_bytes().split_last().unwrap().1, None).matches('\u{e9}').count(),
+            decode(
+                "caf\u{e9} caf\u{e9} \u{20ac}"
+                    .as_bytes()
+                    .split_last()
+                    .unwrap()
+                    .1,
+                None
+            )
+            .matches('\u{e9}')
+            .count(),
             2
         );
         assert_eq!(decode(b"", None), "");
@@ -153,7 +228,14 @@ mod tests {
             let (bytes, _, lost) = encoding.encode(&page);
             assert!(!lost, "{name}");
             assert_eq!(decode(&bytes, None), page, "{name}");
-            assert_eq!(decode(&encoding.encode(text).0, Some(&format!("text/html; charset={name}"))), text, "{name}");
+            assert_eq!(
+                decode(
+                    &encoding.encode(text).0,
+                    Some(&format!("text/html; charset={name}"))
+                ),
+                text,
+                "{name}"
+            );
         }
     }
 }

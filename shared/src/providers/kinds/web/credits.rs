@@ -129,60 +129,92 @@ pub(super) struct Credits {
 impl Credits {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
         let own = owner(base.host_str().unwrap_or_default());
-        let mut credits = Self { own: glued(own.split('.').next().unwrap_or_default()), ..Self::default() };
+        let mut credits = Self {
+            own: glued(own.split('.').next().unwrap_or_default()),
+            ..Self::default()
+        };
         for (number, line) in page.lines.iter().enumerate() {
-            if credits.owners.len() >= MAX_MAKERS || credits.from.len() >= MAX_MAKERS * (MAX_BELOW + 1) {
+            if credits.owners.len() >= MAX_MAKERS
+                || credits.from.len() >= MAX_MAKERS * (MAX_BELOW + 1)
+            {
                 break;
             }
             let first = page.anchors.partition_point(|anchor| anchor.line < number);
-            let anchors = page.anchors[first..].iter().take_while(|anchor| anchor.line == number);
-            let links: Vec<(&Anchor, String)> =
-                anchors.filter_map(|anchor| Some((anchor, site(base, anchor)?))).collect();
+            let anchors = page.anchors[first..]
+                .iter()
+                .take_while(|anchor| anchor.line == number);
+            let links: Vec<(&Anchor, String)> = anchors
+                .filter_map(|anchor| Some((anchor, site(base, anchor)?)))
+                .collect();
             let is_linked = |end: usize| {
-                links.iter().any(|(anchor, site)| (end..=end + MAX_GAP).contains(&anchor.at) && site != own)
+                links
+                    .iter()
+                    .any(|(anchor, site)| (end..=end + MAX_GAP).contains(&anchor.at) && site != own)
             };
-            let Some(at) = credit(&line.text, is_linked) else { continue };
+            let Some(at) = credit(&line.text, is_linked) else {
+                continue;
+            };
             let behind = || links.iter().filter(|(anchor, _)| anchor.at >= at);
             // A maker's own site.
-            if behind().any(|(_, site)| site == own) || credits.is_own(line.text.get(at..).unwrap_or_default()) {
+            if behind().any(|(_, site)| site == own)
+                || credits.is_own(line.text.get(at..).unwrap_or_default())
+            {
                 continue;
             }
             credits.from.push((number, at));
             for (anchor, site) in behind() {
                 let label = glued(site.split('.').next().unwrap_or_default());
-                let spelled = organisation::spellings(&anchor.text).into_iter().map(|words| words.concat());
-                let names =
-                    spelled.chain([label]).filter(|name| name.chars().count() >= MIN_NAME && *name != credits.own);
+                let spelled = organisation::spellings(&anchor.text)
+                    .into_iter()
+                    .map(|words| words.concat());
+                let names = spelled
+                    .chain([label])
+                    .filter(|name| name.chars().count() >= MIN_NAME && *name != credits.own);
                 credits.names.extend(names.collect::<Vec<_>>());
                 credits.owners.push(site.clone());
             }
             let below = page.lines[number + 1..].iter().take(MAX_BELOW);
-            let is_contact = |text: &str| text.len() <= MAX_CONTACT && (phone::is_called(text) || text.contains('@'));
+            let is_contact = |text: &str| {
+                text.len() <= MAX_CONTACT && (phone::is_called(text) || text.contains('@'))
+            };
             let below = below.take_while(|line| is_contact(&line.text)).count();
-            credits.from.extend((1..=below).map(|more| (number + more, 0)));
+            credits
+                .from
+                .extend((1..=below).map(|more| (number + more, 0)));
         }
         credits
     }
 
     /// The part of a line that is the company's.
     pub(super) fn own_part<'l>(&self, number: usize, line: &'l str) -> &'l str {
-        let from = self.from.iter().find(|(of, _)| *of == number).map(|(_, at)| *at);
+        let from = self
+            .from
+            .iter()
+            .find(|(of, _)| *of == number)
+            .map(|(_, at)| *at);
         from.map_or(line, |at| line.get(..at).unwrap_or_default())
     }
 
     /// Whether a link stands where a maker is named, and is none to a profile or an address of the company's own name.
     pub(super) fn holds(&self, anchor: &Anchor, base: &Url) -> bool {
-        let holds = self.from.iter().any(|(line, at)| *line == anchor.line && anchor.at >= *at);
+        let holds = self
+            .from
+            .iter()
+            .any(|(line, at)| *line == anchor.line && anchor.at >= *at);
         holds && !self.is_own(&Self::named(anchor, base))
     }
 
     /// The name of the profile that a link leads to, or the domain of its address.
     fn named(anchor: &Anchor, base: &Url) -> String {
-        let Ok(url) = base.join(&anchor.href) else { return String::new() };
+        let Ok(url) = base.join(&anchor.href) else {
+            return String::new();
+        };
         if url.scheme() == "mailto" {
             return url.path().rsplit('@').next().unwrap_or_default().to_owned();
         }
-        Profile::of(&url).map(|profile| profile.name().to_owned()).unwrap_or_default()
+        Profile::of(&url)
+            .map(|profile| profile.name().to_owned())
+            .unwrap_or_default()
     }
 
     /// Whether a mail address is a maker's.
@@ -205,7 +237,10 @@ impl Credits {
 
 /// Whose site a link leads to; nothing where it is a profile on a network, or no web page.
 fn site(base: &Url, anchor: &Anchor) -> Option<String> {
-    let url = base.join(&anchor.href).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let url = base
+        .join(&anchor.href)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let host = url.host_str().filter(|_| Profile::of(&url).is_none())?;
     Some(owner(host).to_owned())
 }
@@ -219,22 +254,32 @@ fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<usize> {
         let places = places.filter(|(at, words)| {
             let (before, behind) = (&lower[..*at], &lower[at + words.len()..]);
             let whole = words.chars().next_back().is_some_and(|c| c >= '\u{3000}')
-                || (!before.ends_with(char::is_alphanumeric) && !behind.starts_with(char::is_alphanumeric));
+                || (!before.ends_with(char::is_alphanumeric)
+                    && !behind.starts_with(char::is_alphanumeric));
             let before = before.trim_end();
             let begins = before.is_empty()
                 || before.ends_with([
-                    '|', '\u{b7}', '\u{2022}', '-', '\u{2013}', '\u{2014}', '.', ',', ';', '/', '&', '+', '(', '\u{a9}',
+                    '|', '\u{b7}', '\u{2022}', '-', '\u{2013}', '\u{2014}', '.', ',', ';', '/',
+                    '&', '+', '(', '\u{a9}',
                 ]);
-            let named = begins && lower.len() <= MAX_UNLINKED && (by || behind.trim_start().starts_with(':'));
+            let named = begins
+                && lower.len() <= MAX_UNLINKED
+                && (by || behind.trim_start().starts_with(':'));
             whole && (named || is_linked(at + words.len()))
         });
         places.map(|(at, _)| at).min()
     };
-    [found(MADE_BY, true), found(WORKS, false)].into_iter().flatten().min()
+    [found(MADE_BY, true), found(WORKS, false)]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 fn glued(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -279,24 +324,38 @@ mod tests {
             "Webdesign und Hosting:",
             "\u{420}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{43a}\u{430} \u{441}\u{430}\u{439}\u{442}\u{430}:",
         ] {
-            for contacts in [format!("{credit} {MAKER}, {CONTACTS}"), format!("{credit} {MAKER}<br>{CONTACTS}")] {
+            for contacts in [
+                format!("{credit} {MAKER}, {CONTACTS}"),
+                format!("{credit} {MAKER}<br>{CONTACTS}"),
+            ] {
                 let told = read(&format!(
                     "<html lang=de><title>B\u{e4}ckerei M\u{fc}ller</title><footer><p>{contacts}</footer>"
                 ));
                 for absent in ["phones", "emails", "social_profiles"] {
-                    assert!(!told.fields.contains_key(absent), "{contacts}: {:?}", told.fields);
+                    assert!(
+                        !told.fields.contains_key(absent),
+                        "{contacts}: {:?}",
+                        told.fields
+                    );
                 }
                 let own = "<p>Tel. 030 123456 <a href='tel:+4930123456'>call</a> <a href='mailto:brot@gmx.de'>Mail</a>\
                     <a href='https://www.instagram.com/baeckereimueller'>Instagram</a>";
-                let told = read(&format!("<html lang=de><footer>{own}<p>{contacts}</footer>"));
+                let told = read(&format!(
+                    "<html lang=de><footer>{own}<p>{contacts}</footer>"
+                ));
                 assert_eq!(told.fields["phones"], json!(["+4930123456"]), "{contacts}");
                 assert_eq!(told.fields["emails"], json!(["brot@gmx.de"]), "{contacts}");
                 let profiles = told.fields["social_profiles"].as_object().unwrap();
-                assert_eq!(profiles.keys().collect::<Vec<_>>(), ["instagram"], "{contacts}");
+                assert_eq!(
+                    profiles.keys().collect::<Vec<_>>(),
+                    ["instagram"],
+                    "{contacts}"
+                );
             }
         }
         // Without a link, and elsewhere than beside the maker's name.
-        let told = read("<html lang=de><footer><p>Webdesign: Pixelwerk GmbH, Tel. 040 1234567</footer>");
+        let told =
+            read("<html lang=de><footer><p>Webdesign: Pixelwerk GmbH, Tel. 040 1234567</footer>");
         assert!(!told.fields.contains_key("phones"), "{:?}", told.fields);
         let apart = "<div><a href='mailto:info@pixelwerk.example'>Mail</a></div><div><a href='https://x.com/pixelwerk'>X</a></div>";
         let told = read(&format!("<footer>{apart}<p>Umsetzung: {MAKER}</footer>"));
@@ -311,11 +370,26 @@ mod tests {
     fn what_only_looks_like_a_makers_is_the_companys() {
         for (html, phone) in [
             // A maker's own site, and one that sells such works.
-            ("<p>Website by <a href='/'>B\u{e4}ckerei M\u{fc}ller</a>, Tel. 030 123456", "030 123456"),
-            ("<p>Webdesign by Baeckerei-Mueller, Tel. 030 123456", "030 123456"),
-            ("<p>Webdesign und Umsetzung aus einer Hand, Tel. 030 123456", "030 123456"),
-            ("<p>Tel. 030 123456 | Webdesign by <a href='https://p.example'>P</a>", "030 123456"),
-            ("<p>Our designs: <a href='https://p.example'>P</a><p>Tel. 030 123456", "030 123456"),
+            (
+                "<p>Website by <a href='/'>B\u{e4}ckerei M\u{fc}ller</a>, Tel. 030 123456",
+                "030 123456",
+            ),
+            (
+                "<p>Webdesign by Baeckerei-Mueller, Tel. 030 123456",
+                "030 123456",
+            ),
+            (
+                "<p>Webdesign und Umsetzung aus einer Hand, Tel. 030 123456",
+                "030 123456",
+            ),
+            (
+                "<p>Tel. 030 123456 | Webdesign by <a href='https://p.example'>P</a>",
+                "030 123456",
+            ),
+            (
+                "<p>Our designs: <a href='https://p.example'>P</a><p>Tel. 030 123456",
+                "030 123456",
+            ),
         ] {
             let told = read(&format!("<html lang=de><footer>{html}</footer>"));
             assert_eq!(told.fields.get("phones"), Some(&json!([phone])), "{html}");

@@ -34,7 +34,15 @@ const MONTHS: [(&str, Month); 12] = [
     ("december", Month::December),
 ];
 
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const WEEKDAYS: [&str; 7] = [
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
 
 /// Names of zones, with minutes east of Greenwich. Those of RFC 5322 first, then those of the tz database that only one zone has,
 /// or that one zone's feeds use. Any other name is taken as UTC, as RFC 5322 (section 4.3) has it.
@@ -92,7 +100,9 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
 pub(super) fn read_end(text: &str) -> Option<Timestamp> {
     const DAY: i64 = 86_400_000;
     let (at, days) = point(text)?;
-    Some(Timestamp(at.0.saturating_add(DAY * i64::from(days)).min(*YEARS.end())))
+    Some(Timestamp(
+        at.0.saturating_add(DAY * i64::from(days)).min(*YEARS.end()),
+    ))
 }
 
 /// With how many days it names, where it names no time.
@@ -100,10 +110,15 @@ fn point(text: &str) -> Option<(Timestamp, u8)> {
     let text = Some(text.trim()).filter(|text| text.len() <= MAX_TEXT)?;
     let read = || {
         let mut parts = Parts::default();
-        tokens(text).iter().try_for_each(|token| parts.take(token))?;
+        tokens(text)
+            .iter()
+            .try_for_each(|token| parts.take(token))?;
         parts.point()
     };
-    Timestamp::parse(text).map(|at| (at, 0)).or_else(read).filter(|(at, _)| YEARS.contains(&at.0))
+    Timestamp::parse(text)
+        .map(|at| (at, 0))
+        .or_else(read)
+        .filter(|(at, _)| YEARS.contains(&at.0))
 }
 
 /// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one token, and so is an
@@ -125,9 +140,13 @@ fn tokens(text: &str) -> Vec<String> {
         }
         // `10:00z`, `gmt+0200`, `2026-01-05t10:00`: a letter behind a digit or a sign behind a letter begins the next.
         let before = token.chars().last();
-        let timed = token.contains(':') || is_number(&token, 6) || (token.len() == 10 && token.contains('-'));
+        let timed = token.contains(':')
+            || is_number(&token, 6)
+            || (token.len() == 10 && token.contains('-'));
         let next = match before {
-            Some(before) if before.is_ascii_digit() => c.is_alphabetic() || (timed && matches!(c, '+' | '-')),
+            Some(before) if before.is_ascii_digit() => {
+                c.is_alphabetic() || (timed && matches!(c, '+' | '-'))
+            }
             Some(before) if before.is_alphabetic() => {
                 matches!(c, '+' | '-') || (before == 't' && token.len() == 1 && c.is_ascii_digit())
             }
@@ -164,7 +183,9 @@ impl Parts {
         if first.is_alphabetic() {
             return self.word(token.trim_end_matches('.'));
         }
-        if matches!(first, '+' | '-') && (self.time.is_some() || self.offset.is_some() || token.contains(':')) {
+        if matches!(first, '+' | '-')
+            && (self.time.is_some() || self.offset.is_some() || token.contains(':'))
+        {
             return set(&mut self.offset, offset(token)?).or_else(|| {
                 // `GMT+0200`: the name says what the offset is from.
                 self.offset = (self.offset == Some(0)).then(|| offset(token)).flatten();
@@ -174,7 +195,10 @@ impl Parts {
         if token.contains(':') {
             return set(&mut self.time, clock(token)?);
         }
-        if let Some((year, rest)) = token.split_once(['-', '/']).filter(|(year, _)| is_number(year, 4)) {
+        if let Some((year, rest)) = token
+            .split_once(['-', '/'])
+            .filter(|(year, _)| is_number(year, 4))
+        {
             return self.of_iso(year, rest);
         }
         let number = token.trim_start_matches('-').trim_end_matches('.');
@@ -182,9 +206,15 @@ impl Parts {
             8 if is_number(number, 8) && self.day.is_none() => {
                 self.of_iso(&number[..4], &format!("{}-{}", &number[4..6], &number[6..]))
             }
-            6 if is_number(number, 6) && self.day.is_some() => {
-                set(&mut self.time, clock(&format!("{}:{}:{}", &number[..2], &number[2..4], &number[4..]))?)
-            }
+            6 if is_number(number, 6) && self.day.is_some() => set(
+                &mut self.time,
+                clock(&format!(
+                    "{}:{}:{}",
+                    &number[..2],
+                    &number[2..4],
+                    &number[4..]
+                ))?,
+            ),
             4 if is_number(number, 4) => set(&mut self.year, number.parse().ok()?),
             1 | 2 if is_number(number, number.len()) => {
                 let (digits, number) = (number.len(), number.parse::<u8>().ok()?);
@@ -192,7 +222,10 @@ impl Parts {
                     (None, month) => (self.day, self.month_first) = (Some(number), month.is_some()),
                     // Years of two digits: RFC 5322, section 4.3, in its order.
                     (Some(_), Some(_)) if digits == 2 && !self.month_first => {
-                        set(&mut self.year, if number < 50 { 2000 } else { 1900 } + i32::from(number))?;
+                        set(
+                            &mut self.year,
+                            if number < 50 { 2000 } else { 1900 } + i32::from(number),
+                        )?;
                     }
                     _ => return None,
                 }
@@ -206,17 +239,24 @@ impl Parts {
         self.month_alone = !rest.contains(['-', '/']);
         let (month, day) = rest.split_once(['-', '/']).unwrap_or((rest, "1"));
         set(&mut self.year, year.parse().ok()?)?;
-        set(&mut self.month, Month::try_from(month.parse::<u8>().ok()?).ok()?)?;
+        set(
+            &mut self.month,
+            Month::try_from(month.parse::<u8>().ok()?).ok()?,
+        )?;
         set(&mut self.day, day.parse().ok()?)
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
-        let month = MONTHS.iter().find(|(name, _)| word.len() >= 3 && name.starts_with(word));
+        let month = MONTHS
+            .iter()
+            .find(|(name, _)| word.len() >= 3 && name.starts_with(word));
         if let (Some((_, month)), None) = (month, self.month) {
             self.month = Some(*month);
             return Some(());
         }
-        let weekday = WEEKDAYS.iter().any(|name| word.len() >= 2 && name.starts_with(word));
+        let weekday = WEEKDAYS
+            .iter()
+            .any(|name| word.len() >= 2 && name.starts_with(word));
         match word {
             "am" | "a.m" => return set(&mut self.afternoon, false),
             "pm" | "p.m" => return set(&mut self.afternoon, true),
@@ -235,8 +275,11 @@ impl Parts {
         let date = Date::from_calendar_date(self.year?, self.month?, self.day?).ok()?;
         let mut time = self.time.unwrap_or(Time::MIDNIGHT);
         if let Some(afternoon) = self.afternoon {
-            let hour = Some(time.hour()).filter(|hour| self.time.is_some() && (1..=12).contains(hour))?;
-            time = time.replace_hour(hour % 12 + if afternoon { 12 } else { 0 }).ok()?;
+            let hour =
+                Some(time.hour()).filter(|hour| self.time.is_some() && (1..=12).contains(hour))?;
+            time = time
+                .replace_hour(hour % 12 + if afternoon { 12 } else { 0 })
+                .ok()?;
         }
         let offset = UtcOffset::from_whole_seconds(self.offset.unwrap_or_default() * 60).ok()?;
         let at = PrimitiveDateTime::new(date, time).assume_offset(offset);
@@ -272,7 +315,11 @@ fn clock(text: &str) -> Option<Time> {
         return None;
     }
     let milli: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    let second = if second == "60" { 59 } else { second.parse().ok()? };
+    let second = if second == "60" {
+        59
+    } else {
+        second.parse().ok()?
+    };
     Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second, milli).ok()
 }
 
@@ -298,7 +345,12 @@ mod tests {
 
     #[test]
     fn what_was_published_before_the_web_has_no_date() {
-        for text in ["Mon, 01 Jan 0001 00:00:00 +0000", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1979-12-31"] {
+        for text in [
+            "Mon, 01 Jan 0001 00:00:00 +0000",
+            "0001-01-01T00:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "1979-12-31",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
         assert!(read("1980-01-01T00:00:00Z").is_some());
@@ -308,7 +360,10 @@ mod tests {
     fn dates_as_feeds_and_postings_write_them() {
         for (text, expected) in [
             ("2026-01-05T10:00:00Z", "2026-01-05T10:00:00.000Z"),
-            ("2026-01-05T10:00:00.123456+01:00", "2026-01-05T09:00:00.123Z"),
+            (
+                "2026-01-05T10:00:00.123456+01:00",
+                "2026-01-05T09:00:00.123Z",
+            ),
             ("2026-01-05T10:00:00+0100", "2026-01-05T09:00:00.000Z"),
             ("2026-01-05T10:00:00+01", "2026-01-05T09:00:00.000Z"),
             ("2026-01-05T10:00:00", "2026-01-05T10:00:00.000Z"),
@@ -329,18 +384,36 @@ mod tests {
             ("2026-01", "2026-01-01T00:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00 GMT", "2026-01-05T10:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00 UTC", "2026-01-05T10:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 +0100", "2026-01-05T09:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 +01:00", "2026-01-05T09:00:00.000Z"),
+            (
+                "Mon, 05 Jan 2026 10:00:00 +0100",
+                "2026-01-05T09:00:00.000Z",
+            ),
+            (
+                "Mon, 05 Jan 2026 10:00:00 +01:00",
+                "2026-01-05T09:00:00.000Z",
+            ),
             ("Mon, 05 Jan 2026 10:00:00 CET", "2026-01-05T09:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00 EST", "2026-01-05T15:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00 XYZ", "2026-01-05T10:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00 Z", "2026-01-05T10:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00:00", "2026-01-05T10:00:00.000Z"),
             ("Mon, 05 Jan 2026 10:00 +0000", "2026-01-05T10:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 GMT+0200", "2026-01-05T08:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 +0100 (CET)", "2026-01-05T09:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 -0500", "2026-01-05T15:00:00.000Z"),
-            ("Mon, 05 Jan 2026 10:00:00 -0000", "2026-01-05T10:00:00.000Z"),
+            (
+                "Mon, 05 Jan 2026 10:00:00 GMT+0200",
+                "2026-01-05T08:00:00.000Z",
+            ),
+            (
+                "Mon, 05 Jan 2026 10:00:00 +0100 (CET)",
+                "2026-01-05T09:00:00.000Z",
+            ),
+            (
+                "Mon, 05 Jan 2026 10:00:00 -0500",
+                "2026-01-05T15:00:00.000Z",
+            ),
+            (
+                "Mon, 05 Jan 2026 10:00:00 -0000",
+                "2026-01-05T10:00:00.000Z",
+            ),
             ("2026-01-05 10:00:00 -0500", "2026-01-05T15:00:00.000Z"),
             ("Mon Jan 05 10:00:00 -0500 2026", "2026-01-05T15:00:00.000Z"),
             ("2026-01-05Z", "2026-01-05T00:00:00.000Z"),
@@ -350,7 +423,10 @@ mod tests {
             ("05 Jan 26 10:00:00 GMT", "2026-01-05T10:00:00.000Z"),
             ("Monday, 05-Jan-26 10:00:00 GMT", "2026-01-05T10:00:00.000Z"),
             ("05-Jan-2026", "2026-01-05T00:00:00.000Z"),
-            ("Tues, 08 Sept 2026 10:00:00 CEST", "2026-09-08T08:00:00.000Z"),
+            (
+                "Tues, 08 Sept 2026 10:00:00 CEST",
+                "2026-09-08T08:00:00.000Z",
+            ),
             ("Wed, 01 July 2026 10:00:00 PDT", "2026-07-01T17:00:00.000Z"),
             ("Mon Jan  5 10:00:00 2026", "2026-01-05T10:00:00.000Z"),
             ("Mon Jan 5 10:00:00 CET 2026", "2026-01-05T09:00:00.000Z"),
@@ -362,7 +438,11 @@ mod tests {
             ("20260105T100060Z", "2026-01-05T10:00:59.000Z"),
             (" \n2026-01-05\t", "2026-01-05T00:00:00.000Z"),
         ] {
-            assert_eq!(read(text).map(Timestamp::rfc3339).as_deref(), Some(expected), "{text}");
+            assert_eq!(
+                read(text).map(Timestamp::rfc3339).as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
     }
 
@@ -409,9 +489,23 @@ mod tests {
 
     #[test]
     fn a_day_and_a_month_end_when_they_are_over() {
-        assert_eq!(read_end("2026-02").map(Timestamp::rfc3339).as_deref(), Some("2026-03-01T00:00:00.000Z"));
-        assert_eq!(read_end("9999-12-31").map(Timestamp::rfc3339).as_deref(), Some("9999-12-31T23:59:59.999Z"));
-        assert_eq!(read_end("2026-01-05").map(Timestamp::rfc3339).as_deref(), Some("2026-01-06T00:00:00.000Z"));
-        assert_eq!(read_end("2026-01-05T10:00").map(Timestamp::rfc3339).as_deref(), Some("2026-01-05T10:00:00.000Z"));
+        assert_eq!(
+            read_end("2026-02").map(Timestamp::rfc3339).as_deref(),
+            Some("2026-03-01T00:00:00.000Z")
+        );
+        assert_eq!(
+            read_end("9999-12-31").map(Timestamp::rfc3339).as_deref(),
+            Some("9999-12-31T23:59:59.999Z")
+        );
+        assert_eq!(
+            read_end("2026-01-05").map(Timestamp::rfc3339).as_deref(),
+            Some("2026-01-06T00:00:00.000Z")
+        );
+        assert_eq!(
+            read_end("2026-01-05T10:00")
+                .map(Timestamp::rfc3339)
+                .as_deref(),
+            Some("2026-01-05T10:00:00.000Z")
+        );
     }
 }

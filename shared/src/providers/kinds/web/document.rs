@@ -70,7 +70,14 @@ pub(super) struct Document {
 impl Document {
     /// The first meta of one of these names that is not empty.
     pub(super) fn meta(&self, names: &[&str]) -> Option<&str> {
-        let of = |name: &&str| self.metas.iter().find(|(n, content)| n == name && !content.is_empty());
-        names.iter().find_map(of).map(|(_, content)| content.as_str())
+        let of = |name: &&str| {
+            self.metas
+                .iter()
+                .find(|(n, content)| n == name && !content.is_empty())
+        };
+        names
+            .iter()
+            .find_map(of)
+            .map(|(_, content)| content.as_str())
     }
 }

@@ -47,7 +47,10 @@ pub struct DomainFinder {
 
 impl DomainFinder {
     pub fn new(config: &DomainFinderConfig) -> Self {
-        Self { config: config.clone(), agent: Agent::new(&config.web) }
+        Self {
+            config: config.clone(),
+            agent: Agent::new(&config.web),
+        }
     }
 }
 
@@ -74,7 +77,9 @@ impl Provider for DomainFinder {
             // Each may take half of what is left, the last one all.
             let share = if others > 1 { left / 2 } else { left };
             match self.look(name, domain, share, ports).await {
-                Ok(Some(find)) if best.as_ref().is_none_or(|b| find.confidence > b.confidence) => best = Some(find),
+                Ok(Some(find)) if best.as_ref().is_none_or(|b| find.confidence > b.confidence) => {
+                    best = Some(find)
+                }
                 Ok(_) => {}
                 Err(miss) => {
                     failure.get_or_insert(miss.into_answer());
@@ -87,9 +92,10 @@ impl Provider for DomainFinder {
         match (best, failure) {
             (Some(find), _) => find.into_answer(),
             (None, Some(failure)) => failure,
-            (None, None) if unanswered => {
-                Answer::failed(FailureCode::ProviderError, "the name server gave no answer; try again later")
-            }
+            (None, None) if unanswered => Answer::failed(
+                FailureCode::ProviderError,
+                "the name server gave no answer; try again later",
+            ),
             (None, None) => Answer::NotFound,
         }
     }
@@ -126,10 +132,18 @@ struct Find {
 
 impl Find {
     fn into_answer(self) -> Answer {
-        let fields = [("domain", Some(self.domain)), ("company_name", self.company_name)];
-        let fields = fields.into_iter().filter_map(|(n, v)| Some((n.to_owned(), Value::String(v?))));
+        let fields = [
+            ("domain", Some(self.domain)),
+            ("company_name", self.company_name),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(n, v)| Some((n.to_owned(), Value::String(v?))));
         let fields: Map<_, _> = fields.collect();
-        Answer::Found { fields, confidence: Some(self.confidence.into()) }
+        Answer::Found {
+            fields,
+            confidence: Some(self.confidence.into()),
+        }
     }
 }
 
@@ -137,18 +151,31 @@ impl Find {
 fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
     let mut candidates = Vec::new();
     // Some names are domains: Booking.com.
-    candidates
-        .extend(suffix::host(name).ok().filter(|h| !name.trim().contains(' ') && suffix::registrable(h).is_some()));
+    candidates.extend(
+        suffix::host(name)
+            .ok()
+            .filter(|h| !name.trim().contains(' ') && suffix::registrable(h).is_some()),
+    );
     let spelled = organisation::spellings(name);
     // `mueller` alone, as `mueller-soehne`, then `muller`.
     let glued = spelled.iter().map(|words| words.concat());
-    let hyphens = spelled.first().filter(|words| words.len() > 1).map(|words| words.join("-"));
+    let hyphens = spelled
+        .first()
+        .filter(|words| words.len() > 1)
+        .map(|words| words.join("-"));
     let mut spellings: Vec<String> = glued.collect();
     spellings.splice(spellings.len().min(1)..spellings.len().min(1), hyphens);
     for (at, spelling) in spellings.iter().enumerate() {
         // Further spellings are tried at the likeliest only.
-        let tlds = if at == 0 { tlds } else { &tlds[..tlds.len().min(3)] };
-        candidates.extend(tlds.iter().filter_map(|tld| suffix::host(&format!("{spelling}.{tld}")).ok()));
+        let tlds = if at == 0 {
+            tlds
+        } else {
+            &tlds[..tlds.len().min(3)]
+        };
+        candidates.extend(
+            tlds.iter()
+                .filter_map(|tld| suffix::host(&format!("{spelling}.{tld}")).ok()),
+        );
     }
     let mut seen = std::collections::BTreeSet::new();
     candidates.retain(|c| seen.insert(c.clone()));
@@ -181,46 +208,81 @@ async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool)
 fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
-    let organizations = graph.nodes.iter().map(|node| node.members).filter(|node| is_organization(node));
-    let named =
-        organizations.flat_map(|node| ["name", "legalName", "alternateName"].map(|member| list(node.get(member))));
+    let organizations = graph
+        .nodes
+        .iter()
+        .map(|node| node.members)
+        .filter(|node| is_organization(node));
+    let named = organizations.flat_map(|node| {
+        ["name", "legalName", "alternateName"].map(|member| list(node.get(member)))
+    });
     let named = named.flatten().filter_map(|value| text(Some(value)));
     let said = named.map(|said| (said, sure::JSON_LD));
-    let meta = ["og:site_name", "application-name"].into_iter().filter_map(|n| page.meta(&[n]));
+    let meta = ["og:site_name", "application-name"]
+        .into_iter()
+        .filter_map(|n| page.meta(&[n]));
     let said = said.chain(meta.map(|said| (said.to_owned(), sure::OPEN_GRAPH)));
     let title = page.title.as_deref().unwrap_or_default();
     let said = said.chain(segments(title).map(|said| (said.to_owned(), sure::TITLE)));
     let said: Vec<(String, f64)> = said.collect();
-    let exact = || said.iter().filter(|(said, _)| organisation::same(said, name));
-    let agrees = |said: &str| organisation::has_legal_form(said) && !organisation::has_other_form(said, name);
-    let other_form =
-        exact().any(|(said, _)| organisation::has_other_form(said, name)) && !exact().any(|(said, _)| agrees(said));
+    let exact = || {
+        said.iter()
+            .filter(|(said, _)| organisation::same(said, name))
+    };
+    let agrees = |said: &str| {
+        organisation::has_legal_form(said) && !organisation::has_other_form(said, name)
+    };
+    let other_form = exact().any(|(said, _)| organisation::has_other_form(said, name))
+        && !exact().any(|(said, _)| agrees(said));
     let most = if other_form { sure::OTHER_FORM } else { 1.0 };
-    let exact = exact().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(said, sure)| (Some(said.clone()), sure.min(most)));
+    let exact = exact()
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(said, sure)| (Some(said.clone()), sure.min(most)));
     let wanted = organisation::spellings(name);
     let in_title = || {
-        let holds = |words: &[String], wanted: &[String]| words.windows(wanted.len()).any(|w| w == wanted);
+        let holds =
+            |words: &[String], wanted: &[String]| words.windows(wanted.len()).any(|w| w == wanted);
         let within = |part: &str| {
             let spelled = organisation::spellings(part);
-            spelled.iter().any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
+            spelled
+                .iter()
+                .any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
         };
         // The name asked for is nothing that the page says.
         let own = || {
-            let named = said.iter().filter(|(_, sure)| *sure > sure::TITLE).map(|(said, _)| said.as_str());
+            let named = said
+                .iter()
+                .filter(|(_, sure)| *sure > sure::TITLE)
+                .map(|(said, _)| said.as_str());
             let titled = names::in_title(title, url).map(|(name, _)| name);
             let short = |said: &&str| said.split_whitespace().count() <= MAX_NAME_WORDS;
-            named.chain(titled).chain(segments(title)).filter(short).find(|said| within(said)).map(str::to_owned)
+            named
+                .chain(titled)
+                .chain(segments(title))
+                .filter(short)
+                .find(|said| within(said))
+                .map(str::to_owned)
         };
         // One short word is in many titles.
-        let telling = wanted.iter().all(|words| words.len() > 1 || words.concat().len() >= 5);
+        let telling = wanted
+            .iter()
+            .all(|words| words.len() > 1 || words.concat().len() >= 5);
         let found = telling && segments(title).any(within);
         found.then(|| (own(), sure::IN_TITLE))
     };
     let (company_name, confidence) = exact.or_else(in_title)?;
     let domain = owner(url.host_str()?).to_owned();
     let moved = domain != owner(asked);
-    let confidence = if moved { confidence * sure::REDIRECTED } else { confidence };
-    Some(Find { domain, company_name, confidence: (confidence * 100.0).round() / 100.0 })
+    let confidence = if moved {
+        confidence * sure::REDIRECTED
+    } else {
+        confidence
+    };
+    Some(Find {
+        domain,
+        company_name,
+        confidence: (confidence * 100.0).round() / 100.0,
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use crate::providers::kinds::suffix;
 
 /// The host in an input field. The error says what is wrong with it.
 pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
-    let text = input.get(field).and_then(Value::as_str).ok_or_else(|| format!("`{field}` is needed"))?;
+    let text = input
+        .get(field)
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("`{field}` is needed"))?;
     suffix::host(text).map_err(|why| format!("`{field}` {why}"))
 }
 
@@ -14,5 +17,8 @@ pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, St
 /// `nhs.uk`, and nobody's domain.
 pub(super) fn owner(host: &str) -> &str {
     let owner = suffix::registrable(host).unwrap_or(host);
-    owner.strip_prefix("www.").filter(|suffix| suffix.contains('.')).unwrap_or(owner)
+    owner
+        .strip_prefix("www.")
+        .filter(|suffix| suffix.contains('.'))
+        .unwrap_or(owner)
 }

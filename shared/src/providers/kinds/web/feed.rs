@@ -35,7 +35,11 @@ pub(super) struct Entry {
 /// `url` is the feed's own.
 pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let mut entries = if text.starts_with('{') { of_json(text, url) } else { Reading::new(url).of_xml(text) };
+    let mut entries = if text.starts_with('{') {
+        of_json(text, url)
+    } else {
+        Reading::new(url).of_xml(text)
+    };
     entries.retain(|entry| !entry.title.is_empty());
     entries.truncate(MAX_ENTRIES);
     entries
@@ -44,16 +48,29 @@ pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
 /// JSON Feed, version 1 and 1.1. Source: <https://www.jsonfeed.org/version/1.1/>.
 fn of_json(text: &str, url: &Url) -> Vec<Entry> {
     let feed: Value = json::read(text.as_bytes()).unwrap_or_default();
-    let versioned = feed["version"].as_str().is_some_and(|version| version.contains("jsonfeed.org/version/1"));
+    let versioned = feed["version"]
+        .as_str()
+        .is_some_and(|version| version.contains("jsonfeed.org/version/1"));
     let items = feed["items"].as_array().filter(|_| versioned);
     let items = items.into_iter().flatten();
     items
         .map(|item| {
-            let text = |name: &str| item[name].as_str().map(str::trim).filter(|text| !text.is_empty());
+            let text = |name: &str| {
+                item[name]
+                    .as_str()
+                    .map(str::trim)
+                    .filter(|text| !text.is_empty())
+            };
             Entry {
-                title: text("title").map(|title| words(&dereference(title))).unwrap_or_default(),
-                url: text("url").or_else(|| text("external_url")).and_then(|href| links::absolute(url, href)),
-                date: ["date_published", "date_modified"].iter().find_map(|name| dates::read(text(name)?)),
+                title: text("title")
+                    .map(|title| words(&dereference(title)))
+                    .unwrap_or_default(),
+                url: text("url")
+                    .or_else(|| text("external_url"))
+                    .and_then(|href| links::absolute(url, href)),
+                date: ["date_published", "date_modified"]
+                    .iter()
+                    .find_map(|name| dates::read(text(name)?)),
             }
         })
         .collect()
@@ -156,7 +173,14 @@ struct Reading<'u> {
 impl<'u> Reading<'u> {
     fn new(url: &'u Url) -> Self {
         let namespaces = NamespaceResolver::default();
-        Self { url, entries: Vec::new(), draft: None, open: None, elements: Vec::new(), namespaces }
+        Self {
+            url,
+            entries: Vec::new(),
+            draft: None,
+            open: None,
+            elements: Vec::new(),
+            namespaces,
+        }
     }
 
     fn of_xml(mut self, text: &str) -> Vec<Entry> {
@@ -177,7 +201,11 @@ impl<'u> Reading<'u> {
                     let reference = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
                     let said = dereference(&whole);
                     // One that only the feed's own document type knows; or none, but a bare `&` and a `;` far behind.
-                    self.say(if reference && said == whole { " " } else { &said });
+                    self.say(if reference && said == whole {
+                        " "
+                    } else {
+                        &said
+                    });
                 }
                 Ok(Event::Eof) | Err(_) => break,
                 Ok(_) => {}
@@ -209,28 +237,54 @@ impl<'u> Reading<'u> {
     fn vocabulary(&self, tag: &BytesStart<'_>) -> (Vocabulary, Option<String>) {
         let (namespace, _) = self.namespaces.resolve_element(tag.name());
         let of = Vocabulary::of(&namespace);
-        let ResolveResult::Bound(Namespace(uri)) = namespace else { return (of, None) };
+        let ResolveResult::Bound(Namespace(uri)) = namespace else {
+            return (of, None);
+        };
         let own = match &self.draft {
             Some(draft) => draft.namespace.as_deref() == Some(uri),
-            None => tag.name().prefix().is_none() && self.is_feed() && uri != "http://www.w3.org/1999/xhtml",
+            None => {
+                tag.name().prefix().is_none()
+                    && self.is_feed()
+                    && uri != "http://www.w3.org/1999/xhtml"
+            }
         };
-        if of == Vocabulary::Others && own { (Vocabulary::Rss, Some(uri.to_owned())) } else { (of, None) }
+        if of == Vocabulary::Others && own {
+            (Vocabulary::Rss, Some(uri.to_owned()))
+        } else {
+            (of, None)
+        }
     }
 
     /// Whether the outermost element is that of a feed: those of pages and site maps hold entries as well.
     fn is_feed(&self) -> bool {
-        let root = self.elements.first().map(|name| name.rsplit(':').next().unwrap_or_default());
+        let root = self
+            .elements
+            .first()
+            .map(|name| name.rsplit(':').next().unwrap_or_default());
         root.is_some_and(|root| ["rss", "RDF", "feed", "channel"].contains(&root))
     }
 
-    fn start(&mut self, of: Vocabulary, namespace: Option<String>, tag: &BytesStart<'_>, empty: bool) {
+    fn start(
+        &mut self,
+        of: Vocabulary,
+        namespace: Option<String>,
+        tag: &BytesStart<'_>,
+        empty: bool,
+    ) {
         let name = tag.local_name();
         let name = name.as_ref();
         let at = self.elements.len();
-        if matches!((of, name), (Vocabulary::Rss, "item" | "entry") | (Vocabulary::Atom, "entry")) {
+        if matches!(
+            (of, name),
+            (Vocabulary::Rss, "item" | "entry") | (Vocabulary::Atom, "entry")
+        ) {
             // The end of the one before is missing.
             self.end_entry();
-            self.draft = (!empty).then(|| Draft { at, namespace, ..Draft::default() });
+            self.draft = (!empty).then(|| Draft {
+                at,
+                namespace,
+                ..Draft::default()
+            });
             return;
         }
         let Some(draft) = &mut self.draft else { return };
@@ -249,13 +303,18 @@ impl<'u> Reading<'u> {
             return;
         }
         let attribute = |name: &str| {
-            let value = tag.attributes().with_checks(false).flatten().find(|a| a.key.as_ref() == name)?;
+            let value = tag
+                .attributes()
+                .with_checks(false)
+                .flatten()
+                .find(|a| a.key.as_ref() == name)?;
             Some(dereference(&value.value))
         };
         if own && name == "link" {
             // Atom says a link in an attribute; the one without a relation or `alternate` is the entry's page.
             let alternate = attribute("rel").is_none_or(|rel| rel == "alternate");
-            if let Some(href) = attribute("href").filter(|_| alternate && draft.entry.url.is_none()) {
+            if let Some(href) = attribute("href").filter(|_| alternate && draft.entry.url.is_none())
+            {
                 draft.entry.url = links::absolute(self.url, href.trim());
             }
         }
@@ -266,23 +325,36 @@ impl<'u> Reading<'u> {
                 _ => Form::Plain,
             }),
             (Vocabulary::Rss, "link") => Part::Link,
-            (Vocabulary::Rss, "guid") if attribute("isPermaLink").is_none_or(|is| is != "false") => Part::Permalink,
+            (Vocabulary::Rss, "guid")
+                if attribute("isPermaLink").is_none_or(|is| is != "false") =>
+            {
+                Part::Permalink
+            }
             (Vocabulary::Rss, "pubDate" | "published")
             | (Vocabulary::Atom, "published" | "issued" | "created")
             | (Vocabulary::Dublin, "date" | "issued" | "created") => Part::Published,
-            (Vocabulary::Rss | Vocabulary::Atom, "updated" | "modified") | (Vocabulary::Dublin, "modified") => {
-                Part::Updated
-            }
+            (Vocabulary::Rss | Vocabulary::Atom, "updated" | "modified")
+            | (Vocabulary::Dublin, "modified") => Part::Updated,
             _ => return,
         };
         if !empty {
-            self.open = Some(Open { part, at, said: String::new() });
+            self.open = Some(Open {
+                part,
+                at,
+                said: String::new(),
+            });
         }
     }
 
     fn end(&mut self, name: &str) {
-        let Some(at) = self.elements.iter().rposition(|open| open == name) else { return };
-        if let Some(Open { part, said, .. }) = self.open.take_if(|open| open.at >= at).filter(|open| open.at == at) {
+        let Some(at) = self.elements.iter().rposition(|open| open == name) else {
+            return;
+        };
+        if let Some(Open { part, said, .. }) = self
+            .open
+            .take_if(|open| open.at >= at)
+            .filter(|open| open.at == at)
+        {
             self.part(part, &said);
         }
         if let Some(draft) = &mut self.draft {
@@ -299,7 +371,15 @@ impl<'u> Reading<'u> {
 
     fn end_entry(&mut self) {
         self.open = None;
-        let Some(Draft { mut entry, permalink, updated, .. }) = self.draft.take() else { return };
+        let Some(Draft {
+            mut entry,
+            permalink,
+            updated,
+            ..
+        }) = self.draft.take()
+        else {
+            return;
+        };
         entry.url = entry.url.or(permalink);
         entry.date = entry.date.or(updated);
         if !entry.title.is_empty() {
@@ -313,10 +393,16 @@ impl<'u> Reading<'u> {
         match part {
             Part::Title(form) if entry.title.is_empty() => entry.title = title(said, form),
             Part::Link => {
-                entry.url = entry.url.take().or_else(|| links::absolute(self.url, said).filter(|_| !said.is_empty()));
+                entry.url = entry
+                    .url
+                    .take()
+                    .or_else(|| links::absolute(self.url, said).filter(|_| !said.is_empty()));
             }
             Part::Permalink if said.starts_with("http") => {
-                draft.permalink = draft.permalink.take().or_else(|| links::absolute(self.url, said));
+                draft.permalink = draft
+                    .permalink
+                    .take()
+                    .or_else(|| links::absolute(self.url, said));
             }
             Part::Published => entry.date = entry.date.or_else(|| dates::read(said)),
             Part::Updated => draft.updated = draft.updated.or_else(|| dates::read(said)),
@@ -327,8 +413,9 @@ impl<'u> Reading<'u> {
 
 /// Elements that titles have in feeds. `List<T>` has none.
 const MARKUP: [&str; 30] = [
-    "a", "abbr", "b", "bdi", "big", "br", "cite", "code", "del", "div", "em", "font", "h1", "h2", "h3", "i", "img",
-    "ins", "kbd", "mark", "p", "q", "s", "small", "span", "strong", "sub", "sup", "tt", "u",
+    "a", "abbr", "b", "bdi", "big", "br", "cite", "code", "del", "div", "em", "font", "h1", "h2",
+    "h3", "i", "img", "ins", "kbd", "mark", "p", "q", "s", "small", "span", "strong", "sub", "sup",
+    "tt", "u",
 ];
 
 /// The same as some write it; a single capital is more often a type.
@@ -337,9 +424,14 @@ const MARKUP_LOUD: [&str; 6] = ["BR", "DIV", "EM", "FONT", "SPAN", "STRONG"];
 /// A title as plain text.
 fn title(said: &str, form: Form) -> String {
     let marked = || {
-        let tags = said.split('<').skip(1).map(|rest| rest.trim_start_matches('/'));
+        let tags = said
+            .split('<')
+            .skip(1)
+            .map(|rest| rest.trim_start_matches('/'));
         let names = tags.filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next());
-        names.filter(|name| !name.is_empty()).all(|name| MARKUP.contains(&name) || MARKUP_LOUD.contains(&name))
+        names
+            .filter(|name| !name.is_empty())
+            .all(|name| MARKUP.contains(&name) || MARKUP_LOUD.contains(&name))
     };
     match form {
         Form::Plain => words(said),

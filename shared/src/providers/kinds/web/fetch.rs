@@ -46,7 +46,10 @@ impl Agent {
         let own = concat!("Millrace/", env!("CARGO_PKG_VERSION"));
         let user_agent = config.user_agent.clone().unwrap_or_else(|| own.to_owned());
         let token = |c: &char| c.is_ascii_alphabetic() || *c == '-' || *c == '_';
-        Self { product: user_agent.chars().take_while(token).collect(), user_agent }
+        Self {
+            product: user_agent.chars().take_while(token).collect(),
+            user_agent,
+        }
     }
 }
 
@@ -66,7 +69,12 @@ pub(super) struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     pub(super) fn new(agent: &'a Agent, ports: &'a Ports, limit: Duration) -> Self {
-        Self { agent, ports, deadline: ports.clock.now().plus(limit), robots: Vec::new() }
+        Self {
+            agent,
+            ports,
+            deadline: ports.clock.now().plus(limit),
+            robots: Vec::new(),
+        }
     }
 
     pub(super) fn left(&self) -> Duration {
@@ -77,7 +85,11 @@ impl<'a> Visit<'a> {
     /// name that has no such page may be one that nobody visits. A public suffix such as `nhs.uk` has its site
     /// at `www.`.
     pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
-        let schemes: &[&str] = if self.http_allowed() { &["https", "http"] } else { &["https"] };
+        let schemes: &[&str] = if self.http_allowed() {
+            &["https", "http"]
+        } else {
+            &["https"]
+        };
         let mut names = [host.to_owned(), format!("www.{host}")];
         if suffix::registrable(host).is_none() {
             names.reverse();
@@ -85,7 +97,9 @@ impl<'a> Visit<'a> {
         let (mut first, mut nothing) = (None, false);
         for scheme in schemes {
             for name in &names {
-                let Ok(url) = Url::parse(&format!("{scheme}://{name}/")) else { return Err(Miss::Nothing) };
+                let Ok(url) = Url::parse(&format!("{scheme}://{name}/")) else {
+                    return Err(Miss::Nothing);
+                };
                 match self.page(url, Want::Html).await {
                     Err(Miss::Unreachable(error)) => {
                         first.get_or_insert(error);
@@ -133,9 +147,14 @@ impl<'a> Visit<'a> {
             self.check(&mut url, hop > 0)?;
             if !self.robots(&url, hop > 0).await?.allow(&path(&url)) {
                 let host = url.host_str().unwrap_or_default();
-                return Err(Miss::Refused(format!("the robots.txt of {host} does not let us fetch this page")));
+                return Err(Miss::Refused(format!(
+                    "the robots.txt of {host} does not let us fetch this page"
+                )));
             }
-            let answer = self.get(&url, want.accept(), MAX_PAGE_BYTES).await.map_err(|e| Miss::of(e, hop > 0))?;
+            let answer = self
+                .get(&url, want.accept(), MAX_PAGE_BYTES)
+                .await
+                .map_err(|e| Miss::of(e, hop > 0))?;
             if let Some(next) = redirect(&url, &answer) {
                 url = next;
                 continue;
@@ -146,7 +165,9 @@ impl<'a> Visit<'a> {
                     let answer = unpacked(answer)?;
                     let media_type = media_type(content_type.as_deref().unwrap_or_default());
                     let text = || charset::decode(&answer.body, content_type.as_deref());
-                    let body = Some(media_type).filter(|media_type| want.may_be(media_type)).map(|_| text());
+                    let body = Some(media_type)
+                        .filter(|media_type| want.may_be(media_type))
+                        .map(|_| text());
                     let body = body.filter(|text| want.fits(media_type, text));
                     let (fits, body) = (body.is_some(), body.unwrap_or_default());
                     let next = Some(&answer).filter(|_| want == Want::Html && fits);
@@ -154,7 +175,12 @@ impl<'a> Visit<'a> {
                         url = next;
                         continue;
                     }
-                    Ok(Page { url, headers: answer.headers, body, fits })
+                    Ok(Page {
+                        url,
+                        headers: answer.headers,
+                        body,
+                        fits,
+                    })
                 }
                 404 | 410 => Err(Miss::Nothing),
                 status => Err(self.refusal(status, &answer)),
@@ -167,14 +193,24 @@ impl<'a> Visit<'a> {
     }
 
     fn refusal(&self, status: u16, answer: &HttpAnswer) -> Miss {
-        let asks_to_wait = answer.header("retry-after").and_then(|t| retry_after(t, self.ports.clock.now())).is_some();
+        let asks_to_wait = answer
+            .header("retry-after")
+            .and_then(|t| retry_after(t, self.ports.clock.now()))
+            .is_some();
         let limited = status == 429 || (status == 503 && asks_to_wait);
-        let code = if limited { FailureCode::RateLimited } else { FailureCode::ProviderError };
+        let code = if limited {
+            FailureCode::RateLimited
+        } else {
+            FailureCode::ProviderError
+        };
         let why = match status {
             401 | 403 | 407 | 451 => "; it does not let programs in",
             _ => "",
         };
-        Miss::Failed { code, detail: format!("the site answered HTTP {status}{why}") }
+        Miss::Failed {
+            code,
+            detail: format!("the site answered HTTP {status}{why}"),
+        }
     }
 
     /// Whether the URL may be asked at all; `http:` becomes `https:` where it is not allowed.
@@ -187,7 +223,10 @@ impl<'a> Visit<'a> {
         if url.as_str().len() > MAX_URL {
             return Err(Miss::of(HttpError::Url("too long".to_owned()), redirected));
         }
-        self.ports.http.check(url.as_str(), false).map_err(|e| Miss::of(e, redirected))
+        self.ports
+            .http
+            .check(url.as_str(), false)
+            .map_err(|e| Miss::of(e, redirected))
     }
 
     fn http_allowed(&self) -> bool {
@@ -213,10 +252,14 @@ impl<'a> Visit<'a> {
 
     async fn fetch_robots(&mut self, url: &Url, redirected: bool) -> Result<Robots, Miss> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let Ok(mut url) = url.join("/robots.txt") else { return Ok(Robots::default()) };
+        let Ok(mut url) = url.join("/robots.txt") else {
+            return Ok(Robots::default());
+        };
         for hop in 0..=MAX_REDIRECTS {
             self.check(&mut url, redirected || hop > 0)?;
-            let answer = self.get(&url, "text/plain,*/*;q=0.1", MAX_ROBOTS_BYTES).await;
+            let answer = self
+                .get(&url, "text/plain,*/*;q=0.1", MAX_ROBOTS_BYTES)
+                .await;
             let answer = answer.map_err(|e| Miss::of(e, redirected || hop > 0))?;
             if let Some(next) = redirect(&url, &answer) {
                 url = next;
@@ -228,7 +271,10 @@ impl<'a> Visit<'a> {
                     let robots = Robots::parse(&robots_text(&answer), &self.agent.product);
                     // It stood at another host's own place, who will most likely be next.
                     let origin = url.origin().ascii_serialization();
-                    if hop > 0 && url.path() == "/robots.txt" && !self.robots.iter().any(|(o, _)| *o == origin) {
+                    if hop > 0
+                        && url.path() == "/robots.txt"
+                        && !self.robots.iter().any(|(o, _)| *o == origin)
+                    {
                         self.robots.push((origin, robots.clone()));
                     }
                     Ok(robots)
@@ -246,21 +292,31 @@ impl<'a> Visit<'a> {
     }
 
     /// One exchange; once more where the site asks to be left alone for a moment that there is time for.
-    async fn get(&self, url: &Url, accept: &str, max_response_bytes: usize) -> Result<HttpAnswer, HttpError> {
+    async fn get(
+        &self,
+        url: &Url,
+        accept: &str,
+        max_response_bytes: usize,
+    ) -> Result<HttpAnswer, HttpError> {
         let mut waited = false;
         loop {
             let deadline = self.left();
             if deadline.is_zero() {
                 return Err(HttpError::Timeout);
             }
-            let headers = [("user-agent", self.agent.user_agent.as_str()), ("accept", accept)];
+            let headers = [
+                ("user-agent", self.agent.user_agent.as_str()),
+                ("accept", accept),
+            ];
             let answer = self
                 .ports
                 .http
                 .send(HttpRequest {
                     method: "GET".to_owned(),
                     url: url.to_string(),
-                    headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+                    headers: headers
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .to_vec(),
                     body: Vec::new(),
                     deadline,
                     plain_http: false,
@@ -268,9 +324,9 @@ impl<'a> Visit<'a> {
                 })
                 .await?;
             let wait = match answer.status {
-                429 | 503 if !waited => {
-                    answer.header("retry-after").and_then(|text| retry_after(text, self.ports.clock.now()))
-                }
+                429 | 503 if !waited => answer
+                    .header("retry-after")
+                    .and_then(|text| retry_after(text, self.ports.clock.now())),
                 _ => None,
             };
             match wait {
@@ -283,7 +339,10 @@ impl<'a> Visit<'a> {
 }
 
 fn path(url: &Url) -> String {
-    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+    url.query().map_or_else(
+        || url.path().to_owned(),
+        |query| format!("{}?{query}", url.path()),
+    )
 }
 
 #[cfg(test)]

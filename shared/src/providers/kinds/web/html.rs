@@ -23,9 +23,17 @@ const MAX_REFERENCE: usize = 40;
 impl Document {
     /// Reads a page as what its server says it is.
     pub(super) fn of(page: &Page) -> Self {
-        let media_type = page.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let media_type = media_type.map_or("", |(_, value)| value.split([';', ',']).next().unwrap_or_default().trim());
-        Self::read_as(&page.body, ["application/xhtml+xml", "application/xml", "text/xml"].contains(&media_type))
+        let media_type = page
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let media_type = media_type.map_or("", |(_, value)| {
+            value.split([';', ',']).next().unwrap_or_default().trim()
+        });
+        Self::read_as(
+            &page.body,
+            ["application/xhtml+xml", "application/xml", "text/xml"].contains(&media_type),
+        )
     }
 
     pub(super) fn read(html: &str) -> Self {
@@ -64,8 +72,16 @@ pub(super) fn dereference(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for (at, part) in text.split('&').enumerate() {
         if at > 0 {
-            let name = part.bytes().take(MAX_REFERENCE).take_while(|b| b.is_ascii_alphanumeric() || *b == b'#').count();
-            safe.push_str(if name > 0 && part.as_bytes().get(name) == Some(&b';') { "&" } else { "&amp;" });
+            let name = part
+                .bytes()
+                .take(MAX_REFERENCE)
+                .take_while(|b| b.is_ascii_alphanumeric() || *b == b'#')
+                .count();
+            safe.push_str(if name > 0 && part.as_bytes().get(name) == Some(&b';') {
+                "&"
+            } else {
+                "&amp;"
+            });
         }
         safe.push_str(part);
     }

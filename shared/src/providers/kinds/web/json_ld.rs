@@ -21,13 +21,20 @@ const MAX_READ: usize = 4 * MAX_TEXT;
 
 /// Each type with its parents, separated by spaces.
 static TYPES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    let lines = include_str!("schema_types.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect()
+    let lines = include_str!("schema_types.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+        .collect()
 });
 
 /// Returns the JSON of a page's blocks, with the names of schema.org's terms alone. Blocks that are no JSON are left out.
 pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
-    blocks.iter().filter_map(|block| parse_block(block)).collect()
+    blocks
+        .iter()
+        .filter_map(|block| parse_block(block))
+        .collect()
 }
 
 fn parse_block(text: &str) -> Option<Value> {
@@ -51,7 +58,9 @@ fn unwrap(text: &str) -> &str {
         }
         if let Some(inner) = text.strip_prefix("<!--") {
             // A comment of its own, or one around the JSON.
-            let end = inner.find("-->").filter(|end| inner.find(['{', '[']).is_none_or(|json| *end < json));
+            let end = inner
+                .find("-->")
+                .filter(|end| inner.find(['{', '[']).is_none_or(|json| *end < json));
             text = end.map_or(inner, |end| &inner[end + 3..]);
         }
         for end in [";", "//]]>", "/*]]>*/", "]]>", "//-->", "-->"] {
@@ -73,14 +82,27 @@ fn lenient(text: &str) -> Option<Value> {
             JsonValue::Number(text) => json::read(text.as_bytes()).unwrap_or_default(),
             JsonValue::String(text) => Value::String(text.into_owned()),
             JsonValue::Array(items) => items.into_iter().map(read).collect(),
-            JsonValue::Object(members) => {
-                members.into_iter().map(|(name, value)| (name.into_owned(), read(value))).collect()
-            }
+            JsonValue::Object(members) => members
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), read(value)))
+                .collect(),
         }
     }
     // Lines end comments; other control characters mean a space wherever they are.
-    let text: String = text.chars().map(|c| if c.is_control() && !"\r\n".contains(c) { ' ' } else { c }).collect();
-    parse_to_value(&text, &ParseOptions::default()).ok().flatten().map(read)
+    let text: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() && !"\r\n".contains(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    parse_to_value(&text, &ParseOptions::default())
+        .ok()
+        .flatten()
+        .map(read)
 }
 
 /// Gives members the names that schema.org's own context gives them: `schema:name` and its address are `name`, `type` is `@type`.
@@ -93,11 +115,22 @@ fn shorten(value: &mut Value) {
                 "id" if !members.contains_key("@id") => "@id",
                 _ => "",
             };
-            if members.keys().any(|name| term(name) != name || !alias(name).is_empty()) {
+            if members
+                .keys()
+                .any(|name| term(name) != name || !alias(name).is_empty())
+            {
                 let short: Vec<String> = { members.keys() }
-                    .map(|name| Some(alias(name)).filter(|a| !a.is_empty()).unwrap_or(term(name)).to_owned())
+                    .map(|name| {
+                        Some(alias(name))
+                            .filter(|a| !a.is_empty())
+                            .unwrap_or(term(name))
+                            .to_owned()
+                    })
                     .collect();
-                *members = short.into_iter().zip(std::mem::take(members).into_iter().map(|(_, value)| value)).collect();
+                *members = short
+                    .into_iter()
+                    .zip(std::mem::take(members).into_iter().map(|(_, value)| value))
+                    .collect();
             }
             members.values_mut().for_each(shorten);
         }
@@ -107,9 +140,14 @@ fn shorten(value: &mut Value) {
 
 /// The name of one of schema.org's terms, however it is written.
 fn term(name: &str) -> &str {
-    let rest = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+    let rest = name
+        .strip_prefix("https://")
+        .or_else(|| name.strip_prefix("http://"))
+        .unwrap_or(name);
     let rest = rest.strip_prefix("www.").unwrap_or(rest);
-    rest.strip_prefix("schema.org/").or_else(|| name.strip_prefix("schema:")).unwrap_or(name)
+    rest.strip_prefix("schema.org/")
+        .or_else(|| name.strip_prefix("schema:"))
+        .unwrap_or(name)
 }
 
 /// A node and whether it stands for itself: at the top of a block, in its array or its `@graph`.
@@ -144,7 +182,11 @@ impl<'a> Graph<'a> {
             Value::Array(items) => items.iter().for_each(|item| self.add(item, top, depth + 1)),
             Value::Object(members) => {
                 self.nodes.push(Node { members, top });
-                if let Some(id) = members.get("@id").and_then(Value::as_str).filter(|_| members.len() > 1) {
+                if let Some(id) = members
+                    .get("@id")
+                    .and_then(Value::as_str)
+                    .filter(|_| members.len() > 1)
+                {
                     self.by_id.entry(id).or_insert(members);
                 }
                 for (name, member) in members {
@@ -157,9 +199,16 @@ impl<'a> Graph<'a> {
 
     /// A member that is only a reference (`{"@id": …}`) becomes the node it names.
     pub(super) fn resolve(&self, value: &'a Value) -> &'a Map<String, Value> {
-        static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-        let Some(members) = value.as_object() else { return &NOTHING };
-        if members.len() > 1 { members } else { self.named(members).unwrap_or(members) }
+        static NOTHING: std::sync::LazyLock<Map<String, Value>> =
+            std::sync::LazyLock::new(Map::new);
+        let Some(members) = value.as_object() else {
+            return &NOTHING;
+        };
+        if members.len() > 1 {
+            members
+        } else {
+            self.named(members).unwrap_or(members)
+        }
     }
 
     /// The node whose `@id` these members have.
@@ -170,13 +219,20 @@ impl<'a> Graph<'a> {
 
 /// The types of a node, those of schema.org by their names alone.
 pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    list(node.get("@type")).iter().take(MAX_TYPES).filter_map(Value::as_str).map(|name| term(name.trim()))
+    list(node.get("@type"))
+        .iter()
+        .take(MAX_TYPES)
+        .filter_map(Value::as_str)
+        .map(|name| term(name.trim()))
 }
 
 /// Whether a node is of a type of schema.org or of one below it. Only what is in `schema_types.txt` is below another.
 pub(super) fn is_a(node: &Map<String, Value>, wanted: &str) -> bool {
     fn below(name: &str, wanted: &str) -> bool {
-        name == wanted || TYPES.get(name).is_some_and(|parents| parents.split(' ').any(|parent| below(parent, wanted)))
+        name == wanted
+            || TYPES
+                .get(name)
+                .is_some_and(|parents| parents.split(' ').any(|parent| below(parent, wanted)))
     }
     types(node).any(|name| below(name, wanted))
 }
@@ -197,7 +253,9 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     list(value).iter().find_map(|value| match value {
         Value::String(text) => plain(text),
         Value::Number(number) => Some(number.to_string()),
-        Value::Object(members) => ["@value", "name"].iter().find_map(|name| plain(members.get(*name)?.as_str()?)),
+        Value::Object(members) => ["@value", "name"]
+            .iter()
+            .find_map(|name| plain(members.get(*name)?.as_str()?)),
         _ => None,
     })
 }
@@ -219,7 +277,9 @@ pub(super) fn is_organization(node: &Map<String, Value>) -> bool {
 
 /// What an organisation or a site is called: its name, then its legal name and its first other one.
 pub(super) fn names(node: &Map<String, Value>) -> impl Iterator<Item = String> {
-    ["name", "legalName", "alternateName"].iter().filter_map(|member| text(node.get(*member)))
+    ["name", "legalName", "alternateName"]
+        .iter()
+        .filter_map(|member| text(node.get(*member)))
 }
 
 #[cfg(test)]
@@ -271,21 +331,37 @@ mod tests {
             "{\"name\": \"A\"\n \"list\": [1, 2]};;",
             r#"{"schema:name": "A", "http://schema.org/list": [1, 2]}"#,
         ] {
-            assert_eq!(parse(&[block.to_owned()]), [json!({"name": "A", "list": [1, 2]})], "{block}");
+            assert_eq!(
+                parse(&[block.to_owned()]),
+                [json!({"name": "A", "list": [1, 2]})],
+                "{block}"
+            );
         }
         let odd = parse(&["{\"a\": \"It\\'s\t// no \u{7}comment\", \"b\": NaN,}".to_owned()]);
         assert_eq!(odd, [json!({"a": "It's // no  comment", "b": null})]);
-        for broken in ["{\"a\": ", "{\"a\": alert(1)}", "var x = {};", "<p>no</p>", "// nothing"] {
+        for broken in [
+            "{\"a\": ",
+            "{\"a\": alert(1)}",
+            "var x = {};",
+            "<p>no</p>",
+            "// nothing",
+        ] {
             assert!(parse(&[broken.to_owned()]).is_empty(), "{broken}");
         }
-        for deep in ["[".repeat(200_000), "{\"a\":".repeat(100_000), "[1,".repeat(300_000), "/*".repeat(300_000)] {
+        for deep in [
+            "[".repeat(200_000),
+            "{\"a\":".repeat(100_000),
+            "[1,".repeat(300_000),
+            "/*".repeat(300_000),
+        ] {
             assert!(parse(&[deep]).is_empty());
         }
     }
 
     #[test]
     fn types_are_those_of_schema_org() {
-        let organization = |name: &str| is_organization(json!({"@type": name}).as_object().unwrap());
+        let organization =
+            |name: &str| is_organization(json!({"@type": name}).as_object().unwrap());
         for name in [
             "Organization",
             "LocalBusiness",
@@ -337,7 +413,10 @@ mod tests {
         ] {
             assert!(!organization(name), "{name}");
         }
-        assert!(is_a(json!({"@type": ["Thing", "FAQPage"]}).as_object().unwrap(), "WebPage"));
+        assert!(is_a(
+            json!({"@type": ["Thing", "FAQPage"]}).as_object().unwrap(),
+            "WebPage"
+        ));
         let node = &parse(&[r##"{"type": "schema:Corporation", "id": "#a"}"##.to_owned()])[0];
         assert!(is_organization(node.as_object().unwrap()) && node["@id"] == "#a");
     }
@@ -348,7 +427,14 @@ mod tests {
         for (name, parents) in TYPES.iter() {
             let roots = ["Organization", "WebPage", "WebSite"];
             let known = parents.split(' ').all(|parent| TYPES.contains_key(parent));
-            assert!(if parents.is_empty() { roots.contains(name) } else { known }, "{name}: {parents}");
+            assert!(
+                if parents.is_empty() {
+                    roots.contains(name)
+                } else {
+                    known
+                },
+                "{name}: {parents}"
+            );
         }
     }
 
@@ -359,9 +445,18 @@ mod tests {
             {"@type": ["http://schema.org/Corporation", "Brand"], "@id": "#org", "name": "Acme", "logo": {"@type": "ImageObject"}},
         ]})];
         let graph = Graph::new(&blocks);
-        let tops: Vec<_> = graph.nodes.iter().filter(|n| n.top).flat_map(|n| types(n.members)).collect();
+        let tops: Vec<_> = graph
+            .nodes
+            .iter()
+            .filter(|n| n.top)
+            .flat_map(|n| types(n.members))
+            .collect();
         assert_eq!(tops, ["WebSite", "Corporation", "Brand"]);
-        let site = graph.nodes.iter().find(|n| types(n.members).any(|t| t == "WebSite")).unwrap();
+        let site = graph
+            .nodes
+            .iter()
+            .find(|n| types(n.members).any(|t| t == "WebSite"))
+            .unwrap();
         let publisher = graph.resolve(&site.members["publisher"]);
         assert!(is_organization(publisher) && !is_organization(site.members));
         assert_eq!(text(publisher.get("name")).as_deref(), Some("Acme"));
@@ -369,9 +464,11 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        for (text, length) in
-            [("\u{20ac}".repeat(100_000), 4_095), ("x ".repeat(100_000), 4_096), ("&lt;".repeat(100_000), 4_096)]
-        {
+        for (text, length) in [
+            ("\u{20ac}".repeat(100_000), 4_095),
+            ("x ".repeat(100_000), 4_096),
+            ("&lt;".repeat(100_000), 4_096),
+        ] {
             assert_eq!(plain(&text).map(|text| text.len()), Some(length));
         }
     }

@@ -37,8 +37,12 @@ pub(super) const JOB_BOARDS: [&str; 12] = [
 ];
 
 /// Media types of feeds, as pages name them.
-const FEEDS: [&str; 4] =
-    ["application/rss+xml", "application/atom+xml", "application/feed+json", "application/rdf+xml"];
+const FEEDS: [&str; 4] = [
+    "application/rss+xml",
+    "application/atom+xml",
+    "application/feed+json",
+    "application/rdf+xml",
+];
 
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,30 +67,57 @@ impl Found {
         let mut found = Self::default();
         for link in &page.links {
             let media_type = link.media_type.split(';').next().unwrap_or_default().trim();
-            let feed = FEEDS.iter().any(|feed| media_type.eq_ignore_ascii_case(feed));
+            let feed = FEEDS
+                .iter()
+                .any(|feed| media_type.eq_ignore_ascii_case(feed));
             // Feeds of comments tell what visitors say.
-            if feed && link.rel.split(' ').any(|r| r == "alternate") && !link.href.contains("comments") {
+            if feed
+                && link.rel.split(' ').any(|r| r == "alternate")
+                && !link.href.contains("comments")
+            {
                 found.feeds.extend(absolute(base, &link.href));
             }
         }
         let marked = |href: &str| Profile::of(&base.join(href).ok()?);
-        let head = page.links.iter().filter(|link| link.rel.split(' ').any(|rel| rel == "me"));
+        let head = page
+            .links
+            .iter()
+            .filter(|link| link.rel.split(' ').any(|rel| rel == "me"));
         found.profiles.extend(head.filter_map(|link| {
             let (place, label) = (Place::Body, String::new());
-            Some(Candidate { profile: marked(&link.href)?, place, own: true, label })
+            Some(Candidate {
+                profile: marked(&link.href)?,
+                place,
+                own: true,
+                label,
+            })
         }));
-        let own = base.host_str().filter(|host| host.len() <= MAX_HOST).map(owner);
-        for anchor in page.anchors.iter().filter(|anchor| !credits.holds(anchor, base)) {
+        let own = base
+            .host_str()
+            .filter(|host| host.len() <= MAX_HOST)
+            .map(owner);
+        for anchor in page
+            .anchors
+            .iter()
+            .filter(|anchor| !credits.holds(anchor, base))
+        {
             found.follow(base, own, anchor, page);
         }
-        found.profiles.retain(|candidate| !credits.has_profile(&candidate.profile));
+        found
+            .profiles
+            .retain(|candidate| !credits.has_profile(&candidate.profile));
         found.emails.retain(|mail| !credits.has_mail(mail));
         // What cards and articles say of who publishes them.
-        let account = page.meta(&["twitter:site"]).map(|name| name.trim_start_matches('@'));
+        let account = page
+            .meta(&["twitter:site"])
+            .map(|name| name.trim_start_matches('@'));
         let account = account.and_then(|name| marked(&format!("https://x.com/{name}")));
         let publisher = page.meta(&["article:publisher"]).and_then(marked);
         for candidate in &mut found.profiles {
-            candidate.own |= [&account, &publisher].into_iter().flatten().any(|own| own.same(&candidate.profile));
+            candidate.own |= [&account, &publisher]
+                .into_iter()
+                .flatten()
+                .any(|own| own.same(&candidate.profile));
         }
         found.contact = found.contact.take().or_else(|| found.imprint.take());
         found.feeds = distinct(found.feeds.into_iter());
@@ -98,7 +129,11 @@ impl Found {
     /// `own` is whose site it is.
     fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor, page: &Document) {
         // As it is written: to a parser of URLs, `tel://+49 30 1` has a host.
-        let scheme = anchor.href.split_once(':').map_or("", |(scheme, _)| scheme).trim();
+        let scheme = anchor
+            .href
+            .split_once(':')
+            .map_or("", |(scheme, _)| scheme)
+            .trim();
         if scheme.eq_ignore_ascii_case("tel") {
             if !is_fax(anchor, page) {
                 self.phones.extend(phone::written(&anchor.href));
@@ -109,13 +144,25 @@ impl Found {
             self.emails.extend(emails(&anchor.href));
             return;
         }
-        let Ok(url) = base.join(&anchor.href) else { return };
+        let Ok(url) = base.join(&anchor.href) else {
+            return;
+        };
         match url.scheme() {
             "http" | "https" => {
-                let Some(link) = Link::new(&url, own) else { return };
+                let Some(link) = Link::new(&url, own) else {
+                    return;
+                };
                 if let Some(profile) = Profile::of(&url) {
-                    let own = anchor.rel.split(' ').any(|rel| matches!(rel, "me" | "sameas"));
-                    self.profiles.push(Candidate { profile, place: anchor.place, own, label: anchor.text.clone() });
+                    let own = anchor
+                        .rel
+                        .split(' ')
+                        .any(|rel| matches!(rel, "me" | "sameas"));
+                    self.profiles.push(Candidate {
+                        profile,
+                        place: anchor.place,
+                        own,
+                        label: anchor.text.clone(),
+                    });
                     return;
                 }
                 match link.leads_to(anchor) {
@@ -143,10 +190,15 @@ fn is_fax(anchor: &Anchor, page: &Document) -> bool {
     let line = |number: usize| page.lines.get(number).map_or("", |line| line.text.as_str());
     let label = |back: usize| {
         let label = anchor.line.checked_sub(back).map(line).unwrap_or_default();
-        Some(label).filter(|label| label.len() <= MAX_SAID && !label.contains(|c: char| c.is_numeric()))
+        Some(label)
+            .filter(|label| label.len() <= MAX_SAID && !label.contains(|c: char| c.is_numeric()))
     };
-    let before = label(1).filter(|_| !label(2).is_some_and(phone::is_called)).unwrap_or_default();
-    let (head, rest) = line(anchor.line).split_at_checked(anchor.at).unwrap_or_default();
+    let before = label(1)
+        .filter(|_| !label(2).is_some_and(phone::is_called))
+        .unwrap_or_default();
+    let (head, rest) = line(anchor.line)
+        .split_at_checked(anchor.at)
+        .unwrap_or_default();
     phone::is_fax(&anchor.href, &anchor.text, [before, head, rest])
 }
 
@@ -162,9 +214,16 @@ struct Link<'u> {
 impl<'u> Link<'u> {
     /// Nothing where the URL is longer than is kept, or its host than any can be.
     fn new(url: &'u Url, own: Option<&str>) -> Option<Self> {
-        let host = url.host_str().filter(|host| host.len() <= MAX_HOST && url.as_str().len() <= MAX_URL)?;
+        let host = url
+            .host_str()
+            .filter(|host| host.len() <= MAX_HOST && url.as_str().len() <= MAX_URL)?;
         let owner = owner(host);
-        Some(Self { url, host, owner, own: own == Some(owner) })
+        Some(Self {
+            url,
+            host,
+            owner,
+            own: own == Some(owner),
+        })
     }
 
     /// What it leads to by its last path segments or its text, on the company's own site, or by where it leads.
@@ -176,9 +235,16 @@ impl<'u> Link<'u> {
             return None;
         }
         let label = self.host.split('.').next().unwrap_or_default();
-        let segments = self.url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).take(3);
+        let segments = self
+            .url
+            .path_segments()
+            .into_iter()
+            .flatten()
+            .filter(|s| !s.is_empty())
+            .take(3);
         let named = segments.map(|s| s.split('.').next().unwrap_or_default());
-        let named = named.filter_map(|segment| leads(&percent_decode_str(segment).decode_utf8_lossy()));
+        let named =
+            named.filter_map(|segment| leads(&percent_decode_str(segment).decode_utf8_lossy()));
         named.chain(leads(label)).chain(leads(&anchor.text)).min()
     }
 }
@@ -196,7 +262,9 @@ const MAX_SAID: usize = 100;
 
 /// What links are called, by the normal form of it. See the file.
 static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
-    let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("words.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
     let words = lines.filter_map(|line| {
         let (sort, words) = line.split_once('\t')?;
         let sort = match sort {
@@ -205,7 +273,11 @@ static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
             _ => Leads::Imprint,
         };
         let (_, words) = words.split_once('\t')?;
-        Some(words.split(", ").filter_map(move |word| Some((organisation::key(word)?, sort))))
+        Some(
+            words
+                .split(", ")
+                .filter_map(move |word| Some((organisation::key(word)?, sort))),
+        )
     });
     words.flatten().collect()
 });
@@ -214,13 +286,25 @@ static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
 /// says it twice.
 fn leads(said: &str) -> Option<Leads> {
     let key = organisation::key(Some(said).filter(|said| said.len() <= MAX_SAID)?)?;
-    let words: Vec<&str> = key.split(' ').filter(|word| !word.bytes().all(|b| b.is_ascii_digit())).collect();
+    let words: Vec<&str> = key
+        .split(' ')
+        .filter(|word| !word.bytes().all(|b| b.is_ascii_digit()))
+        .collect();
     let half = &words[..words.len() / 2];
-    let words = if half.len() * 2 == words.len() && half == &words[half.len()..] { half } else { &words[..] };
+    let words = if half.len() * 2 == words.len() && half == &words[half.len()..] {
+        half
+    } else {
+        &words[..]
+    };
     WORDS.get(&words.join(" ")).copied().or_else(|| {
-        let mut joined = words.split(|word| JOINERS.contains(word)).map(|part| part.join(" "));
-        let is_jobs = |part: &String| WORDS.get(part) == Some(&Leads::Jobs) && !FIELDS.contains(&part.as_str());
-        (words.iter().any(|word| JOINERS.contains(word)) && joined.any(|part| is_jobs(&part))).then_some(Leads::Jobs)
+        let mut joined = words
+            .split(|word| JOINERS.contains(word))
+            .map(|part| part.join(" "));
+        let is_jobs = |part: &String| {
+            WORDS.get(part) == Some(&Leads::Jobs) && !FIELDS.contains(&part.as_str())
+        };
+        (words.iter().any(|word| JOINERS.contains(word)) && joined.any(|part| is_jobs(&part)))
+            .then_some(Leads::Jobs)
     })
 }
 
@@ -242,9 +326,22 @@ const FIELDS: [&str; 11] = [
 ];
 
 fn is_feed(url: &Url) -> bool {
-    let last =
-        url.path_segments().into_iter().flatten().rfind(|s| !s.is_empty()).unwrap_or_default().to_ascii_lowercase();
-    ["feed", "rss", "rss.xml", "feed.xml", "atom.xml", "index.xml"].contains(&last.as_str())
+    let last = url
+        .path_segments()
+        .into_iter()
+        .flatten()
+        .rfind(|s| !s.is_empty())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    [
+        "feed",
+        "rss",
+        "rss.xml",
+        "feed.xml",
+        "atom.xml",
+        "index.xml",
+    ]
+    .contains(&last.as_str())
 }
 
 /// The network and the profile's URL, where it leads to one.
@@ -256,7 +353,8 @@ pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
 /// What relative links are relative to.
 pub(super) fn base(url: &Url, page: &Document) -> Url {
     let base = page.base.as_deref().and_then(|href| url.join(href).ok());
-    base.filter(|base| matches!(base.scheme(), "http" | "https")).unwrap_or_else(|| url.clone())
+    base.filter(|base| matches!(base.scheme(), "http" | "https"))
+        .unwrap_or_else(|| url.clone())
 }
 
 /// A link as an absolute web URL; nothing where it is longer than is kept.
@@ -274,7 +372,10 @@ fn plain(url: &Url) -> String {
 
 /// The addresses of a `mailto:` link or a text.
 pub(super) fn emails(text: &str) -> Vec<String> {
-    Email::all(text).into_iter().map(|email| email.plain()).collect()
+    Email::all(text)
+        .into_iter()
+        .map(|email| email.plain())
+        .collect()
 }
 
 pub(super) fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
@@ -304,16 +405,36 @@ mod tests {
         let page = Document::read(html);
         let url = Url::parse("https://www.acme.example/").unwrap();
         let found = Found::read(&base(&url, &page), &page);
-        let profiles: Vec<_> = found.profiles.iter().map(|candidate| candidate.profile.url.as_str()).collect();
+        let profiles: Vec<_> = found
+            .profiles
+            .iter()
+            .map(|candidate| candidate.profile.url.as_str())
+            .collect();
         assert_eq!(
             profiles,
-            ["https://www.linkedin.com/company/acme", "https://twitter.com/acme", "https://youtube.com/@acme"]
+            [
+                "https://www.linkedin.com/company/acme",
+                "https://twitter.com/acme",
+                "https://youtube.com/@acme"
+            ]
         );
         assert_eq!(found.phones, ["+1 (555) 010-9999"]);
         assert_eq!(found.emails, ["sales@acme.example"]);
-        assert_eq!(found.careers.as_deref(), Some("https://www.acme.example/en/about/jobs.html"));
-        assert_eq!(found.contact.as_deref(), Some("https://www.acme.example/hallo"));
-        assert_eq!(found.feeds, ["https://www.acme.example/feed", "https://www.acme.example/blog/atom.xml"]);
+        assert_eq!(
+            found.careers.as_deref(),
+            Some("https://www.acme.example/en/about/jobs.html")
+        );
+        assert_eq!(
+            found.contact.as_deref(),
+            Some("https://www.acme.example/hallo")
+        );
+        assert_eq!(
+            found.feeds,
+            [
+                "https://www.acme.example/feed",
+                "https://www.acme.example/blog/atom.xml"
+            ]
+        );
     }
 
     #[test]
@@ -322,10 +443,16 @@ mod tests {
             ("Contact us \u{2192}", Leads::Contact),
             ("Cont\u{e1}ctenos", Leads::Contact),
             ("kontaktieren-sie-uns", Leads::Contact),
-            ("\u{304a}\u{554f}\u{3044}\u{5408}\u{308f}\u{305b}", Leads::Contact),
+            (
+                "\u{304a}\u{554f}\u{3044}\u{5408}\u{308f}\u{305b}",
+                Leads::Contact,
+            ),
             ("Nous contacter", Leads::Contact),
             ("fale-conosco", Leads::Contact),
-            ("\u{41a}\u{41e}\u{41d}\u{422}\u{410}\u{41a}\u{422}\u{42b}", Leads::Contact),
+            (
+                "\u{41a}\u{41e}\u{41d}\u{422}\u{410}\u{41a}\u{422}\u{42b}",
+                Leads::Contact,
+            ),
             ("Contattaci", Leads::Contact),
             ("Neem contact op", Leads::Contact),
             ("Skontaktuj si\u{119}", Leads::Contact),
@@ -338,7 +465,10 @@ mod tests {
             ("\u{63a1}\u{7528}\u{60c5}\u{5831}", Leads::Jobs),
             ("offres-demploi", Leads::Jobs),
             ("Trabalhe conosco", Leads::Jobs),
-            ("\u{412}\u{430}\u{43a}\u{430}\u{43d}\u{441}\u{438}\u{438}", Leads::Jobs),
+            (
+                "\u{412}\u{430}\u{43a}\u{430}\u{43d}\u{441}\u{438}\u{438}",
+                Leads::Jobs,
+            ),
             ("lavora-con-noi", Leads::Jobs),
             ("Werken bij", Leads::Jobs),
             ("Oferty pracy", Leads::Jobs),
@@ -365,12 +495,21 @@ mod tests {
         }
         assert!(WORDS.len() > 200, "{}", WORDS.len());
         let found = |html: &str| {
-            let (page, url) = (Document::read(html), Url::parse("https://www.acme.example/").unwrap());
+            let (page, url) = (
+                Document::read(html),
+                Url::parse("https://www.acme.example/").unwrap(),
+            );
             Found::read(&base(&url, &page), &page).contact
         };
         let imprint = "<a href=/i>Impressum</a>";
-        assert_eq!(found(imprint).as_deref(), Some("https://www.acme.example/i"));
-        assert_eq!(found(&format!("{imprint}<a href=/k>Kontakt</a>")).as_deref(), Some("https://www.acme.example/k"));
+        assert_eq!(
+            found(imprint).as_deref(),
+            Some("https://www.acme.example/i")
+        );
+        assert_eq!(
+            found(&format!("{imprint}<a href=/k>Kontakt</a>")).as_deref(),
+            Some("https://www.acme.example/k")
+        );
     }
 
     /// Twenty look-ups of each label of each host would be 40 million for this page.
@@ -393,6 +532,12 @@ mod tests {
             assert!(took < std::time::Duration::from_secs(15), "{took:?}");
         }
         let long = Url::parse(&format!("https://{}x.com/acme", "a.".repeat(130))).unwrap();
-        assert_eq!((social(&long), social(&Url::parse("https://m.x.com/acme").unwrap()).is_some()), (None, true));
+        assert_eq!(
+            (
+                social(&long),
+                social(&Url::parse("https://m.x.com/acme").unwrap()).is_some()
+            ),
+            (None, true)
+        );
     }
 }

@@ -46,10 +46,14 @@ pub(super) fn is_generic_at(name: &str, host: &str) -> bool {
 /// Whether a text is only the address of the page.
 pub(super) fn is_address(name: &str, host: &str) -> bool {
     let name = name.trim().trim_end_matches('/').to_lowercase();
-    let name = name.split_once("://").map_or(name.as_str(), |(_, rest)| rest);
+    let name = name
+        .split_once("://")
+        .map_or(name.as_str(), |(_, rest)| rest);
     let name = name.strip_prefix("www.").unwrap_or(name);
     let host = host.strip_prefix("www.").unwrap_or(host);
-    name == host || name == owner(host) || suffix::a_labels(name).is_ok_and(|name| name == host || name == owner(host))
+    name == host
+        || name == owner(host)
+        || suffix::a_labels(name).is_ok_and(|name| name == host || name == owner(host))
 }
 
 /// How well a name fits the domain of a host.
@@ -61,11 +65,18 @@ pub(super) fn fit(name: &str, host: &str) -> Fit {
     if organisation::spells(&label, name) || is_address(name, host) {
         return Fit::Whole;
     }
-    let label = organisation::spellings(&label).into_iter().next_back().map(|words| words.concat()).unwrap_or_default();
+    let label = organisation::spellings(&label)
+        .into_iter()
+        .next_back()
+        .map(|words| words.concat())
+        .unwrap_or_default();
     let telling = |text: &str| text.chars().count() >= MIN_TELLING;
     let part = organisation::spellings(name).iter().any(|words| {
         let spelled = words.concat();
-        let initials: String = words.iter().filter_map(|word| word.chars().next()).collect();
+        let initials: String = words
+            .iter()
+            .filter_map(|word| word.chars().next())
+            .collect();
         let first = words.first().map_or("", String::as_str);
         (telling(&label) && holds(words, &label))
             || (telling(&spelled) && (label.starts_with(&spelled) || label.ends_with(&spelled)))
@@ -120,7 +131,11 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     {
         return None;
     }
-    let parts: Vec<&str> = parts.into_iter().map(without_greeting).filter(|part| !is_generic(part)).collect();
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .map(without_greeting)
+        .filter(|part| !is_generic(part))
+        .collect();
     let rated = parts.iter().filter_map(|part| {
         let words = part.split_whitespace().count();
         let evidence = match fit(part, host) {
@@ -138,7 +153,9 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
         Some((*part, evidence, words))
     });
     // The last of equal ones would win.
-    let best = rated.rev().max_by(|(_, one, words), (_, other, others)| one.cmp(other).then(others.cmp(words)))?;
+    let best = rated
+        .rev()
+        .max_by(|(_, one, words), (_, other, others)| one.cmp(other).then(others.cmp(words)))?;
     Some((best.0, best.1))
 }
 
@@ -150,7 +167,9 @@ pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
         return None;
     }
-    in_title(said, url).filter(|(_, evidence)| *evidence > Evidence::Part).map(|(name, _)| name)
+    in_title(said, url)
+        .filter(|(_, evidence)| *evidence > Evidence::Part)
+        .map(|(name, _)| name)
 }
 
 /// Whether anything speaks for a name besides where it was said: the domain, the page's title, another name.
@@ -158,11 +177,17 @@ pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool
     // Whole words: `Apply to us` says nothing of `App`.
     let words = |text: &str| {
         let lower = text.to_lowercase();
-        let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words = lower
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty());
         format!(" {} ", words.collect::<Vec<_>>().join(" "))
     };
     let wanted = words(name);
-    fit(name, host) != Fit::Nothing || others.iter().flatten().any(|other| words(other).contains(&wanted))
+    fit(name, host) != Fit::Nothing
+        || others
+            .iter()
+            .flatten()
+            .any(|other| words(other).contains(&wanted))
 }
 
 /// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says `Acme GmbH` at `acme.example`.
@@ -177,8 +202,9 @@ fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
     let words: Vec<(usize, usize)> = words.collect();
     words.iter().enumerate().find_map(|(at, (from, _))| {
         let ends = words[at..].iter().take(MAX_NAME_WORDS).rev();
-        let names =
-            ends.map(|(_, to)| part[*from..*to].trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')'));
+        let names = ends.map(|(_, to)| {
+            part[*from..*to].trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')')
+        });
         { names }.find(|name| organisation::spells(&label, name))
     })
 }
@@ -186,7 +212,8 @@ fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
 /// Whether a legal form ends a part of a title, written as forms are: a sentence may end with the same letters.
 fn has_form(part: &str) -> bool {
     let last = part.split_whitespace().next_back().unwrap_or_default();
-    last.chars().any(|c| c.is_alphabetic() && !c.is_lowercase()) && organisation::has_legal_form(part)
+    last.chars().any(|c| c.is_alphabetic() && !c.is_lowercase())
+        && organisation::has_legal_form(part)
 }
 
 /// `Welcome to Acme!` is `Acme`.

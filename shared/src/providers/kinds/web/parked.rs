@@ -5,7 +5,9 @@ mod phrases;
 
 use url::Url;
 
-use self::phrases::{AFTER_STATUS, BUILDING, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED};
+use self::phrases::{
+    AFTER_STATUS, BUILDING, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED,
+};
 use super::html::Document;
 use super::owner;
 use super::titles::segments;
@@ -45,16 +47,26 @@ const MAX_WORDS: usize = 200;
 pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
     let market = |host: Option<&str>| host.is_some_and(|host| MARKETS.contains(&owner(host)));
     let lander = |src: &Url| src.path().contains("parking-lander");
-    let loads =
-        || page.script_urls.iter().any(|src| url.join(src).is_ok_and(|src| market(src.host_str()) || lander(&src)));
+    let loads = || {
+        page.script_urls.iter().any(|src| {
+            url.join(src)
+                .is_ok_and(|src| market(src.host_str()) || lander(&src))
+        })
+    };
     // A page that only leads on to the registrar's.
     let leads = || page.text.is_empty() && page.scripts.contains("\"/lander\"");
-    let offered = || url.host_str().map(|host| format!("{} is for sale", owner(host)));
+    let offered = || {
+        url.host_str()
+            .map(|host| format!("{} is for sale", owner(host)))
+    };
     let for_sale = |said: &str| {
         FOR_SALE.iter().any(|sentence| said.contains(sentence))
             || offered().is_some_and(|offered| said.contains(&offered))
     };
-    market(url.host_str()) || loads() || leads() || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, for_sale))
+    market(url.host_str())
+        || loads()
+        || leads()
+        || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, for_sale))
 }
 
 /// Whether nobody's page stands here. What a page says counts only where it has little else to say.
@@ -70,9 +82,15 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
     (text < MAX_SAID && begins(&plain(title)))
         || (text < MAX_TITLED && is_notice(title))
         || (text < MAX_TITLED_IN_PART && segments(title).any(is_notice))
-        || says_so(page, MAX_SENTENCE, |said| SENTENCES.iter().any(|sentence| said.contains(sentence)))
-        || says_so(page, MAX_BUILDING, |said| BUILDING.iter().any(|sentence| said.contains(sentence)))
-        || says_so(page, MAX_WORDS, |said| UNFINISHED.iter().any(|words| said.contains(words)))
+        || says_so(page, MAX_SENTENCE, |said| {
+            SENTENCES.iter().any(|sentence| said.contains(sentence))
+        })
+        || says_so(page, MAX_BUILDING, |said| {
+            BUILDING.iter().any(|sentence| said.contains(sentence))
+        })
+        || says_so(page, MAX_WORDS, |said| {
+            UNFINISHED.iter().any(|words| said.contains(words))
+        })
         || ["it works", "it works!"].contains(&page.text.to_lowercase().as_str())
 }
 
@@ -81,32 +99,46 @@ pub(super) fn is_notice(title: &str) -> bool {
     let title = plain(title);
     let title = title.strip_prefix("http ").unwrap_or(&title);
     let status = |text: &str| {
-        let code =
-            text.get(..3).filter(|code| code.starts_with(['4', '5']) && code.bytes().all(|b| b.is_ascii_digit()));
-        code.is_some_and(|_| AFTER_STATUS.contains(&text[3..].trim_matches(|c: char| !c.is_alphanumeric())))
+        let code = text.get(..3).filter(|code| {
+            code.starts_with(['4', '5']) && code.bytes().all(|b| b.is_ascii_digit())
+        });
+        code.is_some_and(|_| {
+            AFTER_STATUS.contains(&text[3..].trim_matches(|c: char| !c.is_alphanumeric()))
+        })
     };
-    let error = title.strip_prefix("error ").or_else(|| title.strip_prefix("fehler ")).unwrap_or(title);
+    let error = title
+        .strip_prefix("error ")
+        .or_else(|| title.strip_prefix("fehler "))
+        .unwrap_or(title);
     TITLES.contains(&title) || UNFINISHED.contains(&title) || begins(title) || status(error)
 }
 
 /// Whether a title begins as those of default pages do, with whole words.
 fn begins(title: &str) -> bool {
     let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '\'');
-    TITLE_STARTS.iter().any(|start| title.strip_prefix(start).is_some_and(whole))
+    TITLE_STARTS
+        .iter()
+        .any(|start| title.strip_prefix(start).is_some_and(whole))
 }
 
 fn says_so(page: &Document, most: usize, says: impl FnOnce(&str) -> bool) -> bool {
     if page.text.len() >= most {
         return false;
     }
-    let said = format!("{} {}", page.title.as_deref().unwrap_or_default(), page.text);
+    let said = format!(
+        "{} {}",
+        page.title.as_deref().unwrap_or_default(),
+        page.text
+    );
     says(&said.to_lowercase().replace('\u{2019}', "'"))
 }
 
 /// In lower case, without signs at the ends.
 fn plain(title: &str) -> String {
     let title = title.to_lowercase().replace('\u{2019}', "'");
-    title.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != ')').to_owned()
+    title
+        .trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != ')')
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -116,38 +148,73 @@ mod tests {
     #[test]
     fn tells_parking_pages_from_companies() {
         for (url, html, wanted) in [
-            ("https://www.hugedomains.com/domain_profile.cfm?d=acme.com", "<title>Acme.com</title>", true),
+            (
+                "https://www.hugedomains.com/domain_profile.cfm?d=acme.com",
+                "<title>Acme.com</title>",
+                true,
+            ),
             (
                 "https://acme.example/",
                 "<title>acme.example</title><script src='//img.sedoparking.com/x.js'></script>",
                 true,
             ),
-            ("https://acme.example/", "<h1>Buy this  domain.</h1><p>acme.example is for sale", true),
-            ("https://acme.example/", "<title>acme.example is for sale</title>", true),
+            (
+                "https://acme.example/",
+                "<h1>Buy this  domain.</h1><p>acme.example is for sale",
+                true,
+            ),
+            (
+                "https://acme.example/",
+                "<title>acme.example is for sale</title>",
+                true,
+            ),
             (
                 "https://acme.example/",
                 "<script>window.onload=function(){window.location.href=\"/lander\"}</script>",
                 true,
             ),
-            ("https://acme.example/", "<title>Acme</title><p>We make anvils.", false),
+            (
+                "https://acme.example/",
+                "<title>Acme</title><p>We make anvils.",
+                false,
+            ),
             ("https://www.dan.com.example/", "<p>anvils", false),
         ] {
-            assert_eq!(is_parked(&Url::parse(url).unwrap(), &Document::read(html)), wanted, "{url} {html}");
-            assert_eq!(is_nobodys(&Url::parse(url).unwrap(), &Document::read(html)), wanted, "{url} {html}");
+            assert_eq!(
+                is_parked(&Url::parse(url).unwrap(), &Document::read(html)),
+                wanted,
+                "{url} {html}"
+            );
+            assert_eq!(
+                is_nobodys(&Url::parse(url).unwrap(), &Document::read(html)),
+                wanted,
+                "{url} {html}"
+            );
         }
-        let shop = format!("<p>{} Buy this domain name book", "Anvils of all sizes. ".repeat(200));
-        assert!(!is_parked(&Url::parse("https://acme.example/").unwrap(), &Document::read(&shop)));
+        let shop = format!(
+            "<p>{} Buy this domain name book",
+            "Anvils of all sizes. ".repeat(200)
+        );
+        assert!(!is_parked(
+            &Url::parse("https://acme.example/").unwrap(),
+            &Document::read(&shop)
+        ));
     }
 
     #[test]
     fn companies_whose_words_are_like_notices_are_somebodys() {
-        let text = "We make anvils of all sizes for smiths, and for everybody who needs one, since 1901. ".repeat(4);
+        let text =
+            "We make anvils of all sizes for smiths, and for everybody who needs one, since 1901. "
+                .repeat(4);
         for (title, more) in [
             ("Welcome to Angie's Bakery", ""),
             ("Welcome to Jetty Road", ""),
             ("Acme", "There is no such approach elsewhere."),
             ("Acme", "Contact form. Verify you are not a robot."),
-            ("Acme", "We sell DDoS protection by the hour. Is your web server is down? Call us."),
+            (
+                "Acme",
+                "We sell DDoS protection by the hour. Is your web server is down? Call us.",
+            ),
         ] {
             let html = format!("<title>{title}</title><p>{text}{more}");
             assert!(!nobodys(&html), "{html}");
@@ -155,12 +222,17 @@ mod tests {
     }
 
     fn nobodys(html: &str) -> bool {
-        is_nobodys(&Url::parse("https://acme.example/").unwrap(), &Document::read(html))
+        is_nobodys(
+            &Url::parse("https://acme.example/").unwrap(),
+            &Document::read(html),
+        )
     }
 
     #[test]
     fn pages_that_servers_hosters_and_firewalls_show_are_nobodys() {
-        let long = "The configuration layout for an Apache2 web server installation is as follows. ".repeat(50);
+        let long =
+            "The configuration layout for an Apache2 web server installation is as follows. "
+                .repeat(50);
         for html in [
             "<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1><p>If you see this page, the nginx web server is successfully installed \
              and working. Further configuration is required.",
@@ -198,7 +270,10 @@ mod tests {
             assert!(nobodys(html), "{html}");
         }
         let url = Url::parse("https://acme.example/").unwrap();
-        assert!(!is_parked(&url, &Document::read("<title>Welcome to nginx!</title>")), "a server tells its software");
+        assert!(
+            !is_parked(&url, &Document::read("<title>Welcome to nginx!</title>")),
+            "a server tells its software"
+        );
     }
 
     #[test]

@@ -12,8 +12,7 @@ pub(super) enum Place {
 }
 
 /// Elements that make a part of a page. Others, such as `<b>`, change nothing.
-const PARTS: &str =
-    "address article aside blockquote div figure footer form header li main nav ol p section span td tr ul";
+const PARTS: &str = "address article aside blockquote div figure footer form header li main nav ol p section span td tr ul";
 /// Deeper ones are read as part of the last one within.
 const MAX_DEPTH: usize = 256;
 /// The longest `class` and the like that is read, in bytes.
@@ -56,7 +55,10 @@ pub(super) struct Places {
 
 /// What is known of a part.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own, and any may go with any")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a mark of its own, and any may go with any"
+)]
 pub(super) struct Part {
     pub(super) place: Place,
     /// It is marked as a logo, or stands in what is.
@@ -71,9 +73,13 @@ pub(super) struct Part {
 
 impl Places {
     pub(super) fn open(&mut self, name: &[u8], marks: Marks<'_>) {
-        let Some(name) = PARTS.split(' ').find(|part| part.as_bytes() == name) else { return };
+        let Some(name) = PARTS.split(' ').find(|part| part.as_bytes() == name) else {
+            return;
+        };
         // `<p>` and `<li>` end where the next one begins, whether or not they are closed.
-        if self.open.last().is_some_and(|(last, _)| *last == "p" && name != "span" || (*last, name) == ("li", "li")) {
+        if self.open.last().is_some_and(|(last, _)| {
+            *last == "p" && name != "span" || (*last, name) == ("li", "li")
+        }) {
             self.open.pop();
         }
         if self.open.len() >= MAX_DEPTH {
@@ -90,7 +96,11 @@ impl Places {
         }
         if self.deeper > 0 {
             self.deeper -= 1;
-        } else if let Some(at) = self.open.iter().rposition(|(open, _)| open.as_bytes() == name) {
+        } else if let Some(at) = self
+            .open
+            .iter()
+            .rposition(|(open, _)| open.as_bytes() == name)
+        {
             self.open.truncate(at);
         }
     }
@@ -112,12 +122,21 @@ impl Places {
             "header" | "footer" | "nav" => !outer.own_frame,
             _ => matches!(marks.role, "banner" | "contentinfo" | "navigation"),
         };
-        let (mut says_frame, mut says_others, mut logo) = (framed, name == "blockquote", outer.logo);
+        let (mut says_frame, mut says_others, mut logo) =
+            (framed, name == "blockquote", outer.logo);
         let mut no_logo = outer.no_logo;
         let mut footer = outer.footer || name == "footer" || marks.role == "contentinfo";
-        for name in marks.names.iter().filter(|n| n.len() <= MAX_MARK).flat_map(|names| names.split_whitespace()) {
+        for name in marks
+            .names
+            .iter()
+            .filter(|n| n.len() <= MAX_MARK)
+            .flat_map(|names| names.split_whitespace())
+        {
             let words = words(name);
-            let any = |of: &str| of.split(' ').any(|known| words.iter().any(|word| word == known));
+            let any = |of: &str| {
+                of.split(' ')
+                    .any(|known| words.iter().any(|word| word == known))
+            };
             says_others |= any(OTHERS);
             logo |= any(LOGO);
             no_logo |= any(NO_LOGO) || (any(LOGO) && any(MANY));
@@ -130,7 +149,13 @@ impl Places {
             _ if says_frame => Place::Frame,
             place => place,
         };
-        Part { place, logo, no_logo, footer, own_frame }
+        Part {
+            place,
+            logo,
+            no_logo,
+            footer,
+            own_frame,
+        }
     }
 }
 
@@ -156,7 +181,11 @@ mod tests {
     use super::*;
 
     fn places(html: &str) -> Vec<Place> {
-        Document::read(html).anchors.iter().map(|anchor| anchor.place).collect()
+        Document::read(html)
+            .anchors
+            .iter()
+            .map(|anchor| anchor.place)
+            .collect()
     }
 
     #[test]
@@ -167,22 +196,55 @@ mod tests {
                 "<header><a href=/x></a></header><a href=/x></a><footer><p><a href=/x></a></footer>",
                 vec![Frame, Body, Frame],
             ),
-            ("<div id=SITE_FOOTER><div><a href=/x></a></div></div><a href=/x></a>", vec![Frame, Body]),
+            (
+                "<div id=SITE_FOOTER><div><a href=/x></a></div></div><a href=/x></a>",
+                vec![Frame, Body],
+            ),
             ("<div role=contentinfo><a href=/x></a></div>", vec![Frame]),
-            ("<div class='col siteFooter__links'><a href=/x></a></div>", vec![Frame]),
-            ("<ul class=wp-block-social-links><li><a href=/x></a><li><a href=/x></a></ul>", vec![Frame, Frame]),
-            ("<main><a class='icon social-link' href=/x></a></main>", vec![Frame]),
-            ("<article><header><a href=/x></a></header></article><nav><a href=/x></a></nav>", vec![Body, Frame]),
+            (
+                "<div class='col siteFooter__links'><a href=/x></a></div>",
+                vec![Frame],
+            ),
+            (
+                "<ul class=wp-block-social-links><li><a href=/x></a><li><a href=/x></a></ul>",
+                vec![Frame, Frame],
+            ),
+            (
+                "<main><a class='icon social-link' href=/x></a></main>",
+                vec![Frame],
+            ),
+            (
+                "<article><header><a href=/x></a></header></article><nav><a href=/x></a></nav>",
+                vec![Body, Frame],
+            ),
             (
                 "<div class=card-footer><a href=/x></a></div><div class=entry-header><a href=/x></a></div>",
                 vec![Body, Body],
             ),
-            ("<blockquote class=twitter-tweet><a href=/x></a></blockquote><a href=/x></a>", vec![Others, Body]),
-            ("<blockquote>So good<footer><a href=/x></a></footer></blockquote>", vec![Others]),
-            ("<div class=testimonials><ul class=social><li><a href=/x></a></ul></div>", vec![Others]),
-            ("<ul><li class=team-member><a href=/x></a><li><a href=/x></a></ul>", vec![Others, Body]),
-            ("<p class=quote><a href=/x></a><p><a href=/x></a>", vec![Others, Body]),
-            ("</div></footer><footer></p></nav><a href=/x></a>", vec![Frame]),
+            (
+                "<blockquote class=twitter-tweet><a href=/x></a></blockquote><a href=/x></a>",
+                vec![Others, Body],
+            ),
+            (
+                "<blockquote>So good<footer><a href=/x></a></footer></blockquote>",
+                vec![Others],
+            ),
+            (
+                "<div class=testimonials><ul class=social><li><a href=/x></a></ul></div>",
+                vec![Others],
+            ),
+            (
+                "<ul><li class=team-member><a href=/x></a><li><a href=/x></a></ul>",
+                vec![Others, Body],
+            ),
+            (
+                "<p class=quote><a href=/x></a><p><a href=/x></a>",
+                vec![Others, Body],
+            ),
+            (
+                "</div></footer><footer></p></nav><a href=/x></a>",
+                vec![Frame],
+            ),
         ] {
             assert_eq!(places(html), wanted, "{html}");
         }
@@ -190,9 +252,18 @@ mod tests {
 
     #[test]
     fn deep_and_broken_pages_are_bounded() {
-        let deep =
-            format!("{}<a href=/x></a>{}<a href=/x></a>", "<div class=footer>".repeat(50_000), "</div>".repeat(50_000));
+        let deep = format!(
+            "{}<a href=/x></a>{}<a href=/x></a>",
+            "<div class=footer>".repeat(50_000),
+            "</div>".repeat(50_000)
+        );
         assert_eq!(places(&deep), [Place::Frame, Place::Body]);
-        assert_eq!(places(&format!("{}<a href=/x></a>", "</div><p></li>".repeat(50_000))), [Place::Body]);
+        assert_eq!(
+            places(&format!(
+                "{}<a href=/x></a>",
+                "</div><p></li>".repeat(50_000)
+            )),
+            [Place::Body]
+        );
     }
 }

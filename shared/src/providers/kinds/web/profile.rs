@@ -80,7 +80,11 @@ impl Profile {
 
     /// Adds profiles on networks of which none is known.
     fn add_profiles(&mut self, profiles: Map<String, Value>, sure: f64) {
-        match self.fields.get_mut("social_profiles").and_then(Value::as_object_mut) {
+        match self
+            .fields
+            .get_mut("social_profiles")
+            .and_then(Value::as_object_mut)
+        {
             Some(known) => profiles.into_iter().for_each(|(network, url)| {
                 known.entry(network).or_insert(url);
             }),
@@ -122,18 +126,36 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     let site = site_name(&graph, own).map(|name| (name, sure::WEB_SITE));
     let open_graph = meta(&["og:site_name"]).map(|name| (name, sure::OPEN_GRAPH));
     let app = |name| meta(&[name]).map(|name| (name, sure::META));
-    let said = [site, open_graph, app("application-name"), app("apple-mobile-web-app-title")].into_iter().flatten();
-    let (addresses, said): (Vec<_>, Vec<_>) =
-        said.filter(|(name, _)| !names::is_generic_at(name, host)).partition(|(name, _)| names::is_address(name, host));
-    let names: Vec<_> =
-        said.iter().filter(|(_, sure)| *sure >= sure::OPEN_GRAPH).map(|(name, _)| name.clone()).collect();
+    let said = [
+        site,
+        open_graph,
+        app("application-name"),
+        app("apple-mobile-web-app-title"),
+    ]
+    .into_iter()
+    .flatten();
+    let (addresses, said): (Vec<_>, Vec<_>) = said
+        .filter(|(name, _)| !names::is_generic_at(name, host))
+        .partition(|(name, _)| names::is_address(name, host));
+    let names: Vec<_> = said
+        .iter()
+        .filter(|(_, sure)| *sure >= sure::OPEN_GRAPH)
+        .map(|(name, _)| name.clone())
+        .collect();
     let agreed = match &names[..] {
         [site, open_graph] if organisation::same(site, open_graph) => Some(site.as_str()),
         _ => None,
     };
     let backers = [titled.as_deref(), legal_name.as_deref(), agreed];
     let (backed, alone): (Vec<_>, Vec<_>) = { said.into_iter() }
-        .map(|(name, sure)| (names::without_slogan(&name, url).map(str::to_owned).unwrap_or(name), sure))
+        .map(|(name, sure)| {
+            (
+                names::without_slogan(&name, url)
+                    .map(str::to_owned)
+                    .unwrap_or(name),
+                sure,
+            )
+        })
         .partition(|(name, _)| names::is_backed(name, host, &backers));
     for (name, sure) in backed {
         profile.put_text("company_name", Some(name), sure);
@@ -142,7 +164,10 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     for (name, sure) in alone {
         profile.put_text("company_name", Some(name), sure.min(sure::ALONE));
     }
-    if let Some((name, evidence)) = titled.as_deref().and_then(|title| names::in_title(title, url)) {
+    if let Some((name, evidence)) = titled
+        .as_deref()
+        .and_then(|title| names::in_title(title, url))
+    {
         let sure = match evidence {
             Evidence::Domain => sure::TITLE_AND_DOMAIN,
             Evidence::Form => sure::TITLE_AND_FORM,
@@ -154,23 +179,42 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     for (name, _) in addresses {
         profile.put_text("company_name", Some(name), sure::ADDRESS);
     }
-    profile.put_text("description", meta(&["og:description", "twitter:description"]), sure::OPEN_GRAPH);
+    profile.put_text(
+        "description",
+        meta(&["og:description", "twitter:description"]),
+        sure::OPEN_GRAPH,
+    );
     profile.put_text("description", meta(&["description"]), sure::META);
-    profile.put_text("logo_url", meta(&["og:logo"]).and_then(|logo| links::absolute(&base, &logo)), sure::OPEN_GRAPH);
+    profile.put_text(
+        "logo_url",
+        meta(&["og:logo"]).and_then(|logo| links::absolute(&base, &logo)),
+        sure::OPEN_GRAPH,
+    );
     profile.put_text("logo_url", logo::shown(page, &base, host), sure::SHOWN);
     // Of a shop it is as often its front.
     profile.put_text("logo_url", image, sure::ALONE);
-    let icon = |rel: &str| page.links.iter().find(|l| l.rel.split(' ').any(|r| r == rel)).map(|l| l.href.as_str());
-    let icon = icon("apple-touch-icon").or_else(|| icon("icon")).and_then(|href| links::absolute(&base, href));
+    let icon = |rel: &str| {
+        page.links
+            .iter()
+            .find(|l| l.rel.split(' ').any(|r| r == rel))
+            .map(|l| l.href.as_str())
+    };
+    let icon = icon("apple-touch-icon")
+        .or_else(|| icon("icon"))
+        .and_then(|href| links::absolute(&base, href));
     let icon = icon.filter(|icon| !logo::is_delivered(icon));
     profile.put_text("logo_url", icon, sure::TITLE);
 
     let credits = Credits::read(&base, page);
     let found = links::Found::read_without(&credits, &base, page);
-    let links_to = found.phones.into_iter().filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
+    let links_to = found
+        .phones
+        .into_iter()
+        .filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
     add_values(&mut profile, "phones", links_to.collect(), sure::LINK);
     add_values(&mut profile, "emails", found.emails, sure::LINK);
-    let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
+    let called = ["company_name", "legal_name"]
+        .map(|field| profile.fields.get(field).and_then(Value::as_str));
     let names = social::names(owner(host), called.into_iter().flatten());
     let social = social::choose(&found.profiles, &names).into_iter();
     let social = social.map(|(network, url)| (network.to_owned(), Value::String(url)));
@@ -186,21 +230,42 @@ pub(super) fn profile(asked: &str, url: &Url, page: &Document, this_year: i32) -
     profile.put_text("domain", Some(owner(host).to_owned()), sure::SEEN);
     profile.put_text("url", Some(url.to_string()), sure::SEEN);
     profile.put_text("title", title, sure::SEEN);
-    let language = page.language.clone().or_else(|| meta(&["og:locale", "content-language"]));
-    profile.put_text("language", language.and_then(|l| language_tag(&l)), sure::META);
+    let language = page
+        .language
+        .clone()
+        .or_else(|| meta(&["og:locale", "content-language"]));
+    profile.put_text(
+        "language",
+        language.and_then(|l| language_tag(&l)),
+        sure::META,
+    );
     if owner(asked) != owner(host) {
         profile.put_text("redirected_from", Some(owner(asked).to_owned()), sure::SEEN);
         // Whether whom it leads to is whom was asked for, nobody said.
-        profile.sure.values_mut().for_each(|sure| *sure = (*sure * 0.8 * 100.0).round() / 100.0);
+        profile
+            .sure
+            .values_mut()
+            .for_each(|sure| *sure = (*sure * 0.8 * 100.0).round() / 100.0);
     }
     profile
 }
 
 /// What the page's text says of what nothing surer said.
-fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32, credits: &Credits, faxes: &[String]) {
+fn from_text(
+    profile: &mut Profile,
+    page: &Document,
+    host: &str,
+    this_year: i32,
+    credits: &Credits,
+    faxes: &[String],
+) {
     let said = |field: &str| profile.fields.get(field).and_then(Value::as_str);
     let legal_name = || imprint::legal_name(&page.lines, host, said("company_name"));
-    let legal_name = if said("legal_name").is_none() { legal_name() } else { None };
+    let legal_name = if said("legal_name").is_none() {
+        legal_name()
+    } else {
+        None
+    };
     if let Some((name, places)) = legal_name {
         let sure = match places {
             imprint::Places::Agree => sure::TEXT_TWICE,
@@ -210,7 +275,8 @@ fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32,
         profile.put_text("legal_name", Some(name), sure);
     }
     if !profile.fields.contains_key("founded_year") {
-        let called = ["company_name", "legal_name"].map(|field| profile.fields.get(field).and_then(Value::as_str));
+        let called = ["company_name", "legal_name"]
+            .map(|field| profile.fields.get(field).and_then(Value::as_str));
         let year = founded::year_in(&page.lines, host, called.into_iter().flatten(), this_year);
         if let Some((year, said)) = year {
             let sure = match said {
@@ -221,15 +287,32 @@ fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32,
         }
     }
     if !profile.fields.contains_key("address") {
-        profile.put("address", postal::shown(&page.lines).map(Value::Object), sure::ALONE);
+        profile.put(
+            "address",
+            postal::shown(&page.lines).map(Value::Object),
+            sure::ALONE,
+        );
     }
     if !profile.fields.contains_key("phones") {
-        let address = profile.fields.get("address").and_then(|address| address.get("country")?.as_str());
-        let locale = page.language.as_deref().or_else(|| page.meta(&["og:locale"]));
+        let address = profile
+            .fields
+            .get("address")
+            .and_then(|address| address.get("country")?.as_str());
+        let locale = page
+            .language
+            .as_deref()
+            .or_else(|| page.meta(&["og:locale"]));
         let country = country::of(address, host, &page.lines, locale);
-        let lines = page.lines.iter().enumerate().filter(|(_, line)| line.place != Place::Others);
+        let lines = page
+            .lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.place != Place::Others);
         // Beside others they would count as sure as those.
-        let mut phones = phone::shown(lines.map(|(number, line)| credits.own_part(number, &line.text)), country);
+        let mut phones = phone::shown(
+            lines.map(|(number, line)| credits.own_part(number, &line.text)),
+            country,
+        );
         phones.retain(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
         add_values(profile, "phones", phones, sure::TEXT);
     }
@@ -237,10 +320,14 @@ fn from_text(profile: &mut Profile, page: &Document, host: &str, this_year: i32,
 
 fn add_values(profile: &mut Profile, field: &str, values: Vec<String>, sure: f64) {
     profile.put(field, values.first().map(|value| json!([value])), sure);
-    let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) else { return };
+    let Some(known) = profile.fields.get_mut(field).and_then(Value::as_array_mut) else {
+        return;
+    };
     for value in values {
         let same = |known: &Value| {
-            known.as_str().is_some_and(|known| known == value || (field == "phones" && phones::same(known, &value)))
+            known.as_str().is_some_and(|known| {
+                known == value || (field == "phones" && phones::same(known, &value))
+            })
         };
         if known.len() < MAX_VALUES && !known.iter().any(same) {
             known.push(Value::String(value));
@@ -252,9 +339,14 @@ type Node = Map<String, Value>;
 
 /// Whose site a node is about by its own addresses: ours, or somebody else's. `None` where it has none.
 fn is_ours(node: &Node, own: [&str; 2]) -> Option<bool> {
-    let addresses = [node.get("url"), node.get("@id")].into_iter().flat_map(list).take(MAX_LISTED);
+    let addresses = [node.get("url"), node.get("@id")]
+        .into_iter()
+        .flat_map(list)
+        .take(MAX_LISTED);
     let urls = addresses.filter_map(|url| web_url(url.as_str()?));
-    let mut ours = urls.filter_map(|url| url.host_str().map(|host| own.contains(&owner(host)))).peekable();
+    let mut ours = urls
+        .filter_map(|url| url.host_str().map(|host| own.contains(&owner(host))))
+        .peekable();
     ours.peek()?;
     Some(ours.any(|ours| ours))
 }
@@ -276,13 +368,31 @@ fn web_url(text: &str) -> Option<Url> {
 /// The organisation that a page is about: one at the top of a block or the publisher of the site, whose own URL is the
 /// site's or that has none. One with another site's URL is somebody else: a customer, a member, an author.
 fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'a Node, f64)> {
-    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
-    let sites = tops.clone().filter(|node| is_a(node, "WebSite") || is_a(node, "WebPage"));
+    let tops = graph
+        .nodes
+        .iter()
+        .filter(|node| node.top)
+        .map(|node| node.members);
+    let sites = tops
+        .clone()
+        .filter(|node| is_a(node, "WebSite") || is_a(node, "WebPage"));
     let publishers = sites.flat_map(|site| {
-        ["publisher", "about", "mainEntity", "author", "copyrightHolder"].into_iter().filter_map(|name| site.get(name))
+        [
+            "publisher",
+            "about",
+            "mainEntity",
+            "author",
+            "copyrightHolder",
+        ]
+        .into_iter()
+        .filter_map(|name| site.get(name))
     });
-    let publishers: Vec<&Node> = publishers.take(MAX_PUBLISHERS).map(|value| graph.resolve(value)).collect();
-    let all = { tops.map(|node| (node, false)) }.chain(publishers.into_iter().map(|node| (node, true)));
+    let publishers: Vec<&Node> = publishers
+        .take(MAX_PUBLISHERS)
+        .map(|value| graph.resolve(value))
+        .collect();
+    let all =
+        { tops.map(|node| (node, false)) }.chain(publishers.into_iter().map(|node| (node, true)));
     let all = all.filter(|(node, _)| is_organization(node));
     let rated = all.filter_map(|(node, publishes)| {
         let sure = match is_ours(node, own) {
@@ -292,21 +402,33 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
         };
         Some((node, sure, publishes))
     });
-    let rated = rated.take(MAX_ORGANIZATIONS).map(|(node, sure, publishes)| {
-        let name = name(node, host);
-        let fit = name.as_deref().map_or(Fit::Nothing, |name| names::fit(name, host));
-        let rank = (name.is_some(), fit, publishes, node.len());
-        (node, name, sure, rank)
-    });
+    let rated = rated
+        .take(MAX_ORGANIZATIONS)
+        .map(|(node, sure, publishes)| {
+            let name = name(node, host);
+            let fit = name
+                .as_deref()
+                .map_or(Fit::Nothing, |name| names::fit(name, host));
+            let rank = (name.is_some(), fit, publishes, node.len());
+            (node, name, sure, rank)
+        });
     let rated: Vec<_> = rated.collect();
     // The surest; of equal ones the one that fits best, and the one that says most.
-    let best = rated.iter().max_by(|one, other| one.2.total_cmp(&other.2).then(one.3.cmp(&other.3)))?;
+    let best = rated
+        .iter()
+        .max_by(|one, other| one.2.total_cmp(&other.2).then(one.3.cmp(&other.3)))?;
     let (node, name, mut sure, (_, fit, publishes, ..)) = best.clone();
     let rivals = || {
-        let equal = rated.iter().filter(|(_, _, s, (_, f, p, ..))| (*s, *f, *p) == (sure, fit, publishes));
-        equal.filter_map(|(_, name, ..)| name.as_deref()).take(MAX_PUBLISHERS)
+        let equal = rated
+            .iter()
+            .filter(|(_, _, s, (_, f, p, ..))| (*s, *f, *p) == (sure, fit, publishes));
+        equal
+            .filter_map(|(_, name, ..)| name.as_deref())
+            .take(MAX_PUBLISHERS)
     };
-    if fit == Fit::Nothing && name.is_some_and(|name| rivals().any(|rival| !organisation::same(&name, rival))) {
+    if fit == Fit::Nothing
+        && name.is_some_and(|name| rivals().any(|rival| !organisation::same(&name, rival)))
+    {
         sure = sure.min(sure::JSON_LD_OF_SEVERAL);
     }
     Some((node, sure))
@@ -314,7 +436,11 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
 
 /// What is said of the site itself in JSON-LD.
 fn own_sites<'a>(graph: &Graph<'a>, own: [&'a str; 2]) -> impl Iterator<Item = &'a Node> {
-    let tops = graph.nodes.iter().filter(|node| node.top).map(|node| node.members);
+    let tops = graph
+        .nodes
+        .iter()
+        .filter(|node| node.top)
+        .map(|node| node.members);
     let sites = tops.filter(move |node| is_a(node, "WebSite") && is_ours(node, own) != Some(false));
     sites.take(MAX_PUBLISHERS)
 }
@@ -329,11 +455,26 @@ fn name(node: &Node, host: &str) -> Option<String> {
     json_ld::names(node).find(|name| !names::is_generic_at(name, host))
 }
 
-fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64, base: &Url, this_year: i32) {
+fn from_json_ld(
+    profile: &mut Profile,
+    graph: &Graph<'_>,
+    node: &Node,
+    sure: f64,
+    base: &Url,
+    this_year: i32,
+) {
     let host = base.host_str().unwrap_or_default();
-    profile.put_text("company_name", text(node.get("name")).filter(|name| !names::is_generic_at(name, host)), sure);
+    profile.put_text(
+        "company_name",
+        text(node.get("name")).filter(|name| !names::is_generic_at(name, host)),
+        sure,
+    );
     profile.put_text("legal_name", text(node.get("legalName")), sure);
-    profile.put_text("description", text(node.get("description")).or_else(|| text(node.get("slogan"))), sure);
+    profile.put_text(
+        "description",
+        text(node.get("description")).or_else(|| text(node.get("slogan"))),
+        sure,
+    );
     profile.put_text("logo_url", picture(graph, node, "logo", base), sure);
     let contacts = || contacts(node);
     let faxes = fax_numbers(node);
@@ -342,17 +483,31 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    let phones = every("telephone").into_iter().flat_map(|number| phone::written(&number));
+    let phones = every("telephone")
+        .into_iter()
+        .flat_map(|number| phone::written(&number));
     let phones = phones.filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
     add_values(profile, "phones", links::distinct(phones), sure);
-    add_values(profile, "emails", links::distinct(every("email").iter().flat_map(|t| links::emails(t))), sure);
+    add_values(
+        profile,
+        "emails",
+        links::distinct(every("email").iter().flat_map(|t| links::emails(t))),
+        sure,
+    );
     let place = list(node.get("address")).first().or_else(|| {
         let places = list(node.get("location")).iter().take(MAX_LISTED);
         { places }.find_map(|place| list(place.get("address")).first())
     });
     profile.put("address", place.and_then(address), sure);
-    let founded = text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());
-    profile.put("founded_year", founded.filter(|year| (1000..=this_year).contains(year)).map(Value::from), sure);
+    let founded =
+        text(node.get("foundingDate")).and_then(|date| date.get(..4)?.parse::<i32>().ok());
+    profile.put(
+        "founded_year",
+        founded
+            .filter(|year| (1000..=this_year).contains(year))
+            .map(Value::from),
+        sure,
+    );
     if let Some(staff) = list(node.get("numberOfEmployees")).first() {
         let (count, range) = employees(staff);
         profile.put("employees", count.map(Value::from), sure);
@@ -362,22 +517,38 @@ fn from_json_ld(profile: &mut Profile, graph: &Graph<'_>, node: &Node, sure: f64
 }
 
 fn contacts(node: &Node) -> impl Iterator<Item = &Node> {
-    list(node.get("contactPoint")).iter().filter_map(Value::as_object).take(MAX_LISTED)
+    list(node.get("contactPoint"))
+        .iter()
+        .filter_map(Value::as_object)
+        .take(MAX_LISTED)
 }
 
 /// The numbers that a node says are for fax: of `faxNumber`, and of contacts whose type says so.
 fn fax_numbers(node: &Node) -> Vec<String> {
     let is_fax = |contact: &&Node| {
-        let says = |name: &str| text(contact.get(name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]));
+        let says = |name: &str| {
+            text(contact.get(name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]))
+        };
         says("contactType") || says("name")
     };
-    let own = std::iter::once(node).chain(contacts(node)).flat_map(|node| list(node.get("faxNumber")));
-    let of_contacts = contacts(node).filter(is_fax).flat_map(|contact| list(contact.get("telephone")));
-    let numbers = own.chain(of_contacts).take(MAX_LISTED).filter_map(|value| text(Some(value)));
+    let own = std::iter::once(node)
+        .chain(contacts(node))
+        .flat_map(|node| list(node.get("faxNumber")));
+    let of_contacts = contacts(node)
+        .filter(is_fax)
+        .flat_map(|contact| list(contact.get("telephone")));
+    let numbers = own
+        .chain(of_contacts)
+        .take(MAX_LISTED)
+        .filter_map(|value| text(Some(value)));
     // As they are written: with the word they would be none.
     numbers
         .flat_map(|number| {
-            phone::written(number.trim_start_matches(char::is_alphabetic).trim_start_matches([':', '.', ' ']))
+            phone::written(
+                number
+                    .trim_start_matches(char::is_alphabetic)
+                    .trim_start_matches([':', '.', ' ']),
+            )
         })
         .collect()
 }
@@ -386,7 +557,11 @@ fn fax_numbers(node: &Node) -> Vec<String> {
 fn profiles(node: &Node) -> Map<String, Value> {
     // Some list several in one text.
     let same = list(node.get("sameAs")).iter().filter_map(|same| {
-        let members = || ["@id", "url", "@value"].into_iter().find_map(|name| same.get(name)?.as_str());
+        let members = || {
+            ["@id", "url", "@value"]
+                .into_iter()
+                .find_map(|name| same.get(name)?.as_str())
+        };
         same.as_str().or_else(members)
     });
     let same = same.flat_map(|same| same.split([',', ' ', '\n', '\t', '\r']).take(MAX_LISTED));
@@ -400,23 +575,30 @@ fn profiles(node: &Node) -> Map<String, Value> {
 
 /// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the picture's own address.
 fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<String> {
-    list(node.get(member)).iter().take(MAX_LOGOS).find_map(|picture| {
-        let url = picture.as_str().map(str::to_owned).or_else(|| {
-            // A reference is resolved within the page's own blocks.
-            let image = picture.as_object()?;
-            let image = graph.named(image).unwrap_or(image);
-            let own = || text(image.get("@id")).filter(|id| logo::is_picture(id));
-            text(image.get("url")).or_else(|| text(image.get("contentUrl"))).or_else(own)
-        })?;
-        links::absolute(base, &url)
-    })
+    list(node.get(member))
+        .iter()
+        .take(MAX_LOGOS)
+        .find_map(|picture| {
+            let url = picture.as_str().map(str::to_owned).or_else(|| {
+                // A reference is resolved within the page's own blocks.
+                let image = picture.as_object()?;
+                let image = graph.named(image).unwrap_or(image);
+                let own = || text(image.get("@id")).filter(|id| logo::is_picture(id));
+                text(image.get("url"))
+                    .or_else(|| text(image.get("contentUrl")))
+                    .or_else(own)
+            })?;
+            links::absolute(base, &url)
+        })
 }
 
 /// A postal address: a text, or `PostalAddress`.
 fn address(value: &Value) -> Option<Value> {
     let Some(node) = value.as_object() else {
         let lines = value.as_str().and_then(postal::lines);
-        return lines.map(Value::Object).or_else(|| text(Some(value)).map(|line| json!({ "text": line })));
+        return lines
+            .map(Value::Object)
+            .or_else(|| text(Some(value)).map(|line| json!({ "text": line })));
     };
     let mut address = Map::new();
     for (name, member) in [
@@ -462,8 +644,21 @@ fn span(least: u64, most: u64) -> (Option<u64>, Option<String>) {
 /// words that could mean something else.
 fn staff(text: &str) -> (Option<u64>, Option<String>) {
     let text = text.trim().to_lowercase();
-    let text = PEOPLE.iter().find_map(|word| text.strip_suffix(word)).unwrap_or(&text).trim();
-    let above = ["more than ", "over ", ">=", "\u{2265}", ">", "\u{fc}ber ", "mehr als ", "plus de "];
+    let text = PEOPLE
+        .iter()
+        .find_map(|word| text.strip_suffix(word))
+        .unwrap_or(&text)
+        .trim();
+    let above = [
+        "more than ",
+        "over ",
+        ">=",
+        "\u{2265}",
+        ">",
+        "\u{fc}ber ",
+        "mehr als ",
+        "plus de ",
+    ];
     if let Some(rest) = above.iter().find_map(|word| text.strip_prefix(word)) {
         return (None, number(rest).map(|least| format!("{least}+")));
     }
@@ -471,8 +666,11 @@ fn staff(text: &str) -> (Option<u64>, Option<String>) {
         return (None, number(least).map(|least| format!("{least}+")));
     }
     let dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
-    let parts =
-        text.split_once(dash).or_else(|| [" to ", " bis ", " \u{e0} "].iter().find_map(|to| text.split_once(to)));
+    let parts = text.split_once(dash).or_else(|| {
+        [" to ", " bis ", " \u{e0} "]
+            .iter()
+            .find_map(|to| text.split_once(to))
+    });
     match parts {
         Some((least, most)) => match (number(least), number(most)) {
             (Some(least), Some(most)) => span(least, most),
@@ -499,12 +697,16 @@ const PEOPLE: [&str; 9] = [
 fn number(text: &str) -> Option<u64> {
     let text = text.trim();
     // Of a number with a fraction, only zeros may be it.
-    let text = text.strip_suffix(".0").or_else(|| text.strip_suffix(".00")).unwrap_or(text);
+    let text = text
+        .strip_suffix(".0")
+        .or_else(|| text.strip_suffix(".00"))
+        .unwrap_or(text);
     let parted = |c: char| matches!(c, ',' | '.' | '\'' | '\u{2019}') || c.is_whitespace();
     let mut groups = text.split(parted);
     let first = groups.next()?;
     let groups: Vec<&str> = groups.collect();
-    let fits = groups.iter().all(|group| group.len() == 3) && (groups.is_empty() || (1..=3).contains(&first.len()));
+    let fits = groups.iter().all(|group| group.len() == 3)
+        && (groups.is_empty() || (1..=3).contains(&first.len()));
     let digits = [&[first], &groups[..]].concat().concat();
     (fits && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
@@ -516,8 +718,12 @@ fn language_tag(text: &str) -> Option<String> {
     if !(2..=3).contains(&language.len()) || !language.bytes().all(|b| b.is_ascii_lowercase()) {
         return None;
     }
-    let region = parts.find(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()));
-    Some(region.map_or_else(|| language.clone(), |region| format!("{language}-{}", region.to_ascii_uppercase())))
+    let region =
+        parts.find(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()));
+    Some(region.map_or_else(
+        || language.clone(),
+        |region| format!("{language}-{}", region.to_ascii_uppercase()),
+    ))
 }
 
 mod country;

@@ -37,24 +37,38 @@ enum Spelling {
     Either,
 }
 
-const ANY: Octet = Octet { byte: b'*', spelling: Spelling::Plain };
-const END: Octet = Octet { byte: b'$', spelling: Spelling::Plain };
+const ANY: Octet = Octet {
+    byte: b'*',
+    spelling: Spelling::Plain,
+};
+const END: Octet = Octet {
+    byte: b'$',
+    spelling: Spelling::Plain,
+};
 
 impl Octet {
     /// Whether an octet of a pattern is this one of a path.
     fn is(self, path: Self) -> bool {
-        self.byte == path.byte && (path.spelling == Spelling::Either || self.spelling == path.spelling)
+        self.byte == path.byte
+            && (path.spelling == Spelling::Either || self.spelling == path.spelling)
     }
 
     /// How long it is as it is spelled.
     fn len(self) -> usize {
-        if self.spelling == Spelling::Escaped { 3 } else { 1 }
+        if self.spelling == Spelling::Escaped {
+            3
+        } else {
+            1
+        }
     }
 }
 
 impl Rule {
     fn new(allow: bool, pattern: &str) -> Self {
-        Self { allow, pattern: canonical(pattern, true) }
+        Self {
+            allow,
+            pattern: canonical(pattern, true),
+        }
     }
 
     fn len(&self) -> usize {
@@ -70,17 +84,23 @@ impl Robots {
         // What the group that is being read is for, and whether its first rule came.
         let (mut for_us, mut for_any, mut begun) = (false, false, false);
         // The rest of half a byte order mark is no text.
-        for line in text.trim_start_matches(['\u{feff}', '\u{fffd}']).split(['\n', '\r']) {
+        for line in text
+            .trim_start_matches(['\u{feff}', '\u{fffd}'])
+            .split(['\n', '\r'])
+        {
             let line = &line[..line.floor_char_boundary(MAX_LINE)];
             let line = line.split('#').next().unwrap_or_default();
-            let Some((key, value)) = line.split_once(':').or_else(|| two_words(line)) else { continue };
+            let Some((key, value)) = line.split_once(':').or_else(|| two_words(line)) else {
+                continue;
+            };
             let value = value.trim();
             let allow = match key.trim().to_ascii_lowercase().as_str() {
                 "user-agent" | "useragent" | "user agent" => {
                     if begun {
                         (for_us, for_any, begun) = (false, false, false);
                     }
-                    let token_end = value.find(|c: char| !c.is_ascii_alphabetic() && c != '-' && c != '_');
+                    let token_end =
+                        value.find(|c: char| !c.is_ascii_alphabetic() && c != '-' && c != '_');
                     let token = &value[..token_end.unwrap_or(value.len())];
                     for_us |= token.eq_ignore_ascii_case(product);
                     for_any |= value.split_whitespace().next() == Some("*");
@@ -88,7 +108,9 @@ impl Robots {
                     continue;
                 }
                 "allow" => true,
-                "disallow" | "dissallow" | "dissalow" | "disalow" | "diasllow" | "disallaw" => false,
+                "disallow" | "dissallow" | "dissalow" | "disalow" | "diasllow" | "disallaw" => {
+                    false
+                }
                 _ => continue,
             };
             begun = true;
@@ -101,11 +123,16 @@ impl Robots {
             };
             rules.push(Rule::new(allow, value));
             // Whoever lets the index be read lets the directory.
-            if let Some(at) = value.rfind('/').filter(|at| allow && value[*at..].starts_with("/index.htm")) {
+            if let Some(at) = value
+                .rfind('/')
+                .filter(|at| allow && value[*at..].starts_with("/index.htm"))
+            {
                 rules.push(Rule::new(allow, &format!("{}$", &value[..=at])));
             }
         }
-        Self { rules: if has_own { named } else { any } }
+        Self {
+            rules: if has_own { named } else { any },
+        }
     }
 
     /// Whether a path with its query may be fetched: the longest rule that matches says so, `allow` among equals.
@@ -114,8 +141,13 @@ impl Robots {
             return true;
         }
         let path = canonical(path, false);
-        let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &path));
-        matching.max_by_key(|rule| (rule.len(), rule.allow)).is_none_or(|rule| rule.allow)
+        let matching = self
+            .rules
+            .iter()
+            .filter(|rule| matches(&rule.pattern, &path));
+        matching
+            .max_by_key(|rule| (rule.len(), rule.allow))
+            .is_none_or(|rule| rule.allow)
     }
 }
 
@@ -135,7 +167,9 @@ fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     let mut out = Vec::with_capacity(bytes.len());
     let (mut at, mut in_query) = (0, false);
     while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| hex::decode(bytes.get(at + 1..at + 3)?).ok()).flatten();
+        let escaped = (bytes[at] == b'%')
+            .then(|| hex::decode(bytes.get(at + 1..at + 3)?).ok())
+            .flatten();
         let escaped = escaped.and_then(|octets| octets.first().copied());
         let byte = escaped.unwrap_or(bytes[at]);
         let plain = match (escaped, byte) {
@@ -163,21 +197,31 @@ fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
 
 /// Whether a pattern matches a beginning of the path, or with `$` at its end the whole of it.
 fn matches(pattern: &[Octet], path: &[Octet]) -> bool {
-    let (pattern, whole) = pattern.strip_suffix(&[END]).map_or((pattern, false), |p| (p, true));
+    let (pattern, whole) = pattern
+        .strip_suffix(&[END])
+        .map_or((pattern, false), |p| (p, true));
     let mut parts = pattern.split(|octet| *octet == ANY);
-    let Some(mut rest) = parts.next().filter(|first| begins(path, first)).map(|first| &path[first.len()..]) else {
+    let Some(mut rest) = parts
+        .next()
+        .filter(|first| begins(path, first))
+        .map(|first| &path[first.len()..])
+    else {
         return false;
     };
     let mut last = None;
     for part in parts {
         if let Some(part) = last.replace(part) {
-            let Some(at) = find(rest, part) else { return false };
+            let Some(at) = find(rest, part) else {
+                return false;
+            };
             rest = &rest[at + part.len()..];
         }
     }
     match (last, whole) {
         (None, whole) => !whole || rest.is_empty(),
-        (Some(last), true) => rest.len() >= last.len() && begins(&rest[rest.len() - last.len()..], last),
+        (Some(last), true) => {
+            rest.len() >= last.len() && begins(&rest[rest.len() - last.len()..], last)
+        }
         (Some(last), false) => find(rest, last).is_some(),
     }
 }
@@ -187,7 +231,12 @@ fn begins(path: &[Octet], part: &[Octet]) -> bool {
 }
 
 fn find(path: &[Octet], part: &[Octet]) -> Option<usize> {
-    if part.is_empty() { Some(0) } else { path.windows(part.len()).position(|window| begins(window, part)) }
+    if part.is_empty() {
+        Some(0)
+    } else {
+        path.windows(part.len())
+            .position(|window| begins(window, part))
+    }
 }
 
 #[cfg(test)]
@@ -204,14 +253,32 @@ mod tests {
                     Sitemap: https://a.example/s.xml\nUser-agent: *\nDisallow: /\nUser-agent: millrace\nAllow: /private/ok\n";
         assert!(allows(text, "/") && allows(text, "/private/ok/x"));
         assert!(!allows(text, "/private") && !allows(text, "/private/x"));
-        assert!(!Robots::parse(text, "Fourth").allow("/"), "everybody else is under *");
+        assert!(
+            !Robots::parse(text, "Fourth").allow("/"),
+            "everybody else is under *"
+        );
         assert!(Robots::parse(text, "Fourth").allow("/robots.txt"));
-        assert!(!allows("User-agent: *\rDisallow: /", "/"), "lines may end with CR alone");
+        assert!(
+            !allows("User-agent: *\rDisallow: /", "/"),
+            "lines may end with CR alone"
+        );
         assert!(!allows("\u{feff}user-agent : *\ndisallow : / # all", "/"));
-        assert!(allows("User-agent: millrace-images\nDisallow: /", "/"), "another product");
-        assert!(allows("User-agent: millrace\nUser-agent: *\nDisallow:\n", "/"), "an empty rule forbids nothing");
-        assert!(allows("User-agent: *\nDisallow: /\nUser-agent: millrace\n", "/"), "a group of ours without a rule");
-        assert!(allows("Disallow: /\n<html>nothing: to see</html>", "/"), "rules of no group are nobody's");
+        assert!(
+            allows("User-agent: millrace-images\nDisallow: /", "/"),
+            "another product"
+        );
+        assert!(
+            allows("User-agent: millrace\nUser-agent: *\nDisallow:\n", "/"),
+            "an empty rule forbids nothing"
+        );
+        assert!(
+            allows("User-agent: *\nDisallow: /\nUser-agent: millrace\n", "/"),
+            "a group of ours without a rule"
+        );
+        assert!(
+            allows("Disallow: /\n<html>nothing: to see</html>", "/"),
+            "rules of no group are nobody's"
+        );
     }
 
     /// The table of section 2.2.2 and 5 of RFC 9309, and Google's documented examples.
@@ -223,20 +290,32 @@ mod tests {
             ("allow: /page\ndisallow: /*.htm", "/page.htm", false),
             ("allow: /$\ndisallow: /", "/", true),
             ("allow: /$\ndisallow: /", "/page.htm", false),
-            ("disallow: *.gif$\nallow: /publications/", "/publications/x.gif", true),
+            (
+                "disallow: *.gif$\nallow: /publications/",
+                "/publications/x.gif",
+                true,
+            ),
             ("disallow: *.gif$", "/x.gif", false),
             ("disallow: *.gif$", "/x.gif?y", true),
             ("disallow: /fish*.php", "/fishheads/catfish.php?id=1", false),
             ("disallow: /fish*.php", "/Fish.PHP", true),
             ("disallow: /a*b*c$", "/abxcbc", false),
             ("disallow: /a*b*c$", "/abxcb", true),
-            ("disallow: /foo/bar?baz=https://foo.bar", "/foo/bar?baz=https://foo.bar", false),
+            (
+                "disallow: /foo/bar?baz=https://foo.bar",
+                "/foo/bar?baz=https://foo.bar",
+                false,
+            ),
             ("disallow: /foo/bar/\u{30c4}", "/foo/bar/%E3%83%84", false),
             ("disallow: /foo/bar/%62%61%7a", "/foo/bar/baz", false),
             ("disallow: /foo/bar/%2f", "/foo/bar/%2F", false),
             ("disallow: /%zz", "/%zz", false),
         ] {
-            assert_eq!(allows(&format!("user-agent: *\n{rules}"), path), wanted, "{rules:?} {path}");
+            assert_eq!(
+                allows(&format!("user-agent: *\n{rules}"), path),
+                wanted,
+                "{rules:?} {path}"
+            );
         }
     }
 
@@ -245,16 +324,40 @@ mod tests {
     fn octets_are_compared_in_one_spelling() {
         for (rule, path, wanted) in [
             ("/foo/bar?baz=quz", "/foo/bar?baz=quz", false),
-            ("/foo/bar?baz=https://foo.bar", "/foo/bar?baz=https%3A%2F%2Ffoo.bar", false),
-            ("/foo/bar?baz=https%3a%2f%2ffoo.bar", "/foo/bar?baz=https://foo.bar", false),
+            (
+                "/foo/bar?baz=https://foo.bar",
+                "/foo/bar?baz=https%3A%2F%2Ffoo.bar",
+                false,
+            ),
+            (
+                "/foo/bar?baz=https%3a%2f%2ffoo.bar",
+                "/foo/bar?baz=https://foo.bar",
+                false,
+            ),
             ("/foo/bar/\u{30c4}", "/foo/bar/%E3%83%84", false),
             ("/foo/bar/%E3%83%84", "/foo/bar/%e3%83%84", false),
             ("/foo/bar/%62%61%7A", "/foo/bar/baz", false),
             ("/foo/bar/%62%61%7A", "/foo/bar/%62%61%7a", false),
-            ("/path/file-with-a-%2A.html", "/path/file-with-a-*.html", false),
-            ("/path/file-with-a-%2A.html", "/path/file-with-a-%2a.html", false),
-            ("/path/file-with-a-%2A.html", "/path/file-with-a-x.html", true),
-            ("/path/file-with-a-*.html", "/path/file-with-a-*.html", false),
+            (
+                "/path/file-with-a-%2A.html",
+                "/path/file-with-a-*.html",
+                false,
+            ),
+            (
+                "/path/file-with-a-%2A.html",
+                "/path/file-with-a-%2a.html",
+                false,
+            ),
+            (
+                "/path/file-with-a-%2A.html",
+                "/path/file-with-a-x.html",
+                true,
+            ),
+            (
+                "/path/file-with-a-*.html",
+                "/path/file-with-a-*.html",
+                false,
+            ),
             ("/path/foo-%24", "/path/foo-$", false),
             ("/path/foo-%24", "/path/foo-$bar", false),
             ("/path/foo-%24", "/path/foo-", true),
@@ -292,7 +395,11 @@ mod tests {
             ("/100%", "/100%25", false),
             ("/100%25", "/100%25", false),
         ] {
-            assert_eq!(allows(&format!("user-agent: *\ndisallow: {rule}"), path), wanted, "{rule} {path}");
+            assert_eq!(
+                allows(&format!("user-agent: *\ndisallow: {rule}"), path),
+                wanted,
+                "{rule} {path}"
+            );
         }
     }
 
@@ -316,10 +423,15 @@ mod tests {
             ("BAZBOT", "/example/other.gif", true),
             ("quxbot", "/example/page.html", true),
         ] {
-            assert_eq!(Robots::parse(text, agent).allow(path), wanted, "{agent} {path}");
+            assert_eq!(
+                Robots::parse(text, agent).allow(path),
+                wanted,
+                "{agent} {path}"
+            );
         }
         // Section 5.2.
-        let text = "User-Agent: foobot\nAllow: /example/page/\nDisallow: /example/page/disallowed.gif\n";
+        let text =
+            "User-Agent: foobot\nAllow: /example/page/\nDisallow: /example/page/disallowed.gif\n";
         assert!(!Robots::parse(text, "foobot").allow("/example/page/disallowed.gif"));
         assert!(Robots::parse(text, "foobot").allow("/example/page/other.gif"));
     }
@@ -341,7 +453,11 @@ mod tests {
             ("BarBot", "/foo/bar/", false),
             ("BazBot", "/foo/bar/", false),
         ] {
-            assert_eq!(Robots::parse(groups, agent).allow(path), wanted, "{agent} {path}");
+            assert_eq!(
+                Robots::parse(groups, agent).allow(path),
+                wanted,
+                "{agent} {path}"
+            );
         }
         for (text, agent, path, wanted) in [
             ("", "FooBot", "/", true),
@@ -349,65 +465,266 @@ mod tests {
             ("user-agent: FooBot\ndisallow: /\n", "FooBot", "/x/y", false),
             ("foo: FooBot\nbar: /\n", "FooBot", "/x/y", true),
             ("user-agent FooBot\ndisallow /\n", "FooBot", "/x/y", false),
-            ("User-agent: BarBot\nSitemap: https://a/s\nUser-agent: *\nDisallow: /\n", "BarBot", "/", false),
-            ("User-agent: FooBot\nUnknown-Line: x\nUser-agent: *\nDisallow: /\n", "FooBot", "/", false),
-            ("uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n", "FooBot", "/x/y", true),
-            ("USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n", "FooBot", "/a/b", false),
-            ("User-Agent: FoO bAr\nAllow: /x/\nDisallow: /\n", "foo", "/a/b", false),
-            ("User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo", "/x/y", true),
-            ("User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n", "Foo Bar", "/x/y", false),
+            (
+                "User-agent: BarBot\nSitemap: https://a/s\nUser-agent: *\nDisallow: /\n",
+                "BarBot",
+                "/",
+                false,
+            ),
+            (
+                "User-agent: FooBot\nUnknown-Line: x\nUser-agent: *\nDisallow: /\n",
+                "FooBot",
+                "/",
+                false,
+            ),
+            (
+                "uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n",
+                "FooBot",
+                "/x/y",
+                true,
+            ),
+            (
+                "USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n",
+                "FooBot",
+                "/a/b",
+                false,
+            ),
+            (
+                "User-Agent: FoO bAr\nAllow: /x/\nDisallow: /\n",
+                "foo",
+                "/a/b",
+                false,
+            ),
+            (
+                "User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n",
+                "Foo",
+                "/x/y",
+                true,
+            ),
+            (
+                "User-Agent: *\nDisallow: /\nUser-Agent: Foo Bar\nAllow: /x/\nDisallow: /\n",
+                "Foo Bar",
+                "/x/y",
+                false,
+            ),
             ("user-agent: * any\ndisallow: /\n", "FooBot", "/", false),
             ("user-agent: *any\ndisallow: /\n", "FooBot", "/", true),
-            ("user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "FooBot", "/x/y", false),
-            ("user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "BarBot", "/x/y", true),
-            ("user-agent: FooBot\ndisallow: /X/\n", "FooBot", "/x/y", true),
-            ("user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/\n", "FooBot", "/x/page.html", false),
-            ("user-agent: FooBot\ndisallow: \nallow: \n", "FooBot", "/x/page.html", true),
-            ("user-agent: FooBot\ndisallow: /\nallow: /\n", "FooBot", "/x/page.html", true),
-            ("user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "FooBot", "/x", false),
-            ("user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "FooBot", "/x/", true),
-            ("user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "FooBot", "/x/page.html", true),
-            ("user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "FooBot", "/x/y.html", false),
-            ("User-agent: *\nDisallow: /x/\nUser-agent: FooBot\nDisallow: /y/\n", "FooBot", "/x/page", true),
-            ("User-agent: F\nDisallow: /foo/bar/quz\nAllow: /foo/*/qux\n", "F", "/foo/bar/quz", false),
-            ("User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n", "F", "/foo/quz", false),
-            ("User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n", "F", "/foo/bar", true),
-            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/", true),
-            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/index.htm", false),
-            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/index.html", true),
-            ("User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n", "F", "/slash/other", false),
-            ("user-agent: F\ndisallow: /\nallow: /fish*\n", "F", "/fish.html?id=anything", true),
-            ("user-agent: F\ndisallow: /\nallow: /fish*\n", "F", "/?id=fish", false),
-            ("user-agent: F\ndisallow: /\nallow: /fish/\n", "F", "/fish/?salmon", true),
-            ("user-agent: F\ndisallow: /\nallow: /fish/\n", "F", "/fish.html", false),
-            ("user-agent: F\ndisallow: /\nallow: /*.php\n", "F", "/index?f=filename.php/", true),
-            ("user-agent: F\ndisallow: /\nallow: /*.php\n", "F", "/index?php", false),
-            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/folder/filename.php", true),
-            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/filename.php5", false),
-            ("user-agent: F\ndisallow: /\nallow: /*.php$\n", "F", "/filename.php?parameters", false),
-            ("User-Agent: F\rAllow: /some/path\rUser-Agent: G\r\r\rDisallow: /\r", "G", "/", false),
-            ("User-Agent: F\r\nAllow: /some/path\r\nUser-Agent: G\n\r\n\nDisallow: /", "G", "/", false),
+            (
+                "user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n",
+                "FooBot",
+                "/x/y",
+                false,
+            ),
+            (
+                "user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n",
+                "BarBot",
+                "/x/y",
+                true,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: /X/\n",
+                "FooBot",
+                "/x/y",
+                true,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/\n",
+                "FooBot",
+                "/x/page.html",
+                false,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: \nallow: \n",
+                "FooBot",
+                "/x/page.html",
+                true,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: /\nallow: /\n",
+                "FooBot",
+                "/x/page.html",
+                true,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: /x\nallow: /x/\n",
+                "FooBot",
+                "/x",
+                false,
+            ),
+            (
+                "user-agent: FooBot\ndisallow: /x\nallow: /x/\n",
+                "FooBot",
+                "/x/",
+                true,
+            ),
+            (
+                "user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n",
+                "FooBot",
+                "/x/page.html",
+                true,
+            ),
+            (
+                "user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n",
+                "FooBot",
+                "/x/y.html",
+                false,
+            ),
+            (
+                "User-agent: *\nDisallow: /x/\nUser-agent: FooBot\nDisallow: /y/\n",
+                "FooBot",
+                "/x/page",
+                true,
+            ),
+            (
+                "User-agent: F\nDisallow: /foo/bar/quz\nAllow: /foo/*/qux\n",
+                "F",
+                "/foo/bar/quz",
+                false,
+            ),
+            (
+                "User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n",
+                "F",
+                "/foo/quz",
+                false,
+            ),
+            (
+                "User-agent: F\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n",
+                "F",
+                "/foo/bar",
+                true,
+            ),
+            (
+                "User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n",
+                "F",
+                "/slash/",
+                true,
+            ),
+            (
+                "User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n",
+                "F",
+                "/slash/index.htm",
+                false,
+            ),
+            (
+                "User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n",
+                "F",
+                "/slash/index.html",
+                true,
+            ),
+            (
+                "User-Agent: *\nAllow: /slash/index.html\nDisallow: /\n",
+                "F",
+                "/slash/other",
+                false,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /fish*\n",
+                "F",
+                "/fish.html?id=anything",
+                true,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /fish*\n",
+                "F",
+                "/?id=fish",
+                false,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /fish/\n",
+                "F",
+                "/fish/?salmon",
+                true,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /fish/\n",
+                "F",
+                "/fish.html",
+                false,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /*.php\n",
+                "F",
+                "/index?f=filename.php/",
+                true,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /*.php\n",
+                "F",
+                "/index?php",
+                false,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /*.php$\n",
+                "F",
+                "/folder/filename.php",
+                true,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /*.php$\n",
+                "F",
+                "/filename.php5",
+                false,
+            ),
+            (
+                "user-agent: F\ndisallow: /\nallow: /*.php$\n",
+                "F",
+                "/filename.php?parameters",
+                false,
+            ),
+            (
+                "User-Agent: F\rAllow: /some/path\rUser-Agent: G\r\r\rDisallow: /\r",
+                "G",
+                "/",
+                false,
+            ),
+            (
+                "User-Agent: F\r\nAllow: /some/path\r\nUser-Agent: G\n\r\n\nDisallow: /",
+                "G",
+                "/",
+                false,
+            ),
             ("\u{feff}User-Agent: F\nDisallow: /\n", "F", "/", false),
             ("User-Agent: F\n\u{feff}Disallow: /\n", "F", "/", true),
             ("useragent: F\ndissallow: /\n", "F", "/", false),
         ] {
-            assert_eq!(Robots::parse(text, agent).allow(path), wanted, "{text:?} {agent} {path}");
+            assert_eq!(
+                Robots::parse(text, agent).allow(path),
+                wanted,
+                "{text:?} {agent} {path}"
+            );
         }
-        for (mark, wanted) in [(&b"\xef\xbb"[..], false), (b"\xef", false), (b"\xef\x11\xbf", true)] {
+        for (mark, wanted) in [
+            (&b"\xef\xbb"[..], false),
+            (b"\xef", false),
+            (b"\xef\x11\xbf", true),
+        ] {
             let text = [mark, b"User-Agent: F\nDisallow: /\n"].concat();
-            assert_eq!(Robots::parse(&String::from_utf8_lossy(&text), "F").allow("/"), wanted, "{mark:?}");
+            assert_eq!(
+                Robots::parse(&String::from_utf8_lossy(&text), "F").allow("/"),
+                wanted,
+                "{mark:?}"
+            );
         }
         let long = format!("/x/{}", "a".repeat(MAX_LINE - "disallow: /x/".len() - 1));
         let cut = format!("user-agent: F\ndisallow: {long}/qux\n");
-        assert!(Robots::parse(&cut, "F").allow("/fux") && !Robots::parse(&cut, "F").allow(&format!("{long}/fux")));
+        assert!(
+            Robots::parse(&cut, "F").allow("/fux")
+                && !Robots::parse(&cut, "F").allow(&format!("{long}/fux"))
+        );
     }
 
     #[test]
     fn hostile_patterns_end() {
         let stars = "a*".repeat((MAX_LINE - "disallow: /b$".len()) / 2);
         let line = format!("disallow: /{stars}b$\n");
-        let text = format!("user-agent: *\n{}", line.repeat(MAX_ROBOTS_BYTES / line.len()));
+        let text = format!(
+            "user-agent: *\n{}",
+            line.repeat(MAX_ROBOTS_BYTES / line.len())
+        );
         let path = format!("/{}", "a".repeat(stars.len()));
-        assert!(allows(&text, &path) && !allows(&text, &format!("{path}b")), "the ends of the lines are tried");
+        assert!(
+            allows(&text, &path) && !allows(&text, &format!("{path}b")),
+            "the ends of the lines are tried"
+        );
     }
 }

@@ -36,7 +36,10 @@ pub struct Signals {
 
 impl Signals {
     pub fn new(config: &SignalsConfig) -> Self {
-        Self { config: config.clone(), agent: Agent::new(&config.web) }
+        Self {
+            config: config.clone(),
+            agent: Agent::new(&config.web),
+        }
     }
 }
 
@@ -54,8 +57,10 @@ struct Signal {
 
 impl Signal {
     fn to_json(&self) -> Value {
-        let mut signal =
-            Map::from_iter([("kind".to_owned(), json!(self.kind)), ("title".to_owned(), json!(self.title))]);
+        let mut signal = Map::from_iter([
+            ("kind".to_owned(), json!(self.kind)),
+            ("title".to_owned(), json!(self.title)),
+        ]);
         signal.extend(self.url.iter().map(|url| ("url".to_owned(), json!(url))));
         for (name, time) in [("date", self.date), ("first_seen", self.first_seen)] {
             signal.extend(time.map(|time| (name.to_owned(), json!(time.rfc3339()))));
@@ -74,7 +79,11 @@ impl Provider for Signals {
             Err(why) => return Answer::Invalid(why),
         };
         let began = ports.clock.now();
-        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
+        let mut visit = Visit::new(
+            &self.agent,
+            ports,
+            super::time_for(question, self.config.web.timeout),
+        );
         let home = match visit.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
@@ -93,7 +102,8 @@ impl Provider for Signals {
                 Ok(Some(page)) if read.insert(page.url.clone()) => {
                     let entries = feed::entries(&page.body, &page.url);
                     whole &= !entries.is_empty();
-                    feed_url = feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
+                    feed_url =
+                        feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
                     signals.extend(entries.into_iter().map(|entry| news(entry, &page.url)));
                 }
                 Ok(page) => whole &= page.is_some(),
@@ -118,13 +128,29 @@ impl Provider for Signals {
         for signal in &mut signals {
             signal.date = signal.date.filter(|date| *date <= now.plus(MAX_AHEAD));
         }
-        let left = question.limit.saturating_sub(ports.clock.now().since(began));
-        self.date_by_sight(&host, &mut signals, whole && failure.is_none(), ports, left / 2).await;
-        let signals = newest(signals, now.minus(self.config.max_age), self.config.max_items);
+        let left = question
+            .limit
+            .saturating_sub(ports.clock.now().since(began));
+        self.date_by_sight(
+            &host,
+            &mut signals,
+            whole && failure.is_none(),
+            ports,
+            left / 2,
+        )
+        .await;
+        let signals = newest(
+            signals,
+            now.minus(self.config.max_age),
+            self.config.max_items,
+        );
 
         let mut fields = Map::new();
         if !signals.is_empty() {
-            fields.insert("signals".to_owned(), signals.iter().map(Signal::to_json).collect());
+            fields.insert(
+                "signals".to_owned(),
+                signals.iter().map(Signal::to_json).collect(),
+            );
         }
         if open > 0 {
             fields.insert("open_positions".to_owned(), json!(open));
@@ -132,9 +158,16 @@ impl Provider for Signals {
         for (name, url) in [("careers_url", found.careers), ("feed_url", feed_url)] {
             fields.extend(url.map(|url| (name.to_owned(), Value::String(url))));
         }
-        debug_assert!(fields.keys().all(|field| SIGNALS_FIELDS.contains(&field.as_str())));
+        debug_assert!(
+            fields
+                .keys()
+                .all(|field| SIGNALS_FIELDS.contains(&field.as_str()))
+        );
         match (fields.is_empty(), failure) {
-            (false, _) => Answer::Found { fields, confidence: None },
+            (false, _) => Answer::Found {
+                fields,
+                confidence: None,
+            },
             (true, Some(miss)) => miss.into_answer(),
             (true, None) => Answer::NotFound,
         }
@@ -143,9 +176,21 @@ impl Provider for Signals {
 
 impl Signals {
     /// Says when what has no date was first seen. `all`: everything that the site shows is there.
-    async fn date_by_sight(&self, host: &str, signals: &mut [Signal], all: bool, ports: &Ports, limit: Duration) {
-        let mut undated: Vec<&mut Signal> = signals.iter_mut().filter(|signal| signal.date.is_none()).collect();
-        let Some(seen) = ports.seen.as_ref().filter(|_| !undated.is_empty()) else { return };
+    async fn date_by_sight(
+        &self,
+        host: &str,
+        signals: &mut [Signal],
+        all: bool,
+        ports: &Ports,
+        limit: Duration,
+    ) {
+        let mut undated: Vec<&mut Signal> = signals
+            .iter_mut()
+            .filter(|signal| signal.date.is_none())
+            .collect();
+        let Some(seen) = ports.seen.as_ref().filter(|_| !undated.is_empty()) else {
+            return;
+        };
         // Many share one page.
         let thing = |signal: &&mut Signal| {
             let place = signal.url.as_deref().map(page).unwrap_or_default();
@@ -154,8 +199,16 @@ impl Signals {
         let things: Vec<String> = undated.iter().map(thing).collect();
         // Another provider that looks farther back remembers for longer.
         let site = format!("{host} {}", self.config.max_age.as_secs());
-        let shown = Shown { site: &site, things: &things, all, keep: self.config.max_age * 2 };
-        for (signal, at) in undated.iter_mut().zip(seen.since(shown, ports.clock.as_ref(), limit).await) {
+        let shown = Shown {
+            site: &site,
+            things: &things,
+            all,
+            keep: self.config.max_age * 2,
+        };
+        for (signal, at) in undated
+            .iter_mut()
+            .zip(seen.since(shown, ports.clock.as_ref(), limit).await)
+        {
             signal.first_seen = at;
         }
     }
@@ -163,7 +216,9 @@ impl Signals {
 
 /// A page that another one names; nothing where it is not there or not what it should be.
 async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
-    let Ok(url) = Url::parse(url) else { return Ok(None) };
+    let Ok(url) = Url::parse(url) else {
+        return Ok(None);
+    };
     match visit.other_page(url, want).await {
         Ok(page) => Ok(page.fits.then_some(page)),
         Err(Miss::Nothing) => Ok(None),
@@ -173,7 +228,14 @@ async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Pa
 
 fn news(entry: Entry, source: &Url) -> Signal {
     let Entry { title, url, date } = entry;
-    Signal { kind: "news", title, url, date, first_seen: None, source: source.to_string() }
+    Signal {
+        kind: "news",
+        title,
+        url,
+        date,
+        first_seen: None,
+        source: source.to_string(),
+    }
 }
 
 /// The news of several feeds without those that another feed told before: of one blog there is RSS beside Atom.
@@ -183,9 +245,15 @@ fn told_once(news: Vec<Signal>) -> Vec<Signal> {
     let mut once = Vec::new();
     for signal in news {
         let source = &signal.source;
-        let page = signal.url.as_deref().map(|url| pages.entry(page(url)).or_insert_with(|| source.clone()) != source);
+        let page = signal
+            .url
+            .as_deref()
+            .map(|url| pages.entry(page(url)).or_insert_with(|| source.clone()) != source);
         let day = signal.date.map(|date| date.0.div_euclid(DAY));
-        let title = titles.entry((signal.title.to_lowercase(), day)).or_insert_with(|| source.clone()) != source;
+        let title = titles
+            .entry((signal.title.to_lowercase(), day))
+            .or_insert_with(|| source.clone())
+            != source;
         if !(page.unwrap_or_default() || title) {
             once.push(signal);
         }
@@ -195,7 +263,9 @@ fn told_once(news: Vec<Signal>) -> Vec<Signal> {
 
 /// What is the same in two URLs of one page: without its scheme, `www.`, the slash at its end, and what counts clicks.
 fn page(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
+    let Ok(mut url) = Url::parse(url) else {
+        return url.to_owned();
+    };
     url.set_fragment(None);
     let query: Vec<String> = url
         .query_pairs()
@@ -204,14 +274,22 @@ fn page(url: &str) -> String {
         .collect();
     let host = url.host_str().unwrap_or_default();
     let host = host.strip_prefix("www.").unwrap_or(host);
-    format!("{host}{}?{}", url.path().trim_end_matches('/'), query.join("&"))
+    format!(
+        "{host}{}?{}",
+        url.path().trim_end_matches('/'),
+        query.join("&")
+    )
 }
 
 /// The positions that a page shows as JSON-LD, those left out that could be applied for until `now`.
 fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
-    let postings = graph.nodes.iter().map(|node| node.members).filter(|node| types(node).any(|t| t == "JobPosting"));
+    let postings = graph
+        .nodes
+        .iter()
+        .map(|node| node.members)
+        .filter(|node| types(node).any(|t| t == "JobPosting"));
     let open = |node: &&Map<String, Value>| {
         let ends = text(node.get("validThrough")).and_then(|date| dates::read_end(&date));
         ends.is_none_or(|ends| ends > now)
@@ -231,7 +309,12 @@ fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
 
 /// The newest first, those without a date at the end; what is older than `since`, or was there before it, left out.
 fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal> {
-    signals.retain(|signal| signal.date.or(signal.first_seen).is_none_or(|date| date >= since));
+    signals.retain(|signal| {
+        signal
+            .date
+            .or(signal.first_seen)
+            .is_none_or(|date| date >= since)
+    });
     signals.sort_by_key(|signal| std::cmp::Reverse((signal.date, signal.first_seen)));
     signals.truncate(most);
     signals
@@ -249,16 +332,24 @@ mod tests {
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n"
         );
         let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-        let Kind::Signals(signals) = &config.providers[0].kind else { panic!() };
+        let Kind::Signals(signals) = &config.providers[0].kind else {
+            panic!()
+        };
         let (ports, script) = ports();
         tell(&script);
         let input = input(json!({"domain": "acme.example"}));
-        let answer = Signals::new(signals).ask(&question(&input, Duration::from_secs(20)), &ports).await;
-        (answer, script.requests().into_iter().map(|r| r.url).collect())
+        let answer = Signals::new(signals)
+            .ask(&question(&input, Duration::from_secs(20)), &ports)
+            .await;
+        (
+            answer,
+            script.requests().into_iter().map(|r| r.url).collect(),
+        )
     }
 
     const HTML: &[(&str, &str)] = &[("content-type", "text/html; charset=utf-8")];
-    const HOME: &str = "<link rel=alternate type=application/rss+xml href=/feed><a href=/careers>Careers</a>";
+    const HOME: &str =
+        "<link rel=alternate type=application/rss+xml href=/feed><a href=/careers>Careers</a>";
 
     #[tokio::test]
     async fn news_and_positions_newest_first() {
@@ -280,7 +371,9 @@ mod tests {
             );
         })
         .await;
-        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
+        let Answer::Found { fields, .. } = answer else {
+            panic!("{answer:?}")
+        };
         assert_eq!(
             Value::Object(fields),
             json!({
@@ -316,15 +409,27 @@ mod tests {
             );
         })
         .await;
-        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
-        let told: Vec<_> = fields["signals"].as_array().unwrap().iter().map(|s| (&s["title"], s.get("date"))).collect();
+        let Answer::Found { fields, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        let told: Vec<_> = fields["signals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| (&s["title"], s.get("date")))
+            .collect();
         let wanted = [
             (json!("Striker"), Some(json!("2025-12-24T00:00:00.000Z"))),
             (json!("Raised"), Some(json!("2025-12-01T00:00:00.000Z"))),
             (json!("Mistyped"), None),
             (json!("Smith"), None),
         ];
-        assert_eq!(told, wanted.each_ref().map(|(title, date)| (title, date.as_ref())));
+        assert_eq!(
+            told,
+            wanted
+                .each_ref()
+                .map(|(title, date)| (title, date.as_ref()))
+        );
         assert_eq!(fields["open_positions"], 2);
     }
 
@@ -342,16 +447,43 @@ mod tests {
             s.answer(500, "");
         })
         .await;
-        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
-        assert_eq!(Value::Object(fields), json!({"careers_url": "https://acme.example/careers"}));
+        let Answer::Found { fields, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(
+            Value::Object(fields),
+            json!({"careers_url": "https://acme.example/careers"})
+        );
         let (answer, _) = ask("", |s| {
             s.answer(200, "User-agent: *\nDisallow: /feed");
-            s.answer_with(200, HTML, "<link rel=alternate type=application/rss+xml href=/feed>");
+            s.answer_with(
+                200,
+                HTML,
+                "<link rel=alternate type=application/rss+xml href=/feed>",
+            );
         })
         .await;
-        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
+        assert!(
+            matches!(
+                answer,
+                Answer::Failed {
+                    code: FailureCode::RobotsRefused,
+                    ..
+                }
+            ),
+            "{answer:?}"
+        );
         let (answer, _) = ask("", |s| s.answer(200, "User-agent: *\nDisallow: /")).await;
-        assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
+        assert!(
+            matches!(
+                answer,
+                Answer::Failed {
+                    code: FailureCode::RobotsRefused,
+                    ..
+                }
+            ),
+            "{answer:?}"
+        );
     }
 
     #[tokio::test]
@@ -382,9 +514,15 @@ mod tests {
             );
         })
         .await;
-        let Answer::Found { fields, .. } = answer else { panic!("{answer:?}") };
-        let titles: Vec<&str> =
-            fields["signals"].as_array().unwrap().iter().map(|signal| signal["title"].as_str().unwrap()).collect();
+        let Answer::Found { fields, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        let titles: Vec<&str> = fields["signals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|signal| signal["title"].as_str().unwrap())
+            .collect();
         assert_eq!(titles, ["Hired", "Raised", "Moved", "Striker", "Helper"]);
         assert_eq!(fields["open_positions"], 2);
     }

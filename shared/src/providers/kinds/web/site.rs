@@ -20,7 +20,10 @@ pub struct Site {
 
 impl Site {
     pub fn new(config: &SiteConfig) -> Self {
-        Self { config: config.clone(), agent: Agent::new(&config.web) }
+        Self {
+            config: config.clone(),
+            agent: Agent::new(&config.web),
+        }
     }
 }
 
@@ -31,7 +34,11 @@ impl Provider for Site {
             Ok(host) => host,
             Err(why) => return Answer::Invalid(why),
         };
-        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
+        let mut visit = Visit::new(
+            &self.agent,
+            ports,
+            super::time_for(question, self.config.web.timeout),
+        );
         let page = match visit.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
@@ -44,10 +51,16 @@ impl Provider for Site {
         if profile.fields.is_empty() {
             return Answer::NotFound;
         }
-        Answer::Found { fields: profile.fields, confidence: Some(Confidence::Each(profile.sure)) }
+        Answer::Found {
+            fields: profile.fields,
+            confidence: Some(Confidence::Each(profile.sure)),
+        }
     }
 }
 
 fn year(now: Timestamp) -> i32 {
-    now.rfc3339().get(..4).and_then(|year| year.parse().ok()).unwrap_or(i32::MAX)
+    now.rfc3339()
+        .get(..4)
+        .and_then(|year| year.parse().ok())
+        .unwrap_or(i32::MAX)
 }

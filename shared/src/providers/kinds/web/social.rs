@@ -38,8 +38,13 @@ impl Profile {
     pub(super) fn of(url: &Url) -> Option<Self> {
         let host = url.host_str().filter(|host| host.len() <= MAX_HOST)?;
         let domain = owner(host);
-        let known = KNOWN.iter().find(|known| known.network.domains.contains(&domain))?;
-        if !matches!(url.scheme(), "http" | "https") || url.port().is_some() || !url.username().is_empty() {
+        let known = KNOWN
+            .iter()
+            .find(|known| known.network.domains.contains(&domain))?;
+        if !matches!(url.scheme(), "http" | "https")
+            || url.port().is_some()
+            || !url.username().is_empty()
+        {
             return None;
         }
         let network = known.network;
@@ -57,15 +62,22 @@ impl Profile {
         let name = found.get(2).map_or("", |name| name.as_str());
         let first = path.split('/').next().unwrap_or_default();
         let word = name.to_ascii_lowercase();
-        let reserved = has(network.reserved, &word) || word.rsplit_once('.').is_some_and(|(_, end)| end == "php");
+        let reserved = has(network.reserved, &word)
+            || word.rsplit_once('.').is_some_and(|(_, end)| end == "php");
         let object = || word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-        let reserved = reserved || (network.name == "vk" && object() != word && has(VK_OBJECTS, object()));
+        let reserved =
+            reserved || (network.name == "vk" && object() != word && has(VK_OBJECTS, object()));
         if first.trim_start_matches('@') == name && reserved {
             return None;
         }
         let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
         let url = format!("https://{host}/{}", found.name("profile")?.as_str());
-        Some(Self { network: network.name, url, name, weak: weak.is_some() })
+        Some(Self {
+            network: network.name,
+            url,
+            name,
+            weak: weak.is_some(),
+        })
     }
 
     /// What it is called there.
@@ -80,15 +92,28 @@ impl Profile {
 
     /// Whether it is the same profile, at whichever of the network's hosts.
     pub(super) fn same(&self, other: &Self) -> bool {
-        let key = |url: &str| url.splitn(4, '/').nth(3).unwrap_or(url).trim_start_matches('@').to_lowercase();
+        let key = |url: &str| {
+            url.splitn(4, '/')
+                .nth(3)
+                .unwrap_or(url)
+                .trim_start_matches('@')
+                .to_lowercase()
+        };
         self.network == other.network && key(&self.url) == key(&other.url)
     }
 }
 
 /// The path without slashes at its ends, with `@` and the old `#!/` as they are meant, and the ID of `profile.php`.
 fn path(url: &Url) -> Option<String> {
-    let fragment = url.fragment().and_then(|f| f.strip_prefix("!/")).filter(|_| url.path() == "/");
-    let parts = fragment.unwrap_or(url.path()).split('?').next().unwrap_or_default();
+    let fragment = url
+        .fragment()
+        .and_then(|f| f.strip_prefix("!/"))
+        .filter(|_| url.path() == "/");
+    let parts = fragment
+        .unwrap_or(url.path())
+        .split('?')
+        .next()
+        .unwrap_or_default();
     if parts.len() > MAX_PATH {
         return None;
     }
@@ -103,9 +128,16 @@ fn path(url: &Url) -> Option<String> {
 
 /// A profile at a host of its own: `acme.medium.com`.
 fn named_host(network: &Network, host: &str, sub: &str) -> Option<Profile> {
-    let own = ["api", "blog", "cdn", "help", "link", "m", "miro", "partner", "policy", "status", "www"];
+    let own = [
+        "api", "blog", "cdn", "help", "link", "m", "miro", "partner", "policy", "status", "www",
+    ];
     let named = !sub.is_empty() && !sub.contains('.') && !own.contains(&sub);
-    named.then(|| Profile { network: network.name, url: format!("https://{host}"), name: sub.to_owned(), weak: false })
+    named.then(|| Profile {
+        network: network.name,
+        url: format!("https://{host}"),
+        name: sub.to_owned(),
+        weak: false,
+    })
 }
 
 /// A link to a profile, with what the page says of it.
@@ -133,7 +165,10 @@ impl Candidate {
         }
         if fit == 0 && label == Label::Mixed {
             let said = glued(&self.label);
-            fit = names.iter().any(|name| name.chars().count() >= 4 && said.contains(name)).into();
+            fit = names
+                .iter()
+                .any(|name| name.chars().count() >= 4 && said.contains(name))
+                .into();
         }
         match (self.place, fit) {
             (Place::Others, 3) => Some(10),
@@ -144,27 +179,44 @@ impl Candidate {
             _ if self.own => Some(UNFIT_OWN),
             (Place::Frame, 0) => (label != Label::Other).then_some(UNFIT_FRAME),
             (Place::Body, 1..) => Some(30 + fit),
-            (Place::Body, 0) => matches!(label, Label::Network | Label::Blank).then_some(UNFIT_BODY),
+            (Place::Body, 0) => {
+                matches!(label, Label::Network | Label::Blank).then_some(UNFIT_BODY)
+            }
         }
     }
 
     fn label(&self) -> Label {
         let said = self.label.to_lowercase();
-        let words: Vec<&str> = said.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let network = NETWORKS.iter().find(|network| network.name == self.profile.network);
+        let words: Vec<&str> = said
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let network = NETWORKS
+            .iter()
+            .find(|network| network.name == self.profile.network);
         let names = network.map_or(&[][..], |network| network.words);
         let is_name = |word: &&str| names.contains(word);
         let follows = FOLLOW.split(' ').any(|follow| said.contains(follow));
         let named = words.iter().any(|word| is_name(word) || has(FOLLOW, word));
-        if named && words.iter().all(|word| is_name(word) || has(FILLERS, word) || has(FOLLOW, word)) {
+        if named
+            && words
+                .iter()
+                .all(|word| is_name(word) || has(FILLERS, word) || has(FOLLOW, word))
+        {
             return Label::Network;
         }
         if words.concat().chars().count() <= 2 {
             return Label::Blank;
         }
         // Some languages set no space behind a name.
-        let within = names.iter().any(|name| name.len() >= 5 && said.contains(name));
-        if follows || within || words.iter().any(is_name) { Label::Mixed } else { Label::Other }
+        let within = names
+            .iter()
+            .any(|name| name.len() >= 5 && said.contains(name));
+        if follows || within || words.iter().any(is_name) {
+            Label::Mixed
+        } else {
+            Label::Other
+        }
     }
 }
 
@@ -192,16 +244,30 @@ const FILLERS: &str = "\
 
 /// The company's profiles among those that its page links to, one of a network, in the page's order.
 pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'static str, String)> {
-    let weighed = candidates.iter().take(MAX_CANDIDATES).map(|candidate| (candidate, candidate.weight(names)));
-    let weighed: Vec<(&Candidate, u8)> = weighed.filter_map(|(c, weight)| Some((c, weight?))).collect();
+    let weighed = candidates
+        .iter()
+        .take(MAX_CANDIDATES)
+        .map(|candidate| (candidate, candidate.weight(names)));
+    let weighed: Vec<(&Candidate, u8)> = weighed
+        .filter_map(|(c, weight)| Some((c, weight?)))
+        .collect();
     let mut chosen: Vec<(&'static str, String)> = Vec::new();
     for (first, _) in &weighed {
         let network = first.profile.network;
-        let of = || weighed.iter().filter(|(candidate, _)| candidate.profile.network == network);
-        let Some(most) = of().map(|(_, weight)| *weight).max() else { continue };
-        let mut best = of().filter(|(_, weight)| *weight == most).map(|(candidate, _)| &candidate.profile);
+        let of = || {
+            weighed
+                .iter()
+                .filter(|(candidate, _)| candidate.profile.network == network)
+        };
+        let Some(most) = of().map(|(_, weight)| *weight).max() else {
+            continue;
+        };
+        let mut best = of()
+            .filter(|(_, weight)| *weight == most)
+            .map(|(candidate, _)| &candidate.profile);
         let Some(profile) = best.next() else { continue };
-        let told_apart = ![UNFIT_OWN, UNFIT_FRAME, UNFIT_BODY].contains(&most) || best.all(|other| other.same(profile));
+        let told_apart = ![UNFIT_OWN, UNFIT_FRAME, UNFIT_BODY].contains(&most)
+            || best.all(|other| other.same(profile));
         if told_apart && !chosen.iter().any(|(known, _)| *known == network) {
             chosen.push((network, profile.url.clone()));
         }
@@ -212,8 +278,14 @@ pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'stati
 /// A company's names as a profile may spell them: its domain's first part, and what it is called.
 pub(super) fn names<'a>(domain: &str, called: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let label = domain.split('.').next().unwrap_or_default();
-    let spelled = called.into_iter().flat_map(organisation::spellings).map(|words| words.concat());
-    let mut names: Vec<String> = std::iter::once(glued(label)).chain(spelled).filter(|name| !name.is_empty()).collect();
+    let spelled = called
+        .into_iter()
+        .flat_map(organisation::spellings)
+        .map(|words| words.concat());
+    let mut names: Vec<String> = std::iter::once(glued(label))
+        .chain(spelled)
+        .filter(|name| !name.is_empty())
+        .collect();
     names.dedup();
     names
 }
@@ -224,7 +296,10 @@ fn has(words: &str, word: &str) -> bool {
 }
 
 fn glued(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// How well a profile's own name fits: 3 it is one of the names, 2 it has one within or is within one, 0 it does not.
@@ -234,12 +309,24 @@ fn fit(profile: &str, names: &[String]) -> u8 {
         return 0;
     }
     let profile = profile.to_lowercase();
-    let has_word = |name: &String| profile.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+    let has_word = |name: &String| {
+        profile
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| word == name)
+    };
     let one = |name: &String| {
         let length = |text: &str| text.chars().count();
-        let (short, long) = if length(name) < length(&whole) { (name, &whole) } else { (&whole, name) };
-        let at_end = length(short) >= 4 && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()));
-        match (name == &whole, at_end || has_word(name) || (length(short) >= 5 && long.contains(short.as_str()))) {
+        let (short, long) = if length(name) < length(&whole) {
+            (name, &whole)
+        } else {
+            (&whole, name)
+        };
+        let at_end = length(short) >= 4
+            && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()));
+        match (
+            name == &whole,
+            at_end || has_word(name) || (length(short) >= 5 && long.contains(short.as_str())),
+        ) {
             (true, _) => 3,
             (_, true) => 2,
             _ => 0,

@@ -7,13 +7,17 @@ pub(super) fn segments(title: &str) -> impl Iterator<Item = &str> {
     for (at, c) in title.char_indices() {
         let after = at + c.len_utf8();
         let open = |text: &str, end: bool| {
-            let next = if end { text.chars().next_back() } else { text.chars().next() };
+            let next = if end {
+                text.chars().next_back()
+            } else {
+                text.chars().next()
+            };
             next.is_none_or(char::is_whitespace)
         };
         let (before_open, after_open) = (open(&title[..at], true), open(&title[after..], false));
         let separates = match c {
-            '|' | '\u{ff5c}' | '\u{2502}' | '\u{2503}' | '\u{bb}' | '\u{ab}' | '\u{203a}' | '\u{2039}' | '\u{2022}'
-            | '\u{ff1a}' => true,
+            '|' | '\u{ff5c}' | '\u{2502}' | '\u{2503}' | '\u{bb}' | '\u{ab}' | '\u{203a}'
+            | '\u{2039}' | '\u{2022}' | '\u{ff1a}' => true,
             // Within a word these are part of it: `Hewlett\u{2013}Packard`, `col\u{b7}lecci\u{f3}`.
             '\u{2013}' | '\u{2014}' | '\u{b7}' | '\u{2212}' => before_open || after_open,
             '-' | '~' | '/' | '\u{2192}' | '*' => before_open && after_open,
@@ -28,7 +32,10 @@ pub(super) fn segments(title: &str) -> impl Iterator<Item = &str> {
         }
     }
     parts.push(&title[start..]);
-    parts.into_iter().map(str::trim).filter(|part| part.chars().any(char::is_alphanumeric))
+    parts
+        .into_iter()
+        .map(str::trim)
+        .filter(|part| part.chars().any(char::is_alphanumeric))
 }
 
 #[cfg(test)]
@@ -39,13 +46,26 @@ mod tests {
     fn titles_have_segments() {
         let parts = |title| segments(title).collect::<Vec<_>>();
         let title = "Home - Acme | Anvils for all \u{2013} since 1920";
-        assert_eq!(parts(title), ["Home", "Acme", "Anvils for all", "since 1920"]);
-        for whole in ["Coca-Cola", "Hewlett\u{2013}Packard", "re:Invent", "AC/DC", "C+A", "Goodwin\u{b7}Procter"] {
+        assert_eq!(
+            parts(title),
+            ["Home", "Acme", "Anvils for all", "since 1920"]
+        );
+        for whole in [
+            "Coca-Cola",
+            "Hewlett\u{2013}Packard",
+            "re:Invent",
+            "AC/DC",
+            "C+A",
+            "Goodwin\u{b7}Procter",
+        ] {
             assert_eq!(parts(whole), [whole]);
         }
         assert_eq!(parts("Acme: Anvils"), ["Acme", "Anvils"]);
         assert_eq!(parts("Acme \u{bb} | - Home"), ["Acme", "Home"]);
-        assert_eq!(parts("\u{4f1a}\u{793e}\u{ff5c}\u{516c}\u{5f0f}"), ["\u{4f1a}\u{793e}", "\u{516c}\u{5f0f}"]);
+        assert_eq!(
+            parts("\u{4f1a}\u{793e}\u{ff5c}\u{516c}\u{5f0f}"),
+            ["\u{4f1a}\u{793e}", "\u{516c}\u{5f0f}"]
+        );
         assert_eq!(parts(" | - "), [""; 0]);
     }
 }

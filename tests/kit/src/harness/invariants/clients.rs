@@ -60,7 +60,10 @@ impl Request {
     /// The job that it is about.
     fn job(&self) -> Option<&JobId> {
         match self {
-            Self::Retry { job, .. } | Self::Cancel { job } | Self::Delete { job } | Self::Read { job } => Some(job),
+            Self::Retry { job, .. }
+            | Self::Cancel { job }
+            | Self::Delete { job }
+            | Self::Read { job } => Some(job),
             Self::Replay { id, .. } => Some(&id.job),
             Self::Submit { .. } | Self::Rotate { .. } | Self::TestWebhook { .. } => None,
         }
@@ -84,9 +87,17 @@ pub struct Sent<'a> {
 #[derive(Debug)]
 pub enum Heard<'a> {
     /// This key's job.
-    Accepted { tenant: &'a TenantId, key: &'a str, job: &'a JobId },
+    Accepted {
+        tenant: &'a TenantId,
+        key: &'a str,
+        job: &'a JobId,
+    },
     /// A job as it is shown. `was_gone`: it had been told to be erased before the request was sent.
-    Shown { view: &'a JobView, was_gone: bool, version: Version },
+    Shown {
+        view: &'a JobView,
+        was_gone: bool,
+        version: Version,
+    },
     /// The job is asked to stop.
     Canceled { job: &'a JobId },
     /// Somebody asks for the job to be erased.
@@ -96,21 +107,41 @@ pub enum Heard<'a> {
     /// There is no such job.
     Absent { job: &'a JobId },
     /// The line that comes in this place.
-    Line { job: &'a JobId, place: u32, line: &'a ResultLine },
+    Line {
+        job: &'a JobId,
+        place: u32,
+        line: &'a ResultLine,
+    },
     /// After so many lines an empty page, though more is to come.
     EmptyPage { view: &'a JobView, after: u32 },
     /// This key's webhook secret.
-    Secret { tenant: &'a TenantId, key: &'a str, secret: &'a str },
+    Secret {
+        tenant: &'a TenantId,
+        key: &'a str,
+        secret: &'a str,
+    },
     /// The event is sent again.
-    Replayed { tenant: &'a TenantId, id: &'a DeliveryId, delivery: &'a Delivery },
+    Replayed {
+        tenant: &'a TenantId,
+        id: &'a DeliveryId,
+        delivery: &'a Delivery,
+    },
     /// The delivery when all is over.
     Over { delivery: &'a Delivery },
     /// The request is refused. Readers, who look on beside everything else, know nothing of the past.
-    Refused { sent: Sent<'a>, error: &'a ApiError, past: Option<(&'a Past, &'a Registry)> },
+    Refused {
+        sent: Sent<'a>,
+        error: &'a ApiError,
+        past: Option<(&'a Past, &'a Registry)>,
+    },
     /// Nothing, for longer than a client waits.
     Silence { who: &'a str },
     /// Another tenant's client asked for a thing, and for one that never was.
-    Stranger { asked: &'a str, there: (u16, &'a str), never: (u16, &'a str) },
+    Stranger {
+        asked: &'a str,
+        there: (u16, &'a str),
+        never: (u16, &'a str),
+    },
 }
 
 /// What clients were told, of all jobs.
@@ -139,8 +170,9 @@ pub struct Told {
 impl Told {
     /// Holds what a client hears against all that clients heard before, and remembers it.
     pub fn hear(&mut self, heard: &Heard<'_>) {
-        let wrong =
-            CLIENTS.iter().filter_map(|(name, rule)| rule(self, heard).err().map(|why| format!("{name}: {why}")));
+        let wrong = CLIENTS
+            .iter()
+            .filter_map(|(name, rule)| rule(self, heard).err().map(|why| format!("{name}: {why}")));
         let wrong: Vec<String> = wrong.collect();
         self.wrong.extend(wrong);
         self.learn(heard);
@@ -159,7 +191,9 @@ impl Told {
     fn learn(&mut self, heard: &Heard<'_>) {
         match heard {
             Heard::Accepted { tenant, key, job } => {
-                self.keys.entry(((*tenant).clone(), (*key).to_owned())).or_insert_with(|| (*job).clone());
+                self.keys
+                    .entry(((*tenant).clone(), (*key).to_owned()))
+                    .or_insert_with(|| (*job).clone());
             }
             Heard::Shown { view, version, .. } => {
                 let id = &view.job.spec.id;
@@ -172,13 +206,23 @@ impl Told {
             }
             Heard::Canceled { job } => drop(self.canceled.insert((*job).clone())),
             Heard::Doomed { job } => drop(self.doomed.insert((*job).clone())),
-            Heard::Erased { job, .. } | Heard::Absent { job } => drop(self.gone.insert((*job).clone())),
-            Heard::Line { job, line, .. } => {
-                self.lines.entry(((*job).clone(), line.index)).or_insert_with(|| line.outcome.clone());
+            Heard::Erased { job, .. } | Heard::Absent { job } => {
+                drop(self.gone.insert((*job).clone()))
             }
-            Heard::Secret { tenant, key, secret } => {
+            Heard::Line { job, line, .. } => {
+                self.lines
+                    .entry(((*job).clone(), line.index))
+                    .or_insert_with(|| line.outcome.clone());
+            }
+            Heard::Secret {
+                tenant,
+                key,
+                secret,
+            } => {
                 let named = ((*tenant).clone(), (*key).to_owned());
-                self.secrets.entry(named).or_insert_with(|| (*secret).to_owned());
+                self.secrets
+                    .entry(named)
+                    .or_insert_with(|| (*secret).to_owned());
             }
             Heard::Replayed { id, delivery, .. } => {
                 if delivery.explicit {
@@ -200,29 +244,48 @@ impl Told {
             let was_gone = self.is_gone(&id);
             match world.call(async |ports| read::job(ports, &tenant, &id).await) {
                 Ok(view) => {
-                    self.hear(&Heard::Shown { view: &view, was_gone, version });
+                    self.hear(&Heard::Shown {
+                        view: &view,
+                        was_gone,
+                        version,
+                    });
                     let (mut place, mut next) = (0, Some(ResultCursor::default()));
                     while let Some(cursor) = next {
-                        let page = world.call(async |ports| results(ports, &view, cursor, usize::MAX).await);
+                        let page = world
+                            .call(async |ports| results(ports, &view, cursor, usize::MAX).await);
                         let Ok(page) = page else { break };
                         for line in &page.lines {
-                            self.hear(&Heard::Line { job: &id, place, line });
+                            self.hear(&Heard::Line {
+                                job: &id,
+                                place,
+                                line,
+                            });
                             place += 1;
                         }
                         next = page.next.filter(|_| !page.lines.is_empty());
                         if page.lines.is_empty() && page.next.is_some() {
-                            self.hear(&Heard::EmptyPage { view: &view, after: place });
+                            self.hear(&Heard::EmptyPage {
+                                view: &view,
+                                after: place,
+                            });
                         }
                     }
                 }
                 Err(ApiError::NotFound { .. }) => self.hear(&Heard::Absent { job: &id }),
-                Err(other) => self.wrong.push(format!("accepted_for_good: {id}: {other:?}")),
+                Err(other) => self
+                    .wrong
+                    .push(format!("accepted_for_good: {id}: {other:?}")),
             }
         }
         for id in self.promised.keys().cloned().collect::<Vec<_>>() {
-            let Some(tenant) = world.accepted.get(&id.job) else { continue };
-            if let Ok(delivery) = world.call(async |ports| read::delivery(ports, tenant, &id).await) {
-                self.hear(&Heard::Over { delivery: &delivery });
+            let Some(tenant) = world.accepted.get(&id.job) else {
+                continue;
+            };
+            if let Ok(delivery) = world.call(async |ports| read::delivery(ports, tenant, &id).await)
+            {
+                self.hear(&Heard::Over {
+                    delivery: &delivery,
+                });
             }
         }
     }
@@ -240,9 +303,13 @@ fn accepted_for_good(told: &Told, heard: &Heard<'_>) -> Verdict {
 
 /// A key gets one job, whoever asks and however often.
 fn same_key_same_job(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Accepted { tenant, key, job } = heard else { return Ok(()) };
+    let Heard::Accepted { tenant, key, job } = heard else {
+        return Ok(());
+    };
     let before = told.keys.get(&((*tenant).clone(), (*key).to_owned()));
-    before.map_or(Ok(()), |before| same(&format!("job of {key}"), job, &before))
+    before.map_or(Ok(()), |before| {
+        same(&format!("job of {key}"), job, &before)
+    })
 }
 
 /// The outcome of a record, the end of a job, and how many records are done: what was shown once stays.
@@ -256,16 +323,28 @@ fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
             let (done, total) = (view.counts().total(), view.job.spec.total);
             // The version before cannot read the progress that this one writes, and shows less of a live job until it is
             // replaced again: no version to come can change that. What has ended it shows in full.
-            let before = if *version == Version::Previous { 0 } else { told.done.get(id).copied().unwrap_or(0) };
+            let before = if *version == Version::Previous {
+                0
+            } else {
+                told.done.get(id).copied().unwrap_or(0)
+            };
             if before <= done && done <= total {
                 Ok(())
             } else {
-                Err(format!("{before} of {total} records of {id} were done, now {done}"))
+                Err(format!(
+                    "{before} of {total} records of {id} were done, now {done}"
+                ))
             }
         }
         Heard::Line { job, line, .. } => {
             let before = told.lines.get(&((*job).clone(), line.index));
-            before.map_or(Ok(()), |before| same(&format!("line {} of {job}", line.index), &line.outcome, before))
+            before.map_or(Ok(()), |before| {
+                same(
+                    &format!("line {} of {job}", line.index),
+                    &line.outcome,
+                    before,
+                )
+            })
         }
         _ => Ok(()),
     }
@@ -274,14 +353,23 @@ fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
 /// Nobody sees a job again that was answered to be erased, and it is erased once.
 fn erased_stays_erased(_: &Told, heard: &Heard<'_>) -> Verdict {
     match heard {
-        Heard::Shown { view, was_gone: true, .. } => Err(format!("{} is shown again", view.job.spec.id)),
-        Heard::Erased { job, was_gone: true } => Err(format!("{job} was erased twice")),
+        Heard::Shown {
+            view,
+            was_gone: true,
+            ..
+        } => Err(format!("{} is shown again", view.job.spec.id)),
+        Heard::Erased {
+            job,
+            was_gone: true,
+        } => Err(format!("{job} was erased twice")),
         _ => Ok(()),
     }
 }
 
 fn canceled_stays_canceled(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Shown { view, .. } = heard else { return Ok(()) };
+    let Heard::Shown { view, .. } = heard else {
+        return Ok(());
+    };
     let (id, status) = (&view.job.spec.id, view.status());
     if told.canceled.contains(id) && !matches!(status, Status::Canceling | Status::Canceled) {
         return Err(format!("{id} is {status:?}"));
@@ -292,14 +380,20 @@ fn canceled_stays_canceled(told: &Told, heard: &Heard<'_>) -> Verdict {
 /// Whoever reads page after page gets the lines of the input, in its order.
 fn in_input_order(_: &Told, heard: &Heard<'_>) -> Verdict {
     match heard {
-        Heard::Line { job, place, line } => same(&format!("place of the next line of {job}"), &line.index, place),
+        Heard::Line { job, place, line } => same(
+            &format!("place of the next line of {job}"),
+            &line.index,
+            place,
+        ),
         _ => Ok(()),
     }
 }
 
 /// A job that has ended shows all of its lines, unless somebody erases it meanwhile.
 fn no_gap_in_results(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::EmptyPage { view, after } = heard else { return Ok(()) };
+    let Heard::EmptyPage { view, after } = heard else {
+        return Ok(());
+    };
     let id = &view.job.spec.id;
     if view.job.status.is_live() || told.doomed.contains(id) {
         return Ok(());
@@ -308,7 +402,14 @@ fn no_gap_in_results(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 fn one_secret_per_key(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Secret { tenant, key, secret } = heard else { return Ok(()) };
+    let Heard::Secret {
+        tenant,
+        key,
+        secret,
+    } = heard
+    else {
+        return Ok(());
+    };
     match told.secrets.get(&((*tenant).clone(), (*key).to_owned())) {
         Some(before) if before != secret => Err(format!("{key} got two secrets")),
         _ => Ok(()),
@@ -319,17 +420,32 @@ fn one_secret_per_key(told: &Told, heard: &Heard<'_>) -> Verdict {
 /// one made it void. One whose attempt is under way is answered as it is.
 fn replayed_as_asked(told: &Told, heard: &Heard<'_>) -> Verdict {
     match heard {
-        Heard::Replayed { tenant, id, delivery } => {
+        Heard::Replayed {
+            tenant,
+            id,
+            delivery,
+        } => {
             same("delivery", &&delivery.id, id)?;
             same("tenant", &&delivery.tenant, tenant)?;
             let answered = delivery.explicit || delivery.lease.is_some();
-            if answered { Ok(()) } else { Err(format!("{id} is answered as if nobody had asked: {delivery:?}")) }
+            if answered {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{id} is answered as if nobody had asked: {delivery:?}"
+                ))
+            }
         }
         Heard::Over { delivery } => {
             let (id, had) = (&delivery.id, delivery.attempts);
             let promised = told.promised.get(id).copied().unwrap_or(0);
-            let void = delivery.state == DeliveryState::Exhausted && delivery.reason.as_deref() == Some("superseded");
-            if had >= promised || void { Ok(()) } else { Err(format!("{id} had {had} attempts, not {promised}")) }
+            let void = delivery.state == DeliveryState::Exhausted
+                && delivery.reason.as_deref() == Some("superseded");
+            if had >= promised || void {
+                Ok(())
+            } else {
+                Err(format!("{id} had {had} attempts, not {promised}"))
+            }
         }
         _ => Ok(()),
     }
@@ -345,7 +461,14 @@ fn clients_are_answered(_: &Told, heard: &Heard<'_>) -> Verdict {
 
 /// What is another tenant's is answered like what never was.
 fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Stranger { asked, there, never } = heard else { return Ok(()) };
+    let Heard::Stranger {
+        asked,
+        there,
+        never,
+    } = heard
+    else {
+        return Ok(());
+    };
     same(&format!("answer to a stranger's {asked}"), there, never)?;
     same(&format!("status of a stranger's {asked}"), &there.0, &404)
 }
@@ -353,34 +476,52 @@ fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
 /// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
 /// Source: the API description in `shared/API.md`.
 fn answered_as_documented(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Refused { sent, error, past } = heard else { return Ok(()) };
+    let Heard::Refused { sent, error, past } = heard else {
+        return Ok(());
+    };
     let right = match (error, past) {
         (ApiError::NotFound { what }, _) if *what == "job" => is_missing(told, sent),
         (ApiError::NotFound { what: "delivery" }, Some((past, _))) => match sent.request {
             // Under a tombstone a delivery may be left; it is not shown any more.
             Request::Replay { id, .. } => {
                 past.lacked(id, sent.at, sent.answered_at)
-                    || past.statuses(&id.job, sent.at, sent.answered_at).any(|status| status == Status::Deleted)
+                    || past
+                        .statuses(&id.job, sent.at, sent.answered_at)
+                        .any(|status| status == Status::Deleted)
             }
             _ => false,
         },
         (ApiError::NotEnoughCredits { needed, available }, Some((past, registry))) => {
-            let there = past.balances(sent.tenant, sent.at, sent.answered_at).any(|balance| balance == *available);
+            let there = past
+                .balances(sent.tenant, sent.at, sent.answered_at)
+                .any(|balance| balance == *available);
             let short = i64::try_from(*needed).is_ok_and(|needed| needed > *available);
             there && short && needs(sent.request, past, registry) == Some(*needed)
         }
         (ApiError::Conflict { .. }, Some((past, _))) => is_in_the_way(sent, past),
         _ => false,
     };
-    if right { Ok(()) } else { Err(format!("{:?} got {error:?}", sent.request)) }
+    if right {
+        Ok(())
+    } else {
+        Err(format!("{:?} got {error:?}", sent.request))
+    }
 }
 
 /// Whether the job that it is about, or the one that it made before, may be gone: somebody asked to erase it.
 fn is_missing(told: &Told, sent: &Sent<'_>) -> bool {
-    let made = sent.request.makes().and_then(|key| told.keys.get(&(sent.tenant.clone(), key.to_owned())));
+    let made = sent
+        .request
+        .makes()
+        .and_then(|key| told.keys.get(&(sent.tenant.clone(), key.to_owned())));
     // A replay asks for the delivery alone.
-    let about = sent.request.job().filter(|_| !matches!(sent.request, Request::Replay { .. }));
-    made.into_iter().chain(about).any(|job| told.doomed.contains(job))
+    let about = sent
+        .request
+        .job()
+        .filter(|_| !matches!(sent.request, Request::Replay { .. }));
+    made.into_iter()
+        .chain(about)
+        .any(|job| told.doomed.contains(job))
 }
 
 /// The most credits that the job can cost. `None` where it takes what there is, or makes none.
@@ -392,28 +533,47 @@ fn needs(request: &Request, past: &Past, registry: &Registry) -> Option<u64> {
         }
         Request::Retry { job, .. } => {
             let job = past.job(job)?;
-            (&job.spec.kind, &job.spec.providers, u64::from(job.end.as_ref()?.counts.failed), None)
+            (
+                &job.spec.kind,
+                &job.spec.providers,
+                u64::from(job.end.as_ref()?.counts.failed),
+                None,
+            )
         }
         _ => return None,
     };
     let usable = |kind: &&RecordType| kind.usable().is_ok();
-    let price = registry.kind(kind).filter(usable).map_or(0, |kind| u64::from(kind.price(providers.as_deref())));
+    let price = registry
+        .kind(kind)
+        .filter(usable)
+        .map_or(0, |kind| u64::from(kind.price(providers.as_deref())));
     let wanted = records * price;
-    Some(most.filter(|_| price > 0).map_or(wanted, |most| wanted.min(most / price * price)))
+    Some(
+        most.filter(|_| price > 0)
+            .map_or(wanted, |most| wanted.min(most / price * price)),
+    )
 }
 
 /// Whether the state that a request met does not allow it.
 fn is_in_the_way(sent: &Sent<'_>, past: &Past) -> bool {
-    let was = |job: &JobId, which: fn(Status) -> bool| past.statuses(job, sent.at, sent.answered_at).any(which);
+    let was = |job: &JobId, which: fn(Status) -> bool| {
+        past.statuses(job, sent.at, sent.answered_at).any(which)
+    };
     let is_ended = |status: Status| !status.is_live() && status != Status::Deleted;
     match sent.request {
         // Too late to stop it.
-        Request::Cancel { job } => {
-            was(job, |s| matches!(s, Status::Completed | Status::Failed | Status::Expiring | Status::Expired))
-        }
+        Request::Cancel { job } => was(job, |s| {
+            matches!(
+                s,
+                Status::Completed | Status::Failed | Status::Expiring | Status::Expired
+            )
+        }),
         // It is not over, or nothing failed.
         Request::Retry { job, .. } => {
-            let failed = past.job(job).and_then(|job| job.end.as_ref()).map(|end| end.counts.failed);
+            let failed = past
+                .job(job)
+                .and_then(|job| job.end.as_ref())
+                .map(|end| end.counts.failed);
             was(job, Status::is_live) || was(job, is_ended) && failed == Some(0)
         }
         // Only the latest event counts at that URL, and a newer one was had there.

@@ -31,7 +31,11 @@ pub struct End {
 impl End {
     pub(super) fn read(world: &World) -> Self {
         let items = world.sim.store.items();
-        let jobs: Vec<Job> = items.iter().filter(|i| i.key.sk == "META").filter_map(|i| read_meta(i).ok()).collect();
+        let jobs: Vec<Job> = items
+            .iter()
+            .filter(|i| i.key.sk == "META")
+            .filter_map(|i| read_meta(i).ok())
+            .collect();
         let deliveries = items
             .iter()
             .filter_map(|item| {
@@ -42,67 +46,107 @@ impl End {
             .collect();
         let got = |tenant: &Tenant| {
             let id = tenant.id.clone();
-            tenant.receiver.exchanges().into_iter().map(move |exchange| (id.clone(), exchange))
+            tenant
+                .receiver
+                .exchanges()
+                .into_iter()
+                .map(move |exchange| (id.clone(), exchange))
         };
         let mut told: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
         told.sort_by_key(|(_, exchange)| exchange.at);
         let mut lines = BTreeMap::new();
         for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
             let view = &JobView::new(job.clone(), Progress::default());
-            let page = world.call(async |ports| results(ports, view, ResultCursor::default(), usize::MAX).await);
+            let page = world.call(async |ports| {
+                results(ports, view, ResultCursor::default(), usize::MAX).await
+            });
             let mut all = Vec::new();
             let mut page = page.ok();
             while let Some(got) = page {
                 let (empty, next) = (got.lines.is_empty(), got.next);
                 all.extend(got.lines);
-                page = next
-                    .filter(|_| !empty)
-                    .and_then(|at| world.call(async |ports| results(ports, view, at, usize::MAX).await).ok());
+                page = next.filter(|_| !empty).and_then(|at| {
+                    world
+                        .call(async |ports| results(ports, view, at, usize::MAX).await)
+                        .ok()
+                });
             }
             lines.insert(job.spec.id.clone(), all);
         }
-        Self { items, jobs, deliveries, lines, told }
+        Self {
+            items,
+            jobs,
+            deliveries,
+            lines,
+            told,
+        }
     }
 
     pub(super) fn ended(&self) -> impl Iterator<Item = (&Job, &Vec<ResultLine>)> {
-        self.jobs.iter().filter_map(|job| self.lines.get(&job.spec.id).map(|lines| (job, lines)))
+        self.jobs
+            .iter()
+            .filter_map(|job| self.lines.get(&job.spec.id).map(|lines| (job, lines)))
     }
 }
 
 pub(super) fn jobs_are_over(_: &World, end: &End) -> Verdict {
-    all(
-        &end.jobs,
-        |job| {
-            if job.status.is_live() { Err(format!("{} is {:?}", job.spec.id, job.status)) } else { Ok(()) }
-        },
-    )
+    all(&end.jobs, |job| {
+        if job.status.is_live() {
+            Err(format!("{} is {:?}", job.spec.id, job.status))
+        } else {
+            Ok(())
+        }
+    })
 }
 
 /// One line for each record, in order; an `id` belongs to its place.
 pub(super) fn one_outcome_per_record(_: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
-        same(&format!("lines of {}", job.spec.id), &lines.len(), &(job.spec.total as usize))?;
-        all((0..).zip(lines), |(at, line)| same("index", &line.index, &at))
+        same(
+            &format!("lines of {}", job.spec.id),
+            &lines.len(),
+            &(job.spec.total as usize),
+        )?;
+        all((0..).zip(lines), |(at, line)| {
+            same("index", &line.index, &at)
+        })
     })
 }
 
 pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
-        let Some(told) = &job.end else { return Err(format!("{} has no end", job.spec.id)) };
+        let Some(told) = &job.end else {
+            return Err(format!("{} has no end", job.spec.id));
+        };
         let mut counts = Counts::default();
         for line in lines {
             counts.count(line.outcome.status);
         }
         same("counts", &told.counts, &counts)?;
-        same("credits", &told.credits, &lines.iter().map(|l| u64::from(l.outcome.credits)).sum())?;
-        let bytes = lines.iter().map(|line| line.to_json().to_string().len() as u64 + 1).sum();
+        same(
+            "credits",
+            &told.credits,
+            &lines.iter().map(|l| u64::from(l.outcome.credits)).sum(),
+        )?;
+        let bytes = lines
+            .iter()
+            .map(|line| line.to_json().to_string().len() as u64 + 1)
+            .sum();
         same("bytes", &told.bytes, &bytes)?;
-        let shown = lines.iter().map(|line| shared::domain::job::told(&line.record, Some(&line.outcome)).len() as u64);
+        let shown = lines
+            .iter()
+            .map(|line| shared::domain::job::told(&line.record, Some(&line.outcome)).len() as u64);
         let shown: u64 = shown.sum();
         if world.deployed.contains(&Version::Previous) {
             // It does not know this size, and takes the other for it.
-            let there = told.told_bytes.is_none_or(|told| (shown..=bytes).contains(&told));
-            return if there { Ok(()) } else { Err(format!("told bytes are {:?}, not {shown}", told.told_bytes)) };
+            let there = told
+                .told_bytes
+                .is_none_or(|told| (shown..=bytes).contains(&told));
+            return if there {
+                Ok(())
+            } else {
+                Err(format!("told bytes are {:?}, not {shown}", told.told_bytes))
+            };
         }
         same("told bytes", &told.told_bytes, &Some(shown))
     })
@@ -110,15 +154,25 @@ pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
 
 pub(super) fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
-        let shards = (0..shard_count(job.spec.chunks)).map(|s| world.sim.store.peek(&progress_key(&job.spec.id, s)));
+        let shards = (0..shard_count(job.spec.chunks))
+            .map(|s| world.sim.store.peek(&progress_key(&job.spec.id, s)));
         let shards: Vec<Item> = shards.flatten().collect();
-        let elements: Vec<&String> = shards.iter().flat_map(|item| get_set(item, "done")).collect();
+        let elements: Vec<&String> = shards
+            .iter()
+            .flat_map(|item| get_set(item, "done"))
+            .collect();
         let surplus = |one: &&&String| {
-            elements.iter().any(|other| *other != **one && agree(one, other) && other.len() > one.len())
+            elements
+                .iter()
+                .any(|other| *other != **one && agree(one, other) && other.len() > one.len())
         };
         let elements = elements.len() - elements.iter().filter(surplus).count();
         same("elements", &elements, &(job.spec.chunks as usize))?;
-        same("chunks done", &read_progress(&shards).chunks(), &job.spec.chunks)
+        same(
+            "chunks done",
+            &read_progress(&shards).chunks(),
+            &job.spec.chunks,
+        )
     })
 }
 
@@ -126,9 +180,16 @@ pub(super) fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
 pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
     all(&world.tenants, |Tenant { id: tenant, .. }| {
         let (balance, used, open) = world.credits(tenant);
-        same(&format!("balance and used of {tenant}"), &(balance + used), &world.steps.granted(tenant))?;
+        same(
+            &format!("balance and used of {tenant}"),
+            &(balance + used),
+            &world.steps.granted(tenant),
+        )?;
         same(&format!("open chunks of {tenant}"), &open, &0)?;
-        let there = end.ended().filter(|(job, _)| job.spec.tenant == *tenant).flat_map(|(_, lines)| lines);
+        let there = end
+            .ended()
+            .filter(|(job, _)| job.spec.tenant == *tenant)
+            .flat_map(|(_, lines)| lines);
         let there: i64 = there.map(|line| i64::from(line.outcome.credits)).sum();
         let erased = world.steps.past().cost_of_erased(tenant);
         if world.deployed.contains(&Version::Previous) && erased.contains(&(used - there)) {
@@ -140,8 +201,11 @@ pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
 
 /// Clients repeat a request until it is answered, so that every job there is was told to one.
 pub(super) fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
-    let stored: BTreeMap<JobId, TenantId> =
-        end.jobs.iter().map(|job| (job.spec.id.clone(), job.spec.tenant.clone())).collect();
+    let stored: BTreeMap<JobId, TenantId> = end
+        .jobs
+        .iter()
+        .map(|job| (job.spec.id.clone(), job.spec.tenant.clone()))
+        .collect();
     same("jobs stored", &stored, &world.accepted)
 }
 
@@ -157,13 +221,25 @@ fn event_of(status: Status) -> Option<EventType> {
 /// Every event there should be is there, and is over: a receiver had it, or it is exhausted for a reason that is true.
 pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
-        let told: Vec<&Delivery> = end.deliveries.iter().filter(|d| d.id.job == job.spec.id).collect();
+        let told: Vec<&Delivery> = end
+            .deliveries
+            .iter()
+            .filter(|d| d.id.job == job.spec.id)
+            .collect();
         let ends = usize::from(job.spec.webhook.is_some());
-        let records = job.spec.record_webhook.as_ref().map_or(0, |_| job.spec.total as usize);
+        let records = job
+            .spec
+            .record_webhook
+            .as_ref()
+            .map_or(0, |_| job.spec.total as usize);
         same("deliveries", &told.len(), &(ends + records))?;
         all(told, |delivery| {
             let record = delivery.id.record().map(|_| EventType::RecordFinished);
-            same("event", &Some(delivery.event), &record.or(event_of(job.status)))
+            same(
+                "event",
+                &Some(delivery.event),
+                &record.or(event_of(job.status)),
+            )
         })
     })?;
     all(&end.deliveries, |delivery| match delivery.state {
@@ -172,32 +248,59 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
         DeliveryState::Delivered => {
             let event = delivery.id.event();
             let had = |status: Option<u16>| status.is_some_and(|s| (200..300).contains(&s));
-            if end.told.iter().any(|(_, e)| e.id() == event && had(e.status)) {
+            if end
+                .told
+                .iter()
+                .any(|(_, e)| e.id() == event && had(e.status))
+            {
                 Ok(())
             } else {
-                Err(format!("{event} counts as delivered and no receiver had it"))
+                Err(format!(
+                    "{event} counts as delivered and no receiver had it"
+                ))
             }
         }
     })?;
-    all(&end.deliveries, |delivery| no_exchange_without_an_attempt(end, delivery))
+    all(&end.deliveries, |delivery| {
+        no_exchange_without_an_attempt(end, delivery)
+    })
 }
 
 /// All attempts of an event carry the id of its delivery, and everything that tells of the end of one job one id.
 pub(super) fn one_webhook_id_per_event(world: &World, end: &End) -> Verdict {
     // One that was over may have been deleted by the table since.
-    let known: BTreeSet<String> = world.steps.past().ever_delivered().map(DeliveryId::event).collect();
-    let erased: Vec<&JobId> = end.jobs.iter().filter(|j| j.status == Status::Deleted).map(|j| &j.spec.id).collect();
+    let known: BTreeSet<String> = world
+        .steps
+        .past()
+        .ever_delivered()
+        .map(DeliveryId::event)
+        .collect();
+    let erased: Vec<&JobId> = end
+        .jobs
+        .iter()
+        .filter(|j| j.status == Status::Deleted)
+        .map(|j| &j.spec.id)
+        .collect();
     let mut ids: BTreeMap<String, &str> = BTreeMap::new();
     end.told.iter().try_for_each(|(_, exchange)| {
         let id = exchange.id();
-        if !known.contains(id) && !delivery_of(exchange).is_some_and(|delivery| erased.contains(&&delivery.job)) {
+        if !known.contains(id)
+            && !delivery_of(exchange).is_some_and(|delivery| erased.contains(&&delivery.job))
+        {
             return Err(format!("{id} belongs to no delivery"));
         }
         let body = exchange.json();
-        let Some(job) = body["data"]["id"].as_str().filter(|_| body["type"] != "record.finished") else {
+        let Some(job) = body["data"]["id"]
+            .as_str()
+            .filter(|_| body["type"] != "record.finished")
+        else {
             return Ok(());
         };
-        same(&format!("webhook-id of the end of {job}"), &id, ids.entry(job.to_owned()).or_insert(id))
+        same(
+            &format!("webhook-id of the end of {job}"),
+            &id,
+            ids.entry(job.to_owned()).or_insert(id),
+        )
     })
 }
 
@@ -231,8 +334,16 @@ pub(super) fn every_attempt_is_in_the_log(_: &World, end: &End) -> Verdict {
     all(&end.deliveries, |delivery| {
         let numbers: Vec<u32> = delivery.log.iter().map(|a| a.number).collect();
         let first = delivery.attempts + 1 - u32::try_from(numbers.len()).expect("a short log");
-        same(&format!("log of {}", delivery.id), &numbers, &(first..=delivery.attempts).collect())?;
-        same("first of the log", &(first.min(2)), &(if delivery.attempts > 40 { 2 } else { 1 }))
+        same(
+            &format!("log of {}", delivery.id),
+            &numbers,
+            &(first..=delivery.attempts).collect(),
+        )?;
+        same(
+            "first of the log",
+            &(first.min(2)),
+            &(if delivery.attempts > 40 { 2 } else { 1 }),
+        )
     })
 }
 
@@ -248,8 +359,13 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
     // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
     let sent = end.told.iter().filter_map(|(_, exchange)| {
-        let delivery = *deliveries.iter().find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;
-        let entry = delivery.log.iter().rposition(|attempt| attempt.at <= exchange.at)?;
+        let delivery = *deliveries
+            .iter()
+            .find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;
+        let entry = delivery
+            .log
+            .iter()
+            .rposition(|attempt| attempt.at <= exchange.at)?;
         Some((exchange, delivery, entry))
     });
     let sent: Vec<_> = sent.collect();
@@ -258,7 +374,9 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
         all(&sent[..place], |(answered, newer, entry)| {
             let later = newer.url == older.url && newer.tenant == older.tenant;
             let later = later && newer.id.job.created_at() > older.id.job.created_at();
-            let good = answered.status.is_some_and(|status| (200..300).contains(&status));
+            let good = answered
+                .status
+                .is_some_and(|status| (200..300).contains(&status));
             if !later || !good || answered.until > begun {
                 return Ok(());
             }
@@ -269,10 +387,15 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
                     && third.id.job.created_at() > newer.id.job.created_at()
                     && other.at >= answered.until
             });
-            let repeated = newer.log.get(entry + 1).is_some_and(|next| next.at <= begun);
+            let repeated = newer
+                .log
+                .get(entry + 1)
+                .is_some_and(|next| next.at <= begun);
             let counts = match attempt.error.as_deref() {
                 None => true,
-                Some("interrupted") => !repeated && !overtaken && begun.since(answered.until) < PATIENCE,
+                Some("interrupted") => {
+                    !repeated && !overtaken && begun.since(answered.until) < PATIENCE
+                }
                 // The receiver's answer did not arrive.
                 Some(_) => false,
             };
@@ -289,15 +412,29 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
 
 /// A tombstone, and nothing under it.
 pub(super) fn an_erased_job_leaves_nothing(_: &World, end: &End) -> Verdict {
-    all(end.jobs.iter().filter(|job| job.status == Status::Deleted), |job| {
-        let prefix = format!("JOB#{}", job.spec.id);
-        all(end.items.iter().filter(|item| item.key.pk.starts_with(&prefix)), |item| {
-            let head = item.key == meta_key(&job.spec.id);
-            let personal = ["end", "tenant_jobs"].iter().any(|name| item.attributes.contains_key(*name))
-                || job.spec.name.is_some()
-                || job.spec.webhook.is_some()
-                || job.spec.record_webhook.is_some();
-            if head && !personal { Ok(()) } else { Err(format!("{}/{} is left", item.key.pk, item.key.sk)) }
-        })
-    })
+    all(
+        end.jobs.iter().filter(|job| job.status == Status::Deleted),
+        |job| {
+            let prefix = format!("JOB#{}", job.spec.id);
+            all(
+                end.items
+                    .iter()
+                    .filter(|item| item.key.pk.starts_with(&prefix)),
+                |item| {
+                    let head = item.key == meta_key(&job.spec.id);
+                    let personal = ["end", "tenant_jobs"]
+                        .iter()
+                        .any(|name| item.attributes.contains_key(*name))
+                        || job.spec.name.is_some()
+                        || job.spec.webhook.is_some()
+                        || job.spec.record_webhook.is_some();
+                    if head && !personal {
+                        Ok(())
+                    } else {
+                        Err(format!("{}/{} is left", item.key.pk, item.key.sk))
+                    }
+                },
+            )
+        },
+    )
 }

@@ -20,11 +20,20 @@ pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
         return Ok(());
     }
     all(&end.told, |(_, exchange)| {
-        let Some(id) = delivery_of(exchange) else { return Ok(()) };
+        let Some(id) = delivery_of(exchange) else {
+            return Ok(());
+        };
         let there = end.deliveries.iter().find(|delivery| delivery.id == id);
         let job = end.ended().find(|(job, _)| job.spec.id == id.job);
-        let (Some(delivery), Some((job, lines))) = (there, job) else { return Ok(()) };
-        let told = Told { body: &exchange.json(), delivery, job, lines };
+        let (Some(delivery), Some((job, lines))) = (there, job) else {
+            return Ok(());
+        };
+        let told = Told {
+            body: &exchange.json(),
+            delivery,
+            job,
+            lines,
+        };
         let fits = match delivery.dialect.as_str() {
             "native" => told.native(),
             "apione" => told.apione(),
@@ -51,19 +60,35 @@ impl Told<'_> {
     }
 
     fn number(&self, statuses: &[OutcomeStatus]) -> Value {
-        self.lines.iter().filter(|line| statuses.contains(&line.outcome.status)).count().into()
+        self.lines
+            .iter()
+            .filter(|line| statuses.contains(&line.outcome.status))
+            .count()
+            .into()
     }
 
     fn credits(&self) -> Value {
-        self.lines.iter().map(|line| u64::from(line.outcome.credits)).sum::<u64>().into()
+        self.lines
+            .iter()
+            .map(|line| u64::from(line.outcome.credits))
+            .sum::<u64>()
+            .into()
     }
 
     /// Where all lines are: said somewhere in this text.
     fn links(&self, pointer: &str) -> Verdict {
         let place = format!("/v1/jobs/{}/results", self.job.spec.id);
-        let text = self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = self
+            .body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let there = text.ends_with(&place);
-        if there { Ok(()) } else { Err(format!("{pointer} is {text:?}, and not about {place}")) }
+        if there {
+            Ok(())
+        } else {
+            Err(format!("{pointer} is {text:?}, and not about {place}"))
+        }
     }
 
     /// The line that a record's event is about.
@@ -77,7 +102,11 @@ impl Told<'_> {
         let found = line.outcome.status == Found;
         all(&line.outcome.data, |(name, value)| {
             let there = text.contains(&value.to_string());
-            if there == found { Ok(()) } else { Err(format!("{name} of line {} is told {there}", line.index)) }
+            if there == found {
+                Ok(())
+            } else {
+                Err(format!("{name} of line {} is told {there}", line.index))
+            }
         })
     }
 
@@ -85,7 +114,10 @@ impl Told<'_> {
         self.says("/type", &self.delivery.event.as_str().into())?;
         if self.delivery.event == EventType::RecordFinished {
             self.says("/data/job_id", &self.job.spec.id.as_str().into())?;
-            return self.says("/data/result", &self.own_line().map_or(Value::Null, ResultLine::to_json));
+            return self.says(
+                "/data/result",
+                &self.own_line().map_or(Value::Null, ResultLine::to_json),
+            );
         }
         let counts = json!({
             "total": self.lines.len(),
@@ -102,9 +134,15 @@ impl Told<'_> {
         self.says("/data/credits/used", &self.credits())?;
         self.links("/data/results_url")?;
         let lines: Vec<Value> = self.lines.iter().map(ResultLine::to_json).collect();
-        let bytes: u64 = lines.iter().map(|line| line.to_string().len() as u64 + 1).sum();
+        let bytes: u64 = lines
+            .iter()
+            .map(|line| line.to_string().len() as u64 + 1)
+            .sum();
         let inline = bytes <= INLINE_RESULT_BYTES;
-        self.says("/data/results", &if inline { lines.into() } else { Value::Null })
+        self.says(
+            "/data/results",
+            &if inline { lines.into() } else { Value::Null },
+        )
     }
 
     fn apione(&self) -> Verdict {
@@ -112,9 +150,14 @@ impl Told<'_> {
         self.says("/total_records", &self.lines.len().into())?;
         self.says("/successful", &self.number(&[Found]))?;
         self.says("/not_found", &self.number(&[NotFound]))?;
-        self.says("/failed", &self.number(&[Failed, Invalid, Skipped, Canceled]))?;
+        self.says(
+            "/failed",
+            &self.number(&[Failed, Invalid, Skipped, Canceled]),
+        )?;
         self.says("/credits_used", &self.credits())?;
-        let results = self.body["results"].as_array().map_or(&[][..], Vec::as_slice);
+        let results = self.body["results"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         if results.is_empty() {
             return self.links("/error");
         }
@@ -125,38 +168,74 @@ impl Told<'_> {
                 NotFound => "not_found",
                 _ => "failed",
             };
-            let data = if status == "success" { Value::Object(line.outcome.data.clone()) } else { Value::Null };
-            same(&format!("status of line {}", line.index), &told["status"], &status.into())?;
-            same(&format!("input of line {}", line.index), &told["input"], &line.record.sent().clone().into())?;
-            same(&format!("data of line {}", line.index), &told["data"], &data)
+            let data = if status == "success" {
+                Value::Object(line.outcome.data.clone())
+            } else {
+                Value::Null
+            };
+            same(
+                &format!("status of line {}", line.index),
+                &told["status"],
+                &status.into(),
+            )?;
+            same(
+                &format!("input of line {}", line.index),
+                &told["input"],
+                &line.record.sent().clone().into(),
+            )?;
+            same(
+                &format!("data of line {}", line.index),
+                &told["data"],
+                &data,
+            )
         })
     }
 
     fn fullenrich(&self) -> Verdict {
         self.says("/id", &self.job.spec.id.uuid().into())?;
         let lines = if self.delivery.event == EventType::RecordFinished {
-            let Some(line) = self.own_line() else { return Err("there is no such record".to_owned()) };
+            let Some(line) = self.own_line() else {
+                return Err("there is no such record".to_owned());
+            };
             self.says("/cost/credits", &line.outcome.credits.into())?;
             std::slice::from_ref(line)
         } else {
             self.says("/cost/credits", &self.credits())?;
             self.lines
         };
-        let Some(contacts) = self.body["data"].as_array() else { return self.links("/message") };
+        let Some(contacts) = self.body["data"].as_array() else {
+            return self.links("/message");
+        };
         same("contacts", &contacts.len(), &lines.len())?;
         all(contacts.iter().zip(lines), |(told, line)| {
-            let custom = line.record.metadata.clone().map_or(Value::Null, Value::Object);
-            same(&format!("input of line {}", line.index), &told["input"], &line.record.sent().clone().into())?;
-            same(&format!("custom of line {}", line.index), &told["custom"], &custom)
+            let custom = line
+                .record
+                .metadata
+                .clone()
+                .map_or(Value::Null, Value::Object);
+            same(
+                &format!("input of line {}", line.index),
+                &told["input"],
+                &line.record.sent().clone().into(),
+            )?;
+            same(
+                &format!("custom of line {}", line.index),
+                &told["custom"],
+                &custom,
+            )
         })
     }
 
     fn sixtyfour(&self) -> Verdict {
         self.says("/task_id", &self.job.spec.id.uuid().into())?;
-        let Some(line) = self.lines.first() else { return Err("the task has no record".to_owned()) };
+        let Some(line) = self.lines.first() else {
+            return Err("the task has no record".to_owned());
+        };
         let well = matches!(line.outcome.status, Found | NotFound);
         match (self.job.status, self.body["status"].as_str()) {
-            (Status::Completed, Some("completed")) if well => Self::has_what_was_found(&self.body["result"], line),
+            (Status::Completed, Some("completed")) if well => {
+                Self::has_what_was_found(&self.body["result"], line)
+            }
             // Too large for one answer.
             (Status::Completed, Some("failed")) if well => self.links("/error"),
             (Status::Canceled, Some("failed")) => self.links("/error"),
@@ -166,8 +245,13 @@ impl Told<'_> {
     }
 
     fn springbolt(&self) -> Verdict {
-        let Some(line) = self.lines.first() else { return Err("there is no record".to_owned()) };
-        if self.body["message"].as_str().is_some_and(|text| text.starts_with("the result does not fit")) {
+        let Some(line) = self.lines.first() else {
+            return Err("there is no record".to_owned());
+        };
+        if self.body["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("the result does not fit"))
+        {
             return self.links("/message");
         }
         let told = match line.outcome.status {

@@ -38,40 +38,81 @@ pub const INVARIANTS: [(&str, Check); 23] = [
     ("everything_ends_in_time", everything_ends_in_time),
     ("jobs_are_over", end::jobs_are_over),
     ("one_outcome_per_record", end::one_outcome_per_record),
-    ("outcomes_are_what_was_asked", outcomes::outcomes_are_what_was_asked),
+    (
+        "outcomes_are_what_was_asked",
+        outcomes::outcomes_are_what_was_asked,
+    ),
     ("counts_equal_results", end::counts_equal_results),
     ("one_element_per_chunk", end::one_element_per_chunk),
     ("credits_charged_once", end::credits_charged_once),
     ("no_job_without_a_client", end::no_job_without_a_client),
-    ("every_event_is_told_or_exhausted", end::every_event_is_told_or_exhausted),
+    (
+        "every_event_is_told_or_exhausted",
+        end::every_event_is_told_or_exhausted,
+    ),
     ("one_webhook_id_per_event", end::one_webhook_id_per_event),
     ("one_body_per_event", end::one_body_per_event),
-    ("events_say_what_results_say", events::events_say_what_results_say),
+    (
+        "events_say_what_results_say",
+        events::events_say_what_results_say,
+    ),
     ("attempts_never_overlap", end::attempts_never_overlap),
-    ("every_attempt_is_in_the_log", end::every_attempt_is_in_the_log),
-    ("no_older_event_after_a_newer_one", end::no_older_event_after_a_newer_one),
-    ("an_erased_job_leaves_nothing", end::an_erased_job_leaves_nothing),
-    ("events_reach_their_own_tenant_alone", tenants::events_reach_their_own_tenant_alone),
-    ("no_tenant_reaches_anothers_jobs", tenants::no_tenant_reaches_anothers_jobs),
-    ("no_question_is_bought_twice", waits::no_question_is_bought_twice),
+    (
+        "every_attempt_is_in_the_log",
+        end::every_attempt_is_in_the_log,
+    ),
+    (
+        "no_older_event_after_a_newer_one",
+        end::no_older_event_after_a_newer_one,
+    ),
+    (
+        "an_erased_job_leaves_nothing",
+        end::an_erased_job_leaves_nothing,
+    ),
+    (
+        "events_reach_their_own_tenant_alone",
+        tenants::events_reach_their_own_tenant_alone,
+    ),
+    (
+        "no_tenant_reaches_anothers_jobs",
+        tenants::no_tenant_reaches_anothers_jobs,
+    ),
+    (
+        "no_question_is_bought_twice",
+        waits::no_question_is_bought_twice,
+    ),
     ("a_callback_is_taken_once", waits::a_callback_is_taken_once),
-    ("forged_callbacks_are_refused", waits::forged_callbacks_are_refused),
-    ("nobody_is_polled_after_the_end", waits::nobody_is_polled_after_the_end),
-    ("nobody_waits_beyond_the_limit", waits::nobody_waits_beyond_the_limit),
+    (
+        "forged_callbacks_are_refused",
+        waits::forged_callbacks_are_refused,
+    ),
+    (
+        "nobody_is_polled_after_the_end",
+        waits::nobody_is_polled_after_the_end,
+    ),
+    (
+        "nobody_waits_beyond_the_limit",
+        waits::nobody_waits_beyond_the_limit,
+    ),
 ];
 
 /// What does not hold of a world that should be quiet: [`INVARIANTS`], and what the steps on the way found. Run it on for
 /// [`bound`] first.
 pub fn check(world: &World) -> Vec<String> {
     let end = End::read(world);
-    let faults =
-        INVARIANTS.iter().filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
+    let faults = INVARIANTS
+        .iter()
+        .filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
     world.broken.iter().cloned().chain(faults).collect()
 }
 
 /// Nothing is queued, at work or due. Whoever asks has let [`bound`] go by since the last fault.
 fn everything_ends_in_time(world: &World, _: &End) -> Verdict {
-    if world.is_quiet() { Ok(()) } else { Err(format!("something is left to do at {}", world.now())) }
+    if world.is_quiet() {
+        Ok(())
+    } else {
+        Err(format!("something is left to do at {}", world.now()))
+    }
 }
 
 /// The longest wait of the sweep between two looks at a job, and its minute.
@@ -88,20 +129,42 @@ const LOOKS: u32 = 3;
 ///
 /// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
 pub fn bound(world: &World) -> Duration {
-    let profiles = world.tenants.iter().filter_map(|tenant| world.sim.store.peek(&profile_key(&tenant.id)));
-    let delays: Vec<_> = profiles.map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays())).collect();
+    let profiles = world
+        .tenants
+        .iter()
+        .filter_map(|tenant| world.sim.store.peek(&profile_key(&tenant.id)));
+    let delays: Vec<_> = profiles
+        .map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays()))
+        .collect();
     let told = delays.iter().flat_map(|delays| {
         world.ports.surfaces.iter().map(|surface| {
             let rules = (surface.delivery)().with_delays(delays.clone());
-            let waits: Duration = rules.delays.iter().map(|delay| delay.mul_f64(1.0 + rules.jitter)).sum();
+            let waits: Duration = rules
+                .delays
+                .iter()
+                .map(|delay| delay.mul_f64(1.0 + rules.jitter))
+                .sum();
             let attempts = u32::try_from(rules.delays.len()).unwrap_or(u32::MAX) + 1;
             waits + attempts * (rules.timeout + LEASE_WRITE + LEASE_MARGIN + 2 * GRACE)
         })
     });
-    let kills =
-        |record: &Record| record.input.get("domain").and_then(|d| d.as_str()).is_some_and(|d| d.starts_with("poison"));
-    let looks = if world.submitted.values().flatten().any(kills) { STARTS + 1 } else { LOOKS };
-    let waited = if world.upstream.is_idle() { Duration::ZERO } else { GIVE_UP };
+    let kills = |record: &Record| {
+        record
+            .input
+            .get("domain")
+            .and_then(|d| d.as_str())
+            .is_some_and(|d| d.starts_with("poison"))
+    };
+    let looks = if world.submitted.values().flatten().any(kills) {
+        STARTS + 1
+    } else {
+        LOOKS
+    };
+    let waited = if world.upstream.is_idle() {
+        Duration::ZERO
+    } else {
+        GIVE_UP
+    };
     looks * LOOK + told.max().unwrap_or_default() + waited
 }
 
@@ -110,11 +173,20 @@ fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> V
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdict {
-    if is == should { Ok(()) } else { Err(format!("{what} is {is:?}, not {should:?}")) }
+    if is == should {
+        Ok(())
+    } else {
+        Err(format!("{what} is {is:?}, not {should:?}"))
+    }
 }
 
 /// Whether two elements of progress say the same of a chunk, as far as both say anything: those of two versions do.
 fn agree(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    let (short, long) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

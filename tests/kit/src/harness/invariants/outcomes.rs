@@ -23,16 +23,30 @@ const DELAYED: Duration = Duration::from_secs(10);
 pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
         let id = &job.spec.id;
-        let submitted = world.submitted.get(id).cloned().or_else(|| retried(job, end));
+        let submitted = world
+            .submitted
+            .get(id)
+            .cloned()
+            .or_else(|| retried(job, end));
         if let Some(submitted) = submitted {
             same(&format!("records of {id}"), &lines.len(), &submitted.len())?;
             all(lines.iter().zip(&submitted), |(line, record)| {
-                same(&format!("record {} of {id}", line.index), &line.record, record)
+                same(
+                    &format!("record {} of {id}", line.index),
+                    &line.record,
+                    record,
+                )
             })?;
         }
-        let parts: Vec<_> = (0..job.spec.chunks).filter_map(|n| Some((n, chunk(world, job, n)?))).collect();
+        let parts: Vec<_> = (0..job.spec.chunks)
+            .filter_map(|n| Some((n, chunk(world, job, n)?)))
+            .collect();
         all(lines, |line| {
-            let within = |chunk: &Chunk| (chunk.first..).zip(&chunk.records).any(|(at, _)| at == line.index);
+            let within = |chunk: &Chunk| {
+                (chunk.first..)
+                    .zip(&chunk.records)
+                    .any(|(at, _)| at == line.index)
+            };
             let Some((n, chunk)) = parts.iter().find(|(_, chunk)| within(chunk)) else {
                 return Err(format!("record {} of {id} is in no chunk", line.index));
             };
@@ -41,10 +55,19 @@ pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
                 &&line.record,
                 &&chunk.records[(line.index - chunk.first) as usize],
             )?;
-            let lost = world.lost_runs.borrow().get(&(id.clone(), *n)).map_or(0, Vec::len);
+            let lost = world
+                .lost_runs
+                .borrow()
+                .get(&(id.clone(), *n))
+                .map_or(0, Vec::len);
             let funded = line.index - chunk.first < chunk.funded;
-            fits(world, job, line, funded, lost)
-                .map_err(|why| format!("record {} of {id}, {:?}: {why}", line.index, line.record.input.get("domain")))
+            fits(world, job, line, funded, lost).map_err(|why| {
+                format!(
+                    "record {} of {id}, {:?}: {why}",
+                    line.index,
+                    line.record.input.get("domain")
+                )
+            })
         })
     })
 }
@@ -70,11 +93,22 @@ fn chunk(world: &World, job: &Job, n: u32) -> Option<Chunk> {
 fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) -> Verdict {
     let Outcome { status, error, .. } = &line.outcome;
     let code = error.as_ref().map(|error| error.code.as_str());
-    let (spec, domain) = (&job.spec, line.record.input.get("domain").and_then(|d| d.as_str()).unwrap_or_default());
+    let (spec, domain) = (
+        &job.spec,
+        line.record
+            .input
+            .get("domain")
+            .and_then(|d| d.as_str())
+            .unwrap_or_default(),
+    );
     let script = domain.split('-').next().unwrap_or_default();
     let told = match (status, code) {
-        (OutcomeStatus::Failed, Some("worker_lost")) if script == "poison" || lost >= LOST_RUNS => return Ok(()),
-        (OutcomeStatus::Failed, Some("worker_lost")) => Err(format!("lost with {lost} lost runs of its chunk")),
+        (OutcomeStatus::Failed, Some("worker_lost")) if script == "poison" || lost >= LOST_RUNS => {
+            return Ok(());
+        }
+        (OutcomeStatus::Failed, Some("worker_lost")) => {
+            Err(format!("lost with {lost} lost runs of its chunk"))
+        }
         (OutcomeStatus::Invalid, Some("invalid_input")) if script == UNFIT => return Ok(()),
         _ if script == UNFIT => Ok(false),
         (OutcomeStatus::Failed, Some("provider_unconfigured")) => Ok(spec.unconfigured.is_some()),
@@ -97,24 +131,37 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
     use OutcomeStatus::{Failed, Found, Invalid, NotFound};
     let kind = job.spec.kind.as_str();
     let script = domain.split('-').next().unwrap_or_default();
-    let seconds: u64 = script.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
-    let (status, code) = (outcome.status, outcome.error.as_ref().map(|error| error.code.as_str()));
+    let seconds: u64 = script
+        .trim_start_matches(char::is_alphabetic)
+        .parse()
+        .unwrap_or(0);
+    let (status, code) = (
+        outcome.status,
+        outcome.error.as_ref().map(|error| error.code.as_str()),
+    );
     let asked = asked(job);
-    let limit = world.registry.kind(kind).map_or(Duration::ZERO, RecordType::record_timeout);
+    let limit = world
+        .registry
+        .kind(kind)
+        .map_or(Duration::ZERO, RecordType::record_timeout);
     let limit = limit.min(longest_record(world.options.enrich_timeout));
     let work = Duration::from_secs(seconds) * u32::try_from(asked.len()).unwrap_or(1);
-    let late = work + DELAYED >= limit && matches!(code, Some("deadline_exceeded" | "provider_timeout"));
+    let late =
+        work + DELAYED >= limit && matches!(code, Some("deadline_exceeded" | "provider_timeout"));
     let name = script.trim_end_matches(char::is_numeric);
     let found = status == Found && says(&asked, name, domain, outcome);
     if kind == "web" {
         // Its calls go wrong as any do, so that every script can end in a failure of the provider.
-        let failed = status == Failed && matches!(code, Some("provider_error" | "provider_timeout"));
+        let failed =
+            status == Failed && matches!(code, Some("provider_error" | "provider_timeout"));
         return failed
             || match name {
                 "none" => status == NotFound,
                 "invalid" => status == Failed && code == Some("provider_input"),
                 "fail" | "panic" => false,
-                "limited" => status == Failed && matches!(code, Some("rate_limited" | "deadline_exceeded")),
+                "limited" => {
+                    status == Failed && matches!(code, Some("rate_limited" | "deadline_exceeded"))
+                }
                 "later" => found || status == Failed && code == Some("rate_limited"),
                 "slow" => found && seconds < 20,
                 "deep" => status == Failed && code == Some("outcome_too_deep"),
@@ -122,8 +169,9 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
             };
     }
     if kind == "late" {
-        let from =
-            |field: &str| status == Found && outcome.data.get(field) == Some(&format!("Name of {domain}").into());
+        let from = |field: &str| {
+            status == Found && outcome.data.get(field) == Some(&format!("Name of {domain}").into())
+        };
         let in_time = seconds < GIVE_UP.as_secs();
         return match name {
             "none" => status == NotFound,
@@ -132,14 +180,22 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
         };
     }
     if kind == "vendor" {
-        let spared =
-            ["provider_error", "provider_timeout", "provider_unavailable", "rate_limited", "deadline_exceeded"];
+        let spared = [
+            "provider_error",
+            "provider_timeout",
+            "provider_unavailable",
+            "rate_limited",
+            "deadline_exceeded",
+        ];
         let failed = status == Failed && code.is_some_and(|code| spared.contains(&code));
         return failed
             || match name {
                 "never" | "broken" | "down" => false,
                 "none" => status == NotFound,
-                _ => status == Found && outcome.data.get("name") == Some(&format!("Name of {domain}").into()),
+                _ => {
+                    status == Found
+                        && outcome.data.get("name") == Some(&format!("Name of {domain}").into())
+                }
             };
     }
     match name {
@@ -176,15 +232,24 @@ fn says(asked: &[&str], script: &str, domain: &str, outcome: &Outcome) -> bool {
         "only" => **name != "first",
         _ => true,
     });
-    let mut fields = answering.map(|name| if *name == "second" { "second_name" } else { "name" });
+    let mut fields = answering.map(|name| {
+        if *name == "second" {
+            "second_name"
+        } else {
+            "name"
+        }
+    });
     let web = asked == ["web"];
     let there = fields.all(|field| outcome.data.contains_key(field));
     there
-        && outcome.data.values().all(|value| match (value.as_str(), script) {
-            (Some(text), "big") if web => text == domain.repeat(10_000),
-            (Some(text), "big") => text.len() >= BIG && text == noise(domain),
-            (Some(text), "vary") => text.ends_with(&format!(" of {domain}")),
-            (Some(text), _) => text == format!("Name of {domain}"),
-            (None, script) => script == "deep",
-        })
+        && outcome
+            .data
+            .values()
+            .all(|value| match (value.as_str(), script) {
+                (Some(text), "big") if web => text == domain.repeat(10_000),
+                (Some(text), "big") => text.len() >= BIG && text == noise(domain),
+                (Some(text), "vary") => text.ends_with(&format!(" of {domain}")),
+                (Some(text), _) => text == format!("Name of {domain}"),
+                (None, script) => script == "deep",
+            })
 }

@@ -11,7 +11,9 @@ use shared::domain::job::{Job, Status};
 use shared::domain::progress::Progress;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
-use shared::schema::{BALANCE, DONE, STATE, USED, credits_key, get_s, get_set, progress_key, read_chunks};
+use shared::schema::{
+    BALANCE, DONE, STATE, USED, credits_key, get_s, get_set, progress_key, read_chunks,
+};
 
 use super::steps::{Moment, STEPS, head, is_meta, job_of, number};
 use crate::harness::Version;
@@ -38,7 +40,13 @@ pub(super) struct Ledger {
 
 impl Steps {
     /// Looks at what one step changed; answers what does not hold, each line beginning with its invariant's name.
-    pub fn see(&mut self, store: &SimStore, upstream: &Upstream, at: Timestamp, changes: &[Changed]) -> Vec<String> {
+    pub fn see(
+        &mut self,
+        store: &SimStore,
+        upstream: &Upstream,
+        at: Timestamp,
+        changes: &[Changed],
+    ) -> Vec<String> {
         if changes.is_empty() {
             return Vec::new();
         }
@@ -47,29 +55,51 @@ impl Steps {
         if !upstream.is_idle() {
             self.past.see_parked(at, changes);
         }
-        let moment = Moment { store, at, changes, ledgers: &self.ledgers, upstream };
-        STEPS.iter().filter_map(|(name, step)| step(&moment).err().map(|why| format!("{name}: {why}"))).collect()
+        let moment = Moment {
+            store,
+            at,
+            changes,
+            ledgers: &self.ledgers,
+            upstream,
+        };
+        STEPS
+            .iter()
+            .filter_map(|(name, step)| step(&moment).err().map(|why| format!("{name}: {why}")))
+            .collect()
     }
 
     fn account(&mut self, store: &SimStore, changes: &[Changed]) {
         let mut granted = BTreeSet::new();
         for changed in changes {
             if is_meta(&changed.key) {
-                let [before, after] = [&changed.before, &changed.after].map(|item| head(item.as_deref()));
-                for (job, sign) in before.map(|job| (job, -1)).into_iter().chain(after.map(|job| (job, 1))) {
+                let [before, after] =
+                    [&changed.before, &changed.after].map(|item| head(item.as_deref()));
+                for (job, sign) in before
+                    .map(|job| (job, -1))
+                    .into_iter()
+                    .chain(after.map(|job| (job, 1)))
+                {
                     if job.status.is_live() {
                         let ledger = self.ledgers.entry(job.spec.tenant).or_default();
-                        ledger.reserved += sign * i64::try_from(job.spec.reserved).unwrap_or(i64::MAX);
+                        ledger.reserved +=
+                            sign * i64::try_from(job.spec.reserved).unwrap_or(i64::MAX);
                         ledger.chunks += sign * i64::from(job.spec.chunks);
                     }
                 }
             }
             let new = changed.before.is_none();
             // A grant leaves a mark under a key of its own, which stands for no job.
-            let mark = changed.after.as_ref().is_some_and(|after| new && get_s(after, "job").is_none());
+            let mark = changed
+                .after
+                .as_ref()
+                .is_some_and(|after| new && get_s(after, "job").is_none());
             if let Some(tenant) = changed.key.pk.strip_prefix("TENANT#").filter(|_| new) {
                 granted.extend(TenantId::parse(tenant));
-            } else if let Some((tenant, _)) = changed.key.pk.strip_prefix("IDEM#").and_then(|r| r.split_once('#'))
+            } else if let Some((tenant, _)) = changed
+                .key
+                .pk
+                .strip_prefix("IDEM#")
+                .and_then(|r| r.split_once('#'))
                 && mark
             {
                 granted.extend(TenantId::parse(tenant));
@@ -78,7 +108,8 @@ impl Steps {
         for tenant in granted {
             let ledger = self.ledgers.entry(tenant.clone()).or_default();
             if let Some(credits) = store.peek(&credits_key(&tenant)) {
-                ledger.granted = number(&credits, BALANCE) + number(&credits, USED) + ledger.reserved;
+                ledger.granted =
+                    number(&credits, BALANCE) + number(&credits, USED) + ledger.reserved;
             }
         }
     }
@@ -112,7 +143,10 @@ impl<T> History<T> {
     /// Every value from one moment to another. What changed in the very millisecond of the first had both values then.
     fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &T> {
         let first = self.0.iter().rposition(|(at, _)| *at < from).unwrap_or(0);
-        self.0[first..].iter().take_while(move |(at, _)| *at <= to).map(|(_, value)| value)
+        self.0[first..]
+            .iter()
+            .take_while(move |(at, _)| *at <= to)
+            .map(|(_, value)| value)
     }
 }
 
@@ -140,9 +174,14 @@ impl Past {
             let (key, after) = (&changed.key, changed.after.as_deref());
             match (key.sk.as_str(), after) {
                 ("META", Some(item)) => {
-                    let Some(job) = head(Some(item)) else { continue };
+                    let Some(job) = head(Some(item)) else {
+                        continue;
+                    };
                     let id = job.spec.id.clone();
-                    self.statuses.entry(id.clone()).or_default().note(at, job.status);
+                    self.statuses
+                        .entry(id.clone())
+                        .or_default()
+                        .note(at, job.status);
                     if job.status != Status::Deleted {
                         self.jobs.insert(id, job);
                     } else if let Some(was) =
@@ -156,7 +195,10 @@ impl Past {
                 ("CREDITS", Some(item)) => {
                     let tenant = key.pk.strip_prefix("TENANT#").and_then(TenantId::parse);
                     let Some(tenant) = tenant else { continue };
-                    self.balances.entry(tenant).or_default().note(at, number(item, BALANCE));
+                    self.balances
+                        .entry(tenant)
+                        .or_default()
+                        .note(at, number(item, BALANCE));
                 }
                 ("WEBHOOK", Some(item)) => {
                     let rotation = |item: &Item| get_s(item, "rotation").map(str::to_owned);
@@ -169,10 +211,15 @@ impl Past {
                 }
                 (sk, after) => {
                     let n = sk.strip_prefix("DELIVERY#").and_then(|n| n.parse().ok());
-                    let Some((job, n)) = job_of(key).zip(n) else { continue };
+                    let Some((job, n)) = job_of(key).zip(n) else {
+                        continue;
+                    };
                     let id = DeliveryId { job, n };
                     if after.is_some() != changed.before.is_some() {
-                        self.deliveries.entry(id.clone()).or_default().note(at, after.is_some());
+                        self.deliveries
+                            .entry(id.clone())
+                            .or_default()
+                            .note(at, after.is_some());
                     }
                     let is_superseded = |item: &Item| {
                         let over = get_s(item, STATE) == Some(DeliveryState::Exhausted.as_str());
@@ -189,12 +236,25 @@ impl Past {
     /// What was put away of records that wait.
     fn see_parked(&mut self, at: Timestamp, changes: &[Changed]) {
         for changed in changes {
-            let Some(item) = changed.after.as_deref().filter(|item| item.key.sk.contains("#PART#")) else { continue };
-            let Some(job) = job_of(&changed.key) else { continue };
+            let Some(item) = changed
+                .after
+                .as_deref()
+                .filter(|item| item.key.sk.contains("#PART#"))
+            else {
+                continue;
+            };
+            let Some(job) = job_of(&changed.key) else {
+                continue;
+            };
             for (chunk, state) in read_chunks(std::slice::from_ref(item)).unwrap_or_default() {
                 for (place, parked) in state.parked {
                     let provider = parked.provider().to_owned();
-                    let of = CallbackFor { job: job.clone(), chunk, at: place, provider };
+                    let of = CallbackFor {
+                        job: job.clone(),
+                        chunk,
+                        at: place,
+                        provider,
+                    };
                     let stored = serde_json::to_value(&parked).unwrap_or_default();
                     if stored["ticket"].is_null() {
                         self.turns += 1;
@@ -219,17 +279,38 @@ impl Past {
     /// When a job was over, ended or erased.
     pub fn over_at(&self, job: &JobId) -> Option<Timestamp> {
         let known = &self.statuses.get(job)?.0;
-        known.iter().find(|(_, status)| !status.is_live()).map(|(at, _)| *at)
+        known
+            .iter()
+            .find(|(_, status)| !status.is_live())
+            .map(|(at, _)| *at)
     }
 
     /// The balances that a tenant had in this time.
-    pub fn balances(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> impl Iterator<Item = i64> {
-        self.balances.get(tenant).into_iter().flat_map(move |known| known.between(from, to)).copied()
+    pub fn balances(
+        &self,
+        tenant: &TenantId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = i64> {
+        self.balances
+            .get(tenant)
+            .into_iter()
+            .flat_map(move |known| known.between(from, to))
+            .copied()
     }
 
     /// The statuses that a job had in this time.
-    pub fn statuses(&self, job: &JobId, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Status> {
-        self.statuses.get(job).into_iter().flat_map(move |known| known.between(from, to)).copied()
+    pub fn statuses(
+        &self,
+        job: &JobId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = Status> {
+        self.statuses
+            .get(job)
+            .into_iter()
+            .flat_map(move |known| known.between(from, to))
+            .copied()
     }
 
     /// A job as it was before it was erased, or is.
@@ -239,7 +320,9 @@ impl Past {
 
     /// Whether there was a moment in this time when there was no such delivery.
     pub fn lacked(&self, delivery: &DeliveryId, from: Timestamp, to: Timestamp) -> bool {
-        let Some(known) = self.deliveries.get(delivery) else { return true };
+        let Some(known) = self.deliveries.get(delivery) else {
+            return true;
+        };
         let begun = known.0.first().is_none_or(|(at, _)| *at >= from);
         begun || known.between(from, to).any(|there| !there)
     }
@@ -256,14 +339,18 @@ impl Past {
 
     /// How often a tenant's webhook secret was replaced in this time.
     pub fn rotations(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> usize {
-        self.rotations.get(tenant).map_or(0, |all| all.iter().filter(|at| (from..=to).contains(at)).count())
+        self.rotations.get(tenant).map_or(0, |all| {
+            all.iter().filter(|at| (from..=to).contains(at)).count()
+        })
     }
 
     /// What a tenant's erased jobs cost: the results that were done when they were erased. The least is what the version
     /// before could know of, which cannot read every element of progress of a live job.
     pub fn cost_of_erased(&self, tenant: &TenantId) -> RangeInclusive<i64> {
         let own = self.erased.values().filter(|(of, _)| of == tenant);
-        own.fold(0..=0, |sum, (_, cost)| sum.start() + cost.start()..=sum.end() + cost.end())
+        own.fold(0..=0, |sum, (_, cost)| {
+            sum.start() + cost.start()..=sum.end() + cost.end()
+        })
     }
 }
 
@@ -271,17 +358,26 @@ impl Past {
 /// version before knew, and in truth. `later` are the changes from that one on.
 fn done_before(store: &SimStore, job: &Job, write: u64, later: &[Changed]) -> RangeInclusive<i64> {
     let prefix = format!("JOB#{}", job.spec.id);
-    let mine = |key: &Key| key.pk.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'));
+    let mine = |key: &Key| {
+        key.pk
+            .strip_prefix(&prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    };
     let items = store.items().into_iter().filter(|item| mine(&item.key));
     let mut then: BTreeMap<Key, Item> = items.map(|item| (item.key.clone(), item)).collect();
     // Back to that write, which itself leaves all but the head as it was.
-    for changed in later.iter().rev().filter(|changed| changed.write > write && mine(&changed.key)) {
+    for changed in later
+        .iter()
+        .rev()
+        .filter(|changed| changed.write > write && mine(&changed.key))
+    {
         match &changed.before {
             Some(before) => drop(then.insert(changed.key.clone(), Item::clone(before))),
             None => drop(then.remove(&changed.key)),
         }
     }
-    let shards = (0..shard_count(job.spec.chunks)).filter_map(|shard| then.get(&progress_key(&job.spec.id, shard)));
+    let shards = (0..shard_count(job.spec.chunks))
+        .filter_map(|shard| then.get(&progress_key(&job.spec.id, shard)));
     let elements: Vec<&String> = shards.flat_map(|item| get_set(item, DONE)).collect();
     let cost = |chunk: u32| {
         let own = then.values().filter(|item| {
@@ -289,14 +385,30 @@ fn done_before(store: &SimStore, job: &Job, write: u64, later: &[Changed]) -> Ra
             parts[0] == "CHUNK" && parts.get(1).and_then(|n| n.parse().ok()) == Some(chunk)
         });
         let own: Vec<Item> = own.cloned().collect();
-        let result = read_chunks(&own).ok().and_then(|mut chunks| chunks.remove(&chunk)?.result);
-        result.unwrap_or_default().iter().map(|outcome| i64::from(outcome.credits)).sum::<i64>()
+        let result = read_chunks(&own)
+            .ok()
+            .and_then(|mut chunks| chunks.remove(&chunk)?.result);
+        result
+            .unwrap_or_default()
+            .iter()
+            .map(|outcome| i64::from(outcome.credits))
+            .sum::<i64>()
     };
     // What an ended job costs was settled at its end, by a version that read all of its progress.
     let over = !job.status.is_live();
-    let [all, known] =
-        [elements.clone(), elements.into_iter().filter(|e| Version::Previous.reads_progress(e)).collect()]
-            .map(Progress::of)
-            .map(|done| (0..job.spec.chunks).filter(|chunk| over || done.has(*chunk)).map(cost).sum());
+    let [all, known] = [
+        elements.clone(),
+        elements
+            .into_iter()
+            .filter(|e| Version::Previous.reads_progress(e))
+            .collect(),
+    ]
+    .map(Progress::of)
+    .map(|done| {
+        (0..job.spec.chunks)
+            .filter(|chunk| over || done.has(*chunk))
+            .map(cost)
+            .sum()
+    });
     known..=all
 }

@@ -12,20 +12,33 @@ use crate::harness::{Exchange, World};
 
 fn rules(world: &World, delivery: &Delivery) -> Option<DeliveryRules> {
     let profile = world.sim.store.peek(&profile_key(&delivery.tenant));
-    let delays = profile.and_then(|item| read_profile(&item).ok()).and_then(|profile| profile.webhook_delays());
-    surface(world.ports.surfaces, &delivery.dialect).map(|surface| (surface.delivery)().with_delays(delays))
+    let delays = profile
+        .and_then(|item| read_profile(&item).ok())
+        .and_then(|profile| profile.webhook_delays());
+    surface(world.ports.surfaces, &delivery.dialect)
+        .map(|surface| (surface.delivery)().with_delays(delays))
 }
 
 fn is_good(exchange: &Exchange) -> bool {
-    exchange.status.is_some_and(|status| (200..300).contains(&status))
+    exchange
+        .status
+        .is_some_and(|status| (200..300).contains(&status))
 }
 
 /// A receiver was asked at most once an attempt.
 pub(super) fn no_exchange_without_an_attempt(end: &End, delivery: &Delivery) -> Verdict {
     let event = delivery.id.event();
-    let asked = end.told.iter().filter(|(_, exchange)| exchange.id() == event).count();
+    let asked = end
+        .told
+        .iter()
+        .filter(|(_, exchange)| exchange.id() == event)
+        .count();
     let most = delivery.attempts as usize;
-    if asked <= most { Ok(()) } else { Err(format!("{event} was sent {asked} times in {most} attempts")) }
+    if asked <= most {
+        Ok(())
+    } else {
+        Err(format!("{event} was sent {asked} times in {most} attempts"))
+    }
 }
 
 /// Whether an exhausted delivery's reason is what happened.
@@ -33,35 +46,61 @@ pub(super) fn reason_is_true(world: &World, end: &End, delivery: &Delivery) -> V
     let (id, Some(rules)) = (&delivery.id, rules(world, delivery)) else {
         return Err(format!("{} has no rules", delivery.id));
     };
-    let of_url =
-        || end.told.iter().filter(|(tenant, exchange)| *tenant == delivery.tenant && exchange.url == delivery.url);
-    let Some(reason) = delivery.reason.as_deref() else { return Err(format!("{id} has no reason")) };
+    let of_url = || {
+        end.told
+            .iter()
+            .filter(|(tenant, exchange)| *tenant == delivery.tenant && exchange.url == delivery.url)
+    };
+    let Some(reason) = delivery.reason.as_deref() else {
+        return Err(format!("{id} has no reason"));
+    };
     let happened = match reason {
         "attempts_used_up" => {
-            let (all, had) = (rules.delays.len() + 1, (delivery.attempts - delivery.round_start) as usize);
+            let (all, had) = (
+                rules.delays.len() + 1,
+                (delivery.attempts - delivery.round_start) as usize,
+            );
             // Where a test's last attempt was lost it is repeated.
-            let least = if delivery.event == EventType::WebhookTest { all.min(TEST_RETRIES + 1) } else { all };
+            let least = if delivery.event == EventType::WebhookTest {
+                all.min(TEST_RETRIES + 1)
+            } else {
+                all
+            };
             (least..=all).contains(&had)
         }
         "endpoint_gone" => {
             let last = delivery.log.last().and_then(|attempt| attempt.status);
             let event = id.event();
-            let gone = of_url().any(|(_, exchange)| exchange.id() == event && exchange.status == Some(410));
+            let gone = of_url()
+                .any(|(_, exchange)| exchange.id() == event && exchange.status == Some(410));
             rules.gone_disables && last == Some(410) && gone
         }
-        "endpoint_disabled" => rules.gone_disables && of_url().any(|(_, exchange)| exchange.status == Some(410)),
+        "endpoint_disabled" => {
+            rules.gone_disables && of_url().any(|(_, exchange)| exchange.status == Some(410))
+        }
         "superseded" => {
             let newer = |exchange: &Exchange| {
-                delivery_of(exchange).is_some_and(|other| other.job.created_at() > id.job.created_at())
+                delivery_of(exchange)
+                    .is_some_and(|other| other.job.created_at() > id.job.created_at())
             };
             rules.latest_wins && of_url().any(|(_, exchange)| newer(exchange) && is_good(exchange))
         }
         "expired" => {
             let longest = rules.delays.iter().max().copied().unwrap_or(Duration::ZERO);
             let wait = longest.mul_f64(1.0 + rules.jitter).max(RETRY_AFTER_CAP) + rules.timeout;
-            delivery.log.last().is_some_and(|last| last.at.plus(wait) >= delivery.expires_at)
+            delivery
+                .log
+                .last()
+                .is_some_and(|last| last.at.plus(wait) >= delivery.expires_at)
         }
         _ => false,
     };
-    if happened { Ok(()) } else { Err(format!("{id} is exhausted, {reason}, and that is not so: {:?}", delivery.log)) }
+    if happened {
+        Ok(())
+    } else {
+        Err(format!(
+            "{id} is exhausted, {reason}, and that is not so: {:?}",
+            delivery.log
+        ))
+    }
 }

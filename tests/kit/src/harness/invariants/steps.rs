@@ -10,9 +10,9 @@ use shared::domain::progress::ChunkSummary;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
 use shared::schema::{
-    ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, NEWEST, OPEN_CHUNKS,
-    STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s, get_set, held_attribute, meta_key,
-    read_meta, result_key, starts_attribute,
+    ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL,
+    NEWEST, OPEN_CHUNKS, STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s,
+    get_set, held_attribute, meta_key, read_meta, result_key, starts_attribute,
 };
 
 use super::past::Ledger;
@@ -25,24 +25,48 @@ pub type Step = fn(&Moment<'_>) -> Verdict;
 
 /// What must hold of every change.
 pub const STEPS: [(&str, Step); 18] = [
-    ("what_was_accepted_never_changes", what_was_accepted_never_changes),
+    (
+        "what_was_accepted_never_changes",
+        what_was_accepted_never_changes,
+    ),
     ("status_moves_along_its_edges", status_moves_along_its_edges),
     ("terminal_stays_terminal", terminal_stays_terminal),
-    ("done_told_and_settled_at_once", done_told_and_settled_at_once),
+    (
+        "done_told_and_settled_at_once",
+        done_told_and_settled_at_once,
+    ),
     ("what_is_not_over_is_due", what_is_not_over_is_due),
     ("results_are_immutable", results_are_immutable),
     ("progress_only_grows", progress_only_grows),
     ("progress_follows_results", progress_follows_results),
-    ("deliveries_move_along_their_edges", deliveries_move_along_their_edges),
+    (
+        "deliveries_move_along_their_edges",
+        deliveries_move_along_their_edges,
+    ),
     ("attempts_only_count_up", attempts_only_count_up),
-    ("a_lease_is_taken_when_none_is_live", a_lease_is_taken_when_none_is_live),
-    ("the_newest_told_only_gets_newer", the_newest_told_only_gets_newer),
-    ("a_tombstone_gets_nothing_back", a_tombstone_gets_nothing_back),
-    ("an_idempotency_key_keeps_its_job", an_idempotency_key_keeps_its_job),
+    (
+        "a_lease_is_taken_when_none_is_live",
+        a_lease_is_taken_when_none_is_live,
+    ),
+    (
+        "the_newest_told_only_gets_newer",
+        the_newest_told_only_gets_newer,
+    ),
+    (
+        "a_tombstone_gets_nothing_back",
+        a_tombstone_gets_nothing_back,
+    ),
+    (
+        "an_idempotency_key_keeps_its_job",
+        an_idempotency_key_keeps_its_job,
+    ),
     ("nothing_goes_before_its_time", nothing_goes_before_its_time),
     ("credits_never_negative", credits_never_negative),
     ("credits_are_conserved", credits_are_conserved),
-    ("posts_are_kept_as_they_came", waits::posts_are_kept_as_they_came),
+    (
+        "posts_are_kept_as_they_came",
+        waits::posts_are_kept_as_they_came,
+    ),
 ];
 
 /// What a step of a process changed, and the table as it is then.
@@ -79,11 +103,20 @@ pub(super) fn number(item: &Item, name: &str) -> i64 {
 
 impl Moment<'_> {
     /// Items of which this is said that were there before and are there after a change.
-    fn rewritten(&self, which: impl Fn(&Key) -> bool, check: impl Fn(&Changed, &Item, &Item) -> Verdict) -> Verdict {
-        all(self.changes.iter().filter(|changed| which(&changed.key)), |changed| {
-            let (Some(before), Some(after)) = (&changed.before, &changed.after) else { return Ok(()) };
-            check(changed, before, after)
-        })
+    fn rewritten(
+        &self,
+        which: impl Fn(&Key) -> bool,
+        check: impl Fn(&Changed, &Item, &Item) -> Verdict,
+    ) -> Verdict {
+        all(
+            self.changes.iter().filter(|changed| which(&changed.key)),
+            |changed| {
+                let (Some(before), Some(after)) = (&changed.before, &changed.after) else {
+                    return Ok(());
+                };
+                check(changed, before, after)
+            },
+        )
     }
 
     /// Items of which this is said, before where they were there, and after a change.
@@ -92,15 +125,24 @@ impl Moment<'_> {
         which: impl Fn(&Key) -> bool,
         check: impl Fn(&Changed, Option<&Item>, &Item) -> Verdict,
     ) -> Verdict {
-        all(self.changes.iter().filter(|changed| which(&changed.key)), |changed| {
-            changed.after.as_ref().map_or(Ok(()), |after| check(changed, changed.before.as_deref(), after))
-        })
+        all(
+            self.changes.iter().filter(|changed| which(&changed.key)),
+            |changed| {
+                changed.after.as_ref().map_or(Ok(()), |after| {
+                    check(changed, changed.before.as_deref(), after)
+                })
+            },
+        )
     }
 
     /// A job's status at this change.
     fn status(&self, job: &JobId, at: &Changed) -> Option<Status> {
         let head = meta_key(job);
-        match self.changes.iter().find(|changed| changed.key == head && changed.write > at.write) {
+        match self
+            .changes
+            .iter()
+            .find(|changed| changed.key == head && changed.write > at.write)
+        {
             Some(later) => later.before.as_deref().and_then(status_of),
             None => self.store.peek(&head).as_ref().and_then(status_of),
         }
@@ -108,7 +150,9 @@ impl Moment<'_> {
 
     /// Whether the write that made this change changed this item too.
     fn together(&self, with: &Changed, key: &Key) -> bool {
-        self.changes.iter().any(|changed| changed.write == with.write && changed.key == *key)
+        self.changes
+            .iter()
+            .any(|changed| changed.write == with.write && changed.key == *key)
     }
 }
 
@@ -142,14 +186,22 @@ fn what_was_accepted_never_changes(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| is_input(key) || is_meta(key) || is_delivery(key);
     moment.rewritten(which, |_, before, after| {
         let erased = status_of(after) == Some(Status::Deleted);
-        let kept = ["spec", "data"].iter().all(|name| before.attributes.get(*name) == after.attributes.get(*name));
-        if kept || erased { Ok(()) } else { Err(format!("{} was written over", show(after))) }
+        let kept = ["spec", "data"]
+            .iter()
+            .all(|name| before.attributes.get(*name) == after.attributes.get(*name));
+        if kept || erased {
+            Ok(())
+        } else {
+            Err(format!("{} was written over", show(after)))
+        }
     })
 }
 
 /// Which status may follow which. A job that outlived its own retention is ended without more ado.
 fn status_moves_along_its_edges(moment: &Moment<'_>) -> Verdict {
-    use Status::{Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running};
+    use Status::{
+        Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running,
+    };
     moment.written(is_meta, |_, before, after| {
         let (from, to) = (before.and_then(status_of), status_of(after));
         let allowed = match (from, to) {
@@ -157,49 +209,74 @@ fn status_moves_along_its_edges(moment: &Moment<'_>) -> Verdict {
             (None, Some(to)) => to == Queued,
             (Some(from), Some(to)) if from == to => true,
             (Some(from), Some(Expired)) if from.is_live() && is_expired(after, moment.at) => true,
-            (Some(Queued), Some(to)) => matches!(to, Running | Canceling | Expiring | Completed | Failed | Deleted),
-            (Some(Running), Some(to)) => matches!(to, Canceling | Expiring | Completed | Failed | Deleted),
+            (Some(Queued), Some(to)) => matches!(
+                to,
+                Running | Canceling | Expiring | Completed | Failed | Deleted
+            ),
+            (Some(Running), Some(to)) => {
+                matches!(to, Canceling | Expiring | Completed | Failed | Deleted)
+            }
             (Some(Canceling), Some(to)) => matches!(to, Canceled | Deleted),
             (Some(Expiring), Some(to)) => matches!(to, Expired | Deleted),
             // What follows an end has an invariant of its own.
             (Some(Completed | Canceled | Failed | Expired | Deleted), Some(_)) => true,
         };
-        if allowed { Ok(()) } else { Err(format!("{}: {to:?} follows {from:?}", show(after))) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(format!("{}: {to:?} follows {from:?}", show(after)))
+        }
     })
 }
 
 /// A job that has ended can only be erased, and its end stays as it was told.
 fn terminal_stays_terminal(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_meta, |_, before, after| {
-        let (Some(from), Some(to)) = (status_of(before), status_of(after)) else { return Ok(()) };
+        let (Some(from), Some(to)) = (status_of(before), status_of(after)) else {
+            return Ok(());
+        };
         if from.is_live() || (to == Status::Deleted && from != Status::Deleted) {
             return Ok(());
         }
         same(&format!("status of {}", show(after)), &to, &from)?;
-        same(&format!("end of {}", show(after)), &get_s(after, END), &get_s(before, END))
+        same(
+            &format!("end of {}", show(after)),
+            &get_s(after, END),
+            &get_s(before, END),
+        )
     })
 }
 
 /// In the very write that ends a job its event is put, its credits are settled, and it is due no more.
 fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_meta, |changed, before, after| {
-        let (Some(was), Some(job)) = (head(Some(before)), head(Some(after))) else { return Ok(()) };
+        let (Some(was), Some(job)) = (head(Some(before)), head(Some(after))) else {
+            return Ok(());
+        };
         if !was.status.is_live() || job.status.is_live() {
             return Ok(());
         }
         let id = &job.spec.id;
         if !moment.together(changed, &credits_key(&job.spec.tenant)) {
-            return Err(format!("{id} is {:?} and its credits are not settled", job.status));
+            return Err(format!(
+                "{id} is {:?} and its credits are not settled",
+                job.status
+            ));
         }
         // An erased job tells nobody, and neither does one that nobody can ask for any more.
         if job.status == Status::Deleted || (job.end.is_none() && is_expired(after, moment.at)) {
             return Ok(());
         }
-        let told = job.spec.webhook.is_none() || moment.together(changed, &delivery_key(&id.delivery(0)));
+        let told =
+            job.spec.webhook.is_none() || moment.together(changed, &delivery_key(&id.delivery(0)));
         if job.end.is_none() || !told {
             return Err(format!("{id} ended without its event"));
         }
-        if job.due.is_some() { Err(format!("{id} ended and is still due")) } else { Ok(()) }
+        if job.due.is_some() {
+            Err(format!("{id} ended and is still due"))
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -215,7 +292,10 @@ fn what_is_not_over_is_due(moment: &Moment<'_>) -> Verdict {
         if due || !open || is_expired(after, moment.at) {
             Ok(())
         } else {
-            Err(format!("{} is not over, and nobody will look at it", show(after)))
+            Err(format!(
+                "{} is not over, and nobody will look at it",
+                show(after)
+            ))
         }
     })
 }
@@ -223,12 +303,13 @@ fn what_is_not_over_is_due(moment: &Moment<'_>) -> Verdict {
 /// The first result that was put is the one that counts, with all its overflow.
 fn results_are_immutable(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| key.sk.starts_with("CHUNK#") && key.sk.contains("#RESULT");
-    moment.rewritten(
-        which,
-        |_, before, after| {
-            if before == after { Ok(()) } else { Err(format!("{} was put again", show(after))) }
-        },
-    )
+    moment.rewritten(which, |_, before, after| {
+        if before == after {
+            Ok(())
+        } else {
+            Err(format!("{} was put again", show(after)))
+        }
+    })
 }
 
 /// What a job has done stays done: chunks, and counted starts, which only the run that holds the chunk may forget.
@@ -243,7 +324,11 @@ fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
             let held = number(before, held_attribute(chunk));
             let holder = moment.at.0 < held && held == number(after, held_attribute(chunk));
             let forgot = number(after, starts) < number(before, starts) && !holder;
-            if forgot { Err(format!("{} forgot {starts}", show(after))) } else { Ok(()) }
+            if forgot {
+                Err(format!("{} forgot {starts}", show(after)))
+            } else {
+                Ok(())
+            }
         })
     })
 }
@@ -251,20 +336,35 @@ fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
 /// A chunk is done once its result is stored, and once only.
 fn progress_follows_results(moment: &Moment<'_>) -> Verdict {
     moment.written(is_progress, |changed, before, after| {
-        let Some(job) = job_of(&changed.key) else { return Ok(()) };
+        let Some(job) = job_of(&changed.key) else {
+            return Ok(());
+        };
         let known: BTreeSet<&String> = before.iter().flat_map(|item| get_set(item, DONE)).collect();
-        all(get_set(after, DONE).filter(|element| !known.contains(element)), |element| {
-            let Some(summary) = ChunkSummary::parse(element) else { return Err(format!("{element} is none")) };
-            let stored = moment.store.peek(&result_key(&job, summary.chunk)).is_some();
-            if !stored && moment.status(&job, changed) != Some(Status::Deleted) {
-                return Err(format!("{job} counts {element}, and there is no such result"));
-            }
-            let same_chunk = |other: &&&String| {
-                ChunkSummary::parse(other).is_some_and(|o| o.chunk == summary.chunk) && !agree(element, other)
-            };
-            let twice = known.iter().find(same_chunk);
-            twice.map_or(Ok(()), |other| Err(format!("{job} counts {element} after {other}")))
-        })
+        all(
+            get_set(after, DONE).filter(|element| !known.contains(element)),
+            |element| {
+                let Some(summary) = ChunkSummary::parse(element) else {
+                    return Err(format!("{element} is none"));
+                };
+                let stored = moment
+                    .store
+                    .peek(&result_key(&job, summary.chunk))
+                    .is_some();
+                if !stored && moment.status(&job, changed) != Some(Status::Deleted) {
+                    return Err(format!(
+                        "{job} counts {element}, and there is no such result"
+                    ));
+                }
+                let same_chunk = |other: &&&String| {
+                    ChunkSummary::parse(other).is_some_and(|o| o.chunk == summary.chunk)
+                        && !agree(element, other)
+                };
+                let twice = known.iter().find(same_chunk);
+                twice.map_or(Ok(()), |other| {
+                    Err(format!("{job} counts {element} after {other}"))
+                })
+            },
+        )
     })
 }
 
@@ -274,7 +374,8 @@ fn deliveries_move_along_their_edges(moment: &Moment<'_>) -> Verdict {
         let (Some(from), Some(to)) = (state_of(before), state_of(after)) else {
             return Err(format!("{} has no state", show(after)));
         };
-        let asked = number(after, "explicit") == 1 && number(after, "round_start") == number(after, ATTEMPTS);
+        let asked = number(after, "explicit") == 1
+            && number(after, "round_start") == number(after, ATTEMPTS);
         let again = to == DeliveryState::Pending && asked;
         if from == to || from == DeliveryState::Pending || again {
             Ok(())
@@ -290,19 +391,28 @@ fn attempts_only_count_up(moment: &Moment<'_>) -> Verdict {
         let token = get_s(after, LEASE_TOKEN);
         let leased = token.is_some() && token != get_s(before, LEASE_TOKEN);
         let expected = number(before, ATTEMPTS) + i64::from(leased);
-        same(&format!("attempts of {}", show(after)), &number(after, ATTEMPTS), &expected)
+        same(
+            &format!("attempts of {}", show(after)),
+            &number(after, ATTEMPTS),
+            &expected,
+        )
     })
 }
 
 /// Of two attempts the second begins when the lease of the first has run out or was given back.
 fn a_lease_is_taken_when_none_is_live(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_delivery, |_, before, after| {
-        let (Some(was), Some(is)) = (get_s(before, LEASE_TOKEN), get_s(after, LEASE_TOKEN)) else { return Ok(()) };
+        let (Some(was), Some(is)) = (get_s(before, LEASE_TOKEN), get_s(after, LEASE_TOKEN)) else {
+            return Ok(());
+        };
         let (at, until) = (moment.at, Timestamp(number(before, LEASE_UNTIL)));
         if was == is || at >= until {
             Ok(())
         } else {
-            Err(format!("{} at {at}, while another has the lease until {until}", show(after)))
+            Err(format!(
+                "{} at {at}, while another has the lease until {until}",
+                show(after)
+            ))
         }
     })
 }
@@ -312,7 +422,11 @@ fn the_newest_told_only_gets_newer(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| key.sk == "LATEST";
     moment.rewritten(which, |_, before, after| {
         let (was, is) = (get_n(before, NEWEST), get_n(after, NEWEST));
-        if is >= was { Ok(()) } else { Err(format!("{}: {is:?} follows {was:?}", show(after))) }
+        if is >= was {
+            Ok(())
+        } else {
+            Err(format!("{}: {is:?} follows {was:?}", show(after)))
+        }
     })
 }
 
@@ -323,15 +437,26 @@ fn a_tombstone_gets_nothing_back(moment: &Moment<'_>) -> Verdict {
         if status_of(before) != Some(Status::Deleted) {
             return Ok(());
         }
-        let bare = [END, "tenant_jobs"].iter().all(|name| !after.attributes.contains_key(*name));
+        let bare = [END, "tenant_jobs"]
+            .iter()
+            .all(|name| !after.attributes.contains_key(*name));
         let kept = bare && after.attributes.get("spec") == before.attributes.get("spec");
-        if kept { Ok(()) } else { Err(format!("{} has content again", show(after))) }
+        if kept {
+            Ok(())
+        } else {
+            Err(format!("{} has content again", show(after)))
+        }
     })?;
     let end = |key: &Key| is_delivery(key) && key.sk.ends_with("#00000");
     let which = |key: &Key| is_input(key) || is_progress(key) || end(key);
     moment.written(which, |changed, before, after| {
-        let erased = job_of(&changed.key).is_some_and(|job| moment.status(&job, changed) == Some(Status::Deleted));
-        if before.is_none() && erased { Err(format!("{} came back", show(after))) } else { Ok(()) }
+        let erased = job_of(&changed.key)
+            .is_some_and(|job| moment.status(&job, changed) == Some(Status::Deleted));
+        if before.is_none() && erased {
+            Err(format!("{} came back", show(after)))
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -342,23 +467,39 @@ fn an_idempotency_key_keeps_its_job(moment: &Moment<'_>) -> Verdict {
         if is_expired(before, moment.at) {
             return Ok(());
         }
-        same(&format!("job of {}", show(after)), &get_s(after, "job"), &get_s(before, "job"))
+        same(
+            &format!("job of {}", show(after)),
+            &get_s(after, "job"),
+            &get_s(before, "job"),
+        )
     })
 }
 
 /// Nothing is removed before its time but what belongs to a job that is erased, or was never one.
 fn nothing_goes_before_its_time(moment: &Moment<'_>) -> Verdict {
     let kept = ["JOB#", "IDEM#", "TENANT#", "SECRET#", "ENDPOINT#"];
-    all(moment.changes.iter().filter(|changed| kept.iter().any(|kind| changed.key.pk.starts_with(kind))), |changed| {
-        let (Some(before), None) = (&changed.before, &changed.after) else { return Ok(()) };
-        let under = job_of(&changed.key).filter(|_| !is_meta(&changed.key));
-        let of_no_job = |job| moment.status(&job, changed).is_none_or(|status| status == Status::Deleted);
-        if under.is_some_and(of_no_job) || is_expired(before, moment.at) {
-            Ok(())
-        } else {
-            Err(format!("{} was removed", show(before)))
-        }
-    })
+    all(
+        moment
+            .changes
+            .iter()
+            .filter(|changed| kept.iter().any(|kind| changed.key.pk.starts_with(kind))),
+        |changed| {
+            let (Some(before), None) = (&changed.before, &changed.after) else {
+                return Ok(());
+            };
+            let under = job_of(&changed.key).filter(|_| !is_meta(&changed.key));
+            let of_no_job = |job| {
+                moment
+                    .status(&job, changed)
+                    .is_none_or(|status| status == Status::Deleted)
+            };
+            if under.is_some_and(of_no_job) || is_expired(before, moment.at) {
+                Ok(())
+            } else {
+                Err(format!("{} was removed", show(before)))
+            }
+        },
+    )
 }
 
 /// No job takes what is not there. Below zero a balance comes by an operator's correction alone.
@@ -368,7 +509,9 @@ fn credits_never_negative(moment: &Moment<'_>) -> Verdict {
         if number(after, USED) < 0 || number(after, OPEN_CHUNKS) < 0 {
             return Err(format!("{}: {:?}", show(after), after.attributes));
         }
-        let new_job = |other: &Changed| is_meta(&other.key) && other.before.is_none() && other.write == changed.write;
+        let new_job = |other: &Changed| {
+            is_meta(&other.key) && other.before.is_none() && other.write == changed.write
+        };
         let (was, is) = (number(before, BALANCE), number(after, BALANCE));
         if moment.changes.iter().any(new_job) && is < 0 && is < was {
             return Err(format!("{}: balance {is} follows {was}", show(after)));
@@ -381,13 +524,27 @@ fn credits_never_negative(moment: &Moment<'_>) -> Verdict {
 /// Submit moves credits from the balance to what is set aside, the end of a job moves them from there to what is used and
 /// back to the balance, each together with the job's own change.
 fn credits_are_conserved(moment: &Moment<'_>) -> Verdict {
-    if !moment.changes.iter().any(|changed| is_meta(&changed.key) || changed.key.sk == "CREDITS") {
+    if !moment
+        .changes
+        .iter()
+        .any(|changed| is_meta(&changed.key) || changed.key.sk == "CREDITS")
+    {
         return Ok(());
     }
     all(moment.ledgers, |(tenant, ledger)| {
-        let Some(credits) = moment.store.peek(&credits_key(tenant)) else { return Ok(()) };
+        let Some(credits) = moment.store.peek(&credits_key(tenant)) else {
+            return Ok(());
+        };
         let sum = number(&credits, BALANCE) + number(&credits, USED) + ledger.reserved;
-        same(&format!("what {tenant} has, used and set aside"), &sum, &ledger.granted)?;
-        same(&format!("open chunks of {tenant}"), &number(&credits, OPEN_CHUNKS), &ledger.chunks)
+        same(
+            &format!("what {tenant} has, used and set aside"),
+            &sum,
+            &ledger.granted,
+        )?;
+        same(
+            &format!("open chunks of {tenant}"),
+            &number(&credits, OPEN_CHUNKS),
+            &ledger.chunks,
+        )
     })
 }

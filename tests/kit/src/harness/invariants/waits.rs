@@ -19,15 +19,28 @@ pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
     all(world.upstream.taken(), |taken| {
         let Some(of) = taken.of() else { return Ok(()) };
         let Taken { bought, domain, .. } = taken;
-        let lost = world.lost_runs.borrow().get(&(of.job.clone(), of.chunk)).cloned().unwrap_or_default();
+        let lost = world
+            .lost_runs
+            .borrow()
+            .get(&(of.job.clone(), of.chunk))
+            .cloned()
+            .unwrap_or_default();
         let lost = lost.iter().filter(|at| **at >= bought[0]).count();
         if bought.len() > 1 + lost {
-            return Err(format!("{domain} of {} was bought at {bought:?}, and {lost} runs were lost", of.job));
+            return Err(format!(
+                "{domain} of {} was bought at {bought:?}, and {lost} runs were lost",
+                of.job
+            ));
         }
         let stored = world.steps.past().ticket(&of);
-        let late = |at: &Timestamp| stored.is_some_and(|stored| *at > stored.plus(world.options.enrich_timeout));
+        let late = |at: &Timestamp| {
+            stored.is_some_and(|stored| *at > stored.plus(world.options.enrich_timeout))
+        };
         match bought.iter().find(|at| late(at)) {
-            Some(at) => Err(format!("{domain} of {} was bought at {at}, and its ticket stored at {stored:?}", of.job)),
+            Some(at) => Err(format!(
+                "{domain} of {} was bought at {at}, and its ticket stored at {stored:?}",
+                of.job
+            )),
             None => Ok(()),
         }
     })
@@ -36,35 +49,56 @@ pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
 /// Of posts that say the same at one URL one is taken, whatever is lost on the way.
 pub(super) fn a_callback_is_taken_once(world: &World, _: &End) -> Verdict {
     let mut taken: BTreeMap<(String, String), u32> = BTreeMap::new();
-    for post in world.upstream.posts().into_iter().filter(|post| post.answer == Some(Ok(Posted::Taken))) {
+    for post in world
+        .upstream
+        .posts()
+        .into_iter()
+        .filter(|post| post.answer == Some(Ok(Posted::Taken)))
+    {
         *taken.entry((post.url, post.body.to_string())).or_default() += 1;
     }
-    all(
-        taken,
-        |((url, body), times)| {
-            if times == 1 { Ok(()) } else { Err(format!("{body} was taken {times} times at {url}")) }
-        },
-    )
+    all(taken, |((url, body), times)| {
+        if times == 1 {
+            Ok(())
+        } else {
+            Err(format!("{body} was taken {times} times at {url}"))
+        }
+    })
 }
 
 /// A URL that nobody was given is unknown, whatever it is made of.
 pub(super) fn forged_callbacks_are_refused(world: &World, _: &End) -> Verdict {
-    all(world.upstream.posts().into_iter().filter(|post| post.forged), |post| match post.answer {
-        Some(Ok(answer)) => Err(format!("{answer:?} at {}", post.url)),
-        None | Some(Err(ApiError::NotFound { .. } | ApiError::Unavailable { .. } | ApiError::Internal)) => Ok(()),
-        Some(Err(error)) => Err(format!("{error:?} at {}", post.url)),
-    })
+    all(
+        world
+            .upstream
+            .posts()
+            .into_iter()
+            .filter(|post| post.forged),
+        |post| match post.answer {
+            Some(Ok(answer)) => Err(format!("{answer:?} at {}", post.url)),
+            None
+            | Some(Err(
+                ApiError::NotFound { .. } | ApiError::Unavailable { .. } | ApiError::Internal,
+            )) => Ok(()),
+            Some(Err(error)) => Err(format!("{error:?} at {}", post.url)),
+        },
+    )
 }
 
 /// Of a job that is over nothing is parked any more: no upstream is asked for it but by runs that were at work then.
 pub(super) fn nobody_is_polled_after_the_end(world: &World, _: &End) -> Verdict {
     all(world.upstream.taken(), |taken| {
         let Some(of) = taken.of() else { return Ok(()) };
-        let Some(over) = world.steps.past().over_at(&of.job) else { return Ok(()) };
+        let Some(over) = world.steps.past().over_at(&of.job) else {
+            return Ok(());
+        };
         let last = over.plus(world.options.enrich_timeout);
         let asked = taken.bought.iter().chain(&taken.polled);
         match asked.max().filter(|at| **at > last) {
-            Some(at) => Err(format!("{} of {} was asked for at {at}, over at {over}", taken.domain, of.job)),
+            Some(at) => Err(format!(
+                "{} of {} was asked for at {at}, over at {over}",
+                taken.domain, of.job
+            )),
             None => Ok(()),
         }
     })
@@ -73,7 +107,9 @@ pub(super) fn nobody_is_polled_after_the_end(world: &World, _: &End) -> Verdict 
 /// Every record is answered when its upstream's limit has passed, and the sweep has made up for what was lost until then:
 /// so much later, from the last fault or the last question on, its job is over.
 pub(super) fn nobody_waits_beyond_the_limit(world: &World, _: &End) -> Verdict {
-    let Some(calm) = world.calm_since else { return Ok(()) };
+    let Some(calm) = world.calm_since else {
+        return Ok(());
+    };
     all(world.upstream.taken(), |taken| {
         let Some(of) = taken.of() else { return Ok(()) };
         let from = taken.bought.iter().copied().max().unwrap_or(calm).max(calm);
@@ -82,7 +118,10 @@ pub(super) fn nobody_waits_beyond_the_limit(world: &World, _: &End) -> Verdict {
         if over.is_some_and(|over| over <= latest) {
             return Ok(());
         }
-        Err(format!("{} of {} was bought at {from}, and its job was over at {over:?}", taken.domain, of.job))
+        Err(format!(
+            "{} of {} was bought at {from}, and its job was over at {over:?}",
+            taken.domain, of.job
+        ))
     })
 }
 
@@ -95,10 +134,19 @@ pub(super) fn posts_are_kept_as_they_came(moment: &Moment<'_>) -> Verdict {
         all(kept.into_values().flatten(), |body| {
             let here = |of| (0..MAX_POSTS).any(|nth| call_key(&of, nth) == changed.key);
             // The next version may say more.
-            let as_posted =
-                |said: &serde_json::Value| ["id", "status", "name"].iter().all(|name| said[name] == body[name]);
-            let own = posted.iter().any(|post| !post.forged && as_posted(&post.body) && post.of().is_some_and(here));
-            if posted.is_empty() || own { Ok(()) } else { Err(format!("{:?} holds {body}", changed.key)) }
+            let as_posted = |said: &serde_json::Value| {
+                ["id", "status", "name"]
+                    .iter()
+                    .all(|name| said[name] == body[name])
+            };
+            let own = posted
+                .iter()
+                .any(|post| !post.forged && as_posted(&post.body) && post.of().is_some_and(here));
+            if posted.is_empty() || own {
+                Ok(())
+            } else {
+                Err(format!("{:?} holds {body}", changed.key))
+            }
         })
     })
 }

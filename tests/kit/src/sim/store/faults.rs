@@ -28,8 +28,12 @@ pub struct StoreFaults {
 
 impl StoreFaults {
     /// Nothing of it.
-    pub const NONE: Self =
-        Self { index_lag: Duration::ZERO, stale: Duration::ZERO, expiry: None, transaction: Duration::ZERO };
+    pub const NONE: Self = Self {
+        index_lag: Duration::ZERO,
+        stale: Duration::ZERO,
+        expiry: None,
+        transaction: Duration::ZERO,
+    };
 }
 
 /// A time up to this, drawn.
@@ -52,21 +56,38 @@ type Version = (Timestamp, Option<Arc<Item>>);
 
 impl History {
     /// Notes what was written over at `now`, and forgets what no read sees any more.
-    pub(super) fn keep(&mut self, key: &Key, before: Option<Arc<Item>>, now: Timestamp, reach: Duration) {
+    pub(super) fn keep(
+        &mut self,
+        key: &Key,
+        before: Option<Arc<Item>>,
+        now: Timestamp,
+        reach: Duration,
+    ) {
         let versions = self.versions.entry(key.clone()).or_default();
         versions.push_back((now, before));
-        while versions.front().is_some_and(|(until, _)| now.since(*until) > reach) {
+        while versions
+            .front()
+            .is_some_and(|(until, _)| now.since(*until) > reach)
+        {
             versions.pop_front();
         }
     }
 
     /// The keys between these that have a past.
     pub(super) fn keys(&self, from: &Key, to: &Key) -> BTreeSet<Key> {
-        self.versions.range(from..=to).map(|(key, _)| key.clone()).collect()
+        self.versions
+            .range(from..=to)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     /// An item as it was then; `now` is how it is.
-    pub(super) fn at(&self, key: &Key, then: Timestamp, now: Option<&Arc<Item>>) -> Option<Arc<Item>> {
+    pub(super) fn at(
+        &self,
+        key: &Key,
+        then: Timestamp,
+        now: Option<&Arc<Item>>,
+    ) -> Option<Arc<Item>> {
         let versions = self.versions.get(key).into_iter().flatten();
         match versions.into_iter().find(|(until, _)| *until > then) {
             Some((_, version)) => version.clone(),
@@ -84,7 +105,13 @@ pub(super) struct Expiry {
 
 impl Expiry {
     /// Plans the deletion of an item that was written, up to `late` after its time.
-    pub(super) fn plan(&mut self, key: &Key, item: Option<&Item>, late: Duration, dice: &SimEntropy) {
+    pub(super) fn plan(
+        &mut self,
+        key: &Key,
+        item: Option<&Item>,
+        late: Duration,
+        dice: &SimEntropy,
+    ) {
         if let Some(at) = self.of.remove(key) {
             self.planned.remove(&(at, key.clone()));
         }

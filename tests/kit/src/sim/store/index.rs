@@ -28,7 +28,10 @@ impl Position for ByJob {
     const PROJECTED: &'static [&'static str] = &["tenant_jobs", "job_id", "status"];
 
     fn of(item: &Item) -> Option<(String, Self)> {
-        match (item.attributes.get("tenant_jobs")?, item.attributes.get("job_id")?) {
+        match (
+            item.attributes.get("tenant_jobs")?,
+            item.attributes.get("job_id")?,
+        ) {
             (Value::S(tenant), Value::S(job)) => Some((tenant.clone(), Self(job.clone()))),
             _ => None,
         }
@@ -39,7 +42,10 @@ impl Position for ByTime {
     const PROJECTED: &'static [&'static str] = &["due_shard", "due"];
 
     fn of(item: &Item) -> Option<(String, Self)> {
-        match (item.attributes.get("due_shard")?, item.attributes.get("due")?) {
+        match (
+            item.attributes.get("due_shard")?,
+            item.attributes.get("due")?,
+        ) {
             (Value::S(shard), Value::N(at)) => Some((shard.clone(), Self(*at))),
             _ => None,
         }
@@ -85,15 +91,19 @@ impl<P: Position> Index<P> {
         now: Timestamp,
         lag: impl FnOnce() -> Duration,
     ) -> u64 {
-        let Some(key) = before.or(after).map(|item| &item.key) else { return 0 };
+        let Some(key) = before.or(after).map(|item| &item.key) else {
+            return 0;
+        };
         let old = before.and_then(|item| Some((P::of(item)?, item)));
         let new = after.and_then(|item| Some((P::of(item)?, item)));
         let cost = match (&old, &new) {
             (None, None) => 0,
             (Some((from, _)), Some((to, _))) if from != to => 2,
-            (Some((_, old)), Some((_, new))) => {
-                u64::from(P::PROJECTED.iter().any(|name| old.attributes.get(*name) != new.attributes.get(*name)))
-            }
+            (Some((_, old)), Some((_, new))) => u64::from(
+                P::PROJECTED
+                    .iter()
+                    .any(|name| old.attributes.get(*name) != new.attributes.get(*name)),
+            ),
             _ => 1,
         };
         if cost == 0 {
@@ -114,7 +124,11 @@ impl<P: Position> Index<P> {
 
     /// Shows what is to be shown by now.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
-        while let Some(entry) = self.coming.first_entry().filter(|entry| entry.key().0 <= now) {
+        while let Some(entry) = self
+            .coming
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)
+        {
             let (at, (key, item)) = entry.remove_entry();
             if self.last.get(&key) == Some(&at) {
                 self.last.remove(&key);
@@ -132,19 +146,35 @@ impl<P: Position> Index<P> {
         if let Some(item) = item
             && let Some((hash, position)) = P::of(&item)
         {
-            self.shown.insert(key.clone(), (hash.clone(), position.clone()));
-            self.entries.entry(hash).or_default().insert((position, key.clone()), item);
+            self.shown
+                .insert(key.clone(), (hash.clone(), position.clone()));
+            self.entries
+                .entry(hash)
+                .or_default()
+                .insert((position, key.clone()), item);
         }
     }
 
     /// What the index holds of one part, in its order.
     pub(super) fn part(&self, hash: &str) -> impl DoubleEndedIterator<Item = (&P, &Arc<Item>)> {
-        self.entries.get(hash).into_iter().flatten().map(|((position, _), item)| (position, item))
+        self.entries
+            .get(hash)
+            .into_iter()
+            .flatten()
+            .map(|((position, _), item)| (position, item))
     }
 
     /// What the index shows of an item.
     pub(super) fn projection(item: &Item) -> Item {
-        let kept = item.attributes.iter().filter(|(name, _)| P::PROJECTED.contains(&name.as_str()));
-        Item { key: item.key.clone(), attributes: kept.map(|(name, value)| (name.clone(), value.clone())).collect() }
+        let kept = item
+            .attributes
+            .iter()
+            .filter(|(name, _)| P::PROJECTED.contains(&name.as_str()));
+        Item {
+            key: item.key.clone(),
+            attributes: kept
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
     }
 }

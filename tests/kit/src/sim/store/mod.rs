@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use shared::ports::{Attributes, Clock, Item, Key, Put, Query, Select, Store, StoreError, Update, Write};
+use shared::ports::{
+    Attributes, Clock, Item, Key, Put, Query, Select, Store, StoreError, Update, Write,
+};
 
 pub use self::faults::StoreFaults;
 pub use self::rules::item_size;
@@ -72,12 +74,20 @@ fn fail(failure: Failure) -> StoreError {
 
 /// Reads and batches do not answer that a transaction holds an item.
 fn fail_plain(failure: Failure) -> StoreError {
-    fail(if failure == Failure::Conflict { Failure::Lost } else { failure })
+    fail(if failure == Failure::Conflict {
+        Failure::Lost
+    } else {
+        failure
+    })
 }
 
 impl SimStore {
     pub(super) fn new(gate: Arc<Gate>, clock: Arc<SimClock>) -> Self {
-        Self { gate, clock, table: Arc::new(Mutex::new(Table::new())) }
+        Self {
+            gate,
+            clock,
+            table: Arc::new(Mutex::new(Table::new())),
+        }
     }
 
     /// The table as of now.
@@ -105,8 +115,13 @@ impl SimStore {
     /// Holds the items of a transaction for as long as it takes.
     async fn hold(&self, writes: &[Write]) -> Result<Hold<'_>, StoreError> {
         let held = self.table().hold(writes);
-        let Some((number, time)) = held else { return Err(StoreError::Conflict) };
-        let hold = Hold { store: self, number };
+        let Some((number, time)) = held else {
+            return Err(StoreError::Conflict);
+        };
+        let hold = Hold {
+            store: self,
+            number,
+        };
         self.clock.sleep(time).await;
         Ok(hold)
     }
@@ -143,7 +158,11 @@ impl SimStore {
 
     /// The changes since the last time, in order. A write that leaves an item as it was is none.
     pub fn take_changes(&self) -> Vec<Changed> {
-        self.table().changes.as_mut().map(std::mem::take).unwrap_or_default()
+        self.table()
+            .changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// What the calls consumed so far.
@@ -181,7 +200,9 @@ impl Store for SimStore {
             valid_key(key)?;
             Ok(self.table().read(key))
         };
-        self.gate.call(Op::Get, subject(key), fail_plain, effect).await
+        self.gate
+            .call(Op::Get, subject(key), fail_plain, effect)
+            .await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
@@ -192,7 +213,11 @@ impl Store for SimStore {
                 let mut table = self.table();
                 Ok(batch.iter().map(|key| table.read(key)).collect::<Vec<_>>())
             };
-            found.extend(self.gate.call(Op::GetMany, subjects(batch.iter()), fail_plain, effect).await?);
+            found.extend(
+                self.gate
+                    .call(Op::GetMany, subjects(batch.iter()), fail_plain, effect)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -216,7 +241,9 @@ impl Store for SimStore {
             let put = put.clone();
             self.later(move |table| table.put(&put).is_ok())
         };
-        self.gate.write(Op::Put, subject(&put.item.key), &put, fail, effect, &later).await
+        self.gate
+            .write(Op::Put, subject(&put.item.key), &put, fail, effect, &later)
+            .await
     }
 
     async fn update(&self, update: Update) -> Result<Item, StoreError> {
@@ -225,22 +252,49 @@ impl Store for SimStore {
             let update = update.clone();
             self.later(move |table| table.update(&update).is_ok())
         };
-        self.gate.write(Op::Update, subject(&update.key), &update, fail, effect, &later).await
+        self.gate
+            .write(
+                Op::Update,
+                subject(&update.key),
+                &update,
+                fail,
+                effect,
+                &later,
+            )
+            .await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let hold = if self.table().slow_transactions() { Some(self.hold(&writes).await?) } else { None };
-        let effect = |_| self.table().transact(&writes, hold.as_ref().map(|hold| hold.number));
+        let hold = if self.table().slow_transactions() {
+            Some(self.hold(&writes).await?)
+        } else {
+            None
+        };
+        let effect = |_| {
+            self.table()
+                .transact(&writes, hold.as_ref().map(|hold| hold.number))
+        };
         let later = || {
             let writes = writes.clone();
             self.later(move |table| table.transact(&writes, None).is_ok())
         };
-        self.gate.write(Op::Transact, subjects(writes.iter().map(key_of)), &writes, fail, effect, &later).await
+        self.gate
+            .write(
+                Op::Transact,
+                subjects(writes.iter().map(key_of)),
+                &writes,
+                fail,
+                effect,
+                &later,
+            )
+            .await
     }
 
     async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
         no_repeats(items.iter().map(|item| &item.key))?;
-        items.iter().try_for_each(|item| valid_item(&item.key, &item.attributes))?;
+        items
+            .iter()
+            .try_for_each(|item| valid_item(&item.key, &item.attributes))?;
         for batch in items.chunks(25) {
             let effect = |extent| {
                 self.table().put_all(reached(batch, extent));
@@ -251,7 +305,9 @@ impl Store for SimStore {
                 self.later(move |table| table.put_all(&batch))
             };
             let subject = subjects(batch.iter().map(|item| &item.key));
-            self.gate.write(Op::PutAll, subject, &batch, fail_plain, effect, &later).await?;
+            self.gate
+                .write(Op::PutAll, subject, &batch, fail_plain, effect, &later)
+                .await?;
         }
         Ok(())
     }
@@ -267,7 +323,16 @@ impl Store for SimStore {
                 let batch = batch.to_vec();
                 self.later(move |table| table.delete_all(&batch))
             };
-            self.gate.write(Op::DeleteAll, subjects(batch.iter()), &batch, fail_plain, effect, &later).await?;
+            self.gate
+                .write(
+                    Op::DeleteAll,
+                    subjects(batch.iter()),
+                    &batch,
+                    fail_plain,
+                    effect,
+                    &later,
+                )
+                .await?;
         }
         Ok(())
     }

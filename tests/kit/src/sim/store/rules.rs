@@ -21,7 +21,10 @@ pub fn item_size(item: &Item) -> usize {
 
 pub(super) fn size(key: &Key, attributes: &Attributes) -> usize {
     let keys = 2 + key.pk.len() + 2 + key.sk.len();
-    keys + attributes.iter().map(|(name, value)| name.len() + value_size(value)).sum::<usize>()
+    keys + attributes
+        .iter()
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum::<usize>()
 }
 
 fn value_size(value: &Value) -> usize {
@@ -79,7 +82,9 @@ pub(super) fn valid_item(key: &Key, attributes: &Attributes) -> Result<(), Store
         valid_value(value)?;
         let fits = match (name.as_str(), value) {
             ("pk" | "sk", _) => false,
-            ("tenant_jobs" | "job_id" | "due_shard", value) => matches!(value, Value::S(text) if !text.is_empty()),
+            ("tenant_jobs" | "job_id" | "due_shard", value) => {
+                matches!(value, Value::S(text) if !text.is_empty())
+            }
             ("due", value) => matches!(value, Value::N(_)),
             _ => true,
         };
@@ -126,7 +131,9 @@ pub(super) fn valid_changes(changes: &[Change]) -> Result<(), StoreError> {
             Change::Add(name, _) | Change::Remove(name) => name,
         };
         if matches!(*name, "pk" | "sk") || !names.insert(*name) {
-            return refused(format!("attribute {name} is changed twice, or part of the key"));
+            return refused(format!(
+                "attribute {name} is changed twice, or part of the key"
+            ));
         }
     }
     Ok(())
@@ -147,7 +154,10 @@ pub(super) fn holds(condition: &Condition, stored: Option<&Attributes>) -> bool 
     }
 }
 
-pub(super) fn changed(stored: Option<&Attributes>, changes: &[Change]) -> Result<Attributes, StoreError> {
+pub(super) fn changed(
+    stored: Option<&Attributes>,
+    changes: &[Change],
+) -> Result<Attributes, StoreError> {
     let mut attributes = stored.cloned().unwrap_or_default();
     for change in changes {
         match change {
@@ -155,17 +165,26 @@ pub(super) fn changed(stored: Option<&Attributes>, changes: &[Change]) -> Result
                 attributes.insert((*name).to_owned(), value.clone());
             }
             Change::SetIfAbsent(name, value) => {
-                attributes.entry((*name).to_owned()).or_insert_with(|| value.clone());
+                attributes
+                    .entry((*name).to_owned())
+                    .or_insert_with(|| value.clone());
             }
-            Change::Add(name, amount) => match attributes.entry((*name).to_owned()).or_insert(Value::N(0)) {
-                Value::N(number) => match number.checked_add(*amount) {
-                    Some(sum) => *number = sum,
-                    None => return refused(format!("attribute {name} leaves the range of 64 bits")),
-                },
-                _ => return refused(format!("attribute {name} is no number")),
-            },
+            Change::Add(name, amount) => {
+                match attributes.entry((*name).to_owned()).or_insert(Value::N(0)) {
+                    Value::N(number) => match number.checked_add(*amount) {
+                        Some(sum) => *number = sum,
+                        None => {
+                            return refused(format!("attribute {name} leaves the range of 64 bits"));
+                        }
+                    },
+                    _ => return refused(format!("attribute {name} is no number")),
+                }
+            }
             Change::AddToSet(name, elements) => {
-                match attributes.entry((*name).to_owned()).or_insert_with(|| Value::Ss(BTreeSet::new())) {
+                match attributes
+                    .entry((*name).to_owned())
+                    .or_insert_with(|| Value::Ss(BTreeSet::new()))
+                {
                     Value::Ss(set) => set.extend(elements.iter().cloned()),
                     _ => return refused(format!("attribute {name} is no set")),
                 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::domain::time::Timestamp;
-use shared::ports::{Attributes, Condition, FailedCondition, Item, Key, Put, Query, Select, StoreError, Update, Write};
+use shared::ports::{
+    Attributes, Condition, FailedCondition, Item, Key, Put, Query, Select, StoreError, Update,
+    Write,
+};
 
 use super::faults::{Expiry, History, StoreFaults, some_of};
 use super::index::{ByJob, ByTime, Index};
 use super::rules::{
-    MAX_ACTIONS, MAX_TRANSACTION, changed, holds, item_size, no_repeats, refused, size, units, valid_changes,
-    valid_condition, valid_item, valid_key,
+    MAX_ACTIONS, MAX_TRANSACTION, changed, holds, item_size, no_repeats, refused, size, units,
+    valid_changes, valid_condition, valid_item, valid_key,
 };
 use super::{Changed, SimEntropy, Units};
 
@@ -85,11 +88,18 @@ impl Table {
     /// Takes items for a transaction that is to take effect later, and says under which number and how much later; `None`
     /// where another has one of them.
     pub(super) fn hold(&mut self, writes: &[Write]) -> Option<(u64, Duration)> {
-        if writes.iter().any(|write| self.held.contains_key(key_of(write))) {
+        if writes
+            .iter()
+            .any(|write| self.held.contains_key(key_of(write)))
+        {
             return None;
         }
         self.holds += 1;
-        self.held.extend(writes.iter().map(|write| (key_of(write).clone(), self.holds)));
+        self.held.extend(
+            writes
+                .iter()
+                .map(|write| (key_of(write).clone(), self.holds)),
+        );
         Some((self.holds, some_of(&self.dice, self.faults.transaction)))
     }
 
@@ -128,20 +138,35 @@ impl Table {
     }
 
     /// Stores or removes an item; answers what was there and the writes of the indexes.
-    pub(super) fn place(&mut self, key: &Key, after: Option<Attributes>) -> (Option<Arc<Item>>, u64) {
-        let after = after.map(|attributes| Arc::new(Item { key: key.clone(), attributes }));
+    pub(super) fn place(
+        &mut self,
+        key: &Key,
+        after: Option<Attributes>,
+    ) -> (Option<Arc<Item>>, u64) {
+        let after = after.map(|attributes| {
+            Arc::new(Item {
+                key: key.clone(),
+                attributes,
+            })
+        });
         let before = match &after {
             Some(item) => self.items.insert(key.clone(), Arc::clone(item)),
             None => self.items.remove(key),
         };
-        let marked =
-            |item: &Option<Arc<Item>>| usize::from(item.as_ref().is_some_and(|i| i.attributes.contains_key("due")));
+        let marked = |item: &Option<Arc<Item>>| {
+            usize::from(
+                item.as_ref()
+                    .is_some_and(|i| i.attributes.contains_key("due")),
+            )
+        };
         self.marked = self.marked + marked(&after) - marked(&before);
         let (old, new, now) = (before.as_ref(), after.as_ref(), self.now);
         let lag = || some_of(&self.dice, self.faults.index_lag);
-        let index_writes = self.by_tenant.follow(old, new, now, lag) + self.due.follow(old, new, now, lag);
+        let index_writes =
+            self.by_tenant.follow(old, new, now, lag) + self.due.follow(old, new, now, lag);
         if !self.faults.stale.is_zero() {
-            self.history.keep(key, before.clone(), now, self.faults.stale);
+            self.history
+                .keep(key, before.clone(), now, self.faults.stale);
         }
         if let Some(late) = self.faults.expiry {
             self.expiry.plan(key, after.as_deref(), late, &self.dice);
@@ -160,10 +185,17 @@ impl Table {
     }
 
     fn note(&mut self, key: &Key, before: Option<Arc<Item>>) {
-        let Some(changes) = &mut self.changes else { return };
+        let Some(changes) = &mut self.changes else {
+            return;
+        };
         let after = self.items.get(key).cloned();
         if before != after {
-            changes.push(Changed { key: key.clone(), before, after, write: self.writes });
+            changes.push(Changed {
+                key: key.clone(),
+                before,
+                after,
+                write: self.writes,
+            });
         }
     }
 
@@ -232,10 +264,17 @@ impl Table {
         valid_item(&update.key, &after)?;
         self.writes += 1;
         self.write(&update.key, Some(after.clone()), 1);
-        Ok(Item { key: update.key.clone(), attributes: after })
+        Ok(Item {
+            key: update.key.clone(),
+            attributes: after,
+        })
     }
 
-    pub(super) fn transact(&mut self, writes: &[Write], hold: Option<u64>) -> Result<(), StoreError> {
+    pub(super) fn transact(
+        &mut self,
+        writes: &[Write],
+        hold: Option<u64>,
+    ) -> Result<(), StoreError> {
         if writes.is_empty() || writes.len() > MAX_ACTIONS {
             return refused("a transaction has 1 to 100 actions");
         }
@@ -253,22 +292,29 @@ impl Table {
                 Write::Check { condition, .. } => valid_condition(condition)?,
             }
         }
-        writes.iter().try_for_each(|write| self.free(key_of(write), hold))?;
+        writes
+            .iter()
+            .try_for_each(|write| self.free(key_of(write), hold))?;
         let mut failed = Vec::new();
         let mut after = Vec::new();
         for (at, write) in writes.iter().enumerate() {
             let (condition, next) = match write {
-                Write::Put(put) => (put.condition.as_ref(), Some(Ok(put.item.attributes.clone()))),
-                Write::Update(update) => {
-                    (update.condition.as_ref(), Some(changed(self.stored(&update.key), &update.changes)))
-                }
+                Write::Put(put) => (
+                    put.condition.as_ref(),
+                    Some(Ok(put.item.attributes.clone())),
+                ),
+                Write::Update(update) => (
+                    update.condition.as_ref(),
+                    Some(changed(self.stored(&update.key), &update.changes)),
+                ),
                 Write::Check { condition, .. } => (Some(condition), None),
             };
             match self.check(key_of(write), condition) {
                 Ok(()) => {
                     // A wrong action refuses the transaction, whatever other conditions say.
                     let next = next.transpose()?;
-                    next.as_ref().map_or(Ok(()), |attributes| valid_item(key_of(write), attributes))?;
+                    next.as_ref()
+                        .map_or(Ok(()), |attributes| valid_item(key_of(write), attributes))?;
                     after.push(next);
                 }
                 Err(existing) => failed.push(FailedCondition { at, existing }),
@@ -280,7 +326,10 @@ impl Table {
             }
             return Err(StoreError::ConditionFailed(failed));
         }
-        let sizes = writes.iter().zip(&after).filter_map(|(write, next)| Some(size(key_of(write), next.as_ref()?)));
+        let sizes = writes
+            .iter()
+            .zip(&after)
+            .filter_map(|(write, next)| Some(size(key_of(write), next.as_ref()?)));
         if sizes.sum::<usize>() > MAX_TRANSACTION {
             return refused("the transaction is over 4 MB");
         }
@@ -304,7 +353,10 @@ impl Table {
                 if from > to {
                     return refused("the range ends before it begins");
                 }
-                let key = |sk: &String| Key { pk: pk.clone(), sk: sk.clone() };
+                let key = |sk: &String| Key {
+                    pk: pk.clone(),
+                    sk: sk.clone(),
+                };
                 let (from, to) = (key(from), key(to));
                 if query.consistent || self.faults.stale.is_zero() {
                     let range = self.items.range(from..=to).map(|(_, item)| item);
@@ -314,24 +366,36 @@ impl Table {
                     first(range.iter(), query, Item::clone)
                 }
             }
-            Select::JobsOfTenant { tenant_jobs, before } => {
+            Select::JobsOfTenant {
+                tenant_jobs,
+                before,
+            } => {
                 if tenant_jobs.is_empty() || before.as_ref().is_some_and(String::is_empty) {
                     return refused("a key is empty");
                 }
                 let older = |at: &ByJob| before.as_ref().is_none_or(|before| at.0 < *before);
-                let range = self.by_tenant.part(tenant_jobs).filter(|(at, _)| older(at)).map(|(_, item)| item);
+                let range = self
+                    .by_tenant
+                    .part(tenant_jobs)
+                    .filter(|(at, _)| older(at))
+                    .map(|(_, item)| item);
                 first(range, query, Index::<ByJob>::projection)
             }
             Select::Due { due_shard, until } => {
                 if due_shard.is_empty() {
                     return refused("a key is empty");
                 }
-                let range = self.due.part(due_shard).filter(|(at, _)| at.0 <= *until).map(|(_, item)| item);
+                let range = self
+                    .due
+                    .part(due_shard)
+                    .filter(|(at, _)| at.0 <= *until)
+                    .map(|(_, item)| item);
                 first(range, query, Index::<ByTime>::projection)
             }
         };
         let consistent = query.consistent && matches!(query.select, Select::Partition { .. });
-        self.units.half_reads += units(found.iter().map(item_size).sum(), 4096) * if consistent { 2 } else { 1 };
+        self.units.half_reads +=
+            units(found.iter().map(item_size).sum(), 4096) * if consistent { 2 } else { 1 };
         Ok(found)
     }
 }
@@ -342,7 +406,9 @@ impl Table {
         let then = self.now.minus(some_of(&self.dice, self.faults.stale));
         let mut keys = self.history.keys(from, to);
         keys.extend(self.items.range(from..=to).map(|(key, _)| key.clone()));
-        keys.iter().filter_map(|key| self.history.at(key, then, self.items.get(key))).collect()
+        keys.iter()
+            .filter_map(|key| self.history.at(key, then, self.items.get(key)))
+            .collect()
     }
 }
 
@@ -353,7 +419,11 @@ fn first<'a>(
     show: impl Fn(&Item) -> Item,
 ) -> Vec<Item> {
     if query.descending {
-        range.rev().take(query.limit).map(|item| show(item)).collect()
+        range
+            .rev()
+            .take(query.limit)
+            .map(|item| show(item))
+            .collect()
     } else {
         range.take(query.limit).map(|item| show(item)).collect()
     }

@@ -50,7 +50,10 @@ impl Clock for Paused {
             if self.now() >= end {
                 return Poll::Ready(());
             }
-            self.sleepers.lock().unwrap().push((end, context.waker().clone()));
+            self.sleepers
+                .lock()
+                .unwrap()
+                .push((end, context.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -67,7 +70,9 @@ impl Paused {
                     tokio::task::yield_now().await;
                 }
                 let sleepers = std::mem::take(&mut *self.sleepers.lock().unwrap());
-                let Some(next) = sleepers.iter().map(|(end, _)| *end).min() else { continue };
+                let Some(next) = sleepers.iter().map(|(end, _)| *end).min() else {
+                    continue;
+                };
                 let mut now = self.now.lock().unwrap();
                 *now = next.max(*now);
                 drop(now);
@@ -85,8 +90,18 @@ impl Paused {
 
 pub(super) fn paused(http: Arc<dyn HttpSender>) -> (Ports, Arc<Paused>) {
     let (ports, script) = ports();
-    let clock = Arc::new(Paused { now: Mutex::new(Clock::now(&*script)), sleepers: Mutex::default() });
-    (Ports { http, clock: clock.clone(), ..ports }, clock)
+    let clock = Arc::new(Paused {
+        now: Mutex::new(Clock::now(&*script)),
+        sleepers: Mutex::default(),
+    });
+    (
+        Ports {
+            http,
+            clock: clock.clone(),
+            ..ports
+        },
+        clock,
+    )
 }
 
 pub(super) fn scripted() -> (Ports, Arc<Paused>, Arc<Script>) {
@@ -96,10 +111,16 @@ pub(super) fn scripted() -> (Ports, Arc<Paused>, Arc<Script>) {
 }
 
 /// Asks about all of these at once, each with a limit in milliseconds.
-async fn ask_within(api: &Http, asked: &[(&str, u64)], ports: &Ports, clock: &Paused) -> (Vec<Answer>, Duration) {
+async fn ask_within(
+    api: &Http,
+    asked: &[(&str, u64)],
+    ports: &Ports,
+    clock: &Paused,
+) -> (Vec<Answer>, Duration) {
     let asked = asked.iter().map(async |(domain, limit)| {
         let input = input(json!({"domain": domain}));
-        api.ask(&question(&input, Duration::from_millis(*limit)), ports).await
+        api.ask(&question(&input, Duration::from_millis(*limit)), ports)
+            .await
     });
     clock.run(join_all(asked)).await
 }
@@ -110,7 +131,10 @@ async fn ask_all(api: &Http, domains: &[&str], (ports, clock): (&Ports, &Paused)
 }
 
 pub(super) fn named(name: &str) -> Answer {
-    Answer::Found { fields: input(json!({"name": name})), confidence: None }
+    Answer::Found {
+        fields: input(json!({"name": name})),
+        confidence: None,
+    }
 }
 
 fn body(request: &HttpRequest) -> Value {
@@ -122,19 +146,48 @@ async fn records_share_calls_and_each_gets_its_own_answer() {
     let api = keyed("");
     let (ports, clock, script) = scripted();
     script.answer(200, r#"{"data": {"results": [{"id": "c"}, {"id": "b", "name": "B"}, {"id": "a", "name": "A"}, {"id": "x", "name": "X"}]}}"#);
-    script.answer(200, r#"{"data": {"results": [{"id": "d", "name": "D", "state": "unknown"}]}}"#);
+    script.answer(
+        200,
+        r#"{"data": {"results": [{"id": "d", "name": "D", "state": "unknown"}]}}"#,
+    );
     let answers = ask_all(&api, &["A", "b", "c", "d", "e"], (&ports, &clock)).await;
-    assert_eq!(answers, [named("A"), named("B"), Answer::NotFound, Answer::NotFound, Answer::NotFound]);
+    assert_eq!(
+        answers,
+        [
+            named("A"),
+            named("B"),
+            Answer::NotFound,
+            Answer::NotFound,
+            Answer::NotFound
+        ]
+    );
     let requests = script.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!(body(&requests[0]), json!({"records": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "fresh": true}));
-    assert_eq!(body(&requests[1])["records"], json!([{"id": "d"}, {"id": "e"}]));
-    assert!(requests[0].headers.contains(&("authorization".to_owned(), "Bearer s3cr&t \"key".to_owned())));
+    assert_eq!(
+        body(&requests[0]),
+        json!({"records": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "fresh": true})
+    );
+    assert_eq!(
+        body(&requests[1])["records"],
+        json!([{"id": "d"}, {"id": "e"}])
+    );
+    assert!(
+        requests[0]
+            .headers
+            .contains(&("authorization".to_owned(), "Bearer s3cr&t \"key".to_owned()))
+    );
     script.answer(200, r#"{"data": {"results": []}}"#);
     let full = [("a", 60_000), ("b", 60_000), ("c", 60_000)];
-    assert_eq!(ask_within(&api, &full, &ports, &clock).await.1, Duration::ZERO, "a full batch does not wait");
+    assert_eq!(
+        ask_within(&api, &full, &ports, &clock).await.1,
+        Duration::ZERO,
+        "a full batch does not wait"
+    );
     script.answer(200, r#"{"data": {"results": []}}"#);
-    assert_eq!(ask_within(&api, &full[..2], &ports, &clock).await.1, Duration::from_millis(20));
+    assert_eq!(
+        ask_within(&api, &full[..2], &ports, &clock).await.1,
+        Duration::from_millis(20)
+    );
 }
 
 #[tokio::test]
@@ -142,10 +195,16 @@ async fn a_lone_record_waits_once_and_later_ones_get_a_batch_of_their_own() {
     let api = keyed("");
     let (ports, clock, script) = scripted();
     for name in ["A", "B"] {
-        script.answer(200, &json!({"data": {"results": [{"id": "a", "name": name}]}}).to_string());
+        script.answer(
+            200,
+            &json!({"data": {"results": [{"id": "a", "name": name}]}}).to_string(),
+        );
     }
     assert_eq!(ask_all(&api, &["a"], (&ports, &clock)).await, [named("A")]);
-    assert_eq!(ask_all(&api, &["a", "a"], (&ports, &clock)).await, [named("B"), named("B")]);
+    assert_eq!(
+        ask_all(&api, &["a", "a"], (&ports, &clock)).await,
+        [named("B"), named("B")]
+    );
     assert_eq!(script.requests().len(), 2);
 }
 
@@ -155,9 +214,15 @@ async fn results_in_order_are_believed_only_if_they_are_as_many_as_the_records()
     let (ports, clock, script) = scripted();
     script.answer(200, r#"[{"name": "A"}, null, {"name": "C"}]"#);
     script.answer(200, r#"[{"name": "A"}]"#);
-    assert_eq!(ask_all(&api, &["a", "b", "c"], (&ports, &clock)).await, [named("A"), Answer::NotFound, named("C")]);
+    assert_eq!(
+        ask_all(&api, &["a", "b", "c"], (&ports, &clock)).await,
+        [named("A"), Answer::NotFound, named("C")]
+    );
     for answer in ask_all(&api, &["a", "b"], (&ports, &clock)).await {
-        assert_eq!(failed(&answer).1, "the provider's results cannot be told apart: 1 results for 2 records");
+        assert_eq!(
+            failed(&answer).1,
+            "the provider's results cannot be told apart: 1 results for 2 records"
+        );
     }
     assert_eq!(body(&script.requests()[0]), json!(["a", "b", "c"]));
 }
@@ -169,7 +234,10 @@ async fn a_failure_is_everybodys_and_is_retried_once_for_all() {
     script.answer_with(429, &[("retry-after", "2")], "");
     script.answer(503, "");
     for answer in ask_all(&api, &["a", "b"], (&ports, &clock)).await {
-        assert_eq!(failed(&answer), ("provider_error", "the provider answered HTTP 503"));
+        assert_eq!(
+            failed(&answer),
+            ("provider_error", "the provider answered HTTP 503")
+        );
     }
     assert_eq!(script.requests().len(), 2);
     // A status about the call says nothing of the records, and neither does a body without results.
@@ -185,12 +253,17 @@ async fn a_failure_is_everybodys_and_is_retried_once_for_all() {
 #[tokio::test]
 async fn pages_are_followed_on_the_same_origin_and_no_further_than_allowed() {
     let api = keyed(", next = \"/next\", pages = 3");
-    let page = |id: &str, next: Value| json!({"data": {"results": [{"id": id, "name": id}]}, "next": next}).to_string();
+    let page = |id: &str, next: Value| {
+        json!({"data": {"results": [{"id": id, "name": id}]}, "next": next}).to_string()
+    };
     let (ports, clock, script) = scripted();
     script.answer(200, &page("a", json!("/v1/bulk/2?t=x")));
     script.answer(200, &page("b", json!("https://api.example.com/v1/bulk/3")));
     script.answer(200, &page("c", json!(null)));
-    assert_eq!(ask_all(&api, &["a", "b", "c"], (&ports, &clock)).await, [named("a"), named("b"), named("c")]);
+    assert_eq!(
+        ask_all(&api, &["a", "b", "c"], (&ports, &clock)).await,
+        [named("a"), named("b"), named("c")]
+    );
     let requests = script.requests();
     let asked: Vec<(&str, &str)> = requests.iter().map(|r| (&*r.method, &*r.url)).collect();
     assert_eq!(
@@ -201,7 +274,13 @@ async fn pages_are_followed_on_the_same_origin_and_no_further_than_allowed() {
             ("GET", "https://api.example.com/v1/bulk/3")
         ]
     );
-    assert!(requests[1].body.is_empty() && requests[1].headers.iter().any(|(name, _)| name == "authorization"));
+    assert!(
+        requests[1].body.is_empty()
+            && requests[1]
+                .headers
+                .iter()
+                .any(|(name, _)| name == "authorization")
+    );
     // What was read is kept; of the others nobody knows.
     for next in [
         "https://evil.example/x",
@@ -215,7 +294,10 @@ async fn pages_are_followed_on_the_same_origin_and_no_further_than_allowed() {
         let answers = ask_all(&api, &["a", "b"], (&ports, &clock)).await;
         assert_eq!(
             (&answers[0], failed(&answers[1]).1),
-            (&named("a"), "the provider's next page is not on its own host")
+            (
+                &named("a"),
+                "the provider's next page is not on its own host"
+            )
         );
         assert_eq!(script.requests().len(), 1, "{next}");
     }
@@ -226,17 +308,29 @@ async fn pages_are_followed_on_the_same_origin_and_no_further_than_allowed() {
     let answers = ask_all(&api, &["a", "z"], (&ports, &clock)).await;
     assert_eq!(
         (&answers[0], failed(&answers[1]).1),
-        (&named("a"), "the provider's answer has more pages than `pages` allows")
+        (
+            &named("a"),
+            "the provider's answer has more pages than `pages` allows"
+        )
     );
     // By a cursor, the same request goes on.
     let api = placed(", results = \"/r\", next = { at = \"/cursor\", parameter = \"after\" }");
     let (ports, clock, script) = scripted();
     script.answer(200, r#"{"r": [{"name": "A"}], "cursor": "x&y"}"#);
     script.answer(200, r#"{"r": [{"name": "B"}], "cursor": ""}"#);
-    assert_eq!(ask_all(&api, &["a", "b"], (&ports, &clock)).await, [named("A"), named("B")]);
+    assert_eq!(
+        ask_all(&api, &["a", "b"], (&ports, &clock)).await,
+        [named("A"), named("B")]
+    );
     let requests = script.requests();
-    assert_eq!(requests[1].url, "https://api.example.com/v1/bulk?after=x%26y");
-    assert_eq!((&requests[1].method, &requests[1].body), (&requests[0].method, &requests[0].body));
+    assert_eq!(
+        requests[1].url,
+        "https://api.example.com/v1/bulk?after=x%26y"
+    );
+    assert_eq!(
+        (&requests[1].method, &requests[1].body),
+        (&requests[0].method, &requests[0].body)
+    );
 }
 
 /// Answers each call after a while with a result for every element.
@@ -252,8 +346,18 @@ impl HttpSender for Slow {
         let items = body(&request);
         self.sent.lock().unwrap().push(items.clone());
         self.clock.get().expect("a clock").sleep(self.after).await;
-        let results: Vec<Value> = items.as_array().unwrap().iter().map(|item| json!({"name": item})).collect();
-        Ok(HttpAnswer { status: 200, headers: Vec::new(), body: json!(results).to_string().into(), truncated: false })
+        let results: Vec<Value> = items
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| json!({"name": item}))
+            .collect();
+        Ok(HttpAnswer {
+            status: 200,
+            headers: Vec::new(),
+            body: json!(results).to_string().into(),
+            truncated: false,
+        })
     }
 
     fn check(&self, _: &str, _: bool) -> Result<(), HttpError> {
@@ -262,7 +366,11 @@ impl HttpSender for Slow {
 }
 
 pub(super) fn slow(after: Duration) -> (Ports, Arc<Paused>, Arc<Slow>) {
-    let slow = Arc::new(Slow { clock: OnceLock::new(), after, sent: Mutex::default() });
+    let slow = Arc::new(Slow {
+        clock: OnceLock::new(),
+        after,
+        sent: Mutex::default(),
+    });
     let (ports, clock) = paused(slow.clone());
     slow.clock.set(clock.clone()).ok().expect("no clock yet");
     (ports, clock, slow)
@@ -273,7 +381,13 @@ async fn who_gives_up_takes_nobodys_call_away() {
     let api = placed(", wait_ms = 100");
     let (ports, clock, slow) = slow(Duration::from_secs(5));
     // The first, which opened the batch and drives it, then the second; the third stays.
-    let (answers, took) = ask_within(&api, &[("a", 10), ("b", 2_000), ("c", 60_000)], &ports, &clock).await;
+    let (answers, took) = ask_within(
+        &api,
+        &[("a", 10), ("b", 2_000), ("c", 60_000)],
+        &ports,
+        &clock,
+    )
+    .await;
     assert_eq!(took, Duration::from_secs(5));
     assert_eq!(failed(&answers[0]).0, "provider_timeout");
     assert_eq!(failed(&answers[1]).0, "provider_timeout");
@@ -287,7 +401,10 @@ async fn who_gave_up_before_is_not_asked_about() {
     let api = placed(", wait_ms = 100");
     let (ports, clock, slow) = slow(Duration::from_secs(5));
     let (answers, _) = ask_within(&api, &[("a", 10), ("b", 60_000)], &ports, &clock).await;
-    assert_eq!((failed(&answers[0]).0, &answers[1]), ("provider_timeout", &named("b")));
+    assert_eq!(
+        (failed(&answers[0]).0, &answers[1]),
+        ("provider_timeout", &named("b"))
+    );
     assert_eq!(*slow.sent.lock().unwrap(), [json!(["b"])]);
     // A batch that everybody left is not sent, and nobody joins it.
     ask_within(&api, &[("gone", 10)], &ports, &clock).await;
@@ -297,13 +414,27 @@ async fn who_gave_up_before_is_not_asked_about() {
 
 #[tokio::test]
 async fn sixty_four_records_at_once_need_as_many_calls_as_there_are_batches() {
-    let api = provider(&format!("{} }}", BY_POSITION.replace("max = 3", "max = 50, wait_ms = 5")));
+    let api = provider(&format!(
+        "{} }}",
+        BY_POSITION.replace("max = 3", "max = 50, wait_ms = 5")
+    ));
     let (ports, clock, slow) = slow(Duration::from_millis(300));
     let domains: Vec<String> = (0..64).map(|n| format!("d{n}")).collect();
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
     let answers = ask_all(&api, &domains, (&ports, &clock)).await;
-    assert!(answers.iter().zip(&domains).all(|(answer, domain)| *answer == named(domain)));
-    let sizes: Vec<usize> = slow.sent.lock().unwrap().iter().map(|call| call.as_array().unwrap().len()).collect();
+    assert!(
+        answers
+            .iter()
+            .zip(&domains)
+            .all(|(answer, domain)| *answer == named(domain))
+    );
+    let sizes: Vec<usize> = slow
+        .sent
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|call| call.as_array().unwrap().len())
+        .collect();
     assert_eq!(sizes, [50, 14]);
 }
 
@@ -311,11 +442,31 @@ async fn sixty_four_records_at_once_need_as_many_calls_as_there_are_batches() {
 fn faults_of_a_batch() {
     for (from, to, wanted) in [
         ("method = \"POST\"\n", "", "is a POST or PUT"),
-        ("/v1/bulk", "/v1/{{ input.domain }}", "belong to many records"),
-        ("body = \"{{ items }}\"", "body = { a = 1 }", "does not name {{ items }}"),
-        ("{ by = \"position\" }", "{ by = \"/id\" }", "`key` is missing"),
-        ("{ by = \"position\" }", "{ by = \"/id\", key = \"x\" }", "the same for every record"),
-        ("{ by = \"position\" }", "{ by = \"position\", key = \"x\" }", "have no key"),
+        (
+            "/v1/bulk",
+            "/v1/{{ input.domain }}",
+            "belong to many records",
+        ),
+        (
+            "body = \"{{ items }}\"",
+            "body = { a = 1 }",
+            "does not name {{ items }}",
+        ),
+        (
+            "{ by = \"position\" }",
+            "{ by = \"/id\" }",
+            "`key` is missing",
+        ),
+        (
+            "{ by = \"position\" }",
+            "{ by = \"/id\", key = \"x\" }",
+            "the same for every record",
+        ),
+        (
+            "{ by = \"position\" }",
+            "{ by = \"position\", key = \"x\" }",
+            "have no key",
+        ),
         ("max = 3", "max = 1", "from 2 to 1000"),
     ] {
         let text = format!("{BY_POSITION} }}").replace(from, to);

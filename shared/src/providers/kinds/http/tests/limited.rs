@@ -19,7 +19,9 @@ fn around(body: &str) -> Arc<dyn Provider> {
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{body}\n"
     );
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else { panic!("not http") };
+    let Kind::Http(http) = &config.providers[0].kind else {
+        panic!("not http")
+    };
     let http = Http::new("api", http, &|_| Some("x".to_owned())).unwrap();
     Limited::around(&config.providers[0], Arc::new(http), std::convert::identity)
 }
@@ -33,7 +35,14 @@ async fn ask(
 ) -> (Vec<Answer>, Duration) {
     let asked = domains.iter().map(async |domain| {
         let input = input(json!({"domain": domain}));
-        api.ask(&Question { last, ..question(&input, LIMIT) }, ports).await
+        api.ask(
+            &Question {
+                last,
+                ..question(&input, LIMIT)
+            },
+            ports,
+        )
+        .await
     });
     clock.run(join_all(asked)).await
 }
@@ -61,14 +70,27 @@ async fn an_open_circuit_hung_all_records_of_a_batch_but_the_first() {
         }
         script.answer(500, "");
         let (answers, _) = ask(&*api, &THREE, false, (&ports, &clock)).await;
-        assert!(answers.iter().all(|answer| failed(answer).0 == "provider_error"), "{answers:?}");
+        assert!(
+            answers
+                .iter()
+                .all(|answer| failed(answer).0 == "provider_error"),
+            "{answers:?}"
+        );
         clock.run(ports.clock.sleep(Duration::from_secs(2))).await;
         let (answers, took) = ask(&*api, &THREE, false, (&ports, &clock)).await;
-        assert!(answers.iter().all(|answer| failed(answer).0 == "provider_unavailable"), "{answers:?}");
+        assert!(
+            answers
+                .iter()
+                .all(|answer| failed(answer).0 == "provider_unavailable"),
+            "{answers:?}"
+        );
         assert_eq!(took, Duration::ZERO);
         let (answers, took) = ask(&*api, &THREE, true, (&ports, &clock)).await;
         let waits = waits(&answers);
-        assert!(waits.iter().all(|wait| (20..40).contains(wait)), "{waits:?}");
+        assert!(
+            waits.iter().all(|wait| (20..40).contains(wait)),
+            "{waits:?}"
+        );
         assert_eq!(took, Duration::ZERO);
         // The token's lock is free again.
         clock.run(ports.clock.sleep(Duration::from_secs(40))).await;
@@ -100,8 +122,15 @@ async fn no_slot_in_time_hung_all_records_of_a_batch_but_the_first() {
     assert_eq!(answers, THREE.map(named));
     let (answers, took) = ask(&*api, &THREE, false, (&ports, &clock)).await;
     let waits = waits(&answers);
-    assert!(waits.iter().all(|wait| (55..70).contains(wait)), "{waits:?}");
-    assert!(answers.iter().all(|answer| matches!(answer, Answer::Later(later) if later.refused)));
+    assert!(
+        waits.iter().all(|wait| (55..70).contains(wait)),
+        "{waits:?}"
+    );
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Answer::Later(later) if later.refused))
+    );
     assert_eq!((took, slow.sent.lock().unwrap().len()), (Duration::ZERO, 1));
 }
 
@@ -112,7 +141,10 @@ async fn all_records_of_a_batch_wait_for_as_long_as_its_upstream_asks() {
     script.answer_with(429, &[("retry-after", "100")], "");
     let (answers, _) = ask(&*api, &THREE, true, (&ports, &clock)).await;
     let waits = waits(&answers);
-    assert!(waits.iter().all(|wait| (99..=103).contains(wait)), "{waits:?}");
+    assert!(
+        waits.iter().all(|wait| (99..=103).contains(wait)),
+        "{waits:?}"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +155,12 @@ async fn a_rate_made_many_calls_of_one_batch() {
     let domains: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
     let (answers, took) = ask(&*api, &domains, false, (&ports, &clock)).await;
-    assert!(answers.iter().zip(&domains).all(|(answer, domain)| *answer == named(domain)));
+    assert!(
+        answers
+            .iter()
+            .zip(&domains)
+            .all(|(answer, domain)| *answer == named(domain))
+    );
     assert_eq!((slow.sent.lock().unwrap().len(), took), (1, Duration::ZERO));
 }
 
@@ -136,16 +173,34 @@ async fn an_answer_that_was_posted_waited_for_a_turn_that_it_did_not_need() {
     let (ports, clock, script) = scripted();
     script.answer(200, r#"{"id": "j"}"#);
     let input = input(json!({"domain": "a"}));
-    let first = Question { callback: Some("https://us.example/c"), ..question(&input, LIMIT) };
+    let first = Question {
+        callback: Some("https://us.example/c"),
+        ..question(&input, LIMIT)
+    };
     let (taken, _) = clock.run(api.ask(&first, &ports)).await;
-    assert!(matches!(&taken, Answer::Later(later) if !later.refused && later.ticket.is_some()), "{taken:?}");
-    for (posted, wanted) in [(Some(json!({"id": "j", "name": "A"})), Some("A")), (None, None)] {
-        let earlier = Earlier { ticket: json!({"id": "j"}), posted };
-        let asked = Question { earlier: Some(&earlier), ..first };
+    assert!(
+        matches!(&taken, Answer::Later(later) if !later.refused && later.ticket.is_some()),
+        "{taken:?}"
+    );
+    for (posted, wanted) in [
+        (Some(json!({"id": "j", "name": "A"})), Some("A")),
+        (None, None),
+    ] {
+        let earlier = Earlier {
+            ticket: json!({"id": "j"}),
+            posted,
+        };
+        let asked = Question {
+            earlier: Some(&earlier),
+            ..first
+        };
         let (answer, took) = clock.run(api.ask(&asked, &ports)).await;
         match wanted {
             Some(name) => assert_eq!(answer, named(name)),
-            None => assert!(matches!(&answer, Answer::Later(later) if !later.refused), "{answer:?}"),
+            None => assert!(
+                matches!(&answer, Answer::Later(later) if !later.refused),
+                "{answer:?}"
+            ),
         }
         assert_eq!(took, Duration::ZERO);
     }
@@ -159,5 +214,10 @@ async fn what_was_read_before_a_refusal_is_given_out_and_the_rest_is_not_bought_
     script.answer(200, r#"{"r": [{"name": "a"}], "next": "/v1/2"}"#);
     let (answers, _) = ask(&*api, &THREE, true, (&ports, &clock)).await;
     assert_eq!(answers[0], named("a"));
-    assert!(answers[1..].iter().all(|answer| failed(answer).0 == "rate_limited"), "{answers:?}");
+    assert!(
+        answers[1..]
+            .iter()
+            .all(|answer| failed(answer).0 == "rate_limited"),
+        "{answers:?}"
+    );
 }

@@ -26,16 +26,32 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
          secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\nfields = { name = \"/name\" }",
     );
     let found = |script: &crate::providers::testing::Script| script.answer(200, r#"{"name": "A"}"#);
-    let (_, sent) = ask(&api, json!({"domain": "no domain", "employees": 12, "country": " fr "}), found).await;
+    let (_, sent) = ask(
+        &api,
+        json!({"domain": "no domain", "employees": 12, "country": " fr "}),
+        found,
+    )
+    .await;
     assert!(sent.is_empty(), "no domain in the path, no request");
-    let (_, sent) =
-        ask(&api, json!({"domain": "https://WWW.A.example/x?y=\"1", "employees": 12, "country": " fr "}), found).await;
+    let (_, sent) = ask(
+        &api,
+        json!({"domain": "https://WWW.A.example/x?y=\"1", "employees": 12, "country": " fr "}),
+        found,
+    )
+    .await;
     assert_eq!(
         sent[0].url,
         "https://api.example.com/a.example/HTTPS%3A%2F%2FWWW.A.EXAMPLE%2FX%3FY%3D%221?c=%20fr%20&n=13"
     );
-    assert!(sent[0].headers.contains(&("authorization".to_owned(), "Basic czNjciZ0ICJrZXk6".to_owned())));
-    assert!(sent[0].headers.contains(&("x-c".to_owned(), "fr".to_owned())));
+    assert!(sent[0].headers.contains(&(
+        "authorization".to_owned(),
+        "Basic czNjciZ0ICJrZXk6".to_owned()
+    )));
+    assert!(
+        sent[0]
+            .headers
+            .contains(&("x-c".to_owned(), "fr".to_owned()))
+    );
     let body: Value = serde_json::from_slice(&sent[0].body).unwrap();
     let text = "https://WWW.A.example/x?y=\"1";
     assert_eq!(
@@ -43,8 +59,16 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
         json!({"both": format!("{text}}}}} fr "), "list": [text, " fr "], "json": "{\"a\":12}", "many": 12, "first": "https://WWW", "big": true})
     );
     // What names an absent input has no value, and is left out; `default` and `is defined` give one.
-    let (_, sent) = ask(&api, json!({"domain": "a.example", "employees": null}), found).await;
-    assert_eq!(sent[0].url, "https://api.example.com/a.example/A.EXAMPLE?c=de");
+    let (_, sent) = ask(
+        &api,
+        json!({"domain": "a.example", "employees": null}),
+        found,
+    )
+    .await;
+    assert_eq!(
+        sent[0].url,
+        "https://api.example.com/a.example/A.EXAMPLE?c=de"
+    );
     assert!(!sent[0].headers.iter().any(|(name, _)| name == "x-c"));
     let body: Value = serde_json::from_slice(&sent[0].body).unwrap();
     assert_eq!(
@@ -64,18 +88,32 @@ fn what_has_a_value_of_its_own_is_not_required() {
 
 #[tokio::test]
 async fn a_computed_header_takes_no_line_break_and_no_value_becomes_a_template() {
-    let api = provider(&format!("{GET}headers = {{ x-domain = \"{{{{ 'a' ~ input.domain }}}}\" }}"));
+    let api = provider(&format!(
+        "{GET}headers = {{ x-domain = \"{{{{ 'a' ~ input.domain }}}}\" }}"
+    ));
     let (answer, sent) = ask(&api, json!({"domain": "a\r\nx: y"}), |_| ()).await;
     assert!(matches!(answer, Answer::Invalid(_)) && sent.is_empty());
-    let (_, sent) = ask(&api, json!({"domain": "{{ secret.key }}"}), |script| script.answer(404, "")).await;
-    assert!(sent[0].headers.contains(&("x-domain".to_owned(), "a{{ secret.key }}".to_owned())));
+    let (_, sent) = ask(&api, json!({"domain": "{{ secret.key }}"}), |script| {
+        script.answer(404, "")
+    })
+    .await;
+    assert!(
+        sent[0]
+            .headers
+            .contains(&("x-domain".to_owned(), "a{{ secret.key }}".to_owned()))
+    );
 }
 
 #[tokio::test]
 async fn an_expression_that_does_not_fit_the_input_is_told_without_its_value() {
-    let api = provider("url = \"https://api.example.com/{{ input.domain * 2.5 }}\"\nfields = { name = \"/name\" }");
+    let api = provider(
+        "url = \"https://api.example.com/{{ input.domain * 2.5 }}\"\nfields = { name = \"/name\" }",
+    );
     let (answer, sent) = ask(&api, json!({"domain": "personal"}), |_| ()).await;
-    assert_eq!(answer, Answer::Invalid("`input.domain * 2.5` cannot be computed (invalid operation)".to_owned()));
+    assert_eq!(
+        answer,
+        Answer::Invalid("`input.domain * 2.5` cannot be computed (invalid operation)".to_owned())
+    );
     assert!(sent.is_empty());
 }
 
@@ -90,7 +128,11 @@ const MAPPED: &str = "url = \"https://api.example.com/{{ input.domain }}\"\n\
 async fn fields_conditions_and_confidence_are_computed() {
     let api = provider(MAPPED);
     let answered = async |body: Value| {
-        ask(&api, json!({"domain": "a.example"}), |script| script.answer(200, &body.to_string())).await.0
+        ask(&api, json!({"domain": "a.example"}), |script| {
+            script.answer(200, &body.to_string())
+        })
+        .await
+        .0
     };
     assert_eq!(
         answered(
@@ -104,16 +146,25 @@ async fn fields_conditions_and_confidence_are_computed() {
             confidence: Some(0.87.into())
         }
     );
-    assert_eq!(answered(json!({"count": 0, "city": "x"})).await, Answer::NotFound);
+    assert_eq!(
+        answered(json!({"count": 0, "city": "x"})).await,
+        Answer::NotFound
+    );
     // A part of the name is missing: no half names. And no condition holds of what is not there.
     assert_eq!(
         answered(json!({"first": "Ada", "last": null, "city": "x", "score": 400})).await,
-        Answer::Found { fields: input(json!({"city": "x"})), confidence: None }
+        Answer::Found {
+            fields: input(json!({"city": "x"})),
+            confidence: None
+        }
     );
     // A field that cannot be computed costs the others nothing, and does not pass for "not found".
     assert_eq!(
         answered(json!({"a": [1], "b": 2, "city": "x"})).await,
-        Answer::Found { fields: input(json!({"city": "x"})), confidence: None }
+        Answer::Found {
+            fields: input(json!({"city": "x"})),
+            confidence: None
+        }
     );
     let answer = answered(json!({"a": "personal", "b": 2})).await;
     assert_eq!(
@@ -130,7 +181,11 @@ async fn fields_conditions_and_confidence_are_computed() {
 /// The default of the provider's configuration stands for what is not said, never for what is said to be no number.
 #[tokio::test]
 async fn a_confidence_that_is_null_is_the_least() {
-    for pick in ["\"/sure/score\"", "{ expr = \"response.sure.score\" }", "{ expr = \"response.sure.score / 100\" }"] {
+    for pick in [
+        "\"/sure/score\"",
+        "{ expr = \"response.sure.score\" }",
+        "{ expr = \"response.sure.score / 100\" }",
+    ] {
         let api = provider(&format!(
             "url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ city = \"/city\" }}\nconfidence = {pick}"
         ));
@@ -146,8 +201,16 @@ async fn a_confidence_that_is_null_is_the_least() {
         ] {
             let (ports, script) = ports();
             script.answer(200, &format!(r#"{{"city": "x", "sure": {sure}}}"#));
-            let answer = api.ask(&question(&input(json!({"domain": "a.example"})), LIMIT), &ports).await;
-            let wanted = Answer::Found { fields: input(json!({"city": "x"})), confidence: wanted.map(Into::into) };
+            let answer = api
+                .ask(
+                    &question(&input(json!({"domain": "a.example"})), LIMIT),
+                    &ports,
+                )
+                .await;
+            let wanted = Answer::Found {
+                fields: input(json!({"city": "x"})),
+                confidence: wanted.map(Into::into),
+            };
             assert_eq!(answer, wanted, "{pick} {sure}");
         }
     }
@@ -160,12 +223,20 @@ async fn a_hostile_response_costs_no_more_than_its_size() {
          fields = { name = { expr = \"response.text * response.n\" } }",
     );
     let answer = ask(&api, json!({"domain": "a"}), |script| {
-        script.answer(200, &json!({"text": "x".repeat(1000), "n": 4_000_000_000_u64}).to_string());
+        script.answer(
+            200,
+            &json!({"text": "x".repeat(1000), "n": 4_000_000_000_u64}).to_string(),
+        );
     });
     assert_eq!(failed(&answer.await.0).0, "provider_error");
     let deep = format!("{}1{}", "[".repeat(120), "]".repeat(120));
-    let api =
-        provider("url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = { expr = \"response.x\" } }");
-    let answer = ask(&api, json!({"domain": "a"}), |script| script.answer(200, &format!("{{\"x\": {deep}}}"))).await.0;
+    let api = provider(
+        "url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = { expr = \"response.x\" } }",
+    );
+    let answer = ask(&api, json!({"domain": "a"}), |script| {
+        script.answer(200, &format!("{{\"x\": {deep}}}"))
+    })
+    .await
+    .0;
     assert!(matches!(answer, Answer::Found { .. }), "{answer:?}");
 }

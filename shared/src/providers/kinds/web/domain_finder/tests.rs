@@ -13,7 +13,9 @@ fn finder(more: &str) -> DomainFinder {
         "[types.t]\ninputs = [[\"company_name\"]]\nwaterfall = [\"f\"]\n[providers.f]\nkind = \"domain_finder\"\n{more}\n"
     );
     let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::DomainFinder(finder) = &config.providers[0].kind else { panic!() };
+    let Kind::DomainFinder(finder) = &config.providers[0].kind else {
+        panic!()
+    };
     DomainFinder::new(finder)
 }
 
@@ -21,13 +23,18 @@ async fn find(name: &str, tell: impl FnOnce(&Script)) -> (Answer, usize) {
     let (ports, script) = ports();
     tell(&script);
     let input = input(json!({ "company_name": name }));
-    let answer =
-        finder("tlds = [\"com\", \"io\", \"de\"]").ask(&question(&input, Duration::from_secs(20)), &ports).await;
+    let answer = finder("tlds = [\"com\", \"io\", \"de\"]")
+        .ask(&question(&input, Duration::from_secs(20)), &ports)
+        .await;
     (answer, script.requests().len())
 }
 
 fn exists(script: &Script, domain: &str) {
-    script.name(domain, DnsKind::A, Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]));
+    script.name(
+        domain,
+        DnsKind::A,
+        Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]),
+    );
 }
 
 fn serves(script: &Script, html: &str) {
@@ -36,24 +43,46 @@ fn serves(script: &Script, html: &str) {
 }
 
 fn domain(answer: &Answer) -> Option<(&str, f64)> {
-    let Answer::Found { fields, confidence } = answer else { return None };
-    Some((fields["domain"].as_str()?, confidence.as_ref()?.of("domain")?))
+    let Answer::Found { fields, confidence } = answer else {
+        return None;
+    };
+    Some((
+        fields["domain"].as_str()?,
+        confidence.as_ref()?.of("domain")?,
+    ))
 }
 
 #[test]
 fn names_become_likely_domains() {
     let tlds = ["com", "co.uk"].map(str::to_owned);
     for (name, wanted) in [
-        ("Acme Anvils, Inc.", &["acmeanvils.com", "acmeanvils.co.uk", "acme-anvils.com", "acme-anvils.co.uk"][..]),
-        ("M\u{fc}ller GmbH", &["mueller.com", "mueller.co.uk", "muller.com", "muller.co.uk"]),
+        (
+            "Acme Anvils, Inc.",
+            &[
+                "acmeanvils.com",
+                "acmeanvils.co.uk",
+                "acme-anvils.com",
+                "acme-anvils.co.uk",
+            ][..],
+        ),
+        (
+            "M\u{fc}ller GmbH",
+            &["mueller.com", "mueller.co.uk", "muller.com", "muller.co.uk"],
+        ),
         ("Acme GmbH & Co. KG", &["acme.com", "acme.co.uk"]),
         ("Nestl\u{e9} S.A.", &["nestle.com", "nestle.co.uk"]),
-        ("Booking.com", &["booking.com", "bookingcom.com", "bookingcom.co.uk"]),
+        (
+            "Booking.com",
+            &["booking.com", "bookingcom.com", "bookingcom.co.uk"],
+        ),
         ("\u{682a}", &["xn--rhqv96g.com", "xn--rhqv96g.co.uk"]),
     ] {
         let found = candidates(name, &tlds);
         if name == "\u{682a}" {
-            assert!(found.len() == 2 && found.iter().all(|c| c.starts_with("xn--")), "{found:?}");
+            assert!(
+                found.len() == 2 && found.iter().all(|c| c.starts_with("xn--")),
+                "{found:?}"
+            );
         } else {
             assert_eq!(found, wanted, "{name}");
         }
@@ -88,7 +117,11 @@ async fn how_sure_it_is() {
             serves(s, html);
         })
         .await;
-        assert_eq!(domain(&answer).map(|(_, sure)| sure), wanted, "{html}: {answer:?}");
+        assert_eq!(
+            domain(&answer).map(|(_, sure)| sure),
+            wanted,
+            "{html}: {answer:?}"
+        );
     }
     let (answer, _) = find("Acme", |s| {
         exists(s, "acme.com");
@@ -103,7 +136,9 @@ async fn how_sure_it_is() {
 #[tokio::test]
 async fn the_name_is_the_pages_own_and_another_legal_form_makes_it_less_sure() {
     let org = |name: &str| {
-        format!(r#"<script type="application/ld+json">{{"@type":"Corporation","legalName":"{name}"}}</script>"#)
+        format!(
+            r#"<script type="application/ld+json">{{"@type":"Corporation","legalName":"{name}"}}</script>"#
+        )
     };
     for (asked, html, name, wanted) in [
         ("Forgehammer SARL", "<title>Forgehammer Industries</title>".to_owned(), Some("Forgehammer Industries"), 0.5),
@@ -137,9 +172,24 @@ async fn the_name_is_the_pages_own_and_another_legal_form_makes_it_less_sure() {
 #[tokio::test]
 async fn nothing_is_asked_of_domains_that_do_not_exist() {
     assert_eq!(find("Acme", |_| ()).await, (Answer::NotFound, 0));
-    let unanswered = |s: &Script| s.name("acme.com", DnsKind::A, Err(DnsFailure::Unanswered("servfail".to_owned())));
+    let unanswered = |s: &Script| {
+        s.name(
+            "acme.com",
+            DnsKind::A,
+            Err(DnsFailure::Unanswered("servfail".to_owned())),
+        )
+    };
     let (answer, _) = find("Acme", unanswered).await;
-    assert!(matches!(answer, Answer::Failed { code: FailureCode::ProviderError, .. }), "{answer:?}");
+    assert!(
+        matches!(
+            answer,
+            Answer::Failed {
+                code: FailureCode::ProviderError,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
     for wrong in ["", "!!"] {
         assert!(matches!(find(wrong, |_| ()).await.0, Answer::Invalid(_)));
     }
@@ -160,5 +210,14 @@ async fn a_site_that_fails_does_not_hide_another() {
         s.answer(200, "User-agent: *\nDisallow: /");
     })
     .await;
-    assert!(matches!(answer, Answer::Failed { code: FailureCode::RobotsRefused, .. }), "{answer:?}");
+    assert!(
+        matches!(
+            answer,
+            Answer::Failed {
+                code: FailureCode::RobotsRefused,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
 }

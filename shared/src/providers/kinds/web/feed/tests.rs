@@ -1,8 +1,14 @@
 use super::*;
 
 fn read(text: &str) -> Vec<(String, Option<String>, Option<String>)> {
-    let entries = entries(text, &Url::parse("https://acme.example/blog/feed.xml").unwrap());
-    entries.into_iter().map(|e| (e.title, e.url, e.date.map(Timestamp::rfc3339))).collect()
+    let entries = entries(
+        text,
+        &Url::parse("https://acme.example/blog/feed.xml").unwrap(),
+    );
+    entries
+        .into_iter()
+        .map(|e| (e.title, e.url, e.date.map(Timestamp::rfc3339)))
+        .collect()
 }
 
 fn entry(title: &str, url: &str, date: &str) -> (String, Option<String>, Option<String>) {
@@ -20,7 +26,11 @@ fn rss_and_atom() {
     assert_eq!(
         read(rss),
         [
-            entry("We raised & hired", "https://acme.example/a?x=1&y=2", "2026-01-06T09:00:00.000Z"),
+            entry(
+                "We raised & hired",
+                "https://acme.example/a?x=1&y=2",
+                "2026-01-06T09:00:00.000Z"
+            ),
             entry("R&D \u{2013} new lab", "", "2026-01-05T00:00:00.000Z"),
         ]
     );
@@ -31,17 +41,27 @@ fn rss_and_atom() {
     assert_eq!(
         read(atom),
         [
-            entry("One more", "https://acme.example/one", "2026-01-01T22:00:00.000Z"),
-            entry("Two", "https://acme.example/blog/two", "2026-01-01T00:00:00.000Z"),
+            entry(
+                "One more",
+                "https://acme.example/one",
+                "2026-01-01T22:00:00.000Z"
+            ),
+            entry(
+                "Two",
+                "https://acme.example/blog/two",
+                "2026-01-01T00:00:00.000Z"
+            ),
         ]
     );
 }
 
 #[test]
 fn broken_and_hostile_feeds_end() {
-    let broken =
-        "<rss><item><title>One</title></channel></item><item><title>Two & three</title></item><item><title>cut";
-    assert_eq!(read(broken), [entry("One", "", ""), entry("Two & three", "", "")]);
+    let broken = "<rss><item><title>One</title></channel></item><item><title>Two & three</title></item><item><title>cut";
+    assert_eq!(
+        read(broken),
+        [entry("One", "", ""), entry("Two & three", "", "")]
+    );
     for text in [
         String::new(),
         "<html><body>no feed".to_owned(),
@@ -64,7 +84,11 @@ fn a_default_namespace_of_the_feeds_own_making_is_the_entrys() {
         "<rss xmlns:o='urn:x' xmlns='urn:x'><item><o:title>T</o:title><link>/t</link></item></rss>",
         "<rss><channel xmlns='urn:x'><item><title xmlns='urn:y'>no</title><title>T</title><link>/t</link></item></channel></rss>",
     ] {
-        assert_eq!(read(text), [entry("T", "https://acme.example/t", "")], "{text}");
+        assert_eq!(
+            read(text),
+            [entry("T", "https://acme.example/t", "")],
+            "{text}"
+        );
     }
     for text in [
         "<html xmlns='http://www.w3.org/1999/xhtml'><body><entry><title>X</title></entry></body></html>",
@@ -89,7 +113,10 @@ fn an_end_tag_ends_its_own_element_and_no_other() {
          </a:entry></a:feed>",
         "<rss><item><title>One</title><item><title>Two</title></item></rss>",
         "<rss><item><title>One<b></title><p><br></item><item><titel>no</title><title>Two</title></item></rss>",
-        &format!("<rss><item><title>One</title>{}</item><item><title>Two</title></item></rss>", "<br>".repeat(1_000)),
+        &format!(
+            "<rss><item><title>One</title>{}</item><item><title>Two</title></item></rss>",
+            "<br>".repeat(1_000)
+        ),
         &format!(
             "<rss><item><title>One</title></item>{}<item><title>Two</title></item></rss>",
             "</item>".repeat(1_000)
@@ -98,7 +125,10 @@ fn an_end_tag_ends_its_own_element_and_no_other() {
         assert_eq!(read(text), both, "{text}");
     }
     // A title whose own end is missing would hold the rest of its entry.
-    assert_eq!(read("<rss><item><title>One</titel><link>/x</link></item></rss>"), []);
+    assert_eq!(
+        read("<rss><item><title>One</titel><link>/x</link></item></rss>"),
+        []
+    );
     assert_eq!(
         read(
             "<rss><item><source url='/'><b></source><title>T</title></item><item><source><title>no</title></item></rss>"
@@ -110,7 +140,9 @@ fn an_end_tag_ends_its_own_element_and_no_other() {
 #[test]
 fn feeds_as_generators_write_them() {
     let dated = |title: &str, url: &str| entry(title, url, "2026-01-05T10:00:00.000Z");
-    let atom = |inside: &str| format!("<feed xmlns='http://www.w3.org/2005/Atom'><entry>{inside}</entry></feed>");
+    let atom = |inside: &str| {
+        format!("<feed xmlns='http://www.w3.org/2005/Atom'><entry>{inside}</entry></feed>")
+    };
     let rss = |inside: &str| {
         format!(
             "<rss version='2.0' xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:media='http://search.yahoo.com/mrss/' \

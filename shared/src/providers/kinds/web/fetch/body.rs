@@ -16,23 +16,35 @@ const MAX_CODINGS: usize = 3;
 
 /// Every value of a header, joined as lists are.
 pub(super) fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
-    let values: Vec<&str> = answer.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect();
+    let values: Vec<&str> = answer
+        .headers
+        .iter()
+        .filter(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
+        .collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a
 /// MIME type").
 pub(super) fn media_type(content_type: &str) -> &str {
-    let values = content_type.rsplit(',').map(|value| value.split(';').next().unwrap_or_default().trim());
-    { values }.find(|value| value.contains('/') && *value != "*/*").unwrap_or_default()
+    let values = content_type
+        .rsplit(',')
+        .map(|value| value.split(';').next().unwrap_or_default().trim());
+    { values }
+        .find(|value| value.contains('/') && *value != "*/*")
+        .unwrap_or_default()
 }
 
 /// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any
 /// case, `x-gzip`, several. What some servers say there, a charset or `none`, is no coding.
 pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
-    let said = every(&answer, "content-encoding").unwrap_or_default().to_ascii_lowercase();
+    let said = every(&answer, "content-encoding")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let is_coding = |coding: &&str| {
-        !matches!(*coding, "" | "identity" | "none") && Encoding::for_label(coding.as_bytes()).is_none()
+        !matches!(*coding, "" | "identity" | "none")
+            && Encoding::for_label(coding.as_bytes()).is_none()
     };
     let codings: Vec<&str> = said.split(',').map(str::trim).filter(is_coding).collect();
     if answer.body.is_empty() {
@@ -50,8 +62,13 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
         };
         let Some(unpacked) = unpacked else {
             let coding: String = coding.chars().take(40).collect();
-            let detail = format!("the site's answer is in a content coding that cannot be undone: {coding:?}");
-            return Err(Miss::Failed { code: FailureCode::ProviderError, detail });
+            let detail = format!(
+                "the site's answer is in a content coding that cannot be undone: {coding:?}"
+            );
+            return Err(Miss::Failed {
+                code: FailureCode::ProviderError,
+                detail,
+            });
         };
         answer.truncated |= unpacked.len() > MAX_PAGE_BYTES;
         answer.body = unpacked;
@@ -63,7 +80,9 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
 /// What a decoder reads, a little more than a page at most; of what was cut, what there is.
 fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
     let mut body = Vec::new();
-    let read = decoder.take(MAX_PAGE_BYTES as u64 + 1).read_to_end(&mut body);
+    let read = decoder
+        .take(MAX_PAGE_BYTES as u64 + 1)
+        .read_to_end(&mut body);
     (read.is_ok() || (cut && !body.is_empty())).then_some(body)
 }
 

@@ -24,21 +24,29 @@ impl Miss {
         match self {
             Self::Nothing => Answer::NotFound,
             Self::Refused(detail) => Answer::failed(FailureCode::RobotsRefused, detail),
-            Self::Unreachable(error) => {
-                Answer::failed(FailureCode::ProviderError, format!("the site cannot be reached ({})", error.class()))
-            }
+            Self::Unreachable(error) => Answer::failed(
+                FailureCode::ProviderError,
+                format!("the site cannot be reached ({})", error.class()),
+            ),
             Self::Failed { code, detail } => Answer::failed(code, detail),
         }
     }
 
     pub(super) fn timeout() -> Self {
-        Self::Failed { code: FailureCode::ProviderTimeout, detail: "the site did not answer in time".to_owned() }
+        Self::Failed {
+            code: FailureCode::ProviderTimeout,
+            detail: "the site did not answer in time".to_owned(),
+        }
     }
 
     pub(super) fn of(error: HttpError, redirected: bool) -> Self {
         let refused = |what: &str| Self::Failed {
             code: FailureCode::ProviderError,
-            detail: if redirected { format!("the site redirects to {what}") } else { format!("the site is at {what}") },
+            detail: if redirected {
+                format!("the site redirects to {what}")
+            } else {
+                format!("the site is at {what}")
+            },
         };
         // A page that did not come whole is none.
         let cause = match error {

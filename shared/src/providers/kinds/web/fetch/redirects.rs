@@ -13,7 +13,9 @@ const MAX_REFRESH: u64 = 10;
 /// Where an answer leads, if it is a redirect.
 pub(super) fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     let leads = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
-    let next = from.join(answer.header("location").filter(|_| leads)?.trim()).ok()?;
+    let next = from
+        .join(answer.header("location").filter(|_| leads)?.trim())
+        .ok()?;
     matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
@@ -21,10 +23,25 @@ pub(super) fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
 /// Not what it does with those who run no scripts: the page is for everybody else.
 pub(super) fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
     let head = &body[..body.floor_char_boundary(MAX_HEAD)];
-    let says = || head.as_bytes().windows("refresh".len()).any(|word| word.eq_ignore_ascii_case(b"refresh"));
-    let document = if says() { Document::read(&without_noscript(head)) } else { Document::default() };
-    let header = answer.header("refresh").and_then(refresh_target).and_then(|target| from.join(target).ok());
-    let meta = || links::base(from, &document).join(document.meta(&["refresh"]).and_then(refresh_target)?).ok();
+    let says = || {
+        head.as_bytes()
+            .windows("refresh".len())
+            .any(|word| word.eq_ignore_ascii_case(b"refresh"))
+    };
+    let document = if says() {
+        Document::read(&without_noscript(head))
+    } else {
+        Document::default()
+    };
+    let header = answer
+        .header("refresh")
+        .and_then(refresh_target)
+        .and_then(|target| from.join(target).ok());
+    let meta = || {
+        links::base(from, &document)
+            .join(document.meta(&["refresh"]).and_then(refresh_target)?)
+            .ok()
+    };
     let mut next = header.or_else(meta)?;
     next.set_fragment(None);
     (matches!(next.scheme(), "http" | "https") && next != *from).then_some(next)
@@ -35,16 +52,23 @@ fn refresh_target(content: &str) -> Option<&str> {
     let content = content.trim_start();
     let rest = content.trim_start_matches(|c: char| c.is_ascii_digit());
     let time = &content[..content.len() - rest.len()];
-    let wait = if time.is_empty() && rest.starts_with('.') { Ok(0) } else { time.parse::<u64>() };
+    let wait = if time.is_empty() && rest.starts_with('.') {
+        Ok(0)
+    } else {
+        time.parse::<u64>()
+    };
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let target = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';' || c == ',');
     if target.len() == rest.len() || !wait.is_ok_and(|wait| wait <= MAX_REFRESH) {
         return None;
     }
-    let named = target.get(..3).filter(|word| word.eq_ignore_ascii_case("url")).and_then(|_| {
-        let value = target[3..].trim_start().strip_prefix('=')?;
-        Some(value.trim_start())
-    });
+    let named = target
+        .get(..3)
+        .filter(|word| word.eq_ignore_ascii_case("url"))
+        .and_then(|_| {
+            let value = target[3..].trim_start().strip_prefix('=')?;
+            Some(value.trim_start())
+        });
     let target = named.unwrap_or(target);
     match target.chars().next().filter(|c| matches!(c, '"' | '\'')) {
         Some(quote) => target[1..].split(quote).next(),
@@ -57,7 +81,9 @@ fn without_noscript(html: &str) -> String {
     let (mut kept, mut at) = (String::new(), 0);
     while let Some(start) = lower[at..].find("<noscript") {
         kept.push_str(&html[at..at + start]);
-        let Some(end) = lower[at + start..].find("</noscript") else { return kept };
+        let Some(end) = lower[at + start..].find("</noscript") else {
+            return kept;
+        };
         at += start + end;
     }
     kept + &html[at..]

@@ -8,7 +8,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 const HTML: (&str, &str) = ("content-type", "text/html");
 
 fn agent() -> Agent {
-    Agent::new(&WebConfig { user_agent: Some("Acme-Bot/1.0 (+https://acme.example)".to_owned()), timeout: LIMIT })
+    Agent::new(&WebConfig {
+        user_agent: Some("Acme-Bot/1.0 (+https://acme.example)".to_owned()),
+        timeout: LIMIT,
+    })
 }
 
 async fn home(tell: impl FnOnce(&Script)) -> (Result<Page, Miss>, Vec<String>) {
@@ -30,14 +33,27 @@ fn dns() -> HttpError {
 #[test]
 fn our_name_in_robots_txt_is_the_first_word() {
     assert_eq!(agent().product, "Acme-Bot");
-    let own = Agent::new(&WebConfig { user_agent: None, timeout: LIMIT });
-    assert_eq!((own.product.as_str(), own.user_agent.starts_with("Millrace/")), ("Millrace", true));
+    let own = Agent::new(&WebConfig {
+        user_agent: None,
+        timeout: LIMIT,
+    });
+    assert_eq!(
+        (
+            own.product.as_str(),
+            own.user_agent.starts_with("Millrace/")
+        ),
+        ("Millrace", true)
+    );
 }
 
 #[tokio::test]
 async fn robots_txt_comes_first_and_each_redirect_is_checked() {
     let (page, urls) = home(|s| {
-        s.answer_with(301, &[("location", "https://www.acme.example/robots.txt")], "");
+        s.answer_with(
+            301,
+            &[("location", "https://www.acme.example/robots.txt")],
+            "",
+        );
         s.answer(200, "User-agent: *\nDisallow: /private");
         s.answer_with(302, &[("location", "//www.acme.example/start")], "");
         s.answer_with(200, &[HTML], "<title>Acme</title>");
@@ -59,14 +75,22 @@ async fn robots_txt_comes_first_and_each_redirect_is_checked() {
         s.answer(200, "User-agent: acme-bot\nDisallow: /private");
     })
     .await;
-    assert!(matches!(page, Err(Miss::Refused(ref why)) if why.contains("other.example")), "{page:?}");
+    assert!(
+        matches!(page, Err(Miss::Refused(ref why)) if why.contains("other.example")),
+        "{page:?}"
+    );
     assert_eq!(urls.len(), 3, "the page itself was not asked for");
 }
 
 #[tokio::test]
 async fn what_robots_txt_may_answer() {
     for (status, location, body, wanted) in [
-        (200, None, "User-agent: *\nDisallow: /", Some("robots_refused")),
+        (
+            200,
+            None,
+            "User-agent: *\nDisallow: /",
+            Some("robots_refused"),
+        ),
         (503, None, "", Some("robots_refused")),
         (403, None, "", None),
         (200, None, "<html>no robots", None),
@@ -74,7 +98,14 @@ async fn what_robots_txt_may_answer() {
         (301, None, "", None),
     ] {
         let (page, _) = home(|s| {
-            s.answer_with(status, &location.map(|l| ("location", l)).into_iter().collect::<Vec<_>>(), body);
+            s.answer_with(
+                status,
+                &location
+                    .map(|l| ("location", l))
+                    .into_iter()
+                    .collect::<Vec<_>>(),
+                body,
+            );
             s.answer_with(200, &[HTML], "<title>Acme</title>");
         })
         .await;
@@ -98,10 +129,18 @@ async fn other_addresses_are_tried_only_where_none_answers() {
     assert_eq!(page.unwrap().url.as_str(), "http://acme.example/");
     assert_eq!(
         urls[..3],
-        ["https://acme.example/robots.txt", "https://www.acme.example/robots.txt", "http://acme.example/robots.txt"]
+        [
+            "https://acme.example/robots.txt",
+            "https://www.acme.example/robots.txt",
+            "http://acme.example/robots.txt"
+        ]
     );
     let (page, urls) = home(|s| (0..4).for_each(|_| s.answer(404, ""))).await;
-    assert_eq!((page.unwrap_err(), urls.len()), (Miss::Nothing, 4), "both names, and not again by http");
+    assert_eq!(
+        (page.unwrap_err(), urls.len()),
+        (Miss::Nothing, 4),
+        "both names, and not again by http"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +162,11 @@ async fn where_the_bare_name_has_no_page_www_is_asked() {
         s.fail(dns());
     })
     .await;
-    assert_eq!((page.unwrap_err(), urls.len()), (Miss::Nothing, 3), "the site answered, and there is no page");
+    assert_eq!(
+        (page.unwrap_err(), urls.len()),
+        (Miss::Nothing, 3),
+        "the site answered, and there is no page"
+    );
 }
 
 #[tokio::test]
@@ -132,7 +175,10 @@ async fn a_public_suffix_is_asked_at_www_and_is_its_own_company() {
     script.answer(404, "");
     script.answer_with(200, &[HTML], "<title>NHS</title>");
     let agent = agent();
-    let page = Visit::new(&agent, &ports, LIMIT).home("nhs.uk").await.unwrap();
+    let page = Visit::new(&agent, &ports, LIMIT)
+        .home("nhs.uk")
+        .await
+        .unwrap();
     assert_eq!(page.url.as_str(), "https://www.nhs.uk/");
     for (host, wanted) in [
         ("www.nhs.uk", "nhs.uk"),
@@ -185,7 +231,11 @@ async fn a_page_that_sends_its_readers_on_is_followed() {
             s.answer_with(200, &[HTML], stays);
         })
         .await;
-        assert_eq!((page.unwrap().url.as_str(), urls.len()), ("https://acme.example/", 2), "{stays}");
+        assert_eq!(
+            (page.unwrap().url.as_str(), urls.len()),
+            ("https://acme.example/", 2),
+            "{stays}"
+        );
     }
 }
 
@@ -194,23 +244,49 @@ async fn a_page_that_sends_its_readers_on_is_bound_as_redirects_are() {
     let (page, urls) = home(|s| {
         s.answer(404, "");
         (0..4).for_each(|n| {
-            s.answer_with(200, &[HTML], &format!("<meta http-equiv=refresh content='0;url=/{n}'>"));
+            s.answer_with(
+                200,
+                &[HTML],
+                &format!("<meta http-equiv=refresh content='0;url=/{n}'>"),
+            );
         });
     })
     .await;
-    assert!(matches!(page, Err(Miss::Failed { code: FailureCode::ProviderError, .. })), "{page:?}");
+    assert!(
+        matches!(
+            page,
+            Err(Miss::Failed {
+                code: FailureCode::ProviderError,
+                ..
+            })
+        ),
+        "{page:?}"
+    );
     assert_eq!(urls.len(), 5);
     let (page, _) = home(|s| {
         s.answer(404, "");
-        s.answer_with(200, &[HTML, ("refresh", "0; url=https://inside.example/")], "<p>");
+        s.answer_with(
+            200,
+            &[HTML, ("refresh", "0; url=https://inside.example/")],
+            "<p>",
+        );
         s.fail(HttpError::Blocked);
     })
     .await;
-    let Err(Miss::Failed { detail, .. }) = page else { panic!("{page:?}") };
-    assert_eq!(detail, "the site redirects to an address that is not allowed: private or local");
+    let Err(Miss::Failed { detail, .. }) = page else {
+        panic!("{page:?}")
+    };
+    assert_eq!(
+        detail,
+        "the site redirects to an address that is not allowed: private or local"
+    );
     let (page, _) = home(|s| {
         s.answer(404, "");
-        s.answer_with(200, &[HTML], "<meta http-equiv=refresh content='0;url=//other.example/private'>");
+        s.answer_with(
+            200,
+            &[HTML],
+            "<meta http-equiv=refresh content='0;url=//other.example/private'>",
+        );
         s.answer(200, "User-agent: *\nDisallow: /private");
     })
     .await;
@@ -226,7 +302,10 @@ fn fits(want: Want, said: Option<&str>, body: &[u8]) -> bool {
 fn types_are_read_as_browsers_read_them() {
     for (said, fits) in [
         (Some("text/html, text/html"), true),
-        (Some("text/html; charset=utf-8, text/html; charset=utf-8"), true),
+        (
+            Some("text/html; charset=utf-8, text/html; charset=utf-8"),
+            true,
+        ),
         (Some("text/plain, text/html"), true),
         (Some("text/html, */*"), true),
         (Some("TEXT/HTML;charset=x"), true),
@@ -242,8 +321,9 @@ fn types_are_read_as_browsers_read_them() {
 
 #[test]
 fn xhtml_is_a_page_by_what_it_is() {
-    let utf16: Vec<u8> =
-        { "\u{feff}<html xmlns='http://www.w3.org/1999/xhtml'>".encode_utf16() }.flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<u8> = { "\u{feff}<html xmlns='http://www.w3.org/1999/xhtml'>".encode_utf16() }
+        .flat_map(u16::to_le_bytes)
+        .collect();
     for (body, is_page) in [
         (&b"<?xml version='1.0'?><!-- x --><!DOCTYPE html [<!ENTITY a 'b'>]>\n<html xmlns='http://www.w3.org/1999/xhtml'><p/>"[..], true),
         (b"\xef\xbb\xbf <html lang='en'><body>", true),
@@ -260,22 +340,36 @@ fn xhtml_is_a_page_by_what_it_is() {
             assert_eq!(fits(Want::Html, Some(said), body), is_page, "{said} {}", String::from_utf8_lossy(body));
         }
     }
-    assert!(!fits(Want::Html, Some("image/svg+xml"), b"<svg><html/></svg>"));
+    assert!(!fits(
+        Want::Html,
+        Some("image/svg+xml"),
+        b"<svg><html/></svg>"
+    ));
     for body in [
         "<b>Warning</b>: foreach() in x.php\n<html xmlns='http://www.w3.org/1999/xhtml'>",
         "<html xmlns='http://www.w3.org/TR/REC-html40'>",
         "<head><title>T</title></head>",
     ] {
-        assert!(fits(Want::Html, Some("application/xhtml+xml"), body.as_bytes()), "{body}");
+        assert!(
+            fits(Want::Html, Some("application/xhtml+xml"), body.as_bytes()),
+            "{body}"
+        );
     }
 }
 
 #[test]
 fn a_feed_is_one_by_what_it_is() {
-    let utf16: Vec<u8> = "\u{feff}<rss>".encode_utf16().flat_map(u16::to_be_bytes).collect();
-    for said in
-        [None, Some("text/html"), Some("text/plain"), Some("application/octet-stream"), Some("application/rss+xml")]
-    {
+    let utf16: Vec<u8> = "\u{feff}<rss>"
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    for said in [
+        None,
+        Some("text/html"),
+        Some("text/plain"),
+        Some("application/octet-stream"),
+        Some("application/rss+xml"),
+    ] {
         for (body, is_feed) in [
             (&b"<rss>"[..], true),
             (b"\xef\xbb\xbf\n{\"version\":", true),
@@ -283,14 +377,24 @@ fn a_feed_is_one_by_what_it_is() {
             (b"not found", false),
             (b"\x89PNG<", false),
         ] {
-            assert_eq!(fits(Want::Feed, said, body), is_feed, "{said:?} {}", String::from_utf8_lossy(body));
+            assert_eq!(
+                fits(Want::Feed, said, body),
+                is_feed,
+                "{said:?} {}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
 }
 
 fn packed(codings: &[&str], body: &[u8]) -> HttpAnswer {
     let header = |coding: &&str| ("content-encoding".to_owned(), (*coding).to_owned());
-    HttpAnswer { status: 200, headers: codings.iter().map(header).collect(), body: body.to_vec(), truncated: false }
+    HttpAnswer {
+        status: 200,
+        headers: codings.iter().map(header).collect(),
+        body: body.to_vec(),
+        truncated: false,
+    }
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -319,18 +423,33 @@ fn content_codings_are_undone_or_said() {
         (&["none"], b"<p>".to_vec()),
         (&[], b"<p>".to_vec()),
     ] {
-        assert_eq!(unpacked(packed(codings, &body)).unwrap().body, b"<p>", "{codings:?}");
+        assert_eq!(
+            unpacked(packed(codings, &body)).unwrap().body,
+            b"<p>",
+            "{codings:?}"
+        );
     }
-    assert!(unpacked(packed(&["br"], b"")).unwrap().body.is_empty(), "nothing is packed in it");
+    assert!(
+        unpacked(packed(&["br"], b"")).unwrap().body.is_empty(),
+        "nothing is packed in it"
+    );
     for (codings, body) in [
         (&["br"][..], b"\x0b\x01\x80<p>\x03".to_vec()),
         (&["zstd"], b"(\xb5/\xfd".to_vec()),
         (&["x-gzip"], b"<p>".to_vec()),
         (&["GZIP"], gzip(b"<p>")[..12].to_vec()),
-        (&["gzip, gzip, gzip, gzip"], gzip(&gzip(&gzip(&gzip(b"<p>"))))),
+        (
+            &["gzip, gzip, gzip, gzip"],
+            gzip(&gzip(&gzip(&gzip(b"<p>")))),
+        ),
     ] {
-        let Err(Miss::Failed { code, detail }) = unpacked(packed(codings, &body)) else { panic!("{codings:?}") };
-        assert!(code.as_str() == "provider_error" && detail.contains("content coding"), "{codings:?}: {detail}");
+        let Err(Miss::Failed { code, detail }) = unpacked(packed(codings, &body)) else {
+            panic!("{codings:?}")
+        };
+        assert!(
+            code.as_str() == "provider_error" && detail.contains("content coding"),
+            "{codings:?}: {detail}"
+        );
     }
 }
 
@@ -338,10 +457,16 @@ fn content_codings_are_undone_or_said() {
 fn what_is_packed_is_bounded() {
     let bomb = gzip(&vec![b'a'; 8 * MAX_PAGE_BYTES]);
     let answer = unpacked(packed(&["x-gzip"], &bomb)).unwrap();
-    assert_eq!((answer.body.len(), answer.truncated), (MAX_PAGE_BYTES, true));
+    assert_eq!(
+        (answer.body.len(), answer.truncated),
+        (MAX_PAGE_BYTES, true)
+    );
     let mut cut = packed(&["x-gzip"], &bomb[..bomb.len() / 2]);
     cut.truncated = true;
-    assert!(!unpacked(cut).unwrap().body.is_empty(), "of what was cut, what there is");
+    assert!(
+        !unpacked(cut).unwrap().body.is_empty(),
+        "of what was cut, what there is"
+    );
 }
 
 #[tokio::test]
@@ -351,13 +476,21 @@ async fn no_such_name_is_not_found_and_silence_is_not() {
     assert_eq!(page.unwrap_err(), Miss::Nothing);
     let (page, _) = home(|s| {
         names(s);
-        s.name("acme.example", DnsKind::A, Err(DnsFailure::Unanswered("servfail".to_owned())));
+        s.name(
+            "acme.example",
+            DnsKind::A,
+            Err(DnsFailure::Unanswered("servfail".to_owned())),
+        );
     })
     .await;
     assert_eq!(page.unwrap_err(), Miss::Unreachable(dns()));
     let (page, _) = home(|s| {
         names(s);
-        s.name("www.acme.example", DnsKind::A, Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]));
+        s.name(
+            "www.acme.example",
+            DnsKind::A,
+            Ok(vec![DnsRecord::Address([192, 0, 2, 1].into())]),
+        );
     })
     .await;
     assert_eq!(page.unwrap_err(), Miss::Unreachable(dns()));
@@ -379,8 +512,13 @@ async fn a_site_that_asks_for_a_moment_gets_it_once() {
             s.answer_with(503, &[("retry-after", wait)], "");
         })
         .await;
-        let Err(Miss::Failed { code, detail }) = page else { panic!("{page:?}") };
-        assert_eq!((code.as_str(), detail.as_str()), ("rate_limited", "the site answered HTTP 503"));
+        let Err(Miss::Failed { code, detail }) = page else {
+            panic!("{page:?}")
+        };
+        assert_eq!(
+            (code.as_str(), detail.as_str()),
+            ("rate_limited", "the site answered HTTP 503")
+        );
         assert_eq!(urls.len(), if wait == "2" { 3 } else { 2 });
     }
 }
@@ -392,8 +530,13 @@ async fn redirects_end() {
         (0..4).for_each(|_| s.answer_with(301, &[("location", "/again")], ""));
     })
     .await;
-    let Err(Miss::Failed { code, detail }) = page else { panic!("{page:?}") };
-    assert_eq!((code.as_str(), detail.as_str()), ("provider_error", "the site redirects more than 3 times"));
+    let Err(Miss::Failed { code, detail }) = page else {
+        panic!("{page:?}")
+    };
+    assert_eq!(
+        (code.as_str(), detail.as_str()),
+        ("provider_error", "the site redirects more than 3 times")
+    );
     assert_eq!(urls.len(), 5);
     let (page, _) = home(|s| {
         s.answer(404, "");
@@ -401,12 +544,26 @@ async fn redirects_end() {
         s.fail(HttpError::Blocked);
     })
     .await;
-    let Err(Miss::Failed { detail, .. }) = page else { panic!("{page:?}") };
-    assert_eq!(detail, "the site redirects to an address that is not allowed: private or local");
+    let Err(Miss::Failed { detail, .. }) = page else {
+        panic!("{page:?}")
+    };
+    assert_eq!(
+        detail,
+        "the site redirects to an address that is not allowed: private or local"
+    );
     let (page, _) = home(|s| {
         s.answer(404, "");
         s.answer_with(301, &[("location", "javascript:alert(1)")], "");
     })
     .await;
-    assert!(matches!(page, Err(Miss::Failed { code: FailureCode::ProviderError, .. })), "{page:?}");
+    assert!(
+        matches!(
+            page,
+            Err(Miss::Failed {
+                code: FailureCode::ProviderError,
+                ..
+            })
+        ),
+        "{page:?}"
+    );
 }

@@ -24,7 +24,11 @@ impl Want {
 
     /// Whether it may be that by its type. What types say of feeds means nothing.
     pub(super) fn may_be(self, media_type: &str) -> bool {
-        let is = |types: &[&str]| types.iter().any(|other| media_type.eq_ignore_ascii_case(other));
+        let is = |types: &[&str]| {
+            types
+                .iter()
+                .any(|other| media_type.eq_ignore_ascii_case(other))
+        };
         self == Self::Feed || media_type.is_empty() || is(&PAGES) || is(&XML)
     }
 
@@ -33,7 +37,13 @@ impl Want {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         match self {
             // What is named as a page is one, whatever its author has done to its first element.
-            Self::Html if PAGES.iter().any(|page| media_type.eq_ignore_ascii_case(page)) => true,
+            Self::Html
+                if PAGES
+                    .iter()
+                    .any(|page| media_type.eq_ignore_ascii_case(page)) =>
+            {
+                true
+            }
             Self::Html if media_type.is_empty() => text.starts_with('<'),
             Self::Html => is_xhtml(text),
             Self::Feed => text.starts_with(['<', '{']),
@@ -53,7 +63,8 @@ fn is_xhtml(text: &str) -> bool {
         match reader.read_resolved_event() {
             Ok((namespace, Event::Start(tag))) => {
                 let xhtml = Namespace("http://www.w3.org/1999/xhtml");
-                let own = [ResolveResult::Unbound, ResolveResult::Bound(xhtml)].contains(&namespace);
+                let own =
+                    [ResolveResult::Unbound, ResolveResult::Bound(xhtml)].contains(&namespace);
                 break own && tag.name().as_ref().eq_ignore_ascii_case("html");
             }
             Ok((_, Event::Empty(_) | Event::End(_) | Event::Eof)) | Err(_) => break false,

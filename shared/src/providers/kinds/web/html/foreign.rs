@@ -88,14 +88,23 @@ impl Foreign {
 
     /// Whether the innermost element that is open is a foreign one, as far as is kept.
     pub(super) fn is_current(&self) -> bool {
-        self.open.last().is_some_and(|open| open.content != Content::Html)
+        self.open
+            .last()
+            .is_some_and(|open| open.content != Content::Html)
     }
 
     /// Takes a start tag in; returns whether it is one of HTML's.
     pub(super) fn start(&mut self, tag: &StartTag<()>, xml: bool) -> bool {
         let name = tag.name.as_slice();
-        let font = || ["color", "face", "size"].iter().any(|name| tag.attributes.contains_key(name.as_bytes()));
-        if !xml && !self.takes_html(name) && (BREAKOUT.contains(&name) || (name == b"font" && font())) {
+        let font = || {
+            ["color", "face", "size"]
+                .iter()
+                .any(|name| tag.attributes.contains_key(name.as_bytes()))
+        };
+        if !xml
+            && !self.takes_html(name)
+            && (BREAKOUT.contains(&name) || (name == b"font" && font()))
+        {
             self.break_out();
         }
         let root = matches!(name, b"svg" | b"math");
@@ -103,9 +112,16 @@ impl Foreign {
         if html && !root {
             return true;
         }
-        let math = if html { name == b"math" } else { self.open.last().is_some_and(|open| open.math) };
+        let math = if html {
+            name == b"math"
+        } else {
+            self.open.last().is_some_and(|open| open.math)
+        };
         if !tag.self_closing && self.open.len() < MAX_OPEN {
-            let encoding = tag.attributes.get(&b"encoding"[..]).map(|value| value.to_ascii_lowercase());
+            let encoding = tag
+                .attributes
+                .get(&b"encoding"[..])
+                .map(|value| value.to_ascii_lowercase());
             let content = match (math, name) {
                 (true, b"mi" | b"mo" | b"mn" | b"ms" | b"mtext") => Content::Text,
                 (true, b"annotation-xml") => match encoding.as_deref() {
@@ -115,7 +131,11 @@ impl Foreign {
                 (false, b"foreignobject" | b"desc" | b"title") => Content::Html,
                 _ => Content::Foreign,
             };
-            self.open.push(Open { name: name.to_vec(), math, content });
+            self.open.push(Open {
+                name: name.to_vec(),
+                math,
+                content,
+            });
         }
         false
     }
@@ -141,7 +161,11 @@ impl Foreign {
 
     /// Ends all up to an element that holds HTML.
     fn break_out(&mut self) {
-        while self.open.last().is_some_and(|open| matches!(open.content, Content::Foreign | Content::Annotation)) {
+        while self
+            .open
+            .last()
+            .is_some_and(|open| matches!(open.content, Content::Foreign | Content::Annotation))
+        {
             self.open.pop();
         }
     }

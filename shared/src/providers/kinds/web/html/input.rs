@@ -18,7 +18,10 @@ pub(super) struct Emitting {
 
 impl Emitting {
     pub(super) fn new(foreign: Rc<Cell<bool>>) -> Self {
-        Self { inner: DefaultEmitter::default(), foreign }
+        Self {
+            inner: DefaultEmitter::default(),
+            foreign,
+        }
     }
 }
 
@@ -43,7 +46,10 @@ pub(super) struct Bounded<'h> {
 
 impl<'h> Bounded<'h> {
     pub(super) fn new(html: &'h str) -> Self {
-        Self { rest: html.as_bytes(), quoted: 0 }
+        Self {
+            rest: html.as_bytes(),
+            quoted: 0,
+        }
     }
 }
 
@@ -51,15 +57,27 @@ impl html5gum::Reader for Bounded<'_> {
     type Error = std::fmt::Error;
 
     fn read_byte(&mut self) -> Result<Option<u8>, Self::Error> {
-        let Some((first, rest)) = self.rest.split_first() else { return Ok(None) };
+        let Some((first, rest)) = self.rest.split_first() else {
+            return Ok(None);
+        };
         self.rest = rest;
         Ok(Some(*first))
     }
 
     /// What is sought tells where the tokenizer is: the end of a quoted value, or a tag in a text.
-    fn read_until<'b>(&'b mut self, needle: &[u8], _: &'b mut [u8; 4]) -> Result<Option<&'b [u8]>, Self::Error> {
-        let Some(first) = self.rest.first() else { return Ok(None) };
-        match (needle.contains(&b'"'), needle.contains(&b'<'), needle.contains(&b'=')) {
+    fn read_until<'b>(
+        &'b mut self,
+        needle: &[u8],
+        _: &'b mut [u8; 4],
+    ) -> Result<Option<&'b [u8]>, Self::Error> {
+        let Some(first) = self.rest.first() else {
+            return Ok(None);
+        };
+        match (
+            needle.contains(&b'"'),
+            needle.contains(&b'<'),
+            needle.contains(&b'='),
+        ) {
             (true, _, false) if *first == b'"' => self.quoted += 1,
             (false, true, _) => self.quoted = 0,
             _ => {}
@@ -67,14 +85,20 @@ impl html5gum::Reader for Bounded<'_> {
         if self.quoted > MAX_QUOTED {
             return Err(std::fmt::Error);
         }
-        let end = self.rest.iter().position(|byte| needle.contains(byte)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .iter()
+            .position(|byte| needle.contains(byte))
+            .unwrap_or(self.rest.len());
         let (read, rest) = self.rest.split_at(end.max(1));
         self.rest = rest;
         Ok(Some(read))
     }
 
     fn try_read_string(&mut self, text: &[u8], case_sensitive: bool) -> Result<bool, Self::Error> {
-        let Some((read, rest)) = self.rest.split_at_checked(text.len()) else { return Ok(false) };
+        let Some((read, rest)) = self.rest.split_at_checked(text.len()) else {
+            return Ok(false);
+        };
         let same = read == text || (!case_sensitive && read.eq_ignore_ascii_case(text));
         if same {
             self.rest = rest;

@@ -90,11 +90,18 @@ fn marks(tag: &StartTag<()>) -> [String; 3] {
 
 impl Reader {
     pub(super) fn new(text: &str, xml: bool) -> Self {
-        Self { xml, xhtml: xml || text.trim_start().starts_with("<?xml"), ..Self::default() }
+        Self {
+            xml,
+            xhtml: xml || text.trim_start().starts_with("<?xml"),
+            ..Self::default()
+        }
     }
 
     pub(super) fn doctype(&mut self, public_identifier: Option<&HtmlString>) {
-        self.xhtml |= public_identifier.is_some_and(|id| id.windows(5).any(|word| word.eq_ignore_ascii_case(b"xhtml")));
+        self.xhtml |= public_identifier.is_some_and(|id| {
+            id.windows(5)
+                .any(|word| word.eq_ignore_ascii_case(b"xhtml"))
+        });
     }
 
     /// Returns how the text behind a tag is to be read, where it is no markup.
@@ -157,7 +164,8 @@ impl Reader {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if !line.text.is_empty() && self.document.lines.len() < MAX_LINES && self.lined < MAX_LINED {
+        if !line.text.is_empty() && self.document.lines.len() < MAX_LINES && self.lined < MAX_LINED
+        {
             self.lined += line.text.len();
             self.document.lines.push(line);
         }
@@ -168,37 +176,68 @@ impl Reader {
         let page = &mut self.document;
         let attributes = &tag.attributes;
         let [role, class, id] = marks(tag);
-        self.places.open(&tag.name, Marks { role: &role, names: [&class, &id] });
+        self.places.open(
+            &tag.name,
+            Marks {
+                role: &role,
+                names: [&class, &id],
+            },
+        );
         match tag.name.as_slice() {
             b"html" => {
                 self.xhtml |= attribute(attributes, "xmlns").is_some();
-                let language = || attribute(attributes, "lang").or_else(|| attribute(attributes, "xml:lang"));
+                let language =
+                    || attribute(attributes, "lang").or_else(|| attribute(attributes, "xml:lang"));
                 page.language = page.language.take().or_else(language);
             }
             b"base" => page.base = page.base.take().or_else(|| url(attributes, "href")),
             b"meta" if page.metas.len() < MAX_ITEMS => {
-                page.metas.extend(attribute(attributes, "charset").map(|name| ("charset".to_owned(), name)));
-                let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|n| attribute(attributes, n));
+                page.metas.extend(
+                    attribute(attributes, "charset").map(|name| ("charset".to_owned(), name)),
+                );
+                let name = ["property", "name", "itemprop", "http-equiv"]
+                    .iter()
+                    .find_map(|n| attribute(attributes, n));
                 if let (Some(name), Some(mut content)) = (name, attribute(attributes, "content")) {
                     content.truncate(content.floor_char_boundary(MAX_TEXT));
                     page.metas.push((name.to_lowercase(), content));
                 }
             }
             b"link" if page.links.len() < MAX_ITEMS => {
-                if let (Some(rel), Some(href)) = (attribute(attributes, "rel"), url(attributes, "href")) {
-                    let media_type = attribute(attributes, "type").unwrap_or_default().to_lowercase();
-                    page.links.push(Link { rel: rel.to_lowercase(), href, media_type });
+                if let (Some(rel), Some(href)) =
+                    (attribute(attributes, "rel"), url(attributes, "href"))
+                {
+                    let media_type = attribute(attributes, "type")
+                        .unwrap_or_default()
+                        .to_lowercase();
+                    page.links.push(Link {
+                        rel: rel.to_lowercase(),
+                        href,
+                        media_type,
+                    });
                 }
             }
             b"a" => self.open_anchor(tag),
             b"img" => {
                 if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.text.is_empty()) {
-                    add_words(&mut anchor.text, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
+                    add_words(
+                        &mut anchor.text,
+                        &attribute(attributes, "alt").unwrap_or_default(),
+                        MAX_TEXT,
+                    );
                 }
                 self.add_image(tag);
             }
-            b"title" => self.inside = if self.foreign.is_open() { Inside::Body } else { Inside::Title },
-            b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.inside = Inside::Nothing,
+            b"title" => {
+                self.inside = if self.foreign.is_open() {
+                    Inside::Body
+                } else {
+                    Inside::Title
+                }
+            }
+            b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => {
+                self.inside = Inside::Nothing
+            }
             b"script" => self.open_script(tag),
             _ => {}
         }
@@ -206,18 +245,33 @@ impl Reader {
 
     fn open_anchor(&mut self, tag: &StartTag<()>) {
         self.end_anchor();
-        let text = attribute(&tag.attributes, "aria-label").or_else(|| attribute(&tag.attributes, "title"));
+        let text = attribute(&tag.attributes, "aria-label")
+            .or_else(|| attribute(&tag.attributes, "title"));
         let mut words = String::new();
         add_words(&mut words, &text.unwrap_or_default(), MAX_TEXT);
-        let says = |name| attribute(&tag.attributes, name).unwrap_or_default().to_lowercase();
+        let says = |name| {
+            attribute(&tag.attributes, name)
+                .unwrap_or_default()
+                .to_lowercase()
+        };
         let rel = [says("rel"), says("itemprop")].join(" ").trim().to_owned();
         let [role, class, id] = marks(tag);
-        let part = self.places.part(Marks { role: &role, names: [&class, &id] });
+        let part = self.places.part(Marks {
+            role: &role,
+            names: [&class, &id],
+        });
         self.anchor_part = part;
         let place = part.place;
         let href = url(&tag.attributes, "href").or_else(|| url(&tag.attributes, "xlink:href"));
         let (line, at) = (self.document.lines.len(), self.line.text.len());
-        self.anchor = href.map(|href| Anchor { href, text: words, rel, place, line, at });
+        self.anchor = href.map(|href| Anchor {
+            href,
+            text: words,
+            rel,
+            place,
+            line,
+            at,
+        });
     }
 
     fn add_image(&mut self, tag: &StartTag<()>) {
@@ -226,14 +280,25 @@ impl Reader {
         }
         let attributes = &tag.attributes;
         // Of an image that is fetched later, `src` is a blank.
-        let sources = ["src", "data-src"].into_iter().filter_map(|name| url(attributes, name));
-        let Some(src) = { sources }.find(|src| !src.starts_with("data:")) else { return };
+        let sources = ["src", "data-src"]
+            .into_iter()
+            .filter_map(|name| url(attributes, name));
+        let Some(src) = { sources }.find(|src| !src.starts_with("data:")) else {
+            return;
+        };
         let [role, class, id] = marks(tag);
-        let part = self.places.part(Marks { role: &role, names: [&class, &id] });
+        let part = self.places.part(Marks {
+            role: &role,
+            names: [&class, &id],
+        });
         let link = self.anchor.as_ref();
         let property = attribute(attributes, "itemprop").unwrap_or_default();
         let mut alt = String::new();
-        add_words(&mut alt, &attribute(attributes, "alt").unwrap_or_default(), MAX_TEXT);
+        add_words(
+            &mut alt,
+            &attribute(attributes, "alt").unwrap_or_default(),
+            MAX_TEXT,
+        );
         self.document.images.push(Image {
             src,
             alt,
@@ -250,10 +315,14 @@ impl Reader {
 
     fn open_script(&mut self, tag: &StartTag<()>) {
         let page = &mut self.document;
-        if let Some(src) = url(&tag.attributes, "src").filter(|_| page.script_urls.len() < MAX_ITEMS) {
+        if let Some(src) =
+            url(&tag.attributes, "src").filter(|_| page.script_urls.len() < MAX_ITEMS)
+        {
             page.script_urls.push(src);
         }
-        let kind = attribute(&tag.attributes, "type").unwrap_or_default().to_lowercase();
+        let kind = attribute(&tag.attributes, "type")
+            .unwrap_or_default()
+            .to_lowercase();
         self.inside = match kind.split(';').next().unwrap_or_default().trim() {
             "application/ld+json" => Inside::JsonLd,
             "" | "module" | "text/javascript" | "application/javascript" => Inside::Script,
@@ -265,7 +334,8 @@ impl Reader {
         self.part_lines(name);
         self.places.close(name);
         match name {
-            b"title" | b"script" | b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => self.end_element(),
+            b"title" | b"script" | b"style" | b"textarea" | b"iframe" | b"noembed"
+            | b"noframes" => self.end_element(),
             b"a" => self.end_anchor(),
             _ => {}
         }
@@ -282,17 +352,24 @@ impl Reader {
             }
             Inside::Script if !held.is_empty() => {
                 let room = MAX_SCRIPTS - page.scripts.len().min(MAX_SCRIPTS);
-                page.scripts.push_str(&held[..held.floor_char_boundary(room)]);
+                page.scripts
+                    .push_str(&held[..held.floor_char_boundary(room)]);
                 page.scripts.push('\n');
             }
-            Inside::JsonLd if page.json_ld.len() < MAX_ITEMS && !held.is_empty() => page.json_ld.push(held),
+            Inside::JsonLd if page.json_ld.len() < MAX_ITEMS && !held.is_empty() => {
+                page.json_ld.push(held)
+            }
             _ => {}
         }
     }
 
     fn end_anchor(&mut self) {
         self.anchor_part = Part::default();
-        if let Some(anchor) = self.anchor.take().filter(|_| self.document.anchors.len() < MAX_ITEMS) {
+        if let Some(anchor) = self
+            .anchor
+            .take()
+            .filter(|_| self.document.anchors.len() < MAX_ITEMS)
+        {
             self.document.anchors.push(anchor);
         }
     }

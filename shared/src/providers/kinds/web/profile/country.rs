@@ -14,8 +14,16 @@ const AT_HOME: &str = "\
     pl PL ro RO sk SK sl SI sv SE th TH tr TR uk UA vi VN";
 
 /// The country of the company's address, of the site's domain, of a postal line on the page, of the page's language.
-pub(super) fn of(address: Option<&str>, host: &str, lines: &[Line], locale: Option<&str>) -> Option<Region> {
-    let top = host.rsplit('.').next().filter(|top| top.len() == 2 && !SOLD.split(' ').any(|sold| sold == *top));
+pub(super) fn of(
+    address: Option<&str>,
+    host: &str,
+    lines: &[Line],
+    locale: Option<&str>,
+) -> Option<Region> {
+    let top = host
+        .rsplit('.')
+        .next()
+        .filter(|top| top.len() == 2 && !SOLD.split(' ').any(|sold| sold == *top));
     let mut locale = locale.unwrap_or_default().trim().split(['-', '_']);
     let language = locale.next().unwrap_or_default().to_ascii_lowercase();
     let spoken = || locale.find(|part| part.len() == 2).and_then(phone::region);
@@ -37,20 +45,35 @@ mod tests {
 
     #[test]
     fn a_country_is_taken_from_what_says_it_best() {
-        let line = |text: &str| vec![Line { text: text.to_owned(), ..Line::default() }];
+        let line = |text: &str| {
+            vec![Line {
+                text: text.to_owned(),
+                ..Line::default()
+            }]
+        };
         for (address, host, text, locale, wanted) in [
             (Some("Germany"), "acme.fr", "", "en-US", Some("DE")),
             (None, "www.acme.fr", "", "en-US", Some("FR")),
             (None, "acme.co.uk", "", "", Some("GB")),
             (None, "acme.io", "", "de_AT", Some("AT")),
-            (None, "acme.com", "10 Green Lane, London, SW1A 1AA", "en-US", Some("GB")),
+            (
+                None,
+                "acme.com",
+                "10 Green Lane, London, SW1A 1AA",
+                "en-US",
+                Some("GB"),
+            ),
             (None, "acme.com", "", "sv", Some("SE")),
             (None, "acme.com", "", "de", None),
             (None, "acme.com", "", "zh-Hans", None),
             (None, "acme.com", "", "", None),
         ] {
             let country = of(address, host, &line(text), Some(locale));
-            assert_eq!(country.map(|country| country.to_string()).as_deref(), wanted, "{host} {locale}");
+            assert_eq!(
+                country.map(|country| country.to_string()).as_deref(),
+                wanted,
+                "{host} {locale}"
+            );
         }
     }
 }

@@ -66,8 +66,7 @@ mod sort {
     pub(super) const FILL: u32 = LINK | PREP | BE;
 
     /// The sets by their names in the data, in order.
-    pub(super) const NAMES: &str =
-        "founded founds est label since since_behind work began story own we it be prep link other news unit";
+    pub(super) const NAMES: &str = "founded founds est label since since_behind work began story own we it be prep link other news unit";
 }
 
 /// What says the year.
@@ -90,18 +89,32 @@ struct Words {
 }
 
 static WORDS: LazyLock<Words> = LazyLock::new(|| {
-    let mut words = Words { languages: vec![], within: vec![], within_own: vec![], within_other: vec![] };
+    let mut words = Words {
+        languages: vec![],
+        within: vec![],
+        within_own: vec![],
+        within_other: vec![],
+    };
     let mut languages: BTreeMap<&str, Phrases> = BTreeMap::new();
-    for line in include_str!("founded.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("founded.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
         let mut parts = line.split('\t');
-        let (Some(sort), Some(language), Some(phrases)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let (Some(sort), Some(language), Some(phrases)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
         let list = phrases.split(", ");
         match sort {
             "within" => words.within.extend(list),
             "within_own" => words.within_own.extend(list),
             "within_other" => words.within_other.extend(list),
             _ => {
-                let Some(nth) = sort::NAMES.split(' ').position(|name| name == sort) else { continue };
+                let Some(nth) = sort::NAMES.split(' ').position(|name| name == sort) else {
+                    continue;
+                };
                 let known = languages.entry(language).or_default();
                 for phrase in list {
                     let phrase: Vec<&str> = phrase.split(' ').collect();
@@ -115,7 +128,11 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
         }
     }
     words.languages = languages.into_values().collect();
-    for phrases in words.languages.iter_mut().flat_map(|language| language.values_mut()) {
+    for phrases in words
+        .languages
+        .iter_mut()
+        .flat_map(|language| language.values_mut())
+    {
         phrases.sort_by_key(|(phrase, _)| std::cmp::Reverse(phrase.len()));
     }
     words
@@ -135,24 +152,42 @@ impl Names {
         let mut surnames = Vec::new();
         for name in names {
             let tokens = tokens(name);
-            let words: Vec<String> = tokens.iter().take(MAX_NAME).map(|token| token.text.clone()).collect();
+            let words: Vec<String> = tokens
+                .iter()
+                .take(MAX_NAME)
+                .map(|token| token.text.clone())
+                .collect();
             let one = |word: &String| words.len() == 1 || names::fit(word, host) == Fit::Whole;
             all.extend((2..=words.len()).map(|n| words[..n].to_vec()));
-            all.extend(words.first().filter(|word| one(word)).map(|word| vec![word.clone()]));
-            let may_be = |word: &&String| word.chars().count() >= MIN_SURNAME && names::fit(word, host) != Fit::Nothing;
+            all.extend(
+                words
+                    .first()
+                    .filter(|word| one(word))
+                    .map(|word| vec![word.clone()]),
+            );
+            let may_be = |word: &&String| {
+                word.chars().count() >= MIN_SURNAME && names::fit(word, host) != Fit::Nothing
+            };
             surnames.extend(words.iter().filter(may_be).cloned());
         }
         let label = owner(host).split('.').next().unwrap_or_default();
         all.push(tokens(label).into_iter().map(|token| token.text).collect());
         all.retain(|name| name.concat().chars().count() > 1);
         all.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        Self { names: all, surnames }
+        Self {
+            names: all,
+            surnames,
+        }
     }
 
     /// How many words from here on are the company's name.
     fn at(&self, tokens: &[Token]) -> Option<usize> {
         let is = |name: &&Vec<String>| {
-            name.len() <= tokens.len() && name.iter().zip(tokens).all(|(word, token)| *word == token.text)
+            name.len() <= tokens.len()
+                && name
+                    .iter()
+                    .zip(tokens)
+                    .all(|(word, token)| *word == token.text)
         };
         self.names.iter().find(is).map(Vec::len)
     }
@@ -160,7 +195,9 @@ impl Names {
     /// Whether a text without spaces has one of the names.
     fn within(&self, text: &str) -> bool {
         let long = |name: &str| name.chars().count() > 1;
-        self.names.iter().any(|name| long(&name.concat()) && text.contains(&name.concat()))
+        self.names
+            .iter()
+            .any(|name| long(&name.concat()) && text.contains(&name.concat()))
     }
 }
 
@@ -194,7 +231,11 @@ fn tokens(text: &str) -> Vec<Token> {
         if c.is_ascii_digit() {
             let in_number = |at: usize| {
                 let next = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
-                next(at) || (chars.get(at).is_some_and(|c| ".,/-:\u{2013}'\u{2019}".contains(*c)) && next(at + 1))
+                next(at)
+                    || (chars
+                        .get(at)
+                        .is_some_and(|c| ".,/-:\u{2013}'\u{2019}".contains(*c))
+                        && next(at + 1))
             };
             while in_number(at) {
                 at += 1;
@@ -212,19 +253,34 @@ fn tokens(text: &str) -> Vec<Token> {
                 && !(before == '.' && from > 1 && chars[from - 2].is_alphabetic())
                 || matches!(
                     tail,
-                    [',', '-' | '\u{2013}'] | ['\'' | '\u{2019}', 's'] | ['+' | '%' | '/' | '-' | '\u{2013}', _]
+                    [',', '-' | '\u{2013}']
+                        | ['\'' | '\u{2019}', 's']
+                        | ['+' | '%' | '/' | '-' | '\u{2013}', _]
                 )
                 || "$\u{a3}\u{20ac}%".contains(tail[1]);
             let is_word = behind.is_empty() || matches!(behind.as_str(), "r" | "\u{433}");
             let year = (is_word && !is_price).then(|| year(&number)).flatten();
-            tokens.push(Token { text: number + &behind, comma, year, ..Token::default() });
+            tokens.push(Token {
+                text: number + &behind,
+                comma,
+                year,
+                ..Token::default()
+            });
             comma = false;
         } else if c.is_alphabetic() {
-            while chars.get(at).is_some_and(|c| c.is_alphabetic() || ('\u{300}'..='\u{36f}').contains(c)) {
+            while chars
+                .get(at)
+                .is_some_and(|c| c.is_alphabetic() || ('\u{300}'..='\u{36f}').contains(c))
+            {
                 at += 1;
             }
             let word: String = chars[from..at].iter().collect();
-            tokens.push(Token { text: word.to_lowercase(), capital: c.is_uppercase(), comma, ..Token::default() });
+            tokens.push(Token {
+                text: word.to_lowercase(),
+                capital: c.is_uppercase(),
+                comma,
+                ..Token::default()
+            });
             comma = false;
         } else {
             comma |= ",()\u{3001}".contains(c);
@@ -243,7 +299,10 @@ fn year(number: &str) -> Option<i32> {
         [year, month, day] if day.len() == 2 && month.len() == 2 => year,
         _ => return None,
     };
-    Some(year).filter(|year| year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+    Some(year)
+        .filter(|year| year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 /// The sentences of a line, without those that say whose copyright it is.
@@ -254,7 +313,8 @@ fn sentences(line: &str) -> Vec<&str> {
     let mut add = |range: Range<usize>, owned: bool| {
         let sentence = line[range].trim();
         let lower = sentence.to_lowercase();
-        if !sentence.is_empty() && !owned && !lower.contains("copyright") && !lower.contains("(c)") {
+        if !sentence.is_empty() && !owned && !lower.contains("copyright") && !lower.contains("(c)")
+        {
             sentences.push(sentence);
         }
     };
@@ -263,7 +323,10 @@ fn sentences(line: &str) -> Vec<&str> {
     for (at, c) in line.char_indices() {
         let end = at + c.len_utf8();
         let ends = if c == '.' {
-            let before = line[from..at].rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            let before = line[from..at]
+                .rsplit(|c: char| !c.is_alphanumeric())
+                .next()
+                .unwrap_or_default();
             let lower = before.to_lowercase();
             let abbreviated = ABBREVIATED.split(' ').any(|word| word == lower)
                 || before.chars().count() == 1
@@ -271,7 +334,8 @@ fn sentences(line: &str) -> Vec<&str> {
             let next = line[end..].trim_start().chars().next();
             is_space(Some(end)) && !abbreviated && next.is_none_or(|c| !c.is_lowercase())
         } else {
-            ENDS.contains(c) || (DASHES.contains(c) && is_space(at.checked_sub(1)) && is_space(Some(end)))
+            ENDS.contains(c)
+                || (DASHES.contains(c) && is_space(at.checked_sub(1)) && is_space(Some(end)))
         };
         if ends {
             add(from..at, owned);
@@ -298,8 +362,13 @@ pub(super) fn year_in<'n>(
         if line.place == Place::Others || line.text.len() > MAX_LINE || !has_year(&line.text) {
             continue;
         }
-        let above = at.checked_sub(1).map(|at| lines[at].text.as_str()).filter(|text| text.len() <= MAX_SENTENCE);
-        let mut before = above.filter(|_| line.text.len() <= MAX_SENTENCE).unwrap_or_default();
+        let above = at
+            .checked_sub(1)
+            .map(|at| lines[at].text.as_str())
+            .filter(|text| text.len() <= MAX_SENTENCE);
+        let mut before = above
+            .filter(|_| line.text.len() <= MAX_SENTENCE)
+            .unwrap_or_default();
         let mut in_line = false;
         let labelled = labelled(lines, at);
         for sentence in sentences(labelled.as_deref().unwrap_or(&line.text)) {
@@ -308,42 +377,71 @@ pub(super) fn year_in<'n>(
                     break 'lines;
                 }
                 left -= 1;
-                let read = { WORDS.languages.iter() }
-                    .find_map(|words| Sentence::read(sentence, words, &names)?.founded(before, in_line, words, &names));
-                let read = read.or_else(|| within(sentence, &names).map(|year| (year, Said::Founded)));
+                let read = { WORDS.languages.iter() }.find_map(|words| {
+                    Sentence::read(sentence, words, &names)?.founded(before, in_line, words, &names)
+                });
+                let read =
+                    read.or_else(|| within(sentence, &names).map(|year| (year, Said::Founded)));
                 found.extend(read.filter(|(year, _)| (1000..=this_year).contains(year)));
             }
             (before, in_line) = (sentence, true);
         }
     }
-    let of = |said: Said| found.iter().filter(move |(_, how)| *how == said).map(|(year, _)| *year);
-    let said = if of(Said::Founded).next().is_some() { Said::Founded } else { Said::Since };
+    let of = |said: Said| {
+        found
+            .iter()
+            .filter(move |(_, how)| *how == said)
+            .map(|(year, _)| *year)
+    };
+    let said = if of(Said::Founded).next().is_some() {
+        Said::Founded
+    } else {
+        Said::Since
+    };
     let year = of(said).next()?;
     of(said).all(|other| other == year).then_some((year, said))
 }
 
 /// A year that has a line of its own, with the line that may be its label: the one before it, or the one behind it as below counters.
 fn labelled(lines: &[Line], at: usize) -> Option<String> {
-    let is_year = |at: usize| lines.get(at).is_some_and(|line| line.text.len() == 4 && year(&line.text).is_some());
+    let is_year = |at: usize| {
+        lines
+            .get(at)
+            .is_some_and(|line| line.text.len() == 4 && year(&line.text).is_some())
+    };
     let label = |at: usize| {
         let line = lines.get(at).filter(|line| line.place != Place::Others)?;
         let words = tokens(Some(&line.text).filter(|text| text.len() <= MAX_LABEL)?);
         let is = |language: &Phrases| {
             let phrase: Vec<&str> = words.iter().map(|token| token.text.as_str()).collect();
-            let known = phrase.first().and_then(|first| language.get(first)).into_iter().flatten();
-            known.into_iter().any(|(known, sorts)| *known == phrase && sorts & (sort::FOUNDED | sort::LABEL) != 0)
+            let known = phrase
+                .first()
+                .and_then(|first| language.get(first))
+                .into_iter()
+                .flatten();
+            known.into_iter().any(|(known, sorts)| {
+                *known == phrase && sorts & (sort::FOUNDED | sort::LABEL) != 0
+            })
         };
-        WORDS
-            .languages
-            .iter()
-            .any(is)
-            .then(|| format!("{} {}", line.text, lines[if is_year(at + 1) { at + 1 } else { at - 1 }].text))
+        WORDS.languages.iter().any(is).then(|| {
+            format!(
+                "{} {}",
+                line.text,
+                lines[if is_year(at + 1) { at + 1 } else { at - 1 }].text
+            )
+        })
     };
     if !is_year(at) {
         return None;
     }
-    let above = at.checked_sub(1).filter(|above| above.checked_sub(1).is_none_or(|before| !is_year(before)));
-    above.and_then(label).or_else(|| Some(at + 1).filter(|below| !is_year(below + 1)).and_then(label))
+    let above = at
+        .checked_sub(1)
+        .filter(|above| above.checked_sub(1).is_none_or(|before| !is_year(before)));
+    above.and_then(label).or_else(|| {
+        Some(at + 1)
+            .filter(|below| !is_year(below + 1))
+            .and_then(label)
+    })
 }
 
 /// Whether four digits stand together.
@@ -367,21 +465,38 @@ impl Sentence {
         let mut tokens = tokens(text);
         mark(&mut tokens, words, names);
         let any = tokens.iter().fold(0, |any, token| any | token.sorts);
-        let next_is = |at: usize| tokens.get(at + 1).is_some_and(|next| next.is(sort::UNIT) && !next.comma);
-        let years: Vec<usize> = (0..tokens.len()).filter(|at| tokens[*at].year.is_some() && !next_is(*at)).collect();
+        let next_is = |at: usize| {
+            tokens
+                .get(at + 1)
+                .is_some_and(|next| next.is(sort::UNIT) && !next.comma)
+        };
+        let years: Vec<usize> = (0..tokens.len())
+            .filter(|at| tokens[*at].year.is_some() && !next_is(*at))
+            .collect();
         (any & sort::ANY != 0 && !years.is_empty()).then_some(Self { tokens, years })
     }
 
-    fn founded(&self, before: &str, in_line: bool, words: &Phrases, names: &Names) -> Option<(i32, Said)> {
+    fn founded(
+        &self,
+        before: &str,
+        in_line: bool,
+        words: &Phrases,
+        names: &Names,
+    ) -> Option<(i32, Said)> {
         let heads = |sorts: u32| (0..self.tokens.len()).filter(move |at| self.starts(*at, sorts));
         let sure = heads(sort::FOUNDED)
-            .find_map(|at| self.participle(at, || in_line && is_about_company(before, words, names)))
+            .find_map(|at| {
+                self.participle(at, || in_line && is_about_company(before, words, names))
+            })
             .or_else(|| heads(sort::FOUNDS).find_map(|at| self.active(at)))
             .or_else(|| heads(sort::LABEL).find_map(|at| self.label(at)));
         let others = || {
             { heads(sort::EST) }
                 .find_map(|at| self.badge(at))
-                .or_else(|| heads(sort::SINCE | sort::SINCE_BEHIND).find_map(|at| self.since(at, before, words, names)))
+                .or_else(|| {
+                    heads(sort::SINCE | sort::SINCE_BEHIND)
+                        .find_map(|at| self.since(at, before, words, names))
+                })
                 .or_else(|| heads(sort::BEGAN).find_map(|at| self.began(at, names)))
         };
         let year = |at: usize| self.tokens[at].year;
@@ -395,15 +510,25 @@ impl Sentence {
 
     /// Where the phrase ends that begins here.
     fn end(&self, at: usize) -> usize {
-        (at + 1..self.tokens.len()).find(|at| !self.tokens[*at].goes_on).unwrap_or(self.tokens.len())
+        (at + 1..self.tokens.len())
+            .find(|at| !self.tokens[*at].goes_on)
+            .unwrap_or(self.tokens.len())
     }
 
     fn any(&self, range: Range<usize>, sorts: u32) -> bool {
-        self.tokens.get(range).unwrap_or_default().iter().any(|token| token.is(sorts))
+        self.tokens
+            .get(range)
+            .unwrap_or_default()
+            .iter()
+            .any(|token| token.is(sorts))
     }
 
     fn all(&self, range: Range<usize>, sorts: u32) -> bool {
-        self.tokens.get(range).unwrap_or_default().iter().all(|token| token.is(sorts))
+        self.tokens
+            .get(range)
+            .unwrap_or_default()
+            .iter()
+            .all(|token| token.is(sorts))
     }
 
     /// How many words it has.
@@ -444,14 +569,21 @@ impl Sentence {
         let subject = |sorts: u32| {
             let own = (0..verb).rev().find(|at| self.tokens[*at].is(sorts))?;
             // Up to the verb, or to what makes it passive.
-            let to = (own + 1..verb).find(|at| self.tokens[*at].is(sort::BE)).unwrap_or(verb);
+            let to = (own + 1..verb)
+                .find(|at| self.tokens[*at].is(sort::BE))
+                .unwrap_or(verb);
             let aside = (own + 1..to).filter(|at| !is_filled(at)).count();
-            let in_a_place = self.tokens.get(own + 1).is_some_and(|token| token.is(sort::PREP));
+            let in_a_place = self
+                .tokens
+                .get(own + 1)
+                .is_some_and(|token| token.is(sort::PREP));
             let between = (own + 1..verb).filter(|at| !is_filled(at)).count();
-            (aside <= if in_a_place { MAX_ASIDE } else { 0 } && between <= MAX_BETWEEN).then_some(own)
+            (aside <= if in_a_place { MAX_ASIDE } else { 0 } && between <= MAX_BETWEEN)
+                .then_some(own)
         };
         // `We founded a school`, `Acme founded schools`.
-        let is_active = !passive && end < self.len() && end != year && !self.tokens[end].is(sort::PREP);
+        let is_active =
+            !passive && end < self.len() && end != year && !self.tokens[end].is(sort::PREP);
         let told = if passive {
             subject(sort::NAME | sort::OWN | sort::WE).is_some()
                 || (self.any(0..verb, sort::IT) && meant.len() == 1 && it_is_company())
@@ -468,7 +600,9 @@ impl Sentence {
             return !rest.iter().any(|token| token.is(sort::OTHER)) || rest[0].is(sort::PREP);
         };
         let rest = &rest[comma..];
-        let own = rest.iter().position(|token| token.is(sort::NAME | sort::OWN | sort::WE));
+        let own = rest
+            .iter()
+            .position(|token| token.is(sort::NAME | sort::OWN | sort::WE));
         let other = rest.iter().position(|token| token.is(sort::OTHER));
         match (own, other) {
             (Some(own), Some(other)) => own < other,
@@ -482,16 +616,20 @@ impl Sentence {
     fn active(&self, verb: usize) -> Option<usize> {
         let year = self.year_of(verb)?;
         let end = self.end(verb);
-        let to = (end + 1..self.len()).find(|at| self.tokens[*at].comma).unwrap_or(self.len());
-        let object = (end..to.min(end + MAX_BETWEEN)).find(|at| self.tokens[*at].is(sort::NAME | sort::OWN))?;
+        let to = (end + 1..self.len())
+            .find(|at| self.tokens[*at].comma)
+            .unwrap_or(self.len());
+        let object = (end..to.min(end + MAX_BETWEEN))
+            .find(|at| self.tokens[*at].is(sort::NAME | sort::OWN))?;
         // `the first company`, `another firm`, `Acme's school`
         let object_ends = self.end(object);
         let is_whole = object_ends >= to
             || object_ends == year
             || self.tokens[object_ends].is(sort::FILL)
             || self.tokens[object_ends].text.len() == 1;
-        let between =
-            (end..object).filter(|at| *at != year && !self.tokens[*at].is(sort::FILL) && !self.tokens[*at].capital);
+        let between = (end..object).filter(|at| {
+            *at != year && !self.tokens[*at].is(sort::FILL) && !self.tokens[*at].capital
+        });
         (is_whole && between.count() == 0 && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
@@ -500,13 +638,16 @@ impl Sentence {
         let end = self.end(label);
         let year = *self.years.first().filter(|year| **year >= end)?;
         let is_plain = self.all(end..year, sort::FILL | sort::OWN | sort::NAME);
-        (label == 0 && is_plain && self.years.len() == 1 && !self.any(0..self.len(), sort::OTHER)).then_some(year)
+        (label == 0 && is_plain && self.years.len() == 1 && !self.any(0..self.len(), sort::OTHER))
+            .then_some(year)
     }
 
     /// `Acme Forge Est. 1987`.
     fn badge(&self, est: usize) -> Option<usize> {
         let year = self.end(est);
-        let before = (0..est).filter(|at| !self.tokens[*at].is(sort::FILL)).count();
+        let before = (0..est)
+            .filter(|at| !self.tokens[*at].is(sort::FILL))
+            .count();
         let is_badge = before <= MAX_BADGE || self.any(0..est, sort::NAME);
         (self.years == [year] && is_badge && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
@@ -515,9 +656,12 @@ impl Sentence {
     fn since(&self, since: usize, before: &str, words: &Phrases, names: &Names) -> Option<usize> {
         let year = if self.tokens[since].is(sort::SINCE) {
             let end = self.end(since);
-            (end..self.len()).find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
+            (end..self.len())
+                .find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
         } else {
-            (0..since).rev().find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
+            (0..since)
+                .rev()
+                .find(|at| self.tokens[*at].year.is_some() || !self.tokens[*at].is(sort::LINK))
         };
         let year = year.filter(|year| self.years == [*year])?;
         if self.len() > MAX_SINCE || self.any(0..self.len(), sort::OTHER | sort::NEWS) {
@@ -525,7 +669,8 @@ impl Sentence {
         }
         let is_said = |at: &usize| {
             let token = &self.tokens[*at];
-            !token.is(sort::FILL | sort::NAME | sort::SINCE | sort::SINCE_BEHIND | sort::WORK) && *at != year
+            !token.is(sort::FILL | sort::NAME | sort::SINCE | sort::SINCE_BEHIND | sort::WORK)
+                && *at != year
         };
         let others = (0..self.len()).filter(is_said).count();
         let alone = !self.any(0..self.len(), sort::WORK | sort::NAME);
@@ -547,9 +692,12 @@ impl Sentence {
             let named = names.surnames.contains(&self.tokens[at].text) && self.tokens[at].capital;
             let given = at.checked_sub(1).map(|before| &self.tokens[before]);
             named
-                && given.is_some_and(|given| given.capital && given.sorts == 0 && !names.surnames.contains(&given.text))
+                && given.is_some_and(|given| {
+                    given.capital && given.sorts == 0 && !names.surnames.contains(&given.text)
+                })
         };
-        let subject = (0..self.len()).any(|at| self.tokens[at].is(sort::STORY) && at.abs_diff(verb) <= MAX_BADGE)
+        let subject = (0..self.len())
+            .any(|at| self.tokens[at].is(sort::STORY) && at.abs_diff(verb) <= MAX_BADGE)
             || (0..self.len()).any(is_founder);
         let is_other = self.any(0..self.len(), sort::OTHER | sort::NEWS | sort::WE);
         (self.years.len() == 1 && subject && !is_other).then_some(year)
@@ -562,10 +710,17 @@ fn mark(tokens: &mut [Token], words: &Phrases, names: &Names) {
     while at < tokens.len() {
         let rest = &tokens[at..];
         let is = |phrase: &[&str]| {
-            phrase.len() <= rest.len() && phrase.iter().zip(rest).all(|(word, token)| *word == token.text)
+            phrase.len() <= rest.len()
+                && phrase
+                    .iter()
+                    .zip(rest)
+                    .all(|(word, token)| *word == token.text)
         };
         let phrase = || {
-            let known = words.get(rest[0].text.as_str())?.iter().find(|(phrase, _)| is(phrase))?;
+            let known = words
+                .get(rest[0].text.as_str())?
+                .iter()
+                .find(|(phrase, _)| is(phrase))?;
             Some((known.0.len(), known.1))
         };
         let name = names.at(rest).map(|long| (long, sort::NAME));
@@ -586,17 +741,31 @@ fn mark(tokens: &mut [Token], words: &Phrases, names: &Names) {
 fn is_about_company(text: &str, words: &Phrases, names: &Names) -> bool {
     let mut tokens = tokens(text);
     mark(&mut tokens, words, names);
-    tokens.iter().find(|token| !token.is(sort::FILL)).is_some_and(|token| token.is(sort::NAME | sort::OWN | sort::WE))
+    tokens
+        .iter()
+        .find(|token| !token.is(sort::FILL))
+        .is_some_and(|token| token.is(sort::NAME | sort::OWN | sort::WE))
 }
 
 /// The year of `創業1926年`, `1926年に仙台で創業`, `成立于1999年`.
 fn within(sentence: &str, names: &Names) -> Option<i32> {
     let digit = |c: char| char::from_u32(u32::from(c) - 0xff10 + u32::from('0')).unwrap_or(c);
-    let text: String =
-        sentence.chars().map(|c| if ('\u{ff10}'..='\u{ff19}').contains(&c) { digit(c) } else { c }).collect();
+    let text: String = sentence
+        .chars()
+        .map(|c| {
+            if ('\u{ff10}'..='\u{ff19}').contains(&c) {
+                digit(c)
+            } else {
+                c
+            }
+        })
+        .collect();
     let lower = text.to_lowercase();
     let of = |list: &[&str]| list.iter().any(|word| lower.contains(word));
-    let (word, word_at) = WORDS.within.iter().find_map(|word| Some((*word, lower.find(word)?)))?;
+    let (word, word_at) = WORDS
+        .within
+        .iter()
+        .find_map(|word| Some((*word, lower.find(word)?)))?;
     if of(&WORDS.within_other) {
         return None;
     }
@@ -604,7 +773,9 @@ fn within(sentence: &str, names: &Names) -> Option<i32> {
         .filter(|number| number.len() == 4)
         .map(|number| (number.as_ptr() as usize - lower.as_ptr() as usize, number))
         .collect();
-    let [(at, number)] = numbers[..] else { return None };
+    let [(at, number)] = numbers[..] else {
+        return None;
+    };
     let behind = lower[at + number.len()..].trim_start();
     let (from, between) = if word_at < at {
         (word_at, &lower[word_at + word.len()..at])
@@ -612,12 +783,16 @@ fn within(sentence: &str, names: &Names) -> Option<i32> {
         (at, lower.get(at + number.len()..word_at)?)
     };
     // `1926年`, and before the year nothing but signs and particles; `創業 1926`.
-    let is_glue =
-        |c: char| c.is_whitespace() || ":\u{ff1a}\u{306f}\u{306b}\u{4e8e}\u{65bc}\u{81ea}\u{fe55}/".contains(c);
+    let is_glue = |c: char| {
+        c.is_whitespace()
+            || ":\u{ff1a}\u{306f}\u{306b}\u{4e8e}\u{65bc}\u{81ea}\u{fe55}/".contains(c)
+    };
     let is_near = if word_at < at {
         between.chars().all(is_glue) && (behind.is_empty() || behind.starts_with('\u{5e74}'))
     } else {
-        behind.starts_with('\u{5e74}') && between.chars().count() <= MAX_WITHIN && !between.contains(',')
+        behind.starts_with('\u{5e74}')
+            && between.chars().count() <= MAX_WITHIN
+            && !between.contains(',')
     };
     let before = lower[..from].trim_matches(|c: char| !c.is_alphanumeric());
     let own = before.is_empty()
@@ -631,12 +806,26 @@ mod tests {
     use super::*;
 
     fn page(text: &str) -> Vec<Line> {
-        text.split('\n').map(|text| Line { text: text.to_owned(), ..Line::default() }).collect()
+        text.split('\n')
+            .map(|text| Line {
+                text: text.to_owned(),
+                ..Line::default()
+            })
+            .collect()
     }
 
     fn read(text: &str) -> Option<(i32, Said)> {
-        let names = ["Hallmann Draht", "Hallmann Draht GmbH", "\u{9752}\u{8449}\u{8a08}\u{5668}"];
-        year_in(&page(text), "www.hallmann-draht.example", names.into_iter(), 2026)
+        let names = [
+            "Hallmann Draht",
+            "Hallmann Draht GmbH",
+            "\u{9752}\u{8449}\u{8a08}\u{5668}",
+        ];
+        year_in(
+            &page(text),
+            "www.hallmann-draht.example",
+            names.into_iter(),
+            2026,
+        )
     }
 
     #[test]
@@ -651,21 +840,42 @@ mod tests {
             ("Established 1987", 1987),
             ("Hallmann Draht was founded in 1926.", 1926),
             ("Hallmann Draht GmbH, founded in 1926, makes springs.", 1926),
-            ("Founded in 1926, Hallmann Draht makes springs in Berlin.", 1926),
-            ("In 1926 the company was founded in Berlin by Ernst Hallmann.", 1926),
+            (
+                "Founded in 1926, Hallmann Draht makes springs in Berlin.",
+                1926,
+            ),
+            (
+                "In 1926 the company was founded in Berlin by Ernst Hallmann.",
+                1926,
+            ),
             ("We are proud of what we do. We were founded in 1926.", 1926),
-            ("Hallmann Draht makes springs. It was established in 1926 in Berlin.", 1926),
+            (
+                "Hallmann Draht makes springs. It was established in 1926 in Berlin.",
+                1926,
+            ),
             ("Jane Doe founded the company in 1999.", 1999),
             ("In 1926, Ernst Hallmann founded Hallmann Draht.", 1926),
             ("Family-owned | Established in 1987 | Leeds", 1987),
-            ("\u{a9} 1999\u{2013}2026 Hallmann Draht. Established 1926.", 1926),
+            (
+                "\u{a9} 1999\u{2013}2026 Hallmann Draht. Established 1926.",
+                1926,
+            ),
             ("Gegr\u{fc}ndet 1926", 1926),
-            ("Hallmann Draht wurde 1926 in Berlin von Ernst Hallmann gegr\u{fc}ndet.", 1926),
+            (
+                "Hallmann Draht wurde 1926 in Berlin von Ernst Hallmann gegr\u{fc}ndet.",
+                1926,
+            ),
             ("Gr\u{fc}ndungsjahr: 1926", 1926),
             ("1926 gr\u{fc}ndete Ernst Hallmann die Firma.", 1926),
             ("Unser Unternehmen wurde im Jahr 1926 gegr\u{fc}ndet", 1926),
-            ("Fond\u{e9}e en 1962, notre entreprise fabrique des ressorts.", 1962),
-            ("L\u{2019}entreprise a \u{e9}t\u{e9} fond\u{e9}e en 1962 \u{e0} Lyon.", 1962),
+            (
+                "Fond\u{e9}e en 1962, notre entreprise fabrique des ressorts.",
+                1962,
+            ),
+            (
+                "L\u{2019}entreprise a \u{e9}t\u{e9} fond\u{e9}e en 1962 \u{e0} Lyon.",
+                1962,
+            ),
             ("Fundada en 1999", 1999),
             ("La empresa fue fundada en 1999 por dos hermanos.", 1999),
             ("Fundada em 1985", 1985),
@@ -682,7 +892,10 @@ mod tests {
             ("\u{15e}irketimiz 1975 y\u{131}l\u{131}nda kuruldu.", 1975),
             ("Grundat 1947", 1947),
             ("\u{5275}\u{696d}1926\u{5e74}", 1926),
-            ("\u{8a2d}\u{7acb}\u{ff1a}1950\u{5e74}4\u{6708}1\u{65e5}", 1950),
+            (
+                "\u{8a2d}\u{7acb}\u{ff1a}1950\u{5e74}4\u{6708}1\u{65e5}",
+                1950,
+            ),
             (
                 "\u{9752}\u{8449}\u{8a08}\u{5668}\u{306f}1950\u{5e74}\u{306b}\u{4ed9}\u{53f0}\u{3067}\u{5275}\u{696d}\u{3057}\u{307e}\u{3057}\u{305f}\u{3002}",
                 1950,
@@ -712,7 +925,10 @@ mod tests {
             ("Gefertigt in Berlin-Marzahn seit 1926.", 1926),
             ("Ihr Partner seit 1926", 1926),
             ("Seit 1926 fertigen wir Federn.", 1926),
-            ("1926 begann Ernst Hallmann mit einer Wickelbank in der K\u{fc}che.", 1926),
+            (
+                "1926 begann Ernst Hallmann mit einer Wickelbank in der K\u{fc}che.",
+                1926,
+            ),
             ("Depuis 1962", 1962),
             ("Artisans depuis 1962", 1962),
             ("Empresa familiar desde 1999", 1999),
@@ -798,15 +1014,28 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
-        let others = Line { text: "Founded in 1999".to_owned(), place: Place::Others, ..Line::default() };
-        assert_eq!(year_in(&[others], "acme.example", ["Acme"].into_iter(), 2026), None);
+        let others = Line {
+            text: "Founded in 1999".to_owned(),
+            place: Place::Others,
+            ..Line::default()
+        };
+        assert_eq!(
+            year_in(&[others], "acme.example", ["Acme"].into_iter(), 2026),
+            None
+        );
     }
 
     #[test]
     fn every_sort_of_words_is_known() {
-        for line in include_str!("founded.txt").lines().filter(|line| !line.starts_with('#')) {
+        for line in include_str!("founded.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
             let sort = line.split('\t').next().unwrap_or_default();
-            assert!(sort.starts_with("within") || sort::NAMES.split(' ').any(|name| name == sort), "{line}");
+            assert!(
+                sort.starts_with("within") || sort::NAMES.split(' ').any(|name| name == sort),
+                "{line}"
+            );
             assert_eq!(line.split('\t').count(), 3, "{line}");
         }
     }

@@ -17,7 +17,14 @@ const MAX_LINES: usize = 2_000;
 const MAX_PLACES: usize = 1_500;
 
 /// Signs between the parts of a line, with a space on either side.
-const SEPARATORS: [&str; 6] = [" | ", " \u{b7} ", " \u{2022} ", " \u{2014} ", " \u{2013} ", " - "];
+const SEPARATORS: [&str; 6] = [
+    " | ",
+    " \u{b7} ",
+    " \u{2022} ",
+    " \u{2014} ",
+    " \u{2013} ",
+    " - ",
+];
 /// What is said before the owner of a copyright.
 const BEFORE: &str = "copyright copyrights by the (c) c present heute today";
 /// Forms that are written with a dot wherever they stand.
@@ -40,14 +47,23 @@ pub(super) enum Places {
 
 /// The name with a legal form that a page's lines say is the company's: behind `©`, or at the beginning of a line. It has to fit
 /// the domain or what the company is called.
-pub(super) fn legal_name(lines: &[Line], host: &str, company: Option<&str>) -> Option<(String, Places)> {
+pub(super) fn legal_name(
+    lines: &[Line],
+    host: &str,
+    company: Option<&str>,
+) -> Option<(String, Places)> {
     let mut found: Vec<(bool, String)> = Vec::new();
     let mut places = 0;
-    let own = lines.iter().rev().filter(|line| line.place != Place::Others && line.text.len() <= MAX_LINE);
+    let own = lines
+        .iter()
+        .rev()
+        .filter(|line| line.place != Place::Others && line.text.len() <= MAX_LINE);
     for line in own.take(MAX_LINES) {
         let owned = owned(&line.text).map(|behind| (true, behind));
         let begins = (owned.is_none() && line.text.len() <= MAX_IMPRINT).then(|| parts(&line.text));
-        let texts = owned.into_iter().chain(begins.into_iter().flatten().map(|part| (false, part)));
+        let texts = owned
+            .into_iter()
+            .chain(begins.into_iter().flatten().map(|part| (false, part)));
         for (owned, text) in texts {
             if places >= MAX_PLACES {
                 break;
@@ -70,7 +86,10 @@ pub(super) fn legal_name(lines: &[Line], host: &str, company: Option<&str>) -> O
         }
     }
     let (_, name) = found.iter().find(|(owned, _)| *owned).or(found.last())?;
-    let same = found.iter().filter(|(_, other)| organisation::same(name, other)).count();
+    let same = found
+        .iter()
+        .filter(|(_, other)| organisation::same(name, other))
+        .count();
     let places = match same {
         _ if same < found.len() => Places::Differ,
         1 => Places::One,
@@ -80,21 +99,31 @@ pub(super) fn legal_name(lines: &[Line], host: &str, company: Option<&str>) -> O
 }
 
 fn parts(line: &str) -> Vec<&str> {
-    SEPARATORS.iter().fold(vec![line], |parts, sign| parts.iter().flat_map(|part| part.split(sign)).collect())
+    SEPARATORS.iter().fold(vec![line], |parts, sign| {
+        parts.iter().flat_map(|part| part.split(sign)).collect()
+    })
 }
 
 /// What stands behind the sign or word for copyright and its years.
 fn owned(line: &str) -> Option<&str> {
     let word = |word: &str| line.to_ascii_lowercase().find(word);
-    let at = line.find('\u{a9}').or_else(|| word("(c) ")).or_else(|| word("copyright"))?;
+    let at = line
+        .find('\u{a9}')
+        .or_else(|| word("(c) "))
+        .or_else(|| word("copyright"))?;
     let mut rest = line[at..].trim_start_matches('\u{a9}');
     loop {
         rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '(');
-        let first = rest.split(|c: char| c.is_whitespace() || c == '\u{a9}').next().unwrap_or_default();
+        let first = rest
+            .split(|c: char| c.is_whitespace() || c == '\u{a9}')
+            .next()
+            .unwrap_or_default();
         let word = first.trim_matches([',', '.', ':']).to_ascii_lowercase();
         let is_years = word.starts_with(|c: char| c.is_ascii_digit())
             && word.split(|c: char| !c.is_alphanumeric()).all(|part| {
-                part.is_empty() || (part.len() == 4 && part.bytes().all(|b| b.is_ascii_digit())) || is(BEFORE, part)
+                part.is_empty()
+                    || (part.len() == 4 && part.bytes().all(|b| b.is_ascii_digit()))
+                    || is(BEFORE, part)
             });
         if first.is_empty() || !(is_years || is(BEFORE, &word)) {
             return Some(rest).filter(|rest| !rest.is_empty());
@@ -109,19 +138,27 @@ fn is(of: &str, word: &str) -> bool {
 
 /// The name that a text begins with, up to its legal form. Where it is no copyright, nothing but a sign may follow.
 fn named(text: &str, owned: bool) -> Option<String> {
-    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).take(MAX_WORDS + MAX_FORM_WORDS).collect();
+    let words: Vec<&str> = text
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .take(MAX_WORDS + MAX_FORM_WORDS)
+        .collect();
     let first = words.first()?;
     if !first.starts_with(|c: char| c.is_alphanumeric()) {
         return None;
     }
-    let keys: Vec<Option<String>> = (1..=words.len()).map(|n| organisation::key(&words[..n].join(" "))).collect();
+    let keys: Vec<Option<String>> = (1..=words.len())
+        .map(|n| organisation::key(&words[..n].join(" ")))
+        .collect();
     let is_form = |n: usize| match n {
         1 => organisation::has_legal_form(first),
         _ => keys[..n - 1].contains(&keys[n - 1]) && is_written_as_form(words[n - 1]),
     };
     let shortest = (1..=words.len().min(MAX_WORDS)).find(|n| is_form(*n))?;
     let longer = (shortest..=words.len().min(shortest + MAX_FORM_WORDS)).rev();
-    let whole = longer.filter(|n| keys[*n - 1] == keys[shortest - 1] && is_written_as_form(words[n - 1])).max();
+    let whole = longer
+        .filter(|n| keys[*n - 1] == keys[shortest - 1] && is_written_as_form(words[n - 1]))
+        .max();
     let n = whole.unwrap_or(shortest);
     let last = words[n - 1];
     let ends = n == words.len() || last.ends_with([',', '.', ';', ':']);
@@ -134,14 +171,17 @@ fn named(text: &str, owned: bool) -> Option<String> {
         return None;
     }
     let dotted = last[bare.len()..].starts_with('.')
-        && (bare.contains('.') || is(DOTTED, &lower) || (is(ABBREVIATED, &lower) && n == words.len()));
+        && (bare.contains('.')
+            || is(DOTTED, &lower)
+            || (is(ABBREVIATED, &lower) && n == words.len()));
     let bare = if dotted { &last[..=bare.len()] } else { bare };
     Some([&words[..n - 1], &[bare]].concat().join(" "))
 }
 
 /// Forms have capitals or dots: a sentence may end with the same letters.
 fn is_written_as_form(word: &str) -> bool {
-    word.chars().any(|c| c.is_alphabetic() && !c.is_lowercase()) || word.trim_end_matches('.').contains('.')
+    word.chars().any(|c| c.is_alphabetic() && !c.is_lowercase())
+        || word.trim_end_matches('.').contains('.')
 }
 
 #[cfg(test)]
@@ -149,7 +189,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(String, Places)> {
-        let lines: Vec<Line> = text.split('\n').map(|text| Line { text: text.to_owned(), ..Line::default() }).collect();
+        let lines: Vec<Line> = text
+            .split('\n')
+            .map(|text| Line {
+                text: text.to_owned(),
+                ..Line::default()
+            })
+            .collect();
         legal_name(&lines, "www.acme.example", None)
     }
 
@@ -157,18 +203,36 @@ mod tests {
     fn the_owner_of_a_copyright_has_a_legal_form() {
         for (text, wanted) in [
             ("\u{a9} 2026 Acme Werke GmbH", "Acme Werke GmbH"),
-            ("Copyright \u{a9} 2019-present Acme, Inc. Built with Docusaurus.", "Acme, Inc."),
+            (
+                "Copyright \u{a9} 2019-present Acme, Inc. Built with Docusaurus.",
+                "Acme, Inc.",
+            ),
             ("\u{a9} Copyright 2026, Acme Akustik AB.", "Acme Akustik AB"),
-            ("Copyright (c) 1999\u{2013}2026 by Acme Ltd. All rights reserved.", "Acme Ltd"),
+            (
+                "Copyright (c) 1999\u{2013}2026 by Acme Ltd. All rights reserved.",
+                "Acme Ltd",
+            ),
             ("\u{a9} 2026 Acme Tools Ltd.", "Acme Tools Ltd."),
-            ("a@b.example Careers \u{a9} 2026 Acme & Flint Roofing LLC. WA license", "Acme & Flint Roofing LLC"),
-            ("\u{a9} Acme Werke GmbH & Co. KG | Datenschutz", "Acme Werke GmbH & Co. KG"),
+            (
+                "a@b.example Careers \u{a9} 2026 Acme & Flint Roofing LLC. WA license",
+                "Acme & Flint Roofing LLC",
+            ),
+            (
+                "\u{a9} Acme Werke GmbH & Co. KG | Datenschutz",
+                "Acme Werke GmbH & Co. KG",
+            ),
             ("\u{a9} 2026 Acme S.r.l. - Powered by Nikola", "Acme S.r.l."),
             ("\u{a9} 2026 Acme S.L. Powered by Hexo", "Acme S.L."),
             ("Acme Werke GmbH \u{b7} Musterstr. 1", "Acme Werke GmbH"),
             ("Acme SARL, 12 rue de la Fosse, 75001 Paris", "Acme SARL"),
-            ("Acme Landscapes Pty Ltd. Site by Tiny Shed", "Acme Landscapes Pty Ltd"),
-            ("\u{a9} 2026 Acme\u{682a}\u{5f0f}\u{4f1a}\u{793e}", "Acme\u{682a}\u{5f0f}\u{4f1a}\u{793e}"),
+            (
+                "Acme Landscapes Pty Ltd. Site by Tiny Shed",
+                "Acme Landscapes Pty Ltd",
+            ),
+            (
+                "\u{a9} 2026 Acme\u{682a}\u{5f0f}\u{4f1a}\u{793e}",
+                "Acme\u{682a}\u{5f0f}\u{4f1a}\u{793e}",
+            ),
         ] {
             assert_eq!(read(text), Some((wanted.to_owned(), Places::One)), "{text}");
         }
@@ -192,8 +256,14 @@ mod tests {
     fn places_agree_or_differ() {
         let places = read;
         let name = "Acme Werke GmbH".to_owned();
-        assert_eq!(places("Acme Werke GmbH\nWeg 1\n\u{a9} 2026 Acme Werke GmbH"), Some((name.clone(), Places::Agree)));
-        assert_eq!(places("Acme Forge AG\n\u{a9} 2026 Acme Werke GmbH"), Some((name, Places::Differ)));
+        assert_eq!(
+            places("Acme Werke GmbH\nWeg 1\n\u{a9} 2026 Acme Werke GmbH"),
+            Some((name.clone(), Places::Agree))
+        );
+        assert_eq!(
+            places("Acme Forge AG\n\u{a9} 2026 Acme Werke GmbH"),
+            Some((name, Places::Differ))
+        );
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) fn same(one: &str, other: &str) -> bool {
         let telling = whole.international && !part.international && national.len() >= MIN_TELLING;
         telling && code.is_some_and(|code| (1..=MAX_COUNTRY_CODE).contains(&code))
     };
-    one.extension == other.extension && (one.digits == other.digits || within(&one, &other) || within(&other, &one))
+    one.extension == other.extension
+        && (one.digits == other.digits || within(&one, &other) || within(&other, &one))
 }
 
 struct Number {
@@ -25,12 +26,20 @@ struct Number {
 
 impl Number {
     fn of(text: &str) -> Self {
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
         let (main, extension) = text.split_at(text.find([';', 'e']).unwrap_or(text.len()));
         let all = digits(main);
         let behind_zeros = all.strip_prefix("00").map(str::to_owned);
         let international = behind_zeros.is_some() || main.trim_start().starts_with('+');
-        Self { digits: behind_zeros.unwrap_or(all), international, extension: digits(extension) }
+        Self {
+            digits: behind_zeros.unwrap_or(all),
+            international,
+            extension: digits(extension),
+        }
     }
 }
 

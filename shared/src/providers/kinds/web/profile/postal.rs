@@ -53,7 +53,11 @@ impl Town {
         if line.len() > MAX_LINE || !line.bytes().any(|b| b.is_ascii_digit()) {
             return None;
         }
-        let words: Vec<&str> = line.split(' ').map(|word| word.trim_end_matches(',')).take(MAX_WORDS).collect();
+        let words: Vec<&str> = line
+            .split(' ')
+            .map(|word| word.trim_end_matches(','))
+            .take(MAX_WORDS)
+            .collect();
         Self::before_code(&words).or_else(|| Self::behind_code(line))
     }
 
@@ -71,25 +75,43 @@ impl Town {
                 None => (None, before),
             };
             let city = city.join(" ");
-            is_city(&city).then_some(Self { city, region, code, country: Some(country) })
+            is_city(&city).then_some(Self {
+                city,
+                region,
+                code,
+                country: Some(country),
+            })
         })
     }
 
     /// As on the continent, with the province of Italy behind it: `59100 Prato (PO)`.
     fn behind_code(line: &str) -> Option<Self> {
-        let (line, region) = match line.strip_suffix(')').and_then(|line| line.rsplit_once(" (")) {
+        let (line, region) = match line
+            .strip_suffix(')')
+            .and_then(|line| line.rsplit_once(" ("))
+        {
             Some((line, region)) if shape(region) == "AA" => (line, Some(region.to_owned())),
             Some(_) => return None,
             None => (line, None),
         };
         // `D-13053`
-        let prefixed = line.split_once('-').filter(|(country, _)| matches!(&*shape(country), "A" | "AA"));
+        let prefixed = line
+            .split_once('-')
+            .filter(|(country, _)| matches!(&*shape(country), "A" | "AA"));
         let line = prefixed.map_or(line, |(_, rest)| rest);
-        let ends = line.match_indices(' ').take(2).map(|(at, _)| line.split_at(at));
+        let ends = line
+            .match_indices(' ')
+            .take(2)
+            .map(|(at, _)| line.split_at(at));
         let leads = |code: &str| Code::of(code).is_some_and(|code| code.leads);
         let (code, city) = { ends }.filter(|(code, _)| leads(code)).last()?;
         let (code, city) = (code.to_owned(), city.trim_start());
-        is_city(city).then(|| Self { city: city.to_owned(), region, code, country: None })
+        is_city(city).then(|| Self {
+            city: city.to_owned(),
+            region,
+            code,
+            country: None,
+        })
     }
 }
 
@@ -105,7 +127,8 @@ fn shape(code: &str) -> String {
 }
 
 fn is_city(text: &str) -> bool {
-    let of_name = |c: char| c.is_alphabetic() || matches!(c, ' ' | '.' | '\'' | '\u{2019}' | '-' | '/');
+    let of_name =
+        |c: char| c.is_alphabetic() || matches!(c, ' ' | '.' | '\'' | '\u{2019}' | '-' | '/');
     text.starts_with(char::is_uppercase)
         && (2..=MAX_CITY).contains(&text.chars().count())
         && text.chars().all(of_name)
@@ -119,20 +142,28 @@ fn is_street(text: &str) -> bool {
     let is_number = |word: &str, most: usize| {
         let digits = word.bytes().take_while(u8::is_ascii_digit).count();
         let letter = word[digits..].trim_start_matches(['-', '/']);
-        (1..=most).contains(&digits) && (letter.chars().count() <= 1 || letter.bytes().all(|b| b.is_ascii_digit()))
+        (1..=most).contains(&digits)
+            && (letter.chars().count() <= 1 || letter.bytes().all(|b| b.is_ascii_digit()))
     };
     let is_house = |part: &str| {
         let words: Vec<&str> = part.split(' ').filter(|word| !word.is_empty()).collect();
-        let [first, .., last] = words[..] else { return false };
-        let letter = words.len() > 2 && last.len() == 1 && is_number(words[words.len() - 2], MAX_BEHIND);
-        words.iter().any(|word| word.starts_with(char::is_alphabetic))
+        let [first, .., last] = words[..] else {
+            return false;
+        };
+        let letter =
+            words.len() > 2 && last.len() == 1 && is_number(words[words.len() - 2], MAX_BEHIND);
+        words
+            .iter()
+            .any(|word| word.starts_with(char::is_alphabetic))
             && (is_number(first, MAX_BEFORE)
                 || is_number(last, MAX_BEHIND)
                 || (letter && last.starts_with(char::is_alphabetic)))
     };
     let parts: Vec<&str> = text.split(", ").collect();
     // `Via dei Fossi, 14/C`
-    let behind = parts.windows(2).any(|two| two[0].starts_with(char::is_alphabetic) && is_number(two[1], MAX_BEHIND));
+    let behind = parts
+        .windows(2)
+        .any(|two| two[0].starts_with(char::is_alphabetic) && is_number(two[1], MAX_BEHIND));
     text.len() <= MAX_LINE
         && !phone::is_called(text)
         && text.chars().all(fits)
@@ -144,35 +175,65 @@ fn is_street(text: &str) -> bool {
 /// The parts of a line: what separators part, and what commas part within that. A mail address, a phone or a copyright begins a part.
 fn parts(line: &str) -> Vec<Vec<&str>> {
     let mut parts = vec![line];
-    for sign in [" | ", " \u{b7} ", " \u{2022} ", " \u{2014} ", " \u{2013} ", " - "] {
-        parts = parts.iter().flat_map(|part| part.split(sign)).take(MAX_PARTS + 1).collect();
+    for sign in [
+        " | ",
+        " \u{b7} ",
+        " \u{2022} ",
+        " \u{2014} ",
+        " \u{2013} ",
+        " - ",
+    ] {
+        parts = parts
+            .iter()
+            .flat_map(|part| part.split(sign))
+            .take(MAX_PARTS + 1)
+            .collect();
     }
     parts = parts.into_iter().flat_map(before_contact).collect();
-    parts.iter().map(|part| part.trim_end_matches('.').split(", ").map(str::trim).collect()).collect()
+    parts
+        .iter()
+        .map(|part| {
+            part.trim_end_matches('.')
+                .split(", ")
+                .map(str::trim)
+                .collect()
+        })
+        .collect()
 }
 
 /// A text up to what is no address, and the rest.
 fn before_contact(text: &str) -> impl Iterator<Item = &str> {
     let words: Vec<&str> = text.split(' ').take(MAX_PARTED).collect();
-    let begins_number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '(');
+    let begins_number =
+        |word: &str| word.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '(');
     let is_contact = |at: usize| {
         let word = words[at];
         // `Mobile` is a town, too.
-        let calls = || word.ends_with([':', '.']) || words.get(at + 1).is_some_and(|next| begins_number(next));
+        let calls = || {
+            word.ends_with([':', '.']) || words.get(at + 1).is_some_and(|next| begins_number(next))
+        };
         word.contains(['@', '\u{a9}'])
             || (word.starts_with('+') && begins_number(&word[1..]))
-            || ["http://", "https://", "www."].iter().any(|begin| word.starts_with(begin))
+            || ["http://", "https://", "www."]
+                .iter()
+                .any(|begin| word.starts_with(begin))
             || (calls() && phone::is_called(word))
     };
     let at = (0..words.len()).find(|at| is_contact(*at));
-    let at = at.map_or(text.len(), |at| words[..at].iter().map(|word| word.len() + 1).sum());
+    let at = at.map_or(text.len(), |at| {
+        words[..at].iter().map(|word| word.len() + 1).sum()
+    });
     let (before, rest) = text.split_at(at);
-    [before.trim_end_matches([' ', ',', ';', '(']), rest].into_iter().filter(|part| !part.is_empty())
+    [before.trim_end_matches([' ', ',', ';', '(']), rest]
+        .into_iter()
+        .filter(|part| !part.is_empty())
 }
 
 /// The country that the form of a postal line says: the first of the page's own.
 pub(super) fn country(lines: &[Line]) -> Option<&'static str> {
-    let own = lines.iter().filter(|line| line.place != Place::Others && line.text.len() <= MAX_LINE);
+    let own = lines
+        .iter()
+        .filter(|line| line.place != Place::Others && line.text.len() <= MAX_LINE);
     own.flat_map(|line| parts(&line.text)).find_map(|part| {
         let tail = part.len().saturating_sub(2);
         let town = |text: &str| Town::of(text).and_then(|town| town.country);
@@ -186,17 +247,30 @@ pub(super) fn country(lines: &[Line]) -> Option<&'static str> {
 pub(super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
     let may_be = |at: &usize| {
         let line = &lines[*at];
-        line.place != Place::Others && line.text.len() <= MAX_LINE && line.text.contains(char::is_numeric)
+        line.place != Place::Others
+            && line.text.len() <= MAX_LINE
+            && line.text.contains(char::is_numeric)
     };
-    let found = (0..lines.len()).filter(may_be).filter_map(|at| Some((at, in_line(lines, at)?)));
-    let found: Vec<_> = found.take(MAX_PLACES).map(|(at, address)| (own(lines, at), address)).collect();
+    let found = (0..lines.len())
+        .filter(may_be)
+        .filter_map(|at| Some((at, in_line(lines, at)?)));
+    let found: Vec<_> = found
+        .take(MAX_PLACES)
+        .map(|(at, address)| (own(lines, at), address))
+        .collect();
     let code = |address: &Map<String, Value>| address.get("postal_code").cloned();
     // The longest says where the others are short.
     let only = |least: Own, most: Own| {
-        let found: Vec<_> =
-            found.iter().filter(|(own, _)| (least..=most).contains(own)).map(|(_, found)| found).collect();
+        let found: Vec<_> = found
+            .iter()
+            .filter(|(own, _)| (least..=most).contains(own))
+            .map(|(_, found)| found)
+            .collect();
         let first = *found.iter().rev().max_by_key(|address| address.len())?;
-        found.iter().all(|address| code(address) == code(first)).then(|| first.clone())
+        found
+            .iter()
+            .all(|address| code(address) == code(first))
+            .then(|| first.clone())
     };
     let has = |wanted: Own| found.iter().any(|(own, _)| *own == wanted);
     if has(Own::HeadOffice) {
@@ -221,13 +295,27 @@ enum Own {
 
 fn own(lines: &[Line], at: usize) -> Own {
     let near = &lines[at.saturating_sub(NEAR)..(at + NEAR + 1).min(lines.len())];
-    let mut near = near.iter().map(|line| line.text.as_str()).filter(|text| text.len() <= MAX_LINE);
-    let has_form = |text: &str| parts(text).iter().flatten().any(|part| organisation::has_legal_form(part));
+    let mut near = near
+        .iter()
+        .map(|line| line.text.as_str())
+        .filter(|text| text.len() <= MAX_LINE);
+    let has_form = |text: &str| {
+        parts(text)
+            .iter()
+            .flatten()
+            .any(|part| organisation::has_legal_form(part))
+    };
     if is_head_office(lines, at) {
         Own::HeadOffice
     } else if lines[at].address || lines[at].place == Place::Frame || near.clone().any(has_form) {
         Own::Marked
-    } else if near.any(|text| text.contains('@') || parts(text).iter().flatten().any(|part| phone::is_called(part))) {
+    } else if near.any(|text| {
+        text.contains('@')
+            || parts(text)
+                .iter()
+                .flatten()
+                .any(|part| phone::is_called(part))
+    }) {
         Own::Near
     } else {
         Own::No
@@ -239,15 +327,24 @@ fn is_head_office(lines: &[Line], at: usize) -> bool {
     let is_said = |text: &str| {
         let text = text.split_once(": ").map_or(text, |(label, _)| label);
         let lower = text.to_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-        let mut known = HEAD_OFFICES.iter().map(|phrase| phrase.split(' ').collect::<Vec<_>>());
+        let words: Vec<&str> = lower
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let mut known = HEAD_OFFICES
+            .iter()
+            .map(|phrase| phrase.split(' ').collect::<Vec<_>>());
         text.len() <= MAX_COUNTRY
             && !has_digit(text)
             && known.any(|phrase| words.windows(phrase.len()).any(|window| window == phrase))
     };
-    let above = (at.saturating_sub(NEAR)..at).rev().map(|at| lines[at].text.as_str());
+    let above = (at.saturating_sub(NEAR)..at)
+        .rev()
+        .map(|at| lines[at].text.as_str());
     let above = above.take_while(|text| text.len() <= MAX_LINE && Town::of(text).is_none());
-    std::iter::once(lines[at].text.as_str()).chain(above).any(is_said)
+    std::iter::once(lines[at].text.as_str())
+        .chain(above)
+        .any(is_said)
 }
 
 /// What companies call their head office, in the ten languages with the most sites and some close behind them.
@@ -289,7 +386,12 @@ const HEAD_OFFICES: [&str; 34] = [
 ];
 
 fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
-    let text = |at: usize| lines.get(at).map(|line| line.text.as_str()).filter(|text| text.len() <= MAX_LINE);
+    let text = |at: usize| {
+        lines
+            .get(at)
+            .map(|line| line.text.as_str())
+            .filter(|text| text.len() <= MAX_LINE)
+    };
     let here = parts(text(at)?);
     // Everything that may be before it, the nearest last.
     let above: Vec<&str> = (at.saturating_sub(3)..at).filter_map(text).collect();
@@ -301,11 +403,17 @@ fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
         return Some(address);
     }
     here.iter().enumerate().find_map(|(nth, part)| {
-        let behind = here.get(nth + 1).and_then(|next| next.first()).copied().unwrap_or(below);
+        let behind = here
+            .get(nth + 1)
+            .and_then(|next| next.first())
+            .copied()
+            .unwrap_or(below);
         // The longest tail that is a postal line.
         for from in 0..part.len() {
             for to in (from + 1..=part.len()).rev().take(3) {
-                let Some(town) = Town::of(&part[from..to].join(", ")) else { continue };
+                let Some(town) = Town::of(&part[from..to].join(", ")) else {
+                    continue;
+                };
                 let behind = part.get(to).copied().unwrap_or(behind);
                 let before = if from > 0 {
                     part[..from].join(", ")
@@ -314,32 +422,52 @@ fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
                 } else {
                     above.last().copied().unwrap_or_default().to_owned()
                 };
-                let further = if from > 0 || nth > 0 { &[] } else { &above[..above.len().saturating_sub(1)] };
-                if let Some(street) = with_unit(&before, further.last().copied().unwrap_or_default()) {
+                let further = if from > 0 || nth > 0 {
+                    &[]
+                } else {
+                    &above[..above.len().saturating_sub(1)]
+                };
+                if let Some(street) =
+                    with_unit(&before, further.last().copied().unwrap_or_default())
+                {
                     return Some(address(street, town, behind));
                 }
             }
         }
         // In Britain the code has a line of its own.
-        let ([code], [further @ .., streets, city]) = (&part[..], &above[..]) else { return None };
-        let town =
-            Town::of(&format!("{city} {code}")).filter(|town| town.country == Some("GB") && town.city == *city)?;
-        Some(address(with_unit(streets, further.last().copied().unwrap_or_default())?, town, behind))
+        let ([code], [further @ .., streets, city]) = (&part[..], &above[..]) else {
+            return None;
+        };
+        let town = Town::of(&format!("{city} {code}"))
+            .filter(|town| town.country == Some("GB") && town.city == *city)?;
+        Some(address(
+            with_unit(streets, further.last().copied().unwrap_or_default())?,
+            town,
+            behind,
+        ))
     })
 }
 
 /// A street with the suite or the part of the building that has a line of its own, above it or below.
 fn with_unit(line: &str, above: &str) -> Option<String> {
     match (is_unit(line), is_unit(above)) {
-        (true, _) => street(above).map(|street| format!("{street}, {}", line.trim_end_matches(','))),
-        (false, true) => street(line).map(|street| format!("{}, {street}", above.trim_end_matches(','))),
+        (true, _) => {
+            street(above).map(|street| format!("{street}, {}", line.trim_end_matches(',')))
+        }
+        (false, true) => {
+            street(line).map(|street| format!("{}, {street}", above.trim_end_matches(',')))
+        }
         (false, false) => street(line),
     }
 }
 
 /// Whether a line says where within a building, and has no street.
 fn is_unit(line: &str) -> bool {
-    let word = line.split([' ', ',', '.']).next().unwrap_or_default().to_lowercase();
+    let word = line
+        .split([' ', ',', '.'])
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
     line.len() <= MAX_COUNTRY
         && UNITS.split(' ').any(|unit| unit == word)
         && !phone::is_called(line)
@@ -362,10 +490,17 @@ fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     if rest.starts_with(|c: char| narrow(c).is_ascii_digit()) {
         return None;
     }
-    let rest = Some(rest.trim_start()).filter(|rest| !rest.is_empty()).unwrap_or(below);
-    let rest =
-        rest.split(['|', '\u{b7}', '\u{ff5c}', '\u{3012}']).next().and_then(|rest| before_contact(rest).next())?;
-    let cut = ["TEL", "Tel", "FAX", "Fax", "\u{96fb}\u{8a71}"].iter().filter_map(|word| rest.find(word)).min();
+    let rest = Some(rest.trim_start())
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(below);
+    let rest = rest
+        .split(['|', '\u{b7}', '\u{ff5c}', '\u{3012}'])
+        .next()
+        .and_then(|rest| before_contact(rest).next())?;
+    let cut = ["TEL", "Tel", "FAX", "Fax", "\u{96fb}\u{8a71}"]
+        .iter()
+        .filter_map(|word| rest.find(word))
+        .min();
     let rest = rest[..cut.unwrap_or(rest.len())].trim_end_matches(|c: char| !c.is_alphanumeric());
     let (region, rest) = match prefecture(rest) {
         Some(end) => (Some(rest[..end].to_owned()), rest[end..].trim_start()),
@@ -373,14 +508,28 @@ fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     };
     let city = city_in_japan(rest)?;
     let (city, street) = (rest[..city].to_owned(), rest[city..].trim().to_owned());
-    let is_street = street.contains(|c: char| narrow(c).is_ascii_digit()) && street.chars().count() <= MAX_CITY;
-    is_street.then(|| address(street, Town { city, region, code, country: None }, ""))
+    let is_street =
+        street.contains(|c: char| narrow(c).is_ascii_digit()) && street.chars().count() <= MAX_CITY;
+    is_street.then(|| {
+        address(
+            street,
+            Town {
+                city,
+                region,
+                code,
+                country: None,
+            },
+            "",
+        )
+    })
 }
 
 /// A digit or hyphen of double width as a usual one.
 fn narrow(c: char) -> char {
     match c {
-        '\u{ff10}'..='\u{ff19}' => char::from_u32(u32::from(c) - 0xff10 + u32::from('0')).unwrap_or(c),
+        '\u{ff10}'..='\u{ff19}' => {
+            char::from_u32(u32::from(c) - 0xff10 + u32::from('0')).unwrap_or(c)
+        }
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30fc}' | '\u{ff0d}' => '-',
         c => c,
     }
@@ -394,9 +543,16 @@ fn prefecture(text: &str) -> Option<usize> {
         "\u{5927}\u{962a}\u{5e9c}",
         "\u{4eac}\u{90fd}\u{5e9c}",
     ];
-    let capital = capital.iter().find(|name| text.starts_with(**name)).map(|name| name.len());
+    let capital = capital
+        .iter()
+        .find(|name| text.starts_with(**name))
+        .map(|name| name.len());
     capital.or_else(|| {
-        let (at, c) = text.char_indices().take(4).skip(2).find(|(_, c)| *c == '\u{770c}')?;
+        let (at, c) = text
+            .char_indices()
+            .take(4)
+            .skip(2)
+            .find(|(_, c)| *c == '\u{770c}')?;
         Some(at + c.len_utf8())
     })
 }
@@ -414,7 +570,10 @@ fn city_in_japan(text: &str) -> Option<usize> {
     } else {
         first
     };
-    signs[..=last].iter().all(|(_, c)| c.is_alphabetic()).then(|| signs.get(last + 1).map_or(text.len(), |(at, _)| *at))
+    signs[..=last]
+        .iter()
+        .all(|(_, c)| c.is_alphabetic())
+        .then(|| signs.get(last + 1).map_or(text.len(), |(at, _)| *at))
 }
 
 /// The street of a line without the company that stands before it.
@@ -436,15 +595,27 @@ fn street(line: &str) -> Option<String> {
 
 /// `Acme GmbH Weg 1` without the company.
 fn without_company(text: &str) -> &str {
-    let ends = text.match_indices(' ').map(|(at, _)| text.split_at(at)).take(MAX_WORDS);
-    let is_form =
-        |word: &str| word.chars().any(char::is_uppercase) && organisation::has_legal_form(&format!("Acme {word}"));
-    let behind = ends.filter(|(name, _)| name.rsplit_once(' ').is_some_and(|(_, word)| is_form(word)));
-    behind.last().map(|(_, street)| street.trim_start()).filter(|street| is_street(street)).unwrap_or(text)
+    let ends = text
+        .match_indices(' ')
+        .map(|(at, _)| text.split_at(at))
+        .take(MAX_WORDS);
+    let is_form = |word: &str| {
+        word.chars().any(char::is_uppercase)
+            && organisation::has_legal_form(&format!("Acme {word}"))
+    };
+    let behind =
+        ends.filter(|(name, _)| name.rsplit_once(' ').is_some_and(|(_, word)| is_form(word)));
+    behind
+        .last()
+        .map(|(_, street)| street.trim_start())
+        .filter(|street| is_street(street))
+        .unwrap_or(text)
 }
 
 fn address(street: String, town: Town, behind: &str) -> Map<String, Value> {
-    let named = behind.len() <= MAX_COUNTRY && behind.chars().count() > 3 && phone::region(behind).is_some();
+    let named = behind.len() <= MAX_COUNTRY
+        && behind.chars().count() > 3
+        && phone::region(behind).is_some();
     let parts = [
         ("street", Some(street)),
         ("postal_code", Some(town.code)),
@@ -452,19 +623,29 @@ fn address(street: String, town: Town, behind: &str) -> Map<String, Value> {
         ("region", town.region),
         ("country", named.then(|| behind.to_owned())),
     ];
-    parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), Value::String(part?)))).collect()
+    parts
+        .into_iter()
+        .filter_map(|(name, part)| Some((name.to_owned(), Value::String(part?))))
+        .collect()
 }
 
 /// The parts of an address in lines: the street, the place, and the country where there is a line for it. Nothing where the
 /// place is not written as one (`Portland, ME, 04101`, `North Vancouver, BC V7P 1T4`, `80331 München`) or no house has a number before it.
 pub(super) fn lines(text: &str) -> Option<Map<String, Value>> {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_LINES).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .take(MAX_LINES)
+        .collect();
     let is_named = |line: &str| !has_digit(line) && !line.contains(',');
     let (country, lines) = match lines.split_last()? {
         (country, rest) if rest.len() > 1 && is_named(country) => (Some(*country), rest),
         _ => (None, &lines[..]),
     };
-    let (place, street) = lines.split_last().filter(|(_, street)| street.iter().any(|line| has_digit(line)))?;
+    let (place, street) = lines
+        .split_last()
+        .filter(|(_, street)| street.iter().any(|line| has_digit(line)))?;
     let (city, region, code) = place_of(place)?;
     let parts = [
         ("street", Some(street.join(", "))),
@@ -473,7 +654,12 @@ pub(super) fn lines(text: &str) -> Option<Map<String, Value>> {
         ("region", region),
         ("country", country.map(str::to_owned)),
     ];
-    Some(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), Value::String(part?)))).collect())
+    Some(
+        parts
+            .into_iter()
+            .filter_map(|(name, part)| Some((name.to_owned(), Value::String(part?))))
+            .collect(),
+    )
 }
 
 /// The city, the region and the postal code of a line.
@@ -490,12 +676,19 @@ fn place_of(line: &str) -> Option<(String, Option<String>, String)> {
         [line] => {
             let words: Vec<&str> = line.split_whitespace().collect();
             // `1012 AB Amsterdam`, `114 55 Stockholm`, `80331 München`.
-            let codes = [2, 1].into_iter().filter_map(|count| Some((words.get(..count)?.join(" "), &words[count..])));
-            let (code, city) = { codes }
-                .find(|(code, _)| Code::of(code).is_some() && code.starts_with(|c: char| c.is_ascii_digit()))?;
+            let codes = [2, 1]
+                .into_iter()
+                .filter_map(|count| Some((words.get(..count)?.join(" "), &words[count..])));
+            let (code, city) = { codes }.find(|(code, _)| {
+                Code::of(code).is_some() && code.starts_with(|c: char| c.is_ascii_digit())
+            })?;
             // `1200 High Street` begins with the number of a house.
             let street = city.last()?.trim_end_matches('.').to_lowercase();
-            (Some(city.join(" ")).filter(|_| !STREETS.split(' ').any(|word| word == street))?, None, code)
+            (
+                Some(city.join(" ")).filter(|_| !STREETS.split(' ').any(|word| word == street))?,
+                None,
+                code,
+            )
         }
         _ => return None,
     };
@@ -573,7 +766,10 @@ mod tests {
     use super::*;
 
     fn page(text: &str) -> Vec<Line> {
-        let line = |text: &str| Line { text: text.to_owned(), ..Line::default() };
+        let line = |text: &str| Line {
+            text: text.to_owned(),
+            ..Line::default()
+        };
         text.split('\n').map(line).collect()
     }
 
@@ -672,7 +868,11 @@ mod tests {
                     "region": "\u{4e09}\u{91cd}\u{770c}", "postal_code": "510-0001"}),
             ),
         ] {
-            assert_eq!(shown(&page(text)).map(Value::Object), Some(wanted), "{text}");
+            assert_eq!(
+                shown(&page(text)).map(Value::Object),
+                Some(wanted),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -696,8 +896,14 @@ mod tests {
         ] {
             assert_eq!(shown(&page(text)), None, "{text}");
         }
-        assert_eq!(country(&page("See us\n27 Shore Road, South Hero, VT 05486")), Some("US"));
-        assert_eq!(country(&page("Acme\n20 Green Lane, London, SW1A 1AA")), Some("GB"));
+        assert_eq!(
+            country(&page("See us\n27 Shore Road, South Hero, VT 05486")),
+            Some("US")
+        );
+        assert_eq!(
+            country(&page("Acme\n20 Green Lane, London, SW1A 1AA")),
+            Some("GB")
+        );
         assert_eq!(country(&page("12345 Berlin")), None);
     }
 
@@ -729,7 +935,10 @@ mod tests {
                 "10 High Street\nLondon, SW1A 1AA\nUnited Kingdom",
                 json!({"street": "10 High Street", "city": "London", "postal_code": "SW1A 1AA", "country": "United Kingdom"}),
             ),
-            ("5 Quay\nSydney, 2000", json!({"street": "5 Quay", "city": "Sydney", "postal_code": "2000"})),
+            (
+                "5 Quay\nSydney, 2000",
+                json!({"street": "5 Quay", "city": "Sydney", "postal_code": "2000"}),
+            ),
         ] {
             assert_eq!(lines(text).map(Value::Object), Some(parts), "{text}");
         }

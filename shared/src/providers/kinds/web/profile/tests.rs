@@ -4,7 +4,12 @@ use super::*;
 use crate::providers::testing::timed;
 
 fn read(asked: &str, url: &str, html: &str) -> Profile {
-    profile(asked, &Url::parse(url).unwrap(), &Document::read(html), 2026)
+    profile(
+        asked,
+        &Url::parse(url).unwrap(),
+        &Document::read(html),
+        2026,
+    )
 }
 
 fn acme(html: &str) -> Profile {
@@ -42,7 +47,11 @@ fn json_ld_wins_over_open_graph_and_that_over_the_title() {
             "domain": "acme.example", "url": "https://www.acme.example/", "title": "Home | Acme Anvils", "language": "en-US"
         })
     );
-    assert!((profile.sure["company_name"] - 0.95).abs() < 1e-9, "{:?}", profile.sure);
+    assert!(
+        (profile.sure["company_name"] - 0.95).abs() < 1e-9,
+        "{:?}",
+        profile.sure
+    );
 }
 
 #[test]
@@ -53,33 +62,76 @@ fn a_name_is_as_sure_as_where_it_was_read() {
             "Acme Ltd",
             0.85,
         ),
-        (r#"<meta property=og:site_name content="Acme OG"><title>x</title>"#, "Acme OG", 0.75),
+        (
+            r#"<meta property=og:site_name content="Acme OG"><title>x</title>"#,
+            "Acme OG",
+            0.75,
+        ),
         ("<meta name=application-name content=App>", "App", 0.5),
-        ("<meta name=application-name content=App><title>The App</title>", "App", 0.65),
-        ("<meta name=application-name content=App><title>Apply to us</title>", "App", 0.5),
+        (
+            "<meta name=application-name content=App><title>The App</title>",
+            "App",
+            0.65,
+        ),
+        (
+            "<meta name=application-name content=App><title>Apply to us</title>",
+            "App",
+            0.5,
+        ),
         (
             r#"<meta property=og:site_name content=Nordwerk><script type="application/ld+json">{"@type":"WebSite","name":"Nordwerk"}</script>"#,
             "Nordwerk",
             0.8,
         ),
-        (r#"<meta property=og:site_name content="Nordwerk"><title>Ambosse</title>"#, "Nordwerk", 0.5),
-        (r#"<meta property=og:site_name content="Nordwerk"><title>NordWerk Ambosse</title>"#, "Nordwerk", 0.75),
+        (
+            r#"<meta property=og:site_name content="Nordwerk"><title>Ambosse</title>"#,
+            "Nordwerk",
+            0.5,
+        ),
+        (
+            r#"<meta property=og:site_name content="Nordwerk"><title>NordWerk Ambosse</title>"#,
+            "Nordwerk",
+            0.75,
+        ),
         // With a slogan, as generators have one field for both.
         (
             r#"<meta property=og:site_name content="Acme GmbH - Ambosse, H&auml;mmer"><title>x</title>"#,
             "Acme GmbH",
             0.75,
         ),
-        (r#"<meta property=og:site_name content="Ambosse aus Berlin | Acme"><title>x</title>"#, "Acme", 0.75),
-        (r#"<meta property=og:site_name content="Ac - Me"><title>x</title>"#, "Ac - Me", 0.75),
+        (
+            r#"<meta property=og:site_name content="Ambosse aus Berlin | Acme"><title>x</title>"#,
+            "Acme",
+            0.75,
+        ),
+        (
+            r#"<meta property=og:site_name content="Ac - Me"><title>x</title>"#,
+            "Ac - Me",
+            0.75,
+        ),
         ("<title>start [Acme Anvils]</title>", "Acme Anvils", 0.45),
-        ("<title>ACME - anvils of all sizes and shapes for everybody</title>", "ACME", 0.6),
-        ("<title>Anvils of all sizes | Anvil Works</title>", "Anvil Works", 0.35),
-        ("<title>Startseite</title><meta name=application-name content=App>", "App", 0.5),
+        (
+            "<title>ACME - anvils of all sizes and shapes for everybody</title>",
+            "ACME",
+            0.6,
+        ),
+        (
+            "<title>Anvils of all sizes | Anvil Works</title>",
+            "Anvil Works",
+            0.35,
+        ),
+        (
+            "<title>Startseite</title><meta name=application-name content=App>",
+            "App",
+            0.5,
+        ),
     ] {
         let profile = acme(html);
         assert_eq!(
-            (profile.fields["company_name"].as_str(), profile.sure["company_name"]),
+            (
+                profile.fields["company_name"].as_str(),
+                profile.sure["company_name"]
+            ),
             (Some(name), sure),
             "{html}"
         );
@@ -91,7 +143,11 @@ fn a_name_is_as_sure_as_where_it_was_read() {
 
 fn named(html: &str) -> (Option<String>, Option<f64>) {
     let profile = acme(html);
-    let name = profile.fields.get("company_name").and_then(Value::as_str).map(str::to_owned);
+    let name = profile
+        .fields
+        .get("company_name")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     (name, profile.sure.get("company_name").copied())
 }
 
@@ -112,7 +168,11 @@ fn organisations_are_named_as_generators_name_them() {
             "Acme",
             0.8,
         ),
-        (r#"{"@type":"Organization","legalName":"Acme Anvils, Inc."}"#, "Acme Anvils, Inc.", 0.85),
+        (
+            r#"{"@type":"Organization","legalName":"Acme Anvils, Inc."}"#,
+            "Acme Anvils, Inc.",
+            0.85,
+        ),
         // What nothing speaks for stands behind the legal name.
         (
             r#"{"@type":"WebSite","name":"Our corner"}</script>
@@ -120,8 +180,16 @@ fn organisations_are_named_as_generators_name_them() {
             "Acme Inc.",
             0.85,
         ),
-        (r#"{"@type":"Organization","alternateName":["Acme"],"url":"/"}"#, "Acme", 0.85),
-        (r#"{"@type":"schema:Pharmacy","schema:name":"Acme","schema:url":"acme.example"}"#, "Acme", 0.95),
+        (
+            r#"{"@type":"Organization","alternateName":["Acme"],"url":"/"}"#,
+            "Acme",
+            0.85,
+        ),
+        (
+            r#"{"@type":"schema:Pharmacy","schema:name":"Acme","schema:url":"acme.example"}"#,
+            "Acme",
+            0.95,
+        ),
         (
             r#"{"@type":"Organization","name":"Smith &#8217;n&#8217; Sons &#038; Co"}"#,
             "Smith \u{2019}n\u{2019} Sons & Co",
@@ -144,26 +212,40 @@ fn organisations_are_named_as_generators_name_them() {
             "Nordwerk",
             0.85,
         ),
-        (r#"{"@type":"Organization","name":"My Site","legalName":"Acme Inc."}"#, "Acme Inc.", 0.85),
+        (
+            r#"{"@type":"Organization","name":"My Site","legalName":"Acme Inc."}"#,
+            "Acme Inc.",
+            0.85,
+        ),
         (
             r#"[{"@type":"Organization","name":"Acme"},{"@type":"HairSalon","name":"ACME Ltd","telephone":"+1 555 010 9999"}]"#,
             "ACME Ltd",
             0.85,
         ),
         // And none that does.
-        (r#"[{"@type":"Organization","name":"One","logo":"x"},{"@type":"Organization","name":"Two"}]"#, "One", 0.5),
+        (
+            r#"[{"@type":"Organization","name":"One","logo":"x"},{"@type":"Organization","name":"Two"}]"#,
+            "One",
+            0.5,
+        ),
     ] {
         let html = format!("<script type=\"application/ld+json\">{block}</script>");
         assert_eq!(named(&html), (Some(name.to_owned()), Some(sure)), "{block}");
     }
     let html = r#"<script type="application/ld+json">{"@type":"Organization","telephone":"+1 555 010 9999"}</script><title>Acme</title>"#;
-    assert_eq!((named(html).0.as_deref(), &acme(html).fields["phones"]), (Some("Acme"), &json!(["+1 555 010 9999"])));
+    assert_eq!(
+        (named(html).0.as_deref(), &acme(html).fields["phones"]),
+        (Some("Acme"), &json!(["+1 555 010 9999"]))
+    );
     let moved = read(
         "old.example",
         "https://new.example/",
         r#"<script type="application/ld+json">{"@type":"Organization","name":"Old","url":"https://old.example"}</script>"#,
     );
-    assert_eq!(moved.fields["company_name"], "Old", "its address is the one that was asked for");
+    assert_eq!(
+        moved.fields["company_name"], "Old",
+        "its address is the one that was asked for"
+    );
 }
 
 #[test]
@@ -182,7 +264,10 @@ fn profiles_are_read_with_and_without_a_scheme() {
     ] {
         let url = url.trim_end_matches('/');
         assert_eq!(
-            social.get(network).and_then(Value::as_str).map(|u| u.trim_end_matches('/')),
+            social
+                .get(network)
+                .and_then(Value::as_str)
+                .map(|u| u.trim_end_matches('/')),
             Some(url),
             "{social:?}"
         );
@@ -192,14 +277,46 @@ fn profiles_are_read_with_and_without_a_scheme() {
 #[test]
 fn a_weak_source_is_not_sold_as_sure() {
     for (html, name, sure) in [
-        ("<title>Acme GmbH | Ambosse aus Berlin</title>", Some("Acme GmbH"), Some(0.6)),
-        ("<title>Ambosse aus Berlin | Nordwerk GmbH</title>", Some("Nordwerk GmbH"), Some(0.5)),
-        ("<title>Acme Forge | Ambosse aus Berlin</title>", Some("Acme Forge"), Some(0.45)),
-        ("<title>Nordwerk | Ambosse aus Berlin</title>", Some("Nordwerk"), Some(0.35)),
-        ("<meta property=og:site_name content=acme.example><title>Acme</title>", Some("Acme"), Some(0.6)),
-        ("<meta property=og:site_name content=acme.example><title>Home</title>", Some("acme.example"), Some(0.4)),
-        ("<meta property=og:site_name content='My WordPress'><title>React App</title>", None, None),
-        ("<meta property=og:site_name content=Home><meta name=application-name content='Create Next App'>", None, None),
+        (
+            "<title>Acme GmbH | Ambosse aus Berlin</title>",
+            Some("Acme GmbH"),
+            Some(0.6),
+        ),
+        (
+            "<title>Ambosse aus Berlin | Nordwerk GmbH</title>",
+            Some("Nordwerk GmbH"),
+            Some(0.5),
+        ),
+        (
+            "<title>Acme Forge | Ambosse aus Berlin</title>",
+            Some("Acme Forge"),
+            Some(0.45),
+        ),
+        (
+            "<title>Nordwerk | Ambosse aus Berlin</title>",
+            Some("Nordwerk"),
+            Some(0.35),
+        ),
+        (
+            "<meta property=og:site_name content=acme.example><title>Acme</title>",
+            Some("Acme"),
+            Some(0.6),
+        ),
+        (
+            "<meta property=og:site_name content=acme.example><title>Home</title>",
+            Some("acme.example"),
+            Some(0.4),
+        ),
+        (
+            "<meta property=og:site_name content='My WordPress'><title>React App</title>",
+            None,
+            None,
+        ),
+        (
+            "<meta property=og:site_name content=Home><meta name=application-name content='Create Next App'>",
+            None,
+            None,
+        ),
         (
             r#"<script type="application/ld+json">{"@type":"Organization","name":"My Site"}</script><title>Acme</title>"#,
             Some("Acme"),
@@ -221,7 +338,9 @@ fn somebody_elses_organisation_is_not_taken() {
         r#"{"@type":"Organization","name":"Other","url":"www.other.example"}"#,
         r#"{"@type":"WebSite","name":"Other","url":"https://other.example"}"#,
     ] {
-        let profile = acme(&format!("<title>Acme</title><script type=application/ld+json>{block}</script>"));
+        let profile = acme(&format!(
+            "<title>Acme</title><script type=application/ld+json>{block}</script>"
+        ));
         assert_eq!(profile.fields["company_name"], "Acme", "{block}");
     }
 }
@@ -230,10 +349,16 @@ fn somebody_elses_organisation_is_not_taken() {
 fn a_redirect_elsewhere_is_told_and_makes_everything_less_sure() {
     let profile = read("old.example", "https://new.example/", "<title>New</title>");
     assert_eq!(
-        (&profile.fields["domain"], &profile.fields["redirected_from"]),
+        (
+            &profile.fields["domain"],
+            &profile.fields["redirected_from"]
+        ),
         (&json!("new.example"), &json!("old.example"))
     );
-    assert!((profile.sure["domain"] - 0.8).abs() < 1e-9 && (profile.sure["company_name"] - 0.48).abs() < 1e-9);
+    assert!(
+        (profile.sure["domain"] - 0.8).abs() < 1e-9
+            && (profile.sure["company_name"] - 0.48).abs() < 1e-9
+    );
 }
 
 #[test]
@@ -245,7 +370,10 @@ fn numbers_and_languages() {
         (json!("11-50"), (None, Some("11-50"))),
         (json!({"minValue": 1000}), (None, Some("1000+"))),
         (json!("1,001-5,000"), (None, Some("1001-5000"))),
-        (json!("1.001 \u{2013} 5.000 Mitarbeiter"), (None, Some("1001-5000"))),
+        (
+            json!("1.001 \u{2013} 5.000 Mitarbeiter"),
+            (None, Some("1001-5000")),
+        ),
         (json!("10,001+"), (None, Some("10001+"))),
         (json!("10,001+ employees"), (None, Some("10001+"))),
         (json!("51 to 200 employees"), (None, Some("51-200"))),
@@ -254,7 +382,10 @@ fn numbers_and_languages() {
         (json!("12 000"), (Some(12_000), None)),
         (json!("50-50"), (Some(50), None)),
         (json!(["11-50"]), (None, Some("11-50"))),
-        (json!({"minValue": "1,001", "maxValue": 5000.0}), (None, Some("1001-5000"))),
+        (
+            json!({"minValue": "1,001", "maxValue": 5000.0}),
+            (None, Some("1001-5000")),
+        ),
         (json!({"value": "51-200"}), (None, Some("51-200"))),
         (json!({"minValue": 7, "maxValue": 7}), (Some(7), None)),
         (json!("since 1920"), (None, None)),
@@ -269,9 +400,13 @@ fn numbers_and_languages() {
         let (count, range) = employees(&value);
         assert_eq!((count, range.as_deref()), wanted, "{value}");
     }
-    for (text, wanted) in
-        [("de_DE", Some("de-DE")), ("EN", Some("en")), ("zh-Hant-tw", Some("zh-TW")), ("x", None), ("english", None)]
-    {
+    for (text, wanted) in [
+        ("de_DE", Some("de-DE")),
+        ("EN", Some("en")),
+        ("zh-Hant-tw", Some("zh-TW")),
+        ("x", None),
+        ("english", None),
+    ] {
         assert_eq!(language_tag(text).as_deref(), wanted);
     }
     let year = |date: &str| {
@@ -281,7 +416,12 @@ fn numbers_and_languages() {
         acme(&html).fields.get("founded_year").cloned()
     };
     assert_eq!(
-        (year("1999"), year("2027"), year("soon"), year("\u{fc}\u{fc}\u{fc}")),
+        (
+            year("1999"),
+            year("2027"),
+            year("soon"),
+            year("\u{fc}\u{fc}\u{fc}")
+        ),
         (Some(json!(1999)), None, None, None)
     );
 }
@@ -296,8 +436,15 @@ fn in_a_block(json: &str) -> String {
 #[test]
 fn many_references_to_many_nodes_do_not_hold_the_thread() {
     let bound = std::time::Duration::from_secs(10);
-    let nodes = (0..4_990).map(|n| format!(r#"{{"@id":"{n}","a":1}},"#)).collect::<Vec<_>>().concat();
-    for logos in [r#"{"@id":"x"},"#.repeat(70_000), "{},".repeat(290_000), "1,".repeat(430_000)] {
+    let nodes = (0..4_990)
+        .map(|n| format!(r#"{{"@id":"{n}","a":1}},"#))
+        .collect::<Vec<_>>()
+        .concat();
+    for logos in [
+        r#"{"@id":"x"},"#.repeat(70_000),
+        "{},".repeat(290_000),
+        "1,".repeat(430_000),
+    ] {
         let organization = format!(r#"{{"@type":"Organization","name":"Acme","logo":[{logos}0]}}"#);
         let page = in_a_block(&format!("[{nodes}{organization}]"));
         let (profile, took) = timed(|| acme(&page));
@@ -306,7 +453,9 @@ fn many_references_to_many_nodes_do_not_hold_the_thread() {
     }
     let sites = r##"{"@type":"WebSite","about":{"@id":"#"},"author":{"@id":"#"}},"##.repeat(4_900);
     let types = r#""","#.repeat(200_000);
-    let page = in_a_block(&format!(r##"[{sites}{{"@id":"#","@type":[{types}""],"name":"x"}}]"##));
+    let page = in_a_block(&format!(
+        r##"[{sites}{{"@id":"#","@type":[{types}""],"name":"x"}}]"##
+    ));
     let (profile, took) = timed(|| acme(&page));
     assert_eq!(profile, Profile::default());
     assert!(took < bound, "{took:?}");
@@ -322,8 +471,22 @@ fn a_logo_is_found_by_reference_and_only_among_the_first() {
     let logo = |logos: &str| organization(logos).fields.get("logo_url").cloned();
     let found = Some(json!("https://www.acme.example/l.svg"));
     assert_eq!(logo(r##"{"@id":"#l"}"##), found);
-    assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS - 1), r##"{"@id":"#l"}"##)), found);
-    assert_eq!(logo(&format!("{}{}", "0,".repeat(MAX_LOGOS), r##"{"@id":"#l"}"##)), None);
+    assert_eq!(
+        logo(&format!(
+            "{}{}",
+            "0,".repeat(MAX_LOGOS - 1),
+            r##"{"@id":"#l"}"##
+        )),
+        found
+    );
+    assert_eq!(
+        logo(&format!(
+            "{}{}",
+            "0,".repeat(MAX_LOGOS),
+            r##"{"@id":"#l"}"##
+        )),
+        None
+    );
 }
 
 #[test]
@@ -331,28 +494,49 @@ fn a_site_may_name_its_profiles_in_place_of_its_organisation() {
     let site = r#"{"@type":"WebSite","name":"Acme","url":"https://acme.example",
         "sameAs":["https://x.com/anvils","https://www.linkedin.com/company/acme"],
         "publisher":{"@type":"Organization","name":"Acme","sameAs":"https://x.com/acme"}}"#;
-    let other = r#"{"@type":"WebSite","url":"https://other.example","sameAs":"https://github.com/other"}"#;
+    let other =
+        r#"{"@type":"WebSite","url":"https://other.example","sameAs":"https://github.com/other"}"#;
     let profile = acme(&format!("{}{}", in_a_block(site), in_a_block(other)));
-    let wanted = json!({"x": "https://x.com/acme", "linkedin": "https://www.linkedin.com/company/acme"});
+    let wanted =
+        json!({"x": "https://x.com/acme", "linkedin": "https://www.linkedin.com/company/acme"});
     assert_eq!(profile.fields["social_profiles"], wanted);
     for (address, x) in [
         ("", "https://x.com/acme"),
         (r#","url":"https://other.example/""#, "https://x.com/acme"),
-        (r#","url":"https://acme.example/""#, "https://x.com/someoneelse"),
+        (
+            r#","url":"https://acme.example/""#,
+            "https://x.com/someoneelse",
+        ),
     ] {
-        let site = format!(r#"{{"@type":"WebSite","name":"Acme","sameAs":"https://x.com/someoneelse"{address}}}"#);
+        let site = format!(
+            r#"{{"@type":"WebSite","name":"Acme","sameAs":"https://x.com/someoneelse"{address}}}"#
+        );
         let footer = "<footer><a href=https://x.com/acme>X</a></footer>";
         let profile = acme(&format!("{}{footer}", in_a_block(&site)));
-        assert_eq!(profile.fields["social_profiles"], json!({ "x": x }), "{address}");
+        assert_eq!(
+            profile.fields["social_profiles"],
+            json!({ "x": x }),
+            "{address}"
+        );
     }
 }
 
 #[test]
 fn a_picture_is_no_logo_by_itself() {
     for (member, shown, logo, sure) in [
-        (r#""logo":{"@id":"https://cdn.example/l.png"}"#, "", Some("https://cdn.example/l.png"), 0.85),
+        (
+            r#""logo":{"@id":"https://cdn.example/l.png"}"#,
+            "",
+            Some("https://cdn.example/l.png"),
+            0.85,
+        ),
         (r##""logo":{"@id":"#gone"}"##, "", None, 0.0),
-        (r#""image":"/shop.jpg""#, "", Some("https://www.acme.example/shop.jpg"), 0.5),
+        (
+            r#""image":"/shop.jpg""#,
+            "",
+            Some("https://www.acme.example/shop.jpg"),
+            0.5,
+        ),
         (
             r#""image":"/shop.jpg""#,
             "<header><a href=/><img src=/l.svg></a></header>",
@@ -363,7 +547,14 @@ fn a_picture_is_no_logo_by_itself() {
         let block = in_a_block(&format!(r#"{{"@type":"Store","name":"Acme",{member}}}"#));
         let profile = acme(&format!("{block}{shown}"));
         let told = profile.fields.get("logo_url").and_then(Value::as_str);
-        assert_eq!((told, profile.sure.get("logo_url").copied().unwrap_or_default()), (logo, sure), "{member}");
+        assert_eq!(
+            (
+                told,
+                profile.sure.get("logo_url").copied().unwrap_or_default()
+            ),
+            (logo, sure),
+            "{member}"
+        );
     }
 }
 
@@ -373,7 +564,10 @@ fn one_number_is_told_once() {
         "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a><a href='tel:+12535550143'>Sales</a>",
         in_a_block(r#"{"@type":"Store","name":"Acme","telephone":"(253) 555-0142"}"#)
     ));
-    assert_eq!(profile.fields["phones"], json!(["(253) 555-0142", "+12535550143"]));
+    assert_eq!(
+        profile.fields["phones"],
+        json!(["(253) 555-0142", "+12535550143"])
+    );
 }
 
 #[test]
@@ -402,12 +596,18 @@ fn a_fax_is_no_phone() {
         in_a_block(
             r#"{"@type":"Organization","name":"Acme","contactPoint":[{"contactType":"Telefax","telephone":"+49 30 1234562"}]}"#,
         ),
-        in_a_block(r#"{"@type":"Organization","name":"Acme","telephone":"+49 30 1234562","faxNumber":"+49301234562"}"#),
+        in_a_block(
+            r#"{"@type":"Organization","name":"Acme","telephone":"+49 30 1234562","faxNumber":"+49301234562"}"#,
+        ),
     ] {
         assert_eq!(acme(&html).fields.get("phones"), None, "{html}");
         let phone = "<p>Tel. <a href='tel:+49301234561'>030 1234561</a>";
         for html in [format!("{html}{phone}"), format!("{phone}<p>{html}")] {
-            assert_eq!(acme(&html).fields.get("phones"), Some(&json!(["+49301234561"])), "{html}");
+            assert_eq!(
+                acme(&html).fields.get("phones"),
+                Some(&json!(["+49301234561"])),
+                "{html}"
+            );
         }
     }
     for html in [
@@ -417,7 +617,11 @@ fn a_fax_is_no_phone() {
         "<p>Tel. <a href='tel:+49301234561'>call us</a>, Fax 030 1234562",
         "<table><tr><th>Telefon<th>Telefax<tr><td><a href='tel:+49301234561'>030 1234561</a><td>030 1234562</table>",
     ] {
-        assert_eq!(acme(html).fields.get("phones"), Some(&json!(["+49301234561"])), "{html}");
+        assert_eq!(
+            acme(html).fields.get("phones"),
+            Some(&json!(["+49301234561"])),
+            "{html}"
+        );
     }
 }
 
@@ -428,9 +632,14 @@ fn an_address_in_one_text_has_its_parts_where_it_is_in_lines() {
             r"1 Road\nSpringfield, IL, 62701\nUnited States",
             json!({"street": "1 Road", "city": "Springfield", "region": "IL", "postal_code": "62701", "country": "United States"}),
         ),
-        ("1 Road, Springfield", json!({"text": "1 Road, Springfield"})),
+        (
+            "1 Road, Springfield",
+            json!({"text": "1 Road, Springfield"}),
+        ),
     ] {
-        let profile = acme(&in_a_block(&format!(r#"{{"@type":"Store","name":"Acme","address":"{text}"}}"#)));
+        let profile = acme(&in_a_block(&format!(
+            r#"{{"@type":"Store","name":"Acme","address":"{text}"}}"#
+        )));
         assert_eq!(profile.fields["address"], wanted, "{text}");
     }
 }
@@ -449,9 +658,21 @@ fn long_texts_and_urls_leave_room_for_what_others_say() {
         "\u{fc}".repeat(1_000)
     );
     let profile = acme(&format!("{}{links}", in_a_block(&block.to_string())));
-    assert_eq!(profile.fields["description"].as_str().map(str::len), Some(4_096));
-    assert_eq!(profile.fields["careers_url"], "https://www.acme.example/jobs");
-    for absent in ["logo_url", "social_profiles", "phones", "emails", "contact_url"] {
+    assert_eq!(
+        profile.fields["description"].as_str().map(str::len),
+        Some(4_096)
+    );
+    assert_eq!(
+        profile.fields["careers_url"],
+        "https://www.acme.example/jobs"
+    );
+    for absent in [
+        "logo_url",
+        "social_profiles",
+        "phones",
+        "emails",
+        "contact_url",
+    ] {
         assert!(!profile.fields.contains_key(absent), "{absent}");
     }
     let size = Value::Object(profile.fields).to_string().len();
@@ -471,12 +692,25 @@ fn what_stands_in_the_text_is_told_where_nothing_surer_says_it() {
         json!({"street": "Plauener Str. 160", "postal_code": "13053", "city": "Berlin"})
     );
     let sure = |field: &str| told.sure[field];
-    assert_eq!((sure("phones"), sure("legal_name"), sure("address")), (0.6, 0.75, 0.5));
-    let linked = profile(&format!("{text}<a href='tel:+4930123456'>Tel</a><a href='tel:+4930999999'>Sales</a>"));
-    assert_eq!(linked.fields["phones"], json!(["+4930123456", "+4930999999"]));
-    let others =
-        profile("<blockquote>Call +49 30 1234567. \u{a9} Acme AG</blockquote><script>'Tel. +49 30 1234567'</script>");
-    assert!(!others.fields.contains_key("phones") && !others.fields.contains_key("legal_name"), "{:?}", others.fields);
+    assert_eq!(
+        (sure("phones"), sure("legal_name"), sure("address")),
+        (0.6, 0.75, 0.5)
+    );
+    let linked = profile(&format!(
+        "{text}<a href='tel:+4930123456'>Tel</a><a href='tel:+4930999999'>Sales</a>"
+    ));
+    assert_eq!(
+        linked.fields["phones"],
+        json!(["+4930123456", "+4930999999"])
+    );
+    let others = profile(
+        "<blockquote>Call +49 30 1234567. \u{a9} Acme AG</blockquote><script>'Tel. +49 30 1234567'</script>",
+    );
+    assert!(
+        !others.fields.contains_key("phones") && !others.fields.contains_key("legal_name"),
+        "{:?}",
+        others.fields
+    );
 }
 
 #[test]

@@ -91,7 +91,12 @@ pub(super) const NETWORKS: [Network; 15] = [
         name: "youtube",
         domains: &["youtube.com"],
         hosts: r"www|m",
-        forms: &[r"channel/UC[\w-]{22}", r"@((?:[\w.-]|%[0-9a-f]{2})+)", r"(?:c|user)/([^/]+)", r"(?P<weak>[\w-]+)"],
+        forms: &[
+            r"channel/UC[\w-]{22}",
+            r"@((?:[\w.-]|%[0-9a-f]{2})+)",
+            r"(?:c|user)/([^/]+)",
+            r"(?P<weak>[\w-]+)",
+        ],
         tabs: r"about|channels|community|featured|live|playlists|podcasts|posts|shorts|streams|videos",
         reserved: "account ads attribution_link clip creators embed feed gaming handle hashtag howyoutubeworks jobs \
             kids live movies music news oembed opensearch paid_memberships playlist post premium redirect \
@@ -187,7 +192,10 @@ pub(super) const NETWORKS: [Network; 15] = [
         name: "bluesky",
         domains: &["bsky.app"],
         hosts: r"www",
-        forms: &[r"profile/((?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*)", r"profile/did:(?:plc:[a-z2-7]{24}|web:[^/]+)"],
+        forms: &[
+            r"profile/((?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*)",
+            r"profile/did:(?:plc:[a-z2-7]{24}|web:[^/]+)",
+        ],
         tabs: "",
         reserved: "",
         words: &["bluesky", "bsky"],
@@ -263,11 +271,14 @@ pub(super) struct Known {
 pub(super) static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
     let known = NETWORKS.iter().filter_map(|network| {
-        let paths = network
-            .forms
-            .iter()
-            .filter_map(|form| pattern(&format!("^(?P<profile>{form})(?:/(?:{}))?$", network.tabs)));
-        Some(Known { network, hosts: pattern(&format!(r"^(?:{})$", network.hosts))?, paths: paths.collect() })
+        let paths = network.forms.iter().filter_map(|form| {
+            pattern(&format!("^(?P<profile>{form})(?:/(?:{}))?$", network.tabs))
+        });
+        Some(Known {
+            network,
+            hosts: pattern(&format!(r"^(?:{})$", network.hosts))?,
+            paths: paths.collect(),
+        })
     });
     known.collect()
 });

@@ -3,27 +3,55 @@ use super::super::links::{Found, base};
 use super::*;
 
 fn of(url: &str) -> Option<String> {
-    Profile::of(&Url::parse(url).unwrap()).map(|profile| format!("{} {}", profile.network, profile.url))
+    Profile::of(&Url::parse(url).unwrap())
+        .map(|profile| format!("{} {}", profile.network, profile.url))
 }
 
 #[test]
 fn documented_forms_are_profiles() {
     for (url, wanted) in [
-        ("http://linkedin.com/company/acme/?trk=x", "linkedin https://linkedin.com/company/acme"),
-        ("https://www.linkedin.com/company/acme/about/", "linkedin https://www.linkedin.com/company/acme"),
-        ("https://www.linkedin.com/company/12345", "linkedin https://www.linkedin.com/company/12345"),
+        (
+            "http://linkedin.com/company/acme/?trk=x",
+            "linkedin https://linkedin.com/company/acme",
+        ),
+        (
+            "https://www.linkedin.com/company/acme/about/",
+            "linkedin https://www.linkedin.com/company/acme",
+        ),
+        (
+            "https://www.linkedin.com/company/12345",
+            "linkedin https://www.linkedin.com/company/12345",
+        ),
         (
             "https://de.linkedin.com/school/technische-universität",
             "linkedin https://de.linkedin.com/school/technische-universit%C3%A4t",
         ),
-        ("https://www.linkedin.com/showcase/acme-cloud/", "linkedin https://www.linkedin.com/showcase/acme-cloud"),
-        ("https://twitter.com/acme?lang=de", "x https://twitter.com/acme"),
-        ("https://mobile.twitter.com/Acme_1/", "x https://mobile.twitter.com/Acme_1"),
+        (
+            "https://www.linkedin.com/showcase/acme-cloud/",
+            "linkedin https://www.linkedin.com/showcase/acme-cloud",
+        ),
+        (
+            "https://twitter.com/acme?lang=de",
+            "x https://twitter.com/acme",
+        ),
+        (
+            "https://mobile.twitter.com/Acme_1/",
+            "x https://mobile.twitter.com/Acme_1",
+        ),
         ("https://twitter.com/#!/acme", "x https://twitter.com/acme"),
         ("https://x.com/@acme", "x https://x.com/@acme"),
-        ("https://www.facebook.com/acme.anvils/?ref=hl", "facebook https://www.facebook.com/acme.anvils"),
-        ("https://m.facebook.com/acme", "facebook https://m.facebook.com/acme"),
-        ("https://de-de.facebook.com/acme/about", "facebook https://de-de.facebook.com/acme"),
+        (
+            "https://www.facebook.com/acme.anvils/?ref=hl",
+            "facebook https://www.facebook.com/acme.anvils",
+        ),
+        (
+            "https://m.facebook.com/acme",
+            "facebook https://m.facebook.com/acme",
+        ),
+        (
+            "https://de-de.facebook.com/acme/about",
+            "facebook https://de-de.facebook.com/acme",
+        ),
         ("https://fb.com/acme", "facebook https://fb.com/acme"),
         (
             "https://www.facebook.com/profile.php?ref=x&id=100064",
@@ -45,40 +73,112 @@ fn documented_forms_are_profiles() {
             "https://www.facebook.com/people/Acme/61550000000000",
             "facebook https://www.facebook.com/people/Acme/61550000000000",
         ),
-        ("https://www.facebook.com/Acme-Anvils-123456789", "facebook https://www.facebook.com/Acme-Anvils-123456789"),
-        ("https://www.facebook.com/pg/acme/posts/", "facebook https://www.facebook.com/pg/acme"),
-        ("https://www.instagram.com/acme.anvils/?hl=en", "instagram https://www.instagram.com/acme.anvils"),
-        ("https://www.youtube.com/@acme-anvils/videos", "youtube https://www.youtube.com/@acme-anvils"),
-        ("https://www.youtube.com/%40acme", "youtube https://www.youtube.com/@acme"),
+        (
+            "https://www.facebook.com/Acme-Anvils-123456789",
+            "facebook https://www.facebook.com/Acme-Anvils-123456789",
+        ),
+        (
+            "https://www.facebook.com/pg/acme/posts/",
+            "facebook https://www.facebook.com/pg/acme",
+        ),
+        (
+            "https://www.instagram.com/acme.anvils/?hl=en",
+            "instagram https://www.instagram.com/acme.anvils",
+        ),
+        (
+            "https://www.youtube.com/@acme-anvils/videos",
+            "youtube https://www.youtube.com/@acme-anvils",
+        ),
+        (
+            "https://www.youtube.com/%40acme",
+            "youtube https://www.youtube.com/@acme",
+        ),
         (
             "https://www.youtube.com/channel/UCUZHFZ9jIKrLroW8LcyJEQQ?sub_confirmation=1",
             "youtube https://www.youtube.com/channel/UCUZHFZ9jIKrLroW8LcyJEQQ",
         ),
-        ("https://m.youtube.com/c/AcmeAnvils", "youtube https://m.youtube.com/c/AcmeAnvils"),
-        ("https://www.youtube.com/user/acme/featured", "youtube https://www.youtube.com/user/acme"),
-        ("https://www.youtube.com/acme", "youtube https://www.youtube.com/acme"),
-        ("https://github.com/acme-labs", "github https://github.com/acme-labs"),
-        ("https://github.com/orgs/acme/repositories", "github https://github.com/orgs/acme"),
-        ("https://www.tiktok.com/@acme.co?lang=en", "tiktok https://www.tiktok.com/@acme.co"),
-        ("https://www.pinterest.co.uk/acme_uk/", "pinterest https://www.pinterest.co.uk/acme_uk"),
-        ("https://de.pinterest.com/acme/_saved/", "pinterest https://de.pinterest.com/acme"),
-        ("https://www.xing.com/pages/acmegmbh", "xing https://www.xing.com/pages/acmegmbh"),
-        ("https://www.threads.com/@acme", "threads https://www.threads.com/@acme"),
-        ("https://bsky.app/profile/acme.example", "bluesky https://bsky.app/profile/acme.example"),
+        (
+            "https://m.youtube.com/c/AcmeAnvils",
+            "youtube https://m.youtube.com/c/AcmeAnvils",
+        ),
+        (
+            "https://www.youtube.com/user/acme/featured",
+            "youtube https://www.youtube.com/user/acme",
+        ),
+        (
+            "https://www.youtube.com/acme",
+            "youtube https://www.youtube.com/acme",
+        ),
+        (
+            "https://github.com/acme-labs",
+            "github https://github.com/acme-labs",
+        ),
+        (
+            "https://github.com/orgs/acme/repositories",
+            "github https://github.com/orgs/acme",
+        ),
+        (
+            "https://www.tiktok.com/@acme.co?lang=en",
+            "tiktok https://www.tiktok.com/@acme.co",
+        ),
+        (
+            "https://www.pinterest.co.uk/acme_uk/",
+            "pinterest https://www.pinterest.co.uk/acme_uk",
+        ),
+        (
+            "https://de.pinterest.com/acme/_saved/",
+            "pinterest https://de.pinterest.com/acme",
+        ),
+        (
+            "https://www.xing.com/pages/acmegmbh",
+            "xing https://www.xing.com/pages/acmegmbh",
+        ),
+        (
+            "https://www.threads.com/@acme",
+            "threads https://www.threads.com/@acme",
+        ),
+        (
+            "https://bsky.app/profile/acme.example",
+            "bluesky https://bsky.app/profile/acme.example",
+        ),
         (
             "https://bsky.app/profile/did:plc:z72i7hdynmk6r22z27h6tvur",
             "bluesky https://bsky.app/profile/did:plc:z72i7hdynmk6r22z27h6tvur",
         ),
-        ("https://medium.com/@acme", "medium https://medium.com/@acme"),
-        ("https://medium.com/acme-engineering/", "medium https://medium.com/acme-engineering"),
-        ("https://acme.medium.com/?source=x", "medium https://acme.medium.com"),
-        ("https://www.crunchbase.com/organization/acme", "crunchbase https://www.crunchbase.com/organization/acme"),
-        ("https://vk.com/public12345", "vk https://vk.com/public12345"),
-        ("https://m.vk.com/club12345?from=x", "vk https://m.vk.com/club12345"),
+        (
+            "https://medium.com/@acme",
+            "medium https://medium.com/@acme",
+        ),
+        (
+            "https://medium.com/acme-engineering/",
+            "medium https://medium.com/acme-engineering",
+        ),
+        (
+            "https://acme.medium.com/?source=x",
+            "medium https://acme.medium.com",
+        ),
+        (
+            "https://www.crunchbase.com/organization/acme",
+            "crunchbase https://www.crunchbase.com/organization/acme",
+        ),
+        (
+            "https://vk.com/public12345",
+            "vk https://vk.com/public12345",
+        ),
+        (
+            "https://m.vk.com/club12345?from=x",
+            "vk https://m.vk.com/club12345",
+        ),
         ("https://vk.com/event12345", "vk https://vk.com/event12345"),
-        ("https://vk.com/acme.anvils_1", "vk https://vk.com/acme.anvils_1"),
+        (
+            "https://vk.com/acme.anvils_1",
+            "vk https://vk.com/acme.anvils_1",
+        ),
         ("https://vk.com/acme2020", "vk https://vk.com/acme2020"),
-        ("https://vimeo.com/user1234567", "vimeo https://vimeo.com/user1234567"),
+        (
+            "https://vimeo.com/user1234567",
+            "vimeo https://vimeo.com/user1234567",
+        ),
     ] {
         assert_eq!(of(url).as_deref(), Some(wanted), "{url}");
     }
@@ -188,9 +288,14 @@ fn everything_else_is_no_profile() {
 fn every_pattern_of_the_table_can_be_read() {
     assert_eq!(KNOWN.len(), NETWORKS.len());
     for known in KNOWN.iter() {
-        let Network { name, forms, words, .. } = known.network;
+        let Network {
+            name, forms, words, ..
+        } = known.network;
         assert_eq!(known.paths.len(), forms.len(), "{name}");
-        assert!(words.contains(name) && words.iter().all(|word| *word == word.to_lowercase()), "{name}");
+        assert!(
+            words.contains(name) && words.iter().all(|word| *word == word.to_lowercase()),
+            "{name}"
+        );
     }
 }
 
@@ -200,7 +305,10 @@ fn chosen(html: &str) -> Vec<String> {
     let url = Url::parse("https://www.acme.example/").unwrap();
     let found = Found::read(&base(&url, &page), &page);
     let names = names("acme.example", ["Acme Anvils GmbH"]);
-    choose(&found.profiles, &names).into_iter().map(|(_, url)| url.replace("https://", "")).collect()
+    choose(&found.profiles, &names)
+        .into_iter()
+        .map(|(_, url)| url.replace("https://", ""))
+        .collect()
 }
 
 #[test]
@@ -212,45 +320,90 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
              <a href=https://twitter.com/jo/status/1>May 1</a></blockquote><footer><a href=https://twitter.com/acme></a></footer>",
             vec!["twitter.com/acme"],
         ),
-        ("<blockquote class=twitter-tweet><a href=https://twitter.com/jo>Jo</a></blockquote>", vec![]),
+        (
+            "<blockquote class=twitter-tweet><a href=https://twitter.com/jo>Jo</a></blockquote>",
+            vec![],
+        ),
         (
             "<p>Jo says on <a href=https://twitter.com/jo>Twitter</a></p><a href=https://x.com/acme>X</a>",
             vec!["x.com/acme"],
         ),
-        ("<p>We love <a href=https://github.com/rust-lang>Rust</a></p>", vec![]),
+        (
+            "<p>We love <a href=https://github.com/rust-lang>Rust</a></p>",
+            vec![],
+        ),
         // Marked, though the name does not fit.
-        ("<footer><a href=https://x.com/roadrunner aria-label=Twitter></a></footer>", vec!["x.com/roadrunner"]),
-        ("<div class=social-icons><a href=https://x.com/roadrunner><i></i></a></div>", vec!["x.com/roadrunner"]),
-        ("<a href=https://x.com/roadrunner rel=me>@roadrunner</a>", vec!["x.com/roadrunner"]),
-        ("<link rel=me href=https://github.com/roadrunner>", vec!["github.com/roadrunner"]),
+        (
+            "<footer><a href=https://x.com/roadrunner aria-label=Twitter></a></footer>",
+            vec!["x.com/roadrunner"],
+        ),
+        (
+            "<div class=social-icons><a href=https://x.com/roadrunner><i></i></a></div>",
+            vec!["x.com/roadrunner"],
+        ),
+        (
+            "<a href=https://x.com/roadrunner rel=me>@roadrunner</a>",
+            vec!["x.com/roadrunner"],
+        ),
+        (
+            "<link rel=me href=https://github.com/roadrunner>",
+            vec!["github.com/roadrunner"],
+        ),
         (
             "<meta name=twitter:site content=@RoadRunner><a href=https://twitter.com/roadrunner>here</a>",
             vec!["twitter.com/roadrunner"],
         ),
-        ("<a href=https://www.facebook.com/roadrunner>Follow us on Facebook</a>", vec!["www.facebook.com/roadrunner"]),
+        (
+            "<a href=https://www.facebook.com/roadrunner>Follow us on Facebook</a>",
+            vec!["www.facebook.com/roadrunner"],
+        ),
         (
             "<footer><a href=https://www.linkedin.com/company/rr>LinkedIn\u{3067}\u{30d5}\u{30a9}\u{30ed}\u{30fc}</a></footer>",
             vec!["www.linkedin.com/company/rr"],
         ),
-        ("<a href=https://www.facebook.com/profile.php?id=10006>fb</a>", vec!["www.facebook.com/profile.php?id=10006"]),
-        ("<a href=https://www.instagram.com/roadrunner><svg></svg></a>", vec!["www.instagram.com/roadrunner"]),
-        ("<p>See <a itemprop=sameAs href=https://x.com/roadrunner>here</a>", vec!["x.com/roadrunner"]),
-        ("<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to us</a>", vec![]),
+        (
+            "<a href=https://www.facebook.com/profile.php?id=10006>fb</a>",
+            vec!["www.facebook.com/profile.php?id=10006"],
+        ),
+        (
+            "<a href=https://www.instagram.com/roadrunner><svg></svg></a>",
+            vec!["www.instagram.com/roadrunner"],
+        ),
+        (
+            "<p>See <a itemprop=sameAs href=https://x.com/roadrunner>here</a>",
+            vec!["x.com/roadrunner"],
+        ),
+        (
+            "<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to us</a>",
+            vec![],
+        ),
         // What a builder shows of itself.
-        ("<footer><a href=https://twitter.com/shopify>Twitter</a></footer>", vec![]),
+        (
+            "<footer><a href=https://twitter.com/shopify>Twitter</a></footer>",
+            vec![],
+        ),
         // Whoever made the site.
-        ("<footer>Design by <a href=https://x.com/janedev>Jane</a></footer>", vec![]),
+        (
+            "<footer>Design by <a href=https://x.com/janedev>Jane</a></footer>",
+            vec![],
+        ),
         (
             "<footer>Design by <a href=https://x.com/janedev>Jane</a> <a href=https://x.com/acmehq>X</a></footer>",
             vec!["x.com/acmehq"],
         ),
         // Several whose names do not tell.
-        ("<footer><a href=https://x.com/one>X</a><a href=https://x.com/two>X</a></footer>", vec![]),
+        (
+            "<footer><a href=https://x.com/one>X</a><a href=https://x.com/two>X</a></footer>",
+            vec![],
+        ),
         (
             "<footer><a href=https://x.com/one>X</a><a href=https://twitter.com/One>Twitter</a></footer>",
             vec!["x.com/one"],
         ),
-        ("<p><a href=https://x.com/jo>Twitter</a><a href=https://x.com/al>Twitter</a>", vec![]),
+        (
+            "<p><a href=https://x.com/jo>Twitter</a><a href=https://x.com/al>Twitter</a>",
+            vec![],
+        ),
         (
             "<header><a href=https://x.com/acme_support>X</a></header><footer><a href=https://x.com/acme>X</a></footer>",
             vec!["x.com/acme"],
@@ -261,11 +414,23 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec!["www.linkedin.com/company/acme-anvils"],
         ),
         // People.
-        ("<div class=team><a href=https://x.com/jo aria-label=Twitter></a></div>", vec![]),
-        ("<ul class=team-social><li><a href=https://x.com/acme>X</a></ul>", vec!["x.com/acme"]),
+        (
+            "<div class=team><a href=https://x.com/jo aria-label=Twitter></a></div>",
+            vec![],
+        ),
+        (
+            "<ul class=team-social><li><a href=https://x.com/acme>X</a></ul>",
+            vec!["x.com/acme"],
+        ),
         // A name that YouTube may use itself counts where it fits.
-        ("<footer><a href=https://youtube.com/acmeanvils>Y</a></footer>", vec!["youtube.com/acmeanvils"]),
-        ("<footer><a href=https://youtube.com/originals>YouTube</a></footer>", vec![]),
+        (
+            "<footer><a href=https://youtube.com/acmeanvils>Y</a></footer>",
+            vec!["youtube.com/acmeanvils"],
+        ),
+        (
+            "<footer><a href=https://youtube.com/originals>YouTube</a></footer>",
+            vec![],
+        ),
         (
             "<footer><a href=https://www.youtube.com/channel/UCUZHFZ9jIKrLroW8LcyJEQQ>YouTube</a></footer>",
             vec!["www.youtube.com/channel/UCUZHFZ9jIKrLroW8LcyJEQQ"],
@@ -282,7 +447,10 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
 
 #[test]
 fn names_fit_by_what_they_have_in_common() {
-    let names = names("acme-anvils.example", ["M\u{fc}ller & S\u{f6}hne GmbH", "HP"]);
+    let names = names(
+        "acme-anvils.example",
+        ["M\u{fc}ller & S\u{f6}hne GmbH", "HP"],
+    );
     for (profile, wanted) in [
         ("AcmeAnvils", 3),
         ("acme_anvils", 3),

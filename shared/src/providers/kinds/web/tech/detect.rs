@@ -61,14 +61,21 @@ impl Detected {
         if let Some(version) = &self.version {
             value.insert("version".to_owned(), json!(version));
         }
-        value.insert("confidence".to_owned(), json!(f64::from(self.confidence) / 100.0));
+        value.insert(
+            "confidence".to_owned(),
+            json!(f64::from(self.confidence) / 100.0),
+        );
         value.insert("evidence".to_owned(), json!(self.evidence));
         Value::Object(value)
     }
 
     fn of(technology: &Technology) -> Self {
         let (name, categories) = (technology.name.clone(), technology.categories.clone());
-        Self { name, categories, ..Self::default() }
+        Self {
+            name,
+            categories,
+            ..Self::default()
+        }
     }
 }
 
@@ -79,35 +86,68 @@ pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
 
 fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
     let sought = Sought::new(seen, budget);
-    let found = rules.technologies.iter().filter_map(|t| detect_one(t, &sought)).collect();
+    let found = rules
+        .technologies
+        .iter()
+        .filter_map(|t| detect_one(t, &sought))
+        .collect();
     settled(rules, found, true)
 }
 
 /// The technologies that no site can show: they have no pattern that can be looked for, and nothing that can be found implies
 /// them, or they need another that is never found.
 pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
-    let shown = |technology: &&Technology| technology.patterns.iter().any(|pattern| pattern.confidence > 0);
+    let shown = |technology: &&Technology| {
+        technology
+            .patterns
+            .iter()
+            .any(|pattern| pattern.confidence > 0)
+    };
     let all = rules.technologies.iter().filter(shown);
-    let all = all.map(|technology| Detected { confidence: 100, ..Detected::of(technology) }).collect();
+    let all = all
+        .map(|technology| Detected {
+            confidence: 100,
+            ..Detected::of(technology)
+        })
+        .collect();
     let found = settled(rules, all, false);
-    let found: BTreeSet<&str> = found.iter().map(|detected| detected.name.as_str()).collect();
-    rules.technologies.iter().map(|t| t.name.as_str()).filter(|name| !found.contains(name)).collect()
+    let found: BTreeSet<&str> = found
+        .iter()
+        .map(|detected| detected.name.as_str())
+        .collect();
+    rules
+        .technologies
+        .iter()
+        .map(|t| t.name.as_str())
+        .filter(|name| !found.contains(name))
+        .collect()
 }
 
 /// What is found by patterns, without what needs another that is not there and, where they `exclude`, what others keep out; and
 /// what it implies.
 fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detected> {
-    let by_name: BTreeMap<&str, &Technology> = rules.technologies.iter().map(|t| (t.name.as_str(), t)).collect();
+    let by_name: BTreeMap<&str, &Technology> = rules
+        .technologies
+        .iter()
+        .map(|t| (t.name.as_str(), t))
+        .collect();
 
     // What needs another technology goes where that is not there, until nothing goes any more.
     loop {
-        let (names, categories): (Vec<_>, Vec<_>) =
-            found.iter().map(|d| (d.name.clone(), d.categories.clone())).unzip();
+        let (names, categories): (Vec<_>, Vec<_>) = found
+            .iter()
+            .map(|d| (d.name.clone(), d.categories.clone()))
+            .unzip();
         let stays = |d: &Detected| {
-            let Some(technology) = by_name.get(d.name.as_str()) else { return true };
-            let requires = technology.requires.is_empty() || technology.requires.iter().any(|n| names.contains(n));
+            let Some(technology) = by_name.get(d.name.as_str()) else {
+                return true;
+            };
+            let requires = technology.requires.is_empty()
+                || technology.requires.iter().any(|n| names.contains(n));
             let category = &technology.requires_category;
-            requires && (category.is_empty() || categories.iter().flatten().any(|c| category.contains(c)))
+            requires
+                && (category.is_empty()
+                    || categories.iter().flatten().any(|c| category.contains(c)))
         };
         let before = found.len();
         found.retain(stays);
@@ -115,17 +155,26 @@ fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detect
             break;
         }
     }
-    let excluding = found.iter().filter(|_| exclude).filter_map(|d| by_name.get(d.name.as_str()));
+    let excluding = found
+        .iter()
+        .filter(|_| exclude)
+        .filter_map(|d| by_name.get(d.name.as_str()));
     let excluded: Vec<&String> = excluding.flat_map(|t| &t.excludes).collect();
     found.retain(|d| !excluded.contains(&&d.name));
 
     let mut at = 0;
     while let Some(source) = found.get(at).cloned() {
         at += 1;
-        let Some(technology) = by_name.get(source.name.as_str()) else { continue };
+        let Some(technology) = by_name.get(source.name.as_str()) else {
+            continue;
+        };
         for (implied, confidence) in &technology.implies {
-            let known = by_name.get(implied.as_str()).filter(|_| !excluded.contains(&implied));
-            let Some(known) = known.filter(|_| !found.iter().any(|d| d.name == *implied)) else { continue };
+            let known = by_name
+                .get(implied.as_str())
+                .filter(|_| !excluded.contains(&implied));
+            let Some(known) = known.filter(|_| !found.iter().any(|d| d.name == *implied)) else {
+                continue;
+            };
             found.push(Detected {
                 confidence: source.confidence.min(*confidence),
                 evidence: vec![format!("implied by {}", source.name)],
@@ -146,11 +195,19 @@ struct Piece<'s> {
 impl<'s> Piece<'s> {
     fn new(told: String, text: &'s str, most: usize) -> Self {
         let text = &text[..text.floor_char_boundary(most)];
-        Self { told, text, lower: text.to_ascii_lowercase() }
+        Self {
+            told,
+            text,
+            lower: text.to_ascii_lowercase(),
+        }
     }
 
     fn whole(told: &str, text: &'s str) -> Vec<Self> {
-        if text.is_empty() { vec![] } else { vec![Self::new(told.to_owned(), text, usize::MAX)] }
+        if text.is_empty() {
+            vec![]
+        } else {
+            vec![Self::new(told.to_owned(), text, usize::MAX)]
+        }
     }
 
     /// As many as are matched.
@@ -194,13 +251,26 @@ impl<'s> Sought<'s> {
             named
         }
         fn pairs(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+            pairs
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
         }
         let script = |url: &'s String| {
-            Piece::new(format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()), url, MAX_SCRIPT_URL)
+            Piece::new(
+                format!("script {}", url.chars().take(MAX_TOLD).collect::<String>()),
+                url,
+                MAX_SCRIPT_URL,
+            )
         };
         let dns = seen.dns.iter().take(MAX_PIECES).map(|(kind, value)| {
-            (*kind, Piece::new(format!("dns {}", format!("{kind:?}").to_uppercase()), value, MAX_VALUE))
+            (
+                *kind,
+                Piece::new(
+                    format!("dns {}", format!("{kind:?}").to_uppercase()),
+                    value,
+                    MAX_VALUE,
+                ),
+            )
         });
         Self {
             headers: named("header", pairs(&seen.headers)),
@@ -227,7 +297,12 @@ impl<'s> Sought<'s> {
             Place::Html => self.html.iter().collect(),
             Place::Text => self.text.iter().collect(),
             Place::Url => self.url.iter().collect(),
-            Place::Dns(kind) => self.dns.iter().filter(|(k, _)| k == kind).map(|(_, piece)| piece).collect(),
+            Place::Dns(kind) => self
+                .dns
+                .iter()
+                .filter(|(k, _)| k == kind)
+                .map(|(_, piece)| piece)
+                .collect(),
         }
     }
 }
@@ -241,15 +316,25 @@ fn of_name<'p, 's>(rule: &Name, named: &'p Named<'s>, budget: &Budget) -> Vec<&'
             let beginning = rule.text.trim_end_matches('*');
             let from = named.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
             let same = from.take_while(|(name, _)| name.starts_with(beginning));
-            same.flat_map(|(_, pieces)| pieces).take(MAX_OF_A_NAME).collect()
+            same.flat_map(|(_, pieces)| pieces)
+                .take(MAX_OF_A_NAME)
+                .collect()
         }
         OtherNames::Matching(matcher) => {
             let fits = |name: &str| {
                 let text = &name[..name.floor_char_boundary(MAX_NAME)];
-                matcher.find(Haystack { text, lower: text }, budget).is_some()
+                matcher
+                    .find(Haystack { text, lower: text }, budget)
+                    .is_some()
             };
-            let others = named.iter().take(MAX_PIECES).filter(|(name, _)| **name != rule.text && fits(name));
-            spelled.chain(others.flat_map(|(_, pieces)| pieces)).take(MAX_OF_A_NAME).collect()
+            let others = named
+                .iter()
+                .take(MAX_PIECES)
+                .filter(|(name, _)| **name != rule.text && fits(name));
+            spelled
+                .chain(others.flat_map(|(_, pieces)| pieces))
+                .take(MAX_OF_A_NAME)
+                .collect()
         }
     }
 }
@@ -258,9 +343,17 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
     let mut detected = Detected::of(technology);
     for pattern in &technology.patterns {
         for piece in sought.pieces(&pattern.place) {
-            let haystack = Haystack { text: piece.text, lower: &piece.lower };
-            let Some(version) = try_match(pattern, haystack, sought.budget) else { continue };
-            detected.confidence = detected.confidence.saturating_add(pattern.confidence).min(100);
+            let haystack = Haystack {
+                text: piece.text,
+                lower: &piece.lower,
+            };
+            let Some(version) = try_match(pattern, haystack, sought.budget) else {
+                continue;
+            };
+            detected.confidence = detected
+                .confidence
+                .saturating_add(pattern.confidence)
+                .min(100);
             if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&piece.told) {
                 detected.evidence.push(piece.told.clone());
             }
@@ -276,9 +369,16 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
 
 /// The version where the pattern matches; empty where it tells none.
 fn try_match(pattern: &Pattern, value: Haystack<'_>, budget: &Budget) -> Option<String> {
-    let Some(matcher) = &pattern.matcher else { return Some(String::new()) };
+    let Some(matcher) = &pattern.matcher else {
+        return Some(String::new());
+    };
     let groups = matcher.find(value, budget)?;
-    Some(pattern.version.as_ref().map_or_else(String::new, |template| version(&groups, template)))
+    Some(
+        pattern
+            .version
+            .as_ref()
+            .map_or_else(String::new, |template| version(&groups, template)),
+    )
 }
 
 /// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it matched anything and else `b`.

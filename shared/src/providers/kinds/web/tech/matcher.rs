@@ -73,16 +73,34 @@ pub(super) struct Matcher {
 impl Matcher {
     /// The error is the reason, without the pattern.
     pub(super) fn new(expression: &str) -> Result<Self, String> {
-        let regex = RegexBuilder::new(expression).case_insensitive(true).size_limit(MAX_PATTERN).build();
-        let plain = expression.replace("\\\\", "").replace("\\$", "").replace("\\^", "").replace("[^", "");
+        let regex = RegexBuilder::new(expression)
+            .case_insensitive(true)
+            .size_limit(MAX_PATTERN)
+            .build();
+        let plain = expression
+            .replace("\\\\", "")
+            .replace("\\$", "")
+            .replace("\\^", "")
+            .replace("[^", "");
         let (starts, ends) = (plain.contains('^'), plain.contains('$'));
-        Ok(Self { regex: regex.map_err(|e| e.to_string())?, words: words(expression), starts, ends })
+        Ok(Self {
+            regex: regex.map_err(|e| e.to_string())?,
+            words: words(expression),
+            starts,
+            ends,
+        })
     }
 
     /// The groups of a match. In a long text, what is bound to its end is not found; nor is anything once the budget is spent.
     pub(super) fn find<'t>(&self, haystack: Haystack<'t>, budget: &Budget) -> Option<Captures<'t>> {
         let Haystack { text, lower } = haystack;
-        let search = |piece: &'t str| if budget.take(piece.len()) { self.regex.captures(piece) } else { None };
+        let search = |piece: &'t str| {
+            if budget.take(piece.len()) {
+                self.regex.captures(piece)
+            } else {
+                None
+            }
+        };
         let long = text.len() > SHORT;
         let words = match &self.words {
             _ if budget.is_spent() || (long && self.ends) => return None,
@@ -90,7 +108,10 @@ impl Matcher {
             _ => return search(&text[..text.floor_char_boundary(SHORT)]),
         };
         if !long {
-            return if words.iter().any(|word| memmem::find(lower.as_bytes(), word.as_bytes()).is_some()) {
+            return if words
+                .iter()
+                .any(|word| memmem::find(lower.as_bytes(), word.as_bytes()).is_some())
+            {
                 search(text)
             } else {
                 None
@@ -174,7 +195,10 @@ fn words(expression: &str) -> Option<Vec<String>> {
     }
     end(&mut run, &mut best);
     words.push(best);
-    words.iter().all(|word| word.len() >= LEAST_WORD).then_some(words)
+    words
+        .iter()
+        .all(|word| word.len() >= LEAST_WORD)
+        .then_some(words)
 }
 
 #[cfg(test)]
@@ -184,7 +208,10 @@ mod tests {
     #[test]
     fn the_words_of_a_pattern_are_in_each_of_its_matches() {
         for (expression, wanted) in [
-            (r"google-analytics\.com/(?:ga|urchin)\.js", Some(vec!["google-analytics.com/"])),
+            (
+                r"google-analytics\.com/(?:ga|urchin)\.js",
+                Some(vec!["google-analytics.com/"]),
+            ),
             (r"<div [^>]*id=\x22", None),
             (r"<[^>]+\sX-Data[=\s>]", Some(vec!["x-data"])),
             ("abc?d", None),
@@ -209,7 +236,11 @@ mod tests {
             ("\u{fc}abc\u{fc}", Some(vec!["abc"])),
             (r"ab\.c\d", Some(vec!["ab.c"])),
         ] {
-            assert_eq!(words(expression), wanted.map(|w| w.into_iter().map(str::to_owned).collect()), "{expression}");
+            assert_eq!(
+                words(expression),
+                wanted.map(|w| w.into_iter().map(str::to_owned).collect()),
+                "{expression}"
+            );
         }
     }
 
@@ -217,19 +248,38 @@ mod tests {
     fn long_texts_are_searched_around_the_words() {
         let find = |expression: &str, text: &str| {
             let lower = text.to_ascii_lowercase();
-            let found = Matcher::new(expression).unwrap().find(Haystack { text, lower: &lower }, &Budget::default());
+            let found = Matcher::new(expression).unwrap().find(
+                Haystack {
+                    text,
+                    lower: &lower,
+                },
+                &Budget::default(),
+            );
             found.map(|c| c.get(0).map_or("", |all| all.as_str()).to_owned())
         };
         let far = "\u{fc} ".repeat(100_000);
-        for text in ["<DIV Data-V-1>", &format!("{far}data-v-x {far}<DIV Data-V-1>{far}")] {
-            assert_eq!(find(r"<div[^>]* data-v-(\d)", text).as_deref(), Some("<DIV Data-V-1"));
+        for text in [
+            "<DIV Data-V-1>",
+            &format!("{far}data-v-x {far}<DIV Data-V-1>{far}"),
+        ] {
+            assert_eq!(
+                find(r"<div[^>]* data-v-(\d)", text).as_deref(),
+                Some("<DIV Data-V-1")
+            );
             assert_eq!(find(r"data-w-\d", text), None);
         }
         let late = format!("{far}1");
         assert_eq!(find(r"\d", "1").as_deref(), Some("1"));
-        assert_eq!((find(r"\\$", "\\").is_some(), find("\u{fc} $", &far)), (true, None));
+        assert_eq!(
+            (find(r"\\$", "\\").is_some(), find("\u{fc} $", &far)),
+            (true, None)
+        );
         assert_eq!(find(r"^\S", &far).as_deref(), Some("\u{fc}"));
-        assert_eq!(find(r"\d", &late), None, "without words only the beginning is searched");
+        assert_eq!(
+            find(r"\d", &late),
+            None,
+            "without words only the beginning is searched"
+        );
     }
 
     #[test]
@@ -238,13 +288,26 @@ mod tests {
         let cost = |expression: &str, text: &str| {
             let before = budget.0.get();
             let lower = text.to_ascii_lowercase();
-            let found = Matcher::new(expression).unwrap().find(Haystack { text, lower: &lower }, &budget).is_some();
+            let found = Matcher::new(expression)
+                .unwrap()
+                .find(
+                    Haystack {
+                        text,
+                        lower: &lower,
+                    },
+                    &budget,
+                )
+                .is_some();
             (found, before - budget.0.get())
         };
         assert_eq!(cost("^WordPress ?([\\d.]+)?$", "Drupal"), (false, 0));
         assert_eq!(cost("^WordPress ?([\\d.]+)?$", "WORDPRESS 6"), (true, 11));
         assert_eq!(cost("\\d", "Drupal"), (false, 6));
         budget.0.set(5);
-        assert_eq!((cost("\\d", "Drupal 7").0, cost("\\d", "7").0), (false, false), "what is spent is spent");
+        assert_eq!(
+            (cost("\\d", "Drupal 7").0, cost("\\d", "7").0),
+            (false, false),
+            "what is spent is spent"
+        );
     }
 }

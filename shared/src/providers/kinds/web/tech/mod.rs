@@ -36,14 +36,25 @@ pub struct Tech {
 impl Tech {
     /// The provider of that name with the rules at this path. An error where there is no such file.
     pub fn open(name: &str, config: &TechConfig, path: PathBuf) -> Result<Self, ConfigError> {
-        let unread = |e| config.rules_at.error(format!("providers.{name}: {} cannot be read: {e}", config.rules));
+        let unread = |e| {
+            config.rules_at.error(format!(
+                "providers.{name}: {} cannot be read: {e}",
+                config.rules
+            ))
+        };
         std::fs::metadata(&path).map_err(unread)?;
-        Ok(Self { config: config.clone(), agent: Agent::new(&config.web), path, rules: OnceLock::new() })
+        Ok(Self {
+            config: config.clone(),
+            agent: Agent::new(&config.web),
+            path,
+            rules: OnceLock::new(),
+        })
     }
 
     fn rules(&self) -> Result<&Rules, String> {
         let read = || {
-            let text = std::fs::read_to_string(&self.path).map_err(|e| format!("cannot be read: {e}"));
+            let text =
+                std::fs::read_to_string(&self.path).map_err(|e| format!("cannot be read: {e}"));
             let rules = text.and_then(|text| Rules::parse(&text));
             let rules = rules.map_err(|why| format!("{}: {why}", self.config.rules))?;
             let (technologies, never) = (rules.technologies.len(), never_found(&rules).len());
@@ -72,7 +83,11 @@ impl Provider for Tech {
             Ok(rules) => rules,
             Err(why) => return Answer::failed(FailureCode::ProviderError, why),
         };
-        let mut visit = Visit::new(&self.agent, ports, super::time_for(question, self.config.web.timeout));
+        let mut visit = Visit::new(
+            &self.agent,
+            ports,
+            super::time_for(question, self.config.web.timeout),
+        );
         let kinds = rules.dns_kinds();
         let (page, dns) = join(visit.home(&host), records(ports, &host, &kinds)).await;
         let (mut seen, miss) = match page {
@@ -89,7 +104,10 @@ impl Provider for Tech {
             return miss.map_or(Answer::NotFound, Miss::into_answer);
         }
         let list = found.iter().map(detect::Detected::to_json).collect();
-        Answer::Found { fields: Map::from_iter([(TECH_FIELD.to_owned(), Value::Array(list))]), confidence: None }
+        Answer::Found {
+            fields: Map::from_iter([(TECH_FIELD.to_owned(), Value::Array(list))]),
+            confidence: None,
+        }
     }
 
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
@@ -101,19 +119,30 @@ impl Provider for Tech {
 fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     let (all, never) = (rules.technologies.len(), never_found(rules));
     if never.len() == all {
-        return Err(format!("{file}: none of its {all} technologies can be found: {NEVER}"));
+        return Err(format!(
+            "{file}: none of its {all} technologies can be found: {NEVER}"
+        ));
     }
-    let technologies = if all == 1 { "technology" } else { "technologies" };
+    let technologies = if all == 1 {
+        "technology"
+    } else {
+        "technologies"
+    };
     let mut told = vec![format!("{file} has {all} {technologies}")];
     if !never.is_empty() {
         let names = named(never.iter().copied(), never.len());
-        told.push(format!("{} of them can never be found ({NEVER}): {names}", never.len()));
+        told.push(format!(
+            "{} of them can never be found ({NEVER}): {names}",
+            never.len()
+        ));
     }
     let Unusable { count, first } = &rules.unusable;
     if *count > 0 {
         let which = named(first.iter().map(String::as_str), *count);
         let patterns = if *count == 1 { "pattern" } else { "patterns" };
-        told.push(format!("{count} {patterns} passed over that the matcher cannot have: {which}"));
+        told.push(format!(
+            "{count} {patterns} passed over that the matcher cannot have: {which}"
+        ));
     }
     Ok(told)
 }
@@ -136,9 +165,20 @@ fn seen(page: Page) -> Option<Seen> {
         return None;
     }
     let base = links::base(&page.url, &document);
-    let script_urls = document.script_urls.iter().filter_map(|src| links::absolute(&base, src)).collect();
+    let script_urls = document
+        .script_urls
+        .iter()
+        .filter_map(|src| links::absolute(&base, src))
+        .collect();
     let (url, headers, html) = (page.url.to_string(), page.headers, page.body);
-    Some(Seen { url, headers, html, script_urls, page: document, dns: Vec::new() })
+    Some(Seen {
+        url,
+        headers,
+        html,
+        script_urls,
+        page: document,
+        dns: Vec::new(),
+    })
 }
 
 /// The records of these kinds, as texts: those of mail and of the zone at the registrable domain, aliases at the host and its
@@ -148,12 +188,20 @@ async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, 
         DnsKind::Cname => vec![(*kind, host.to_owned()), (*kind, format!("www.{host}"))],
         kind => vec![(*kind, owner(host).to_owned())],
     });
-    let asked = names.map(|(kind, name)| async move { (kind, ports.dns.look_up(&name, kind).await) });
+    let asked =
+        names.map(|(kind, name)| async move { (kind, ports.dns.look_up(&name, kind).await) });
     let answers = join_all(asked).await.into_iter();
-    let records = answers.flat_map(|(kind, answer)| answer.unwrap_or_default().into_iter().map(move |r| (kind, r)));
+    let records = answers.flat_map(|(kind, answer)| {
+        answer
+            .unwrap_or_default()
+            .into_iter()
+            .map(move |r| (kind, r))
+    });
     records
         .filter_map(|(kind, record)| match record {
-            DnsRecord::Cname(text) | DnsRecord::Ns(text) | DnsRecord::Txt(text) => Some((kind, text)),
+            DnsRecord::Cname(text) | DnsRecord::Ns(text) | DnsRecord::Txt(text) => {
+                Some((kind, text))
+            }
             DnsRecord::Mx { exchange, .. } => Some((kind, exchange)),
             DnsRecord::Address(_) => None,
         })
@@ -163,9 +211,17 @@ async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, 
 /// How many technologies the shipped rules tell by a page, for the tests of bent pages.
 #[cfg(test)]
 pub(super) fn reads() -> impl Fn(&url::Url, &str) -> usize {
-    let rules = Rules::parse(include_str!("../../../../../../infra/data/technologies.json")).unwrap();
+    let rules = Rules::parse(include_str!(
+        "../../../../../../infra/data/technologies.json"
+    ))
+    .unwrap();
     move |url, html| {
-        let page = Page { url: url.clone(), headers: Vec::new(), body: html.to_owned(), fits: true };
+        let page = Page {
+            url: url.clone(),
+            headers: Vec::new(),
+            body: html.to_owned(),
+            fits: true,
+        };
         seen(page).map_or(0, |seen| detect(&rules, &seen).len())
     }
 }

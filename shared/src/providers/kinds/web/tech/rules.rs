@@ -46,11 +46,16 @@ impl Name {
         let is_sign = |c: char| "\\^$|?*+()[]{}".contains(c);
         let is_pattern = |text: &str| without_brackets(text).contains(is_sign);
         let other = match spelled.strip_suffix('*') {
-            Some(beginning) if !is_pattern(beginning) && !beginning.ends_with(['.', ']']) => OtherNames::Beginning,
+            Some(beginning) if !is_pattern(beginning) && !beginning.ends_with(['.', ']']) => {
+                OtherNames::Beginning
+            }
             _ if is_pattern(spelled) => OtherNames::Matching(matcher(spelled)?),
             _ => OtherNames::None,
         };
-        Ok(Self { text: spelled.to_lowercase(), other })
+        Ok(Self {
+            text: spelled.to_lowercase(),
+            other,
+        })
     }
 }
 
@@ -63,7 +68,9 @@ fn without_brackets(name: &str) -> String {
             let inside = inside.as_bytes();
             !inside.is_empty()
                 && inside.len().is_multiple_of(3)
-                && inside.chunks(3).all(|range| range[1] == b'-' && range[0] < range[2])
+                && inside
+                    .chunks(3)
+                    .all(|range| range[1] == b'-' && range[0] < range[2])
         };
         match part.split_once(']').filter(|(inside, _)| !ranges(inside)) {
             Some((inside, behind)) => out.extend([inside, behind]),
@@ -160,17 +167,27 @@ impl Rules {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let file = json::read(text.as_bytes()).map_err(|e| format!("is not JSON: {e}"))?;
         let file = file.as_object().ok_or("is not an object of technologies")?;
-        let whole = ["technologies", "apps"].iter().find_map(|name| file.get(*name));
+        let whole = ["technologies", "apps"]
+            .iter()
+            .find_map(|name| file.get(*name));
         let technologies = match whole {
-            Some(technologies) => technologies.as_object().ok_or("`technologies` is not an object")?,
+            Some(technologies) => technologies
+                .as_object()
+                .ok_or("`technologies` is not an object")?,
             None => file,
         };
         let nothing = Map::new();
-        let categories = whole.and_then(|_| file.get("categories")?.as_object()).unwrap_or(&nothing);
+        let categories = whole
+            .and_then(|_| file.get("categories")?.as_object())
+            .unwrap_or(&nothing);
         let mut rules = Self::default();
         for (name, value) in technologies {
-            let members = value.as_object().ok_or_else(|| format!("{name}: is not an object"))?;
-            let technology = rules.technology(name, members, categories).map_err(|why| format!("{name}: {why}"))?;
+            let members = value
+                .as_object()
+                .ok_or_else(|| format!("{name}: is not an object"))?;
+            let technology = rules
+                .technology(name, members, categories)
+                .map_err(|why| format!("{name}: {why}"))?;
             rules.technologies.push(technology);
         }
         if rules.technologies.is_empty() {
@@ -179,9 +196,14 @@ impl Rules {
         let known = |name: &String| technologies.contains_key(name);
         for technology in rules.technologies.iter().filter(|_| whole.is_some()) {
             let named = technology.implies.iter().map(|(name, _)| name);
-            let named = named.chain(&technology.excludes).chain(&technology.requires);
+            let named = named
+                .chain(&technology.excludes)
+                .chain(&technology.requires);
             if let Some(missing) = { named }.find(|name| !known(name)) {
-                return Err(format!("{}: names `{missing}`, which is no technology of this file", technology.name));
+                return Err(format!(
+                    "{}: names `{missing}`, which is no technology of this file",
+                    technology.name
+                ));
             }
         }
         Ok(rules)
@@ -193,7 +215,10 @@ impl Rules {
         members: &Map<String, Value>,
         categories: &Map<String, Value>,
     ) -> Result<Technology, String> {
-        let mut technology = Technology { name: name.to_owned(), ..Technology::default() };
+        let mut technology = Technology {
+            name: name.to_owned(),
+            ..Technology::default()
+        };
         let category = |id: &Value| match id {
             Value::String(id) => id.clone(),
             id => id.to_string(),
@@ -206,28 +231,45 @@ impl Rules {
             let at = |why: String| format!("{member}: {why}");
             let place = match member.as_str() {
                 "cats" => {
-                    technology.categories = one_or_more(value).iter().filter_map(category_name).collect();
+                    technology.categories = one_or_more(value)
+                        .iter()
+                        .filter_map(category_name)
+                        .collect();
                     continue;
                 }
                 "implies" => {
                     for text in texts(value).map_err(at)? {
                         let (name, tags) = split_tags(text);
-                        technology.implies.push((name.to_owned(), confidence(&tags).map_err(at)?));
+                        technology
+                            .implies
+                            .push((name.to_owned(), confidence(&tags).map_err(at)?));
                     }
                     continue;
                 }
                 "excludes" | "requires" => {
-                    let named =
-                        texts(value).map_err(at)?.into_iter().map(|text| split_tags(text).0.to_owned()).collect();
-                    *(if member == "excludes" { &mut technology.excludes } else { &mut technology.requires }) = named;
+                    let named = texts(value)
+                        .map_err(at)?
+                        .into_iter()
+                        .map(|text| split_tags(text).0.to_owned())
+                        .collect();
+                    *(if member == "excludes" {
+                        &mut technology.excludes
+                    } else {
+                        &mut technology.requires
+                    }) = named;
                     continue;
                 }
                 "requiresCategory" => {
-                    technology.requires_category = one_or_more(value).iter().filter_map(category_name).collect();
+                    technology.requires_category = one_or_more(value)
+                        .iter()
+                        .filter_map(category_name)
+                        .collect();
                     continue;
                 }
                 "headers" | "cookies" | "meta" | "dns" => {
-                    let named = value.as_object().ok_or_else(|| at("is not an object of patterns".to_owned()))?;
+                    let named = value
+                        .as_object()
+                        .ok_or_else(|| at("is not an object of patterns".to_owned()))?;
                     for (key, value) in named {
                         let at = |why: String| format!("{member}: {key}: {why}");
                         let texts = texts(value).map_err(at)?;
@@ -244,7 +286,8 @@ impl Rules {
                         match place {
                             Ok(place) => {
                                 for text in texts {
-                                    self.add(&mut technology, place.clone(), text, &at).map_err(at)?;
+                                    self.add(&mut technology, place.clone(), text, &at)
+                                        .map_err(at)?;
                                 }
                             }
                             Err(why) => self.unusable.add(format!("{name}: {member}: {why}")),
@@ -260,7 +303,8 @@ impl Rules {
                 _ => continue,
             };
             for text in texts(value).map_err(at)? {
-                self.add(&mut technology, place.clone(), text, &at).map_err(at)?;
+                self.add(&mut technology, place.clone(), text, &at)
+                    .map_err(at)?;
             }
         }
         Ok(technology)
@@ -276,10 +320,23 @@ impl Rules {
     ) -> Result<(), String> {
         let (expression, tags) = split_tags(text);
         let confidence = confidence(&tags)?;
-        let version = tags.iter().find_map(|tag| tag.strip_prefix("version:")).map(str::to_owned);
-        match (!expression.is_empty()).then(|| matcher(expression)).transpose() {
-            Ok(matcher) => technology.patterns.push(Pattern { place, matcher, confidence, version }),
-            Err(why) => self.unusable.add(format!("{}: {}", technology.name, at(why))),
+        let version = tags
+            .iter()
+            .find_map(|tag| tag.strip_prefix("version:"))
+            .map(str::to_owned);
+        match (!expression.is_empty())
+            .then(|| matcher(expression))
+            .transpose()
+        {
+            Ok(matcher) => technology.patterns.push(Pattern {
+                place,
+                matcher,
+                confidence,
+                version,
+            }),
+            Err(why) => self
+                .unusable
+                .add(format!("{}: {}", technology.name, at(why))),
         }
         Ok(())
     }
@@ -287,7 +344,10 @@ impl Rules {
 
 fn matcher(expression: &str) -> Result<Matcher, String> {
     Matcher::new(expression).map_err(|why| {
-        let end = expression.char_indices().nth(MAX_TOLD_CHARS).map_or(expression.len(), |(at, _)| at);
+        let end = expression
+            .char_indices()
+            .nth(MAX_TOLD_CHARS)
+            .map_or(expression.len(), |(at, _)| at);
         format!("`{}`: {why}", &expression[..end])
     })
 }
@@ -308,16 +368,23 @@ fn split_tags(text: &str) -> (&str, Vec<&str>) {
 }
 
 fn confidence(tags: &[&str]) -> Result<u8, String> {
-    let Some(text) = tags.iter().find_map(|tag| tag.strip_prefix("confidence:")) else { return Ok(100) };
+    let Some(text) = tags.iter().find_map(|tag| tag.strip_prefix("confidence:")) else {
+        return Ok(100);
+    };
     let number = text.parse::<u8>().ok().filter(|number| *number <= 100);
     number.ok_or_else(|| format!("the confidence `{text}` is not a number from 0 to 100"))
 }
 
 fn one_or_more(value: &Value) -> &[Value] {
-    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+    value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
 fn texts(value: &Value) -> Result<Vec<&str>, String> {
-    let texts = one_or_more(value).iter().map(Value::as_str).collect::<Option<Vec<_>>>();
+    let texts = one_or_more(value)
+        .iter()
+        .map(Value::as_str)
+        .collect::<Option<Vec<_>>>();
     texts.ok_or_else(|| "must be a text or a list of texts".to_owned())
 }

@@ -11,16 +11,25 @@ fn seen(headers: &[(&str, &str)], html: &str) -> Seen {
     let page = Document::read(html);
     Seen {
         url: "https://www.acme.example/shop".to_owned(),
-        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        headers: headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect(),
         html: html.to_owned(),
         script_urls: page.script_urls.clone(),
         page,
-        dns: vec![(DnsKind::Mx, "aspmx.l.google.com".to_owned()), (DnsKind::Txt, "v=spf1 -all".to_owned())],
+        dns: vec![
+            (DnsKind::Mx, "aspmx.l.google.com".to_owned()),
+            (DnsKind::Txt, "v=spf1 -all".to_owned()),
+        ],
     }
 }
 
 fn told(found: &[Detected]) -> Vec<(&str, Option<&str>, u8)> {
-    found.iter().map(|d| (d.name.as_str(), d.version.as_deref(), d.confidence)).collect()
+    found
+        .iter()
+        .map(|d| (d.name.as_str(), d.version.as_deref(), d.confidence))
+        .collect()
 }
 
 #[test]
@@ -72,8 +81,24 @@ fn every_place_is_looked_at() {
         ]
     );
     let evidence: Vec<&str> = found.iter().map(|d| d.evidence[0].as_str()).collect();
-    assert_eq!(evidence[..4], ["header server", "header x-thing", "cookie PHPSESSID", "cookie wp_lang"]);
-    assert_eq!(evidence[4..8], ["meta generator", "script /js/jquery-3.7.1.min.js", "inline script", "html"]);
+    assert_eq!(
+        evidence[..4],
+        [
+            "header server",
+            "header x-thing",
+            "cookie PHPSESSID",
+            "cookie wp_lang"
+        ]
+    );
+    assert_eq!(
+        evidence[4..8],
+        [
+            "meta generator",
+            "script /js/jquery-3.7.1.min.js",
+            "inline script",
+            "html"
+        ]
+    );
     assert_eq!(evidence[8..], ["text", "url", "dns MX", "dns TXT"]);
     assert!(detect(&rules, &Seen::default()).is_empty());
 }
@@ -87,8 +112,18 @@ fn confidence_adds_up_and_versions_are_chosen() {
         "Long": {"html": "hash=(\\w+)\\;version:\\1"},
     }));
     let found = detect(&rules, &seen(&[], "a1 b2 c3 xz hash=0123456789abcdef0123"));
-    assert_eq!(told(&found), [("Half", None, 70), ("Choice", Some("old"), 100), ("Long", None, 100)]);
-    assert_eq!(told(&detect(&rules, &seen(&[], "xyz"))), [("Choice", Some("new y"), 100)]);
+    assert_eq!(
+        told(&found),
+        [
+            ("Half", None, 70),
+            ("Choice", Some("old"), 100),
+            ("Long", None, 100)
+        ]
+    );
+    assert_eq!(
+        told(&detect(&rules, &seen(&[], "xyz"))),
+        [("Choice", Some("new y"), 100)]
+    );
 }
 
 #[test]
@@ -126,7 +161,10 @@ fn technologies_imply_exclude_and_require_others() {
     assert!(detect(&rules, &seen(&[], "plugin theme")).is_empty());
     let round = json!({"A": {"html": "a", "implies": "B"}, "B": {"implies": ["A", "C"]}});
     assert_eq!(
-        told(&detect(&super::Rules::parse(&round.to_string()).unwrap(), &seen(&[], "a"))),
+        told(&detect(
+            &super::Rules::parse(&round.to_string()).unwrap(),
+            &seen(&[], "a")
+        )),
         [("A", None, 100), ("B", None, 100)]
     );
 }
@@ -139,10 +177,22 @@ fn a_wrong_file_is_told_by_technology_and_reason() {
         ("{}", "names no technology"),
         (r#"{"technologies": []}"#, "`technologies` is not an object"),
         (r#"{"A": 1}"#, "A: is not an object"),
-        (r#"{"A": {"html": 1}}"#, "A: html: must be a text or a list of texts"),
-        (r#"{"A": {"headers": "x"}}"#, "A: headers: is not an object of patterns"),
-        (r#"{"A": {"html": "x\\;confidence:101"}}"#, "A: html: the confidence `101` is not a number from 0 to 100"),
-        (r#"{"apps": {"A": {"implies": "B"}}}"#, "A: names `B`, which is no technology of this file"),
+        (
+            r#"{"A": {"html": 1}}"#,
+            "A: html: must be a text or a list of texts",
+        ),
+        (
+            r#"{"A": {"headers": "x"}}"#,
+            "A: headers: is not an object of patterns",
+        ),
+        (
+            r#"{"A": {"html": "x\\;confidence:101"}}"#,
+            "A: html: the confidence `101` is not a number from 0 to 100",
+        ),
+        (
+            r#"{"apps": {"A": {"implies": "B"}}}"#,
+            "A: names `B`, which is no technology of this file",
+        ),
     ] {
         let why = Rules::parse(text).err().unwrap_or_default();
         assert!(why.starts_with(wanted), "{text}: {why}");
@@ -157,13 +207,28 @@ fn a_pattern_that_the_engine_cannot_have_costs_itself_alone_and_is_counted() {
         "Lost": {"html": "(?=lost)"},
         "Other": {"html": "plain"},
     }));
-    assert_eq!((rules.unusable.count, rules.technologies[0].patterns.len()), (10, 2));
+    assert_eq!(
+        (rules.unusable.count, rules.technologies[0].patterns.len()),
+        (10, 2)
+    );
     let first = &rules.unusable.first;
-    assert!(first.len() == 3 && first[0].starts_with("Around: html: `x(?!y)`: "), "{first:?}");
+    assert!(
+        first.len() == 3 && first[0].starts_with("Around: html: `x(?!y)`: "),
+        "{first:?}"
+    );
     let found = detect(&rules, &seen(&[("set-cookie", "own=1")], "plain"));
-    assert_eq!(told(&found), [("Around", None, 100), ("Names", None, 100), ("Other", None, 100)]);
+    assert_eq!(
+        told(&found),
+        [
+            ("Around", None, 100),
+            ("Names", None, 100),
+            ("Other", None, 100)
+        ]
+    );
     assert_eq!(never_found(&rules), ["Lost"]);
-    let long = super::Rules::parse(&json!({"A": {"html": format!("{}(", "ü".repeat(500)), "url": "x"}}).to_string());
+    let long = super::Rules::parse(
+        &json!({"A": {"html": format!("{}(", "ü".repeat(500)), "url": "x"}}).to_string(),
+    );
     assert!(long.unwrap().unusable.first[0].len() < 300);
 }
 
@@ -194,26 +259,56 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         (vec!["cftoken=12".to_owned()], "ColdFusion"),
         (vec!["LtpaToken2=1".to_owned()], "WebSphere"),
         (vec!["mybb[lastactive]=1".to_owned()], "MyBB"),
-        (vec!["Data[ID]=1".to_owned(), "datadome=2".to_owned()], "Form"),
+        (
+            vec!["Data[ID]=1".to_owned(), "datadome=2".to_owned()],
+            "Form",
+        ),
         (vec!["aspsessionq=1".to_owned()], "Asp"),
         (vec!["manyxx=1".to_owned()], "Many"),
         (vec!["few_=1".to_owned()], "Many"),
         (vec!["joomla_user_state=1".to_owned()], "Joomla"),
         (vec!["apptus.customerkey=1".to_owned()], "Customer"),
         (vec!["__Host-Space=1".to_owned()], "Customer"),
-        (vec!["_ga_ABC=1".to_owned(), "phpsessid=2".to_owned()], "Analytics"),
+        (
+            vec!["_ga_ABC=1".to_owned(), "phpsessid=2".to_owned()],
+            "Analytics",
+        ),
         (vec!["ID=1".to_owned()], "Plain"),
     ] {
-        let headers: Vec<_> = headers.iter().map(|cookie| ("set-cookie", cookie.as_str())).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|cookie| ("set-cookie", cookie.as_str()))
+            .collect();
         let found = detect(&rules, &seen(&headers, ""));
-        assert_eq!(found.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), [wanted], "{headers:?}");
+        assert_eq!(
+            found.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(),
+            [wanted],
+            "{headers:?}"
+        );
     }
-    let apart = [("set-cookie", "datadome=1"), ("set-cookie", "mybbl=2"), ("x-f-id", "3")];
-    assert_eq!(told(&detect(&rules, &seen(&apart, ""))), [], "brackets are of a name unless something says otherwise");
-    let found = detect(&rules, &seen(&[("x-runtime-cache", "12"), ("x-sucuri-cache", "HIT")], ""));
-    assert_eq!(told(&found), [("Header", Some("12"), 100), ("Cache", None, 100)]);
+    let apart = [
+        ("set-cookie", "datadome=1"),
+        ("set-cookie", "mybbl=2"),
+        ("x-f-id", "3"),
+    ];
+    assert_eq!(
+        told(&detect(&rules, &seen(&apart, ""))),
+        [],
+        "brackets are of a name unless something says otherwise"
+    );
+    let found = detect(
+        &rules,
+        &seen(&[("x-runtime-cache", "12"), ("x-sucuri-cache", "HIT")], ""),
+    );
+    assert_eq!(
+        told(&found),
+        [("Header", Some("12"), 100), ("Cache", None, 100)]
+    );
     let page = "<meta property='CF:app_domain:' content=app.clickfunnels.com>";
-    assert_eq!(told(&detect(&rules, &seen(&[], page))), [("Funnels", None, 100)]);
+    assert_eq!(
+        told(&detect(&rules, &seen(&[], page))),
+        [("Funnels", None, 100)]
+    );
     for cookie in [
         format!("SESS{}=1", &hex[1..]),
         "connectXsid=1".to_owned(),
@@ -221,7 +316,10 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         "apptusXcustomerKey=1".to_owned(),
         "xid=1".to_owned(),
     ] {
-        assert!(detect(&rules, &seen(&[("set-cookie", &cookie)], "")).is_empty(), "{cookie}");
+        assert!(
+            detect(&rules, &seen(&[("set-cookie", &cookie)], "")).is_empty(),
+            "{cookie}"
+        );
     }
 }
 
@@ -241,24 +339,49 @@ fn what_no_site_can_show_is_known() {
     }});
     assert_eq!(
         never_found(&rules(&file)),
-        ["Browser", "Behind it", "Needs it", "Needs that", "Needs a CMS", "Doubted"]
+        [
+            "Browser",
+            "Behind it",
+            "Needs it",
+            "Needs that",
+            "Needs a CMS",
+            "Doubted"
+        ]
     );
     let about = |file: &Value| super::super::about("t.json", &rules(file));
     let told = about(&file).unwrap();
     assert_eq!(told[0], "t.json has 10 technologies");
-    assert!(told[1].starts_with("6 of them can never be found (") && told[1].ends_with("Needs a CMS, …"), "{told:?}");
+    assert!(
+        told[1].starts_with("6 of them can never be found (")
+            && told[1].ends_with("Needs a CMS, …"),
+        "{told:?}"
+    );
     assert_eq!(told.len(), 2);
     let told = about(&json!({"A": {"html": ["a", "b(?=c)"]}})).unwrap();
     assert_eq!(told[0], "t.json has 1 technology");
-    assert!(told[1].starts_with("1 pattern passed over that the matcher cannot have: A: html: `b(?=c)`: "), "{told:?}");
-    assert!(about(&json!({"A": {"dom": "#a"}, "B": {"html": "(?=b)"}})).unwrap_err().contains("none of its 2 "));
+    assert!(
+        told[1]
+            .starts_with("1 pattern passed over that the matcher cannot have: A: html: `b(?=c)`: "),
+        "{told:?}"
+    );
+    assert!(
+        about(&json!({"A": {"dom": "#a"}, "B": {"html": "(?=b)"}}))
+            .unwrap_err()
+            .contains("none of its 2 ")
+    );
 }
 
 /// As many patterns as a full set of rules has, each of which has its words on the page, or none at all.
 fn many_rules() -> Rules {
     let patterns = |words: &str| -> Vec<String> {
         (0..1_000)
-            .map(|n| if n % 10 == 0 { format!("(?:[a-z]+[/.-]?)+{n}!") } else { format!("{words}[a-z/]*{n}!") })
+            .map(|n| {
+                if n % 10 == 0 {
+                    format!("(?:[a-z]+[/.-]?)+{n}!")
+                } else {
+                    format!("{words}[a-z/]*{n}!")
+                }
+            })
             .collect()
     };
     rules(&json!({"A": {
@@ -272,16 +395,24 @@ fn many_rules() -> Rules {
 fn hostile_patterns_and_pages_end() {
     let rules = many_rules();
     let long = "a".repeat(2_000);
-    let mut html = format!("{}<script>{}</script>", "a".repeat(200_000), "x".repeat(200_000));
+    let mut html = format!(
+        "{}<script>{}</script>",
+        "a".repeat(200_000),
+        "x".repeat(200_000)
+    );
     html += &(0..2_000)
         .map(|n| format!("<script src=/{n}/{long}></script><meta name=generator content={long}>"))
         .collect::<Vec<_>>()
         .concat();
     let mut seen = seen(&[], &html);
     seen.headers = vec![("x-powered-by".to_owned(), long.clone()); 2_000];
-    seen.headers.extend((0..2_000).map(|n| ("set-cookie".to_owned(), format!("c{n}={long}"))));
+    seen.headers
+        .extend((0..2_000).map(|n| ("set-cookie".to_owned(), format!("c{n}={long}"))));
     seen.dns = vec![(DnsKind::Txt, long); 2_000];
-    assert_eq!((seen.script_urls.len(), seen.page.metas.len()), (2_000, 2_000));
+    assert_eq!(
+        (seen.script_urls.len(), seen.page.metas.len()),
+        (2_000, 2_000)
+    );
     // An eighth of what a page may cost, for tests are built to be debugged. Without bounds the engine would read 20 GB.
     let budget = Budget::new(1024 * 1024);
     let (found, took) = timed(|| detect_within(&rules, &seen, &budget));
@@ -296,18 +427,29 @@ fn what_is_matched_of_many_values_is_bounded() {
         "Long script": {"scriptSrc": "end\\.js"}, "Late meta": {"meta": {"m": "late"}}, "Other meta": {"meta": {"o": "late"}}
     }));
     let mut seen = seen(&[], "");
-    seen.script_urls =
-        vec![format!("https://a.example/{}end.js", "x".repeat(500)), "https://a.example/near.js".to_owned()];
-    seen.script_urls.resize(MAX_PIECES, "https://a.example/other.js".to_owned());
-    seen.script_urls.push("https://a.example/late.js".to_owned());
+    seen.script_urls = vec![
+        format!("https://a.example/{}end.js", "x".repeat(500)),
+        "https://a.example/near.js".to_owned(),
+    ];
+    seen.script_urls
+        .resize(MAX_PIECES, "https://a.example/other.js".to_owned());
+    seen.script_urls
+        .push("https://a.example/late.js".to_owned());
     seen.page.metas = vec![("m".to_owned(), "near".to_owned()); MAX_OF_A_NAME];
-    seen.page.metas.extend([("m".to_owned(), "late".to_owned()), ("o".to_owned(), "late".to_owned())]);
+    seen.page.metas.extend([
+        ("m".to_owned(), "late".to_owned()),
+        ("o".to_owned(), "late".to_owned()),
+    ]);
     let found = detect(&rules, &seen);
     let names: Vec<_> = found.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["Near", "Other meta"]);
     seen.script_urls = vec!["x".repeat(MAX_SCRIPT_URL); MAX_TOGETHER / MAX_SCRIPT_URL];
     seen.script_urls.push("late.js".to_owned());
-    assert!(detect(&rules, &seen).iter().all(|d| d.name != "Late script"));
+    assert!(
+        detect(&rules, &seen)
+            .iter()
+            .all(|d| d.name != "Late script")
+    );
 }
 
 #[test]
@@ -315,19 +457,42 @@ fn the_shipped_rules_are_right_and_tell_what_they_are_for() {
     let text = include_str!("../../../../../../infra/data/technologies.json");
     let rules = Rules::parse(text).unwrap_or_else(|why| panic!("{why}"));
     assert!(
-        (60..=150).contains(&rules.technologies.len()) && rules.unusable.count == 0 && never_found(&rules).is_empty(),
+        (60..=150).contains(&rules.technologies.len())
+            && rules.unusable.count == 0
+            && never_found(&rules).is_empty(),
         "{}",
         rules.technologies.len()
     );
     for technology in &rules.technologies {
-        assert!(!technology.categories.is_empty(), "{} has no category", technology.name);
+        assert!(
+            !technology.categories.is_empty(),
+            "{} has no category",
+            technology.name
+        );
     }
     let html = "<meta name=generator content='WordPress 6.4.1'><link href=/wp-content/themes/x.css>\
                 <script src='https://www.googletagmanager.com/gtm.js?id=GTM-X'></script><script src=/wp-includes/js/jquery/jquery.min.js?ver=3.7.1>";
-    let found =
-        detect(&rules, &seen(&[("server", "cloudflare"), ("cf-ray", "1"), ("x-powered-by", "PHP/8.2.1")], html));
+    let found = detect(
+        &rules,
+        &seen(
+            &[
+                ("server", "cloudflare"),
+                ("cf-ray", "1"),
+                ("x-powered-by", "PHP/8.2.1"),
+            ],
+            html,
+        ),
+    );
     let names: Vec<_> = found.iter().map(|d| d.name.as_str()).collect();
-    for wanted in ["WordPress", "PHP", "MySQL", "jQuery", "Cloudflare", "Google Tag Manager", "Google Workspace"] {
+    for wanted in [
+        "WordPress",
+        "PHP",
+        "MySQL",
+        "jQuery",
+        "Cloudflare",
+        "Google Tag Manager",
+        "Google Workspace",
+    ] {
         assert!(names.contains(&wanted), "{wanted}: {names:?}");
     }
 }
