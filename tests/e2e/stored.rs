@@ -72,11 +72,14 @@ async fn finish(version: &str) {
     // What lost its message is due.
     invoke("sweep", &json!({})).await;
 
+    let listed = tenant.get("/v1/jobs?limit=100").await.json(200);
     for job in list("jobs") {
+        assert!(listed["jobs"].as_array().unwrap().iter().any(|listed| listed["id"] == job["job"]), "{job}");
         let ended = tenant.ended(&json!({"id": job["job"]})).await;
         let counts: Vec<(&str, u64)> =
             job["counts"].as_object().unwrap().iter().map(|(name, n)| (name.as_str(), n.as_u64().unwrap())).collect();
         assert_eq!((&ended["status"], &ended["credits"]["used"]), (&job["status"], &job["credits"]), "{job}: {ended}");
+        assert!(job["started_at"].is_null() || job["started_at"] == ended["started_at"], "{job}: {ended}");
         assert_counts(&ended, &in_order(&counts));
         let lines = tenant.results(&ended, 1000).await;
         assert!(lines.iter().enumerate().all(|(n, line)| line["index"] == n), "{job}");

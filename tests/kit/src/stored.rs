@@ -114,7 +114,11 @@ impl Dump {
             (*queue, Message { body: body.to_string(), ..message.clone() })
         });
         let messages = messages.collect();
-        Self { made_at: Timestamp(self.made_at.0 + 1000 * seconds), items, messages, ..self.clone() }
+        let mut expected = self.expected.clone();
+        for job in list(expected.get_mut("jobs")).filter(|job| !job["started_at"].is_null()) {
+            moved.text_time(&mut job["started_at"]);
+        }
+        Self { made_at: Timestamp(self.made_at.0 + 1000 * seconds), items, messages, expected, ..self.clone() }
     }
 }
 
@@ -262,10 +266,14 @@ impl Moved {
     /// When the fields of an outcome, or of what is known before it, were fetched.
     fn outcome(&self, outcome: &mut Value) {
         for source in list(outcome.get_mut("sources")) {
-            let fetched = &mut source[1]["fetched_at"];
-            let at = fetched.as_str().and_then(Timestamp::parse).expect("a time");
-            *fetched = Timestamp(at.0 + 1000 * self.seconds).rfc3339().into();
+            self.text_time(&mut source[1]["fetched_at"]);
         }
+    }
+
+    /// A time as it is shown.
+    fn text_time(&self, time: &mut Value) {
+        let at = time.as_str().and_then(Timestamp::parse).unwrap_or_else(|| panic!("{time} is no time"));
+        *time = Timestamp(at.0 + 1000 * self.seconds).rfc3339().into();
     }
 
     /// A member that is a time in milliseconds, where it is there.
