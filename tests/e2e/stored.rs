@@ -1,4 +1,4 @@
-//! What an earlier version left in the middle of its work, finished by the functions that are deployed. `tests/sim/stored.rs`
+//! What an earlier version left in the middle of its work, finished by the functions that are deployed. `tests/sim/stored`
 //! makes such a dump, and says what is in it.
 
 use std::collections::BTreeMap;
@@ -155,7 +155,9 @@ fn signed(got: &Got, secrets: &[LiveSecret]) {
     }
     let mac = |secret: &LiveSecret, parts: &[&[u8]]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.secret.reveal().as_bytes()).unwrap();
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         hex::encode(mac.finalize().into_bytes())
     };
     let before = secrets.last().unwrap();

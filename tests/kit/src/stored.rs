@@ -97,6 +97,7 @@ impl Dump {
     ///
     /// # Panics
     /// Where an attribute is not known here.
+    #[must_use]
     pub fn restored(&self, now: Timestamp, from: &str, to: &str) -> Self {
         let seconds = (now.0 - self.made_at.0).div_euclid(1000);
         let mut moved = Moved { seconds, from: from.to_owned(), to: to.to_owned(), keys: BTreeMap::new() };
@@ -186,10 +187,9 @@ impl Moved {
             "due" | "started_at" | "next_attempt_at" | "lease_until" | "expires_ms" | "not_before" | "turn_until"
             | "probe_until" | "wake_until" | "held" | "wake" => number + 1000 * self.seconds,
             "expires_at" | "over_at" => number + self.seconds,
-            // When a job was submitted, by its id, which stays.
-            "turn_job" | "newest" => number,
-            "seen" | "window_ms" | "balance" | "used" | "open_chunks" | "attempts" | "round_start" | "explicit"
-            | "disabled" | "slow" | "quick" | "items" | "starts" => number,
+            // The first two say when a job was submitted, by its id, which stays.
+            "turn_job" | "newest" | "seen" | "window_ms" | "balance" | "used" | "open_chunks" | "attempts"
+            | "round_start" | "explicit" | "disabled" | "slow" | "quick" | "items" | "starts" => number,
             _ => panic!("say whether {name} of {key:?} is a time"),
         }
     }
@@ -230,18 +230,18 @@ impl Moved {
     fn bytes(&self, name: &str, bytes: &[u8], key: &Key) -> Vec<u8> {
         let mut parts = key.sk.split('#');
         match (name, parts.next(), parts.next(), parts.next()) {
-            ("callback_key", Some("META"), ..) => bytes.to_vec(),
-            // What was answered about a request's records; what was sent; what an upstream posted.
-            ("data", Some("IDEM"), ..)
+            // A key; what was answered about a request's records; what was sent; what an upstream posted.
+            ("callback_key", Some("META"), ..)
+            | ("data", Some("IDEM"), ..)
             | ("data", Some("CHUNK"), Some(_), None)
             | ("data", Some("CHUNK"), Some("CALL"), _) => bytes.to_vec(),
-            ("data", Some("CHUNK"), Some(_), Some("RESULT")) => self.payload(bytes, |outcomes| {
+            ("data", Some("CHUNK"), Some(_), Some("RESULT")) => payload(bytes, |outcomes| {
                 for outcome in list(Some(outcomes)) {
                     // Overflow has each with its place.
                     self.outcome(if outcome.is_array() { &mut outcome[1] } else { outcome });
                 }
             }),
-            ("data", Some("CHUNK"), Some(_), Some("PART")) => self.payload(bytes, |part| {
+            ("data", Some("CHUNK"), Some(_), Some("PART")) => payload(bytes, |part| {
                 for outcome in list(part.get_mut("outcomes")) {
                     self.outcome(&mut outcome[1]);
                 }
@@ -254,13 +254,6 @@ impl Moved {
             }),
             _ => panic!("say whether {name} of {key:?} has times"),
         }
-    }
-
-    fn payload(&self, bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
-        let text = zstd::bulk::decompress(bytes, MAX_UNPACKED_BYTES).expect("a payload is packed");
-        let mut payload = serde_json::from_slice(&text).expect("a payload is JSON");
-        change(&mut payload);
-        zstd::bulk::compress(payload.to_string().as_bytes(), 0).expect("a payload can be packed")
     }
 
     /// When the fields of an outcome, or of what is known before it, were fetched.
@@ -297,4 +290,11 @@ impl Moved {
 
 fn list(value: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
     value.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn payload(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let text = zstd::bulk::decompress(bytes, MAX_UNPACKED_BYTES).expect("a payload is packed");
+    let mut payload = serde_json::from_slice(&text).expect("a payload is JSON");
+    change(&mut payload);
+    zstd::bulk::compress(payload.to_string().as_bytes(), 0).expect("a payload can be packed")
 }
