@@ -14,6 +14,7 @@ mod queues;
 mod servers;
 mod sixtyfour;
 mod springbolt;
+mod stored;
 mod tenants;
 mod upstreams;
 mod webhooks;
@@ -76,6 +77,7 @@ fn all() -> Vec<Case> {
         tenants::another_tenants_ids_are_not_there,
         tenants::an_account_shows_what_is_left,
         tenants::status_cannot_write,
+        stored::what_versions_left_is_finished_with_exact_counts,
         input::bad_requests_are_refused_and_leave_nothing,
         input::the_largest_request_is_taken,
         sixtyfour::their_client_works_unchanged,

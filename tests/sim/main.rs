@@ -20,6 +20,7 @@ mod recursion;
 mod reviewed;
 mod runs;
 mod sites;
+mod stored;
 mod sweeps;
 mod tenancy;
 mod threads;

@@ -6,4 +6,5 @@ pub mod schema;
 pub mod servers;
 pub mod sim;
 pub mod stack;
+pub mod stored;
 pub mod upstreams;

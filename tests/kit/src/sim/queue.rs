@@ -306,6 +306,18 @@ impl SimQueue {
         all
     }
 
+    /// Everything in the queues, with when it is or becomes visible.
+    pub fn waiting(&self) -> Vec<(QueueName, Timestamp, Received)> {
+        let state = self.state.lock().unwrap();
+        let lines = state.queues.iter();
+        lines
+            .flat_map(|(queue, line)| {
+                line.iter()
+                    .map(|((at, _), message)| (*queue, *at, message.clone()))
+            })
+            .collect()
+    }
+
     /// The dead-letter queue of a queue.
     pub fn dead_letters(&self, queue: QueueName) -> Vec<Received> {
         self.state

@@ -1,0 +1,596 @@
+//! How a dump is made: one job after the other is brought to where it is wanted, and left there.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared::domain::ids::{DeliveryId, JobId};
+use shared::domain::time::Timestamp;
+use shared::ports::{Message, QueueName};
+use testkit::harness::{Exchange, Options, body};
+use testkit::sim::{Fault, Op};
+use testkit::stored::{self, Dump, VERSIONS};
+
+use super::{CREDITS, SLOW, Stack, file, is_known};
+use crate::{MINUTE, SECOND};
+
+/// What a job must come to: by what its records are, not by what any version makes of them.
+#[derive(Default)]
+struct End {
+    status: &'static str,
+    counts: Vec<(&'static str, usize)>,
+    credits: usize,
+}
+
+impl End {
+    /// Of records that are all worked on; `price` each that is found.
+    fn completed(price: usize, counts: &[(&'static str, usize)]) -> Self {
+        let found = counts
+            .iter()
+            .find(|(name, _)| *name == "found")
+            .map_or(0, |(_, count)| *count);
+        Self {
+            status: "completed",
+            counts: counts.to_vec(),
+            credits: found * price,
+        }
+    }
+}
+
+/// A stack on which one job after the other is brought to where it is wanted and left there.
+struct Maker {
+    stack: Stack,
+    /// Everything that was in a queue when a job was left.
+    messages: Vec<(QueueName, Timestamp, Message)>,
+    jobs: Vec<Value>,
+    events: Vec<Value>,
+    used: usize,
+}
+
+impl Maker {
+    fn new(version: &str) -> Self {
+        let options = Options {
+            seed: 14,
+            sweeping: false,
+            fast_chunks: 8,
+            ..Options::default()
+        };
+        let stack = Stack::new(version, &options);
+        let (tenant, delays) = (stack.tenant.id.clone(), Some(vec![30, 5, 5, 5]));
+        let schedule = stack.world.call(async |ports| {
+            shared::maintenance::tenants::set_webhook_schedule(ports, &tenant, delays.clone()).await
+        });
+        assert!(schedule.is_ok());
+        // Two secrets sign.
+        body(
+            &stack.call(
+                "POST",
+                "/v1/webhooks/secret/rotate",
+                &[],
+                r#"{"overlap_hours": 48}"#,
+            ),
+            200,
+        );
+        Self {
+            stack,
+            messages: Vec::new(),
+            jobs: Vec::new(),
+            events: Vec::new(),
+            used: 0,
+        }
+    }
+
+    /// What the end-to-end tests' upstream tells this dump's questions from others by.
+    fn tag(&self) -> String {
+        self.stack.tenant.id.to_string()
+    }
+
+    /// Submits, and finds the job whatever the surface calls it.
+    fn submit(&mut self, path: &str, headers: &[(&str, &str)], sent: &str) -> (JobId, Value) {
+        let known = self.heads();
+        let answer = self.stack.call("POST", path, headers, sent);
+        assert!(
+            [200, 202].contains(&answer.status),
+            "{path}: {}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        let fresh: Vec<JobId> = self
+            .heads()
+            .into_iter()
+            .filter(|job| !known.contains(job))
+            .collect();
+        let [job] = &fresh[..] else {
+            panic!("{path} made {} jobs", fresh.len())
+        };
+        (job.clone(), body(&answer, answer.status))
+    }
+
+    fn heads(&self) -> Vec<JobId> {
+        let items = self.stack.world.sim.store.items();
+        let heads = items.iter().filter(|item| item.key.sk == "META");
+        heads
+            .map(|item| JobId::parse(item.key.pk.trim_start_matches("JOB#")).expect("a job's id"))
+            .collect()
+    }
+
+    fn native(&mut self, sent: &Value) -> JobId {
+        self.submit("/v1/jobs", &[], &sent.to_string()).0
+    }
+
+    /// Runs everything for so long, and kills what makes a call that `dies` names: by process, kind and subject.
+    fn run(&mut self, time: Duration, dies: impl Fn(&str, Op, &str) -> bool + Send + 'static) {
+        self.stack.world.faults(move |call| {
+            if dies(&call.name, call.op, &call.subject) {
+                Fault::Die
+            } else {
+                Fault::Proceed
+            }
+        });
+        self.stack.world.run_for(time);
+        self.stack.world.faults(|_| Fault::Proceed);
+    }
+
+    /// As [`run`](Self::run), without dispatch.
+    fn enrich(&mut self, time: Duration, dies: impl Fn(&str, Op, &str) -> bool + Send + 'static) {
+        let Options { dispatchers, .. } = self.stack.world.options;
+        self.stack.world.options.dispatchers = 0;
+        self.run(time, dies);
+        self.stack.world.options.dispatchers = dispatchers;
+    }
+
+    /// Leaves a job where it is: its messages do not reach anybody any more.
+    fn leave(&mut self, what: &str, job: &JobId, end: &End) {
+        let queue = &self.stack.world.sim.queue;
+        for (lane, at, message) in queue.waiting() {
+            let message = Message {
+                body: message.body,
+                delay: Duration::ZERO,
+                group: message.group,
+            };
+            self.messages.push((lane, at, message));
+            queue.lose(lane);
+        }
+        self.used += end.credits;
+        let counts: Map<String, Value> = end
+            .counts
+            .iter()
+            .map(|(name, n)| ((*name).to_owned(), (*n).into()))
+            .collect();
+        let started_at = self.stack.get(&format!("/v1/jobs/{job}"))["started_at"].clone();
+        self.jobs.push(json!({
+            "left": what, "started_at": started_at, "job": job.as_str(), "status": end.status, "counts": counts, "credits": end.credits,
+        }));
+    }
+
+    /// An event that must come, or must not come again.
+    fn event(&mut self, id: &DeliveryId, kind: &str, path: &str, to_come: bool) {
+        let known = self
+            .stack
+            .call("GET", &format!("/v1/deliveries/{id}"), &[], "");
+        let attempts = if known.status == 404 {
+            0
+        } else {
+            body(&known, 200)["log"].as_array().expect("a log").len()
+        };
+        self.events.push(json!({
+            "delivery": id.to_string(), "type": kind, "path": path, "to_come": to_come, "attempts_before": attempts,
+        }));
+    }
+
+    /// The event of a job's end.
+    fn end_event(&mut self, job: &JobId, kind: &str, path: &str) {
+        self.event(&job.delivery(0), kind, path, true);
+    }
+
+    /// A submission that nobody has begun.
+    fn untouched(&mut self) {
+        let domains = ["spotify.com", "unknown-1.example", "stripe.com"];
+        let job = self.native(&companies(&domains, Some(&self.stack.hook("untouched"))));
+        self.leave(
+            "before its first chunk",
+            &job,
+            &End::completed(1, &found_of(&domains)),
+        );
+        self.end_event(&job, "job.completed", "untouched");
+    }
+
+    /// Its client may send it again, and must be answered the same.
+    fn with_faults(&mut self) -> Value {
+        let good = json!({"input": {"domain": "spotify.com"}});
+        let sent =
+            json!({"type": "company", "records": [good, {"input": {}}, {"input": {"domain": 7}}]})
+                .to_string();
+        let (job, answer) = self.submit("/v1/jobs", &[("idempotency-key", "stored-1")], &sent);
+        assert!(
+            answer["errors"]
+                .as_array()
+                .is_some_and(|faults| faults.len() == 2),
+            "{answer}"
+        );
+        self.leave(
+            "before its first chunk",
+            &job,
+            &End::completed(1, &[("found", 1), ("invalid", 2)]),
+        );
+        json!({"key": "stored-1", "body": sent, "job": job.as_str(), "errors": answer["errors"]})
+    }
+
+    /// Records that an upstream answers later: one has been, the message about it is on its way, one has not.
+    fn parked(&mut self) {
+        let domains = [0, 1, 2].map(|n| format!("{n}.{}.example", self.tag()));
+        let job = self.native(&late(&domains[..2], None));
+        self.enrich(SECOND, |_, _, _| false);
+        let url = self.stack.callbacks.lock().unwrap()[&domains[0]].clone();
+        self.stack.post_answer(&url, &answered(&domains[0]));
+        self.leave(
+            "one of two upstream's answers is there, unread",
+            &job,
+            &End::completed(2, &[("found", 2)]),
+        );
+
+        let job = self.native(&late(&domains[2..], Some(&self.stack.hook("parked"))));
+        self.enrich(SECOND, |_, _, _| false);
+        self.leave(
+            "waits for an upstream's answer",
+            &job,
+            &End::completed(2, &[("found", 1)]),
+        );
+        self.end_event(&job, "job.completed", "parked");
+    }
+
+    /// Every chunk has its result, and whoever was about to end the job died.
+    fn unfinished(&mut self) {
+        let domains = ["spotify.com", "unknown-1.example"];
+        let job = self.native(&companies(&domains, Some(&self.stack.hook("unfinished"))));
+        self.enrich(SECOND, |name, op, _| {
+            name.starts_with("Enrich") && op == Op::Transact
+        });
+        let shown = self.stack.get(&format!("/v1/jobs/{job}"));
+        assert_eq!(
+            (&shown["status"], &shown["counts"]["found"]),
+            (&json!("running"), &json!(1)),
+            "{shown}"
+        );
+        self.leave(
+            "all done, its end not written",
+            &job,
+            &End::completed(1, &found_of(&domains)),
+        );
+        self.end_event(&job, "job.completed", "unfinished");
+    }
+
+    /// Its event has not been tried; has been refused once; was being sent by a process that died.
+    fn untold(&mut self) {
+        for path in ["untold", "refused", "interrupted"] {
+            let domains = ["stripe.com"];
+            let job = self.native(&companies(&domains, Some(&self.stack.hook(path))));
+            self.enrich(SECOND, |_, _, _| false);
+            self.told(path);
+            self.leave(
+                &format!("ended, its event {path}"),
+                &job,
+                &End::completed(1, &found_of(&domains)),
+            );
+            self.end_event(&job, "job.completed", path);
+        }
+    }
+
+    /// What becomes of the first attempt of an event that goes to such a path.
+    fn told(&mut self, path: &str) {
+        let before = self.stack.tenant.receiver.exchanges().len();
+        match path {
+            "refused" => {
+                self.stack.tenant.receiver.answers([500]);
+                self.run(SECOND, |_, _, _| false);
+                assert_eq!(self.stack.tenant.receiver.exchanges().len(), before + 1);
+            }
+            "interrupted" => self.run(SECOND, |_, op, _| op == Op::Http),
+            _ => {}
+        }
+    }
+
+    /// A job of two shards that tells of each record. The first chunk is done, and its event has been delivered; the next
+    /// have results and events, and their processes died before the progress; the others are where a large job waits.
+    fn record_by_record(&mut self) {
+        let domain = |n: usize| {
+            if n.is_multiple_of(3) {
+                "spotify.com".to_owned()
+            } else {
+                format!("unknown-{n}.example")
+            }
+        };
+        let domains: Vec<String> = (0..101).map(domain).collect();
+        let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+        let mut sent = companies(&domains, Some(&self.stack.hook("records")));
+        sent["webhook_events"] = json!({"record.finished": self.stack.hook("record")});
+        let job = self.native(&sent);
+        let progress = format!("JOB#{job}/PROGRESS#");
+        self.stack.world.options.bulk_enrichers = Some(0);
+        let seen = Mutex::new(0);
+        self.run(SECOND, move |_, op, subject| {
+            let counts = op == Op::Update && subject.starts_with(&progress);
+            let mut seen = seen.lock().unwrap();
+            *seen += usize::from(counts);
+            counts && *seen > 1
+        });
+        self.stack.world.options.bulk_enrichers = None;
+        let told = self.stack.tenant.receiver.exchanges();
+        let told: Vec<&str> = told
+            .iter()
+            .filter(|got| got.url.ends_with("/record"))
+            .map(Exchange::id)
+            .collect();
+        let told: Vec<DeliveryId> = told
+            .into_iter()
+            .map(|id| DeliveryId::parse_event(id).expect("an event"))
+            .collect();
+        assert!((2..10).contains(&told.len()), "{told:?}");
+        let counts = self.stack.get(&format!("/v1/jobs/{job}"))["counts"].clone();
+        assert_eq!(
+            (&counts["found"], &counts["not_found"]),
+            (&json!(1), &json!(0)),
+            "{counts}"
+        );
+        self.leave(
+            "in the middle of a hundred chunks",
+            &job,
+            &End::completed(1, &found_of(&domains)),
+        );
+        for n in 0..101 {
+            let id = job.record_delivery(n);
+            self.event(&id, "record.finished", "record", !told.contains(&id));
+        }
+        self.end_event(&job, "job.completed", "records");
+    }
+
+    /// One chunk is done, of the other nothing is stored: its process died, and the client has asked to stop.
+    fn canceled(&mut self) {
+        let job = self.native(&lookups(
+            &format!("{}-canceled", self.tag()),
+            65,
+            Some(&self.stack.hook("canceled")),
+        ));
+        self.enrich(SECOND, |_, _, _| false);
+        self.stack.world.kill_enrichers();
+        let answer = body(
+            &self
+                .stack
+                .call("POST", &format!("/v1/jobs/{job}/cancel"), &[], ""),
+            202,
+        );
+        assert_eq!(answer["status"], "canceling");
+        let known = (0..33).filter(|n| is_known(*n)).count();
+        let counts = vec![
+            ("found", known),
+            ("not_found", 33 - known),
+            ("canceled", 32),
+        ];
+        self.leave(
+            "being canceled",
+            &job,
+            &End {
+                status: "canceled",
+                counts,
+                credits: 3 * known,
+            },
+        );
+        self.end_event(&job, "job.canceled", "canceled");
+    }
+
+    /// A job of each compatible API, each left elsewhere.
+    fn of_each_surface(&mut self) {
+        let half: [(&str, usize); 2] = [("found", 1), ("not_found", 1)];
+        let hook = |path: &str| self.stack.hook(path);
+        let surfaces = [
+            (
+                "fullenrich",
+                "untold",
+                "/api/v2/contact/reverse/email/bulk",
+                json!({"name": "stored", "data": [{"email": "ada@example.com"}, {"email": "unknown@example.com"}],
+                       "webhook_url": hook("fullenrich")}),
+                &half[..],
+            ),
+            (
+                "sixtyfour",
+                "begun",
+                "/find-email-bulk-async",
+                json!({"leads": [{"name": "Ada Lovelace", "company": "Example"}, {"name": "unknown", "company": "Example"}],
+                       "webhook_url": hook("sixtyfour")}),
+                &half[..],
+            ),
+            (
+                "apione",
+                "refused",
+                "/api/v1/async/enrich",
+                json!({"type": "people", "records": [{"email": "ada@example.com"}, {"email": "unknown@example.com"}],
+                       "webhook_url": hook("apione")}),
+                &half[..],
+            ),
+            (
+                "springbolt",
+                "interrupted",
+                "/linkedin-to-phone",
+                json!({"linkedinUrl": "https://www.linkedin.com/in/ada", "callbackUrl": hook("springbolt")}),
+                &half[..1],
+            ),
+        ];
+        for (surface, left, path, sent, counts) in surfaces {
+            let (job, _) = self.submit(path, &[], &sent.to_string());
+            if left != "begun" {
+                self.enrich(SECOND, |_, _, _| false);
+                self.told(left);
+            }
+            self.leave(
+                &format!("of {surface}, {left}"),
+                &job,
+                &End::completed(1, counts),
+            );
+            self.end_event(&job, "job.completed", surface);
+        }
+    }
+
+    /// The function stopped in time: what it had is in parts, and a message asks for the rest, with its hold on the chunk.
+    fn half_way(&mut self) {
+        let job = self.native(&lookups(&self.tag(), 40, Some(&self.stack.hook("half"))));
+        // As if a deployment had taken so long: what lost its process is free by then, and a first message that comes so late
+        // may have company.
+        self.stack.world.sim.clock.advance(3 * MINUTE);
+        // Of 30 s a run begins records for four, and then asks for the next run, which does nothing yet.
+        let asked = AtomicBool::new(false);
+        self.enrich(SLOW + SECOND, move |_, op, _| {
+            asked.fetch_or(op == Op::Send, Ordering::SeqCst)
+        });
+        let known = (0..40).filter(|n| is_known(*n)).count();
+        self.leave(
+            "half-way",
+            &job,
+            &End::completed(3, &[("found", known), ("not_found", 40 - known)]),
+        );
+        let now = self.stack.world.now();
+        for (_, at, message) in &mut self.messages {
+            if message.body.contains(job.as_str()) {
+                *at = now;
+            }
+        }
+        self.end_event(&job, "job.completed", "half");
+    }
+
+    fn dump(mut self) -> Dump {
+        let repeated = self.with_faults();
+        self.untouched();
+        self.parked();
+        self.unfinished();
+        self.untold();
+        self.record_by_record();
+        self.canceled();
+        self.of_each_surface();
+        self.half_way();
+
+        let Stack {
+            world,
+            tenant,
+            callbacks,
+            ..
+        } = self.stack;
+        let asked = world
+            .sim
+            .http
+            .sent()
+            .into_iter()
+            .map(|sent| sent.request.url);
+        let asked: Vec<String> = asked
+            .filter(|url| url.contains(&format!("/lookup/{}.", tenant.id)))
+            .collect();
+        let now = world.now();
+        let waiting = callbacks.lock().unwrap().clone();
+        let waiting = waiting
+            .into_iter()
+            .filter(|(domain, _)| !domain.starts_with("0."));
+        let waiting = waiting.map(|(domain, url)| json!({"url": url, "answer": answered(&domain)}));
+        let expected = json!({
+            "api_key": tenant.api_key,
+            "hooks": tenant.hooks,
+            "balance": CREDITS - i64::try_from(self.used).expect("some credits"),
+            "used": self.used,
+            // What the test posts where the first run of each chunk said that answers go.
+            "to_post": waiting.collect::<Vec<_>>(),
+            // A request that may be sent again.
+            "repeated": repeated,
+            // Questions of the job that is half-way whose answers are stored.
+            "answered": asked,
+            "jobs": self.jobs,
+            "events": self.events,
+        });
+        let messages = self.messages.into_iter();
+        let messages = messages.map(|(lane, at, message)| {
+            (
+                lane,
+                Message {
+                    delay: stored::delay(at, now),
+                    ..message
+                },
+            )
+        });
+        // What the processes of a deployment know together is not of its tenants, and is forgotten at any time.
+        let shared = ["RATE#", "BREAKER#", "WAITS#"];
+        let items = world.sim.store.items().into_iter();
+        let items =
+            items.filter(|item| !shared.iter().any(|prefix| item.key.pk.starts_with(prefix)));
+        Dump {
+            made_at: now,
+            tenant: tenant.id,
+            items: items.collect(),
+            messages: messages.collect(),
+            expected,
+        }
+    }
+}
+
+fn records(inputs: impl Iterator<Item = Value>, kind: &str, webhook: Option<&str>) -> Value {
+    let records: Vec<Value> = inputs
+        .enumerate()
+        .map(|(n, input)| json!({"id": format!("n{n}"), "input": input}))
+        .collect();
+    let mut sent = json!({"type": kind, "records": records});
+    if let Some(url) = webhook {
+        sent["webhook_url"] = url.into();
+    }
+    sent
+}
+
+fn companies(domains: &[&str], webhook: Option<&str>) -> Value {
+    records(
+        domains.iter().map(|domain| json!({"domain": domain})),
+        "company",
+        webhook,
+    )
+}
+
+fn late(domains: &[String], webhook: Option<&str>) -> Value {
+    records(
+        domains.iter().map(|domain| json!({"domain": domain})),
+        "late",
+        webhook,
+    )
+}
+
+fn lookups(tag: &str, count: usize, webhook: Option<&str>) -> Value {
+    records(
+        (0..count).map(|n| json!({"key": format!("{tag}.{n}")})),
+        "lookup",
+        webhook,
+    )
+}
+
+/// What the upstream that answers later has to say.
+fn answered(domain: &str) -> Value {
+    json!({"status": "done", "result": {"name": format!("Name of {domain}")}})
+}
+
+/// How many of these domains the table of brands has, and how many it has not.
+fn found_of(domains: &[&str]) -> Vec<(&'static str, usize)> {
+    let table = file("infra/data/brands.csv");
+    let known = |domain: &&&str| {
+        table
+            .lines()
+            .any(|line| line.split(',').next() == Some(**domain))
+    };
+    let found = domains.iter().filter(known).count();
+    [("found", found), ("not_found", domains.len() - found)]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// Makes the newest dump. Once its version is out it is kept as it is: the versions after it must finish it.
+#[test]
+#[ignore = "writes tests/e2e/stored; see tests/README.md"]
+fn make_the_dump() {
+    let version = VERSIONS.last().expect("a version");
+    let text = Maker::new(version).dump().text();
+    let path = stored::path(version);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+    std::fs::write(&path, &text).expect("the dump is written");
+    println!("{}: {} bytes", path.display(), text.len());
+}

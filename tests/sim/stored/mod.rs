@@ -1,0 +1,394 @@
+//! What a version leaves stored in the middle of its work, for the versions after it to finish: `tests/e2e/stored` keeps a
+//! dump of each. How one is made is in `maker`; that it is finished is checked here over simulated ports, and by `tests/e2e` with
+//! the deployed functions.
+
+mod maker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared::catalog::Config;
+use shared::domain::callback::CALLBACKS;
+use shared::lambda::api::Api;
+use shared::lambda::config::MAX_WAIT;
+use shared::lambda::http::{ApiRequest, ApiResponse};
+use shared::ports::HttpRequest;
+use shared::providers::{Registry, build};
+use testkit::harness::{Options, Tenant, World, body};
+use testkit::sim::Reply;
+use testkit::stored::{Dump, VERSIONS};
+
+use crate::MINUTE;
+
+const CREDITS: i64 = 10_000;
+/// As run.py has it. Source: its `EnrichTimeout`.
+const ENRICH_TIMEOUT: Duration = Duration::from_secs(30);
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Where the tests' upstream is.
+const UPSTREAM: &str = "https://upstream.example";
+/// A question that the upstream takes this long over.
+const SLOW: Duration = Duration::from_secs(10);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The providers of the end-to-end tests, as `configured` of run.py puts them together.
+fn registry() -> Registry {
+    let extra =
+        file("tests/e2e/providers.toml").replace("http://127.0.0.1:UPSTREAM_PORT", UPSTREAM);
+    let mut text = file("infra/providers.toml");
+    let vendors = extra
+        .lines()
+        .filter_map(|line| line.strip_prefix("[providers.vendor-")?.strip_suffix(']'));
+    for kind in vendors {
+        let (head, rest) = text
+            .split_once(&format!("[types.{kind}]\n"))
+            .expect("a vendor's type");
+        let (block, after) = rest
+            .split_once("\n\n")
+            .expect("a blank line after each type");
+        assert!(block.contains("waterfall = []"), "{kind}");
+        let block = block.replace(
+            "waterfall = []",
+            &format!("waterfall = [\"vendor-{kind}\"]"),
+        );
+        let block: Vec<&str> = block
+            .lines()
+            .filter(|line| !line.starts_with("unconfigured = "))
+            .collect();
+        text = format!("{head}[types.{kind}]\n{}\n\n{after}", block.join("\n"));
+    }
+    text = text.replace("\nsignals = \"signals\"\n", "\nsignals = \"nobodys\"\n");
+    let config = Config::parse("stored", &format!("{text}\n{extra}"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let built = Registry::assemble(&config, |provider| {
+        build(provider, &root().join("infra"), &|_| None)
+    });
+    built.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether the upstream knows a number's answer.
+fn is_known(number: usize) -> bool {
+    !number.is_multiple_of(7)
+}
+
+/// The upstream of tests/e2e/servers.rs, for what is asked here. Notes where it may post, by domain.
+fn upstream(request: &HttpRequest, callbacks: &Mutex<BTreeMap<String, String>>) -> Reply {
+    let asked = || serde_json::from_slice::<Value>(&request.body).expect("JSON");
+    let path = request.url.strip_prefix(UPSTREAM).expect("its own address");
+    if let Some((tag, number)) = path
+        .strip_prefix("/lookup/")
+        .and_then(|path| path.rsplit_once('.'))
+    {
+        let number = number.parse().expect("a number");
+        let reply = if is_known(number) {
+            Reply::json(200, &json!({"answer": number}))
+        } else {
+            Reply::status(404)
+        };
+        // Of a job that is canceled, the first chunk is done at once.
+        return if tag.ends_with("-canceled") && number < 33 {
+            reply
+        } else {
+            reply.after(SLOW)
+        };
+    }
+    if path == "/late" {
+        let text = |name: &str| asked()[name].as_str().expect("a text").to_owned();
+        let mut callbacks = callbacks.lock().unwrap();
+        let before = callbacks.insert(text("domain"), text("callback"));
+        assert_eq!(before, None, "asked twice");
+        return Reply::json(200, &json!({"id": callbacks.len(), "status": "accepted"}));
+    }
+    let found = match path.strip_prefix("/vendor/") {
+        _ if asked().to_string().contains("unknown") => return Reply::status(404),
+        Some("email") => {
+            json!({"emails": [{"email": "ada@example.com", "status": "deliverable", "type": "company"}]})
+        }
+        Some("phone") => json!({"phones": [{"number": "+1 555 0100", "region": "US"}]}),
+        Some("person") => {
+            json!({"profile": {"full_name": "ada"}, "full_name": "ada", "title": "Engineer"})
+        }
+        Some("reverse-email") => json!({"profile": {"full_name": "ada"}}),
+        _ => panic!("nobody scripted {path}"),
+    };
+    Reply::json(200, &found)
+}
+
+/// The functions behind their API, with one tenant.
+struct Stack {
+    world: World,
+    api: Api,
+    tenant: Tenant,
+    callbacks: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Stack {
+    fn new(version: &str, options: &Options) -> Self {
+        let mut world = World::with(Options {
+            enrich_timeout: ENRICH_TIMEOUT,
+            credits: 0,
+            ..options.clone()
+        });
+        // The tenant that every world has is not of the dump.
+        for item in world.sim.store.items() {
+            world.sim.store.place(&item.key, None);
+        }
+        let tenant = world.tenant_with(&format!("stored-{}", version.replace('.', "-")), CREDITS);
+        let registry = registry();
+        let catalog = registry.catalog().clone();
+        world.registry = Arc::new(registry);
+        let callbacks = Arc::<Mutex<BTreeMap<String, String>>>::default();
+        let known = Arc::clone(&callbacks);
+        world
+            .sim
+            .http
+            .on(UPSTREAM, move |request| upstream(request, &known));
+        let api = Api {
+            ports: world.ports.clone(),
+            catalog,
+            retention: RETENTION,
+            enrich_timeout: ENRICH_TIMEOUT,
+            max_wait: MAX_WAIT,
+        };
+        Self {
+            world,
+            api,
+            tenant,
+            callbacks,
+        }
+    }
+
+    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> ApiResponse {
+        self.call_with(method, path, &[], headers, body)
+    }
+
+    fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> ApiResponse {
+        // Surfaces read it here or there.
+        let (key, bearer) = (
+            self.tenant.api_key.as_str(),
+            format!("Bearer {}", self.tenant.api_key),
+        );
+        let key = [
+            ("x-api-key", key),
+            ("authorization", &bearer),
+            ("content-type", "application/json"),
+        ];
+        let request = ApiRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+            headers: key
+                .iter()
+                .chain(headers)
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+            body: body.as_bytes().to_vec(),
+            request_id: "req-1".to_owned(),
+        };
+        let deadline = self.world.now().plus(Duration::from_secs(29));
+        if method == "GET" {
+            self.world.sim.finish(self.api.read(&request, deadline))
+        } else {
+            self.world.sim.finish(self.api.write(&request))
+        }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        body(&self.call("GET", path, &[], ""), 200)
+    }
+
+    /// The tenant's jobs.
+    fn listed(&self) -> Vec<String> {
+        let page = self.call_with("GET", "/v1/jobs", &[("limit", "100")], &[], "");
+        let page = body(&page, 200);
+        page["jobs"]
+            .as_array()
+            .expect("jobs")
+            .iter()
+            .map(|job| job["id"].as_str().expect("an id").to_owned())
+            .collect()
+    }
+
+    /// Posts what an upstream has to say of a domain.
+    fn post_answer(&self, url: &str, answer: &Value) {
+        let at = url.find(CALLBACKS).expect("a URL of ours");
+        assert_eq!(
+            self.call("POST", &url[at..], &[], &answer.to_string())
+                .status,
+            204
+        );
+    }
+
+    fn hook(&self, path: &str) -> String {
+        format!("{}{path}", self.tenant.hooks)
+    }
+}
+
+#[test]
+fn what_versions_left_is_finished_with_exact_counts() {
+    for version in VERSIONS {
+        finish(version, None);
+    }
+}
+
+/// What saves time or work, or guards against company that nobody here keeps: without it everything ends the same.
+const HINTS: [&str; 15] = [
+    "done",
+    "expires_at",
+    "explicit",
+    "held_00",
+    "lease_token",
+    "over_at",
+    "quick",
+    "rotation",
+    "round_start",
+    "seen",
+    "turn",
+    "turn_job",
+    "wake_00",
+    "wake_until",
+    "window_ms",
+];
+
+/// A control: the dump of a version that called an attribute otherwise would not be finished.
+#[test]
+fn an_attribute_of_another_name_is_noticed() {
+    let version = VERSIONS.last().expect("a version");
+    let names: BTreeSet<String> = Dump::of(version)
+        .items
+        .iter()
+        .flat_map(|item| item.attributes.keys().cloned())
+        .collect();
+    let noticed = |name: &&String| catch_unwind(|| finish(version, Some(name))).is_err();
+    let unnoticed: Vec<&String> = names.iter().filter(|name| !noticed(name)).collect();
+    assert_eq!(unnoticed, HINTS);
+}
+
+/// Puts a dump back, lets everything run, and looks at what came of it. `lost` is an attribute that is not found.
+fn finish(version: &str, lost: Option<&str>) {
+    let dump = Dump::of(version);
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let mut stack = Stack::new(
+        version,
+        &Options {
+            enrichers: 4,
+            dispatchers: 4,
+            ..Options::default()
+        },
+    );
+    stack.world.sim.clock.advance(100 * 24 * 60 * MINUTE);
+    for item in stack.world.sim.store.items() {
+        stack.world.sim.store.place(&item.key, None);
+    }
+    let hooks = text(&dump.expected["hooks"]);
+    assert_eq!(hooks, stack.tenant.hooks);
+    let dump = dump.restored(stack.world.now(), &hooks, &hooks);
+    let list = |name: &str| dump.expected[name].as_array().expect("a list").iter();
+    for mut item in dump.items {
+        item.attributes
+            .retain(|name, _| Some(name.as_str()) != lost);
+        stack
+            .world
+            .sim
+            .store
+            .place(&item.key, Some(item.attributes));
+    }
+    for (queue, message) in dump.messages {
+        stack
+            .world
+            .call(async |ports| ports.queue.send(queue, vec![message.clone()]).await)
+            .expect("it is sent");
+    }
+    stack.tenant.api_key = text(&dump.expected["api_key"]);
+    for post in list("to_post") {
+        stack.post_answer(&text(&post["url"]), &post["answer"]);
+    }
+    let repeated = &dump.expected["repeated"];
+    let key = text(&repeated["key"]);
+    let answer = stack.call(
+        "POST",
+        "/v1/jobs",
+        &[("idempotency-key", &key)],
+        &text(&repeated["body"]),
+    );
+    let answer = body(&answer, 202);
+    assert_eq!(
+        (&answer["id"], &answer["errors"]),
+        (&repeated["job"], &repeated["errors"])
+    );
+    assert_eq!(stack.world.quiet_within(60 * MINUTE), Ok(()));
+
+    let listed = stack.listed();
+    for job in list("jobs") {
+        let shown = stack.get(&format!("/v1/jobs/{}", text(&job["job"])));
+        assert_eq!(
+            (&shown["status"], &shown["credits"]["used"]),
+            (&job["status"], &job["credits"]),
+            "{job}: {shown}"
+        );
+        assert!(
+            job["started_at"].is_null() || job["started_at"] == shown["started_at"],
+            "{job}: {shown}"
+        );
+        assert!(listed.contains(&text(&job["job"])), "{job}");
+        let counts = shown["counts"].as_object().expect("counts").iter();
+        let counts: Map<_, _> = counts
+            .filter(|(name, n)| **n != 0 && *name != "total")
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect();
+        assert_eq!(Value::from(counts), job["counts"], "{job}");
+    }
+    let told = stack.tenant.receiver.exchanges();
+    for event in list("events") {
+        let id = text(&event["delivery"]).replacen("dlv_", "evt_", 1);
+        let came = told.iter().filter(|exchange| exchange.id() == id).count();
+        assert_eq!(came, usize::from(event["to_come"] == true), "{event}");
+        let delivery = stack.get(&format!("/v1/deliveries/{id}"));
+        assert_eq!(
+            (&delivery["state"], &delivery["type"]),
+            (&json!("delivered"), &event["type"]),
+            "{delivery}"
+        );
+    }
+    let account = stack.get("/v1/account");
+    let credits = json!({"balance": dump.expected["balance"], "used": dump.expected["used"]});
+    assert_eq!(
+        (&account["credits"], &account["usage"]["open_chunks"]),
+        (&credits, &json!(0))
+    );
+    let sent = stack.world.sim.http.sent();
+    let asked = |url: &str| {
+        sent.iter()
+            .filter(|sent| sent.request.url.contains(url))
+            .count()
+    };
+    assert!(
+        list("answered").all(|url| sent.iter().all(|sent| sent.request.url != *url)),
+        "an answer was bought again"
+    );
+    assert_eq!(
+        asked(&format!("/lookup/{}.", dump.tenant)) + list("answered").count(),
+        40
+    );
+    assert_eq!((asked("-canceled."), asked("/late")), (0, 0));
+}
