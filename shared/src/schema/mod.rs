@@ -13,11 +13,11 @@
 //! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
 //! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
 //! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
-//! | `RATE#p` | `RATE` | a provider's next free slot, of all processes (`provider::limit`) |
-//! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`provider::breaker`) |
-//! | `WAITS#p` | `WAITS` | since when records wait for a provider, and why; only shown (`provider::waits`) |
-//! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`provider::cache`) |
-//! | `SEEN#t#sha256(site)` | `SEEN` | when a tenant first saw what a site shows without a date (`provider::seen`) |
+//! | `RATE#p` | `RATE` | a provider's next free slot, of all processes (`providers::guards::rate_limit`) |
+//! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`providers::guards::circuit_breaker`) |
+//! | `WAITS#p` | `WAITS` | since when records wait for a provider, and why; only shown (`providers::guards::waits`) |
+//! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`providers::guards::answer_cache`) |
+//! | `SEEN#t#sha256(site)` | `SEEN` | when a tenant first saw what a site shows without a date (`providers::guards::seen`) |
 //! | `CACHE` | `KEY` | that HMAC's key |
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one

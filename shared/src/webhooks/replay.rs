@@ -14,7 +14,7 @@ use crate::schema::{
     delivery_key, read_delivery, s,
 };
 
-/// The reason of a delivery that a newer job's made void; see `turn.rs`.
+/// The reason of a delivery that a newer job's made void; see `order.rs`.
 pub(crate) const SUPERSEDED: &str = "superseded";
 /// How long a test delivery is kept.
 const TEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
