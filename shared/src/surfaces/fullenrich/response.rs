@@ -1,0 +1,445 @@
+//! The answers: a batch as it is polled, and the account.
+
+use serde_json::{Map, Value, json};
+use sha1::{Digest, Sha1};
+
+use super::code;
+use super::error::failure;
+use super::request::{ENRICH, PERSONAL_EMAILS, PHONES, REVERSE, WORK_EMAILS};
+use crate::catalog::Catalog;
+use crate::domain::error::ApiError;
+use crate::domain::ids::TenantId;
+use crate::domain::job::{Accepted, JobView, Status};
+use crate::domain::json;
+use crate::domain::record::{Blanks, Outcome, Record};
+use crate::domain::tenant::Caller;
+use crate::domain::time::Timestamp;
+use crate::surfaces::Shown;
+use crate::surfaces::common::contact;
+use crate::surfaces::common::contact::{Email, EmailStatus, Phone};
+use crate::surfaces::common::message::{ApiRequest, ApiResponse};
+
+/// What the description asks a caller to wait who polls too early, in seconds.
+const READY_IN_SECONDS: u32 = 30;
+
+/// The answer to a submission, also where credits are short.
+pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
+    match accepted {
+        Accepted::Job { view, .. } => {
+            ApiResponse::json(200, &json!({"enrichment_id": view.job.spec.id.uuid()}))
+        }
+        // Nothing on this surface asks for a price.
+        Accepted::Priced { .. } => failure(
+            500,
+            code::INTERNAL,
+            "a price was reckoned that nobody asked for",
+        ),
+    }
+}
+
+pub(super) fn is(view: &JobView, operation: &str) -> bool {
+    view.job.spec.operation.as_deref() == Some(operation)
+}
+
+fn forced(request: &ApiRequest) -> bool {
+    request
+        .parameter("forceResults")
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
+pub(super) fn wants_enriched(request: &ApiRequest, view: &JobView) -> bool {
+    is(view, ENRICH) && (!view.status().is_live() || forced(request))
+}
+
+pub(super) fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
+    if !is(shown.view, ENRICH) {
+        return Err(ApiError::NotFound { what: "enrichment" });
+    }
+    if shown.view.status().is_live() && !forced(shown.request) {
+        let message =
+            format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
+        let response = failure(400, code::IN_PROGRESS, &message);
+        return Ok(response.with("retry-after", READY_IN_SECONDS.to_string()));
+    }
+    Ok(show(shown))
+}
+
+pub(super) fn show_reversed(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
+    if is(shown.view, REVERSE) {
+        Ok(show(shown))
+    } else {
+        Err(ApiError::NotFound {
+            what: "reverse lookup",
+        })
+    }
+}
+
+fn show(shown: &Shown<'_>) -> ApiResponse {
+    let entries = shown.records.unwrap_or_default();
+    let contacts = entries
+        .iter()
+        .map(|entry| (&entry.record, entry.outcome.as_ref()));
+    let state = state(shown.view);
+    let status = if state == CREDITS_INSUFFICIENT {
+        402
+    } else {
+        200
+    };
+    let credits = if shown.view.job.status.is_live() {
+        // What is shown, and not what is counted so far: the two need not have been read at the same moment.
+        entries
+            .iter()
+            .filter_map(|entry| entry.outcome.as_ref())
+            .map(|outcome| u64::from(outcome.credits))
+            .sum()
+    } else {
+        shown.view.credits_used()
+    };
+    ApiResponse::json(status, &batch(shown.view, state, credits, contacts))
+}
+
+pub(super) const IN_PROGRESS: &str = "IN_PROGRESS";
+
+const CREDITS_INSUFFICIENT: &str = "CREDITS_INSUFFICIENT";
+
+/// The surface's word for where a job stands. Its `RATE_LIMIT` and `UNKNOWN` never happen here.
+pub(super) fn state(view: &JobView) -> &'static str {
+    match view.status() {
+        Status::Queued => "CREATED",
+        Status::Running | Status::Canceling | Status::Expiring => IN_PROGRESS,
+        // It was stopped before its end, by us.
+        Status::Canceled | Status::Expired | Status::Deleted => "CANCELED",
+        Status::Completed | Status::Failed if view.job.spec.short_of_credits => {
+            CREDITS_INSUFFICIENT
+        }
+        // A type without a provider finds nothing; the native surface says why.
+        Status::Completed | Status::Failed => "FINISHED",
+    }
+}
+
+/// The batch as polled and as sent.
+pub(super) fn batch<'a>(
+    view: &JobView,
+    state: &str,
+    credits: u64,
+    contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
+) -> Value {
+    let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
+    let data: Vec<Value> = contacts
+        .map(|(record, outcome)| entry(enriched, record, outcome, blanks))
+        .collect();
+    json::object([
+        ("id", view.job.spec.id.uuid().into()),
+        ("name", view.job.spec.name.clone().into()),
+        ("status", state.into()),
+        ("data", data.into()),
+        ("cost", json!({"credits": credits})),
+    ])
+}
+
+/// One contact; `enriched`: of an enrichment and not of a reverse lookup.
+fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>, blanks: Blanks) -> Value {
+    let nothing = Map::new();
+    let found = outcome.map_or(&nothing, |outcome| &outcome.data);
+    let mut shown = Map::new();
+    shown.insert("input".to_owned(), Value::Object(record.sent().clone()));
+    if let Some(custom) = &record.metadata {
+        shown.insert("custom".to_owned(), Value::Object(custom.clone()));
+    }
+    if enriched {
+        shown.insert(
+            "contact_info".to_owned(),
+            Value::Object(contact_info(record, found, blanks)),
+        );
+    }
+    // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
+    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
+    if let Some(profile) = profile(found, made, blanks) {
+        shown.insert("profile".to_owned(), Value::Object(profile));
+    }
+    Value::Object(shown)
+}
+
+/// What was found of what was asked for.
+fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> Map<String, Value> {
+    let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
+        Some(fields) => fields.iter().any(|asked| asked == field),
+        None => true,
+    };
+    // An address that nobody calls personal is taken for one at work.
+    let (personal, work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
+        .into_iter()
+        .partition(|email| email.personal == Some(true));
+    let phones = contact::phones(found, blanks);
+    let (work, personal) = (work.as_slice(), personal.as_slice());
+    let mut info = Map::new();
+    let emails = [
+        (WORK_EMAILS, "most_probable_work_email", work),
+        (PERSONAL_EMAILS, "most_probable_personal_email", personal),
+    ];
+    for (_, name, emails) in emails.iter().filter(|(field, ..)| asked(field)) {
+        if let Some(best) = emails.iter().min_by_key(|email| doubt(email)) {
+            info.insert((*name).to_owned(), show_email(best));
+        }
+    }
+    if let Some(best) = phones.first().filter(|_| asked(PHONES)) {
+        info.insert("most_probable_phone".to_owned(), show_phone(best));
+    }
+    for (field, name, emails) in [
+        (WORK_EMAILS, "work_emails", work),
+        (PERSONAL_EMAILS, "personal_emails", personal),
+    ] {
+        if asked(field) && !emails.is_empty() {
+            info.insert(name.to_owned(), emails.iter().map(show_email).collect());
+        }
+    }
+    if asked(PHONES) && !phones.is_empty() {
+        info.insert("phones".to_owned(), phones.iter().map(show_phone).collect());
+    }
+    info
+}
+
+/// How much there is to doubt about an address, 0 the least; of equals the first is the most probable.
+fn doubt(email: &Email) -> u8 {
+    match email.status {
+        Some(EmailStatus::Deliverable) => 0,
+        Some(EmailStatus::HighProbability) => 1,
+        Some(EmailStatus::CatchAll) => 2,
+        None => 3,
+        Some(EmailStatus::Risky) => 4,
+        Some(EmailStatus::Invalid) => 5,
+        Some(EmailStatus::InvalidDomain) => 6,
+    }
+}
+
+fn show_email(email: &Email) -> Value {
+    let status = email.status.map(|status| match status {
+        EmailStatus::Deliverable => "DELIVERABLE",
+        EmailStatus::HighProbability => "HIGH_PROBABILITY",
+        // The description has no word for risky. Of its words this one says that nobody can tell.
+        EmailStatus::CatchAll | EmailStatus::Risky => "CATCH_ALL",
+        EmailStatus::Invalid => "INVALID",
+        EmailStatus::InvalidDomain => "INVALID_DOMAIN",
+    });
+    match status {
+        Some(status) => json!({"email": email.address, "status": status}),
+        None => json!({"email": email.address}),
+    }
+}
+
+fn show_phone(phone: &Phone) -> Value {
+    match &phone.region {
+        Some(region) => json!({"number": phone.number, "region": region}),
+        None => json!({"number": phone.number}),
+    }
+}
+
+/// The person: as a provider gave it, or where `made`, from what was found in single fields.
+fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map<String, Value>> {
+    if let Some(Value::Object(profile)) = found.get("profile") {
+        return Some(profile.clone());
+    }
+    if !made {
+        return None;
+    }
+    let pick = |names: &[(&str, &str)]| -> Map<String, Value> {
+        let text = |name: &str| {
+            blanks
+                .present(found, name)
+                .filter(|v| v.as_str().is_some_and(|text| !text.is_empty()))
+        };
+        names
+            .iter()
+            .filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone())))
+            .collect()
+    };
+    let same =
+        |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
+    let mut profile = same(&["full_name", "first_name", "last_name", "headline"]);
+    for (name, fits) in [
+        ("location", Value::is_object as fn(&Value) -> bool),
+        ("social_profiles", Value::is_object),
+        ("educations", Value::is_array),
+        ("languages", Value::is_array),
+        ("skills", Value::is_array),
+        ("employment", Value::is_object),
+    ] {
+        if let Some(value) = found.get(name).filter(|value| fits(value)) {
+            profile.insert(name.to_owned(), value.clone());
+        }
+    }
+    let add = |profile: &mut Map<String, Value>, name: &str, value: Map<String, Value>| {
+        if !value.is_empty() && !profile.contains_key(name) {
+            profile.insert(name.to_owned(), Value::Object(value));
+        }
+    };
+    add(
+        &mut profile,
+        "location",
+        same(&["country", "country_code", "city", "region"]),
+    );
+    let mut network = Map::new();
+    add(
+        &mut network,
+        "professional_network",
+        pick(&[("linkedin_url", "url")]),
+    );
+    add(&mut profile, "social_profiles", network);
+    let (mut employment, mut current) = (Map::new(), pick(&[("title", "title")]));
+    add(
+        &mut current,
+        "company",
+        pick(&[
+            ("company_name", "name"),
+            ("domain", "domain"),
+            ("website", "website"),
+        ]),
+    );
+    if !current.is_empty() {
+        current.insert("is_current".to_owned(), true.into());
+    }
+    add(&mut employment, "current", current);
+    add(&mut profile, "employment", employment);
+    Some(profile).filter(|profile| !profile.is_empty())
+}
+
+/// The namespace of workspace ids, a random UUID.
+const WORKSPACES: [u8; 16] = [
+    0x6f, 0x1d, 0x3c, 0x52, 0x0b, 0x7e, 0x4a, 0x95, 0x9c, 0x1f, 0x2e, 0xd8, 0x47, 0xa6, 0x30, 0xb1,
+];
+
+/// A tenant's id as a UUID of version 5. Source: RFC 9562, section 5.5.
+fn workspace(tenant: &TenantId) -> String {
+    let digest = Sha1::new()
+        .chain_update(WORKSPACES)
+        .chain_update(tenant.as_str())
+        .finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] = 0x50 | (bytes[6] & 0x0F);
+    bytes[8] = 0x80 | (bytes[8] & 0x3F);
+    let hex = hex::encode(bytes);
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
+}
+
+pub(super) fn show_workspace(caller: &Caller, _: &Catalog) -> ApiResponse {
+    ApiResponse::json(200, &json!({"workspace_id": workspace(caller.tenant())}))
+}
+
+pub(super) fn show_balance(caller: &Caller, _: &Catalog) -> ApiResponse {
+    ApiResponse::json(200, &json!({"balance": caller.balance}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: &Value) -> &Map<String, Value> {
+        value.as_object().unwrap()
+    }
+
+    #[test]
+    fn the_least_doubtful_address_is_the_most_probable() {
+        let record = Record::default();
+        let best = |statuses: &[Value]| {
+            let emails = (0..)
+                .zip(statuses)
+                .map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
+            let info = contact_info(
+                &record,
+                map(&json!({"work_emails": emails.collect::<Vec<_>>()})),
+                Blanks::Absent,
+            );
+            (
+                info["most_probable_work_email"].clone(),
+                info["work_emails"].as_array().unwrap().len(),
+            )
+        };
+        let email =
+            |n: u8, status: &str| json!({"email": format!("{n}@x.example"), "status": status});
+        let (none, words) = (Value::Null, |words: &[&str]| {
+            words.iter().map(|w| json!(w)).collect::<Vec<_>>()
+        });
+        assert_eq!(
+            best(&words(&["invalid", "probable", "ok", "ok"])),
+            (email(2, "DELIVERABLE"), 4)
+        );
+        assert_eq!(
+            best(&words(&["invalid_domain", "invalid"])),
+            (email(1, "INVALID"), 2)
+        );
+        assert_eq!(
+            best(&words(&["risky", "catch-all"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&words(&["invalid", "risky"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&[none, json!("risky")]).0,
+            json!({"email": "0@x.example"}),
+            "without a status it has none"
+        );
+    }
+
+    #[test]
+    fn a_profile_is_passed_on_or_made_of_single_fields() {
+        let given = json!({"full_name": "A B", "connection_count": 7.50, "odd": null});
+        assert_eq!(
+            profile(
+                map(&json!({"profile": given, "title": "CEO"})),
+                false,
+                Blanks::Absent
+            )
+            .as_ref(),
+            Some(map(&given))
+        );
+        let found = json!({
+            "full_name": "A B", "headline": "", "first_name": 7, "title": "CEO", "company_name": "C", "domain": "c.example",
+            "country": "France", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "languages": "French",
+            "work_email": "a@c.example",
+        });
+        let made = json!({
+            "full_name": "A B", "skills": ["a"], "location": {"country": "France"},
+            "social_profiles": {"professional_network": {"url": "https://www.linkedin.com/in/x"}},
+            "employment": {"current": {"title": "CEO", "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
+        });
+        assert_eq!(
+            profile(map(&found), true, Blanks::Absent).map(Value::Object),
+            Some(made)
+        );
+        assert_eq!(profile(map(&found), false, Blanks::Absent), None);
+        assert_eq!(
+            profile(
+                map(&json!({"work_email": "a@c.example"})),
+                true,
+                Blanks::Absent
+            ),
+            None
+        );
+        let whole = json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
+        let made = json!({"location": {"city": "Paris"}, "employment": {"all": []}});
+        assert_eq!(
+            profile(map(&whole), true, Blanks::Absent).map(Value::Object),
+            Some(made),
+            "what is whole is not made anew"
+        );
+    }
+
+    #[test]
+    fn a_workspace_is_a_uuid_of_version_5() {
+        // Python: uuid.uuid5(uuid.UUID("6f1d3c52-0b7e-4a95-9c1f-2ed847a630b1"), "acme")
+        assert_eq!(
+            workspace(&TenantId::parse("acme").unwrap()),
+            "785f933c-158e-5b7d-89c2-8408b561419d"
+        );
+    }
+}
