@@ -1,40 +1,50 @@
 //! Errors: a status code, and a message.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use super::request::STATUS_PATH;
 use super::response::{respond, too_large_for_one};
 use crate::domain::error::{ApiError, InputError};
-use crate::surfaces::common::message::{ApiRequest, ApiResponse};
+use crate::surfaces::common::message::{ApiRequest, ApiResponse, json_members};
 
 /// The most faults that an error's message lists.
 const MAX_LISTED: usize = 5;
 
+/// An error.
+#[derive(Debug, Serialize)]
+struct Failure<'a> {
+    status: &'static str,
+    code: u16,
+    message: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
 pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     let (code, message) = describe(error);
-    let mut body = Map::new();
-    body.insert("status".to_owned(), "error".into());
-    body.insert("code".to_owned(), code.into());
-    body.insert("message".to_owned(), message.clone().into());
-    body.insert("request_id".to_owned(), request.request_id.clone().into());
-    match error {
+    let of_status = request
+        .path
+        .starts_with(STATUS_PATH.trim_end_matches("{id}"));
+    // Clients that poll stop at `completed` and `failed` and look at no status code.
+    let ends_poll = of_status && matches!(error, ApiError::ResultsTooLarge { .. });
+    let retry_after = match error {
         ApiError::Unavailable {
             retry_after_seconds,
-        } => {
-            body.insert("retry_after".to_owned(), (*retry_after_seconds).into());
-        }
-        // Clients that poll stop at `completed` and `failed` and look at no status code.
-        ApiError::ResultsTooLarge { .. }
-            if request
-                .path
-                .starts_with(STATUS_PATH.trim_end_matches("{id}")) =>
-        {
-            body.insert("status".to_owned(), "failed".into());
-            body.insert("error".to_owned(), message.into());
-        }
-        _ => {}
-    }
-    respond(code, &Value::Object(body))
+        } => Some(*retry_after_seconds),
+        _ => None,
+    };
+    let failure = Failure {
+        status: if ends_poll { "failed" } else { "error" },
+        code,
+        message: &message,
+        request_id: &request.request_id,
+        retry_after,
+        error: ends_poll.then_some(&message),
+    };
+    respond(code, json_members(&failure))
 }
 
 fn describe(error: &ApiError) -> (u16, String) {
@@ -75,7 +85,7 @@ fn faults_as_text(faults: &[InputError]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use sha2::Sha256;
 
-use super::response::{counts, result, time, trouble};
+use super::response::{Counts, result, time, trouble};
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::signature;
 use crate::surfaces::common::ecmascript;
+use crate::surfaces::common::message::json_members;
 use crate::surfaces::{Event, Signing};
 
 /// A receiver has so long to answer.
@@ -26,34 +28,40 @@ pub(super) fn delivery() -> DeliveryRules {
     DeliveryRules::exact(&DELAYS, TIMEOUT)
 }
 
-/// The body of an event. Everything in it is fixed when the job ends.
+/// The event of a job's end, but for the results; of a test event the job is missing.
+#[derive(Debug, Serialize)]
+struct EventBody<'a> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<&'a str>,
+    completed_at: String,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Writes the body of an event. Everything in it is fixed when the job ends.
 pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
-    let mut body = Map::new();
-    let Some(view) = event.job else {
-        body.insert("event".to_owned(), event.kind.as_str().into());
-        body.insert("completed_at".to_owned(), time(event.at).into());
-        return ecmascript::to_vec(&Value::Object(body));
-    };
-    let trouble = trouble(view, event.results.is_some());
-    let kind = if trouble.is_some() {
-        "job.failed"
-    } else {
-        "job.completed"
-    };
-    body.insert("event".to_owned(), kind.into());
-    body.insert("job_id".to_owned(), view.job.spec.id.as_str().into());
-    body.insert("completed_at".to_owned(), time(event.at).into());
-    counts(&mut body, view);
-    if let Some(trouble) = trouble {
-        body.insert("error".to_owned(), trouble.into());
+    let trouble = event
+        .job
+        .and_then(|view| trouble(view, event.results.is_some()));
+    let mut body = json_members(&EventBody {
+        event: match event.job {
+            None => event.kind.as_str(),
+            Some(_) if trouble.is_some() => "job.failed",
+            Some(_) => "job.completed",
+        },
+        job_id: event.job.map(|view| view.job.spec.id.as_str()),
+        completed_at: time(event.at),
+        counts: event.job.map(Counts::of),
+        error: trouble,
+    });
+    if event.job.is_some() {
+        let lines = event.results.unwrap_or_default().iter();
+        let results = lines.map(|line| result(&line.record, &line.outcome));
+        body.insert("results".to_owned(), results.collect());
     }
-    let lines = event.results.unwrap_or_default().iter();
-    body.insert(
-        "results".to_owned(),
-        lines
-            .map(|line| result(&line.record, &line.outcome))
-            .collect(),
-    );
     ecmascript::to_vec(&Value::Object(body))
 }
 

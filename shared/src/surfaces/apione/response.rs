@@ -1,13 +1,14 @@
 //! The answers: a job, and the results that there are.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::domain::error::ApiError;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, Status};
 use crate::domain::record::{Outcome, OutcomeStatus, Record};
 use crate::domain::time::Timestamp;
 use crate::surfaces::common::ecmascript;
-use crate::surfaces::common::message::{ApiRequest, ApiResponse};
+use crate::surfaces::common::message::{ApiRequest, ApiResponse, json_members};
 use crate::surfaces::{NOMINAL_PER_RECORD, Shown};
 
 /// Times as their documentation writes them: RFC 3339 in UTC, in whole seconds.
@@ -16,39 +17,111 @@ pub(super) fn time(at: Timestamp) -> String {
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }
 
-pub(super) fn respond(status: u16, body: &Value) -> ApiResponse {
-    ApiResponse::new(status, "application/json", ecmascript::to_vec(body))
+/// Answers with a body of [`json_members`]. What was sent is added to them as it is: to serialize it into values would
+/// write its numbers anew.
+pub(super) fn respond(status: u16, body: Map<String, Value>) -> ApiResponse {
+    let body = ecmascript::to_vec(&Value::Object(body));
+    ApiResponse::new(status, "application/json", body)
 }
 
-/// The answer to a submission. 200 and not 202: the document names no status, and 200 is what a client takes that
-/// compares it instead of asking whether it is a 2xx.
-pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
-    let view = match accepted {
-        Accepted::Job { view, .. } => view,
-        // Nothing on this surface asks for a dry run.
-        Accepted::Priced { records, deal, .. } => {
-            let body = json!({"status": "success", "total_records": records, "estimated_credits": deal.reserved});
-            return respond(200, &body);
+/// A job that was taken on.
+#[derive(Debug, Serialize)]
+struct Started<'a> {
+    status: &'static str,
+    job_id: &'a str,
+    total_records: u32,
+    #[serde(flatten)]
+    estimate: Estimate,
+}
+
+/// What a job would cost.
+#[derive(Debug, Serialize)]
+struct Price {
+    status: &'static str,
+    total_records: usize,
+    estimated_credits: u64,
+}
+
+/// When a job will have ended.
+#[derive(Debug, Serialize)]
+struct Estimate {
+    estimated_completion: String,
+    estimated_completion_seconds: u64,
+}
+
+/// A job as it is polled, but for its results.
+#[derive(Debug, Serialize)]
+struct Polled<'a> {
+    job_id: &'a str,
+    status: &'static str,
+    progress: u32,
+    #[serde(flatten)]
+    counts: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
+    #[serde(flatten)]
+    estimate: Option<Estimate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    results_count: u64,
+}
+
+/// The members of a job that its status and its event share.
+#[derive(Debug, Serialize)]
+pub(super) struct Counts {
+    total_records: u32,
+    successful: u32,
+    not_found: u32,
+    failed: u32,
+    credits_used: u64,
+}
+
+impl Counts {
+    pub(super) fn of(view: &JobView) -> Self {
+        let counts = view.counts();
+        Self {
+            total_records: view.job.spec.total,
+            successful: counts.found,
+            not_found: counts.not_found,
+            failed: counts.failed + counts.invalid + counts.skipped + counts.canceled,
+            credits_used: view.credits_used(),
         }
-    };
-    let mut body = Map::new();
-    body.insert("status".to_owned(), "success".into());
-    body.insert("job_id".to_owned(), view.job.spec.id.as_str().into());
-    body.insert("total_records".to_owned(), view.job.spec.total.into());
-    estimate(&mut body, view, now);
-    respond(200, &Value::Object(body))
+    }
 }
 
-/// When the job will have ended; of one that has, which the answer to a repeated submission may be about, when it did.
-fn estimate(body: &mut Map<String, Value>, view: &JobView, now: Timestamp) {
+/// Answers a submission. 200 and not 202: the document names no status, and 200 is what a client takes that compares it
+/// instead of asking whether it is a 2xx.
+pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
+    let body = match accepted {
+        Accepted::Job { view, .. } => json_members(&Started {
+            status: "success",
+            job_id: view.job.spec.id.as_str(),
+            total_records: view.job.spec.total,
+            estimate: estimate(view, now),
+        }),
+        // Nothing on this surface asks for a dry run.
+        Accepted::Priced { records, deal, .. } => json_members(&Price {
+            status: "success",
+            total_records: *records,
+            estimated_credits: deal.reserved,
+        }),
+    };
+    respond(200, body)
+}
+
+/// Tells when the job will have ended; of one that has, which the answer to a repeated submission may be about, when it
+/// did.
+fn estimate(view: &JobView, now: Timestamp) -> Estimate {
     let ended = view.job.end.as_ref().map(|end| end.at);
     let at = view
         .estimate(now, NOMINAL_PER_RECORD)
         .or(ended)
         .unwrap_or(now);
     let seconds = u64::try_from(at.since(now).as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-    body.insert("estimated_completion".to_owned(), time(at).into());
-    body.insert("estimated_completion_seconds".to_owned(), seconds.into());
+    Estimate {
+        estimated_completion: time(at),
+        estimated_completion_seconds: seconds,
+    }
 }
 
 fn word(status: Status) -> &'static str {
@@ -90,17 +163,6 @@ pub(super) fn trouble(view: &JobView, fits: bool) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// The members of a job that its status and its event share.
-pub(super) fn counts(body: &mut Map<String, Value>, view: &JobView) {
-    let counts = view.counts();
-    let failed = counts.failed + counts.invalid + counts.skipped + counts.canceled;
-    body.insert("total_records".to_owned(), view.job.spec.total.into());
-    body.insert("successful".to_owned(), counts.found.into());
-    body.insert("not_found".to_owned(), counts.not_found.into());
-    body.insert("failed".to_owned(), failed.into());
-    body.insert("credits_used".to_owned(), view.credits_used().into());
-}
-
 /// One record's result. Why it failed stands beside what the document has.
 pub(super) fn result(record: &Record, outcome: &Outcome) -> Value {
     let (status, data) = match outcome.status {
@@ -126,45 +188,38 @@ pub(super) fn result(record: &Record, outcome: &Outcome) -> Value {
     Value::Object(result)
 }
 
-/// A job and, where `results` are given, those.
+/// Shows a job and, where `results` are given, those.
 fn show(
     shown: &Shown<'_>,
     results: Option<Vec<Value>>,
     fits: bool,
 ) -> Result<ApiResponse, ApiError> {
     let view = shown.view;
-    let trouble = if view.job.end.is_some() {
-        trouble(view, fits)
-    } else {
-        None
-    };
-    let mut body = Map::new();
-    body.insert("job_id".to_owned(), view.job.spec.id.as_str().into());
-    let status = if trouble.is_some() {
-        "failed"
-    } else {
-        word(view.status())
-    };
-    body.insert("status".to_owned(), status.into());
-    body.insert("progress".to_owned(), view.percent().into());
-    counts(&mut body, view);
-    match &view.job.end {
-        Some(end) => _ = body.insert("completed_at".to_owned(), time(end.at).into()),
-        None => estimate(&mut body, view, shown.now),
-    }
-    if let Some(trouble) = trouble {
-        body.insert("error".to_owned(), trouble.into());
-    }
+    let end = view.job.end.as_ref();
+    let trouble = end.and_then(|_| trouble(view, fits));
     let count = results
         .as_ref()
         .map_or(u64::from(view.counts().total()), |results| {
             results.len() as u64
         });
-    body.insert("results_count".to_owned(), count.into());
+    let mut body = json_members(&Polled {
+        job_id: view.job.spec.id.as_str(),
+        status: if trouble.is_some() {
+            "failed"
+        } else {
+            word(view.status())
+        },
+        progress: view.percent(),
+        counts: Counts::of(view),
+        completed_at: end.map(|end| time(end.at)),
+        estimate: end.is_none().then(|| estimate(view, shown.now)),
+        error: trouble,
+        results_count: count,
+    });
     if let Some(results) = results {
         body.insert("results".to_owned(), Value::Array(results));
     }
-    let response = respond(200, &Value::Object(body));
+    let response = respond(200, body);
     // Numbers can take more room here than where they were counted: 1e20 has 21 digits.
     let escaped: usize = response
         .body

@@ -1,13 +1,21 @@
 //! Errors: a code and a message.
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::code;
 use crate::domain::error::ApiError;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
-pub(super) fn failure(status: u16, code: &str, message: &str) -> ApiResponse {
-    ApiResponse::json(status, &json!({"code": code, "message": message}))
+/// What went wrong.
+#[derive(Debug, Serialize)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+pub(super) fn failure(status: u16, code: &'static str, message: impl Into<String>) -> ApiResponse {
+    let message = message.into();
+    ApiResponse::json(status, &Failure { code, message })
 }
 
 pub(super) fn too_large(results_url: &str) -> String {
@@ -16,7 +24,7 @@ pub(super) fn too_large(results_url: &str) -> String {
 
 pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     let (status, code, message) = describe(error, request);
-    failure(status, code, &message)
+    failure(status, code, message)
 }
 
 fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, String) {
@@ -77,7 +85,7 @@ fn unauthorized(request: &ApiRequest) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value};
+    use serde_json::{Map, Value, json};
 
     use super::*;
 

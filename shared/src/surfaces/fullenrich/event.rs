@@ -7,10 +7,11 @@ use serde_json::json;
 use sha1::Sha1;
 
 use super::code;
-use super::error::too_large;
+use super::error::{Failure, too_large};
 use super::response::{IN_PROGRESS, batch, state};
 use crate::domain::delivery::{DeliveryRules, EventType};
 use crate::domain::signature;
+use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::{Event, Signing};
 
 /// How long an attempt to deliver may take. The description has no limit; this is the native surface's.
@@ -23,13 +24,15 @@ pub(super) fn delivery() -> DeliveryRules {
     DeliveryRules::exact(&RETRIES, TIMEOUT)
 }
 
-/// The body of an event: what the poll answers, or of one contact the same around it alone.
+/// Writes the body of an event: what the poll answers, or of one contact the same around it alone.
 pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
     let lines = event
         .results
         .map(|lines| lines.iter().map(|line| (&line.record, Some(&line.outcome))));
-    let body = match (event.job, lines) {
-        (None, _) => json!({"status": "UNKNOWN", "data": [], "cost": {"credits": 0}}),
+    let shown = match (event.job, lines) {
+        (None, _) => {
+            return json_bytes(&json!({"status": "UNKNOWN", "data": [], "cost": {"credits": 0}}));
+        }
         (Some(view), Some(lines)) if event.kind == EventType::RecordFinished => {
             let credits = event
                 .results
@@ -41,17 +44,16 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
         }
         (Some(view), Some(lines)) => batch(view, state(view), view.credits_used(), lines),
         (Some(view), None) => {
-            let results_url = view.results_url();
-            let mut body = batch(view, state(view), view.credits_used(), std::iter::empty());
-            if let Some(members) = body.as_object_mut() {
-                members.shift_remove("data");
-                members.insert("code".to_owned(), code::RESULTS_TOO_LARGE.into());
-                members.insert("message".to_owned(), too_large(&results_url).into());
-            }
-            body
+            let mut shown = batch(view, state(view), view.credits_used(), std::iter::empty());
+            shown.data = None;
+            shown.failure = Some(Failure {
+                code: code::RESULTS_TOO_LARGE,
+                message: too_large(&view.results_url()),
+            });
+            shown
         }
     };
-    body.to_string().into_bytes()
+    json_bytes(&shown)
 }
 
 /// Hex HMAC-SHA1 of the body under the secret's text. There is room for one value: while a secret is being replaced it is

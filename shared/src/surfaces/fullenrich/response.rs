@@ -1,16 +1,16 @@
 //! The answers: a batch as it is polled, and the account.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
 use super::code;
-use super::error::failure;
+use super::error::{Failure, failure};
 use super::request::{ENRICH, PERSONAL_EMAILS, PHONES, REVERSE, WORK_EMAILS};
 use crate::catalog::Catalog;
 use crate::domain::error::ApiError;
 use crate::domain::ids::TenantId;
 use crate::domain::job::{Accepted, JobView, Status};
-use crate::domain::json;
 use crate::domain::record::{Blanks, Outcome, Record};
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
@@ -22,11 +22,18 @@ use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 /// What the description asks a caller to wait who polls too early, in seconds.
 const READY_IN_SECONDS: u32 = 30;
 
+/// An enrichment that was taken on.
+#[derive(Debug, Serialize)]
+struct Started {
+    enrichment_id: String,
+}
+
 /// The answer to a submission, also where credits are short.
 pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     match accepted {
         Accepted::Job { view, .. } => {
-            ApiResponse::json(200, &json!({"enrichment_id": view.job.spec.id.uuid()}))
+            let enrichment_id = view.job.spec.id.uuid();
+            ApiResponse::json(200, &Started { enrichment_id })
         }
         // Nothing on this surface asks for a price.
         Accepted::Priced { .. } => failure(
@@ -58,7 +65,7 @@ pub(super) fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> 
     if shown.view.status().is_live() && !forced(shown.request) {
         let message =
             format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
-        let response = failure(400, code::IN_PROGRESS, &message);
+        let response = failure(400, code::IN_PROGRESS, message);
         return Ok(response.with("retry-after", READY_IN_SECONDS.to_string()));
     }
     Ok(show(shown))
@@ -118,85 +125,140 @@ pub(super) fn state(view: &JobView) -> &'static str {
 }
 
 /// The batch as polled and as sent.
-pub(super) fn batch<'a>(
-    view: &JobView,
-    state: &str,
-    credits: u64,
-    contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
-) -> Value {
-    let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
-    let data: Vec<Value> = contacts
-        .map(|(record, outcome)| entry(enriched, record, outcome, blanks))
-        .collect();
-    json::object([
-        ("id", view.job.spec.id.uuid().into()),
-        ("name", view.job.spec.name.clone().into()),
-        ("status", state.into()),
-        ("data", data.into()),
-        ("cost", json!({"credits": credits})),
-    ])
+#[derive(Debug, Serialize)]
+pub(super) struct Batch<'a> {
+    id: String,
+    name: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<Vec<Contact<'a>>>,
+    cost: Cost,
+    /// Why the contacts are not there.
+    #[serde(flatten)]
+    pub(super) failure: Option<Failure>,
 }
 
-/// One contact; `enriched`: of an enrichment and not of a reverse lookup.
-fn entry(enriched: bool, record: &Record, outcome: Option<&Outcome>, blanks: Blanks) -> Value {
-    let nothing = Map::new();
-    let found = outcome.map_or(&nothing, |outcome| &outcome.data);
-    let mut shown = Map::new();
-    shown.insert("input".to_owned(), Value::Object(record.sent().clone()));
-    if let Some(custom) = &record.metadata {
-        shown.insert("custom".to_owned(), Value::Object(custom.clone()));
-    }
-    if enriched {
-        shown.insert(
-            "contact_info".to_owned(),
-            Value::Object(contact_info(record, found, blanks)),
-        );
-    }
-    // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
-    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
-    if let Some(profile) = profile(found, made, blanks) {
-        shown.insert("profile".to_owned(), Value::Object(profile));
-    }
-    Value::Object(shown)
+#[derive(Debug, Serialize)]
+struct Cost {
+    credits: u64,
+}
+
+/// One contact.
+#[derive(Debug, Serialize)]
+pub(super) struct Contact<'a> {
+    input: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<&'a Map<String, Value>>,
+    /// Of an enrichment, and not of a reverse lookup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact_info: Option<ContactInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Map<String, Value>>,
 }
 
 /// What was found of what was asked for.
-fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> Map<String, Value> {
+#[derive(Debug, Serialize)]
+struct ContactInfo {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_work_email: Option<ShownEmail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_personal_email: Option<ShownEmail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_phone: Option<ShownPhone>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    work_emails: Vec<ShownEmail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    personal_emails: Vec<ShownEmail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phones: Vec<ShownPhone>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownEmail {
+    email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownPhone {
+    number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+}
+
+/// Shows a batch with these contacts.
+pub(super) fn batch<'a>(
+    view: &'a JobView,
+    state: &'static str,
+    credits: u64,
+    contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
+) -> Batch<'a> {
+    let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
+    let data = contacts.map(|(record, outcome)| entry(enriched, record, outcome, blanks));
+    Batch {
+        id: view.job.spec.id.uuid(),
+        name: view.job.spec.name.as_deref(),
+        status: state,
+        data: Some(data.collect()),
+        cost: Cost { credits },
+        failure: None,
+    }
+}
+
+/// Shows one contact; `enriched`: of an enrichment and not of a reverse lookup.
+fn entry<'a>(
+    enriched: bool,
+    record: &'a Record,
+    outcome: Option<&Outcome>,
+    blanks: Blanks,
+) -> Contact<'a> {
+    let nothing = Map::new();
+    let found = outcome.map_or(&nothing, |outcome| &outcome.data);
+    // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
+    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
+    Contact {
+        input: record.sent(),
+        custom: record.metadata.as_ref(),
+        contact_info: enriched.then(|| contact_info(record, found, blanks)),
+        profile: profile(found, made, blanks),
+    }
+}
+
+/// Shows what was found of what was asked for.
+fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> ContactInfo {
     let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
         Some(fields) => fields.iter().any(|asked| asked == field),
         None => true,
     };
     // An address that nobody calls personal is taken for one at work.
-    let (personal, work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
+    let (mut personal, mut work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
         .into_iter()
         .partition(|email| email.personal == Some(true));
-    let phones = contact::phones(found, blanks);
-    let (work, personal) = (work.as_slice(), personal.as_slice());
-    let mut info = Map::new();
-    let emails = [
-        (WORK_EMAILS, "most_probable_work_email", work),
-        (PERSONAL_EMAILS, "most_probable_personal_email", personal),
-    ];
-    for (_, name, emails) in emails.iter().filter(|(field, ..)| asked(field)) {
-        if let Some(best) = emails.iter().min_by_key(|email| doubt(email)) {
-            info.insert((*name).to_owned(), show_email(best));
-        }
+    let mut phones = contact::phones(found, blanks);
+    if !asked(WORK_EMAILS) {
+        work.clear();
     }
-    if let Some(best) = phones.first().filter(|_| asked(PHONES)) {
-        info.insert("most_probable_phone".to_owned(), show_phone(best));
+    if !asked(PERSONAL_EMAILS) {
+        personal.clear();
     }
-    for (field, name, emails) in [
-        (WORK_EMAILS, "work_emails", work),
-        (PERSONAL_EMAILS, "personal_emails", personal),
-    ] {
-        if asked(field) && !emails.is_empty() {
-            info.insert(name.to_owned(), emails.iter().map(show_email).collect());
-        }
+    if !asked(PHONES) {
+        phones.clear();
     }
-    if asked(PHONES) && !phones.is_empty() {
-        info.insert("phones".to_owned(), phones.iter().map(show_phone).collect());
+    let best = |emails: &[Email]| {
+        emails
+            .iter()
+            .min_by_key(|email| doubt(email))
+            .map(show_email)
+    };
+    ContactInfo {
+        most_probable_work_email: best(&work),
+        most_probable_personal_email: best(&personal),
+        most_probable_phone: phones.first().map(show_phone),
+        work_emails: work.iter().map(show_email).collect(),
+        personal_emails: personal.iter().map(show_email).collect(),
+        phones: phones.iter().map(show_phone).collect(),
     }
-    info
 }
 
 /// How much there is to doubt about an address, 0 the least; of equals the first is the most probable.
@@ -212,7 +274,7 @@ fn doubt(email: &Email) -> u8 {
     }
 }
 
-fn show_email(email: &Email) -> Value {
+fn show_email(email: &Email) -> ShownEmail {
     let status = email.status.map(|status| match status {
         EmailStatus::Deliverable => "DELIVERABLE",
         EmailStatus::HighProbability => "HIGH_PROBABILITY",
@@ -221,16 +283,14 @@ fn show_email(email: &Email) -> Value {
         EmailStatus::Invalid => "INVALID",
         EmailStatus::InvalidDomain => "INVALID_DOMAIN",
     });
-    match status {
-        Some(status) => json!({"email": email.address, "status": status}),
-        None => json!({"email": email.address}),
-    }
+    let email = email.address.clone();
+    ShownEmail { email, status }
 }
 
-fn show_phone(phone: &Phone) -> Value {
-    match &phone.region {
-        Some(region) => json!({"number": phone.number, "region": region}),
-        None => json!({"number": phone.number}),
+fn show_phone(phone: &Phone) -> ShownPhone {
+    ShownPhone {
+        number: phone.number.clone(),
+        region: phone.region.clone(),
     }
 }
 
@@ -329,16 +389,30 @@ fn workspace(tenant: &TenantId) -> String {
     .join("-")
 }
 
+#[derive(Debug, Serialize)]
+struct Workspace {
+    workspace_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Balance {
+    balance: i64,
+}
+
 pub(super) fn show_workspace(caller: &Caller, _: &Catalog) -> ApiResponse {
-    ApiResponse::json(200, &json!({"workspace_id": workspace(caller.tenant())}))
+    let workspace_id = workspace(caller.tenant());
+    ApiResponse::json(200, &Workspace { workspace_id })
 }
 
 pub(super) fn show_balance(caller: &Caller, _: &Catalog) -> ApiResponse {
-    ApiResponse::json(200, &json!({"balance": caller.balance}))
+    let balance = caller.balance;
+    ApiResponse::json(200, &Balance { balance })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn map(value: &Value) -> &Map<String, Value> {
@@ -352,11 +426,11 @@ mod tests {
             let emails = (0..)
                 .zip(statuses)
                 .map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
-            let info = contact_info(
+            let info = json!(contact_info(
                 &record,
                 map(&json!({"work_emails": emails.collect::<Vec<_>>()})),
                 Blanks::Absent,
-            );
+            ));
             (
                 info["most_probable_work_email"].clone(),
                 info["work_emails"].as_array().unwrap().len(),

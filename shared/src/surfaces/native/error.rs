@@ -1,40 +1,65 @@
 //! The problem documents of the native API. Source: RFC 9457.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::domain::error::{ApiError, InputError};
-use crate::surfaces::common::message::{ApiRequest, ApiResponse};
+use crate::surfaces::common::message::{ApiRequest, ApiResponse, json_bytes};
+
+/// A problem document.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<Fault<'a>>>,
+}
+
+/// A fault of a request, with its place.
+#[derive(Debug, Serialize)]
+pub(super) struct Fault<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> Fault<'a> {
+    /// The faults as an answer lists them.
+    pub(super) fn list(faults: &'a [InputError]) -> Vec<Self> {
+        let one = |fault: &'a InputError| Self {
+            pointer: &fault.pointer,
+            detail: &fault.detail,
+        };
+        faults.iter().map(one).collect()
+    }
+}
 
 pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
-    let (status, problem) = problem(error, &request.request_id);
+    let problem = problem(error, &request.request_id);
     ApiResponse::new(
-        status,
+        problem.status,
         "application/problem+json",
-        problem.to_string().into_bytes(),
+        json_bytes(&problem),
     )
 }
 
-/// An error's status code and its problem document. Source: RFC 9457.
-pub(super) fn problem(error: &ApiError, request_id: &str) -> (u16, Value) {
+/// The problem document of an error.
+pub(super) fn problem<'a>(error: &'a ApiError, request_id: &'a str) -> Problem<'a> {
     let (status, kind, title, detail) = describe(error);
-    let mut document = json!({
-        "type": format!("urn:millrace:problem:{kind}"),
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    });
-    if let (ApiError::Invalid(faults), Some(members)) = (error, document.as_object_mut()) {
-        members.insert("errors".to_owned(), faults_shown(faults));
+    let errors = match error {
+        ApiError::Invalid(faults) => Some(Fault::list(faults)),
+        _ => None,
+    };
+    Problem {
+        kind: format!("urn:millrace:problem:{kind}"),
+        title,
+        status,
+        detail,
+        request_id,
+        errors,
     }
-    (status, document)
-}
-
-pub(super) fn faults_shown(faults: &[InputError]) -> Value {
-    faults
-        .iter()
-        .map(|fault| json!({"pointer": fault.pointer, "detail": fault.detail}))
-        .collect()
 }
 
 fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {

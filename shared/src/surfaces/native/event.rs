@@ -1,46 +1,82 @@
 //! The events of the native API.
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::response::job;
+use super::response::Job;
 use crate::domain::delivery::EventType;
 use crate::domain::job::ResultLine;
-use crate::domain::{json, signature};
+use crate::domain::signature;
+use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::{Event, Signing};
 
-/// The body of an event. Everything in it is fixed when the job ends.
+/// An event.
+#[derive(Debug, Serialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    event: &'static str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+/// What an event is about.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Record(RecordData<'a>),
+    Job(Box<JobData<'a>>),
+    Test(TestData),
+}
+
+#[derive(Debug, Serialize)]
+struct RecordData<'a> {
+    object: &'static str,
+    job_id: &'a str,
+    result: Option<Value>,
+}
+
+/// A job, and its results where they go along.
+#[derive(Debug, Serialize)]
+struct JobData<'a> {
+    #[serde(flatten)]
+    job: Job<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Value>>,
+}
+
+#[derive(Debug, Serialize)]
+struct TestData {
+    object: &'static str,
+    message: &'static str,
+}
+
+/// Writes the body of an event. Everything in it is fixed when the job ends.
 pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
-    let mut data = match event.job {
-        Some(view) if event.kind == EventType::RecordFinished => {
-            let result = event
+    let data = match event.job {
+        Some(view) if event.kind == EventType::RecordFinished => Data::Record(RecordData {
+            object: "record",
+            job_id: view.job.spec.id.as_str(),
+            result: event
                 .results
                 .and_then(<[ResultLine]>::first)
-                .map(ResultLine::to_json);
-            let job = view.job.spec.id.as_str().into();
-            json::object([
-                ("object", "record".into()),
-                ("job_id", job),
-                ("result", result.into()),
-            ])
-        }
-        Some(view) => job(view, event.at),
-        None => {
-            json!({"object": "test", "message": "This is a test event. Its signature is as real as any."})
-        }
+                .map(ResultLine::to_json),
+        }),
+        Some(view) => Data::Job(Box::new(JobData {
+            job: Job::new(view, event.at),
+            results: event
+                .results
+                .map(|lines| lines.iter().map(ResultLine::to_json).collect()),
+        })),
+        None => Data::Test(TestData {
+            object: "test",
+            message: "This is a test event. Its signature is as real as any.",
+        }),
     };
-    let lines = event
-        .results
-        .filter(|_| event.kind != EventType::RecordFinished);
-    if let (Some(members), Some(lines)) = (data.as_object_mut(), lines) {
-        members.insert(
-            "results".to_owned(),
-            lines.iter().map(ResultLine::to_json).collect(),
-        );
-    }
-    let (kind, at) = (event.kind.as_str().into(), event.at.rfc3339().into());
-    json::object([("type", kind), ("timestamp", at), ("data", data)])
-        .to_string()
-        .into_bytes()
+    json_bytes(&Envelope {
+        event: event.kind.as_str(),
+        timestamp: event.at.rfc3339(),
+        data,
+    })
 }
 
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {

@@ -1,14 +1,22 @@
 //! A page of results of the native API, as JSON, NDJSON or CSV.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::domain::export;
 use crate::domain::job::ResultLine;
 use crate::domain::record::OutcomeError;
-use crate::domain::{export, json};
 use crate::surfaces::ResultsPage;
 use crate::surfaces::common::message::ApiResponse;
 
-/// A page of results, as JSON, NDJSON or CSV.
+/// A page of results in JSON.
+#[derive(Debug, Serialize)]
+struct ShownPage<'a> {
+    results: Vec<Value>,
+    next_cursor: Option<&'a str>,
+}
+
+/// Answers with a page of results, as JSON, NDJSON or CSV.
 pub(super) fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
     // Lines of JSON have no registered name; an answer has the one that was asked for.
     const OFFERS: [&str; 8] = [
@@ -33,12 +41,11 @@ pub(super) fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
             ApiResponse::new(200, "text/csv; charset=utf-8", csv(page.lines, page.first))
         }
         _ => {
-            let lines: Vec<_> = page.lines.iter().map(ResultLine::to_json).collect();
-            let next = page.next.clone().into();
-            return ApiResponse::json(
-                200,
-                &json::object([("results", lines.into()), ("next_cursor", next)]),
-            );
+            let shown = ShownPage {
+                results: page.lines.iter().map(ResultLine::to_json).collect(),
+                next_cursor: page.next.as_deref(),
+            };
+            return ApiResponse::json(200, &shown);
         }
     };
     match &page.next {

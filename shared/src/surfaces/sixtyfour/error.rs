@@ -1,6 +1,7 @@
 //! Errors as `FastAPI` writes them.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::json;
@@ -9,24 +10,50 @@ use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 /// An error shows the input that it is about, up to so many bytes of JSON.
 const MAX_SHOWN_INPUT: usize = 400;
 
-pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
-    let (status, detail) = describe(error, request);
-    ApiResponse::json(status, &json!({ "detail": detail }))
+/// An error.
+#[derive(Debug, Serialize)]
+struct Refusal {
+    detail: Detail,
 }
 
-fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Detail {
+    Text(String),
+    Faults(Vec<Fault>),
+}
+
+/// A fault of a request.
+#[derive(Debug, Serialize)]
+struct Fault {
+    #[serde(rename = "type")]
+    code: &'static str,
+    loc: Vec<Value>,
+    msg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Value>,
+}
+
+pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
+    let (status, detail) = describe(error, request);
+    ApiResponse::json(status, &Refusal { detail })
+}
+
+fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Detail) {
     let (status, text) = match error {
-        ApiError::Invalid(faults) => return (422, faults_of(faults, &request.body)),
+        ApiError::Invalid(faults) => {
+            return (422, Detail::Faults(faults_of(faults, &request.body)));
+        }
         ApiError::Malformed { detail } => {
             let fault = InputError::new("", detail.clone()).with_code("json_invalid");
-            return (422, faults_of(&[fault], &request.body));
+            return (422, Detail::Faults(faults_of(&[fault], &request.body)));
         }
         ApiError::IdempotencyMismatch => {
             let detail =
                 "this key came before with another request; use a new key for a new request";
             let fault =
                 InputError::new("Idempotency-Key", detail).with_code("idempotency_mismatch");
-            return (422, faults_of(&[fault], &request.body));
+            return (422, Detail::Faults(faults_of(&[fault], &request.body)));
         }
         ApiError::Unauthorized => (401, "send a valid key in the header x-api-key".to_owned()),
         ApiError::Forbidden { needs } => (403, format!("the key lacks the scope {needs}")),
@@ -64,22 +91,22 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, Value) {
             ),
         ),
     };
-    (status, text.into())
+    (status, Detail::Text(text))
 }
 
 /// Faults as `FastAPI` lists them.
-fn faults_of(faults: &[InputError], body: &[u8]) -> Value {
+fn faults_of(faults: &[InputError], body: &[u8]) -> Vec<Fault> {
     let body = json::read(body).unwrap_or_default();
     let shown = faults.iter().map(|fault| {
         let (loc, input) = locate(&fault.pointer, &body);
-        let mut shown =
-            json!({"type": fault.code.unwrap_or("value_error"), "loc": loc, "msg": fault.detail});
-        if let (Some(members), Some(input)) = (shown.as_object_mut(), input)
-            && input.to_string().len() <= MAX_SHOWN_INPUT
-        {
-            members.insert("input".to_owned(), input.clone());
+        Fault {
+            code: fault.code.unwrap_or("value_error"),
+            loc,
+            msg: fault.detail.clone(),
+            input: input
+                .filter(|input| input.to_string().len() <= MAX_SHOWN_INPUT)
+                .cloned(),
         }
-        shown
     });
     shown.collect()
 }
@@ -111,6 +138,8 @@ fn locate<'b>(pointer: &str, body: &'b Value) -> (Vec<Value>, Option<&'b Value>)
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -119,7 +148,7 @@ mod tests {
         let fault = InputError::new("/mode", "wrong").with_code("literal_error");
         let told = faults_of(&[fault], body.as_bytes());
         assert_eq!(
-            told,
+            json!(told),
             json!([{"type": "literal_error", "loc": ["body", "mode"], "msg": "wrong"}])
         );
     }

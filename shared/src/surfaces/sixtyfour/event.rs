@@ -12,6 +12,7 @@ use crate::domain::delivery::DeliveryRules;
 use crate::domain::ids::JobId;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::signature::{self, Secret};
+use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::{Event, Signing};
 
 /// The waits before the five retries.
@@ -32,9 +33,8 @@ pub(super) fn delivery() -> DeliveryRules {
 
 pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     let Some(view) = event.job else {
-        return json!({"status": "completed", "task_type": event.kind.as_str(), "result": {}})
-            .to_string()
-            .into_bytes();
+        let test = json!({"status": "completed", "task_type": event.kind.as_str(), "result": {}});
+        return json_bytes(&test);
     };
     let results: Option<Vec<(&Record, &Outcome)>> = event.results.map(|lines| {
         lines
@@ -42,7 +42,7 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
             .map(|line| (&line.record, &line.outcome))
             .collect()
     });
-    task(view, results.as_deref()).to_string().into_bytes()
+    json_bytes(&task(view, results.as_deref()))
 }
 
 /// The vendor's headers, one `v1` for each live secret, newest first, and those of Standard Webhooks.

@@ -1,8 +1,8 @@
 //! A task as it is polled and as it is told.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::result::result;
+use super::result::{TaskResult, result};
 use crate::domain::error::ApiError;
 use crate::domain::job::{Accepted, End, JobView, Status};
 use crate::domain::record::{Outcome, Record};
@@ -10,13 +10,36 @@ use crate::domain::time::Timestamp;
 use crate::surfaces::Shown;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
+/// A task that was taken on.
+#[derive(Debug, Serialize)]
+struct Started {
+    task_id: String,
+    status: &'static str,
+}
+
+/// A task, as it is polled and as it is told.
+#[derive(Debug, Serialize)]
+pub(super) struct Task<'a> {
+    task_id: String,
+    status: &'static str,
+    task_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<TaskResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
 pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     // A repeated request is answered as the first one was.
     let id = match accepted {
         Accepted::Job { view, .. } => view.job.spec.id.uuid(),
         Accepted::Priced { .. } => String::new(),
     };
-    ApiResponse::json(200, &json!({"task_id": id, "status": "pending"}))
+    let started = Started {
+        task_id: id,
+        status: "pending",
+    };
+    ApiResponse::json(200, &started)
 }
 
 /// Whether a job ended with results that go along.
@@ -38,22 +61,22 @@ pub(super) fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     ))
 }
 
-/// A task, as it is polled and as it is told.
-pub(super) fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> Value {
+/// Shows a task with what it came to.
+pub(super) fn task<'a>(view: &'a JobView, results: Option<&[(&Record, &Outcome)]>) -> Task<'a> {
     let spec = &view.job.spec;
     let name = spec.operation.as_deref().unwrap_or_default();
     let pages = view.results_url();
-    let failed = |error: String| ("failed", Some(("error", Value::String(error))));
+    let failed = |error: String| ("failed", None, Some(error));
     let reason = || view.job.end.as_ref().and_then(|end| end.error.clone());
-    let (status, end) = match view.status() {
-        Status::Queued => ("pending", None),
-        Status::Running | Status::Canceling | Status::Expiring => ("processing", None),
+    let (status, result, error) = match view.status() {
+        Status::Queued => ("pending", None, None),
+        Status::Running | Status::Canceling | Status::Expiring => ("processing", None, None),
         Status::Completed => match results {
             None => failed(format!(
                 "the result is too large for one answer; read it page by page from {pages}"
             )),
             Some(results) => match result(name, results, spec.blanks) {
-                Ok(result) => ("completed", Some(("result", result))),
+                Ok(result) => ("completed", Some(result), None),
                 Err(error) => failed(error),
             },
         },
@@ -66,9 +89,11 @@ pub(super) fn task(view: &JobView, results: Option<&[(&Record, &Outcome)]>) -> V
         }
         Status::Deleted => failed("the task was erased".to_owned()),
     };
-    let mut task = json!({"task_id": spec.id.uuid(), "status": status, "task_type": name});
-    if let (Some(members), Some((name, value))) = (task.as_object_mut(), end) {
-        members.insert(name.to_owned(), value);
+    Task {
+        task_id: spec.id.uuid(),
+        status,
+        task_type: name,
+        result,
+        error,
     }
-    task
 }

@@ -1,5 +1,6 @@
 //! What a task came to: contacts, or what an agent found out.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::tasks::{OPERATIONS, Subject};
@@ -36,33 +37,55 @@ const FREE_MAIL: [&str; 20] = [
     "mail.ru",
 ];
 
-/// What a task came to. `Err` where its only record failed.
+/// What a task came to.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum TaskResult {
+    Leads { results: Vec<Map<String, Value>> },
+    Lead(Map<String, Value>),
+    Intelligence(Intelligence),
+}
+
+/// What an agent found out.
+#[derive(Debug, Serialize)]
+pub(super) struct Intelligence {
+    structured_data: Map<String, Value>,
+    notes: String,
+    references: Map<String, Value>,
+    confidence_score: Value,
+}
+
+/// Tells what a task came to. `Err` where its only record failed.
 pub(super) fn result(
     name: &str,
     results: &[(&Record, &Outcome)],
     blanks: Blanks,
-) -> Result<Value, String> {
+) -> Result<TaskResult, String> {
     let operation = OPERATIONS.iter().find(|o| o.task == name);
     if operation.is_some_and(|o| o.subject == Subject::People) {
-        let results: Vec<Value> = results
+        let results = results
             .iter()
             .map(|(record, outcome)| {
                 let mut found = contacts(name, record, outcome, blanks);
                 if let Some(error) = failure(outcome) {
                     found.insert("error".to_owned(), error.into());
                 }
-                found.into()
+                found
             })
             .collect();
-        return Ok(json::object([("results", results.into())]));
+        return Ok(TaskResult::Leads { results });
     }
     let Some((record, outcome)) = results.first() else {
         return Err("the task has no record".to_owned());
     };
     match failure(outcome) {
         Some(error) => Err(error),
-        None if name.starts_with("find_") => Ok(contacts(name, record, outcome, blanks).into()),
-        None => Ok(intelligence(record, outcome, blanks)),
+        None if name.starts_with("find_") => {
+            Ok(TaskResult::Lead(contacts(name, record, outcome, blanks)))
+        }
+        None => Ok(TaskResult::Intelligence(intelligence(
+            record, outcome, blanks,
+        ))),
     }
 }
 
@@ -212,8 +235,8 @@ fn unfenced(text: &str) -> &str {
         .map_or(text, |(_, inside)| inside)
 }
 
-/// What an agent found out.
-fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Value {
+/// Tells what an agent found out.
+fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Intelligence {
     let mut data = outcome.data.clone();
     data.retain(|_, value| !blanks.is_blank(value));
     let mut structured = Map::new();
@@ -261,16 +284,16 @@ fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Value {
     {
         structured.entry(name).or_insert(Value::Null);
     }
-    json::object([
-        ("structured_data", structured.into()),
-        ("notes", notes.into()),
-        ("references", references),
-        ("confidence_score", score),
-    ])
+    Intelligence {
+        structured_data: structured,
+        notes,
+        references,
+        confidence_score: score,
+    }
 }
 
 /// URLs with what they are about.
-fn references(found: Option<Value>) -> Value {
+fn references(found: Option<Value>) -> Map<String, Value> {
     let mut references = Map::new();
     match found {
         Some(Value::Object(known)) => references = known,
@@ -290,7 +313,7 @@ fn references(found: Option<Value>) -> Value {
         }
         _ => {}
     }
-    references.into()
+    references
 }
 
 /// How sure the sources are on average, from 0 to 10, with one decimal; null where none says.
@@ -326,14 +349,14 @@ mod tests {
             "{\"age\": 4}",
         ] {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);
-            let told = intelligence(
+            let told = json!(intelligence(
                 &record,
                 &Outcome {
                     data,
                     ..Outcome::without_data(OutcomeStatus::Found, None)
                 },
                 Blanks::Absent,
-            );
+            ));
             assert_eq!(
                 (&told["structured_data"], &told["notes"]),
                 (&json!({"age": 4}), &json!("")),
@@ -342,14 +365,14 @@ mod tests {
         }
         for prose in ["```", "``````", "see ```x```", "```json\nnothing\n```"] {
             let data = Map::from_iter([("structured_data".to_owned(), prose.into())]);
-            let told = intelligence(
+            let told = json!(intelligence(
                 &record,
                 &Outcome {
                     data,
                     ..Outcome::without_data(OutcomeStatus::Found, None)
                 },
                 Blanks::Absent,
-            );
+            ));
             assert_eq!(told["notes"], prose);
         }
     }

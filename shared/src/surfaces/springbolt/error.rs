@@ -1,15 +1,24 @@
 //! Errors: a message, and that it was no success.
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::domain::error::ApiError;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
+#[derive(Debug, Serialize)]
+struct Failure {
+    success: bool,
+    status: &'static str,
+    message: String,
+}
+
 pub(super) fn failed(status: u16, message: impl Into<String>) -> ApiResponse {
-    ApiResponse::json(
-        status,
-        &json!({"success": false, "status": "error", "message": message.into()}),
-    )
+    let failure = Failure {
+        success: false,
+        status: "error",
+        message: message.into(),
+    };
+    ApiResponse::json(status, &failure)
 }
 
 pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {

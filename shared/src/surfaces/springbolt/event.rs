@@ -10,6 +10,7 @@ use crate::domain::delivery::DeliveryRules;
 use crate::domain::job::ResultLine;
 use crate::domain::record::{Blanks, OutcomeStatus};
 use crate::domain::signature;
+use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::common::read::is_unfilled;
 use crate::surfaces::{Event, Signing};
 
@@ -38,7 +39,7 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
         }
         (None, _) => Map::from_iter([("message".to_owned(), "a test of this callback URL".into())]),
     };
-    Value::Object(payload).to_string().into_bytes()
+    json_bytes(&payload)
 }
 
 /// What was sent, and beside it what was found or why there is nothing.
