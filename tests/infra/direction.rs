@@ -314,7 +314,7 @@ fn imports_against_the_direction_are_found() {
             "crate::net::ReqwestSender",
         ),
         (
-            "shared/src/surfaces/native.rs",
+            "shared/src/surfaces/native/mod.rs",
             "use crate::{\n  domain::{ids, time},\n  jobs::{\n read}};",
             4,
             "crate::jobs::read",

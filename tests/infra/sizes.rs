@@ -64,9 +64,6 @@ const KNOWN: &[(&str, usize)] = &[
         97,
     ),
     ("lines of shared/src/schema.rs", 581),
-    ("lines of shared/src/surfaces/fullenrich.rs", 664),
-    ("lines of shared/src/surfaces/native.rs", 627),
-    ("lines of shared/src/surfaces/sixtyfour.rs", 809),
 ];
 
 /// The room of a file of the common crate.

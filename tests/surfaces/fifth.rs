@@ -1,5 +1,5 @@
 //! A made-up fifth surface, as unlike the others as it can be: plain text in and out, ids and headers of its own. What is
-//! in the module `loft` would be its file in `shared/src/surfaces`, and [`SURFACES_AND_LOFT`] is the line it takes there.
+//! in the module `loft` would be its folder in `shared/src/surfaces`, and [`SURFACES_AND_LOFT`] is the line it takes there.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ const SURFACES_AND_LOFT: &[Surface] = &{
 };
 
 #[test]
-fn a_fifth_surface_is_one_file_and_one_line() {
+fn a_fifth_surface_is_a_folder_and_a_line() {
     let operations = "[operations.loft]\nlookup = \"any\"";
     let mut served = Served::new(World::new(), SURFACES_AND_LOFT, operations, |input| {
         let none = input["domain"]

@@ -160,6 +160,8 @@ impl std::fmt::Debug for Reading<'_> {
 
 /// The most characters of a URL.
 pub const MAX_URL_CHARS: usize = 2083;
+/// What a record is expected to take until its job has a pace of its own.
+pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 impl Reading<'_> {
     /// The type that answers an operation of this surface, as `providers.toml` maps it. An operation that it does not map

@@ -1,5 +1,8 @@
-//! API surfaces. What one of them says and how it says it is data and pure functions in one file; everything else asks
-//! the [`Surface`] and never which one it is. A further surface is a file here and a line in [`SURFACES`].
+//! API surfaces. What one of them says and how it says it is data and pure functions in one folder; everything else
+//! asks the [`Surface`] and never which one it is. A further surface is a folder here and a line in [`SURFACES`].
+//!
+//! A folder has `mod.rs` (the [`Surface`]), `routes.rs`, `request.rs` (what is read), `response.rs` (what is answered),
+//! `error.rs`, and `event.rs` (what is sent, how it is signed, and when it is tried again).
 
 pub mod apione;
 pub mod common;
@@ -11,6 +14,7 @@ pub mod sixtyfour;
 pub mod springbolt;
 
 pub use self::contract::{
-    Call, Event, MAX_URL_CHARS, Reading, ResultsPage, Route, Shown, Shows, Signing, Surface,
+    Call, Event, MAX_URL_CHARS, NOMINAL_PER_RECORD, Reading, ResultsPage, Route, Shown, Shows,
+    Signing, Surface,
 };
 pub use self::registry::{Routed, SURFACES, check_operations, is_path, route, surface};

@@ -1,6 +1,7 @@
 //! HTTP requests and responses as surfaces see them.
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +120,21 @@ fn specificity(range: &str, media: &str) -> Option<u8> {
     }
 }
 
+/// Writes a body as JSON. What was sent is written as it was sent.
+pub fn json_bytes(body: &impl Serialize) -> Vec<u8> {
+    // Bodies are structs, and maps whose names are texts; writing those to memory does not fail.
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// Returns the members of a body of our own words. A body with what was sent in it goes to [`json_bytes`]: here its
+/// numbers would be written anew.
+pub fn json_members(body: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(body) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiResponse {
@@ -140,8 +156,8 @@ impl ApiResponse {
         }
     }
 
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self::new(status, "application/json", body.to_string().into_bytes())
+    pub fn json(status: u16, body: &impl Serialize) -> Self {
+        Self::new(status, "application/json", json_bytes(body))
     }
 
     pub fn empty(status: u16) -> Self {

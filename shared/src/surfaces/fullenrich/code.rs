@@ -1,0 +1,40 @@
+//! The description's error codes, and below them those for what it has no code for.
+
+pub(super) const NAME_EMPTY: &str = "error.enrichment.name.empty";
+pub(super) const DATA_EMPTY: &str = "error.enrichment.data.empty";
+pub(super) const FIRST_NAME_EMPTY: &str = "error.enrichment.first_name.empty";
+pub(super) const LAST_NAME_EMPTY: &str = "error.enrichment.last_name.empty";
+pub(super) const DOMAIN_EMPTY: &str = "error.enrichment.domain.empty";
+pub(super) const DOMAIN_INVALID: &str = "error.enrichment.domain.invalid";
+pub(super) const LINKEDIN_URL_INVALID: &str = "error.enrichment.linkedin_url.invalid";
+pub(super) const ENRICH_FIELDS_EMPTY: &str = "error.enrichment.enrich_fields.empty";
+pub(super) const ENRICH_FIELD_VALUE: &str = "error.enrichment.enrich_field.value";
+pub(super) const WEBHOOK_URL: &str = "error.enrichment.webhook_url";
+pub(super) const CUSTOM_KEYS: &str = "error.enrichment.custom.key.exceeded";
+pub(super) const CUSTOM_VALUE: &str = "error.enrichment.custom.value.exceeded";
+pub(super) const IN_PROGRESS: &str = "error.enrichment.in_progress";
+pub(super) const NOT_FOUND: &str = "error.enrichment.not_found";
+pub(super) const EMAIL_EMPTY: &str = "error.reverse.email.empty";
+pub(super) const EMAIL_INVALID: &str = "error.reverse.email.invalid";
+pub(super) const REVERSE_NOT_FOUND: &str = "error.reverse.email.not_found";
+pub(super) const NOT_SET: &str = "error.authorization.not_set";
+pub(super) const NOT_BEARER: &str = "error.authorization.not_bearer";
+pub(super) const KEY: &str = "error.api.key";
+
+pub(super) const NAME_EXCEEDED: &str = "error.enrichment.name.exceeded";
+pub(super) const DATA_EXCEEDED: &str = "error.enrichment.data.exceeded";
+pub(super) const CUSTOM_TYPE: &str = "error.enrichment.custom.value.type";
+pub(super) const TYPE: &str = "error.request.type";
+pub(super) const INVALID: &str = "error.request.invalid";
+pub(super) const MALFORMED: &str = "error.request.malformed";
+pub(super) const CODING: &str = "error.request.coding";
+pub(super) const TOO_LARGE: &str = "error.request.too_large";
+pub(super) const PATH: &str = "error.request.path";
+pub(super) const METHOD: &str = "error.request.method";
+pub(super) const IDEMPOTENCY_KEY: &str = "error.idempotency_key.reused";
+pub(super) const SCOPE: &str = "error.api.key.scope";
+pub(super) const CREDITS: &str = "error.credits.insufficient";
+pub(super) const RESULTS_TOO_LARGE: &str = "error.results.too_large";
+pub(super) const CONFLICT: &str = "error.conflict";
+pub(super) const UNAVAILABLE: &str = "error.unavailable";
+pub(super) const INTERNAL: &str = "error.internal";

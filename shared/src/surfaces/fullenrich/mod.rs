@@ -1,0 +1,34 @@
+//! `FullEnrich`'s API, version 2: bulk enrichment of contacts and reverse lookup of e-mail addresses. Source: its public
+//! documentation of webhooks and its `OpenAPI` 3.1 description. `shared/surfaces/fullenrich.md` says where this differs.
+
+mod code;
+mod error;
+mod event;
+mod request;
+mod response;
+mod routes;
+
+use self::error::error;
+use self::event::{delivery, event_body, sign};
+use self::request::{ENRICH, REVERSE};
+use self::routes::ROUTES;
+use super::common::message::ApiRequest;
+use super::{Shows, Surface};
+use crate::domain::ids::JobId;
+use crate::domain::job::End;
+
+/// The surface.
+pub const SURFACE: Surface = Surface {
+    name: "fullenrich",
+    operations: &[ENRICH, REVERSE],
+    routes: ROUTES,
+    shows: Shows::Own,
+    key: ApiRequest::bearer,
+    id: JobId::uuid,
+    parse_id: JobId::parse_uuid,
+    error,
+    delivery,
+    inline: End::fits_one_response,
+    body: event_body,
+    sign,
+};

@@ -1,0 +1,519 @@
+//! The answers: a batch as it is polled, and the account.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha1::{Digest, Sha1};
+
+use super::code;
+use super::error::{Failure, failure};
+use super::request::{ENRICH, PERSONAL_EMAILS, PHONES, REVERSE, WORK_EMAILS};
+use crate::catalog::Catalog;
+use crate::domain::error::ApiError;
+use crate::domain::ids::TenantId;
+use crate::domain::job::{Accepted, JobView, Status};
+use crate::domain::record::{Blanks, Outcome, Record};
+use crate::domain::tenant::Caller;
+use crate::domain::time::Timestamp;
+use crate::surfaces::Shown;
+use crate::surfaces::common::contact;
+use crate::surfaces::common::contact::{Email, EmailStatus, Phone};
+use crate::surfaces::common::message::{ApiRequest, ApiResponse};
+
+/// What the description asks a caller to wait who polls too early, in seconds.
+const READY_IN_SECONDS: u32 = 30;
+
+/// An enrichment that was taken on.
+#[derive(Debug, Serialize)]
+struct Started {
+    enrichment_id: String,
+}
+
+/// The answer to a submission, also where credits are short.
+pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
+    match accepted {
+        Accepted::Job { view, .. } => {
+            let enrichment_id = view.job.spec.id.uuid();
+            ApiResponse::json(200, &Started { enrichment_id })
+        }
+        // Nothing on this surface asks for a price.
+        Accepted::Priced { .. } => failure(
+            500,
+            code::INTERNAL,
+            "a price was reckoned that nobody asked for",
+        ),
+    }
+}
+
+pub(super) fn is(view: &JobView, operation: &str) -> bool {
+    view.job.spec.operation.as_deref() == Some(operation)
+}
+
+fn forced(request: &ApiRequest) -> bool {
+    request
+        .parameter("forceResults")
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
+pub(super) fn wants_enriched(request: &ApiRequest, view: &JobView) -> bool {
+    is(view, ENRICH) && (!view.status().is_live() || forced(request))
+}
+
+pub(super) fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
+    if !is(shown.view, ENRICH) {
+        return Err(ApiError::NotFound { what: "enrichment" });
+    }
+    if shown.view.status().is_live() && !forced(shown.request) {
+        let message =
+            format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
+        let response = failure(400, code::IN_PROGRESS, message);
+        return Ok(response.with("retry-after", READY_IN_SECONDS.to_string()));
+    }
+    Ok(show(shown))
+}
+
+pub(super) fn show_reversed(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
+    if is(shown.view, REVERSE) {
+        Ok(show(shown))
+    } else {
+        Err(ApiError::NotFound {
+            what: "reverse lookup",
+        })
+    }
+}
+
+fn show(shown: &Shown<'_>) -> ApiResponse {
+    let entries = shown.records.unwrap_or_default();
+    let contacts = entries
+        .iter()
+        .map(|entry| (&entry.record, entry.outcome.as_ref()));
+    let state = state(shown.view);
+    let status = if state == CREDITS_INSUFFICIENT {
+        402
+    } else {
+        200
+    };
+    let credits = if shown.view.job.status.is_live() {
+        // What is shown, and not what is counted so far: the two need not have been read at the same moment.
+        entries
+            .iter()
+            .filter_map(|entry| entry.outcome.as_ref())
+            .map(|outcome| u64::from(outcome.credits))
+            .sum()
+    } else {
+        shown.view.credits_used()
+    };
+    ApiResponse::json(status, &batch(shown.view, state, credits, contacts))
+}
+
+pub(super) const IN_PROGRESS: &str = "IN_PROGRESS";
+
+const CREDITS_INSUFFICIENT: &str = "CREDITS_INSUFFICIENT";
+
+/// The surface's word for where a job stands. Its `RATE_LIMIT` and `UNKNOWN` never happen here.
+pub(super) fn state(view: &JobView) -> &'static str {
+    match view.status() {
+        Status::Queued => "CREATED",
+        Status::Running | Status::Canceling | Status::Expiring => IN_PROGRESS,
+        // It was stopped before its end, by us.
+        Status::Canceled | Status::Expired | Status::Deleted => "CANCELED",
+        Status::Completed | Status::Failed if view.job.spec.short_of_credits => {
+            CREDITS_INSUFFICIENT
+        }
+        // A type without a provider finds nothing; the native surface says why.
+        Status::Completed | Status::Failed => "FINISHED",
+    }
+}
+
+/// The batch as polled and as sent.
+#[derive(Debug, Serialize)]
+pub(super) struct Batch<'a> {
+    id: String,
+    name: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<Vec<Contact<'a>>>,
+    cost: Cost,
+    /// Why the contacts are not there.
+    #[serde(flatten)]
+    pub(super) failure: Option<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cost {
+    credits: u64,
+}
+
+/// One contact.
+#[derive(Debug, Serialize)]
+pub(super) struct Contact<'a> {
+    input: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<&'a Map<String, Value>>,
+    /// Of an enrichment, and not of a reverse lookup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact_info: Option<ContactInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Map<String, Value>>,
+}
+
+/// What was found of what was asked for.
+#[derive(Debug, Serialize)]
+struct ContactInfo {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_work_email: Option<ShownEmail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_personal_email: Option<ShownEmail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_probable_phone: Option<ShownPhone>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    work_emails: Vec<ShownEmail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    personal_emails: Vec<ShownEmail>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phones: Vec<ShownPhone>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownEmail {
+    email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownPhone {
+    number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+}
+
+/// Shows a batch with these contacts.
+pub(super) fn batch<'a>(
+    view: &'a JobView,
+    state: &'static str,
+    credits: u64,
+    contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
+) -> Batch<'a> {
+    let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
+    let data = contacts.map(|(record, outcome)| entry(enriched, record, outcome, blanks));
+    Batch {
+        id: view.job.spec.id.uuid(),
+        name: view.job.spec.name.as_deref(),
+        status: state,
+        data: Some(data.collect()),
+        cost: Cost { credits },
+        failure: None,
+    }
+}
+
+/// Shows one contact; `enriched`: of an enrichment and not of a reverse lookup.
+fn entry<'a>(
+    enriched: bool,
+    record: &'a Record,
+    outcome: Option<&Outcome>,
+    blanks: Blanks,
+) -> Contact<'a> {
+    let nothing = Map::new();
+    let found = outcome.map_or(&nothing, |outcome| &outcome.data);
+    // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
+    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
+    Contact {
+        input: record.sent(),
+        custom: record.metadata.as_ref(),
+        contact_info: enriched.then(|| contact_info(record, found, blanks)),
+        profile: profile(found, made, blanks),
+    }
+}
+
+/// Shows what was found of what was asked for.
+fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> ContactInfo {
+    let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
+        Some(fields) => fields.iter().any(|asked| asked == field),
+        None => true,
+    };
+    // An address that nobody calls personal is taken for one at work.
+    let (mut personal, mut work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
+        .into_iter()
+        .partition(|email| email.personal == Some(true));
+    let mut phones = contact::phones(found, blanks);
+    if !asked(WORK_EMAILS) {
+        work.clear();
+    }
+    if !asked(PERSONAL_EMAILS) {
+        personal.clear();
+    }
+    if !asked(PHONES) {
+        phones.clear();
+    }
+    let best = |emails: &[Email]| {
+        emails
+            .iter()
+            .min_by_key(|email| doubt(email))
+            .map(show_email)
+    };
+    ContactInfo {
+        most_probable_work_email: best(&work),
+        most_probable_personal_email: best(&personal),
+        most_probable_phone: phones.first().map(show_phone),
+        work_emails: work.iter().map(show_email).collect(),
+        personal_emails: personal.iter().map(show_email).collect(),
+        phones: phones.iter().map(show_phone).collect(),
+    }
+}
+
+/// How much there is to doubt about an address, 0 the least; of equals the first is the most probable.
+fn doubt(email: &Email) -> u8 {
+    match email.status {
+        Some(EmailStatus::Deliverable) => 0,
+        Some(EmailStatus::HighProbability) => 1,
+        Some(EmailStatus::CatchAll) => 2,
+        None => 3,
+        Some(EmailStatus::Risky) => 4,
+        Some(EmailStatus::Invalid) => 5,
+        Some(EmailStatus::InvalidDomain) => 6,
+    }
+}
+
+fn show_email(email: &Email) -> ShownEmail {
+    let status = email.status.map(|status| match status {
+        EmailStatus::Deliverable => "DELIVERABLE",
+        EmailStatus::HighProbability => "HIGH_PROBABILITY",
+        // The description has no word for risky. Of its words this one says that nobody can tell.
+        EmailStatus::CatchAll | EmailStatus::Risky => "CATCH_ALL",
+        EmailStatus::Invalid => "INVALID",
+        EmailStatus::InvalidDomain => "INVALID_DOMAIN",
+    });
+    let email = email.address.clone();
+    ShownEmail { email, status }
+}
+
+fn show_phone(phone: &Phone) -> ShownPhone {
+    ShownPhone {
+        number: phone.number.clone(),
+        region: phone.region.clone(),
+    }
+}
+
+/// The person: as a provider gave it, or where `made`, from what was found in single fields.
+fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map<String, Value>> {
+    if let Some(Value::Object(profile)) = found.get("profile") {
+        return Some(profile.clone());
+    }
+    if !made {
+        return None;
+    }
+    let pick = |names: &[(&str, &str)]| -> Map<String, Value> {
+        let text = |name: &str| {
+            blanks
+                .present(found, name)
+                .filter(|v| v.as_str().is_some_and(|text| !text.is_empty()))
+        };
+        names
+            .iter()
+            .filter_map(|(from, to)| Some(((*to).to_owned(), text(from)?.clone())))
+            .collect()
+    };
+    let same =
+        |names: &[&'static str]| pick(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
+    let mut profile = same(&["full_name", "first_name", "last_name", "headline"]);
+    for (name, fits) in [
+        ("location", Value::is_object as fn(&Value) -> bool),
+        ("social_profiles", Value::is_object),
+        ("educations", Value::is_array),
+        ("languages", Value::is_array),
+        ("skills", Value::is_array),
+        ("employment", Value::is_object),
+    ] {
+        if let Some(value) = found.get(name).filter(|value| fits(value)) {
+            profile.insert(name.to_owned(), value.clone());
+        }
+    }
+    let add = |profile: &mut Map<String, Value>, name: &str, value: Map<String, Value>| {
+        if !value.is_empty() && !profile.contains_key(name) {
+            profile.insert(name.to_owned(), Value::Object(value));
+        }
+    };
+    add(
+        &mut profile,
+        "location",
+        same(&["country", "country_code", "city", "region"]),
+    );
+    let mut network = Map::new();
+    add(
+        &mut network,
+        "professional_network",
+        pick(&[("linkedin_url", "url")]),
+    );
+    add(&mut profile, "social_profiles", network);
+    let (mut employment, mut current) = (Map::new(), pick(&[("title", "title")]));
+    add(
+        &mut current,
+        "company",
+        pick(&[
+            ("company_name", "name"),
+            ("domain", "domain"),
+            ("website", "website"),
+        ]),
+    );
+    if !current.is_empty() {
+        current.insert("is_current".to_owned(), true.into());
+    }
+    add(&mut employment, "current", current);
+    add(&mut profile, "employment", employment);
+    Some(profile).filter(|profile| !profile.is_empty())
+}
+
+/// The namespace of workspace ids, a random UUID.
+const WORKSPACES: [u8; 16] = [
+    0x6f, 0x1d, 0x3c, 0x52, 0x0b, 0x7e, 0x4a, 0x95, 0x9c, 0x1f, 0x2e, 0xd8, 0x47, 0xa6, 0x30, 0xb1,
+];
+
+/// A tenant's id as a UUID of version 5. Source: RFC 9562, section 5.5.
+fn workspace(tenant: &TenantId) -> String {
+    let digest = Sha1::new()
+        .chain_update(WORKSPACES)
+        .chain_update(tenant.as_str())
+        .finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] = 0x50 | (bytes[6] & 0x0F);
+    bytes[8] = 0x80 | (bytes[8] & 0x3F);
+    let hex = hex::encode(bytes);
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
+}
+
+#[derive(Debug, Serialize)]
+struct Workspace {
+    workspace_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Balance {
+    balance: i64,
+}
+
+pub(super) fn show_workspace(caller: &Caller, _: &Catalog) -> ApiResponse {
+    let workspace_id = workspace(caller.tenant());
+    ApiResponse::json(200, &Workspace { workspace_id })
+}
+
+pub(super) fn show_balance(caller: &Caller, _: &Catalog) -> ApiResponse {
+    let balance = caller.balance;
+    ApiResponse::json(200, &Balance { balance })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: &Value) -> &Map<String, Value> {
+        value.as_object().unwrap()
+    }
+
+    #[test]
+    fn the_least_doubtful_address_is_the_most_probable() {
+        let record = Record::default();
+        let best = |statuses: &[Value]| {
+            let emails = (0..)
+                .zip(statuses)
+                .map(|(n, s)| json!({"email": format!("{n}@x.example"), "status": s}));
+            let info = json!(contact_info(
+                &record,
+                map(&json!({"work_emails": emails.collect::<Vec<_>>()})),
+                Blanks::Absent,
+            ));
+            (
+                info["most_probable_work_email"].clone(),
+                info["work_emails"].as_array().unwrap().len(),
+            )
+        };
+        let email =
+            |n: u8, status: &str| json!({"email": format!("{n}@x.example"), "status": status});
+        let (none, words) = (Value::Null, |words: &[&str]| {
+            words.iter().map(|w| json!(w)).collect::<Vec<_>>()
+        });
+        assert_eq!(
+            best(&words(&["invalid", "probable", "ok", "ok"])),
+            (email(2, "DELIVERABLE"), 4)
+        );
+        assert_eq!(
+            best(&words(&["invalid_domain", "invalid"])),
+            (email(1, "INVALID"), 2)
+        );
+        assert_eq!(
+            best(&words(&["risky", "catch-all"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&words(&["invalid", "risky"])),
+            (email(1, "CATCH_ALL"), 2)
+        );
+        assert_eq!(
+            best(&[none, json!("risky")]).0,
+            json!({"email": "0@x.example"}),
+            "without a status it has none"
+        );
+    }
+
+    #[test]
+    fn a_profile_is_passed_on_or_made_of_single_fields() {
+        let given = json!({"full_name": "A B", "connection_count": 7.50, "odd": null});
+        assert_eq!(
+            profile(
+                map(&json!({"profile": given, "title": "CEO"})),
+                false,
+                Blanks::Absent
+            )
+            .as_ref(),
+            Some(map(&given))
+        );
+        let found = json!({
+            "full_name": "A B", "headline": "", "first_name": 7, "title": "CEO", "company_name": "C", "domain": "c.example",
+            "country": "France", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "languages": "French",
+            "work_email": "a@c.example",
+        });
+        let made = json!({
+            "full_name": "A B", "skills": ["a"], "location": {"country": "France"},
+            "social_profiles": {"professional_network": {"url": "https://www.linkedin.com/in/x"}},
+            "employment": {"current": {"title": "CEO", "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
+        });
+        assert_eq!(
+            profile(map(&found), true, Blanks::Absent).map(Value::Object),
+            Some(made)
+        );
+        assert_eq!(profile(map(&found), false, Blanks::Absent), None);
+        assert_eq!(
+            profile(
+                map(&json!({"work_email": "a@c.example"})),
+                true,
+                Blanks::Absent
+            ),
+            None
+        );
+        let whole = json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
+        let made = json!({"location": {"city": "Paris"}, "employment": {"all": []}});
+        assert_eq!(
+            profile(map(&whole), true, Blanks::Absent).map(Value::Object),
+            Some(made),
+            "what is whole is not made anew"
+        );
+    }
+
+    #[test]
+    fn a_workspace_is_a_uuid_of_version_5() {
+        // Python: uuid.uuid5(uuid.UUID("6f1d3c52-0b7e-4a95-9c1f-2ed847a630b1"), "acme")
+        assert_eq!(
+            workspace(&TenantId::parse("acme").unwrap()),
+            "785f933c-158e-5b7d-89c2-8408b561419d"
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The API of Sixtyfour: one task a request, told of by one webhook. Requests are held to the vendor's own schemas, and
+//! refused as `FastAPI` does.
+
+mod error;
+mod event;
+mod request;
+mod response;
+mod result;
+mod routes;
+mod tasks;
+
+use self::error::error;
+use self::event::{body, delivery, sign};
+use self::request::key;
+use self::routes::ROUTES;
+use self::tasks::TASKS;
+use super::{Shows, Surface};
+use crate::domain::ids::JobId;
+use crate::domain::job::End;
+
+/// The Sixtyfour surface.
+pub const SURFACE: Surface = Surface {
+    name: "sixtyfour",
+    operations: &TASKS,
+    routes: ROUTES,
+    shows: Shows::Own,
+    key,
+    id: JobId::uuid,
+    parse_id: JobId::parse_uuid,
+    error,
+    delivery,
+    inline: End::fits_one_response,
+    body,
+    sign,
+};

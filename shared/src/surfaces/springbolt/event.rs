@@ -1,0 +1,329 @@
+//! The callback: what was sent, and beside it what was found.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::request::{CALLBACK, folded, is_callback};
+use crate::domain::backoff::NATIVE_DELAYS;
+use crate::domain::delivery::DeliveryRules;
+use crate::domain::job::ResultLine;
+use crate::domain::record::{Blanks, OutcomeStatus};
+use crate::domain::signature;
+use crate::surfaces::common::message::json_bytes;
+use crate::surfaces::common::read::is_unfilled;
+use crate::surfaces::{Event, Signing};
+
+/// Time-out of one callback.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The document names no schedule and no time-out: the native ones, exact. A receiver keeps the last callback it got.
+pub(super) fn rules() -> DeliveryRules {
+    DeliveryRules {
+        latest_wins: true,
+        ..DeliveryRules::exact(&NATIVE_DELAYS, TIMEOUT)
+    }
+}
+
+/// The body of a callback.
+pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
+    let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
+        (Some(view), Some(line)) => resolved(line, view.job.spec.blanks),
+        (Some(view), None) => {
+            let pages = view.results_url();
+            unresolved(
+                Map::new(),
+                "failed",
+                format!("the result does not fit a callback; read it from {pages}"),
+            )
+        }
+        (None, _) => Map::from_iter([("message".to_owned(), "a test of this callback URL".into())]),
+    };
+    json_bytes(&payload)
+}
+
+/// What was sent, and beside it what was found or why there is nothing.
+fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
+    let (sent, outcome) = (line.record.sent(), &line.outcome);
+    let camel = blanks.present(sent, CALLBACK[0]).is_some();
+    let echoed = sent.iter().filter(|(name, _)| !is_callback(name));
+    let mut payload: Map<String, Value> = echoed
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
+    let why_not = |otherwise: &str| reason.unwrap_or(otherwise).to_owned();
+    match outcome.status {
+        OutcomeStatus::Found => {
+            let known: Vec<(String, String)> = payload
+                .keys()
+                .map(|name| (folded(name), name.clone()))
+                .collect();
+            for (name, value) in outcome
+                .data
+                .iter()
+                .filter(|(_, value)| !blanks.is_blank(value))
+            {
+                let same = || {
+                    known
+                        .iter()
+                        .filter(|(known, _)| *known == folded(name))
+                        .map(|(_, sent)| sent)
+                };
+                if let Some(first) = same().next() {
+                    // A client that sends every column has blanks where it knows nothing; they are there to be filled.
+                    let open = match blanks {
+                        Blanks::Absent => {
+                            same().all(|sent| payload.get(sent).is_none_or(is_unfilled))
+                        }
+                        Blanks::Count => payload.get(first).is_some_and(Value::is_null),
+                    };
+                    if open {
+                        payload.insert(first.clone(), value.clone());
+                    }
+                    continue;
+                }
+                // Two found fields may differ in nothing but their spelling; both are kept.
+                let free = |shown: &String| {
+                    !payload.contains_key(shown) && !outcome.data.contains_key(shown)
+                };
+                let shown = Some(camel_case(name)).filter(|shown| camel && free(shown));
+                payload.insert(shown.unwrap_or_else(|| name.clone()), value.clone());
+            }
+            payload
+        }
+        OutcomeStatus::NotFound => {
+            let message = match reason {
+                None => "nothing was found for this input".to_owned(),
+                Some(reason) => format!(
+                    "nothing was found for this input; not everybody could be asked: {reason}"
+                ),
+            };
+            unresolved(payload, "not_found", message)
+        }
+        OutcomeStatus::Failed => unresolved(
+            payload,
+            "failed",
+            why_not("the input could not be worked on"),
+        ),
+        OutcomeStatus::Invalid => unresolved(
+            payload,
+            "failed",
+            why_not("the input is not what this operation needs"),
+        ),
+        OutcomeStatus::Skipped => {
+            unresolved(payload, "failed", why_not("no credits were left for it"))
+        }
+        OutcomeStatus::Canceled => unresolved(
+            payload,
+            "failed",
+            why_not("it was canceled before it was begun"),
+        ),
+    }
+}
+
+/// Says what became of a request without result. Here the words are ours even where the client sent fields of these
+/// names: a failure must not look like what was asked for.
+fn unresolved(mut echoed: Map<String, Value>, status: &str, message: String) -> Map<String, Value> {
+    echoed.insert("status".to_owned(), status.into());
+    echoed.insert("message".to_owned(), message.into());
+    echoed
+}
+
+/// `linkedin_url` → `linkedinUrl`. Underscores at either end stay.
+fn camel_case(name: &str) -> String {
+    let body = name.trim_matches('_');
+    let start = name.len() - name.trim_start_matches('_').len();
+    let mut words = body.split('_').filter(|word| !word.is_empty());
+    let mut camel = name[..start].to_owned();
+    camel.extend(words.next());
+    for word in words {
+        let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        camel.push_str(&first.to_ascii_uppercase());
+        camel.push_str(rest);
+    }
+    camel.push_str(&name[start + body.len()..]);
+    camel
+}
+
+pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
+    signature::headers(signing.secrets, signing.id, signing.at, signing.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::record::{Outcome, Record};
+
+    fn map(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else {
+            panic!("{value} is no object")
+        };
+        map
+    }
+
+    fn told(sent: Value, outcome: Outcome) -> Value {
+        let record = Record {
+            original: Some(map(sent)),
+            ..Record::default()
+        };
+        Value::Object(resolved(
+            &ResultLine {
+                index: 0,
+                record,
+                outcome,
+            },
+            Blanks::Absent,
+        ))
+    }
+
+    fn found(data: Value) -> Outcome {
+        Outcome {
+            data: map(data),
+            ..Outcome::without_data(OutcomeStatus::Found, None)
+        }
+    }
+
+    #[test]
+    fn found_names_are_written_in_camel_case() {
+        for (name, written) in [
+            ("company_name", "companyName"),
+            ("sha256_base64", "sha256Base64"),
+            ("_id", "_id"),
+            ("a__b_", "aB_"),
+            ("___", "___"),
+            ("x_übung", "xübung"),
+            ("companyName", "companyName"),
+        ] {
+            assert_eq!(camel_case(name), written);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_stays_however_its_name_is_written() {
+        let data = json!({"company_name": "Found", "brand_color": "red", "hq": {"zip_code": 1}});
+        let camel = told(
+            json!({"companyName": "Sent", "callbackUrl": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            camel,
+            json!({"companyName": "Sent", "brandColor": "red", "hq": {"zip_code": 1}})
+        );
+        let mixed = told(
+            json!({"companyName": "Sent", "callback_url": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            mixed,
+            json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}})
+        );
+        let snake = told(
+            json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            snake,
+            json!({"company_name": "Found", "brandcolor": 1, "hq": {"zip_code": 1}})
+        );
+        for blank in [
+            json!(""),
+            json!(" \t"),
+            json!("\u{a0}"),
+            json!([]),
+            json!({}),
+        ] {
+            let filled = told(
+                json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}),
+                found(data.clone()),
+            );
+            let expected =
+                json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
+            assert_eq!(filled, expected, "{blank}");
+        }
+        let both = told(
+            json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}),
+            found(data.clone()),
+        );
+        assert_eq!(
+            (&both["companyName"], &both["company_name"]),
+            (&json!(""), &json!("Sent"))
+        );
+        let blank = told(
+            json!({"city": null, "callbackUrl": "u"}),
+            found(json!({"city": "", "hq": 1})),
+        );
+        assert_eq!(
+            blank,
+            json!({"city": null, "hq": 1}),
+            "nothing was found for it"
+        );
+        let named = told(
+            json!({"callbackUrl": " ", "callback_url": "u"}),
+            found(data),
+        );
+        assert_eq!(
+            named["brand_color"], "red",
+            "a blank name of the URL is none"
+        );
+    }
+
+    #[test]
+    fn found_names_that_meet_in_camel_case_are_both_kept() {
+        let both = told(
+            json!({"callbackUrl": "u"}),
+            found(json!({"line_1": "a", "line1": "b"})),
+        );
+        assert_eq!(both, json!({"line1": "b", "line_1": "a"}));
+    }
+
+    #[test]
+    fn a_failure_shows_even_where_the_client_sent_a_status() {
+        let sent = json!({"status": "active", "callbackUrl": "u", "message": "hi", "email": "x"});
+        let missing = Outcome::without_data(OutcomeStatus::NotFound, None);
+        let shown = told(sent.clone(), missing);
+        assert_eq!(
+            (&shown["status"], &shown["email"]),
+            (&json!("not_found"), &json!("x"))
+        );
+        let broken = told(
+            sent.clone(),
+            Outcome::failed("provider_error", "out of order"),
+        );
+        assert_eq!(
+            broken,
+            json!({"status": "failed", "message": "out of order", "email": "x"})
+        );
+        let good = told(sent, found(json!({"status": "known", "hash": 1})));
+        assert_eq!(
+            good,
+            json!({"status": "active", "message": "hi", "email": "x", "hash": 1})
+        );
+    }
+
+    #[test]
+    fn every_end_without_a_result_says_so() {
+        for status in OutcomeStatus::ALL
+            .into_iter()
+            .filter(|status| *status != OutcomeStatus::Found)
+        {
+            let shown = told(
+                json!({"email": "x", "callback_url": "u"}),
+                Outcome::without_data(status, None),
+            );
+            let word = if status == OutcomeStatus::NotFound {
+                "not_found"
+            } else {
+                "failed"
+            };
+            assert_eq!(shown["status"], word);
+            assert!(
+                shown["message"]
+                    .as_str()
+                    .is_some_and(|message| !message.is_empty())
+            );
+            assert_eq!(shown.as_object().map(Map::len), Some(3), "{shown}");
+        }
+    }
+}
