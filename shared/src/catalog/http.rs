@@ -156,7 +156,6 @@ impl HttpConfig {
                  requires"
             )));
         }
-        drop(fixed);
         Ok(requires)
     }
 
