@@ -30,22 +30,24 @@ pub(super) fn check_url(template: &Template) -> Result<(), String> {
             "the URL holds no user or password; use a header with {{ secret.NAME }}".to_owned(),
         );
     }
+    check_host_and_port(authority)?;
+    if rest.contains('#') {
+        return Err("the URL has no fragment".to_owned());
+    }
+    check_path(template, rest)
+}
+
+fn check_host_and_port(authority: &str) -> Result<(), String> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(is_name);
     let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let good = match bracketed {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host.split('.').all(|label| {
-                    !label.is_empty()
-                        && label
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-                })
-        }
+        None => host.split('.').all(is_label),
     };
     if !good {
         return Err(format!(
@@ -55,9 +57,11 @@ pub(super) fn check_url(template: &Template) -> Result<(), String> {
     if port.is_some_and(|p| p.parse::<u16>().map_or(true, |p| p == 0)) {
         return Err("the URL's port is a number from 1 to 65535".to_owned());
     }
-    if rest.contains('#') {
-        return Err("the URL has no fragment".to_owned());
-    }
+    Ok(())
+}
+
+/// Checks what stands behind the host, `rest` with `{{}}` for each value.
+fn check_path(template: &Template, rest: &str) -> Result<(), String> {
     let literal = |part: &Part| {
         if let Part::Text(text) = part {
             Some(text.to_ascii_lowercase())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::error::ConfigError;
-use super::reader::Entry;
+use super::reader::{Entry, Table};
 use super::request::{BodyTemplate, RequestTemplate};
 use super::template::{Part, Template};
 
@@ -48,6 +48,53 @@ pub struct Next {
     pub parameter: Option<String>,
 }
 
+impl Matching {
+    fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        let table = entry.table("{ by = \"/id\", key = \"{{ input.domain }}\" }")?;
+        table.only(&["by", "key"])?;
+        let by = table.need("by", "\"position\", or a JSON Pointer into a result")?;
+        match (by.str()?, table.get("key")) {
+            ("position", None) => Ok(Self::Position),
+            ("position", Some(key)) => {
+                Err(key.error("results that stand in order have no key; remove it"))
+            }
+            (_, Some(key)) => {
+                let key = key.template(&["input"])?;
+                if !key.0.iter().any(|part| !matches!(part, Part::Text(_))) {
+                    return Err(
+                        table.error("the key is the same for every record; name one of its fields")
+                    );
+                }
+                let pointer = by.pointer()?;
+                Ok(Self::Key { pointer, key })
+            }
+            (_, None) => {
+                Err(table.error("`key` is missing; say what stands there in a record's own result"))
+            }
+        }
+    }
+}
+
+impl Next {
+    fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        if !matches!(entry.value, DeValue::Table(_)) {
+            return Ok(Self {
+                pointer: entry.pointer()?,
+                parameter: None,
+            });
+        }
+        let table = entry.table("{ at = \"/cursor\", parameter = \"cursor\" }")?;
+        table.only(&["at", "parameter"])?;
+        let at = table.need("at", "a JSON Pointer to the next page's cursor")?;
+        let pointer = at.pointer()?;
+        let parameter = table.need("parameter", "the query parameter that takes the cursor")?;
+        Ok(Self {
+            pointer,
+            parameter: Some(parameter.str()?.to_owned()),
+        })
+    }
+}
+
 impl BatchConfig {
     const EXAMPLE: &'static str = "{ max = 50, items = { domain = \"{{ input.domain }}\" }, body = { records = \"{{ items }}\" }, \
                                    results = \"/results\", match = { by = \"position\" } }";
@@ -58,21 +105,7 @@ impl BatchConfig {
         table.only(&[
             "max", "wait_ms", "items", "body", "results", "match", "next", "pages",
         ])?;
-        if request.method == "GET" || request.body.is_some() {
-            return Err(table.error(
-                "one call for many records is a POST or PUT, whose body stands in `batch`",
-            ));
-        }
-        let (mut shared, mut about_one) = (true, false);
-        request.each_template(&mut |template| {
-            shared &= template.inputs().next().is_none();
-            about_one |= template.reads("callback") || template.reads("request");
-        });
-        if !shared || about_one {
-            return Err(table.error(
-                "the URL, query and headers belong to many records: they read secrets only; what is a record's own stands in `items`",
-            ));
-        }
+        Self::check_shared(&table, request)?;
         let max = usize::try_from(table.number("max", 2, 1_000)?.unwrap_or(50)).unwrap_or(50);
         let wait = Duration::from_millis(table.number("wait_ms", 1, 1_000)?.unwrap_or(20));
         let item = table.need(
@@ -93,59 +126,14 @@ impl BatchConfig {
         let results = table
             .get("results")
             .map_or(Ok(String::new()), |entry| entry.pointer())?;
-        let match_entry = table.need(
+        let matching = Matching::read(&table.need(
             "match",
             "{ by = \"position\" } or { by = \"/id\", key = \"{{ input.domain }}\" }",
-        )?;
-        let inner = match_entry.table("{ by = \"/id\", key = \"{{ input.domain }}\" }")?;
-        inner.only(&["by", "key"])?;
-        let by = inner.need("by", "\"position\", or a JSON Pointer into a result")?;
-        let matching = match (by.str()?, inner.get("key")) {
-            ("position", None) => Matching::Position,
-            ("position", Some(key)) => {
-                return Err(key.error("results that stand in order have no key; remove it"));
-            }
-            (_, Some(key)) => {
-                let key = key.template(&["input"])?;
-                if !key.0.iter().any(|part| !matches!(part, Part::Text(_))) {
-                    return Err(
-                        inner.error("the key is the same for every record; name one of its fields")
-                    );
-                }
-                Matching::Key {
-                    pointer: by.pointer()?,
-                    key,
-                }
-            }
-            (_, None) => {
-                return Err(
-                    inner.error("`key` is missing; say what stands there in a record's own result")
-                );
-            }
-        };
-        let mut next = None;
-        if let Some(entry) = table.get("next") {
-            next = Some(match entry.value {
-                DeValue::Table(_) => {
-                    let inner = entry.table("{ at = \"/cursor\", parameter = \"cursor\" }")?;
-                    inner.only(&["at", "parameter"])?;
-                    let at = inner
-                        .need("at", "a JSON Pointer to the next page's cursor")?
-                        .pointer()?;
-                    let parameter = inner
-                        .need("parameter", "the query parameter that takes the cursor")?
-                        .str()?;
-                    Next {
-                        pointer: at,
-                        parameter: Some(parameter.to_owned()),
-                    }
-                }
-                _ => Next {
-                    pointer: entry.pointer()?,
-                    parameter: None,
-                },
-            });
-        }
+        )?)?;
+        let next = table
+            .get("next")
+            .map(|entry| Next::read(&entry))
+            .transpose()?;
         let pages = u32::try_from(table.number("pages", 1, 100)?.unwrap_or(10)).unwrap_or(10);
         Ok(Self {
             max,
@@ -157,6 +145,26 @@ impl BatchConfig {
             next,
             pages,
         })
+    }
+
+    /// Checks that a request suits many records at once: nothing of it is one record's own.
+    fn check_shared(table: &Table<'_>, request: &RequestTemplate) -> Result<(), ConfigError> {
+        if request.method == "GET" || request.body.is_some() {
+            return Err(table.error(
+                "one call for many records is a POST or PUT, whose body stands in `batch`",
+            ));
+        }
+        let (mut shared, mut about_one) = (true, false);
+        request.each_template(&mut |template| {
+            shared &= template.inputs().next().is_none();
+            about_one |= template.reads("callback") || template.reads("request");
+        });
+        if !shared || about_one {
+            return Err(table.error(
+                "the URL, query and headers belong to many records: they read secrets only; what is a record's own stands in `items`",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::address::check_url;
 use super::error::{ConfigError, Place};
-use super::reader::Table;
+use super::reader::{Entry, Table};
 use super::secret::SecretConfig;
 use super::settings::{COMMON, Settings};
 use super::template::{Part, Template};
@@ -60,6 +60,21 @@ impl Extra {
             Self::References => "references",
         }
     }
+
+    fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
+        let mut extras = Vec::new();
+        for item in entry.array()? {
+            let named = item.str()?;
+            let Some(extra) = Self::ALL.into_iter().find(|extra| extra.name() == named) else {
+                let all = Self::ALL.map(Self::name).join(", ");
+                return Err(item.error(format!("there is no extra `{named}`; it is one of {all}")));
+            };
+            if !extras.contains(&extra) {
+                extras.push(extra);
+            }
+        }
+        Ok(extras)
+    }
 }
 
 /// How the endpoint is told that JSON is wanted, in `response_format`.
@@ -71,6 +86,19 @@ pub enum ChatFormat {
     Object,
     /// Not at all: by the messages alone.
     Text,
+}
+
+impl ChatFormat {
+    fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+        match entry.str()? {
+            "schema" => Ok(Self::Schema),
+            "object" => Ok(Self::Object),
+            "text" => Ok(Self::Text),
+            other => Err(entry.error(format!(
+                "the format `{other}` is not known; it is schema, object or text"
+            ))),
+        }
+    }
 }
 
 impl ChatConfig {
@@ -92,22 +120,10 @@ impl ChatConfig {
             "retries",
         ];
         table.only_and(&COMMON, &known)?;
-        let url_entry = table.need(
+        let url = Self::read_url(&table.need(
             "url",
             "the address of the API, such as https://api.example.com/v1",
-        )?;
-        let template = url_entry.template(&[])?;
-        check_url(&template).map_err(|why| url_entry.error(why))?;
-        let base = url_entry.str()?.trim_end_matches('/');
-        if base.contains('?') || !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
-            return Err(url_entry
-                .error("the address has no query and no values; write it out up to the version"));
-        }
-        let url = if base.ends_with("/chat/completions") {
-            base.to_owned()
-        } else {
-            format!("{base}/chat/completions")
-        };
+        )?)?;
         let model = table
             .need("model", "the name of the model, as the endpoint knows it")?
             .str()?
@@ -122,55 +138,18 @@ impl ChatConfig {
                 "tell the model what to do with a record, such as \"Research this company.\"",
             )?
             .template(&["input"])?;
-        let mut structure = Map::new();
-        if let Some(entry) = table.get("struct") {
-            for (name, value) in entry.entries()? {
-                if !matches!(value.value, DeValue::String(_) | DeValue::Table(_)) {
-                    return Err(value.error(
-                        "a field is a description, or { description = \"…\", type = \"string\" }",
-                    ));
-                }
-                structure.insert(name.to_owned(), value.json()?);
-            }
-        }
-        let mut extras = Vec::new();
-        for item in table
+        let structure = table
+            .get("struct")
+            .map_or(Ok(Map::new()), |entry| Self::read_structure(&entry))?;
+        let extras = table
             .get("extras")
-            .map_or(Ok(Vec::new()), |entry| entry.array())?
-        {
-            let named = item.str()?;
-            let Some(extra) = Extra::ALL.into_iter().find(|extra| extra.name() == named) else {
-                let all = Extra::ALL.map(Extra::name).join(", ");
-                return Err(item.error(format!("there is no extra `{named}`; it is one of {all}")));
-            };
-            if !extras.contains(&extra) {
-                extras.push(extra);
-            }
-        }
-        let format = match table.get("format") {
-            None => ChatFormat::Schema,
-            Some(entry) => match entry.str()? {
-                "schema" => ChatFormat::Schema,
-                "object" => ChatFormat::Object,
-                "text" => ChatFormat::Text,
-                other => {
-                    return Err(entry.error(format!(
-                        "the format `{other}` is not known; it is schema, object or text"
-                    )));
-                }
-            },
-        };
-        let mut parameters = Map::new();
-        if let Some(entry) = table.get("parameters") {
-            for (name, value) in entry.entries()? {
-                if ["model", "messages", "response_format", "stream", "n"].contains(&name) {
-                    return Err(
-                        value.error("this member of the request is set by the provider; remove it")
-                    );
-                }
-                parameters.insert(name.to_owned(), value.json()?);
-            }
-        }
+            .map_or(Ok(Vec::new()), |entry| Extra::read_all(&entry))?;
+        let format = table
+            .get("format")
+            .map_or(Ok(ChatFormat::Schema), |entry| ChatFormat::read(&entry))?;
+        let parameters = table
+            .get("parameters")
+            .map_or(Ok(Map::new()), |entry| Self::read_parameters(&entry))?;
         let requires = table
             .get("requires")
             .map_or(Ok(Vec::new()), |entry| entry.fields())?;
@@ -194,6 +173,48 @@ impl ChatConfig {
             timeout: Duration::from_secs(table.number("timeout_s", 1, 100)?.unwrap_or(60)),
             retries: u32::try_from(table.number("retries", 0, 5)?.unwrap_or(1)).unwrap_or(1),
         })
+    }
+
+    /// Reads the address of the API and completes it.
+    fn read_url(entry: &Entry<'_>) -> Result<String, ConfigError> {
+        let template = entry.template(&[])?;
+        check_url(&template).map_err(|why| entry.error(why))?;
+        let base = entry.str()?.trim_end_matches('/');
+        if base.contains('?') || !template.0.iter().all(|part| matches!(part, Part::Text(_))) {
+            return Err(entry
+                .error("the address has no query and no values; write it out up to the version"));
+        }
+        Ok(if base.ends_with("/chat/completions") {
+            base.to_owned()
+        } else {
+            format!("{base}/chat/completions")
+        })
+    }
+
+    fn read_structure(entry: &Entry<'_>) -> Result<Map<String, Value>, ConfigError> {
+        let mut structure = Map::new();
+        for (name, value) in entry.entries()? {
+            if !matches!(value.value, DeValue::String(_) | DeValue::Table(_)) {
+                return Err(value.error(
+                    "a field is a description, or { description = \"…\", type = \"string\" }",
+                ));
+            }
+            structure.insert(name.to_owned(), value.json()?);
+        }
+        Ok(structure)
+    }
+
+    fn read_parameters(entry: &Entry<'_>) -> Result<Map<String, Value>, ConfigError> {
+        let mut parameters = Map::new();
+        for (name, value) in entry.entries()? {
+            if ["model", "messages", "response_format", "stream", "n"].contains(&name) {
+                return Err(
+                    value.error("this member of the request is set by the provider; remove it")
+                );
+            }
+            parameters.insert(name.to_owned(), value.json()?);
+        }
+        Ok(parameters)
     }
 }
 

@@ -244,8 +244,23 @@ pub fn environment(natives: Natives) -> Environment<'static> {
     environment.set_recursion_limit(50);
     environment.add_filter(
         "default",
-        |value: Value, other: Value| if absent(&value) { other } else { value },
+        |value: Value, other: Value| {
+            if absent(&value) { other } else { value }
+        },
     );
+    add_text_filters(&mut environment, natives);
+    add_list_filters(&mut environment);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("undefined", tests::is_undefined);
+    environment.add_test("string", |value: &Value| value.kind() == ValueKind::String);
+    environment.add_test("number", |value: &Value| value.is_number());
+    environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map);
+    environment.add_test("sequence", |value: &Value| value.kind() == ValueKind::Seq);
+    environment
+}
+
+/// Adds the filters that read a text or a number.
+fn add_text_filters(environment: &mut Environment<'static>, natives: Natives) {
     environment.add_filter("domain", move |value: Value| {
         on_text(&value, |text| {
             (natives.domain)(text).map_or(Value::UNDEFINED, Value::from)
@@ -294,6 +309,10 @@ pub fn environment(natives: Natives) -> Environment<'static> {
             on_text(&value, whole)
         }
     });
+}
+
+/// Adds the filters that read a list, and the one that writes JSON.
+fn add_list_filters(environment: &mut Environment<'static>) {
     environment.add_filter("length", |value: Value| {
         if absent(&value) {
             return Ok(Value::UNDEFINED);
@@ -331,13 +350,6 @@ pub fn environment(natives: Natives) -> Environment<'static> {
             None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
         }
     });
-    environment.add_test("defined", tests::is_defined);
-    environment.add_test("undefined", tests::is_undefined);
-    environment.add_test("string", |value: &Value| value.kind() == ValueKind::String);
-    environment.add_test("number", |value: &Value| value.is_number());
-    environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map);
-    environment.add_test("sequence", |value: &Value| value.kind() == ValueKind::Seq);
-    environment
 }
 
 fn is_there(known: &Value, path: &str) -> bool {

@@ -111,21 +111,23 @@ impl HttpConfig {
             batch,
             oauth,
         };
+        http.check_secrets(table)?;
+        http.requires = http.read_requires(table)?;
+        Ok(http)
+    }
+
+    /// Checks that its templates name every secret that is declared, and no other.
+    fn check_secrets(&self, table: &Table<'_>) -> Result<(), ConfigError> {
         let mut named = Vec::new();
-        http.each_template(&mut |template| named.extend(template.secrets()));
-        if let Some(name) = named
-            .iter()
-            .find(|name| !http.secrets.iter().any(|s| s.name == **name))
-        {
+        self.each_template(&mut |template| named.extend(template.secrets()));
+        let undeclared = |name: &&&str| !self.secrets.iter().any(|s| s.name == **name);
+        if let Some(name) = named.iter().find(undeclared) {
             return Err(table.error(format!(
                 "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
             )));
         }
-        if let Some(idle) = http
-            .secrets
-            .iter()
-            .find(|secret| !named.contains(&secret.name.as_str()))
-        {
+        let is_idle = |secret: &&SecretConfig| !named.contains(&secret.name.as_str());
+        if let Some(idle) = self.secrets.iter().find(is_idle) {
             let name = &idle.name;
             return Err(idle.at.error(format!(
                 "{}: secrets.{name} is used nowhere; name it where it belongs, such as headers = {{ Authorization = \"Bearer \
@@ -133,30 +135,28 @@ impl HttpConfig {
                 table.path
             )));
         }
-        http.requires = match table.get("requires") {
-            None => {
-                let mut used: Vec<String> = Vec::new();
-                http.each_template(&mut |template| {
-                    used.extend(template.needs().map(str::to_owned))
-                });
-                used.sort();
-                used.dedup();
-                used
-            }
-            Some(entry) => {
-                let requires = entry.fields()?;
-                let fixed = http.requests().flat_map(|request| request.url.needs());
-                if let Some(missing) = fixed.into_iter().find(|f| !requires.iter().any(|r| r == f))
-                {
-                    return Err(entry.error(format!(
-                        "the URL uses `{missing}`, which can only be left out of query, headers and body; add it to \
-                         requires"
-                    )));
-                }
-                requires
-            }
+        Ok(())
+    }
+
+    /// Reads the fields without which it is not asked: where the file does not say, those that its
+    /// templates need.
+    fn read_requires(&self, table: &Table<'_>) -> Result<Vec<String>, ConfigError> {
+        let Some(entry) = table.get("requires") else {
+            let mut used: Vec<String> = Vec::new();
+            self.each_template(&mut |template| used.extend(template.needs().map(str::to_owned)));
+            used.sort();
+            used.dedup();
+            return Ok(used);
         };
-        Ok(http)
+        let requires = entry.fields()?;
+        let mut fixed = self.requests().flat_map(|request| request.url.needs());
+        if let Some(missing) = fixed.find(|f| !requires.iter().any(|r| r == f)) {
+            return Err(entry.error(format!(
+                "the URL uses `{missing}`, which can only be left out of query, headers and body; add it to \
+                 requires"
+            )));
+        }
+        Ok(requires)
     }
 
     /// Every request that it makes.

@@ -40,6 +40,25 @@ pub enum Verify {
     Nothing,
 }
 
+/// Between two polls, where the file says nothing.
+const DEFAULT_EVERY: Duration = Duration::from_secs(30);
+
+impl Verify {
+    fn read(entry: &Entry<'_>, polls: bool) -> Result<Self, ConfigError> {
+        let table = entry.table("{ verify = \"poll\" }")?;
+        table.only(&["verify"])?;
+        let entry = table.need("verify", "\"poll\" or \"nothing\"")?;
+        match entry.str()? {
+            "poll" if !polls => Err(entry.error("there is no `poll` to verify a callback by")),
+            "poll" => Ok(Self::Poll),
+            "nothing" => Ok(Self::Nothing),
+            other => Err(entry.error(format!(
+                "`{other}` is not known; it is \"poll\" or \"nothing\""
+            ))),
+        }
+    }
+}
+
 impl LaterConfig {
     /// The input fields that it reads of what says when and how an answer came; `poll` has its own.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &str> {
@@ -79,20 +98,13 @@ impl LaterConfig {
                 .transpose()
         };
         let (when, done, failed) = (condition("when")?, condition("done")?, condition("failed")?);
-        let (mut poll, mut every) = (None, Duration::from_secs(30));
-        if let Some(entry) = table.get("poll") {
-            let inner = entry.table("{ url = \"https://…/{{ later.id }}\", every_s = 30 }")?;
-            inner.only_and(&REQUEST_KEYS, &["every_s"])?;
-            let roots: Vec<&str> = roots.iter().copied().chain(["later"]).collect();
-            let request = RequestTemplate::read(&inner, &roots)?;
-            if !request.reads("later") {
-                return Err(entry.error(
-                    "no template of it names {{ later.id }}, so that it asks about no job",
-                ));
+        let (poll, every) = match table.get("poll") {
+            None => (None, DEFAULT_EVERY),
+            Some(entry) => {
+                let (request, every) = Self::read_poll(&entry, roots)?;
+                (Some(request), every)
             }
-            poll = Some(request);
-            every = Duration::from_secs(inner.number("every_s", 1, 900)?.unwrap_or(30));
-        }
+        };
         if poll.is_none() && !calls_back {
             return Err(table.error(
                 "how does the answer come? Add poll = { url = … }, or name {{ callback.url }} in the request, or both",
@@ -108,28 +120,11 @@ impl LaterConfig {
                  \"response.status == 'done'\", or done = \"status == 200\" where the status tells",
             ));
         }
-        let mut verify = if poll.is_some() {
-            Verify::Poll
-        } else {
-            Verify::Nothing
+        let verify = match table.get("callback") {
+            Some(entry) => Verify::read(&entry, poll.is_some())?,
+            None if poll.is_some() => Verify::Poll,
+            None => Verify::Nothing,
         };
-        if let Some(entry) = table.get("callback") {
-            let inner = entry.table("{ verify = \"poll\" }")?;
-            inner.only(&["verify"])?;
-            let entry = inner.need("verify", "\"poll\" or \"nothing\"")?;
-            verify = match entry.str()? {
-                "poll" if poll.is_none() => {
-                    return Err(entry.error("there is no `poll` to verify a callback by"));
-                }
-                "poll" => Verify::Poll,
-                "nothing" => Verify::Nothing,
-                other => {
-                    return Err(entry.error(format!(
-                        "`{other}` is not known; it is \"poll\" or \"nothing\""
-                    )));
-                }
-            };
-        }
         let give_up = Duration::from_secs(table.number("give_up_s", 10, 86_400)?.unwrap_or(1_800));
         Ok(Self {
             id,
@@ -141,5 +136,23 @@ impl LaterConfig {
             give_up,
             verify,
         })
+    }
+
+    /// Reads the request that asks for the answer, and the time between two of them.
+    fn read_poll(
+        entry: &Entry<'_>,
+        roots: &[&str],
+    ) -> Result<(RequestTemplate, Duration), ConfigError> {
+        let table = entry.table("{ url = \"https://…/{{ later.id }}\", every_s = 30 }")?;
+        table.only_and(&REQUEST_KEYS, &["every_s"])?;
+        let roots: Vec<&str> = roots.iter().copied().chain(["later"]).collect();
+        let request = RequestTemplate::read(&table, &roots)?;
+        if !request.reads("later") {
+            return Err(
+                entry.error("no template of it names {{ later.id }}, so that it asks about no job")
+            );
+        }
+        let every = table.number("every_s", 1, 900)?;
+        Ok((request, every.map_or(DEFAULT_EVERY, Duration::from_secs)))
     }
 }

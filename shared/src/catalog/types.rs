@@ -73,99 +73,20 @@ impl TypeConfig {
             .map(|(text, _)| text)
             .unwrap_or_default();
 
-        let inputs_entry = table.need(
-            "inputs",
-            "say which fields a record has, such as inputs = [[\"domain\"]]",
-        )?;
-        let mut inputs = Vec::new();
-        for set in Self::sets(&inputs_entry)? {
-            let fields = set.fields()?;
-            if fields.is_empty() {
-                return Err(set.error("a set of inputs needs at least one field"));
-            }
-            inputs.push(fields);
-        }
-        if inputs.is_empty() {
-            return Err(inputs_entry
-                .error("inputs is empty; name at least one set, such as [[\"domain\"]]"));
-        }
+        let inputs = Self::read_inputs(table)?;
         let optional_inputs = table
             .get("optional_inputs")
             .map_or(Ok(Vec::new()), |e| e.fields())?;
 
         let unconfigured = table.text("unconfigured")?.map(|(text, _)| text);
-        let waterfall_entry = table.need(
-            "waterfall",
-            "name the providers to ask, such as waterfall = [\"brands\"]",
-        )?;
-        let mut waterfall: Vec<String> = Vec::new();
-        for item in waterfall_entry.array()? {
-            let asked = item.str()?;
-            let Some(provider) = providers.iter().find(|p| p.name == asked) else {
-                let known: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
-                return Err(item.error(format!(
-                    "there is no provider `{asked}`; add [providers.{asked}] or name one of: {}",
-                    known.join(", ")
-                )));
-            };
-            if waterfall.iter().any(|n| n == asked) {
-                return Err(item.error(format!(
-                    "`{asked}` is named twice in this waterfall; remove one"
-                )));
-            }
-            let known = |field: &String| {
-                inputs
-                    .iter()
-                    .flatten()
-                    .chain(&optional_inputs)
-                    .any(|f| f == field)
-            };
-            if let Some(missing) = provider
-                .kind
-                .settings()
-                .needs()
-                .iter()
-                .find(|field| !known(field))
-            {
-                return Err(item.error(format!(
-                    "`{asked}` asks for the input `{missing}`, which this type does not have; add it to inputs or \
-                     optional_inputs"
-                )));
-            }
-            waterfall.push(asked.to_owned());
-        }
-        if waterfall.is_empty() && unconfigured.is_none() {
-            return Err(waterfall_entry
-                .error("the waterfall is empty; name a provider, or say in `unconfigured` what has to be configured"));
-        }
-        if let Some(entry) = table.get("unconfigured").filter(|_| !waterfall.is_empty()) {
-            return Err(entry.error(
-                "the waterfall names providers; take `unconfigured` out, or nobody is asked",
-            ));
-        }
-
+        let fields: Vec<&String> = inputs.iter().flatten().chain(&optional_inputs).collect();
+        let waterfall = Self::read_waterfall(table, providers, &fields, unconfigured.is_none())?;
         let until = match table.get("until") {
             None => Until::Any { confidence: 0.0 },
             Some(entry) => {
                 let until = Until::read(&entry)?;
-                let asked = || {
-                    providers
-                        .iter()
-                        .filter(|p| waterfall.contains(&p.name))
-                        .map(|p| p.kind.settings().outputs())
-                };
-                // A provider whose fields only its answers show may give any.
-                if let Until::All(fields) = &until
-                    && asked().all(|outputs| outputs.is_some())
-                    && let Some((field, _)) = fields
-                        .iter()
-                        .find(|(f, _)| !asked().flatten().flatten().any(|o| o == *f))
-                {
-                    return Err(entry.error(format!(
-                        "no provider of this waterfall gives `{field}`, so that it would never stop early; correct the name \
-                         or remove it"
-                    )));
-                }
+                let asked = providers.iter().filter(|p| waterfall.contains(&p.name));
+                until.check(&entry, asked.map(|p| p.kind.settings().outputs()))?;
                 until
             }
         };
@@ -190,6 +111,75 @@ impl TypeConfig {
 }
 
 impl TypeConfig {
+    fn read_inputs(table: &Table<'_>) -> Result<Vec<Vec<String>>, ConfigError> {
+        let entry = table.need(
+            "inputs",
+            "say which fields a record has, such as inputs = [[\"domain\"]]",
+        )?;
+        let mut inputs = Vec::new();
+        for set in Self::sets(&entry)? {
+            let fields = set.fields()?;
+            if fields.is_empty() {
+                return Err(set.error("a set of inputs needs at least one field"));
+            }
+            inputs.push(fields);
+        }
+        if inputs.is_empty() {
+            return Err(
+                entry.error("inputs is empty; name at least one set, such as [[\"domain\"]]")
+            );
+        }
+        Ok(inputs)
+    }
+
+    /// Reads the providers to ask. Their own needs are among `fields`; there is one exactly where
+    /// the type is `configured`.
+    fn read_waterfall(
+        table: &Table<'_>,
+        providers: &[ProviderConfig],
+        fields: &[&String],
+        configured: bool,
+    ) -> Result<Vec<String>, ConfigError> {
+        let entry = table.need(
+            "waterfall",
+            "name the providers to ask, such as waterfall = [\"brands\"]",
+        )?;
+        let mut waterfall: Vec<String> = Vec::new();
+        for item in entry.array()? {
+            let asked = item.str()?;
+            let Some(provider) = providers.iter().find(|p| p.name == asked) else {
+                let known: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
+                return Err(item.error(format!(
+                    "there is no provider `{asked}`; add [providers.{asked}] or name one of: {}",
+                    known.join(", ")
+                )));
+            };
+            if waterfall.iter().any(|n| n == asked) {
+                return Err(item.error(format!(
+                    "`{asked}` is named twice in this waterfall; remove one"
+                )));
+            }
+            let needs = provider.kind.settings().needs();
+            if let Some(missing) = needs.iter().find(|field| !fields.contains(field)) {
+                return Err(item.error(format!(
+                    "`{asked}` asks for the input `{missing}`, which this type does not have; add it to inputs or \
+                     optional_inputs"
+                )));
+            }
+            waterfall.push(asked.to_owned());
+        }
+        if waterfall.is_empty() && configured {
+            return Err(entry
+                .error("the waterfall is empty; name a provider, or say in `unconfigured` what has to be configured"));
+        }
+        if let Some(entry) = table.get("unconfigured").filter(|_| !waterfall.is_empty()) {
+            return Err(entry.error(
+                "the waterfall names providers; take `unconfigured` out, or nobody is asked",
+            ));
+        }
+        Ok(waterfall)
+    }
+
     /// The lists in `inputs`.
     fn sets<'t>(entry: &Entry<'t>) -> Result<Vec<Entry<'t>>, ConfigError> {
         let flat = |value: &DeValue<'_>| match value {
@@ -239,6 +229,29 @@ impl Until {
             }
             _ => Err(entry.error(RULE)),
         }
+    }
+
+    /// Checks that providers with these outputs give its fields. One whose fields only its answers
+    /// show (`None`) may give any.
+    fn check(
+        &self,
+        entry: &Entry<'_>,
+        outputs: impl Iterator<Item = Option<Vec<String>>>,
+    ) -> Result<(), ConfigError> {
+        let Self::All(fields) = self else {
+            return Ok(());
+        };
+        let Some(given) = outputs.collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        let given = given.concat();
+        let Some((field, _)) = fields.iter().find(|(field, _)| !given.contains(field)) else {
+            return Ok(());
+        };
+        Err(entry.error(format!(
+            "no provider of this waterfall gives `{field}`, so that it would never stop early; correct the name \
+             or remove it"
+        )))
     }
 
     fn all(entry: &Entry<'_>, confidence: f64) -> Result<Self, ConfigError> {

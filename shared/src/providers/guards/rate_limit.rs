@@ -135,6 +135,13 @@ impl Slots {
         self.told_of = self.held_status > 0;
     }
 
+    /// Adds leased slots to the free ones. The lease took so long, in microseconds.
+    fn add(&mut self, first: i64, leased: i64, interval: i64, took: i64) {
+        self.lead = took.max(self.lead * 9 / 10).min(MAX_LEAD);
+        self.next = self.next.max(first + leased * interval);
+        (0..leased).for_each(|n| self.give_back(first + n * interval));
+    }
+
     fn give_back(&mut self, at: i64) {
         let place = self.free.partition_point(|other| *other < at);
         self.free.insert(place, at);
@@ -275,68 +282,21 @@ impl Limiter {
         (latest.saturating_sub(first).div_euclid(self.interval) + 1).clamp(1, wanted)
     }
 
-    /// Leases a slot for every request that waits and can be served in time. `false`: the schedule has none before `latest`.
+    /// Leases a slot for every request that waits and can be served in time. `false`: the schedule
+    /// has none before `latest`.
     async fn lease(&self, ports: &Ports, latest: i64) -> bool {
         let wanted = i64::try_from(self.slots().waiting.clamp(1, MAX_BLOCK)).unwrap_or(1);
         let mut attempt = 0;
         loop {
             let began = micros(ports.clock.now());
-            let (known, from) = {
-                let slots = self.slots();
-                (slots.next, (began + slots.lead).max(slots.held))
-            };
-            let leased = match &ports.shared {
-                None if known > latest => Ok(Leased::Full(known)),
-                None => {
-                    let first = known.max(from);
-                    Ok(Leased::From(first, self.useful(wanted, first, latest)))
-                }
-                Some(store) => {
-                    let mut known = known;
-                    loop {
-                        let plan = if known >= from {
-                            Plan::Append
-                        } else {
-                            Plan::Begin
-                        };
-                        let slots = self.useful(wanted, known.max(from), latest);
-                        let update = self.update(plan, from, slots, latest);
-                        match (store.update(update).await, plan) {
-                            (Ok(item), Plan::Append) => {
-                                self.slots().learn(&item);
-                                break Ok(Leased::From(next(&item) - slots * self.interval, slots));
-                            }
-                            (Ok(item), Plan::Begin) => {
-                                self.slots().learn(&item);
-                                break Ok(Leased::From(from, slots));
-                            }
-                            (Err(StoreError::ConditionFailed(failed)), _) => {
-                                let found = failed.iter().find_map(|f| f.existing.as_ref());
-                                if let Some(item) = found {
-                                    self.slots().learn(item);
-                                }
-                                let found = found.map_or(0, next);
-                                if found > latest {
-                                    break Ok(Leased::Full(found));
-                                }
-                                known = found;
-                            }
-                            (Err(error), _) => break Err(error),
-                        }
-                    }
-                }
-            };
-            match leased {
+            match self.lease_once(ports, began, wanted, latest).await {
                 Ok(Leased::Full(next)) => {
                     self.slots().next = next;
                     return false;
                 }
                 Ok(Leased::From(first, leased)) => {
-                    let now = micros(ports.clock.now());
-                    let mut slots = self.slots();
-                    slots.lead = (now - began).max(slots.lead * 9 / 10).min(MAX_LEAD);
-                    slots.next = slots.next.max(first + leased * self.interval);
-                    (0..leased).for_each(|n| slots.give_back(first + n * self.interval));
+                    let took = micros(ports.clock.now()) - began;
+                    self.slots().add(first, leased, self.interval, took);
                     return true;
                 }
                 // Leasing twice wastes slots and exceeds nothing.
@@ -346,18 +306,62 @@ impl Limiter {
                         tracing::warn!(item = %self.key.pk, error = %error, "no slot leased; trying again");
                     }
                     let unit = ports.entropy.unit();
-                    let pause = full_jitter(
-                        Duration::from_millis(50),
-                        Duration::from_secs(2),
-                        attempt,
-                        unit,
-                    );
-                    ports
-                        .clock
-                        .sleep(pause.max(Duration::from_millis(10)))
-                        .await;
+                    let (base, cap) = (Duration::from_millis(50), Duration::from_secs(2));
+                    let pause = full_jitter(base, cap, attempt, unit);
+                    let pause = pause.max(Duration::from_millis(10));
+                    ports.clock.sleep(pause).await;
                 }
             }
+        }
+    }
+
+    /// Leases slots from the table's schedule, or without a table from the process's own.
+    async fn lease_once(
+        &self,
+        ports: &Ports,
+        began: i64,
+        wanted: i64,
+        latest: i64,
+    ) -> Result<Leased, StoreError> {
+        let (mut known, from) = {
+            let slots = self.slots();
+            (slots.next, (began + slots.lead).max(slots.held))
+        };
+        let Some(store) = &ports.shared else {
+            if known > latest {
+                return Ok(Leased::Full(known));
+            }
+            let first = known.max(from);
+            return Ok(Leased::From(first, self.useful(wanted, first, latest)));
+        };
+        loop {
+            let plan = if known >= from {
+                Plan::Append
+            } else {
+                Plan::Begin
+            };
+            let slots = self.useful(wanted, known.max(from), latest);
+            let item = match store.update(self.update(plan, from, slots, latest)).await {
+                Ok(item) => item,
+                Err(StoreError::ConditionFailed(failed)) => {
+                    let found = failed.iter().find_map(|f| f.existing.as_ref());
+                    if let Some(item) = found {
+                        self.slots().learn(item);
+                    }
+                    known = found.map_or(0, next);
+                    if known > latest {
+                        return Ok(Leased::Full(known));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.slots().learn(&item);
+            let first = match plan {
+                Plan::Append => next(&item) - slots * self.interval,
+                Plan::Begin => from,
+            };
+            return Ok(Leased::From(first, slots));
         }
     }
 

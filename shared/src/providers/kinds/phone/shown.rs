@@ -1,5 +1,7 @@
 //! Numbers in the visible text of a page: those that it calls one, and those in international form.
 
+use std::ops::ControlFlow;
+
 use rlibphonenumber::Region;
 
 use super::text;
@@ -82,8 +84,11 @@ pub(in crate::providers) fn shown<'l>(
     lines: impl Iterator<Item = &'l str>,
     country: Option<Region>,
 ) -> Vec<String> {
-    let mut shown = Vec::new();
-    let mut tried = 0;
+    let mut reader = Reader {
+        country,
+        shown: Vec::new(),
+        tried: 0,
+    };
     let mut before = String::new();
     for line in lines {
         for part in parts(line) {
@@ -96,39 +101,64 @@ pub(in crate::providers) fn shown<'l>(
                 };
                 continue;
             }
-            let part = text::plain(part);
-            let found = Numbers {
-                text: &part,
-                before: &before,
-                at: 0,
-                from: 0,
-                called: None,
-            };
-            for (number, extension, called) in found {
-                if tried >= MAX_TRIED || shown.len() >= MAX_SHOWN {
-                    return shown;
-                }
-                if called == Called::Fax
-                    || (called == Called::Nothing && !is_named_by_itself(number))
-                {
-                    continue;
-                }
-                tried += 1;
-                let with_extension =
-                    extension.map(|tail| valid(&[number, " ", tail].concat(), country));
-                let read = with_extension
-                    .filter(|read| !read.is_empty())
-                    .unwrap_or_else(|| valid(number, country));
-                for number in read {
-                    if !shown.contains(&number) {
-                        shown.push(number);
-                    }
-                }
+            if reader.read(part, &before).is_break() {
+                return reader.shown;
             }
             before.clear();
         }
     }
-    shown
+    reader.shown
+}
+
+/// Collects the numbers of a text, part by part.
+struct Reader {
+    country: Option<Region>,
+    shown: Vec<String>,
+    tried: usize,
+}
+
+impl Reader {
+    /// Reads the numbers of a part of a line. `before` is the part before it, where it had no
+    /// number. Breaks once there are enough.
+    fn read(&mut self, part: &str, before: &str) -> ControlFlow<()> {
+        let part = text::plain(part);
+        let found = Numbers {
+            text: &part,
+            before,
+            at: 0,
+            from: 0,
+            called: None,
+        };
+        for (number, extension, called) in found {
+            if self.tried >= MAX_TRIED || self.shown.len() >= MAX_SHOWN {
+                return ControlFlow::Break(());
+            }
+            let is_one = match called {
+                Called::Phone => true,
+                Called::Fax => false,
+                Called::Nothing => is_named_by_itself(number),
+            };
+            if is_one {
+                self.tried += 1;
+                self.add(number, extension);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Adds what is valid of a number: with its extension, if it is valid so.
+    fn add(&mut self, number: &str, extension: Option<&str>) {
+        let with_extension =
+            extension.map(|tail| valid(&[number, " ", tail].concat(), self.country));
+        let read = with_extension
+            .filter(|read| !read.is_empty())
+            .unwrap_or_else(|| valid(number, self.country));
+        for number in read {
+            if !self.shown.contains(&number) {
+                self.shown.push(number);
+            }
+        }
+    }
 }
 
 /// The parts of a line, with the bullets that are no separators left to numbers.

@@ -138,6 +138,31 @@ enum Part {
     Updated,
 }
 
+impl Part {
+    /// Returns what an element of an entry says, by its attributes where its name does not tell.
+    fn of(of: Vocabulary, name: &str, attribute: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        Some(match (of, name) {
+            (Vocabulary::Rss, "title") => Self::Title(Form::Either),
+            (Vocabulary::Atom, "title") => Self::Title(match attribute("type").as_deref() {
+                Some("html" | "text/html") => Form::Html,
+                _ => Form::Plain,
+            }),
+            (Vocabulary::Rss, "link") => Self::Link,
+            (Vocabulary::Rss, "guid")
+                if attribute("isPermaLink").is_none_or(|is| is != "false") =>
+            {
+                Self::Permalink
+            }
+            (Vocabulary::Rss, "pubDate" | "published")
+            | (Vocabulary::Atom, "published" | "issued" | "created")
+            | (Vocabulary::Dublin, "date" | "issued" | "created") => Self::Published,
+            (Vocabulary::Rss | Vocabulary::Atom, "updated" | "modified")
+            | (Vocabulary::Dublin, "modified") => Self::Updated,
+            _ => return None,
+        })
+    }
+}
+
 /// A part whose element is open, which is the one at this place of those that are.
 struct Open {
     part: Part,
@@ -318,26 +343,7 @@ impl<'u> Reading<'u> {
                 draft.entry.url = links::absolute(self.url, href.trim());
             }
         }
-        let part = match (of, name) {
-            (Vocabulary::Rss, "title") => Part::Title(Form::Either),
-            (Vocabulary::Atom, "title") => Part::Title(match attribute("type").as_deref() {
-                Some("html" | "text/html") => Form::Html,
-                _ => Form::Plain,
-            }),
-            (Vocabulary::Rss, "link") => Part::Link,
-            (Vocabulary::Rss, "guid")
-                if attribute("isPermaLink").is_none_or(|is| is != "false") =>
-            {
-                Part::Permalink
-            }
-            (Vocabulary::Rss, "pubDate" | "published")
-            | (Vocabulary::Atom, "published" | "issued" | "created")
-            | (Vocabulary::Dublin, "date" | "issued" | "created") => Part::Published,
-            (Vocabulary::Rss | Vocabulary::Atom, "updated" | "modified")
-            | (Vocabulary::Dublin, "modified") => Part::Updated,
-            _ => return,
-        };
-        if !empty {
+        if let Some(part) = Part::of(of, name, attribute).filter(|_| !empty) {
             self.open = Some(Open {
                 part,
                 at,

@@ -93,37 +93,16 @@ impl Provider for Signals {
             return Answer::NotFound;
         }
         let found = Found::read(&links::base(&home.url, &document), &document);
-        let mut signals = Vec::new();
-        let (mut feed_url, mut failure, mut read) = (None, None, BTreeSet::new());
-        // Whether all is there that the site names; a page in vain may be back tomorrow.
-        let mut whole = true;
-        for url in found.feeds.iter().take(MAX_FEEDS) {
-            match other(&mut visit, url, Want::Feed).await {
-                Ok(Some(page)) if read.insert(page.url.clone()) => {
-                    let entries = feed::entries(&page.body, &page.url);
-                    whole &= !entries.is_empty();
-                    feed_url =
-                        feed_url.or_else(|| (!entries.is_empty()).then(|| page.url.to_string()));
-                    signals.extend(entries.into_iter().map(|entry| news(entry, &page.url)));
-                }
-                Ok(page) => whole &= page.is_some(),
-                Err(miss) => failure = failure.or(Some(miss)),
-            }
-        }
-        // Some show their positions on the home page.
+        let mut news = News::default();
+        news.read_feeds(&mut visit, &found.feeds).await;
         let now = ports.clock.now();
-        let mut positions = hiring(&document, &home.url, now);
-        if let Some(url) = &found.careers {
-            match other(&mut visit, url, Want::Html).await {
-                Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url, now)),
-                Ok(None) => whole = false,
-                Err(miss) => failure = failure.or(Some(miss)),
-            }
-        }
-        let mut shown = BTreeSet::new();
-        positions.retain(|p| shown.insert((p.title.clone(), p.url.clone())));
-        signals = told_once(signals);
+        // Some show their positions on the home page.
+        let shown = hiring(&document, &home.url, now);
+        let positions = news
+            .read_positions(&mut visit, shown, found.careers.as_deref(), now)
+            .await;
         let open = positions.len();
+        let mut signals = told_once(std::mem::take(&mut news.signals));
         signals.extend(positions);
         for signal in &mut signals {
             signal.date = signal.date.filter(|date| *date <= now.plus(MAX_AHEAD));
@@ -131,46 +110,108 @@ impl Provider for Signals {
         let left = question
             .limit
             .saturating_sub(ports.clock.now().since(began));
-        self.date_by_sight(
-            &host,
-            &mut signals,
-            whole && failure.is_none(),
-            ports,
-            left / 2,
-        )
-        .await;
-        let signals = newest(
-            signals,
-            now.minus(self.config.max_age),
-            self.config.max_items,
-        );
+        let whole = !news.lacks_some && news.failure.is_none();
+        self.date_by_sight(&host, &mut signals, whole, ports, left / 2)
+            .await;
+        let oldest = now.minus(self.config.max_age);
+        let signals = newest(signals, oldest, self.config.max_items);
+        let urls = [
+            ("careers_url", found.careers),
+            ("feed_url", news.feed_url.take()),
+        ];
+        answer(&signals, open, urls, news.failure)
+    }
+}
 
-        let mut fields = Map::new();
-        if !signals.is_empty() {
-            fields.insert(
-                "signals".to_owned(),
-                signals.iter().map(Signal::to_json).collect(),
-            );
+/// What a site's own feeds and pages say that is new.
+#[derive(Default)]
+struct News {
+    signals: Vec<Signal>,
+    /// The first feed that has entries.
+    feed_url: Option<String>,
+    /// Why a page could not be had.
+    failure: Option<Miss>,
+    /// Something that the site names is not there; a page in vain may be back tomorrow.
+    lacks_some: bool,
+}
+
+impl News {
+    async fn read_feeds(&mut self, visit: &mut Visit<'_>, feeds: &[String]) {
+        let mut read = BTreeSet::new();
+        for url in feeds.iter().take(MAX_FEEDS) {
+            match other(visit, url, Want::Feed).await {
+                Ok(Some(page)) if read.insert(page.url.clone()) => {
+                    let entries = feed::entries(&page.body, &page.url);
+                    if entries.is_empty() {
+                        self.lacks_some = true;
+                    } else if self.feed_url.is_none() {
+                        self.feed_url = Some(page.url.to_string());
+                    }
+                    let news = entries.into_iter().map(|entry| news(entry, &page.url));
+                    self.signals.extend(news);
+                }
+                Ok(page) => self.lacks_some |= page.is_none(),
+                Err(miss) => self.fail(miss),
+            }
         }
-        if open > 0 {
-            fields.insert("open_positions".to_owned(), json!(open));
+    }
+
+    /// Returns the open positions: those that the home page shows, and those of the careers page.
+    async fn read_positions(
+        &mut self,
+        visit: &mut Visit<'_>,
+        mut positions: Vec<Signal>,
+        careers: Option<&str>,
+        now: Timestamp,
+    ) -> Vec<Signal> {
+        if let Some(url) = careers {
+            match other(visit, url, Want::Html).await {
+                Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url, now)),
+                Ok(None) => self.lacks_some = true,
+                Err(miss) => self.fail(miss),
+            }
         }
-        for (name, url) in [("careers_url", found.careers), ("feed_url", feed_url)] {
-            fields.extend(url.map(|url| (name.to_owned(), Value::String(url))));
-        }
-        debug_assert!(
-            fields
-                .keys()
-                .all(|field| SIGNALS_FIELDS.contains(&field.as_str()))
+        let mut shown = BTreeSet::new();
+        positions.retain(|p| shown.insert((p.title.clone(), p.url.clone())));
+        positions
+    }
+
+    fn fail(&mut self, miss: Miss) {
+        self.failure.get_or_insert(miss);
+    }
+}
+
+fn answer(
+    signals: &[Signal],
+    open: usize,
+    urls: [(&str, Option<String>); 2],
+    failure: Option<Miss>,
+) -> Answer {
+    let mut fields = Map::new();
+    if !signals.is_empty() {
+        fields.insert(
+            "signals".to_owned(),
+            signals.iter().map(Signal::to_json).collect(),
         );
-        match (fields.is_empty(), failure) {
-            (false, _) => Answer::Found {
-                fields,
-                confidence: None,
-            },
-            (true, Some(miss)) => miss.into_answer(),
-            (true, None) => Answer::NotFound,
-        }
+    }
+    if open > 0 {
+        fields.insert("open_positions".to_owned(), json!(open));
+    }
+    for (name, url) in urls {
+        fields.extend(url.map(|url| (name.to_owned(), Value::String(url))));
+    }
+    debug_assert!(
+        fields
+            .keys()
+            .all(|field| SIGNALS_FIELDS.contains(&field.as_str()))
+    );
+    match (fields.is_empty(), failure) {
+        (false, _) => Answer::Found {
+            fields,
+            confidence: None,
+        },
+        (true, Some(miss)) => miss.into_answer(),
+        (true, None) => Answer::NotFound,
     }
 }
 

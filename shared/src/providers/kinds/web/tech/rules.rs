@@ -219,95 +219,100 @@ impl Rules {
             name: name.to_owned(),
             ..Technology::default()
         };
-        let category = |id: &Value| match id {
-            Value::String(id) => id.clone(),
-            id => id.to_string(),
-        };
-        let category_name = |id: &Value| {
-            let id = category(id);
-            Some(categories.get(&id)?.get("name")?.as_str()?.to_owned())
-        };
         for (member, value) in members {
-            let at = |why: String| format!("{member}: {why}");
-            let place = match member.as_str() {
-                "cats" => {
-                    technology.categories = one_or_more(value)
-                        .iter()
-                        .filter_map(category_name)
-                        .collect();
-                    continue;
-                }
-                "implies" => {
-                    for text in texts(value).map_err(at)? {
-                        let (name, tags) = split_tags(text);
-                        technology
-                            .implies
-                            .push((name.to_owned(), confidence(&tags).map_err(at)?));
-                    }
-                    continue;
-                }
-                "excludes" | "requires" => {
-                    let named = texts(value)
-                        .map_err(at)?
-                        .into_iter()
-                        .map(|text| split_tags(text).0.to_owned())
-                        .collect();
-                    *(if member == "excludes" {
-                        &mut technology.excludes
-                    } else {
-                        &mut technology.requires
-                    }) = named;
-                    continue;
-                }
-                "requiresCategory" => {
-                    technology.requires_category = one_or_more(value)
-                        .iter()
-                        .filter_map(category_name)
-                        .collect();
-                    continue;
-                }
-                "headers" | "cookies" | "meta" | "dns" => {
-                    let named = value
-                        .as_object()
-                        .ok_or_else(|| at("is not an object of patterns".to_owned()))?;
-                    for (key, value) in named {
-                        let at = |why: String| format!("{member}: {key}: {why}");
-                        let texts = texts(value).map_err(at)?;
-                        let place = match member.as_str() {
-                            // No name of a header has a colon; some rules end in one.
-                            "headers" => Name::read(key.trim_end_matches(':')).map(Place::Header),
-                            "cookies" => Name::read(key).map(Place::Cookie),
-                            "meta" => Name::read(key).map(Place::Meta),
-                            _ => match dns_kind(key) {
-                                Some(kind) => Ok(Place::Dns(kind)),
-                                None => continue,
-                            },
-                        };
-                        match place {
-                            Ok(place) => {
-                                for text in texts {
-                                    self.add(&mut technology, place.clone(), text, &at)
-                                        .map_err(at)?;
-                                }
-                            }
-                            Err(why) => self.unusable.add(format!("{name}: {member}: {why}")),
-                        }
-                    }
-                    continue;
-                }
-                "scriptSrc" | "script" => Place::ScriptUrl,
-                "scripts" => Place::Script,
-                "html" => Place::Html,
-                "text" => Place::Text,
-                "url" => Place::Url,
-                _ => continue,
-            };
-            for text in texts(value).map_err(at)? {
-                self.add(&mut technology, place.clone(), text, &at)
-                    .map_err(at)?;
-            }
+            self.member(&mut technology, member, value, categories)
+                .map_err(|why| format!("{member}: {why}"))?;
         }
         Ok(technology)
+    }
+
+    /// Reads one member of a technology. The error does not name the member.
+    fn member(
+        &mut self,
+        technology: &mut Technology,
+        member: &str,
+        value: &Value,
+        categories: &Map<String, Value>,
+    ) -> Result<(), String> {
+        let place = match member {
+            "cats" => {
+                technology.categories = category_names(value, categories);
+                return Ok(());
+            }
+            "implies" => {
+                for text in texts(value)? {
+                    let (name, tags) = split_tags(text);
+                    technology
+                        .implies
+                        .push((name.to_owned(), confidence(&tags)?));
+                }
+                return Ok(());
+            }
+            "excludes" => {
+                technology.excludes = names(value)?;
+                return Ok(());
+            }
+            "requires" => {
+                technology.requires = names(value)?;
+                return Ok(());
+            }
+            "requiresCategory" => {
+                technology.requires_category = category_names(value, categories);
+                return Ok(());
+            }
+            "headers" | "cookies" | "meta" | "dns" => {
+                return self.named_patterns(technology, member, value);
+            }
+            "scriptSrc" | "script" => Place::ScriptUrl,
+            "scripts" => Place::Script,
+            "html" => Place::Html,
+            "text" => Place::Text,
+            "url" => Place::Url,
+            _ => return Ok(()),
+        };
+        for text in texts(value)? {
+            let at = |why: String| format!("{member}: {why}");
+            self.add(technology, place.clone(), text, &at)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the patterns of a member that has them by name. The error does not name the member.
+    fn named_patterns(
+        &mut self,
+        technology: &mut Technology,
+        member: &str,
+        value: &Value,
+    ) -> Result<(), String> {
+        let named = value.as_object().ok_or("is not an object of patterns")?;
+        for (key, value) in named {
+            let of_key = |why: String| format!("{key}: {why}");
+            let texts = texts(value).map_err(of_key)?;
+            let place = match member {
+                // No name of a header has a colon; some rules end in one.
+                "headers" => Name::read(key.trim_end_matches(':')).map(Place::Header),
+                "cookies" => Name::read(key).map(Place::Cookie),
+                "meta" => Name::read(key).map(Place::Meta),
+                _ => match dns_kind(key) {
+                    Some(kind) => Ok(Place::Dns(kind)),
+                    None => continue,
+                },
+            };
+            let place = match place {
+                Ok(place) => place,
+                Err(why) => {
+                    let why = format!("{}: {member}: {why}", technology.name);
+                    self.unusable.add(why);
+                    continue;
+                }
+            };
+            for text in texts {
+                let at = |why: String| format!("{member}: {key}: {why}");
+                self.add(technology, place.clone(), text, &at)
+                    .map_err(of_key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds a pattern, unless the engine cannot have it.
@@ -373,6 +378,24 @@ fn confidence(tags: &[&str]) -> Result<u8, String> {
     };
     let number = text.parse::<u8>().ok().filter(|number| *number <= 100);
     number.ok_or_else(|| format!("the confidence `{text}` is not a number from 0 to 100"))
+}
+
+/// The names of the technologies that a member lists, without their tags.
+fn names(value: &Value) -> Result<Vec<String>, String> {
+    let names = texts(value)?.into_iter();
+    Ok(names.map(|text| split_tags(text).0.to_owned()).collect())
+}
+
+/// The names of the categories that a member lists by their ids; those that have none are left out.
+fn category_names(value: &Value, categories: &Map<String, Value>) -> Vec<String> {
+    let name = |id: &Value| {
+        let id = match id {
+            Value::String(id) => id.clone(),
+            id => id.to_string(),
+        };
+        Some(categories.get(&id)?.get("name")?.as_str()?.to_owned())
+    };
+    one_or_more(value).iter().filter_map(name).collect()
 }
 
 fn one_or_more(value: &Value) -> &[Value] {

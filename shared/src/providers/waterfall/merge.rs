@@ -1,0 +1,211 @@
+//! What the providers' answers come to together.
+
+use serde_json::{Map, Value};
+
+use super::step::{Judged, Terms};
+use crate::catalog::Until;
+use crate::domain::record::{
+    FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
+    is_blank,
+};
+use crate::domain::suspended::Merged;
+use crate::providers::{Answer, Confidence};
+
+/// Where an answer came from.
+pub(super) struct Origin {
+    /// RFC 3339, UTC.
+    pub(super) fetched_at: String,
+    pub(super) cached: bool,
+}
+
+impl Merged {
+    pub(super) fn take(&mut self, from: &Terms, answer: Judged, until: &Until, origin: &Origin) {
+        let answer = match answer {
+            Judged::Answer(answer) => answer,
+            Judged::Unsuited(why) => {
+                self.unsuited
+                    .get_or_insert_with(|| format!("{}: {why}", from.name));
+                return;
+            }
+        };
+        match answer {
+            Answer::Found { fields, confidence } => {
+                self.add(from, fields, confidence.as_ref(), until, origin)
+            }
+            Answer::NotFound => self.said_no = true,
+            Answer::Invalid(why) => {
+                self.invalid.get_or_insert(why);
+            }
+            Answer::Failed { code, detail } => {
+                // What may pass says more than an input that never will.
+                if code != FailureCode::ProviderInput {
+                    self.failure
+                        .take_if(|before| before.is(FailureCode::ProviderInput));
+                }
+                self.failure.get_or_insert_with(|| {
+                    OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name))
+                });
+            }
+            // Whoever waits was parked before.
+            Answer::Later(_) => {}
+        }
+    }
+
+    fn add(
+        &mut self,
+        from: &Terms,
+        fields: Map<String, Value>,
+        confidence: Option<&Confidence>,
+        until: &Until,
+        origin: &Origin,
+    ) {
+        let source = |field: &str| Source {
+            provider: from.name.clone(),
+            fetched_at: origin.fetched_at.clone(),
+            confidence: confidence
+                .and_then(|said| said.of(field))
+                .or(from.confidence),
+            license: from.license.clone(),
+            cached: origin.cached,
+        };
+        let mut gave = false;
+        for (name, value) in fields.into_iter().filter(|(_, value)| !is_blank(value)) {
+            let source = source(&name);
+            match self.sources.iter_mut().find(|(field, _)| *field == name) {
+                None => self.sources.push((name.clone(), source)),
+                Some((_, before))
+                    if sure(before) < threshold(until, &name) && sure(&source) > sure(before) =>
+                {
+                    *before = source;
+                }
+                Some(_) => continue,
+            }
+            self.data.insert(name, value);
+            gave = true;
+        }
+        if gave {
+            self.prices.push((from.name.clone(), from.credits));
+        } else if self.data.is_empty() {
+            self.said_no = true;
+        }
+    }
+
+    /// What becomes of a record that cannot be kept until its provider answers, if it cannot: what was found so far must fit an
+    /// outcome, and be read again.
+    pub(super) fn unfit(&self, ticket: Option<&Value>) -> Option<Outcome> {
+        if self
+            .data
+            .values()
+            .chain(ticket)
+            .any(|value| depth(value) > MAX_DEPTH)
+        {
+            let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
+            return Some(Outcome::failed("outcome_too_deep", detail));
+        }
+        let mut size = Count(0);
+        let written = serde_json::to_writer(&mut size, &(self, ticket));
+        (written.is_err() || size.0 > MAX_OUTCOME_BYTES).then(|| too_large(size.0))
+    }
+
+    /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
+    pub(super) fn wanted<'u>(&self, until: &'u Until) -> Option<Vec<&'u str>> {
+        let source = |field: &str| {
+            self.sources
+                .iter()
+                .find(|(name, _)| name == field)
+                .map(|(_, source)| source)
+        };
+        match until {
+            Until::Any { confidence } => self
+                .sources
+                .iter()
+                .any(|(_, source)| sure(source) >= *confidence)
+                .then(Vec::new),
+            Until::All(fields) => {
+                let open = fields
+                    .iter()
+                    .filter(|(field, least)| source(field).is_none_or(|s| sure(s) < *least));
+                Some(open.map(|(field, _)| field.as_str()).collect())
+            }
+        }
+    }
+
+    pub(super) fn into_outcome(self) -> Outcome {
+        if self.data.is_empty() {
+            return match (self.said_no, self.failure, self.invalid) {
+                (true, failure, _) => Outcome::without_data(OutcomeStatus::NotFound, failure),
+                (false, Some(failure), _) => {
+                    Outcome::without_data(OutcomeStatus::Failed, Some(failure))
+                }
+                (false, None, Some(why)) => Outcome::without_data(
+                    OutcomeStatus::Invalid,
+                    Some(OutcomeError::new("invalid_input", why)),
+                ),
+                (false, None, None) => match self.unsuited {
+                    Some(why) => Outcome::failed(FailureCode::ProviderInput.as_str(), why),
+                    None => Outcome::failed("no_provider", "no provider was asked"),
+                },
+            };
+        }
+        // Who gave only what a surer answer replaced is not paid.
+        let contributed = |name: &str| {
+            self.sources
+                .iter()
+                .any(|(_, source)| source.provider == name)
+        };
+        let prices = self
+            .prices
+            .iter()
+            .filter(|(name, _)| contributed(name))
+            .map(|(_, credits)| *credits);
+        let credits = prices.fold(0, u32::saturating_add);
+        let outcome = Outcome {
+            status: OutcomeStatus::Found,
+            data: self.data,
+            sources: self.sources,
+            credits,
+            error: None,
+        };
+        let mut size = Count(0);
+        if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
+            return too_large(size.0);
+        }
+        outcome
+    }
+}
+
+fn too_large(bytes: usize) -> Outcome {
+    let detail =
+        format!("the found data is {bytes} bytes as JSON; at most {MAX_OUTCOME_BYTES} are kept");
+    Outcome::failed("outcome_too_large", detail)
+}
+
+/// How sure a source is; one that does not say is not sure at all.
+fn sure(source: &Source) -> f64 {
+    source.confidence.unwrap_or(0.0)
+}
+
+/// How sure a field's source should be.
+fn threshold(until: &Until, field: &str) -> f64 {
+    match until {
+        Until::Any { confidence } => *confidence,
+        Until::All(fields) => fields
+            .iter()
+            .find(|(name, _)| name == field)
+            .map_or(0.0, |(_, least)| *least),
+    }
+}
+
+/// Counts bytes written and keeps none.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

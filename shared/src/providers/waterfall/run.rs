@@ -1,0 +1,125 @@
+//! A record's way through the providers of its type.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::ask::Run;
+use super::request::{Progress, Request};
+use super::step::Step;
+use super::wait::EarlierWait;
+use crate::catalog::RecordType;
+use crate::domain::record::{Outcome, without_blanks};
+use crate::domain::suspended::{Merged, Parked};
+use crate::providers::{Earlier, Ports};
+
+/// The providers of one type, in order.
+#[derive(Debug, Clone)]
+pub struct Waterfall {
+    kind: Arc<RecordType>,
+    steps: Vec<Step>,
+}
+
+impl Waterfall {
+    pub fn new(kind: Arc<RecordType>, steps: Vec<Step>) -> Self {
+        Self { kind, steps }
+    }
+
+    pub fn kind(&self) -> &RecordType {
+        &self.kind
+    }
+
+    /// Whether an upstream of this type can make use of a [`Request::callback`].
+    pub fn calls_back(&self) -> bool {
+        self.steps.iter().any(|step| step.provider.calls_back())
+    }
+
+    /// Whether any provider's answers are kept.
+    pub fn keeps_answers(&self) -> bool {
+        self.steps.iter().any(|step| step.cache.is_some())
+    }
+
+    /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
+    pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
+        let step = self
+            .steps
+            .iter()
+            .find(|step| step.name() == parked.provider() && !parked.is_taken());
+        if let Some(step) = step {
+            step.waits
+                .tell(ports, parked.resume_at, parked.outage, limit)
+                .await;
+        }
+    }
+
+    /// Works on one record until its outcome is known or a provider answers later. `parked` is
+    /// what an earlier run came to, with what the upstream posted since. Never panics by itself,
+    /// never answers `skipped` or `canceled`.
+    pub async fn run(
+        &self,
+        request: &Request<'_>,
+        parked: Option<(Parked, Option<Value>)>,
+        ports: &Ports,
+    ) -> Progress {
+        if let Err(what) = self.kind.usable() {
+            return Progress::Done(Outcome::failed("provider_unconfigured", what));
+        }
+        let (names, merged, mut waited) = self.begin_or_resume(request, parked);
+        // Who was waited for and is gone from the configuration is not waited for any more.
+        let gone = names.first().is_some_and(|name| self.step(name).is_none());
+        waited.take_if(|_| gone);
+        let steps: Vec<&Step> = names.iter().filter_map(|name| self.step(name)).collect();
+        let mut run = Run {
+            kind: &self.kind,
+            request,
+            input: &without_blanks(request.input),
+            ports,
+            deadline: ports.clock.now().plus(request.limit),
+            steps: &steps,
+            merged,
+        };
+        for at in 0..steps.len() {
+            match run.step(at, waited.take().unwrap_or_default()).await {
+                ControlFlow::Continue(()) => {}
+                ControlFlow::Break(None) => break,
+                ControlFlow::Break(Some(progress)) => return progress,
+            }
+        }
+        Progress::Done(run.merged.into_outcome())
+    }
+
+    fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name() == name)
+    }
+
+    /// Returns the names of the providers to ask, what is known by now, and how the first of them
+    /// was waited for, if it was.
+    fn begin_or_resume(
+        &self,
+        request: &Request<'_>,
+        parked: Option<(Parked, Option<Value>)>,
+    ) -> (Vec<String>, Merged, Option<EarlierWait>) {
+        let Some((before, posted)) = parked else {
+            let own = || {
+                self.steps
+                    .iter()
+                    .map(|step| step.name().to_owned())
+                    .collect()
+            };
+            let names = request.order.map_or_else(own, <[String]>::to_vec);
+            return (names, Merged::default(), None);
+        };
+        let waited = EarlierWait {
+            give_up_at: Some(before.give_up_at),
+            callbacks_seen: before.heard,
+            // Who has not taken the question is shown nothing.
+            has_unseen_callback: posted.is_some() && before.ticket.is_some(),
+            outage: before.outage,
+            since: before.since,
+            earlier: before.ticket.map(|ticket| Earlier { ticket, posted }),
+        };
+        (before.left, before.merged, Some(waited))
+    }
+}
