@@ -226,8 +226,9 @@ impl KeyColumn {
                     )
                 }
                 _ => {
-                    return Err(entry
-                        .error("a key is a column's name, or { column = \"…\", as = \"domain\" }"));
+                    return Err(entry.error(
+                        "a key is a column's name, or { column = \"…\", as = \"domain\" }",
+                    ));
                 }
             };
             if !is_field(input) {

@@ -137,7 +137,7 @@ impl HttpConfig {
             None => {
                 let mut used: Vec<String> = Vec::new();
                 http.each_template(&mut |template| {
-                    used.extend(template.needs().map(str::to_owned))
+                    used.extend(template.needs().map(str::to_owned));
                 });
                 used.sort();
                 used.dedup();

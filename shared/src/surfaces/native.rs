@@ -1090,7 +1090,7 @@ mod tests {
                 match body.unwrap_err() {
                     ApiError::TooLarge { .. } => assert_eq!(code, "record_too_large"),
                     ApiError::Invalid(faults) => {
-                        assert_eq!(faults.len(), detail.split("; ").count().min(faults.len()))
+                        assert_eq!(faults.len(), detail.split("; ").count().min(faults.len()));
                     }
                     other => panic!("{other:?}"),
                 }

@@ -544,7 +544,7 @@ fn check(value: &Value, shape: Shape, at: &str, faults: &mut Faults) {
                 let place = format!("{at}/{n}");
                 match (shape, item) {
                     (Shape::Criteria, Value::Object(criterion)) => {
-                        check_fields(criterion, CRITERION, &place, faults)
+                        check_fields(criterion, CRITERION, &place, faults);
                     }
                     (Shape::Criteria, other) => check(other, Shape::Object, &place, faults),
                     (Shape::TextMaps, other) => check(other, Shape::TextMap, &place, faults),
