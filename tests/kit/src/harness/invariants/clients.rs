@@ -207,7 +207,7 @@ impl Told {
             Heard::Canceled { job } => drop(self.canceled.insert((*job).clone())),
             Heard::Doomed { job } => drop(self.doomed.insert((*job).clone())),
             Heard::Erased { job, .. } | Heard::Absent { job } => {
-                drop(self.gone.insert((*job).clone()))
+                self.gone.insert((*job).clone());
             }
             Heard::Line { job, line, .. } => {
                 self.lines

@@ -174,7 +174,9 @@ pub(super) fn changed(
                     Value::N(number) => match number.checked_add(*amount) {
                         Some(sum) => *number = sum,
                         None => {
-                            return refused(format!("attribute {name} leaves the range of 64 bits"));
+                            return refused(format!(
+                                "attribute {name} leaves the range of 64 bits"
+                            ));
                         }
                     },
                     _ => return refused(format!("attribute {name} is no number")),
