@@ -112,7 +112,7 @@ pub(crate) async fn a_thousand_domains() {
                 );
             }
             ("invalid", None) => {
-                assert!(!line["error"].is_null() && line["credits"] == 0, "{line}")
+                assert!(!line["error"].is_null() && line["credits"] == 0, "{line}");
             }
             (status, name) => panic!("{} is {status}, known as {name:?}", row[1]),
         }

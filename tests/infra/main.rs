@@ -12,6 +12,7 @@ mod moved;
 mod policies;
 mod providers;
 mod sizes;
+mod states;
 mod template;
 
 use std::path::{Path, PathBuf};

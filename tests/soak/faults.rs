@@ -409,7 +409,7 @@ mod tests {
     fn an_instance_of_enrich_has_ended_when_it_was_killed_or_is_not_there_any_more() {
         let faults = Faults::new(1);
         let running = |names: &[&str]| {
-            faults.note_running(&names.iter().map(|name| (*name).to_owned()).collect())
+            faults.note_running(&names.iter().map(|name| (*name).to_owned()).collect());
         };
         let ended = || {
             let ended = faults

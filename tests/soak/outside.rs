@@ -270,7 +270,7 @@ mod tests {
         };
         let (told, spared) = tokio::sync::oneshot::channel();
         let answer = kill(&faults, &got, "upstream API", move || {
-            told.send(()).unwrap()
+            told.send(()).unwrap();
         });
         assert!(matches!(answer, Answer::Hold));
         spared.await.unwrap();

@@ -75,6 +75,10 @@ impl Scripted {
     after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
 A line has the word `verified` exactly when the signature is good."
 )]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help text, where backticks are only noise"
+)]
 pub(crate) struct Listen {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]

@@ -52,6 +52,10 @@ impl Schedule {
 
 /// Options of what goes straight to the table.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help text, where backticks are only noise"
+)]
 pub(crate) struct Table {
     /// The table's name [env: MILLRACE_TABLE]
     #[arg(long, value_name = "NAME")]

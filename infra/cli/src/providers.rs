@@ -122,7 +122,7 @@ impl Report<'_> {
                 Err(failure) => {
                     no_account = failure
                         .text()
-                        .map(|why| why.trim_start_matches("error: ").to_owned())
+                        .map(|why| why.trim_start_matches("error: ").to_owned());
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Report<'_> {
             };
             match about {
                 Err(why) => {
-                    report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?
+                    report.fault(&format!("{}", provider.at.error(format!("{name}: {why}"))))?;
                 }
                 Ok(about) => {
                     let about = plain(&[vec![price], about].concat().join(", "), MAX_ABOUT);

@@ -19,6 +19,10 @@ const PAGE: &str = "500";
 
 /// The forms of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help text, where backticks are only noise"
+)]
 pub(crate) enum OutputFormat {
     /// One JSON object a line
     Ndjson,
@@ -29,6 +33,10 @@ pub(crate) enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help text, where backticks are only noise"
+)]
 pub(crate) struct Results {
     #[arg(required = true, value_name = "JOB", value_parser = job_id)]
     pub(crate) jobs: Vec<JobId>,
@@ -91,7 +99,7 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
         OutputFormat::Json => {
             target
                 .writer()
-                .write_all(if kept == 0 { b"[]\n" } else { b"\n]\n" })?
+                .write_all(if kept == 0 { b"[]\n" } else { b"\n]\n" })?;
         }
         OutputFormat::Csv => table.write(target.writer(), args.excel)?,
         OutputFormat::Ndjson => {}

@@ -314,7 +314,7 @@ mod tests {
         Catalog::of(&Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")))
     }
 
-    fn faults(kind: &RecordType, value: Value) -> Vec<(String, String)> {
+    fn faults(kind: &RecordType, value: &Value) -> Vec<(String, String)> {
         kind.check_input(value.as_object().unwrap())
             .err()
             .unwrap_or_default()
@@ -414,16 +414,16 @@ mod tests {
             json!({"b": "1", "c": "2"}),
             json!({"a": "1", "c": "2", "n": {"any": [1]}}),
         ] {
-            assert_eq!(faults(kind, good), []);
+            assert_eq!(faults(kind, &good), []);
         }
         let fault = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
-        assert_eq!(faults(kind, json!({})), [fault("", "needs a, or b and c")]);
+        assert_eq!(faults(kind, &json!({})), [fault("", "needs a, or b and c")]);
         assert_eq!(
-            faults(kind, json!({"b": "1"})),
+            faults(kind, &json!({"b": "1"})),
             [fault("", "needs a, or b and c")]
         );
         assert_eq!(
-            faults(kind, json!({"a": 5, "x/y~": 1, "c": " "})),
+            faults(kind, &json!({"a": 5, "x/y~": 1, "c": " "})),
             [
                 fault("/a", "must be a string"),
                 fault("/x~1y~0", "is not a field of type t")
@@ -436,27 +436,27 @@ mod tests {
             json!("\u{a0}\u{3000}"),
         ] {
             assert_eq!(
-                faults(kind, json!({"a": blank})),
+                faults(kind, &json!({"a": blank})),
                 [fault("", "needs a, or b and c")],
                 "{blank}"
             );
             assert_eq!(
                 faults(
                     kind,
-                    json!({"a": "1", "b": blank, "n": blank, "unknown": blank})
+                    &json!({"a": "1", "b": blank, "n": blank, "unknown": blank})
                 ),
                 [],
                 "{blank}"
             );
         }
-        assert_eq!(faults(kind, json!({"a": "ü".repeat(2048)})), []);
+        assert_eq!(faults(kind, &json!({"a": "ü".repeat(2048)})), []);
         assert_eq!(
-            faults(kind, json!({"a": "ü".repeat(2049)})),
+            faults(kind, &json!({"a": "ü".repeat(2049)})),
             [fault("/a", "is longer than 2048 characters")]
         );
         let single = Catalog::load(&infra()).unwrap();
         assert_eq!(
-            faults(single.kind("company").unwrap(), json!({})),
+            faults(single.kind("company").unwrap(), &json!({})),
             [fault("/domain", "is required")]
         );
     }

@@ -1,9 +1,12 @@
 //! Deliveries: one event to one receiver, attempt by attempt, until it is delivered or exhausted.
 
+mod state;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::state::{DeliveryEvent, DeliveryState, next_state};
 use super::backoff::{NATIVE_DELAYS, jittered};
 use super::ids::{DeliveryId, JobId, TenantId};
 use super::time::Timestamp;
@@ -98,32 +101,6 @@ impl DeliveryRules {
             },
             None => self,
         }
-    }
-}
-
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryState {
-    Pending,
-    Delivered,
-    /// No attempt is left, or none would be of use; `reason` says which.
-    Exhausted,
-}
-
-impl DeliveryState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Exhausted => "exhausted",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Delivered, Self::Exhausted]
-            .into_iter()
-            .find(|s| s.as_str() == text)
     }
 }
 
@@ -276,7 +253,7 @@ impl Delivery {
             event,
             event_at: at,
             url: url.to_owned(),
-            state: DeliveryState::Pending,
+            state: DeliveryState::FIRST,
             reason: None,
             attempts: 0,
             round_start: 0,
@@ -356,9 +333,14 @@ impl Delivery {
         self.log.drain(..surplus);
     }
 
+    /// Moves to the state that follows on `event`; where none does, it stays.
+    pub fn advance(&mut self, event: DeliveryEvent) {
+        self.state = next_state(self.state, event).unwrap_or(self.state);
+    }
+
     /// Begins a new round of attempts under the same event id.
     pub fn replay(&mut self, now: Timestamp) {
-        self.state = DeliveryState::Pending;
+        self.advance(DeliveryEvent::Replay);
         self.reason = None;
         self.round_start = self.attempts;
         self.explicit = true;

@@ -1,4 +1,6 @@
-//! A job: its fixed part, its state, and what may follow what.
+//! A job: its fixed part, its status, and its results.
+
+mod status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::status::{JobEvent, Status, next_status};
 use super::credits::Deal;
 use super::error::InputError;
 use super::ids::{JobId, TenantId};
@@ -26,78 +29,6 @@ pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_ESCAPED_PAGE_BYTES: usize = 5_500_000;
 /// Results of up to so many bytes go into the webhook; above, only the link to them does.
 pub const INLINE_RESULT_BYTES: u64 = 256 * 1024;
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Accepted; no chunk has been begun.
-    Queued,
-    Running,
-    /// What has not begun ends `canceled`.
-    Canceling,
-    /// Past its run limit; what has not begun ends `failed: job_expired`. Shown as running.
-    Expiring,
-    Completed,
-    Canceled,
-    /// Could not run at all; `error` says why.
-    Failed,
-    Expired,
-    /// Erased; only the tombstone is left.
-    Deleted,
-}
-
-impl Status {
-    pub const ALL: [Self; 9] = [
-        Self::Queued,
-        Self::Running,
-        Self::Canceling,
-        Self::Expiring,
-        Self::Completed,
-        Self::Canceled,
-        Self::Failed,
-        Self::Expired,
-        Self::Deleted,
-    ];
-
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Canceling => "canceling",
-            Self::Expiring => "expiring",
-            Self::Completed => "completed",
-            Self::Canceled => "canceled",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.as_str() == text)
-    }
-
-    /// Whether the job can still change.
-    pub fn is_live(self) -> bool {
-        matches!(
-            self,
-            Self::Queued | Self::Running | Self::Canceling | Self::Expiring
-        )
-    }
-
-    /// The end that a live job comes to when every chunk has its result; `hopeless`: it could not run at all.
-    pub fn end(self, hopeless: bool) -> Option<Self> {
-        match self {
-            Self::Queued | Self::Running if hopeless => Some(Self::Failed),
-            Self::Queued | Self::Running => Some(Self::Completed),
-            Self::Canceling => Some(Self::Canceled),
-            Self::Expiring => Some(Self::Expired),
-            _ => None,
-        }
-    }
-}
 
 /// Where a job's events go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -462,17 +393,6 @@ pub struct Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_live_jobs_come_to_an_end() {
-        for status in Status::ALL {
-            assert_eq!(status.end(false).is_some(), status.is_live(), "{status:?}");
-            assert!(status.end(false).is_none_or(|end| !end.is_live()));
-            assert_eq!(Status::parse(status.as_str()), Some(status));
-        }
-        assert_eq!(Status::Running.end(true), Some(Status::Failed));
-        assert_eq!(Status::Canceling.end(true), Some(Status::Canceled));
-    }
 
     #[test]
     fn an_estimate_from_a_stored_time_at_its_limit_made_the_job_unreadable() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
-use crate::domain::job::{JobView, Status};
+use crate::domain::job::{JobEvent, JobView, Status, next_status};
 use crate::jobs::enrich::finish::look_at;
 use crate::jobs::read;
 use crate::ports::{Change, Condition, StoreError, Update};
@@ -24,10 +24,11 @@ pub async fn cancel(
     // The job may change between reading and writing, but only forward and through few states.
     for _ in 0..Status::ALL.len() {
         let view = read::job(ports, tenant, id).await?;
-        match view.job.status {
-            Status::Canceling | Status::Canceled => return Ok(view),
-            Status::Queued | Status::Running => {}
-            other => {
+        let next = next_status(view.job.status, JobEvent::Cancel);
+        let canceling = match (view.job.status, next) {
+            (_, Some(canceling)) => canceling,
+            (Status::Canceling | Status::Canceled, None) => return Ok(view),
+            (other, None) => {
                 let shown = if other == Status::Expiring {
                     "expired"
                 } else {
@@ -37,8 +38,8 @@ pub async fn cancel(
                     detail: format!("the job is {shown} and cannot be canceled any more"),
                 });
             }
-        }
-        let mut changes = vec![Change::Set(STATUS, s(Status::Canceling.as_str()))];
+        };
+        let mut changes = vec![Change::Set(STATUS, s(canceling.as_str()))];
         // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
         // at a running job only when what is being worked on has ended, with the answers it has; records that wait for
         // upstreams end then.

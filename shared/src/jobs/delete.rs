@@ -7,7 +7,7 @@ use super::{Ports, StepError, transact};
 use crate::domain::chunk::shard_count;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
-use crate::domain::job::{Job, Status};
+use crate::domain::job::{Job, JobEvent, Status, next_status};
 use crate::jobs::enrich::finish::{look_at, settle};
 use crate::jobs::read;
 use crate::ports::{Change, Condition, Key, Query, StoreError, Update, Write};
@@ -28,8 +28,11 @@ pub async fn delete(
 ) -> Result<(), ApiError> {
     for _ in 0..Status::ALL.len() {
         let view = read::job(ports, tenant, id).await?;
+        let Some(deleted) = next_status(view.job.status, JobEvent::Delete) else {
+            return erased(ports, &view.job).await;
+        };
         let mut changes = vec![
-            Change::Set(STATUS, s(Status::Deleted.as_str())),
+            Change::Set(STATUS, s(deleted.as_str())),
             // Out of the tenant's list, and without anything personal: a name is the caller's text.
             Change::Remove("tenant_jobs"),
             Change::Remove("end"),

@@ -355,7 +355,7 @@ fn prepare<'a>(
     };
     let job = Job {
         spec,
-        status: Status::Queued,
+        status: Status::FIRST,
         started_at: None,
         end: None,
         due: Some(now.plus(FIRST_LOOK)),

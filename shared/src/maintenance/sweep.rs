@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::chunk::{Start, shard_count, shard_of};
 use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::domain::job::{Job, JobView, Status};
+use crate::domain::job::{Job, JobEvent, JobView, Status, next_status};
 use crate::domain::time::Timestamp;
 use crate::jobs::delete::erase;
 use crate::jobs::enrich::finish::{Finished, finish, load, settle, wake};
@@ -207,8 +207,10 @@ async fn look_at_job(
         claim(ports, meta_key(id), due, Vec::new(), None).await?;
         return Ok(());
     }
-    if current(Some(item), now).is_none() && job.status.is_live() {
-        return lapse(ports, &job).await;
+    if current(Some(item), now).is_none()
+        && let Some(expired) = next_status(job.status, JobEvent::OutliveRetention)
+    {
+        return lapse(ports, &job, expired).await;
     }
     if !job.status.is_live() {
         claim(ports, meta_key(id), due, Vec::new(), None).await?;
@@ -222,7 +224,7 @@ async fn look_at_job(
 
 /// A job that outlived its own retention: nobody can ask for it any more and no event is sent, but its tenant gets back
 /// what it did not use.
-async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
+async fn lapse(ports: &Ports, job: &Job, expired: Status) -> Result<(), StepError> {
     let id = &job.spec.id;
     let keys: Vec<Key> = (0..shard_count(job.spec.chunks))
         .map(|shard| progress_key(id, shard))
@@ -235,7 +237,7 @@ async fn lapse(ports: &Ports, job: &Job) -> Result<(), StepError> {
         .flatten()
         .collect();
     let mut changes = vec![
-        Change::Set(STATUS, s(Status::Expired.as_str())),
+        Change::Set(STATUS, s(expired.as_str())),
         Change::Remove(DUE),
         Change::Remove(DUE_SHARD),
     ];
@@ -291,9 +293,9 @@ async fn repair(
         }
         return Ok(());
     }
-    let over = now >= job.spec.run_until && matches!(job.status, Status::Queued | Status::Running);
-    if over {
-        expire(ports, job).await?;
+    let over = next_status(job.status, JobEvent::PassRunLimit);
+    if let Some(expiring) = over.filter(|_| now >= job.spec.run_until) {
+        expire(ports, job, expiring).await?;
         swept.expiring += 1;
     } else if moved {
         return Ok(());
@@ -335,10 +337,10 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
 }
 
 /// Past its run limit: what has not begun fails, and the job ends `expired`.
-async fn expire(ports: &Ports, job: &Job) -> Result<(), StepError> {
+async fn expire(ports: &Ports, job: &Job, expiring: Status) -> Result<(), StepError> {
     let update = Update {
         key: meta_key(&job.spec.id),
-        changes: vec![Change::Set(STATUS, s(Status::Expiring.as_str()))],
+        changes: vec![Change::Set(STATUS, s(expiring.as_str()))],
         condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
     };
     match ports.store.update(update).await {

@@ -245,7 +245,7 @@ impl<'a> DnsQuery<'a> {
                         found.push(DnsRecord::Address(Ipv6Addr::from_bits(a.address).into()));
                     }
                     (RData::CNAME(target), TYPE::CNAME) => {
-                        found.push(DnsRecord::Cname(target.0.to_string()))
+                        found.push(DnsRecord::Cname(target.0.to_string()));
                     }
                     (RData::MX(mx), TYPE::MX) => {
                         found.push(DnsRecord::Mx {
@@ -254,7 +254,7 @@ impl<'a> DnsQuery<'a> {
                         });
                     }
                     (RData::NS(server), TYPE::NS) => {
-                        found.push(DnsRecord::Ns(server.0.to_string()))
+                        found.push(DnsRecord::Ns(server.0.to_string()));
                     }
                     (RData::TXT(text), TYPE::TXT) => found.push(DnsRecord::Txt(joined(text))),
                     (RData::CNAME(target), _) => alias = Some(target.0.to_string()),

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::origin::Visit;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE,
-    LEASE_MARGIN, LEASE_WRITE, Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP,
-    SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType,
+    GRACE, LEASE_MARGIN, LEASE_WRITE, Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES,
+    RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
 };
 use crate::domain::signature::{LiveSecret, live};
 use crate::domain::time::Timestamp;
@@ -347,15 +347,16 @@ async fn attempt(
     delivery.lease = None;
     let outcome = match &next {
         Next::Delivered => {
-            delivery.state = DeliveryState::Delivered;
+            delivery.advance(DeliveryEvent::Deliver);
             Dispatched::Delivered
         }
         Next::Retry(at) => {
+            delivery.advance(DeliveryEvent::Retry);
             delivery.next_attempt_at = *at;
             Dispatched::Retrying
         }
         Next::Exhausted { reason, .. } => {
-            delivery.state = DeliveryState::Exhausted;
+            delivery.advance(DeliveryEvent::Exhaust);
             delivery.reason = Some((*reason).to_owned());
             Dispatched::Exhausted
         }
@@ -583,7 +584,7 @@ async fn give_up(
 ) -> Result<Dispatched, StepError> {
     let planned = delivery.next_attempt_at;
     record_interrupted(&mut delivery);
-    delivery.state = DeliveryState::Exhausted;
+    delivery.advance(DeliveryEvent::Exhaust);
     delivery.reason = Some(reason.to_owned());
     change(ports, planned, &delivery, None, Dispatched::Exhausted).await
 }

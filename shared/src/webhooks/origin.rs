@@ -135,7 +135,7 @@ async fn write(ports: &Ports, update: Update) {
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "what the exchange taught of the receiver's origin was not kept")
+            tracing::warn!(error = %error, "what the exchange taught of the receiver's origin was not kept");
         }
     }
 }

@@ -147,13 +147,13 @@ impl<'ast> Visit<'ast> for Measure {
             Item::Type(item) => self.ident(&item.vis, &item.attrs, &item.ident),
             // One in a file of its own has its documentation there.
             Item::Mod(item) if item.content.is_some() => {
-                self.ident(&item.vis, &item.attrs, &item.ident)
+                self.ident(&item.vis, &item.attrs, &item.ident);
             }
             Item::Struct(item) => {
                 self.ident(&item.vis, &item.attrs, &item.ident);
                 if matches!(item.vis, Visibility::Public(_)) {
                     self.owned(item.ident.to_string(), |measure| {
-                        measure.fields(&item.fields, false)
+                        measure.fields(&item.fields, false);
                     });
                 }
             }
@@ -176,13 +176,13 @@ impl<'ast> Visit<'ast> for Measure {
                     for part in &item.items {
                         match part {
                             TraitItem::Fn(part) => {
-                                measure.ident(&item.vis, &part.attrs, &part.sig.ident)
+                                measure.ident(&item.vis, &part.attrs, &part.sig.ident);
                             }
                             TraitItem::Const(part) => {
-                                measure.ident(&item.vis, &part.attrs, &part.ident)
+                                measure.ident(&item.vis, &part.attrs, &part.ident);
                             }
                             TraitItem::Type(part) => {
-                                measure.ident(&item.vis, &part.attrs, &part.ident)
+                                measure.ident(&item.vis, &part.attrs, &part.ident);
                             }
                             _ => {}
                         }
@@ -200,7 +200,7 @@ impl<'ast> Visit<'ast> for Measure {
                     _ => None,
                 };
                 return self.owned(name.unwrap_or_default(), |measure| {
-                    visit::visit_item_impl(measure, item)
+                    visit::visit_item_impl(measure, item);
                 });
             }
             _ => {}

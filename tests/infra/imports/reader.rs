@@ -135,7 +135,7 @@ impl Reader {
                     self.bind(&item.ident, binding);
                 }
                 Item::Use(item) => {
-                    self.import(&item.tree, &mut Vec::new(), item.leading_colon.is_some())
+                    self.import(&item.tree, &mut Vec::new(), item.leading_colon.is_some());
                 }
                 _ => {}
             }

@@ -261,7 +261,7 @@ impl Tree {
                     let found = self.member(scope, name, seen);
                     match self.modules[scope].parent {
                         Some(parent) if found.is_empty() && self.modules[scope].is_block => {
-                            scope = parent
+                            scope = parent;
                         }
                         _ if found.is_empty() => break vec![self.outside(name)],
                         _ => break found,

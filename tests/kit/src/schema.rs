@@ -558,10 +558,10 @@ fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     for (name, value) in other {
         match (into.get_mut(&name), value) {
             (Some(Value::Object(known)), Value::Object(more)) if name == "properties" => {
-                known.extend(more)
+                known.extend(more);
             }
             (Some(Value::Array(known)), Value::Array(more)) if name == "required" => {
-                known.extend(more)
+                known.extend(more);
             }
             (_, value) => {
                 into.insert(name, value);

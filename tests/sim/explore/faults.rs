@@ -87,7 +87,7 @@ impl Labels {
                 }
                 () if is_hash => out.push('…'),
                 () if part.bytes().all(|b| b.is_ascii_digit()) && out.ends_with("receipt-") => {
-                    out.push('…')
+                    out.push('…');
                 }
                 () => out.push_str(part),
             }

@@ -170,7 +170,7 @@ impl Tally {
     pub(super) fn delivery(&mut self, delivery: &shared::domain::delivery::Delivery) {
         match (&delivery.state, &delivery.reason) {
             (DeliveryState::Exhausted, Some(reason)) => {
-                self.one(format!("delivery: exhausted, {reason}"))
+                self.one(format!("delivery: exhausted, {reason}"));
             }
             (state, _) => self.one(format!("delivery: {}", state.as_str())),
         }

@@ -86,26 +86,26 @@ mod tests {
     #[test]
     fn credits_that_do_not_add_up_are_noticed() {
         caught(CREDITS, |seen| {
-            seen.accounts[0].shown["credits"]["balance"] = json!(82)
+            seen.accounts[0].shown["credits"]["balance"] = json!(82);
         });
         caught(CREDITS, |seen| {
-            seen.accounts[0].shown["credits"] = json!({"balance": 82, "used": 18})
+            seen.accounts[0].shown["credits"] = json!({"balance": 82, "used": 18});
         });
         caught(CREDITS, |seen| {
-            seen.accounts[0].shown["credits"] = json!({"balance": 88, "used": 12})
+            seen.accounts[0].shown["credits"] = json!({"balance": 88, "used": 12});
         });
         caught(CREDITS, |seen| {
-            seen.accounts[0].shown["usage"]["open_chunks"] = json!(1)
+            seen.accounts[0].shown["usage"]["open_chunks"] = json!(1);
         });
     }
 
     #[test]
     fn a_job_that_nobody_submitted_or_that_is_not_listed_is_noticed() {
         caught(ONE_JOB, |seen| {
-            seen.accounts[0].listed.push("job_2".to_owned())
+            seen.accounts[0].listed.push("job_2".to_owned());
         });
         caught(ONE_JOB, |seen| {
-            seen.accounts[0].listed.push("job_1".to_owned())
+            seen.accounts[0].listed.push("job_1".to_owned());
         });
         caught(ONE_JOB, |seen| seen.accounts[0].listed.clear());
     }

@@ -107,13 +107,13 @@ mod tests {
     fn a_job_that_goes_back_is_noticed() {
         caught(FORWARD, |seen| seen.jobs[0].shown.swap(0, 1));
         caught(FORWARD, |seen| {
-            seen.jobs[0].shown[0]["status"] = json!("completed")
+            seen.jobs[0].shown[0]["status"] = json!("completed");
         });
         caught(FORWARD, |seen| {
-            seen.jobs[0].shown[1]["counts"]["not_found"] = json!(2)
+            seen.jobs[0].shown[1]["counts"]["not_found"] = json!(2);
         });
         caught(FORWARD, |seen| {
-            seen.jobs[0].shown[1]["credits"]["used"] = json!(18)
+            seen.jobs[0].shown[1]["credits"]["used"] = json!(18);
         });
         caught(FORWARD, |seen| {
             drop(
@@ -121,21 +121,21 @@ mod tests {
                     .as_object_mut()
                     .unwrap()
                     .remove("found"),
-            )
+            );
         });
     }
 
     #[test]
     fn a_job_that_is_shown_as_another_is_noticed() {
         caught(COUNTS, |seen| {
-            seen.jobs[0].shown[0]["counts"]["total"] = json!(5)
+            seen.jobs[0].shown[0]["counts"]["total"] = json!(5);
         });
         caught(COUNTS, |seen| seen.jobs[0].shown[0]["id"] = json!("job_2"));
         caught(OUTCOME, |seen| {
-            seen.jobs[0].shown[1]["status"] = json!("canceling")
+            seen.jobs[0].shown[1]["status"] = json!("canceling");
         });
         caught(OUTCOME, |seen| {
-            seen.jobs[0].shown[2]["status"] = json!("failed")
+            seen.jobs[0].shown[2]["status"] = json!("failed");
         });
     }
 
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn an_end_that_changes_is_noticed() {
         caught(STAYS, |seen| {
-            seen.jobs[0].later.as_mut().unwrap()["status"] = json!("running")
+            seen.jobs[0].later.as_mut().unwrap()["status"] = json!("running");
         });
         caught(STAYS, |seen| {
-            seen.jobs[0].later.as_mut().unwrap()["counts"]["found"] = json!(6)
+            seen.jobs[0].later.as_mut().unwrap()["counts"]["found"] = json!(6);
         });
         caught(STAYS, |seen| seen.jobs[0].later = None);
     }

@@ -102,14 +102,14 @@ mod tests {
         noticed(GONE, |seen| {
             seen.jobs[0]
                 .after
-                .push(("GET /v1/jobs/job_1/results".to_owned(), 200))
+                .push(("GET /v1/jobs/job_1/results".to_owned(), 200));
         });
         noticed(GONE, |seen| {
-            seen.jobs[0].after.push(("POST /v1/jobs".to_owned(), 202))
+            seen.jobs[0].after.push(("POST /v1/jobs".to_owned(), 202));
         });
         noticed(GONE, |seen| seen.jobs[0].after.clear());
         noticed(ONE_JOB, |seen| {
-            seen.accounts[0].listed.push("job_1".to_owned())
+            seen.accounts[0].listed.push("job_1".to_owned());
         });
     }
 
@@ -127,7 +127,7 @@ mod tests {
         );
         noticed(GONE, |seen| seen.received[1].at = at(71));
         noticed(GONE, |seen| {
-            (seen.received[0].at, seen.received[1].at) = (at(11), at(12))
+            (seen.received[0].at, seen.received[1].at) = (at(11), at(12));
         });
     }
 
@@ -136,7 +136,7 @@ mod tests {
         noticed(OTHER_ID, |seen| seen.received[0].id = "evt_2".to_owned());
         noticed(SIGNED, |seen| seen.jobs[0].records = 7);
         noticed(SIGNED, |seen| {
-            seen.jobs[0].ids = BTreeSet::from(["job_2".to_owned()])
+            seen.jobs[0].ids = BTreeSet::from(["job_2".to_owned()]);
         });
         let body = json!({"type": "job.canceled", "data": {"id": "job_1", "counts": {"total": 6}}})
             .to_string();
@@ -154,10 +154,10 @@ mod tests {
         noticed(CREDITS, used(12));
         noticed(CREDITS, used(18));
         noticed(CREDITS, |seen| {
-            seen.accounts[0].shown["credits"]["balance"] = json!(82)
+            seen.accounts[0].shown["credits"]["balance"] = json!(82);
         });
         noticed(CREDITS, |seen| {
-            seen.accounts[0].shown["usage"]["open_chunks"] = json!(1)
+            seen.accounts[0].shown["usage"]["open_chunks"] = json!(1);
         });
         // Not told, it is what was shown before, or more, up to what was found out.
         let untold = |change: &dyn Fn(&mut Seen)| {

@@ -144,7 +144,7 @@ mod tests {
     fn a_second_id_of_an_event_is_noticed() {
         caught(OTHER_ID, |seen| seen.received[0].id = "evt_2".to_owned());
         caught(OTHER_ID, |seen| {
-            seen.jobs[0].deliveries[0]["event_id"] = json!("evt_2")
+            seen.jobs[0].deliveries[0]["event_id"] = json!("evt_2");
         });
     }
 
@@ -186,10 +186,10 @@ mod tests {
         caught(TOLD, |seen| seen.received.truncate(1));
         caught(TOLD, |seen| seen.jobs[0].deliveries.clear());
         caught(TOLD, |seen| {
-            seen.jobs[0].deliveries[0]["state"] = json!("pending")
+            seen.jobs[0].deliveries[0]["state"] = json!("pending");
         });
         caught(TOLD, |seen| {
-            seen.jobs[0].deliveries[0]["type"] = json!("job.canceled")
+            seen.jobs[0].deliveries[0]["type"] = json!("job.canceled");
         });
         let exhausted = |reason: &'static str| {
             move |seen: &mut Seen| {

@@ -289,7 +289,7 @@ mod tests {
                 seen.later
                     .questions
                     .remove(&question(&seen.jobs[0], 4).unwrap()),
-            )
+            );
         });
     }
 

@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_second_job_of_one_key_is_noticed() {
         caught(ONE_JOB, |seen| {
-            seen.jobs[0].ids.extend(["job_2".to_owned()])
+            seen.jobs[0].ids.extend(["job_2".to_owned()]);
         });
     }
 
@@ -333,7 +333,7 @@ mod tests {
         caught(ODD, |seen| {
             seen.jobs[0]
                 .odd
-                .push("404 for a job that was accepted".to_owned())
+                .push("404 for a job that was accepted".to_owned());
         });
         caught(REDIRECT, |seen| seen.followed = 1);
     }

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn an_outcome_that_nobody_gave_is_noticed() {
         caught(OUTCOME, |seen| {
-            seen.jobs[0].lines[0]["data"]["answer"] = json!(7)
+            seen.jobs[0].lines[0]["data"]["answer"] = json!(7);
         });
         caught(OUTCOME, |seen| seen.jobs[0].lines[0] = line(0, "not_found"));
         caught(OUTCOME, |seen| seen.jobs[0].lines[0] = line(0, "canceled"));
@@ -188,13 +188,13 @@ mod tests {
     #[test]
     fn wrong_counts_and_credits_are_noticed() {
         caught(COUNTS, |seen| {
-            seen.jobs[0].end.as_mut().unwrap()["counts"]["found"] = json!(6)
+            seen.jobs[0].end.as_mut().unwrap()["counts"]["found"] = json!(6);
         });
         caught(COUNTS, |seen| {
-            seen.jobs[0].end.as_mut().unwrap()["counts"]["total"] = json!(7)
+            seen.jobs[0].end.as_mut().unwrap()["counts"]["total"] = json!(7);
         });
         caught(CREDITS, |seen| {
-            seen.jobs[0].end.as_mut().unwrap()["credits"]["used"] = json!(18)
+            seen.jobs[0].end.as_mut().unwrap()["credits"]["used"] = json!(18);
         });
     }
 

@@ -318,9 +318,9 @@ fn callbacks(seen: &Seen, tally: &mut Tally) {
             tally.wrong(CALLBACK, job, format!("{post:?}"));
         }
         if post.forged {
-            tally.later.forged += 1
+            tally.later.forged += 1;
         } else {
-            tally.later.posts += 1
+            tally.later.posts += 1;
         }
     }
 }
@@ -418,7 +418,7 @@ mod tests {
         let again = |seen: &mut Seen| seen.later.asked.push(asked(&first(), at(18)));
         caught(BOUGHT, again);
         caught(BOUGHT, |seen| {
-            seen.later.asked.push(asked("nobody's", at(18)))
+            seen.later.asked.push(asked("nobody's", at(18)));
         });
         let excused = |excuse: &dyn Fn(&mut Seen)| {
             let mut seen = called();
@@ -479,7 +479,7 @@ mod tests {
     fn a_callback_that_is_refused_or_a_forged_one_that_is_taken_is_noticed() {
         for (forged, status) in [(false, 404), (false, 0), (true, 204), (true, 400)] {
             caught(CALLBACK, |seen| {
-                (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status)
+                (seen.later.posts[0].forged, seen.later.posts[0].status) = (forged, status);
             });
         }
         let mut right = called();

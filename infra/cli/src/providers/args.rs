@@ -1,10 +1,5 @@
 //! The arguments of `millrace providers` and `millrace enrich`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help text, where backticks are only noise"
-)]
-
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};

@@ -1,10 +1,5 @@
 //! The arguments of `millrace submit`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help text, where backticks are only noise"
-)]
-
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};

@@ -3,7 +3,7 @@
 use crate::domain::chunk::shard_count;
 use crate::domain::delivery::{Delivery, EventType, WakeMessage};
 use crate::domain::ids::JobId;
-use crate::domain::job::{End, Job, JobView, Status};
+use crate::domain::job::{End, Job, JobEvent, JobView, Status, next_status};
 use crate::domain::progress::Progress;
 use crate::jobs::{Ports, StepError, transact};
 use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Value, Write};
@@ -58,7 +58,8 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
         let Some(view) = load(ports, id).await? else {
             return Ok(Finished::Gone);
         };
-        let Some(status) = view.job.status.end(view.job.spec.hopeless().is_some()) else {
+        let finish = JobEvent::finish(view.job.spec.hopeless().is_some());
+        let Some(status) = next_status(view.job.status, finish) else {
             return Ok(Finished::Before);
         };
         if view.progress.chunks() < view.job.spec.chunks {

@@ -14,7 +14,7 @@ use crate::domain::callback::KEY_BYTES;
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::ids::{JobId, ulid};
-use crate::domain::job::{Job, ResultLine, Status, Webhook, told};
+use crate::domain::job::{Job, JobEvent, ResultLine, Status, Webhook, next_status, told};
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
@@ -354,8 +354,8 @@ async fn find(
             return Ok(Found::Some(Ran::Moot));
         }
     }
-    if job.status == Status::Queued {
-        begin(ports, job, receipt.timeout).await?;
+    if let Some(running) = next_status(job.status, JobEvent::Begin) {
+        begin(ports, job, running, receipt.timeout).await?;
     }
     let called_back = ports.public_url.is_some()
         && registry
@@ -549,17 +549,22 @@ fn lost(detail: &str) -> Outcome {
 }
 
 /// Marks the job as running. Whoever loses the race has nothing to do.
-async fn begin(ports: &Ports, job: &Job, timeout: Duration) -> Result<(), StepError> {
+async fn begin(
+    ports: &Ports,
+    job: &Job,
+    running: Status,
+    timeout: Duration,
+) -> Result<(), StepError> {
     let now = ports.clock.now();
     let window = timeout + Duration::from_secs(30);
     let mut changes = vec![
-        Change::Set(STATUS, s(Status::Running.as_str())),
+        Change::Set(STATUS, s(running.as_str())),
         Change::SetIfAbsent(STARTED_AT, Value::N(now.0)),
         Change::Set(WINDOW, Value::N(millis(window))),
     ];
     // A run that is at work is not overdue before its invocation must have ended.
     changes.extend(look_at(&job.spec.id, now.plus(window)));
-    let condition = Some(Condition::Equals(STATUS, s(Status::Queued.as_str())));
+    let condition = Some(Condition::Equals(STATUS, s(job.status.as_str())));
     match ports
         .store
         .update(Update {

@@ -281,11 +281,11 @@ impl Breaker {
         match read {
             // What was learned meanwhile is newer.
             Ok(item) if local.era == era && local.untold.is_none() => {
-                local.learn(Open::read(item.as_ref(), now))
+                local.learn(Open::read(item.as_ref(), now));
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(provider = self.name, error = %error, "state of the circuit not read")
+                tracing::warn!(provider = self.name, error = %error, "state of the circuit not read");
             }
         }
     }

@@ -405,7 +405,7 @@ impl Guard for Sender {
             own.asked_to_wait = call.asked_to_wait.or(own.asked_to_wait);
         }
         if let Some(refused) = call.refused {
-            self.refuse(refused).await
+            self.refuse::<()>(refused).await;
         }
     }
 }

@@ -126,7 +126,7 @@ impl Broken {
         match self {
             Self::SweepSleeps => world.options.sweeping = false,
             Self::IdsRepeat => {
-                world.ports.entropy = Arc::new(BrokenEntropy(world.ports.entropy.clone()))
+                world.ports.entropy = Arc::new(BrokenEntropy(world.ports.entropy.clone()));
             }
             Self::ReceiverOfAnother
             | Self::IdPerAttempt
@@ -213,7 +213,7 @@ impl BrokenStore {
     fn read(&self, mut item: Item) -> Item {
         match (self.how, item.key.sk.as_str()) {
             (Broken::BalanceReadsZero, "CREDITS") => {
-                drop(item.attributes.insert(BALANCE.to_owned(), Value::N(0)))
+                item.attributes.insert(BALANCE.to_owned(), Value::N(0));
             }
             (Broken::JobsReadCompleted, "META") => {
                 let completed = Value::S(Status::Completed.as_str().to_owned());
@@ -360,7 +360,7 @@ impl Store for BrokenStore {
             Broken::PartsAreLost if sk.contains("#PART#") => return Ok(()),
             Broken::PostsOverwrite if sk.starts_with("CHUNK#CALL#") => put.condition = None,
             Broken::PostsAreMisfiled if sk.starts_with("CHUNK#CALL#") => {
-                put.item.key.sk = next_record(sk)
+                put.item.key.sk = next_record(sk);
             }
             _ => {}
         }
@@ -475,7 +475,7 @@ impl Store for BrokenStore {
                 return Ok(());
             }
             Broken::EventIsNotPut => {
-                writes.retain(|write| !key_of(write).sk.starts_with("DELIVERY#"))
+                writes.retain(|write| !key_of(write).sk.starts_with("DELIVERY#"));
             }
             Broken::KeyIsTakenTwice => {
                 for write in &mut writes {
@@ -502,7 +502,7 @@ impl Store for BrokenStore {
             }
             Broken::ErasingIsFree if ends => give_all_back(&mut writes),
             Broken::NothingIsSettled if ends => {
-                writes.retain(|write| key_of(write).sk != "CREDITS")
+                writes.retain(|write| key_of(write).sk != "CREDITS");
             }
             Broken::CreditsAreNotAsked => {
                 for write in &mut writes {
@@ -670,10 +670,10 @@ impl HttpSender for BrokenHttp {
                 );
             }
             Broken::EventsSayNothingWasFound => {
-                request.body = replaced(&request.body, "Name of ", "No name of ")
+                request.body = replaced(&request.body, "Name of ", "No name of ");
             }
             Broken::EventsLinkElsewhere => {
-                request.body = replaced(&request.body, "/results", "/elsewhere")
+                request.body = replaced(&request.body, "/results", "/elsewhere");
             }
             _ => request
                 .body

@@ -83,7 +83,7 @@ pub fn readers_in(template: &str) -> Readers {
                 _ if text.starts_with('#') => {}
                 0 | 2 if text.ends_with(':') && reads => break,
                 2 if text.ends_with(':') => {
-                    (resource, recurs) = (text.trim_end_matches(':'), false)
+                    (resource, recurs) = (text.trim_end_matches(':'), false);
                 }
                 6 if text == "RecursiveLoop: Allow" => recurs = true,
                 _ => reads |= text == source,

@@ -134,10 +134,10 @@ impl Chat {
         body.insert("messages".to_owned(), messages.into());
         match self.config.format {
             ChatFormat::Schema => {
-                drop(body.insert("response_format".to_owned(), structure.format()))
+                body.insert("response_format".to_owned(), structure.format());
             }
             ChatFormat::Object => {
-                drop(body.insert("response_format".to_owned(), json!({"type": "json_object"})))
+                body.insert("response_format".to_owned(), json!({"type": "json_object"}));
             }
             ChatFormat::Text => {}
         }

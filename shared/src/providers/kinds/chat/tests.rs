@@ -90,7 +90,7 @@ fn failed(answer: &Answer) -> &str {
 async fn asks_for_the_structure_and_gives_its_fields() {
     let given = r#"{"title": "Analyst", "age": 36, "tags": ["engines"], "public": null, "hobby": "x", "notes": "From a museum.", "confidence_score": 8}"#;
     let asked = ask(&agent(AGENT), wanted(), |script| {
-        script.answer(200, &says(given))
+        script.answer(200, &says(given));
     })
     .await;
     assert_eq!(
@@ -196,7 +196,7 @@ async fn markdown_and_words_around_an_object_are_passed_over() {
     }
     let parts = json!({"choices": [{"message": {"content": [{"type": "text", "text": "{\"title\":"}, {"type": "text", "text": "\"A\"}"}]}}]});
     let asked = ask(&agent, wanted(), |script| {
-        script.answer(200, &parts.to_string())
+        script.answer(200, &parts.to_string());
     })
     .await;
     assert!(
@@ -261,7 +261,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         "{fields:?}"
     );
     let asked = ask(&agent, wanted(), |script| {
-        script.answer(200, &says(&format!("<think>{draft}</think>{{}}")))
+        script.answer(200, &says(&format!("<think>{draft}</think>{{}}")));
     })
     .await;
     assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
@@ -292,7 +292,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     // A mark in a text is none.
     let marked = whole.replace("\"A\"", "\"of <think> tags\"");
     let asked = ask(&agent, wanted(), |script| {
-        script.answer(200, &says(&marked))
+        script.answer(200, &says(&marked));
     })
     .await;
     assert!(
@@ -415,7 +415,7 @@ async fn an_error_in_place_of_the_answer_is_that_error() {
         ),
     ] {
         let asked = ask(&agent, wanted(), |script| {
-            script.answer(200, &body.to_string())
+            script.answer(200, &body.to_string());
         })
         .await;
         let Answer::Failed {
@@ -461,7 +461,7 @@ async fn an_error_in_place_of_the_answer_is_that_error() {
     let mut said: Value = serde_json::from_str(&says(r#"{"title": "A"}"#)).unwrap();
     said["error"] = json!({"code": 429});
     let asked = ask(&agent, wanted(), |script| {
-        script.answer(200, &said.to_string())
+        script.answer(200, &said.to_string());
     })
     .await;
     assert!(
@@ -553,7 +553,7 @@ async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
         "{AGENT}struct = {{ size = {{ description = \"headcount\", type = \"dict\" }} }}\nformat = \"schema\"\n"
     ));
     let asked = ask(&own, json!({"domain": "a.example"}), |script| {
-        script.answer(200, &says(r#"{"size": {"n": 3}}"#))
+        script.answer(200, &says(r#"{"size": {"n": 3}}"#));
     })
     .await;
     assert!(
@@ -567,7 +567,7 @@ async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
     );
     // Without any structure, the notes are what was found out.
     let asked = ask(&agent(AGENT), json!({"domain": "a.example"}), |script| {
-        script.answer(200, &says(r#"{"notes": "x"}"#))
+        script.answer(200, &says(r#"{"notes": "x"}"#));
     })
     .await;
     assert!(
@@ -595,7 +595,7 @@ async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
         assert!(told.contains(why) && asked.requests.is_empty(), "{told}");
     }
     let asked = ask(&bare, json!({"struct": {"a": "b"}}), |script| {
-        script.answer(200, &says(r#"{"a": [1]}"#))
+        script.answer(200, &says(r#"{"a": [1]}"#));
     })
     .await;
     assert!(matches!(asked.answer, Answer::Found { .. }));
@@ -747,7 +747,7 @@ async fn a_question_that_is_said_again_is_no_answer() {
             format!("<think>{echo}</think>{answer}"),
         ] {
             let asked = ask(&agent, texts.clone(), |script| {
-                script.answer(200, &says(&text))
+                script.answer(200, &says(&text));
             })
             .await;
             let Answer::Found { fields, .. } = &asked.answer else {
@@ -795,7 +795,7 @@ async fn a_question_that_is_said_again_is_no_answer() {
     // Where all that is wanted of a record is in it, an answer may be the record.
     let only = json!({"domain": "a.example", "struct": {"domain": "of her own site"}});
     let asked = ask(&agent, only, |script| {
-        script.answer(200, &says(r#"{"domain": "a.example"}"#))
+        script.answer(200, &says(r#"{"domain": "a.example"}"#));
     })
     .await;
     assert!(
@@ -857,7 +857,7 @@ async fn an_answer_that_looks_like_the_question_is_taken_at_once() {
     ] {
         let asked = json!({"domain": "a.example", "struct": wanted});
         let asked = ask(&agent, asked, |script| {
-            script.answer(200, &says(&given.to_string()))
+            script.answer(200, &says(&given.to_string()));
         })
         .await;
         let Answer::Found { fields, .. } = &asked.answer else {

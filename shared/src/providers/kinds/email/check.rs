@@ -205,7 +205,7 @@ async fn route(host: &str, dns: &dyn Dns) -> Result<Route, DnsFailure> {
                     .map(leads)
                     .max()
                     .unwrap_or(Route::None)
-                    .max(route)
+                    .max(route);
             }
             Err(DnsFailure::NoSuchName) => return Ok(route),
             Err(failure) => return Err(failure),

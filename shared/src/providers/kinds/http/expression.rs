@@ -91,7 +91,7 @@ impl<'a> Known<'a> {
                 for (_, root, _) in self.0.iter().filter(|(root, ..)| expr.reads(root)) {
                     match root {
                         Root::Object(members) => {
-                            members.values().for_each(|value| written.add(value))
+                            members.values().for_each(|value| written.add(value));
                         }
                         Root::Value(value) => written.add(value),
                         Root::Own(value) => written.add(value),

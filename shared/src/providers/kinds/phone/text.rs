@@ -387,9 +387,9 @@ pub(super) fn plain(text: &str) -> String {
             c if !c.is_ascii() && c.is_numeric() => {
                 let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
                 if digit.is_empty() {
-                    plain.push(c)
+                    plain.push(c);
                 } else {
-                    plain.push_str(&digit)
+                    plain.push_str(&digit);
                 }
             }
             c => plain.push(c),

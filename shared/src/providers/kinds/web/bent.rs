@@ -121,7 +121,7 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
     assert_eq!(feed::entries(FEED, &url).len(), 2);
     for bytes in bent(FEED) {
         ends(&bytes, || {
-            drop(feed::entries(&charset::decode(&bytes, None), &url))
+            feed::entries(&charset::decode(&bytes, None), &url);
         });
     }
     assert!(!Robots::parse(ROBOTS, "Millrace").allow("/a\u{e4}/b"));
@@ -149,7 +149,7 @@ fn bent_phone_numbers_are_answered() {
         ends(&bytes, || {
             answer = phone
                 .ask(&question(&input, Duration::from_secs(5)), &ports)
-                .now_or_never()
+                .now_or_never();
         });
         assert!(
             matches!(answer, Some(Answer::Found { .. } | Answer::Invalid(_))),

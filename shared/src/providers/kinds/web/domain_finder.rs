@@ -78,7 +78,7 @@ impl Provider for DomainFinder {
             let share = if others > 1 { left / 2 } else { left };
             match self.look(name, domain, share, ports).await {
                 Ok(Some(find)) if best.as_ref().is_none_or(|b| find.confidence > b.confidence) => {
-                    best = Some(find)
+                    best = Some(find);
                 }
                 Ok(_) => {}
                 Err(miss) => {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::domain::chunk::SHARD_CHUNKS;
-use shared::domain::delivery::DeliveryState;
+use shared::domain::delivery::{DeliveryEvent, DeliveryState, next_state};
 use shared::domain::ids::{JobId, TenantId};
-use shared::domain::job::{Job, Status};
+use shared::domain::job::{Job, JobEvent, Status, next_status};
 use shared::domain::progress::ChunkSummary;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
@@ -197,31 +197,25 @@ fn what_was_accepted_never_changes(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// Which status may follow which. A job that outlived its own retention is ended without more ado.
+/// A job is queued first, and then moves as [`next_status`] says. Only past its retention does it end without more ado.
 fn status_moves_along_its_edges(moment: &Moment<'_>) -> Verdict {
-    use Status::{
-        Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running,
-    };
     moment.written(is_meta, |_, before, after| {
-        let (from, to) = (before.and_then(status_of), status_of(after));
-        let allowed = match (from, to) {
-            (_, None) => false,
-            (None, Some(to)) => to == Queued,
-            (Some(from), Some(to)) if from == to => true,
-            (Some(from), Some(Expired)) if from.is_live() && is_expired(after, moment.at) => true,
-            (Some(Queued), Some(to)) => matches!(
-                to,
-                Running | Canceling | Expiring | Completed | Failed | Deleted
-            ),
-            (Some(Running), Some(to)) => {
-                matches!(to, Canceling | Expiring | Completed | Failed | Deleted)
-            }
-            (Some(Canceling), Some(to)) => matches!(to, Canceled | Deleted),
-            (Some(Expiring), Some(to)) => matches!(to, Expired | Deleted),
-            // What follows an end has an invariant of its own.
-            (Some(Completed | Canceled | Failed | Expired | Deleted), Some(_)) => true,
+        let Some(to) = status_of(after) else {
+            return Err(format!("{} has no status", show(after)));
         };
-        if allowed {
+        let Some(before) = before else {
+            return same(
+                &format!("first status of {}", show(after)),
+                &to,
+                &Status::FIRST,
+            );
+        };
+        let Some(from) = status_of(before) else {
+            return Err(format!("{} had no status", show(before)));
+        };
+        let possible = |event| event != JobEvent::OutliveRetention || is_expired(after, moment.at);
+        let follows = |event| possible(event) && next_status(from, event) == Some(to);
+        if from == to || JobEvent::ALL.into_iter().any(follows) {
             Ok(())
         } else {
             Err(format!("{}: {to:?} follows {from:?}", show(after)))
@@ -368,7 +362,7 @@ fn progress_follows_results(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// A delivery that is over begins again only where a caller asks for it, with a new round of attempts.
+/// A delivery moves as [`next_state`] says. A replay is one that a caller asks for, with a new round of attempts.
 fn deliveries_move_along_their_edges(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_delivery, |_, before, after| {
         let (Some(from), Some(to)) = (state_of(before), state_of(after)) else {
@@ -376,8 +370,9 @@ fn deliveries_move_along_their_edges(moment: &Moment<'_>) -> Verdict {
         };
         let asked = number(after, "explicit") == 1
             && number(after, "round_start") == number(after, ATTEMPTS);
-        let again = to == DeliveryState::Pending && asked;
-        if from == to || from == DeliveryState::Pending || again {
+        let possible = |event| event != DeliveryEvent::Replay || asked;
+        let follows = |event| possible(event) && next_state(from, event) == Some(to);
+        if from == to || DeliveryEvent::ALL.into_iter().any(follows) {
             Ok(())
         } else {
             Err(format!("{}: {to:?} follows {from:?}", show(after)))

@@ -69,7 +69,7 @@ async fn a_question_is_taken_and_polled_until_it_is_answered() {
     let api = provider(POLLED);
     assert!(api.calls_back());
     let asked = ask(&api, None, |script| {
-        script.answer(202, r#"{"job_id": "j/1"}"#)
+        script.answer(202, r#"{"job_id": "j/1"}"#);
     })
     .await;
     assert_eq!(asked.answer, taken("j/1", 20, 600));
@@ -85,7 +85,7 @@ async fn a_question_is_taken_and_polled_until_it_is_answered() {
     );
 
     let asked = ask(&api, earlier(None), |script| {
-        script.answer(200, r#"{"status": "pending"}"#)
+        script.answer(200, r#"{"status": "pending"}"#);
     })
     .await;
     assert_eq!(asked.answer, taken("j/1", 20, 600));
@@ -109,7 +109,7 @@ async fn a_question_is_taken_and_polled_until_it_is_answered() {
     let latin = b"{\"status\": \"done\", \"n\": NaN, \"data\": {\"name\": \"\xc4\"}}";
     let header = [("content-type", "application/json; charset=iso-8859-1")];
     let asked = ask(&api, earlier(None), |script| {
-        script.answer_bytes(200, &header, latin)
+        script.answer_bytes(200, &header, latin);
     })
     .await;
     assert_eq!(asked.answer, named("\u{c4}"));
@@ -121,7 +121,7 @@ async fn a_question_is_taken_and_polled_until_it_is_answered() {
         Answer::NotFound
     );
     let answer = ask(&api, earlier(None), |script| {
-        script.answer(200, r#"{"status": "failed"}"#)
+        script.answer(200, r#"{"status": "failed"}"#);
     })
     .await
     .answer;
@@ -188,7 +188,7 @@ async fn faults_that_pass_only_delay_a_poll_and_others_end_it() {
     let api = provider(&format!("retries = 0\n{POLLED}"));
     let after = async |status: u16, headers: &[(&str, &str)], body: &str| {
         ask(&api, earlier(None), |script| {
-            script.answer_with(status, headers, body)
+            script.answer_with(status, headers, body);
         })
         .await
         .answer
@@ -200,7 +200,7 @@ async fn faults_that_pass_only_delay_a_poll_and_others_end_it() {
     );
     assert_eq!(after(202, &[], "").await, taken("j/1", 20, 600));
     let answer = ask(&api, earlier(None), |script| {
-        script.fail(HttpError::Timeout)
+        script.fail(HttpError::Timeout);
     })
     .await
     .answer;
@@ -226,7 +226,7 @@ async fn a_forged_post_is_a_reason_to_ask_and_nothing_else() {
     let api = provider(POLLED);
     let forged = json!({"job_id": "j/1", "status": "done", "data": {"name": "Mallory"}});
     let asked = ask(&api, earlier(Some(forged.clone())), |script| {
-        script.answer(200, r#"{"status": "pending"}"#)
+        script.answer(200, r#"{"status": "pending"}"#);
     })
     .await;
     assert_eq!(
@@ -239,7 +239,7 @@ async fn a_forged_post_is_a_reason_to_ask_and_nothing_else() {
     assert_eq!((asked.answer, asked.requests.len()), (named("Mallory"), 0));
     let other = json!({"job_id": "j/2", "status": "done", "data": {"name": "Mallory"}});
     let asked = ask(&read, earlier(Some(other)), |script| {
-        script.answer(200, r#"{"status": "pending"}"#)
+        script.answer(200, r#"{"status": "pending"}"#);
     })
     .await;
     assert_eq!(

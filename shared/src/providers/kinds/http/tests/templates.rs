@@ -94,7 +94,7 @@ async fn a_computed_header_takes_no_line_break_and_no_value_becomes_a_template()
     let (answer, sent) = ask(&api, json!({"domain": "a\r\nx: y"}), |_| ()).await;
     assert!(matches!(answer, Answer::Invalid(_)) && sent.is_empty());
     let (_, sent) = ask(&api, json!({"domain": "{{ secret.key }}"}), |script| {
-        script.answer(404, "")
+        script.answer(404, "");
     })
     .await;
     assert!(
@@ -129,7 +129,7 @@ async fn fields_conditions_and_confidence_are_computed() {
     let api = provider(MAPPED);
     let answered = async |body: Value| {
         ask(&api, json!({"domain": "a.example"}), |script| {
-            script.answer(200, &body.to_string())
+            script.answer(200, &body.to_string());
         })
         .await
         .0
@@ -234,7 +234,7 @@ async fn a_hostile_response_costs_no_more_than_its_size() {
         "url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = { expr = \"response.x\" } }",
     );
     let answer = ask(&api, json!({"domain": "a"}), |script| {
-        script.answer(200, &format!("{{\"x\": {deep}}}"))
+        script.answer(200, &format!("{{\"x\": {deep}}}"));
     })
     .await
     .0;

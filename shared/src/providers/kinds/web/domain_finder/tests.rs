@@ -177,7 +177,7 @@ async fn nothing_is_asked_of_domains_that_do_not_exist() {
             "acme.com",
             DnsKind::A,
             Err(DnsFailure::Unanswered("servfail".to_owned())),
-        )
+        );
     };
     let (answer, _) = find("Acme", unanswered).await;
     assert!(

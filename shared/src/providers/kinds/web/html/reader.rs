@@ -236,7 +236,7 @@ impl Reader {
                 }
             }
             b"style" | b"textarea" | b"iframe" | b"noembed" | b"noframes" => {
-                self.inside = Inside::Nothing
+                self.inside = Inside::Nothing;
             }
             b"script" => self.open_script(tag),
             _ => {}
@@ -357,7 +357,7 @@ impl Reader {
                 page.scripts.push('\n');
             }
             Inside::JsonLd if page.json_ld.len() < MAX_ITEMS && !held.is_empty() => {
-                page.json_ld.push(held)
+                page.json_ld.push(held);
             }
             _ => {}
         }
