@@ -30,7 +30,7 @@ impl Merged {
         };
         match answer {
             Answer::Found { fields, confidence } => {
-                self.add(from, fields, confidence.as_ref(), until, origin)
+                self.add(from, fields, confidence.as_ref(), until, origin);
             }
             Answer::NotFound => self.said_no = true,
             Answer::Invalid(why) => {

@@ -175,7 +175,7 @@ fn a_bad_record_is_told_apart_with_its_reason_and_its_echo() {
             match body.unwrap_err() {
                 ApiError::TooLarge { .. } => assert_eq!(code, "record_too_large"),
                 ApiError::Invalid(faults) => {
-                    assert_eq!(faults.len(), detail.split("; ").count().min(faults.len()))
+                    assert_eq!(faults.len(), detail.split("; ").count().min(faults.len()));
                 }
                 other => panic!("{other:?}"),
             }
