@@ -17,9 +17,9 @@ use crate::ports::{
     Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write,
 };
 use crate::schema::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current,
-    delivery_key, due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis,
-    progress_key, read_delivery, read_meta, read_progress, s, settled,
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, chunk_lease,
+    credits_key, current, delivery_key, due_item, due_shard, due_shard_name, get_n, meta_key,
+    millis, progress_key, read_delivery, read_meta, read_progress, s, settled,
 };
 
 /// The longest wait between two looks at a job that does not move.
@@ -323,8 +323,8 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
             .ok()
             .and_then(|at| shards.get(at)?.as_ref());
         shard
-            .and_then(|item| get_n(item, held_attribute(*chunk)))
-            .is_some_and(|until| now.0 < until)
+            .and_then(|item| chunk_lease(*chunk).read(item))
+            .is_some_and(|lease| lease.is_live(now))
     };
     Ok(view
         .progress
@@ -376,7 +376,7 @@ async fn look_at_delivery(
         .and_then(|ms| u64::try_from(ms).ok())
         .map_or(2 * GRACE, Duration::from_millis);
     // An attempt under way is left alone; one that is far off is looked at again in time.
-    let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
+    let busy = delivery.lease.as_ref().filter(|lease| lease.is_live(now));
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
     let next = match busy {
         Some(lease) => lease.until.plus(GRACE),

@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::origin::Visit;
 use crate::domain::delivery::{
     Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE,
-    LEASE_MARGIN, LEASE_WRITE, Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP,
+    LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP,
     SLOW_AFTER, WakeMessage, retry_after,
 };
+use crate::domain::lease::Lease;
 use crate::domain::signature::{LiveSecret, live};
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::finish::{load, wake};
@@ -21,9 +22,9 @@ use crate::ports::{
     Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value,
 };
 use crate::schema::{
-    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
+    ATTEMPT_LEASE, DISABLED, EXPIRES_AT, Endpoint, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
     delivery_changes, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
-    read_endpoint, read_profile, read_secrets, s, secret_key,
+    read_endpoint, read_profile, read_secrets, secret_key,
 };
 use crate::surfaces::{Event, Signing, Surface, surface};
 use crate::webhooks::order;
@@ -81,7 +82,7 @@ pub async fn step(
         return Ok(Dispatched::Stale);
     };
     let delivery = read_delivery(&id, &item)?;
-    let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
+    let leased = delivery.lease.as_ref().is_some_and(|l| l.is_live(now));
     let elsewhere = message.at.is_some_and(|at| at != delivery.next_attempt_at);
     if delivery.state != DeliveryState::Pending
         || message.attempt != delivery.attempts + 1
@@ -278,31 +279,22 @@ async fn attempt(
         visit,
     } = known;
     let now = ports.clock.now();
-    let token = hex::encode(ports.random::<16>());
-    let until = now.plus(lease_of(rules));
+    let held = Lease::random(ports.random(), now.plus(lease_of(rules)));
     if rules.latest_wins {
-        match order::take(ports, &delivery, &token, until).await? {
+        match order::take(ports, &delivery, &held).await? {
             Turn::Mine => {}
             Turn::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
             Turn::Wait(at) => return put_off(ports, delivery, at).await,
         }
     }
-    let leased = lease(
-        ports,
-        &mut delivery,
-        Lease {
-            token: token.clone(),
-            until,
-        },
-    )
-    .await;
+    let leased = lease(ports, &mut delivery, &held).await;
     let begun = ports.clock.now();
-    let left = until.minus(LEASE_MARGIN).since(begun);
+    let left = held.until.minus(LEASE_MARGIN).since(begun);
     // The lease took so long to write that another may be under way by now.
     let late = left.is_zero();
     if late || leased != Ok(true) {
         if rules.latest_wins {
-            order::give_back(ports, &delivery, &token).await;
+            order::give_back(ports, &delivery, &held).await;
         }
         return leased.map(|_| Dispatched::Stale);
     }
@@ -332,9 +324,9 @@ async fn attempt(
 
     let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
     if rules.latest_wins && next == Next::Delivered {
-        order::answered(ports, &delivery, &token).await?;
+        order::answered(ports, &delivery, &held).await?;
     } else if rules.latest_wins {
-        order::give_back(ports, &delivery, &token).await;
+        order::give_back(ports, &delivery, &held).await;
     }
     visit
         .learn(
@@ -364,7 +356,7 @@ async fn attempt(
     let record = Update {
         key: delivery_key(&delivery.id),
         changes: delivery_changes(&delivery, due),
-        condition: Some(Condition::Equals(LEASE_TOKEN, s(&token))),
+        condition: Some(ATTEMPT_LEASE.is_held_by(&held)),
     };
     // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
     insist(ports, record).await?;
@@ -375,16 +367,15 @@ async fn attempt(
 }
 
 /// Writes the lease of the next attempt, which counts it. Whether it is this attempt's to make.
-async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<bool, StepError> {
+async fn lease(ports: &Ports, delivery: &mut Delivery, lease: &Lease) -> Result<bool, StepError> {
     let (now, planned) = (ports.clock.now(), delivery.attempts);
-    let (token, until) = (s(&lease.token), lease.until);
     record_interrupted(delivery);
     delivery.attempts += 1;
     delivery.next_attempt_at = now;
-    delivery.lease = Some(lease);
+    delivery.lease = Some(lease.clone());
     let take = Update {
         key: delivery_key(&delivery.id),
-        changes: delivery_changes(delivery, Some(until.plus(GRACE))),
+        changes: delivery_changes(delivery, Some(lease.until.plus(GRACE))),
         condition: Some(as_planned(planned, now)),
     };
     match ports.store.update(take).await {
@@ -393,7 +384,7 @@ async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<b
         // No answer came: if the lease is ours, the attempt is made.
         Err(StoreError::Unavailable(cause)) => {
             let item = ports.store.get(&delivery_key(&delivery.id)).await?;
-            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) == Some(token) {
+            if item.is_some_and(|item| ATTEMPT_LEASE.holds(&item, lease)) {
                 Ok(true)
             } else {
                 Err(StoreError::Unavailable(cause).into())

@@ -452,7 +452,7 @@ async fn work(
         forget_starts(ports, job, message.chunk, hold).await;
     }
     let next = ChunkMessage {
-        hold: hold.until,
+        hold: hold.lease.as_ref().map(|lease| lease.until.0),
         ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume)
     };
     send(ports, &job.spec.tenant, vec![next], lane).await?;
