@@ -54,7 +54,10 @@ pub use self::endpoint::{
     DISABLED, Endpoint, NEWEST, NOT_BEFORE, ORIGIN_LEASE, QUICK, SLOW, TURN_JOB, URL_LEASE,
     endpoint_key, latest_key, origin_key, read_endpoint,
 };
-pub use self::idempotency::{faults_attribute, idempotency_key, read_faults};
+pub(crate) use self::idempotency::{
+    Claim, claim_key, leave_mark, read_claimed_job, read_fingerprint,
+};
+pub use self::idempotency::{idempotency_key, read_faults};
 pub use self::item::{
     Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, OVER_AT, SPEC, current, get_n, get_s, get_set, json,
     millis, s, set,
@@ -71,6 +74,9 @@ pub use self::progress::{
 };
 pub use self::tenant::{
     BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item,
-    profile_key, profile_value, read_api_key, read_profile, read_secrets, secret_key,
-    secrets_value,
+    profile_key, read_api_key, read_profile, read_secrets, secret_key,
+};
+pub(crate) use self::tenant::{
+    add_to_balance, credits_item, read_credits, read_rotation, replace_profile, rotate_secrets,
+    secrets_item,
 };
