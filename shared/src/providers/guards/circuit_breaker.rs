@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::catalog::BreakerConfig;
-use crate::domain::backoff::jittered;
+use crate::domain::backoff::{doubled, jittered};
 use crate::domain::lease::Lease;
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
@@ -113,12 +113,8 @@ impl Tally {
 
 /// How long the circuit is open the `times`th time in a row.
 fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
-    let doubled = rules.open.saturating_mul(
-        1_u32
-            .checked_shl(times.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    jittered(doubled.min(rules.longest), JITTER, unit)
+    let length = doubled(rules.open, rules.longest, times.saturating_sub(1));
+    jittered(length, JITTER, unit)
 }
 
 /// Leave to send one request.
