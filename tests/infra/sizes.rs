@@ -57,13 +57,11 @@ const KNOWN: &[(&str, usize)] = &[
         "lines of Waterfall::run in shared/src/providers/waterfall/mod.rs",
         144,
     ),
-    ("lines of attempt in shared/src/webhooks/dispatch.rs", 81),
     ("lines of infra/cli/src/jobs.rs", 727),
     (
         "lines of profile in shared/src/providers/kinds/web/profile.rs",
         97,
     ),
-    ("lines of shared/src/schema.rs", 581),
     ("lines of shared/src/surfaces/fullenrich.rs", 664),
     ("lines of shared/src/surfaces/native.rs", 627),
     ("lines of shared/src/surfaces/sixtyfour.rs", 809),

@@ -6,35 +6,29 @@
 
 use std::time::Duration;
 
+use super::exchange::{describe, exchange};
 use super::origin::Visit;
+use super::render::body;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType, GRACE,
-    LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES, RETRY_AFTER_CAP,
-    SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, GRACE, LEASE_MARGIN,
+    LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage,
 };
 use crate::domain::lease::Lease;
-use crate::domain::signature::{LiveSecret, live};
+use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
-use crate::jobs::enrich::finish::{load, wake};
-use crate::jobs::read::{ResultCursor, is_gone, results};
+use crate::jobs::enrich::finish::wake;
 use crate::jobs::{Ports, StepError, insist};
-use crate::ports::{
-    Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value,
-};
+use crate::ports::{Change, Condition, Item, QueueName, StoreError, Update, Value};
 use crate::schema::{
     ATTEMPT_LEASE, DISABLED, EXPIRES_AT, Endpoint, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
     delivery_changes, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
     read_endpoint, read_profile, read_secrets, secret_key,
 };
-use crate::surfaces::{Event, Signing, Surface, surface};
+use crate::surfaces::{Surface, surface};
 use crate::webhooks::order;
 use crate::webhooks::order::Turn;
 use crate::webhooks::replay::{SUPERSEDED, as_planned};
 
-/// The most of a receiver's answer that is read.
-const MAX_RESPONSE_BYTES: usize = 16 * 1024;
-/// Events with more results than this are rendered one at a time.
-const ONE_AT_A_TIME_BYTES: u64 = 512 * 1024;
 /// An attempt this little ahead of its time is made; a clock may be so far off.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -99,25 +93,12 @@ pub async fn step(
         return Err(StepError::Corrupt("dialect"));
     };
 
-    let tenant = &delivery.tenant;
-    let url = &delivery.url;
-    let keys = [
-        secret_key(tenant),
-        endpoint_key(tenant, url),
-        origin_key(tenant, url),
-        profile_key(tenant),
-    ];
-    let items = ports.store.get_many(&keys).await?;
-    let [secrets, endpoint, origin, profile] =
-        <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
-    let endpoint = read_endpoint(current(endpoint, now).as_ref());
-    let delays = profile
-        .as_ref()
-        .map(read_profile)
-        .transpose()?
-        .and_then(|p| p.webhook_delays());
-    let rules = (surface.delivery)().with_delays(delays);
-
+    let Stored {
+        endpoint,
+        rules,
+        secrets,
+        origin,
+    } = read_stored(ports, surface, &delivery, now).await?;
     if endpoint.disabled && !delivery.explicit && rules.gone_disables {
         return give_up(ports, delivery, "endpoint_disabled").await;
     }
@@ -157,6 +138,42 @@ pub async fn step(
     done
 }
 
+/// What is stored beside a delivery.
+struct Stored {
+    endpoint: Endpoint,
+    /// The surface's, with the tenant's own delays.
+    rules: DeliveryRules,
+    secrets: Option<Item>,
+    origin: Option<Item>,
+}
+
+/// Reads what an attempt goes by.
+async fn read_stored(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Stored, StepError> {
+    let (tenant, url) = (&delivery.tenant, &delivery.url);
+    let keys = [
+        secret_key(tenant),
+        endpoint_key(tenant, url),
+        origin_key(tenant, url),
+        profile_key(tenant),
+    ];
+    let items = ports.store.get_many(&keys).await?;
+    let [secrets, endpoint, origin, profile] =
+        <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let profile = profile.as_ref().map(read_profile).transpose()?;
+    let delays = profile.and_then(|profile| profile.webhook_delays());
+    Ok(Stored {
+        endpoint: read_endpoint(current(endpoint, now).as_ref()),
+        rules: (surface.delivery)().with_delays(delays),
+        secrets,
+        origin,
+    })
+}
+
 /// How long an attempt's lease lasts.
 fn lease_of(rules: &DeliveryRules) -> Duration {
     LEASE_WRITE + rules.timeout + LEASE_MARGIN
@@ -184,85 +201,6 @@ async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Times
     if delivery.next_attempt_at.since(now) <= QUEUE_HORIZON {
         wake(ports, delivery, lane).await;
     }
-}
-
-/// The event's body. `None` where the job is gone.
-async fn body(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-) -> Result<Option<Vec<u8>>, StepError> {
-    match render(ports, surface, delivery).await {
-        // Erased between two reads, a job looks like one of which something was lost.
-        Err(StepError::Corrupt(what)) => {
-            if is_gone(ports, &delivery.id.job).await? {
-                Ok(None)
-            } else {
-                Err(StepError::Corrupt(what))
-            }
-        }
-        rendered => rendered,
-    }
-}
-
-/// The same bytes at every attempt: everything in them was fixed when the job ended.
-async fn render(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-) -> Result<Option<Vec<u8>>, StepError> {
-    let mut event = Event {
-        kind: delivery.event,
-        at: delivery.event_at,
-        job: None,
-        results: None,
-    };
-    if delivery.event == EventType::WebhookTest {
-        return Ok(Some((surface.body)(&event)));
-    }
-    let Some(view) = load(ports, &delivery.id.job).await? else {
-        return Ok(None);
-    };
-    let mut lines = Vec::new();
-    if delivery.event == EventType::RecordFinished {
-        // Such a job has one record a chunk.
-        let cursor = ResultCursor {
-            chunk: delivery.id.record().unwrap_or_default(),
-            offset: 0,
-        };
-        lines = results(ports, &view, cursor, 1).await?.lines;
-        if lines.is_empty() {
-            return Err(StepError::Corrupt("result of a finished record"));
-        }
-        event.results = Some(&lines);
-        event.job = Some(&view);
-        return Ok(Some((surface.body)(&event)));
-    }
-    let Some(end) = &view.job.end else {
-        return Err(StepError::Corrupt("end"));
-    };
-    // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
-    // take the process down, and with it the attempts of other tenants.
-    let large = end.bytes > ONE_AT_A_TIME_BYTES;
-    let _alone = if large {
-        Some(ports.large.lock().await)
-    } else {
-        None
-    };
-    if (surface.inline)(end) {
-        let mut next = Some(ResultCursor::default());
-        while let Some(cursor) = next {
-            let page = results(ports, &view, cursor, usize::MAX).await?;
-            if page.lines.is_empty() && page.next.is_some() {
-                return Err(StepError::Corrupt("results of an ended job"));
-            }
-            lines.extend(page.lines);
-            next = page.next;
-        }
-        event.results = Some(&lines);
-    }
-    event.job = Some(&view);
-    Ok(Some((surface.body)(&event)))
 }
 
 async fn attempt(
@@ -335,9 +273,21 @@ async fn attempt(
         )
         .await;
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
+    conclude(ports, delivery, attempt, &next, &held, ended).await
+}
+
+/// Records what came of an attempt, which gives its lease back, and sends for the next one.
+async fn conclude(
+    ports: &Ports,
+    mut delivery: Delivery,
+    attempt: Attempt,
+    next: &Next,
+    held: &Lease,
+    ended: Timestamp,
+) -> Result<Dispatched, StepError> {
     delivery.record(attempt);
     delivery.lease = None;
-    let outcome = match &next {
+    let outcome = match next {
         Next::Delivered => {
             delivery.state = DeliveryState::Delivered;
             Dispatched::Delivered
@@ -356,7 +306,7 @@ async fn attempt(
     let record = Update {
         key: delivery_key(&delivery.id),
         changes: delivery_changes(&delivery, due),
-        condition: Some(ATTEMPT_LEASE.is_held_by(&held)),
+        condition: Some(ATTEMPT_LEASE.is_held_by(held)),
     };
     // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
     insist(ports, record).await?;
@@ -409,98 +359,6 @@ fn record_interrupted(delivery: &mut Delivery) {
         detail: Some(detail.to_owned()),
         response: None,
     });
-}
-
-async fn exchange(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-    secrets: &[LiveSecret],
-    body: Vec<u8>,
-    at: Timestamp,
-    deadline: Duration,
-) -> Result<HttpAnswer, HttpError> {
-    let event = delivery.id.event();
-    let signing = Signing {
-        secrets: &live(secrets, at),
-        id: &event,
-        event: delivery.event,
-        attempt: delivery.attempts,
-        at,
-        body: &body,
-    };
-    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    headers.extend((surface.sign)(&signing));
-    let request = HttpRequest {
-        method: "POST".to_owned(),
-        url: delivery.url.clone(),
-        headers,
-        body,
-        deadline,
-        plain_http: (surface.delivery)().plain_http,
-        max_response_bytes: MAX_RESPONSE_BYTES,
-    };
-    ports.http.send(request).await
-}
-
-/// The log entry of an exchange, and the wait that the receiver asked for.
-fn describe(
-    number: u32,
-    begun: Timestamp,
-    ended: Timestamp,
-    answer: &Result<HttpAnswer, HttpError>,
-) -> (Attempt, Option<Duration>) {
-    let latency = u64::try_from(ended.since(begun).as_millis()).unwrap_or(u64::MAX);
-    let entry = Attempt {
-        number,
-        at: begun,
-        latency_ms: Some(latency),
-        status: None,
-        error: None,
-        detail: None,
-        response: None,
-    };
-    // The head decides: a receiver that sent it has the event, whatever becomes of the body.
-    let (answer, cut) = match answer {
-        Ok(answer) => (answer, None),
-        Err(HttpError::Cut { answer, cause }) => (
-            &**answer,
-            Some(format!("its body did not come whole: {cause}")),
-        ),
-        Err(error) => {
-            let (error, detail) = (Some(error.class().to_owned()), Some(error.to_string()));
-            return (
-                Attempt {
-                    error,
-                    detail,
-                    ..entry
-                },
-                None,
-            );
-        }
-    };
-    let success = (200..300).contains(&answer.status);
-    let refused = (!success).then(|| {
-        format!(
-            "the receiver answered {}; only 2xx is success",
-            answer.status
-        )
-    });
-    let said: Vec<String> = refused.into_iter().chain(cut).collect();
-    let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
-    let attempt = Attempt {
-        status: Some(answer.status),
-        error: (!success).then(|| "status".to_owned()),
-        detail: (!said.is_empty()).then(|| said.join("; ")),
-        response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
-        ..entry
-    };
-    (
-        attempt,
-        answer
-            .header("retry-after")
-            .and_then(|v| retry_after(v, ended)),
-    )
 }
 
 /// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two
