@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::Value;
+use shared::domain::backoff::{doubled, equal_jitter};
 use shared::domain::delivery::retry_after;
 use shared::domain::time::Timestamp;
 use shared::lambda::system::SystemClock;
@@ -254,13 +255,10 @@ impl Api {
 
     /// Half of a doubling wait for certain, half by chance.
     fn backoff(&self, tries: u32) -> Duration {
-        let full = self
-            .first_wait
-            .saturating_mul(1 << tries.min(16))
-            .min(LONGEST_WAIT);
+        let full = doubled(self.first_wait, LONGEST_WAIT, tries);
         let mut byte = [0];
         let chance = getrandom::fill(&mut byte).map_or(0.5, |()| f64::from(byte[0]) / 255.0);
-        full.mul_f64(0.5 + chance / 2.0)
+        equal_jitter(full, chance)
     }
 
     fn url(&self, request: &Request<'_>) -> Result<Url, url::ParseError> {

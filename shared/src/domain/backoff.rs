@@ -20,21 +20,41 @@ pub fn jittered(duration: Duration, share: f64, unit: f64) -> Duration {
     duration.mul_f64((1.0 + share * (2.0 * unit - 1.0)).max(0.0))
 }
 
+/// `base` doubled `times` times, at most `cap`.
+pub fn doubled(base: Duration, cap: Duration, times: u32) -> Duration {
+    base.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+        .min(cap)
+}
+
 /// Full jitter: random up to `base` doubled `attempt` times, at most `cap`.
 pub fn full_jitter(base: Duration, cap: Duration, attempt: u32, unit: f64) -> Duration {
-    base.saturating_mul(1_u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
-        .min(cap)
-        .mul_f64(unit)
+    doubled(base, cap, attempt).mul_f64(unit)
+}
+
+/// Equal jitter: half of `duration` for certain, half by chance.
+pub fn equal_jitter(duration: Duration, unit: f64) -> Duration {
+    duration.mul_f64(0.5 + unit / 2.0)
+}
+
+/// How long to wait before try `attempt` of a store call: full jitter over 50 ms doubled each time, at most 2 s.
+pub fn store_wait(attempt: u32, unit: f64) -> Duration {
+    full_jitter(
+        Duration::from_millis(50),
+        Duration::from_secs(2),
+        attempt,
+        unit,
+    )
 }
 
 /// How long a failed queue message waits before it is tried again: 1 to 30 s.
 pub fn message_delay(receives: u32, unit: f64) -> Duration {
-    let upper = Duration::from_secs(2)
-        .saturating_mul(1_u32.checked_shl(receives.min(8)).unwrap_or(u32::MAX));
-    upper
-        .min(Duration::from_secs(30))
-        .mul_f64(unit)
-        .max(Duration::from_secs(1))
+    full_jitter(
+        Duration::from_secs(2),
+        Duration::from_secs(30),
+        receives,
+        unit,
+    )
+    .max(Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -48,6 +68,13 @@ mod tests {
         assert_eq!(jittered(base, 0.2, 0.5), base);
         assert!(jittered(base, 0.2, 0.999) < Duration::from_secs(120));
         assert_eq!(jittered(base, 0.0, 0.9), base);
+    }
+
+    #[test]
+    fn doubling_ends_at_the_cap_and_never_overflows() {
+        let (base, cap) = (Duration::from_secs(10), Duration::from_secs(35));
+        let waits = [0, 1, 2, 31, 32, u32::MAX].map(|times| doubled(base, cap, times).as_secs());
+        assert_eq!(waits, [10, 20, 35, 35, 35, 35]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use self::state::{DeliveryEvent, DeliveryState, next_state};
 use super::backoff::{NATIVE_DELAYS, jittered};
 use super::ids::{DeliveryId, JobId, TenantId};
+use super::lease::Lease;
 use super::time::Timestamp;
 
 /// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded under it.
@@ -127,13 +128,6 @@ pub struct Attempt {
     pub response: Option<String>,
 }
 
-/// The right to make one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    pub token: String,
-    pub until: Timestamp,
-}
-
 /// What a delivery carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventType {
@@ -182,6 +176,7 @@ pub struct Delivery {
     pub explicit: bool,
     /// Of the next attempt, while pending.
     pub next_attempt_at: Timestamp,
+    /// The right to make one attempt.
     pub lease: Option<Lease>,
     pub log: Vec<Attempt>,
     pub expires_at: Timestamp,

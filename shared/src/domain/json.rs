@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -52,6 +52,30 @@ impl NotJson {
             .count();
         Self { what, line, column }
     }
+}
+
+/// Counts the bytes that a value has as JSON, and keeps none of them.
+pub fn size(value: &(impl Serialize + ?Sized)) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(0, |()| count.0)
+}
+
+/// Counts the bytes that a text of JSON takes inside a JSON string, as in Lambda's envelope: its quotes and backslashes
+/// are escaped.
+pub fn escaped_size(text: &[u8]) -> usize {
+    let escaped = |byte: &&u8| matches!(**byte, b'"' | b'\\');
+    text.len() + text.iter().filter(escaped).count()
 }
 
 /// Reads one JSON value. A byte order mark in front is passed over, half a surrogate pair is U+FFFD, numbers keep their

@@ -10,6 +10,7 @@ pub mod export;
 pub mod ids;
 pub mod job;
 pub mod json;
+pub mod lease;
 pub mod organisation;
 pub mod progress;
 pub mod record;

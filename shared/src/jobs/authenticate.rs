@@ -4,8 +4,7 @@ use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::tenant::{Caller, Scope, hash_key};
 use crate::schema::{
-    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, get_n, profile_key, read_api_key,
-    read_profile,
+    api_key_key, credits_key, profile_key, read_api_key, read_credits, read_profile,
 };
 
 /// Who holds this key, if it is one and may do what it is used for.
@@ -37,11 +36,12 @@ pub async fn authenticate(
     let [Some(profile), Some(credits)] = &items[..] else {
         return Err(ApiError::Unauthorized);
     };
+    let credits = read_credits(Some(credits));
     Ok(Caller {
         profile: read_profile(profile)?,
         scopes,
-        balance: get_n(credits, BALANCE).unwrap_or(0),
-        used: get_n(credits, USED).unwrap_or(0),
-        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
+        balance: credits.balance,
+        used: credits.used,
+        open_chunks: credits.open_chunks,
     })
 }

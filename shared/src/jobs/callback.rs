@@ -14,8 +14,8 @@ use crate::domain::error::ApiError;
 use crate::domain::job::Job;
 use crate::ports::{self, Change, Condition, Put, StoreError, Update};
 use crate::schema::{
-    CALLBACK_KEY, OPEN_CHUNKS, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, get_n,
-    meta_key, read_call, read_meta,
+    CALLBACK_KEY, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, meta_key, read_call,
+    read_credits, read_meta,
 };
 
 /// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
@@ -120,10 +120,7 @@ async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepErro
     }
     // By the rule of a submission: a tenant whose upstreams answer for much at once keeps nobody waiting.
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
-    let open = credits
-        .as_ref()
-        .and_then(|item| get_n(item, OPEN_CHUNKS))
-        .unwrap_or(0);
+    let open = read_credits(credits.as_ref()).open_chunks;
     for (lane, chunks) in lanes(ports, job, open, &[of.chunk]) {
         let messages = chunks
             .iter()

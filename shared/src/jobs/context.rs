@@ -1,15 +1,14 @@
 //! What every use case stands on: the ports it runs over, the error of a step, and writes that are tried again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::lock::Mutex;
 
-use crate::domain::backoff::full_jitter;
+use crate::domain::backoff::store_wait;
 use crate::domain::error::ApiError;
 use crate::ports::{
-    Assets, Clock, Dns, Entropy, HttpSender, Item, Queue, QueueError, Store, StoreError, Update,
-    Write,
+    Assets, Clock, Dns, Entropy, HttpSender, Item, Query, Queue, QueueError, Select, Store,
+    StoreError, Update, Write,
 };
 use crate::schema;
 use crate::surfaces::Surface;
@@ -96,6 +95,11 @@ impl From<StepError> for ApiError {
     }
 }
 
+/// Reads all of a range, consistently.
+pub(crate) async fn full_range(ports: &Ports, select: Select) -> Result<Vec<Item>, StoreError> {
+    ports.store.query(&Query::full_range(select)).await
+}
+
 /// How often a transaction is tried against conflicts and throttling before the caller is told.
 const TRIES: u32 = 6;
 
@@ -155,13 +159,8 @@ pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, Ste
     }
 }
 
-/// Waits before try `attempt`: full jitter over 50 ms doubled each time, at most 2 s.
-pub(crate) async fn pause(ports: &Ports, attempt: u32) {
-    let wait = full_jitter(
-        Duration::from_millis(50),
-        Duration::from_secs(2),
-        attempt,
-        ports.entropy.unit(),
-    );
+/// Waits before try `attempt`.
+async fn pause(ports: &Ports, attempt: u32) {
+    let wait = store_wait(attempt, ports.entropy.unit());
     ports.clock.sleep(wait).await;
 }

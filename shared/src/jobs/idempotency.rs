@@ -8,9 +8,9 @@ use super::{Ports, StepError};
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Condition, Item, Put, Value, Write};
+use crate::ports::{Item, Write};
 use crate::schema::{
-    EXPIRES_AT, current, faults_attribute, get_s, idempotency_key, read_faults, s,
+    Claim, claim_key, current, idempotency_key, read_claimed_job, read_faults, read_fingerprint,
 };
 
 /// How long a key is remembered.
@@ -65,12 +65,10 @@ impl Idempotency {
 
     /// Reads an item that a request with this key left.
     pub(crate) fn resolve(&self, item: &Item) -> Result<Earlier, ApiError> {
-        if get_s(item, "fingerprint") != Some(&self.fingerprint) {
+        if read_fingerprint(item) != Some(&self.fingerprint) {
             return Err(ApiError::IdempotencyMismatch);
         }
-        let job = get_s(item, "job")
-            .and_then(JobId::parse)
-            .ok_or(ApiError::Internal)?;
+        let job = read_claimed_job(item).ok_or(ApiError::Internal)?;
         Ok(Earlier {
             job,
             faults: read_faults(item)?,
@@ -85,21 +83,14 @@ impl Idempotency {
         faults: &[InputError],
         now: Timestamp,
     ) -> Result<Write, StepError> {
-        let mut attributes = Attributes::from([
-            ("fingerprint".into(), s(&self.fingerprint)),
-            ("job".into(), s(job.as_str())),
-            (EXPIRES_AT.into(), Value::N(now.plus(LIFETIME).seconds())),
-        ]);
-        attributes.extend(faults_attribute(faults)?);
-        Ok(Write::Put(Put {
-            item: Item {
-                key: idempotency_key(tenant, &self.key),
-                attributes,
-            },
-            condition: Some(Condition::Any(vec![
-                Condition::ItemAbsent,
-                Condition::AtMost(EXPIRES_AT, now.seconds()),
-            ])),
-        }))
+        let claim = Claim {
+            tenant,
+            key: &self.key,
+            fingerprint: &self.fingerprint,
+            job,
+            faults,
+            expires_at: now.plus(LIFETIME),
+        };
+        Ok(claim_key(&claim, now)?)
     }
 }

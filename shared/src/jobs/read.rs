@@ -1,20 +1,22 @@
 //! What callers may read. Nothing here writes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Ports, StepError};
+use super::{Ports, StepError, full_range};
 use crate::domain::chunk::shard_of;
 use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{
-    Entry, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told,
+    Entry, Job, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told,
 };
+use crate::domain::json::escaped_size;
 use crate::jobs::enrich::finish::load;
 use crate::ports::{Query, Select};
 use crate::providers::guards::waits::waiting_for;
 use crate::schema::{
-    Corrupt, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job,
+    ChunkState, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job,
     meta_key, progress_key, read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
 };
 
@@ -140,6 +142,22 @@ fn chunks_at_once(view: &JobView) -> u32 {
         .clamp(1, CHUNKS_AT_ONCE)
 }
 
+/// Reads at most `at_once` chunks from `from` on, all of one shard, and says which is the last of them.
+async fn chunks_from(
+    ports: &Ports,
+    job: &Job,
+    from: u32,
+    at_once: u32,
+) -> Result<(u32, BTreeMap<u32, ChunkState>), StepError> {
+    let to = (from + at_once).min(job.spec.chunks) - 1;
+    let to = (from..=to)
+        .take_while(|chunk| shard_of(*chunk) == shard_of(from))
+        .last()
+        .unwrap_or(from);
+    let items = full_range(ports, chunk_range(&job.spec.id, from, to)).await?;
+    Ok((to, read_chunks(&items)?))
+}
+
 /// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
 pub async fn page(
     ports: &Ports,
@@ -167,19 +185,7 @@ pub async fn results(
     );
     let (mut lines, mut bytes, mut escaped, mut at) = (Vec::new(), 0, 0, cursor);
     while at.chunk < job.spec.chunks {
-        let to = (at.chunk + at_once).min(job.spec.chunks) - 1;
-        let to = (at.chunk..=to)
-            .take_while(|c| shard_of(*c) == shard_of(at.chunk))
-            .last()
-            .unwrap_or(at.chunk);
-        let range = chunk_range(&job.spec.id, at.chunk, to);
-        let query = Query {
-            select: range,
-            limit: usize::MAX,
-            descending: false,
-            consistent: true,
-        };
-        let mut chunks = read_chunks(&ports.store.query(&query).await?)?;
+        let (to, mut chunks) = chunks_from(ports, job, at.chunk, at_once).await?;
         for n in at.chunk..=to {
             let state = chunks.remove(&n).unwrap_or_default();
             let Some((chunk, outcomes)) = state.chunk.zip(state.result) else {
@@ -231,22 +237,9 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
     };
     let (mut entries, mut bytes, mut escaped, mut next) = (Vec::new(), 0, 0, 0);
     while next < job.spec.chunks {
-        let to = (next + at_once).min(job.spec.chunks) - 1;
-        let to = (next..=to)
-            .take_while(|c| shard_of(*c) == shard_of(next))
-            .last()
-            .unwrap_or(next);
-        let select = chunk_range(&job.spec.id, next, to);
-        let query = Query {
-            select,
-            limit: usize::MAX,
-            descending: false,
-            consistent: true,
-        };
-        let items = ports.store.query(&query).await.map_err(StepError::from)?;
-        let states = match read_chunks(&items) {
-            Err(Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
-            states => states?,
+        let (to, states) = match chunks_from(ports, job, next, at_once).await {
+            Err(StepError::Corrupt(what)) => return Err(missing(ports, &job.spec.id, what).await),
+            read => read?,
         };
         for state in states.into_values() {
             let Some(chunk) = state.chunk else {
@@ -260,10 +253,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
                 let text = told(&record, outcome.as_ref());
                 bytes += text.len();
-                escaped += text
-                    .bytes()
-                    .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
-                    .sum::<usize>();
+                escaped += escaped_size(text.as_bytes());
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {
                     return Err(too_large());
                 }
@@ -395,11 +385,7 @@ pub struct DeliveryPage {
 fn shown_bytes(delivery: &Delivery, log: &str) -> usize {
     const ATTEMPT: usize = 256;
     const REST: usize = 1024;
-    let escaped = |text: &str| {
-        text.bytes()
-            .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
-            .sum::<usize>()
-    };
+    let escaped = |text: &str| escaped_size(text.as_bytes());
     escaped(log) + ATTEMPT * delivery.log.len() + 2 * escaped(&delivery.url) + REST
 }
 

@@ -12,6 +12,7 @@ use crate::domain::credits::{Deal, deal};
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
+use crate::domain::json;
 use crate::domain::progress::Progress;
 use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
@@ -20,8 +21,8 @@ use crate::ports::{
     Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write,
 };
 use crate::schema::{
-    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, get_n, known_item,
-    known_key, meta_item, meta_key, progress_item,
+    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, known_item, known_key,
+    meta_item, meta_key, progress_item, read_credits,
 };
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
@@ -90,10 +91,7 @@ pub(crate) async fn accept(
             .get(&credits_key(caller.tenant()))
             .await
             .map_err(StepError::from)?;
-        balance = credits
-            .as_ref()
-            .and_then(|item| get_n(item, BALANCE))
-            .unwrap_or(0);
+        balance = read_credits(credits.as_ref()).balance;
     }
     Err(ApiError::Unavailable {
         retry_after_seconds: 1,
@@ -194,10 +192,7 @@ async fn offer(
     }
     // The caller was read before the commit: of many submissions at once none would see the others.
     let open = match ports.store.get(&credits_key(caller.tenant())).await {
-        Ok(credits) => credits
-            .as_ref()
-            .and_then(|item| get_n(item, OPEN_CHUNKS))
-            .unwrap_or(0),
+        Ok(credits) => read_credits(credits.as_ref()).open_chunks,
         Err(_) => caller.open_chunks + i64::from(job.spec.chunks),
     };
     let all: Vec<u32> = (0..job.spec.chunks).collect();
@@ -310,11 +305,7 @@ fn prepare<'a>(
 ) -> (Job, Vec<ChunkOf<'a>>) {
     let now = ports.clock.now();
     let total = u32::try_from(submission.records.len()).unwrap_or(u32::MAX);
-    let sizes: Vec<usize> = submission
-        .records
-        .iter()
-        .map(|r| crate::schema::json(r).len())
-        .collect();
+    let sizes: Vec<usize> = submission.records.iter().map(json::size).collect();
     let ranges = if submission.record_webhook.is_some() {
         plan_singly(sizes.len())
     } else {

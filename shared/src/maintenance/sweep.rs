@@ -17,9 +17,9 @@ use crate::ports::{
     Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write,
 };
 use crate::schema::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, OPEN_CHUNKS, SEEN, STATUS, WINDOW, credits_key, current,
-    delivery_key, due_item, due_shard, due_shard_name, get_n, held_attribute, meta_key, millis,
-    progress_key, read_delivery, read_meta, read_progress, s, settled,
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, SEEN, STATUS, WINDOW, chunk_lease, credits_key, current,
+    delivery_key, due_item, due_shard, due_shard_name, get_n, meta_key, millis, progress_key,
+    read_credits, read_delivery, read_meta, read_progress, s, settled,
 };
 
 /// The longest wait between two looks at a job that does not move.
@@ -64,17 +64,7 @@ pub async fn step(
     let mut left: VecDeque<u8> = (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS).collect();
     while let Some(n) = left.pop_front() {
         let shard = due_shard_name(n);
-        let select = Select::Due {
-            due_shard: shard.clone(),
-            until: ports.clock.now().0,
-        };
-        let query = Query {
-            select,
-            limit: PER_SHARD,
-            descending: false,
-            consistent: false,
-        };
-        let items = match ports.store.query(&query).await {
+        let items = match due_now(ports, &shard).await {
             Ok(items) => items,
             Err(error) => {
                 // The other shards are swept all the same; the run fails at its end, for the alarm.
@@ -101,22 +91,7 @@ pub async fn step(
                 return Ok(swept);
             }
             swept.due += 1;
-            let repaired = match due_item(&item.key) {
-                Some(DueItem::Job(id)) => {
-                    look_at_job(ports, &id, timeout, &mut by_tenant, &mut swept).await
-                }
-                Some(DueItem::Delivery(id)) => {
-                    look_at_delivery(ports, &id, &mut by_tenant, &mut swept).await
-                }
-                None => Err(StepError::Corrupt("due key")),
-            };
-            if let Err(error) = repaired {
-                swept.errors += 1;
-                tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
-                if matches!(error, StepError::Corrupt(_)) {
-                    set_aside(ports, &item, &shard).await;
-                }
-            }
+            look_at_item(ports, &item, &shard, timeout, &mut by_tenant, &mut swept).await;
         }
     }
     tracing::info!(
@@ -130,6 +105,44 @@ pub async fn step(
         "swept"
     );
     unread.map_or(Ok(swept), |error| Err(error.into()))
+}
+
+/// Reads what is due in a shard, earliest first.
+async fn due_now(ports: &Ports, shard: &str) -> Result<Vec<Item>, StoreError> {
+    let select = Select::Due {
+        due_shard: shard.to_owned(),
+        until: ports.clock.now().0,
+    };
+    let query = Query {
+        select,
+        limit: PER_SHARD,
+        descending: false,
+        consistent: false,
+    };
+    ports.store.query(&query).await
+}
+
+/// Looks at one item that is due. A repair that fails is counted; what cannot be read is set aside.
+async fn look_at_item(
+    ports: &Ports,
+    item: &Item,
+    shard: &str,
+    timeout: Duration,
+    by_tenant: &mut ByTenant,
+    swept: &mut Swept,
+) {
+    let repaired = match due_item(&item.key) {
+        Some(DueItem::Job(id)) => look_at_job(ports, &id, timeout, by_tenant, swept).await,
+        Some(DueItem::Delivery(id)) => look_at_delivery(ports, &id, by_tenant, swept).await,
+        None => Err(StepError::Corrupt("due key")),
+    };
+    if let Err(error) = repaired {
+        swept.errors += 1;
+        tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
+        if matches!(error, StepError::Corrupt(_)) {
+            set_aside(ports, item, shard).await;
+        }
+    }
 }
 
 /// Items looked at in this run, by tenant.
@@ -302,10 +315,7 @@ async fn repair(
     }
     let chunks = unheld(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
-    let open = credits
-        .as_ref()
-        .and_then(|item| get_n(item, OPEN_CHUNKS))
-        .unwrap_or(0);
+    let open = read_credits(credits.as_ref()).open_chunks;
     for (lane, chunks) in lanes(ports, job, open, &chunks) {
         enqueue(ports, job, chunks, Start::Nudge, lane).await?;
     }
@@ -325,8 +335,8 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
             .ok()
             .and_then(|at| shards.get(at)?.as_ref());
         shard
-            .and_then(|item| get_n(item, held_attribute(*chunk)))
-            .is_some_and(|until| now.0 < until)
+            .and_then(|item| chunk_lease(*chunk).read(item))
+            .is_some_and(|lease| lease.is_live(now))
     };
     Ok(view
         .progress
@@ -378,7 +388,7 @@ async fn look_at_delivery(
         .and_then(|ms| u64::try_from(ms).ok())
         .map_or(2 * GRACE, Duration::from_millis);
     // An attempt under way is left alone; one that is far off is looked at again in time.
-    let busy = delivery.lease.as_ref().filter(|lease| now < lease.until);
+    let busy = delivery.lease.as_ref().filter(|lease| lease.is_live(now));
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
     let next = match busy {
         Some(lease) => lease.until.plus(GRACE),

@@ -7,11 +7,10 @@ use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
 use crate::domain::tenant::{Profile, Scope, api_key, hash_key};
 use crate::jobs::idempotency::LIFETIME;
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{Attributes, Change, Condition, Item, Put, StoreError, Update, Value, Write};
+use crate::ports::{Condition, Put, StoreError, Write};
 use crate::schema::{
-    BALANCE, EXPIRES_AT, OPEN_CHUNKS, SECRETS, SPEC, USED, api_key_item, api_key_key, credits_key,
-    get_n, idempotency_key, profile_item, profile_key, profile_value, read_profile, secret_key,
-    secrets_value,
+    add_to_balance, api_key_item, api_key_key, credits_item, credits_key, leave_mark, profile_item,
+    profile_key, read_credits, read_profile, replace_profile, secrets_item,
 };
 
 /// A new tenant's secrets, shown once.
@@ -47,18 +46,8 @@ pub async fn create(
     }];
     let writes = vec![
         put(profile_item(&profile)),
-        put(Item {
-            key: credits_key(tenant),
-            attributes: Attributes::from([
-                (BALANCE.into(), Value::N(credits)),
-                (USED.into(), Value::N(0)),
-                (OPEN_CHUNKS.into(), Value::N(0)),
-            ]),
-        }),
-        put(Item {
-            key: secret_key(tenant),
-            attributes: Attributes::from([(SECRETS.into(), secrets_value(&live))]),
-        }),
+        put(credits_item(tenant, credits)),
+        put(secrets_item(tenant, &live)),
         put(api_key_item(
             &hash_key(&key),
             tenant,
@@ -133,11 +122,12 @@ pub async fn show(ports: &Ports, tenant: &TenantId) -> Result<Option<Account>, S
     let [Some(profile), Some(credits)] = &items[..] else {
         return Ok(None);
     };
+    let credits = read_credits(Some(credits));
     Ok(Some(Account {
         profile: read_profile(profile)?,
-        balance: get_n(credits, BALANCE).unwrap_or(0),
-        used: get_n(credits, USED).unwrap_or(0),
-        open_chunks: get_n(credits, OPEN_CHUNKS).unwrap_or(0),
+        balance: credits.balance,
+        used: credits.used,
+        open_chunks: credits.open_chunks,
     }))
 }
 
@@ -149,25 +139,11 @@ pub async fn add_credits(
     credits: i64,
 ) -> Result<Option<i64>, StepError> {
     // The grant leaves a mark of its own, so that a try whose answer was lost is known by the next.
-    let mark = idempotency_key(
-        tenant,
-        &format!("grant {}", hex::encode(ports.random::<16>())),
-    );
-    let expires_at = ports.clock.now().plus(LIFETIME).seconds();
-    let attributes = Attributes::from([(EXPIRES_AT.into(), Value::N(expires_at))]);
+    let mark = format!("grant {}", hex::encode(ports.random::<16>()));
+    let expires_at = ports.clock.now().plus(LIFETIME);
     let writes = vec![
-        Write::Put(Put {
-            item: Item {
-                key: mark,
-                attributes,
-            },
-            condition: Some(Condition::ItemAbsent),
-        }),
-        Write::Update(Update {
-            key: credits_key(tenant),
-            changes: vec![Change::Add(BALANCE, credits)],
-            condition: Some(Condition::ItemExists),
-        }),
+        leave_mark(tenant, &mark, expires_at),
+        add_to_balance(tenant, credits),
     ];
     match transact(ports, writes).await {
         Ok(()) => {}
@@ -191,12 +167,6 @@ pub async fn set_webhook_schedule(
         webhook_schedule: schedule,
         ..account.profile
     };
-    // An update, so that what a later version keeps beside it stays.
-    let update = Update {
-        key: profile_key(tenant),
-        changes: vec![Change::Set(SPEC, profile_value(&profile))],
-        condition: Some(Condition::ItemExists),
-    };
-    ports.store.update(update).await?;
+    ports.store.update(replace_profile(&profile)).await?;
     Ok(())
 }

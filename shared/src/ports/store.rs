@@ -118,6 +118,18 @@ pub struct Query {
     pub consistent: bool,
 }
 
+impl Query {
+    /// Reads all of a range, in the order of its keys, with every write that was acknowledged before.
+    pub fn full_range(select: Select) -> Self {
+        Self {
+            select,
+            limit: usize::MAX,
+            descending: false,
+            consistent: true,
+        }
+    }
+}
+
 /// A condition of a write that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedCondition {

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::item::{
-    Corrupt, DATA, MAX_PAYLOAD_BYTES, get_n, get_s, json, key, pack, s, ttl, unpack,
-};
+use super::item::{Corrupt, DATA, MAX_PAYLOAD_BYTES, get_n, get_s, key, pack, s, ttl, unpack};
 use crate::domain::chunk::shard_of;
 use crate::domain::ids::JobId;
+use crate::domain::json;
 use crate::domain::record::{Outcome, Record};
 use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
@@ -155,7 +154,7 @@ pub fn groups<T: Serialize>(of_records: Vec<(u32, T)>) -> Vec<Vec<(u32, T)>> {
     let mut groups: Vec<Vec<_>> = Vec::new();
     let mut bytes = usize::MAX;
     for entry in of_records {
-        let size = json(&entry).len();
+        let size = json::size(&entry);
         if bytes.saturating_add(size) > MAX_PAYLOAD_BYTES {
             groups.push(Vec::new());
             bytes = 0;

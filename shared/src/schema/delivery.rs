@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::due::{DUE, DUE_SHARD, WINDOW, due_shard};
 use super::item::{Corrupt, SPEC, get_json, get_n, get_s, json, key, s, ttl};
-use crate::domain::delivery::{Delivery, DeliveryState, EventType, Lease};
+use super::lease::LeaseSlot;
+use crate::domain::delivery::{Delivery, DeliveryState, EventType};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Item, Key, Select, Value};
@@ -14,6 +15,8 @@ pub const STATE: &str = "state";
 pub const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
 pub const LEASE_TOKEN: &str = "lease_token";
 pub const LEASE_UNTIL: &str = "lease_until";
+/// Of a delivery: the right to make one attempt.
+pub const ATTEMPT_LEASE: LeaseSlot = LeaseSlot::random(LEASE_TOKEN, LEASE_UNTIL);
 
 pub fn delivery_key(id: &DeliveryId) -> Key {
     key(format!("JOB#{}", id.job), format!("DELIVERY#{:05}", id.n))
@@ -75,11 +78,8 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
         None => changes.push(Change::Remove("reason")),
     }
     match &delivery.lease {
-        Some(lease) => {
-            changes.push(Change::Set(LEASE_TOKEN, s(&lease.token)));
-            changes.push(Change::Set(LEASE_UNTIL, Value::N(lease.until.0)));
-        }
-        None => changes.extend([Change::Remove(LEASE_TOKEN), Change::Remove(LEASE_UNTIL)]),
+        Some(lease) => changes.extend(ATTEMPT_LEASE.take(lease)),
+        None => changes.extend(ATTEMPT_LEASE.give_back()),
     }
     match due {
         Some(due) => {
@@ -94,12 +94,6 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
 pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> {
     let spec: DeliverySpec = get_json(item, SPEC)?;
     let number = |name| get_n(item, name).and_then(|n| u32::try_from(n).ok());
-    let lease = get_s(item, LEASE_TOKEN)
-        .zip(get_n(item, LEASE_UNTIL))
-        .map(|(token, until)| Lease {
-            token: token.to_owned(),
-            until: Timestamp(until),
-        });
     Ok(Delivery {
         id: id.clone(),
         tenant: spec.tenant,
@@ -120,7 +114,7 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> 
         next_attempt_at: get_n(item, NEXT_ATTEMPT_AT)
             .map(Timestamp)
             .ok_or(Corrupt(NEXT_ATTEMPT_AT))?,
-        lease,
+        lease: ATTEMPT_LEASE.read(item),
         log: get_json(item, "log")?,
         expires_at: get_n(item, "expires_ms")
             .map(Timestamp)

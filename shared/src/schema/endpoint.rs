@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::item::{digest, get_n, key};
+use super::lease::LeaseSlot;
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
 use crate::ports::{Item, Key};
@@ -10,18 +11,16 @@ use crate::ports::{Item, Key};
 pub const DISABLED: &str = "disabled";
 pub const SLOW: &str = "slow";
 pub const NOT_BEFORE: &str = "not_before";
-/// The lease token of the attempt that may go to a URL now.
-pub const TURN: &str = "turn";
-pub const TURN_UNTIL: &str = "turn_until";
+/// Of a URL: the right to send to it, as long as the attempt's own lease and with its token.
+pub const URL_LEASE: LeaseSlot = LeaseSlot::random("turn", "turn_until");
 /// When the job of that attempt was submitted, in milliseconds.
 pub const TURN_JOB: &str = "turn_job";
 /// When the newest job was submitted whose event was answered well, in milliseconds.
 pub const NEWEST: &str = "newest";
 /// Present where an origin answers quickly.
 pub const QUICK: &str = "quick";
-/// The token of the attempt that finds out whether an origin is quick.
-pub const PROBE: &str = "probe";
-pub const PROBE_UNTIL: &str = "probe_until";
+/// Of an origin: the right to find out whether it is quick.
+pub const ORIGIN_LEASE: LeaseSlot = LeaseSlot::random("probe", "probe_until");
 
 pub fn endpoint_key(tenant: &TenantId, url: &str) -> Key {
     key(format!("ENDPOINT#{tenant}#{}", digest(url)), "ENDPOINT")

@@ -31,6 +31,7 @@ mod endpoint;
 mod idempotency;
 mod item;
 mod job;
+mod lease;
 mod progress;
 mod tenant;
 
@@ -42,18 +43,21 @@ pub use self::chunk::{
     known_key, part_item, read_chunks, result_items, result_key, shard_range,
 };
 pub use self::delivery::{
-    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, NEXT_ATTEMPT_AT, STATE, deliveries_range, delivery_changes,
-    delivery_item, delivery_key, read_delivery,
+    ATTEMPT_LEASE, ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, NEXT_ATTEMPT_AT, STATE, deliveries_range,
+    delivery_changes, delivery_item, delivery_key, read_delivery,
 };
 pub use self::due::{
     DUE, DUE_SHARD, DUE_SHARDS, DueItem, WINDOW, due_item, due_shard, due_shard_name, listed_job,
     tenant_jobs,
 };
 pub use self::endpoint::{
-    DISABLED, Endpoint, NEWEST, NOT_BEFORE, PROBE, PROBE_UNTIL, QUICK, SLOW, TURN, TURN_JOB,
-    TURN_UNTIL, endpoint_key, latest_key, origin_key, read_endpoint,
+    DISABLED, Endpoint, NEWEST, NOT_BEFORE, ORIGIN_LEASE, QUICK, SLOW, TURN_JOB, URL_LEASE,
+    endpoint_key, latest_key, origin_key, read_endpoint,
 };
-pub use self::idempotency::{faults_attribute, idempotency_key, read_faults};
+pub(crate) use self::idempotency::{
+    Claim, claim_key, leave_mark, read_claimed_job, read_fingerprint,
+};
+pub use self::idempotency::{idempotency_key, read_faults};
 pub use self::item::{
     Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, OVER_AT, SPEC, current, get_n, get_s, get_set, json,
     millis, s, set,
@@ -63,12 +67,16 @@ pub use self::job::{
     CALLBACK_KEY, END, SEEN, SHARDS_DONE, STARTED_AT, STATUS, detail_ranges, job_range, meta_item,
     meta_key, read_meta,
 };
+pub use self::lease::LeaseSlot;
 pub use self::progress::{
-    DONE, held_attribute, progress_item, progress_key, read_progress, starts_attribute,
-    wake_attribute,
+    DONE, chunk_lease, held_attribute, progress_item, progress_key, read_progress,
+    starts_attribute, wake_attribute,
 };
 pub use self::tenant::{
     BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item,
-    profile_key, profile_value, read_api_key, read_profile, read_secrets, secret_key,
-    secrets_value,
+    profile_key, read_api_key, read_profile, read_secrets, secret_key,
+};
+pub(crate) use self::tenant::{
+    add_to_balance, credits_item, read_credits, read_rotation, replace_profile, rotate_secrets,
+    secrets_item,
 };

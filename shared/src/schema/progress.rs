@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::item::{UNSETTLED, get_set, key, ttl};
+use super::lease::LeaseSlot;
 use crate::domain::chunk::SHARD_CHUNKS;
 use crate::domain::ids::JobId;
 use crate::domain::progress::Progress;
@@ -37,6 +38,12 @@ pub fn starts_attribute(chunk: u32) -> &'static str {
 pub fn held_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "held", chunk)
+}
+
+/// Of a progress shard: the right to work on a chunk. Its end is its token, also of one that was given back: that is another
+/// end that has passed, so that who has read the one before knows that there was a run since.
+pub fn chunk_lease(chunk: u32) -> LeaseSlot {
+    LeaseSlot::ending(held_attribute(chunk))
 }
 
 /// The attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::item::{Corrupt, SPEC, get_json, get_s, get_set, json, key, s};
+use super::item::{Corrupt, SPEC, get_json, get_n, get_s, get_set, json, key, s};
 use crate::domain::ids::TenantId;
 use crate::domain::signature::LiveSecret;
 use crate::domain::tenant::{Profile, Scope};
-use crate::ports::{Attributes, Item, Key, Value};
+use crate::ports::{Attributes, Change, Condition, Item, Key, Update, Value, Write};
 
 pub const BALANCE: &str = "balance";
 pub const USED: &str = "used";
 pub const OPEN_CHUNKS: &str = "open_chunks";
 pub const SECRETS: &str = "secrets";
+/// Of webhook secrets: the rotation that made the current one.
+const ROTATION: &str = "rotation";
 const TENANT: &str = "tenant";
 const SCOPES: &str = "scopes";
 
@@ -38,8 +40,56 @@ pub fn profile_item(profile: &Profile) -> Item {
     }
 }
 
-pub fn profile_value(profile: &Profile) -> Value {
+fn profile_value(profile: &Profile) -> Value {
     s(json(profile))
+}
+
+/// Replaces a tenant's profile, on condition that there is one. What a later version keeps beside it stays.
+pub(crate) fn replace_profile(profile: &Profile) -> Update {
+    Update {
+        key: profile_key(&profile.tenant),
+        changes: vec![Change::Set(SPEC, profile_value(profile))],
+        condition: Some(Condition::ItemExists),
+    }
+}
+
+/// The credits of a tenant that has used none.
+pub(crate) fn credits_item(tenant: &TenantId, balance: i64) -> Item {
+    Item {
+        key: credits_key(tenant),
+        attributes: Attributes::from([
+            (BALANCE.into(), Value::N(balance)),
+            (USED.into(), Value::N(0)),
+            (OPEN_CHUNKS.into(), Value::N(0)),
+        ]),
+    }
+}
+
+/// Adds credits to a tenant's balance, on condition that there is such a tenant.
+pub(crate) fn add_to_balance(tenant: &TenantId, credits: i64) -> Write {
+    Write::Update(Update {
+        key: credits_key(tenant),
+        changes: vec![Change::Add(BALANCE, credits)],
+        condition: Some(Condition::ItemExists),
+    })
+}
+
+/// What a credits item says; absent numbers are 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Credits {
+    pub(crate) balance: i64,
+    pub(crate) used: i64,
+    pub(crate) open_chunks: i64,
+}
+
+/// Reads a tenant's credits; without an item all are 0.
+pub(crate) fn read_credits(item: Option<&Item>) -> Credits {
+    let number = |name| item.and_then(|item| get_n(item, name)).unwrap_or(0);
+    Credits {
+        balance: number(BALANCE),
+        used: number(USED),
+        open_chunks: number(OPEN_CHUNKS),
+    }
 }
 
 pub fn read_profile(item: &Item) -> Result<Profile, Corrupt> {
@@ -72,8 +122,41 @@ pub fn read_api_key(item: &Item) -> Result<(TenantId, BTreeSet<Scope>), Corrupt>
     ))
 }
 
-pub fn secrets_value(secrets: &[LiveSecret]) -> Value {
+fn secrets_value(secrets: &[LiveSecret]) -> Value {
     s(json(&secrets))
+}
+
+pub(crate) fn secrets_item(tenant: &TenantId, secrets: &[LiveSecret]) -> Item {
+    Item {
+        key: secret_key(tenant),
+        attributes: Attributes::from([(SECRETS.into(), secrets_value(secrets))]),
+    }
+}
+
+/// Replaces a tenant's secrets, on condition that they are as `read`. What a later version keeps beside them stays.
+pub(crate) fn rotate_secrets(
+    tenant: &TenantId,
+    read: Option<&Item>,
+    secrets: &[LiveSecret],
+    rotation: &str,
+) -> Write {
+    let condition = match read.and_then(|item| item.attributes.get(SECRETS)) {
+        Some(before) => Condition::Equals(SECRETS, before.clone()),
+        None => Condition::Absent(SECRETS),
+    };
+    Write::Update(Update {
+        key: secret_key(tenant),
+        changes: vec![
+            Change::Set(SECRETS, secrets_value(secrets)),
+            Change::Set(ROTATION, s(rotation)),
+        ],
+        condition: Some(condition),
+    })
+}
+
+/// Reads which rotation made the current secret.
+pub(crate) fn read_rotation(item: &Item) -> Option<&str> {
+    get_s(item, ROTATION)
 }
 
 pub fn read_secrets(item: Option<&Item>) -> Result<Vec<LiveSecret>, Corrupt> {

@@ -6,34 +6,29 @@
 
 use std::time::Duration;
 
+use super::exchange::{describe, exchange};
 use super::origin::Visit;
+use super::render::body;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, EventType,
-    GRACE, LEASE_MARGIN, LEASE_WRITE, Lease, Next, QUEUE_HORIZON, RESPONSE_LOG_BYTES,
-    RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage, retry_after,
+    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, GRACE,
+    LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage,
 };
-use crate::domain::signature::{LiveSecret, live};
+use crate::domain::lease::Lease;
+use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
-use crate::jobs::enrich::finish::{load, wake};
-use crate::jobs::read::{ResultCursor, is_gone, results};
+use crate::jobs::enrich::finish::wake;
 use crate::jobs::{Ports, StepError, insist};
-use crate::ports::{
-    Change, Condition, HttpAnswer, HttpError, HttpRequest, QueueName, StoreError, Update, Value,
-};
+use crate::ports::{Change, Condition, Item, QueueName, StoreError, Update, Value};
 use crate::schema::{
-    DISABLED, EXPIRES_AT, Endpoint, LEASE_TOKEN, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
+    ATTEMPT_LEASE, DISABLED, EXPIRES_AT, Endpoint, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
     delivery_changes, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
-    read_endpoint, read_profile, read_secrets, s, secret_key,
+    read_endpoint, read_profile, read_secrets, secret_key,
 };
-use crate::surfaces::{Event, Signing, Surface, surface};
+use crate::surfaces::{Surface, surface};
 use crate::webhooks::order;
 use crate::webhooks::order::Turn;
 use crate::webhooks::replay::{SUPERSEDED, as_planned};
 
-/// The most of a receiver's answer that is read.
-const MAX_RESPONSE_BYTES: usize = 16 * 1024;
-/// Events with more results than this are rendered one at a time.
-const ONE_AT_A_TIME_BYTES: u64 = 512 * 1024;
 /// An attempt this little ahead of its time is made; a clock may be so far off.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -81,7 +76,7 @@ pub async fn step(
         return Ok(Dispatched::Stale);
     };
     let delivery = read_delivery(&id, &item)?;
-    let leased = delivery.lease.as_ref().is_some_and(|l| now < l.until);
+    let leased = delivery.lease.as_ref().is_some_and(|l| l.is_live(now));
     let elsewhere = message.at.is_some_and(|at| at != delivery.next_attempt_at);
     if delivery.state != DeliveryState::Pending
         || message.attempt != delivery.attempts + 1
@@ -98,25 +93,12 @@ pub async fn step(
         return Err(StepError::Corrupt("dialect"));
     };
 
-    let tenant = &delivery.tenant;
-    let url = &delivery.url;
-    let keys = [
-        secret_key(tenant),
-        endpoint_key(tenant, url),
-        origin_key(tenant, url),
-        profile_key(tenant),
-    ];
-    let items = ports.store.get_many(&keys).await?;
-    let [secrets, endpoint, origin, profile] =
-        <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
-    let endpoint = read_endpoint(current(endpoint, now).as_ref());
-    let delays = profile
-        .as_ref()
-        .map(read_profile)
-        .transpose()?
-        .and_then(|p| p.webhook_delays());
-    let rules = (surface.delivery)().with_delays(delays);
-
+    let Stored {
+        endpoint,
+        rules,
+        secrets,
+        origin,
+    } = read_stored(ports, surface, &delivery, now).await?;
     if endpoint.disabled && !delivery.explicit && rules.gone_disables {
         return give_up(ports, delivery, "endpoint_disabled").await;
     }
@@ -156,6 +138,42 @@ pub async fn step(
     done
 }
 
+/// What is stored beside a delivery.
+struct Stored {
+    endpoint: Endpoint,
+    /// The surface's, with the tenant's own delays.
+    rules: DeliveryRules,
+    secrets: Option<Item>,
+    origin: Option<Item>,
+}
+
+/// Reads what an attempt goes by.
+async fn read_stored(
+    ports: &Ports,
+    surface: &Surface,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Stored, StepError> {
+    let (tenant, url) = (&delivery.tenant, &delivery.url);
+    let keys = [
+        secret_key(tenant),
+        endpoint_key(tenant, url),
+        origin_key(tenant, url),
+        profile_key(tenant),
+    ];
+    let items = ports.store.get_many(&keys).await?;
+    let [secrets, endpoint, origin, profile] =
+        <[_; 4]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
+    let profile = profile.as_ref().map(read_profile).transpose()?;
+    let delays = profile.and_then(|profile| profile.webhook_delays());
+    Ok(Stored {
+        endpoint: read_endpoint(current(endpoint, now).as_ref()),
+        rules: (surface.delivery)().with_delays(delays),
+        secrets,
+        origin,
+    })
+}
+
 /// How long an attempt's lease lasts.
 fn lease_of(rules: &DeliveryRules) -> Duration {
     LEASE_WRITE + rules.timeout + LEASE_MARGIN
@@ -185,85 +203,6 @@ async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Times
     }
 }
 
-/// The event's body. `None` where the job is gone.
-async fn body(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-) -> Result<Option<Vec<u8>>, StepError> {
-    match render(ports, surface, delivery).await {
-        // Erased between two reads, a job looks like one of which something was lost.
-        Err(StepError::Corrupt(what)) => {
-            if is_gone(ports, &delivery.id.job).await? {
-                Ok(None)
-            } else {
-                Err(StepError::Corrupt(what))
-            }
-        }
-        rendered => rendered,
-    }
-}
-
-/// The same bytes at every attempt: everything in them was fixed when the job ended.
-async fn render(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-) -> Result<Option<Vec<u8>>, StepError> {
-    let mut event = Event {
-        kind: delivery.event,
-        at: delivery.event_at,
-        job: None,
-        results: None,
-    };
-    if delivery.event == EventType::WebhookTest {
-        return Ok(Some((surface.body)(&event)));
-    }
-    let Some(view) = load(ports, &delivery.id.job).await? else {
-        return Ok(None);
-    };
-    let mut lines = Vec::new();
-    if delivery.event == EventType::RecordFinished {
-        // Such a job has one record a chunk.
-        let cursor = ResultCursor {
-            chunk: delivery.id.record().unwrap_or_default(),
-            offset: 0,
-        };
-        lines = results(ports, &view, cursor, 1).await?.lines;
-        if lines.is_empty() {
-            return Err(StepError::Corrupt("result of a finished record"));
-        }
-        event.results = Some(&lines);
-        event.job = Some(&view);
-        return Ok(Some((surface.body)(&event)));
-    }
-    let Some(end) = &view.job.end else {
-        return Err(StepError::Corrupt("end"));
-    };
-    // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
-    // take the process down, and with it the attempts of other tenants.
-    let large = end.bytes > ONE_AT_A_TIME_BYTES;
-    let _alone = if large {
-        Some(ports.large.lock().await)
-    } else {
-        None
-    };
-    if (surface.inline)(end) {
-        let mut next = Some(ResultCursor::default());
-        while let Some(cursor) = next {
-            let page = results(ports, &view, cursor, usize::MAX).await?;
-            if page.lines.is_empty() && page.next.is_some() {
-                return Err(StepError::Corrupt("results of an ended job"));
-            }
-            lines.extend(page.lines);
-            next = page.next;
-        }
-        event.results = Some(&lines);
-    }
-    event.job = Some(&view);
-    Ok(Some((surface.body)(&event)))
-}
-
 async fn attempt(
     ports: &Ports,
     surface: &Surface,
@@ -278,31 +217,22 @@ async fn attempt(
         visit,
     } = known;
     let now = ports.clock.now();
-    let token = hex::encode(ports.random::<16>());
-    let until = now.plus(lease_of(rules));
+    let held = Lease::random(ports.random(), now.plus(lease_of(rules)));
     if rules.latest_wins {
-        match order::take(ports, &delivery, &token, until).await? {
+        match order::take(ports, &delivery, &held).await? {
             Turn::Mine => {}
             Turn::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
             Turn::Wait(at) => return put_off(ports, delivery, at).await,
         }
     }
-    let leased = lease(
-        ports,
-        &mut delivery,
-        Lease {
-            token: token.clone(),
-            until,
-        },
-    )
-    .await;
+    let leased = lease(ports, &mut delivery, &held).await;
     let begun = ports.clock.now();
-    let left = until.minus(LEASE_MARGIN).since(begun);
+    let left = held.until.minus(LEASE_MARGIN).since(begun);
     // The lease took so long to write that another may be under way by now.
     let late = left.is_zero();
     if late || leased != Ok(true) {
         if rules.latest_wins {
-            order::give_back(ports, &delivery, &token).await;
+            order::give_back(ports, &delivery, &held).await;
         }
         return leased.map(|_| Dispatched::Stale);
     }
@@ -332,9 +262,9 @@ async fn attempt(
 
     let next = delivery.after(&attempt, asked, rules, ended, ports.entropy.unit());
     if rules.latest_wins && next == Next::Delivered {
-        order::answered(ports, &delivery, &token).await?;
+        order::answered(ports, &delivery, &held).await?;
     } else if rules.latest_wins {
-        order::give_back(ports, &delivery, &token).await;
+        order::give_back(ports, &delivery, &held).await;
     }
     visit
         .learn(
@@ -343,9 +273,21 @@ async fn attempt(
         )
         .await;
     learn(ports, &delivery, endpoint, &attempt, &next, asked, ended).await;
+    conclude(ports, delivery, attempt, &next, &held, ended).await
+}
+
+/// Records what came of an attempt, which gives its lease back, and sends for the next one.
+async fn conclude(
+    ports: &Ports,
+    mut delivery: Delivery,
+    attempt: Attempt,
+    next: &Next,
+    held: &Lease,
+    ended: Timestamp,
+) -> Result<Dispatched, StepError> {
     delivery.record(attempt);
     delivery.lease = None;
-    let outcome = match &next {
+    let outcome = match next {
         Next::Delivered => {
             delivery.advance(DeliveryEvent::Deliver);
             Dispatched::Delivered
@@ -365,7 +307,7 @@ async fn attempt(
     let record = Update {
         key: delivery_key(&delivery.id),
         changes: delivery_changes(&delivery, due),
-        condition: Some(Condition::Equals(LEASE_TOKEN, s(&token))),
+        condition: Some(ATTEMPT_LEASE.is_held_by(held)),
     };
     // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
     insist(ports, record).await?;
@@ -376,16 +318,15 @@ async fn attempt(
 }
 
 /// Writes the lease of the next attempt, which counts it. Whether it is this attempt's to make.
-async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<bool, StepError> {
+async fn lease(ports: &Ports, delivery: &mut Delivery, lease: &Lease) -> Result<bool, StepError> {
     let (now, planned) = (ports.clock.now(), delivery.attempts);
-    let (token, until) = (s(&lease.token), lease.until);
     record_interrupted(delivery);
     delivery.attempts += 1;
     delivery.next_attempt_at = now;
-    delivery.lease = Some(lease);
+    delivery.lease = Some(lease.clone());
     let take = Update {
         key: delivery_key(&delivery.id),
-        changes: delivery_changes(delivery, Some(until.plus(GRACE))),
+        changes: delivery_changes(delivery, Some(lease.until.plus(GRACE))),
         condition: Some(as_planned(planned, now)),
     };
     match ports.store.update(take).await {
@@ -394,7 +335,7 @@ async fn lease(ports: &Ports, delivery: &mut Delivery, lease: Lease) -> Result<b
         // No answer came: if the lease is ours, the attempt is made.
         Err(StoreError::Unavailable(cause)) => {
             let item = ports.store.get(&delivery_key(&delivery.id)).await?;
-            if item.and_then(|i| i.attributes.get(LEASE_TOKEN).cloned()) == Some(token) {
+            if item.is_some_and(|item| ATTEMPT_LEASE.holds(&item, lease)) {
                 Ok(true)
             } else {
                 Err(StoreError::Unavailable(cause).into())
@@ -419,98 +360,6 @@ fn record_interrupted(delivery: &mut Delivery) {
         detail: Some(detail.to_owned()),
         response: None,
     });
-}
-
-async fn exchange(
-    ports: &Ports,
-    surface: &Surface,
-    delivery: &Delivery,
-    secrets: &[LiveSecret],
-    body: Vec<u8>,
-    at: Timestamp,
-    deadline: Duration,
-) -> Result<HttpAnswer, HttpError> {
-    let event = delivery.id.event();
-    let signing = Signing {
-        secrets: &live(secrets, at),
-        id: &event,
-        event: delivery.event,
-        attempt: delivery.attempts,
-        at,
-        body: &body,
-    };
-    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    headers.extend((surface.sign)(&signing));
-    let request = HttpRequest {
-        method: "POST".to_owned(),
-        url: delivery.url.clone(),
-        headers,
-        body,
-        deadline,
-        plain_http: (surface.delivery)().plain_http,
-        max_response_bytes: MAX_RESPONSE_BYTES,
-    };
-    ports.http.send(request).await
-}
-
-/// The log entry of an exchange, and the wait that the receiver asked for.
-fn describe(
-    number: u32,
-    begun: Timestamp,
-    ended: Timestamp,
-    answer: &Result<HttpAnswer, HttpError>,
-) -> (Attempt, Option<Duration>) {
-    let latency = u64::try_from(ended.since(begun).as_millis()).unwrap_or(u64::MAX);
-    let entry = Attempt {
-        number,
-        at: begun,
-        latency_ms: Some(latency),
-        status: None,
-        error: None,
-        detail: None,
-        response: None,
-    };
-    // The head decides: a receiver that sent it has the event, whatever becomes of the body.
-    let (answer, cut) = match answer {
-        Ok(answer) => (answer, None),
-        Err(HttpError::Cut { answer, cause }) => (
-            &**answer,
-            Some(format!("its body did not come whole: {cause}")),
-        ),
-        Err(error) => {
-            let (error, detail) = (Some(error.class().to_owned()), Some(error.to_string()));
-            return (
-                Attempt {
-                    error,
-                    detail,
-                    ..entry
-                },
-                None,
-            );
-        }
-    };
-    let success = (200..300).contains(&answer.status);
-    let refused = (!success).then(|| {
-        format!(
-            "the receiver answered {}; only 2xx is success",
-            answer.status
-        )
-    });
-    let said: Vec<String> = refused.into_iter().chain(cut).collect();
-    let start = &answer.body[..answer.body.len().min(RESPONSE_LOG_BYTES)];
-    let attempt = Attempt {
-        status: Some(answer.status),
-        error: (!success).then(|| "status".to_owned()),
-        detail: (!said.is_empty()).then(|| said.join("; ")),
-        response: (!start.is_empty()).then(|| String::from_utf8_lossy(start).into_owned()),
-        ..entry
-    };
-    (
-        attempt,
-        answer
-            .header("retry-after")
-            .and_then(|v| retry_after(v, ended)),
-    )
 }
 
 /// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two

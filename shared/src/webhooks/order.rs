@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use crate::domain::delivery::Delivery;
+use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError, Updated, insist};
 use crate::ports::{Change, Condition, Update, Value};
-use crate::schema::{EXPIRES_AT, NEWEST, TURN, TURN_JOB, TURN_UNTIL, get_n, latest_key, millis, s};
+use crate::schema::{EXPIRES_AT, NEWEST, TURN_JOB, URL_LEASE, get_n, latest_key};
 
 /// How long after a newer job's attempt was lost an older one waits for it to be repeated. The sweep does that within
 /// minutes; the job may as well have been erased.
@@ -35,31 +36,26 @@ pub(crate) enum Turn {
     Wait(Timestamp),
 }
 
-/// Takes the turn for the attempt whose lease has this token and ends at `until`.
+/// Takes the turn for the attempt of this lease.
 pub(crate) async fn take(
     ports: &Ports,
     delivery: &Delivery,
-    token: &str,
-    until: Timestamp,
+    lease: &Lease,
 ) -> Result<Turn, StepError> {
     let (now, job) = (ports.clock.now(), delivery.id.job.created_at());
     let over = Condition::All(vec![
-        Condition::AtMost(TURN_UNTIL, now.0),
+        URL_LEASE.is_over(now),
         Condition::AtMost(TURN_JOB, job.0),
     ]);
     let free = Condition::Any(vec![
-        Condition::Absent(TURN),
+        URL_LEASE.is_absent(),
         // An earlier try of this very call, whose answer was lost.
-        Condition::Equals(TURN, s(token)),
+        URL_LEASE.is_held_by(lease),
         over,
-        Condition::AtMost(TURN_UNTIL, now.0 - millis(PATIENCE)),
+        URL_LEASE.is_over(now.minus(PATIENCE)),
     ]);
-    let changes = vec![
-        Change::Set(TURN, s(token)),
-        Change::Set(TURN_UNTIL, Value::N(until.0)),
-        Change::Set(TURN_JOB, Value::N(job.0)),
-        expiry(delivery),
-    ];
+    let mut changes = URL_LEASE.take(lease);
+    changes.extend([Change::Set(TURN_JOB, Value::N(job.0)), expiry(delivery)]);
     let condition = Some(Condition::All(vec![none_newer(job), free]));
     let update = Update {
         key: latest_key(&delivery.tenant, &delivery.url),
@@ -69,11 +65,13 @@ pub(crate) async fn take(
     Ok(match insist(ports, update).await? {
         Updated::Yes => Turn::Mine,
         Updated::No(found) => {
-            let number = |name| found.as_ref().and_then(|item| get_n(item, name));
-            if number(NEWEST).is_some_and(|newest| newest > job.0) {
+            let found = found.as_ref();
+            let newest = found.and_then(|item| get_n(item, NEWEST));
+            if newest.is_some_and(|newest| newest > job.0) {
                 Turn::Superseded
             } else {
-                let at_work = number(TURN_UNTIL).is_none_or(|until| until > now.0);
+                let held = found.and_then(|item| URL_LEASE.read(item));
+                let at_work = held.is_none_or(|lease| lease.is_live(now));
                 let grown = (now.since(delivery.event_at) / SHARE).clamp(SOON, LATER);
                 Turn::Wait(ports.clock.now().plus(if at_work { grown } else { LATER }))
             }
@@ -82,11 +80,11 @@ pub(crate) async fn take(
 }
 
 /// Gives the turn back after an attempt that was not answered well, or not made. Lost, it runs out.
-pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, token: &str) {
+pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, lease: &Lease) {
     let update = Update {
         key: latest_key(&delivery.tenant, &delivery.url),
         changes: released(),
-        condition: Some(Condition::Equals(TURN, s(token))),
+        condition: Some(URL_LEASE.is_held_by(lease)),
     };
     if let Err(error) = insist(ports, update).await {
         tracing::warn!(delivery.id = %delivery.id, error = %error, "turn not given back; it runs out");
@@ -98,7 +96,7 @@ pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, token: &str) {
 pub(crate) async fn answered(
     ports: &Ports,
     delivery: &Delivery,
-    token: &str,
+    lease: &Lease,
 ) -> Result<(), StepError> {
     let (key, job) = (
         latest_key(&delivery.tenant, &delivery.url),
@@ -109,7 +107,7 @@ pub(crate) async fn answered(
         key: key.clone(),
         changes: released().into_iter().chain([newest.clone()]).collect(),
         condition: Some(Condition::All(vec![
-            Condition::Equals(TURN, s(token)),
+            URL_LEASE.is_held_by(lease),
             none_newer(job),
         ])),
     };
@@ -146,9 +144,7 @@ fn expiry(delivery: &Delivery) -> Change {
 }
 
 fn released() -> Vec<Change> {
-    vec![
-        Change::Remove(TURN),
-        Change::Remove(TURN_UNTIL),
-        Change::Remove(TURN_JOB),
-    ]
+    let mut changes = URL_LEASE.give_back();
+    changes.push(Change::Remove(TURN_JOB));
+    changes
 }

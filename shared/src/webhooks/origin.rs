@@ -8,17 +8,18 @@
 //! that nobody lived to give back ends with its time.
 
 use crate::domain::delivery::{Delivery, ENDPOINT_MEMORY};
+use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::jobs::Ports;
 use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value};
-use crate::schema::{EXPIRES_AT, PROBE, PROBE_UNTIL, QUICK, current, get_n, origin_key, s};
+use crate::schema::{EXPIRES_AT, ORIGIN_LEASE, QUICK, current, get_n, origin_key};
 
 /// One attempt's dealings with its origin.
 pub(crate) struct Visit {
     key: Key,
     quick: bool,
-    /// The token of a probe that may be held.
-    probe: Option<String>,
+    /// Of a probe that may be held.
+    probe: Option<Lease>,
 }
 
 impl Visit {
@@ -38,26 +39,18 @@ impl Visit {
             return true;
         }
         let now = ports.clock.now();
-        let token = hex::encode(ports.random::<16>());
+        let lease = Lease::random(ports.random(), until);
         let unknown = Condition::Any(vec![
             Condition::Absent(QUICK),
             Condition::AtMost(EXPIRES_AT, now.seconds()),
         ]);
-        let free = Condition::Any(vec![
-            Condition::Absent(PROBE),
-            // An earlier try of this very call, whose answer was lost.
-            Condition::Equals(PROBE, s(&token)),
-            Condition::AtMost(PROBE_UNTIL, now.0),
-        ]);
+        let free = ORIGIN_LEASE.is_free_for(&lease, now);
+        let mut changes = ORIGIN_LEASE.take(&lease);
+        // Of an item whose time is over.
+        changes.extend([Change::Remove(QUICK), remembered(now)]);
         let take = Update {
             key: self.key.clone(),
-            changes: vec![
-                Change::Set(PROBE, s(&token)),
-                Change::Set(PROBE_UNTIL, Value::N(until.0)),
-                // Of an item whose time is over.
-                Change::Remove(QUICK),
-                remembered(now),
-            ],
+            changes,
             condition: Some(Condition::All(vec![unknown, free])),
         };
         match ports.store.update(take).await {
@@ -71,7 +64,7 @@ impl Visit {
             }
             Ok(_) => {}
         }
-        self.probe = Some(token);
+        self.probe = Some(lease);
         true
     }
 
@@ -81,13 +74,10 @@ impl Visit {
             (true, true) => return,
             (true, false) => {
                 self.probe = None;
-                let now = ports.clock.now();
-                vec![
-                    Change::Set(QUICK, Value::N(1)),
-                    Change::Remove(PROBE),
-                    Change::Remove(PROBE_UNTIL),
-                    remembered(now),
-                ]
+                let mut changes = vec![Change::Set(QUICK, Value::N(1))];
+                changes.extend(ORIGIN_LEASE.give_back());
+                changes.push(remembered(ports.clock.now()));
+                changes
             }
             (false, true) => vec![Change::Remove(QUICK)],
             (false, false) => return self.leave(ports).await,
@@ -106,17 +96,15 @@ impl Visit {
 
     /// Gives the probe back, if this attempt holds it.
     pub(crate) async fn leave(&mut self, ports: &Ports) {
-        let Some(token) = self.probe.take() else {
+        let Some(lease) = self.probe.take() else {
             return;
         };
-        let changes = vec![Change::Remove(PROBE), Change::Remove(PROBE_UNTIL)];
-        let condition = Some(Condition::Equals(PROBE, s(token)));
         write(
             ports,
             Update {
                 key: self.key.clone(),
-                changes,
-                condition,
+                changes: ORIGIN_LEASE.give_back(),
+                condition: Some(ORIGIN_LEASE.is_held_by(&lease)),
             },
         )
         .await;

@@ -10,8 +10,8 @@ use crate::jobs::idempotency::Idempotency;
 use crate::jobs::{Ports, StepError, read, transact};
 use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
 use crate::schema::{
-    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, STATE, current, delivery_changes, delivery_item,
-    delivery_key, read_delivery, s,
+    ATTEMPT_LEASE, ATTEMPTS, STATE, current, delivery_changes, delivery_item, delivery_key,
+    read_delivery, s,
 };
 
 /// The reason of a delivery that a newer job's made void; see `order.rs`.
@@ -44,7 +44,7 @@ pub async fn replay(
             || delivery
                 .lease
                 .as_ref()
-                .is_some_and(|lease| now < lease.until)
+                .is_some_and(|lease| lease.is_live(now))
         {
             return Ok(delivery);
         }
@@ -146,9 +146,6 @@ pub(crate) fn as_planned(attempts: u32, now: crate::domain::time::Timestamp) -> 
     Condition::All(vec![
         Condition::Equals(STATE, s(DeliveryState::Pending.as_str())),
         Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
-        Condition::Any(vec![
-            Condition::Absent(LEASE_TOKEN),
-            Condition::AtMost(LEASE_UNTIL, now.0),
-        ]),
+        ATTEMPT_LEASE.is_free(now),
     ])
 }

@@ -8,8 +8,8 @@ use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret, rotate as rotat
 use crate::domain::time::Timestamp;
 use crate::jobs::idempotency::Idempotency;
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{Change, Condition, StoreError, Update, Write};
-use crate::schema::{SECRETS, get_s, read_secrets, s, secret_key, secrets_value};
+use crate::ports::StoreError;
+use crate::schema::{read_rotation, read_secrets, rotate_secrets, secret_key};
 
 /// The longest overlap. Source: the API description.
 pub const MAX_OVERLAP: Duration = Duration::from_secs(72 * 3600);
@@ -42,7 +42,7 @@ pub async fn rotate(
         let stored = ports.store.get(&key).await.map_err(StepError::from)?;
         let secrets = read_secrets(stored.as_ref())?;
         if let Some(earlier) = earlier {
-            return match stored.as_ref().and_then(|i| get_s(i, "rotation")) {
+            return match stored.as_ref().and_then(read_rotation) {
                 Some(current) if current == earlier.job.as_str() => answer(&secrets),
                 _ => Err(ApiError::Conflict {
                     detail: "that rotation was followed by another; its secret is not shown again"
@@ -52,20 +52,12 @@ pub async fn rotate(
         }
         let new = Secret::new(&ports.random::<SECRET_BYTES>());
         let next = rotated(&secrets, new, ports.clock.now(), overlap);
-        // An update, so that what a later version keeps beside them stays.
-        let changes = vec![
-            Change::Set(SECRETS, secrets_value(&next)),
-            Change::Set("rotation", s(rotation.as_str())),
-        ];
-        let condition = match stored.as_ref().and_then(|i| i.attributes.get(SECRETS)) {
-            Some(before) => Condition::Equals(SECRETS, before.clone()),
-            None => Condition::Absent(SECRETS),
-        };
-        let mut writes = vec![Write::Update(Update {
-            key: key.clone(),
-            changes,
-            condition: Some(condition),
-        })];
+        let mut writes = vec![rotate_secrets(
+            tenant,
+            stored.as_ref(),
+            &next,
+            rotation.as_str(),
+        )];
         if let Some(key) = idempotency {
             writes.push(key.claim(tenant, &rotation, &[], ports.clock.now())?);
         }
@@ -76,7 +68,7 @@ pub async fn rotate(
                 let ours = failed
                     .iter()
                     .filter_map(|f| f.existing.as_ref())
-                    .find(|i| get_s(i, "rotation") == Some(rotation.as_str()));
+                    .find(|item| read_rotation(item) == Some(rotation.as_str()));
                 if let Some(item) = ours {
                     return answer(&read_secrets(Some(item))?);
                 }

@@ -257,3 +257,13 @@ fn what_is_stored_of_it_is_read_as_it_was_sent() {
         .is_err()
     );
 }
+
+#[test]
+fn a_size_is_that_of_the_text() {
+    for text in [r#"{"a":["b\"\\ü",1e400,null]}"#, r#""""#, "-0.0", "[]"] {
+        let value = read(text.as_bytes()).unwrap();
+        assert_eq!(size(&value), value.to_string().len());
+        let within = Value::String(text.to_owned()).to_string();
+        assert_eq!(escaped_size(text.as_bytes()), within.len() - 2);
+    }
+}

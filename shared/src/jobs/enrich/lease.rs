@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::domain::chunk::{ChunkMessage, Start, shard_of};
 use crate::domain::job::Job;
+use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError};
 use crate::ports::{Change, Condition, Item, StoreError, Update, Value};
-use crate::schema::{get_n, held_attribute, progress_key, starts_attribute, wake_attribute};
+use crate::schema::{chunk_lease, get_n, progress_key, starts_attribute, wake_attribute};
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
 pub(crate) const SERIAL_FROM: i64 = 2;
@@ -23,7 +24,7 @@ pub(crate) struct Hold {
     /// Starts counted so far, this one included if it is.
     pub(crate) starts: i64,
     /// As written; `None` where none was needed.
-    pub(crate) until: Option<i64>,
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it, or has
@@ -42,32 +43,29 @@ pub(crate) async fn take(
     alone: bool,
 ) -> Result<Option<Hold>, StepError> {
     let now = ports.clock.now();
-    let (starts, held) = (
-        starts_attribute(message.chunk),
-        held_attribute(message.chunk),
-    );
+    let (starts, slot) = (starts_attribute(message.chunk), chunk_lease(message.chunk));
     let again = receives >= 2 || message.start == Start::Nudge;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
         return Ok(Some(Hold {
             starts: get_n(shard, starts).unwrap_or(0),
-            until: None,
+            lease: None,
         }));
     }
     // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
-    let until = deadline.0 + jitter;
-    let mut changes = vec![Change::Set(held, Value::N(until))];
+    let lease = Lease::ending(Timestamp(deadline.0 + jitter));
+    let mut changes = slot.take(&lease);
     if again {
         changes.push(Change::Add(starts, 1));
     }
-    let is = |known| Condition::Equals(held, Value::N(known));
-    let mut free = match get_n(shard, held) {
-        None => vec![Condition::Absent(held)],
-        Some(over) if over <= now.0 => vec![is(over)],
-        Some(_) => Vec::new(),
-    };
     // A run that stopped leaves its hold to the one that resumes; another's it may not take.
-    free.extend(message.hold.map(is));
+    let left = message.hold.map(|until| Lease::ending(Timestamp(until)));
+    let left = left.map(|lease| slot.is_held_by(&lease));
+    let free: Vec<Condition> = slot
+        .is_free_as_read(shard, now)
+        .into_iter()
+        .chain(left)
+        .collect();
     if free.is_empty() {
         return Ok(None);
     }
@@ -88,12 +86,12 @@ pub(crate) async fn take(
         Ok(item) => item,
         // No answer came: if the hold is ours, this run has the chunk.
         Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
-            Some(item) if get_n(&item, held) == Some(until) => item,
+            Some(item) if slot.holds(&item, &lease) => item,
             _ => return Err(StoreError::Unavailable(cause).into()),
         },
         Err(StoreError::ConditionFailed(failed)) => {
             match failed.into_iter().find_map(|f| f.existing) {
-                Some(item) if get_n(&item, held) == Some(until) => item,
+                Some(item) if slot.holds(&item, &lease) => item,
                 Some(_) => return Ok(None),
                 None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
             }
@@ -108,14 +106,14 @@ pub(crate) async fn take(
         } else {
             counted.min(LAST_START - 1)
         },
-        until: Some(until),
+        lease: Some(lease),
     }))
 }
 
 /// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
 /// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
 pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let (Some(until), 1..) = (hold.until, hold.starts) else {
+    let (Some(lease), 1..) = (&hold.lease, hold.starts) else {
         return;
     };
     let starts = starts_attribute(chunk);
@@ -127,7 +125,7 @@ pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
     let update = Update {
         key: progress_key(&job.spec.id, shard_of(chunk)),
         changes: vec![change],
-        condition: Some(Condition::Equals(held_attribute(chunk), Value::N(until))),
+        condition: Some(chunk_lease(chunk).is_held_by(lease)),
     };
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
@@ -138,8 +136,9 @@ pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
 }
 
 /// A hold that is over. Each is another: whoever has seen the one before knows that there was a run since.
-fn over(ports: &Ports) -> i64 {
-    ports.clock.now().0 - i64::from(u16::from_be_bytes(ports.random::<2>()))
+fn over(ports: &Ports) -> Lease {
+    let since = i64::from(u16::from_be_bytes(ports.random::<2>()));
+    Lease::ending(Timestamp(ports.clock.now().0 - since))
 }
 
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
@@ -147,10 +146,10 @@ fn over(ports: &Ports) -> i64 {
 pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
     let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(next_at.0))];
     let mut conditions = vec![Condition::ItemExists];
-    if let Some(until) = hold.until {
-        let held = held_attribute(chunk);
-        changes.push(Change::Set(held, Value::N(over(ports))));
-        conditions.push(Condition::Equals(held, Value::N(until)));
+    if let Some(lease) = &hold.lease {
+        let slot = chunk_lease(chunk);
+        changes.extend(slot.take(&over(ports)));
+        conditions.push(slot.is_held_by(lease));
     }
     let key = progress_key(&job.spec.id, shard_of(chunk));
     let update = Update {
@@ -168,12 +167,12 @@ pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
 
 /// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
 pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let Some(until) = hold.until else { return };
-    let held = held_attribute(chunk);
+    let Some(lease) = &hold.lease else { return };
+    let slot = chunk_lease(chunk);
     let update = Update {
         key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: vec![Change::Set(held, Value::N(over(ports)))],
-        condition: Some(Condition::Equals(held, Value::N(until))),
+        changes: slot.take(&over(ports)),
+        condition: Some(slot.is_held_by(lease)),
     };
     if let Err(error) = ports.store.update(update).await {
         tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");

@@ -1,9 +1,11 @@
 //! One run over a chunk's records.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
@@ -15,16 +17,13 @@ use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Rec
 use crate::domain::suspended::Parked;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError};
-use crate::ports::{Condition, Item, Put, Query, StoreError, within};
+use crate::ports::within;
 use crate::providers;
 use crate::providers::Registry;
 use crate::providers::guards::answer_cache::Cache;
 use crate::providers::guards::seen::Seen;
-use crate::providers::waterfall::{Progress, Request};
-use crate::schema::{
-    Chunk, Corrupt, Part, STATUS, chunk_range, get_s, groups, meta_key, part_item, read_chunks,
-    result_items,
-};
+use crate::providers::waterfall::{Progress, Request, Waterfall};
+use crate::schema::{Chunk, Part, STATUS, get_s, meta_key};
 
 /// How often a running chunk looks whether its job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
@@ -42,6 +41,17 @@ pub(crate) struct Known {
     pub(crate) parked: BTreeMap<u32, Parked>,
     /// Asked for in this run; with how many posts had been seen before.
     pub(crate) tried: BTreeMap<u32, usize>,
+}
+
+impl Known {
+    fn learn(&mut self, at: u32, came: Came) {
+        let heard = self.parked.get(&at).map_or(0, Parked::heard);
+        self.tried.insert(at, heard);
+        match came {
+            Came::Done(outcome) => drop(self.finished.insert(at, outcome)),
+            Came::Parked(parked) => drop(self.parked.insert(at, *parked)),
+        }
+    }
 }
 
 /// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
@@ -63,9 +73,21 @@ async fn beside<T, S: Stream + Unpin>(
 
 /// What came of a record in this run.
 #[derive(Clone)]
-enum Came {
+pub(crate) enum Came {
     Done(Outcome),
     Parked(Box<Parked>),
+}
+
+/// Records that are run concurrently.
+struct Batch {
+    /// Still to begin.
+    waiting: Peekable<IntoIter<u32>>,
+    /// What came of those that have ended.
+    fresh: Vec<(u32, Came)>,
+    /// How many of these were put away.
+    kept: usize,
+    /// The parts that were put.
+    parts: u32,
 }
 
 /// One run over a chunk.
@@ -152,6 +174,11 @@ impl Run<'_> {
             .min(self.longest)
     }
 
+    /// A record begins no later than this, so that the time left covers its whole limit.
+    fn begin_until(&self) -> Timestamp {
+        self.until.minus(self.limit())
+    }
+
     /// The outcome of a record that is not run, if it is not.
     fn not_run(&self, at: u32, status: Status) -> Option<Outcome> {
         if let Some(why) = &self.job.spec.unconfigured {
@@ -203,38 +230,13 @@ impl Run<'_> {
                 ),
             ));
         };
-        let known = |name: &String| {
-            waterfall
-                .kind()
-                .providers()
-                .any(|provider| provider == name)
-        };
-        if let Some(order) = &self.job.spec.providers
-            && parked.is_none()
-            && !order.iter().any(known)
+        if parked.is_none()
+            && let Some(outcome) = self.names_nobody(waterfall)
         {
-            let (names, kind) = (order.join(", "), &self.job.spec.kind);
-            return Came::Done(Outcome::failed(
-                "provider_unconfigured",
-                format!(
-                    "type {kind} has none of the providers that the job names in this deployment: {names}"
-                ),
-            ));
+            return Came::Done(outcome);
         }
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
-        let ports = providers::Ports {
-            http: self.ports.http.clone(),
-            dns: self.ports.dns.clone(),
-            assets: self.ports.assets.clone(),
-            clock: self.ports.clock.clone(),
-            entropy: self.ports.entropy.clone(),
-            shared: Some(self.ports.store.clone()),
-            seen: Some(Seen::new(
-                self.ports.store.clone(),
-                self.job.spec.tenant.clone(),
-            )),
-            guard: None,
-        };
+        let ports = self.provider_ports();
         let parked = parked.map(|parked| {
             let posted = self.posted(at, &parked).cloned();
             (parked, posted)
@@ -282,6 +284,43 @@ impl Run<'_> {
                 ),
             },
         )
+    }
+
+    /// The outcome of every record where the job names providers and this deployment has none of them.
+    fn names_nobody(&self, waterfall: &Waterfall) -> Option<Outcome> {
+        let known = |name: &String| {
+            waterfall
+                .kind()
+                .providers()
+                .any(|provider| provider == name)
+        };
+        let order = self.job.spec.providers.as_ref()?;
+        if order.iter().any(known) {
+            return None;
+        }
+        let (names, kind) = (order.join(", "), &self.job.spec.kind);
+        Some(Outcome::failed(
+            "provider_unconfigured",
+            format!(
+                "type {kind} has none of the providers that the job names in this deployment: {names}"
+            ),
+        ))
+    }
+
+    fn provider_ports(&self) -> providers::Ports {
+        providers::Ports {
+            http: self.ports.http.clone(),
+            dns: self.ports.dns.clone(),
+            assets: self.ports.assets.clone(),
+            clock: self.ports.clock.clone(),
+            entropy: self.ports.entropy.clone(),
+            shared: Some(self.ports.store.clone()),
+            seen: Some(Seen::new(
+                self.ports.store.clone(),
+                self.job.spec.tenant.clone(),
+            )),
+            guard: None,
+        }
     }
 
     /// Holds an outcome to what can be stored and read back, and to the price that was dealt at submit, whatever
@@ -332,38 +371,33 @@ impl Run<'_> {
             .into_iter()
             .filter(ready)
             .collect();
-        let mut waiting = ready.into_iter().peekable();
+        let mut batch = Batch {
+            waiting: ready.into_iter().peekable(),
+            fresh: Vec::new(),
+            kept: 0,
+            parts: 0,
+        };
         let mut running = FuturesUnordered::new();
-        let (mut fresh, mut kept, mut parts) = (Vec::new(), 0, 0);
         let (mut keep_at, mut noted) = (None, 0);
-        let begin_until = self.until.minus(self.limit());
         loop {
             let now = self.ports.clock.now();
-            if waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
+            if batch.waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
                 // Answers already paid for are not given up because this read failed.
-                status = beside(&mut running, &mut fresh, self.status())
+                status = beside(&mut running, &mut batch.fresh, self.status())
                     .await
                     .unwrap_or(status);
                 checked = now;
             }
-            if fresh.len() > noted {
+            if batch.fresh.len() > noted {
                 keep_at.get_or_insert(self.ports.clock.now().plus(KEEP_AFTER));
             }
-            while running.len() < bound {
-                let Some(at) = waiting.peek().copied() else {
-                    break;
-                };
-                if let Some(outcome) = self.not_run(at, status) {
-                    fresh.push((at, Came::Done(outcome)));
-                } else if self.ports.clock.now() <= begin_until {
-                    let parked = known.parked.get(&at).cloned();
-                    running.push(async move { (at, self.ask(at, parked).await) });
-                } else {
-                    break;
-                }
-                waiting.next();
+            while running.len() < bound
+                && let Some(at) = self.next_to_ask(&mut batch, status)
+            {
+                let parked = known.parked.get(&at).cloned();
+                running.push(async move { (at, self.ask(at, parked).await) });
             }
-            noted = fresh.len();
+            noted = batch.fresh.len();
             let next = match keep_at {
                 Some(keep_at) if !running.is_empty() => {
                     let left = Timestamp::since(keep_at, self.ports.clock.now());
@@ -372,44 +406,64 @@ impl Run<'_> {
                 _ => Some(running.next().await),
             };
             match next {
-                Some(Some(done)) => fresh.push(done),
+                Some(Some(done)) => batch.fresh.push(done),
                 Some(None) => break,
                 None => {
-                    let these = fresh[kept..].to_vec();
-                    // Nothing depends on it: where it fails, these outcomes are put away with the next.
-                    match beside(
-                        &mut running,
-                        &mut fresh,
-                        self.put_away(&these, known, &mut parts),
-                    )
-                    .await
-                    {
-                        Ok(()) => kept += these.len(),
-                        Err(error) => {
-                            let (job, chunk) = (&self.job.spec.id, self.number);
-                            tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
-                        }
-                    }
+                    self.keep_early(&mut running, &mut batch, known).await;
                     keep_at = None;
                 }
             }
         }
         drop(running);
-        let done = fresh
-            .iter()
-            .filter(|(_, came)| matches!(came, Came::Done(_)))
-            .count();
-        if known.finished.len() + done < self.chunk.records.len() {
-            self.put_away(&fresh[kept..], known, &mut parts).await?;
+        self.keep_rest(&mut batch, known).await?;
+        for (at, came) in batch.fresh {
+            known.learn(at, came);
         }
-        for (at, came) in fresh {
-            known
-                .tried
-                .insert(at, known.parked.get(&at).map_or(0, Parked::heard));
-            match came {
-                Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
-                Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
+        Ok(())
+    }
+
+    /// The next waiting record that a provider is to be asked about; `None` where there is no other, or no time. What is
+    /// not run has its outcome at once.
+    fn next_to_ask(&self, batch: &mut Batch, status: Status) -> Option<u32> {
+        loop {
+            let at = *batch.waiting.peek()?;
+            if let Some(outcome) = self.not_run(at, status) {
+                batch.fresh.push((at, Came::Done(outcome)));
+                batch.waiting.next();
+            } else if self.ports.clock.now() <= self.begin_until() {
+                return batch.waiting.next();
+            } else {
+                return None;
             }
+        }
+    }
+
+    /// Puts away what has finished while others go on. Nothing depends on it: where it fails, these outcomes are put away
+    /// with the next.
+    async fn keep_early(
+        &self,
+        running: &mut (impl Stream<Item = (u32, Came)> + Unpin),
+        batch: &mut Batch,
+        known: &Known,
+    ) {
+        let these = batch.fresh[batch.kept..].to_vec();
+        let put = self.put_away(&these, known, &mut batch.parts);
+        match beside(running, &mut batch.fresh, put).await {
+            Ok(()) => batch.kept += these.len(),
+            Err(error) => {
+                let (job, chunk) = (&self.job.spec.id, self.number);
+                tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
+            }
+        }
+    }
+
+    /// Puts away what was not yet, unless every record has finished: then they are in the result.
+    async fn keep_rest(&self, batch: &mut Batch, known: &Known) -> Result<(), StepError> {
+        let done = |(_, came): &&(u32, Came)| matches!(came, Came::Done(_));
+        let done = batch.fresh.iter().filter(done).count();
+        if known.finished.len() + done < self.chunk.records.len() {
+            let rest = &batch.fresh[batch.kept..];
+            self.put_away(rest, known, &mut batch.parts).await?;
         }
         Ok(())
     }
@@ -417,7 +471,7 @@ impl Run<'_> {
     /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
     /// record that takes the process down with it is found out, and costs nobody else's outcome.
     pub(crate) async fn one_by_one(&self, known: &mut Known) -> Result<(), StepError> {
-        let begin_until = self.until.minus(self.limit());
+        let begin_until = self.begin_until();
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
             // The outcome stands behind its mark, which may come in once more.
             let mark = 2 * at;
@@ -459,119 +513,8 @@ impl Run<'_> {
                     came
                 }
             };
-            known
-                .tried
-                .insert(at, known.parked.get(&at).map_or(0, Parked::heard));
-            match came {
-                Came::Done(outcome) => drop(known.finished.insert(at, outcome)),
-                Came::Parked(parked) => drop(known.parked.insert(at, *parked)),
-            }
+            known.learn(at, came);
         }
         Ok(())
-    }
-
-    /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
-    /// again: a poll is no news.
-    async fn put_away(
-        &self,
-        came: &[(u32, Came)],
-        known: &Known,
-        parts: &mut u32,
-    ) -> Result<(), StepError> {
-        let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
-        for (at, came) in came {
-            match came {
-                Came::Done(outcome) => outcomes.push((*at, outcome.clone())),
-                Came::Parked(now)
-                    if known
-                        .parked
-                        .get(at)
-                        .is_some_and(|before| before.waits_as(now)) => {}
-                Came::Parked(now) => parked.push((*at, (**now).clone())),
-            }
-        }
-        let outcomes = groups(outcomes).into_iter().map(|outcomes| Part {
-            outcomes,
-            ..Part::default()
-        });
-        let parked = groups(parked).into_iter().map(|parked| Part {
-            parked,
-            ..Part::default()
-        });
-        let mut items = Vec::new();
-        for part in outcomes.chain(parked) {
-            items.push(self.part(*parts, &part)?);
-            *parts += 1;
-        }
-        if items.is_empty() {
-            Ok(())
-        } else {
-            Ok(self.ports.store.put_all(items).await?)
-        }
-    }
-
-    fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
-        part_item(
-            &self.job.spec.id,
-            self.number,
-            &self.id,
-            k,
-            part,
-            self.job.spec.expires_at,
-        )
-    }
-
-    /// Puts a part under this run's own name; nobody else writes there.
-    async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
-        Ok(self
-            .ports
-            .store
-            .put(Put {
-                item: self.part(k, part)?,
-                condition: None,
-            })
-            .await?)
-    }
-
-    /// Writes what providers answered where it is to be kept. Nothing depends on it.
-    pub(crate) async fn keep_answers(&self) {
-        if let Some(cache) = &self.cache {
-            cache.write(self.ports.clock.as_ref()).await;
-        }
-    }
-
-    /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.
-    pub(crate) async fn put(&self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, StepError> {
-        let (id, expires_at) = (&self.job.spec.id, self.job.spec.expires_at);
-        let (overflow, head) = result_items(id, self.number, &self.id, &outcomes, expires_at)?;
-        if !overflow.is_empty() {
-            self.ports.store.put_all(overflow).await?;
-        }
-        match self
-            .ports
-            .store
-            .put(Put {
-                item: head,
-                condition: Some(Condition::ItemAbsent),
-            })
-            .await
-        {
-            Ok(()) => Ok(outcomes),
-            Err(StoreError::ConditionFailed(_)) => {
-                let select = chunk_range(id, self.number, self.number);
-                let query = Query {
-                    select,
-                    limit: usize::MAX,
-                    descending: false,
-                    consistent: true,
-                };
-                let state =
-                    read_chunks(&self.ports.store.query(&query).await?)?.remove(&self.number);
-                state
-                    .and_then(|s| s.result)
-                    .ok_or(StepError::Corrupt("result"))
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -7,30 +7,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finish::{Finished, finish, look_at, wake};
+use super::chunk_end::{add_progress, summarise, tell_of_records};
+use super::finish::{Finished, finish, look_at};
 use super::newer;
 use super::run::{Calls, Known, Run};
 use crate::domain::callback::KEY_BYTES;
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
-use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::ids::{JobId, ulid};
-use crate::domain::job::{Job, JobEvent, ResultLine, Status, Webhook, next_status, told};
-use crate::domain::progress::ChunkSummary;
+use crate::domain::job::{Job, JobEvent, Status, next_status};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::lease::{
     Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take,
 };
 use crate::jobs::submit::{send, send_later};
-use crate::jobs::{Ports, StepError};
-use crate::ports::{Change, Condition, Item, Put, Query, QueueName, StoreError, Update, Value};
+use crate::jobs::{Ports, StepError, full_range};
+use crate::ports::{Change, Condition, Item, QueueName, StoreError, Update, Value};
 use crate::providers::Registry;
 use crate::providers::waterfall::Waterfall;
-use crate::schema;
 use crate::schema::{
-    CALLBACK_KEY, Chunk, ChunkState, DONE, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range,
-    chunk_range, current, delivery_item, get_n, meta_key, millis, progress_key, read_calls,
-    read_chunks, read_meta, read_progress, s, set, wake_attribute,
+    CALLBACK_KEY, Chunk, ChunkState, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range,
+    chunk_range, current, get_n, meta_key, millis, progress_key, read_calls, read_chunks,
+    read_meta, read_progress, s, set, wake_attribute,
 };
 
 /// A record begun so often on its own without an outcome is lost.
@@ -94,14 +92,10 @@ async fn run(
 ) -> Result<Ran, StepError> {
     let (id, n) = (&message.job, message.chunk);
     let heads = [meta_key(id), progress_key(id, shard_of(n))];
-    let query = Query {
-        select: chunk_range(id, n, n),
-        limit: usize::MAX,
-        descending: false,
-        consistent: true,
-    };
-    let (heads, items) =
-        futures_util::join!(ports.store.get_many(&heads), ports.store.query(&query));
+    let (heads, items) = futures_util::join!(
+        ports.store.get_many(&heads),
+        full_range(ports, chunk_range(id, n, n))
+    );
     let [meta, shard] = <[_; 2]>::try_from(heads?).map_err(|_| StepError::Corrupt("read"))?;
     let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else {
         return Ok(Ran::Moot);
@@ -169,82 +163,6 @@ async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
     } else {
         Ok(Ran::Moot)
     }
-}
-
-/// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
-/// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
-/// repeating this adds nothing.
-async fn tell_of_records(
-    ports: &Ports,
-    job: &Job,
-    chunk: &Chunk,
-    webhook: &Webhook,
-) -> Result<(), StepError> {
-    let spec = &job.spec;
-    for (index, _) in (chunk.first..).zip(&chunk.records) {
-        let now = ports.clock.now();
-        // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
-        let fast = index < FAST_EVENTS;
-        let lane = if fast {
-            QueueName::Webhook
-        } else {
-            QueueName::WebhookRetry
-        };
-        let event = EventType::RecordFinished;
-        let id = spec.id.record_delivery(index);
-        let delivery = Delivery::new(
-            id,
-            spec.tenant.clone(),
-            &spec.dialect,
-            event,
-            now,
-            &webhook.url,
-            spec.expires_at,
-        );
-        let item = delivery_item(&delivery, Some(delivery.due(now)));
-        match ports
-            .store
-            .put(Put {
-                item,
-                condition: Some(Condition::ItemAbsent),
-            })
-            .await
-        {
-            Ok(()) => wake(ports, &delivery, lane).await,
-            Err(StoreError::ConditionFailed(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// What a chunk adds to progress, derived from what is stored alone.
-fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
-    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(
-        |(index, (record, outcome))| {
-            let line = ResultLine {
-                index,
-                record: record.clone(),
-                outcome: outcome.clone(),
-            };
-            schema::json(&line.to_json()).len() as u64 + 1
-        },
-    );
-    let told = chunk
-        .records
-        .iter()
-        .zip(outcomes)
-        .map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
-    ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
-}
-
-async fn add_progress(ports: &Ports, job: &Job, summary: &ChunkSummary) -> Result<Item, StepError> {
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(summary.chunk)),
-        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
-        condition: Some(Condition::ItemExists),
-    };
-    Ok(ports.store.update(update).await?)
 }
 
 /// Level-triggered: every run that sees its shard full carries the news on, whether or not it filled it.
@@ -322,36 +240,12 @@ async fn find(
         parked,
         ..Known::default()
     };
-    let mut run = Run {
-        ports,
-        registry,
-        job,
-        chunk,
-        number: message.chunk,
-        id: ulid(ports.clock.now(), ports.random()),
-        until: receipt.deadline.minus(RESERVE),
-        longest: longest_record(receipt.timeout),
-        calls: Calls::default(),
-        wake: get_n(shard, wake_attribute(message.chunk)).map(Timestamp),
-        callback_key: None,
-        cache: registry.cache(
-            &job.spec.kind,
-            &ports.store,
-            &job.spec.tenant,
-            chunk.records.iter().map(|r| &r.input),
-        ),
-    };
+    let wake = get_n(shard, wake_attribute(message.chunk)).map(Timestamp);
+    let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, wake);
     if !known.parked.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
-        let next_at = run.next_at(&known, job.status);
-        if next_at > ports.clock.now() {
-            // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the
-            // sweep's comes after it.
-            if message.wake == run.wake.map(|at| at.0) {
-                wait(ports, job, message.chunk, next_at, receipt.lane).await?;
-                return Ok(Found::Some(Ran::Waits));
-            }
-            return Ok(Found::Some(Ran::Moot));
+        if let Some(ran) = too_early(&run, &known, message, receipt.lane).await? {
+            return Ok(Found::Some(ran));
         }
     }
     if let Some(running) = next_status(job.status, JobEvent::Begin) {
@@ -387,6 +281,57 @@ async fn find(
             Err(error)
         }
     }
+}
+
+/// The run that this message is for, before it knows what upstreams posted.
+fn run_over<'a>(
+    ports: &'a Ports,
+    registry: &'a Registry,
+    job: &'a Job,
+    number: u32,
+    chunk: &'a Chunk,
+    receipt: &Receipt,
+    wake: Option<Timestamp>,
+) -> Run<'a> {
+    Run {
+        ports,
+        registry,
+        job,
+        chunk,
+        number,
+        id: ulid(ports.clock.now(), ports.random()),
+        until: receipt.deadline.minus(RESERVE),
+        longest: longest_record(receipt.timeout),
+        calls: Calls::default(),
+        wake,
+        callback_key: None,
+        cache: registry.cache(
+            &job.spec.kind,
+            &ports.store,
+            &job.spec.tenant,
+            chunk.records.iter().map(|r| &r.input),
+        ),
+    }
+}
+
+/// Ends a run before it begins where all that is left waits for a time to come.
+async fn too_early(
+    run: &Run<'_>,
+    known: &Known,
+    message: &ChunkMessage,
+    lane: QueueName,
+) -> Result<Option<Ran>, StepError> {
+    let next_at = run.next_at(known, run.job.status);
+    if next_at <= run.ports.clock.now() {
+        return Ok(None);
+    }
+    // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the sweep's
+    // comes after it.
+    if message.wake != run.wake.map(|at| at.0) {
+        return Ok(Some(Ran::Moot));
+    }
+    wait(run.ports, run.job, run.number, next_at, lane).await?;
+    Ok(Some(Ran::Waits))
 }
 
 /// Works on what is missing, puts the result where nothing is any more, and sends for the rest.
@@ -452,7 +397,7 @@ async fn work(
         forget_starts(ports, job, message.chunk, hold).await;
     }
     let next = ChunkMessage {
-        hold: hold.until,
+        hold: hold.lease.as_ref().map(|lease| lease.until.0),
         ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume)
     };
     send(ports, &job.spec.tenant, vec![next], lane).await?;
@@ -514,14 +459,8 @@ async fn put_off(
 }
 
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {
-    let select = calls_range(&job.spec.id, chunk);
-    let query = Query {
-        select,
-        limit: usize::MAX,
-        descending: false,
-        consistent: true,
-    };
-    Ok(read_calls(&ports.store.query(&query).await?)?)
+    let items = full_range(ports, calls_range(&job.spec.id, chunk)).await?;
+    Ok(read_calls(&items)?)
 }
 
 /// The key that signs a job's callback URLs, made by the first run that needs it.

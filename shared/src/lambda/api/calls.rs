@@ -12,6 +12,7 @@ use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::job::{
     Accepted, JobView, MAX_BODY_BYTES, MAX_ESCAPED_PAGE_BYTES, Status, Submission,
 };
+use crate::domain::json::escaped_size;
 use crate::domain::tenant::{Caller, Scope};
 use crate::domain::time::Timestamp;
 use crate::jobs::authenticate::authenticate;
@@ -192,12 +193,7 @@ impl Asked<'_> {
             now,
         })?;
         // A surface's own form of the records may take more room than where they were counted.
-        let escaped: usize = response
-            .body
-            .iter()
-            .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
-            .sum();
-        if escaped > MAX_ESCAPED_PAGE_BYTES {
+        if escaped_size(&response.body) > MAX_ESCAPED_PAGE_BYTES {
             return Err(ApiError::ResultsTooLarge {
                 results_url: view.results_url(),
             });

@@ -12,11 +12,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::catalog::BreakerConfig;
-use crate::domain::backoff::jittered;
+use crate::domain::backoff::{doubled, jittered};
+use crate::domain::lease::Lease;
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
 use crate::providers::Ports;
+use crate::schema::LeaseSlot;
 
 /// How long what was read of the item is believed.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -33,19 +35,20 @@ const KEPT: i64 = 24 * 3600;
 
 const OPEN_UNTIL: &str = "open_until";
 const TIMES: &str = "times";
-const PROBE_UNTIL: &str = "probe_until";
+/// The right to be the probe. Whether a probe still counts is told by the opening that it found out about.
+const PROBE_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
 /// The HTTP status of the failure that opened it, where there was one.
 const STATUS: &str = "open_status";
 const EXPIRES_AT: &str = "expires_at";
 
 /// An opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Open {
     until: Timestamp,
     /// How often in a row it was opened.
     times: u32,
-    /// Somebody is finding out until then.
-    probe_until: Option<Timestamp>,
+    /// Of who is finding out.
+    probe: Option<Lease>,
     /// The failure that opened it.
     outage: Outage,
 }
@@ -66,7 +69,7 @@ impl Open {
             times: number(TIMES)
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(1),
-            probe_until: number(PROBE_UNTIL).map(Timestamp),
+            probe: PROBE_LEASE.read(item),
             outage: Outage {
                 status: number(STATUS).and_then(|n| u16::try_from(n).ok()),
             },
@@ -110,12 +113,8 @@ impl Tally {
 
 /// How long the circuit is open the `times`th time in a row.
 fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
-    let doubled = rules.open.saturating_mul(
-        1_u32
-            .checked_shl(times.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    jittered(doubled.min(rules.longest), JITTER, unit)
+    let length = doubled(rules.open, rules.longest, times.saturating_sub(1));
+    jittered(length, JITTER, unit)
 }
 
 /// Leave to send one request.
@@ -149,7 +148,7 @@ struct Local {
 
 impl Local {
     fn learn(&mut self, open: Option<Open>) {
-        if self.open.map(|open| open.until) != open.map(|open| open.until) {
+        if self.open.as_ref().map(|open| open.until) != open.as_ref().map(|open| open.until) {
             self.era += 1;
             self.tally = Tally::default();
         }
@@ -157,12 +156,11 @@ impl Local {
     }
 
     fn check(&self, now: Timestamp) -> Result<(), Timestamp> {
-        match self.open {
+        match &self.open {
             Some(open) if now < open.until => Err(open.until),
             Some(Open {
-                probe_until: Some(until),
-                ..
-            }) if now < until => Err(until.min(now.plus(REFRESH))),
+                probe: Some(lease), ..
+            }) if lease.is_live(now) => Err(lease.until.min(now.plus(REFRESH))),
             _ => Ok(()),
         }
     }
@@ -192,7 +190,7 @@ impl Breaker {
 
     /// What opened the circuit, as far as is known here; `None` where it is closed.
     pub fn outage(&self) -> Option<Outage> {
-        self.local().open.map(|open| open.outage)
+        self.local().open.as_ref().map(|open| open.outage)
     }
 
     /// Whether a request could be sent at all, or when to ask again.
@@ -208,33 +206,30 @@ impl Breaker {
         for _ in 0..2 {
             self.local().check(ports.clock.now())?;
             let now = ports.clock.now();
+            let lease = Lease::ending(now.plus(PROBE));
             let probed = {
                 let mut local = self.local();
                 let era = local.era;
                 let Some(open) = &mut local.open else {
                     return Ok(Pass { era, probe: None });
                 };
-                let probed = *open;
+                let probed = open.clone();
                 // Nobody else of this process tries meanwhile.
-                open.probe_until = Some(now.plus(PROBE));
+                open.probe = Some(lease.clone());
                 probed
             };
             let pass = Pass {
                 era: self.local().era,
-                probe: Some(probed),
+                probe: Some(probed.clone()),
             };
             let Some(store) = &ports.shared else {
                 return Ok(pass);
             };
-            let free = vec![
-                Condition::Absent(PROBE_UNTIL),
-                Condition::AtMost(PROBE_UNTIL, now.0),
-            ];
             let same = Condition::Equals(OPEN_UNTIL, Value::N(probed.until.0));
             let update = Update {
                 key: self.key(),
-                changes: vec![Change::Set(PROBE_UNTIL, Value::N(now.plus(PROBE).0))],
-                condition: Some(Condition::All(vec![same, Condition::Any(free)])),
+                changes: PROBE_LEASE.take(&lease),
+                condition: Some(Condition::All(vec![same, PROBE_LEASE.is_free(now)])),
             };
             match store.update(update).await {
                 Ok(_) => {
@@ -300,7 +295,7 @@ impl Breaker {
     pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         let now = ports.clock.now();
         let mut local = self.local();
-        let (outage, times, condition) = match pass.probe {
+        let (outage, times, condition) = match &pass.probe {
             Some(before) => {
                 let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
                 let Some(outage) = failure else {
@@ -308,11 +303,13 @@ impl Breaker {
                         provider = self.name,
                         "circuit is closed: the probe was answered"
                     );
-                    let removed = [OPEN_UNTIL, TIMES, PROBE_UNTIL, STATUS].map(Change::Remove);
+                    let mut changes = [OPEN_UNTIL, TIMES].map(Change::Remove).to_vec();
+                    changes.extend(PROBE_LEASE.give_back());
+                    changes.push(Change::Remove(STATUS));
                     local.learn(None);
                     local.untold = Some(Update {
                         key: self.key(),
-                        changes: removed.to_vec(),
+                        changes,
                         condition: Some(same),
                     });
                     return;
@@ -335,20 +332,21 @@ impl Breaker {
         local.learn(Some(Open {
             until,
             times,
-            probe_until: None,
+            probe: None,
             outage,
+        }));
+        let mut changes = vec![
+            Change::Set(OPEN_UNTIL, Value::N(until.0)),
+            Change::Set(TIMES, Value::N(i64::from(times))),
+            Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
+        ];
+        changes.extend(PROBE_LEASE.give_back());
+        changes.push(outage.status.map_or(Change::Remove(STATUS), |status| {
+            Change::Set(STATUS, Value::N(status.into()))
         }));
         local.untold = Some(Update {
             key: self.key(),
-            changes: vec![
-                Change::Set(OPEN_UNTIL, Value::N(until.0)),
-                Change::Set(TIMES, Value::N(i64::from(times))),
-                Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
-                Change::Remove(PROBE_UNTIL),
-                outage.status.map_or(Change::Remove(STATUS), |status| {
-                    Change::Set(STATUS, Value::N(status.into()))
-                }),
-            ],
+            changes,
             condition: Some(condition),
         });
     }

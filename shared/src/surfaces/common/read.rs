@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::json;
+pub use crate::domain::json::size as bytes;
 use crate::domain::record::{Blanks, MAX_DEPTH, MAX_RECORD_BYTES, depth, is_blank, present};
 
 /// The most faults that one answer lists.
@@ -199,16 +200,11 @@ pub fn object_by(
 /// # Errors
 /// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
-    if bytes(record) > MAX_RECORD_BYTES {
+    if json::size(record) > MAX_RECORD_BYTES {
         Err(too_large(at))
     } else {
         Ok(())
     }
-}
-
-/// How many bytes a value has as JSON.
-pub fn bytes(value: &impl serde::Serialize) -> usize {
-    serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
 pub(crate) fn too_large(at: usize) -> ApiError {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::backoff::equal_jitter;
 use crate::domain::delivery::retry_after;
 use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
@@ -98,7 +99,7 @@ pub(in crate::providers) async fn exchange(
         if !fault.passing {
             return Err(fault);
         }
-        let jittered = pause.mul_f64(0.5 + ports.entropy.unit() / 2.0);
+        let jittered = equal_jitter(pause, ports.entropy.unit());
         let wait = fault.wait.map_or(jittered, |asked| asked.max(jittered));
         let left = deadline.since(ports.clock.now());
         if attempt >= retries || wait >= left {

@@ -1,0 +1,108 @@
+//! Puts what a run over a chunk found: parts of it before the chunk is done, the answers to keep, and the result.
+
+use super::run::{Came, Known, Run};
+use crate::domain::record::Outcome;
+use crate::jobs::{StepError, full_range};
+use crate::ports::{Condition, Item, Put, StoreError};
+use crate::schema::{Corrupt, Part, chunk_range, groups, part_item, read_chunks, result_items};
+
+impl Run<'_> {
+    /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
+    /// again: a poll is no news.
+    pub(crate) async fn put_away(
+        &self,
+        came: &[(u32, Came)],
+        known: &Known,
+        parts: &mut u32,
+    ) -> Result<(), StepError> {
+        let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
+        for (at, came) in came {
+            match came {
+                Came::Done(outcome) => outcomes.push((*at, outcome.clone())),
+                Came::Parked(now)
+                    if known
+                        .parked
+                        .get(at)
+                        .is_some_and(|before| before.waits_as(now)) => {}
+                Came::Parked(now) => parked.push((*at, (**now).clone())),
+            }
+        }
+        let outcomes = groups(outcomes).into_iter().map(|outcomes| Part {
+            outcomes,
+            ..Part::default()
+        });
+        let parked = groups(parked).into_iter().map(|parked| Part {
+            parked,
+            ..Part::default()
+        });
+        let mut items = Vec::new();
+        for part in outcomes.chain(parked) {
+            items.push(self.part(*parts, &part)?);
+            *parts += 1;
+        }
+        if items.is_empty() {
+            Ok(())
+        } else {
+            Ok(self.ports.store.put_all(items).await?)
+        }
+    }
+
+    fn part(&self, k: u32, part: &Part) -> Result<Item, Corrupt> {
+        part_item(
+            &self.job.spec.id,
+            self.number,
+            &self.id,
+            k,
+            part,
+            self.job.spec.expires_at,
+        )
+    }
+
+    /// Puts a part under this run's own name; nobody else writes there.
+    pub(crate) async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
+        Ok(self
+            .ports
+            .store
+            .put(Put {
+                item: self.part(k, part)?,
+                condition: None,
+            })
+            .await?)
+    }
+
+    /// Writes what providers answered where it is to be kept. Nothing depends on it.
+    pub(crate) async fn keep_answers(&self) {
+        if let Some(cache) = &self.cache {
+            cache.write(self.ports.clock.as_ref()).await;
+        }
+    }
+
+    /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.
+    pub(crate) async fn put(&self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, StepError> {
+        let (id, expires_at) = (&self.job.spec.id, self.job.spec.expires_at);
+        let (overflow, head) = result_items(id, self.number, &self.id, &outcomes, expires_at)?;
+        if !overflow.is_empty() {
+            self.ports.store.put_all(overflow).await?;
+        }
+        match self
+            .ports
+            .store
+            .put(Put {
+                item: head,
+                condition: Some(Condition::ItemAbsent),
+            })
+            .await
+        {
+            Ok(()) => Ok(outcomes),
+            Err(StoreError::ConditionFailed(_)) => {
+                let select = chunk_range(id, self.number, self.number);
+                let items = full_range(self.ports, select).await?;
+                let state = read_chunks(&items)?.remove(&self.number);
+                state
+                    .and_then(|s| s.result)
+                    .ok_or(StepError::Corrupt("result"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

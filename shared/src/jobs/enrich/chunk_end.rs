@@ -1,0 +1,92 @@
+//! What a chunk's result brings about: its records' events, and the job's progress.
+
+use super::finish::wake;
+use crate::domain::chunk::shard_of;
+use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
+use crate::domain::job::{Job, ResultLine, Webhook, told};
+use crate::domain::json;
+use crate::domain::progress::ChunkSummary;
+use crate::domain::record::Outcome;
+use crate::jobs::{Ports, StepError};
+use crate::ports::{Change, Condition, Item, Put, QueueName, StoreError, Update};
+use crate::schema::{Chunk, DONE, delivery_item, progress_key, set};
+
+/// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
+/// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
+/// repeating this adds nothing.
+pub(crate) async fn tell_of_records(
+    ports: &Ports,
+    job: &Job,
+    chunk: &Chunk,
+    webhook: &Webhook,
+) -> Result<(), StepError> {
+    let spec = &job.spec;
+    for (index, _) in (chunk.first..).zip(&chunk.records) {
+        let now = ports.clock.now();
+        // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
+        let fast = index < FAST_EVENTS;
+        let lane = if fast {
+            QueueName::Webhook
+        } else {
+            QueueName::WebhookRetry
+        };
+        let event = EventType::RecordFinished;
+        let id = spec.id.record_delivery(index);
+        let delivery = Delivery::new(
+            id,
+            spec.tenant.clone(),
+            &spec.dialect,
+            event,
+            now,
+            &webhook.url,
+            spec.expires_at,
+        );
+        let item = delivery_item(&delivery, Some(delivery.due(now)));
+        match ports
+            .store
+            .put(Put {
+                item,
+                condition: Some(Condition::ItemAbsent),
+            })
+            .await
+        {
+            Ok(()) => wake(ports, &delivery, lane).await,
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What a chunk adds to progress, derived from what is stored alone.
+pub(crate) fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
+    let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(
+        |(index, (record, outcome))| {
+            let line = ResultLine {
+                index,
+                record: record.clone(),
+                outcome: outcome.clone(),
+            };
+            json::size(&line.to_json()) as u64 + 1
+        },
+    );
+    let told = chunk
+        .records
+        .iter()
+        .zip(outcomes)
+        .map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
+    ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
+}
+
+pub(crate) async fn add_progress(
+    ports: &Ports,
+    job: &Job,
+    summary: &ChunkSummary,
+) -> Result<Item, StepError> {
+    let update = Update {
+        key: progress_key(&job.spec.id, shard_of(summary.chunk)),
+        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
+        condition: Some(Condition::ItemExists),
+    };
+    Ok(ports.store.update(update).await?)
+}
