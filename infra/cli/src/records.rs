@@ -106,6 +106,16 @@ pub fn read_leniently(
     Err(reader.faults)
 }
 
+/// The names of a header, for a text.
+fn listed(names: &[String]) -> String {
+    let named: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+        .collect();
+    named.join(", ")
+}
+
 struct Reader<'a> {
     columns: &'a Columns,
     kind: Option<&'a Kind>,
@@ -178,25 +188,27 @@ impl Reader<'_> {
             );
             return None;
         }
-        let has = || {
-            names
-                .iter()
-                .filter(|n| !n.is_empty())
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
         for name in self
             .columns
             .named()
             .filter(|name| !names.iter().any(|n| n == name))
         {
+            let has = listed(names);
             self.fault(
                 line,
-                format!("there is no column {name:?}; there are {}", has()),
+                format!("there is no column {name:?}; there are {has}"),
             );
         }
         let roles = self.columns.plan(names, self.kind);
+        self.repeated(line, names, &roles);
+        if self.faults.is_empty() {
+            self.lacking(line, names, &roles);
+        }
+        self.faults.is_empty().then_some(roles)
+    }
+
+    /// Faults of columns that are used and share their name.
+    fn repeated(&mut self, line: u64, names: &[String], roles: &[Vec<Role>]) {
         for (at, name) in names
             .iter()
             .enumerate()
@@ -220,40 +232,44 @@ impl Reader<'_> {
                 );
             }
         }
-        if self.faults.is_empty() {
-            let fields: Vec<&str> = inputs(&roles).collect();
-            let hint = self.hint(names, &roles);
-            match self.kind {
-                _ if fields.is_empty() => {
-                    let wanted = match self.kind {
-                        Some(kind) => format!("type {} needs {}", kind.name, kind.needs()),
-                        None => "the key may not ask what the type needs".to_owned(),
-                    };
-                    let hint = hint.unwrap_or_else(|| {
-                        "Name one: --input COLUMN=FIELD; or, where that is a record already, put a line with the columns' names above it"
-                            .to_owned()
-                    });
-                    self.fault(
-                        line,
-                        format!("no column is input ({wanted}); there are {}. {hint}", has()),
-                    );
-                }
-                Some(kind) if !kind.served(|field| fields.contains(&field)) => {
-                    let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
-                    let fields = fields.join(", ");
-                    self.fault(
-                        line,
-                        format!(
-                            "input is only {fields}; type {} needs {}{hint}",
-                            kind.name,
-                            kind.needs()
-                        ),
-                    );
-                }
-                _ => {}
+    }
+
+    /// Faults of a header without the columns that the type needs.
+    fn lacking(&mut self, line: u64, names: &[String], roles: &[Vec<Role>]) {
+        let fields: Vec<&str> = inputs(roles).collect();
+        let hint = self.hint(names, roles);
+        match self.kind {
+            _ if fields.is_empty() => {
+                let wanted = match self.kind {
+                    Some(kind) => format!("type {} needs {}", kind.name, kind.needs()),
+                    None => "the key may not ask what the type needs".to_owned(),
+                };
+                let hint = hint.unwrap_or_else(|| {
+                    "Name one: --input COLUMN=FIELD; or, where that is a record already, put a line with the columns' names above it"
+                        .to_owned()
+                });
+                self.fault(
+                    line,
+                    format!(
+                        "no column is input ({wanted}); there are {}. {hint}",
+                        listed(names)
+                    ),
+                );
             }
+            Some(kind) if !kind.served(|field| fields.contains(&field)) => {
+                let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+                let fields = fields.join(", ");
+                self.fault(
+                    line,
+                    format!(
+                        "input is only {fields}; type {} needs {}{hint}",
+                        kind.name,
+                        kind.needs()
+                    ),
+                );
+            }
+            _ => {}
         }
-        self.faults.is_empty().then_some(roles)
     }
 
     /// Asks whether columns that nobody named are what the type lacks.

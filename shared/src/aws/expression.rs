@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::ports::{Attributes, Change, Condition, Item, Key, StoreError, Update, Value};
+use crate::ports::{Attributes, Change, Condition, Item, Key, Select, StoreError, Update, Value};
 
 pub(super) type Raw = HashMap<String, AttributeValue>;
 
@@ -247,6 +247,57 @@ pub(super) fn size(item: &Item) -> usize {
             }
     });
     4 + item.key.pk.len() + item.key.sk.len() + values.sum::<usize>()
+}
+
+/// A condition as an expression, where there is one.
+pub(super) fn optional(
+    condition: Option<&Condition>,
+    aliases: &mut Aliases,
+) -> Result<Option<String>, StoreError> {
+    condition
+        .map(|condition| self::condition(condition, aliases))
+        .transpose()
+}
+
+/// The index and the key condition that select these items.
+pub(super) fn key_condition(
+    select: &Select,
+    aliases: &mut Aliases,
+) -> (Option<&'static str>, String) {
+    match select {
+        Select::Partition { pk, from, to } => {
+            let (hash, range) = (aliases.name("pk"), aliases.name("sk"));
+            let (pk, from, to) = (aliases.text(pk), aliases.text(from), aliases.text(to));
+            (
+                None,
+                format!("{hash} = {pk} AND {range} BETWEEN {from} AND {to}"),
+            )
+        }
+        Select::JobsOfTenant {
+            tenant_jobs,
+            before,
+        } => {
+            let mut condition = format!(
+                "{} = {}",
+                aliases.name("tenant_jobs"),
+                aliases.text(tenant_jobs)
+            );
+            if let Some(before) = before {
+                let range = aliases.name("job_id");
+                condition = format!("{condition} AND {range} < {}", aliases.text(before));
+            }
+            (Some("by_tenant"), condition)
+        }
+        Select::Due { due_shard, until } => {
+            let (hash, range) = (aliases.name("due_shard"), aliases.name("due"));
+            let shard = aliases.text(due_shard);
+            let until = aliases.value(AttributeValue::N(until.to_string()));
+            (
+                Some("due"),
+                format!("{hash} = {shard} AND {range} <= {until}"),
+            )
+        }
+    }
 }
 
 #[cfg(test)]

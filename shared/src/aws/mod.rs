@@ -13,6 +13,7 @@ mod queue;
 mod service;
 mod settings;
 mod store;
+mod transaction;
 
 pub use assets::AwsAssets;
 pub use client::AwsClients;

@@ -16,17 +16,16 @@ use aws_sdk_dynamodb::operation::transact_write_items::{
 };
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    Capacity, ConditionCheck, ConsumedCapacity, DeleteRequest, KeysAndAttributes, Put as RawPut,
-    PutRequest, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update as RawUpdate, WriteRequest,
+    Capacity, ConsumedCapacity, DeleteRequest, KeysAndAttributes, PutRequest,
+    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, WriteRequest,
 };
 
 use super::expression::{self, Aliases, Raw};
 use super::failure::{Unknown, cancelled, existing, failure};
 use super::meter::{Meter, Usage};
+use super::transaction::raw_write;
 use crate::ports::{
-    Clock, Condition, Entropy, FailedCondition, Item, Key, Put, Query, Select, Store, StoreError,
-    Update, Write,
+    Clock, Entropy, FailedCondition, Item, Key, Put, Query, Store, StoreError, Update, Write,
 };
 
 /// Source: Amazon `DynamoDB` API reference, `BatchGetItem`.
@@ -227,66 +226,6 @@ impl DynamoStore {
         }
         Ok(())
     }
-
-    fn raw_write(&self, write: &Write) -> Result<TransactWriteItem, StoreError> {
-        let unbuilt = |_| StoreError::Refused("the request could not be built".to_owned());
-        let mut aliases = Aliases::default();
-        let old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let action = TransactWriteItem::builder();
-        let action = match write {
-            Write::Put(put) => {
-                let condition = optional(put.condition.as_ref(), &mut aliases)?;
-                let (names, values) = aliases.into_parts();
-                let put = RawPut::builder()
-                    .table_name(&self.table)
-                    .set_item(Some(expression::raw_item(&put.item)?))
-                    .set_condition_expression(condition)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build();
-                action.put(put.map_err(unbuilt)?)
-            }
-            Write::Update(update) => {
-                let changes = expression::changes(&update.changes, &mut aliases)?;
-                let condition = optional(update.condition.as_ref(), &mut aliases)?;
-                let (names, values) = aliases.into_parts();
-                let update = RawUpdate::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(expression::raw_key(&update.key)))
-                    .update_expression(changes)
-                    .set_condition_expression(condition)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build();
-                action.update(update.map_err(unbuilt)?)
-            }
-            Write::Check { key, condition } => {
-                let condition = expression::condition(condition, &mut aliases)?;
-                let (names, values) = aliases.into_parts();
-                let check = ConditionCheck::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(expression::raw_key(key)))
-                    .condition_expression(condition)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build();
-                action.condition_check(check.map_err(unbuilt)?)
-            }
-        };
-        Ok(action.build())
-    }
-}
-
-fn optional(
-    condition: Option<&Condition>,
-    aliases: &mut Aliases,
-) -> Result<Option<String>, StoreError> {
-    condition
-        .map(|condition| expression::condition(condition, aliases))
-        .transpose()
 }
 
 /// The service looks for repeated keys within one batch only.
@@ -342,42 +281,7 @@ impl Store for DynamoStore {
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         let mut aliases = Aliases::default();
-        let (index, condition) = match &query.select {
-            Select::Partition { pk, from, to } => {
-                let (hash, range) = (aliases.name("pk"), aliases.name("sk"));
-                let (pk, from, to) = (aliases.text(pk), aliases.text(from), aliases.text(to));
-                (
-                    None,
-                    format!("{hash} = {pk} AND {range} BETWEEN {from} AND {to}"),
-                )
-            }
-            Select::JobsOfTenant {
-                tenant_jobs,
-                before,
-            } => {
-                let mut condition = format!(
-                    "{} = {}",
-                    aliases.name("tenant_jobs"),
-                    aliases.text(tenant_jobs)
-                );
-                if let Some(before) = before {
-                    let range = aliases.name("job_id");
-                    condition = format!("{condition} AND {range} < {}", aliases.text(before));
-                }
-                (Some("by_tenant"), condition)
-            }
-            Select::Due { due_shard, until } => {
-                let (hash, range) = (aliases.name("due_shard"), aliases.name("due"));
-                let shard = aliases.text(due_shard);
-                let until = aliases.value(aws_sdk_dynamodb::types::AttributeValue::N(
-                    until.to_string(),
-                ));
-                (
-                    Some("due"),
-                    format!("{hash} = {shard} AND {range} <= {until}"),
-                )
-            }
-        };
+        let (index, condition) = expression::key_condition(&query.select, &mut aliases);
         let (names, values) = aliases.into_parts();
         let mut found = Vec::new();
         let mut start = None;
@@ -418,7 +322,7 @@ impl Store for DynamoStore {
 
     async fn put(&self, put: Put) -> Result<(), StoreError> {
         let mut aliases = Aliases::default();
-        let condition = optional(put.condition.as_ref(), &mut aliases)?;
+        let condition = expression::optional(put.condition.as_ref(), &mut aliases)?;
         let (names, values) = aliases.into_parts();
         let unknown = Unknown::new(false);
         let answer = self
@@ -453,7 +357,7 @@ impl Store for DynamoStore {
     async fn update(&self, update: Update) -> Result<Item, StoreError> {
         let mut aliases = Aliases::default();
         let changes = expression::changes(&update.changes, &mut aliases)?;
-        let condition = optional(update.condition.as_ref(), &mut aliases)?;
+        let condition = expression::optional(update.condition.as_ref(), &mut aliases)?;
         let (names, values) = aliases.into_parts();
         let unknown = Unknown::new(expression::counts(&update));
         let answer = self
@@ -491,7 +395,10 @@ impl Store for DynamoStore {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let actions: Result<Vec<_>, _> = writes.iter().map(|write| self.raw_write(write)).collect();
+        let actions: Result<Vec<_>, _> = writes
+            .iter()
+            .map(|write| raw_write(&self.table, write))
+            .collect();
         // The SDK puts one token on all attempts of this call, so a repeated one does not count twice.
         let unknown = Unknown::new(false);
         let answer = self

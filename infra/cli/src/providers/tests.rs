@@ -1,13 +1,23 @@
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use shared::catalog::{CONFIG_FILE, Config, compiled, parse_config};
+use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
-use shared::providers::Later;
+use shared::providers::{Answer, Later, Ports, Provider, Question, Registry, build};
 
-use super::*;
+use super::args::{Check, Compile, Enrich};
+use super::check::report;
+use super::machine::{assets, ports, watch};
+use super::trial::{Trial, asked, outcome_text, record, registry_of};
+use crate::account::Account;
+use crate::failure::Failure;
 use crate::server::{Reply, serve};
+use crate::settings::Settings;
 
 /// A directory of its own with a `providers.toml` and settings; gone with the test.
 struct Bundle(PathBuf);
@@ -101,7 +111,7 @@ impl Told {
             text.push('\n');
             Ok(())
         };
-        let faults = super::report(dir, settings, &args, &mut say).await?;
+        let faults = report(dir, settings, &args, &mut say).await?;
         Ok(Self { text, faults })
     }
 }

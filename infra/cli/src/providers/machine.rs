@@ -1,0 +1,100 @@
+//! What a try needs of this machine: the directory, the network, the account.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use shared::aws::AwsClients;
+use shared::catalog::{CONFIG_FILE, ProviderConfig};
+use shared::lambda::config::Reach;
+use shared::lambda::start::upstreams;
+use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
+use shared::ports::{Assets, Entropy as _};
+use shared::providers::Ports;
+
+use crate::account::{self, Account};
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::settings::Settings;
+use crate::watched::{Tell, Veil, Watched};
+
+/// Where `providers.toml` is.
+pub(super) fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(dir) = named {
+        return Ok(dir.to_owned());
+    }
+    let usual = ["infra", "."]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|dir| dir.join(CONFIG_FILE).is_file());
+    usual.ok_or_else(|| {
+        Failure::usage("there is no providers.toml in infra or here; name its directory with --dir")
+    })
+}
+
+/// The real network, within what the settings allow.
+pub(super) fn ports(settings: &Settings) -> Result<Ports, Failure> {
+    let reach = Reach::read(&|name| settings.get(name))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Ports {
+        http,
+        dns,
+        assets: Arc::new(NoAssets),
+        clock,
+        entropy,
+        shared: None,
+        seen: None,
+        guard: None,
+    })
+}
+
+/// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.
+pub(super) async fn watch(
+    asked: impl Iterator<Item = &ProviderConfig>,
+    verbose: bool,
+    settings: &Settings,
+    ports: Ports,
+) -> Result<(Arc<Watched>, Ports), Failure> {
+    let telling = if verbose {
+        let screen = Screen::new();
+        let tell: Tell = Arc::new(move |line: &str| screen.note(line));
+        Some((
+            tell,
+            Veil::of(asked, settings, ports.assets.as_ref()).await?,
+        ))
+    } else {
+        None
+    };
+    let watched = Arc::new(Watched::new(
+        Arc::clone(&ports.http),
+        Arc::clone(&ports.clock),
+        telling,
+    ));
+    Ok((
+        Arc::clone(&watched),
+        Ports {
+            http: watched,
+            ..ports
+        },
+    ))
+}
+
+/// What providers need of the AWS account. Connects nowhere yet.
+pub(super) async fn assets(
+    settings: &Settings,
+    account: &Account,
+) -> Result<Arc<dyn Assets>, Failure> {
+    let aws = account::settings(settings, account, None).await?;
+    let clients = AwsClients::new(&aws).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Arc::new(
+        clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy)),
+    ))
+}
+
+/// Another one each time: an upstream that recognises a repeated request shall answer this one.
+pub(super) fn fresh_key() -> String {
+    let mut bytes = [0; 16];
+    SystemEntropy.fill(&mut bytes);
+    format!("millrace-cli-{}", hex::encode(bytes))
+}
