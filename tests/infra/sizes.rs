@@ -31,10 +31,6 @@ const KNOWN: &[(&str, usize)] = &[
     ("lines of Api::call in shared/src/lambda/api.rs", 116),
     ("lines of attempt in shared/src/webhooks/dispatch.rs", 81),
     ("lines of infra/cli/src/jobs.rs", 727),
-    (
-        "lines of profile in shared/src/providers/kinds/web/profile.rs",
-        97,
-    ),
     ("lines of shared/src/schema.rs", 581),
 ];
 

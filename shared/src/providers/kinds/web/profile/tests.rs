@@ -1,6 +1,11 @@
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
-use super::*;
+use super::fields::Profile;
+use super::home::{language_tag, profile};
+use super::organization::MAX_LOGOS;
+use super::staff::employees;
+use crate::providers::kinds::web::html::Document;
 use crate::providers::testing::timed;
 
 fn read(asked: &str, url: &str, html: &str) -> Profile {
