@@ -1,4 +1,5 @@
-//! The tables of states in `shared/README.md` say what the state machines do.
+//! The tables of states in `shared/README.md` say what the state machines do. They are written by hand: the code, the
+//! simulation's invariants and this test all ask the same functions, so the page is what would show a wrong step.
 
 use std::fmt::Debug;
 

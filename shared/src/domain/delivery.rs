@@ -330,7 +330,13 @@ impl Delivery {
 
     /// Moves to the state that follows on `event`; where none does, it stays.
     pub fn advance(&mut self, event: DeliveryEvent) {
-        self.state = next_state(self.state, event).unwrap_or(self.state);
+        let next = next_state(self.state, event);
+        debug_assert!(
+            next.is_some(),
+            "{event:?} of a delivery that is {:?}",
+            self.state
+        );
+        self.state = next.unwrap_or(self.state);
     }
 
     /// Begins a new round of attempts under the same event id.

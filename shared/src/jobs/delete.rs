@@ -29,7 +29,7 @@ pub async fn delete(
     for _ in 0..Status::ALL.len() {
         let view = read::job(ports, tenant, id).await?;
         let Some(deleted) = next_status(view.job.status, JobEvent::Delete) else {
-            return erased(ports, &view.job).await;
+            return Err(ApiError::NotFound { what: "job" });
         };
         let mut changes = vec![
             Change::Set(STATUS, s(deleted.as_str())),

@@ -1,9 +1,8 @@
 //! Providers and the waterfall over them.
 //!
-//! A provider answers one question: what do you know about this input? The waterfall (`waterfall.rs`) asks several in
-//! order and merges what they find. `config` reads `providers.toml`, which declares types and providers.
-//!
-//! [`Catalog`] is what the file says about types (inputs, prices, limits) and is all that `submit` loads. [`Registry`]
+//! A provider answers one question: what do you know about this input? The waterfall asks several in order and merges
+//! what they find. The room `catalog` reads `providers.toml`, which declares types and providers, and is all that `submit`
+//! loads. [`Registry`]
 //! is a catalog with its providers built: tables opened, secrets of the environment resolved. `enrich` loads that.
 
 mod contract;
