@@ -37,6 +37,7 @@ class Checks(unittest.TestCase):
         local.start()
         self.addCleanup(local.stop)
         self.options = SimpleNamespace(
+            command_name="with",
             no_tenant=False, cli=self.place / "millrace", bundle=self.place / "bundle", env_file=self.place / ".env")
         self.executable(self.options.cli)
         for name in stack.FUNCTIONS:
