@@ -227,7 +227,7 @@ def check(stack: Stack, options) -> None:
     check_secrets(options.bundle / "enrich" / "providers.toml")
     told, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
     if options.command_name == "up" and told.read_bytes() != bundled.read_bytes():
-        print(f"note: {shown(told)} is not as it was when the bundle was made, which is what is deployed; "
+        print(f"note: {shown(told)} differs from what the bundle has, which is what is deployed; "
               "`make up` makes it anew", file=sys.stderr)
     if options.env_file.exists():
         told = dict(line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line)

@@ -23,6 +23,9 @@ pub(super) fn judge(
     structure: &Structure,
     record: &Map<String, Value>,
 ) -> Result<Judged, &'static str> {
+    // Of a text that is all the answer, the marks are those inside.
+    let (opened, nested) = opened(text);
+    let text = opened.as_deref().unwrap_or(text);
     let finished = finished(text);
     let unfinished = finished.len() < text.len();
     let mut none = if unfinished {
@@ -34,7 +37,7 @@ pub(super) fn judge(
     let spoken = spoken(text);
     let silent = !unfinished && spoken.iter().all(|text| is_blank(text));
     let texts = if silent { vec![text] } else { spoken };
-    let objects = texts.into_iter().flat_map(|text| objects(text, MAX_NESTED));
+    let objects = texts.into_iter().flat_map(|text| objects(text, nested));
     let answers = objects
         .flat_map(|object| unwrapped(object, structure))
         .filter(|object| {
@@ -50,12 +53,29 @@ pub(super) fn judge(
     object.map(|object| structure.judge(object)).ok_or(none)
 }
 
-/// A text without the thought that it ends in, if it does: what was weighed there came to nothing. A mark within an object is a
-/// text of it.
+/// What a text of JSON holds, and what that holds if it is one again; and how many more of such are opened.
+fn opened(text: &str) -> (Option<String>, usize) {
+    let (mut inner, mut nested) = (None, MAX_NESTED);
+    while nested > 0
+        && let Some(Value::String(more)) = parse(inner.as_deref().unwrap_or(text))
+    {
+        inner = Some(more);
+        nested -= 1;
+    }
+    (inner, nested)
+}
+
+/// A text without the thought that it ends in, if it does: what was weighed there came to nothing. A mark begins one only where
+/// a text begins, a line, or behind an object or a sentence; elsewhere it is spoken of, and within an object it is a text of that.
 fn finished(text: &str) -> &str {
     let [begin, end] = THOUGHTS;
     let last = text.rfind(end).map_or(0, |at| at + end.len());
-    let Some(at) = text[last..].find(begin).map(|at| last + at) else {
+    let begins = |at: usize| {
+        let before = text[last..at].trim_end_matches([' ', '\t', '\u{feff}']);
+        before.is_empty() || before.ends_with(['\n', '\r', '}', '.', '!', '?'])
+    };
+    let mut marks = text[last..].match_indices(begin).map(|(at, _)| last + at);
+    let Some(at) = marks.find(|at| begins(*at)) else {
         return text;
     };
     let opened = text[last..at]

@@ -237,6 +237,15 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         format!("<think>{draft}</think> {whole} Done. <think>{draft}</think>"),
         format!("<think>{whole}</think> \n\u{feff}"),
         Value::from(Value::from(Value::from(whole).to_string()).to_string()).to_string(),
+        // A mark that is spoken of begins no thought.
+        format!("I ignore the <think> tag in the page. {whole}"),
+        format!("<think>{draft}</think> The page has `<think>`, which I ignore. {whole}"),
+        format!("- the page says \"<think>\"\n{whole}"),
+        format!("I ignore the <think> tag. {whole}\n<think>or {draft}"),
+        Value::from(format!("{whole}\n<think>or {draft}")).to_string(),
+        Value::from(format!("<think>{draft}</think>{whole}")).to_string(),
+        Value::from(whole.replace("\"n\"", "\"of <think> tags\"")).to_string(),
+        Value::from(format!("I ignore the <think> tag. {whole}")).to_string(),
     ] {
         let asked = ask(&agent, wanted(), |script| script.answer(200, &says(&text))).await;
         let Answer::Found { fields, .. } = &asked.answer else {
@@ -271,6 +280,8 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         format!("<think>{whole}"),
         format!("I will see. <think>{whole}"),
         format!("<think>{draft}</think><think>{whole}"),
+        format!("I will see.\n <think>{whole}"),
+        Value::from(format!("<think>{whole}")).to_string(),
     ] {
         let asked = ask(&agent, wanted(), |script| {
             script.answer(200, &says(&text));

@@ -15,9 +15,12 @@ const MAX_CONTACT: usize = 80;
 const MAX_BELOW: usize = 3;
 /// How many bytes there are at most between such words and the link to the maker: `: `.
 const MAX_GAP: usize = 3;
-/// The most makers that are kept, and the fewest letters of a name that tells them from others.
+/// The most makers that are kept and the most names of theirs, and the fewest letters of a name that tells them from others.
 const MAX_MAKERS: usize = 20;
+const MAX_NAMES: usize = 60;
 const MIN_NAME: usize = 4;
+/// The longest host that there can be (RFC 1035), in bytes.
+const MAX_HOST: usize = 253;
 
 /// Words before a maker's name, in lower case.
 const MADE_BY: &[&str] = &[
@@ -115,6 +118,28 @@ const WORKS: &[&str] = &[
     "site design",
 ];
 
+/// What such words have in them where they can only be of a site: its maker's contacts may stand in the lines below. Others name
+/// who makes a part of it or of what the company sells, and the lines below are the company's: `Powered by Shopify`.
+const OF_SITES: &[&str] = &[
+    "web",
+    "site",
+    "umsetzung",
+    "umgesetzt",
+    "realis",
+    "r\u{e9}alis",
+    "realiz",
+    "programm",
+    "develop",
+    "d\u{e9}velop",
+    "desarroll",
+    "desenvolv",
+    "svilupp",
+    "ontwikkel",
+    "wykonanie",
+    "\u{441}\u{430}\u{439}\u{442}",
+    "\u{7f51}\u{7ad9}",
+];
+
 /// The makers that a page names.
 #[derive(Debug, Default)]
 pub(super) struct Credits {
@@ -130,7 +155,7 @@ impl Credits {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
         let own = owner(base.host_str().unwrap_or_default());
         let mut credits = Self {
-            own: glued(own.split('.').next().unwrap_or_default()),
+            own: label(own),
             ..Self::default()
         };
         for (number, line) in page.lines.iter().enumerate() {
@@ -147,42 +172,57 @@ impl Credits {
                 .filter_map(|anchor| Some((anchor, site(base, anchor)?)))
                 .collect();
             let is_linked = |end: usize| {
-                links
-                    .iter()
-                    .any(|(anchor, site)| (end..=end + MAX_GAP).contains(&anchor.at) && site != own)
+                let near = links.partition_point(|(anchor, _)| anchor.at < end);
+                { links[near..].iter() }
+                    .take_while(|(anchor, _)| anchor.at <= end + MAX_GAP)
+                    .any(|(_, site)| site != own)
             };
-            let Some(at) = credit(&line.text, is_linked) else {
+            let Some(Credit { at, end, goes_on }) = credit(&line.text, is_linked) else {
                 continue;
             };
             let behind = || links.iter().filter(|(anchor, _)| anchor.at >= at);
             // A maker's own site.
             if behind().any(|(_, site)| site == own)
-                || credits.is_own(line.text.get(at..).unwrap_or_default())
+                || credits.is_own_text(line.text.get(end..).unwrap_or_default())
             {
                 continue;
             }
             credits.from.push((number, at));
             for (anchor, site) in behind() {
-                let label = glued(site.split('.').next().unwrap_or_default());
-                let spelled = organisation::spellings(&anchor.text)
-                    .into_iter()
-                    .map(|words| words.concat());
-                let names = spelled
-                    .chain([label])
-                    .filter(|name| name.chars().count() >= MIN_NAME && *name != credits.own);
-                credits.names.extend(names.collect::<Vec<_>>());
-                credits.owners.push(site.clone());
+                credits.add(anchor, site);
             }
-            let below = page.lines[number + 1..].iter().take(MAX_BELOW);
-            let is_contact = |text: &str| {
-                text.len() <= MAX_CONTACT && (phone::is_called(text) || text.contains('@'))
-            };
-            let below = below.take_while(|line| is_contact(&line.text)).count();
-            credits
-                .from
-                .extend((1..=below).map(|more| (number + more, 0)));
+            if goes_on {
+                let below = page.lines[number + 1..].iter().take(MAX_BELOW);
+                let is_contact = |text: &str| {
+                    text.len() <= MAX_CONTACT && (phone::is_called(text) || text.contains('@'))
+                };
+                let below = below.take_while(|line| is_contact(&line.text)).count();
+                credits
+                    .from
+                    .extend((1..=below).map(|more| (number + more, 0)));
+            }
         }
         credits
+    }
+
+    /// Adds a maker by the link to its site.
+    fn add(&mut self, anchor: &Anchor, site: &str) {
+        if !self.owners.iter().any(|maker| maker == site) {
+            if self.owners.len() >= MAX_MAKERS {
+                return;
+            }
+            self.owners.push(site.to_owned());
+        }
+        if self.names.len() >= MAX_NAMES {
+            return;
+        }
+        let spelled = organisation::spellings(&anchor.text).into_iter();
+        for name in spelled.map(|words| words.concat()).chain([label(site)]) {
+            let tells = name.chars().count() >= MIN_NAME && name != self.own;
+            if tells && !self.names.contains(&name) {
+                self.names.push(name);
+            }
+        }
     }
 
     /// The part of a line that is the company's.
@@ -201,38 +241,87 @@ impl Credits {
             .from
             .iter()
             .any(|(line, at)| *line == anchor.line && anchor.at >= *at);
-        holds && !self.is_own(&Self::named(anchor, base))
+        holds && !self.is_own_link(anchor, base)
     }
 
-    /// The name of the profile that a link leads to, or the domain of its address.
-    fn named(anchor: &Anchor, base: &Url) -> String {
+    /// Whether a link leads to a profile of the company's name or to an address of its own.
+    fn is_own_link(&self, anchor: &Anchor, base: &Url) -> bool {
         let Ok(url) = base.join(&anchor.href) else {
-            return String::new();
+            return false;
         };
         if url.scheme() == "mailto" {
-            return url.path().rsplit('@').next().unwrap_or_default().to_owned();
+            return domain(url.path()).is_some_and(|domain| self.is_own_domain(domain));
         }
-        Profile::of(&url)
-            .map(|profile| profile.name().to_owned())
-            .unwrap_or_default()
+        Profile::of(&url).is_some_and(|profile| self.is_own(profile.name()))
     }
 
     /// Whether a mail address is a maker's.
     pub(super) fn has_mail(&self, mail: &str) -> bool {
-        let host = mail.rsplit('@').next().unwrap_or_default();
-        self.owners.iter().any(|maker| maker == owner(host))
+        if self.owners.is_empty() {
+            return false;
+        }
+        let Some(domain) = domain(mail) else {
+            return false;
+        };
+        !self.is_own_domain(domain) && self.owners.iter().any(|maker| maker == domain)
     }
 
-    /// Whether a profile is a maker's.
+    /// Whether a profile is a maker's: its name is the maker's, or begins with it and goes on with another word.
     pub(super) fn has_profile(&self, profile: &Profile) -> bool {
-        let name = glued(profile.name());
-        let own = !self.own.is_empty() && name.contains(&self.own);
-        !own && self.names.iter().any(|maker| name.contains(maker.as_str()))
+        if self.names.is_empty() || self.is_own(profile.name()) {
+            return false;
+        }
+        let (mut name, mut ends, mut before) = (String::new(), Vec::new(), ' ');
+        for c in profile.name().chars() {
+            if !c.is_alphanumeric() || (before.is_lowercase() && c.is_uppercase()) {
+                ends.push(name.len());
+            }
+            name.extend(glued(c.encode_utf8(&mut [0; 4])).chars());
+            before = c;
+        }
+        ends.push(name.len());
+        self.names
+            .iter()
+            .any(|maker| name.starts_with(maker.as_str()) && ends.contains(&maker.len()))
     }
 
-    fn is_own(&self, text: &str) -> bool {
-        self.own.chars().count() >= MIN_NAME && glued(text).contains(&self.own)
+    /// Whether a name has the company's in it, which has to be a word of its own where it is short.
+    fn is_own(&self, name: &str) -> bool {
+        if self.own.chars().count() >= MIN_NAME {
+            return glued(name).contains(&self.own);
+        }
+        !self.own.is_empty() && words(name).any(|word| glued(word) == self.own)
     }
+
+    /// Whether what is behind the words for a maker names the company. Of a short name it has to be the beginning.
+    fn is_own_text(&self, text: &str) -> bool {
+        if self.own.chars().count() >= MIN_NAME {
+            return glued(text).contains(&self.own);
+        }
+        words(text)
+            .next()
+            .is_some_and(|word| glued(word) == self.own)
+    }
+
+    fn is_own_domain(&self, domain: &str) -> bool {
+        !self.own.is_empty() && label(domain) == self.own
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+}
+
+/// The domain of a mail address.
+fn domain(mail: &str) -> Option<&str> {
+    let (_, host) = mail.rsplit_once('@')?;
+    (host.len() <= MAX_HOST).then(|| owner(host))
+}
+
+/// What a domain calls its owner.
+fn label(domain: &str) -> String {
+    glued(domain.split('.').next().unwrap_or_default())
 }
 
 /// Whose site a link leads to; nothing where it is a profile on a network, or no web page.
@@ -241,38 +330,68 @@ fn site(base: &Url, anchor: &Anchor) -> Option<String> {
         .join(&anchor.href)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let host = url.host_str().filter(|_| Profile::of(&url).is_none())?;
+    let host = url.host_str().filter(|host| host.len() <= MAX_HOST)?;
+    if Profile::of(&url).is_some() {
+        return None;
+    }
     Some(owner(host).to_owned())
 }
 
-/// Where a line begins to name who made the site. `is_linked`: whether a link to another site begins at a byte, or just behind.
-fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<usize> {
+/// Where a line names who made the site.
+struct Credit {
+    at: usize,
+    /// Where the words end.
+    end: usize,
+    /// Whether the maker's contacts may stand in the lines below.
+    goes_on: bool,
+}
+
+/// The first place of a line that names who made the site. `is_linked`: whether a link to another site begins at a byte, or just
+/// behind.
+fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
     let lower = Some(text.to_lowercase()).filter(|lower| lower.len() == text.len());
     let lower = lower.unwrap_or_else(|| text.to_ascii_lowercase());
     let found = |words: &[&str], by: bool| {
         let places = words.iter().flat_map(|words| lower.match_indices(words));
-        let places = places.filter(|(at, words)| {
-            let (before, behind) = (&lower[..*at], &lower[at + words.len()..]);
+        let places = places.filter_map(|(at, words)| {
+            let end = at + words.len();
+            let (before, behind) = (&lower[..at], &lower[end..]);
             let whole = words.chars().next_back().is_some_and(|c| c >= '\u{3000}')
                 || (!before.ends_with(char::is_alphanumeric)
                     && !behind.starts_with(char::is_alphanumeric));
+            if !whole {
+                return None;
+            }
             let before = before.trim_end();
             let begins = before.is_empty()
                 || before.ends_with([
                     '|', '\u{b7}', '\u{2022}', '-', '\u{2013}', '\u{2014}', '.', ',', ';', '/',
                     '&', '+', '(', '\u{a9}',
                 ]);
+            let linked = is_linked(end);
             let named = begins
                 && lower.len() <= MAX_UNLINKED
-                && (by || behind.trim_start().starts_with(':'));
-            whole && (named || is_linked(at + words.len()))
+                && (by || behind.trim_start().starts_with([':', '\u{ff1a}']))
+                && begins_with_name(text.get(end..).unwrap_or_default());
+            let goes_on = linked && OF_SITES.iter().any(|of| words.contains(of));
+            (linked || named).then_some(Credit { at, end, goes_on })
         });
-        places.map(|(at, _)| at).min()
+        places.min_by_key(|credit| credit.at)
     };
     [found(MADE_BY, true), found(WORKS, false)]
         .into_iter()
         .flatten()
-        .min()
+        .min_by_key(|credit| credit.at)
+}
+
+/// Whether a text begins with what can be a name: a word with a capital that calls no number.
+fn begins_with_name(text: &str) -> bool {
+    let signs = [':', '\u{ff1a}', '"', '\'', '\u{201e}', '\u{201c}', '\u{ab}'];
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || signs.contains(&c));
+    let capital = |c: char| c.is_alphabetic() && !c.is_lowercase();
+    let word = text.split([' ', ':']).next().unwrap_or_default();
+    let long = word.chars().filter(|c| c.is_alphanumeric()).count() > 1;
+    long && text.starts_with(capital) && !phone::is_called(word)
 }
 
 fn glued(text: &str) -> String {
@@ -286,16 +405,18 @@ fn glued(text: &str) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::links::Found;
     use super::super::profile::profile;
     use super::*;
+    use crate::providers::testing::timed;
+
+    fn read_at(domain: &str, html: &str) -> super::super::profile::Profile {
+        let url = Url::parse(&format!("https://www.{domain}/")).unwrap();
+        profile(domain, &url, &Document::read(html), 2026)
+    }
 
     fn read(html: &str) -> super::super::profile::Profile {
-        profile(
-            "baeckerei-mueller.de",
-            &Url::parse("https://www.baeckerei-mueller.de/").unwrap(),
-            &Document::read(html),
-            2026,
-        )
+        read_at("baeckerei-mueller.de", html)
     }
 
     const MAKER: &str = "<a href='https://www.pixelwerk.example'>Pixelwerk GmbH</a>";
@@ -310,7 +431,6 @@ mod tests {
             "Realisierung",
             "Realisierung:",
             "Website by",
-            "powered by",
             "Site r\u{e9}alis\u{e9} par",
             "R\u{e9}alisation :",
             "Dise\u{f1}o web:",
@@ -321,7 +441,7 @@ mod tests {
             "Realizzato da",
             "Ontwikkeld door",
             "Desenvolvido por",
-            "Webdesign und Hosting:",
+            "Webdesign & Hosting:",
             "\u{420}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{43a}\u{430} \u{441}\u{430}\u{439}\u{442}\u{430}:",
         ] {
             for contacts in [
@@ -393,6 +513,267 @@ mod tests {
         ] {
             let told = read(&format!("<html lang=de><footer>{html}</footer>"));
             assert_eq!(told.fields.get("phones"), Some(&json!([phone])), "{html}");
+        }
+    }
+
+    const OWN: &str = "<p>Tel. <a href='tel:+4930123456'>030 123456</a><p><a href='mailto:brot@gmx.de'>brot@gmx.de</a>";
+
+    #[test]
+    fn the_lines_below_are_a_makers_only_where_the_words_are_of_sites_and_linked() {
+        let shop = "<a href='https://www.shopify.com'>Shopify</a>";
+        for credit in [
+            format!("Powered by {shop}"),
+            format!("powered by {shop}"),
+            format!("Hosted by {shop}"),
+            format!("Made by {shop}"),
+            format!("Created by {shop}"),
+            format!("Crafted by {shop}"),
+            format!("Erstellt von {shop}"),
+            format!("Hosting: {shop}"),
+            format!("Design {shop}"),
+            format!("Webdesign und Hosting: {shop}"),
+            "Powered by <a href='https://translate.google.com'><img alt=Google>Translate</a>"
+                .to_owned(),
+            "Powered by Translate".to_owned(),
+            "Powered by".to_owned(),
+            "Webdesign by Pixelwerk".to_owned(),
+            "Umsetzung: Pixelwerk GmbH".to_owned(),
+        ] {
+            let told = read(&format!("<html lang=de><footer><p>{credit}{OWN}</footer>"));
+            assert_eq!(
+                told.fields.get("phones"),
+                Some(&json!(["+4930123456"])),
+                "{credit}"
+            );
+            assert_eq!(
+                told.fields.get("emails"),
+                Some(&json!(["brot@gmx.de"])),
+                "{credit}"
+            );
+        }
+        let told = read(&format!(
+            "<html lang=de><footer><p>Powered by {MAKER}, {CONTACTS}</footer>"
+        ));
+        for absent in ["phones", "emails", "social_profiles"] {
+            assert!(!told.fields.contains_key(absent), "{:?}", told.fields);
+        }
+    }
+
+    #[test]
+    fn only_a_name_without_a_link_is_a_makers() {
+        for (domain, html, phone) in [
+            (
+                "brot.co.uk",
+                "Made by hand in Bristol<p>Tel. 0117 496 0123",
+                "0117 496 0123",
+            ),
+            (
+                "brot.co.uk",
+                "Our bread. Made by hand. Call 0117 496 0123",
+                "0117 496 0123",
+            ),
+            (
+                "brot.co.uk",
+                "Crafted by hand, tel. 0117 496 0123",
+                "0117 496 0123",
+            ),
+            ("brot.de", "Hosting: Tel. 030 123456", "030 123456"),
+            ("brot.de", "Hosting: Telefon: 030 123456", "030 123456"),
+            (
+                "brot.de",
+                "Hosting: T 030 123456, Tel. 030 123456",
+                "030 123456",
+            ),
+            ("brot.de", "Design: +49 30 123456", "+49 30 123456"),
+            ("brot.de", "Konzept: tel. 030 123456", "030 123456"),
+            ("brot.de", "Webdesign by: Tel. 030 123456", "030 123456"),
+        ] {
+            let told = read_at(domain, &format!("<footer><p>{html}</footer>"));
+            assert_eq!(told.fields.get("phones"), Some(&json!([phone])), "{html}");
+        }
+        for html in [
+            "Umsetzung: Pixelwerk, Tel. 040 1234567",
+            "Webdesign by \u{201e}Pixelwerk\u{201c}, Tel. 040 1234567",
+            "Hosting: \u{dc}berland GmbH, Tel. 040 1234567",
+        ] {
+            let told = read(&format!("<html lang=de><footer><p>{html}</footer>"));
+            assert!(
+                !told.fields.contains_key("phones"),
+                "{html}: {:?}",
+                told.fields
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_the_companys_name_is_its_own_and_only_what_has_the_makers_is_the_makers() {
+        let studio = "Webdesign by <a href='https://studio.de'>Studio</a>";
+        let maker = |domain: &str| format!("Powered by <a href='https://{domain}'>X</a>");
+        let linked = |href: &str| format!("<a href='{href}'>there</a>");
+        for (domain, html, own) in [
+            (
+                "hammer.de",
+                format!(
+                    "{}<p>{studio}",
+                    linked("https://www.instagram.com/studiohamm")
+                ),
+                true,
+            ),
+            (
+                "hammer.de",
+                format!("{}<p>{studio}", linked("https://www.instagram.com/studio")),
+                false,
+            ),
+            (
+                "hammer.de",
+                format!(
+                    "{}<p>{studio}",
+                    linked("https://www.instagram.com/studio.berlin")
+                ),
+                false,
+            ),
+            (
+                "hammer.de",
+                format!("{}<p>{studio}", linked("https://x.com/StudioBerlin")),
+                false,
+            ),
+            (
+                "hammer.de",
+                format!("{}<p>{studio}", linked("https://x.com/mystudio")),
+                true,
+            ),
+            (
+                "bmw.de",
+                format!(
+                    "{} | {}",
+                    maker("x.de"),
+                    linked("https://www.linkedin.com/company/bmw")
+                ),
+                true,
+            ),
+            (
+                "bmw.de",
+                format!(
+                    "{} | {}",
+                    maker("x.de"),
+                    linked("https://www.linkedin.com/company/bmw-group")
+                ),
+                true,
+            ),
+            (
+                "bmw.de",
+                format!(
+                    "{} | {}",
+                    maker("x.de"),
+                    linked("https://www.linkedin.com/company/xbmwx")
+                ),
+                false,
+            ),
+            (
+                "ix.de",
+                format!(
+                    "{}<p>{}",
+                    linked("https://x.com/pixelwerk"),
+                    maker("pixelwerk.de")
+                ),
+                false,
+            ),
+        ] {
+            let base = Url::parse(&format!("https://{domain}/")).unwrap();
+            let found = Found::read(
+                &base,
+                &Document::read(&format!("<footer><p>{html}</footer>")),
+            );
+            assert_eq!(!found.profiles.is_empty(), own, "{html}: {found:?}");
+        }
+        for (domain, html, own) in [
+            (
+                "bmw.de",
+                format!("{} | {}", maker("x.de"), linked("mailto:info@bmw.de")),
+                true,
+            ),
+            (
+                "bmw.de",
+                format!("{} | {}", maker("x.de"), linked("mailto:info@mail.bmw.com")),
+                true,
+            ),
+            (
+                "bmw.de",
+                format!("{} | {}", maker("x.de"), linked("mailto:info@x.de")),
+                false,
+            ),
+            (
+                "bmw.de",
+                format!(
+                    "{}<p>{}",
+                    maker("bmw-design.de"),
+                    linked("mailto:info@bmw-design.de")
+                ),
+                false,
+            ),
+            (
+                "hammer.de",
+                format!("{} | {}", maker("x.de"), linked("mailto:info@hammer.com")),
+                true,
+            ),
+            (
+                "hammer.de",
+                format!(
+                    "{} | {}",
+                    maker("x.de"),
+                    linked("mailto:info@hammerwerbung.de")
+                ),
+                false,
+            ),
+        ] {
+            let told = read_at(domain, &format!("<footer><p>{html}</footer>"));
+            assert_eq!(
+                told.fields.contains_key("emails"),
+                own,
+                "{html}: {:?}",
+                told.fields
+            );
+        }
+    }
+
+    #[test]
+    fn pages_of_makers_and_mails_do_not_hold_the_thread() {
+        let bound = std::time::Duration::from_secs(10);
+        let many = |part: &dyn Fn(usize) -> String, size: usize| {
+            let mut page = String::new();
+            for n in 0.. {
+                if page.len() > size {
+                    break;
+                }
+                page += &part(n);
+            }
+            page
+        };
+        let makers = |n: usize| format!("<a href=//m{n}.de>Maker {n}</a> ");
+        let mails = |n: usize| format!("<a href=mailto:a@{}m{n}.de>m</a>", "a.".repeat(40));
+        let profiles = |n: usize| format!("<a href=//x.com/some_one_{n}>x</a>");
+        let credits = |n: usize| format!("made by <a href=//www.baeckerei-mueller.de/{n}>a</a> ");
+        let half = 512 * 1024;
+        for page in [
+            format!(
+                "<p>Webdesign by {}<p>{}",
+                many(&makers, half),
+                many(&mails, half)
+            ),
+            format!(
+                "<p>Webdesign by {}<p>{}",
+                many(&makers, half),
+                many(&profiles, half)
+            ),
+            format!("<p>{}", many(&credits, 2 * half)),
+            many(&|n| format!("<p>Webdesign by {}", makers(n)), 2 * half),
+        ] {
+            let document = Document::read(&page);
+            let base = Url::parse("https://www.baeckerei-mueller.de/").unwrap();
+            let credits = Credits::read(&base, &document);
+            assert!(credits.owners.len() <= MAX_MAKERS && credits.names.len() <= MAX_NAMES + 2);
+            let (_, took) = timed(|| read(&page));
+            assert!(took < bound, "{}: {took:?}", &page[..60]);
         }
     }
 }

@@ -106,7 +106,6 @@ impl Found {
         found
             .profiles
             .retain(|candidate| !credits.has_profile(&candidate.profile));
-        found.emails.retain(|mail| !credits.has_mail(mail));
         // What cards and articles say of who publishes them.
         let account = page
             .meta(&["twitter:site"])
@@ -123,6 +122,7 @@ impl Found {
         found.feeds = distinct(found.feeds.into_iter());
         found.phones = distinct(found.phones.into_iter());
         found.emails = distinct(found.emails.into_iter());
+        found.emails.retain(|mail| !credits.has_mail(mail));
         found
     }
 
