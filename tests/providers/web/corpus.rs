@@ -32,8 +32,6 @@ const INVENTED: f64 = 0.05;
 /// From when on an answer counts as sure, and from when on it is more than a guess.
 const SURE: f64 = 0.7;
 const NO_GUESS: f64 = 0.5;
-/// Fields with fewer values stand or fall together: one value would decide.
-const FEW: usize = 10;
 
 /// The fields of `site` that are scored.
 const FIELDS: [&str; 16] = [
@@ -371,26 +369,11 @@ impl Score {
             "{:24} | told | right | precision | expected | found | recall | in text | read | of all | all told | precision | absent | invented\n",
             format!("field, sure from {SURE}")
         );
-        let mut small = Tally::default();
-        let (mut failed, mut joint) = (Vec::new(), Vec::new());
+        let mut failed = Vec::new();
         for (name, tally) in &self.fields {
             let _ = writeln!(table, "{}", tally.row(name));
-            if (tally.expected + tally.in_text).max(tally.told) < FEW {
-                small.add(tally);
-                joint.push(name.as_str());
-            } else if !tally.holds() {
+            if !tally.holds() {
                 failed.push(name.as_str());
-            }
-        }
-        if !joint.is_empty() {
-            let _ = writeln!(
-                table,
-                "{}  ({})",
-                small.row("small fields, held jointly"),
-                joint.join(", ")
-            );
-            if !small.holds() {
-                failed.push("small fields");
             }
         }
         println!("{table}\n{}", self.misses);
