@@ -394,6 +394,13 @@ mod tests {
                 None,
             ),
             // No prices, but people and offices.
+            ("030 12345 678 Sek/Büro", Some("DE"), "+493012345678", None),
+            (
+                "030 12345678 14 Ct. / Min.",
+                Some("DE"),
+                "+493012345678",
+                None,
+            ),
             ("030 12345 678 Sek.", Some("DE"), "+493012345678", None),
             ("030 12345 678 Ron", Some("DE"), "+493012345678", None),
             ("030 12345 678 Kr.", Some("DE"), "+493012345678", None),

@@ -351,10 +351,13 @@ fn called(words: &str) -> Called {
     while let Some(word) = words.next() {
         // `Telefax (Zentrale)`
         if is_fax(word) || (is_label(word) && words.peek().is_some_and(|before| is_fax(before))) {
-            return match labels::is_for_both(&lower) {
-                true if near => Called::Phone,
-                true => Called::Nothing,
-                false => Called::Fax,
+            let both = labels::is_for_both(&lower);
+            return if both && near {
+                Called::Phone
+            } else if both {
+                Called::Nothing
+            } else {
+                Called::Fax
             };
         }
         if is_label(word) {

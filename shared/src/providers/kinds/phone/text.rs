@@ -71,27 +71,26 @@ const LABELS: [&str; 11] = [
 
 /// A remark that begins with a digit or a sign: hours, prices and floors. Any other word behind digits leaves them a number's.
 /// Letters that may be anything else are a currency only in brackets, behind a decimal, or before what it is paid for.
-const REMARK: &str = r"(?x)[(\[]\s?\d{1,3}\s?(?:
-        cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar
-    )\b | [\s,;(\[](?:
+const REMARK: &str = r"(?x)[(\[]\s?\d{1,3}\s?CURRENCY\b | [\s,;(\[](?:
     (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
     | \d{1,2}:\d\d\b
     | \d{1,3}(?:st|nd|rd|th|h|p)\b
     | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
     | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?\d{1,3}(?:[.:,]\d\d)?\s?
         (?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min)\b
-    | \d{1,3}[.,](?:\d{1,3}|-)\s?(?:
-        cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar
-        )\b
-    | \d{1,3}\s?(?:
-        cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar
-        )\s?(?:/|(?:pro|per|par|por|al|je|a)\s?(?:min|anruf|call|appel|llamada|chiamata|chamada|gesprek|połączenie|sms))
+    | \d{1,3}[.,](?:\d{1,3}|-)\s?CURRENCY\b
+    | \d{1,3}\s?CURRENCY\.?\s?(?:/|(?:pro|per|par|por|al|je|a)\s)\s?(?:min|anruf|call|appel|llamada|chiamata|chamada|gesprek
+        |połączenie|sms|perc|hívás|мин|dk|hovor)
     | \d{1,3}(?:[.,](?:\d{1,3}|-))?\s?(?:
         (?:cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|pence|groszy|euros?|dollars?|pounds?|francs)\b
         | z[łŁ] | k[čČ] | лв | руб | грн | (?:[A-Z]{1,2})?[€$£¥₽₹₺₴₩₪¢฿₫₦]
         | (?:/|pro|per|par|por|al|je|a)\s?
             (?:min(?:ut[eoa])?|anruf|call|appel|llamada|chiamata|chamada|gesprek|połączenie|sms)\b)
     | [€$£¥₽₹₺₴₩₪¢฿₫₦]\s?\d)";
+
+/// Letters of currencies.
+const CURRENCY: &str = "(?:cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp|jpy|yen|cny|aud\
+    |cad|nzd|brl|mxn|zar)";
 
 /// What is a day, with the time or without.
 const DATE: &str = r"(?x)^(?:
@@ -174,7 +173,7 @@ struct Patterns {
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
     Some(Patterns {
-        remark: pattern(REMARK)?,
+        remark: pattern(&REMARK.replace("CURRENCY", CURRENCY))?,
         no_number: [pattern(DATE)?, pattern(ROUNDED)?],
         date_in_words: pattern(DATE_IN_WORDS)?,
         years: pattern(YEARS)?,
