@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rlibphonenumber::Region;
 
-use super::text;
+use super::{labels, text};
 
 /// The most numbers that are told, and the most that are held against the plans.
 const MAX_SHOWN: usize = 10;
@@ -30,26 +30,10 @@ const SEPARATORS: [&str; 6] = [
     " // ",
 ];
 
-/// Words that call what is behind them a phone number, in lower case.
-const LABELS: &str = "\
-    tel tel\u{e9} t\u{e9}l telf tlf tlfn tfno tfn telephone t\u{e9}l\u{e9}phone phone phones ph telefon telefono \
-    tel\u{e9}fono telefone telefoon telefoni telefonnummer telefonn\u{ed} telefonu t\u{e9}l\u{e9}phonez fon fono fone \
-    puhelin puh telefonsz\u{e1}m s\u{ed}mi \u{442}\u{435}\u{43b} \u{442}\u{435}\u{43b}\u{435}\u{444}\u{43e}\u{43d} \
-    \u{3c4}\u{3b7}\u{3bb} \u{3c4}\u{3b7}\u{3bb}\u{3ad}\u{3c6}\u{3c9}\u{3bd}\u{3bf} \u{5d8}\u{5dc}\u{5e4}\u{5d5}\u{5df} \
-    \u{647}\u{627}\u{62a}\u{641} \u{62a}\u{644}\u{641}\u{646} mobile mobil mob mobiel cell cellphone cellulare \
-    celular m\u{f3}vil movil portable handy gsm hotline helpline switchboard zentrale durchwahl landline whatsapp";
 /// What people are asked to do with it, in the same way.
 const CALLS: &str = "\
     call dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
     \u{437}\u{432}\u{43e}\u{43d}\u{438}\u{442}\u{435}";
-/// Such words of scripts without spaces, which may be part of a longer one.
-const WITHIN: [&str; 5] = [
-    "\u{96fb}\u{8a71}",
-    "\u{7535}\u{8bdd}",
-    "\u{5ea7}\u{673a}",
-    "\u{624b}\u{673a}",
-    "\u{c804}\u{d654}",
-];
 /// Words before an extension.
 const EXTENSIONS: &str = "ext extn extension extensi\u{f3}n x durchwahl dw int interno nebenstelle poste anexo ramal toestel";
 /// Letters that stand for such words, and for a fax.
@@ -58,18 +42,6 @@ const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
 const GLUE: &str = "\
     us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
     ons op p\u{e5} au al allo le the is ist est via direct or office main sales team kontor \u{756a}\u{53f7}";
-/// What is no phone, whatever else it is called.
-const FAX: [&str; 8] = [
-    "fax",
-    "faks",
-    "\u{444}\u{430}\u{43a}\u{441}",
-    "\u{30d5}\u{30a1}\u{30c3}\u{30af}\u{30b9}",
-    "\u{4f20}\u{771f}",
-    "\u{50b3}\u{771f}",
-    "\u{d329}\u{c2a4}",
-    "\u{3c6}\u{3b1}\u{3be}",
-];
-
 /// What the words before a number call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Called {
@@ -181,18 +153,18 @@ fn parts(line: &str) -> impl Iterator<Item = &str> {
 /// Whether a line has a word for phones, as contact blocks do.
 pub(in crate::providers) fn is_called(line: &str) -> bool {
     let lower = line.to_lowercase();
-    let words = lower.split(|c: char| !c.is_alphanumeric());
-    let is_label = |word: &str| LABELS.split(' ').any(|label| label == word);
-    words.take(MAX_WORDS).any(is_label) || WITHIN.iter().any(|label| lower.contains(label))
+    let mut words = lower.split(|c: char| !c.is_alphanumeric());
+    words.by_ref().take(MAX_WORDS).any(labels::is_phone) || words.any(labels::has_phone_within)
 }
 
 /// Whether the text of a link to a number calls it a fax, or what stands beside it: the part before its line, and what is before
 /// and behind in that.
 pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [&str; 3]) -> bool {
     let lower = text.to_lowercase();
-    let is_label = |word: &str| LABELS.split(' ').any(|label| label == word);
-    if FAX.iter().any(|fax| lower.contains(fax)) {
-        return !lower.split(|c: char| !c.is_alphanumeric()).any(is_label);
+    if labels::says_fax(&lower) {
+        return !lower
+            .split(|c: char| !c.is_alphanumeric())
+            .any(labels::is_phone);
     }
     if is_called(text) {
         return false;
@@ -280,10 +252,11 @@ impl<'t> Iterator for Numbers<'t> {
             if !number.contains('(') {
                 // The end of a bracket that it stands in.
                 number = number
-                    .split(')')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_end_matches(['-', '.', ' ', '/']);
+                    .split_once(')')
+                    .map(|(number, _)| number)
+                    .filter(|number| text::count(number) >= MIN_DIGITS)
+                    .unwrap_or(number)
+                    .trim_end_matches(['-', '.', ' ', '/', ')']);
             }
             let attached = self.text[..start]
                 .chars()
@@ -321,7 +294,8 @@ impl<'t> Iterator for Numbers<'t> {
                 .flatten()
                 .unwrap_or(rest)
                 .contains(|c: char| c.is_ascii_digit());
-            if !again && FAX.iter().any(|fax| behind.starts_with(fax)) {
+            let word = behind.split(|c: char| !c.is_alphanumeric()).next();
+            if !again && word.is_some_and(labels::says_fax) {
                 called = Called::Fax;
             }
             self.called = Some(called);
@@ -364,21 +338,29 @@ fn called(words: &str) -> Called {
     if let Some(letter) = words.next_if(|word| word.chars().count() == 1) {
         let alone = words.peek().is_none() || lower.trim_end().ends_with([':', '.']);
         return match letter {
+            "f" if alone && labels::is_for_both(&lower) => Called::Phone,
             "f" if alone => Called::Fax,
             letter if alone && is(LETTERS, letter) => Called::Phone,
             _ => Called::Nothing,
         };
     }
-    let is_label = |word: &str| is(LABELS, word) || is(CALLS, word);
-    let is_fax = |word: &str| FAX.iter().any(|fax| word.contains(fax));
+    let is_label = |word: &str| labels::is_phone(word) || is(CALLS, word);
+    let is_fax = labels::says_fax;
     let mut near = true;
     let mut words = words.take(MAX_WORDS).peekable();
     while let Some(word) = words.next() {
         // `Telefax (Zentrale)`
         if is_fax(word) || (is_label(word) && words.peek().is_some_and(|before| is_fax(before))) {
-            return Called::Fax;
+            let both = labels::is_for_both(&lower);
+            return if both && near {
+                Called::Phone
+            } else if both {
+                Called::Nothing
+            } else {
+                Called::Fax
+            };
         }
-        if is_label(word) || WITHIN.iter().any(|label| word.contains(label)) {
+        if is_label(word) {
             return if near { Called::Phone } else { Called::Nothing };
         }
         near &= is(GLUE, word);
@@ -433,6 +415,47 @@ mod tests {
                 &["030 1234568"],
             ),
             ("Fax|+49 30 1234567", "DE", &[]),
+            ("Fax-Nr.: +49 30 1234567", "DE", &[]),
+            ("Telefaxnummer +49 30 1234567", "DE", &[]),
+            ("FAX\u{756a}\u{53f7} +81 3-1234-5678", "JP", &[]),
+            (
+                "\u{672c}\u{793e}\u{30d5}\u{30a1}\u{30c3}\u{30af}\u{30b9} +81 3-1234-5678",
+                "JP",
+                &[],
+            ),
+            // Places with the word in their names.
+            ("Halifax: +44 1422 345678", "GB", &["+44 1422 345678"]),
+            ("Tel. Halifax 01422 345678", "GB", &[]),
+            ("Fairfax +1 703-253-0000", "US", &["+1 703-253-0000"]),
+            ("Tel. 703-253-0000, Fairfax", "US", &["703-253-0000"]),
+            ("Tlf. 32 12 34 56, Faxe", "DK", &["32 12 34 56"]),
+            // One line for both.
+            ("Tel./Fax: 030 123456", "DE", &["030 123456"]),
+            ("Tel/Fax 030 123456", "DE", &["030 123456"]),
+            ("Telefon & Fax: 030 123456", "DE", &["030 123456"]),
+            ("Telefon & Telefax|030 123456", "DE", &["030 123456"]),
+            ("Tel. + Fax: 030 123456", "DE", &["030 123456"]),
+            ("Tel.- und Fax-Nr.: 030 123456", "DE", &["030 123456"]),
+            ("Tel.-Nr. / Fax-Nr.: 030 123456", "DE", &["030 123456"]),
+            ("Fax/Tel.: 030 123456", "DE", &["030 123456"]),
+            ("T/F: 030 123456", "DE", &["030 123456"]),
+            (
+                "T\u{e9}l. et fax : 01 42 68 53 00",
+                "FR",
+                &["01 42 68 53 00"],
+            ),
+            ("Tel. e fax: 06 69812345", "IT", &["06 69812345"]),
+            (
+                "\u{96fb}\u{8a71}\u{30fb}FAX\u{ff1a}03-1234-5678",
+                "JP",
+                &["03-1234-5678"],
+            ),
+            ("Tel. 030 123456 / Fax 030 123457", "DE", &["030 123456"]),
+            ("Tel. (Zentrale), Fax: 030 123456", "DE", &[]),
+            // Signs with spaces.
+            ("Tel. ( 030 ) 123456", "DE", &["(030) 123456"]),
+            ("Tel. 030 ) 123456", "DE", &["030) 123456"]),
+            ("(Tel. 030 123456) 12", "DE", &["030 123456"]),
             ("Telefax (Zentrale): +49 30 1234567", "DE", &[]),
             (
                 "Tel: 030 123456 / 0171 1234567",

@@ -9,6 +9,7 @@ use rlibphonenumber::{
     PhoneNumberType, Region,
 };
 
+use super::labels;
 use crate::providers::kinds::email::address::is_invisible;
 
 /// libphonenumber's own bound.
@@ -34,6 +35,10 @@ const MAX_WRITTEN: usize = 40;
 const MAX_EXTENSION: usize = 7;
 /// How many digits a postal code has at most in the countries where as many may be a number.
 const MAX_POSTAL_CODE: usize = 5;
+/// How many zeros a spreadsheet puts behind the point at most.
+const MAX_DECIMALS: usize = 2;
+/// How many digits a number has at most without its country's, and without a prefix.
+const MAX_NATIONAL: usize = 11;
 /// How many digits a second ending has at most.
 const MAX_ENDING: usize = 4;
 
@@ -65,32 +70,41 @@ const LABELS: [&str; 11] = [
 ];
 
 /// A remark that begins with a digit or a sign: hours, prices and floors. Any other word behind digits leaves them a number's.
-const REMARK: &str = r"(?x)[\s,;(\[](?:
+/// Letters that may be anything else are a currency only in brackets, behind a decimal, or before what it is paid for.
+const REMARK: &str = r"(?x)[(\[]\s?\d{1,3}\s?CURRENCY\b | [\s,;(\[](?:
     (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
     | \d{1,2}:\d\d\b
     | \d{1,3}(?:st|nd|rd|th|h|p)\b
     | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
     | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?\d{1,3}(?:[.:,]\d\d)?\s?
         (?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min)\b
+    | \d{1,3}[.,](?:\d{1,3}|-)\s?CURRENCY\b
+    | \d{1,3}\s?CURRENCY\.?\s?(?:/|(?:pro|per|par|por|al|je|a)\s)\s?(?:min|anruf|call|appel|llamada|chiamata|chamada|gesprek
+        |połączenie|sms|perc|hívás|мин|dk|hovor)
     | \d{1,3}(?:[.,](?:\d{1,3}|-))?\s?(?:
-        (?:cts?|cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|rp|pence|groszy|eur|euros?|usd|dollars?|gbp|pounds?|chf
-            |s?fr|francs|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)\b
+        (?:cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|pence|groszy|euros?|dollars?|pounds?|francs)\b
         | z[łŁ] | k[čČ] | лв | руб | грн | (?:[A-Z]{1,2})?[€$£¥₽₹₺₴₩₪¢฿₫₦]
         | (?:/|pro|per|par|por|al|je|a)\s?
             (?:min(?:ut[eoa])?|anruf|call|appel|llamada|chiamata|chamada|gesprek|połączenie|sms)\b)
     | [€$£¥₽₹₺₴₩₪¢฿₫₦]\s?\d)";
 
-/// What is a day, with the time or without, and what a span of years.
+/// Letters of currencies.
+const CURRENCY: &str = "(?:cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp|jpy|yen|cny|aud\
+    |cad|nzd|brl|mxn|zar)";
+
+/// What is a day, with the time or without.
 const DATE: &str = r"(?x)^(?:
     (?:19|20)\d\d\s?[-./]\s?(?:0?[1-9]|1[0-2])\s?[-./]\s?(?:0?[1-9]|[12]\d|3[01])
     | (?:0?[1-9]|[12]\d|3[01])\s?[-./]\s?(?:0?[1-9]|[12]\d|3[01])\s?[-./]\s?(?:19|20)\d\d
-    | (?:19|20)\d\d\s?-\s?(?:19|20)\d\d
     )[.,]?(?:(?:T|,?\s)\s?\d{1,2}:\d\d.*|T\d{4,6}Z?)?$";
+
+/// A span of years.
+const YEARS: &str = r"^(?:19|20)\d\d\s?-\s?(?:19|20)\d\d[.,]?$";
 
 /// A day with its month in letters. Any three may be a month's in some language.
 const DATE_IN_WORDS: &str = r"(?x)^(?:\D*\s)?(?:
-    (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|[.\u{ba}])?[\s-](?:(?:of|de)\s)?\D{3,12}[\s-](?:(?:de|del)\s)?(?:19|20)\d\d
-    | [^\d\s]{3,12}\s(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,?\s(?:19|20)\d\d
+    (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|[.\u{ba}])?[\s-](?:(?:of|de)\s)?(?P<month>\D{3,12})[\s-](?:(?:de|del)\s)?(?:19|20)\d\d
+    | (?P<first>[^\d\s]{3,12})\s(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,?\s(?:19|20)\d\d
     )\b[.,]?(?:\D|$)(?:(?:at\s|um\s)?\s?\d{1,2}:\d\d.*)?$";
 
 /// An amount; and a quantity as spreadsheets show large ones, without its last digits.
@@ -98,7 +112,7 @@ const AMOUNT: &str = r"^(?:[1-9]\d?(?:\.\d{3}){2,}|[1-9]\d\d(?:\.000){2,})$";
 const ROUNDED: &str = r"^\d[.,]\d+e\+?\d+$";
 
 /// Hours or a count before a number that begins with `0`; a count with its sign before any.
-const BEFORE: &str = r"^[1-9]\d{0,2}(?:[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";
+const BEFORE: &str = r"^[1-9]\d{0,2}(?P<span>[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";
 const TIMES: &str = r"^[1-9]\d?\s?(?:[x\u{d7}*]|mal|times)\s+(?P<number>.*)$";
 
 /// Words beside a number that say what it is for; never letters to dial.
@@ -148,7 +162,9 @@ const REMARKS: [&str; 40] = [
 struct Patterns {
     remark: Regex,
     /// What is written with digits, and is no number to call.
-    no_number: [Regex; 3],
+    no_number: [Regex; 2],
+    date_in_words: Regex,
+    years: Regex,
     amount: Regex,
     before: Regex,
     times: Regex,
@@ -157,8 +173,10 @@ struct Patterns {
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
     Some(Patterns {
-        remark: pattern(REMARK)?,
-        no_number: [pattern(DATE)?, pattern(DATE_IN_WORDS)?, pattern(ROUNDED)?],
+        remark: pattern(&REMARK.replace("CURRENCY", CURRENCY))?,
+        no_number: [pattern(DATE)?, pattern(ROUNDED)?],
+        date_in_words: pattern(DATE_IN_WORDS)?,
+        years: pattern(YEARS)?,
         amount: pattern(AMOUNT)?,
         before: pattern(BEFORE)?,
         times: pattern(TIMES)?,
@@ -176,16 +194,38 @@ fn without_count(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Whether a text is a date or a rounded quantity, and so no number, whatever a plan makes of its digits.
-fn is_no_number(text: &str) -> bool {
+/// Whether a text is a date or a rounded quantity, and so no number, whatever a plan makes of its digits; or a span of years that is
+/// no number of the country.
+fn is_no_number(text: &str, country: Option<Region>) -> bool {
     let text = text.trim_matches(|c: char| {
         c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',' | ';' | ':')
     });
+    let is_label = |word: &str| {
+        let word = word.to_lowercase();
+        word.split(|c: char| !c.is_alphanumeric())
+            .any(|word| labels::is_phone(word) || labels::is_number(word))
+            || labels::says_fax(&word)
+    };
+    // All of it, as it is written at home: in Germany a number begins with `0`.
+    let is_at_home = || {
+        let number = PHONE_NUMBER_UTIL.parse(text, country).ok().filter(is_valid);
+        number.is_some_and(|number| {
+            let at_home = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::National);
+            let digits = text.chars().filter(char::is_ascii_digit);
+            at_home.chars().filter(char::is_ascii_digit).eq(digits)
+        })
+    };
     PATTERNS.as_ref().is_some_and(|patterns| {
+        let has_month = |found: regex_lite::Captures<'_>| {
+            let month = found.name("month").or_else(|| found.name("first"));
+            month.is_some_and(|month| !is_label(month.as_str()))
+        };
         patterns
             .no_number
             .iter()
             .any(|pattern| pattern.is_match(text))
+            || patterns.date_in_words.captures(text).is_some_and(has_month)
+            || (patterns.years.is_match(text) && !is_at_home())
     })
 }
 
@@ -204,7 +244,7 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
         return Err("is too long for a phone number");
     }
     let text = plain(text);
-    if is_no_number(&text) {
+    if is_no_number(&text, country) {
         return Err("is not a phone number");
     }
     let text =
@@ -214,7 +254,7 @@ pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &
         return Ok(number);
     }
     let best = candidates.best();
-    if is_no_number(from_digit(best)) {
+    if is_no_number(from_digit(best), country) {
         return Err("is not a phone number");
     }
     candidates.parse(best).map_err(|error| match error {
@@ -276,10 +316,7 @@ fn as_written(part: &str) -> Option<String> {
     let start = part.find(|c: char| c.is_ascii_digit() || c == '+')?;
     let label = part[..start].trim_end_matches('(');
     let lower = label.to_lowercase();
-    if ["fax", "faks", "\u{444}\u{430}\u{43a}\u{441}"]
-        .iter()
-        .any(|fax| lower.contains(fax))
-    {
+    if labels::says_fax(&lower) && !labels::is_for_both(&lower) {
         return None;
     }
     let start = if label.len() < start {
@@ -326,6 +363,7 @@ fn one_written(number: &str) -> Option<&str> {
     let Patterns {
         before,
         no_number,
+        years,
         amount,
         ..
     } = PATTERNS.as_ref()?;
@@ -336,16 +374,24 @@ fn one_written(number: &str) -> Option<&str> {
         }
         Some(_) => number,
         None => {
-            let behind = before
-                .captures(number)
-                .and_then(|found| found.name("number"));
+            // `138 0013 8000` is one number.
+            let is_one = |found: &str| {
+                count(number) <= MAX_NATIONAL || found.trim_start_matches('(').starts_with("00")
+            };
+            let behind = before.captures(number).and_then(|found| {
+                let behind = found.name("number")?;
+                (found.name("span").is_some() || !is_one(behind.as_str())).then_some(behind)
+            });
             behind
                 .map(|found| found.as_str())
                 .filter(|found| count(found) > MIN_BEFORE_ANOTHER)
                 .unwrap_or(number)
         }
     };
-    (!no_number[0].is_match(number) && !amount.is_match(number)).then_some(number)
+    let is_other = [&no_number[0], years, amount]
+        .iter()
+        .any(|pattern| pattern.is_match(number));
+    (!is_other).then_some(number)
 }
 
 /// Where a second ending of a number begins, as in `030 12345678/79`: behind all digits of the first, and with fewer. The digits of
@@ -383,6 +429,12 @@ pub(super) fn plain(text: &str) -> String {
             '\u{ff01}'..='\u{ff5e}' => plain.extend(char::from_u32(u32::from(c) - 0xfee0)),
             // Dots to the eye, and in France between each two digits.
             '·' | '•' | '∙' => plain.push('.'),
+            // `( 030 ) 123456`
+            ' ' if plain.ends_with('(') => {}
+            ')' => {
+                plain.truncate(plain.trim_end_matches(' ').len());
+                plain.push(')');
+            }
             c if c != '\n' && c.is_whitespace() => plain.push(' '),
             c if !c.is_ascii() && c.is_numeric() => {
                 let digit = PHONE_NUMBER_UTIL.normalize_digits_only(c.encode_utf8(&mut [0; 4]));
@@ -408,11 +460,11 @@ pub(super) fn plain(text: &str) -> String {
 /// A number without what a spreadsheet that took it for a quantity put behind it: `4930123456.0`, `+4930123456,00`.
 fn of_a_sheet(text: &str) -> &str {
     let digits =
-        |text: &&str| text.len() > MAX_LABEL_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+        |text: &&str| text.len() >= MIN_BEFORE_ANOTHER && text.bytes().all(|b| b.is_ascii_digit());
     let whole = text
         .trim_end_matches('0')
         .strip_suffix(['.', ','])
-        .filter(|whole| whole.len() + 1 < text.len());
+        .filter(|whole| (1..=MAX_DECIMALS).contains(&(text.len() - whole.len() - 1)));
     whole
         .filter(|whole| digits(&whole.strip_prefix('+').unwrap_or(whole)))
         .unwrap_or(text)
@@ -618,7 +670,7 @@ impl<'t> Candidates<'t> {
 
     /// A part's number where it is of digits alone, with an extension or without.
     fn digits(&self, part: &str) -> Option<PhoneNumber> {
-        if is_no_number(from_digit(part)) {
+        if is_no_number(from_digit(part), self.country) {
             return None;
         }
         let number = self.parse(part).ok()?;

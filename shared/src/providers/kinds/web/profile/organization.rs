@@ -197,16 +197,12 @@ fn from_json_ld(
     );
     profile.put_text("logo_url", picture(graph, node, "logo", base), sure);
     let contacts = || contacts(node);
-    let faxes = fax_numbers(node);
     let every = |name: &str| -> Vec<String> {
         let own = list(node.get(name)).iter();
         let all = own.chain(contacts().flat_map(|contact| list(contact.get(name))));
         all.filter_map(|value| text(Some(value))).collect()
     };
-    let phones = every("telephone")
-        .into_iter()
-        .flat_map(|number| phone::written(&number));
-    let phones = phones.filter(|number| !faxes.iter().any(|fax| phones::same(fax, number)));
+    let phones = phone_numbers(node).into_iter();
     add_values(profile, "phones", links::distinct(phones), sure);
     add_values(
         profile,
@@ -243,19 +239,32 @@ fn contacts(node: &Node) -> impl Iterator<Item = &Node> {
         .take(MAX_LISTED)
 }
 
-/// The numbers that a node says are for fax: of `faxNumber`, and of contacts whose type says so.
+/// The numbers that a node says are for calls: `telephone`, its own and that of contacts but those for fax. What is its fax too is
+/// for both.
+fn phone_numbers(node: &Node) -> Vec<String> {
+    let contacts = contacts(node).filter(|contact| !is_for_fax(contact));
+    let numbers = std::iter::once(node)
+        .chain(contacts)
+        .flat_map(|node| list(node.get("telephone")))
+        .filter_map(|value| text(Some(value)));
+    numbers.flat_map(|number| phone::written(&number)).collect()
+}
+
+/// Whether the type or the name of a contact says that it is for fax.
+fn is_for_fax(contact: &Node) -> bool {
+    ["contactType", "name"].iter().any(|name| {
+        text(contact.get(*name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]))
+    })
+}
+
+/// The numbers that a node says are for fax alone: of `faxNumber`, and of contacts whose type says so.
 fn fax_numbers(node: &Node) -> Vec<String> {
-    let is_fax = |contact: &&Node| {
-        let says = |name: &str| {
-            text(contact.get(name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]))
-        };
-        says("contactType") || says("name")
-    };
+    let phones = phone_numbers(node);
     let own = std::iter::once(node)
         .chain(contacts(node))
         .flat_map(|node| list(node.get("faxNumber")));
     let of_contacts = contacts(node)
-        .filter(is_fax)
+        .filter(|contact| is_for_fax(contact))
         .flat_map(|contact| list(contact.get("telephone")));
     let numbers = own
         .chain(of_contacts)
@@ -270,6 +279,7 @@ fn fax_numbers(node: &Node) -> Vec<String> {
                     .trim_start_matches([':', '.', ' ']),
             )
         })
+        .filter(|fax| !phones.iter().any(|phone| phones::same(fax, phone)))
         .collect()
 }
 

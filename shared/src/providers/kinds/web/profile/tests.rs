@@ -601,9 +601,6 @@ fn a_fax_is_no_phone() {
         in_a_block(
             r#"{"@type":"Organization","name":"Acme","contactPoint":[{"contactType":"Telefax","telephone":"+49 30 1234562"}]}"#,
         ),
-        in_a_block(
-            r#"{"@type":"Organization","name":"Acme","telephone":"+49 30 1234562","faxNumber":"+49301234562"}"#,
-        ),
     ] {
         assert_eq!(acme(&html).fields.get("phones"), None, "{html}");
         let phone = "<p>Tel. <a href='tel:+49301234561'>030 1234561</a>";
@@ -625,6 +622,38 @@ fn a_fax_is_no_phone() {
         assert_eq!(
             acme(html).fields.get("phones"),
             Some(&json!(["+49301234561"])),
+            "{html}"
+        );
+    }
+}
+
+#[test]
+fn a_number_for_calls_and_fax_is_a_phone() {
+    let link = "<a href='tel:+49301234562'>030 1234562</a>";
+    let block = |said: &str| {
+        in_a_block(&format!(
+            r#"{{"@type":"Organization","name":"Acme",{said}}}"#
+        ))
+    };
+    for html in [
+        format!("Tel./Fax: {link}"),
+        format!("Telefon & Fax {link}"),
+        format!("<table><tr><th>Tel. und Fax</th><td>{link}</td></tr></table>"),
+        format!("<p>Halifax: {link}"),
+        format!("<p>Fairfax {link}"),
+        "<a href='tel:+49301234562' title='Halifax office'><svg></svg></a>".to_owned(),
+        "<a href='tel:+49301234562'>Tel/Fax</a>".to_owned(),
+        block(r#""telephone":"+49301234562","faxNumber":"+49 30 1234562""#),
+        block(r#""telephone":"+49301234562","faxNumber":"+49 30 1234562""#) + link,
+        block(r#""telephone":"Tel./Fax: +49301234562""#),
+        block(r#""contactPoint":{"telephone":"+49301234562","faxNumber":"+49301234562"}"#),
+        block(r#""contactPoint":{"name":"Halifax","telephone":"+49301234562"}"#),
+        block(r#""contactPoint":{"contactType":"Fairfax sales","telephone":"+49301234562"}"#),
+        block(r#""contactPoint":{"contactType":"Phone and fax","telephone":"+49301234562"}"#),
+    ] {
+        assert_eq!(
+            acme(&html).fields.get("phones"),
+            Some(&json!(["+49301234562"])),
             "{html}"
         );
     }
