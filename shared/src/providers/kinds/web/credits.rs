@@ -276,7 +276,7 @@ impl Credits {
             if !c.is_alphanumeric() || (before.is_lowercase() && c.is_uppercase()) {
                 ends.push(name.len());
             }
-            name.extend(glued(c.encode_utf8(&mut [0; 4])).chars());
+            name.push_str(&glued(c.encode_utf8(&mut [0; 4])));
             before = c;
         }
         ends.push(name.len());
