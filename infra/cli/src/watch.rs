@@ -179,31 +179,42 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     ))
 }
 
-/// The errors that most records have, each with how many have it, and how many have others.
+/// The errors that most records have, each with how many have it, and how many have others. Those of one code are told apart by
+/// their text where it does so: one that names the record is each record's own.
 fn commonest(results: &[Value], of: &str) -> Option<String> {
     const MAX_TOLD: usize = 3;
-    let mut errors: BTreeMap<(String, String), u64> = BTreeMap::new();
+    /// A text that fewer of a code's records than one in so many have is told by the code, where there are many texts.
+    const ONE_IN: u64 = 10;
+    let mut codes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for line in results {
         let error = &line["error"];
         if line["status"] != "invalid" && error["code"].is_string() {
-            *errors
-                .entry((text(error, "code"), text(error, "detail")))
-                .or_default() += 1;
+            let details = codes.entry(text(error, "code")).or_default();
+            *details.entry(text(error, "detail")).or_default() += 1;
         }
     }
-    let mut errors: Vec<_> = errors.into_iter().collect();
-    errors.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    let others: u64 = errors.iter().skip(MAX_TOLD).map(|(_, times)| times).sum();
-    let told = errors
-        .into_iter()
-        .take(MAX_TOLD)
-        .map(|((code, detail), times)| {
-            format!(
-                "  {}{of} with {code}: {}",
-                plural(times, "record"),
-                plain(&detail, 300)
-            )
-        });
+    // How many records, their code, one of their texts, and whether there are others.
+    let mut errors: Vec<(u64, String, String, bool)> = Vec::new();
+    for (code, details) in codes {
+        let total: u64 = details.values().sum();
+        let few = details.len() <= MAX_TOLD;
+        let (told, rest): (Vec<_>, Vec<_>) = { details.into_iter() }
+            .partition(|(_, times)| few || (*times > 1 && times * ONE_IN >= total));
+        let several = rest.len() > 1;
+        let times = rest.iter().map(|(_, times)| times).sum();
+        let example = rest.into_iter().next().map(|(detail, _)| detail);
+        errors.extend(example.map(|detail| (times, code.clone(), detail, several)));
+        errors.extend(
+            { told.into_iter() }.map(|(detail, times)| (times, code.clone(), detail, false)),
+        );
+    }
+    errors.sort_by_key(|(times, ..)| std::cmp::Reverse(*times));
+    let others: u64 = errors.iter().skip(MAX_TOLD).map(|(times, ..)| times).sum();
+    let told = { errors.into_iter().take(MAX_TOLD) }.map(|(times, code, detail, several)| {
+        let such = if several { ", such as" } else { "" };
+        let (records, detail) = (plural(times, "record"), plain(&detail, 300));
+        format!("  {records}{of} with {code}{such}: {detail}")
+    });
     let others =
         (others > 0).then(|| format!("  {}{of} with other errors", plural(others, "record")));
     let lines: Vec<String> = told.chain(others).collect();
@@ -333,6 +344,39 @@ mod tests {
             "{told}"
         );
         assert_eq!(commonest(&[], ""), None);
+    }
+
+    #[test]
+    fn errors_whose_text_names_the_record_are_counted_by_their_code() {
+        let failed = |code: &str, detail: String| serde_json::json!({"status": "failed", "error": {"code": code, "detail": detail}});
+        let refused = |n: u32| failed("robots_refused", format!("{n:03}.example: robots.txt"));
+        let mut results: Vec<Value> = (0..900).map(refused).collect();
+        assert_eq!(
+            commonest(&results, "").as_deref(),
+            Some("  900 records with robots_refused, such as: 000.example: robots.txt")
+        );
+        // The same where each record stands there twice.
+        results.extend((0..900).map(refused));
+        let told = commonest(&results, "").unwrap_or_default();
+        assert!(
+            told.starts_with("  1,800 records with robots_refused, such as: ")
+                && told.lines().count() == 1,
+            "{told}"
+        );
+        results.truncate(900);
+        // Texts that several records have are told by themselves.
+        results.extend((0..140).map(|_| failed("robots_refused", "no robots.txt".to_owned())));
+        results.extend((0..50).map(|_| failed("provider_unpaid", "h: HTTP 402".to_owned())));
+        results.extend((0..5).map(|n| failed("provider_error", format!("{n}.example: HTTP 500"))));
+        assert_eq!(
+            commonest(&results, " of the first results").as_deref(),
+            Some(
+                "  900 records of the first results with robots_refused, such as: 000.example: robots.txt\n  \
+                 140 records of the first results with robots_refused: no robots.txt\n  \
+                 50 records of the first results with provider_unpaid: h: HTTP 402\n  \
+                 5 records of the first results with other errors"
+            )
+        );
     }
     use crate::api::tests::client;
     use crate::server::{Reply, serve};

@@ -118,8 +118,8 @@ const WORKS: &[&str] = &[
     "site design",
 ];
 
-/// What such words have in them where they can only be of a site: its maker's contacts may stand in the lines below. Others name
-/// who makes a part of it or of what the company sells, and the lines below are the company's: `Powered by Shopify`.
+/// What such words have in them where they can only be of a site: its maker's contacts may stand in the lines below.
+/// Others name who makes a part of it or what the company sells, and the lines below are the company's: `Powered by Shopify`.
 const OF_SITES: &[&str] = &[
     "web",
     "site",
@@ -346,8 +346,8 @@ struct Credit {
     goes_on: bool,
 }
 
-/// The first place of a line that names who made the site. `is_linked`: whether a link to another site begins at a byte, or just
-/// behind.
+/// The first place of a line that names who made the site. `is_linked`: whether a link to another site begins at a
+/// byte, or just behind.
 fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
     let lower = Some(text.to_lowercase()).filter(|lower| lower.len() == text.len());
     let lower = lower.unwrap_or_else(|| text.to_ascii_lowercase());
