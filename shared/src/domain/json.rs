@@ -54,21 +54,11 @@ impl NotJson {
     }
 }
 
-/// Counts the bytes that a value has as JSON, and keeps none of them.
+/// Returns how many bytes a value has as JSON. One that cannot be written counts as more than any bound, and a sum of
+/// such sizes still fits.
 pub fn size(value: &(impl Serialize + ?Sized)) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    serde_json::to_writer(&mut count, value).map_or(0, |()| count.0)
+    const UNWRITABLE: usize = u32::MAX as usize;
+    serde_json::to_vec(value).map_or(UNWRITABLE, |json| json.len())
 }
 
 /// Counts the bytes that a text of JSON takes inside a JSON string, as in Lambda's envelope: its quotes and backslashes
