@@ -126,7 +126,7 @@ struct State {
     counts: BTreeMap<Op, u64>,
     hook: Option<Hook>,
     trace: Option<Vec<String>>,
-    /// All that was to be written since the trace began.
+    /// All that was to be written, and all that was asked, since the trace began.
     written: Sha256,
     processes: u64,
     names: BTreeMap<u64, Arc<str>>,
@@ -216,8 +216,8 @@ impl Gate {
         self.state.lock().unwrap().trace.clone().unwrap_or_default()
     }
 
-    /// Returns the trace and the contents of all writes since it began, as a digest in hex: equal where two versions of the
-    /// code make the same calls with the same contents in the same order.
+    /// Returns the trace and what all writes, queries and HTTP requests since it began carried, as a digest in hex: equal
+    /// where two versions of the code make the same calls with the same contents in the same order.
     pub fn fingerprint(&self) -> String {
         let state = self.state.lock().unwrap();
         let mut digest = state.written.clone();
@@ -316,7 +316,8 @@ impl Gate {
         self.pass(op, subject, fail, effect, Some(later)).await
     }
 
-    fn note_content(&self, content: &dyn fmt::Debug) {
+    /// Adds to the fingerprint what a call carries.
+    pub(super) fn note_content(&self, content: &dyn fmt::Debug) {
         let mut state = self.state.lock().unwrap();
         if state.trace.is_some() {
             state.written.update(format!("{content:?}\n"));

@@ -180,6 +180,15 @@ impl SimHttp {
 impl HttpSender for SimHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         self.check(&request.url, request.plain_http)?;
+        // By its parts, for its `Debug` hides what is secret or personal.
+        self.gate.note_content(&(
+            &request.url,
+            &request.headers,
+            request.body.as_slice(),
+            request.deadline,
+            request.plain_http,
+            request.max_response_bytes,
+        ));
         let subject = format!(
             "{} {}",
             request.method,

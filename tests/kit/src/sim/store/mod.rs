@@ -231,6 +231,7 @@ impl Store for SimStore {
             Select::JobsOfTenant { tenant_jobs, .. } => format!("by_tenant {tenant_jobs}"),
             Select::Due { due_shard, until } => format!("due {due_shard} ..={until}"),
         };
+        self.gate.note_content(query);
         let effect = |_| self.table().query(query);
         self.gate.call(Op::Query, subject, fail_plain, effect).await
     }
