@@ -363,11 +363,15 @@ fn address(text: &str) -> Option<Email> {
     {
         return None;
     }
-    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.') || !c.is_ascii();
-    if !domain.chars().all(name) || domain.ends_with('.') {
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if !domain.chars().all(|c| name(c) || !c.is_ascii()) {
         return None;
     }
     let a_labels = suffix::a_labels(domain).ok()?;
+    // As mapped too: letters beyond ASCII may stand for a sign that no name of a mail host has.
+    if !a_labels.chars().all(name) || a_labels.ends_with('.') {
+        return None;
+    }
     if local.len() + 1 + a_labels.len() > MAX_ADDRESS {
         return None;
     }
@@ -598,6 +602,8 @@ mod tests {
             "a@b.com/x",
             "a@b%2ecom",
             "a@b_c.com",
+            "a@b\u{fe4d}c.com",
+            "a@b.\u{ff3f}c.com",
             "a@-b.com",
             "a@b..com",
             "a@https://b.com",
