@@ -100,7 +100,7 @@ impl BatchConfig {
                                    results = \"/results\", match = { by = \"position\" } }";
 
     /// Reads the `batch` table of a provider whose request is `request`.
-    pub(super) fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
             "max", "wait_ms", "items", "body", "results", "match", "next", "pages",
@@ -167,7 +167,7 @@ impl BatchConfig {
         Ok(())
     }
 
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         self.body.each_template(visit);
         self.item.each_template(visit);
         if let Matching::Key { key, .. } = &self.matching {

@@ -202,13 +202,14 @@ fn inner<'t>(entry: &Entry<'t>, shape: &str) -> Result<Table<'t>, ConfigError> {
 mod tests {
     use super::super::Config;
     use super::*;
+    use crate::providers::kinds::READERS;
 
     fn read(more: &str) -> Result<LimitsConfig, String> {
         let text = format!(
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
              url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n{more}"
         );
-        let config = Config::parse("p.toml", &text).map_err(|error| error.to_string())?;
+        let config = Config::parse(READERS, "p.toml", &text).map_err(|error| error.to_string())?;
         Ok(config.providers[0].limits.clone())
     }
 
@@ -295,7 +296,9 @@ mod tests {
         }
         let hem = "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\nkind = \"hem\"\ncache = {}\n";
         assert_eq!(
-            Config::parse("p.toml", hem).unwrap_err().to_string(),
+            Config::parse(READERS, "p.toml", hem)
+                .unwrap_err()
+                .to_string(),
             "p.toml:6:9: providers.hem: cache: this kind only computes and asks nobody; remove `cache`"
         );
     }

@@ -20,7 +20,7 @@ pub enum Pick {
 
 impl Pick {
     /// `"/data/name"` or `{ expr = "response.data.first ~ ' ' ~ response.data.last" }`.
-    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         if !matches!(entry.value, DeValue::Table(_)) {
             return Ok(Self::Pointer(entry.pointer()?));
         }
@@ -31,7 +31,7 @@ impl Pick {
     }
 
     /// The input fields that it reads.
-    pub(super) fn inputs(&self) -> Vec<&str> {
+    pub fn inputs(&self) -> Vec<&str> {
         match self {
             Self::Pointer(_) => Vec::new(),
             Self::Expr(expr) => expr.of("input").collect(),
@@ -53,10 +53,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub(super) const KEYS: [&str; 2] = ["fields", "not_found"];
+    pub const KEYS: [&str; 2] = ["fields", "not_found"];
 
     /// Reads `fields`, `not_found` and a `confidence` that is no number, and the statuses that mean "nothing known".
-    pub(super) fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
+    pub fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
         let mut fields = Vec::new();
         let fields_entry = table.need(
             "fields",
@@ -116,7 +116,7 @@ impl Mapping {
     }
 
     /// The input fields that it reads.
-    pub(super) fn inputs(&self) -> Vec<String> {
+    pub fn inputs(&self) -> Vec<String> {
         let picks = self
             .fields
             .iter()

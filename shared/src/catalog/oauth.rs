@@ -30,7 +30,7 @@ pub enum ClientAuth {
 impl OauthConfig {
     const EXAMPLE: &'static str = "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
 
-    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
             "token_url",
@@ -74,7 +74,7 @@ impl OauthConfig {
         })
     }
 
-    pub(super) fn places(&mut self) -> impl Iterator<Item = &mut Place> {
+    pub fn places(&mut self) -> impl Iterator<Item = &mut Place> {
         [&mut self.client_id.at, &mut self.client_secret.at].into_iter()
     }
 }

@@ -20,7 +20,7 @@ pub enum BodyTemplate {
 }
 
 impl BodyTemplate {
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         match self {
             Self::Text(template) => visit(template),
             Self::Literal(_) => {}
@@ -29,7 +29,7 @@ impl BodyTemplate {
         }
     }
 
-    pub(super) fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         Ok(match entry.value {
             DeValue::String(_) => Self::Text(entry.template(roots)?),
             DeValue::Array(_) => Self::Array(
@@ -52,7 +52,7 @@ impl BodyTemplate {
 }
 
 /// The keys of a request.
-pub(super) const REQUEST_KEYS: [&str; 5] = ["method", "url", "query", "headers", "body"];
+pub const REQUEST_KEYS: [&str; 5] = ["method", "url", "query", "headers", "body"];
 
 /// A request, declared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct RequestTemplate {
 
 impl RequestTemplate {
     /// Reads the keys of [`REQUEST_KEYS`], whose templates may read these roots.
-    pub(super) fn read(table: &Table<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
+    pub fn read(table: &Table<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         let method = match table.get("method") {
             None => "GET",
             Some(entry) => match entry.str()? {
@@ -116,7 +116,7 @@ impl RequestTemplate {
         })
     }
 
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         visit(&self.url);
         self.query
             .iter()
@@ -127,7 +127,7 @@ impl RequestTemplate {
         }
     }
 
-    pub(super) fn reads(&self, root: &str) -> bool {
+    pub fn reads(&self, root: &str) -> bool {
         let mut reads = false;
         self.each_template(&mut |template| reads |= template.reads(root));
         reads

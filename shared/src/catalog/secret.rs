@@ -56,7 +56,7 @@ impl SecretConfig {
     }
 
     /// `secrets = { NAME = { ssm = "/path/name" } }`.
-    pub(super) fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
+    pub fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
         let mut secrets = Vec::new();
         for (name, value) in entry.entries()? {
             if !is_field(name) {
@@ -68,7 +68,7 @@ impl SecretConfig {
     }
 
     /// `{ env = "VARIABLE" }`, `{ ssm = "/path/name" }`, or both.
-    pub(super) fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    pub fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
         const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }; never the value";
         let inner = entry.table("{}").map_err(|_| entry.error(REFERENCE))?;
         inner.only(&["env", "ssm"])?;

@@ -45,7 +45,7 @@ impl Template {
         self.0.iter().flat_map(Part::needs)
     }
 
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|part| match part {
             Part::Secret(name) => vec![name.as_str()],
             Part::Expr(expr) => expr.of("secret").collect(),
@@ -117,7 +117,7 @@ fn literal(text: &str) -> Result<String, String> {
 
 impl Entry<'_> {
     /// A template that may read these roots.
-    pub(super) fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
+    pub fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
         Template::parse(self.str()?, roots).map_err(|why| self.error(why))
     }
 }

@@ -1,4 +1,5 @@
-//! The kinds of provider, a file or a folder each, and what several of them read.
+//! The kinds of provider, a file or a folder each, and what several of them read. This file is
+//! their registry.
 
 pub(crate) mod charset;
 pub mod chat;
@@ -10,3 +11,31 @@ pub mod ip;
 pub mod phone;
 pub(crate) mod suffix;
 pub mod web;
+
+use serde_json::Error;
+use serde_json::value::RawValue;
+
+use super::kind::{Places, write};
+use crate::catalog::Kind;
+
+crate::provider_kinds! {
+    chat::config: ChatConfig,
+    dataset::config: DatasetConfig,
+    email::config: EmailCheckConfig,
+    hem: HemConfig,
+    http::config: HttpConfig,
+    ip::config: IpConfig,
+    phone::config: PhoneConfig,
+    web::domain_finder: DomainFinderConfig,
+    web::signals: SignalsConfig,
+    web::site: SiteConfig,
+    web::tech::config: TechConfig,
+}
+
+/// Writes the settings of a provider of these kinds as JSON, for a compiled file.
+///
+/// # Errors
+/// A provider of another kind, or a value that JSON cannot hold.
+pub fn settings(kind: &Kind) -> Result<Box<RawValue>, Error> {
+    write(BUILDERS, kind, Places::Kept)
+}

@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::BatchConfig;
-use super::error::{ConfigError, Place};
-use super::later::LaterConfig;
-use super::mapping::Mapping;
-use super::oauth::OauthConfig;
-use super::reader::Table;
-use super::request::{REQUEST_KEYS, RequestTemplate};
-use super::secret::SecretConfig;
-use super::settings::{COMMON, Settings};
-use super::template::Template;
+use crate::catalog::{
+    BatchConfig, ConfigError, KindConfig, LaterConfig, Mapping, OauthConfig, Place, REQUEST_KEYS,
+    RequestTemplate, SecretConfig, Settings, Table, Template,
+};
 
 /// A JSON API that answers at once or later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,9 +34,12 @@ pub struct HttpConfig {
 /// recognise a repeated request; `callback.url` is where the upstream can leave an answer that it gives later.
 const ROOTS: [&str; 4] = ["input", "secret", "request", "callback"];
 
-impl HttpConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let own = [
+impl KindConfig for HttpConfig {
+    const NAME: &'static str = "http";
+    const KEYS: &'static [&'static [&'static str]] = &[
+        &REQUEST_KEYS,
+        &Mapping::KEYS,
+        &[
             "secrets",
             "requires",
             "invalid_status",
@@ -51,9 +48,10 @@ impl HttpConfig {
             "later",
             "batch",
             "oauth",
-        ];
-        let known: Vec<&str> = [&COMMON[..], &REQUEST_KEYS, &Mapping::KEYS, &own].concat();
-        table.only(&known)?;
+        ],
+    ];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let request = RequestTemplate::read(table, &ROOTS)?;
         let secrets = table
             .get("secrets")
@@ -115,7 +113,9 @@ impl HttpConfig {
         http.requires = http.read_requires(table)?;
         Ok(http)
     }
+}
 
+impl HttpConfig {
     /// Checks that its templates name every secret that is declared, and no other.
     fn check_secrets(&self, table: &Table<'_>) -> Result<(), ConfigError> {
         let mut named = Vec::new();
@@ -213,6 +213,10 @@ impl Settings for HttpConfig {
     }
 
     fn one_upstream(&self) -> bool {
+        true
+    }
+
+    fn computes_confidence(&self) -> bool {
         true
     }
 

@@ -6,12 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use toml::de::DeValue;
 
-use super::address::check_url;
-use super::error::{ConfigError, Place};
-use super::reader::{Entry, Table};
-use super::secret::SecretConfig;
-use super::settings::{COMMON, Settings};
-use super::template::{Part, Template};
+use crate::catalog::{
+    ConfigError, Entry, KindConfig, Part, Place, SecretConfig, Settings, Table, Template, check_url,
+};
 
 /// A model that researches or judges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,25 +98,23 @@ impl ChatFormat {
     }
 }
 
-impl ChatConfig {
-    /// The record's own field that says what is wanted.
-    pub const STRUCT: &'static str = "struct";
+impl KindConfig for ChatConfig {
+    const NAME: &'static str = "chat";
+    const KEYS: &'static [&'static [&'static str]] = &[&[
+        "url",
+        "model",
+        "key",
+        "instructions",
+        "struct",
+        "extras",
+        "format",
+        "parameters",
+        "requires",
+        "timeout_s",
+        "retries",
+    ]];
 
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let known = [
-            "url",
-            "model",
-            "key",
-            "instructions",
-            "struct",
-            "extras",
-            "format",
-            "parameters",
-            "requires",
-            "timeout_s",
-            "retries",
-        ];
-        table.only_and(&COMMON, &known)?;
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let url = Self::read_url(&table.need(
             "url",
             "the address of the API, such as https://api.example.com/v1",
@@ -174,6 +169,11 @@ impl ChatConfig {
             retries: u32::try_from(table.number("retries", 0, 5)?.unwrap_or(1)).unwrap_or(1),
         })
     }
+}
+
+impl ChatConfig {
+    /// The record's own field that says what is wanted.
+    pub const STRUCT: &'static str = "struct";
 
     /// Reads the address of the API and completes it.
     fn read_url(entry: &Entry<'_>) -> Result<String, ConfigError> {

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{ConfigError, Place};
-use super::reader::Table;
-use super::settings::{COMMON, Settings};
-use super::web::{self, WebConfig};
+use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table, WebConfig};
 
 /// The technologies that a site is made with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,18 +20,17 @@ pub struct TechConfig {
 /// The output field of the `tech` provider.
 pub const TECH_FIELD: &str = "technologies";
 
-impl TechConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(
-            &COMMON,
-            &[&["input", "rules"][..], &WebConfig::KEYS].concat(),
-        )?;
+impl KindConfig for TechConfig {
+    const NAME: &'static str = "tech";
+    const KEYS: &'static [&'static [&'static str]] = &[&["input", "rules"], &WebConfig::KEYS];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let rules = table.need(
             "rules",
             "name the rules, such as rules = \"data/technologies.json\"",
         )?;
         Ok(Self {
-            input: web::input(table, "domain")?,
+            input: table.input("domain")?,
             rules: rules.file(&[".json"])?,
             rules_at: rules.place(),
             web: WebConfig::read(table, 20)?,
