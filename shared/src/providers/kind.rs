@@ -134,23 +134,55 @@ fn capitalised(word: &str) -> String {
     first.to_ascii_uppercase() + rest
 }
 
-/// Registers kinds of provider, one a line: the module that defines the settings, as seen from the
-/// file that calls this, and their type. Makes two tables of them: `READERS` for the catalog, and
-/// `BUILDERS` for [`Registry`](crate::providers::Registry). Who names the first alone links no
-/// provider.
+/// Makes a table of [`KindReader`](crate::catalog::KindReader) of kinds, one a line: the module
+/// that defines the settings, as seen from the calling file, and their type.
 #[macro_export]
-macro_rules! provider_kinds {
+macro_rules! kind_readers {
     ($($($module:ident)::+: $settings:ident,)*) => {
-        /// Reads the declarations of each kind.
-        pub static READERS: &[$crate::catalog::KindReader] = &[$(
+        &[$(
             $crate::catalog::KindReader::of::<$($module::)+ $settings>(include_bytes!(
                 concat!("." $(, "/", stringify!($module))+, ".rs")
             )),
-        )*];
-
-        /// Builds the providers of each kind.
-        pub static BUILDERS: &[$crate::providers::KindBuilder] = &[$(
-            $crate::providers::KindBuilder::of::<$($module::)+ $settings>(),
-        )*];
+        )*]
     };
+}
+
+/// Makes a table of [`KindBuilder`](crate::providers::KindBuilder) of the same lines.
+#[macro_export]
+macro_rules! kind_builders {
+    ($($($module:ident)::+: $settings:ident,)*) => {
+        &[$($crate::providers::KindBuilder::of::<$($module::)+ $settings>(),)*]
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Config;
+    use crate::providers::kinds::{BUILDERS, READERS};
+
+    /// The keys of answers that earlier versions stored hold it.
+    #[test]
+    fn the_identity_of_a_provider_is_what_it_was_and_no_place_changes_it() {
+        let parse = |before: &str| {
+            let text = format!(
+                "{before}[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"h\", \"e\"]\n\
+                 [providers.h]\nkind = \"hem\"\n[providers.e]\nkind = \"email_check\"\n\
+                 disposable = \"d.txt\"\n"
+            );
+            let config = Config::parse(READERS, "p.toml", &text).unwrap();
+            let identity = |at: usize| identity(BUILDERS, &config.providers[at].kind);
+            [0, 1].map(|at| String::from_utf8(identity(at)).unwrap())
+        };
+        let here = parse("");
+        assert_eq!(here, parse("\n\n"));
+        assert_eq!(here[0], r#"{"Hem":{"input":"email"}}"#);
+        assert_eq!(
+            here[1],
+            concat!(
+                r#"{"EmailCheck":{"input":"email","disposable":["d.txt",{"file":"","line":0,"#,
+                r#""column":0}],"free":null,"timeout":{"secs":10,"nanos":0}}}"#
+            )
+        );
+    }
 }

@@ -7,6 +7,7 @@
 
 mod contract;
 pub mod guards;
+#[macro_use]
 mod kind;
 pub mod kinds;
 pub mod refresh;
