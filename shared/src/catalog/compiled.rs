@@ -80,12 +80,16 @@ fn code_with(kinds: &[KindReader]) -> u64 {
 /// Why the text has to be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
+    /// There is no such file.
     #[error("is not there")]
     Missing,
+    /// The file system refuses it, for this reason.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// Another version of the code made it, or it was made of another text or for other kinds.
     #[error("was made by another version of the code, or of another text")]
     Foreign,
+    /// It is not the JSON that was written, for this reason.
     #[error("is damaged: {0}")]
     Damaged(String),
 }

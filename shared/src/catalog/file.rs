@@ -11,7 +11,9 @@ use super::types::TypeConfig;
 /// The whole file.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The types of record, in the file's order. Never empty.
     pub types: Vec<TypeConfig>,
+    /// The providers, in the file's order.
     pub providers: Vec<ProviderConfig>,
     /// (surface, operation, type).
     pub operations: Vec<(String, String, String)>,

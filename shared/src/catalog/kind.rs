@@ -1,4 +1,4 @@
-//! Kinds of provider, as far as `providers.toml` declares them. Which kinds there are, the caller says.
+//! Kinds of provider as `providers.toml` declares them. Which kinds there are, the caller says.
 
 use std::any::Any;
 use std::fmt;

@@ -28,6 +28,7 @@ pub struct LaterConfig {
     pub failed: Option<Expr>,
     /// From the question on, 10 to 86,400 s; 1,800 s where the file says nothing.
     pub give_up: Duration,
+    /// How far a posted answer is trusted.
     pub verify: Verify,
 }
 

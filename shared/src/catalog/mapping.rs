@@ -15,6 +15,7 @@ pub(super) const RESPONSE_ROOTS: [&str; 3] = ["response", "status", "input"];
 pub enum Pick {
     /// A JSON Pointer of RFC 6901.
     Pointer(String),
+    /// An expression over `response`, `status` and `input`.
     Expr(Expr),
 }
 
@@ -53,6 +54,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Its keys in the file, besides `confidence`.
     pub const KEYS: [&str; 2] = ["fields", "not_found"];
 
     /// Reads `fields`, `not_found` and a `confidence` that is no number, and the statuses that mean "nothing known".

@@ -11,7 +11,9 @@ use super::secret::{Environment, SecretConfig, SecretRef};
 /// `[providers.NAME]`.
 #[derive(Debug, Clone)]
 pub struct ProviderConfig {
+    /// NAME of the table: 1 to 64 lower-case letters, digits, `-` and `_`.
     pub name: String,
+    /// Where the table begins.
     pub at: Place,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -19,7 +21,9 @@ pub struct ProviderConfig {
     pub license: Option<String>,
     /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
     pub credits: u32,
+    /// How its upstream is spared.
     pub limits: LimitsConfig,
+    /// Its kind, with the settings of that kind.
     pub kind: Kind,
 }
 

@@ -8,6 +8,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::error::{ConfigError, Place};
 use super::expression::Expr;
 
+/// What is said of a text that cannot be the name of a field.
 pub const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
 
 pub(crate) fn is_field(name: &str) -> bool {
@@ -59,16 +60,25 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Creates the error of the whole table, at its place.
     pub fn error(&self, message: impl fmt::Display) -> ConfigError {
         self.source
             .place(self.at)
             .error(format!("{}: {message}", self.path))
     }
 
+    /// Checks that there are no other keys than these.
+    ///
+    /// # Errors
+    /// The first other key, at its place.
     pub fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
         self.only_and(known, &[])
     }
 
+    /// Checks that there are no other keys than these and `more`.
+    ///
+    /// # Errors
+    /// The first other key, at its place.
     pub fn only_and(&self, known: &[&str], more: &[&str]) -> Result<(), ConfigError> {
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
@@ -85,6 +95,7 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
+    /// Returns the value of a key; `None` if it is absent.
     pub fn get(&self, name: &str) -> Option<Entry<'t>> {
         let (_, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
         Some(Entry::new(
@@ -94,17 +105,29 @@ impl<'t> Table<'t> {
         ))
     }
 
+    /// Returns the value of a key.
+    ///
+    /// # Errors
+    /// An absent key; `advice` says what to write.
     pub fn need(&self, name: &str, advice: &str) -> Result<Entry<'t>, ConfigError> {
         self.get(name)
             .ok_or_else(|| self.error(format!("`{name}` is missing; {advice}")))
     }
 
+    /// Reads a text and where it stands; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// A value that is no text, or an empty one.
     pub fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
         self.get(name)
             .map(|entry| Ok((entry.str()?.to_owned(), entry)))
             .transpose()
     }
 
+    /// Reads a whole number within bounds, both included; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// Any other value.
     pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
         let Some(entry) = self.get(name) else {
             return Ok(None);
@@ -195,14 +218,20 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// Returns where the value stands.
     pub fn place(&self) -> Place {
         self.source.place(self.at)
     }
 
+    /// Creates the error of this value, at its place.
     pub fn error(&self, message: impl fmt::Display) -> ConfigError {
         self.place().error(format!("{}: {message}", self.path))
     }
 
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// A value that is no text, or an empty one.
     pub fn str(&self) -> Result<&'t str, ConfigError> {
         match self.value {
             DeValue::String(text) if !text.is_empty() => Ok(text),
@@ -210,6 +239,7 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// Returns whether it is a number, whole or not.
     pub fn is_number(&self) -> bool {
         matches!(self.value, DeValue::Float(_) | DeValue::Integer(_))
     }
@@ -230,6 +260,7 @@ impl<'t> Entry<'t> {
         number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(wrong)
     }
 
+    /// Returns whether it is a number in quotes, which is a mistake mostly.
     pub fn is_quoted_number(&self) -> bool {
         matches!(self.value, DeValue::String(text) if text.trim().parse::<f64>().is_ok())
     }
@@ -259,6 +290,10 @@ impl<'t> Entry<'t> {
         Ok(file.to_owned())
     }
 
+    /// Reads a field's name.
+    ///
+    /// # Errors
+    /// What [`FIELD_RULE`] does not allow.
     pub fn field(&self) -> Result<String, ConfigError> {
         let name = self.str()?;
         if is_field(name) {
@@ -268,6 +303,10 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// Returns the elements of a list, each with its place.
+    ///
+    /// # Errors
+    /// A value that is no list.
     pub fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
         match self.value {
             DeValue::Array(items) => Ok(items
@@ -291,6 +330,10 @@ impl<'t> Entry<'t> {
         Ok(fields)
     }
 
+    /// Reads a list of HTTP statuses, each from 100 to 599.
+    ///
+    /// # Errors
+    /// A value that is no list, or the first element that is no status.
     pub fn statuses(&self) -> Result<Vec<u16>, ConfigError> {
         let statuses = self.array()?;
         let statuses = statuses.iter().map(|item| match item.value {

@@ -34,6 +34,7 @@ pub struct RecordType {
 }
 
 impl RecordType {
+    /// Returns the type's name, such as `company`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -215,6 +216,7 @@ impl Catalog {
         }
     }
 
+    /// Returns the type of this name.
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.types
             .iter()

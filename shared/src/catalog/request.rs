@@ -13,13 +13,18 @@ use super::template::{Part, Template};
 /// A JSON body. A text that is nothing but one `{{ … }}` takes the value with its type.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum BodyTemplate {
+    /// A text with values in it.
     Text(Template),
+    /// Any other value, as it is written.
     Literal(serde_json::Value),
+    /// A list.
     Array(Vec<BodyTemplate>),
+    /// An object: (name, value), in the file's order.
     Object(Vec<(String, BodyTemplate)>),
 }
 
 impl BodyTemplate {
+    /// Visits every template of the body.
     pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         match self {
             Self::Text(template) => visit(template),
@@ -29,6 +34,7 @@ impl BodyTemplate {
         }
     }
 
+    /// Reads a body whose templates may read these roots.
     pub fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         Ok(match entry.value {
             DeValue::String(_) => Self::Text(entry.template(roots)?),
@@ -65,6 +71,7 @@ pub struct RequestTemplate {
     pub query: Vec<(String, Template)>,
     /// Names in lower case.
     pub headers: Vec<(String, Template)>,
+    /// Sent as JSON; `None` for no body.
     pub body: Option<BodyTemplate>,
 }
 
@@ -116,6 +123,7 @@ impl RequestTemplate {
         })
     }
 
+    /// Visits every template: of the URL, query, headers and body.
     pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         visit(&self.url);
         self.query
@@ -127,6 +135,7 @@ impl RequestTemplate {
         }
     }
 
+    /// Returns whether any template reads this root.
     pub fn reads(&self, root: &str) -> bool {
         let mut reads = false;
         self.each_template(&mut |template| reads |= template.reads(root));

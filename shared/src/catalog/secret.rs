@@ -32,11 +32,14 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// A secret, by the name it has in templates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SecretConfig {
+    /// Its name in templates: `{{ secret.NAME }}`.
     pub name: String,
+    /// Where it is kept.
     pub from: SecretRef,
     /// A variable that goes before a parameter where it is set: for trying things out away from AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<String>,
+    /// Where the file refers to it.
     pub at: Place,
 }
 

@@ -13,9 +13,13 @@ pub struct Template(pub Vec<Part>);
 /// A part of a [`Template`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
+    /// Text as it is.
     Text(String),
+    /// The value of an input field.
     Input(String),
+    /// The value of a secret.
     Secret(String),
+    /// The value of an expression.
     Expr(Expr),
 }
 
@@ -45,6 +49,7 @@ impl Template {
         self.0.iter().flat_map(Part::needs)
     }
 
+    /// Returns the names of the secrets that it reads.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|part| match part {
             Part::Secret(name) => vec![name.as_str()],

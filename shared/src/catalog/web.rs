@@ -21,6 +21,7 @@ impl WebConfig {
     /// Their keys in the file.
     pub const KEYS: [&str; 2] = ["user_agent", "timeout_s"];
 
+    /// Reads both keys; `default_seconds` is the time-out if the file does not say.
     pub fn read(table: &Table<'_>, default_seconds: u64) -> Result<Self, ConfigError> {
         let user_agent = table.text("user_agent")?;
         if let Some((text, entry)) = &user_agent {

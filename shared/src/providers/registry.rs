@@ -87,10 +87,12 @@ impl Registry {
         })
     }
 
+    /// Returns the types without their providers.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
+    /// Returns the type of this name.
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.catalog.kind(name)
     }

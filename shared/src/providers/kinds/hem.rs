@@ -78,6 +78,7 @@ pub struct Hem {
 }
 
 impl Hem {
+    /// Creates the provider of these settings.
     pub fn new(config: &HemConfig) -> Self {
         Self {
             input: config.input.clone(),

@@ -15,6 +15,7 @@ use crate::catalog::{
 pub struct ChatConfig {
     /// The whole address, `/chat/completions` included.
     pub url: String,
+    /// The name of the model, as the endpoint knows it.
     pub model: String,
     /// Sent as a bearer token, where there is one.
     pub key: Option<SecretConfig>,
@@ -23,7 +24,9 @@ pub struct ChatConfig {
     /// The fields wanted of a record that does not say so itself in `struct`: name to description, or to
     /// `{ description, type }`.
     pub structure: Map<String, Value>,
+    /// Fields asked for besides those of `struct`; none if the file does not say.
     pub extras: Vec<Extra>,
+    /// How JSON is asked for; by a schema if the file does not say.
     pub format: ChatFormat,
     /// Further members of the request, such as `temperature`.
     pub parameters: Map<String, Value>,

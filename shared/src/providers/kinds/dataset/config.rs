@@ -14,8 +14,11 @@ pub struct DatasetConfig {
     pub file: String,
     /// How many MiB a table in S3 may have, 1 to 64; 16 where the file says nothing.
     pub max_mib: usize,
+    /// How the file is written.
     pub format: Format,
+    /// Where `file` stands.
     pub file_at: Place,
+    /// `key` or `search`: how rows are found.
     pub lookup: Lookup,
     /// (output field, column, place), in the order to show them. Never empty. With a search, the fields of each row found.
     pub fields: Vec<(String, String, Place)>,
@@ -42,9 +45,13 @@ pub enum Format {
 /// `key = { INPUT = { column = …, as = … } }`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyColumn {
+    /// The input field.
     pub input: String,
+    /// The column that it is looked up in.
     pub column: String,
+    /// `as`: how both are made comparable.
     pub normal: Normal,
+    /// Where it stands.
     pub at: Place,
 }
 

@@ -12,10 +12,13 @@ use crate::catalog::{
 /// A JSON API that answers at once or later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HttpConfig {
+    /// `method`, `url`, `query`, `headers` and `body`: what is sent.
     pub request: RequestTemplate,
+    /// The secrets that its templates name, each declared once.
     pub secrets: Vec<SecretConfig>,
     /// Input fields without which this provider is not asked.
     pub requires: Vec<String>,
+    /// `fields`, `not_found` and a computed `confidence`: what an answer means.
     pub mapping: Mapping,
     /// Statuses that mean "nothing known"; 404 where the file says nothing.
     pub not_found_status: Vec<u16>,
@@ -25,8 +28,11 @@ pub struct HttpConfig {
     pub timeout: Duration,
     /// After the first attempt, 0 to 5; 2 where the file says nothing.
     pub retries: u32,
+    /// How an answer comes that comes later; `None` if all come at once.
     pub later: Option<LaterConfig>,
+    /// How records share a call; `None` if each has its own.
     pub batch: Option<BatchConfig>,
+    /// Where access tokens come from; `None` if there are none.
     pub oauth: Option<OauthConfig>,
 }
 

@@ -53,6 +53,7 @@ pub struct DomainFinderConfig {
     pub max_candidates: usize,
     /// How many sites are asked for their home page for a record, 1 to 10.
     pub max_fetches: usize,
+    /// `user_agent` and `timeout_s`: how sites are asked.
     pub web: WebConfig,
 }
 
@@ -141,6 +142,7 @@ pub struct DomainFinder {
 }
 
 impl DomainFinder {
+    /// Creates the provider of these settings.
     pub fn new(config: &DomainFinderConfig) -> Self {
         Self {
             config: config.clone(),

@@ -38,6 +38,7 @@ pub struct SignalsConfig {
     pub max_items: usize,
     /// What is older is no news, 1 to 3650 days.
     pub max_age: Duration,
+    /// `user_agent` and `timeout_s`: how sites are asked.
     pub web: WebConfig,
 }
 
@@ -89,6 +90,7 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Creates the provider of these settings.
     pub fn new(config: &SignalsConfig) -> Self {
         Self {
             config: config.clone(),

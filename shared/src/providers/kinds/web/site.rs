@@ -19,6 +19,7 @@ use crate::providers::{Answer, BuildContext, BuildKind, Confidence, Ports, Provi
 pub struct SiteConfig {
     /// The input field that holds the domain; `domain` where the file says nothing.
     pub input: String,
+    /// `user_agent` and `timeout_s`: how sites are asked.
     pub web: WebConfig,
 }
 
@@ -85,6 +86,7 @@ pub struct Site {
 }
 
 impl Site {
+    /// Creates the provider of these settings.
     pub fn new(config: &SiteConfig) -> Self {
         Self {
             config: config.clone(),

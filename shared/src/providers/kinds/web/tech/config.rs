@@ -13,7 +13,9 @@ pub struct TechConfig {
     pub input: String,
     /// The rules, JSON in the public Wappalyzer format; relative to the directory of `providers.toml`.
     pub rules: String,
+    /// Where `rules` stands.
     pub rules_at: Place,
+    /// `user_agent` and `timeout_s`: how sites are asked.
     pub web: WebConfig,
 }
 
