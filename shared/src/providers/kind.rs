@@ -48,14 +48,18 @@ pub trait BuildKind: KindConfig + Clone {
     }
 }
 
+/// A provider that was built, or why it was not.
+type Built = Result<Arc<dyn Provider>, ConfigError>;
+/// Settings as JSON.
+type Written = Result<Box<RawValue>, Error>;
+
 /// Builds the providers of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct KindBuilder {
     name: &'static str,
-    pub(super) build:
-        fn(&dyn Settings, &BuildContext<'_>) -> Option<Result<Arc<dyn Provider>, ConfigError>>,
+    pub(super) build: fn(&dyn Settings, &BuildContext<'_>) -> Option<Built>,
     pub(super) judged: fn(HttpAnswer) -> HttpAnswer,
-    write: fn(&dyn Settings, Places) -> Option<Result<Box<RawValue>, Error>>,
+    write: fn(&dyn Settings, Places) -> Option<Written>,
 }
 
 /// Which places written settings have.
@@ -108,11 +112,7 @@ pub(super) fn builder(builders: &[KindBuilder], kind: &Kind) -> Option<KindBuild
 ///
 /// # Errors
 /// No builder for this kind, or a value that JSON cannot hold.
-pub(super) fn write(
-    builders: &[KindBuilder],
-    kind: &Kind,
-    places: Places,
-) -> Result<Box<RawValue>, Error> {
+pub(super) fn write(builders: &[KindBuilder], kind: &Kind, places: Places) -> Written {
     let written = builder(builders, kind).and_then(|b| (b.write)(kind.settings(), places));
     let unknown = format_args!("there is no kind of provider `{}`", kind.name());
     written.unwrap_or_else(|| Err(serde::ser::Error::custom(unknown)))
@@ -124,8 +124,7 @@ pub(super) fn identity(builders: &[KindBuilder], kind: &Kind) -> Vec<u8> {
     let Ok(settings) = write(builders, kind, Places::Cleared) else {
         return Vec::new();
     };
-    let mut words = kind.name().split('_').map(capitalised);
-    let name: String = words.by_ref().collect();
+    let name: String = kind.name().split('_').map(capitalised).collect();
     format!("{{\"{name}\":{settings}}}").into_bytes()
 }
 
