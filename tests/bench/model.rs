@@ -21,6 +21,7 @@ use shared::lambda::http::ApiRequest;
 use shared::maintenance::tenants;
 use shared::ports::{Clock, QueueName};
 use shared::providers::Registry;
+use shared::providers::kinds::READERS;
 use shared::surfaces::SURFACES;
 use shared::webhooks::dispatch;
 use testkit::sim::{Op, Reply, Sim};
@@ -53,7 +54,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         .finish(tenants::create(&ports, &tenant, 1_000_000))?
         .api_key;
     let infra = Path::new("infra");
-    let catalog = Catalog::load(infra)?;
+    let catalog = Catalog::load(READERS, infra)?;
     let registry = Arc::new(Registry::load(infra, &|_| None)?);
     let mut counter = Counter::new(&sim);
     let mut used = Used::default();

@@ -6,6 +6,7 @@ use shared::catalog::Catalog;
 use shared::domain::chunk::ChunkMessage;
 use shared::domain::delivery::WakeMessage;
 use shared::lambda::http::{ApiRequest, GatewayRequest};
+use shared::providers::kinds::READERS;
 use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
 use testkit::sim::Sim;
 
@@ -36,7 +37,10 @@ fn the_submit_event_is_a_submission() {
         panic!()
     };
     assert!((surface.key)(&request).is_some() && request.header("idempotency-key").is_some());
-    let (catalog, sim) = (Catalog::load(&root().join("infra")).unwrap(), Sim::new(1));
+    let (catalog, sim) = (
+        Catalog::load(READERS, &root().join("infra")).unwrap(),
+        Sim::new(1),
+    );
     let submission = read(
         &request,
         &Reading {

@@ -1,7 +1,9 @@
 //! `infra/providers.toml`: what it maps and what it shows in its comments.
 
 use shared::catalog::Catalog;
-use shared::catalog::{Config, Kind};
+use shared::catalog::Config;
+use shared::providers::kinds::READERS;
+use shared::providers::kinds::http::config::HttpConfig;
 use shared::surfaces::{SURFACES, check_operations};
 
 use crate::{root, source};
@@ -62,7 +64,7 @@ fn uncommented() -> String {
 
 #[test]
 fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
-    let catalog = Catalog::load(&root().join("infra")).unwrap();
+    let catalog = Catalog::load(READERS, &root().join("infra")).unwrap();
     assert_eq!(check_operations(SURFACES, &catalog), Ok(()));
     let offered = SURFACES
         .iter()
@@ -87,7 +89,7 @@ fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
             "there is no operation `quality_agent`",
         ),
     ] {
-        let config = Config::parse("providers.toml", &text.replace(right, wrong)).unwrap();
+        let config = Config::parse(READERS, "providers.toml", &text.replace(right, wrong)).unwrap();
         let why = check_operations(SURFACES, &Catalog::of(&config)).unwrap_err();
         assert!(why.contains(named), "{why}");
     }
@@ -95,7 +97,8 @@ fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
 
 #[test]
 fn the_examples_work_once_their_marks_are_taken_away() {
-    let config = Config::parse("providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
+    let config =
+        Config::parse(READERS, "providers.toml", &uncommented()).unwrap_or_else(|e| panic!("{e}"));
     let contact = config.types.iter().find(|t| t.name == "contact").unwrap();
     assert_eq!(
         (contact.waterfall.as_slice(), &contact.unconfigured),
@@ -118,7 +121,7 @@ fn the_examples_work_once_their_marks_are_taken_away() {
         .iter()
         .find(|p| p.name == "my-contacts")
         .unwrap();
-    let Kind::Http(http) = &contacts.kind else {
+    let Some(http) = contacts.kind.downcast_ref::<HttpConfig>() else {
         panic!("{contacts:?}")
     };
     assert_eq!(http.requires, Vec::<String>::new());
@@ -127,7 +130,7 @@ fn the_examples_work_once_their_marks_are_taken_away() {
 #[test]
 fn the_page_on_providers_has_every_type_and_its_example_works() {
     let page = source("shared/PROVIDERS.md");
-    let catalog = Catalog::load(&root().join("infra")).unwrap();
+    let catalog = Catalog::load(READERS, &root().join("infra")).unwrap();
     let rows: Vec<&str> = page
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -154,7 +157,8 @@ fn the_page_on_providers_has_every_type_and_its_example_works() {
         .concat();
     toml += "[providers.brands]\nkind = \"dataset\"\nfile = \"data/brands.csv\"\nkey = { domain = \"domain\" }\n\
              fields = { company_name = \"name\" }\n";
-    let config = Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    let config =
+        Config::parse(READERS, "PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
     assert_eq!(config.types[0].waterfall, ["brands", "example"]);
     let (_, search) = page.split_once("    [providers.my-leads]\n").unwrap();
     let search: Vec<&str> = search
@@ -165,5 +169,5 @@ fn the_page_on_providers_has_every_type_and_its_example_works() {
         "[types.lead]\ninputs = [[\"keyword\"]]\nwaterfall = [\"my-leads\"]\n[providers.my-leads]\n{}",
         search.join("\n")
     );
-    Config::parse("PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    Config::parse(READERS, "PROVIDERS.md", &toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
 }

@@ -17,6 +17,7 @@ use shared::lambda::http::ApiRequest;
 use shared::maintenance::tenants;
 use shared::net::PlainHttp;
 use shared::ports::{Clock, QueueName};
+use shared::providers::kinds::READERS;
 use shared::schema;
 use shared::surfaces::SURFACES;
 use testkit::sim::{Sim, mapping};
@@ -905,7 +906,7 @@ impl Served {
             .finish(tenants::create(&ports, &TenantId::parse("t").unwrap(), 10))
             .unwrap()
             .api_key;
-        let catalog = Catalog::load(&root().join("infra")).unwrap();
+        let catalog = Catalog::load(READERS, &root().join("infra")).unwrap();
         let (retention, enrich_timeout) = (Duration::from_secs(86_400), Duration::from_secs(120));
         Self {
             api: Api {

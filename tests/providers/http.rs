@@ -10,6 +10,7 @@ use shared::catalog::Config;
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::providers::kinds::READERS;
 use shared::providers::waterfall::{Parked, Progress, Request};
 use shared::providers::{Ports, Registry, build};
 use testkit::servers::{Answer, Server};
@@ -21,7 +22,7 @@ fn registry(server: &Server, providers: &str) -> Registry {
         "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"struct\"]\nwaterfall = [\"api\"]\nrecord_timeout_s = 60\n{}",
         providers.replace("URL", server.url("").trim_end_matches('/'))
     );
-    let config = Config::parse("test", &text).unwrap_or_else(|e| panic!("{e}"));
+    let config = Config::parse(READERS, "test", &text).unwrap_or_else(|e| panic!("{e}"));
     let secret = |name: &str| (name == "KEY").then(|| KEY.to_owned());
     let built = Registry::assemble(&config, |provider| build(provider, Path::new(""), &secret));
     built.unwrap_or_else(|e| panic!("{e}"))

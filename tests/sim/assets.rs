@@ -11,6 +11,7 @@ use shared::domain::ids::JobId;
 use shared::domain::job::Status;
 use shared::jobs::retry;
 use shared::ports::Clock;
+use shared::providers::kinds::READERS;
 use shared::providers::{Registry, build};
 use testkit::harness::{World, domains, submission};
 use testkit::sim::{Fault, Op, Reply};
@@ -44,7 +45,7 @@ credits = 2
 
 /// The providers as a process has them that has just begun.
 fn registry() -> Arc<Registry> {
-    let config = Config::parse("assets", CONFIG).unwrap();
+    let config = Config::parse(READERS, "assets", CONFIG).unwrap();
     Arc::new(
         Registry::assemble(&config, |provider| {
             build(provider, Path::new(""), &|_| None)

@@ -24,6 +24,7 @@ mod stored;
 mod sweeps;
 mod tenancy;
 mod threads;
+mod twelfth;
 mod upstreams;
 mod versions;
 

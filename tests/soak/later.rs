@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::catalog::{Config, Kind};
+use shared::catalog::Config;
 use shared::domain::callback::CALLBACKS;
 use shared::ports::HttpSender;
+use shared::providers::kinds::READERS;
+use shared::providers::kinds::http::config::HttpConfig;
 use testkit::servers::{Answer, End, Got, PATIENCE};
 use testkit::stack;
 
@@ -45,11 +47,9 @@ const HINT: &str = "unverified";
 /// What the configuration grants the functions, by provider.
 pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
     let text = include_str!("providers.toml").replace("UPSTREAM_PORT", "1");
-    let config = Config::parse("tests/soak/providers.toml", &text)?;
+    let config = Config::parse(READERS, "tests/soak/providers.toml", &text)?;
     let of = |provider: &shared::catalog::ProviderConfig| {
-        let Kind::Http(http) = &provider.kind else {
-            return None;
-        };
+        let http = provider.kind.downcast_ref::<HttpConfig>()?;
         let (limits, later) = (&provider.limits, http.later.as_ref()?);
         let (rate, breaker) = (limits.rate?, limits.breaker?);
         Some(Limits {

@@ -15,6 +15,7 @@ use shared::domain::record::{Blanks, MAX_DEPTH, Outcome, OutcomeError, OutcomeSt
 use shared::domain::signature::Secret;
 use shared::domain::time::Timestamp;
 use shared::ports::{Entropy, HttpSender};
+use shared::providers::kinds::READERS;
 use shared::surfaces::common::message::ApiRequest;
 use shared::surfaces::{Call, Event, Reading, Shown, Signing, Surface, apione};
 use testkit::sim::{Sim, SimEntropy};
@@ -377,6 +378,7 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
     let sim = Sim::new(1);
     let catalog = Catalog::of(
         &Config::parse(
+            READERS,
             "t",
             "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n",
         )
@@ -580,6 +582,7 @@ fn what_no_javascript_value_holds_is_refused_and_not_changed() {
     let sim = Sim::new(1);
     let catalog = Catalog::of(
         &Config::parse(
+            READERS,
             "t",
             "[types.t]\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n",
         )

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::catalog::Config;
 use shared::domain::suspended::Outage;
 use shared::ports::HttpError;
+use shared::providers::kinds::READERS;
 use shared::providers::{Answer, Later, Registry};
 use shared::surfaces::SURFACES;
 use testkit::harness::{HOOK, Served, World, body, found};
@@ -597,7 +598,7 @@ fn a_repeated_request_is_answered_as_before_whatever_would_be_refused_by_now() {
         "[types.any]\ndescription = \"d\"\ninputs = [[\"email\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
         "[types.other]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
     ] {
-        let config = Config::parse("later", providers).unwrap();
+        let config = Config::parse(READERS, "later", providers).unwrap();
         let registry = Registry::assemble(&config, |_| unreachable!("no provider")).unwrap();
         served.api.catalog = registry.catalog().clone();
         let again = post(&mut served, "/v1/jobs", "one", &sent, 202);

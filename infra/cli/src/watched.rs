@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
-use shared::catalog::{Kind, Part, ProviderConfig, RequestTemplate, SecretRef, Template};
+use shared::catalog::{Part, ProviderConfig, RequestTemplate, SecretRef, Template};
 use shared::ports::{Assets, Clock, HttpAnswer, HttpError, HttpRequest, HttpSender};
+use shared::providers::kinds::http::config::HttpConfig;
 use shared::providers::kinds::http::{percent_encode, upstream_advice};
 
 use crate::failure::Failure;
@@ -337,7 +338,7 @@ impl Veil {
                     (None, SecretRef::Env(_)) => {}
                 }
             }
-            if let Kind::Http(http) = &provider.kind {
+            if let Some(http) = provider.kind.downcast_ref::<HttpConfig>() {
                 let poll = http.later.as_ref().and_then(|later| later.poll.as_ref());
                 places.extend(std::iter::once(&http.request).chain(poll).map(Places::of));
                 token_urls.extend(http.oauth.iter().map(|oauth| oauth.token_url.clone()));

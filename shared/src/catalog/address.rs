@@ -3,7 +3,7 @@
 use super::template::{Part, Template};
 
 /// A URL template's scheme, host and port must be literal: nobody's input chooses where a request goes.
-pub(super) fn check_url(template: &Template) -> Result<(), String> {
+pub(crate) fn check_url(template: &Template) -> Result<(), String> {
     let shape = |part: &Part| {
         if let Part::Text(text) = part {
             text.clone()

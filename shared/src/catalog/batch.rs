@@ -23,7 +23,9 @@ pub struct BatchConfig {
     pub body: BodyTemplate,
     /// A JSON Pointer to the list of results; the whole response where empty.
     pub results: String,
+    /// How results are told apart.
     pub matching: Matching,
+    /// How further pages are asked for; `None` if there is one page.
     pub next: Option<Next>,
     /// The most calls for one batch, the first included, 1 to 100; 10 where the file says nothing.
     pub pages: u32,
@@ -100,7 +102,7 @@ impl BatchConfig {
                                    results = \"/results\", match = { by = \"position\" } }";
 
     /// Reads the `batch` table of a provider whose request is `request`.
-    pub(super) fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>, request: &RequestTemplate) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
             "max", "wait_ms", "items", "body", "results", "match", "next", "pages",
@@ -167,7 +169,8 @@ impl BatchConfig {
         Ok(())
     }
 
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    /// Visits every template: of the body, of an element and of the key.
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         self.body.each_template(visit);
         self.item.each_template(visit);
         if let Matching::Key { key, .. } = &self.matching {

@@ -3,15 +3,23 @@
 //! The first line says by which code and of which text it was made. One of other code or of another text is not read at
 //! all, so that a function can never work by a file that is not beside it, and that its own parser would read otherwise.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Error;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::code;
+use super::error::Place;
 use super::file::Config;
+use super::kind::{Kind, KindReader};
+use super::limits::LimitsConfig;
+use super::provider::ProviderConfig;
+use super::types::TypeConfig;
 
 /// Its name, beside `providers.toml`.
 pub const COMPILED_FILE: &str = "providers.compiled";
 
-/// The sources of this folder, without their tests.
+/// The sources of this folder, without their tests. A kind brings its own ([`KindReader::of`]).
 macro_rules! sources {
     ($($name:literal,)*) => {
         const SOURCES: &[(&str, &[u8])] = &[$(($name, include_bytes!($name)),)*];
@@ -21,107 +29,169 @@ macro_rules! sources {
 sources![
     "address.rs",
     "batch.rs",
-    "chat.rs",
+    "code.rs",
     "compiled.rs",
-    "dataset.rs",
-    "domain_finder.rs",
-    "email_check.rs",
     "error.rs",
     "expression.rs",
     "file.rs",
-    "hem.rs",
-    "http.rs",
-    "ip.rs",
     "kind.rs",
     "later.rs",
     "limits.rs",
     "mapping.rs",
     "mod.rs",
     "oauth.rs",
-    "phone.rs",
     "provider.rs",
     "reader.rs",
     "record_type.rs",
     "request.rs",
     "secret.rs",
     "settings.rs",
-    "signals.rs",
-    "site.rs",
-    "tech.rs",
     "template.rs",
     "types.rs",
     "web.rs",
 ];
 
-/// The versions of the dependencies: what an expression reads is found out by one, and another writes the JSON.
+/// The versions of the dependencies: what an expression reads is found out by one, and another
+/// writes the JSON.
 const LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 
-/// Tells the code apart that made a file and that reads it: whatever is changed in the parser, in its types or in what they
-/// are made with changes this number, and nobody has to think of it. It is computed by the compiler; the sources are not in
-/// the binary.
+/// Tells apart the code that made a file and the code that reads it: whatever changes in the parser,
+/// in its types or in what they are made with changes this number. The compiler computes it; the
+/// sources are not in the binary.
 const CODE: u64 = fingerprint(SOURCES, LOCK);
 
-/// Of each file its name, its length and what is in it, after FNV-1a and by words, because a compiler's loops are slow.
-/// Against accidents, not against attackers: who can write the one file can write the other.
+/// Returns a hash of each file's name and content.
 const fn fingerprint(sources: &[(&str, &[u8])], lock: &[u8]) -> u64 {
-    let (mut hash, mut file) = (added(0xcbf2_9ce4_8422_2325, lock), 0);
+    let (mut hash, mut file) = (code::added(code::SEED, lock), 0);
     while file < sources.len() {
-        hash = added(added(hash, sources[file].0.as_bytes()), sources[file].1);
+        hash = code::added(hash, sources[file].0.as_bytes());
+        hash = code::added(hash, sources[file].1);
         file += 1;
     }
     hash
 }
 
-const fn added(hash: u64, mut bytes: &[u8]) -> u64 {
-    let mut hash = mixed(hash, bytes.len() as u64);
-    while let Some((word, rest)) = bytes.split_first_chunk() {
-        hash = mixed(hash, u64::from_le_bytes(*word));
-        bytes = rest;
-    }
-    while let Some((byte, rest)) = bytes.split_first() {
-        hash = mixed(hash, *byte as u64);
-        bytes = rest;
-    }
-    hash
-}
-
-const fn mixed(hash: u64, word: u64) -> u64 {
-    let hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-    hash ^ (hash >> 32)
+/// Returns the same for this folder and these kinds.
+fn code_with(kinds: &[KindReader]) -> u64 {
+    let codes = kinds.iter().map(KindReader::code);
+    codes.fold(CODE, code::mixed)
 }
 
 /// Why the text has to be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
+    /// There is no such file.
     #[error("is not there")]
     Missing,
+    /// The file system refuses it, for this reason.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// Another version of the code made it, or it was made of another text or for other kinds.
     #[error("was made by another version of the code, or of another text")]
     Foreign,
+    /// It is not the JSON that was written, for this reason.
     #[error("is damaged: {0}")]
     Damaged(String),
 }
 
-/// The first line, line break included.
-fn header(text: &str) -> String {
+/// A compiled configuration. `S` is JSON: the settings of a provider.
+#[derive(Serialize, Deserialize)]
+struct Compiled<S> {
+    types: Vec<TypeConfig>,
+    providers: Vec<CompiledProvider<S>>,
+    operations: Vec<(String, String, String)>,
+}
+
+/// A provider in it, whose settings only its kind can read.
+#[derive(Serialize, Deserialize)]
+struct CompiledProvider<S> {
+    name: String,
+    at: Place,
+    confidence: Option<f64>,
+    license: Option<String>,
+    credits: u32,
+    limits: LimitsConfig,
+    kind: String,
+    settings: S,
+}
+
+/// Returns the first line, line break included.
+fn header(kinds: &[KindReader], text: &str) -> String {
     format!(
-        "millrace-providers {CODE:016x} {}\n",
+        "millrace-providers {:016x} {}\n",
+        code_with(kinds),
         hex::encode(Sha256::digest(text))
     )
 }
 
-/// The file for a configuration that was parsed from this text.
-pub fn compile(config: &Config, text: &str) -> Result<String, Error> {
-    Ok(header(text) + &serde_json::to_string(config)?)
+/// Writes the file for a configuration of these kinds that was parsed from this text. `settings`
+/// writes a provider's settings.
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub fn compile(
+    kinds: &[KindReader],
+    config: &Config,
+    text: &str,
+    settings: impl Fn(&Kind) -> Result<Box<RawValue>, Error>,
+) -> Result<String, Error> {
+    let providers = config.providers.iter().map(|provider| {
+        Ok(CompiledProvider {
+            name: provider.name.clone(),
+            at: provider.at.clone(),
+            confidence: provider.confidence,
+            license: provider.license.clone(),
+            credits: provider.credits,
+            limits: provider.limits.clone(),
+            kind: provider.kind.name().to_owned(),
+            settings: settings(&provider.kind)?,
+        })
+    });
+    let compiled = Compiled {
+        types: config.types.clone(),
+        providers: providers.collect::<Result<_, Error>>()?,
+        operations: config.operations.clone(),
+    };
+    Ok(header(kinds, text) + &serde_json::to_string(&compiled)?)
 }
 
-/// Reads a file that [`compile`] made of exactly this text.
-pub fn read(kept: &[u8], text: &str) -> Result<Config, Unfit> {
-    let json = kept
-        .strip_prefix(header(text).as_bytes())
+/// Reads a file that [`compile`] made of exactly this text, for the same kinds. `file` is the name
+/// that `providers.toml` has in messages.
+///
+/// # Errors
+/// Why the text has to be parsed instead.
+pub fn read(
+    kinds: &[KindReader],
+    compiled: &[u8],
+    file: &str,
+    text: &str,
+) -> Result<Config, Unfit> {
+    let json = compiled
+        .strip_prefix(header(kinds, text).as_bytes())
         .ok_or(Unfit::Foreign)?;
-    serde_json::from_slice(json).map_err(|error| Unfit::Damaged(error.to_string()))
+    let damaged = |error: Error| Unfit::Damaged(error.to_string());
+    let compiled: Compiled<&RawValue> = serde_json::from_slice(json).map_err(damaged)?;
+    let providers = compiled.providers.into_iter().map(|provider| {
+        let kind = Kind::restore(kinds, &provider.kind, provider.settings, file);
+        let kind = kind.map_err(damaged)?;
+        Ok(ProviderConfig {
+            name: provider.name,
+            at: Place {
+                file: file.to_owned(),
+                ..provider.at
+            },
+            confidence: provider.confidence,
+            license: provider.license,
+            credits: provider.credits,
+            limits: provider.limits,
+            kind: kind.ok_or(Unfit::Foreign)?,
+        })
+    });
+    Ok(Config {
+        types: compiled.types,
+        providers: providers.collect::<Result<_, Unfit>>()?,
+        operations: compiled.operations,
+    })
 }
 
 #[cfg(test)]
@@ -129,35 +199,40 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::providers::kinds::{READERS, settings};
 
     const SHIPPED: &str = include_str!("../../../infra/providers.toml");
 
     #[test]
     fn a_compiled_file_says_what_its_text_says() {
-        let parsed = Config::parse("x.toml", SHIPPED).unwrap();
-        let mut read = read(compile(&parsed, SHIPPED).unwrap().as_bytes(), SHIPPED).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{parsed:?}"));
-        read.relabel("y.toml");
-        assert_eq!(
-            format!("{read:?}"),
-            format!("{:?}", Config::parse("y.toml", SHIPPED).unwrap())
-        );
+        let parsed = |file| Config::parse(READERS, file, SHIPPED).unwrap();
+        let compiled = |config: &Config| compile(READERS, config, SHIPPED, settings).unwrap();
+        for file in ["x.toml", "y.toml"] {
+            let made = compiled(&parsed("x.toml"));
+            let read = read(READERS, made.as_bytes(), file, SHIPPED).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{:?}", parsed(file)));
+            assert_eq!(compiled(&read), compiled(&parsed(file)));
+        }
     }
 
     #[test]
     fn what_other_code_made_or_of_another_text_is_not_read() {
-        let kept = compile(&Config::parse("x.toml", SHIPPED).unwrap(), SHIPPED).unwrap();
-        let verdict = |kept: &str, text: &str| read(kept.as_bytes(), text).err();
+        let parsed = Config::parse(READERS, "x.toml", SHIPPED).unwrap();
+        let kept = compile(READERS, &parsed, SHIPPED, settings).unwrap();
+        let verdict = |kept: &str, text: &str| read(READERS, kept.as_bytes(), "x.toml", text).err();
         assert_eq!(verdict(&kept, SHIPPED), None);
         assert_eq!(
             verdict(&kept, &format!("{SHIPPED}\n")),
             Some(Unfit::Foreign)
         );
-        let code = format!("{CODE:016x}");
+        let code = code_with(READERS);
+        let other = format!("{:016x}", code.wrapping_add(1));
         assert_eq!(
-            verdict(&kept.replace(&code, &format!("{:016x}", CODE + 1)), SHIPPED),
+            verdict(&kept.replace(&format!("{code:016x}"), &other), SHIPPED),
             Some(Unfit::Foreign)
         );
+        let fewer = read(&READERS[1..], kept.as_bytes(), "x.toml", SHIPPED);
+        assert_eq!(fewer.err(), Some(Unfit::Foreign), "other kinds");
         assert_eq!(
             verdict(kept.split_once('\n').unwrap().1, SHIPPED),
             Some(Unfit::Foreign),

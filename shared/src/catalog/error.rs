@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
+    /// The file's name in messages.
     pub file: String,
     /// From 1; 0 where the fault is the whole file's.
     pub line: usize,
@@ -15,6 +16,7 @@ pub struct Place {
 }
 
 impl Place {
+    /// Creates the error of what stands here.
     pub fn error(&self, message: impl Into<String>) -> ConfigError {
         ConfigError {
             at: self.clone(),
@@ -26,7 +28,9 @@ impl Place {
 /// What is wrong with the configuration, where, and what to do: `FILE:LINE:COLUMN: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
+    /// Where the fault is.
     pub at: Place,
+    /// What is wrong, and what to write instead.
     pub message: String,
 }
 

@@ -19,6 +19,7 @@ use serde_json::{Number, Value as Json};
 /// An expression that was found right, ready to be compiled when it is first used.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Expr {
+    /// The expression as it was written.
     pub text: String,
     /// What it reads, as `ROOT.NAME.NAME`, in alphabetic order; a root alone where no name follows.
     pub names: Vec<String>,
@@ -225,6 +226,7 @@ const FUEL: u64 = 20_000;
 pub struct Natives {
     /// The host of a domain name as people write it; `None` where it is none.
     pub domain: fn(&str) -> Option<String>,
+    /// Encodes a text by the standard alphabet of RFC 4648, with padding.
     pub base64: fn(&str) -> String,
 }
 
@@ -405,6 +407,7 @@ fn float(number: &Number) -> f64 {
 pub struct Written(HashMap<u64, Option<Number>>);
 
 impl Written {
+    /// Counts a value.
     pub fn add(&mut self, json: &Json) {
         match json {
             Json::Number(number) if whole(number).is_none() => {

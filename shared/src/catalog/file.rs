@@ -1,38 +1,31 @@
 //! The whole file.
 
-use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use super::error::ConfigError;
+use super::kind::KindReader;
 use super::provider::ProviderConfig;
 use super::reader::{Source, Table};
 use super::types::TypeConfig;
 
 /// The whole file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
+    /// The types of record, in the file's order. Never empty.
     pub types: Vec<TypeConfig>,
+    /// The providers, in the file's order.
     pub providers: Vec<ProviderConfig>,
     /// (surface, operation, type).
     pub operations: Vec<(String, String, String)>,
 }
 
 impl Config {
-    /// Every place in it belongs to this file from now on.
-    pub fn relabel(&mut self, file: &str) {
-        for provider in &mut self.providers {
-            file.clone_into(&mut provider.at.file);
-            provider
-                .kind
-                .settings_mut()
-                .places()
-                .into_iter()
-                .for_each(|at| file.clone_into(&mut at.file));
-        }
-    }
-
-    /// Reads and checks the text of a file; `file` is its name in messages. The first fault is the error.
-    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+    /// Reads and checks the text of a file whose providers are of these kinds. `file` is its name
+    /// in messages.
+    ///
+    /// # Errors
+    /// The first fault, with its line and column.
+    pub fn parse(kinds: &[KindReader], file: &str, text: &str) -> Result<Self, ConfigError> {
         let source = Source { file, text };
         let root = DeTable::parse(text).map_err(|e| {
             let at = e.span().unwrap_or_default();
@@ -48,7 +41,7 @@ impl Config {
 
         let mut providers = Vec::new();
         for (name, value) in root.tables("providers")? {
-            providers.push(ProviderConfig::read(name, &value)?);
+            providers.push(ProviderConfig::read(kinds, name, &value)?);
         }
         let mut types = Vec::new();
         for (name, value) in root.tables("types")? {

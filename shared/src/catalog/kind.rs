@@ -1,125 +1,130 @@
-//! The kinds of provider.
+//! Kinds of provider as `providers.toml` declares them. Which kinds there are, the caller says.
 
-use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
 
-use super::chat::ChatConfig;
-use super::dataset::DatasetConfig;
-use super::domain_finder::DomainFinderConfig;
-use super::email_check::EmailCheckConfig;
-use super::error::{ConfigError, Place};
-use super::hem::HemConfig;
-use super::http::HttpConfig;
-use super::ip::IpConfig;
-use super::phone::PhoneConfig;
+use serde_json::Error;
+use serde_json::value::RawValue;
+
+use super::code;
+use super::error::ConfigError;
 use super::reader::Table;
-use super::settings::Settings;
-use super::signals::SignalsConfig;
-use super::site::SiteConfig;
-use super::tech::TechConfig;
+use super::settings::{COMMON, KindConfig, Settings};
 
-/// `kind = …` and what belongs to it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Kind {
-    Chat(Box<ChatConfig>),
-    Dataset(DatasetConfig),
-    EmailCheck(EmailCheckConfig),
-    Hem(HemConfig),
-    Http(Box<HttpConfig>),
-    Ip(IpConfig),
-    Phone(PhoneConfig),
-    Site(SiteConfig),
-    Tech(TechConfig),
-    DomainFinder(DomainFinderConfig),
-    Signals(SignalsConfig),
+/// Reads the declarations of one kind of provider, from TOML and from a compiled file.
+#[derive(Debug, Clone, Copy)]
+pub struct KindReader {
+    name: &'static str,
+    keys: &'static [&'static [&'static str]],
+    /// Tells the sources apart that it was compiled from.
+    code: u64,
+    read: fn(&Table<'_>) -> Result<Arc<dyn Settings>, ConfigError>,
+    restore: fn(&RawValue) -> Result<Arc<dyn Settings>, Error>,
+}
+
+impl KindReader {
+    /// Creates the reader of the kind whose settings are `C`. `source` is the file that defines
+    /// them: a compiled file of another source is not read.
+    #[must_use]
+    pub const fn of<C: KindConfig>(source: &[u8]) -> Self {
+        Self {
+            name: C::NAME,
+            keys: C::KEYS,
+            code: code::added(code::SEED, source),
+            read: |table| Ok(Arc::new(C::read(table)?)),
+            restore: |json| Ok(Arc::new(serde_json::from_str::<C>(json.get())?)),
+        }
+    }
+
+    /// Returns the kind's name, the value of `kind` in the file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the keys that only this kind has.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().copied().flatten().copied()
+    }
+
+    pub(super) fn code(&self) -> u64 {
+        code::added(self.code, self.name.as_bytes())
+    }
+}
+
+/// The kind of a declared provider, and its settings.
+#[derive(Clone)]
+pub struct Kind {
+    name: &'static str,
+    settings: Arc<dyn Settings>,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kind")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Kind {
-    const NAMES: [&str; 11] = [
-        "chat",
-        "dataset",
-        "domain_finder",
-        "email_check",
-        "hem",
-        "http",
-        "ip",
-        "phone",
-        "signals",
-        "site",
-        "tech",
-    ];
-
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let names = Self::NAMES.join(", ");
-        let entry = table.need("kind", &format!("say which: {names}"))?;
-        Ok(match entry.str()? {
-            "chat" => Self::Chat(Box::new(ChatConfig::read(table)?)),
-            "dataset" => Self::Dataset(DatasetConfig::read(table)?),
-            "email_check" => Self::EmailCheck(EmailCheckConfig::read(table)?),
-            "hem" => Self::Hem(HemConfig::read(table)?),
-            "http" => Self::Http(Box::new(HttpConfig::read(table)?)),
-            "ip" => Self::Ip(IpConfig::read(table)?),
-            "phone" => Self::Phone(PhoneConfig::read(table)?),
-            "site" => Self::Site(SiteConfig::read(table)?),
-            "tech" => Self::Tech(TechConfig::read(table)?),
-            "domain_finder" => Self::DomainFinder(DomainFinderConfig::read(table)?),
-            "signals" => Self::Signals(SignalsConfig::read(table)?),
-            other => {
-                return Err(entry.error(format!(
-                    "there is no kind of provider `{other}`; it is one of {names}"
-                )));
-            }
-        })
-    }
-
-    pub fn settings(&self) -> &dyn Settings {
-        match self {
-            Self::Chat(chat) => chat.as_ref(),
-            Self::Dataset(dataset) => dataset,
-            Self::EmailCheck(check) => check,
-            Self::Hem(hem) => hem,
-            Self::Http(http) => http.as_ref(),
-            Self::Ip(ip) => ip,
-            Self::Phone(phone) => phone,
-            Self::Site(site) => site,
-            Self::Tech(tech) => tech,
-            Self::DomainFinder(finder) => finder,
-            Self::Signals(signals) => signals,
-        }
-    }
-
-    /// The same whatever stands around it in the file.
-    #[must_use]
-    pub fn without_places(mut self) -> Self {
-        let nowhere = Place {
-            file: String::new(),
-            line: 0,
-            column: 0,
+    /// Reads `kind` and the keys that belong to it.
+    pub(super) fn read(kinds: &[KindReader], table: &Table<'_>) -> Result<Self, ConfigError> {
+        let names = || {
+            let mut names: Vec<&str> = kinds.iter().map(KindReader::name).collect();
+            names.sort_unstable();
+            names.join(", ")
         };
-        self.settings_mut()
-            .places()
-            .into_iter()
-            .for_each(|at| at.clone_from(&nowhere));
-        self
+        let entry = table.need("kind", &format!("say which: {}", names()))?;
+        let asked = entry.str()?;
+        let Some(kind) = kinds.iter().find(|kind| kind.name == asked) else {
+            return Err(entry.error(format!(
+                "there is no kind of provider `{asked}`; it is one of {}",
+                names()
+            )));
+        };
+        table.only_and(&COMMON, &kind.keys.concat())?;
+        let settings = (kind.read)(table)?;
+        let name = kind.name;
+        Ok(Self { name, settings })
     }
 
-    /// Whether `confidence` may say where in an answer it stands.
-    pub(super) fn computes_confidence(&self) -> bool {
-        matches!(self, Self::Http(_))
-    }
-
-    pub(super) fn settings_mut(&mut self) -> &mut dyn Settings {
-        match self {
-            Self::Chat(chat) => chat.as_mut(),
-            Self::Dataset(dataset) => dataset,
-            Self::EmailCheck(check) => check,
-            Self::Hem(hem) => hem,
-            Self::Http(http) => http.as_mut(),
-            Self::Ip(ip) => ip,
-            Self::Phone(phone) => phone,
-            Self::Site(site) => site,
-            Self::Tech(tech) => tech,
-            Self::DomainFinder(finder) => finder,
-            Self::Signals(signals) => signals,
+    /// Reads the settings of the kind `name` from a compiled file. Their places are in `file`.
+    /// Returns `None` if there is no such kind.
+    pub(super) fn restore(
+        kinds: &[KindReader],
+        name: &str,
+        json: &RawValue,
+        file: &str,
+    ) -> Result<Option<Self>, Error> {
+        let Some(kind) = kinds.iter().find(|kind| kind.name == name) else {
+            return Ok(None);
+        };
+        let mut settings = (kind.restore)(json)?;
+        for at in Arc::get_mut(&mut settings).map_or(Vec::new(), Settings::places) {
+            file.clone_into(&mut at.file);
         }
+        let name = kind.name;
+        Ok(Some(Self { name, settings }))
+    }
+
+    /// Returns the kind's name, such as `http`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns what is known of every kind's settings.
+    #[must_use]
+    pub fn settings(&self) -> &dyn Settings {
+        self.settings.as_ref()
+    }
+
+    /// Returns the settings if they are of this kind.
+    #[must_use]
+    pub fn downcast_ref<C: KindConfig>(&self) -> Option<&C> {
+        let settings: &dyn Any = self.settings.as_ref();
+        settings.downcast_ref()
     }
 }

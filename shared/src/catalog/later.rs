@@ -28,6 +28,7 @@ pub struct LaterConfig {
     pub failed: Option<Expr>,
     /// From the question on, 10 to 86,400 s; 1,800 s where the file says nothing.
     pub give_up: Duration,
+    /// How far a posted answer is trusted.
     pub verify: Verify,
 }
 
@@ -61,7 +62,7 @@ impl Verify {
 
 impl LaterConfig {
     /// The input fields that it reads of what says when and how an answer came; `poll` has its own.
-    pub(super) fn inputs(&self) -> impl Iterator<Item = &str> {
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
         let conditions = self.when.iter().chain(&self.done).chain(&self.failed);
         self.id
             .inputs()
@@ -72,11 +73,7 @@ impl LaterConfig {
     const EXAMPLE: &'static str = "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
 
     /// Reads the `later` table of a provider whose first request may name `{{ callback.url }}` (`calls_back`).
-    pub(super) fn read(
-        entry: &Entry<'_>,
-        roots: &[&str],
-        calls_back: bool,
-    ) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>, roots: &[&str], calls_back: bool) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
             "id",

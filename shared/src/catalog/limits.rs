@@ -13,17 +13,22 @@ use super::settings::Settings;
 /// How a provider's upstream is spared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LimitsConfig {
+    /// The most requests in a time; `None` for any number.
     pub rate: Option<RateConfig>,
     /// HTTP exchanges at once of one process, 1 to 64. All processes together have this many times the number of processes.
     pub concurrency: Option<usize>,
+    /// When a dead upstream is let alone; `None` for never.
     pub breaker: Option<BreakerConfig>,
+    /// How long answers are kept; `None` for not at all.
     pub cache: Option<CacheConfig>,
 }
 
 /// The most HTTP requests in a time, of all processes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateConfig {
+    /// At least 1.
     pub requests: u32,
+    /// 1 s or 60 s.
     pub per: Duration,
 }
 
@@ -34,6 +39,7 @@ pub struct BreakerConfig {
     pub failures: u32,
     /// So great a share of failures within `window` opens it too, 0 to 1.
     pub share: f64,
+    /// In which the share is counted, 1 to 3,600 s.
     pub window: Duration,
     /// Open for so long at first, doubled each time a probe fails.
     pub open: Duration,
@@ -202,13 +208,14 @@ fn inner<'t>(entry: &Entry<'t>, shape: &str) -> Result<Table<'t>, ConfigError> {
 mod tests {
     use super::super::Config;
     use super::*;
+    use crate::providers::kinds::READERS;
 
     fn read(more: &str) -> Result<LimitsConfig, String> {
         let text = format!(
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
              url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n{more}"
         );
-        let config = Config::parse("p.toml", &text).map_err(|error| error.to_string())?;
+        let config = Config::parse(READERS, "p.toml", &text).map_err(|error| error.to_string())?;
         Ok(config.providers[0].limits.clone())
     }
 
@@ -295,7 +302,9 @@ mod tests {
         }
         let hem = "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\nkind = \"hem\"\ncache = {}\n";
         assert_eq!(
-            Config::parse("p.toml", hem).unwrap_err().to_string(),
+            Config::parse(READERS, "p.toml", hem)
+                .unwrap_err()
+                .to_string(),
             "p.toml:6:9: providers.hem: cache: this kind only computes and asks nobody; remove `cache`"
         );
     }

@@ -15,12 +15,13 @@ pub(super) const RESPONSE_ROOTS: [&str; 3] = ["response", "status", "input"];
 pub enum Pick {
     /// A JSON Pointer of RFC 6901.
     Pointer(String),
+    /// An expression over `response`, `status` and `input`.
     Expr(Expr),
 }
 
 impl Pick {
     /// `"/data/name"` or `{ expr = "response.data.first ~ ' ' ~ response.data.last" }`.
-    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    pub fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         if !matches!(entry.value, DeValue::Table(_)) {
             return Ok(Self::Pointer(entry.pointer()?));
         }
@@ -31,7 +32,7 @@ impl Pick {
     }
 
     /// The input fields that it reads.
-    pub(super) fn inputs(&self) -> Vec<&str> {
+    pub fn inputs(&self) -> Vec<&str> {
         match self {
             Self::Pointer(_) => Vec::new(),
             Self::Expr(expr) => expr.of("input").collect(),
@@ -53,10 +54,11 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub(super) const KEYS: [&str; 2] = ["fields", "not_found"];
+    /// Its keys in the file, besides `confidence`.
+    pub const KEYS: [&str; 2] = ["fields", "not_found"];
 
     /// Reads `fields`, `not_found` and a `confidence` that is no number, and the statuses that mean "nothing known".
-    pub(super) fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
+    pub fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
         let mut fields = Vec::new();
         let fields_entry = table.need(
             "fields",
@@ -116,7 +118,7 @@ impl Mapping {
     }
 
     /// The input fields that it reads.
-    pub(super) fn inputs(&self) -> Vec<String> {
+    pub fn inputs(&self) -> Vec<String> {
         let picks = self
             .fields
             .iter()

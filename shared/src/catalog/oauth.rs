@@ -11,26 +11,34 @@ use super::template::Part;
 /// Where access tokens come from. They are sent as bearer tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OauthConfig {
+    /// The address that gives tokens: an absolute URL without values.
     pub token_url: String,
+    /// Who the client is.
     pub client_id: SecretConfig,
+    /// How it proves that.
     pub client_secret: SecretConfig,
+    /// What access is asked for, in words of the upstream divided by spaces.
     pub scope: Option<String>,
     /// Not of the RFC, and asked for by many.
     pub audience: Option<String>,
+    /// How id and secret are sent.
     pub auth: ClientAuth,
 }
 
 /// How the client shows who it is (RFC 6749 section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientAuth {
+    /// In an `Authorization` header.
     Basic,
+    /// As parameters of the body.
     Body,
 }
 
 impl OauthConfig {
     const EXAMPLE: &'static str = "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
 
-    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    /// Reads the `oauth` table of a provider.
+    pub fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
             "token_url",
@@ -74,7 +82,8 @@ impl OauthConfig {
         })
     }
 
-    pub(super) fn places(&mut self) -> impl Iterator<Item = &mut Place> {
+    /// Returns the places that it keeps.
+    pub fn places(&mut self) -> impl Iterator<Item = &mut Place> {
         [&mut self.client_id.at, &mut self.client_secret.at].into_iter()
     }
 }

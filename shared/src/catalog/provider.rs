@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::{ConfigError, Place};
-use super::kind::Kind;
+use super::kind::{Kind, KindReader};
 use super::limits::LimitsConfig;
 use super::reader::{Entry, Table};
 use super::secret::{Environment, SecretConfig, SecretRef};
 
 /// `[providers.NAME]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ProviderConfig {
+    /// NAME of the table: 1 to 64 lower-case letters, digits, `-` and `_`.
     pub name: String,
+    /// Where the table begins.
     pub at: Place,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -21,7 +21,9 @@ pub struct ProviderConfig {
     pub license: Option<String>,
     /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
     pub credits: u32,
+    /// How its upstream is spared.
     pub limits: LimitsConfig,
+    /// Its kind, with the settings of that kind.
     pub kind: Kind,
 }
 
@@ -31,10 +33,15 @@ impl ProviderConfig {
         self.kind.settings().timeout()
     }
 
-    pub(super) fn read(name: &str, table: &Table<'_>) -> Result<Self, ConfigError> {
-        let kind = Kind::read(table)?;
+    pub(super) fn read(
+        kinds: &[KindReader],
+        name: &str,
+        table: &Table<'_>,
+    ) -> Result<Self, ConfigError> {
+        let kind = Kind::read(kinds, table)?;
         // Where it is no number, it is computed from each answer.
-        let computed = |entry: &Entry<'_>| kind.computes_confidence() && !entry.is_number();
+        let computes = kind.settings().computes_confidence();
+        let computed = |entry: &Entry<'_>| computes && !entry.is_number();
         let confidence = table.get("confidence").filter(|entry| !computed(entry));
         Ok(Self {
             name: name.to_owned(),
@@ -49,11 +56,10 @@ impl ProviderConfig {
 
     /// Whether it needs what the operator keeps outside of the bundle, parameters or objects, in this environment.
     pub fn uses_assets(&self, environment: Environment<'_>) -> bool {
-        let secrets = self.kind.settings().secrets();
-        let table = matches!(&self.kind, Kind::Dataset(table) if table.object().is_some());
+        let settings = self.kind.settings();
         let unread = |secret: &&SecretConfig| {
             matches!(secret.from, SecretRef::Parameter(_)) && secret.known(environment).is_none()
         };
-        table || secrets.iter().any(unread)
+        settings.reads_objects() || settings.secrets().iter().any(unread)
     }
 }

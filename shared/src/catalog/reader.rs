@@ -8,9 +8,10 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::error::{ConfigError, Place};
 use super::expression::Expr;
 
-pub(super) const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
+/// What is said of a text that cannot be the name of a field.
+pub const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
 
-pub(super) fn is_field(name: &str) -> bool {
+pub(crate) fn is_field(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -22,7 +23,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// The text a span points into.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'t> {
     pub(super) file: &'t str,
     pub(super) text: &'t str,
@@ -40,12 +41,13 @@ impl Source<'_> {
     }
 }
 
-/// A table and where it stands.
-pub(super) struct Table<'t> {
+/// A table of the file, and where it stands.
+#[derive(Debug)]
+pub struct Table<'t> {
     pub(super) source: Source<'t>,
-    pub(super) path: String,
+    pub(crate) path: String,
     pub(super) at: usize,
-    pub(super) entries: &'t DeTable<'t>,
+    entries: &'t DeTable<'t>,
 }
 
 impl<'t> Table<'t> {
@@ -58,17 +60,26 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn error(&self, message: impl fmt::Display) -> ConfigError {
+    /// Creates the error of the whole table, at its place.
+    pub fn error(&self, message: impl fmt::Display) -> ConfigError {
         self.source
             .place(self.at)
             .error(format!("{}: {message}", self.path))
     }
 
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
+    /// Checks that there are no other keys than these.
+    ///
+    /// # Errors
+    /// The first other key, at its place.
+    pub fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
         self.only_and(known, &[])
     }
 
-    pub(super) fn only_and(&self, known: &[&str], more: &[&str]) -> Result<(), ConfigError> {
+    /// Checks that there are no other keys than these and `more`.
+    ///
+    /// # Errors
+    /// The first other key, at its place.
+    pub fn only_and(&self, known: &[&str], more: &[&str]) -> Result<(), ConfigError> {
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
             if !known.contains(&name) && !more.contains(&name) {
@@ -84,7 +95,8 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Entry<'t>> {
+    /// Returns the value of a key; `None` if it is absent.
+    pub fn get(&self, name: &str) -> Option<Entry<'t>> {
         let (_, value) = self.entries.iter().find(|(key, _)| key.get_ref() == name)?;
         Some(Entry::new(
             self.source,
@@ -93,23 +105,30 @@ impl<'t> Table<'t> {
         ))
     }
 
-    pub(super) fn need(&self, name: &str, advice: &str) -> Result<Entry<'t>, ConfigError> {
+    /// Returns the value of a key.
+    ///
+    /// # Errors
+    /// An absent key; `advice` says what to write.
+    pub fn need(&self, name: &str, advice: &str) -> Result<Entry<'t>, ConfigError> {
         self.get(name)
             .ok_or_else(|| self.error(format!("`{name}` is missing; {advice}")))
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
+    /// Reads a text and where it stands; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// A value that is no text, or an empty one.
+    pub fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
         self.get(name)
             .map(|entry| Ok((entry.str()?.to_owned(), entry)))
             .transpose()
     }
 
-    pub(super) fn number(
-        &self,
-        name: &str,
-        least: u64,
-        most: u64,
-    ) -> Result<Option<u64>, ConfigError> {
+    /// Reads a whole number within bounds, both included; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// Any other value.
+    pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
         let Some(entry) = self.get(name) else {
             return Ok(None);
         };
@@ -125,8 +144,17 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Reads `input`, the name of an input field; `default` if the file does not say.
+    ///
+    /// # Errors
+    /// A value that cannot be a field's name.
+    pub fn input(&self, default: &str) -> Result<String, ConfigError> {
+        self.get("input")
+            .map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
+    }
+
     /// Every member.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
+    pub fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries.iter().map(|(key, value)| {
             let name: &'t str = key.get_ref();
             (
@@ -137,7 +165,7 @@ impl<'t> Table<'t> {
     }
 
     /// The tables of a table by name, in the file's order.
-    pub(super) fn tables(&self, name: &str) -> Result<Vec<(&'t str, Table<'t>)>, ConfigError> {
+    pub fn tables(&self, name: &str) -> Result<Vec<(&'t str, Table<'t>)>, ConfigError> {
         let Some(entry) = self.get(name) else {
             return Ok(Vec::new());
         };
@@ -171,12 +199,13 @@ impl<'t> Table<'t> {
     }
 }
 
-/// A value and where it stands.
-pub(super) struct Entry<'t> {
+/// A value of the file, and where it stands.
+#[derive(Debug)]
+pub struct Entry<'t> {
     pub(super) source: Source<'t>,
-    pub(super) path: String,
+    pub(crate) path: String,
     pub(super) at: usize,
-    pub(super) value: &'t DeValue<'t>,
+    pub(crate) value: &'t DeValue<'t>,
 }
 
 impl<'t> Entry<'t> {
@@ -189,27 +218,34 @@ impl<'t> Entry<'t> {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    /// Returns where the value stands.
+    pub fn place(&self) -> Place {
         self.source.place(self.at)
     }
 
-    pub(super) fn error(&self, message: impl fmt::Display) -> ConfigError {
+    /// Creates the error of this value, at its place.
+    pub fn error(&self, message: impl fmt::Display) -> ConfigError {
         self.place().error(format!("{}: {message}", self.path))
     }
 
-    pub(super) fn str(&self) -> Result<&'t str, ConfigError> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// A value that is no text, or an empty one.
+    pub fn str(&self) -> Result<&'t str, ConfigError> {
         match self.value {
             DeValue::String(text) if !text.is_empty() => Ok(text),
             _ => Err(self.error("must be a text in quotes, not empty")),
         }
     }
 
-    pub(super) fn is_number(&self) -> bool {
+    /// Returns whether it is a number, whole or not.
+    pub fn is_number(&self) -> bool {
         matches!(self.value, DeValue::Float(_) | DeValue::Integer(_))
     }
 
     /// A number from 0 to 1.
-    pub(super) fn fraction(&self) -> Result<f64, ConfigError> {
+    pub fn fraction(&self) -> Result<f64, ConfigError> {
         let number = match self.value {
             DeValue::Float(f) => f.as_str().replace('_', "").parse::<f64>().ok(),
             DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse::<f64>().ok(),
@@ -224,12 +260,13 @@ impl<'t> Entry<'t> {
         number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(wrong)
     }
 
-    pub(super) fn is_quoted_number(&self) -> bool {
+    /// Returns whether it is a number in quotes, which is a mistake mostly.
+    pub fn is_quoted_number(&self) -> bool {
         matches!(self.value, DeValue::String(text) if text.trim().parse::<f64>().is_ok())
     }
 
     /// A file below the directory of `providers.toml`, without `..`; its name ends in one of `ends`, where there are any.
-    pub(super) fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
+    pub fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
         let file = self.str()?;
         let name = self.path.rsplit(": ").next().unwrap_or_default();
         let safe = !file.starts_with('/')
@@ -253,7 +290,11 @@ impl<'t> Entry<'t> {
         Ok(file.to_owned())
     }
 
-    pub(super) fn field(&self) -> Result<String, ConfigError> {
+    /// Reads a field's name.
+    ///
+    /// # Errors
+    /// What [`FIELD_RULE`] does not allow.
+    pub fn field(&self) -> Result<String, ConfigError> {
         let name = self.str()?;
         if is_field(name) {
             Ok(name.to_owned())
@@ -262,7 +303,11 @@ impl<'t> Entry<'t> {
         }
     }
 
-    pub(super) fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
+    /// Returns the elements of a list, each with its place.
+    ///
+    /// # Errors
+    /// A value that is no list.
+    pub fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
         match self.value {
             DeValue::Array(items) => Ok(items
                 .iter()
@@ -273,7 +318,7 @@ impl<'t> Entry<'t> {
     }
 
     /// A list of field names, none twice.
-    pub(super) fn fields(&self) -> Result<Vec<String>, ConfigError> {
+    pub fn fields(&self) -> Result<Vec<String>, ConfigError> {
         let mut fields = Vec::new();
         for item in self.array()? {
             let field = item.field()?;
@@ -285,7 +330,11 @@ impl<'t> Entry<'t> {
         Ok(fields)
     }
 
-    pub(super) fn statuses(&self) -> Result<Vec<u16>, ConfigError> {
+    /// Reads a list of HTTP statuses, each from 100 to 599.
+    ///
+    /// # Errors
+    /// A value that is no list, or the first element that is no status.
+    pub fn statuses(&self) -> Result<Vec<u16>, ConfigError> {
         let statuses = self.array()?;
         let statuses = statuses.iter().map(|item| match item.value {
             DeValue::Integer(i) => match i.as_str().parse::<u16>() {
@@ -298,7 +347,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The members of a table, in the file's order.
-    pub(super) fn entries(&self) -> Result<Vec<(&'t str, Entry<'t>)>, ConfigError> {
+    pub fn entries(&self) -> Result<Vec<(&'t str, Entry<'t>)>, ConfigError> {
         let DeValue::Table(inner) = self.value else {
             return Err(self.error("must be a table, { NAME = … }"));
         };
@@ -321,12 +370,12 @@ impl<'t> Entry<'t> {
     }
 
     /// An expression over these roots.
-    pub(super) fn expression(&self, roots: &[&str]) -> Result<Expr, ConfigError> {
+    pub fn expression(&self, roots: &[&str]) -> Result<Expr, ConfigError> {
         Expr::parse(self.str()?, roots).map_err(|why| self.error(why))
     }
 
     /// A table; `example` shows one.
-    pub(super) fn table(&self, example: &str) -> Result<Table<'t>, ConfigError> {
+    pub fn table(&self, example: &str) -> Result<Table<'t>, ConfigError> {
         let DeValue::Table(inner) = self.value else {
             return Err(self.error(format!("must be a table: {example}")));
         };
@@ -334,7 +383,7 @@ impl<'t> Entry<'t> {
     }
 
     /// The value as JSON.
-    pub(super) fn json(&self) -> Result<serde_json::Value, ConfigError> {
+    pub fn json(&self) -> Result<serde_json::Value, ConfigError> {
         Ok(match self.value {
             DeValue::String(text) => text.as_ref().into(),
             DeValue::Boolean(b) => (*b).into(),
@@ -372,7 +421,7 @@ impl<'t> Entry<'t> {
     }
 
     /// A JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json` follows it by itself.
-    pub(super) fn pointer(&self) -> Result<String, ConfigError> {
+    pub fn pointer(&self) -> Result<String, ConfigError> {
         let text = self.str()?;
         let escapes = text
             .match_indices('~')

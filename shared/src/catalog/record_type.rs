@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::compiled;
 use crate::catalog::compiled::{COMPILED_FILE, Unfit};
-use crate::catalog::{Config, ConfigError, Until};
+use crate::catalog::{Config, ConfigError, KindReader, Until};
 use crate::domain::record::{is_blank, present};
 
 /// The configuration's name in the directory that holds it.
@@ -34,6 +34,7 @@ pub struct RecordType {
 }
 
 impl RecordType {
+    /// Returns the type's name, such as `company`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -178,9 +179,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads `providers.toml` in `dir`.
-    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
-        Ok(Self::of(&load_config(dir)?))
+    /// Reads `providers.toml` in `dir`, whose providers are of these kinds.
+    ///
+    /// # Errors
+    /// The first fault of the file, with its line and column.
+    pub fn load(kinds: &[KindReader], dir: &Path) -> Result<Self, ConfigError> {
+        Ok(Self::of(&load_config(kinds, dir)?))
     }
 
     /// The catalog of a configuration already read.
@@ -212,6 +216,7 @@ impl Catalog {
         }
     }
 
+    /// Returns the type of this name.
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.types
             .iter()
@@ -248,13 +253,10 @@ impl Catalog {
 /// Reads `providers.toml` in `dir` at Init; touches no table and no secret. Takes what the bundle step read of it where that
 /// was made of this very text by this code, and parses the text where not. Reading JSON takes a fraction of what reading
 /// TOML with its places takes, and it is most of what Init computes.
-pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
+pub fn load_config(kinds: &[KindReader], dir: &Path) -> Result<Config, ConfigError> {
     let (label, text) = config_text(dir)?;
-    match read_compiled(dir, &text) {
-        Ok(mut config) => {
-            config.relabel(&label);
-            Ok(config)
-        }
+    match read_compiled(kinds, dir, &label, &text) {
+        Ok(config) => Ok(config),
         Err(why) => {
             // There is none in a checkout; one that does not fit is a mistake of whoever made the bundle.
             if why == Unfit::Missing {
@@ -268,15 +270,15 @@ pub fn load_config(dir: &Path) -> Result<Config, ConfigError> {
                     "{COMPILED_FILE} {why}; reading {CONFIG_FILE} itself"
                 );
             }
-            Config::parse(&label, &text)
+            Config::parse(kinds, &label, &text)
         }
     }
 }
 
 /// Parses and checks `providers.toml` in `dir` itself; touches no table and no secret.
-pub fn parse_config(dir: &Path) -> Result<Config, ConfigError> {
+pub fn parse_config(kinds: &[KindReader], dir: &Path) -> Result<Config, ConfigError> {
     let (label, text) = config_text(dir)?;
-    Config::parse(&label, &text)
+    Config::parse(kinds, &label, &text)
 }
 
 /// The file's name in messages, and its text.
@@ -291,12 +293,17 @@ fn config_text(dir: &Path) -> Result<(String, String), ConfigError> {
     }
 }
 
-fn read_compiled(dir: &Path, text: &str) -> Result<Config, Unfit> {
+fn read_compiled(
+    kinds: &[KindReader],
+    dir: &Path,
+    label: &str,
+    text: &str,
+) -> Result<Config, Unfit> {
     let kept = std::fs::read(dir.join(COMPILED_FILE)).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Unfit::Missing,
         _ => Unfit::Unreadable(error.to_string()),
     })?;
-    compiled::read(&kept, text)
+    compiled::read(kinds, &kept, label, text)
 }
 
 #[cfg(test)]
@@ -304,6 +311,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::kinds::{READERS, settings};
 
     fn infra() -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra")
@@ -311,7 +319,7 @@ mod tests {
 
     fn catalog(types: &str) -> Catalog {
         let text = format!("{types}\n[providers.hem]\nkind = \"hem\"\ninput = \"a\"\n");
-        Catalog::of(&Config::parse("p.toml", &text).unwrap_or_else(|e| panic!("{e}")))
+        Catalog::of(&Config::parse(READERS, "p.toml", &text).unwrap_or_else(|e| panic!("{e}")))
     }
 
     fn faults(kind: &RecordType, value: &Value) -> Vec<(String, String)> {
@@ -350,11 +358,12 @@ mod tests {
             )
         };
         let compile = |text: &str| {
-            compiled::compile(&Config::parse("elsewhere.toml", text).unwrap(), text).unwrap()
+            let config = Config::parse(READERS, "elsewhere.toml", text).unwrap();
+            compiled::compile(READERS, &config, text, settings).unwrap()
         };
         let (here, there) = (toml("here"), toml("there"));
         let types = |bundle: &Bundle| {
-            let config = load_config(&bundle.0).unwrap();
+            let config = load_config(READERS, &bundle.0).unwrap();
             let file = bundle.0.join(CONFIG_FILE).display().to_string();
             assert!(
                 config
@@ -387,14 +396,17 @@ mod tests {
         let bundle = Bundle::new("directory", &here, None);
         std::fs::create_dir(bundle.0.join(COMPILED_FILE)).unwrap();
         assert_eq!(types(&bundle), "here");
-        let parsed =
-            parse_config(&Bundle::new("parsed", &here, Some(forged.as_bytes())).0).unwrap();
+        let parsed = parse_config(
+            READERS,
+            &Bundle::new("parsed", &here, Some(forged.as_bytes())).0,
+        )
+        .unwrap();
         assert_eq!(parsed.types[0].name, "here", "a check reads the text");
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Catalog::load(Path::new("/nowhere"))
+        let error = Catalog::load(READERS, Path::new("/nowhere"))
             .unwrap_err()
             .to_string();
         assert!(
@@ -454,7 +466,7 @@ mod tests {
             faults(kind, &json!({"a": "ü".repeat(2049)})),
             [fault("/a", "is longer than 2048 characters")]
         );
-        let single = Catalog::load(&infra()).unwrap();
+        let single = Catalog::load(READERS, &infra()).unwrap();
         assert_eq!(
             faults(single.kind("company").unwrap(), &json!({})),
             [fault("/domain", "is required")]
@@ -463,7 +475,7 @@ mod tests {
 
     #[test]
     fn an_order_names_providers_of_the_type_once() {
-        let catalog = Catalog::load(&infra()).unwrap();
+        let catalog = Catalog::load(READERS, &infra()).unwrap();
         let company = catalog.kind("company").unwrap();
         let check = |names: &[&str]| {
             company.validate_order(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())

@@ -13,14 +13,19 @@ use super::template::{Part, Template};
 /// A JSON body. A text that is nothing but one `{{ … }}` takes the value with its type.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum BodyTemplate {
+    /// A text with values in it.
     Text(Template),
+    /// Any other value, as it is written.
     Literal(serde_json::Value),
+    /// A list.
     Array(Vec<BodyTemplate>),
+    /// An object: (name, value), in the file's order.
     Object(Vec<(String, BodyTemplate)>),
 }
 
 impl BodyTemplate {
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    /// Visits every template of the body.
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         match self {
             Self::Text(template) => visit(template),
             Self::Literal(_) => {}
@@ -29,7 +34,8 @@ impl BodyTemplate {
         }
     }
 
-    pub(super) fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
+    /// Reads a body whose templates may read these roots.
+    pub fn read(entry: &Entry<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         Ok(match entry.value {
             DeValue::String(_) => Self::Text(entry.template(roots)?),
             DeValue::Array(_) => Self::Array(
@@ -52,7 +58,7 @@ impl BodyTemplate {
 }
 
 /// The keys of a request.
-pub(super) const REQUEST_KEYS: [&str; 5] = ["method", "url", "query", "headers", "body"];
+pub const REQUEST_KEYS: [&str; 5] = ["method", "url", "query", "headers", "body"];
 
 /// A request, declared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,12 +71,13 @@ pub struct RequestTemplate {
     pub query: Vec<(String, Template)>,
     /// Names in lower case.
     pub headers: Vec<(String, Template)>,
+    /// Sent as JSON; `None` for no body.
     pub body: Option<BodyTemplate>,
 }
 
 impl RequestTemplate {
     /// Reads the keys of [`REQUEST_KEYS`], whose templates may read these roots.
-    pub(super) fn read(table: &Table<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
+    pub fn read(table: &Table<'_>, roots: &[&str]) -> Result<Self, ConfigError> {
         let method = match table.get("method") {
             None => "GET",
             Some(entry) => match entry.str()? {
@@ -116,7 +123,8 @@ impl RequestTemplate {
         })
     }
 
-    pub(super) fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
+    /// Visits every template: of the URL, query, headers and body.
+    pub fn each_template<'a>(&'a self, visit: &mut impl FnMut(&'a Template)) {
         visit(&self.url);
         self.query
             .iter()
@@ -127,7 +135,8 @@ impl RequestTemplate {
         }
     }
 
-    pub(super) fn reads(&self, root: &str) -> bool {
+    /// Returns whether any template reads this root.
+    pub fn reads(&self, root: &str) -> bool {
         let mut reads = false;
         self.each_template(&mut |template| reads |= template.reads(root));
         reads

@@ -32,11 +32,14 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// A secret, by the name it has in templates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SecretConfig {
+    /// Its name in templates: `{{ secret.NAME }}`.
     pub name: String,
+    /// Where it is kept.
     pub from: SecretRef,
     /// A variable that goes before a parameter where it is set: for trying things out away from AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<String>,
+    /// Where the file refers to it.
     pub at: Place,
 }
 
@@ -56,7 +59,7 @@ impl SecretConfig {
     }
 
     /// `secrets = { NAME = { ssm = "/path/name" } }`.
-    pub(super) fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
+    pub fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
         let mut secrets = Vec::new();
         for (name, value) in entry.entries()? {
             if !is_field(name) {
@@ -68,7 +71,7 @@ impl SecretConfig {
     }
 
     /// `{ env = "VARIABLE" }`, `{ ssm = "/path/name" }`, or both.
-    pub(super) fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
+    pub fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
         const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }; never the value";
         let inner = entry.table("{}").map_err(|_| entry.error(REFERENCE))?;
         inner.only(&["env", "ssm"])?;

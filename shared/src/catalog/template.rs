@@ -13,9 +13,13 @@ pub struct Template(pub Vec<Part>);
 /// A part of a [`Template`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Part {
+    /// Text as it is.
     Text(String),
+    /// The value of an input field.
     Input(String),
+    /// The value of a secret.
     Secret(String),
+    /// The value of an expression.
     Expr(Expr),
 }
 
@@ -45,7 +49,8 @@ impl Template {
         self.0.iter().flat_map(Part::needs)
     }
 
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+    /// Returns the names of the secrets that it reads.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|part| match part {
             Part::Secret(name) => vec![name.as_str()],
             Part::Expr(expr) => expr.of("secret").collect(),
@@ -117,7 +122,7 @@ fn literal(text: &str) -> Result<String, String> {
 
 impl Entry<'_> {
     /// A template that may read these roots.
-    pub(super) fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
+    pub fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
         Template::parse(self.str()?, roots).map_err(|why| self.error(why))
     }
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::providers::kinds::READERS;
+use crate::providers::kinds::http::config::HttpConfig;
+use crate::providers::kinds::web::{DomainFinderConfig, SignalsConfig, SiteConfig};
 
 const GOOD: &str = "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\n\n[providers.brands]\n\
                     kind = \"dataset\"\nfile = \"data/b.csv\"\nkey = { domain = \"domain\" }\nfields = { name = \"name\" }\n";
@@ -9,7 +12,7 @@ const HTTP: &str = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[
                     url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = \"/name\" }\n";
 
 fn error(text: &str) -> String {
-    match Config::parse("p.toml", text) {
+    match Config::parse(READERS, "p.toml", text) {
         Ok(_) => panic!("accepted:\n{text}"),
         Err(e) => e.to_string(),
     }
@@ -23,7 +26,7 @@ fn with(text: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn reads_a_file_and_fills_in_defaults() {
-    let config = Config::parse("p.toml", GOOD).unwrap();
+    let config = Config::parse(READERS, "p.toml", GOOD).unwrap();
     let company = &config.types[0];
     assert_eq!(company.inputs, [["domain"]]);
     assert_eq!(company.until, Until::Any { confidence: 0.0 });
@@ -35,8 +38,8 @@ fn reads_a_file_and_fills_in_defaults() {
         (config.providers[0].credits, config.providers[0].confidence),
         (1, None)
     );
-    let config = Config::parse("p.toml", HTTP).unwrap();
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", HTTP).unwrap();
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!()
     };
     assert_eq!(
@@ -52,7 +55,7 @@ fn reads_a_file_and_fills_in_defaults() {
 #[test]
 fn the_shipped_file_and_its_commented_example_are_right() {
     let text = include_str!("../../../infra/providers.toml");
-    Config::parse("infra/providers.toml", text).unwrap();
+    Config::parse(READERS, "infra/providers.toml", text).unwrap();
     let (before, example) = text.split_once("# [providers.my-api]\n").unwrap();
     let (example, _) = example.split_once("\n#\n").unwrap();
     // Other lines are explanations.
@@ -70,11 +73,8 @@ fn the_shipped_file_and_its_commented_example_are_right() {
              [\"country\"]\nwaterfall = [\"brands\", \"my-api\"]"
         )
     );
-    let config = Config::parse("example", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    assert!(matches!(
-        config.providers.last().unwrap().kind,
-        Kind::Http(_)
-    ));
+    let config = Config::parse(READERS, "example", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(config.providers.last().unwrap().kind.name(), "http");
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn a_poll_needs_a_word_for_done() {
         let later = format!(
             "later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}"
         );
-        Config::parse("p.toml", &format!("{HTTP}{later}\n"))
+        Config::parse(READERS, "p.toml", &format!("{HTTP}{later}\n"))
             .unwrap_or_else(|e| panic!("{said}: {e}"));
     }
 }
@@ -534,18 +534,17 @@ fn the_kinds_that_read_web_sites() {
         )
     };
     let kind = |text: String| {
-        Config::parse("p.toml", &text)
+        Config::parse(READERS, "p.toml", &text)
             .unwrap_or_else(|e| panic!("{e}"))
             .providers
             .remove(0)
             .kind
     };
-    let Kind::Site(site) = kind(file(
+    let site = kind(file(
         "site",
         "user_agent = \"Acme-Bot/1 (+https://acme.example)\"",
-    )) else {
-        panic!()
-    };
+    ));
+    let site = site.downcast_ref::<SiteConfig>().unwrap();
     assert_eq!(
         (site.input.as_str(), site.web.timeout),
         ("domain", Duration::from_secs(20))
@@ -554,9 +553,8 @@ fn the_kinds_that_read_web_sites() {
         site.web.user_agent.as_deref(),
         Some("Acme-Bot/1 (+https://acme.example)")
     );
-    let Kind::DomainFinder(finder) = kind(file("domain_finder", "")) else {
-        panic!()
-    };
+    let finder = kind(file("domain_finder", ""));
+    let finder = finder.downcast_ref::<DomainFinderConfig>().unwrap();
     assert_eq!(
         (
             finder.input.as_str(),
@@ -565,9 +563,8 @@ fn the_kinds_that_read_web_sites() {
         ),
         ("company_name", 20, 4)
     );
-    let Kind::Signals(signals) = kind(file("signals", "max_age_days = 7")) else {
-        panic!()
-    };
+    let signals = kind(file("signals", "max_age_days = 7"));
+    let signals = signals.downcast_ref::<SignalsConfig>().unwrap();
     assert_eq!(
         (signals.max_items, signals.max_age),
         (20, Duration::from_secs(7 * 86_400))

@@ -23,6 +23,7 @@ pub enum Until {
 /// `[types.NAME]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TypeConfig {
+    /// NAME of the table: 1 to 64 lower-case letters, digits, `-` and `_`.
     pub name: String,
     /// One line for people.
     pub description: String,
@@ -32,6 +33,7 @@ pub struct TypeConfig {
     pub optional_inputs: Vec<String>,
     /// Provider names in the order asked; empty only where `unconfigured` says why.
     pub waterfall: Vec<String>,
+    /// When the waterfall stops before its end.
     pub until: Until,
     /// 1 to 100 s; 30 s where the file says nothing.
     pub record_timeout: Duration,

@@ -19,9 +19,10 @@ pub struct WebConfig {
 
 impl WebConfig {
     /// Their keys in the file.
-    pub(super) const KEYS: [&str; 2] = ["user_agent", "timeout_s"];
+    pub const KEYS: [&str; 2] = ["user_agent", "timeout_s"];
 
-    pub(super) fn read(table: &Table<'_>, default_seconds: u64) -> Result<Self, ConfigError> {
+    /// Reads both keys; `default_seconds` is the time-out if the file does not say.
+    pub fn read(table: &Table<'_>, default_seconds: u64) -> Result<Self, ConfigError> {
         let user_agent = table.text("user_agent")?;
         if let Some((text, entry)) = &user_agent {
             let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -40,11 +41,4 @@ impl WebConfig {
             timeout: Duration::from_secs(seconds),
         })
     }
-}
-
-/// The input field of that key, or `default`.
-pub(super) fn input(table: &Table<'_>, default: &str) -> Result<String, ConfigError> {
-    table
-        .get("input")
-        .map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
 }

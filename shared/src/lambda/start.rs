@@ -17,6 +17,7 @@ use crate::jobs::enrich::step;
 use crate::net::{Guard, ReqwestSender, Resolver, Settings};
 use crate::ports::{Assets, Dns, HttpSender};
 use crate::providers::Registry;
+use crate::providers::kinds::READERS;
 pub use crate::surfaces::SURFACES;
 use crate::surfaces::{Surface, check_operations};
 
@@ -177,7 +178,7 @@ fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError
 impl Started {
     /// What `providers.toml` says about types.
     pub fn catalog(&self) -> Result<Catalog, StartError> {
-        let catalog = Catalog::load(&self.config.bundle).map_err(StartError::from);
+        let catalog = Catalog::load(READERS, &self.config.bundle).map_err(StartError::from);
         logged(catalog.and_then(|catalog| {
             check_operations(self.ports.surfaces, &catalog)
                 .map_err(|why| format!("providers.toml: {why}"))?;

@@ -18,18 +18,22 @@ use crate::providers::guards::seen::Seen;
 /// What a provider knows about an input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
+    /// Something is known.
     Found {
         /// Fields by name, in the order to show them; never empty.
         fields: Map<String, Value>,
         /// Where the provider says.
         confidence: Option<Confidence>,
     },
+    /// Nothing is known about this input.
     NotFound,
     /// The input cannot be what this provider asks for (no domain, no e-mail address).
     Invalid(String),
     /// No answer was to be had. `detail` is for people and holds no secret and no personal datum.
     Failed {
+        /// What the record shows as its error.
         code: FailureCode,
+        /// For people; at most a line.
         detail: String,
     },
     /// The upstream took the question and will answer later: the record is parked, and asked for again.
@@ -102,6 +106,7 @@ pub struct Earlier {
 /// One question to a provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
+    /// The fields of the record, by name.
     pub input: &'a Map<String, Value>,
     /// To be answered within this; the caller drops the call when the record's own deadline comes first.
     pub limit: Duration,
@@ -130,10 +135,15 @@ impl Answer {
 /// What a provider may use while it answers.
 #[derive(Clone)]
 pub struct Ports {
+    /// Sends requests.
     pub http: Arc<dyn HttpSender>,
+    /// Looks up names.
     pub dns: Arc<dyn Dns>,
+    /// Reads parameters and objects that are not in the bundle.
     pub assets: Arc<dyn Assets>,
+    /// Tells the time, and waits.
     pub clock: Arc<dyn Clock>,
+    /// Gives random bytes.
     pub entropy: Arc<dyn Entropy>,
     /// What all processes know together of their upstreams; `None`: each knows its own.
     pub shared: Option<Arc<dyn Store>>,
@@ -190,6 +200,7 @@ pub trait Guard: Send + Sync {
 /// A source of data about records.
 #[async_trait]
 pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// Answers a question, within its `limit`. A fault is an answer too: `Failed`.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer;
 
     /// Whether it may answer [`Answer::Later`] and can make use of [`Question::callback`].

@@ -7,6 +7,8 @@
 
 mod contract;
 pub mod guards;
+#[macro_use]
+mod kind;
 pub mod kinds;
 pub mod refresh;
 mod registry;
@@ -17,5 +19,6 @@ pub mod waterfall;
 pub use self::contract::{
     Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused,
 };
-pub use self::registry::{Registry, build};
+pub use self::kind::{BuildContext, BuildKind, KindBuilder};
+pub use self::registry::{Registry, build, build_of};
 pub use self::waterfall::Waterfall;

@@ -7,24 +7,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::contract::Provider;
+use super::kind::{BuildContext, KindBuilder, builder, identity};
+use super::kinds::{BUILDERS, READERS};
 use super::waterfall::{Step, Waterfall};
 use crate::catalog::{Catalog, RecordType, load_config};
-use crate::catalog::{Config, ConfigError, Environment, Kind, ProviderConfig};
+use crate::catalog::{Config, ConfigError, Environment, ProviderConfig};
 use crate::domain::ids::TenantId;
 use crate::ports::Store;
 use crate::providers::guards::answer_cache;
-use crate::providers::guards::answer_cache::Cache;
+use crate::providers::guards::answer_cache::{Cache, Rules};
 use crate::providers::guards::guarded::Limited;
-use crate::providers::kinds::chat;
-use crate::providers::kinds::chat::Chat;
-use crate::providers::kinds::dataset::Dataset;
-use crate::providers::kinds::email::EmailCheck;
-use crate::providers::kinds::hem::Hem;
-use crate::providers::kinds::http::Http;
-use crate::providers::kinds::ip::IpDatabases;
-use crate::providers::kinds::phone::Phone;
-use crate::providers::kinds::web::{DomainFinder, Signals, Site, Tech};
-use crate::providers::refresh::secret::Keyed;
 
 /// A catalog with its providers ready to answer.
 #[derive(Debug)]
@@ -35,28 +27,45 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads `providers.toml` in `dir` and the tables it names, and resolves its secrets. Every provider that is
-    /// declared must be complete: a missing table, column or variable is an error that names it. A table's rows, and what is
-    /// outside of the bundle, are read when the first record asks.
+    /// Reads `providers.toml` in `dir` and builds its providers. Every declared provider must be
+    /// complete. A table's rows, and what is outside of the bundle, are read when the first record
+    /// asks.
+    ///
+    /// # Errors
+    /// The first fault of the file, or the first file, column or variable that is missing.
     pub fn load(dir: &Path, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let config = load_config(dir)?;
+        let config = load_config(READERS, dir)?;
         Self::assemble(&config, |provider| build(provider, dir, environment))
     }
 
-    /// A registry whose providers are made by `build`, one call for each provider of the configuration.
+    /// Creates a registry whose providers are made by `build`, called once for each provider of
+    /// the configuration.
+    ///
+    /// # Errors
+    /// Those of `build`.
     pub fn assemble(
+        config: &Config,
+        build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        Self::assemble_of(BUILDERS, config, build)
+    }
+
+    /// Does the same as [`assemble`](Self::assemble) for providers of these kinds.
+    ///
+    /// # Errors
+    /// Those of `build`, and a provider of another kind.
+    pub fn assemble_of(
+        builders: &[KindBuilder],
         config: &Config,
         mut build: impl FnMut(&ProviderConfig) -> Result<Arc<dyn Provider>, ConfigError>,
     ) -> Result<Self, ConfigError> {
         let catalog = Catalog::of(config);
         let mut built = BTreeMap::new();
         for provider in &config.providers {
-            let read = match &provider.kind {
-                Kind::Chat(_) => chat::as_named,
-                _ => std::convert::identity,
-            };
-            let limited = Limited::around(provider, build(provider)?, read);
-            built.insert(provider.name.as_str(), (provider, limited));
+            let judged = builder_of(builders, provider)?.judged;
+            let limited = Limited::around(provider, build(provider)?, judged);
+            let cache = Rules::of(provider, || identity(builders, &provider.kind));
+            built.insert(provider.name.as_str(), (provider, limited, cache));
         }
         let waterfalls = catalog
             .shared_kinds()
@@ -64,7 +73,9 @@ impl Registry {
             .map(|kind| {
                 let steps = kind.providers().filter_map(|name| built.get(name));
                 let steps = steps
-                    .map(|(provider, built)| Step::new(provider, built.clone()))
+                    .map(|(provider, built, cache)| {
+                        Step::new(provider, built.clone(), cache.clone())
+                    })
                     .collect();
                 Waterfall::new(kind.clone(), steps)
             })
@@ -76,10 +87,12 @@ impl Registry {
         })
     }
 
+    /// Returns the types without their providers.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
+    /// Returns the type of this name.
     pub fn kind(&self, name: &str) -> Option<&RecordType> {
         self.catalog.kind(name)
     }
@@ -110,36 +123,52 @@ impl Registry {
     }
 }
 
-/// A provider, with its files below `dir` opened and its secrets of the environment resolved.
+/// Builds a declared provider: opens its files and resolves its secrets.
+///
+/// # Errors
+/// A file or an environment variable that is missing or unusable, with its place in
+/// `providers.toml`.
 pub fn build(
     provider: &ProviderConfig,
     dir: &Path,
     environment: Environment<'_>,
 ) -> Result<Arc<dyn Provider>, ConfigError> {
-    let name = provider.name.clone();
-    Ok(match &provider.kind {
-        Kind::Chat(chat) => {
-            let chat = chat.clone();
-            Keyed::around(provider, environment, move |secrets| {
-                Ok(Arc::new(Chat::new(&name, &chat, secrets)?))
-            })?
-        }
-        Kind::Dataset(table) => Arc::new(Dataset::open(&name, table, dir)?),
-        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(&name, check, dir)?),
-        Kind::Hem(hem) => Arc::new(Hem::new(hem)),
-        Kind::Http(http) => {
-            let http = http.clone();
-            Keyed::around(provider, environment, move |secrets| {
-                Ok(Arc::new(Http::new(&name, &http, secrets)?))
-            })?
-        }
-        Kind::Ip(ip) => Arc::new(IpDatabases::open(&name, ip, dir)?),
-        Kind::Phone(phone) => Arc::new(Phone::new(phone)),
-        Kind::Site(site) => Arc::new(Site::new(site)),
-        Kind::Tech(tech) => Arc::new(Tech::open(&name, tech, dir.join(&tech.rules))?),
-        Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
-        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
-    })
+    build_of(BUILDERS, provider, dir, environment)
+}
+
+/// Does the same as [`build`] for a provider of one of these kinds.
+///
+/// # Errors
+/// Those of [`build`], and a provider of another kind.
+pub fn build_of(
+    builders: &[KindBuilder],
+    provider: &ProviderConfig,
+    dir: &Path,
+    environment: Environment<'_>,
+) -> Result<Arc<dyn Provider>, ConfigError> {
+    let context = BuildContext {
+        provider,
+        dir,
+        environment,
+    };
+    let build = builder_of(builders, provider)?.build;
+    build(provider.kind.settings(), &context).unwrap_or_else(|| Err(unknown(provider)))
+}
+
+fn builder_of(
+    builders: &[KindBuilder],
+    provider: &ProviderConfig,
+) -> Result<KindBuilder, ConfigError> {
+    builder(builders, &provider.kind).ok_or_else(|| unknown(provider))
+}
+
+/// Returns the error for a provider whose kind can be read and not built.
+fn unknown(provider: &ProviderConfig) -> ConfigError {
+    let kind = provider.kind.name();
+    provider.at.error(format!(
+        "providers.{}: nothing builds the kind `{kind}`",
+        provider.name
+    ))
 }
 
 #[cfg(test)]
@@ -261,7 +290,7 @@ mod tests {
     fn a_missing_table_is_named() {
         let text = "[types.t]\ninputs = [[\"a\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"no.csv\"\n\
                     key = { a = \"a\" }\nfields = { b = \"b\" }\n";
-        let config = Config::parse("p.toml", text).unwrap();
+        let config = Config::parse(READERS, "p.toml", text).unwrap();
         let error = Registry::assemble(&config, |p| build(p, Path::new("/nowhere"), &|_| None))
             .unwrap_err()
             .to_string();
@@ -274,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_type_without_providers_says_what_to_configure() {
         let text = "[types.phone]\ninputs = [[\"a\"]]\nwaterfall = []\nunconfigured = \"needs a vendor: add an http provider\"";
-        let config = Config::parse("p.toml", text).unwrap();
+        let config = Config::parse(READERS, "p.toml", text).unwrap();
         let registry =
             Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();
         assert_eq!(

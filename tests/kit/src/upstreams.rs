@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use shared::catalog::Config;
 use shared::domain::record::OutcomeStatus;
 use shared::domain::time::Timestamp;
+use shared::providers::kinds::READERS;
 use shared::providers::waterfall::{Progress, Request};
 use shared::providers::{Ports, Registry, build};
 
@@ -16,7 +17,7 @@ use shared::providers::{Ports, Registry, build};
 /// # Panics
 /// Where the configuration is wrong.
 pub fn registry(text: &str) -> Registry {
-    let config = Config::parse("test", text).unwrap_or_else(|error| panic!("{error}"));
+    let config = Config::parse(READERS, "test", text).unwrap_or_else(|error| panic!("{error}"));
     let built = Registry::assemble(&config, |provider| {
         build(provider, Path::new(""), &|_| None)
     });

@@ -10,14 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use shared::catalog::{Config, Kind};
+use shared::catalog::Config;
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, DnsKind, DnsRecord};
 use shared::providers::Confidence;
-use shared::providers::kinds::email::EmailCheck;
-use shared::providers::kinds::phone::Phone;
-use shared::providers::kinds::web::{Signals, Site};
-use shared::providers::{Answer, Provider, Question};
+use shared::providers::kinds::READERS;
+use shared::providers::{Answer, Provider, Question, build};
 
 use super::PATIENCE;
 use super::internet::{Internet, Page};
@@ -75,20 +73,9 @@ fn corpus() -> PathBuf {
 }
 
 fn provider(name: &str) -> Arc<dyn Provider> {
-    let config = Config::parse("providers.toml", PROVIDERS).unwrap();
-    match &config
-        .providers
-        .iter()
-        .find(|p| p.name == name)
-        .unwrap()
-        .kind
-    {
-        Kind::Site(site) => Arc::new(Site::new(site)),
-        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
-        Kind::EmailCheck(check) => Arc::new(EmailCheck::open(name, check, &corpus()).unwrap()),
-        Kind::Phone(phone) => Arc::new(Phone::new(phone)),
-        other => panic!("{other:?}"),
-    }
+    let config = Config::parse(READERS, "providers.toml", PROVIDERS).unwrap();
+    let provider = config.providers.iter().find(|p| p.name == name).unwrap();
+    build(provider, &corpus(), &|_| None).unwrap()
 }
 
 async fn ask(

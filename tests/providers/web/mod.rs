@@ -11,12 +11,12 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use shared::catalog::{Config, Kind};
+use shared::catalog::Config;
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::ports::{DnsKind, DnsRecord};
-use shared::providers::kinds::web::{DomainFinder, Signals, Site, Tech};
+use shared::providers::kinds::READERS;
 use shared::providers::waterfall::{Progress, Request};
-use shared::providers::{Answer, Provider, Question, Registry};
+use shared::providers::{Answer, Provider, Question, Registry, build};
 
 use self::internet::{Internet, Page};
 
@@ -54,20 +54,9 @@ fn infra() -> std::path::PathBuf {
 }
 
 fn provider(name: &str) -> Arc<dyn Provider> {
-    let config = Config::parse("providers.toml", PROVIDERS).unwrap();
-    match &config
-        .providers
-        .iter()
-        .find(|p| p.name == name)
-        .unwrap()
-        .kind
-    {
-        Kind::Site(site) => Arc::new(Site::new(site)),
-        Kind::Signals(signals) => Arc::new(Signals::new(signals)),
-        Kind::DomainFinder(finder) => Arc::new(DomainFinder::new(finder)),
-        Kind::Tech(tech) => Arc::new(Tech::open(name, tech, infra().join(&tech.rules)).unwrap()),
-        other => panic!("{other:?}"),
-    }
+    let config = Config::parse(READERS, "providers.toml", PROVIDERS).unwrap();
+    let provider = config.providers.iter().find(|p| p.name == name).unwrap();
+    build(provider, &infra(), &|_| None).unwrap()
 }
 
 async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {

@@ -17,6 +17,7 @@ use shared::lambda::api::Api;
 use shared::lambda::config::MAX_WAIT;
 use shared::lambda::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpRequest;
+use shared::providers::kinds::READERS;
 use shared::providers::{Registry, build};
 use testkit::harness::{Options, Tenant, World, body};
 use testkit::sim::Reply;
@@ -68,7 +69,7 @@ fn registry() -> Registry {
         text = format!("{head}[types.{kind}]\n{}\n\n{after}", block.join("\n"));
     }
     text = text.replace("\nsignals = \"signals\"\n", "\nsignals = \"nobodys\"\n");
-    let config = Config::parse("stored", &format!("{text}\n{extra}"))
+    let config = Config::parse(READERS, "stored", &format!("{text}\n{extra}"))
         .unwrap_or_else(|error| panic!("{error}"));
     let built = Registry::assemble(&config, |provider| {
         build(provider, &root().join("infra"), &|_| None)

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use shared::catalog::{
-    CONFIG_FILE, Catalog, Config, Kind, Matching, Pick, ProviderConfig, RecordType, parse_config,
+    CONFIG_FILE, Catalog, Config, Matching, Pick, ProviderConfig, RecordType, parse_config,
 };
 use shared::domain::record::without_blanks;
 use shared::ports::within;
+use shared::providers::kinds::READERS;
+use shared::providers::kinds::http::config::HttpConfig;
 use shared::providers::{Answer, Ports, Provider, Question, build};
 use shared::surfaces::{SURFACES, check_operations};
 
@@ -56,7 +58,8 @@ struct Report<'s> {
 
 impl Report<'_> {
     async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
-        let config = parse_config(dir).map_err(|error| Failure::failed(error.to_string()))?;
+        let config =
+            parse_config(READERS, dir).map_err(|error| Failure::failed(error.to_string()))?;
         let wanted = wanted(&config, &args.provider)?;
         let mut ports = ports(settings)?;
         // Without an account everything else can be looked at all the same.
@@ -274,7 +277,7 @@ fn absent_fields(
     fields: &Map<String, Value>,
     confidence: bool,
 ) -> Vec<String> {
-    let Kind::Http(http) = &provider.kind else {
+    let Some(http) = provider.kind.downcast_ref::<HttpConfig>() else {
         return Vec::new();
     };
     let absent = http
@@ -296,7 +299,7 @@ fn absent_fields(
 
 /// Which pointers of a mapping find nothing in a response. Nothing where a condition of the file may have decided.
 fn absent_of(provider: &ProviderConfig, response: &Value) -> Vec<String> {
-    let Kind::Http(http) = &provider.kind else {
+    let Some(http) = provider.kind.downcast_ref::<HttpConfig>() else {
         return Vec::new();
     };
     let is_nothing = |value: Option<&Value>| match value {
@@ -414,5 +417,5 @@ fn served_text(kind: &RecordType, config: &Config) -> String {
 }
 
 fn asks_an_api(provider: &ProviderConfig) -> bool {
-    matches!(provider.kind, Kind::Http(_) | Kind::Chat(_))
+    provider.kind.settings().one_upstream()
 }

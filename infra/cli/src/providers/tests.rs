@@ -8,6 +8,7 @@ use shared::catalog::{CONFIG_FILE, Config, compiled, parse_config};
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
+use shared::providers::kinds::READERS;
 use shared::providers::{Answer, Later, Ports, Provider, Question, Registry, build};
 
 use super::args::{Check, Compile, Enrich};
@@ -43,7 +44,7 @@ impl Bundle {
     }
 
     async fn outcome(&self, args: &Enrich) -> Outcome {
-        let (config, settings) = (parse_config(&self.0).unwrap(), self.settings());
+        let (config, settings) = (parse_config(READERS, &self.0).unwrap(), self.settings());
         let input = record(&config, args).unwrap();
         let config = asked(config, &args.kind, args.providers.as_deref());
         let registry = registry_of(&config, |provider| {
@@ -303,7 +304,7 @@ async fn what_other_providers_lack_is_no_matter() {
         ..args("company", Some("stripe.com"))
     };
     assert_eq!(bundle.outcome(&only).await.data["name"], "A");
-    let config = parse_config(&bundle.0).unwrap();
+    let config = parse_config(READERS, &bundle.0).unwrap();
     let settings = bundle.settings();
     let failure = registry_of(&asked(config, "paid", None), |p| {
         build(p, &bundle.0, &|name| settings.get(name))
@@ -320,7 +321,7 @@ async fn what_other_providers_lack_is_no_matter() {
 #[test]
 fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let bundle = Bundle::new("record", &upstreams_at("https://api.example.com"), "");
-    let config = parse_config(&bundle.0).unwrap();
+    let config = parse_config(READERS, &bundle.0).unwrap();
     let told = |args: &Enrich| record(&config, args).unwrap_err();
     let usage = |text: &str| Failure::Usage(text.to_owned());
     assert_eq!(
@@ -411,7 +412,7 @@ impl Clock for Virtual {
 async fn an_answer_that_comes_later_is_waited_for() {
     let bundle = Bundle::new("later", &upstreams_at("https://api.example.com"), "");
     let (slow, clock) = (Arc::new(Slow::default()), Arc::new(Virtual::default()));
-    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(READERS, &bundle.0).unwrap(), "paid", None);
     let registry = registry_of(&config, |_| Ok(slow.clone())).unwrap();
     let ports = Ports {
         clock: clock.clone(),
@@ -450,7 +451,7 @@ async fn nobody_waits_here_for_a_callback() {
     let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
     let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
     let settings = bundle.settings();
-    let config = asked(parse_config(&bundle.0).unwrap(), "company", None);
+    let config = asked(parse_config(READERS, &bundle.0).unwrap(), "company", None);
     let registry =
         registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let input = Map::from_iter([("domain".to_owned(), json!("stripe.com"))]);
@@ -485,7 +486,7 @@ async fn what_is_waited_for_is_said() {
     );
     let settings = plain.settings();
     let told = async |bundle: &Bundle, name: &str| {
-        let config = parse_config(&bundle.0).unwrap();
+        let config = parse_config(READERS, &bundle.0).unwrap();
         let registry =
             registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
         let (watched, ports) = watch([].into_iter(), false, &settings, ports(&settings).unwrap())
@@ -677,7 +678,7 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     };
     compile().unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    let read = compiled::read(&std::fs::read(&output).unwrap(), &text).unwrap();
+    let read = compiled::read(READERS, &std::fs::read(&output).unwrap(), "p.toml", &text).unwrap();
     assert_eq!(read.types.len(), 3);
     std::fs::remove_file(&output).unwrap();
     let line = format!(":{}:", text.lines().count() + 1);
@@ -708,7 +709,7 @@ async fn nothing_found_tells_the_last_status() {
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
-    let config = asked(parse_config(&bundle.0).unwrap(), "paid", None);
+    let config = asked(parse_config(READERS, &bundle.0).unwrap(), "paid", None);
     let registry =
         registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
     let told = async |verbose: bool| {
@@ -798,7 +799,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let bundle = Bundle::new("city", toml, &account(&served.base));
     let settings = bundle.settings();
     let config = asked(
-        parse_config(&bundle.0).unwrap(),
+        parse_config(READERS, &bundle.0).unwrap(),
         "city",
         Some(&["table".to_owned()]),
     );

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use shared::catalog::{
-    Catalog, Config, ConfigError, Kind, ProviderConfig, RecordType, parse_config,
-};
+use shared::catalog::{Catalog, Config, ConfigError, ProviderConfig, RecordType, parse_config};
 use shared::domain::job::ResultLine;
 use shared::domain::record::{Outcome, OutcomeStatus, Record};
+use shared::providers::kinds::READERS;
+use shared::providers::kinds::http::config::HttpConfig;
 use shared::providers::waterfall::{Progress, Request};
 use shared::providers::{Ports, Provider, Registry, build};
 
@@ -25,7 +25,7 @@ const MAX_SHOWN: usize = 100;
 /// `millrace enrich`.
 pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
-    let config = parse_config(&dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let config = parse_config(READERS, &dir).map_err(|error| Failure::failed(error.to_string()))?;
     let input = record(&config, args)?;
     let mut ports = ports(settings)?;
     let config = asked(config, &args.kind, args.providers.as_deref());
@@ -203,9 +203,9 @@ impl Trial<'_> {
             .providers
             .iter()
             .find(|provider| provider.name == name);
-        let later = provider.and_then(|provider| match &provider.kind {
-            Kind::Http(http) => http.later.as_ref(),
-            _ => None,
+        let later = provider.and_then(|provider| {
+            let http = provider.kind.downcast_ref::<HttpConfig>()?;
+            http.later.as_ref()
         });
         let busy = matches!(self.watched.take_status(), Some(429 | 503));
         match later {
@@ -235,11 +235,9 @@ impl Trial<'_> {
     }
 }
 
+/// Returns whether its requests go to many hosts.
 fn asks_sites(provider: &ProviderConfig) -> bool {
-    matches!(
-        provider.kind,
-        Kind::Site(_) | Kind::Tech(_) | Kind::Signals(_) | Kind::DomainFinder(_)
-    )
+    provider.timeout().is_some() && !provider.kind.settings().one_upstream()
 }
 
 /// `about_nothing` follows "not found".

@@ -4,6 +4,7 @@ use std::time::Duration;
 use shared::catalog::Config;
 use shared::lambda::system::SystemClock;
 use shared::ports::{AssetError, Object, ObjectName};
+use shared::providers::kinds::READERS;
 
 use super::*;
 
@@ -211,8 +212,8 @@ fn a_query_parameter_of_a_secret_is_masked_whatever_it_comes_to() {
         url = \"https://api.example.com/x?v=1&k={{ secret.key }}\"\nfields = { name = \"/name\" }\n\
         query = { part = \"{{ secret.key | split('-') | first }}\", domain = \"{{ input.domain }}\" }\n\
         secrets = { key = { env = \"K\" } }\n";
-    let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("{config:?}")
     };
     let veil = Veil {
@@ -235,8 +236,8 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
          fields = {{ name = \"/name\" }}\nsecrets = {{ key = {{ env = \"K\" }} }}\n\
          headers = {{ \"X-Sign\" = \"Custom {{{{ secret.key | replace('-', '_') }}}}\" }}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("{config:?}")
     };
     let veil = || Veil {
@@ -291,7 +292,7 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
         secrets = { key = { ssm = \"/millrace/key\" } }\n\
         oauth = { token_url = \"https://login.example.com/t\", client_id = { ssm = \"/millrace/key\" }, \
         client_secret = { ssm = \"/millrace/key\" } }\n";
-    let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
+    let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let settings = Settings::default();
     let kept = Kept(Ok("hidden".to_owned()));
     let veil = Veil::of(config.providers.iter(), &settings, &kept)

@@ -58,12 +58,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// `None` where the provider's answers are not kept.
-    pub fn of(provider: &ProviderConfig) -> Option<Arc<Self>> {
+    /// Returns `None` if the provider's answers are not kept. `settings` says what it is, in JSON
+    /// that does not change with what stands around it in the file.
+    pub fn of(provider: &ProviderConfig, settings: impl FnOnce() -> Vec<u8>) -> Option<Arc<Self>> {
         let config = provider.limits.cache?;
         let fields = provider.kind.settings().reads().map(BTreeSet::from_iter);
-        let kind = serde_json::to_vec(&provider.kind.clone().without_places()).unwrap_or_default();
-        let fingerprint = hex::encode(Sha256::digest(kind));
+        let fingerprint = hex::encode(Sha256::digest(settings()));
         Some(Arc::new(Self {
             provider: provider.name.clone(),
             config,
@@ -427,7 +427,13 @@ mod tests {
     use super::*;
     use crate::catalog::Config;
     use crate::domain::record::FailureCode;
+    use crate::providers::kind::identity;
+    use crate::providers::kinds::{BUILDERS, READERS};
     use crate::providers::testing::input;
+
+    fn rules_of(provider: &ProviderConfig) -> Option<Arc<Rules>> {
+        Rules::of(provider, || identity(BUILDERS, &provider.kind))
+    }
 
     fn rules(before: &str, more: &str) -> Arc<Rules> {
         let text = format!(
@@ -437,8 +443,9 @@ mod tests {
              fields = {{ name = \"/name\" }}\nheaders = {{ a = \"{{{{ secret.key }}}}\" }}\n\
              secrets = {{ key = {{ env = \"K\" }} }}\n{more}"
         );
-        let config = Config::parse("p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
-        Rules::of(&config.providers[0]).expect("a cache")
+        let config =
+            Config::parse(READERS, "p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        rules_of(&config.providers[0]).expect("a cache")
     }
 
     const SECRET: Secret = Secret([7; 32]);
@@ -504,8 +511,9 @@ mod tests {
         let text = "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"struct\"]\nwaterfall = [\"agent\"]\n\
                     [providers.agent]\nkind = \"chat\"\nurl = \"https://llm.example.com/v1\"\nmodel = \"m\"\n\
                     instructions = \"Research.\"\nrequires = [\"domain\"]\ncache = {}\n";
-        let config = Config::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
-        let rules = Rules::of(&config.providers[0]).expect("a cache");
+        let config =
+            Config::parse(READERS, "p.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        let rules = rules_of(&config.providers[0]).expect("a cache");
         let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
         let one =
             key(json!({"domain": "a.example", "city": "Bonn", "struct": {"age": "in years"}}));
@@ -529,8 +537,9 @@ mod tests {
              [providers.api]\nkind = \"http\"\nurl = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
              fields = {{ name = \"/name\" }}\n{later}"
         );
-        let config = Config::parse("p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
-        let rules = Rules::of(&config.providers[0]).expect("a cache");
+        let config =
+            Config::parse(READERS, "p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        let rules = rules_of(&config.providers[0]).expect("a cache");
         let key = |asked: Json| rules.key("acme", &SECRET, &input(asked)).pk;
         let one = key(json!({"domain": "a.example", "city": "Bonn", "email": "x"}));
         assert_ne!(

@@ -20,17 +20,56 @@
 //!   has none, so that a hash with it matches nobody.)
 //! - `meta`: as `plain`. Source: Meta, Conversions API, "Customer Information Parameters", `em`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::catalog::{HEM_FIELD, HemConfig};
+use crate::catalog::{ConfigError, KindConfig, Settings, Table};
 use crate::providers::kinds::email::address::Email;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
+
+/// The hashes of an e-mail address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HemConfig {
+    /// The input field that holds the address; `email` where the file says nothing.
+    pub input: String,
+}
+
+/// The output field of the `hem` provider.
+pub const HEM_FIELD: &str = "hashes";
+
+impl KindConfig for HemConfig {
+    const NAME: &'static str = "hem";
+    const KEYS: &'static [&'static [&'static str]] = &[&["input"]];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let input = table.input("email")?;
+        Ok(Self { input })
+    }
+}
+
+impl Settings for HemConfig {
+    fn needs(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(vec![HEM_FIELD.to_owned()])
+    }
+}
+
+impl BuildKind for HemConfig {
+    fn build(&self, _context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Hem::new(self)))
+    }
+}
 
 /// The `hem` provider. Computes only; costs no call.
 #[derive(Debug)]
@@ -39,6 +78,7 @@ pub struct Hem {
 }
 
 impl Hem {
+    /// Creates the provider of these settings.
     pub fn new(config: &HemConfig) -> Self {
         Self {
             input: config.input.clone(),

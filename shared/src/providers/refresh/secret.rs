@@ -219,6 +219,7 @@ mod tests {
     use super::*;
     use crate::catalog::Config;
     use crate::providers::Confidence;
+    use crate::providers::kinds::READERS;
     use crate::providers::testing::{Script, input, ports, question};
     use crate::providers::{Answer, Earlier, Later, build};
 
@@ -229,7 +230,7 @@ mod tests {
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"acme\"]\n[providers.acme]\nkind = \"http\"\nretries = 0\n\
              url = \"https://acme.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n{body}\n"
         );
-        Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"))
+        Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"))
     }
 
     fn provider(body: &str) -> Arc<dyn Provider> {

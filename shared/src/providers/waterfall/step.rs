@@ -51,7 +51,12 @@ pub(super) enum Judged {
 }
 
 impl Step {
-    pub fn new(config: &ProviderConfig, provider: Arc<dyn Provider>) -> Self {
+    /// Creates the step of a provider. `cache` says how its answers are kept, if they are.
+    pub fn new(
+        config: &ProviderConfig,
+        provider: Arc<dyn Provider>,
+        cache: Option<Arc<Rules>>,
+    ) -> Self {
         Self {
             terms: Terms {
                 name: config.name.clone(),
@@ -63,7 +68,7 @@ impl Step {
             timeout: config.timeout(),
             takes_turns: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
-            cache: Rules::of(config),
+            cache,
             notices: Arc::default(),
             waits: Arc::new(Waits::new(&config.name)),
             required: own_needs(config),

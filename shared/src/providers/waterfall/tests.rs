@@ -12,6 +12,7 @@ use crate::catalog::Config;
 use crate::domain::record::{FailureCode, MAX_OUTCOME_BYTES, Outcome, OutcomeStatus, Source};
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, outcome, ports};
 use crate::providers::{Answer, Earlier, Later, Ports, Provider, Question, Registry};
 
@@ -59,7 +60,7 @@ impl Fixture {
             );
             toml.push_str(&provider);
         }
-        let config = Config::parse("p.toml", &toml).unwrap();
+        let config = Config::parse(READERS, "p.toml", &toml).unwrap();
         let fixed = answers.into_iter().map(|(answer, takes)| {
             Arc::new(Fixed {
                 answer,
@@ -232,7 +233,7 @@ async fn a_providers_own_need_is_no_fault_of_the_record() {
     let text = "[types.t]\ninputs = [[\"x\"], [\"y\"]]\nwaterfall = [\"a\", \"b\"]\n\
                 [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                 [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
-    let config = Config::parse("p.toml", text).unwrap();
+    let config = Config::parse(READERS, "p.toml", text).unwrap();
     let refused = || Answer::failed(FailureCode::ProviderInput, "HTTP 422");
     for (field, first, second, status, code) in [
         ("x", invalid(), refused(), Failed, Some("provider_input")),
@@ -377,7 +378,7 @@ async fn a_provider_that_can_give_nothing_that_is_wanted_is_not_asked() {
                 [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                 [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\", o = \"/o\" }\n\
                 [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
-    let config = Config::parse("p.toml", text).unwrap();
+    let config = Config::parse(READERS, "p.toml", text).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let registry = Registry::assemble(&config, |p| {
         Ok(Arc::new(Noting {
@@ -463,7 +464,7 @@ async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
                 [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\ncredits = 2\n\
                 [providers.slow]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 3\n\
                 [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 4\n";
-    let config = Config::parse("p.toml", text).unwrap();
+    let config = Config::parse(READERS, "p.toml", text).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let slow = Arc::new(Slow::default());
     let registry = Registry::assemble(&config, |p| -> Result<Arc<dyn Provider>, _> {
@@ -587,7 +588,7 @@ async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progr
     let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\"]\nuntil = [\"n\", \"m\"]\n\
                 [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                 [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
-    let config = Config::parse("p.toml", text).unwrap();
+    let config = Config::parse(READERS, "p.toml", text).unwrap();
     let mut answers = vec![second, first];
     let registry = Registry::assemble(&config, |_| {
         Ok(Arc::new(Turns(Mutex::new(
@@ -646,7 +647,7 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
         };
         let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                     url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
-        let config = Config::parse("p.toml", text).unwrap();
+        let config = Config::parse(READERS, "p.toml", text).unwrap();
         let registry = Registry::assemble(&config, |_| {
             Ok(Arc::new(Turns(Mutex::new(vec![second.clone()].into()))))
         })
@@ -678,7 +679,7 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
 async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
     let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
                 url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
-    let config = Config::parse("p.toml", text).unwrap();
+    let config = Config::parse(READERS, "p.toml", text).unwrap();
     let answers = vec![
         later(None, 100),
         later(Some(json!(1)), 100),

@@ -10,6 +10,7 @@ use crate::domain::error::ApiError;
 use crate::domain::job::{InvalidRecords, Submission};
 use crate::domain::record::MAX_RECORD_BYTES;
 use crate::ports::{HttpError, HttpSender};
+use crate::providers::kinds::READERS;
 use crate::surfaces::Reading;
 use crate::surfaces::common::message::{ApiRequest, json_bytes};
 
@@ -31,7 +32,7 @@ impl HttpSender for Anything {
 
 fn read(body: &str) -> Result<Submission, ApiError> {
     let text = "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
-    let config = crate::catalog::Config::parse("t", text).unwrap();
+    let config = crate::catalog::Config::parse(READERS, "t", text).unwrap();
     let request = ApiRequest {
         method: "POST".to_owned(),
         path: "/v1/jobs".to_owned(),

@@ -18,6 +18,7 @@ use shared::domain::job::ResultLine;
 use shared::domain::record::Record;
 use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
+use shared::providers::kinds::READERS;
 use shared::providers::waterfall::{Progress, Request};
 use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
@@ -149,7 +150,7 @@ fn median(mut of: Vec<Duration>) -> Duration {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let config = Config::parse("overhead", CONFIG)?;
+    let config = Config::parse(READERS, "overhead", CONFIG)?;
     let registry = Registry::assemble(&config, |provider| {
         Ok(Arc::new(Instantly {
             finds: provider.name == "second",

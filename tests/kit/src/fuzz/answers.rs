@@ -8,6 +8,7 @@ use shared::catalog::{Config, Kind, SecretConfig};
 use shared::domain::delivery::{LOG_LENGTH, RESPONSE_LOG_BYTES};
 use shared::domain::record::{MAX_DEPTH, MAX_OUTCOME_BYTES, depth};
 use shared::ports::HttpRequest;
+use shared::providers::kinds::READERS;
 use shared::providers::kinds::hem::Hem;
 use shared::providers::kinds::http::Http;
 use shared::providers::{Answer, Ports, Provider, Question, Registry};
@@ -52,16 +53,15 @@ company = "any"
 "#;
 
 fn config() -> Config {
-    Config::parse("answers", PROVIDERS).unwrap_or_else(|error| panic!("{error}"))
+    Config::parse(READERS, "answers", PROVIDERS).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn provider(kind: &Kind) -> Arc<dyn Provider> {
     let secret = |secret: &SecretConfig| (secret.name == "key").then(|| SECRET.to_owned());
-    match kind {
-        Kind::Http(http) => Arc::new(Http::new("api", http, &secret).expect("its secret is there")),
-        Kind::Hem(hem) => Arc::new(Hem::new(hem)),
-        other => panic!("not declared here: {other:?}"),
+    if let Some(http) = kind.downcast_ref() {
+        return Arc::new(Http::new("api", http, &secret).expect("its secret is there"));
     }
+    Arc::new(Hem::new(kind.downcast_ref().expect("no other is declared")))
 }
 
 fn reply(wire: &Wire) -> Reply {

@@ -5,11 +5,13 @@ use std::sync::OnceLock;
 use millrace::records::{Columns, Form, Kind, Record, read, split};
 use serde_json::{Map, Value, json};
 use shared::catalog::Catalog;
-use shared::catalog::{Config, DatasetConfig, Kind as Provider};
+use shared::catalog::Config;
 use shared::domain::error::ApiError;
 use shared::domain::job::{MAX_BODY_BYTES, MAX_RECORDS};
 use shared::domain::record::MAX_RECORD_BYTES;
+use shared::providers::kinds::READERS;
 use shared::providers::kinds::dataset::Dataset;
+use shared::providers::kinds::dataset::config::DatasetConfig;
 use shared::providers::{Answer, Ports, Provider as _};
 use shared::surfaces::common::message::ApiRequest;
 use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
@@ -148,8 +150,9 @@ fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
 /// Whatever the server has against records is about single ones, so that the user is told their lines.
 fn submitted(records: &[Record]) {
     static SERVER: OnceLock<Catalog> = OnceLock::new();
-    let catalog = SERVER
-        .get_or_init(|| Catalog::of(&Config::parse("server", CATALOG).expect("a configuration")));
+    let catalog = SERVER.get_or_init(|| {
+        Catalog::of(&Config::parse(READERS, "server", CATALOG).expect("a configuration"))
+    });
     let mut body = b"{\"type\":\"company\",\"records\":[".to_vec();
     for (at, record) in records.iter().enumerate() {
         body.extend_from_slice(if at > 0 { b"," } else { b"" });
@@ -212,9 +215,8 @@ fn tables() -> &'static [DatasetConfig] {
                 "[types.t]\ninputs = [[\"key\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"t.{form}\"\n\
                  key = {{ key = {{ column = \"Key\", as = \"{normal}\" }} }}\nfields = {{ name = \"Name\" }}\n"
             );
-            let mut config = Config::parse("tables", &toml).unwrap_or_else(|e| panic!("{e}"));
-            let Provider::Dataset(dataset) = config.providers.remove(0).kind else { panic!("no table") };
-            dataset
+            let config = Config::parse(READERS, "tables", &toml).unwrap_or_else(|e| panic!("{e}"));
+            config.providers[0].kind.downcast_ref::<DatasetConfig>().expect("a table").clone()
         };
         TABLES.iter().map(table).collect()
     })

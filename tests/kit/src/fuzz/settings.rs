@@ -1,7 +1,8 @@
 //! `providers.toml`, which an operator writes.
 
 use shared::catalog::Catalog;
-use shared::catalog::Config;
+use shared::catalog::{Config, compiled};
+use shared::providers::kinds::{READERS, settings};
 
 /// The whole file. It is refused with a place in it, or says the same after it was stored, as the build does, and
 /// everything it offers can be asked about.
@@ -9,7 +10,7 @@ pub fn providers_toml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    match Config::parse("providers.toml", text) {
+    match Config::parse(READERS, "providers.toml", text) {
         Err(error) => {
             let told = error.to_string();
             assert!(
@@ -18,12 +19,13 @@ pub fn providers_toml(bytes: &[u8]) {
             );
         }
         Ok(config) => {
-            let stored = serde_json::to_string(&config).expect("a configuration is JSON");
-            let read: Config = serde_json::from_str(&stored).expect("what was stored can be read");
-            assert_eq!(
-                serde_json::to_string(&read).expect("a configuration is JSON"),
-                stored
-            );
+            let compiled = |config: &Config| {
+                compiled::compile(READERS, config, text, settings).expect("a configuration is JSON")
+            };
+            let stored = compiled(&config);
+            let read = compiled::read(READERS, stored.as_bytes(), "providers.toml", text)
+                .expect("what was stored can be read");
+            assert_eq!(compiled(&read), stored);
             let catalog = Catalog::of(&config);
             assert_eq!(catalog.kinds().count(), config.types.len());
             for kind in catalog.kinds() {

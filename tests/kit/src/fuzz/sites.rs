@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
-use shared::catalog::{Config, Kind, SIGNALS_FIELDS, SITE_FIELDS};
+use shared::catalog::Config;
 use shared::domain::record::MAX_OUTCOME_BYTES;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
 use shared::providers::Confidence;
+use shared::providers::kinds::READERS;
 use shared::providers::kinds::email::EmailCheck;
 use shared::providers::kinds::hem::Hem;
 use shared::providers::kinds::phone::Phone;
-use shared::providers::kinds::web::{Signals, Site};
+use shared::providers::kinds::web::{SIGNALS_FIELDS, SITE_FIELDS, Signals, Site};
 use shared::providers::{Answer, Ports, Provider};
 
 use super::wire::Wire;
@@ -58,32 +59,21 @@ struct Readers {
 }
 
 fn readers() -> &'static Readers {
-    static READERS: OnceLock<Readers> = OnceLock::new();
-    READERS.get_or_init(|| {
-        let config = Config::parse("sites", PROVIDERS).unwrap_or_else(|error| panic!("{error}"));
-        let (mut site, mut signals, mut phone, mut email_check, mut hem) =
-            (None, None, None, None, None);
-        for provider in &config.providers {
-            match &provider.kind {
-                Kind::Site(config) => site = Some(Site::new(config)),
-                Kind::Signals(config) => signals = Some(Signals::new(config)),
-                Kind::Phone(config) => phone = Some(Phone::new(config)),
-                Kind::EmailCheck(config) => {
-                    email_check = Some(
-                        EmailCheck::open("email-check", config, Path::new("."))
-                            .expect("it has no lists"),
-                    );
-                }
-                Kind::Hem(config) => hem = Some(Hem::new(config)),
-                other => panic!("not declared here: {other:?}"),
-            }
-        }
+    static MADE: OnceLock<Readers> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let config =
+            Config::parse(READERS, "sites", PROVIDERS).unwrap_or_else(|error| panic!("{error}"));
+        let [site, signals, phone, email_check, hem] = config.providers.as_slice() else {
+            panic!("five are declared");
+        };
+        let email_check = email_check.kind.downcast_ref().expect("declared");
         Readers {
-            site: site.expect("declared"),
-            signals: signals.expect("declared"),
-            phone: phone.expect("declared"),
-            email_check: email_check.expect("declared"),
-            hem: hem.expect("declared"),
+            site: Site::new(site.kind.downcast_ref().expect("declared")),
+            signals: Signals::new(signals.kind.downcast_ref().expect("declared")),
+            phone: Phone::new(phone.kind.downcast_ref().expect("declared")),
+            email_check: EmailCheck::open("email-check", email_check, Path::new("."))
+                .expect("it has no lists"),
+            hem: Hem::new(hem.kind.downcast_ref().expect("declared")),
         }
     })
 }

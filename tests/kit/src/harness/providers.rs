@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use shared::catalog::{Config, Kind};
+use shared::catalog::Config;
 use shared::domain::record::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::ports::HttpRequest;
+use shared::providers::kinds::READERS;
 use shared::providers::kinds::http::Http;
 use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
@@ -254,7 +255,7 @@ pub(super) struct Makings {
 impl Makings {
     pub(super) fn new(asked: Arc<Mutex<Vec<Asked>>>, upstream: Arc<Upstream>) -> Self {
         Self {
-            config: Config::parse("harness", CONFIG).expect("the harness's configuration"),
+            config: Config::parse(READERS, "harness", CONFIG).expect("the harness's configuration"),
             asked,
             upstream,
         }
@@ -268,8 +269,8 @@ impl Makings {
     /// One of another configuration, whose providers have the names and the manners of these.
     pub(super) fn registry_of(&self, config: &Config) -> Registry {
         Registry::assemble(config, |provider| {
-            match (&provider.kind, provider.name.as_str()) {
-                (Kind::Http(http), "web" | "vendor") => {
+            match (provider.kind.downcast_ref(), provider.name.as_str()) {
+                (Some(http), "web" | "vendor") => {
                     Ok(Arc::new(Http::new(&provider.name, http, &|_| None)?))
                 }
                 (_, "late") => Ok(Arc::new(Late(Arc::clone(&self.upstream)))),

@@ -10,6 +10,7 @@ use shared::lambda::api::Api;
 use shared::lambda::config::MAX_WAIT;
 use shared::lambda::http::{ApiRequest, ApiResponse};
 use shared::ports::HttpRequest;
+use shared::providers::kinds::READERS;
 use shared::providers::{Answer, Ports, Provider, Question, Registry};
 use shared::schema::read_meta;
 use shared::surfaces::Surface;
@@ -93,8 +94,8 @@ impl Served {
         operations: &str,
         answer: impl Fn(&Map<String, Value>) -> (Duration, Answer) + Send + Sync + 'static,
     ) -> Self {
-        let config =
-            Config::parse("harness", &format!("{TYPES}\n{operations}")).expect("operations");
+        let config = Config::parse(READERS, "harness", &format!("{TYPES}\n{operations}"))
+            .expect("operations");
         let asked: Arc<Mutex<Vec<Map<String, Value>>>> = Arc::default();
         let log = Arc::clone(&asked);
         let script: Arc<Script> = Arc::new(move |input| {

@@ -25,6 +25,7 @@ use shared::maintenance::sweep::Swept;
 use shared::maintenance::tenants;
 use shared::ports::{Clock, QueueName, Store, within};
 use shared::providers::Registry;
+use shared::providers::kinds::READERS;
 use shared::schema::{credits_key, get_n};
 use shared::surfaces::SURFACES;
 
@@ -361,7 +362,7 @@ impl World {
 
     /// From now on runs of enrich that start have this configuration, while submit has the harness's own: it was updated first.
     pub fn enrich_is_older(&mut self, config: &str) {
-        let config = Config::parse("older", config).expect("a configuration");
+        let config = Config::parse(READERS, "older", config).expect("a configuration");
         self.older = Some(Arc::new(self.makings.registry_of(&config)));
         self.sim.gate.note("submit is updated, enrich is not");
     }

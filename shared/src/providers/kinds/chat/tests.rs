@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::catalog::{Config, Kind, SecretRef};
+use crate::catalog::{Config, SecretRef};
 use crate::domain::record::FailureCode;
 use crate::ports::HttpError;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 use crate::providers::waterfall::{Progress, Request};
 use crate::providers::{Registry, build};
@@ -21,12 +22,12 @@ fn parsed(body: &str) -> Result<Config, ConfigError> {
         "[types.t]\ninputs = [[\"full_name\"], [\"domain\"]]\noptional_inputs = [\"struct\", \"research_plan\"]\n\
          waterfall = [\"agent\"]\n[providers.agent]\nkind = \"chat\"\n{body}\n"
     );
-    Config::parse("p.toml", &toml)
+    Config::parse(READERS, "p.toml", &toml)
 }
 
 fn agent(body: &str) -> Chat {
     let config = parsed(body).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Chat(chat) = &config.providers[0].kind else {
+    let Some(chat) = config.providers[0].kind.downcast_ref::<ChatConfig>() else {
         panic!("not chat")
     };
     Chat::new("agent", chat, &|secret| {

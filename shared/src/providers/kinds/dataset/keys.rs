@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::super::suffix;
-use crate::catalog::{KeyColumn, Normal};
+use super::config::{KeyColumn, Normal};
 use crate::domain::organisation;
 use crate::providers::kinds::email::address::Email;
 

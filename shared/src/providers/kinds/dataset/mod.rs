@@ -6,6 +6,7 @@
 //! A table of the bundle is read once. One in S3 is looked after every [`FRESH`](crate::providers::refresh::table::FRESH), and read again where it
 //! has changed: no deployment is needed. One that cannot be read, or is not right, leaves the one before in use.
 
+pub mod config;
 mod keys;
 mod rows;
 mod search;
@@ -22,17 +23,28 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
+use self::config::{DatasetConfig, Lookup};
 use self::keys::Keys;
 use self::rows::{check_header, without_names};
 use self::search::Words;
-use crate::catalog::{ConfigError, DatasetConfig, Lookup};
+use crate::catalog::ConfigError;
 use crate::domain::record::FailureCode;
 use crate::ports::{AssetError, ObjectName, within};
 use crate::providers::refresh::table::{Refreshed, Unread};
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// Reading an object takes at most this long.
 const READ_LIMIT: Duration = Duration::from_secs(25);
+
+impl BuildKind for DatasetConfig {
+    fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Dataset::open(
+            &context.provider.name,
+            self,
+            context.dir,
+        )?))
+    }
+}
 
 /// A table.
 ///

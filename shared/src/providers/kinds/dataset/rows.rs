@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
-use crate::catalog::{ConfigError, DatasetConfig, Format, Lookup};
+use super::config::{DatasetConfig, Format, Lookup};
+use crate::catalog::ConfigError;
 use crate::domain::json;
 use crate::domain::rows::{Lines, MARK, Rows, decode};
 

@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::Search;
+use super::config::Search;
 
 /// The most rows of a table that is searched, and how large its index may become, by estimate: a fifth of the function's
 /// memory. The rows themselves come on top.

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::catalog::{Config, Kind};
+use crate::catalog::Config;
 use crate::domain::rows::NOT_UTF_8;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
 fn dataset(file: &str, key: &str, fields: &str, text: &str) -> Result<Dataset, ConfigError> {
@@ -18,8 +19,8 @@ fn read(file: &str, lookup: &str, fields: &str, bytes: Vec<u8>) -> Result<Datase
         "[types.t]\ninputs = [[\"domain\", \"name\", \"id\", \"email\", \"keyword\"]]\nwaterfall = [\"d\"]\n\
          [providers.d]\nkind = \"dataset\"\nfile = \"{file}\"\n{lookup}\nfields = {fields}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap();
-    let Kind::Dataset(dataset) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap();
+    let Some(dataset) = config.providers[0].kind.downcast_ref::<DatasetConfig>() else {
         panic!("not a dataset")
     };
     Dataset::parse(dataset, bytes)
@@ -549,7 +550,9 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
             "[types.t]\ninputs = [[\"a\", \"b\", \"keyword\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\n\
              file = \"d.csv\"\n{lookup}\nfields = {{ n = \"n\" }}\n"
         );
-        Config::parse("p.toml", &toml).unwrap_err().to_string()
+        Config::parse(READERS, "p.toml", &toml)
+            .unwrap_err()
+            .to_string()
     };
     for (lookup, wanted) in [
         (
@@ -599,8 +602,8 @@ fn in_s3(text: &str) -> (Dataset, Ports, Arc<Script>) {
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"{S3}\"\n\
          key = {BY_DOMAIN}\nfields = {{ name = \"name\" }}\nmax_mib = 1\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap();
-    let Kind::Dataset(dataset) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap();
+    let Some(dataset) = config.providers[0].kind.downcast_ref::<DatasetConfig>() else {
         panic!("not a dataset")
     };
     let (ports, script) = ports();

@@ -30,19 +30,20 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{ConfigError, EmailCheckConfig, Place};
+use super::config::EmailCheckConfig;
+use crate::catalog::{ConfigError, Place};
 use crate::domain::record::FailureCode;
 use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord};
 use crate::providers::kinds::email::address::{Email, WRONG};
 use crate::providers::kinds::ip::is_public;
 use crate::providers::kinds::suffix;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// How many hosts of an MX are shown, and how many are looked up until one has an address.
 const SHOWN_HOSTS: usize = 5;
@@ -50,6 +51,16 @@ const TRIED_HOSTS: usize = 3;
 
 /// Names of functions, not of people: comments, then one a line, its words apart.
 static ROLES: &str = include_str!("roles.txt");
+
+impl BuildKind for EmailCheckConfig {
+    fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(EmailCheck::open(
+            &context.provider.name,
+            self,
+            context.dir,
+        )?))
+    }
+}
 
 /// The `email_check` provider. One to five questions to the name server a record.
 #[derive(Debug)]
@@ -444,8 +455,10 @@ mod tests {
     use std::net::{IpAddr, Ipv6Addr};
     use std::time::Duration;
 
+    use super::super::config::EMAIL_CHECK_FIELDS;
     use super::*;
-    use crate::catalog::{Config, EMAIL_CHECK_FIELDS, Kind, Settings as _};
+    use crate::catalog::{Config, Settings as _};
+    use crate::providers::kinds::READERS;
     use crate::providers::testing::{Script, input, ports, question};
 
     const LISTS: &str =
@@ -459,8 +472,12 @@ mod tests {
         let toml = format!(
             "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"c\"]\n[providers.c]\nkind = \"email_check\"\n{lists}"
         );
-        let mut config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-        let Kind::EmailCheck(check) = config.providers.remove(0).kind else {
+        let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+        let Some(check) = config.providers[0]
+            .kind
+            .downcast_ref::<EmailCheckConfig>()
+            .cloned()
+        else {
             panic!()
         };
         check

@@ -2,5 +2,7 @@
 
 pub(crate) mod address;
 mod check;
+pub mod config;
 
 pub use self::check::EmailCheck;
+pub use self::config::{EMAIL_CHECK_FIELDS, EmailCheckConfig};

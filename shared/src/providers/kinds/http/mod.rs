@@ -9,6 +9,7 @@
 //! nothing of the exchange.
 
 mod batch;
+pub mod config;
 pub(super) mod exchange;
 pub(super) mod expression;
 pub(super) mod json;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::batch::Batches;
+use self::config::HttpConfig;
 pub use self::exchange::upstream_advice;
 use self::exchange::{Fault, refused};
 use self::oauth::Tokens;
@@ -34,10 +36,19 @@ use self::request::scalar;
 pub use self::request::{MAX_RESPONSE_BYTES, percent_encode};
 use self::response::Response;
 use self::turn::{Core, Turn};
-use crate::catalog::Secrets;
-use crate::catalog::{ConfigError, HttpConfig, Verify};
+use crate::catalog::{ConfigError, Secrets, Verify};
 use crate::domain::record::FailureCode;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::refresh::secret::Keyed;
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
+
+impl BuildKind for HttpConfig {
+    fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        let (name, config) = (context.provider.name.clone(), self.clone());
+        Keyed::around(context.provider, context.environment, move |secrets| {
+            Ok(Arc::new(Http::new(&name, &config, secrets)?))
+        })
+    }
+}
 
 /// An `http` provider with its secrets.
 pub struct Http {

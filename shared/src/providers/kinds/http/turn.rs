@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::config::HttpConfig;
 use super::exchange::{Fault, exchange};
 use super::expression::Known;
 use super::oauth::Tokens;
-use crate::catalog::HttpConfig;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpRequest};
 use crate::providers::{Ports, Question};

@@ -24,6 +24,7 @@
 //! An address that no database knows is `not_found`; one that is private or reserved, or none at all, is `invalid`.
 
 mod address;
+pub mod config;
 mod public;
 mod record;
 #[cfg(test)]
@@ -33,17 +34,28 @@ use std::fmt;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use maxminddb::{MaxMindDbError, Reader};
 use serde_json::{Map, Value};
 
+use self::config::IpConfig;
 pub(super) use self::public::is_public;
 use self::record::Known;
-use crate::catalog::{ConfigError, IpConfig};
+use crate::catalog::ConfigError;
 use crate::domain::record::FailureCode;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
+
+impl BuildKind for IpConfig {
+    fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(IpDatabases::open(
+            &context.provider.name,
+            self,
+            context.dir,
+        )?))
+    }
+}
 
 /// The `ip` provider. Reads files only, each whole at the first question.
 pub struct IpDatabases {

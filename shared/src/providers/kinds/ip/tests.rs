@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::config::IP_FIELDS;
 use super::*;
-use crate::catalog::{Config, IP_FIELDS, Kind};
+use crate::catalog::Config;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{input, ports, question};
 
 /// Writes databases as `MaxMind`'s "DB File Format Specification" 2.0 has them: a tree of IPv6 with records of 24 bits (IPv4
@@ -153,8 +155,8 @@ fn config(keys: &str) -> IpConfig {
     let toml = format!(
         "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{keys}\n"
     );
-    let mut config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Ip(ip) = config.providers.remove(0).kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(ip) = config.providers[0].kind.downcast_ref::<IpConfig>().cloned() else {
         panic!()
     };
     ip
@@ -357,7 +359,9 @@ fn files_are_below_the_directory_or_absolute() {
         let toml = format!(
             "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{files}\n"
         );
-        Config::parse("p.toml", &toml).unwrap_err().to_string()
+        Config::parse(READERS, "p.toml", &toml)
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(
         config("files = [\"/opt/GeoLite2-ASN.mmdb\"]").files[0].0,

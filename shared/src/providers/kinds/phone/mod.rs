@@ -17,23 +17,33 @@
 //! Ported numbers keep the type and region that their range was given. A number that can be read is `found`, valid or not;
 //! what cannot be read as one is `invalid`.
 
+pub mod config;
 mod country;
 mod labels;
 mod shown;
 mod text;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 use serde_json::{Map, Value};
 
+use self::config::PhoneConfig;
 pub(super) use self::country::region;
 pub(super) use self::shown::{is_called, is_fax, shown};
 pub(super) use self::text::written;
-use crate::catalog::PhoneConfig;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::catalog::ConfigError;
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// How sure the answer is: the plans are public, what networks do with them is not.
 const CONFIDENCE: f64 = 0.9;
+
+impl BuildKind for PhoneConfig {
+    fn build(&self, _context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Phone::new(self)))
+    }
+}
 
 /// The `phone` provider. Computes only. The plans are read at the first question.
 #[derive(Debug)]
@@ -142,8 +152,8 @@ mod tests {
 
     use serde_json::json;
 
+    use super::config::PHONE_FIELDS;
     use super::*;
-    use crate::catalog::PHONE_FIELDS;
     use crate::providers::testing::{input, ports, question};
 
     async fn ask(default: Option<&str>, value: Value) -> Answer {

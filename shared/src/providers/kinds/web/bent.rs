@@ -10,8 +10,10 @@ use super::html::Document;
 use super::robots::Robots;
 use super::tech::reads;
 use super::{charset, feed, links, parked, profile};
-use crate::catalog::{Config, Kind};
+use crate::catalog::Config;
+use crate::providers::kinds::READERS;
 use crate::providers::kinds::phone::Phone;
+use crate::providers::kinds::phone::config::PhoneConfig;
 use crate::providers::testing::{input, ports, question, timed};
 use crate::providers::{Answer, Provider};
 
@@ -138,8 +140,8 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
 #[test]
 fn bent_phone_numbers_are_answered() {
     let toml = "[types.t]\ninputs = [[\"phone\"]]\nwaterfall = [\"p\"]\n[providers.p]\nkind = \"phone\"\ndefault_country = \"DE\"\n";
-    let config = Config::parse("p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Phone(phone) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(phone) = config.providers[0].kind.downcast_ref::<PhoneConfig>() else {
         panic!()
     };
     let (phone, (ports, _)) = (Phone::new(phone), ports());

@@ -1,8 +1,12 @@
 //! `domain_finder`: a company's domain by its name. Likely domains are looked up in the DNS, and the home pages of those that
 //! exist are asked whose they are.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -13,12 +17,12 @@ use super::names;
 use super::owner;
 use super::parked::is_nobodys;
 use super::titles::segments;
-use crate::catalog::DomainFinderConfig;
+use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::organisation;
 use crate::domain::record::FailureCode;
 use crate::ports::{DnsFailure, DnsKind};
 use crate::providers::kinds::suffix;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// How sure a domain is by what says the name there.
 mod sure {
@@ -39,6 +43,98 @@ mod sure {
 const MAX_NAME_WORDS: usize = 6;
 
 /// A company's domain by its name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainFinderConfig {
+    /// The input field that holds the name; `company_name` where the file says nothing.
+    pub input: String,
+    /// Tried behind the name in this order. Never empty.
+    pub tlds: Vec<String>,
+    /// How many domains are looked up in the DNS for a record, 1 to 50.
+    pub max_candidates: usize,
+    /// How many sites are asked for their home page for a record, 1 to 10.
+    pub max_fetches: usize,
+    /// `user_agent` and `timeout_s`: how sites are asked.
+    pub web: WebConfig,
+}
+
+/// The output fields of the `domain_finder` provider.
+pub const DOMAIN_FINDER_FIELDS: [&str; 2] = ["domain", "company_name"];
+
+/// Where the file says nothing.
+const TLDS: [&str; 10] = [
+    "com", "io", "ai", "co", "net", "org", "app", "dev", "de", "co.uk",
+];
+
+impl KindConfig for DomainFinderConfig {
+    const NAME: &'static str = "domain_finder";
+    const KEYS: &'static [&'static [&'static str]] = &[
+        &["input", "tlds", "max_candidates", "max_fetches"],
+        &WebConfig::KEYS,
+    ];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let mut tlds: Vec<String> = Vec::new();
+        if let Some(entry) = table.get("tlds") {
+            for item in entry.array()? {
+                let tld = item.str()?;
+                let label = |l: &str| {
+                    !l.is_empty()
+                        && l.bytes()
+                            .all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+                };
+                if tld.len() > 63 || !tld.split('.').all(label) {
+                    return Err(item.error(format!(
+                        "`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]"
+                    )));
+                }
+                if tlds.iter().any(|t| t == tld) {
+                    return Err(item.error(format!("`{tld}` is there twice; remove one")));
+                }
+                tlds.push(tld.to_owned());
+            }
+            if tlds.is_empty() {
+                return Err(entry.error(
+                    "tlds is empty; name some, such as tlds = [\"com\", \"io\"], or leave it out",
+                ));
+            }
+        } else {
+            tlds = TLDS.map(str::to_owned).to_vec();
+        }
+        let count = |name, most, default| {
+            let number = table.number(name, 1, most)?.unwrap_or(default);
+            Ok::<_, ConfigError>(usize::try_from(number).unwrap_or(usize::MAX))
+        };
+        Ok(Self {
+            input: table.input("company_name")?,
+            tlds,
+            max_candidates: count("max_candidates", 50, 20)?,
+            max_fetches: count("max_fetches", 10, 4)?,
+            web: WebConfig::read(table, 25)?,
+        })
+    }
+}
+
+impl Settings for DomainFinderConfig {
+    fn needs(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(DOMAIN_FINDER_FIELDS.map(str::to_owned).to_vec())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.web.timeout)
+    }
+}
+
+impl BuildKind for DomainFinderConfig {
+    fn build(&self, _context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(DomainFinder::new(self)))
+    }
+}
+
+/// The `domain_finder` provider.
 #[derive(Debug)]
 pub struct DomainFinder {
     config: DomainFinderConfig,
@@ -46,6 +142,7 @@ pub struct DomainFinder {
 }
 
 impl DomainFinder {
+    /// Creates the provider of these settings.
     pub fn new(config: &DomainFinderConfig) -> Self {
         Self {
             config: config.clone(),

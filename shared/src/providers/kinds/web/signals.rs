@@ -1,9 +1,11 @@
 //! `signals`: what is new about a company, by its own site: what its feeds report, and whom it looks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -15,10 +17,10 @@ use super::json_ld::{self, Graph, text, types};
 use super::links::{self, Found};
 use super::page::Page;
 use super::parked::is_nobodys;
-use crate::catalog::{SIGNALS_FIELDS, SignalsConfig};
+use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::time::Timestamp;
 use crate::providers::guards::seen::Shown;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// How many of a site's feeds are fetched.
 const MAX_FEEDS: usize = 2;
@@ -28,6 +30,59 @@ const MAX_FEEDS: usize = 2;
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// What is new about a company, by its own site.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignalsConfig {
+    /// The input field that holds the domain; `domain` where the file says nothing.
+    pub input: String,
+    /// How many signals a record gets, 1 to 100, the newest.
+    pub max_items: usize,
+    /// What is older is no news, 1 to 3650 days.
+    pub max_age: Duration,
+    /// `user_agent` and `timeout_s`: how sites are asked.
+    pub web: WebConfig,
+}
+
+/// The output fields of the `signals` provider.
+pub const SIGNALS_FIELDS: [&str; 4] = ["signals", "open_positions", "careers_url", "feed_url"];
+
+impl KindConfig for SignalsConfig {
+    const NAME: &'static str = "signals";
+    const KEYS: &'static [&'static [&'static str]] =
+        &[&["input", "max_items", "max_age_days"], &WebConfig::KEYS];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let days = table.number("max_age_days", 1, 3650)?.unwrap_or(365);
+        Ok(Self {
+            input: table.input("domain")?,
+            max_items: usize::try_from(table.number("max_items", 1, 100)?.unwrap_or(20))
+                .unwrap_or(20),
+            max_age: Duration::from_secs(days * 86_400),
+            web: WebConfig::read(table, 25)?,
+        })
+    }
+}
+
+impl Settings for SignalsConfig {
+    fn needs(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(SIGNALS_FIELDS.map(str::to_owned).to_vec())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.web.timeout)
+    }
+}
+
+impl BuildKind for SignalsConfig {
+    fn build(&self, _context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Signals::new(self)))
+    }
+}
+
+/// The `signals` provider.
 #[derive(Debug)]
 pub struct Signals {
     config: SignalsConfig,
@@ -35,6 +90,7 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Creates the provider of these settings.
     pub fn new(config: &SignalsConfig) -> Self {
         Self {
             config: config.clone(),
@@ -364,16 +420,17 @@ fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Config, Kind};
+    use crate::catalog::Config;
     use crate::domain::record::FailureCode;
+    use crate::providers::kinds::READERS;
     use crate::providers::testing::{Script, input, ports, question};
 
     async fn ask(more: &str, tell: impl FnOnce(&Script)) -> (Answer, Vec<String>) {
         let toml = format!(
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n"
         );
-        let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-        let Kind::Signals(signals) = &config.providers[0].kind else {
+        let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+        let Some(signals) = config.providers[0].kind.downcast_ref::<SignalsConfig>() else {
             panic!()
         };
         let (ports, script) = ports();

@@ -1,17 +1,84 @@
 //! `site`: a company's profile from its home page.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::fetch::{Agent, Visit};
 use super::html::Document;
 use super::parked::is_nobodys;
 use super::profile::profile;
-use crate::catalog::SiteConfig;
+use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::time::Timestamp;
-use crate::providers::Confidence;
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Confidence, Ports, Provider, Question};
 
 /// A company's profile from its home page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SiteConfig {
+    /// The input field that holds the domain; `domain` where the file says nothing.
+    pub input: String,
+    /// `user_agent` and `timeout_s`: how sites are asked.
+    pub web: WebConfig,
+}
+
+/// The output fields of the `site` provider.
+pub const SITE_FIELDS: [&str; 19] = [
+    "company_name",
+    "legal_name",
+    "description",
+    "domain",
+    "url",
+    "logo_url",
+    "phones",
+    "emails",
+    "address",
+    "founded_year",
+    "employees",
+    "employee_range",
+    "social_profiles",
+    "contact_url",
+    "careers_url",
+    "feed_url",
+    "title",
+    "language",
+    "redirected_from",
+];
+
+impl KindConfig for SiteConfig {
+    const NAME: &'static str = "site";
+    const KEYS: &'static [&'static [&'static str]] = &[&["input"], &WebConfig::KEYS];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            input: table.input("domain")?,
+            web: WebConfig::read(table, 20)?,
+        })
+    }
+}
+
+impl Settings for SiteConfig {
+    fn needs(&self) -> Vec<String> {
+        vec![self.input.clone()]
+    }
+
+    fn outputs(&self) -> Option<Vec<String>> {
+        Some(SITE_FIELDS.map(str::to_owned).to_vec())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(self.web.timeout)
+    }
+}
+
+impl BuildKind for SiteConfig {
+    fn build(&self, _context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Site::new(self)))
+    }
+}
+
+/// The `site` provider.
 #[derive(Debug)]
 pub struct Site {
     config: SiteConfig,
@@ -19,6 +86,7 @@ pub struct Site {
 }
 
 impl Site {
+    /// Creates the provider of these settings.
     pub fn new(config: &SiteConfig) -> Self {
         Self {
             config: config.clone(),

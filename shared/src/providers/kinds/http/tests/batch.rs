@@ -11,6 +11,7 @@ use futures_util::future::{Either, join_all, select};
 use super::*;
 use crate::domain::time::Timestamp;
 use crate::ports::{Clock, HttpAnswer, HttpSender};
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
 const BY_KEY: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk?v=1\"\nretries = 1\n\
@@ -473,7 +474,9 @@ fn faults_of_a_batch() {
         let toml = format!(
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{text}\n"
         );
-        let error = Config::parse("p.toml", &toml).unwrap_err().to_string();
+        let error = Config::parse(READERS, "p.toml", &toml)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(wanted), "{error}");
     }
 }

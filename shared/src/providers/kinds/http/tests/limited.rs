@@ -8,6 +8,7 @@ use super::batch::{BY_POSITION, Paused, named, scripted, slow};
 use super::*;
 use crate::providers::Earlier;
 use crate::providers::guards::guarded::Limited;
+use crate::providers::kinds::READERS;
 
 /// A batching provider behind its limits.
 fn limited(more: &str) -> Arc<dyn Provider> {
@@ -18,8 +19,8 @@ fn around(body: &str) -> Arc<dyn Provider> {
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{body}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("not http")
     };
     let http = Http::new("api", http, &|_| Some("x".to_owned())).unwrap();

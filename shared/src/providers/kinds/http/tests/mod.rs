@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::catalog::{Config, Kind, SecretRef};
+use crate::catalog::{Config, SecretRef};
 use crate::ports::{HttpError, HttpRequest};
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{input, ports, question};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -22,8 +23,8 @@ fn provider(body: &str) -> Http {
         "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"country\", \"employees\"]\nwaterfall = [\"api\"]\n\
          [providers.api]\nkind = \"http\"\n{body}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("not http")
     };
     Http::new("api", http, &|secret| {
@@ -591,8 +592,8 @@ fn a_missing_secret_names_its_variable() {
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"my-api\"]\n[providers.my-api]\nkind = \"http\"\n{GET}\
          headers = {{ a = \"{{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ env = \"CRM_API_KEY\" }} }}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap();
-    let Kind::Http(http) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap();
+    let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!()
     };
     let error = Http::new("my-api", http, &|_| None)

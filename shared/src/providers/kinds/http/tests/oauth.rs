@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 
 use super::*;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
 const WITH: &str = "url = \"https://api.example.com/v1/{{ input.domain }}\"\nretries = 0\nfields = { name = \"/name\" }\n\
@@ -198,7 +199,9 @@ fn faults_of_oauth() {
         let toml = format!(
             "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{text}\n"
         );
-        let error = Config::parse("p.toml", &toml).unwrap_err().to_string();
+        let error = Config::parse(READERS, "p.toml", &toml)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(wanted), "{error}");
     }
 }

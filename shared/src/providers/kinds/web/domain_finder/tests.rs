@@ -3,17 +3,21 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::catalog::{Config, Kind};
+use crate::catalog::Config;
 use crate::domain::record::FailureCode;
 use crate::ports::DnsRecord;
+use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
 fn finder(more: &str) -> DomainFinder {
     let toml = format!(
         "[types.t]\ninputs = [[\"company_name\"]]\nwaterfall = [\"f\"]\n[providers.f]\nkind = \"domain_finder\"\n{more}\n"
     );
-    let config = Config::parse("p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
-    let Kind::DomainFinder(finder) = &config.providers[0].kind else {
+    let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
+    let Some(finder) = config.providers[0]
+        .kind
+        .downcast_ref::<DomainFinderConfig>()
+    else {
         panic!()
     };
     DomainFinder::new(finder)

@@ -1,26 +1,38 @@
 //! `tech`: the technologies that a site is made with, by a file of rules.
 
+pub mod config;
 mod detect;
 mod matcher;
 mod rules;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use serde_json::{Map, Value};
 
+use self::config::{TECH_FIELD, TechConfig};
 use self::detect::{Seen, detect, never_found};
 use self::rules::{Rules, Unusable};
 use super::fetch::{Agent, Miss, Visit};
 use super::html::Document;
 use super::page::Page;
 use super::{links, owner, parked};
-use crate::catalog::{ConfigError, TECH_FIELD, TechConfig};
+use crate::catalog::ConfigError;
 use crate::domain::record::FailureCode;
 use crate::ports::{DnsKind, DnsRecord};
-use crate::providers::{Answer, Ports, Provider, Question};
+use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
+
+impl BuildKind for TechConfig {
+    fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
+        Ok(Arc::new(Tech::open(
+            &context.provider.name,
+            self,
+            context.dir.join(&self.rules),
+        )?))
+    }
+}
 
 /// The technologies that a site is made with.
 ///

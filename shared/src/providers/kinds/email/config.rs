@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{ConfigError, Place};
-use super::reader::Table;
-use super::settings::{COMMON, Settings};
+use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table};
 
 /// What is known about an e-mail address without asking its mailbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,12 +35,13 @@ pub const EMAIL_CHECK_FIELDS: [&str; 12] = [
     "mailbox_checked",
 ];
 
-impl EmailCheckConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &["input", "disposable", "free", "timeout_s"])?;
-        let input = table
-            .get("input")
-            .map_or_else(|| Ok("email".to_owned()), |entry| entry.field())?;
+impl KindConfig for EmailCheckConfig {
+    const NAME: &'static str = "email_check";
+    const KEYS: &'static [&'static [&'static str]] =
+        &[&["input", "disposable", "free", "timeout_s"]];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let input = table.input("email")?;
         let list = |name: &str| {
             table
                 .get(name)

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::ConfigError;
-use super::reader::{Entry, Table};
-use super::settings::{COMMON, Settings};
+use crate::catalog::{ConfigError, Entry, KindConfig, Settings, Table};
 
 /// A phone number, taken apart by the numbering plans.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,12 +27,13 @@ pub const PHONE_FIELDS: [&str; 8] = [
     "extension",
 ];
 
-impl PhoneConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &["input", "country_input", "default_country"])?;
-        let input = table
-            .get("input")
-            .map_or_else(|| Ok("phone".to_owned()), |entry| entry.field())?;
+impl KindConfig for PhoneConfig {
+    const NAME: &'static str = "phone";
+    const KEYS: &'static [&'static [&'static str]] =
+        &[&["input", "country_input", "default_country"]];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let input = table.input("phone")?;
         let country_input = table
             .get("country_input")
             .map(|entry| entry.field())

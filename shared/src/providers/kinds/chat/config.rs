@@ -6,18 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use toml::de::DeValue;
 
-use super::address::check_url;
-use super::error::{ConfigError, Place};
-use super::reader::{Entry, Table};
-use super::secret::SecretConfig;
-use super::settings::{COMMON, Settings};
-use super::template::{Part, Template};
+use crate::catalog::{
+    ConfigError, Entry, KindConfig, Part, Place, SecretConfig, Settings, Table, Template, check_url,
+};
 
 /// A model that researches or judges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChatConfig {
     /// The whole address, `/chat/completions` included.
     pub url: String,
+    /// The name of the model, as the endpoint knows it.
     pub model: String,
     /// Sent as a bearer token, where there is one.
     pub key: Option<SecretConfig>,
@@ -26,7 +24,9 @@ pub struct ChatConfig {
     /// The fields wanted of a record that does not say so itself in `struct`: name to description, or to
     /// `{ description, type }`.
     pub structure: Map<String, Value>,
+    /// Fields asked for besides those of `struct`; none if the file does not say.
     pub extras: Vec<Extra>,
+    /// How JSON is asked for; by a schema if the file does not say.
     pub format: ChatFormat,
     /// Further members of the request, such as `temperature`.
     pub parameters: Map<String, Value>,
@@ -101,25 +101,23 @@ impl ChatFormat {
     }
 }
 
-impl ChatConfig {
-    /// The record's own field that says what is wanted.
-    pub const STRUCT: &'static str = "struct";
+impl KindConfig for ChatConfig {
+    const NAME: &'static str = "chat";
+    const KEYS: &'static [&'static [&'static str]] = &[&[
+        "url",
+        "model",
+        "key",
+        "instructions",
+        "struct",
+        "extras",
+        "format",
+        "parameters",
+        "requires",
+        "timeout_s",
+        "retries",
+    ]];
 
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let known = [
-            "url",
-            "model",
-            "key",
-            "instructions",
-            "struct",
-            "extras",
-            "format",
-            "parameters",
-            "requires",
-            "timeout_s",
-            "retries",
-        ];
-        table.only_and(&COMMON, &known)?;
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let url = Self::read_url(&table.need(
             "url",
             "the address of the API, such as https://api.example.com/v1",
@@ -174,6 +172,11 @@ impl ChatConfig {
             retries: u32::try_from(table.number("retries", 0, 5)?.unwrap_or(1)).unwrap_or(1),
         })
     }
+}
+
+impl ChatConfig {
+    /// The record's own field that says what is wanted.
+    pub const STRUCT: &'static str = "struct";
 
     /// Reads the address of the API and completes it.
     fn read_url(entry: &Entry<'_>) -> Result<String, ConfigError> {

@@ -4,24 +4,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::BatchConfig;
-use super::error::{ConfigError, Place};
-use super::later::LaterConfig;
-use super::mapping::Mapping;
-use super::oauth::OauthConfig;
-use super::reader::Table;
-use super::request::{REQUEST_KEYS, RequestTemplate};
-use super::secret::SecretConfig;
-use super::settings::{COMMON, Settings};
-use super::template::Template;
+use crate::catalog::{
+    BatchConfig, ConfigError, KindConfig, LaterConfig, Mapping, OauthConfig, Place, REQUEST_KEYS,
+    RequestTemplate, SecretConfig, Settings, Table, Template,
+};
 
 /// A JSON API that answers at once or later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HttpConfig {
+    /// `method`, `url`, `query`, `headers` and `body`: what is sent.
     pub request: RequestTemplate,
+    /// The secrets that its templates name, each declared once.
     pub secrets: Vec<SecretConfig>,
     /// Input fields without which this provider is not asked.
     pub requires: Vec<String>,
+    /// `fields`, `not_found` and a computed `confidence`: what an answer means.
     pub mapping: Mapping,
     /// Statuses that mean "nothing known"; 404 where the file says nothing.
     pub not_found_status: Vec<u16>,
@@ -31,8 +28,11 @@ pub struct HttpConfig {
     pub timeout: Duration,
     /// After the first attempt, 0 to 5; 2 where the file says nothing.
     pub retries: u32,
+    /// How an answer comes that comes later; `None` if all come at once.
     pub later: Option<LaterConfig>,
+    /// How records share a call; `None` if each has its own.
     pub batch: Option<BatchConfig>,
+    /// Where access tokens come from; `None` if there are none.
     pub oauth: Option<OauthConfig>,
 }
 
@@ -40,9 +40,12 @@ pub struct HttpConfig {
 /// recognise a repeated request; `callback.url` is where the upstream can leave an answer that it gives later.
 const ROOTS: [&str; 4] = ["input", "secret", "request", "callback"];
 
-impl HttpConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let own = [
+impl KindConfig for HttpConfig {
+    const NAME: &'static str = "http";
+    const KEYS: &'static [&'static [&'static str]] = &[
+        &REQUEST_KEYS,
+        &Mapping::KEYS,
+        &[
             "secrets",
             "requires",
             "invalid_status",
@@ -51,9 +54,10 @@ impl HttpConfig {
             "later",
             "batch",
             "oauth",
-        ];
-        let known: Vec<&str> = [&COMMON[..], &REQUEST_KEYS, &Mapping::KEYS, &own].concat();
-        table.only(&known)?;
+        ],
+    ];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let request = RequestTemplate::read(table, &ROOTS)?;
         let secrets = table
             .get("secrets")
@@ -115,7 +119,9 @@ impl HttpConfig {
         http.requires = http.read_requires(table)?;
         Ok(http)
     }
+}
 
+impl HttpConfig {
     /// Checks that its templates name every secret that is declared, and no other.
     fn check_secrets(&self, table: &Table<'_>) -> Result<(), ConfigError> {
         let mut named = Vec::new();
@@ -213,6 +219,10 @@ impl Settings for HttpConfig {
     }
 
     fn one_upstream(&self) -> bool {
+        true
+    }
+
+    fn computes_confidence(&self) -> bool {
         true
     }
 

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{ConfigError, Place};
-use super::reader::Table;
-use super::settings::{COMMON, Settings};
-use super::web::{self, WebConfig};
+use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table, WebConfig};
 
 /// The technologies that a site is made with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,25 +13,26 @@ pub struct TechConfig {
     pub input: String,
     /// The rules, JSON in the public Wappalyzer format; relative to the directory of `providers.toml`.
     pub rules: String,
+    /// Where `rules` stands.
     pub rules_at: Place,
+    /// `user_agent` and `timeout_s`: how sites are asked.
     pub web: WebConfig,
 }
 
 /// The output field of the `tech` provider.
 pub const TECH_FIELD: &str = "technologies";
 
-impl TechConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(
-            &COMMON,
-            &[&["input", "rules"][..], &WebConfig::KEYS].concat(),
-        )?;
+impl KindConfig for TechConfig {
+    const NAME: &'static str = "tech";
+    const KEYS: &'static [&'static [&'static str]] = &[&["input", "rules"], &WebConfig::KEYS];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let rules = table.need(
             "rules",
             "name the rules, such as rules = \"data/technologies.json\"",
         )?;
         Ok(Self {
-            input: web::input(table, "domain")?,
+            input: table.input("domain")?,
             rules: rules.file(&[".json"])?,
             rules_at: rules.place(),
             web: WebConfig::read(table, 20)?,

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{ConfigError, Place};
-use super::reader::Table;
-use super::settings::{COMMON, Settings};
+use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table};
 
 /// Who is behind an address, by the operator's own databases.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,12 +33,12 @@ pub const IP_FIELDS: [&str; 14] = [
     "time_zone",
 ];
 
-impl IpConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &["input", "files", "max_mib"])?;
-        let input = table
-            .get("input")
-            .map_or_else(|| Ok("ip".to_owned()), |entry| entry.field())?;
+impl KindConfig for IpConfig {
+    const NAME: &'static str = "ip";
+    const KEYS: &'static [&'static [&'static str]] = &[&["input", "files", "max_mib"]];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
+        let input = table.input("ip")?;
         let entry = table.need(
             "files",
             "name your databases, such as files = [\"data/GeoLite2-ASN.mmdb\"]",

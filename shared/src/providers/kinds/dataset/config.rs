@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::error::{ConfigError, Place};
-use super::reader::{Entry, FIELD_RULE, Table, is_field};
-use super::settings::{COMMON, Settings};
+use crate::catalog::{
+    ConfigError, Entry, FIELD_RULE, KindConfig, Place, Settings, Table, is_field,
+};
 
 /// A table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,8 +14,11 @@ pub struct DatasetConfig {
     pub file: String,
     /// How many MiB a table in S3 may have, 1 to 64; 16 where the file says nothing.
     pub max_mib: usize,
+    /// How the file is written.
     pub format: Format,
+    /// Where `file` stands.
     pub file_at: Place,
+    /// `key` or `search`: how rows are found.
     pub lookup: Lookup,
     /// (output field, column, place), in the order to show them. Never empty. With a search, the fields of each row found.
     pub fields: Vec<(String, String, Place)>,
@@ -42,9 +45,13 @@ pub enum Format {
 /// `key = { INPUT = { column = …, as = … } }`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyColumn {
+    /// The input field.
     pub input: String,
+    /// The column that it is looked up in.
     pub column: String,
+    /// `as`: how both are made comparable.
     pub normal: Normal,
+    /// Where it stands.
     pub at: Place,
 }
 
@@ -101,9 +108,12 @@ impl Normal {
     }
 }
 
-impl DatasetConfig {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        table.only_and(&COMMON, &["file", "key", "search", "fields", "max_mib"])?;
+impl KindConfig for DatasetConfig {
+    const NAME: &'static str = "dataset";
+    const KEYS: &'static [&'static [&'static str]] =
+        &[&["file", "key", "search", "fields", "max_mib"]];
+
+    fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
         let advice = "name the table, such as file = \"data/brands.csv\" or file = \"s3://bucket/brands.csv\"";
         let file_entry = table.need("file", advice)?;
         let file = table_file(&file_entry)?;
@@ -151,7 +161,9 @@ impl DatasetConfig {
             fields,
         })
     }
+}
 
+impl DatasetConfig {
     /// Bucket and key of a table in S3.
     pub fn object(&self) -> Option<(&str, &str)> {
         self.file.strip_prefix(S3)?.split_once('/')
@@ -211,8 +223,8 @@ impl KeyColumn {
         for (input, entry) in key_entry.entries()? {
             let (column, normal) = match entry.value {
                 DeValue::String(column) => (column.to_string(), Normal::Exact),
-                DeValue::Table(inner) => {
-                    let inner = Table::new(entry.source, &entry.path, entry.at, inner);
+                DeValue::Table(_) => {
+                    let inner = entry.table("{ column = \"…\" }")?;
                     inner.only(&["column", "as"])?;
                     let column = inner
                         .need("column", "name the column of the table")?
@@ -253,10 +265,10 @@ impl KeyColumn {
 
 impl Search {
     fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        let DeValue::Table(inner) = entry.value else {
-            return Err(entry.error("search is a table, { columns = [\"keywords\"] }"));
-        };
-        let inner = Table::new(entry.source, &entry.path, entry.at, inner);
+        let example = "{ columns = [\"keywords\"] }";
+        let inner = entry
+            .table(example)
+            .map_err(|_| entry.error(format!("search is a table, {example}")))?;
         inner.only(&["columns", "input", "output", "limit"])?;
         let columns_entry = inner.need(
             "columns",
@@ -289,6 +301,10 @@ impl Search {
 }
 
 impl Settings for DatasetConfig {
+    fn reads_objects(&self) -> bool {
+        self.object().is_some()
+    }
+
     fn needs(&self) -> Vec<String> {
         match &self.lookup {
             Lookup::Key(key) => key.iter().map(|k| k.input.clone()).collect(),
