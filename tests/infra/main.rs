@@ -14,6 +14,7 @@ mod providers;
 mod sizes;
 mod states;
 mod template;
+mod writes;
 
 use std::path::{Path, PathBuf};
 
