@@ -12,9 +12,9 @@ use crate::domain::callback::{CallbackFor, Claimed};
 use crate::domain::chunk::{ChunkMessage, Start};
 use crate::domain::error::ApiError;
 use crate::domain::job::Job;
-use crate::ports::{self, Change, Condition, Put, StoreError, Update};
+use crate::ports::StoreError;
 use crate::schema::{
-    CALLBACK_KEY, WAKE_UNTIL, call_item, call_wake_key, credits_key, current, meta_key, read_call,
+    call_wake, credits_key, current, insert_call, job::read_callback_key, meta_key, read_call,
     read_credits, read_meta,
 };
 
@@ -47,11 +47,7 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
         .await
         .map_err(StepError::from)?;
     let meta = current(meta, ports.clock.now()).ok_or(UNKNOWN)?;
-    let signed = match meta.attributes.get(CALLBACK_KEY) {
-        Some(ports::Value::B(key)) => claimed.verify(key),
-        _ => false,
-    };
-    if !signed {
+    if !read_callback_key(&meta).is_some_and(|key| claimed.verify(key)) {
         return Err(UNKNOWN);
     }
     let job = read_meta(&meta)?;
@@ -73,15 +69,8 @@ async fn keep(
     body: &Value,
 ) -> Result<Posted, StepError> {
     for nth in 0..MAX_POSTS {
-        let item = call_item(of, nth, body, job.spec.expires_at)?;
-        match ports
-            .store
-            .put(Put {
-                item,
-                condition: Some(Condition::ItemAbsent),
-            })
-            .await
-        {
+        let put = insert_call(of, nth, body, job.spec.expires_at)?;
+        match ports.store.put(put).await {
             Ok(()) => return Ok(Posted::Taken),
             Err(StoreError::ConditionFailed(failed)) => {
                 let before = failed.iter().find_map(|failed| failed.existing.as_ref());
@@ -98,21 +87,7 @@ async fn keep(
 /// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.
 async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepError> {
     let now = ports.clock.now();
-    let until = now.plus(GATHER);
-    let update = Update {
-        key: call_wake_key(&of.job, of.chunk),
-        changes: vec![
-            Change::Set(WAKE_UNTIL, ports::Value::N(until.0)),
-            Change::Set(
-                crate::schema::EXPIRES_AT,
-                ports::Value::N(job.spec.expires_at.seconds()),
-            ),
-        ],
-        condition: Some(Condition::Any(vec![
-            Condition::Absent(WAKE_UNTIL),
-            Condition::AtMost(WAKE_UNTIL, now.plus(SKEW).0),
-        ])),
-    };
+    let update = call_wake(of, now.plus(GATHER), now.plus(SKEW), job.spec.expires_at);
     match ports.store.update(update).await {
         Ok(_) => {}
         Err(StoreError::ConditionFailed(_)) => return Ok(()),

@@ -6,10 +6,9 @@ use super::{Ports, StepError};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{JobEvent, JobView, Status, next_status};
-use crate::jobs::enrich::finish::look_at;
 use crate::jobs::read;
-use crate::ports::{Change, Condition, StoreError, Update};
-use crate::schema::{STATUS, meta_key, s};
+use crate::ports::StoreError;
+use crate::schema;
 
 /// What an invocation of enrich has over its time-out before the sweep takes it for over.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -39,27 +38,18 @@ pub async fn cancel(
                 });
             }
         };
-        let mut changes = vec![Change::Set(STATUS, s(canceling.as_str()))];
         // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
         // at a running job only when what is being worked on has ended, with the answers it has; records that wait for
         // upstreams end then.
         let now = ports.clock.now();
         let ended = now.plus(timeout + MARGIN);
-        if view.job.status == Status::Queued {
-            changes.extend(look_at(id, now));
-        } else if view.job.due.is_none_or(|due| due > ended) {
-            changes.extend(look_at(id, ended));
-        }
-        let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
-        match ports
-            .store
-            .update(Update {
-                key: meta_key(id),
-                changes,
-                condition,
-            })
-            .await
-        {
+        let due = if view.job.status == Status::Queued {
+            Some(now)
+        } else {
+            view.job.due.is_none_or(|due| due > ended).then_some(ended)
+        };
+        let update = schema::job::cancel(&view.job, canceling, due);
+        match ports.store.update(update).await {
             Ok(_) => return read::job(ports, tenant, id).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(StepError::from(error).into()),

@@ -8,12 +8,10 @@ use crate::domain::chunk::shard_count;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Job, JobEvent, Status, next_status};
-use crate::jobs::enrich::finish::{look_at, settle};
 use crate::jobs::read;
-use crate::ports::{Change, Condition, Key, Query, StoreError, Update, Write};
-use crate::schema::{
-    DONE, STATUS, detail_ranges, get_s, meta_key, progress_key, read_progress, s, shard_range,
-};
+use crate::ports::{Key, Query, StoreError, Write};
+use crate::schema;
+use crate::schema::{detail_ranges, progress_key, read_progress, settle, shard_range};
 
 /// Items read at once to erase them: a query brings their contents along.
 const ERASED_AT_ONCE: usize = 50;
@@ -31,27 +29,8 @@ pub async fn delete(
         let Some(deleted) = next_status(view.job.status, JobEvent::Delete) else {
             return Err(ApiError::NotFound { what: "job" });
         };
-        let mut changes = vec![
-            Change::Set(STATUS, s(deleted.as_str())),
-            // Out of the tenant's list, and without anything personal: a name is the caller's text.
-            Change::Remove("tenant_jobs"),
-            Change::Remove("end"),
-        ];
-        changes.extend(look_at(id, ports.clock.now().plus(2 * timeout)));
-        changes.extend(crate::schema::settled(&view.job));
-        let stripped = crate::domain::job::Spec {
-            name: None,
-            webhook: None,
-            record_webhook: None,
-            ..view.job.spec.clone()
-        };
-        changes.push(Change::Set("spec", s(crate::schema::json(&stripped))));
-        let condition = Some(Condition::Equals(STATUS, s(view.job.status.as_str())));
-        let mut writes = vec![Write::Update(Update {
-            key: meta_key(id),
-            changes,
-            condition,
-        })];
+        let due = ports.clock.now().plus(2 * timeout);
+        let mut writes = vec![schema::job::entomb(&view.job, deleted, due)];
         if view.job.status.is_live() {
             writes.extend(settled(ports, &view.job).await?);
         }
@@ -63,7 +42,7 @@ pub async fn delete(
                     .iter()
                     .find(|f| f.at == 0)
                     .and_then(|f| f.existing.as_ref());
-                if head.and_then(|item| get_s(item, STATUS)) == Some(Status::Deleted.as_str()) {
+                if head.and_then(schema::job::read_status) == Some(Status::Deleted) {
                     return erased(ports, &view.job).await;
                 }
             }
@@ -83,15 +62,8 @@ async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
         .collect();
     let items = ports.store.get_many(&keys).await?;
     let mut writes = vec![settle(job, &read_progress(items.iter().flatten()))];
-    writes.extend(keys.into_iter().zip(&items).map(|(key, item)| {
-        let done = item.as_ref().and_then(|i| i.attributes.get(DONE)).cloned();
-        Write::Check {
-            key,
-            condition: done.map_or(Condition::Absent(DONE), |done| {
-                Condition::Equals(DONE, done)
-            }),
-        }
-    }));
+    let read = keys.into_iter().zip(&items);
+    writes.extend(read.map(|(key, item)| schema::progress::unmoved(key, item.as_ref())));
     Ok(writes)
 }
 

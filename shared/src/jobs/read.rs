@@ -16,8 +16,9 @@ use crate::jobs::enrich::finish::load;
 use crate::ports::{Query, Select};
 use crate::providers::guards::waits::waiting_for;
 use crate::schema::{
-    ChunkState, STATUS, chunk_range, current, deliveries_range, delivery_key, get_s, listed_job,
-    meta_key, progress_key, read_chunks, read_delivery, read_meta, read_progress, tenant_jobs,
+    ChunkState, chunk_range, current, deliveries_range, delivery::read_log_text, delivery_key,
+    job::read_status, listed_job, meta_key, progress_key, read_chunks, read_delivery, read_meta,
+    read_progress, tenant_jobs,
 };
 
 /// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
@@ -308,7 +309,7 @@ pub async fn jobs(
             let Some(id) = listed_job(&item.key) else {
                 continue;
             };
-            let stored = get_s(item, crate::schema::STATUS).and_then(Status::parse);
+            let stored = read_status(item);
             // Queued and running are told apart by progress; the index has neither.
             let shown =
                 |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
@@ -414,7 +415,7 @@ pub async fn deliveries(
             .and_then(|n| n.parse().ok());
         let n: u32 = n.ok_or(StepError::Corrupt("delivery key"))?;
         let delivery = read_delivery(&id.delivery(n), &item)?;
-        bytes += shown_bytes(&delivery, get_s(&item, "log").unwrap_or_default());
+        bytes += shown_bytes(&delivery, read_log_text(&item));
         if deliveries.len() == limit || (bytes > MAX_ESCAPED_PAGE_BYTES && !deliveries.is_empty()) {
             return Ok(DeliveryPage {
                 deliveries,
@@ -442,8 +443,7 @@ pub async fn delivery(
         .map_err(StepError::from)?;
     let [item, head] = <[_; 2]>::try_from(items).map_err(|_| StepError::Corrupt("read"))?;
     // Under a tombstone it only waits to be erased. One of no job has no head.
-    let erased =
-        head.as_ref().and_then(|head| get_s(head, STATUS)) == Some(Status::Deleted.as_str());
+    let erased = head.as_ref().and_then(read_status) == Some(Status::Deleted);
     let item = current(item, ports.clock.now()).filter(|_| !erased);
     let found = item.map(|item| read_delivery(id, &item)).transpose()?;
     found

@@ -17,12 +17,10 @@ use crate::domain::progress::Progress;
 use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::tenant::Caller;
 use crate::jobs::read;
-use crate::ports::{
-    Change, Condition, MAX_QUEUE_DELAY, Message, Put, QueueName, StoreError, Update, Write,
-};
+use crate::ports::{MAX_QUEUE_DELAY, Message, QueueName, StoreError};
+use crate::schema;
 use crate::schema::{
-    BALANCE, ChunkOf, OPEN_CHUNKS, chunk_item, chunk_key, credits_key, known_item, known_key,
-    meta_item, meta_key, progress_item, read_credits,
+    ChunkOf, chunk_item, chunk_key, credits_key, known_item, known_key, meta_key, read_credits,
 };
 
 /// How long the sweep waits before it looks at a job that nobody has begun.
@@ -377,34 +375,13 @@ async fn commit(
     idempotency: Option<&Idempotency>,
 ) -> Result<Commit, ApiError> {
     let spec = &job.spec;
-    let reserved = i64::try_from(spec.reserved).unwrap_or(i64::MAX);
-    let mut afforded = vec![Condition::ItemExists];
-    afforded.extend((reserved > 0).then_some(Condition::AtLeast(BALANCE, reserved)));
-    let mut writes = vec![
-        Write::Put(Put {
-            item: meta_item(job),
-            condition: Some(Condition::ItemAbsent),
-        }),
-        Write::Update(Update {
-            key: credits_key(&spec.tenant),
-            changes: vec![
-                Change::Add(BALANCE, -reserved),
-                Change::Add(OPEN_CHUNKS, spec.chunks.into()),
-            ],
-            condition: Some(Condition::All(afforded)),
-        }),
-    ];
+    let mut writes = vec![schema::job::insert(job), schema::reserve(spec)];
     if let Some(key) = idempotency {
         writes.push(key.claim(&spec.tenant, &spec.id, faults, spec.created_at)?);
     }
     // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
-    writes.extend((0..shard_count(spec.chunks)).map(|shard| {
-        let item = progress_item(&spec.id, shard, spec.expires_at);
-        Write::Put(Put {
-            item,
-            condition: Some(Condition::ItemAbsent),
-        })
-    }));
+    let shards = 0..shard_count(spec.chunks);
+    writes.extend(shards.map(|n| schema::progress::insert(&spec.id, n, spec.expires_at)));
     let (answer, unanswered) = transact_told(ports, writes).await;
     match answer {
         Ok(()) => Ok(Commit::Done),

@@ -10,16 +10,17 @@ use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Job, JobEvent, JobView, Status, next_status};
 use crate::domain::time::Timestamp;
 use crate::jobs::delete::erase;
-use crate::jobs::enrich::finish::{Finished, finish, load, settle, wake};
+use crate::jobs::enrich::finish::{Finished, finish, load, wake};
 use crate::jobs::submit::{FIRST_LOOK, enqueue, lanes};
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{
-    Change, Condition, Item, Key, Query, QueueName, Select, StoreError, Update, Value, Write,
-};
+use crate::ports::{Item, Key, Query, QueueName, Select, StoreError, Update};
+use crate::schema;
+use crate::schema::delivery::read_window;
+use crate::schema::progress::read_lease;
 use crate::schema::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, SEEN, STATUS, WINDOW, chunk_lease, credits_key, current,
-    delivery_key, due_item, due_shard, due_shard_name, get_n, meta_key, millis, progress_key,
-    read_credits, read_delivery, read_meta, read_progress, s, settled,
+    DUE_SHARDS, DueItem, credits_key, current, delivery_key, due_item, due_shard, due_shard_name,
+    end_due, meta_key, move_due, progress_key, read_credits, read_delivery, read_due, read_meta,
+    read_progress, settle,
 };
 
 /// The longest wait between two looks at a job that does not move.
@@ -158,33 +159,17 @@ fn surplus(by_tenant: &mut ByTenant, tenant: &TenantId) -> bool {
 
 /// Puts an item off that this version cannot read, so that it does not stand before all others at every look.
 async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
-    let Some(due) = get_n(item, DUE) else { return };
-    let next = Some((ports.clock.now().plus(MAX_WINDOW), shard.to_owned()));
-    if let Err(error) = claim(ports, item.key.clone(), Timestamp(due), Vec::new(), next).await {
+    let Some(due) = read_due(item) else { return };
+    let at = ports.clock.now().plus(MAX_WINDOW);
+    let update = move_due(item.key.clone(), due, shard.to_owned(), at);
+    if let Err(error) = claim(ports, update).await {
         tracing::warn!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "item not set aside");
     }
 }
 
-/// Moves `due` on condition that it is what was read: of two sweeps only one goes on.
-async fn claim(
-    ports: &Ports,
-    key: Key,
-    read: Timestamp,
-    mut changes: Vec<Change>,
-    next: Option<(Timestamp, String)>,
-) -> Result<bool, StepError> {
-    match next {
-        Some((at, shard)) => changes.extend([
-            Change::Set(DUE, Value::N(at.0)),
-            Change::Set(DUE_SHARD, s(shard)),
-        ]),
-        None => changes.extend([Change::Remove(DUE), Change::Remove(DUE_SHARD)]),
-    }
-    let update = Update {
-        key,
-        changes,
-        condition: Some(Condition::Equals(DUE, Value::N(read.0))),
-    };
+/// Makes an update that moves `due` on condition that it is what was read, and returns whether it was:
+/// of two sweeps only one goes on.
+async fn claim(ports: &Ports, update: Update) -> Result<bool, StepError> {
     match ports.store.update(update).await {
         Ok(_) => Ok(true),
         Err(StoreError::ConditionFailed(_)) => Ok(false),
@@ -208,16 +193,14 @@ async fn look_at_job(
         return Ok(());
     };
     if surplus(by_tenant, &job.spec.tenant) {
-        let next = Some((now.plus(FIRST_LOOK), due_shard(id)));
-        return claim(ports, meta_key(id), due, Vec::new(), next)
-            .await
-            .map(drop);
+        let later = move_due(meta_key(id), due, due_shard(id), now.plus(FIRST_LOOK));
+        return claim(ports, later).await.map(drop);
     }
     if job.status == Status::Deleted {
         // The due mark goes last: erasing can be repeated, forgetting to erase cannot.
         erase(ports, &job).await?;
         swept.erased += 1;
-        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        claim(ports, end_due(meta_key(id), due)).await?;
         return Ok(());
     }
     if current(Some(item), now).is_none()
@@ -226,7 +209,7 @@ async fn look_at_job(
         return lapse(ports, &job, expired).await;
     }
     if !job.status.is_live() {
-        claim(ports, meta_key(id), due, Vec::new(), None).await?;
+        claim(ports, end_due(meta_key(id), due)).await?;
         return Ok(());
     }
     let Some(view) = load(ports, id).await? else {
@@ -249,23 +232,11 @@ async fn lapse(ports: &Ports, job: &Job, expired: Status) -> Result<(), StepErro
         .into_iter()
         .flatten()
         .collect();
-    let mut changes = vec![
-        Change::Set(STATUS, s(expired.as_str())),
-        Change::Remove(DUE),
-        Change::Remove(DUE_SHARD),
+    let writes = vec![
+        schema::job::lapse(job, expired),
+        settle(job, &read_progress(&shards)),
     ];
-    changes.extend(settled(job));
-    let end = Update {
-        key: meta_key(id),
-        changes,
-        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
-    };
-    match transact(
-        ports,
-        vec![Write::Update(end), settle(job, &read_progress(&shards))],
-    )
-    .await
-    {
+    match transact(ports, writes).await {
         Ok(()) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -292,12 +263,8 @@ async fn repair(
     } else {
         (job.window * 2).clamp(least, MAX_WINDOW.max(least))
     };
-    let changes = vec![
-        Change::Set(SEEN, Value::N(done.into())),
-        Change::Set(WINDOW, Value::N(millis(window))),
-    ];
-    let next = Some((now.plus(window), due_shard(id)));
-    if !claim(ports, meta_key(id), due, changes, next).await? {
+    let next = schema::job::look_again(id, due, done, window, now);
+    if !claim(ports, next).await? {
         return Ok(());
     }
     if done >= job.spec.chunks {
@@ -335,7 +302,7 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
             .ok()
             .and_then(|at| shards.get(at)?.as_ref());
         shard
-            .and_then(|item| chunk_lease(*chunk).read(item))
+            .and_then(|item| read_lease(item, *chunk))
             .is_some_and(|lease| lease.is_live(now))
     };
     Ok(view
@@ -348,12 +315,7 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
 
 /// Past its run limit: what has not begun fails, and the job ends `expired`.
 async fn expire(ports: &Ports, job: &Job, expiring: Status) -> Result<(), StepError> {
-    let update = Update {
-        key: meta_key(&job.spec.id),
-        changes: vec![Change::Set(STATUS, s(expiring.as_str()))],
-        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
-    };
-    match ports.store.update(update).await {
+    match ports.store.update(schema::job::expire(job, expiring)).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -370,23 +332,20 @@ async fn look_at_delivery(
         return Ok(());
     };
     let delivery = read_delivery(id, &item)?;
-    let Some(due) = get_n(&item, DUE).map(Timestamp).filter(|due| *due <= now) else {
+    let Some(due) = read_due(&item).filter(|due| *due <= now) else {
         return Ok(());
     };
     if delivery.state != DeliveryState::Pending || current(Some(item.clone()), now).is_none() {
-        claim(ports, delivery_key(id), due, Vec::new(), None).await?;
+        claim(ports, end_due(delivery_key(id), due)).await?;
         return Ok(());
     }
     if surplus(by_tenant, &delivery.tenant) {
-        let next = Some((now.plus(FIRST_LOOK), due_shard(&id.job)));
-        return claim(ports, delivery_key(id), due, Vec::new(), next)
-            .await
-            .map(drop);
+        let at = now.plus(FIRST_LOOK);
+        let later = move_due(delivery_key(id), due, due_shard(&id.job), at);
+        return claim(ports, later).await.map(drop);
     }
     // The message waits in a queue that is behind, or was lost: each time it is sent again only after twice as long.
-    let window = get_n(&item, WINDOW)
-        .and_then(|ms| u64::try_from(ms).ok())
-        .map_or(2 * GRACE, Duration::from_millis);
+    let window = read_window(&item).unwrap_or(2 * GRACE);
     // An attempt under way is left alone; one that is far off is looked at again in time.
     let busy = delivery.lease.as_ref().filter(|lease| lease.is_live(now));
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
@@ -395,23 +354,10 @@ async fn look_at_delivery(
         None if far => delivery.due(now),
         None => delivery.next_attempt_at.max(now).plus(window),
     };
-    let changes = if busy.is_none() && !far {
-        vec![Change::Set(
-            WINDOW,
-            Value::N(millis((2 * window).min(MAX_WINDOW))),
-        )]
-    } else {
-        Vec::new()
-    };
-    let claimed = claim(
-        ports,
-        delivery_key(id),
-        due,
-        changes,
-        Some((next, due_shard(&id.job))),
-    )
-    .await?;
-    if claimed && busy.is_none() && !far {
+    let again = busy.is_none() && !far;
+    let longer = again.then(|| (2 * window).min(MAX_WINDOW));
+    let update = schema::delivery::look_again(id, due, next, longer);
+    if claim(ports, update).await? && again {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
         swept.woken_deliveries += 1;
     }

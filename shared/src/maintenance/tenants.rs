@@ -7,10 +7,11 @@ use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
 use crate::domain::tenant::{Profile, Scope, api_key, hash_key};
 use crate::jobs::idempotency::LIFETIME;
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{Condition, Put, StoreError, Write};
+use crate::ports::{StoreError, Write};
 use crate::schema::{
-    add_to_balance, api_key_item, api_key_key, credits_item, credits_key, leave_mark, profile_item,
-    profile_key, read_credits, read_profile, replace_profile, secrets_item,
+    add_to_balance, api_key_item, api_key_key, credits_item, credits_key, insert_with, leave_mark,
+    profile_item, profile_key, read_credits, read_profile, replace_profile, secrets_item,
+    tenant_exists,
 };
 
 /// A new tenant's secrets, shown once.
@@ -34,21 +35,15 @@ pub async fn create(
         created_at: ports.clock.now(),
         webhook_schedule: None,
     };
-    let put = |item| {
-        Write::Put(Put {
-            item,
-            condition: Some(Condition::ItemAbsent),
-        })
-    };
     let live = [LiveSecret {
         secret: secret.clone(),
         expires_at: None,
     }];
     let writes = vec![
-        put(profile_item(&profile)),
-        put(credits_item(tenant, credits)),
-        put(secrets_item(tenant, &live)),
-        put(api_key_item(
+        insert_with(profile_item(&profile)),
+        insert_with(credits_item(tenant, credits)),
+        insert_with(secrets_item(tenant, &live)),
+        insert_with(api_key_item(
             &hash_key(&key),
             tenant,
             &BTreeSet::from([Scope::Read, Scope::Write]),
@@ -83,14 +78,8 @@ pub async fn create_key(
 ) -> Result<String, StoreError> {
     let key = api_key(&ports.random());
     let writes = vec![
-        Write::Check {
-            key: profile_key(tenant),
-            condition: Condition::ItemExists,
-        },
-        Write::Put(Put {
-            item: api_key_item(&hash_key(&key), tenant, scopes),
-            condition: Some(Condition::ItemAbsent),
-        }),
+        tenant_exists(tenant),
+        insert_with(api_key_item(&hash_key(&key), tenant, scopes)),
     ];
     commit(ports, writes, &key).await?;
     Ok(key)

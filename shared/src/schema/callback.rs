@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::chunk::shard_pk;
-use super::item::{Corrupt, DATA, key, pack, ttl, unpacked};
+use super::item::{Corrupt, DATA, expires, insert, key, pack, ttl, unpacked};
 use crate::domain::callback::CallbackFor;
 use crate::domain::chunk::shard_of;
 use crate::domain::ids::JobId;
 use crate::domain::json;
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Item, Key, Select, Value};
+use crate::ports::{Attributes, Change, Condition, Item, Key, Put, Select, Update, Value};
 
 /// Until when a message is on its way for what upstreams posted.
-pub const WAKE_UNTIL: &str = "wake_until";
+const WAKE_UNTIL: &str = "wake_until";
 
-/// What an upstream posted, the `nth` time. Behind all chunks of the shard, so that who reads results does not read it along.
+/// Returns the key of what an upstream posted, the `nth` time. Behind all chunks of the shard, so that
+/// who reads results does not read it along.
 pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
     let again = if nth == 0 {
         String::new()
@@ -28,15 +29,15 @@ pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
     key(shard_pk(&of.job, shard_of(of.chunk)), sk)
 }
 
-/// Of the message that is sent for what upstreams posted for a chunk.
-pub fn call_wake_key(job: &JobId, chunk: u32) -> Key {
+/// Returns the key of the mark that a message is on its way for what upstreams posted for a chunk.
+fn call_wake_key(job: &JobId, chunk: u32) -> Key {
     key(
         shard_pk(job, shard_of(chunk)),
         format!("CHUNK#CALL#{chunk:05}#WAKE"),
     )
 }
 
-/// All that upstreams posted for a chunk.
+/// Selects all that upstreams posted for a chunk.
 pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     let pk = shard_pk(job, shard_of(chunk));
     // Letters sort after digits: the chunk's `WAKE` stays outside.
@@ -47,27 +48,57 @@ pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     }
 }
 
-/// What an upstream posted, to be put once.
-pub fn call_item(
+/// Puts what an upstream posted, the `nth` time, on condition that nothing is there.
+///
+/// # Errors
+/// [`Corrupt`] where it cannot be packed.
+pub(crate) fn insert_call(
     of: &CallbackFor,
     nth: usize,
     posted: &serde_json::Value,
     expires_at: Timestamp,
-) -> Result<Item, Corrupt> {
+) -> Result<Put, Corrupt> {
     let attributes = Attributes::from([(DATA.into(), Value::B(pack(posted)?)), ttl(expires_at)]);
-    Ok(Item {
+    Ok(insert(Item {
         key: call_key(of, nth),
         attributes,
-    })
+    }))
 }
 
-/// What was posted, of one item.
+/// Says that a message for what upstreams posted for a chunk is on its way until then, on condition
+/// that none is, or that one was until `over` at most.
+pub(crate) fn call_wake(
+    of: &CallbackFor,
+    until: Timestamp,
+    over: Timestamp,
+    expires_at: Timestamp,
+) -> Update {
+    Update {
+        key: call_wake_key(&of.job, of.chunk),
+        changes: vec![
+            Change::Set(WAKE_UNTIL, Value::N(until.0)),
+            expires(expires_at),
+        ],
+        condition: Some(Condition::Any(vec![
+            Condition::Absent(WAKE_UNTIL),
+            Condition::AtMost(WAKE_UNTIL, over.0),
+        ])),
+    }
+}
+
+/// Reads what was posted, of one item.
+///
+/// # Errors
+/// [`Corrupt`] where it is no JSON.
 pub fn read_call(item: &Item) -> Result<serde_json::Value, Corrupt> {
     json::read(&unpacked(item)?).map_err(|_| Corrupt(DATA))
 }
 
-/// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider. The
-/// items stand in the order of their keys.
+/// Reads what upstreams posted for a chunk's records, in the order in which it came: by position in
+/// the chunk and provider. The items stand in the order of their keys.
+///
+/// # Errors
+/// As [`read_call`].
 pub fn read_calls(
     items: &[Item],
 ) -> Result<BTreeMap<(u32, String), Vec<serde_json::Value>>, Corrupt> {

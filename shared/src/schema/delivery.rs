@@ -1,27 +1,37 @@
 //! Deliveries: what is to be told, where, and how far that came.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::due::{DUE, DUE_SHARD, WINDOW, due_shard};
-use super::item::{Corrupt, SPEC, get_json, get_n, get_s, json, key, s, ttl};
+use super::due::{WINDOW, due_at, move_due_with, not_due};
+use super::item::{Corrupt, SPEC, get_json, get_n, get_s, json, key, millis, s, ttl};
 use super::lease::LeaseSlot;
 use crate::domain::delivery::{Delivery, DeliveryState, EventType};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
+use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Change, Item, Key, Select, Value};
+use crate::ports::{Attributes, Change, Condition, Item, Key, Put, Select, Update, Value, Write};
 
+/// How many attempts were begun.
 pub const ATTEMPTS: &str = "attempts";
+/// The delivery's state, by its name.
 pub const STATE: &str = "state";
-pub const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
+const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
+const LOG: &str = "log";
+/// The token of the lease of the attempt under way.
 pub const LEASE_TOKEN: &str = "lease_token";
+/// Until when that lease lasts, in milliseconds since the epoch.
 pub const LEASE_UNTIL: &str = "lease_until";
 /// Of a delivery: the right to make one attempt.
-pub const ATTEMPT_LEASE: LeaseSlot = LeaseSlot::random(LEASE_TOKEN, LEASE_UNTIL);
+const ATTEMPT_LEASE: LeaseSlot = LeaseSlot::random(LEASE_TOKEN, LEASE_UNTIL);
 
+/// Returns the key of a delivery.
 pub fn delivery_key(id: &DeliveryId) -> Key {
     key(format!("JOB#{}", id.job), format!("DELIVERY#{:05}", id.n))
 }
 
+/// Selects a job's deliveries from the `from`th on.
 pub fn deliveries_range(job: &JobId, from: u32) -> Select {
     Select::Partition {
         pk: format!("JOB#{job}"),
@@ -40,6 +50,7 @@ struct DeliverySpec {
     url: String,
 }
 
+/// Makes a delivery; `due` is when the sweep looks at it.
 pub fn delivery_item(delivery: &Delivery, due: Option<Timestamp>) -> Item {
     let spec = DeliverySpec {
         tenant: delivery.tenant.clone(),
@@ -62,15 +73,15 @@ pub fn delivery_item(delivery: &Delivery, due: Option<Timestamp>) -> Item {
     }
 }
 
-/// What an update sets of a delivery: all of it that changes, lease and `due` included.
-pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Change> {
+/// Sets all of a delivery that changes, lease and `due` included.
+fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Change> {
     let mut changes = vec![
         Change::Set(STATE, s(delivery.state.as_str())),
         Change::Set(ATTEMPTS, Value::N(delivery.attempts.into())),
         Change::Set("round_start", Value::N(delivery.round_start.into())),
         Change::Set("explicit", Value::N(delivery.explicit.into())),
         Change::Set(NEXT_ATTEMPT_AT, Value::N(delivery.next_attempt_at.0)),
-        Change::Set("log", s(json(&delivery.log))),
+        Change::Set(LOG, s(json(&delivery.log))),
         Change::Remove(WINDOW),
     ];
     match &delivery.reason {
@@ -82,15 +93,16 @@ pub fn delivery_changes(delivery: &Delivery, due: Option<Timestamp>) -> Vec<Chan
         None => changes.extend(ATTEMPT_LEASE.give_back()),
     }
     match due {
-        Some(due) => {
-            changes.push(Change::Set(DUE, Value::N(due.0)));
-            changes.push(Change::Set(DUE_SHARD, s(due_shard(&delivery.id.job))));
-        }
-        None => changes.extend([Change::Remove(DUE), Change::Remove(DUE_SHARD)]),
+        Some(due) => changes.extend(due_at(&delivery.id.job, due)),
+        None => changes.extend(not_due()),
     }
     changes
 }
 
+/// Reads a delivery.
+///
+/// # Errors
+/// [`Corrupt`] where it is not what a version of ours writes.
 pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> {
     let spec: DeliverySpec = get_json(item, SPEC)?;
     let number = |name| get_n(item, name).and_then(|n| u32::try_from(n).ok());
@@ -115,11 +127,114 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> 
             .map(Timestamp)
             .ok_or(Corrupt(NEXT_ATTEMPT_AT))?,
         lease: ATTEMPT_LEASE.read(item),
-        log: get_json(item, "log")?,
+        log: get_json(item, LOG)?,
         expires_at: get_n(item, "expires_ms")
             .map(Timestamp)
             .ok_or(Corrupt("expires_ms"))?,
     })
+}
+
+/// Returns the log of a delivery's attempts as it is stored.
+pub(crate) fn read_log_text(item: &Item) -> &str {
+    get_s(item, LOG).unwrap_or_default()
+}
+
+/// Reads how long the sweep waited before it last sent a delivery's message again.
+pub(crate) fn read_window(item: &Item) -> Option<Duration> {
+    let window = get_n(item, WINDOW).and_then(|ms| u64::try_from(ms).ok());
+    window.map(Duration::from_millis)
+}
+
+/// Returns whether a delivery has this very lease: a write whose answer was lost has taken it then.
+pub(crate) fn holds(item: &Item, lease: &Lease) -> bool {
+    ATTEMPT_LEASE.holds(item, lease)
+}
+
+/// Puts a new delivery that the sweep looks at then.
+pub(crate) fn insert(delivery: &Delivery, due: Timestamp) -> Put {
+    super::item::insert(delivery_item(delivery, Some(due)))
+}
+
+fn update(delivery: &Delivery, due: Option<Timestamp>, condition: Condition) -> Update {
+    Update {
+        key: delivery_key(&delivery.id),
+        changes: delivery_changes(delivery, due),
+        condition: Some(condition),
+    }
+}
+
+/// The delivery has this state, and so many attempts were begun.
+fn is_at(state: DeliveryState, attempts: u32) -> [Condition; 2] {
+    [
+        Condition::Equals(STATE, s(state.as_str())),
+        Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
+    ]
+}
+
+/// The delivery is as it was planned: so many attempts begun, pending, and no lease that lives.
+fn as_planned(attempts: u32, now: Timestamp) -> Condition {
+    let mut planned = is_at(DeliveryState::Pending, attempts).to_vec();
+    planned.push(ATTEMPT_LEASE.is_free(now));
+    Condition::All(planned)
+}
+
+/// Writes the lease of the next attempt, which the delivery counts already, on condition that
+/// `planned` attempts were begun and none is under way.
+pub(crate) fn lease(delivery: &Delivery, due: Timestamp, planned: u32, now: Timestamp) -> Update {
+    update(delivery, Some(due), as_planned(planned, now))
+}
+
+/// Records what came of an attempt, on condition that its lease is still the delivery's.
+pub(crate) fn record(delivery: &Delivery, due: Option<Timestamp>, lease: &Lease) -> Update {
+    update(delivery, due, ATTEMPT_LEASE.is_held_by(lease))
+}
+
+/// Writes a delivery without an attempt, on condition that its next one is still planned for
+/// `planned` and none is under way.
+pub(crate) fn replan(
+    delivery: &Delivery,
+    due: Option<Timestamp>,
+    planned: Timestamp,
+    now: Timestamp,
+) -> Update {
+    let condition = Condition::All(vec![
+        as_planned(delivery.attempts, now),
+        Condition::Equals(NEXT_ATTEMPT_AT, Value::N(planned.0)),
+    ]);
+    update(delivery, due, condition)
+}
+
+/// Begins another round of a delivery's attempts, on condition that it has the state and the attempts
+/// that were read, and none is under way.
+pub(crate) fn replay(
+    delivery: &Delivery,
+    due: Timestamp,
+    (state, attempts): (DeliveryState, u32),
+    now: Timestamp,
+) -> Write {
+    let condition = if state == DeliveryState::Pending {
+        as_planned(attempts, now)
+    } else {
+        Condition::All(is_at(state, attempts).to_vec())
+    };
+    Write::Update(update(delivery, Some(due), condition))
+}
+
+/// Moves the sweep's next look at a delivery, on condition that `due` is what was read. `window` is
+/// how long the look after that waits, where the message is sent again.
+pub(crate) fn look_again(
+    id: &DeliveryId,
+    read: Timestamp,
+    at: Timestamp,
+    window: Option<Duration>,
+) -> Update {
+    let window = window.map(|window| Change::Set(WINDOW, Value::N(millis(window))));
+    move_due_with(
+        window.into_iter().collect(),
+        delivery_key(id),
+        read,
+        due_at(&id.job, at),
+    )
 }
 
 #[cfg(test)]

@@ -1,19 +1,25 @@
 //! The indexes: `due`, which is what the sweep looks at, and `by_tenant`, the list of a tenant's jobs.
 
+use super::item::{get_n, s};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::ports::Key;
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
 /// Shards of the `due` index, so that no single index partition takes every write.
 pub const DUE_SHARDS: u8 = 8;
+/// When the sweep looks at an item next, in milliseconds since the epoch.
 pub const DUE: &str = "due";
+/// The shard of the `due` index that an item is in.
 pub const DUE_SHARD: &str = "due_shard";
-pub const WINDOW: &str = "window_ms";
+/// How long the sweep waits from one look to the next, in milliseconds.
+pub(super) const WINDOW: &str = "window_ms";
 
+/// Returns the partition of the `by_tenant` index with a tenant's jobs.
 pub fn tenant_jobs(tenant: &TenantId) -> String {
     format!("TENANT#{tenant}")
 }
 
-/// The shard of the `due` index that a job's items are in.
+/// Returns the shard of the `due` index that a job's items are in.
 pub fn due_shard(job: &JobId) -> String {
     let byte = job
         .as_str()
@@ -22,6 +28,7 @@ pub fn due_shard(job: &JobId) -> String {
     due_shard_name(byte % DUE_SHARDS)
 }
 
+/// Returns the name of shard `n` of the `due` index.
 pub fn due_shard_name(n: u8) -> String {
     format!("DUE#{n:02}")
 }
@@ -29,11 +36,13 @@ pub fn due_shard_name(n: u8) -> String {
 /// What an item of the `due` index belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DueItem {
+    /// A job's head.
     Job(JobId),
+    /// A delivery.
     Delivery(DeliveryId),
 }
 
-/// Reads the key of an item of the `due` index.
+/// Reads the key of an item of the `due` index; `None` where it is no key of ours.
 pub fn due_item(key: &Key) -> Option<DueItem> {
     let job = JobId::parse(key.pk.strip_prefix("JOB#")?)?;
     if key.sk == "META" {
@@ -43,9 +52,57 @@ pub fn due_item(key: &Key) -> Option<DueItem> {
     Some(DueItem::Delivery(job.delivery(n)))
 }
 
-/// The job of an item of the `by_tenant` index.
+/// Reads the job of an item of the `by_tenant` index; `None` where its key is no key of ours.
 pub fn listed_job(key: &Key) -> Option<JobId> {
     JobId::parse(key.pk.strip_prefix("JOB#")?)
+}
+
+/// Sets when the sweep looks at something of a job next.
+pub(super) fn due_at(job: &JobId, at: Timestamp) -> [Change; 2] {
+    due_in(due_shard(job), at)
+}
+
+fn due_in(shard: String, at: Timestamp) -> [Change; 2] {
+    [
+        Change::Set(DUE, Value::N(at.0)),
+        Change::Set(DUE_SHARD, s(shard)),
+    ]
+}
+
+/// Takes an item out of the `due` index.
+pub(super) fn not_due() -> [Change; 2] {
+    [Change::Remove(DUE), Change::Remove(DUE_SHARD)]
+}
+
+/// Reads when the sweep looks at an item next.
+pub(crate) fn read_due(item: &Item) -> Option<Timestamp> {
+    get_n(item, DUE).map(Timestamp)
+}
+
+/// Makes other changes together with the next look, on condition that `due` is what was read: of two
+/// sweeps only one goes on.
+pub(super) fn move_due_with(
+    mut changes: Vec<Change>,
+    key: Key,
+    read: Timestamp,
+    next: [Change; 2],
+) -> Update {
+    changes.extend(next);
+    Update {
+        key,
+        changes,
+        condition: Some(Condition::Equals(DUE, Value::N(read.0))),
+    }
+}
+
+/// Moves an item's next look to a time, on condition that `due` is what was read.
+pub(crate) fn move_due(key: Key, read: Timestamp, shard: String, at: Timestamp) -> Update {
+    move_due_with(Vec::new(), key, read, due_in(shard, at))
+}
+
+/// Takes an item out of the `due` index, on condition that `due` is what was read.
+pub(crate) fn end_due(key: Key, read: Timestamp) -> Update {
+    move_due_with(Vec::new(), key, read, not_due())
 }
 
 #[cfg(test)]

@@ -1,41 +1,20 @@
-//! What is known of receivers: of a URL, and of its origin.
+//! What is known of receivers, by URL.
 
-use url::Url;
+use std::time::Duration;
 
-use super::item::{digest, get_n, key};
-use super::lease::LeaseSlot;
+use super::item::{EXPIRES_AT, digest, expires, get_n, key};
+use crate::domain::delivery::ENDPOINT_MEMORY;
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Item, Key};
+use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
-pub const DISABLED: &str = "disabled";
-pub const SLOW: &str = "slow";
-pub const NOT_BEFORE: &str = "not_before";
-/// Of a URL: the right to send to it, as long as the attempt's own lease and with its token.
-pub const URL_LEASE: LeaseSlot = LeaseSlot::random("turn", "turn_until");
-/// When the job of that attempt was submitted, in milliseconds.
-pub const TURN_JOB: &str = "turn_job";
-/// When the newest job was submitted whose event was answered well, in milliseconds.
-pub const NEWEST: &str = "newest";
-/// Present where an origin answers quickly.
-pub const QUICK: &str = "quick";
-/// Of an origin: the right to find out whether it is quick.
-pub const ORIGIN_LEASE: LeaseSlot = LeaseSlot::random("probe", "probe_until");
+const DISABLED: &str = "disabled";
+const SLOW: &str = "slow";
+const NOT_BEFORE: &str = "not_before";
 
+/// Returns the key of what is known of a URL.
 pub fn endpoint_key(tenant: &TenantId, url: &str) -> Key {
     key(format!("ENDPOINT#{tenant}#{}", digest(url)), "ENDPOINT")
-}
-
-/// Kept apart from the receiver's other state, which has an expiry of its own.
-pub fn latest_key(tenant: &TenantId, url: &str) -> Key {
-    key(endpoint_key(tenant, url).pk, "LATEST")
-}
-
-/// Of the URL's origin, which all URLs of one host, scheme and port share.
-pub fn origin_key(tenant: &TenantId, url: &str) -> Key {
-    let origin =
-        Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization());
-    key(format!("ENDPOINT#{tenant}#{}", digest(&origin)), "ORIGIN")
 }
 
 /// What is known of a receiver.
@@ -49,10 +28,53 @@ pub struct Endpoint {
     pub not_before: Option<Timestamp>,
 }
 
+/// Reads what is known of a receiver; nothing without an item.
 pub fn read_endpoint(item: Option<&Item>) -> Endpoint {
     item.map_or_else(Endpoint::default, |item| Endpoint {
         disabled: get_n(item, DISABLED) == Some(1),
         slow: get_n(item, SLOW) == Some(1),
         not_before: get_n(item, NOT_BEFORE).map(Timestamp),
+    })
+}
+
+/// What one exchange taught of a receiver; `None` where it taught nothing of that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lesson {
+    /// Whether it is slow.
+    pub(crate) slow: Option<bool>,
+    /// How long it wants no exchange.
+    pub(crate) pause: Option<Duration>,
+    /// Whether it is gone; `false` where it is back.
+    pub(crate) disabled: Option<bool>,
+}
+
+/// Remembers what an exchange taught of a receiver that was known as `known`, and no more, so that two
+/// exchanges at once do not undo each other's. `None` where it taught nothing. What is not known to be
+/// disabled is changed on condition that it is not.
+pub(crate) fn learn(key: Key, known: &Endpoint, lesson: &Lesson, now: Timestamp) -> Option<Update> {
+    let flag = |name, value: bool| Change::Set(name, Value::N(value.into()));
+    let mut changes = Vec::new();
+    changes.extend(lesson.slow.map(|slow| flag(SLOW, slow)));
+    let until = lesson.pause.map(|pause| now.plus(pause));
+    changes.extend(until.map(|until| Change::Set(NOT_BEFORE, Value::N(until.0))));
+    changes.extend(lesson.disabled.map(|disabled| flag(DISABLED, disabled)));
+    if changes.is_empty() {
+        return None;
+    }
+    // What is disabled stays so until it is asked for; everything else is forgotten after a while.
+    changes.push(if lesson.disabled.unwrap_or(known.disabled) {
+        Change::Remove(EXPIRES_AT)
+    } else {
+        expires(now.plus(ENDPOINT_MEMORY))
+    });
+    let enabled = Condition::Any(vec![
+        Condition::Absent(DISABLED),
+        Condition::Equals(DISABLED, Value::N(0)),
+    ]);
+    let gone = lesson.disabled == Some(true);
+    Some(Update {
+        key,
+        changes,
+        condition: (!gone && !known.disabled).then_some(enabled),
     })
 }

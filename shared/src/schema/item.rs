@@ -8,41 +8,49 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::domain::time::Timestamp;
-use crate::ports::{Item, Key, Value};
+use crate::ports::{Change, Condition, Item, Key, Put, Value, Write};
 
 /// A compressed payload up to this fits one item beside its other attributes. Source: 400 KB item size limit.
 pub const MAX_PAYLOAD_BYTES: usize = 300 * 1024;
 /// A stored payload never unpacks to more: 64 outcomes of 256 KiB, and their frames.
 const MAX_UNPACKED_BYTES: usize = 20 * 1024 * 1024;
 /// zstd's default level: near its best ratio for JSON of this size at a tenth of the time.
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
+/// When an item's time is over, in seconds since the epoch: the table's own expiry attribute.
 pub const EXPIRES_AT: &str = "expires_at";
 /// Of a live job's head: when its time is over. It is there for longer.
-pub const OVER_AT: &str = "over_at";
-pub const SPEC: &str = "spec";
-pub(crate) const DATA: &str = "data";
+pub(super) const OVER_AT: &str = "over_at";
+/// What never changes of an item, as JSON.
+pub(super) const SPEC: &str = "spec";
+/// A payload, as compressed JSON.
+pub(super) const DATA: &str = "data";
 
 /// A stored item is not what this version writes; what of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stored item is corrupt: {0}")]
 pub struct Corrupt(pub &'static str);
 
-pub(crate) fn key(pk: String, sk: impl Into<String>) -> Key {
+/// Makes a key.
+pub(super) fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }
 }
 
-pub(crate) fn digest(text: &str) -> String {
+/// Returns the SHA-256 of a text, in hex.
+pub(super) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-pub fn s(text: impl Into<String>) -> Value {
+/// Makes a string value.
+pub(super) fn s(text: impl Into<String>) -> Value {
     Value::S(text.into())
 }
 
-pub fn set(element: impl Into<String>) -> BTreeSet<String> {
+/// Makes a set of one element.
+pub(super) fn set(element: impl Into<String>) -> BTreeSet<String> {
     BTreeSet::from([element.into()])
 }
 
+/// Returns a string attribute; `None` where there is none of that name and type.
 pub fn get_s<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     match item.attributes.get(name) {
         Some(Value::S(text)) => Some(text),
@@ -50,6 +58,7 @@ pub fn get_s<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     }
 }
 
+/// Returns a number attribute; `None` where there is none of that name and type.
 pub fn get_n(item: &Item, name: &str) -> Option<i64> {
     match item.attributes.get(name) {
         Some(Value::N(n)) => Some(*n),
@@ -57,6 +66,7 @@ pub fn get_n(item: &Item, name: &str) -> Option<i64> {
     }
 }
 
+/// Returns the elements of a string-set attribute, in order; none where there is no such set.
 pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a String> + use<'a> {
     match item.attributes.get(name) {
         Some(Value::Ss(set)) => Some(set.iter()),
@@ -66,39 +76,78 @@ pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a Strin
     .flatten()
 }
 
-pub(crate) fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, Corrupt> {
+/// Reads an attribute of JSON text.
+pub(super) fn get_json<T: DeserializeOwned>(item: &Item, name: &'static str) -> Result<T, Corrupt> {
     get_s(item, name)
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or(Corrupt(name))
 }
 
-/// JSON text of a value of ours. Our types have string keys and finite numbers, so that it cannot fail.
-pub fn json<T: Serialize>(value: &T) -> String {
+/// Returns the JSON text of a value of ours. Our types have string keys and finite numbers, so that
+/// it cannot fail.
+pub(crate) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-pub(crate) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, Corrupt> {
+/// Compresses the JSON of a value.
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, Corrupt> {
     zstd::bulk::compress(json(value).as_bytes(), ZSTD_LEVEL).map_err(|_| Corrupt("payload"))
 }
 
-pub(crate) fn unpacked(item: &Item) -> Result<Vec<u8>, Corrupt> {
+/// Returns the JSON of an item's payload.
+pub(super) fn unpacked(item: &Item) -> Result<Vec<u8>, Corrupt> {
     let Some(Value::B(data)) = item.attributes.get(DATA) else {
         return Err(Corrupt(DATA));
     };
     zstd::bulk::decompress(data, MAX_UNPACKED_BYTES).map_err(|_| Corrupt(DATA))
 }
 
-pub(crate) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Corrupt> {
+/// Reads an item's payload.
+pub(super) fn unpack<T: DeserializeOwned>(item: &Item) -> Result<T, Corrupt> {
     serde_json::from_slice(&unpacked(item)?).map_err(|_| Corrupt(DATA))
 }
 
-pub(crate) fn ttl(at: Timestamp) -> (String, Value) {
+/// Returns the attribute that ends an item's time.
+pub(super) fn ttl(at: Timestamp) -> (String, Value) {
     (EXPIRES_AT.into(), Value::N(at.seconds()))
+}
+
+/// Moves the end of an item's time.
+pub(super) fn expires(at: Timestamp) -> Change {
+    Change::Set(EXPIRES_AT, Value::N(at.seconds()))
+}
+
+/// Sets a number, or removes the attribute where there is none.
+pub(super) fn set_or_remove(name: &'static str, number: Option<impl Into<i64>>) -> Change {
+    number.map_or(Change::Remove(name), |number| {
+        Change::Set(name, Value::N(number.into()))
+    })
+}
+
+/// Puts an item, on condition that there is none with its key.
+pub(crate) fn insert(item: Item) -> Put {
+    Put {
+        item,
+        condition: Some(Condition::ItemAbsent),
+    }
+}
+
+/// As [`insert`], as a part of a transaction.
+pub(crate) fn insert_with(item: Item) -> Write {
+    Write::Put(insert(item))
+}
+
+/// Puts an item in the place of whatever has its key.
+pub(crate) fn overwrite(item: Item) -> Put {
+    Put {
+        item,
+        condition: None,
+    }
 }
 
 /// How much longer than its job a live head and its progress are kept from the table, which may delete what has expired at
 /// any moment: until the sweep has settled what the job used. A sweep that stood still for longer was told of by its alarm.
-pub(crate) const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 fn is_expired(item: &Item, now: Timestamp) -> bool {
     get_n(item, OVER_AT)
@@ -106,11 +155,12 @@ fn is_expired(item: &Item, now: Timestamp) -> bool {
         .is_some_and(|at| now.seconds() >= at)
 }
 
-/// The item, unless its time is over: the table removes what has expired only days later.
+/// Returns the item, unless its time is over: the table removes what has expired only days later.
 pub fn current(item: Option<Item>, now: Timestamp) -> Option<Item> {
     item.filter(|i| !is_expired(i, now))
 }
 
-pub fn millis(duration: Duration) -> i64 {
+/// Returns a duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use crate::ports::{Change, Condition, Item, Value};
 
 /// The attributes of an item that hold one lease.
 #[derive(Debug, Clone, Copy)]
-pub struct LeaseSlot {
+pub(super) struct LeaseSlot {
     /// `None` where the end is the token ([`Token::Until`]).
     token: Option<&'static str>,
     until: &'static str,
@@ -15,7 +15,7 @@ pub struct LeaseSlot {
 
 impl LeaseSlot {
     /// A slot of leases with random tokens.
-    pub(crate) const fn random(token: &'static str, until: &'static str) -> Self {
+    pub(super) const fn random(token: &'static str, until: &'static str) -> Self {
         Self {
             token: Some(token),
             until,
@@ -23,12 +23,12 @@ impl LeaseSlot {
     }
 
     /// A slot of leases whose end is their token.
-    pub(crate) const fn ending(until: &'static str) -> Self {
+    pub(super) const fn ending(until: &'static str) -> Self {
         Self { token: None, until }
     }
 
     /// Reads the lease that an item has, live or over.
-    pub fn read(&self, item: &Item) -> Option<Lease> {
+    pub(super) fn read(&self, item: &Item) -> Option<Lease> {
         let token = match self.token {
             Some(name) => Token::Random(get_s(item, name)?.to_owned()),
             None => Token::Until,
@@ -38,27 +38,27 @@ impl LeaseSlot {
     }
 
     /// Returns whether the item has this very lease: a write whose answer was lost has taken it then.
-    pub fn holds(&self, item: &Item, lease: &Lease) -> bool {
+    pub(super) fn holds(&self, item: &Item, lease: &Lease) -> bool {
         self.read(item).as_ref() == Some(lease)
     }
 
     /// No lease was taken, or the last one was given back.
-    pub fn is_absent(&self) -> Condition {
+    pub(super) fn is_absent(&self) -> Condition {
         Condition::Absent(self.token.unwrap_or(self.until))
     }
 
     /// There is a lease, and it was over at this time.
-    pub fn is_over(&self, at: Timestamp) -> Condition {
+    pub(super) fn is_over(&self, at: Timestamp) -> Condition {
         Condition::AtMost(self.until, at.0)
     }
 
     /// The lease can be taken.
-    pub fn is_free(&self, now: Timestamp) -> Condition {
+    pub(super) fn is_free(&self, now: Timestamp) -> Condition {
         Condition::Any(vec![self.is_absent(), self.is_over(now)])
     }
 
     /// The lease can be taken, or was by an earlier try of this very call, whose answer was lost.
-    pub fn is_free_for(&self, lease: &Lease, now: Timestamp) -> Condition {
+    pub(super) fn is_free_for(&self, lease: &Lease, now: Timestamp) -> Condition {
         Condition::Any(vec![
             self.is_absent(),
             self.is_held_by(lease),
@@ -67,7 +67,7 @@ impl LeaseSlot {
     }
 
     /// The lease can be taken, and nobody took it since the item was read. `None` where the item has a live one.
-    pub fn is_free_as_read(&self, item: &Item, now: Timestamp) -> Option<Condition> {
+    pub(super) fn is_free_as_read(&self, item: &Item, now: Timestamp) -> Option<Condition> {
         match self.read(item) {
             None => Some(self.is_absent()),
             Some(lease) => (!lease.is_live(now)).then(|| self.is_held_by(&lease)),
@@ -75,7 +75,7 @@ impl LeaseSlot {
     }
 
     /// The item has this very lease, live or over.
-    pub fn is_held_by(&self, lease: &Lease) -> Condition {
+    pub(super) fn is_held_by(&self, lease: &Lease) -> Condition {
         match (self.token, &lease.token) {
             (Some(name), Token::Random(token)) => Condition::Equals(name, s(token)),
             _ => Condition::Equals(self.until, Value::N(lease.until.0)),
@@ -83,7 +83,7 @@ impl LeaseSlot {
     }
 
     /// Takes the lease.
-    pub fn take(&self, lease: &Lease) -> Vec<Change> {
+    pub(super) fn take(&self, lease: &Lease) -> Vec<Change> {
         let token = match (self.token, &lease.token) {
             (Some(name), Token::Random(token)) => Some(Change::Set(name, s(token))),
             _ => None,
@@ -93,7 +93,7 @@ impl LeaseSlot {
     }
 
     /// Gives the lease back.
-    pub fn give_back(&self) -> Vec<Change> {
+    pub(super) fn give_back(&self) -> Vec<Change> {
         let names = self.token.into_iter().chain([self.until]);
         names.map(Change::Remove).collect()
     }

@@ -22,61 +22,63 @@
 //!
 //! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one
 //! range reads inputs and outcomes of neighbouring chunks together.
+//!
+//! Each item has a file: its key, how it is read, and every write of it as a named function, with the
+//! condition under which it takes effect. Nothing outside names an attribute (a test in `tests/infra`
+//! checks that).
 
+pub(crate) mod answer;
+pub(crate) mod breaker;
 mod callback;
 mod chunk;
-mod delivery;
+pub(crate) mod delivery;
 mod due;
-mod endpoint;
+pub(crate) mod endpoint;
 mod idempotency;
 mod item;
-mod job;
+pub(crate) mod job;
+pub(crate) mod latest;
 mod lease;
-mod progress;
+pub(crate) mod origin;
+pub(crate) mod progress;
+pub(crate) mod rate;
+pub(crate) mod seen;
 mod tenant;
+pub(crate) mod waits;
 
-pub use self::callback::{
-    WAKE_UNTIL, call_item, call_key, call_wake_key, calls_range, read_call, read_calls,
-};
+pub use self::callback::{call_key, calls_range, read_call, read_calls};
+pub(crate) use self::callback::{call_wake, insert_call};
 pub use self::chunk::{
     Chunk, ChunkOf, ChunkState, Part, chunk_item, chunk_key, chunk_range, groups, known_item,
     known_key, part_item, read_chunks, result_items, result_key, shard_range,
 };
 pub use self::delivery::{
-    ATTEMPT_LEASE, ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, NEXT_ATTEMPT_AT, STATE, deliveries_range,
-    delivery_changes, delivery_item, delivery_key, read_delivery,
+    ATTEMPTS, LEASE_TOKEN, LEASE_UNTIL, STATE, deliveries_range, delivery_item, delivery_key,
+    read_delivery,
 };
 pub use self::due::{
-    DUE, DUE_SHARD, DUE_SHARDS, DueItem, WINDOW, due_item, due_shard, due_shard_name, listed_job,
+    DUE, DUE_SHARD, DUE_SHARDS, DueItem, due_item, due_shard, due_shard_name, listed_job,
     tenant_jobs,
 };
-pub use self::endpoint::{
-    DISABLED, Endpoint, NEWEST, NOT_BEFORE, ORIGIN_LEASE, QUICK, SLOW, TURN_JOB, URL_LEASE,
-    endpoint_key, latest_key, origin_key, read_endpoint,
-};
+pub(crate) use self::due::{end_due, move_due, read_due};
+pub use self::endpoint::{Endpoint, endpoint_key, read_endpoint};
 pub(crate) use self::idempotency::{
     Claim, claim_key, leave_mark, read_claimed_job, read_fingerprint,
 };
 pub use self::idempotency::{idempotency_key, read_faults};
-pub use self::item::{
-    Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, OVER_AT, SPEC, current, get_n, get_s, get_set, json,
-    millis, s, set,
-};
-pub(crate) use self::job::settled;
+pub use self::item::{Corrupt, EXPIRES_AT, MAX_PAYLOAD_BYTES, current, get_n, get_s, get_set};
+pub(crate) use self::item::{insert, insert_with, json, overwrite};
 pub use self::job::{
-    CALLBACK_KEY, END, SEEN, SHARDS_DONE, STARTED_AT, STATUS, detail_ranges, job_range, meta_item,
-    meta_key, read_meta,
+    CALLBACK_KEY, END, STATUS, detail_ranges, job_range, meta_item, meta_key, read_meta,
 };
-pub use self::lease::LeaseSlot;
-pub use self::progress::{
-    DONE, chunk_lease, held_attribute, progress_item, progress_key, read_progress,
-    starts_attribute, wake_attribute,
-};
+pub use self::latest::{NEWEST, latest_key};
+pub use self::origin::origin_key;
+pub use self::progress::{DONE, held_attribute, progress_key, read_progress, starts_attribute};
 pub use self::tenant::{
-    BALANCE, OPEN_CHUNKS, SECRETS, USED, api_key_item, api_key_key, credits_key, profile_item,
-    profile_key, read_api_key, read_profile, read_secrets, secret_key,
+    BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, profile_key, read_api_key, read_profile,
+    read_secrets, secret_key,
 };
 pub(crate) use self::tenant::{
-    add_to_balance, credits_item, read_credits, read_rotation, replace_profile, rotate_secrets,
-    secrets_item,
+    add_to_balance, api_key_item, credits_item, profile_item, read_credits, read_rotation,
+    replace_profile, reserve, rotate_secrets, secrets_item, settle, tenant_exists,
 };

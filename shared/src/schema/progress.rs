@@ -2,39 +2,45 @@
 
 use std::sync::OnceLock;
 
-use super::item::{UNSETTLED, get_set, key, ttl};
+use super::item::{UNSETTLED, get_n, get_set, insert_with, key, set, set_or_remove, ttl};
 use super::lease::LeaseSlot;
-use crate::domain::chunk::SHARD_CHUNKS;
+use crate::domain::chunk::{SHARD_CHUNKS, shard_of};
 use crate::domain::ids::JobId;
-use crate::domain::progress::Progress;
+use crate::domain::lease::Lease;
+use crate::domain::progress::{ChunkSummary, Progress};
 use crate::domain::time::Timestamp;
-use crate::ports::{Attributes, Item, Key};
+use crate::ports::{Attributes, Change, Condition, Item, Key, Update, Value, Write};
 
+/// The chunks of a shard that are done, a summary each.
 pub const DONE: &str = "done";
 
+/// Returns the key of a shard's progress.
 pub fn progress_key(job: &JobId, shard: u32) -> Key {
     key(format!("JOB#{job}"), format!("PROGRESS#{shard:04}"))
 }
 
-pub fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
+/// Makes the progress of a shard of which nothing is done. It outlives the job until what that used
+/// is settled.
+fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
     Item {
         key: progress_key(job, shard),
         attributes: Attributes::from([ttl(expires_at.plus(UNSETTLED))]),
     }
 }
 
+/// Reads the progress of shards.
 pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress {
     Progress::of(shards.into_iter().flat_map(|item| get_set(item, DONE)))
 }
 
-/// The attribute of a progress shard that counts the starts of a chunk, from its second receive on.
+/// Returns the attribute of a progress shard that counts the starts of a chunk, from its second receive on.
 /// One of [`SHARD_CHUNKS`] fixed names, because attribute names of changes are static.
 pub fn starts_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "starts", chunk)
 }
 
-/// The attribute of a progress shard that says until when a run may be at work on a chunk.
+/// Returns the attribute of a progress shard that says until when a run may be at work on a chunk.
 pub fn held_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "held", chunk)
@@ -42,13 +48,13 @@ pub fn held_attribute(chunk: u32) -> &'static str {
 
 /// Of a progress shard: the right to work on a chunk. Its end is its token, also of one that was given back: that is another
 /// end that has passed, so that who has read the one before knows that there was a run since.
-pub fn chunk_lease(chunk: u32) -> LeaseSlot {
+fn chunk_lease(chunk: u32) -> LeaseSlot {
     LeaseSlot::ending(held_attribute(chunk))
 }
 
-/// The attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is
+/// Returns the attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is
 /// on its way for that time; others that come before it have nothing to do.
-pub fn wake_attribute(chunk: u32) -> &'static str {
+fn wake_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "wake", chunk)
 }
@@ -64,4 +70,123 @@ fn chunk_attribute(
             .collect()
     });
     &names[usize::try_from(chunk % SHARD_CHUNKS).unwrap_or(0)]
+}
+
+/// Puts the progress of a shard of a new job.
+pub(crate) fn insert(job: &JobId, shard: u32, expires_at: Timestamp) -> Write {
+    insert_with(progress_item(job, shard, expires_at))
+}
+
+/// Adds a chunk that is done.
+pub(crate) fn add(job: &JobId, summary: &ChunkSummary) -> Update {
+    Update {
+        key: progress_key(job, shard_of(summary.chunk)),
+        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
+        condition: Some(Condition::ItemExists),
+    }
+}
+
+/// Checks that no chunk of a shard has ended since the shard was read.
+pub(crate) fn unmoved(key: Key, read: Option<&Item>) -> Write {
+    let done = read.and_then(|item| item.attributes.get(DONE)).cloned();
+    Write::Check {
+        key,
+        condition: done.map_or(Condition::Absent(DONE), |done| {
+            Condition::Equals(DONE, done)
+        }),
+    }
+}
+
+/// Reads the lease of a chunk, live or over.
+pub(crate) fn read_lease(shard: &Item, chunk: u32) -> Option<Lease> {
+    chunk_lease(chunk).read(shard)
+}
+
+/// Returns whether a chunk has this very lease: a write whose answer was lost has taken it then.
+pub(crate) fn holds(shard: &Item, chunk: u32, lease: &Lease) -> bool {
+    chunk_lease(chunk).holds(shard, lease)
+}
+
+/// Reads how many attempts at a chunk were counted.
+pub(crate) fn read_starts(shard: &Item, chunk: u32) -> i64 {
+    get_n(shard, starts_attribute(chunk)).unwrap_or(0)
+}
+
+/// Reads when the first suspended record of a chunk is asked for again.
+pub(crate) fn read_wake(shard: &Item, chunk: u32) -> Option<Timestamp> {
+    get_n(shard, wake_attribute(chunk)).map(Timestamp)
+}
+
+/// Takes the lease of a chunk and counts the attempt where `counts`. On condition that nobody took it
+/// since `shard` was read, or that it is `left`, which its holder left to this one. `None` where a
+/// live one was read and nothing was left.
+pub(crate) fn take_chunk(
+    job: &JobId,
+    chunk: u32,
+    shard: &Item,
+    lease: &Lease,
+    left: Option<&Lease>,
+    counts: bool,
+    now: Timestamp,
+) -> Option<Update> {
+    let slot = chunk_lease(chunk);
+    let mut changes = slot.take(lease);
+    if counts {
+        changes.push(Change::Add(starts_attribute(chunk), 1));
+    }
+    let free: Vec<Condition> = slot
+        .is_free_as_read(shard, now)
+        .into_iter()
+        .chain(left.map(|left| slot.is_held_by(left)))
+        .collect();
+    (!free.is_empty()).then(|| Update {
+        key: progress_key(job, shard_of(chunk)),
+        changes,
+        condition: Some(Condition::All(vec![
+            Condition::ItemExists,
+            Condition::Any(free),
+        ])),
+    })
+}
+
+/// Counts no attempt at a chunk any more, or so many, on condition that it has this very lease.
+pub(crate) fn count_starts(job: &JobId, chunk: u32, lease: &Lease, starts: Option<i64>) -> Update {
+    Update {
+        key: progress_key(job, shard_of(chunk)),
+        changes: vec![set_or_remove(starts_attribute(chunk), starts)],
+        condition: Some(chunk_lease(chunk).is_held_by(lease)),
+    }
+}
+
+/// Gives a chunk back, on condition that it has this very lease. `over` is a lease that is over, as
+/// [`chunk_lease`] says.
+pub(crate) fn release(job: &JobId, chunk: u32, lease: &Lease, over: &Lease) -> Update {
+    let slot = chunk_lease(chunk);
+    Update {
+        key: progress_key(job, shard_of(chunk)),
+        changes: slot.take(over),
+        condition: Some(slot.is_held_by(lease)),
+    }
+}
+
+/// Says when the first suspended record of a chunk is asked for again, and gives the chunk back where
+/// it has a lease, as [`release`] does: `(lease, over)`.
+pub(crate) fn suspend(
+    job: &JobId,
+    chunk: u32,
+    wake: Timestamp,
+    release: Option<(&Lease, &Lease)>,
+) -> Update {
+    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(wake.0))];
+    let mut conditions = vec![Condition::ItemExists];
+    if let Some((lease, over)) = release {
+        let slot = chunk_lease(chunk);
+        changes.extend(slot.take(over));
+        conditions.push(slot.is_held_by(lease));
+    }
+    Update {
+        key: progress_key(job, shard_of(chunk)),
+        changes,
+        condition: Some(Condition::All(conditions)),
+    }
 }

@@ -4,36 +4,47 @@ use std::collections::BTreeSet;
 
 use super::item::{Corrupt, SPEC, get_json, get_n, get_s, get_set, json, key, s};
 use crate::domain::ids::TenantId;
+use crate::domain::job::{Job, Spec};
+use crate::domain::progress::Progress;
 use crate::domain::signature::LiveSecret;
 use crate::domain::tenant::{Profile, Scope};
 use crate::ports::{Attributes, Change, Condition, Item, Key, Update, Value, Write};
 
+/// The credits that a tenant may still spend.
 pub const BALANCE: &str = "balance";
+/// The credits that a tenant has spent.
 pub const USED: &str = "used";
+/// The chunks of a tenant's jobs that have not ended.
 pub const OPEN_CHUNKS: &str = "open_chunks";
-pub const SECRETS: &str = "secrets";
+/// The live webhook secrets, as JSON.
+const SECRETS: &str = "secrets";
 /// Of webhook secrets: the rotation that made the current one.
 const ROTATION: &str = "rotation";
 const TENANT: &str = "tenant";
 const SCOPES: &str = "scopes";
 
+/// Returns the key of a tenant's settings.
 pub fn profile_key(tenant: &TenantId) -> Key {
     key(format!("TENANT#{tenant}"), "PROFILE")
 }
 
+/// Returns the key of a tenant's credits.
 pub fn credits_key(tenant: &TenantId) -> Key {
     key(format!("TENANT#{tenant}"), "CREDITS")
 }
 
+/// Returns the key of a tenant's webhook secrets.
 pub fn secret_key(tenant: &TenantId) -> Key {
     key(format!("SECRET#{tenant}"), "WEBHOOK")
 }
 
+/// Returns the key of an API key's item. `hash` is that of the key.
 pub fn api_key_key(hash: &str) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
 
-pub fn profile_item(profile: &Profile) -> Item {
+/// Makes a tenant's settings.
+pub(crate) fn profile_item(profile: &Profile) -> Item {
     Item {
         key: profile_key(&profile.tenant),
         attributes: Attributes::from([(SPEC.into(), profile_value(profile))]),
@@ -53,7 +64,7 @@ pub(crate) fn replace_profile(profile: &Profile) -> Update {
     }
 }
 
-/// The credits of a tenant that has used none.
+/// Makes the credits of a tenant that has used none.
 pub(crate) fn credits_item(tenant: &TenantId, balance: i64) -> Item {
     Item {
         key: credits_key(tenant),
@@ -74,6 +85,49 @@ pub(crate) fn add_to_balance(tenant: &TenantId, credits: i64) -> Write {
     })
 }
 
+/// Reserves a new job's credits and counts its chunks as open, on condition that the tenant can
+/// afford it.
+pub(crate) fn reserve(spec: &Spec) -> Write {
+    let reserved = i64::try_from(spec.reserved).unwrap_or(i64::MAX);
+    let mut afforded = vec![Condition::ItemExists];
+    afforded.extend((reserved > 0).then_some(Condition::AtLeast(BALANCE, reserved)));
+    Write::Update(Update {
+        key: credits_key(&spec.tenant),
+        changes: vec![
+            Change::Add(BALANCE, -reserved),
+            Change::Add(OPEN_CHUNKS, spec.chunks.into()),
+        ],
+        condition: Some(Condition::All(afforded)),
+    })
+}
+
+/// Gives back what was reserved and not used. In one transaction with the write that ends the job, so
+/// it happens once.
+pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let used = number(progress.credits());
+    let mut changes = vec![Change::Add(OPEN_CHUNKS, -i64::from(job.spec.chunks))];
+    if number(job.spec.reserved) != used {
+        changes.push(Change::Add(BALANCE, number(job.spec.reserved) - used));
+    }
+    if used != 0 {
+        changes.push(Change::Add(USED, used));
+    }
+    Write::Update(Update {
+        key: credits_key(&job.spec.tenant),
+        changes,
+        condition: Some(Condition::ItemExists),
+    })
+}
+
+/// Checks that there is such a tenant.
+pub(crate) fn tenant_exists(tenant: &TenantId) -> Write {
+    Write::Check {
+        key: profile_key(tenant),
+        condition: Condition::ItemExists,
+    }
+}
+
 /// What a credits item says; absent numbers are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Credits {
@@ -92,12 +146,16 @@ pub(crate) fn read_credits(item: Option<&Item>) -> Credits {
     }
 }
 
+/// Reads a tenant's settings.
+///
+/// # Errors
+/// [`Corrupt`] where they are not what a version of ours writes.
 pub fn read_profile(item: &Item) -> Result<Profile, Corrupt> {
     get_json(item, SPEC)
 }
 
-/// `hash` is that of the key.
-pub fn api_key_item(hash: &str, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Item {
+/// Makes an API key's item. `hash` is that of the key.
+pub(crate) fn api_key_item(hash: &str, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> Item {
     let scopes = scopes.iter().map(|s| s.as_str().to_owned()).collect();
     let attributes = Attributes::from([
         (TENANT.into(), s(tenant.as_str())),
@@ -110,6 +168,9 @@ pub fn api_key_item(hash: &str, tenant: &TenantId, scopes: &BTreeSet<Scope>) -> 
 }
 
 /// Reads whose key it is, and what it may do.
+///
+/// # Errors
+/// [`Corrupt`] where it names no tenant.
 pub fn read_api_key(item: &Item) -> Result<(TenantId, BTreeSet<Scope>), Corrupt> {
     let tenant = get_s(item, TENANT)
         .and_then(TenantId::parse)
@@ -126,6 +187,7 @@ fn secrets_value(secrets: &[LiveSecret]) -> Value {
     s(json(&secrets))
 }
 
+/// Makes a tenant's webhook secrets.
 pub(crate) fn secrets_item(tenant: &TenantId, secrets: &[LiveSecret]) -> Item {
     Item {
         key: secret_key(tenant),
@@ -159,6 +221,10 @@ pub(crate) fn read_rotation(item: &Item) -> Option<&str> {
     get_s(item, ROTATION)
 }
 
+/// Reads a tenant's webhook secrets, the current one first; none without an item.
+///
+/// # Errors
+/// [`Corrupt`] where they are not what a version of ours writes.
 pub fn read_secrets(item: Option<&Item>) -> Result<Vec<LiveSecret>, Corrupt> {
     item.map_or(Ok(Vec::new()), |item| get_json(item, SECRETS))
 }

@@ -10,24 +10,25 @@ use super::exchange::{describe, exchange};
 use super::origin::Visit;
 use super::render::body;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, ENDPOINT_MEMORY, GRACE,
-    LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage,
+    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, GRACE, LEASE_MARGIN,
+    LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage,
 };
 use crate::domain::lease::Lease;
 use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::finish::wake;
 use crate::jobs::{Ports, StepError, insist};
-use crate::ports::{Change, Condition, Item, QueueName, StoreError, Update, Value};
+use crate::ports::{Item, QueueName, StoreError};
+use crate::schema;
+use crate::schema::endpoint::{self, Lesson};
 use crate::schema::{
-    ATTEMPT_LEASE, DISABLED, EXPIRES_AT, Endpoint, NEXT_ATTEMPT_AT, NOT_BEFORE, SLOW, current,
-    delivery_changes, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
+    Endpoint, current, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
     read_endpoint, read_profile, read_secrets, secret_key,
 };
 use crate::surfaces::{Surface, surface};
 use crate::webhooks::order;
 use crate::webhooks::order::Turn;
-use crate::webhooks::replay::{SUPERSEDED, as_planned};
+use crate::webhooks::replay::SUPERSEDED;
 
 /// An attempt this little ahead of its time is made; a clock may be so far off.
 const EARLY: Duration = Duration::from_secs(1);
@@ -304,11 +305,7 @@ async fn conclude(
         }
     };
     let due = (delivery.state == DeliveryState::Pending).then(|| delivery.due(ended));
-    let record = Update {
-        key: delivery_key(&delivery.id),
-        changes: delivery_changes(&delivery, due),
-        condition: Some(ATTEMPT_LEASE.is_held_by(held)),
-    };
+    let record = schema::delivery::record(&delivery, due, held);
     // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
     insist(ports, record).await?;
     if outcome == Dispatched::Retrying {
@@ -324,18 +321,15 @@ async fn lease(ports: &Ports, delivery: &mut Delivery, lease: &Lease) -> Result<
     delivery.attempts += 1;
     delivery.next_attempt_at = now;
     delivery.lease = Some(lease.clone());
-    let take = Update {
-        key: delivery_key(&delivery.id),
-        changes: delivery_changes(delivery, Some(lease.until.plus(GRACE))),
-        condition: Some(as_planned(planned, now)),
-    };
+    let due = lease.until.plus(GRACE);
+    let take = schema::delivery::lease(delivery, due, planned, now);
     match ports.store.update(take).await {
         Ok(_) => Ok(true),
         Err(StoreError::ConditionFailed(_)) => Ok(false),
         // No answer came: if the lease is ours, the attempt is made.
         Err(StoreError::Unavailable(cause)) => {
             let item = ports.store.get(&delivery_key(&delivery.id)).await?;
-            if item.is_some_and(|item| ATTEMPT_LEASE.holds(&item, lease)) {
+            if item.is_some_and(|item| schema::delivery::holds(&item, lease)) {
                 Ok(true)
             } else {
                 Err(StoreError::Unavailable(cause).into())
@@ -373,16 +367,9 @@ async fn learn(
     asked: Option<Duration>,
     now: Timestamp,
 ) {
-    let mut changes = Vec::new();
     let slow = attempt
         .latency_ms
         .is_some_and(|ms| u128::from(ms) > SLOW_AFTER.as_millis());
-    if slow != known.slow {
-        changes.push(Change::Set(SLOW, Value::N(slow.into())));
-    }
-    if let Some(wait) = asked.filter(|_| attempt.error.is_some()) {
-        changes.push(Change::Set(NOT_BEFORE, Value::N(now.plus(wait).0)));
-    }
     let gone = matches!(
         next,
         Next::Exhausted {
@@ -391,33 +378,16 @@ async fn learn(
         }
     );
     let back = known.disabled && delivery.explicit && *next == Next::Delivered;
-    if gone || back {
-        changes.push(Change::Set(DISABLED, Value::N(gone.into())));
-    }
-    if changes.is_empty() {
-        return;
-    }
-    // What is disabled stays so until it is asked for; everything else is forgotten after a while.
-    changes.push(if gone || (known.disabled && !back) {
-        Change::Remove(EXPIRES_AT)
-    } else {
-        Change::Set(EXPIRES_AT, Value::N(now.plus(ENDPOINT_MEMORY).seconds()))
-    });
-    let still = Condition::Any(vec![
-        Condition::Absent(DISABLED),
-        Condition::Equals(DISABLED, Value::N(0)),
-    ]);
-    let condition = (!gone && !known.disabled).then_some(still);
+    let lesson = Lesson {
+        slow: (slow != known.slow).then_some(slow),
+        pause: asked.filter(|_| attempt.error.is_some()),
+        disabled: (gone || back).then_some(gone),
+    };
     let key = endpoint_key(&delivery.tenant, &delivery.url);
-    match ports
-        .store
-        .update(Update {
-            key,
-            changes,
-            condition,
-        })
-        .await
-    {
+    let Some(update) = endpoint::learn(key, known, &lesson, now) else {
+        return;
+    };
+    match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
             tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
@@ -464,14 +434,7 @@ async fn change(
     due: Option<Timestamp>,
     outcome: Dispatched,
 ) -> Result<Dispatched, StepError> {
-    let update = Update {
-        key: delivery_key(&delivery.id),
-        changes: delivery_changes(delivery, due),
-        condition: Some(Condition::All(vec![
-            as_planned(delivery.attempts, ports.clock.now()),
-            Condition::Equals(NEXT_ATTEMPT_AT, Value::N(planned.0)),
-        ])),
-    };
+    let update = schema::delivery::replan(delivery, due, planned, ports.clock.now());
     match ports.store.update(update).await {
         Ok(_) => Ok(outcome),
         Err(StoreError::ConditionFailed(_)) => Ok(Dispatched::Stale),

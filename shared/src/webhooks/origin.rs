@@ -7,12 +7,13 @@
 //! This decides about lanes and nothing else: an attempt is made whether or not a write of these comes through. A probe
 //! that nobody lived to give back ends with its time.
 
-use crate::domain::delivery::{Delivery, ENDPOINT_MEMORY};
+use crate::domain::delivery::Delivery;
 use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::jobs::Ports;
-use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value};
-use crate::schema::{EXPIRES_AT, ORIGIN_LEASE, QUICK, current, get_n, origin_key};
+use crate::ports::{Item, Key, StoreError, Update};
+use crate::schema::current;
+use crate::schema::origin::{self, origin_key};
 
 /// One attempt's dealings with its origin.
 pub(crate) struct Visit {
@@ -40,19 +41,7 @@ impl Visit {
         }
         let now = ports.clock.now();
         let lease = Lease::random(ports.random(), until);
-        let unknown = Condition::Any(vec![
-            Condition::Absent(QUICK),
-            Condition::AtMost(EXPIRES_AT, now.seconds()),
-        ]);
-        let free = ORIGIN_LEASE.is_free_for(&lease, now);
-        let mut changes = ORIGIN_LEASE.take(&lease);
-        // Of an item whose time is over.
-        changes.extend([Change::Remove(QUICK), remembered(now)]);
-        let take = Update {
-            key: self.key.clone(),
-            changes,
-            condition: Some(Condition::All(vec![unknown, free])),
-        };
+        let take = origin::probe(self.key.clone(), &lease, now);
         match ports.store.update(take).await {
             Err(StoreError::ConditionFailed(failed)) => {
                 // Another exchange may have ended meanwhile.
@@ -70,28 +59,17 @@ impl Visit {
 
     /// Remembers whether the origin answered quickly, and gives the probe back. What is known already costs no write.
     pub(crate) async fn learn(&mut self, ports: &Ports, quick: bool) {
-        let changes = match (quick, self.quick) {
+        let key = self.key.clone();
+        let update = match (quick, self.quick) {
             (true, true) => return,
             (true, false) => {
                 self.probe = None;
-                let mut changes = vec![Change::Set(QUICK, Value::N(1))];
-                changes.extend(ORIGIN_LEASE.give_back());
-                changes.push(remembered(ports.clock.now()));
-                changes
+                origin::is_found_quick(key, ports.clock.now())
             }
-            (false, true) => vec![Change::Remove(QUICK)],
+            (false, true) => origin::is_found_slow(key),
             (false, false) => return self.leave(ports).await,
         };
-        let condition = (!quick).then_some(Condition::Equals(QUICK, Value::N(1)));
-        write(
-            ports,
-            Update {
-                key: self.key.clone(),
-                changes,
-                condition,
-            },
-        )
-        .await;
+        write(ports, update).await;
     }
 
     /// Gives the probe back, if this attempt holds it.
@@ -99,24 +77,12 @@ impl Visit {
         let Some(lease) = self.probe.take() else {
             return;
         };
-        write(
-            ports,
-            Update {
-                key: self.key.clone(),
-                changes: ORIGIN_LEASE.give_back(),
-                condition: Some(ORIGIN_LEASE.is_held_by(&lease)),
-            },
-        )
-        .await;
+        write(ports, origin::give_back(self.key.clone(), &lease)).await;
     }
 }
 
 fn is_quick(item: Option<Item>, now: Timestamp) -> bool {
-    current(item, now).is_some_and(|item| get_n(&item, QUICK) == Some(1))
-}
-
-fn remembered(now: Timestamp) -> Change {
-    Change::Set(EXPIRES_AT, Value::N(now.plus(ENDPOINT_MEMORY).seconds()))
+    current(item, now).is_some_and(|item| origin::is_quick(&item))
 }
 
 async fn write(ports: &Ports, update: Update) {

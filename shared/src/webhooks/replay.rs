@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use crate::domain::delivery::{Delivery, DeliveryState, EventType};
+use crate::domain::delivery::{Delivery, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::jobs::enrich::finish::wake;
 use crate::jobs::idempotency::Idempotency;
 use crate::jobs::{Ports, StepError, read, transact};
-use crate::ports::{Condition, Put, QueueName, StoreError, Update, Value, Write};
-use crate::schema::{
-    ATTEMPT_LEASE, ATTEMPTS, STATE, current, delivery_changes, delivery_item, delivery_key,
-    read_delivery, s,
-};
+use crate::ports::{QueueName, StoreError, Write};
+use crate::schema;
+use crate::schema::{current, delivery_key, read_delivery};
 
 /// The reason of a delivery that a newer job's made void; see `order.rs`.
 pub(crate) const SUPERSEDED: &str = "superseded";
@@ -48,21 +46,10 @@ pub async fn replay(
         {
             return Ok(delivery);
         }
-        let condition = if delivery.state == DeliveryState::Pending {
-            as_planned(delivery.attempts, now)
-        } else {
-            Condition::All(vec![
-                Condition::Equals(STATE, s(delivery.state.as_str())),
-                Condition::Equals(ATTEMPTS, Value::N(delivery.attempts.into())),
-            ])
-        };
+        let read = (delivery.state, delivery.attempts);
         delivery.replay(now);
-        let changes = delivery_changes(&delivery, Some(delivery.due(now)));
-        let mut writes = vec![Write::Update(Update {
-            key: delivery_key(id),
-            changes,
-            condition: Some(condition),
-        })];
+        let due = delivery.due(now);
+        let mut writes = vec![schema::delivery::replay(&delivery, due, read, now)];
         if let Some(key) = idempotency {
             writes.push(key.claim(tenant, &id.job, &[], now)?);
         }
@@ -106,11 +93,8 @@ pub async fn test(
         &url,
         now.plus(TEST_RETENTION),
     );
-    let item = delivery_item(&delivery, Some(delivery.due(now)));
-    let mut writes = vec![Write::Put(Put {
-        item,
-        condition: Some(Condition::ItemAbsent),
-    })];
+    let put = schema::delivery::insert(&delivery, delivery.due(now));
+    let mut writes = vec![Write::Put(put)];
     if let Some(key) = idempotency {
         writes.push(key.claim(tenant, &id.job, &[], now)?);
     }
@@ -139,13 +123,4 @@ pub async fn test(
     }
     wake(ports, &delivery, QueueName::Webhook).await;
     Ok(delivery)
-}
-
-/// The condition that a delivery is as it was planned: so many attempts begun, pending, and no lease that lives.
-pub(crate) fn as_planned(attempts: u32, now: crate::domain::time::Timestamp) -> Condition {
-    Condition::All(vec![
-        Condition::Equals(STATE, s(DeliveryState::Pending.as_str())),
-        Condition::Equals(ATTEMPTS, Value::N(attempts.into())),
-        ATTEMPT_LEASE.is_free(now),
-    ])
 }

@@ -3,8 +3,10 @@
 use super::run::{Came, Known, Run};
 use crate::domain::record::Outcome;
 use crate::jobs::{StepError, full_range};
-use crate::ports::{Condition, Item, Put, StoreError};
-use crate::schema::{Corrupt, Part, chunk_range, groups, part_item, read_chunks, result_items};
+use crate::ports::{Item, StoreError};
+use crate::schema::{
+    Corrupt, Part, chunk_range, groups, insert, overwrite, part_item, read_chunks, result_items,
+};
 
 impl Run<'_> {
     /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
@@ -60,14 +62,8 @@ impl Run<'_> {
 
     /// Puts a part under this run's own name; nobody else writes there.
     pub(crate) async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
-        Ok(self
-            .ports
-            .store
-            .put(Put {
-                item: self.part(k, part)?,
-                condition: None,
-            })
-            .await?)
+        let put = overwrite(self.part(k, part)?);
+        Ok(self.ports.store.put(put).await?)
     }
 
     /// Writes what providers answered where it is to be kept. Nothing depends on it.
@@ -84,15 +80,7 @@ impl Run<'_> {
         if !overflow.is_empty() {
             self.ports.store.put_all(overflow).await?;
         }
-        match self
-            .ports
-            .store
-            .put(Put {
-                item: head,
-                condition: Some(Condition::ItemAbsent),
-            })
-            .await
-        {
+        match self.ports.store.put(insert(head)).await {
             Ok(()) => Ok(outcomes),
             Err(StoreError::ConditionFailed(_)) => {
                 let select = chunk_range(id, self.number, self.number);

@@ -1,15 +1,14 @@
 //! What a chunk's result brings about: its records' events, and the job's progress.
 
 use super::finish::wake;
-use crate::domain::chunk::shard_of;
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::job::{Job, ResultLine, Webhook, told};
 use crate::domain::json;
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::Outcome;
 use crate::jobs::{Ports, StepError};
-use crate::ports::{Change, Condition, Item, Put, QueueName, StoreError, Update};
-use crate::schema::{Chunk, DONE, delivery_item, progress_key, set};
+use crate::ports::{Item, QueueName, StoreError};
+use crate::schema::{self, Chunk};
 
 /// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
 /// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
@@ -41,15 +40,8 @@ pub(crate) async fn tell_of_records(
             &webhook.url,
             spec.expires_at,
         );
-        let item = delivery_item(&delivery, Some(delivery.due(now)));
-        match ports
-            .store
-            .put(Put {
-                item,
-                condition: Some(Condition::ItemAbsent),
-            })
-            .await
-        {
+        let put = schema::delivery::insert(&delivery, delivery.due(now));
+        match ports.store.put(put).await {
             Ok(()) => wake(ports, &delivery, lane).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(error.into()),
@@ -83,10 +75,6 @@ pub(crate) async fn add_progress(
     job: &Job,
     summary: &ChunkSummary,
 ) -> Result<Item, StepError> {
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(summary.chunk)),
-        changes: vec![Change::AddToSet(DONE, set(summary.element()))],
-        condition: Some(Condition::ItemExists),
-    };
+    let update = schema::progress::add(&job.spec.id, summary);
     Ok(ports.store.update(update).await?)
 }

@@ -3,14 +3,11 @@
 use crate::domain::chunk::shard_count;
 use crate::domain::delivery::{Delivery, EventType, WakeMessage};
 use crate::domain::ids::JobId;
-use crate::domain::job::{End, Job, JobEvent, JobView, Status, next_status};
-use crate::domain::progress::Progress;
+use crate::domain::job::{End, JobEvent, JobView, Status, next_status};
 use crate::jobs::{Ports, StepError, transact};
-use crate::ports::{Change, Condition, Message, Put, QueueName, StoreError, Update, Value, Write};
-use crate::schema::{
-    BALANCE, DUE, DUE_SHARD, END, OPEN_CHUNKS, STATUS, USED, credits_key, current, delivery_item,
-    json, meta_key, progress_key, read_meta, read_progress, s, settled,
-};
+use crate::ports::{Message, QueueName, StoreError, Write};
+use crate::schema;
+use crate::schema::{current, json, meta_key, progress_key, read_meta, read_progress, settle};
 
 /// More turns than there are ways for a live job to change.
 const TURNS: u32 = 8;
@@ -93,15 +90,12 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
                 )
             });
         let mut writes = vec![
-            close(&view.job, status, &end),
+            schema::job::close(&view.job, status, &end),
             settle(&view.job, &view.progress),
         ];
         if let Some(delivery) = &delivery {
-            let item = delivery_item(delivery, Some(delivery.due(end.at)));
-            writes.push(Write::Put(Put {
-                item,
-                condition: Some(Condition::ItemAbsent),
-            }));
+            let put = schema::delivery::insert(delivery, delivery.due(end.at));
+            writes.push(Write::Put(put));
         }
         match transact(ports, writes).await {
             Ok(()) => {
@@ -130,39 +124,6 @@ fn event(status: Status) -> Option<EventType> {
     }
 }
 
-fn close(job: &Job, status: Status, end: &End) -> Write {
-    let mut changes = vec![
-        Change::Set(STATUS, s(status.as_str())),
-        Change::Set(END, s(json(end))),
-        Change::Remove(DUE),
-        Change::Remove(DUE_SHARD),
-    ];
-    changes.extend(settled(job));
-    Write::Update(Update {
-        key: meta_key(&job.spec.id),
-        changes,
-        condition: Some(Condition::Equals(STATUS, s(job.status.as_str()))),
-    })
-}
-
-/// Gives back what was reserved and not used. In one transaction with the write that ends the job, so it happens once.
-pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
-    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let used = number(progress.credits());
-    let mut changes = vec![Change::Add(OPEN_CHUNKS, -i64::from(job.spec.chunks))];
-    if number(job.spec.reserved) != used {
-        changes.push(Change::Add(BALANCE, number(job.spec.reserved) - used));
-    }
-    if used != 0 {
-        changes.push(Change::Add(USED, used));
-    }
-    Write::Update(Update {
-        key: credits_key(&job.spec.tenant),
-        changes,
-        condition: Some(Condition::ItemExists),
-    })
-}
-
 /// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
 pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
     let message = Message {
@@ -173,12 +134,4 @@ pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
     if let Err(error) = ports.queue.send(lane, vec![message]).await {
         tracing::warn!(delivery.id = %delivery.id, error = %error, "attempt not enqueued; the sweep will");
     }
-}
-
-/// The changes that set a job's next look by the sweep.
-pub(crate) fn look_at(job: &JobId, at: crate::domain::time::Timestamp) -> [Change; 2] {
-    [
-        Change::Set(DUE, Value::N(at.0)),
-        Change::Set(DUE_SHARD, s(crate::schema::due_shard(job))),
-    ]
 }

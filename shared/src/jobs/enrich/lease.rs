@@ -8,8 +8,11 @@ use crate::domain::job::Job;
 use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError};
-use crate::ports::{Change, Condition, Item, StoreError, Update, Value};
-use crate::schema::{chunk_lease, get_n, progress_key, starts_attribute, wake_attribute};
+use crate::ports::{Item, StoreError};
+use crate::schema;
+use crate::schema::progress::{
+    count_starts, holds, progress_key, read_starts, suspend, take_chunk,
+};
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
 pub(crate) const SERIAL_FROM: i64 = 2;
@@ -43,62 +46,42 @@ pub(crate) async fn take(
     alone: bool,
 ) -> Result<Option<Hold>, StepError> {
     let now = ports.clock.now();
-    let (starts, slot) = (starts_attribute(message.chunk), chunk_lease(message.chunk));
+    let chunk = message.chunk;
     let again = receives >= 2 || message.start == Start::Nudge;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
         return Ok(Some(Hold {
-            starts: get_n(shard, starts).unwrap_or(0),
+            starts: read_starts(shard, chunk),
             lease: None,
         }));
     }
     // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
     let lease = Lease::ending(Timestamp(deadline.0 + jitter));
-    let mut changes = slot.take(&lease);
-    if again {
-        changes.push(Change::Add(starts, 1));
-    }
     // A run that stopped leaves its hold to the one that resumes; another's it may not take.
     let left = message.hold.map(|until| Lease::ending(Timestamp(until)));
-    let left = left.map(|lease| slot.is_held_by(&lease));
-    let free: Vec<Condition> = slot
-        .is_free_as_read(shard, now)
-        .into_iter()
-        .chain(left)
-        .collect();
-    if free.is_empty() {
+    let id = &job.spec.id;
+    let Some(update) = take_chunk(id, chunk, shard, &lease, left.as_ref(), again, now) else {
         return Ok(None);
-    }
-    let key = progress_key(&job.spec.id, shard_of(message.chunk));
-    let condition = Some(Condition::All(vec![
-        Condition::ItemExists,
-        Condition::Any(free),
-    ]));
-    let item = match ports
-        .store
-        .update(Update {
-            key: key.clone(),
-            changes,
-            condition,
-        })
-        .await
-    {
+    };
+    let item = match ports.store.update(update).await {
         Ok(item) => item,
         // No answer came: if the hold is ours, this run has the chunk.
-        Err(StoreError::Unavailable(cause)) => match ports.store.get(&key).await? {
-            Some(item) if slot.holds(&item, &lease) => item,
-            _ => return Err(StoreError::Unavailable(cause).into()),
-        },
+        Err(StoreError::Unavailable(cause)) => {
+            match ports.store.get(&progress_key(id, shard_of(chunk))).await? {
+                Some(item) if holds(&item, chunk, &lease) => item,
+                _ => return Err(StoreError::Unavailable(cause).into()),
+            }
+        }
         Err(StoreError::ConditionFailed(failed)) => {
             match failed.into_iter().find_map(|f| f.existing) {
-                Some(item) if slot.holds(&item, &lease) => item,
+                Some(item) if holds(&item, chunk, &lease) => item,
                 Some(_) => return Ok(None),
                 None => return Err(StoreError::ConditionFailed(Vec::new()).into()),
             }
         }
         Err(error) => return Err(error.into()),
     };
-    let counted = get_n(&item, starts).unwrap_or(0);
+    let counted = read_starts(&item, chunk);
     // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
     Ok(Some(Hold {
         starts: if again {
@@ -116,17 +99,8 @@ pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
     let (Some(lease), 1..) = (&hold.lease, hold.starts) else {
         return;
     };
-    let starts = starts_attribute(chunk);
-    let change = if hold.starts < SERIAL_FROM {
-        Change::Remove(starts)
-    } else {
-        Change::Set(starts, Value::N(SERIAL_FROM))
-    };
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: vec![change],
-        condition: Some(chunk_lease(chunk).is_held_by(lease)),
-    };
+    let starts = (hold.starts >= SERIAL_FROM).then_some(SERIAL_FROM);
+    let update = count_starts(&job.spec.id, chunk, lease, starts);
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
@@ -144,19 +118,9 @@ fn over(ports: &Ports) -> Lease {
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
 /// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
 pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
-    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(next_at.0))];
-    let mut conditions = vec![Condition::ItemExists];
-    if let Some(lease) = &hold.lease {
-        let slot = chunk_lease(chunk);
-        changes.extend(slot.take(&over(ports)));
-        conditions.push(slot.is_held_by(lease));
-    }
-    let key = progress_key(&job.spec.id, shard_of(chunk));
-    let update = Update {
-        key,
-        changes,
-        condition: Some(Condition::All(conditions)),
-    };
+    let release = hold.lease.as_ref().map(|lease| (lease, over(ports)));
+    let release = release.as_ref().map(|(lease, over)| (*lease, over));
+    let update = suspend(&job.spec.id, chunk, next_at, release);
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
@@ -168,12 +132,7 @@ pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
 /// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
 pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
     let Some(lease) = &hold.lease else { return };
-    let slot = chunk_lease(chunk);
-    let update = Update {
-        key: progress_key(&job.spec.id, shard_of(chunk)),
-        changes: slot.take(&over(ports)),
-        condition: Some(slot.is_held_by(lease)),
-    };
+    let update = schema::progress::release(&job.spec.id, chunk, lease, &over(ports));
     if let Err(error) = ports.store.update(update).await {
         tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");
     }

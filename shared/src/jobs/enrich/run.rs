@@ -23,7 +23,7 @@ use crate::providers::Registry;
 use crate::providers::guards::answer_cache::Cache;
 use crate::providers::guards::seen::Seen;
 use crate::providers::waterfall::{Progress, Request, Waterfall};
-use crate::schema::{Chunk, Part, STATUS, get_s, meta_key};
+use crate::schema::{Chunk, Part, job::read_status, meta_key};
 
 /// How often a running chunk looks whether its job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
@@ -344,8 +344,7 @@ impl Run<'_> {
         // A job erased meanwhile is as good as canceled: no more provider is asked for it.
         Ok(meta
             .as_ref()
-            .and_then(|m| get_s(m, STATUS))
-            .and_then(Status::parse)
+            .and_then(read_status)
             .map_or(Status::Canceling, |status| {
                 if status.is_live() {
                     status

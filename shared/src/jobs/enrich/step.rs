@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chunk_end::{add_progress, summarise, tell_of_records};
-use super::finish::{Finished, finish, look_at};
+use super::finish::{Finished, finish};
 use super::newer;
 use super::run::{Calls, Known, Run};
 use crate::domain::callback::KEY_BYTES;
@@ -22,13 +22,13 @@ use crate::jobs::enrich::lease::{
 };
 use crate::jobs::submit::{send, send_later};
 use crate::jobs::{Ports, StepError, full_range};
-use crate::ports::{Change, Condition, Item, QueueName, StoreError, Update, Value};
+use crate::ports::{Item, QueueName, StoreError};
 use crate::providers::Registry;
 use crate::providers::waterfall::Waterfall;
+use crate::schema;
 use crate::schema::{
-    CALLBACK_KEY, Chunk, ChunkState, SHARDS_DONE, STARTED_AT, STATUS, WINDOW, calls_range,
-    chunk_range, current, get_n, meta_key, millis, progress_key, read_calls, read_chunks,
-    read_meta, read_progress, s, set, wake_attribute,
+    Chunk, ChunkState, calls_range, chunk_range, current, meta_key, progress_key, read_calls,
+    read_chunks, read_meta, read_progress,
 };
 
 /// A record begun so often on its own without an outcome is lost.
@@ -172,11 +172,7 @@ async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<
         return Ok(Ran::Done);
     }
     if shard_count(chunks) > 1 {
-        let update = Update {
-            key: meta_key(id),
-            changes: vec![Change::AddToSet(SHARDS_DONE, set(shard.to_string()))],
-            condition: Some(Condition::ItemExists),
-        };
+        let update = schema::job::shard_done(id, shard);
         let meta = read_meta(&ports.store.update(update).await?)?;
         if meta.shards_done < shard_count(chunks) {
             return Ok(Ran::Done);
@@ -240,7 +236,7 @@ async fn find(
         parked,
         ..Known::default()
     };
-    let wake = get_n(shard, wake_attribute(message.chunk)).map(Timestamp);
+    let wake = schema::progress::read_wake(shard, message.chunk);
     let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, wake);
     if !known.parked.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
@@ -465,22 +461,12 @@ async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError>
 
 /// The key that signs a job's callback URLs, made by the first run that needs it.
 async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_BYTES], StepError> {
-    let stored = |item: &Item| match item.attributes.get(CALLBACK_KEY) {
-        Some(Value::B(key)) => key.as_slice().try_into().ok(),
-        _ => None,
-    };
+    let stored = |item: &Item| schema::job::read_callback_key(item)?.try_into().ok();
     if let Some(key) = stored(meta) {
         return Ok(key);
     }
-    let update = Update {
-        key: meta_key(&job.spec.id),
-        changes: vec![Change::SetIfAbsent(
-            CALLBACK_KEY,
-            Value::B(ports.random::<KEY_BYTES>().to_vec()),
-        )],
-        condition: Some(Condition::ItemExists),
-    };
-    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt(CALLBACK_KEY))
+    let update = schema::job::keep_callback_key(&job.spec.id, &ports.random::<KEY_BYTES>());
+    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt("callback key"))
 }
 
 fn lost(detail: &str) -> Outcome {
@@ -494,25 +480,10 @@ async fn begin(
     running: Status,
     timeout: Duration,
 ) -> Result<(), StepError> {
-    let now = ports.clock.now();
-    let window = timeout + Duration::from_secs(30);
-    let mut changes = vec![
-        Change::Set(STATUS, s(running.as_str())),
-        Change::SetIfAbsent(STARTED_AT, Value::N(now.0)),
-        Change::Set(WINDOW, Value::N(millis(window))),
-    ];
     // A run that is at work is not overdue before its invocation must have ended.
-    changes.extend(look_at(&job.spec.id, now.plus(window)));
-    let condition = Some(Condition::Equals(STATUS, s(job.status.as_str())));
-    match ports
-        .store
-        .update(Update {
-            key: meta_key(&job.spec.id),
-            changes,
-            condition,
-        })
-        .await
-    {
+    let window = timeout + Duration::from_secs(30);
+    let update = schema::job::begin(job, running, ports.clock.now(), window);
+    match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

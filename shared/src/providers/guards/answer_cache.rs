@@ -22,26 +22,17 @@ use crate::catalog::{CacheConfig, ProviderConfig};
 use crate::domain::json;
 use crate::domain::record::is_blank;
 use crate::domain::time::Timestamp;
-use crate::ports::{
-    Attributes, Clock, Condition, Entropy, Item, Key, Put, Store, StoreError, Value, within,
-};
+use crate::ports::{Clock, Entropy, Item, Key, Store, StoreError, within};
 use crate::providers::Confidence;
 use crate::providers::{Answer, Ports};
+use crate::schema::answer::{
+    answer_item, answer_key, hmac_key_key, insert_hmac_key, read_answer, read_hmac_key,
+};
 
-/// A packed answer that is larger is not kept, in bytes.
-pub const MAX_PACKED_BYTES: usize = 64 * 1024;
-/// An answer whose JSON is larger is not kept, in bytes.
-const MAX_BYTES: usize = 1024 * 1024;
 /// The table has so long to answer before a provider is asked instead.
 const READ_LIMIT: Duration = Duration::from_secs(2);
 /// The table has so long to take the new answers.
 const WRITE_LIMIT: Duration = Duration::from_secs(4);
-/// As results are packed.
-const ZSTD_LEVEL: i32 = 3;
-
-const DATA: &str = "data";
-const SECRET: &str = "secret";
-const EXPIRES_AT: &str = "expires_at";
 
 /// Who shares a kept answer, where all do. No tenant has this name.
 const EVERYBODY: &str = "*";
@@ -112,10 +103,7 @@ impl Rules {
             tenant
         };
         let asked = hex::encode(mac.finalize().into_bytes());
-        Key {
-            pk: format!("CACHE#{scope}#{}#{asked}", self.provider),
-            sk: "CACHE".to_owned(),
-        }
+        answer_key(scope, &self.provider, &asked)
     }
 
     /// How long the answer is kept; `None`: not at all.
@@ -181,31 +169,6 @@ impl Kept {
             confidence,
         })
     }
-
-    /// `None` where it is too large.
-    fn pack(&self) -> Option<Vec<u8>> {
-        let json = serde_json::to_vec(self)
-            .ok()
-            .filter(|json| json.len() <= MAX_BYTES)?;
-        zstd::bulk::compress(&json, ZSTD_LEVEL)
-            .ok()
-            .filter(|packed| packed.len() <= MAX_PACKED_BYTES)
-    }
-
-    /// `None` where there is none, its time is over, or it is not what this version writes.
-    fn read(item: Option<Item>, now: Timestamp) -> Option<Self> {
-        let item = item?;
-        let (Some(Value::B(packed)), Some(Value::N(expires_at))) =
-            (item.attributes.get(DATA), item.attributes.get(EXPIRES_AT))
-        else {
-            return None;
-        };
-        if now.seconds() >= *expires_at {
-            return None;
-        }
-        let json = zstd::bulk::decompress(packed, MAX_BYTES).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
 }
 
 /// The HMAC's key.
@@ -228,23 +191,12 @@ impl Secrets {
         if let Some(secret) = *known() {
             return Ok(secret);
         }
-        let key = Key {
-            pk: "CACHE".to_owned(),
-            sk: "KEY".to_owned(),
-        };
+        let key = hmac_key_key();
         let mut secret = read_secret(store.get(&key).await?);
         if secret.is_none() {
             let mut bytes = [0; 32];
             entropy.fill(&mut bytes);
-            let attributes = Attributes::from([(SECRET.to_owned(), Value::B(bytes.to_vec()))]);
-            let put = Put {
-                item: Item {
-                    key: key.clone(),
-                    attributes,
-                },
-                condition: Some(Condition::ItemAbsent),
-            };
-            secret = match store.put(put).await {
+            secret = match store.put(insert_hmac_key(&bytes)).await {
                 Ok(()) => Some(Secret(bytes)),
                 // Another process was first, or this one's answer was lost.
                 Err(StoreError::ConditionFailed(_) | StoreError::Unavailable(_)) => {
@@ -261,10 +213,7 @@ impl Secrets {
 }
 
 fn read_secret(item: Option<Item>) -> Option<Secret> {
-    match item?.attributes.get(SECRET)? {
-        Value::B(bytes) => Some(Secret(bytes.as_slice().try_into().ok()?)),
-        _ => None,
-    }
+    Some(Secret(read_hmac_key(&item?)?.try_into().ok()?))
 }
 
 /// The kept answers of one provider for the records of a run; `None` until they were read.
@@ -358,7 +307,7 @@ impl Cache {
         Ok(keys
             .into_iter()
             .zip(items)
-            .filter_map(|(key, item)| Some((key, Kept::read(item, now)?)))
+            .filter_map(|(key, item)| Some((key, read_answer(&item?, now)?)))
             .collect())
     }
 
@@ -381,19 +330,12 @@ impl Cache {
         else {
             return;
         };
-        let Some((kept, packed)) =
-            Kept::of(answer, now).and_then(|kept| kept.pack().map(|packed| (kept, packed)))
-        else {
+        let Some(kept) = Kept::of(answer, now) else {
             return;
         };
         let key = rules.key(&self.tenant, &secret, input);
-        let attributes = Attributes::from([
-            (DATA.to_owned(), Value::B(packed)),
-            (EXPIRES_AT.to_owned(), Value::N(now.plus(time).seconds())),
-        ]);
-        let item = Item {
-            key: key.clone(),
-            attributes,
+        let Some(item) = answer_item(key.clone(), &kept, now.plus(time)) else {
+            return;
         };
         self.fresh
             .lock()
@@ -572,34 +514,19 @@ mod tests {
         }
         let now = Timestamp(1_767_225_600_000);
         let kept = Kept::of(&found(json!("A")), now).unwrap();
-        let attributes = Attributes::from([
-            (DATA.to_owned(), Value::B(kept.pack().unwrap())),
-            (EXPIRES_AT.to_owned(), Value::N(now.seconds() + 1)),
-        ]);
-        let item = Item {
-            key: rules.key("acme", &SECRET, &Map::new()),
-            attributes,
-        };
-        assert_eq!(Kept::read(Some(item.clone()), now), Some(kept.clone()));
-        assert_eq!(
-            Kept::read(Some(item), Timestamp(now.0 + 1000)),
-            None,
-            "its time is over"
-        );
+        let key = || rules.key("acme", &SECRET, &Map::new());
+        let item = answer_item(key(), &kept, Timestamp(now.0 + 1000)).unwrap();
+        assert_eq!(read_answer(&item, now), Some(kept.clone()));
+        let later = Timestamp(now.0 + 1000);
+        assert_eq!(read_answer::<Kept>(&item, later), None, "its time is over");
         assert_eq!(kept.answer(), found(json!("A")));
-        assert_eq!(
-            Kept::of(&found(json!("a".repeat(MAX_BYTES))), now)
-                .unwrap()
-                .pack(),
-            None
-        );
+        let stored = |value| answer_item(key(), &Kept::of(&found(value), now).unwrap(), later);
+        // A megabyte of one letter is small when packed.
+        assert_eq!(stored(json!("a".repeat(1024 * 1024))), None);
+        assert!(stored(json!("a".repeat(1024 * 1000))).is_some());
         let noise: String = (0..200_000_u64)
-            .map(|n| char::from(b'!' + (n * n * 7919 % 90) as u8))
+            .map(|n| hex::encode(Sha256::digest(n.to_be_bytes())).remove(0))
             .collect();
-        let packed = Kept::of(&found(json!(noise)), now)
-            .unwrap()
-            .pack()
-            .map(|p| p.len());
-        assert!(packed.is_none_or(|bytes| bytes <= MAX_PACKED_BYTES));
+        assert_eq!(stored(json!(noise)), None, "too large when packed");
     }
 }

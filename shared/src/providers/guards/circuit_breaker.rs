@@ -16,9 +16,9 @@ use crate::domain::backoff::{doubled, jittered};
 use crate::domain::lease::Lease;
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
+use crate::ports::{Key, StoreError, Update, within};
 use crate::providers::Ports;
-use crate::schema::LeaseSlot;
+use crate::schema::breaker::{self, Open, breaker_key};
 
 /// How long what was read of the item is believed.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -30,52 +30,6 @@ const PROBE: Duration = Duration::from_secs(120);
 const FEW: u32 = 20;
 /// How far an opening's length is moved at random, either way.
 const JITTER: f64 = 0.1;
-/// The item is removed so long after the circuit could be tried again, in seconds.
-const KEPT: i64 = 24 * 3600;
-
-const OPEN_UNTIL: &str = "open_until";
-const TIMES: &str = "times";
-/// The right to be the probe. Whether a probe still counts is told by the opening that it found out about.
-const PROBE_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
-/// The HTTP status of the failure that opened it, where there was one.
-const STATUS: &str = "open_status";
-const EXPIRES_AT: &str = "expires_at";
-
-/// An opening.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Open {
-    until: Timestamp,
-    /// How often in a row it was opened.
-    times: u32,
-    /// Of who is finding out.
-    probe: Option<Lease>,
-    /// The failure that opened it.
-    outage: Outage,
-}
-
-impl Open {
-    /// What the item says; `None`: closed.
-    fn read(item: Option<&Item>, now: Timestamp) -> Option<Self> {
-        let item = item?;
-        let number = |name: &str| match item.attributes.get(name) {
-            Some(Value::N(n)) => Some(*n),
-            _ => None,
-        };
-        if number(EXPIRES_AT).is_some_and(|at| now.seconds() >= at) {
-            return None;
-        }
-        Some(Self {
-            until: Timestamp(number(OPEN_UNTIL)?),
-            times: number(TIMES)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(1),
-            probe: PROBE_LEASE.read(item),
-            outage: Outage {
-                status: number(STATUS).and_then(|n| u16::try_from(n).ok()),
-            },
-        })
-    }
-}
 
 /// What became of the requests of late.
 #[derive(Debug, Default)]
@@ -182,10 +136,7 @@ impl Breaker {
     }
 
     fn key(&self) -> Key {
-        Key {
-            pk: format!("BREAKER#{}", self.name),
-            sk: "BREAKER".to_owned(),
-        }
+        breaker_key(&self.name)
     }
 
     /// What opened the circuit, as far as is known here; `None` where it is closed.
@@ -225,12 +176,7 @@ impl Breaker {
             let Some(store) = &ports.shared else {
                 return Ok(pass);
             };
-            let same = Condition::Equals(OPEN_UNTIL, Value::N(probed.until.0));
-            let update = Update {
-                key: self.key(),
-                changes: PROBE_LEASE.take(&lease),
-                condition: Some(Condition::All(vec![same, PROBE_LEASE.is_free(now)])),
-            };
+            let update = breaker::probe(self.key(), &probed, &lease, now);
             match store.update(update).await {
                 Ok(_) => {
                     tracing::info!(provider = self.name, "circuit is tried by a probe");
@@ -238,7 +184,7 @@ impl Breaker {
                 }
                 Err(StoreError::ConditionFailed(failed)) => {
                     let found = failed.iter().find_map(|f| f.existing.as_ref());
-                    self.local().learn(Open::read(found, now));
+                    self.local().learn(breaker::read(found, now));
                 }
                 Err(error) => {
                     tracing::warn!(provider = self.name, error = %error, "circuit not tried: the table did not answer");
@@ -276,7 +222,7 @@ impl Breaker {
         match read {
             // What was learned meanwhile is newer.
             Ok(item) if local.era == era && local.untold.is_none() => {
-                local.learn(Open::read(item.as_ref(), now));
+                local.learn(breaker::read(item.as_ref(), now));
             }
             Ok(_) => {}
             Err(error) => {
@@ -295,60 +241,33 @@ impl Breaker {
     pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         let now = ports.clock.now();
         let mut local = self.local();
-        let (outage, times, condition) = match &pass.probe {
+        let (outage, times) = match &pass.probe {
             Some(before) => {
-                let same = Condition::Equals(OPEN_UNTIL, Value::N(before.until.0));
                 let Some(outage) = failure else {
                     tracing::info!(
                         provider = self.name,
                         "circuit is closed: the probe was answered"
                     );
-                    let mut changes = [OPEN_UNTIL, TIMES].map(Change::Remove).to_vec();
-                    changes.extend(PROBE_LEASE.give_back());
-                    changes.push(Change::Remove(STATUS));
                     local.learn(None);
-                    local.untold = Some(Update {
-                        key: self.key(),
-                        changes,
-                        condition: Some(same),
-                    });
+                    local.untold = Some(breaker::close(self.key(), before));
                     return;
                 };
-                (outage, before.times.saturating_add(1), same)
+                (outage, before.times.saturating_add(1))
             }
             None if pass.era != local.era || local.open.is_some() => return,
             None if !local.tally.count(failure.is_some(), now, &self.rules) => return,
-            None => {
-                let expired = Condition::AtMost(EXPIRES_AT, now.seconds());
-                (
-                    failure.unwrap_or_default(),
-                    1,
-                    Condition::Any(vec![Condition::Absent(OPEN_UNTIL), expired]),
-                )
-            }
+            None => (failure.unwrap_or_default(), 1),
         };
         let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
         tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
-        local.learn(Some(Open {
+        let open = Open {
             until,
             times,
             probe: None,
             outage,
-        }));
-        let mut changes = vec![
-            Change::Set(OPEN_UNTIL, Value::N(until.0)),
-            Change::Set(TIMES, Value::N(i64::from(times))),
-            Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
-        ];
-        changes.extend(PROBE_LEASE.give_back());
-        changes.push(outage.status.map_or(Change::Remove(STATUS), |status| {
-            Change::Set(STATUS, Value::N(status.into()))
-        }));
-        local.untold = Some(Update {
-            key: self.key(),
-            changes,
-            condition: Some(condition),
-        });
+        };
+        local.untold = Some(breaker::open(self.key(), pass.probe.as_ref(), &open, now));
+        local.learn(Some(open));
     }
 
     /// Writes what this process found out, unless another was first. Given up midway, the next request does it.
@@ -372,7 +291,7 @@ impl Breaker {
             Err(StoreError::ConditionFailed(failed)) => {
                 local.untold = None;
                 let found = failed.iter().find_map(|f| f.existing.as_ref());
-                let theirs = Open::read(found, ports.clock.now());
+                let theirs = breaker::read(found, ports.clock.now());
                 // Closed meanwhile, it is for this process alone that it is open.
                 if theirs.is_some() {
                     local.learn(theirs);

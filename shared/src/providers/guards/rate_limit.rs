@@ -15,11 +15,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::catalog::RateConfig;
-use crate::domain::backoff::full_jitter;
+use crate::domain::backoff::store_wait;
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Key, StoreError, Update, Value, within};
+use crate::ports::{Item, Key, StoreError, Update, within};
 use crate::providers::Ports;
+use crate::schema::rate;
 
 /// The share of the rate that is used, in hundredths.
 const PACE: i64 = 96;
@@ -33,20 +34,12 @@ const HORIZON: Duration = Duration::from_secs(60);
 const LONGEST_GATHER: Duration = Duration::from_secs(2);
 /// The most that a slow table moves an idle schedule's beginning, in microseconds.
 const MAX_LEAD: i64 = 1_000_000;
+/// The shortest pause before a lease is tried again, so that the clock moves on.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest that an upstream is let alone because it says so.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 /// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
 const TOLD_EVERY: i64 = 10_000_000;
-/// The item of a schedule that nobody uses is removed after so long, in seconds.
-const KEPT: i64 = 24 * 3600;
-
-/// When the next free slot is, in microseconds since the epoch.
-const NEXT: &str = "next_us";
-/// Until when the upstream wanted to be let alone, in microseconds since the epoch, and the HTTP status with which it said so.
-/// They are removed when it answers again.
-const HELD: &str = "held_us";
-const HELD_STATUS: &str = "held_status";
-const EXPIRES_AT: &str = "expires_at";
 
 /// A provider's schedule as this process sees it.
 #[derive(Debug)]
@@ -130,8 +123,9 @@ impl Slots {
 
     /// Takes over from the item whether the upstream refuses.
     fn learn(&mut self, item: &Item) {
-        self.held = self.held.max(number(item, HELD));
-        self.held_status = u16::try_from(number(item, HELD_STATUS)).unwrap_or_default();
+        let (until, status) = rate::read_held(item);
+        self.held = self.held.max(until);
+        self.held_status = status;
         self.told_of = self.held_status > 0;
     }
 
@@ -175,10 +169,7 @@ impl Limiter {
     pub fn new(provider: &str, rate: &RateConfig) -> Self {
         let interval = micros_of(rate.per) * 100 / (i64::from(rate.requests.max(1)) * PACE);
         Self {
-            key: Key {
-                pk: format!("RATE#{provider}"),
-                sk: "RATE".to_owned(),
-            },
+            key: rate::rate_key(provider),
             interval: interval.max(1),
             slots: Mutex::default(),
             leasing: futures_util::lock::Mutex::new(()),
@@ -305,11 +296,8 @@ impl Limiter {
                     if attempt == 1 {
                         tracing::warn!(item = %self.key.pk, error = %error, "no slot leased; trying again");
                     }
-                    let unit = ports.entropy.unit();
-                    let (base, cap) = (Duration::from_millis(50), Duration::from_secs(2));
-                    let pause = full_jitter(base, cap, attempt, unit);
-                    let pause = pause.max(Duration::from_millis(10));
-                    ports.clock.sleep(pause).await;
+                    let pause = store_wait(attempt, ports.entropy.unit());
+                    ports.clock.sleep(pause.max(LEAST_PAUSE)).await;
                 }
             }
         }
@@ -348,7 +336,7 @@ impl Limiter {
                     if let Some(item) = found {
                         self.slots().learn(item);
                     }
-                    known = found.map_or(0, next);
+                    known = found.map_or(0, rate::read_next);
                     if known > latest {
                         return Ok(Leased::Full(known));
                     }
@@ -358,7 +346,7 @@ impl Limiter {
             };
             self.slots().learn(&item);
             let first = match plan {
-                Plan::Append => next(&item) - slots * self.interval,
+                Plan::Append => rate::read_next(&item) - slots * self.interval,
                 Plan::Begin => from,
             };
             return Ok(Leased::From(first, slots));
@@ -369,27 +357,9 @@ impl Limiter {
         let block = slots * self.interval;
         // The last of the slots is in time, too.
         let latest = latest - (block - self.interval);
-        let (change, condition) = match plan {
-            Plan::Append => (
-                Change::Add(NEXT, block),
-                Condition::All(vec![
-                    Condition::AtLeast(NEXT, from),
-                    Condition::AtMost(NEXT, latest),
-                ]),
-            ),
-            Plan::Begin => (
-                Change::Set(NEXT, Value::N(from + block)),
-                Condition::Any(vec![
-                    Condition::Absent(NEXT),
-                    Condition::AtMost(NEXT, from - 1),
-                ]),
-            ),
-        };
-        let kept = Change::Set(EXPIRES_AT, Value::N(from / 1_000_000 + KEPT));
-        Update {
-            key: self.key.clone(),
-            changes: vec![change, kept],
-            condition: Some(condition),
+        match plan {
+            Plan::Append => rate::append(self.key.clone(), block, from, latest),
+            Plan::Begin => rate::begin(self.key.clone(), block, from),
         }
     }
 
@@ -408,13 +378,7 @@ impl Limiter {
             }
         }
         let Some(store) = &ports.shared else { return };
-        let changes = [HELD, HELD_STATUS].map(Change::Remove).to_vec();
-        let update = Update {
-            key: self.key.clone(),
-            changes,
-            condition: Some(Condition::AtMost(HELD, now)),
-        };
-        match store.update(update).await {
+        match store.update(rate::answers(self.key.clone(), now)).await {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
                 tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream answers");
@@ -437,26 +401,13 @@ impl Limiter {
             slots.next = slots.next.max(until);
         }
         let Some(store) = &ports.shared else { return };
-        let told = vec![
-            Change::Set(HELD, Value::N(until)),
-            Change::Set(HELD_STATUS, Value::N(status.into())),
-            Change::Set(EXPIRES_AT, Value::N(until / 1_000_000 + KEPT)),
-        ];
-        let moved = [told.clone(), vec![Change::Set(NEXT, Value::N(until))]].concat();
-        let update = |changes, behind| {
-            let condition = Condition::Any(vec![
-                Condition::Absent(behind),
-                Condition::AtMost(behind, until),
-            ]);
-            store.update(Update {
-                key: self.key.clone(),
-                changes,
-                condition: Some(condition),
-            })
-        };
-        let told = match update(moved, NEXT).await {
+        let hold = rate::hold(self.key.clone(), until, status);
+        let told = match store.update(hold).await {
             // The slots before then are taken already.
-            Err(StoreError::ConditionFailed(_)) => update(told, HELD).await,
+            Err(StoreError::ConditionFailed(_)) => {
+                let hold = rate::hold_taken(self.key.clone(), until, status);
+                store.update(hold).await
+            }
             told => told,
         };
         match told {
@@ -482,18 +433,6 @@ enum Leased {
     From(i64, i64),
     /// The next free slot, which is too late.
     Full(i64),
-}
-
-fn next(item: &Item) -> i64 {
-    number(item, NEXT)
-}
-
-/// A number of the item; 0 where it has none of that name.
-fn number(item: &Item, name: &str) -> i64 {
-    match item.attributes.get(name) {
-        Some(Value::N(number)) => *number,
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

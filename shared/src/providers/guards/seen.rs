@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Clock, Condition, Item, Key, Store, StoreError, Update, Value, within};
+use crate::ports::{Clock, Item, Key, Store, StoreError, within};
+use crate::schema::seen::{self, read_end, seen_key};
 
 /// The most things that are remembered of one site. With 22 bytes each, an item of 11 KB.
 const MAX_THINGS: usize = 500;
@@ -23,9 +24,6 @@ const MAX_THINGS: usize = 500;
 const LIMIT: Duration = Duration::from_secs(2);
 /// An item is kept for so much longer than it must be, so that not every look has to move its end on.
 const SLACK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-const SEEN: &str = "seen";
-const EXPIRES_AT: &str = "expires_at";
 
 /// A tenant's memory of when it first saw what.
 #[derive(Clone)]
@@ -68,14 +66,7 @@ impl Seen {
         limit: Duration,
     ) -> Vec<Option<Timestamp>> {
         let began = clock.now();
-        let key = Key {
-            pk: format!(
-                "SEEN#{}#{}",
-                self.tenant,
-                hex::encode(Sha256::digest(shown.site))
-            ),
-            sk: "SEEN".to_owned(),
-        };
+        let key = seen_key(&self.tenant, shown.site);
         let read = match within(clock, LIMIT.min(limit), self.store.get(&key)).await {
             Some(Ok(item)) => item,
             answer => {
@@ -89,8 +80,8 @@ impl Seen {
         let now = clock.now();
         let before = read
             .as_ref()
-            .filter(|item| number(item).is_some_and(|end| end > now.seconds()))
-            .map(things);
+            .filter(|item| read_end(item).is_some_and(|end| end > now.seconds()))
+            .map(seen::read);
         let before = before.unwrap_or_default();
         let hashes: Vec<String> = shown.things.iter().map(|thing| hash(thing)).collect();
         let since = |hash: &String| before.get(hash).copied().unwrap_or(now.seconds());
@@ -110,7 +101,7 @@ impl Seen {
         let needed = now.plus(shown.keep);
         let fresh = read
             .as_ref()
-            .and_then(number)
+            .and_then(read_end)
             .is_some_and(|end| end >= needed.seconds());
         let same = kept.len() == before.len()
             && kept.iter().all(|(hash, at)| before.get(*hash) == Some(at));
@@ -120,7 +111,7 @@ impl Seen {
                 key,
                 read.as_ref(),
                 &kept,
-                needed.plus(SLACK).seconds(),
+                needed.plus(SLACK),
                 clock,
                 LIMIT.min(left),
             )
@@ -137,26 +128,11 @@ impl Seen {
         key: Key,
         read: Option<&Item>,
         kept: &BTreeMap<&String, i64>,
-        expires_at: i64,
+        expires_at: Timestamp,
         clock: &dyn Clock,
         limit: Duration,
     ) {
-        let set = kept
-            .iter()
-            .map(|(hash, at)| format!("{hash}:{at}"))
-            .collect();
-        let unchanged = match read.and_then(|item| item.attributes.get(SEEN)) {
-            Some(value) => Condition::Equals(SEEN, value.clone()),
-            None => Condition::Absent(SEEN),
-        };
-        let update = Update {
-            key,
-            changes: vec![
-                Change::Set(SEEN, Value::Ss(set)),
-                Change::Set(EXPIRES_AT, Value::N(expires_at)),
-            ],
-            condition: Some(unchanged),
-        };
+        let update = seen::remember(key, read, kept, expires_at);
         match within(clock, limit, self.store.update(update)).await {
             // Somebody else looked at the same time.
             Some(Ok(_) | Err(StoreError::ConditionFailed(_))) => {}
@@ -176,22 +152,4 @@ fn warn(what: &'static str, error: Option<StoreError>) {
 /// Nine bytes: among 500 things two are taken for one once in 10^16 sites.
 fn hash(thing: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(thing)[..9])
-}
-
-fn number(item: &Item) -> Option<i64> {
-    match item.attributes.get(EXPIRES_AT) {
-        Some(Value::N(n)) => Some(*n),
-        _ => None,
-    }
-}
-
-fn things(item: &Item) -> BTreeMap<String, i64> {
-    let Some(Value::Ss(set)) = item.attributes.get(SEEN) else {
-        return BTreeMap::new();
-    };
-    let element = |element: &String| {
-        let (hash, at) = element.split_once(':')?;
-        Some((hash.to_owned(), at.parse().ok()?))
-    };
-    set.iter().filter_map(element).collect()
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::domain::job::WaitingFor;
 use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
-use crate::ports::{Change, Condition, Item, Key, Store, StoreError, Update, Value, within};
+use crate::ports::{Item, Key, Store, StoreError, within};
 use crate::providers::Ports;
+use crate::schema::waits::{self, Told, waits_key};
 
 /// A process repeats what it wrote at most this often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -20,24 +21,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(2);
 /// A wait is taken to go on for this long after the provider was to be asked again: whoever asks it then tells so, or that
 /// it has answered.
 const GRACE: Duration = Duration::from_secs(30);
-/// The item is removed this long after that, in seconds.
-const KEPT: i64 = 24 * 3600;
 /// The most providers that one answer names.
 const MAX_SHOWN: usize = 25;
-
-const SINCE: &str = "wait_since";
-const UNTIL: &str = "wait_until";
-const STATUS: &str = "wait_status";
-/// When the upstream answered since; what waits still is asked at its time.
-const OVER: &str = "wait_over";
-const EXPIRES_AT: &str = "expires_at";
-
-fn key(provider: &str) -> Key {
-    Key {
-        pk: format!("WAITS#{provider}"),
-        sk: "WAITS".to_owned(),
-    }
-}
 
 /// A provider's wait as this process tells it.
 #[derive(Debug)]
@@ -121,13 +106,8 @@ impl Waits {
                 outage: true,
             });
         }
-        let update = Update {
-            key: key(&self.provider),
-            changes: vec![Change::Set(OVER, Value::N(now.0))],
-            condition: Some(Condition::ItemExists),
-        };
         let write = async {
-            match store.update(update).await {
+            match store.update(waits::over(&self.provider, now)).await {
                 // It has expired.
                 Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
                 Err(error) => Err(error),
@@ -157,51 +137,21 @@ impl Waits {
         until: Timestamp,
         status: Option<u16>,
     ) -> Result<(), StoreError> {
-        let alive = now.minus(GRACE).0;
-        let mut changes = vec![
-            Change::Set(EXPIRES_AT, Value::N(until.seconds() + KEPT)),
-            status.map_or(Change::Remove(STATUS), |status| {
-                Change::Set(STATUS, Value::N(status.into()))
-            }),
-        ];
-        let same = vec![
-            Condition::Absent(OVER),
-            Condition::AtLeast(UNTIL, alive),
-            // Another record waits longer.
-            Condition::AtMost(UNTIL, until.0),
-        ];
-        let condition = Some(Condition::All(same));
-        let goes_on = Update {
-            key: key(&self.provider),
-            changes: [&changes[..], &[Change::Set(UNTIL, Value::N(until.0))]].concat(),
-            condition,
+        let told = Told {
+            until,
+            status,
+            alive: now.minus(GRACE),
         };
-        let there = match store.update(goes_on).await {
+        let found = match store.update(waits::go_on(&self.provider, &told)).await {
             Err(StoreError::ConditionFailed(failed)) => {
                 failed.into_iter().next().and_then(|failed| failed.existing)
             }
             answer => return answer.map(drop),
         };
-        let number = |name| there.as_ref().and_then(|item| number(item, name));
-        let longer = number(UNTIL).filter(|told| *told > until.0);
-        match (number(OVER), longer) {
-            (None, Some(_)) => return Ok(()),
-            // What waited before the answer waits on.
-            (Some(_), Some(longer)) => changes.push(Change::Set(UNTIL, Value::N(longer))),
-            _ => changes.push(Change::Set(UNTIL, Value::N(until.0))),
-        }
-        changes.extend([Change::Set(SINCE, Value::N(now.0)), Change::Remove(OVER)]);
-        let over = vec![
-            Condition::Absent(UNTIL),
-            Condition::AtMost(UNTIL, alive - 1),
-            Condition::AtLeast(OVER, 0),
-        ];
-        let begins = Update {
-            key: key(&self.provider),
-            changes,
-            condition: Some(Condition::Any(over)),
+        let Some(begin) = waits::begin(&self.provider, &told, found.as_ref(), now) else {
+            return Ok(());
         };
-        match store.update(begins).await {
+        match store.update(begin).await {
             // Another process was first.
             Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
             Err(error) => Err(error),
@@ -222,7 +172,7 @@ pub async fn waiting_for<'a>(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let keys: Vec<Key> = names.iter().map(|name| key(name)).collect();
+    let keys: Vec<Key> = names.iter().map(|name| waits_key(name)).collect();
     let items = store.get_many(&keys).await?;
     let waits = names.into_iter().zip(items);
     Ok(waits
@@ -230,25 +180,13 @@ pub async fn waiting_for<'a>(
         .collect())
 }
 
-fn number(item: &Item, name: &str) -> Option<i64> {
-    match item.attributes.get(name) {
-        Some(Value::N(n)) => Some(*n),
-        _ => None,
-    }
-}
-
 fn read(provider: &str, item: &Item, now: Timestamp) -> Option<WaitingFor> {
-    let number = |name| number(item, name);
-    let (since, until) = (Timestamp(number(SINCE)?), Timestamp(number(UNTIL)?));
-    let grace = if number(OVER).is_some() {
-        Duration::ZERO
-    } else {
-        GRACE
-    };
-    (now < until.plus(grace)).then(|| WaitingFor {
+    let wait = waits::read(item)?;
+    let grace = if wait.is_over { Duration::ZERO } else { GRACE };
+    (now < wait.until.plus(grace)).then(|| WaitingFor {
         provider: provider.to_owned(),
-        status: number(STATUS).and_then(|status| u16::try_from(status).ok()),
-        since,
-        until,
+        status: wait.status,
+        since: wait.since,
+        until: wait.until,
     })
 }

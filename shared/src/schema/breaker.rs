@@ -1,0 +1,108 @@
+//! A provider's circuit while it is open.
+
+use super::item::{EXPIRES_AT, get_n, key, set_or_remove};
+use super::lease::LeaseSlot;
+use crate::domain::lease::Lease;
+use crate::domain::suspended::Outage;
+use crate::domain::time::Timestamp;
+use crate::ports::{Change, Condition, Item, Key, Update, Value};
+
+/// The item is removed so long after the circuit could be tried again, in seconds.
+const KEPT: i64 = 24 * 3600;
+
+const OPEN_UNTIL: &str = "open_until";
+const TIMES: &str = "times";
+/// The right to be the probe. Whether a probe still counts is told by the opening that it found out
+/// about.
+const PROBE_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
+/// The HTTP status of the failure that opened it, where there was one.
+const STATUS: &str = "open_status";
+
+/// An opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// When the circuit may be tried again.
+    pub(crate) until: Timestamp,
+    /// How often in a row it was opened.
+    pub(crate) times: u32,
+    /// Of who is finding out.
+    pub(crate) probe: Option<Lease>,
+    /// The failure that opened it.
+    pub(crate) outage: Outage,
+}
+
+/// Returns the key of a provider's circuit.
+pub(crate) fn breaker_key(provider: &str) -> Key {
+    key(format!("BREAKER#{provider}"), "BREAKER")
+}
+
+/// Reads a circuit; `None` where it is closed.
+pub(crate) fn read(item: Option<&Item>, now: Timestamp) -> Option<Open> {
+    let item = item?;
+    let number = |name: &str| get_n(item, name);
+    if number(EXPIRES_AT).is_some_and(|at| now.seconds() >= at) {
+        return None;
+    }
+    Some(Open {
+        until: Timestamp(number(OPEN_UNTIL)?),
+        times: number(TIMES)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(1),
+        probe: PROBE_LEASE.read(item),
+        outage: Outage {
+            status: number(STATUS).and_then(|n| u16::try_from(n).ok()),
+        },
+    })
+}
+
+/// The circuit is open as it was read.
+fn same(open: &Open) -> Condition {
+    Condition::Equals(OPEN_UNTIL, Value::N(open.until.0))
+}
+
+/// Takes the probe of a circuit, on condition that it is open as it was read and the probe is free.
+pub(crate) fn probe(key: Key, open: &Open, lease: &Lease, now: Timestamp) -> Update {
+    Update {
+        key,
+        changes: PROBE_LEASE.take(lease),
+        condition: Some(Condition::All(vec![same(open), PROBE_LEASE.is_free(now)])),
+    }
+}
+
+/// Closes a circuit, on condition that it is open as it was read.
+pub(crate) fn close(key: Key, open: &Open) -> Update {
+    let mut changes = [OPEN_UNTIL, TIMES].map(Change::Remove).to_vec();
+    changes.extend(PROBE_LEASE.give_back());
+    changes.push(Change::Remove(STATUS));
+    Update {
+        key,
+        changes,
+        condition: Some(same(open)),
+    }
+}
+
+/// Opens a circuit: again, on condition that it is open as `before`, or, where it was closed, on
+/// condition that it is still.
+pub(crate) fn open(key: Key, before: Option<&Open>, open: &Open, now: Timestamp) -> Update {
+    let condition = before.map_or_else(
+        || {
+            Condition::Any(vec![
+                Condition::Absent(OPEN_UNTIL),
+                Condition::AtMost(EXPIRES_AT, now.seconds()),
+            ])
+        },
+        same,
+    );
+    let mut changes = vec![
+        Change::Set(OPEN_UNTIL, Value::N(open.until.0)),
+        Change::Set(TIMES, Value::N(i64::from(open.times))),
+        Change::Set(EXPIRES_AT, Value::N(open.until.seconds() + KEPT)),
+    ];
+    changes.extend(PROBE_LEASE.give_back());
+    changes.push(set_or_remove(STATUS, open.outage.status));
+    Update {
+        key,
+        changes,
+        condition: Some(condition),
+    }
+}
