@@ -19,6 +19,7 @@ pub struct Site {
 }
 
 impl Site {
+    /// Makes the provider of a declaration in `providers.toml`.
     pub fn new(config: &SiteConfig) -> Self {
         Self {
             config: config.clone(),
