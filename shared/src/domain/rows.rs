@@ -211,7 +211,7 @@ impl<'b> Rows<'b> {
     }
 
     /// Reads the first row: where it begins, and the columns' names or what is wrong with it.
-    /// `None`: there is no row.
+    /// `None` where the file has none.
     pub fn header(&mut self) -> Option<(usize, Result<Vec<String>, String>)> {
         let begin = self.advance()?;
         let names = self.row.iter().map(|cell| {

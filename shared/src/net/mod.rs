@@ -4,7 +4,7 @@
 //! anything is opened; names are judged by [`Resolver`], which hands the connector nothing but
 //! permitted addresses. The connector opens exactly what the resolver returned and asks no server
 //! again, so a name server that changes its answer between a check and a connection gains nothing:
-//! there is no second look-up to lie to.
+//! no second look-up follows to lie to.
 
 mod deadline;
 mod dns;

@@ -43,7 +43,7 @@ pub enum DnsRecord {
 /// Why a question to the DNS has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsFailure {
-    /// There is no such name, whatever the kind (NXDOMAIN).
+    /// The name does not exist, whatever the kind (NXDOMAIN).
     #[error("there is no such name")]
     NoSuchName,
     /// No server that could be asked knows. Asking again may help.

@@ -388,7 +388,7 @@ impl Asked<'_> {
     }
 }
 
-/// Why there is no type of this name, which may be one that [`Reading::kind`] made up.
+/// Returns the reason why no type has this name, which may be one that [`Reading::kind`] made up.
 fn unmapped(kind: &str) -> String {
     match kind.split_once('.') {
         Some((surface, operation)) => {

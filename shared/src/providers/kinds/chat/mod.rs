@@ -226,7 +226,7 @@ impl Chat {
             );
             messages.push(json!({"role": "assistant", "content": shown}));
             messages.push(json!({"role": "user", "content": wrong}));
-            // The first answer is worth what fits of it, if there is no second one.
+            // The first answer is worth what fits of it, without a second one.
             match self
                 .say(self.request(&messages, &structure), deadline, ports)
                 .await

@@ -12,7 +12,7 @@ use crate::providers::{Answer, Ports};
 /// The pause before the first retry; doubled for each further one, then drawn from its upper half.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Why there is no answer to read.
+/// The reason for a missing answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::providers) struct Fault {
     /// The wait that the upstream asks for.

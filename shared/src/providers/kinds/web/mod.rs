@@ -3,8 +3,8 @@
 //! `fetch` gets pages (`robots` and `charset` belong to it), `html` and `json_ld` read them, and
 //! each kind of provider decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
 //!
-//! What they answer where there is no page to read:
-//! - not found: there is no such name or no such page, it is not HTML, or the domain is parked;
+//! What they answer where they have no page to read:
+//! - not found: the name or the page does not exist, it is not HTML, or the domain is parked;
 //! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be had. Failed and not
 //!   "not found", because what was asked for may well exist, and another provider may know it;
 //! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).

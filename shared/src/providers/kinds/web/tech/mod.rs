@@ -35,7 +35,7 @@ pub struct Tech {
 }
 
 impl Tech {
-    /// The provider of that name with the rules at this path. An error where there is no such file.
+    /// Makes the provider with the rules at this path. An error where the file does not exist.
     pub fn open(name: &str, config: &TechConfig, path: PathBuf) -> Result<Self, ConfigError> {
         let unread = |e| {
             config.rules_at.error(format!(
