@@ -3,7 +3,7 @@
 /// A service that functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// Amazon DynamoDB.
+    /// Amazon `DynamoDB`.
     Table,
     /// Amazon SQS.
     Queues,

@@ -36,7 +36,7 @@ pub struct AwsSettings {
     /// Together with the next two: the credentials of the function's role, from Lambda's
     /// environment.
     pub access_key_id: String,
-    /// Signs every call (SigV4). Never shown.
+    /// Signs every call (AWS Signature Version 4). Never shown.
     pub secret_access_key: String,
     /// Sent along with temporary credentials, as a role's are; `None` for a user's key.
     pub session_token: Option<String>,
